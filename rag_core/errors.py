@@ -1,0 +1,190 @@
+"""Every error the platform raises on purpose, as one tree with stable reason codes.
+
+    RagError
+    ├── InvalidInput         the caller must change the request, the file or the configuration
+    │   └── ConfigError      a setting or a source file is wrong; processes refuse to start (exit 2)
+    ├── Unauthenticated      no identity, or one that does not verify
+    ├── PermissionDenied     a verified identity that may not do this
+    ├── NotFound             absent, or not visible to this identity: the two look the same
+    ├── Conflict             the state forbids it now; the caller may change the state and retry
+    ├── Exhausted            a limit or quota was reached
+    ├── Unavailable          a part we need cannot be reached; retrying later may help
+    ├── DeadlineExceeded     the time allowed ran out
+    └── DataCorruption       stored bytes are not what we wrote; an operator must act
+
+Catch a branch when you can act on it, `RagError` at an edge where it becomes a status, a quarantine row or an
+exit code. Anything else that escapes is a bug and is reported without its text.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reason(StrEnum):
+    """Stable, machine-readable cause of an error. Codes are only ever added; clients match on them.
+
+    The description of each code is in `REASONS` and in docs/reference/reason-codes.md, which is generated from it.
+    """
+
+    # API
+    QUERY_EMPTY = "QUERY_EMPTY"
+    QUERY_TOO_LONG = "QUERY_TOO_LONG"
+    TOP_K_RANGE = "TOP_K_RANGE"
+    VECTOR_DIM = "VECTOR_DIM"
+    VECTOR_NOT_FINITE = "VECTOR_NOT_FINITE"
+    VECTOR_ZERO = "VECTOR_ZERO"
+    FILTER_FIELD_UNKNOWN = "FILTER_FIELD_UNKNOWN"
+    FILTER_TYPE = "FILTER_TYPE"
+    FILTER_TOO_COMPLEX = "FILTER_TOO_COMPLEX"
+    RESERVED_FIELD = "RESERVED_FIELD"
+    TEXT_INVALID = "TEXT_INVALID"
+    FIELD_INVALID = "FIELD_INVALID"
+    ID_CHARS = "ID_CHARS"
+    METHOD_UNKNOWN = "METHOD_UNKNOWN"
+    SOURCE_NOT_FOUND = "SOURCE_NOT_FOUND"
+    DOCUMENT_NOT_FOUND = "DOCUMENT_NOT_FOUND"
+    QUARANTINE_NOT_FOUND = "QUARANTINE_NOT_FOUND"
+    GENERATION_NOT_FOUND = "GENERATION_NOT_FOUND"
+    # identity
+    TOKEN_MISSING = "TOKEN_MISSING"
+    TOKEN_MALFORMED = "TOKEN_MALFORMED"
+    TOKEN_INVALID = "TOKEN_INVALID"
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"
+    TENANT_MISSING = "TENANT_MISSING"
+    SCOPE_MISSING = "SCOPE_MISSING"
+    # load and time
+    OVERLOADED = "OVERLOADED"
+    DEADLINE = "DEADLINE"
+    CANCELLED = "CANCELLED"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    # parts
+    INDEX_UNAVAILABLE = "INDEX_UNAVAILABLE"
+    INDEX_LOCKED = "INDEX_LOCKED"
+    INDEX_CORRUPT = "INDEX_CORRUPT"
+    INDEX_EMPTY = "INDEX_EMPTY"
+    GENERATION_STATE = "GENERATION_STATE"
+    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    DATABASE_VERSION = "DATABASE_VERSION"
+    EMBEDDER_UNAVAILABLE = "EMBEDDER_UNAVAILABLE"
+    EMBEDDER_RESPONSE = "EMBEDDER_RESPONSE"
+    ANSWERER_UNAVAILABLE = "ANSWERER_UNAVAILABLE"
+    MODEL_CORRUPT = "MODEL_CORRUPT"
+    STORAGE_FULL = "STORAGE_FULL"
+    DAGSTER_UNAVAILABLE = "DAGSTER_UNAVAILABLE"
+    SERVER_UNAVAILABLE = "SERVER_UNAVAILABLE"
+    # configuration and the local stack
+    CONFIG_INVALID = "CONFIG_INVALID"
+    CONFIG_RANGE = "CONFIG_RANGE"
+    SECRET_MISSING = "SECRET_MISSING"
+    SECRET_WEAK = "SECRET_WEAK"
+    SECRET_INLINE_FORBIDDEN = "SECRET_INLINE_FORBIDDEN"
+    DUPLICATE_SOURCE = "DUPLICATE_SOURCE"
+    PORT_TAKEN = "PORT_TAKEN"
+    HOME_IN_USE = "HOME_IN_USE"
+    STACK_NOT_RUNNING = "STACK_NOT_RUNNING"
+    START_FAILED = "START_FAILED"
+    # sources and documents
+    LISTING_INCOMPLETE = "LISTING_INCOMPLETE"
+    MASS_DELETE_HELD = "MASS_DELETE_HELD"
+    PATH_OUTSIDE_ROOT = "PATH_OUTSIDE_ROOT"
+    SYMLINK_ESCAPE = "SYMLINK_ESCAPE"
+    NOT_A_REGULAR_FILE = "NOT_A_REGULAR_FILE"
+    FILE_TOO_LARGE = "FILE_TOO_LARGE"
+    UNREADABLE = "UNREADABLE"
+    VANISHED = "VANISHED"
+    CHANGED_WHILE_READING = "CHANGED_WHILE_READING"
+    EMPTY_DOCUMENT = "EMPTY_DOCUMENT"
+    TYPE_UNSUPPORTED = "TYPE_UNSUPPORTED"
+    TYPE_MISMATCH = "TYPE_MISMATCH"
+    ENCODING_UNKNOWN = "ENCODING_UNKNOWN"
+    ENCRYPTED = "ENCRYPTED"
+    PARSE_FAILED = "PARSE_FAILED"
+    PARSER_TIMEOUT = "PARSER_TIMEOUT"
+    PARSER_OOM = "PARSER_OOM"
+    PARSER_CRASHED = "PARSER_CRASHED"
+    PDF_LIMIT = "PDF_LIMIT"
+    XML_DTD_FORBIDDEN = "XML_DTD_FORBIDDEN"
+    ARCHIVE_BOMB = "ARCHIVE_BOMB"
+    ARCHIVE_PATH = "ARCHIVE_PATH"
+    IMAGE_BOMB = "IMAGE_BOMB"
+    NESTING_TOO_DEEP = "NESTING_TOO_DEEP"
+    TEXT_TOO_LARGE = "TEXT_TOO_LARGE"
+    TOO_MANY_CHUNKS = "TOO_MANY_CHUNKS"
+    ZERO_CHUNKS = "ZERO_CHUNKS"
+    CHUNK_FAILED = "CHUNK_FAILED"
+    ACCOUNTING_MISMATCH = "ACCOUNTING_MISMATCH"
+    VERIFY_FAILED = "VERIFY_FAILED"
+    INTERNAL = "INTERNAL"
+
+
+class RagError(Exception):
+    """Base of the tree.
+
+    `message` is shown to the caller and says what is wrong and what to do; it never carries a path of the
+    server, SQL, a stack, a secret or another tenant's identifier. `retryable` says whether the same call may
+    succeed later without a change by the caller. `metadata` travels in `google.rpc.ErrorInfo`.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+        self.metadata = metadata
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders (the parser sandbox, run workers); the default reduce loses our arguments.
+        return (_rebuild, (type(self), self.reason, self.message, self.metadata))
+
+
+def _rebuild(cls: type[RagError], reason: Reason, message: str, metadata: dict[str, str]) -> RagError:
+    return cls(reason, message, **metadata)
+
+
+class InvalidInput(RagError):
+    """The request, file or value itself is wrong; sending it again unchanged fails again."""
+
+
+class ConfigError(InvalidInput):
+    """A setting or a source file is wrong. Raised at start, before any network call."""
+
+
+class Unauthenticated(RagError):
+    """No credentials, or credentials that do not verify."""
+
+
+class PermissionDenied(RagError):
+    """The identity is known and may not do this."""
+
+
+class NotFound(RagError):
+    """Absent, or not visible to the caller. The text is the same in both cases."""
+
+
+class Conflict(RagError):
+    """The current state forbids the call: a held deletion, a generation in the wrong state, a folder in use."""
+
+
+class Exhausted(RagError):
+    """A limit was reached; with `retryable` semantics only when the server adds pushback."""
+
+    retryable = True
+
+
+class Unavailable(RagError):
+    """A part cannot be reached just now."""
+
+    retryable = True
+
+
+class DeadlineExceeded(RagError):
+    """The caller's deadline, or ours, passed."""
+
+    retryable = True
+
+
+class DataCorruption(RagError):
+    """Stored data fails its check. Nothing is served from it and an operator must act."""

@@ -1,0 +1,194 @@
+"""The tables of the truth. Alembic migrations in `migrations/` create them; a test compares the two.
+
+Row state drives the pipeline: what a stage still has to do is a join, so a crash at any point leaves work for the next
+run and nothing else.
+
+    documents.version        bumped on every change that the index must follow (content, ACL, metadata, deletion)
+    documents.chunked_as     fingerprint of what the chunks were computed from; differs -> chunk again
+    embeddings               absent row for (text_hash, embedder) -> embed
+    generation_documents     indexed_version <> documents.version -> apply to that generation
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA = "rag"
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("shards", Integer, nullable=False, server_default="1"),
+    Column("cursor", JSONB, nullable=False, server_default="{}"),
+    Column("last_complete_at", DateTime(timezone=True)),
+    Column("change_token", Text, comment="connector change token of the last complete run, per shard joined"),
+    Column("held_deletions", Integer, nullable=False, server_default="0"),
+    Column("held_at", DateTime(timezone=True)),
+    Column("deletions_approved_at", DateTime(timezone=True), comment="an operator released what was held before this"),
+    _now("updated_at"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("doc_id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("shard", SmallInteger, nullable=False, server_default="0"),
+    Column("locator", Text, nullable=False),
+    Column("version", BigInteger, nullable=False, comment="ours, monotonic per document"),
+    Column("source_version", BigInteger, nullable=False, comment="the source's own for event sources, else equal to version"),
+    Column("token", Text, nullable=False, comment="SourceItem.token the row was read at"),
+    Column("parsed_as", Text, nullable=False, comment="fingerprint of parser version and settings"),
+    Column("content_hash", LargeBinary, nullable=False, comment="sha256 of the raw bytes"),
+    Column("text_hash", LargeBinary, nullable=False, comment="sha256 of the extracted text"),
+    Column("bytes", BigInteger, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("language", Text, nullable=False, server_default=""),
+    Column("text", Text, nullable=False),
+    Column("blocks", JSONB, nullable=False, server_default="[]", comment="[[kind, start, end, level], ...]"),
+    Column("metadata", JSONB, nullable=False, server_default="{}"),
+    Column("flags", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("acl", ARRAY(Text), comment="null: never known, not searchable"),
+    Column("chunked_as", Text, comment="fingerprint the current chunks were computed from; null: none yet"),
+    Column("chunk_count", Integer, nullable=False, server_default="0"),
+    Column("run_id", Text, nullable=False, comment="run or stream batch that wrote this version"),
+    Column("deleted_at", DateTime(timezone=True), comment="tombstone"),
+    _now("updated_at"),
+    UniqueConstraint("tenant", "source", "locator"),
+    Index("ix_documents_source_shard", "tenant", "source", "shard"),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
+    Column("chunker", Text, primary_key=True, comment="chunker fingerprint; generations with different chunkers live side by side"),
+    Column("ordinal", Integer, primary_key=True),
+    Column("chunk_id", Uuid, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("headings", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("embed_text", Text, nullable=False),
+    Column("text_hash", LargeBinary, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    CheckConstraint('"end" > start', name="span"),
+    UniqueConstraint("chunker", "chunk_id"),
+    Index("ix_chunks_text_hash", "text_hash"),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("text_hash", LargeBinary, primary_key=True),
+    Column("embedder", Text, primary_key=True, comment="embedder fingerprint"),
+    Column("vector", LargeBinary, nullable=False, comment="little-endian float32[dimensions]"),
+    _now("created_at"),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("embedder", Text, nullable=False),
+    Column("dimensions", Integer, nullable=False),
+    Column("chunker", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default="{}"),
+    _now("created_at"),
+    Column("promoted_at", DateTime(timezone=True)),
+    CheckConstraint("state IN ('building', 'ready', 'active', 'retired')", name="state"),
+    Index("uq_generations_active", "state", unique=True, postgresql_where="state = 'active'"),
+)
+
+generation_documents = Table(
+    "generation_documents",
+    metadata,
+    Column("generation", Text, ForeignKey(generations.c.name, ondelete="CASCADE"), primary_key=True),
+    Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
+    Column("indexed_version", BigInteger, nullable=False, comment="written only after the engine has flushed it"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("locator", Text, nullable=False),
+    Column("stage", Text, nullable=False, comment="list, fetch, parse, chunk, embed, index"),
+    Column("reason", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("token", Text, comment="SourceItem.token it failed at; the same token is not tried again after the last attempt"),
+    Column("parsed_as", Text, comment="parser fingerprint it failed with; a new parser tries again"),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("run_id", Text, nullable=False),
+    _now("first_at"),
+    _now("last_at"),
+    UniqueConstraint("tenant", "source", "locator"),
+)
+
+run_stages = Table(
+    "run_stages",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("counts", JSONB, nullable=False),
+    Column("seconds", JSONB, nullable=False, server_default="{}"),
+    Column("complete", Boolean, nullable=False),
+    Column("problem", Text, comment="reason code when the stage did not do all it should"),
+    _now("finished_at"),
+    Index("ix_run_stages_source", "tenant", "source", "finished_at"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    _now("at"),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default="{}"),
+)

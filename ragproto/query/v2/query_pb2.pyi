@@ -1,0 +1,205 @@
+import datetime
+
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SearchMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SEARCH_MODE_UNSPECIFIED: _ClassVar[SearchMode]
+    SEARCH_MODE_HYBRID: _ClassVar[SearchMode]
+    SEARCH_MODE_DENSE: _ClassVar[SearchMode]
+    SEARCH_MODE_LEXICAL: _ClassVar[SearchMode]
+SEARCH_MODE_UNSPECIFIED: SearchMode
+SEARCH_MODE_HYBRID: SearchMode
+SEARCH_MODE_DENSE: SearchMode
+SEARCH_MODE_LEXICAL: SearchMode
+
+class SearchRequest(_message.Message):
+    __slots__ = ("query", "top_k", "mode", "filter")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    top_k: int
+    mode: SearchMode
+    filter: Filter
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ...) -> None: ...
+
+class Filter(_message.Message):
+    __slots__ = ("all", "any", "time", "exists")
+    class Group(_message.Message):
+        __slots__ = ("conditions",)
+        CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+        conditions: _containers.RepeatedCompositeFieldContainer[Filter]
+        def __init__(self, conditions: _Optional[_Iterable[_Union[Filter, _Mapping]]] = ...) -> None: ...
+    class In(_message.Message):
+        __slots__ = ("field", "values")
+        FIELD_FIELD_NUMBER: _ClassVar[int]
+        VALUES_FIELD_NUMBER: _ClassVar[int]
+        field: str
+        values: _containers.RepeatedScalarFieldContainer[str]
+        def __init__(self, field: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
+    class TimeRange(_message.Message):
+        __slots__ = ("field", "gte", "lt")
+        FIELD_FIELD_NUMBER: _ClassVar[int]
+        GTE_FIELD_NUMBER: _ClassVar[int]
+        LT_FIELD_NUMBER: _ClassVar[int]
+        field: str
+        gte: _timestamp_pb2.Timestamp
+        lt: _timestamp_pb2.Timestamp
+        def __init__(self, field: _Optional[str] = ..., gte: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lt: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    class Exists(_message.Message):
+        __slots__ = ("field",)
+        FIELD_FIELD_NUMBER: _ClassVar[int]
+        field: str
+        def __init__(self, field: _Optional[str] = ...) -> None: ...
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    ANY_FIELD_NUMBER: _ClassVar[int]
+    NOT_FIELD_NUMBER: _ClassVar[int]
+    IN_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    EXISTS_FIELD_NUMBER: _ClassVar[int]
+    all: Filter.Group
+    any: Filter.Group
+    time: Filter.TimeRange
+    exists: Filter.Exists
+    def __init__(self, all: _Optional[_Union[Filter.Group, _Mapping]] = ..., any: _Optional[_Union[Filter.Group, _Mapping]] = ..., time: _Optional[_Union[Filter.TimeRange, _Mapping]] = ..., exists: _Optional[_Union[Filter.Exists, _Mapping]] = ..., **kwargs) -> None: ...
+
+class SearchResponse(_message.Message):
+    __slots__ = ("passages", "generation")
+    PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    passages: _containers.RepeatedCompositeFieldContainer[Passage]
+    generation: str
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[str] = ...) -> None: ...
+
+class Passage(_message.Message):
+    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CHUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LOCATOR_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    HEADINGS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    DENSE_SCORE_FIELD_NUMBER: _ClassVar[int]
+    LEXICAL_SCORE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    chunk_id: str
+    doc_id: str
+    version: int
+    source: str
+    locator: str
+    title: str
+    headings: _containers.RepeatedScalarFieldContainer[str]
+    start: int
+    end: int
+    text: str
+    score: float
+    dense_score: float
+    lexical_score: float
+    language: str
+    media_type: str
+    updated_at: _timestamp_pb2.Timestamp
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class AnswerRequest(_message.Message):
+    __slots__ = ("query", "top_k", "filter")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    top_k: int
+    filter: Filter
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ...) -> None: ...
+
+class AnswerEvent(_message.Message):
+    __slots__ = ("delta", "final")
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    delta: AnswerDelta
+    final: AnswerFinal
+    def __init__(self, delta: _Optional[_Union[AnswerDelta, _Mapping]] = ..., final: _Optional[_Union[AnswerFinal, _Mapping]] = ...) -> None: ...
+
+class AnswerDelta(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
+class AnswerFinal(_message.Message):
+    __slots__ = ("answered", "abstained", "failed", "generation")
+    class Answered(_message.Message):
+        __slots__ = ("citations",)
+        CITATIONS_FIELD_NUMBER: _ClassVar[int]
+        citations: _containers.RepeatedCompositeFieldContainer[Citation]
+        def __init__(self, citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ...) -> None: ...
+    class Abstained(_message.Message):
+        __slots__ = ("reason",)
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        reason: str
+        def __init__(self, reason: _Optional[str] = ...) -> None: ...
+    class Failed(_message.Message):
+        __slots__ = ("reason", "message")
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        reason: str
+        message: str
+        def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    ABSTAINED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    answered: AnswerFinal.Answered
+    abstained: AnswerFinal.Abstained
+    failed: AnswerFinal.Failed
+    generation: str
+    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ...) -> None: ...
+
+class Citation(_message.Message):
+    __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LOCATOR_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    doc_id: str
+    version: int
+    chunk_id: str
+    source: str
+    locator: str
+    title: str
+    start: int
+    end: int
+    quote: str
+    def __init__(self, number: _Optional[int] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., chunk_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., quote: _Optional[str] = ...) -> None: ...
