@@ -1,0 +1,83 @@
+# The two commands are `make up` and `make test`. Everything lives in .venv and $(RAG_HOME); `make clean` removes both.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RAG_HOME ?= .rag
+DOCS ?=
+PYTEST_ARGS ?=
+# Two workers: the suite is sized for two cores, and each worker has its own database and model session.
+PYTEST_WORKERS ?= 2
+# Trust the machine's certificates (a company proxy has its own), and say nothing when a cache is on another disk.
+export UV_SYSTEM_CERTS ?= 1
+export UV_LINK_MODE ?= copy
+export RAG_HOME
+
+.PHONY: help up down status setup test check format generate bench test-faults test-containers docs lock clean
+
+help: ## Show this help
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+
+up: $(VENV)/.runtime ## Start the whole stack and ingest a real corpus (DOCS=/path for your own folder)
+	@$(BIN)/rag up $(if $(DOCS),--docs "$(DOCS)")
+
+down: $(VENV)/.runtime ## Stop the stack; data stays in RAG_HOME
+	@$(BIN)/rag down
+
+status: $(VENV)/.runtime ## Show the parts of the stack and their health
+	@$(BIN)/rag status
+
+setup: $(VENV)/.dev ## Create .venv with everything a developer needs
+
+test: $(VENV)/.test ## Run every test that needs no root (under 10 minutes on 2 cores)
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not faults and not containers" $(PYTEST_ARGS)
+
+test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about 15 minutes)
+	@$(BIN)/pytest -m faults -n 0 --timeout 900 $(PYTEST_ARGS)
+
+test-containers: $(VENV)/.test ## Build and run the container images (needs root and Debian)
+	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)
+
+check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs
+	@$(BIN)/python scripts/check.py
+
+format: $(VENV)/.dev ## Format and fix what can be fixed
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+generate: $(VENV)/.dev ## Regenerate ragproto/ and docs/reference/
+	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_docs.py
+
+docs: $(VENV)/.dev ## Regenerate the reference pages and check every link
+	@$(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/check_links.py
+
+bench: $(VENV)/.runtime ## Run the benchmarks of docs/performance.md (long; see `rag bench --help`)
+	@$(BIN)/rag bench all
+
+lock: $(VENV)/.bootstrap ## Resolve pyproject.toml into requirements/*.txt
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock.sh
+
+clean: ## Stop the stack, then remove .venv and RAG_HOME
+	@if [ -x $(BIN)/rag ]; then $(BIN)/rag down || true; fi
+	@rm -rf $(VENV) "$(RAG_HOME)"
+
+# --- environments: one stamp each, so that the second time costs nothing -------------------------------------------
+$(VENV)/.bootstrap: requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml $(VENV)/.bootstrap
+	@echo "Installing the platform into $(VENV) …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/runtime.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.runtime
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.test
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@

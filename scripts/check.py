@@ -1,0 +1,90 @@
+"""Run every check of `make check`, all of them even when one fails, and say at the end which did."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+CHECKS: list[tuple[str, list[str]]] = [
+    ("format", ["ruff", "format", "--check", "--quiet", "."]),
+    ("lint", ["ruff", "check", "--quiet", "."]),
+    ("types", ["mypy"]),
+    ("imports", ["lint-imports"]),
+    ("dependencies", ["deptry", "."]),
+    ("yaml", ["yamllint", "--strict", "."]),
+    ("generated code", ["python", "scripts/generate_protos.py", "--check"]),
+    ("reference docs", ["python", "scripts/generate_docs.py", "--check"]),
+    ("links", ["python", "scripts/check_links.py"]),
+]
+
+
+def run(name: str, command: list[str]) -> bool:
+    """Run one check from the environment's own bin folder and print its output only when it fails."""
+    started = time.monotonic()
+    result = subprocess.run(
+        [str(BIN / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    mark = "ok  " if result.returncode == 0 else "FAIL"
+    print(f"{mark} {name:<16} {time.monotonic() - started:5.1f} s", flush=True)
+    if result.returncode:
+        print(result.stdout + result.stderr, flush=True)
+    return result.returncode == 0
+
+
+def proto_checks() -> list[tuple[str, list[str]]]:
+    """buf on descriptor images, because it cannot fetch googleapis: lint now, breaking against the last tag or main."""
+    work = Path(tempfile.mkdtemp(prefix="rag-buf-"))
+    image = work / "now.binpb"
+    checks = [
+        ("proto image", ["python", "scripts/generate_protos.py", "--image", str(image)]),
+        ("proto lint", ["buf", "lint", str(image), "--config", "buf.yaml"]),
+    ]
+    base = baseline()
+    if base:
+        checkout = work / "base"
+        checkout.mkdir()
+        archive = subprocess.run(["git", "archive", base, "proto"], cwd=ROOT, capture_output=True, check=False)
+        if archive.returncode == 0:
+            subprocess.run(["tar", "-x", "-C", str(checkout)], input=archive.stdout, check=True)
+            old = work / "base.binpb"
+            checks.append(
+                (
+                    "proto baseline",
+                    ["python", "scripts/generate_protos.py", "--image", str(old), "--sources", str(checkout / "proto")],
+                )
+            )
+            checks.append(
+                ("proto breaking", ["buf", "breaking", str(image), "--against", str(old), "--config", "buf.yaml"])
+            )
+    return checks
+
+
+def baseline() -> str | None:
+    """The last release tag, which clients in the field were built against; none before the first release."""
+    if shutil.which("git") is None:
+        return None
+    result = subprocess.run(
+        ["git", "describe", "--tags", "--abbrev=0", "--match", "v*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout.strip() or None
+
+
+def main() -> int:
+    failed = [name for name, command in [*CHECKS, *proto_checks()] if not run(name, command)]
+    print("all checks passed" if not failed else f"failed: {', '.join(failed)}")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

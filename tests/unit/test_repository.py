@@ -1,0 +1,99 @@
+"""The repository keeps its own rules."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rag_core.errors import Reason
+from rag_core.reasons import REASONS
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+def tracked() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_s42_every_locked_package_has_a_hash_and_no_address(lock: Path) -> None:
+    text = lock.read_text("utf-8")
+    packages = re.split(r"(?m)^(?=[a-z0-9])", text)[1:]
+    assert packages
+    assert [package.split("==")[0] for package in packages if "--hash=sha256:" not in package] == []
+    assert "://" not in text
+    assert "git+" not in text
+
+
+def test_s42_smaller_locks_are_cut_from_the_developer_lock() -> None:
+    def pins(name: str) -> set[str]:
+        return set(
+            re.findall(r"(?m)^[a-z0-9][a-z0-9._-]*==[^\s\\]+", (ROOT / "requirements" / name).read_text("utf-8"))
+        )
+
+    assert pins("runtime.txt") <= pins("test.txt") <= pins("dev.txt")
+
+
+def test_every_reason_code_says_what_it_means_and_what_to_do() -> None:
+    assert set(REASONS) == set(Reason)
+    assert all(meaning.endswith(".") and action for meaning, action in REASONS.values())
+
+
+def test_s33_no_code_evaluates_or_unpickles_what_it_reads() -> None:
+    forbidden = re.compile(
+        r"(?<![\w.])(?:eval|exec)\(|pickle\.loads?\(|yaml\.load\(|shell=True|os\.system\(|verify=False"
+    )
+    hits = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in tracked()
+        if path.suffix == ".py" and "tests" not in path.relative_to(ROOT).parts
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if forbidden.search(line)
+    ]
+    assert hits == []
+
+
+def test_s44_no_private_key_or_token_is_committed() -> None:
+    secret = re.compile(
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}|eyJ[\w-]{20,}\.eyJ[\w-]{20,}\.[\w-]{20,}"
+    )
+    hits = [
+        str(path.relative_to(ROOT)) for path in tracked() if secret.search(path.read_bytes().decode("utf-8", "ignore"))
+    ]
+    assert hits == []
+
+
+def test_every_make_target_is_explained_by_make_help() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    phony = set(re.search(r"(?m)^\.PHONY: (.*)$", makefile).group(1).split())  # type: ignore[union-attr]
+    explained = set(re.findall(r"(?m)^([a-z-]+):.*## ", makefile))
+    assert phony == explained
+
+
+def test_the_readmes_name_commands_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for name in ("README.md", "README.zh-CN.md"):
+        for target in re.findall(r"(?m)(?:^|`)make ([a-z-]+)", (ROOT / name).read_text("utf-8")):
+            assert re.search(rf"(?m)^{target}:", makefile), f"{name}: make {target}"
+
+
+def test_the_version_is_said_once() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+
+
+def test_generated_code_is_current() -> None:
+    pytest.importorskip("grpc_tools", reason="grpcio-tools is part of the developer environment (`make setup`)")
+    result = subprocess.run(
+        [sys.executable, "scripts/generate_protos.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
