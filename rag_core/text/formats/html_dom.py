@@ -1,0 +1,111 @@
+"""Walking an HTML tree without recursion, and what in it is not for reading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
+
+from rag_core.errors import InvalidInput, Reason
+
+_SKIPPED = (
+    "script style noscript template iframe object embed svg canvas audio video select textarea button input "
+    "map head title link meta base param source track img datalist"
+)
+SKIPPED: Final = frozenset(_SKIPPED.split())
+# Elements that never hold others, or that end by themselves.
+_FLAT = (
+    "area base br col embed hr img input link meta param source track wbr "
+    "p li dt dd tr td th tbody thead tfoot colgroup option optgroup rp rt html head body"
+)
+_VOID_OR_IMPLIED: Final = frozenset(_FLAT.split())
+_TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)")
+# The tree builder looks for open elements at each start tag, so its time grows with depth: 10^5 open elements take a
+# minute, this many a tenth of a second.
+_SCAN_DEPTH: Final = 4000
+_HIDING_STYLE: Final = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|font-size\s*:\s*0(?:\.0+)?(?:px|pt|em|rem|%)?\s*(?:;|!|$)"
+    r"|opacity\s*:\s*0(?:\.0+)?\s*(?:;|!|$)|(?:left|top|text-indent)\s*:\s*-\d{4,}",
+    re.IGNORECASE,
+)
+_BOILERPLATE_ROLES: Final = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "doc-pagefooter"})
+_SITE_ROLES: Final = frozenset({"banner", "contentinfo", "complementary"})
+_READER_ONLY: Final = frozenset({"sr-only", "visually-hidden", "screen-reader-text"})
+_PERMALINKS: Final = frozenset({"¶", "#", "§", "🔗", "\uf0c1"})
+
+
+def parse_html(text: str, max_depth: int) -> LexborHTMLParser:
+    """Parse in time linear in the text. Raises `InvalidInput` (`NESTING_TOO_DEEP`)."""
+    depth = 0
+    for match in _TAG.finditer(text):
+        if match.group(2).lower() in _VOID_OR_IMPLIED:
+            continue
+        depth = max(depth - 1, 0) if match.group(1) else depth + 1
+        if depth > max(_SCAN_DEPTH, max_depth):
+            raise _too_deep(max_depth)
+    try:
+        return LexborHTMLParser(text.encode("utf-8", "replace"))
+    except SelectolaxError as error:
+        # Any bytes are HTML, so the one way to fail is to find no memory for the tree.
+        raise MemoryError from error
+
+
+def walk(
+    root: LexborNode,
+    enter: Callable[[LexborNode], bool],
+    leave: Callable[[LexborNode], None],
+    max_depth: int,
+) -> None:
+    """Visit `root` and all below it in document order; `enter` tells whether to go below a node.
+
+    `leave` is called for each node whose children were offered. Raises `InvalidInput` (`NESTING_TOO_DEEP`).
+    """
+    open_nodes: list[LexborNode] = []
+    node: LexborNode | None = root
+    while node is not None:
+        below = enter(node)
+        child = node.first_child if below else None
+        if child is not None:
+            open_nodes.append(node)
+            if len(open_nodes) > max_depth:
+                raise _too_deep(max_depth)
+            node = child
+            continue
+        if below:
+            leave(node)
+        following = node.next if open_nodes else None
+        while following is None and open_nodes:
+            parent = open_nodes.pop()
+            leave(parent)
+            following = parent.next if open_nodes else None
+        node = following
+
+
+def is_hidden(attributes: dict[str, str | None]) -> bool:
+    """Whether an element says, by attribute or inline style, that readers do not see it."""
+    if "hidden" in attributes:
+        return True
+    style = attributes.get("style")
+    return style is not None and _HIDING_STYLE.search(style) is not None
+
+
+def is_boilerplate(tag: str, attributes: dict[str, str | None], *, in_main: bool) -> bool:
+    """Whether an element is navigation and the like rather than content."""
+    role = attributes.get("role") or ""
+    if tag in {"nav", "footer"} or role in _BOILERPLATE_ROLES or attributes.get("aria-hidden") == "true":
+        return True
+    if not in_main and (tag == "aside" or role in _SITE_ROLES):
+        return True
+    classes = (attributes.get("class") or "").split()
+    return any(name in _READER_ONLY or name in {"linenos", "linenodiv"} for name in classes)
+
+
+def is_permalink(tag: str, node: LexborNode, attributes: dict[str, str | None]) -> bool:
+    """The pilcrow behind a heading that links to itself."""
+    return tag == "a" and (attributes.get("href") or "").startswith("#") and node.text().strip() in _PERMALINKS
+
+
+def _too_deep(max_depth: int) -> InvalidInput:
+    return InvalidInput(Reason.NESTING_TOO_DEEP, f"the HTML is nested deeper than {max_depth} elements; simplify it")
