@@ -1,0 +1,186 @@
+"""One request to an OpenAI-compatible `/embeddings` endpoint: retries, rate limit, deadline, distrust of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+import numpy as np
+import stamina
+from aiolimiter import AsyncLimiter
+from pydantic import SecretStr
+
+from rag_core.embedding.base import Vectors
+from rag_core.embedding.checks import unit_rows
+from rag_core.errors import RagError, Reason, Unavailable
+
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_TOO_MUCH = frozenset({400, 413, 422})
+_BYTES_PER_NUMBER = 40
+_BYTES_BESIDES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to send texts, and with which limits. `timeout` (seconds) covers all retries of one request."""
+
+    url: str
+    model: str
+    dimensions: int
+    key: SecretStr | None = None
+    timeout: float = 30
+    requests_per_second: float = 20
+
+
+class Refused(Exception):  # noqa: N818 - not an error of ours yet: a smaller request may pass
+    """The endpoint does not accept this input (HTTP `status`)."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class _Failed(Exception):  # noqa: N818 - internal signal to the retry loop
+    """An attempt that may succeed later, in `after` seconds if the endpoint said so."""
+
+    def __init__(self, problem: str, after: float | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.after = after
+
+
+class OpenAIClient:
+    """Sends single requests; used from one event loop."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        headers = {"Authorization": f"Bearer {endpoint.key.get_secret_value()}"} if endpoint.key else {}
+        # No redirects and no environment proxies: the key and the texts go to the configured address only.
+        self._http = httpx.AsyncClient(
+            base_url=endpoint.url,
+            headers=headers,
+            trust_env=False,
+            follow_redirects=False,
+            verify=ssl.create_default_context(),
+        )
+        rate = endpoint.requests_per_second
+        self._limiter = AsyncLimiter(max(rate, 1), 1 if rate >= 1 else 1 / rate)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors in the order of `texts`.
+
+        Raises `Refused`, or `Unavailable` with `EMBEDDER_UNAVAILABLE` (no answer in time) or `EMBEDDER_RESPONSE` (an
+        answer that cannot be used).
+        """
+        timeout = self._endpoint.timeout
+        deadline = asyncio.get_running_loop().time() + timeout
+        last = "no connection"
+        try:
+            async with asyncio.timeout_at(deadline):
+                async for attempt in stamina.retry_context(
+                    on=lambda error: _backoff(error, deadline),
+                    attempts=None,
+                    timeout=timeout,
+                    wait_max=10,
+                ):
+                    with attempt:
+                        try:
+                            return await self._attempt(texts)
+                        except _Failed as failed:
+                            last = failed.problem
+                            raise
+        except _Failed as failed:
+            raise _unavailable(failed.problem) from None
+        except TimeoutError:
+            raise _unavailable(f"no answer in {timeout:g} s; last: {last}") from None
+        raise AssertionError("a retry loop ends by a return or an error")
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _attempt(self, texts: Sequence[str]) -> Vectors:
+        await self._limiter.acquire()
+        body = {"model": self._endpoint.model, "input": list(texts), "encoding_format": "float"}
+        try:
+            async with self._http.stream("POST", "embeddings", json=body, timeout=self._endpoint.timeout) as response:
+                _check_status(response)
+                content = await self._read(response, len(texts))
+        except httpx.TransportError as error:
+            raise _Failed(type(error).__name__) from None
+        except httpx.HTTPError as error:
+            raise _bad_answer(type(error).__name__) from None
+        return parse_answer(content, count=len(texts), dimensions=self._endpoint.dimensions)
+
+    async def _read(self, response: httpx.Response, count: int) -> bytes:
+        """The body after decompression, refusing one far larger than the vectors asked for."""
+        limit = _BYTES_BESIDES + count * self._endpoint.dimensions * _BYTES_PER_NUMBER
+        content = bytearray()
+        async for part in response.aiter_bytes():
+            content += part
+            if len(content) > limit:
+                raise _bad_answer(f"longer than {limit} bytes")
+        return bytes(content)
+
+
+def parse_answer(content: bytes, *, count: int, dimensions: int) -> Vectors:
+    """Vectors ordered by `index`. Raises `Unavailable` (`EMBEDDER_RESPONSE`) for anything but `count` good ones."""
+    try:
+        items = json.loads(content)["data"]
+        rows = {int(item["index"]): item["embedding"] for item in items}
+        if len(items) != count or set(rows) != set(range(count)):
+            raise _bad_answer(f"{len(items)} vectors for {count} texts, or their indexes are wrong")
+        matrix = np.array([rows[index] for index in range(count)], dtype=np.float64)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise _bad_answer(f"not the expected JSON ({type(error).__name__})") from None
+    return unit_rows(matrix, rows=count, dimensions=dimensions)
+
+
+def _check_status(response: httpx.Response) -> None:
+    status = response.status_code
+    if status in _RETRIED:
+        raise _Failed(f"HTTP {status}", _retry_after(response.headers.get("Retry-After")))
+    if status in _TOO_MUCH:
+        raise Refused(status)
+    if status in {401, 403}:
+        raise _unavailable(f"HTTP {status}; check RAG_EMBED_API_KEY")
+    if status != httpx.codes.OK:
+        raise _bad_answer(f"HTTP {status}; check RAG_EMBED_URL and RAG_EMBED_MODEL")
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds from now, of either form of the header; `None` when absent or unreadable."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _backoff(error: Exception, deadline: float) -> bool | float:
+    """Whether to try again (`True`: exponential wait with jitter), or the wait the endpoint asked for."""
+    if not isinstance(error, _Failed):
+        return False
+    if error.after is None:
+        return True
+    # Waiting past the deadline only delays the same failure.
+    return error.after if asyncio.get_running_loop().time() + error.after < deadline else False
+
+
+def _unavailable(problem: str) -> RagError:
+    return Unavailable(Reason.EMBEDDER_UNAVAILABLE, f"the embedding endpoint cannot be used: {problem}")
+
+
+def _bad_answer(problem: str) -> RagError:
+    return Unavailable(Reason.EMBEDDER_RESPONSE, f"the embedding endpoint gave an unusable answer: {problem}")
