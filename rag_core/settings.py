@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rag_core.errors import ConfigError, Reason
 
@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     dagster_port: Port = Field(3000, description="Dagster UI and GraphQL.")
     console_port: Port = Field(8501, description="Streamlit console.")
     query_port: Port = Field(50051, description="Query server, gRPC.")
+    index_port: Port = Field(50052, description="Query server: writes to the embedded index, on loopback only.")
     metrics_port: Port = Field(9464, description="Query server: /metrics, /health and /ready over HTTP.")
     postgres_port: Port = Field(54320, description="Embedded PostgreSQL.")
     code_location_port: Port = Field(4266, description="Dagster code location server, gRPC.")
@@ -76,6 +77,9 @@ class Settings(BaseSettings):
     embed_requests_per_second: float = Field(20, gt=0, description="Rate limit towards the endpoint.")
     embed_query_prefix: str = Field("", description="Prefix for queries sent to the endpoint (`query: ` for E5 models).")
     embed_passage_prefix: str = Field("", description="Prefix for passages sent to the endpoint (`passage: ` for E5 models).")
+    embed_max_tokens: int = Field(512, ge=16, le=1_000_000, description="Longest text sent to the endpoint, in (estimated) tokens; longer is cut.")
+    embed_request_texts: int = Field(64, ge=1, le=2048, description="Texts in one request to the endpoint.")
+    embed_request_tokens: int = Field(16_384, ge=64, description="Tokens (estimated) in one request to the endpoint.")
 
     # --- text ------------------------------------------------------------------------------------------------
     chunk_tokens: int = Field(200, ge=16, le=500, description="Target size of a chunk in model tokens, heading context included.")
@@ -84,7 +88,7 @@ class Settings(BaseSettings):
     max_text_chars: int = Field(20_000_000, ge=1, description="Longer extracted text is quarantined.")
     max_chunks: int = Field(20_000, ge=1, description="A document with more chunks is quarantined.")
     parser_timeout_seconds: float = Field(30, gt=0, le=600, description="Time allowed to one sandboxed parse.")
-    parser_memory_mb: int = Field(1024, ge=128, description="Address space of the parser sandbox.")
+    parser_memory_mb: int = Field(1024, ge=256, description="Address space of one parser sandbox; the libraries alone take about 150.")
     parser_workers: int = Field(2, ge=1, le=64, description="Parser sandboxes that run at once.")
     parser_attempts: int = Field(3, ge=1, le=20, description="Runs in which a failing document is tried before it stays quarantined.")
 
@@ -92,6 +96,7 @@ class Settings(BaseSettings):
     sources_dir: Path | None = Field(None, description="Folder of further source files (`*.yaml`); `rag up` uses `$RAG_HOME/sources`.")
     sync_batch_documents: int = Field(200, ge=1, le=10000, description="Documents read and committed together.")
     sync_batch_bytes: int = Field(32_000_000, ge=1, description="Extracted bytes held before a commit.")
+    source_wait_seconds: float = Field(30, ge=0, le=3600, description="How long a run waits for another run of the same source shard.")
     delete_guard_fraction: float = Field(0.2, gt=0, le=1, description="A listing that would delete more than this share of a source is held.")
     delete_guard_minimum: int = Field(50, ge=1, description="Deletions below this number are never held.")
     max_concurrent_runs: int = Field(2, ge=1, le=1000, description="Dagster runs at once.")
@@ -105,10 +110,19 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(4_194_304, ge=1024, description="Largest gRPC message accepted from clients.")
     max_concurrent_searches: int = Field(32, ge=1, description="Searches in progress at once; more wait in a bounded queue.")
     max_queued_searches: int = Field(64, ge=0, description="Length of that queue; beyond it calls are refused with OVERLOADED.")
+    max_concurrent_answers: int = Field(16, ge=1, description="Answers in progress at once; they never take the place of searches.")
+    max_queued_answers: int = Field(32, ge=0, description="Length of their queue.")
+    search_threads: int = Field(8, ge=1, le=256, description="Index searches that run in parallel.")
+    max_index_message_bytes: int = Field(67_108_864, ge=1_048_576, description="Largest message on the loopback index port.")
+    max_connection_age_seconds: float = Field(300, gt=0, description="Age at which a client connection is renewed, so that new servers get their share.")
     query_batch: int = Field(8, ge=1, le=256, description="Concurrent queries embedded together at most.")
     query_cache_entries: int = Field(4096, ge=0, description="Query embeddings kept (keyed by embedder and text only).")
     drain_seconds: float = Field(3, ge=0, le=60, description="Time between NOT_SERVING and refusing new calls.")
     grace_seconds: float = Field(15, ge=0, le=300, description="Time calls in flight get to finish at shutdown.")
+
+    metadata_fields: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas."
+    )
 
     # --- answers ---------------------------------------------------------------------------------------------
     answerer: Literal["extractive", "openai"] = Field("extractive", description="`extractive` quotes sentences; `openai` writes with an OpenAI-compatible model.")
@@ -125,6 +139,7 @@ class Settings(BaseSettings):
     jwt_leeway_seconds: int = Field(60, ge=0, le=300, description="Clock difference tolerated.")
 
     # --- observability ---------------------------------------------------------------------------------------
+    failpoint: str | None = Field(None, description="`name:count:kill` ends the process at a named point (fault tests; refused in production).")
     prometheus_url: str | None = Field(None, description="Prometheus the console reads; unset: the services' own /metrics.")
 
     @classmethod
@@ -132,12 +147,17 @@ class Settings(BaseSettings):
         """Read environment and `stack.env`. Raises `ConfigError` (`CONFIG_INVALID`) that lists every problem."""
         home = Path(str(overrides.get("home") or os.environ.get("RAG_HOME") or cls.model_fields["home"].default))
         try:
-            return cls(_env_file=home / "stack.env", **overrides)  # type: ignore[call-arg, arg-type]
+            return cls(_env_file=home / "stack.env", **overrides)  # type: ignore[arg-type]
         except ValidationError as error:
             problems = "; ".join(
                 f"RAG_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
             )
             raise ConfigError(Reason.CONFIG_INVALID, problems) from None
+
+    @field_validator("metadata_fields", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -157,6 +177,8 @@ class Settings(BaseSettings):
             return
         if self.database_url is None:
             raise ConfigError(Reason.SECRET_MISSING, "RAG_DATABASE_URL must be set in production")
+        if self.failpoint is not None:
+            raise ConfigError(Reason.CONFIG_INVALID, "RAG_FAILPOINT is for tests only")
         if self.embedder == "fake":
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_EMBEDDER=fake is for tests only")
         if self.qdrant_url is None:

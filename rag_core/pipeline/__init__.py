@@ -1,0 +1,26 @@
+"""The four stages and what surrounds them: pure calls over row state, used by assets, stream worker, CLI and tests."""
+
+from rag_core.pipeline.accounting import account
+from rag_core.pipeline.base import DocumentCounts, Progress, Scope, StageReport
+from rag_core.pipeline.chunks import chunk_documents
+from rag_core.pipeline.deletions import approve_deletions
+from rag_core.pipeline.documents import sync_documents
+from rag_core.pipeline.embeddings import embed_chunks
+from rag_core.pipeline.generations import ensure_generation
+from rag_core.pipeline.index import index_documents
+from rag_core.pipeline.purge import purge_unused
+
+__all__ = [
+    "DocumentCounts",
+    "Progress",
+    "Scope",
+    "StageReport",
+    "account",
+    "approve_deletions",
+    "chunk_documents",
+    "embed_chunks",
+    "ensure_generation",
+    "index_documents",
+    "purge_unused",
+    "sync_documents",
+]

@@ -25,9 +25,10 @@ class DocumentCounts:
     """The accounting of one run over one shard, in documents.
 
     `read` counts every item of the listing plus every document of ours that was found gone. The identity
-    `read = indexed + unchanged + deleted + quarantined + skipped` (`balanced`) is asserted by a blocking check after the
-    index stage; `pending` is how many documents the index stage still owes and must be 0 by then. A held deletion counts as
-    `unchanged` (the document stays) and in `held`.
+    `read = indexed + unchanged + deleted + quarantined + skipped` (`balanced`) is asserted by a blocking check after
+    the index stage; `pending` is how many documents the index stage still owes and must be 0 by then. A held deletion
+    counts as `unchanged` (the document stays) and in `held`. A document that an incomplete listing does not name is
+    read and `unchanged` too.
     """
 
     read: int = 0
@@ -49,9 +50,9 @@ class DocumentCounts:
 class StageReport:
     """What one stage did, as metadata for the asset.
 
-    `counts` are integers by name (documents, chunks, embedded, cached, upserted, ...), `preview` up to ten rows for a table,
-    `problem` the reason code when the stage did not do all it should (a held deletion, an incomplete listing), which a
-    check at the end of the run turns into a failed run.
+    `counts` are integers by name (documents, chunks, embedded, cached, upserted, ...), `preview` up to ten rows for a
+    table, `problem` the reason code when the stage did not do all it should (a held deletion, an incomplete listing),
+    which a check at the end of the run turns into a failed run.
     """
 
     stage: str

@@ -4,12 +4,14 @@ Row state drives the pipeline: what a stage still has to do is a join, so a cras
 run and nothing else.
 
     documents.version        bumped on every change that the index must follow (content, ACL, metadata, deletion)
-    documents.chunked_as     fingerprint of what the chunks were computed from; differs -> chunk again
+    chunkings.text_version   per document and chunker; <> documents.text_version -> chunk again
     embeddings               absent row for (text_hash, embedder) -> embed
     generation_documents     indexed_version <> documents.version -> apply to that generation
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from sqlalchemy import (
     ARRAY,
@@ -45,7 +47,7 @@ metadata = MetaData(
 )
 
 
-def _now(name: str) -> Column[object]:
+def _now(name: str) -> Column[datetime]:
     return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
 
 
@@ -59,9 +61,11 @@ sources = Table(
     Column("cursor", JSONB, nullable=False, server_default="{}"),
     Column("last_complete_at", DateTime(timezone=True)),
     Column("change_token", Text, comment="connector change token of the last complete run, per shard joined"),
+    Column("acl", ARRAY(Text), comment="default ACL given to documents whose connector reports none"),
     Column("held_deletions", Integer, nullable=False, server_default="0"),
     Column("held_at", DateTime(timezone=True)),
     Column("deletions_approved_at", DateTime(timezone=True), comment="an operator released what was held before this"),
+    Column("deletions_approved", Integer, comment="how many deletions the operator saw and released"),
     _now("updated_at"),
 )
 
@@ -74,10 +78,21 @@ documents = Table(
     Column("shard", SmallInteger, nullable=False, server_default="0"),
     Column("locator", Text, nullable=False),
     Column("version", BigInteger, nullable=False, comment="ours, monotonic per document"),
-    Column("source_version", BigInteger, nullable=False, comment="the source's own for event sources, else equal to version"),
+    Column("text_version", BigInteger, nullable=False, comment="version at which text, title or blocks last changed"),
+    Column(
+        "source_version",
+        BigInteger,
+        nullable=False,
+        comment="the source's own for event sources, else equal to version",
+    ),
     Column("token", Text, nullable=False, comment="SourceItem.token the row was read at"),
     Column("parsed_as", Text, nullable=False, comment="fingerprint of parser version and settings"),
-    Column("content_hash", LargeBinary, nullable=False, comment="sha256 of the raw bytes"),
+    Column(
+        "content_hash",
+        LargeBinary,
+        nullable=False,
+        comment="sha256 of the raw bytes and what the connector said of them",
+    ),
     Column("text_hash", LargeBinary, nullable=False, comment="sha256 of the extracted text"),
     Column("bytes", BigInteger, nullable=False),
     Column("media_type", Text, nullable=False),
@@ -88,20 +103,49 @@ documents = Table(
     Column("metadata", JSONB, nullable=False, server_default="{}"),
     Column("flags", ARRAY(Text), nullable=False, server_default="{}"),
     Column("acl", ARRAY(Text), comment="null: never known, not searchable"),
-    Column("chunked_as", Text, comment="fingerprint the current chunks were computed from; null: none yet"),
-    Column("chunk_count", Integer, nullable=False, server_default="0"),
+    Column(
+        "acl_inherited", Boolean, nullable=False, server_default="false", comment="acl is the default of the source"
+    ),
     Column("run_id", Text, nullable=False, comment="run or stream batch that wrote this version"),
     Column("deleted_at", DateTime(timezone=True), comment="tombstone"),
     _now("updated_at"),
     UniqueConstraint("tenant", "source", "locator"),
-    Index("ix_documents_source_shard", "tenant", "source", "shard"),
+    # Covers what the stages join on, so that "nothing to do" is answered without touching the texts.
+    Index(
+        "ix_documents_source_shard",
+        "tenant",
+        "source",
+        "shard",
+        postgresql_include=["doc_id", "version", "text_version", "deleted_at"],
+    ),
+)
+
+chunkings = Table(
+    "chunkings",
+    metadata,
+    Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
+    Column("chunker", Text, primary_key=True, comment="chunker fingerprint"),
+    Column("text_version", BigInteger, nullable=False, comment="documents.text_version the chunks were computed from"),
+    Column("chunk_count", Integer, nullable=False),
+    Column(
+        "rejected",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="could not be chunked or embedded; see quarantine",
+    ),
 )
 
 chunks = Table(
     "chunks",
     metadata,
     Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
-    Column("chunker", Text, primary_key=True, comment="chunker fingerprint; generations with different chunkers live side by side"),
+    Column(
+        "chunker",
+        Text,
+        primary_key=True,
+        comment="chunker fingerprint; generations with different chunkers live side by side",
+    ),
     Column("ordinal", Integer, primary_key=True),
     Column("chunk_id", Uuid, nullable=False),
     Column("start", Integer, nullable=False),
@@ -153,13 +197,25 @@ quarantine = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=True),
     Column("tenant", Text, nullable=False),
     Column("source", Text, nullable=False),
+    Column("shard", SmallInteger, nullable=False, server_default="0"),
     Column("locator", Text, nullable=False),
     Column("stage", Text, nullable=False, comment="list, fetch, parse, chunk, embed, index"),
     Column("reason", Text, nullable=False),
     Column("message", Text, nullable=False),
-    Column("token", Text, comment="SourceItem.token it failed at; the same token is not tried again after the last attempt"),
+    Column(
+        "token",
+        Text,
+        comment="SourceItem.token it failed at, not tried again after the last attempt; null: try in every run",
+    ),
     Column("parsed_as", Text, comment="parser fingerprint it failed with; a new parser tries again"),
     Column("attempts", Integer, nullable=False, server_default="1"),
+    Column(
+        "skipped",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="left out by policy or discarded; not a failure",
+    ),
     Column("run_id", Text, nullable=False),
     _now("first_at"),
     _now("last_at"),

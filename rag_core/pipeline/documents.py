@@ -1,0 +1,239 @@
+"""The first stage: a complete listing compared with what we hold; what changed is read, what is gone is buried."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from rag_core.errors import RagError, Reason
+from rag_core.ids import document_id, fingerprint, shard_of
+from rag_core.models import SourceItem
+from rag_core.pipeline.base import Progress, Scope, StageReport
+from rag_core.pipeline.deletions import Deletions, bury, delete_gone
+from rag_core.pipeline.outcomes import Batch
+from rag_core.pipeline.reading import Read, Reader
+from rag_core.settings import Settings
+from rag_core.sources import Connector, Problem
+from rag_core.store import listing, locks, runs, sources
+from rag_core.store.copying import is_storable, storable
+from rag_core.store.engine import Store
+from rag_core.text import Parser
+
+STAGE = "documents"
+_LISTING_PAGE = 5000
+_DUE_PAGE = 500
+_PREVIEW = 10
+_PARTS = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped")
+
+
+def sync_documents(
+    store: Store,
+    connector: Connector,
+    parser: Parser,
+    scope: Scope,
+    settings: Settings,
+    progress: Progress | None = None,
+) -> StageReport:
+    """Bring the stored documents of one shard to what the source holds now.
+
+    An item whose token, parser and settings are those of the stored row is not read. What is read is committed in
+    batches, so an interrupted run loses at most one. Counts: `read` and its parts `added`, `updated`, `unchanged`,
+    `deleted`, `quarantined`, `skipped`; beside them `held` and `absent` (kept although not listed, so `unchanged`),
+    `vanished`, `duplicates` and `stale`.
+
+    `problem` is `LISTING_INCOMPLETE` (nothing was deleted) or `MASS_DELETE_HELD` (the deletions wait for an operator).
+    Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard, `Unavailable` when source or database are.
+    """
+    _configure(store, scope, settings)
+    tenant, source = scope.source.tenant, scope.source.name
+    with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
+        return _Sync(connection, connector, parser, scope, settings, progress).run()
+
+
+def _configure(store: Store, scope: Scope, settings: Settings) -> None:
+    with store.engine.connect() as connection:
+        if sources.is_current(connection, scope.source):
+            return
+    tenant, name = scope.source.tenant, scope.source.name
+    with locks.source_connection(store, tenant, name, wait=settings.source_wait_seconds) as connection:
+        sources.configure(connection, scope.source, scope.run_id)
+        connection.commit()
+
+
+class _Sync:
+    """One pass of the stage over one shard; the fields are its running totals."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        connector: Connector,
+        parser: Parser,
+        scope: Scope,
+        settings: Settings,
+        progress: Progress | None,
+    ) -> None:
+        self._connection = connection
+        self._connector = connector
+        self._scope = scope
+        self._settings = settings
+        self._progress = progress
+        self._key = (scope.source.tenant, scope.source.name, scope.shard)
+        # Metadata of the source is part of every document, so other metadata means to read them again.
+        self._parsed_as = fingerprint(parser.fingerprint, sorted(scope.source.metadata.items()))
+        self._reader = Reader(
+            connector,
+            parser,
+            parsed_as=self._parsed_as,
+            workers=settings.parser_workers,
+            max_bytes=settings.sync_batch_bytes,
+        )
+        self._counts: Counter[str] = Counter()
+        self._bytes = 0
+        self._preview: list[dict[str, str | int | float]] = []
+
+    def run(self) -> StageReport:
+        started = time.monotonic()
+        error = self._list()
+        due = self._compare()
+        self._read(due)
+        kept = self._delete() if error is None else Deletions()
+        problem, message = _problem(error, kept)
+        counts = self._totals(kept, clean=problem is None)
+        seconds = time.monotonic() - started
+        tenant, source, shard = self._key
+        runs.record(
+            self._connection,
+            run_id=self._scope.run_id,
+            tenant=tenant,
+            source=source,
+            shard=shard,
+            stage=STAGE,
+            counts=counts,
+            seconds=seconds,
+            complete=error is None,
+            problem=problem,
+        )
+        if error is None:
+            sources.finish(self._connection, tenant, source)
+        self._connection.commit()
+        return StageReport(STAGE, counts, seconds, self._bytes, self._preview, problem, message)
+
+    def _list(self) -> str | None:
+        """Copy the listing into its table; returns why it is not complete, `None` when it is."""
+        listing.prepare(self._connection)
+        entries = self._connector.list_items()
+        rows: list[tuple[object, ...]] = []
+        error: str | None = None
+        try:
+            for entry in entries:
+                rows.append(self._row(entry))
+                if len(rows) >= _LISTING_PAGE:
+                    self._append(rows)
+        except RagError as failure:
+            error = failure.message
+        self._append(rows)
+        self._counts["duplicates"] = listing.drop_repeats(self._connection)
+        self._connection.commit()
+        if error is None and not entries.complete:
+            error = entries.error or "the listing stopped early"
+        return error
+
+    def _append(self, rows: list[tuple[object, ...]]) -> None:
+        listing.append(self._connection, rows)
+        self._connection.commit()
+        rows.clear()
+
+    def _row(self, entry: SourceItem | Problem) -> tuple[object, ...]:
+        shard = self._shard_of(entry.locator)
+        if isinstance(entry, Problem):
+            message = storable(entry.message)
+            return storable(entry.locator), None, None, None, shard, str(entry.reason), message, entry.skipped
+        if not (is_storable(entry.locator) and is_storable(entry.token)):
+            message = "the name has characters that cannot be stored"
+            return storable(entry.locator), None, None, None, shard, str(Reason.ID_CHARS), message, False
+        return entry.locator, entry.token, entry.size, entry.modified_at, shard, None, None, False
+
+    def _shard_of(self, locator: str) -> int:
+        source = self._scope.source
+        if source.shards == 1:
+            return 0
+        return shard_of(document_id(source.tenant, source.name, storable(locator)), source.shards)
+
+    def _compare(self) -> int:
+        known = listing.compare(
+            self._connection,
+            *self._key,
+            parsed_as=self._parsed_as,
+            run_id=self._scope.run_id,
+            attempts=self._settings.parser_attempts,
+        )
+        emptied = listing.emptied(self._connection, *self._key)
+        if emptied:
+            bury(self._connection, self._scope, emptied)
+        listing.record_problems(self._connection, *self._key, parsed_as=self._parsed_as, run_id=self._scope.run_id)
+        self._connection.commit()
+        self._counts["updated"] += known.pop("changed", 0)
+        due = known.pop("due", 0)
+        self._counts.update(known)
+        return due
+
+    def _read(self, due: int) -> None:
+        batch = Batch(self._scope, self._parsed_as)
+        for done, read in enumerate(self._reads(), start=1):
+            batch.add(read)
+            if len(batch) >= self._settings.sync_batch_documents or batch.chars >= self._settings.sync_batch_bytes:
+                self._counts.update(batch.commit(self._connection))
+            if self._progress is not None:
+                self._progress(done, due)
+        self._counts.update(batch.commit(self._connection))
+
+    def _reads(self) -> Iterator[Read]:
+        for read in self._reader.read(listing.due(self._connection, _DUE_PAGE)):
+            self._bytes += read.size
+            if len(self._preview) < _PREVIEW:
+                self._preview.append(_preview(read))
+            yield read
+
+    def _delete(self) -> Deletions:
+        tenant, source, shard = self._key
+        listing.forget_absent_failures(self._connection, tenant, source, shard)
+        self._connection.commit()
+        kept = delete_gone(self._connection, self._scope, self._settings)
+        self._counts["deleted"] += kept.deleted
+        return kept
+
+    def _totals(self, kept: Deletions, *, clean: bool) -> dict[str, int]:
+        mine, others = (0, 0) if clean else listing.unnamed(self._connection, *self._key, self._scope.run_id)
+        self._counts["updated"] += mine
+        self._counts["unchanged"] += others
+        counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}
+        counts["held"] = kept.held
+        counts["absent"] = mine + others - kept.held
+        listed = listing.entries(self._connection, self._scope.shard)
+        counts["read"] = listed + kept.deleted + mine + others
+        return counts
+
+
+def _problem(error: str | None, kept: Deletions) -> tuple[str | None, str | None]:
+    if error is not None:
+        return Reason.LISTING_INCOMPLETE, f"the source was not listed to its end, nothing was deleted: {error}"
+    if kept.held_in_source:
+        return Reason.MASS_DELETE_HELD, (
+            f"{kept.held_in_source} documents are not at the source any more; they stay until an operator "
+            "approves their deletion"
+        )
+    return None, None
+
+
+def _preview(read: Read) -> dict[str, str | int | float]:
+    if read.failure is not None:
+        outcome: str = read.failure.reason
+    elif read.vanished:
+        outcome = Reason.VANISHED
+    else:
+        outcome = "unchanged" if read.same else "updated" if read.due.live else "added"
+    title = read.document.title if read.document is not None else ""
+    return {"locator": read.due.locator, "outcome": outcome, "bytes": read.size, "title": title}

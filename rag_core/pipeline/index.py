@@ -1,0 +1,100 @@
+"""The last stage: every generation that follows is given the document versions it lacks."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import structlog
+from sqlalchemy import Connection
+
+from rag_core import failpoints
+from rag_core.index.base import VectorIndex
+from rag_core.pipeline.base import Progress, Scope, StageReport
+from rag_core.settings import Settings
+from rag_core.store import generations, indexing, locks, runs
+from rag_core.store.engine import Store
+from rag_core.store.generations import Generation
+
+log = structlog.get_logger(__name__)
+STAGE = "index"
+
+
+def index_documents(
+    store: Store, index: VectorIndex, scope: Scope, settings: Settings, progress: Progress | None = None
+) -> StageReport:
+    """Apply to each building, ready and active generation what it lacks of a shard, and mark it once it is flushed.
+
+    A document goes in whole, at one version, or waits: its chunks and vectors must be complete. Tombstones, rejected
+    documents and documents whose ACL was never known go in without points. Counts, summed over generations:
+    `documents`, `upserted`, `removed` points, `stale`; and `generations`.
+
+    Raises `Unavailable` (`INDEX_UNAVAILABLE`) with nothing marked that was not applied, `Conflict` (`SOURCE_BUSY`).
+    """
+    started = time.monotonic()
+    tenant, source = scope.source.tenant, scope.source.name
+    with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
+        following = generations.following(connection)
+        connection.commit()
+        counts: Counter[str] = Counter(generations=len(following))
+        for generation in following:
+            shard = (tenant, source, scope.shard)
+            counts.update(
+                catch_up(
+                    connection,
+                    index,
+                    generation,
+                    shard=shard,
+                    documents=settings.index_batch_documents,
+                    points=settings.index_batch_points,
+                    progress=progress,
+                )
+            )
+        report = {name: counts[name] for name in ("generations", "documents", "upserted", "removed", "stale")}
+        seconds = time.monotonic() - started
+        runs.record(
+            connection,
+            run_id=scope.run_id,
+            tenant=tenant,
+            source=source,
+            shard=scope.shard,
+            stage=STAGE,
+            counts=report,
+            seconds=seconds,
+        )
+        connection.commit()
+    return StageReport(STAGE, report, seconds)
+
+
+def catch_up(
+    connection: Connection,
+    index: VectorIndex,
+    generation: Generation,
+    *,
+    shard: tuple[str, str, int] | None = None,
+    documents: int = 64,
+    points: int = 512,
+    progress: Progress | None = None,
+) -> Counter[str]:
+    """Give one generation what it lacks of a (tenant, source, shard), or of everything.
+
+    One write carries at most so many `documents` and `points`. Counts as `index_documents`.
+    """
+    counts: Counter[str] = Counter()
+    total = indexing.find_pending(connection, generation, shard)
+    if total == 0:
+        return counts
+    for batch in indexing.pending(connection, documents=documents, points=points):
+        updates = indexing.load(connection, generation, batch)
+        result = index.apply(generation.name, updates)
+        failpoints.reach("after_upsert")
+        generations.mark(connection, generation.name, [(update.doc_id, update.version) for update in updates])
+        failpoints.reach("before_mark")
+        connection.commit()
+        counts.update(documents=len(updates), upserted=result.upserted, removed=result.removed, stale=result.stale)
+        if progress is not None:
+            progress(counts["documents"], total)
+    if counts["stale"]:
+        # The index knows a newer version than PostgreSQL: a database was restored from a backup.
+        log.warning("index_ahead_of_database", generation=generation.name, documents=counts["stale"])
+    return counts

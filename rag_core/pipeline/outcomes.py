@@ -1,0 +1,146 @@
+"""Outcomes of reading, gathered into one transaction: new versions, touched rows, tombstones, quarantine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+
+from rag_core import failpoints
+from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.ids import document_id
+from rag_core.pipeline.base import Scope
+from rag_core.pipeline.reading import Read
+from rag_core.store import documents, quarantine
+from rag_core.store.documents import NewDocument, Touch
+from rag_core.store.quarantine import BEFORE_STORE, Entry
+
+
+@dataclass(slots=True)
+class Batch:
+    """Outcomes waiting for a commit. `chars` is the extracted text they hold in memory."""
+
+    scope: Scope
+    parsed_as: str
+    added: list[NewDocument] = field(default_factory=list)
+    updated: list[NewDocument] = field(default_factory=list)
+    same: list[Touch] = field(default_factory=list)
+    reacled: list[Touch] = field(default_factory=list)
+    emptied: list[Read] = field(default_factory=list)
+    failed: list[Entry] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    chars: int = 0
+
+    def __len__(self) -> int:
+        return len(self.added) + len(self.updated) + len(self.same) + len(self.failed)
+
+    def add(self, read: Read) -> None:
+        """Take one outcome in."""
+        if read.document is not None:
+            self._store(read)
+        elif read.same:
+            self.same.append(self._touch(read, token=read.due.token, content_hash=read.content_hash))
+        elif read.failure is not None:
+            self._fail(read, read.failure)
+        else:
+            self._vanish(read)
+
+    def commit(self, connection: Connection) -> Counter[str]:
+        """Write everything in one transaction and return the counts; the batch is empty afterwards.
+
+        A document that was live and is empty now is buried: what it said is not true any more. One whose new content
+        cannot be used keeps its old version, with the ACL the source reports now.
+        """
+        tenant, source, shard, run = (
+            self.scope.source.tenant,
+            self.scope.source.name,
+            self.scope.shard,
+            self.scope.run_id,
+        )
+        added = documents.write(connection, tenant, source, shard, run, self.added)
+        updated = documents.write(connection, tenant, source, shard, run, self.updated)
+        touched = documents.touch(connection, run, self.same)
+        documents.touch(connection, run, self.reacled)
+        documents.bury(connection, run, [read.due.doc_id for read in self.emptied if read.due.doc_id is not None])
+        quarantine.record(connection, tenant, source, shard, run, self.failed)
+        fine = [row.locator for row in (*self.added, *self.updated)] + [touch.locator for touch in self.same]
+        quarantine.clear(connection, tenant, source, fine, BEFORE_STORE)
+        connection.commit()
+        failpoints.reach("after_commit")
+        self.counts["added"] += added.changed
+        self.counts["updated"] += updated.changed + touched.changed
+        self.counts["stale"] += added.stale + updated.stale + touched.stale
+        self.counts["unchanged"] += sum(one.same + one.stale for one in (added, updated, touched))
+        return self._reset()
+
+    def _store(self, read: Read) -> None:
+        due, document = read.due, read.document
+        assert document is not None  # noqa: S101
+        merged = {**self.scope.source.metadata, **document.metadata}
+        acl, inherited = self._acl(read)
+        row = NewDocument(
+            doc_id=due.doc_id or document_id(self.scope.source.tenant, self.scope.source.name, due.locator),
+            locator=due.locator,
+            token=due.token,
+            parsed_as=self.parsed_as,
+            content_hash=read.content_hash,
+            bytes=read.size,
+            document=replace(document, metadata=merged),
+            acl=acl,
+            acl_inherited=inherited,
+            modified_at=due.modified_at,
+            base_version=due.version,
+        )
+        (self.updated if due.live else self.added).append(row)
+        self.chars += len(document.text)
+
+    def _fail(self, read: Read, failure: RagError) -> None:
+        skipped = failure.reason is Reason.EMPTY_DOCUMENT
+        if skipped and read.due.live:
+            self.emptied.append(read)
+        elif read.due.live and read.raw_acl is not None:
+            self.reacled.append(self._touch(read, token=read.due.known_token, content_hash=read.due.content_hash))
+        self.counts["skipped" if skipped else "quarantined"] += 1
+        self.failed.append(
+            Entry(
+                locator=read.due.locator,
+                stage=read.stage,
+                reason=failure.reason,
+                message=failure.message,
+                # What may work later is tried in every run; only a definite failure is given up on.
+                token=None if isinstance(failure, Unavailable) else read.due.token,
+                parsed_as=self.parsed_as,
+                skipped=skipped,
+            )
+        )
+
+    def _vanish(self, read: Read) -> None:
+        # It was there when the source was listed; the next listing tells whether it is gone for good.
+        self.counts["vanished"] += 1
+        if read.due.live:
+            self.counts["updated" if read.due.mine else "unchanged"] += 1
+        else:
+            self.counts["skipped"] += 1
+
+    def _touch(self, read: Read, *, token: str, content_hash: bytes) -> Touch:
+        due = read.due
+        assert due.doc_id is not None  # noqa: S101
+        acl, inherited = self._acl(read)
+        return Touch(due.doc_id, due.locator, due.version, token, due.parsed_as, content_hash, acl, inherited)
+
+    def _acl(self, read: Read) -> tuple[Sequence[str] | None, bool]:
+        """The ACL to store and whether it is the source's default: reported, else the document's old one, else that."""
+        if read.raw_acl is not None:
+            return read.raw_acl, False
+        if read.due.acl is not None and not read.due.acl_inherited:
+            return read.due.acl, False
+        default = self.scope.source.acl if self.scope.source.acl is not None else read.due.acl
+        return default, default is not None
+
+    def _reset(self) -> Counter[str]:
+        counts = self.counts
+        self.added, self.updated, self.same, self.reacled, self.emptied, self.failed = [], [], [], [], [], []
+        self.counts, self.chars = Counter(), 0
+        return counts

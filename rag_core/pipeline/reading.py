@@ -1,0 +1,121 @@
+"""Reading items: fetched one after the other, parsed side by side, delivered in listing order with bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+
+from rag_core import failpoints
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.models import ParsedDocument, RawDocument, SourceItem
+from rag_core.sources import Connector
+from rag_core.store.copying import is_storable
+from rag_core.store.listing import Due
+from rag_core.text import Parser
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What became of one item. Exactly one of `document`, `same`, `vanished` and `failure` is set.
+
+    `raw_acl` and `size` are known once the bytes were fetched, even when they could not be parsed.
+    """
+
+    due: Due
+    document: ParsedDocument | None = None
+    same: bool = False
+    vanished: bool = False
+    failure: RagError | None = None
+    stage: str = "parse"
+    content_hash: bytes = b""
+    size: int = 0
+    raw_acl: tuple[str, ...] | None = None
+
+
+class Reader:
+    """Fetches with the connector on the calling thread and parses on `workers` threads (each drives a sandbox).
+
+    At most `2 * workers` items, and about `max_bytes` of raw content, are held at once.
+    """
+
+    def __init__(self, connector: Connector, parser: Parser, *, parsed_as: str, workers: int, max_bytes: int) -> None:
+        self._connector = connector
+        self._parser = parser
+        self._parsed_as = parsed_as
+        self._workers = workers
+        self._max_bytes = max_bytes
+
+    def read(self, items: Iterable[Due]) -> Iterator[Read]:
+        """Read every item; a failure is an outcome, never an exception."""
+        waiting: deque[tuple[Future[Read], int]] = deque()
+        held = 0
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="parse") as pool:
+            for item in items:
+                future, size = self._submit(pool, item)
+                waiting.append((future, size))
+                held += size
+                while waiting and (len(waiting) > 2 * self._workers or held > self._max_bytes):
+                    done, freed = waiting.popleft()
+                    held -= freed
+                    yield done.result()
+            while waiting:
+                yield waiting.popleft()[0].result()
+
+    def _submit(self, pool: ThreadPoolExecutor, due: Due) -> tuple[Future[Read], int]:
+        item = SourceItem(due.locator, due.token, due.size, due.modified_at)
+        try:
+            raw = self._connector.fetch(item)
+        except NotFound:
+            return _done(Read(due, vanished=True)), 0
+        except RagError as error:
+            return _done(Read(due, failure=error, stage="fetch")), 0
+        failpoints.reach("after_fetch")
+        return pool.submit(self._parse, due, raw), len(raw.content)
+
+    def _parse(self, due: Due, raw: RawDocument) -> Read:
+        content_hash = _content_hash(raw)
+        known = {"content_hash": content_hash, "size": len(raw.content), "raw_acl": raw.acl}
+        if due.live and due.content_hash == content_hash and due.parsed_as == self._parsed_as:
+            return Read(due, same=True, content_hash=content_hash, size=len(raw.content), raw_acl=raw.acl)
+        try:
+            document = _checked(self._parser.parse(raw))
+        except RagError as error:
+            return Read(due, failure=error, **known)  # type: ignore[arg-type]
+        except Exception:
+            # A defect in a parser must cost one document, not the run.
+            log.exception("parser_defect", locator=due.locator)
+            failure = InvalidInput(Reason.PARSE_FAILED, "the parser failed on this document; the log has the details")
+            return Read(due, failure=failure, **known)  # type: ignore[arg-type]
+        return Read(due, document=document, **known)  # type: ignore[arg-type]
+
+
+def _checked(document: ParsedDocument) -> ParsedDocument:
+    texts = (document.text, document.title, document.language, document.media_type, *document.flags)
+    pairs = (part for pair in document.metadata.items() for part in pair)
+    if not all(is_storable(text) for text in (*texts, *pairs)):
+        raise InvalidInput(Reason.PARSE_FAILED, "the extracted text has characters that cannot be stored")
+    if not document.text.strip():
+        raise InvalidInput(Reason.EMPTY_DOCUMENT, "the document has no text")
+    return document
+
+
+def _content_hash(raw: RawDocument) -> bytes:
+    digest = hashlib.sha256(raw.content)
+    # What the connector says of the bytes is an input of the parser too.
+    said = [raw.media_type or "", raw.title or "", *(part for pair in sorted(raw.metadata.items()) for part in pair)]
+    if any(said):
+        digest.update("\x1f".join(said).encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+def _done(outcome: Read) -> Future[Read]:
+    future: Future[Read] = Future()
+    future.set_result(outcome)
+    return future

@@ -1,0 +1,67 @@
+"""Everything a pipeline process opens, once, when it is first needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+from rag_core import failpoints
+from rag_core.embedding import Embedder, open_embedder
+from rag_core.index import open_index
+from rag_core.index.base import VectorIndex
+from rag_core.pipeline.generations import ensure_generation
+from rag_core.settings import Settings
+from rag_core.store import Store, open_store
+from rag_core.text import Chunker, Parser, open_chunker, open_parser
+
+
+class Pipeline:
+    """The parts the stages work with, opened lazily from one `Settings`. One per process; close it at the end.
+
+    Opening a part raises what its `open_*` function raises.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        failpoints.arm(settings.failpoint)
+
+    @cached_property
+    def store(self) -> Store:
+        return open_store(self.settings)
+
+    @cached_property
+    def parser(self) -> Parser:
+        return open_parser(self.settings)
+
+    @cached_property
+    def chunker(self) -> Chunker:
+        return open_chunker(self.settings)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        return open_embedder(self.settings)
+
+    @cached_property
+    def index(self) -> VectorIndex:
+        return open_index(self.settings)
+
+    def ensure_generation(self) -> str:
+        """Name of the generation this process writes to; see `rag_core.pipeline.generations`."""
+        wait = self.settings.source_wait_seconds
+        return ensure_generation(self.store, self.index, self.embedder, self.chunker, wait=wait)
+
+    def close(self) -> None:
+        """Close what was opened. Idempotent."""
+        for name in ("index", "embedder", "parser", "store"):
+            part = self.__dict__.pop(name, None)
+            if part is not None:
+                part.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

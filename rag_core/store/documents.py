@@ -1,0 +1,265 @@
+"""Writing documents in bulk: new versions, unchanged content with a new token, tombstones."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import ColumnElement, Connection, Integer, MetaData, case, cast, func, or_, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from rag_core.ids import text_hash
+from rag_core.models import ParsedDocument
+from rag_core.store.copying import copy_rows
+from rag_core.store.tables import documents
+
+_TEXT = ("text_hash", "title", "blocks", "language", "media_type")
+_OTHER = ("metadata", "flags", "acl")
+_COPIED = (
+    ("doc_id", "uuid"),
+    ("tenant", "text"),
+    ("source", "text"),
+    ("shard", "int2"),
+    ("locator", "text"),
+    ("version", "int8"),
+    ("text_version", "int8"),
+    ("source_version", "int8"),
+    ("token", "text"),
+    ("parsed_as", "text"),
+    ("content_hash", "bytea"),
+    ("text_hash", "bytea"),
+    ("bytes", "int8"),
+    ("media_type", "text"),
+    ("title", "text"),
+    ("language", "text"),
+    ("text", "text"),
+    ("blocks", "jsonb"),
+    ("metadata", "jsonb"),
+    ("flags", "text[]"),
+    ("acl", "text[]"),
+    ("acl_inherited", "bool"),
+    ("run_id", "text"),
+    ("updated_at", "timestamptz"),
+)
+_incoming = documents.to_metadata(MetaData(), schema=None, name="incoming_documents")  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A parsed document to be stored.
+
+    `base_version` is the version it was compared with (0: none); when the row has moved on since, the write is ignored.
+    For event sources `source_version` is set instead, and the higher one wins whatever the order of arrival.
+    """
+
+    doc_id: uuid.UUID
+    locator: str
+    token: str
+    parsed_as: str
+    content_hash: bytes
+    bytes: int
+    document: ParsedDocument
+    acl: Sequence[str] | None
+    acl_inherited: bool
+    modified_at: datetime | None
+    base_version: int = 0
+    source_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A document whose content is what we hold: only its token, its bytes or its ACL are new."""
+
+    doc_id: uuid.UUID
+    locator: str
+    base_version: int
+    token: str
+    parsed_as: str
+    content_hash: bytes
+    acl: Sequence[str] | None
+    acl_inherited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Outcome of a batch: rows that are a new version, rows whose content was the same, rows ignored as stale."""
+
+    changed: int = 0
+    same: int = 0
+    stale: int = 0
+
+
+def write(
+    connection: Connection, tenant: str, source: str, shard: int, run_id: str, rows: Sequence[NewDocument]
+) -> Written:
+    """Insert or update documents in the current transaction. The version grows only when something visible changed."""
+    if not rows:
+        return Written()
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE IF NOT EXISTS incoming_documents"
+            " (LIKE rag.documents INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+        )
+    )
+    copy_rows(
+        connection,
+        "incoming_documents",
+        _COPIED,
+        (_values(row, tenant, source, shard, run_id) for row in sorted(rows, key=lambda row: row.doc_id)),
+    )
+    returned = connection.execute(_upsert(by_source=rows[0].source_version is not None)).all()
+    changed = sum(row.run_id == run_id for row in returned)
+    return Written(changed, len(returned) - changed, len(rows) - len(returned))
+
+
+def touch(connection: Connection, run_id: str, rows: Sequence[Touch]) -> Written:
+    """Update tokens and ACLs; a changed ACL is a new version. Rows that moved on since are left alone."""
+    if not rows:
+        return Written()
+    ordered = sorted(rows, key=lambda row: row.doc_id)
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE IF NOT EXISTS incoming_touches (doc_id uuid, base bigint, token text, parsed_as text,"
+            " content_hash bytea, acl text[], acl_inherited boolean) ON COMMIT DELETE ROWS"
+        )
+    )
+    columns = [
+        ("doc_id", "uuid"),
+        ("base", "int8"),
+        ("token", "text"),
+        ("parsed_as", "text"),
+        ("content_hash", "bytea"),
+        ("acl", "text[]"),
+        ("acl_inherited", "bool"),
+    ]
+    copy_rows(connection, "incoming_touches", columns, (_touch_values(row) for row in ordered))
+    returned = connection.execute(_TOUCH, {"run_id": run_id}).all()
+    changed = sum(row.run_id == run_id for row in returned)
+    return Written(changed, len(returned) - changed, len(rows) - len(returned))
+
+
+def bury(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID]) -> int:
+    """Turn documents into tombstones: text, title, metadata and chunks go, the id and a new version stay.
+
+    Returns how many were alive. The tombstone itself is kept, so that no index generation can miss the deletion.
+    """
+    params = {"ids": list(doc_ids), "run_id": run_id, "empty": text_hash("")}
+    buried = connection.execute(_BURY, params).rowcount
+    connection.execute(_DROP_CHUNKS, params)
+    connection.execute(_DROP_CHUNKINGS, params)
+    connection.execute(_DROP_QUARANTINE, params)
+    return buried
+
+
+def live(connection: Connection, tenant: str, source: str, shard: int | None = None) -> int:
+    """Documents that are not tombstones, in a shard or in the whole source."""
+    statement = select(func.count()).where(
+        documents.c.tenant == tenant, documents.c.source == source, documents.c.deleted_at.is_(None)
+    )
+    if shard is not None:
+        statement = statement.where(documents.c.shard == shard)
+    return connection.scalar(statement) or 0
+
+
+def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str) -> tuple[Any, ...]:
+    parsed = row.document
+    version = row.base_version + 1
+    return (
+        row.doc_id,
+        tenant,
+        source,
+        shard,
+        row.locator,
+        version,
+        version,
+        version if row.source_version is None else row.source_version,
+        row.token,
+        row.parsed_as,
+        row.content_hash,
+        text_hash(parsed.text),
+        row.bytes,
+        parsed.media_type,
+        parsed.title,
+        parsed.language,
+        parsed.text,
+        Jsonb([[block.kind.value, block.start, block.end, block.level] for block in parsed.blocks]),
+        Jsonb(dict(parsed.metadata)),
+        sorted(parsed.flags),
+        None if row.acl is None else list(row.acl),
+        row.acl_inherited,
+        run_id,
+        row.modified_at,
+    )
+
+
+def _touch_values(row: Touch) -> tuple[Any, ...]:
+    acl = None if row.acl is None else list(row.acl)
+    return (row.doc_id, row.base_version, row.token, row.parsed_as, row.content_hash, acl, row.acl_inherited)
+
+
+def _upsert(*, by_source: bool) -> Any:
+    new_rows = select(*(_incoming.c[name] for name, _ in _COPIED if name != "updated_at"), _clamped()).order_by(
+        _incoming.c.doc_id
+    )
+    statement = insert(documents).from_select([name for name, _ in _COPIED], new_rows)
+    new, old = statement.excluded, documents.c
+    revived = old.deleted_at.is_not(None)
+    text_changed = or_(revived, _differ(old, new, _TEXT))
+    changed = or_(text_changed, _differ(old, new, _OTHER))
+    version = old.version + cast(changed, Integer)
+    kept = ("token", "parsed_as", "content_hash", "bytes", "shard", "text", "acl", "acl_inherited", *_TEXT, *_OTHER)
+    return statement.on_conflict_do_update(
+        index_elements=["doc_id"],
+        set_={name: new[name] for name in kept}
+        | {
+            "version": version,
+            "text_version": case((text_changed, old.version + 1), else_=old.text_version),
+            "source_version": new.source_version if by_source else version,
+            "run_id": case((changed, new.run_id), else_=old.run_id),
+            "updated_at": case((changed, new.updated_at), else_=old.updated_at),
+            "deleted_at": None,
+        },
+        where=new.source_version > old.source_version if by_source else new.version == old.version + 1,
+    ).returning(documents.c.doc_id, documents.c.run_id)
+
+
+def _clamped() -> ColumnElement[datetime]:
+    # A clock that runs ahead at the source must not make a document newer than now.
+    stamped: ColumnElement[datetime] = func.least(func.coalesce(_incoming.c.updated_at, func.now()), func.now())
+    return stamped
+
+
+def _differ(old: Any, new: Any, names: Iterable[str]) -> ColumnElement[bool]:
+    left, right = tuple_(*(old[name] for name in names)), tuple_(*(new[name] for name in names))
+    return left.is_distinct_from(right)
+
+
+_TOUCH = text("""
+UPDATE rag.documents d
+SET token = t.token, parsed_as = t.parsed_as, content_hash = t.content_hash, acl = t.acl,
+    acl_inherited = t.acl_inherited,
+    version = d.version + (d.acl IS DISTINCT FROM t.acl)::int,
+    source_version = d.version + (d.acl IS DISTINCT FROM t.acl)::int,
+    run_id = CASE WHEN d.acl IS DISTINCT FROM t.acl THEN :run_id ELSE d.run_id END
+FROM incoming_touches t
+WHERE d.doc_id = t.doc_id AND d.version = t.base AND d.deleted_at IS NULL
+RETURNING d.doc_id, d.run_id
+""")
+_BURY = text("""
+UPDATE rag.documents
+SET deleted_at = now(), version = version + 1, text_version = version + 1, source_version = version + 1, token = '',
+    text = '', text_hash = :empty, content_hash = '', blocks = '[]', title = '', metadata = '{}', flags = '{}',
+    bytes = 0, run_id = :run_id, updated_at = now()
+WHERE doc_id IN (SELECT doc_id FROM rag.documents WHERE doc_id = ANY(:ids) AND deleted_at IS NULL
+                 ORDER BY doc_id FOR UPDATE)
+""")
+_DROP_CHUNKS = text("DELETE FROM rag.chunks WHERE doc_id = ANY(:ids)")
+_DROP_CHUNKINGS = text("DELETE FROM rag.chunkings WHERE doc_id = ANY(:ids)")
+_DROP_QUARANTINE = text("""
+DELETE FROM rag.quarantine q USING rag.documents d
+WHERE d.doc_id = ANY(:ids) AND q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator AND NOT q.skipped
+""")

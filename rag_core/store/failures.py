@@ -1,0 +1,69 @@
+"""Errors of the database driver as errors of the platform, without SQL, parameters or host names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors
+from sqlalchemy import exc
+
+from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, RagError, Reason, Unavailable
+
+_FULL = (errors.DiskFull, errors.OutOfMemory)
+_DOWN = (
+    errors.AdminShutdown,
+    errors.CrashShutdown,
+    errors.CannotConnectNow,
+    errors.TooManyConnections,
+    errors.ConnectionException,
+    errors.InvalidAuthorizationSpecification,
+    errors.InvalidCatalogName,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Edge helper: driver errors raised inside leave as `RagError`; anything that means a bug passes unchanged."""
+    try:
+        yield
+    except (exc.SQLAlchemyError, psycopg.Error) as error:
+        known = translate(error)
+        if known is None:
+            raise
+        raise known from None
+
+
+def translate(error: BaseException) -> RagError | None:
+    """The platform's error for a driver error, or `None` when it is a bug of ours (a broken statement, a bad type)."""
+    cause: BaseException | None = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(cause, _FULL):
+        return Exhausted(Reason.STORAGE_FULL, "the database has no space left; free space and run again")
+    if isinstance(cause, errors.LockNotAvailable):
+        return Conflict(Reason.SOURCE_BUSY, "another run holds the rows; try again when it has finished")
+    if isinstance(cause, errors.QueryCanceled):
+        return DeadlineExceeded(
+            Reason.DEADLINE, "a database statement took longer than RAG_DATABASE_STATEMENT_TIMEOUT_SECONDS"
+        )
+    if isinstance(cause, (errors.SerializationFailure, errors.DeadlockDetected)):
+        return Unavailable(Reason.DATABASE_UNAVAILABLE, "the database asked for a retry; run again")
+    if isinstance(error, exc.TimeoutError):
+        return Unavailable(
+            Reason.DATABASE_UNAVAILABLE,
+            "every database connection of this process is in use; raise RAG_DATABASE_POOL_SIZE",
+        )
+    if _lost(error, cause):
+        return Unavailable(
+            Reason.DATABASE_UNAVAILABLE, "the database cannot be reached; check that it runs and its URL"
+        )
+    return None
+
+
+def _lost(error: BaseException, cause: BaseException | None) -> bool:
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(cause, _DOWN):
+        return True
+    # A connection that broke, or never was, has no SQLSTATE.
+    return isinstance(cause, (psycopg.OperationalError, psycopg.InterfaceError)) and cause.sqlstate is None

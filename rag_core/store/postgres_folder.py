@@ -1,0 +1,160 @@
+"""The data folder of the embedded server: creating it whole, checking it, and clearing what a crash left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from rag_core.errors import Conflict, Exhausted, Reason, Unavailable
+from rag_core.store.postgres_place import Account
+
+MAJOR = "18"
+_SUPERUSER = "postgres"
+_PROC = Path("/proc")
+# The superuser has no way in over TCP; our role may use every database, from this machine only.
+_HBA = """\
+# TYPE  DATABASE  USER  ADDRESS       METHOD
+local   all       {role}                trust
+host    all       {role}  127.0.0.1/32  trust
+"""
+
+
+def environment() -> dict[str, str]:
+    """What the server programs see: nothing of ours, so no secret and no locale of the caller leaks into them."""
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+def create(
+    place: Path, bin_dir: Path, account: Account, *, role: str, databases: tuple[str, ...], sync: bool = True
+) -> None:
+    """Make a cluster with its role and databases beside `place` and move it there, so a crash leaves no half one."""
+    for leftover in place.parent.glob(f".{place.name}.*.new"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    staging = place.with_name(f".{place.name}.{uuid.uuid4().hex}.new")
+    staging.mkdir(mode=0o700)
+    if account.uid is not None and account.gid is not None:
+        os.chown(staging, account.uid, account.gid)
+    # C.UTF-8 of the built-in provider sorts the same on every machine, whatever its libc.
+    locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    arguments = ["-D", str(staging), "-U", _SUPERUSER, "--auth=reject", *locale, *([] if sync else ["--no-sync"])]
+    _run([str(bin_dir / "initdb"), *arguments], account)
+    # Our schema has the name of the role, and would be the default one of every connection without the second line.
+    statements = [
+        f"CREATE ROLE {role} LOGIN CREATEDB",
+        f"ALTER ROLE {role} SET search_path = public",
+        *(f"CREATE DATABASE {name} OWNER {role}" for name in databases),
+    ]
+    single = [str(bin_dir / "postgres"), "--single", "-D", str(staging), *([] if sync else ["-F"]), "postgres"]
+    _run(single, account, "\n".join(statements) + "\n")
+    (staging / "pg_hba.conf").write_text(_HBA.format(role=role))
+    with contextlib.suppress(FileNotFoundError):
+        place.rmdir()  # an empty folder made by someone else
+    staging.rename(place)
+
+
+def check_version(place: Path) -> None:
+    """Raise `Conflict` (`DATABASE_VERSION`) when another major version of PostgreSQL wrote the folder."""
+    found = (place / "PG_VERSION").read_text().strip()
+    if found != MAJOR:
+        raise Conflict(
+            Reason.DATABASE_VERSION,
+            f"the database folder was written by PostgreSQL {found}, this is {MAJOR}; "
+            "dump it with the old version and load it into a new RAG_HOME",
+        )
+
+
+def clear_crash(place: Path, *, patience: float) -> None:
+    """Wait for orphans of a killed server and remove a pid file whose number now belongs to another program.
+
+    Raises `Conflict` (`HOME_IN_USE`) when a server is alive on the folder.
+    """
+    pid_file = place / "postmaster.pid"
+    pid = _recorded_pid(pid_file)
+    if pid is not None and _is_server(pid, place):
+        raise Conflict(Reason.HOME_IN_USE, "a PostgreSQL server is already running on this RAG_HOME")
+    deadline = time.monotonic() + patience
+    while any(_servers(place)):
+        if time.monotonic() > deadline:
+            raise Conflict(Reason.HOME_IN_USE, "processes of a killed PostgreSQL server still use this RAG_HOME")
+        time.sleep(0.05)
+    if pid is not None and _alive(pid):
+        # PostgreSQL would refuse to start: it only sees that the number is in use.
+        pid_file.unlink(missing_ok=True)
+
+
+def _recorded_pid(pid_file: Path) -> int | None:
+    try:
+        return int(pid_file.read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_server(pid: int, place: Path) -> bool:
+    if not _PROC.is_dir():  # without /proc the number is all there is to go by
+        return _alive(pid)
+    return _working_folder(pid) == place and not _is_zombie(pid)
+
+
+def _servers(place: Path) -> Iterator[int]:
+    if not _PROC.is_dir():
+        return
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal() and _is_server(int(entry.name), place):
+            yield int(entry.name)
+
+
+def _working_folder(pid: int) -> Path | None:
+    # Every process of a server works in its data folder.
+    try:
+        return (_PROC / str(pid) / "cwd").readlink()
+    except OSError:
+        return None
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return True
+
+
+def _run(argv: list[str], account: Account, stdin: str = "") -> None:
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            env=environment(),
+            cwd="/",
+            user=account.uid,
+            group=account.gid,
+            extra_groups=[] if account.uid is not None else None,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(
+            Reason.START_FAILED, f"{Path(argv[0]).name} could not run ({type(error).__name__})"
+        ) from error
+    if "No space left on device" in done.stderr:
+        raise Exhausted(Reason.STORAGE_FULL, "the disk is full; free space and start again")
+    # A statement that fails in single-user mode still exits 0.
+    if done.returncode != 0 or "ERROR:" in done.stderr or "FATAL:" in done.stderr:
+        raise Unavailable(Reason.START_FAILED, f"{Path(argv[0]).name} failed while creating the database folder")

@@ -1,0 +1,161 @@
+"""The sources as the pipeline knows them: how they were configured when their rows were written, and held deletions."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from rag_core.errors import Conflict, NotFound, Reason
+from rag_core.ids import document_id, shard_of
+from rag_core.sources import Source
+from rag_core.store import audit
+from rag_core.store.copying import copy_rows
+from rag_core.store.tables import documents, sources
+
+_PAGE = 10_000
+
+
+def find(connection: Connection, tenant: str, name: str) -> Row[tuple[object, ...]] | None:
+    """The row of a source, `None` before its first run."""
+    return connection.execute(select(sources).where(_is(tenant, name))).one_or_none()
+
+
+def is_current(connection: Connection, source: Source) -> bool:
+    """Whether the rows of the source were written with this configuration."""
+    row = find(connection, source.tenant, source.name)
+    acl = list(source.acl) if source.acl is not None else None
+    return row is not None and (row.kind, row.shards, row.acl) == (source.kind, source.shards, acl)
+
+
+def configure(connection: Connection, source: Source, run_id: str) -> None:
+    """Bring the rows of a source in line with its configuration, in one transaction.
+
+    Call it alone on the source. A new default ACL reaches every document that inherits it (its version is bumped, so
+    the index follows) without reading a document; no default any more leaves them as they are. Another number of
+    shards moves the rows.
+    """
+    row = find(connection, source.tenant, source.name)
+    acl = list(source.acl) if source.acl is not None else None
+    values = {"kind": source.kind, "shards": source.shards, "acl": acl, "updated_at": func.now()}
+    statement = insert(sources).values(tenant=source.tenant, name=source.name, **values)
+    connection.execute(statement.on_conflict_do_update(constraint=sources.primary_key, set_=values))
+    if row is not None and row.shards != source.shards:
+        _reshard(connection, source)
+    if acl is not None:
+        _inherit(connection, source, acl, run_id)
+
+
+def hold(connection: Connection, tenant: str, name: str, deletions: int) -> None:
+    """Remember that so many deletions wait for an operator; 0 means none do any more, and ends an approval."""
+    values = {
+        "held_deletions": deletions,
+        "held_at": func.coalesce(sources.c.held_at, func.now()) if deletions else None,
+        "updated_at": func.now(),
+    }
+    if not deletions:
+        values |= {"deletions_approved_at": None, "deletions_approved": None}
+    connection.execute(update(sources).where(_is(tenant, name)).values(**values))
+
+
+def approved_deletions(connection: Connection, tenant: str, name: str) -> int:
+    """How many deletions an operator has released for the next run."""
+    return connection.scalar(select(sources.c.deletions_approved).where(_is(tenant, name))) or 0
+
+
+def approve(connection: Connection, tenant: str, name: str, actor: str) -> int:
+    """Release what is held now, for the next run only; returns how many deletions that is.
+
+    Raises `NotFound` (`SOURCE_NOT_FOUND`), and `Conflict` (`MASS_DELETE_HELD`) when nothing is held.
+    """
+    held: int | None = connection.scalar(select(sources.c.held_deletions).where(_is(tenant, name)).with_for_update())
+    if held is None:
+        raise NotFound(Reason.SOURCE_NOT_FOUND, f"source: no source {name!r}")
+    if held == 0:
+        raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: no deletions are held")
+    connection.execute(
+        update(sources).where(_is(tenant, name)).values(deletions_approved_at=func.now(), deletions_approved=held)
+    )
+    audit.record(
+        connection,
+        actor=actor,
+        action="source.approve_deletions",
+        target=name,
+        details={"tenant": tenant, "held": held},
+    )
+    return held
+
+
+def finish(connection: Connection, tenant: str, name: str, *, change_token: str | None = None) -> None:
+    """Record a run that listed the source to its end."""
+    values: dict[str, object] = {"last_complete_at": func.now(), "updated_at": func.now()}
+    if change_token is not None:
+        values["change_token"] = change_token
+    connection.execute(update(sources).where(_is(tenant, name)).values(**values))
+
+
+def _is(tenant: str, name: str) -> ColumnElement[bool]:
+    return (sources.c.tenant == tenant) & (sources.c.name == name)
+
+
+def _inherit(connection: Connection, source: Source, acl: list[str], run_id: str) -> None:
+    connection.execute(
+        update(documents)
+        .where(
+            documents.c.tenant == source.tenant,
+            documents.c.source == source.name,
+            documents.c.deleted_at.is_(None),
+            or_(documents.c.acl_inherited, documents.c.acl.is_(None)),
+            documents.c.acl.is_distinct_from(acl),
+        )
+        .values(
+            acl=acl,
+            acl_inherited=True,
+            version=documents.c.version + 1,
+            source_version=documents.c.version + 1,
+            run_id=run_id,
+        )
+    )
+
+
+def _reshard(connection: Connection, source: Source) -> None:
+    connection.execute(text("CREATE TEMP TABLE resharded (locator text, shard smallint)"))
+    params = {"tenant": source.tenant, "source": source.name}
+    for table in ("documents", "quarantine"):
+        _move(connection, table, params, source.shards)
+    connection.execute(text("DROP TABLE resharded"))
+
+
+_LOCATORS = {
+    "documents": text(
+        "SELECT locator FROM rag.documents WHERE tenant = :tenant AND source = :source AND locator > :after"
+        " ORDER BY locator LIMIT :page"
+    ),
+    "quarantine": text(
+        "SELECT locator FROM rag.quarantine WHERE tenant = :tenant AND source = :source AND locator > :after"
+        " ORDER BY locator LIMIT :page"
+    ),
+}
+_MOVE = {
+    "documents": text(
+        "UPDATE rag.documents t SET shard = r.shard FROM resharded r"
+        " WHERE t.tenant = :tenant AND t.source = :source AND t.locator = r.locator AND t.shard <> r.shard"
+    ),
+    "quarantine": text(
+        "UPDATE rag.quarantine t SET shard = r.shard FROM resharded r"
+        " WHERE t.tenant = :tenant AND t.source = :source AND t.locator = r.locator AND t.shard <> r.shard"
+    ),
+}
+
+
+def _move(connection: Connection, table: str, params: dict[str, str], shards: int) -> None:
+    after = ""
+    while page := connection.scalars(_LOCATORS[table], params | {"after": after, "page": _PAGE}).all():
+        rows = [(locator, _shard(params, locator, shards)) for locator in page]
+        copy_rows(connection, "resharded", [("locator", "text"), ("shard", "int2")], rows)
+        connection.execute(_MOVE[table], params)
+        connection.execute(text("TRUNCATE resharded"))
+        after = page[-1]
+
+
+def _shard(params: dict[str, str], locator: str, shards: int) -> int:
+    return shard_of(document_id(params["tenant"], params["source"], locator), shards)

@@ -1,0 +1,16 @@
+"""Fixtures for every test: the shared PostgreSQL, and an environment in which nothing of the caller's is set."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytest_plugins = ["tests.support.postgres"]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No `RAG_*` setting of the developer's shell may change what a test proves."""
+    for name in [name for name in os.environ if name.startswith("RAG_") and not name.startswith("RAG_TEST_")]:
+        monkeypatch.delenv(name)

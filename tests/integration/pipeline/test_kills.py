@@ -1,0 +1,170 @@
+"""Runs that are killed with SIGKILL: the next run makes everything right, and what was paid for is not paid twice."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from rag_core.index.edge import EdgeIndex
+from rag_core.store.engine import driver_url
+from tests.support import crashing_run
+from tests.support.pipeline import prose
+from tests.support.postgres import fast_folder
+
+DOCUMENTS = 8
+
+
+@dataclass
+class World:
+    """A folder of documents, a database and an index folder that outlive every run."""
+
+    home: Path
+    folder: Path
+    database_url: str
+
+    def run(self, failpoint: str | None = None) -> dict[str, Any] | None:
+        """Run to the end; the counts, or `None` when the run was killed."""
+        result = self.home / "result.json"
+        result.unlink(missing_ok=True)
+        process = crashing_run.start(self.home, self.database_url, self.folder, result, failpoint)
+        process.join(100)
+        assert process.exitcode in (0, -signal.SIGKILL)
+        if process.exitcode != 0:
+            return None
+        counts: dict[str, Any] = json.loads(result.read_text())
+        return counts
+
+    def write(self, number: int, seed: int) -> None:
+        (self.folder / f"{number}.txt").write_text(prose(seed))
+
+    def embedded(self) -> int:
+        return int(self.scalar("SELECT count(*) FROM rag.embeddings"))
+
+    def scalar(self, statement: str) -> Any:
+        engine = create_engine(driver_url(self.database_url))
+        with engine.connect() as connection:
+            value = connection.scalar(text(statement))
+        engine.dispose()
+        return value
+
+    def served(self) -> dict[str, str]:
+        """Locator to indexed text; asserts on the way that no document is torn or doubled."""
+        index = EdgeIndex(self.home / "index")
+        alias = index.alias()
+        points = [point for page in index.scroll(alias) for point in page] if alias else []
+        index.close()
+        documents: dict[str, dict[int, str]] = {}
+        versions: dict[str, set[int]] = {}
+        for point in points:
+            pieces = documents.setdefault(point.payload.locator, {})
+            assert point.payload.ordinal not in pieces
+            pieces[point.payload.ordinal] = point.payload.text
+            versions.setdefault(point.payload.locator, set()).add(point.payload.version)
+        assert all(len(found) == 1 for found in versions.values())
+        return {
+            locator: " ".join(" ".join(pieces[n] for n in sorted(pieces)).split())
+            for locator, pieces in documents.items()
+        }
+
+    def at_source(self) -> dict[str, str]:
+        return {path.name: " ".join(path.read_text().split()) for path in self.folder.iterdir()}
+
+    def assert_right(self) -> dict[str, Any]:
+        """One normal run: EO and ACC."""
+        counts = self.run()
+        assert counts is not None
+        assert counts["pending"] == 0
+        parts = ("indexed", "unchanged", "deleted", "quarantined", "skipped")
+        assert counts["read"] == sum(counts[name] for name in parts)
+        assert self.served() == self.at_source()
+        return counts
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    home = fast_folder()
+    folder = home / "documents"
+    folder.mkdir()
+    made = World(home, folder, database_url)
+    for number in range(DOCUMENTS):
+        made.write(number, number)
+    yield made
+    shutil.rmtree(home)
+
+
+def _change(world: World) -> None:
+    """One edit, one deletion, one new document."""
+    world.write(0, 100)
+    (world.folder / "1.txt").unlink()
+    world.write(50, 50)
+
+
+def test_f01_a_run_killed_while_embedding_does_not_embed_committed_batches_again(world: World) -> None:
+    assert world.run("after_embed_batch:3:kill") is None
+    committed = world.embedded()
+    assert committed == 12
+    counts = world.assert_right()
+    chunks = DOCUMENTS * 6
+    assert counts["stages"]["embeddings"] == {
+        "chunks": chunks,
+        "texts": chunks,
+        "embedded": chunks - committed,
+        "cached": committed,
+        "rejected": 0,
+    }
+
+
+@pytest.mark.parametrize("failpoint", ["after_commit:1:kill", "after_upsert:1:kill", "before_mark:1:kill"])
+def test_f02_a_run_killed_between_database_and_index_is_made_right_by_the_next(world: World, failpoint: str) -> None:
+    assert world.run() is not None
+    _change(world)
+    assert world.run(failpoint) is None
+    world.assert_right()
+
+
+def test_f03_a_run_killed_before_the_stale_points_are_deleted_is_made_right_by_the_next(world: World) -> None:
+    assert world.run() is not None
+    world.write(0, 100)
+    assert world.run("before_stale_delete:1:kill") is None
+    world.assert_right()
+
+
+def test_f05_a_run_that_is_ended_leaves_every_document_old_or_new_and_none_mixed(world: World) -> None:
+    assert world.run() is not None
+    old = world.served()
+    for number in range(DOCUMENTS):
+        world.write(number, 200 + number)
+    # The second batch of three documents is applied and not marked: five are new or old, none is both.
+    assert world.run("after_upsert:2:kill") is None
+    new = world.at_source()
+    served = world.served()
+    assert set(served) == set(old)
+    assert all(served[locator] in (old[locator], new[locator]) for locator in served)
+    assert sum(served[locator] == new[locator] for locator in served) == 6
+    world.assert_right()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(900)
+def test_f01_a_run_killed_at_thirty_random_moments_is_made_right_by_the_next(world: World) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    print("seed", seed)
+    dice = random.Random(seed)
+    points = ["after_fetch", "after_commit", "after_embed_batch", "after_upsert", "before_stale_delete", "before_mark"]
+    killed = 0
+    for _ in range(30):
+        for number in dice.sample(range(DOCUMENTS + 4), 4):
+            world.write(number, dice.randrange(1000))
+        (world.folder / f"{dice.randrange(DOCUMENTS)}.txt").unlink(missing_ok=True)
+        killed += world.run(f"{dice.choice(points)}:{dice.randint(1, 3)}:kill") is None
+    assert killed >= 15
+    world.assert_right()

@@ -1,0 +1,51 @@
+"""A run in a process of its own, for tests that kill it.
+
+The processes come from one fork server that has imported everything, so that a run costs milliseconds to start.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from dataclasses import asdict
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from rag_core.pipeline.resources import Pipeline
+from rag_core.settings import Settings
+from tests.support.memory_source import Item, MemoryConnector
+from tests.support.pipeline import Flow, open_chunker
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    [__name__, "rag_core.index.edge", "psycopg.types.json", "sqlalchemy.dialects.postgresql"]
+)
+SMALL_BATCHES = {"embed_batch": 4, "sync_batch_documents": 4, "index_batch_documents": 3}
+
+
+def start(home: Path, database_url: str, folder: Path, result: Path, failpoint: str | None = None) -> ForkServerProcess:
+    """Start a run over the files of `folder`; when it survives, `result` holds its counts as JSON."""
+    process = _context.Process(target=_run, args=(home, database_url, folder, result, failpoint))
+    process.start()
+    return process
+
+
+def _run(home: Path, database_url: str, folder: Path, result: Path, failpoint: str | None) -> None:
+    settings = Settings.load(
+        home=home, database_url=database_url, embedder="fake", failpoint=failpoint, **SMALL_BATCHES
+    )
+    with Pipeline(settings) as pipeline:
+        flow = Flow(pipeline.store, pipeline.index, pipeline.parser, settings)
+        flow.connector, flow.chunker = folder_connector(folder), open_chunker()
+        counts = flow.run(f"run-{os.getpid()}")
+        stages = {name: report.counts for name, report in flow.reports.items()}
+    result.write_text(json.dumps(asdict(counts) | {"stages": stages}))
+
+
+def folder_connector(folder: Path) -> MemoryConnector:
+    """A source in memory with the files of a folder; the token is a file's modification time."""
+    connector = MemoryConnector()
+    for path in sorted(folder.iterdir()):
+        connector.items[path.name] = Item(path.read_bytes(), str(path.stat().st_mtime_ns))
+    return connector

@@ -1,0 +1,29 @@
+"""Hits for answerers."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+from rag_core.index.base import Hit, Payload
+
+
+def hit(text: str, *, start: int = 0, score: float = 1.0, dense: float | None = None, title: str = "") -> Hit:
+    payload = Payload(
+        tenant="acme",
+        source="s",
+        doc_id=uuid.uuid4(),
+        version=1,
+        locator="l",
+        title=title,
+        acl=("everyone",),
+        ordinal=0,
+        start=start,
+        end=start + len(text),
+        text=text,
+        headings=(),
+        language="en",
+        media_type="text/plain",
+        updated_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    return Hit(uuid.uuid4(), score, payload, dense=dense)

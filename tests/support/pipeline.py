@@ -1,0 +1,140 @@
+"""A pipeline in one process for tests: real store, index, parser and chunker, the fake embedder, a source in memory."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import text
+
+from rag_core.embedding.base import Vectors
+from rag_core.embedding.fake import FakeEmbedder
+from rag_core.ids import document_id
+from rag_core.index.base import Point, VectorIndex
+from rag_core.pipeline import (
+    DocumentCounts,
+    Scope,
+    StageReport,
+    account,
+    chunk_documents,
+    embed_chunks,
+    ensure_generation,
+    index_documents,
+    sync_documents,
+)
+from rag_core.settings import Settings
+from rag_core.sources import Source
+from rag_core.store import Store
+from rag_core.text import Chunker, ChunkSettings, Parser
+from tests.support.memory_source import MemoryConnector
+
+SOURCE = Source("handbook", "acme", "memory", acl=("everyone",))
+
+
+class WordCounter:
+    """Implements `TokenCounter` without a model: one token per word."""
+
+    fingerprint = "words"
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        return [self.count(text) for text in texts]
+
+
+class CountingEmbedder(FakeEmbedder):
+    """The fake embedder, counting the texts it was given."""
+
+    def __init__(self, *, version: str = "1") -> None:
+        super().__init__(version=version)
+        self.texts = 0
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self.texts += len(texts)
+        return super().embed_passages(texts)
+
+
+def open_chunker(tokens: int = 24) -> Chunker:
+    """The real chunker with small chunks and a cheap counter."""
+    return Chunker(ChunkSettings(tokens=tokens, max_chunks=40), WordCounter())
+
+
+@dataclass
+class Flow:
+    """One source and everything it runs through."""
+
+    store: Store
+    index: VectorIndex
+    parser: Parser
+    settings: Settings
+    source: Source = SOURCE
+    connector: MemoryConnector = field(default_factory=MemoryConnector)
+    chunker: Chunker = field(default_factory=open_chunker)
+    embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
+    reports: dict[str, StageReport] = field(default_factory=dict)
+    runs: Any = field(default_factory=itertools.count)
+
+    def run(self, run_id: str | None = None, shard: int = 0) -> DocumentCounts:
+        """The four stages as a run executes them, and their accounting. Reports are kept in `reports`."""
+        scope = Scope(self.source, run_id or f"run-{next(self.runs)}", shard)
+        ensure_generation(self.store, self.index, self.embedder, self.chunker)
+        self.reports = {}
+        chunker = self.chunker.fingerprint
+        self.reports["documents"] = sync_documents(self.store, self.connector, self.parser, scope, self.settings)
+        self.reports["chunks"] = chunk_documents(self.store, self.chunker, scope, self.settings)
+        self.reports["embeddings"] = embed_chunks(self.store, self.embedder, chunker, scope, self.settings)
+        self.reports["index"] = index_documents(self.store, self.index, scope, self.settings)
+        return account(self.store, scope)
+
+    def counts(self, stage: str) -> dict[str, int]:
+        """Counts of a stage of the last run."""
+        return self.reports[stage].counts
+
+    def doc_id(self, locator: str) -> uuid.UUID:
+        return document_id(self.source.tenant, self.source.name, locator)
+
+    def row(self, locator: str) -> Any:
+        """The stored document."""
+        return self.one("SELECT * FROM rag.documents WHERE doc_id = :id", id=self.doc_id(locator))
+
+    def quarantined(self) -> dict[str, Any]:
+        """Quarantine rows by locator."""
+        return {row.locator: row for row in self.all("SELECT * FROM rag.quarantine")}
+
+    def one(self, statement: str, **params: Any) -> Any:
+        with self.store.engine.connect() as connection:
+            return connection.execute(text(statement), params).one()
+
+    def all(self, statement: str, **params: Any) -> Any:
+        with self.store.engine.connect() as connection:
+            return connection.execute(text(statement), params).all()
+
+    def points(self, locator: str | None = None) -> list[Point]:
+        """What the active index generation holds, of one document or in all."""
+        generation = self.index.alias()
+        assert generation is not None
+        found = [point for page in self.index.scroll(generation) for point in page]
+        wanted = None if locator is None else self.doc_id(locator)
+        return [point for point in found if wanted in (None, point.payload.doc_id)]
+
+    def indexed_text(self) -> dict[str, str]:
+        """Locator to the text in the index, white space folded."""
+        pieces: dict[str, list[tuple[int, str]]] = {}
+        for point in self.points():
+            pieces.setdefault(point.payload.locator, []).append((point.payload.ordinal, point.payload.text))
+        return {
+            locator: " ".join(" ".join(piece for _, piece in sorted(parts)).split())
+            for locator, parts in pieces.items()
+        }
+
+
+def prose(seed: int, sentences: int = 6) -> str:
+    """Distinct readable text."""
+    return "\n\n".join(
+        f"Paragraph {number} of document {seed} says that pump {seed}{number} needs oil every {number + 2} days."
+        for number in range(sentences)
+    )

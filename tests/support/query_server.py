@@ -1,0 +1,259 @@
+"""A real query server for tests: Edge index on disk, the fake embedder, real tokens, real channels, free ports."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import logging
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import numpy as np
+import structlog
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from query_server.parts import LazyStore, Parts
+from query_server.server import Listen, QueryServer
+from rag_core.answering.extractive import ExtractiveAnswerer
+from rag_core.embedding.fake import FakeEmbedder
+from rag_core.errors import Reason, Unavailable
+from rag_core.identity import TokenRules, TokenVerifier, generate_key, mint
+from rag_core.ids import chunk_ids, document_id, text_hash
+from rag_core.index.base import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
+from rag_core.index.edge import EdgeIndex
+from rag_core.models import EVERYONE
+from rag_core.settings import Settings
+from rag_core.store import Store
+
+T = TypeVar("T")
+GENERATION = "g1"
+INDEX_SECRET = "an index secret of some length"
+
+
+@dataclass(frozen=True)
+class Doc:
+    """A document for the index; each paragraph (separated by an empty line) is one chunk."""
+
+    text: str
+    locator: str = "doc.txt"
+    tenant: str = "acme"
+    source: str = "handbook"
+    acl: tuple[str, ...] = (EVERYONE,)
+    title: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    version: int = 1
+
+    @property
+    def doc_id(self) -> uuid.UUID:
+        return document_id(self.tenant, self.source, self.locator)
+
+
+def update_of(doc: Doc, embedder: FakeEmbedder) -> DocumentUpdate:
+    """The complete index state of a document."""
+    texts = doc.text.split("\n\n")
+    ids = chunk_ids(doc.doc_id, map(text_hash, texts))
+    starts = np.cumsum([0, *(len(text) + 2 for text in texts)])
+    points = []
+    for ordinal, (text, chunk_id) in enumerate(zip(texts, ids, strict=True)):
+        payload = Payload(
+            tenant=doc.tenant,
+            source=doc.source,
+            doc_id=doc.doc_id,
+            version=doc.version,
+            locator=doc.locator,
+            title=doc.title,
+            acl=doc.acl,
+            ordinal=ordinal,
+            start=int(starts[ordinal]),
+            end=int(starts[ordinal]) + len(text),
+            text=text,
+            headings=(),
+            language="en",
+            media_type="text/plain",
+            updated_at=datetime(2026, 1, 1, tzinfo=UTC),
+            metadata=doc.metadata,
+        )
+        points.append(Point(chunk_id, embedder.embed_passages([text])[0], payload, text))
+    return DocumentUpdate(doc.doc_id, doc.version, tuple(points))
+
+
+def fill(index: VectorIndex, docs: Sequence[Doc], embedder: FakeEmbedder, generation: str = GENERATION) -> None:
+    """Create and promote a generation with these documents."""
+    index.create(GenerationSpec(generation, embedder.dimensions, embedder.fingerprint, "chunker"))
+    index.apply(generation, [update_of(doc, embedder) for doc in docs])
+    index.promote(generation)
+
+
+_templates: dict[str, Path] = {}
+
+
+def open_filled(path: Path, docs: Sequence[Doc], embedder: FakeEmbedder) -> EdgeIndex:
+    """An Edge index with these documents; equal documents are written once per process and copied."""
+    if docs:
+        template = _templates.get(key := repr(docs))
+        if template is None:
+            template = Path(tempfile.mkdtemp(prefix="rag-test-index-"))
+            atexit.register(shutil.rmtree, template, ignore_errors=True)
+            index = EdgeIndex(template / "index")
+            fill(index, docs, embedder)
+            index.close()
+            _templates[key] = template
+        shutil.copytree(template / "index", path)
+    return EdgeIndex(path)
+
+
+class Keys:
+    """A signing key, its JWKS file, and tokens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.private, self.jwks = generate_key()
+        self.path = folder / "jwks.json"
+        self.path.write_text(json.dumps(self.jwks))
+
+    def token(self, **claims: Any) -> str:
+        wanted: dict[str, Any] = {"subject": "ann", "tenant": "acme", "scopes": ["query.read"], "lifetime": 600}
+        return mint(self.private, issuer="rag-platform", audience="rag-query", **(wanted | claims))
+
+
+def no_store() -> Store:
+    """The database is down."""
+    raise Unavailable(Reason.DATABASE_UNAVAILABLE, "the database cannot be reached")
+
+
+@dataclass
+class Running:
+    """A server in a thread with an event loop of its own."""
+
+    server: QueryServer
+    ports: Listen
+    keys: Keys
+    index: VectorIndex
+    embedder: FakeEmbedder
+    loop: asyncio.AbstractEventLoop
+    channel: grpc.Channel
+
+    def auth(self, **claims: Any) -> tuple[tuple[str, str], ...]:
+        """Metadata with a token."""
+        return (("authorization", f"Bearer {self.keys.token(**claims)}"),)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.ports.query}"
+
+    @property
+    def index_target(self) -> str:
+        return f"127.0.0.1:{self.ports.index}"
+
+
+def settings_of(home: Path, **changes: Any) -> Settings:
+    """Settings of a small, quick server."""
+    wanted: dict[str, Any] = {
+        "home": home,
+        "embedder": "fake",
+        "index_secret": INDEX_SECRET,
+        "jwt_public_keys": home / "jwks.json",
+        "drain_seconds": 0,
+        "grace_seconds": 5,
+    }
+    return Settings(**(wanted | changes))
+
+
+@contextmanager
+def running(
+    home: Path,
+    *,
+    docs: Sequence[Doc] = (),
+    wrap: Callable[[VectorIndex], VectorIndex] = lambda index: index,
+    open_store: Callable[[], Store] = no_store,
+    parts: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Iterator[Running]:
+    """A server over a fresh index with `docs`; none leaves it without a generation. `changes` are settings."""
+    if not structlog.is_configured():  # its default prints every line
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    home.mkdir(parents=True, exist_ok=True)
+    settings = settings_of(home, **changes)
+    keys, embedder = Keys(home), FakeEmbedder()
+    rules = TokenRules(settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, 60)
+    index = wrap(open_filled(settings.index_dir, docs, embedder))
+    made = Parts(index, embedder, ExtractiveAnswerer(), TokenVerifier(keys.path, rules), LazyStore(open_store))
+    made = replace(made, **(parts or {}))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def start() -> tuple[QueryServer, Listen]:
+        server = QueryServer(settings, made)
+        return server, await server.start(Listen("127.0.0.1", 0, 0, changes.get("index_port", 0)))
+
+    async def stop(server: QueryServer) -> None:
+        await server.stop(grace=0)
+        if not server.stuck:
+            await made.close()
+
+    server, ports = asyncio.run_coroutine_threadsafe(start(), loop).result(30)
+    channel = grpc.insecure_channel(f"127.0.0.1:{ports.query}")
+    try:
+        yield Running(server, ports, keys, index, embedder, loop, channel)
+    finally:
+        channel.close()
+        asyncio.run_coroutine_threadsafe(stop(server), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a client sees of a failed call."""
+
+    code: grpc.StatusCode
+    reason: str
+    message: str
+    request_id: str
+    trailers: dict[str, Any]
+
+
+def failure_of(error: grpc.RpcError) -> Failure:
+    """Status, ErrorInfo and RequestInfo of an error."""
+    reason = request_id = ""
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else ():
+        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.RequestInfo()
+        if detail.Unpack(info):
+            assert info.domain == "rag-platform"
+            reason = info.reason
+        elif detail.Unpack(request):
+            request_id = request.request_id
+    return Failure(error.code(), reason, error.details() or "", request_id, dict(error.trailing_metadata() or ()))
+
+
+def failure(call: Callable[[], object]) -> Failure | None:
+    """How a call fails, `None` when it does not."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        return failure_of(error)
+    return None
+
+
+def failing(call: Callable[[], object]) -> Failure:
+    """Run a call that must fail."""
+    found = failure(call)
+    assert found is not None, "the call succeeded"
+    return found

@@ -1,0 +1,216 @@
+"""A scripted peer on the wires of the platform and a real Envoy before it, for clients whose server must say things."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import httpx
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from pytest_httpserver import HTTPServer
+
+import ragproto
+from ragctl.gateway import GatewayOptions, write
+from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.gateway.options import Endpoint
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.query.v1 import query_pb2 as v1
+from ragproto.query.v1 import query_pb2_grpc as v1_grpc
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.postgres import free_port
+
+MAX_REQUEST_BYTES = 20_000
+MAX_SECONDS = 1.5
+
+
+class WirePeer:
+    """A gRPC server whose answers a test sets. `metadata` is what the last call carried."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
+        self.status = admin_pb2.GetStatusResponse()
+        self.answer: list[v2.AnswerEvent] = []
+        self.query: Callable[[v1.QueryRequest], v1.QueryResponse] = lambda request: v1.QueryResponse(
+            answer=request.query
+        )
+        self.delay_seconds = 0.0
+        self.failure: grpc.StatusCode | None = None
+        self.metadata: dict[str, str] = {}
+        self.time_remaining: float | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: grpc.aio.Server | None = None
+
+    def start(self) -> None:
+        """Listen; on the same port as before after a stop."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        self._run(self._start())
+
+    def stop(self) -> None:
+        """Stop at once, as a killed process would."""
+        if self._server is not None:
+            self._run(self._server.stop(0))
+            self._server = None
+
+    def close(self) -> None:
+        """Stop and end the thread."""
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        v1_grpc.add_QueryServiceServicer_to_server(_V1(self), server)
+        v2_grpc.add_QueryServiceServicer_to_server(_V2(self), server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(_Admin(self), server)
+        servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+        self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
+        await server.start()
+        self._server = server
+
+    async def receive(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """Note what came, then delay or fail as the test wants."""
+        self.metadata = {str(key): str(value) for key, value in context.invocation_metadata() or ()}
+        self.time_remaining = context.time_remaining()
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        if self.failure is not None:
+            await context.abort(self.failure, "refused by the test")
+
+    def _run(self, coroutine: Any) -> None:
+        future: Future[Any] = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future.result(30)
+
+
+class _V1(v1_grpc.QueryServiceServicer):
+    def __init__(self, peer: WirePeer) -> None:
+        self._peer = peer
+
+    async def Query(self, request: v1.QueryRequest, context: Any) -> v1.QueryResponse:
+        await self._peer.receive(context)
+        return self._peer.query(request)
+
+
+class _V2(v2_grpc.QueryServiceServicer):
+    def __init__(self, peer: WirePeer) -> None:
+        self._peer = peer
+
+    async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:
+        await self._peer.receive(context)
+        for event in self._peer.answer:
+            yield event
+
+
+class _Admin(admin_pb2_grpc.AdminServiceServicer):
+    def __init__(self, peer: WirePeer) -> None:
+        self._peer = peer
+
+    async def GetStatus(self, request: admin_pb2.GetStatusRequest, context: Any) -> admin_pb2.GetStatusResponse:
+        await self._peer.receive(context)
+        return self._peer.status
+
+
+@dataclass
+class Gateway:
+    """A running Envoy and what stands behind it."""
+
+    address: str
+    peer: WirePeer
+    probes: HTTPServer
+    log: Path
+    http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.http = httpx.Client(base_url=f"http://{self.address}", timeout=10, trust_env=False)
+
+    def reset(self) -> None:
+        """A peer that answers at once and fails nothing."""
+        self.peer.delay_seconds = 0
+        self.peer.failure = None
+        self.peer.answer = []
+        self.peer.status = admin_pb2.GetStatusResponse()
+        self.probes.clear()
+
+
+@contextmanager
+def wire_peer() -> Iterator[WirePeer]:
+    """A started peer on a free port."""
+    peer = WirePeer()
+    peer.start()
+    try:
+        yield peer
+    finally:
+        peer.close()
+
+
+@contextmanager
+def running_envoy(options: GatewayOptions, folder: Path) -> Iterator[str]:
+    """Envoy with these options; yields its address once it sees a healthy backend. Its log is in `folder`."""
+    path = folder / "envoy.yaml"
+    write(options, path)
+    command = [str(envoy_path()), *ENVOY_FLAGS, "-c", str(path), "--file-flush-interval-msec", "50"]
+    with (folder / "envoy.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _await_healthy(f"http://127.0.0.1:{options.admin_port}", process)
+        yield f"{options.listen.host}:{options.listen.port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _await_healthy(admin: str, process: subprocess.Popen[bytes]) -> None:
+    transport = httpx.HTTPTransport(retries=10)  # waits for the port with growing pauses
+    with httpx.Client(transport=transport, timeout=10, trust_env=False) as client:
+        for _ in range(2000):
+            assert process.poll() is None, "Envoy ended while starting"
+            try:
+                stats = client.get(f"{admin}/stats?filter=cluster.query.membership_healthy").text
+            except httpx.ConnectError:
+                continue
+            if stats.strip().endswith(": 1"):
+                return
+    raise AssertionError("Envoy never saw a healthy backend")
+
+
+def gateway_options(query_port: int | None = None) -> GatewayOptions:
+    """Options with small limits on free ports."""
+    return GatewayOptions(
+        listen=Endpoint("127.0.0.1", free_port()),
+        admin_port=free_port(),
+        query=(Endpoint("127.0.0.1", query_port or free_port()),),
+        probes=(Endpoint("127.0.0.1", free_port()),),
+        descriptors=Path(ragproto.__file__).parent / "descriptors.binpb",
+        max_seconds=MAX_SECONDS,
+        max_request_bytes=MAX_REQUEST_BYTES,
+    )
+
+
+@contextmanager
+def running_gateway(folder: Path) -> Iterator[Gateway]:
+    """Envoy, a scripted query server and its HTTP probes, all on free ports."""
+    with wire_peer() as peer:
+        options = gateway_options(peer.port)
+        probes = HTTPServer(host="127.0.0.1", port=options.probes[0].port)
+        probes.start()
+        try:
+            with running_envoy(options, folder) as address:
+                gateway = Gateway(address, peer, probes, folder / "envoy.log")
+                yield gateway
+                gateway.http.close()
+        finally:
+            probes.stop()
