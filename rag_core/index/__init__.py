@@ -1,0 +1,33 @@
+"""The vector index: `open_index` gives the implementation that the settings name."""
+
+from __future__ import annotations
+
+from rag_core.index.base import VectorIndex
+from rag_core.settings import Settings
+
+
+def open_index(settings: Settings) -> VectorIndex:
+    """Open the index.
+
+    A Qdrant server when `qdrant_url` is set, another process's Edge folder when `index_endpoint` is, else the folder
+    under home in this process. Raises `Conflict` (`INDEX_LOCKED`), `DataCorruption` (`INDEX_CORRUPT`) or `ConfigError`.
+    """
+    # Imported here: a process that uses one engine should not pay for loading the others.
+    if settings.qdrant_url is not None:
+        from rag_core.index.qdrant import QdrantIndex
+
+        key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
+        return QdrantIndex.connect(settings.qdrant_url, key, settings.index_timeout_seconds)
+    if settings.index_endpoint is not None:
+        from rag_core.index.remote import RemoteIndex
+
+        secret = settings.index_secret.get_secret_value() if settings.index_secret else ""
+        return RemoteIndex(
+            settings.index_endpoint, secret, settings.index_timeout_seconds, settings.index_retry_seconds
+        )
+    from rag_core.index.edge import EdgeIndex
+
+    return EdgeIndex(settings.index_dir)
+
+
+__all__ = ["VectorIndex", "open_index"]

@@ -80,7 +80,7 @@ class DocumentUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
-    """Counts of one `apply`: points written, points removed, updates ignored because the index holds a newer version."""
+    """Counts of one `apply`: points written, points removed, updates ignored as older than what the index holds."""
 
     upserted: int = 0
     removed: int = 0
@@ -143,6 +143,14 @@ class VectorIndex(Protocol):
 
     def drop(self, generation: str) -> None:
         """Delete a generation; no-op when absent. Raises `Conflict` when the alias points to it."""
+        ...
+
+    def reset(self, generation: str) -> None:
+        """Throw away all points of a generation, readable or damaged, and keep its specification and the alias.
+
+        The way back from `INDEX_CORRUPT`: the pipeline fills the generation again from PostgreSQL once its marks are
+        gone (`rag_core.verify.repair.rebuild` does both).
+        """
         ...
 
     def generations(self) -> list[GenerationSpec]: ...

@@ -147,7 +147,7 @@ class ApplyResponse(_message.Message):
     def __init__(self, upserted: _Optional[int] = ..., removed: _Optional[int] = ..., stale: _Optional[int] = ...) -> None: ...
 
 class SearchIndexRequest(_message.Message):
-    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation")
+    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation", "filter")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ACL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -155,6 +155,7 @@ class SearchIndexRequest(_message.Message):
     TEXT_FIELD_NUMBER: _ClassVar[int]
     VECTOR_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     acl: _containers.RepeatedScalarFieldContainer[str]
     limit: int
@@ -162,7 +163,48 @@ class SearchIndexRequest(_message.Message):
     text: str
     vector: bytes
     generation: str
-    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ...) -> None: ...
+    filter: Condition
+    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ..., filter: _Optional[_Union[Condition, _Mapping]] = ...) -> None: ...
+
+class Condition(_message.Message):
+    __slots__ = ("all", "any", "negated", "values", "time", "exists")
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    ANY_FIELD_NUMBER: _ClassVar[int]
+    NEGATED_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    EXISTS_FIELD_NUMBER: _ClassVar[int]
+    all: ConditionGroup
+    any: ConditionGroup
+    negated: Condition
+    values: FieldValues
+    time: FieldTimes
+    exists: str
+    def __init__(self, all: _Optional[_Union[ConditionGroup, _Mapping]] = ..., any: _Optional[_Union[ConditionGroup, _Mapping]] = ..., negated: _Optional[_Union[Condition, _Mapping]] = ..., values: _Optional[_Union[FieldValues, _Mapping]] = ..., time: _Optional[_Union[FieldTimes, _Mapping]] = ..., exists: _Optional[str] = ...) -> None: ...
+
+class ConditionGroup(_message.Message):
+    __slots__ = ("conditions",)
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    conditions: _containers.RepeatedCompositeFieldContainer[Condition]
+    def __init__(self, conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ...) -> None: ...
+
+class FieldValues(_message.Message):
+    __slots__ = ("field", "values")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, field: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FieldTimes(_message.Message):
+    __slots__ = ("field", "gte", "lt")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    GTE_FIELD_NUMBER: _ClassVar[int]
+    LT_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    gte: _timestamp_pb2.Timestamp
+    lt: _timestamp_pb2.Timestamp
+    def __init__(self, field: _Optional[str] = ..., gte: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lt: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SearchIndexResponse(_message.Message):
     __slots__ = ("generation", "hits")
@@ -240,6 +282,16 @@ class DeletePointsResponse(_message.Message):
     REMOVED_FIELD_NUMBER: _ClassVar[int]
     removed: int
     def __init__(self, removed: _Optional[int] = ...) -> None: ...
+
+class ResetGenerationRequest(_message.Message):
+    __slots__ = ("generation",)
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    generation: str
+    def __init__(self, generation: _Optional[str] = ...) -> None: ...
+
+class ResetGenerationResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class OptimizeRequest(_message.Message):
     __slots__ = ("generation",)

@@ -55,7 +55,7 @@ class IndexServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.PromoteRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.PromoteResponse.FromString,
                 _registered_method=True)
-        self.Apply = channel.unary_unary(
+        self.Apply = channel.stream_unary(
                 '/ragproto.admin.v1.IndexService/Apply',
                 request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ApplyRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ApplyResponse.FromString,
@@ -84,6 +84,11 @@ class IndexServiceStub:
                 '/ragproto.admin.v1.IndexService/DeletePoints',
                 request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.DeletePointsRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.DeletePointsResponse.FromString,
+                _registered_method=True)
+        self.ResetGeneration = channel.unary_unary(
+                '/ragproto.admin.v1.IndexService/ResetGeneration',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationResponse.FromString,
                 _registered_method=True)
         self.Optimize = channel.unary_unary(
                 '/ragproto.admin.v1.IndexService/Optimize',
@@ -124,8 +129,9 @@ class IndexServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Apply(self, request, context):
-        """Bring documents to a state, durably.
+    def Apply(self, request_iterator, context):
+        """Bring documents to a state, durably. Streamed so that one large document, which is applied as a whole, fits the
+        message limit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,6 +172,13 @@ class IndexServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResetGeneration(self, request, context):
+        """Throw away the points of a generation, damaged or not, and keep its specification and the alias.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Optimize(self, request, context):
         """Merge segments and build search structures.
         """
@@ -196,7 +209,7 @@ def add_IndexServiceServicer_to_server(servicer, server):
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.PromoteRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.PromoteResponse.SerializeToString,
             ),
-            'Apply': grpc.unary_unary_rpc_method_handler(
+            'Apply': grpc.stream_unary_rpc_method_handler(
                     servicer.Apply,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ApplyRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ApplyResponse.SerializeToString,
@@ -225,6 +238,11 @@ def add_IndexServiceServicer_to_server(servicer, server):
                     servicer.DeletePoints,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.DeletePointsRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.DeletePointsResponse.SerializeToString,
+            ),
+            'ResetGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetGeneration,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationResponse.SerializeToString,
             ),
             'Optimize': grpc.unary_unary_rpc_method_handler(
                     servicer.Optimize,
@@ -352,7 +370,7 @@ class IndexService:
             _registered_method=True)
 
     @staticmethod
-    def Apply(request,
+    def Apply(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -362,8 +380,8 @@ class IndexService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
+        return grpc.experimental.stream_unary(
+            request_iterator,
             target,
             '/ragproto.admin.v1.IndexService/Apply',
             ragproto_dot_admin_dot_v1_dot_index__pb2.ApplyRequest.SerializeToString,
@@ -503,6 +521,33 @@ class IndexService:
             '/ragproto.admin.v1.IndexService/DeletePoints',
             ragproto_dot_admin_dot_v1_dot_index__pb2.DeletePointsRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_index__pb2.DeletePointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.IndexService/ResetGeneration',
+            ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_index__pb2.ResetGenerationResponse.FromString,
             options,
             channel_credentials,
             insecure,

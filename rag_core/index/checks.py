@@ -1,0 +1,87 @@
+"""What must hold before an engine sees a write or a search. Engines take NaN and answer with silence; we do not."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+
+import numpy as np
+
+from rag_core.embedding.base import Vectors
+from rag_core.errors import InvalidInput, PermissionDenied, Reason
+from rag_core.index.base import DocumentUpdate, GenerationSpec, SearchMode, SearchRequest
+
+MAX_LIMIT = 1000
+"""Most hits of one search. The API allows 100; the rest is room for evaluation and over-fetching."""
+_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+def check_spec(spec: GenerationSpec) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) unless name and dimensions are usable."""
+    check_name(spec.name)
+    if not 1 <= spec.dimensions <= 65536:
+        raise InvalidInput(Reason.FIELD_INVALID, f"generation: dimensions must be 1..65536, not {spec.dimensions}")
+
+
+def check_name(name: str) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) unless it can name a generation (it becomes a folder and a collection)."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(Reason.FIELD_INVALID, "generation: the name must be 1 to 64 of a-z, 0-9, _ and -")
+
+
+def check_updates(updates: Sequence[DocumentUpdate], dimensions: int) -> None:
+    """Check every point of a write.
+
+    Raises `InvalidInput`: `VECTOR_DIM`, `VECTOR_NOT_FINITE`, `VECTOR_ZERO`, or `FIELD_INVALID` when a point does not
+    belong to its update or names no tenant.
+    """
+    for update in updates:
+        for point in update.points:
+            payload = point.payload
+            if payload.doc_id != update.doc_id or payload.version != update.version:
+                raise InvalidInput(Reason.FIELD_INVALID, f"index: a point of {update.doc_id} is of another version")
+            if not payload.tenant:
+                raise InvalidInput(Reason.FIELD_INVALID, f"index: a point of {update.doc_id} has no tenant")
+            if payload.updated_at.tzinfo is None:
+                raise InvalidInput(Reason.FIELD_INVALID, f"index: updated_at of {update.doc_id} has no time zone")
+            check_vector(point.vector, dimensions)
+
+
+def check_vector(vector: Vectors, dimensions: int) -> None:
+    """Raise `InvalidInput` unless the vector has the dimensions, is finite and has a norm above zero."""
+    if vector.shape != (dimensions,):
+        got = vector.shape[0] if vector.ndim == 1 else "x".join(map(str, vector.shape))
+        raise InvalidInput(Reason.VECTOR_DIM, f"vector: expected {dimensions} dimensions, got {got}")
+    if not np.isfinite(vector).all():
+        raise InvalidInput(Reason.VECTOR_NOT_FINITE, "vector: has a value that is not finite")
+    # In float64: the square of a small float32 underflows, the square of a large one overflows.
+    norm = float(np.linalg.norm(vector.astype(np.float64)))
+    if norm < 1e-12:
+        raise InvalidInput(Reason.VECTOR_ZERO, "vector: is zero")
+    if norm > 1e12:
+        raise InvalidInput(Reason.VECTOR_NOT_FINITE, "vector: its norm is out of range")
+
+
+def check_search(request: SearchRequest, dimensions: int) -> None:
+    """Raise `PermissionDenied` (`TENANT_MISSING`) or `InvalidInput` unless the search can be run."""
+    if not request.tenant:
+        raise PermissionDenied(Reason.TENANT_MISSING, "a search needs a tenant")
+    if not 1 <= request.limit <= MAX_LIMIT:
+        raise InvalidInput(Reason.TOP_K_RANGE, f"limit: {request.limit} is outside 1..{MAX_LIMIT}")
+    if request.mode is not SearchMode.LEXICAL:
+        if request.vector is None:
+            raise InvalidInput(Reason.VECTOR_DIM, f"vector: mode {request.mode} needs one")
+        check_vector(request.vector, dimensions)
+    if request.mode is not SearchMode.DENSE and not request.text:
+        raise InvalidInput(Reason.QUERY_EMPTY, f"text: mode {request.mode} needs one")
+
+
+def latest(updates: Sequence[DocumentUpdate]) -> tuple[dict[uuid.UUID, DocumentUpdate], int]:
+    """The highest version of each document (the later one of equals), and how many updates that leaves out."""
+    newest: dict[uuid.UUID, DocumentUpdate] = {}
+    for update in updates:
+        held = newest.get(update.doc_id)
+        if held is None or update.version >= held.version:
+            newest[update.doc_id] = update
+    return newest, len(updates) - len(newest)

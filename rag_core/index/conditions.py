@@ -1,0 +1,90 @@
+"""Filters for the engines: the caller's typed tree, and the security scope that goes around it.
+
+Edge and qdrant-client have the same filter language in different classes; a `Dialect` builds one or the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from rag_core.errors import InvalidInput, Reason
+from rag_core.filters import All, AnyOf, Condition, Exists, In, Not, TimeRange
+from rag_core.index.base import SearchRequest
+
+Filter = TypeVar("Filter")
+Item = TypeVar("Item")
+
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
+
+
+class Dialect(Protocol[Filter]):
+    """Builds filters of one engine. Each method returns a complete filter; groups nest them."""
+
+    def any_of(self, field: str, values: Sequence[str]) -> Filter:
+        """The field has one of the values."""
+        ...
+
+    def newer_than(self, field: str, value: int) -> Filter:
+        """The integer field is greater."""
+        ...
+
+    def time_range(self, field: str, gte: datetime | None, lt: datetime | None) -> Filter: ...
+
+    def absent(self, field: str) -> Filter:
+        """The field is missing, null or an empty list."""
+        ...
+
+    def all_of(self, filters: Sequence[Filter]) -> Filter: ...
+
+    def any_filter(self, filters: Sequence[Filter]) -> Filter: ...
+
+    def none_of(self, filters: Sequence[Filter]) -> Filter: ...
+
+
+def scope(dialect: Dialect[Filter], tenant: str, acl: Sequence[str]) -> Filter:
+    """What a caller may see: the tenant's points that name at least one of the caller's ACL entries."""
+    return dialect.all_of([dialect.any_of("tenant", [tenant]), dialect.any_of("acl", list(acl))])
+
+
+def narrowed(dialect: Dialect[Filter], request: SearchRequest) -> Filter:
+    """The scope of a search with the caller's own filter inside it."""
+    outer = scope(dialect, request.tenant, request.acl)
+    return outer if request.filter is None else dialect.all_of([outer, translate(dialect, request.filter)])
+
+
+def translate(dialect: Dialect[Filter], condition: Condition) -> Filter:
+    """A validated filter tree (`rag_core.filters.validate`) in the engine's classes."""
+    match condition:
+        case In(field, values):
+            return dialect.any_of(_path(field), _some(values))
+        case TimeRange(field, gte, lt):
+            return dialect.time_range(_path(field), gte, lt)
+        case Exists(field):
+            # Unknown languages, titles and so on are stored as empty text.
+            return dialect.none_of([dialect.absent(_path(field)), dialect.any_of(_path(field), [""])])
+        case Not(child):
+            return dialect.none_of([translate(dialect, child)])
+        case All(children):
+            return dialect.all_of([translate(dialect, child) for child in _some(children)])
+        case AnyOf(children):
+            return dialect.any_filter([translate(dialect, child) for child in _some(children)])
+
+
+def _some(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    # To an engine an empty group is no condition at all, so it would widen the search.
+    if not values:
+        raise InvalidInput(Reason.FILTER_TYPE, "filter: a group and a field need at least one value")
+    return values
+
+
+def _path(field: str) -> str:
+    """The field as an engine's JSON path; a metadata name with a dot or a space needs quotes."""
+    if _PLAIN_PATH.fullmatch(field):
+        return field
+    root, _, name = field.partition(".")
+    if '"' in name or "\\" in name:
+        raise InvalidInput(Reason.FILTER_FIELD_UNKNOWN, f"filter: unknown field {field[:64]!r}")
+    return f'{root}."{name}"'

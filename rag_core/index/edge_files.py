@@ -1,0 +1,151 @@
+"""Files around an Edge shard: durable small files, the folder lock, and the seal that shows a damaged file at start."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+from rag_core.errors import Conflict, DataCorruption, Exhausted, Reason
+
+SEAL = "seal.json"
+SEAL_BUDGET = 2 << 30
+"""Bytes checksummed at most; beyond it files are compared by size only, so that a large index still starts quickly."""
+_BLOCK = 1 << 20
+
+
+def write_durably(path: Path, content: dict[str, Any]) -> None:
+    """Replace a small JSON file so that after a power cut it holds the old or the new content, never neither."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames, creations and removals in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises `DataCorruption` (`INDEX_CORRUPT`) when the file is missing, unreadable or no JSON object."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataCorruption(Reason.INDEX_CORRUPT, f"the index file {path.name} is missing or damaged") from error
+    if not isinstance(content, dict):
+        raise DataCorruption(Reason.INDEX_CORRUPT, f"the index file {path.name} is damaged")
+    return content
+
+
+def require_space(path: Path, needed: int) -> None:
+    """Raise `Exhausted` (`STORAGE_FULL`) before the engine writes into its memory-mapped files.
+
+    A full disk there is a SIGBUS, which no one can catch.
+    """
+    free = shutil.disk_usage(path).free
+    if free < needed:
+        raise Exhausted(
+            Reason.STORAGE_FULL,
+            f"the index needs {needed >> 20} MiB of free disk space and has {free >> 20}; free some and run again",
+        )
+
+
+class FolderLock:
+    """An exclusive lock on a folder, held by this process until `release` or its end."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `Conflict` (`INDEX_LOCKED`) with the owner's process id."""
+        self._file = (folder / "LOCK").open("a+", encoding="ascii")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            owner = self._file.read(32).strip() or "unknown"
+            self._file.close()
+            raise Conflict(
+                Reason.INDEX_LOCKED,
+                f"the index folder is in use by process {owner}: "
+                "stop it, or set RAG_INDEX_ENDPOINT to reach the index through it",
+                owner=owner,
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Unlock explicitly: a forked child may hold a copy of the descriptor, and closing ours would not be enough."""
+        if not self._file.closed:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._file.close()
+
+
+def write_seal(folder: Path, shard: Path) -> None:
+    """Record size and checksum of every file of a closed shard."""
+    write_durably(folder / SEAL, {"files": _measure(shard)})
+
+
+def break_seal(folder: Path) -> None:
+    """Remove the seal, durably, before the shard's files may change."""
+    (folder / SEAL).unlink(missing_ok=True)
+    sync_folder(folder)
+
+
+def check_seal(folder: Path, shard: Path) -> None:
+    """Compare the files with the seal of the last orderly close; there is none after a crash.
+
+    Raises `DataCorruption` (`INDEX_CORRUPT`) naming the first file that differs.
+    """
+    if not (folder / SEAL).exists():
+        return
+    expected: dict[str, list[int]] = read_json(folder / SEAL).get("files", {})
+    actual = _measure(shard)
+    for name in sorted(expected.keys() | actual.keys()):
+        if expected.get(name) != actual.get(name):
+            kind = "missing" if name not in actual else "unexpected" if name not in expected else "changed"
+            raise DataCorruption(Reason.INDEX_CORRUPT, f"its file {Path(name).name} is {kind} since the last stop")
+
+
+def _measure(shard: Path) -> dict[str, list[int]]:
+    budget = SEAL_BUDGET
+    measured: dict[str, list[int]] = {}
+    files = [(path.stat(), path) for path in shard.rglob("*") if path.is_file()]
+    for state, path in sorted(files, key=lambda file: (file[0].st_size, file[1])):
+        budget -= min(state.st_size, state.st_blocks * 512)
+        measured[str(path.relative_to(shard))] = [state.st_size, _checksum(path) if budget >= 0 else 0]
+    return measured
+
+
+def _checksum(path: Path) -> int:
+    """CRC over the blocks that are not zero: the engine's files are mostly holes, and a copy may fill these."""
+    value, offset = 0, 0
+    with path.open("rb") as file:
+        while (offset := _next_data(file.fileno(), offset)) >= 0:
+            block = os.pread(file.fileno(), _BLOCK, offset)
+            if block != bytes(len(block)):
+                value = zlib.crc32(block, zlib.crc32(offset.to_bytes(8), value))
+            offset += _BLOCK
+    return value
+
+
+def _next_data(descriptor: int, offset: int) -> int:
+    """Start of the next block, at or after `offset`, that is not all hole; -1 at the end."""
+    try:
+        found = os.lseek(descriptor, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return -1
+        raise
+    return max(offset, found - found % _BLOCK)

@@ -1,0 +1,69 @@
+"""What a write comes to, whatever the engine: fencing by version, points left over, and operations of bounded size."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rag_core.index.base import DocumentUpdate, Point
+
+OPERATION_POINTS = 256
+"""Points of one engine operation: about ten milliseconds of Edge in which no search gets a turn."""
+READ_DOCUMENTS = 64
+"""Documents whose points are looked up together."""
+
+Identity = tuple[uuid.UUID, str, int]
+"""Chunk id, document id and version of a stored point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The updates that apply, the points they make superfluous, and how many updates were stale."""
+
+    updates: list[DocumentUpdate]
+    leftovers: list[uuid.UUID]
+    stale: int
+
+
+def plan(updates: Sequence[DocumentUpdate], stored: Iterable[Identity]) -> Plan:
+    """Fence `updates` (each document once) by the versions of all `stored` points of these documents."""
+    held: dict[str, dict[uuid.UUID, int]] = {}
+    for chunk_id, doc_id, version in stored:
+        held.setdefault(doc_id, {})[chunk_id] = version
+    current: list[DocumentUpdate] = []
+    leftovers: list[uuid.UUID] = []
+    for update in updates:
+        points = held.get(str(update.doc_id), {})
+        if update.version < max(points.values(), default=update.version):
+            continue
+        current.append(update)
+        ids = {point.chunk_id for point in update.points}
+        leftovers.extend(chunk_id for chunk_id in points if chunk_id not in ids)
+    return Plan(current, leftovers, len(updates) - len(current))
+
+
+def operations(updates: Sequence[DocumentUpdate]) -> Iterator[list[tuple[Point, int]]]:
+    """Points with the total of their document, in operations of at most `OPERATION_POINTS`.
+
+    A document is split over operations only when it alone is larger than one.
+    """
+    batch: list[tuple[Point, int]] = []
+    for update in updates:
+        total = len(update.points)
+        if batch and len(batch) + total > OPERATION_POINTS:
+            yield batch
+            batch = []
+        for point in update.points:
+            batch.append((point, total))
+            if len(batch) == OPERATION_POINTS:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def slices(ids: Sequence[uuid.UUID], size: int = OPERATION_POINTS * 4) -> Iterator[list[uuid.UUID]]:
+    """Ids in lists of at most `size`."""
+    for start in range(0, len(ids), size):
+        yield list(ids[start : start + size])

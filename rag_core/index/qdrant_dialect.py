@@ -1,0 +1,81 @@
+"""Filters and results in the classes of qdrant-client, and its errors in ours."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from qdrant_client import models
+
+from rag_core.errors import DeadlineExceeded, Exhausted, NotFound, RagError, Reason, Unavailable
+from rag_core.index.fusion import Scored
+
+
+class QdrantDialect:
+    """See `conditions.Dialect`."""
+
+    def any_of(self, field: str, values: Sequence[str]) -> models.Filter:
+        return models.Filter(must=[models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))])
+
+    def newer_than(self, field: str, value: int) -> models.Filter:
+        return models.Filter(must=[models.FieldCondition(key=field, range=models.Range(gt=value))])
+
+    def time_range(self, field: str, gte: datetime | None, lt: datetime | None) -> models.Filter:
+        return models.Filter(must=[models.FieldCondition(key=field, range=models.DatetimeRange(gte=gte, lt=lt))])
+
+    def absent(self, field: str) -> models.Filter:
+        return models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key=field))])
+
+    def all_of(self, filters: Sequence[models.Filter]) -> models.Filter:
+        return models.Filter(must=list(filters))
+
+    def any_filter(self, filters: Sequence[models.Filter]) -> models.Filter:
+        return models.Filter(should=list(filters))
+
+    def none_of(self, filters: Sequence[models.Filter]) -> models.Filter:
+        return models.Filter(must_not=list(filters))
+
+
+DIALECT = QdrantDialect()
+
+
+def scored(points: Sequence[models.ScoredPoint]) -> list[Scored]:
+    """Results with payload."""
+    return [Scored(uuid.UUID(str(point.id)), point.score, point.payload or {}) for point in points]
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Turn what qdrant-client raises (gRPC errors, HTTP errors, ValueError in local mode) into our errors."""
+    try:
+        yield
+    except RagError:
+        raise
+    except Exception as error:
+        raise translated(error) from error
+
+
+def translated(error: Exception) -> RagError:
+    """The typed error; the server's own text is not passed on."""
+    code, text = _status(error), str(error).lower()
+    if "no space left" in text or "disk is full" in text or "out of disk" in text:
+        return Exhausted(Reason.STORAGE_FULL, "the disk of the Qdrant server is full; free some space and run again")
+    if code in {"NOT_FOUND", "404"} or "not found" in text:
+        return NotFound(Reason.GENERATION_NOT_FOUND, "no such index generation")
+    if code == "DEADLINE_EXCEEDED":
+        return DeadlineExceeded(Reason.DEADLINE, "the Qdrant server did not answer in time")
+    if code in {"RESOURCE_EXHAUSTED", "429"}:
+        return Exhausted(Reason.OVERLOADED, "the Qdrant server is overloaded; try again later")
+    if code in {"UNAUTHENTICATED", "PERMISSION_DENIED", "401", "403"}:
+        return Unavailable(Reason.INDEX_UNAVAILABLE, "the Qdrant server refuses the key; check RAG_QDRANT_API_KEY")
+    return Unavailable(Reason.INDEX_UNAVAILABLE, f"the Qdrant server cannot be used ({code or type(error).__name__})")
+
+
+def _status(error: Exception) -> str:
+    # A gRPC error has code(), an HTTP error status_code. grpc itself is not imported here: only `remote` may.
+    code = getattr(error, "code", None)
+    if callable(code):
+        return str(getattr(code(), "name", ""))
+    return str(getattr(error, "status_code", ""))

@@ -1,0 +1,152 @@
+"""Reads of one collection: a `retrieval.Engine` over qdrant-client."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from qdrant_client import QdrantClient, models
+
+from rag_core.embedding.base import Vectors
+from rag_core.index.base import Point
+from rag_core.index.fusion import Scored
+from rag_core.index.lexical import Sparse
+from rag_core.index.payloads import IDENTITY, from_json, to_json
+from rag_core.index.planning import Identity
+from rag_core.index.qdrant_dialect import DIALECT, QdrantDialect, scored
+from rag_core.index.retrieval import Scores
+
+DENSE = "dense"
+LEXICAL = "lexical"
+Result = TypeVar("Result")
+_EMPTY: Vectors = np.empty(0, dtype=np.float32)
+
+
+class Call(Protocol):
+    """Runs a request with the client, errors translated."""
+
+    def __call__(self, request: Callable[[QdrantClient], Result]) -> Result: ...
+
+
+class QdrantReader:
+    """One collection. Each method is one or two requests."""
+
+    dialect: QdrantDialect = DIALECT
+
+    def __init__(self, call: Call, collection: str) -> None:
+        self._call = call
+        self._collection = collection
+
+    def fused(
+        self,
+        vector: Vectors,
+        terms: Sparse,
+        within: models.Filter,
+        corpus: models.Filter,
+        *,
+        candidates: int,
+        limit: int,
+    ) -> list[Scored]:
+        legs = [
+            models.Prefetch(query=vector.tolist(), using=DENSE, filter=within, limit=candidates),
+            models.Prefetch(
+                query=_sparse(terms), using=LEXICAL, filter=within, limit=candidates, params=_statistics(corpus)
+            ),
+        ]
+        fusion = models.FusionQuery(fusion=models.Fusion.DBSF)
+        return self._query(prefetch=legs, query=fusion, limit=limit)
+
+    def dense(self, vector: Vectors, within: models.Filter, limit: int) -> list[Scored]:
+        return self._query(query=vector.tolist(), using=DENSE, query_filter=within, limit=limit)
+
+    def lexical(self, terms: Sparse, within: models.Filter, corpus: models.Filter, limit: int) -> list[Scored]:
+        return self._query(
+            query=_sparse(terms), using=LEXICAL, query_filter=within, limit=limit, search_params=_statistics(corpus)
+        )
+
+    def leg_scores(
+        self, ids: Sequence[uuid.UUID], vector: Vectors, terms: Sparse, corpus: models.Filter
+    ) -> tuple[Scores, Scores]:
+        these = models.Filter(must=[models.HasIdCondition(has_id=[str(chunk_id) for chunk_id in ids])])
+        limit = len(ids)
+        requests = [
+            models.QueryRequest(query=vector.tolist(), using=DENSE, filter=these, limit=limit),
+            models.QueryRequest(
+                query=_sparse(terms), using=LEXICAL, filter=these, limit=limit, params=_statistics(corpus)
+            ),
+        ]
+        dense, lexical = self._call(lambda client: client.query_batch_points(self._collection, requests))
+        return _scores(dense), {chunk_id: score for chunk_id, score in _scores(lexical).items() if score > 0}
+
+    def one(self, within: models.Filter) -> Mapping[str, Any] | None:
+        records, _ = self._call(
+            lambda client: client.scroll(self._collection, scroll_filter=within, limit=1, with_payload=True)
+        )
+        return records[0].payload if records else None
+
+    def count(self, within: models.Filter | None) -> int:
+        return self._call(lambda client: client.count(self._collection, count_filter=within, exact=True)).count
+
+    def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
+        """(chunk id, document id, version) of every point of these documents."""
+        within = DIALECT.any_of("doc_id", list(map(str, doc_ids)))
+        for records in self._pages(batch, scroll_filter=within, with_payload=IDENTITY, with_vectors=False):
+            for record in records:
+                payload = record.payload or {}
+                yield uuid.UUID(str(record.id)), str(payload.get("doc_id")), int(payload.get("version", 0))
+
+    def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[Point]]:
+        wanted = [DENSE] if with_vectors else False
+        for records in self._pages(batch, with_payload=True, with_vectors=wanted):
+            yield [_point(record) for record in records]
+
+    def fetch(self, ids: Sequence[uuid.UUID]) -> list[Point]:
+        wanted = [str(chunk_id) for chunk_id in ids]
+        records = self._call(lambda client: client.retrieve(self._collection, wanted, with_payload=True))
+        return [_point(record) for record in records]
+
+    def _query(self, **arguments: Any) -> list[Scored]:
+        return scored(
+            self._call(lambda client: client.query_points(self._collection, with_payload=True, **arguments)).points
+        )
+
+    def _pages(self, batch: int, **arguments: Any) -> Iterator[list[models.Record]]:
+        offset: Any = None
+        while True:
+            records, offset = self._call(self._scrolling(limit=batch, offset=offset, **arguments))
+            if records:
+                yield records
+            if offset is None:
+                return
+
+    def _scrolling(self, **arguments: Any) -> Callable[[QdrantClient], tuple[list[models.Record], Any]]:
+        return lambda client: client.scroll(self._collection, **arguments)
+
+
+def to_struct(point: Point, total: int, terms: Sparse) -> models.PointStruct:
+    """A point as qdrant-client writes it."""
+    return models.PointStruct(
+        id=str(point.chunk_id),
+        vector={DENSE: point.vector.tolist(), LEXICAL: _sparse(terms)},
+        payload=to_json(point.payload, total),
+    )
+
+
+def _sparse(terms: Sparse) -> models.SparseVector:
+    return models.SparseVector(indices=terms.indices, values=terms.values)
+
+
+def _statistics(corpus: models.Filter) -> models.SearchParams:
+    return models.SearchParams(idf=models.IdfCorpusParams(corpus=corpus))
+
+
+def _scores(response: models.QueryResponse) -> dict[uuid.UUID, float]:
+    return {uuid.UUID(str(point.id)): point.score for point in response.points}
+
+
+def _point(record: models.Record) -> Point:
+    stored = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
+    vector = _EMPTY if stored is None else np.asarray(stored, dtype=np.float32)
+    return Point(uuid.UUID(str(record.id)), vector, from_json(record.payload))

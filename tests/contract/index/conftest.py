@@ -1,0 +1,65 @@
+"""Every implementation of the index interface, one after the other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag_core.index.base import VectorIndex
+from rag_core.index.edge import EdgeIndex
+from rag_core.index.qdrant import ALIAS, QdrantIndex
+from rag_core.index.remote import RemoteIndex
+from tests.support.postgres import fast_folder
+from tests.support.query_server import INDEX_SECRET, running
+
+SERVER = os.environ.get("RAG_TEST_QDRANT_URL")
+
+
+@pytest.fixture(params=["edge", "qdrant-local", "remote", *(["qdrant-server"] if SERVER else [])])
+def index(request: pytest.FixtureRequest) -> Iterator[VectorIndex]:
+    """An empty index. Edge writes to memory where it can: nothing here tests a disk."""
+    opener = {"edge": _edge, "qdrant-local": _local, "remote": _remote, "qdrant-server": _server}[request.param]
+    folder = fast_folder()
+    yield from opener(folder)
+    shutil.rmtree(folder)
+
+
+def _edge(folder: Path) -> Iterator[VectorIndex]:
+    index = EdgeIndex(folder / "index")
+    yield index
+    index.close()
+
+
+def _local(folder: Path) -> Iterator[VectorIndex]:
+    index = QdrantIndex.in_memory()
+    yield index
+    index.close()
+
+
+def _remote(folder: Path) -> Iterator[VectorIndex]:
+    with running(folder) as server:
+        index = RemoteIndex(server.index_target, INDEX_SECRET, timeout=30, retry=0)
+        yield index
+        index.close()
+
+
+def _server(folder: Path) -> Iterator[VectorIndex]:
+    assert SERVER is not None
+    index = QdrantIndex.connect(SERVER, os.environ.get("RAG_TEST_QDRANT_KEY"), 30)
+    _clean(index)
+    yield index
+    _clean(index)
+    index.close()
+
+
+def _clean(index: QdrantIndex) -> None:
+    from qdrant_client import models
+
+    operation = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=ALIAS))
+    index._client.update_collection_aliases([operation])
+    for spec in index.generations():
+        index.drop(spec.name)

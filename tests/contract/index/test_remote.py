@@ -1,0 +1,91 @@
+"""What lies between a pipeline and the process that owns the index."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import stamina
+
+from rag_core.errors import Reason, Unauthenticated, Unavailable
+from rag_core.index import open_index
+from rag_core.index.base import ApplyResult
+from rag_core.index.remote import RemoteIndex
+from rag_core.settings import Settings
+from tests.support.index_points import SPEC, ask, document, filled
+from tests.support.postgres import fast_folder, free_port
+from tests.support.query_server import INDEX_SECRET, Running, running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = fast_folder()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Running]:
+    with running(folder) as started:
+        yield started
+
+
+def test_a_document_of_many_chunks_is_applied_as_one(server: Running) -> None:
+    """Far more than one message holds: it travels in pieces and changes the index once."""
+    index = RemoteIndex(server.index_target, INDEX_SECRET, timeout=100, retry=0)
+    filled(index)
+    lines = [f"{n} " + "words of a long line " * 60 for n in range(5000)]
+    assert index.apply("g1", [document("big", lines), document("small", ["wing"])]) == ApplyResult(upserted=5001)
+    assert index.apply("g1", [document("big", lines[:1], version=2)]) == ApplyResult(upserted=1, removed=4999)
+    assert index.count("g1") == 2
+    index.close()
+
+
+def test_a_wrong_secret_is_refused(server: Running) -> None:
+    index = RemoteIndex(server.index_target, "wrong", timeout=5, retry=0)
+    with pytest.raises(Unauthenticated):
+        index.generations()
+    index.close()
+
+
+def test_settings_with_an_endpoint_lead_to_the_owner(server: Running, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, index_endpoint=server.index_target, index_secret=INDEX_SECRET)
+    index = open_index(settings)
+    index.create(SPEC)
+    assert server.index.generations() == [SPEC]
+    index.close()
+
+
+def test_f08_without_a_server_the_index_is_unavailable() -> None:
+    index = RemoteIndex(f"127.0.0.1:{free_port()}", INDEX_SECRET, timeout=5, retry=0)
+    with pytest.raises(Unavailable) as raised:
+        index.count("g1")
+    assert raised.value.reason is Reason.INDEX_UNAVAILABLE
+    with pytest.raises(Unavailable):
+        list(index.scroll("g1"))
+    index.close()
+
+
+def test_a_write_waits_for_the_server_to_come_back(folder: Path) -> None:
+    retries = threading.Event()
+
+    stamina.instrumentation.set_on_retry_hooks([lambda _details: retries.set()])
+    try:
+        with running(folder) as first:
+            filled(first.index, document("a", ["one"]))
+            port = first.ports.index
+        index = RemoteIndex(f"127.0.0.1:{port}", INDEX_SECRET, timeout=10, retry=30)
+        done = threading.Thread(target=index.apply, args=("g1", [document("b", ["two"])]))
+        done.start()
+        assert retries.wait(20)
+        with running(folder, index_port=port) as second:
+            done.join(30)
+            assert not done.is_alive()
+            assert sorted(ask(second.index, "one two")) == ["one", "two"]
+        index.close()
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(None)
+
