@@ -1,0 +1,1 @@
+"""The gRPC query server: servicers convert, handlers decide, `rag_core` does the work."""

@@ -1,0 +1,53 @@
+"""Messages of query.v1."""
+
+from __future__ import annotations
+
+import re
+
+from query_server.converters.filters import filter_from_map
+from query_server.handlers.answer import Answer
+from query_server.handlers.validation import Query
+from rag_core.answering.base import Abstained, Answered
+from rag_core.index.base import Hit
+from ragproto.query.v1 import query_pb2 as pb
+
+_MARKER = re.compile(r"\[(\d+)\]")
+
+
+def to_query(request: pb.QueryRequest) -> Query:
+    """A v1 question as the handlers take it."""
+    top_k = request.top_k if request.HasField("top_k") else None
+    return Query(request.query, top_k, filter=filter_from_map(request.filter))
+
+
+def from_answer(answer: Answer) -> pb.QueryResponse:
+    """v1 has no citations of its own: its markers number the list of sources."""
+    return pb.QueryResponse(
+        answer=_renumbered(answer),
+        sources=map(_source, answer.result.hits),
+        abstained=isinstance(answer.outcome, Abstained),
+        generation=answer.result.generation,
+    )
+
+
+def _renumbered(answer: Answer) -> str:
+    if not isinstance(answer.outcome, Answered):
+        return ""
+    places = {citation.number: citation.rank + 1 for citation in answer.outcome.citations}
+    # Answerers keep brackets with numbers out of the text, so each one that is left is a marker.
+    return _MARKER.sub(lambda marker: f"[{places[int(marker[1])]}]", answer.text)
+
+
+def _source(hit: Hit) -> pb.Source:
+    payload = hit.payload
+    return pb.Source(
+        doc_id=str(payload.doc_id),
+        version=payload.version,
+        locator=payload.locator,
+        title=payload.title,
+        start=payload.start,
+        end=payload.end,
+        text=payload.text,
+        score=hit.score,
+        source=payload.source,
+    )

@@ -1,0 +1,1 @@
+"""What the RPCs do, without protobuf or gRPC."""

@@ -1,0 +1,111 @@
+"""What operators see: components, sources of their tenant, generations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import TypeVar
+
+from query_server.blocking import BlockingPool
+from query_server.handlers.platform_status import (
+    ComponentStatus,
+    GenerationRow,
+    GenerationStatus,
+    SourceCounts,
+    Status,
+)
+from query_server.parts import Parts
+from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.models import Principal
+
+PROBE_SECONDS = 5.0
+T = TypeVar("T")
+
+
+class AdminHandler:
+    """Reports; a part that is down is a finding, not an error of the call."""
+
+    def __init__(self, parts: Parts, pool: BlockingPool, version: str) -> None:
+        self._parts = parts
+        self._pool = pool
+        self._version = version
+
+    async def status(self, principal: Principal) -> Status:
+        """Health of every part, counts of the caller's sources, and all generations."""
+        (sources, rows, database), (generations, index), embedder = await asyncio.gather(
+            self._database(principal.tenant), self._index(), self._embedder()
+        )
+        return Status(
+            components=(database, index, embedder),
+            sources=sources,
+            generations=_newest_first(generations, rows),
+            server_version=self._version,
+        )
+
+    async def _database(
+        self, tenant: str
+    ) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow], ComponentStatus]:
+        def read() -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow]]:
+            # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
+            from query_server.handlers.overview import generation_rows, source_counts
+
+            with self._parts.store.get().engine.connect() as connection:
+                return source_counts(connection, tenant), generation_rows(connection)
+
+        try:
+            sources, rows = await _in_time(asyncio.to_thread(read), Reason.DATABASE_UNAVAILABLE)
+        except RagError as error:
+            return (), {}, ComponentStatus("database", healthy=False, detail=f"{error.reason}: {error.message}")
+        return sources, rows, ComponentStatus("database", healthy=True)
+
+    async def _index(self) -> tuple[list[GenerationStatus], ComponentStatus]:
+        try:
+            found = await _in_time(self._pool.run(self._read_index), Reason.INDEX_UNAVAILABLE)
+        except RagError as error:
+            return [], ComponentStatus("index", healthy=False, detail=f"{error.reason}: {error.message}")
+        if not any(generation.state == "active" for generation in found):
+            detail = f"{Reason.INDEX_EMPTY}: no generation has been promoted yet"
+            return found, ComponentStatus("index", healthy=False, detail=detail)
+        return found, ComponentStatus("index", healthy=True)
+
+    def _read_index(self) -> list[GenerationStatus]:
+        index = self._parts.index
+        alias = index.alias()
+        return [
+            GenerationStatus(spec, "active" if spec.name == alias else "", index.count(spec.name))
+            for spec in index.generations()
+        ]
+
+    async def _embedder(self) -> ComponentStatus:
+        embedder = self._parts.embedder
+        try:
+            await _in_time(asyncio.to_thread(embedder.embed_queries, ["ready"]), Reason.EMBEDDER_UNAVAILABLE)
+        except RagError as error:
+            return ComponentStatus("embedder", healthy=False, detail=f"{error.reason}: {error.message}")
+        return ComponentStatus("embedder", healthy=True, detail=embedder.fingerprint)
+
+
+async def _in_time(work: Awaitable[T], reason: Reason) -> T:
+    """The result of a probe. Raises `Unavailable` with the part's reason when it takes too long."""
+    try:
+        return await asyncio.wait_for(work, PROBE_SECONDS)
+    except TimeoutError:
+        raise Unavailable(reason, f"did not respond within {PROBE_SECONDS:g} seconds") from None
+
+
+def _newest_first(found: list[GenerationStatus], rows: dict[str, GenerationRow]) -> tuple[GenerationStatus, ...]:
+    merged = [_with_row(status, rows.get(status.spec.name)) for status in found]
+    # The index knows no time; those that the database does not know come last.
+    return tuple(
+        sorted(merged, key=lambda status: status.row.created_at.timestamp() if status.row else 0, reverse=True)
+    )
+
+
+def _with_row(status: GenerationStatus, row: GenerationRow | None) -> GenerationStatus:
+    """The alias, not the database, says which generation readers see, so only one is ever shown as active."""
+    if status.state == "active":
+        return replace(status, row=row)
+    if row is None:
+        return replace(status, state="unknown")
+    return replace(status, row=row, state="retired" if row.state == "active" else row.state)

@@ -1,0 +1,123 @@
+"""Answers: retrieve, let the answerer write, and end every stream with exactly one final event."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from query_server.handlers.search import SearchHandler
+from query_server.handlers.validation import Query
+from query_server.metrics import Metrics
+from rag_core.answering.base import Abstained, Abstention, Answered, Answerer, AnswerEvent, Delta, Question
+from rag_core.errors import DeadlineExceeded, RagError, Reason
+from rag_core.index.base import SearchResult
+from rag_core.models import Principal
+
+FINAL_MARGIN_SECONDS = 0.1
+"""Kept from the caller's deadline so that the final event still reaches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end of an answer that broke off after its first words."""
+
+    error: RagError
+
+
+Event = Delta | Answered | Abstained | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. `text` is empty when `outcome` is an abstention."""
+
+    text: str
+    outcome: Answered | Abstained
+    result: SearchResult
+
+
+class AnswerHandler:
+    """Answers questions in one piece or as a stream; both come from the same events."""
+
+    def __init__(self, search: SearchHandler, answerer: Answerer, metrics: Metrics) -> None:
+        self._search = search
+        self._answerer = answerer
+        self._metrics = metrics
+
+    async def answer(self, principal: Principal, query: Query, deadline: float) -> Answer:
+        """The whole answer. Raises what retrieval and the answerer raise."""
+        result, events = await self._start(principal, query, deadline)
+        text: list[str] = []
+        outcome: Answered | Abstained = Abstained(Abstention.NOT_SUPPORTED)
+        async for event in events:
+            if isinstance(event, Delta):
+                text.append(event.text)
+            else:
+                outcome = event
+        return Answer("".join(text) if isinstance(outcome, Answered) else "", outcome, result)
+
+    async def stream(
+        self, principal: Principal, query: Query, deadline: float
+    ) -> tuple[SearchResult, AsyncGenerator[Event, None]]:
+        """What was retrieved, and the events. `deadline` is a reading of `time.monotonic`.
+
+        A failure before the first event is raised, so that it becomes the status of the call; after it, it is the final
+        event `Failed`, because a REST client has already seen 200.
+        """
+        result, events = await self._start(principal, query, deadline)
+        return result, _ended(events)
+
+    async def _start(
+        self, principal: Principal, query: Query, deadline: float
+    ) -> tuple[SearchResult, AsyncGenerator[AnswerEvent, None]]:
+        request = self._search.checked(principal, query)
+        result, vector = await self._search.retrieve(request)
+        question = Question(request.text, result.hits, vector)
+        return result, self._events(question, deadline)
+
+    async def _events(self, question: Question, deadline: float) -> AsyncGenerator[AnswerEvent, None]:
+        outcome = "failed"
+        try:
+            async with aclosing(_until(self._answerer.answer(question), deadline)) as events:
+                async for event in events:
+                    if not isinstance(event, Delta):
+                        outcome = event.reason.value if isinstance(event, Abstained) else "answered"
+                    yield event
+        finally:
+            self._metrics.answers.labels(outcome).inc()
+
+
+async def _until(events: AsyncGenerator[AnswerEvent, None], deadline: float) -> AsyncGenerator[AnswerEvent, None]:
+    """The events, each awaited until shortly before the deadline, so that a final event still reaches the caller."""
+    allowed = deadline - time.monotonic()
+    stop_at = deadline - min(FINAL_MARGIN_SECONDS, allowed * 0.1)
+    async with aclosing(events):
+        while True:
+            try:
+                async with asyncio.timeout(stop_at - time.monotonic()):
+                    event = await anext(events)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise DeadlineExceeded(Reason.DEADLINE, "the answer was not finished in time") from None
+            yield event
+
+
+async def _ended(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[Event, None]:
+    begun = False
+    async with aclosing(events):
+        try:
+            async for event in events:
+                yield event
+                begun = True
+        except RagError as error:
+            if not begun:
+                raise
+            yield Failed(error)
+        except Exception:
+            if begun:
+                yield Failed(RagError(Reason.INTERNAL, "the answer broke off"))
+            raise

@@ -1,0 +1,59 @@
+"""What `AdminService.GetStatus` reports, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rag_core.index.base import GenerationSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCounts:
+    """One source: live documents, their chunks in the active generation's chunking, and what is still owed."""
+
+    name: str
+    kind: str
+    documents: int
+    chunks: int
+    pending: int
+    quarantined: int
+    held_deletions: int
+    last_complete_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRow:
+    """What the database knows of a generation."""
+
+    state: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    """One part: whether it works now, and why not."""
+
+    name: str
+    healthy: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStatus:
+    """A generation as the index holds it; `row` is what the database adds while it can be asked."""
+
+    spec: GenerationSpec
+    state: str
+    points: int
+    row: GenerationRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A snapshot of the platform for one tenant."""
+
+    components: tuple[ComponentStatus, ...]
+    sources: tuple[SourceCounts, ...]
+    generations: tuple[GenerationStatus, ...]
+    server_version: str

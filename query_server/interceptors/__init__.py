@@ -1,0 +1,8 @@
+"""What every call passes through, as one list of layers built from settings (outermost first)."""
+
+from __future__ import annotations
+
+from query_server.interceptors.chain import Chain, Layer
+from query_server.interceptors.stack import build_chain, build_index_chain
+
+__all__ = ["Chain", "Layer", "build_chain", "build_index_chain"]

@@ -1,0 +1,58 @@
+"""The two lists of layers: for clients, and for the loopback index service."""
+
+from __future__ import annotations
+
+from query_server.interceptors.authorize import require_index_secret, require_token
+from query_server.interceptors.chain import Chain
+from query_server.interceptors.deadline import limit_time
+from query_server.interceptors.errors import map_errors
+from query_server.interceptors.gates import ConcurrencyGate, limit_concurrency
+from query_server.interceptors.observe import observe
+from query_server.metrics import Metrics
+from query_server.policies import Gate
+from rag_core.identity import TokenVerifier
+from rag_core.settings import Settings
+
+PUSHBACK_MS = 250
+INDEX_CALL_SECONDS = 12 * 3600.0
+"""`Optimize` and a full scroll take as long as they take; the client's own deadline is the limit that matters."""
+
+
+def build_chain(settings: Settings, verifier: TokenVerifier, metrics: Metrics) -> Chain:
+    """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
+    gates = {
+        Gate.SEARCH: ConcurrencyGate(
+            Gate.SEARCH,
+            slots=settings.max_concurrent_searches,
+            queue=settings.max_queued_searches,
+            metrics=metrics,
+        ),
+        Gate.ANSWER: ConcurrencyGate(
+            Gate.ANSWER,
+            slots=settings.max_concurrent_answers,
+            queue=settings.max_queued_answers,
+            metrics=metrics,
+        ),
+    }
+    return Chain(
+        [
+            observe(metrics),
+            map_errors(pushback_ms=PUSHBACK_MS),
+            limit_time(default=settings.default_deadline_seconds, cap=settings.max_deadline_seconds),
+            require_token(verifier),
+            limit_concurrency(gates),
+        ]
+    )
+
+
+def build_index_chain(settings: Settings, metrics: Metrics) -> Chain:
+    """The layers of the loopback index port."""
+    secret = settings.index_secret.get_secret_value() if settings.index_secret else ""
+    return Chain(
+        [
+            observe(metrics),
+            map_errors(pushback_ms=PUSHBACK_MS),
+            limit_time(default=INDEX_CALL_SECONDS, cap=INDEX_CALL_SECONDS),
+            require_index_secret(secret),
+        ]
+    )

@@ -1,0 +1,102 @@
+"""Every metric of the query server, in one place; docs/reference/metrics.md is generated from it.
+
+Labels are bounded: methods come from the policy table, codes and reasons from fixed enumerations. No tenant, subject or
+text is ever a label.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+_LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SIZES = (1, 2, 4, 8, 16, 32)
+
+
+class Metrics:
+    """The metrics of one server in a registry of their own, so that several servers can live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._define_calls()
+        self._define_queries()
+        self._define_index()
+
+    def _define_calls(self) -> None:
+        self.requests = Counter(
+            "rag_server_requests",
+            "Calls finished, by method, gRPC status code and reason code (empty when OK).",
+            ["method", "code", "reason"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "rag_server_request_seconds",
+            "Time from a call's arrival to its end, streams included.",
+            ["method"],
+            buckets=_LATENCY,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "rag_server_in_flight", "Calls being handled, queued ones included.", ["method"], registry=self.registry
+        )
+        self.gate_active = Gauge(
+            "rag_server_gate_active", "Calls that hold a slot of a concurrency gate.", ["gate"], registry=self.registry
+        )
+        self.gate_waiting = Gauge(
+            "rag_server_gate_waiting", "Calls that wait for a slot.", ["gate"], registry=self.registry
+        )
+        self.gate_refused = Counter(
+            "rag_server_gate_refused", "Calls refused because the queue was full.", ["gate"], registry=self.registry
+        )
+        self.ready = Gauge(
+            "rag_server_ready", "1 when queries can be answered, as GET /ready says.", registry=self.registry
+        )
+        self.build = Gauge(
+            "rag_server_build_info", "Always 1; the label carries the version.", ["version"], registry=self.registry
+        )
+
+    def _define_queries(self) -> None:
+        self.embed_seconds = Histogram(
+            "rag_server_query_embed_seconds",
+            "Time to embed one batch of queries.",
+            buckets=_LATENCY,
+            registry=self.registry,
+        )
+        self.embed_batch = Histogram(
+            "rag_server_query_embed_batch_size",
+            "Queries embedded together.",
+            buckets=_SIZES,
+            registry=self.registry,
+        )
+        self.embed_lookups = Counter(
+            "rag_server_query_embed_lookups",
+            "Query embeddings by how they were had: hit (cache), shared (another call was computing it), miss.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.answers = Counter(
+            "rag_server_answers",
+            "Answers by outcome: answered, the reason of an abstention, or failed.",
+            ["outcome"],
+            registry=self.registry,
+        )
+
+    def _define_index(self) -> None:
+        self.search_seconds = Histogram(
+            "rag_server_index_search_seconds",
+            "Time of one index search, waiting for a thread included.",
+            buckets=_LATENCY,
+            registry=self.registry,
+        )
+        self.stuck_calls = Gauge(
+            "rag_server_index_stuck_calls",
+            "Index calls still running after their caller's deadline; when no thread is left, searches fail at once.",
+            registry=self.registry,
+        )
+        self.index_writes = Counter(
+            "rag_server_index_points",
+            "Points written or removed through the loopback index service, and updates ignored as stale.",
+            ["operation"],
+            registry=self.registry,
+        )

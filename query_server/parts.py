@@ -1,0 +1,93 @@
+"""The parts a server is made of, opened once at start and closed last."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag_core.answering import open_answerer
+from rag_core.answering.base import Answerer
+from rag_core.embedding import open_embedder
+from rag_core.embedding.base import Embedder
+from rag_core.identity import TokenRules, TokenVerifier
+from rag_core.index import open_index
+from rag_core.index.base import VectorIndex
+from rag_core.settings import Settings
+
+if TYPE_CHECKING:
+    from rag_core.store import Store
+
+
+class LazyStore:
+    """Opens the store at its first use: search must start and work while PostgreSQL is down. Thread-safe."""
+
+    def __init__(self, opener: Callable[[], Store]) -> None:
+        self._opener = opener
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+
+    def get(self) -> Store:
+        """The open store. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) and tries again at the next call."""
+        with self._lock:
+            if self._store is None:
+                self._store = self._opener()
+            return self._store
+
+    def close(self) -> None:
+        """Close it when it was ever opened."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything the handlers need. Tests build it from the same real parts with a fake embedder."""
+
+    index: VectorIndex
+    embedder: Embedder
+    answerer: Answerer
+    verifier: TokenVerifier
+    store: LazyStore
+
+    async def close(self) -> None:
+        """Close in reverse order of need; the index is last, because everything else may still lean on it."""
+        await self.answerer.close()
+        self.embedder.close()
+        self.store.close()
+        self.index.close()
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Open what the settings name; the index and the model load side by side.
+
+    Raises `ConfigError` (keys), `Conflict` (`INDEX_LOCKED`), `DataCorruption` (`INDEX_CORRUPT`, `MODEL_CORRUPT`), or
+    `Unavailable`; nothing stays open then.
+    """
+    rules = TokenRules(
+        settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, settings.jwt_leeway_seconds
+    )
+    verifier = TokenVerifier(settings.jwks_path, rules)
+    # This process is the one others reach through `index_endpoint`, so it opens the folder itself.
+    own = settings.model_copy(update={"index_endpoint": None})
+    with ThreadPoolExecutor(1) as loader:
+        loading = loader.submit(open_embedder, settings)
+        index = open_index(own)
+        try:
+            embedder = loading.result()
+        except BaseException:
+            index.close()
+            raise
+    answerer = open_answerer(settings)
+    return Parts(index, embedder, answerer, verifier, LazyStore(lambda: _open_store(settings)))
+
+
+def _open_store(settings: Settings) -> Store:
+    # Imported at its first use: SQLAlchemy would double the time of a start, and queries do without it.
+    from rag_core.store import open_store
+
+    return open_store(settings)

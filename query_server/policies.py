@@ -1,0 +1,46 @@
+"""The one table of who may call what, and which concurrency gate a method passes.
+
+A method that is missing here is refused, and a test compares the table with the descriptors, so a new RPC cannot be
+forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+READ = "query.read"
+ADMIN = "admin"
+
+
+class Gate(StrEnum):
+    """Concurrency gates. Answers have their own, so that slow ones never take the place of searches."""
+
+    SEARCH = "search"
+    ANSWER = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a method needs: a scope of the verified token, and a gate when its work is heavy."""
+
+    scope: str
+    gate: Gate | None = None
+
+
+POLICIES: dict[str, Policy] = {
+    "/ragproto.query.v1.QueryService/Query": Policy(READ, Gate.ANSWER),
+    "/ragproto.query.v2.QueryService/Search": Policy(READ, Gate.SEARCH),
+    "/ragproto.query.v2.QueryService/Answer": Policy(READ, Gate.ANSWER),
+    "/ragproto.admin.v1.AdminService/GetStatus": Policy(ADMIN),
+}
+
+PUBLIC_SERVICES = frozenset(
+    {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"}
+)
+"""Served without a token: they carry no data."""
+
+
+def is_public(method: str) -> bool:
+    """Whether the full method name belongs to a public service."""
+    return method.removeprefix("/").partition("/")[0] in PUBLIC_SERVICES

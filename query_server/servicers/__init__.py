@@ -1,0 +1,1 @@
+"""The gRPC surface: convert, await the handler, convert back."""

@@ -1,0 +1,112 @@
+# ruff: noqa: N802  the methods are named by the .proto file
+"""admin.v1.IndexService: the embedded index for the other processes of this host.
+
+A thin skin over `VectorIndex`: `rag_core.index.wire` converts and checks, the index does the rest. Calls run in threads
+of their own, so that a bulk write never takes a thread from a search.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+import grpc.aio
+
+from query_server.metrics import Metrics
+from rag_core.index import wire
+from rag_core.index.base import ApplyResult, VectorIndex
+from ragproto.admin.v1 import index_pb2 as pb
+from ragproto.admin.v1 import index_pb2_grpc as rpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+THREADS = 4
+
+
+class IndexServicer(rpc.IndexServiceServicer):
+    """Every call blocks in the engine, so each runs in a thread."""
+
+    def __init__(self, index: VectorIndex, metrics: Metrics) -> None:
+        self._index = index
+        self._metrics = metrics
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="index-service")
+
+    async def CreateGeneration(
+        self, request: pb.CreateGenerationRequest, context: Context
+    ) -> pb.CreateGenerationResponse:
+        await self._run(self._index.create, wire.spec_from_wire(request.spec))
+        return pb.CreateGenerationResponse()
+
+    async def DropGeneration(self, request: pb.DropGenerationRequest, context: Context) -> pb.DropGenerationResponse:
+        await self._run(self._index.drop, request.generation)
+        return pb.DropGenerationResponse()
+
+    async def ResetGeneration(self, request: pb.ResetGenerationRequest, context: Context) -> pb.ResetGenerationResponse:
+        await self._run(self._index.reset, request.generation)
+        return pb.ResetGenerationResponse()
+
+    async def ListGenerations(self, request: pb.ListGenerationsRequest, context: Context) -> pb.ListGenerationsResponse:
+        specs = await self._run(self._index.generations)
+        alias = await self._run(self._index.alias)
+        return pb.ListGenerationsResponse(generations=map(wire.spec_to_wire, specs), alias=alias or "")
+
+    async def Promote(self, request: pb.PromoteRequest, context: Context) -> pb.PromoteResponse:
+        await self._run(self._index.promote, request.generation)
+        return pb.PromoteResponse()
+
+    async def Apply(self, request_iterator: AsyncIterator[pb.ApplyRequest], context: Context) -> pb.ApplyResponse:
+        assembler = wire.ApplyAssembler()
+        async for frame in request_iterator:
+            await self._run(assembler.add, frame)
+        result = await self._run(self._index.apply, *assembler.finish())
+        self._count(result)
+        return pb.ApplyResponse(upserted=result.upserted, removed=result.removed, stale=result.stale)
+
+    async def SearchIndex(self, request: pb.SearchIndexRequest, context: Context) -> pb.SearchIndexResponse:
+        return wire.result_to_wire(await self._run(self._index.search, wire.search_from_wire(request)))
+
+    async def Count(self, request: pb.CountRequest, context: Context) -> pb.CountResponse:
+        points = await self._run(self._index.count, request.generation, tenant=request.tenant or None)
+        return pb.CountResponse(points=points)
+
+    async def Scroll(self, request: pb.ScrollRequest, context: Context) -> AsyncIterator[pb.ScrollResponse]:
+        batch = min(max(request.batch, 1), wire.MAX_SCROLL_BATCH)
+        batches = await self._run(
+            self._index.scroll, request.generation, batch=batch, with_vectors=request.with_vectors
+        )
+        while (message := await self._run(_next_batch, batches)) is not None:
+            yield message
+
+    async def FetchPoints(self, request: pb.FetchPointsRequest, context: Context) -> pb.FetchPointsResponse:
+        ids = [wire.id_from_wire(chunk_id) for chunk_id in request.chunk_ids]
+        points = await self._run(self._index.fetch, request.generation, ids)
+        return pb.FetchPointsResponse(points=map(wire.point_to_wire, points))
+
+    async def DeletePoints(self, request: pb.DeletePointsRequest, context: Context) -> pb.DeletePointsResponse:
+        ids = [wire.id_from_wire(chunk_id) for chunk_id in request.chunk_ids]
+        removed = await self._run(self._index.delete_points, request.generation, ids)
+        self._metrics.index_writes.labels("removed").inc(removed)
+        return pb.DeletePointsResponse(removed=removed)
+
+    async def Optimize(self, request: pb.OptimizeRequest, context: Context) -> pb.OptimizeResponse:
+        await self._run(self._index.optimize, request.generation)
+        return pb.OptimizeResponse()
+
+    def close(self) -> None:
+        """Wait for the writes that have begun."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
+
+    def _count(self, result: ApplyResult) -> None:
+        for operation, points in (("upserted", result.upserted), ("removed", result.removed), ("stale", result.stale)):
+            self._metrics.index_writes.labels(operation).inc(points)
+
+
+def _next_batch(batches: Iterator[list[Any]]) -> pb.ScrollResponse | None:
+    points = next(batches, None)
+    return None if points is None else pb.ScrollResponse(points=map(wire.point_to_wire, points))

@@ -1,0 +1,60 @@
+"""The one table from the error tree to gRPC status, and the details that travel with it."""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from rag_core import errors
+from rag_core.errors import RagError, Reason
+
+DOMAIN = "rag-platform"
+DETAILS_KEY = "grpc-status-details-bin"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+REQUEST_ID_KEY = "x-request-id"
+INTERNAL_MESSAGE = "internal error; report the request id"
+
+_CODES: dict[type[RagError], grpc.StatusCode] = {
+    errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.Conflict: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.DataCorruption: grpc.StatusCode.DATA_LOSS,
+}
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+def code_of(error: RagError) -> grpc.StatusCode:
+    """The status of the nearest ancestor in the table; INTERNAL for an error of no branch."""
+    return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), grpc.StatusCode.INTERNAL)
+
+
+def internal_error() -> RagError:
+    """What a caller learns about a bug: nothing of its text."""
+    return RagError(Reason.INTERNAL, INTERNAL_MESSAGE)
+
+
+def trailers(error: RagError, request_id: str, *, pushback_ms: int | None = None) -> Metadata:
+    """Trailing metadata of a failed call: `google.rpc.Status` with ErrorInfo and RequestInfo, and pushback if any."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    details: list[Message] = [info, error_details_pb2.RequestInfo(request_id=request_id)]
+    if pushback_ms is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(pushback_ms)
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    status = status_pb2.Status(code=code_of(error).value[0], message=error.message, details=map(_pack, details))
+    metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status.SerializeToString()))
+    return metadata if pushback_ms is None else (*metadata, (PUSHBACK_KEY, str(pushback_ms)))
+
+
+def _pack(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

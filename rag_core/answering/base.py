@@ -1,0 +1,93 @@
+"""The answerer interface. Implementations: `extractive` (default), `openai_http`.
+
+An answer is text with markers `[n]`, n from 1, and one citation for each number. What a citation quotes is always a
+span of a retrieved passage: `document.text[start:end] == quote`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from rag_core.embedding.base import Vectors
+from rag_core.index.base import Hit
+
+
+class Abstention(StrEnum):
+    """Why there is no answer."""
+
+    NO_RESULTS = "NO_RESULTS"
+    """Nothing that the caller may see matched."""
+    NOT_SUPPORTED = "NOT_SUPPORTED"
+    """Passages were found, none answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to answer, and from what: hits in descending relevance, and the query's vector (shape [dimensions])."""
+
+    text: str
+    hits: tuple[Hit, ...]
+    vector: Vectors | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The evidence of marker `[number]`: `[start, end)` in the text of the document of `hits[rank]`."""
+
+    number: int
+    rank: int
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The end of an answer: what each marker refers to, in order of number, without gaps."""
+
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abstained:
+    """The end without an answer. No delta came before it that a client may use."""
+
+    reason: Abstention
+
+
+AnswerEvent = Delta | Answered | Abstained
+
+
+class Answerer(Protocol):
+    """Writes an answer from passages."""
+
+    def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        """Deltas, then exactly one `Answered` or `Abstained`.
+
+        Raises `Unavailable` (`ANSWERER_UNAVAILABLE`) when a remote model fails, `DeadlineExceeded` when it takes longer
+        than its own limit.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+def cite(hit: Hit, *, number: int, rank: int, start: int, end: int) -> Citation:
+    """A citation of `hit.payload.text[start:end]`, moved to the coordinates of the document.
+
+    Raises `ValueError` when the span is empty or leaves the passage: a bug of the answerer, never bad input.
+    """
+    payload = hit.payload
+    if not 0 <= start < end <= len(payload.text):
+        raise ValueError(f"span [{start}, {end}) is not within the passage")
+    return Citation(number, rank, payload.start + start, payload.start + end, payload.text[start:end])

@@ -1,0 +1,88 @@
+"""How much of a question a text covers, from words alone: no model call, about 20 microseconds a sentence.
+
+English counts words (stemmed, without stop words); Chinese counts characters that stand in a matching pair, because
+pairs alone would make every Chinese coverage lower than an English one for the same evidence.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rag_core.index.lexical import encode_documents, encode_query
+from rag_core.index.stopwords import STOPWORDS
+
+Terms = frozenset[int]
+
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_WORD = re.compile(rf"(?P<cjk>[{_CJK}]+)|[^\W_{_CJK}]+")
+# What a Chinese question asks with, and particles: they say nothing about the answer's words.
+_QUESTION_WORDS = re.compile(
+    "什么时候|什麼時候|为什么|為什麼|什么|什麼|多少|哪一个|哪一個|哪些|哪个|哪個|哪里|哪裡|哪年|哪一|哪|怎么|怎麼|怎样|怎樣|如何|何时|何時|何地|谁|誰|几|幾"
+    "|吗|嗎|呢|是|的|了|在|有|被|由|和|与|與|及|对|對|从|從|到|以|为|為|个|個|其|该|該|这|這|那|些|之"
+)
+_ALSO_EMPTY = frozenset({"name", "many", "much", "kind", "type", "also", "may", "might", "shall", "via", "per"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A piece of the question that can be found: any of `terms` found means found. `weight` is its share."""
+
+    terms: tuple[int, ...]
+    share: float
+
+
+def question_units(text: str) -> tuple[Unit, ...]:
+    """The words of a question that carry meaning; all of its words when none does."""
+    return tuple(_units(text, _QUESTION_WORDS)) or tuple(_units(text, None))
+
+
+def text_terms(texts: Sequence[str]) -> list[Terms]:
+    """The lexical terms of each text."""
+    return [frozenset(sparse.indices) for sparse in encode_documents(texts)]
+
+
+def term_weights(units: Iterable[Unit], passages: Sequence[Terms]) -> dict[int, float]:
+    """Weight of each term by its rarity among the retrieved passages: what all of them share tells none apart."""
+    total = len(passages)
+    terms = {term for unit in units for term in unit.terms}
+    holding = {term: sum(term in passage for passage in passages) for term in terms}
+    return {term: 0.3 + math.log(1 + (total - held + 0.5) / (held + 0.5)) for term, held in holding.items()}
+
+
+def coverage(units: Sequence[Unit], terms: Terms, weights: dict[int, float] | None = None) -> float:
+    """The part of the question, in [0, 1], whose words are among `terms`."""
+    found = total = 0.0
+    for unit in units:
+        weight = unit.share * (sum(weights[term] for term in unit.terms) / len(unit.terms) if weights else 1.0)
+        total += weight
+        if any(term in terms for term in unit.terms):
+            found += weight
+    return found / total if total else 0.0
+
+
+def _units(text: str, emptied: re.Pattern[str] | None) -> Iterable[Unit]:
+    for match in _WORD.finditer(text):
+        word = match.group()
+        if match.lastgroup:
+            for run in emptied.split(word) if emptied else [word]:
+                yield from _run_units(run)
+        elif emptied is None or word.lower() not in STOPWORDS | _ALSO_EMPTY:
+            terms = tuple(encode_query(word).indices)
+            if terms:
+                yield Unit(terms, 1.0)
+
+
+def _run_units(run: str) -> Iterable[Unit]:
+    """One unit for each character, found with either of the pairs it stands in. A character is 2/3 of a word."""
+    if len(run) == 1:
+        pieces, share = [run], 0.5
+    else:
+        pieces, share = [run[start : start + 2] for start in range(len(run) - 1)], 2 / 3
+    found = [encode_query(piece).indices for piece in pieces]
+    for position in range(len(run)):
+        terms = tuple(term for indices in found[max(0, position - 1) : position + 1] for term in indices)
+        if terms:
+            yield Unit(terms, share)

@@ -1,0 +1,102 @@
+"""Checking a written answer against the passages: each sentence needs one that says so, or it is dropped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from rag_core.answering.base import Citation, cite
+from rag_core.answering.display import display
+from rag_core.answering.evidence import coverage, question_units, text_terms
+from rag_core.answering.sentences import split_sentences
+from rag_core.index.base import Hit
+
+MIN_SUPPORT = 0.5
+"""Share of a sentence's words that the passage it rests on must contain."""
+
+MAX_PENDING_CHARS = 2000
+"""Text without a sentence end that is held back at most; it bounds the work on each piece."""
+
+_MARKERS = re.compile(r"\s*\[(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\]")
+_AFTER_STOP = re.compile(
+    r"(?<![.!?。！？；])([.!?。！？；]++[\"'”’」』）)]*+)((?:\s*\[\d{1,3}(?:\s*[,，、]\s*\d{1,3})*\])+)"
+)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+class SupportChecker:
+    """Takes the text of a model piece by piece and yields the sentences that the passages support.
+
+    Markers are the model's hint where to look. They are taken out and written anew, in order of first mention, one for
+    each quoted span, so that a marker always has its citation.
+    """
+
+    def __init__(self, hits: Sequence[Hit]) -> None:
+        self._hits = hits
+        self._terms = text_terms([hit.payload.text for hit in hits])
+        self._buffer = ""
+        self._citations: dict[tuple[int, int, int], Citation] = {}
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """Everything cited so far, in order of number."""
+        return tuple(self._citations.values())
+
+    def feed(self, text: str) -> Iterator[str]:
+        """Supported sentences that are complete with this piece, markers included."""
+        self._buffer = _AFTER_STOP.sub(r"\2\1", self._buffer + text)
+        spans = split_sentences(self._buffer)
+        # The last one may go on, and an opening bracket may be a marker of the one before it.
+        if len(spans) < 2 or (self._buffer[spans[-1][0]] == "[" and len(self._buffer) < MAX_PENDING_CHARS):
+            return
+        complete = self._buffer[: spans[-1][0]]
+        self._buffer = self._buffer[spans[-1][0] :]
+        yield from self._supported(complete)
+
+    def finish(self) -> Iterator[str]:
+        """What is left when the model has ended."""
+        rest, self._buffer = self._buffer, ""
+        yield from self._supported(rest)
+
+    def _supported(self, text: str) -> Iterator[str]:
+        for start, end in split_sentences(text):
+            sentence = text[start:end]
+            hinted = [int(number) - 1 for group in _MARKERS.findall(sentence) for number in re.findall(r"\d+", group)]
+            plain = display(_MARKERS.sub("", sentence))
+            citation = self._find(plain, [rank for rank in hinted if 0 <= rank < len(self._hits)])
+            if citation is not None:
+                yield _with_marker(plain, citation.number)
+
+    def _find(self, sentence: str, hinted: Sequence[int]) -> Citation | None:
+        units = question_units(sentence)
+        ranks = list(dict.fromkeys(hinted)) or range(len(self._hits))
+        ranked = sorted(ranks, key=lambda rank: -coverage(units, self._terms[rank]))
+        for rank in ranked:
+            if coverage(units, self._terms[rank]) < MIN_SUPPORT:
+                return None
+            if _numbers_in(sentence) <= _numbers_in(self._hits[rank].payload.text):
+                return self._cite(rank, sentence)
+        return None
+
+    def _cite(self, rank: int, sentence: str) -> Citation:
+        """Cite the sentence of the passage that shares most with the answer's."""
+        text = self._hits[rank].payload.text
+        spans = split_sentences(text)
+        units = question_units(sentence)
+        terms = text_terms([text[start:end] for start, end in spans])
+        best = max(range(len(spans)), key=lambda position: coverage(units, terms[position]))
+        key = (rank, *spans[best])
+        if key not in self._citations:
+            self._citations[key] = cite(
+                self._hits[rank], number=len(self._citations) + 1, rank=rank, start=key[1], end=key[2]
+            )
+        return self._citations[key]
+
+
+def _with_marker(sentence: str, number: int) -> str:
+    """The marker goes before the final stop of English, after that of Chinese: where readers of each expect it."""
+    return f"{sentence}[{number}]" if sentence[-1:] in "。！？；」』”）" else f"{sentence} [{number}]"
+
+
+def _numbers_in(text: str) -> set[str]:
+    return {number.replace(",", "").rstrip(".") for number in _NUMBER.findall(text)}

@@ -1,0 +1,350 @@
+"""Who is calling: verification of signed tokens against a JWKS file, and minting of local ones.
+
+Only what a verified token says becomes a `Principal`. Signatures are checked by PyJWT; claims are checked here, because
+the library accepts a missing or non-numeric `exp` and a missing `sub`. Every check fails closed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from rag_core.errors import ConfigError, PermissionDenied, RagError, Reason, Unauthenticated
+from rag_core.models import Principal
+
+MAX_TOKEN_CHARS = 8192
+MIN_RSA_BITS = 2048
+CACHE_ENTRIES = 10_000
+RELOAD_SECONDS = 2.0
+MAX_GROUPS = 256
+
+_TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+# Each of these lets a token bring or point to its own key, or changes how it must be read (RFC 8725, section 3).
+_FORBIDDEN_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit", "b64", "zip", "enc"})
+_KEY_ID = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+_LATEST_TIME = 2**40
+"""Seconds; a numeric date beyond it is nonsense and would overflow arithmetic on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key with the one algorithm it may be used with."""
+
+    key_id: str
+    algorithm: str
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRules:
+    """What a token must say: issuer, audience, lifetime cap and clock leeway in seconds."""
+
+    issuer: str
+    audience: str
+    max_lifetime: int
+    leeway: int
+
+
+# --- keys -----------------------------------------------------------------------------------------------------
+
+
+def generate_key() -> tuple[str, dict[str, Any]]:
+    """A new P-256 signing key: the private key as PEM text and the JWKS document with its public half."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem.decode("ascii"), {"keys": [public_jwk(private.public_key())]}
+
+
+def public_jwk(public: ec.EllipticCurvePublicKey) -> dict[str, str]:
+    """The JWK of a public key. Its `kid` is the RFC 7638 thumbprint, so equal keys have equal ids everywhere."""
+    jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(public))
+    members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
+    thumbprint = jwt.utils.base64url_encode(hashlib.sha256(canonical).digest()).decode()
+    return {**members, "alg": "ES256", "use": "sig", "kid": thumbprint}
+
+
+def mint(
+    private_pem: str,
+    *,
+    subject: str,
+    tenant: str,
+    issuer: str,
+    audience: str,
+    scopes: Iterable[str] = (),
+    groups: Iterable[str] = (),
+    lifetime: int = 3600,
+    now: float | None = None,
+) -> str:
+    """Sign an access token with an ES256 private key of `generate_key`. `lifetime` is in seconds.
+
+    Raises `ConfigError` (`SECRET_WEAK`) when the key is not a P-256 private key.
+    """
+    try:
+        private = serialization.load_pem_private_key(private_pem.encode(), password=None)
+    except (ValueError, TypeError):
+        raise ConfigError(Reason.SECRET_WEAK, "the signing key is not a private key in PEM form") from None
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
+        raise ConfigError(Reason.SECRET_WEAK, "the signing key must be an EC key on P-256")
+    issued = int(time.time() if now is None else now)
+    claims = {
+        "iss": issuer,
+        "aud": audience,
+        "sub": subject,
+        "tenant": tenant,
+        "groups": list(groups),
+        "scope": " ".join(sorted(set(scopes))),
+        "iat": issued,
+        "exp": issued + lifetime,
+    }
+    headers = {"kid": public_jwk(private.public_key())["kid"], "typ": "at+jwt"}
+    return jwt.encode(claims, private, algorithm="ES256", headers=headers)
+
+
+def load_jwks(path: Path) -> dict[str, VerificationKey]:
+    """Read a JWKS file. Raises `ConfigError` when it is absent, holds no key, or holds one that is weak or secret."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(Reason.SECRET_MISSING, "RAG_JWT_PUBLIC_KEYS: the file does not exist") from None
+    except (OSError, ValueError):
+        raise ConfigError(Reason.CONFIG_INVALID, "RAG_JWT_PUBLIC_KEYS: not a readable JSON file") from None
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise ConfigError(Reason.SECRET_MISSING, "RAG_JWT_PUBLIC_KEYS: the key set is empty")
+    keys: dict[str, VerificationKey] = {}
+    for position, entry in enumerate(entries):
+        key = _verification_key(entry, position)
+        if key.key_id in keys:
+            raise ConfigError(Reason.CONFIG_INVALID, f"RAG_JWT_PUBLIC_KEYS: two keys have the kid {key.key_id}")
+        keys[key.key_id] = key
+    return keys
+
+
+def _verification_key(entry: object, position: int) -> VerificationKey:
+    def refuse(why: str, reason: Reason = Reason.CONFIG_INVALID) -> ConfigError:
+        return ConfigError(reason, f"RAG_JWT_PUBLIC_KEYS: key {position}: {why}")
+
+    if not isinstance(entry, dict):
+        raise refuse("not an object")
+    key_id = entry.get("kid")
+    if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
+        raise refuse("needs a kid of letters, digits and _.~-")
+    if "d" in entry or entry.get("kty") == "oct":
+        raise refuse("holds a secret; only public keys belong here", Reason.SECRET_WEAK)
+    if entry.get("use", "sig") != "sig":
+        raise refuse("is not a signature key")
+    try:
+        key = jwt.PyJWK(entry, algorithm=_algorithm_of(entry)).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        raise refuse("is not a valid EC P-256 or RSA public key") from None
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return _pinned(entry, VerificationKey(key_id, "ES256", key), refuse)
+    if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size < MIN_RSA_BITS:
+            raise refuse(f"RSA keys need at least {MIN_RSA_BITS} bits", Reason.SECRET_WEAK)
+        return _pinned(entry, VerificationKey(key_id, "RS256", key), refuse)
+    raise refuse("is not a valid EC P-256 or RSA public key")
+
+
+def _algorithm_of(entry: Mapping[str, object]) -> str:
+    return "ES256" if entry.get("kty") == "EC" else "RS256"
+
+
+def _pinned(entry: Mapping[str, object], key: VerificationKey, refuse: Callable[[str], ConfigError]) -> VerificationKey:
+    if entry.get("alg", key.algorithm) != key.algorithm:
+        raise refuse(f"alg must be {key.algorithm}")
+    return key
+
+
+# --- verification ---------------------------------------------------------------------------------------------
+
+
+class TokenVerifier:
+    """Verifies tokens against a JWKS file that may be replaced while we run. Thread-safe.
+
+    A verified token is remembered by its hash, so that a repeated call costs no signature check; expiry is checked
+    every time, and a change of the key file forgets everything. A key file that turns bad keeps the last good keys.
+    """
+
+    def __init__(self, path: Path, rules: TokenRules, *, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._rules = rules
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._keys = load_jwks(path)
+        self._stamp = _file_stamp(path)
+        self._checked = time.monotonic()
+        self._cache: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+
+    def verify(self, token: str) -> Principal:
+        """The caller a token stands for.
+
+        Raises `Unauthenticated` (`TOKEN_MALFORMED`, `TOKEN_INVALID`, `TOKEN_EXPIRED`), or `PermissionDenied`
+        (`TENANT_MISSING`) for a good token that names no single tenant.
+        """
+        self._reload_when_changed()
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        with self._lock:
+            known = self._cache.get(digest)
+        if known is None:
+            keys = self._keys
+            known = self._verify_fresh(token, keys)
+            self._remember(digest, known, keys)
+        principal, expires = known
+        if expires + self._rules.leeway <= self._clock():
+            raise Unauthenticated(Reason.TOKEN_EXPIRED, "token: expired; get a new one")
+        return principal
+
+    def _verify_fresh(self, token: str, keys: Mapping[str, VerificationKey]) -> tuple[Principal, float]:
+        key = _select_key(_read_header(token), keys)
+        try:
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=[key.algorithm],
+                options={"verify_signature": True, "verify_exp": False, "verify_nbf": False, "verify_iat": False,
+                         "verify_aud": False, "verify_iss": False, "verify_sub": False, "verify_jti": False},
+            )  # fmt: skip
+        except jwt.InvalidSignatureError:
+            raise _invalid("signature does not verify") from None
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise _malformed() from None
+        return read_claims(claims, self._rules, self._clock())
+
+    def _remember(self, digest: bytes, known: tuple[Principal, float], keys: Mapping[str, VerificationKey]) -> None:
+        with self._lock:
+            if keys is not self._keys:
+                return  # the keys were replaced meanwhile; the one that signed this may be gone
+            self._cache[digest] = known
+            if len(self._cache) > CACHE_ENTRIES:
+                self._cache.popitem(last=False)
+
+    def _reload_when_changed(self) -> None:
+        if time.monotonic() - self._checked < RELOAD_SECONDS:
+            return
+        with self._lock:
+            self._checked = time.monotonic()
+            stamp = _file_stamp(self._path)
+            if stamp == self._stamp:
+                return
+            try:
+                self._keys = load_jwks(self._path)
+            except RagError:
+                return
+            self._stamp = stamp
+            self._cache.clear()
+
+
+def _select_key(header: Mapping[str, object], keys: Mapping[str, VerificationKey]) -> VerificationKey:
+    key_id = header.get("kid")
+    key = keys.get(key_id) if isinstance(key_id, str) else None
+    if key is None:
+        raise _invalid("signed with an unknown key")
+    if header.get("alg") != key.algorithm:
+        raise _invalid("algorithm is not the one of its key")
+    return key
+
+
+def read_claims(claims: Mapping[str, object], rules: TokenRules, now: float) -> tuple[Principal, float]:
+    """Check the claims of a token whose signature is good; returns the caller and the time of expiry."""
+    expires, issued = _numeric_date(claims, "exp"), _numeric_date(claims, "iat")
+    if expires + rules.leeway <= now:
+        raise Unauthenticated(Reason.TOKEN_EXPIRED, "token: expired; get a new one")
+    if issued > now + rules.leeway:
+        raise _invalid("iat lies in the future")
+    if "nbf" in claims and _numeric_date(claims, "nbf") > now + rules.leeway:
+        raise _invalid("not valid yet (nbf)")
+    if not 0 < expires - issued <= rules.max_lifetime:
+        raise _invalid(f"lifetime must be at most {rules.max_lifetime} seconds")
+    if claims.get("iss") != rules.issuer:
+        raise _invalid("wrong issuer (iss)")
+    if not _names_audience(claims.get("aud"), rules.audience):
+        raise _invalid("not meant for this service (aud)")
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not _PRINTABLE.fullmatch(subject):
+        raise _invalid("sub must be a non-empty string")
+    groups, scopes = _groups(claims.get("groups", [])), _scopes(claims.get("scope", ""))
+    return Principal(subject, _tenant(claims.get("tenant")), groups, scopes), expires
+
+
+def _read_header(token: str) -> Mapping[str, object]:
+    if len(token) > MAX_TOKEN_CHARS or not token.isascii() or token.count(".") != 2:
+        raise _malformed()
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise _malformed() from None
+    if _FORBIDDEN_HEADERS & header.keys():
+        raise _invalid("has a header that is not allowed")
+    token_type = header.get("typ", "JWT")
+    if not isinstance(token_type, str) or token_type.lower() not in _TOKEN_TYPES:
+        raise _invalid("is not an access token (typ)")
+    return header
+
+
+def _numeric_date(claims: Mapping[str, object], name: str) -> float:
+    value = claims.get(name)
+    # bool is an int in Python; NaN and infinities fail the range check because every comparison with them is false.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST_TIME:
+        raise _invalid(f"{name} must be a number of seconds")
+    return float(value)
+
+
+def _names_audience(claim: object, audience: str) -> bool:
+    if isinstance(claim, list):
+        return all(isinstance(item, str) for item in claim) and audience in claim
+    return isinstance(claim, str) and claim == audience
+
+
+def _tenant(claim: object) -> str:
+    if not isinstance(claim, str) or not _TENANT.fullmatch(claim):
+        raise PermissionDenied(Reason.TENANT_MISSING, "token: must name exactly one tenant")
+    return claim
+
+
+def _groups(claim: object) -> tuple[str, ...]:
+    if not isinstance(claim, list) or len(claim) > MAX_GROUPS:
+        raise _invalid(f"groups must be a list of at most {MAX_GROUPS} strings")
+    for group in claim:
+        if not isinstance(group, str) or not _PRINTABLE.fullmatch(group):
+            raise _invalid("groups must be non-empty strings")
+    return tuple(claim)
+
+
+def _scopes(claim: object) -> frozenset[str]:
+    if not isinstance(claim, str):
+        raise _invalid("scope must be a string")
+    return frozenset(claim.split())
+
+
+def _invalid(why: str) -> Unauthenticated:
+    return Unauthenticated(Reason.TOKEN_INVALID, f"token: {why}")
+
+
+def _malformed() -> Unauthenticated:
+    return Unauthenticated(Reason.TOKEN_MALFORMED, "token: not a signed JWT")
+
+
+def _file_stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -1,0 +1,337 @@
+"""Deadlines, cancellation, overload and a hung index (CATALOGUE B14, B15, B21, F31-F35)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from rag_core.answering.base import Abstained, Abstention, AnswerEvent, Delta, Question
+from rag_core.errors import Reason, Unavailable
+from rag_core.index.base import SearchRequest, SearchResult, VectorIndex
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.query.v1 import query_pb2 as v1
+from ragproto.query.v1 import query_pb2_grpc as v1_grpc
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.query_server import Doc, Failure, Running, failing, running
+
+DOCS = [Doc("The bell rings at nine.")]
+SEARCH = v2.SearchRequest(query="bell")
+
+
+class HangingIndex:
+    """The real index, whose searches wait for the test."""
+
+    def __init__(self, index: VectorIndex) -> None:
+        self._index = index
+        self.entered = threading.Semaphore(0)
+        self.release = threading.Event()
+        self.searches = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        self.searches += 1
+        self.entered.release()
+        assert self.release.wait(30)
+        return self._index.search(request)
+
+
+@pytest.fixture
+def hung(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Running, HangingIndex]]:
+    with running(tmp_path, docs=DOCS, wrap=HangingIndex, **getattr(request, "param", {})) as server:
+        index = server.index
+        assert isinstance(index, HangingIndex)
+        try:
+            yield server, index
+        finally:
+            index.release.set()
+
+
+def search(server: Running, timeout: float | None = None) -> v2.SearchResponse:
+    return v2_grpc.QueryServiceStub(server.channel).Search(SEARCH, metadata=server.auth(), timeout=timeout)
+
+
+def timed_failure(server: Running, timeout: float | None) -> tuple[Failure, float]:
+    started = time.monotonic()
+    failure = failing(lambda: search(server, timeout))
+    return failure, time.monotonic() - started
+
+
+@pytest.mark.parametrize("hung", [{"default_deadline_seconds": 0.3}], indirect=True)
+def test_b14_a_call_without_a_deadline_gets_the_default(hung: tuple[Running, HangingIndex]) -> None:
+    failure, seconds = timed_failure(hung[0], None)
+    assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE")
+    assert 0.3 <= seconds < 3
+
+
+@pytest.mark.parametrize("hung", [{"default_deadline_seconds": 0.2, "max_deadline_seconds": 0.3}], indirect=True)
+def test_b14_a_longer_deadline_is_capped(hung: tuple[Running, HangingIndex]) -> None:
+    failure, seconds = timed_failure(hung[0], 20)
+    assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE")
+    assert seconds < 3
+
+
+@pytest.mark.parametrize("timeout", [0, 0.0005])
+def test_b15_a_deadline_that_has_passed_leaves_the_index_alone(
+    hung: tuple[Running, HangingIndex], timeout: float
+) -> None:
+    server, index = hung
+    assert timed_failure(server, timeout)[0].code is grpc.StatusCode.DEADLINE_EXCEEDED
+    index.release.set()
+    search(server)
+    assert index.searches == 1
+
+
+@pytest.mark.parametrize("hung", [{"search_threads": 2}], indirect=True)
+def test_f35_a_hung_index_ends_every_call_by_its_deadline_and_opens_the_breaker(
+    hung: tuple[Running, HangingIndex],
+) -> None:
+    server, index = hung
+    with ThreadPoolExecutor(6) as clients:
+        failures = list(clients.map(lambda _: timed_failure(server, 0.5), range(6)))
+    assert {failure.code for failure, _ in failures} == {grpc.StatusCode.DEADLINE_EXCEEDED}
+    assert max(seconds for _, seconds in failures) < 3
+    failure, seconds = timed_failure(server, 20)
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "INDEX_UNAVAILABLE")
+    assert seconds < 3
+    health = health_pb2_grpc.HealthStub(server.channel)
+    assert health.Check(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.SERVING
+    index.release.set()
+    assert eventually(lambda: search(server).passages)
+
+
+def eventually(attempt: Any) -> bool:
+    """Whether an attempt succeeds within ten seconds."""
+    end = time.monotonic() + 10
+    pause = threading.Event()
+    while time.monotonic() < end:
+        with suppress(grpc.RpcError):
+            if attempt():
+                return True
+        pause.wait(0.01)
+    return False
+
+
+def test_a_hung_index_does_not_hold_the_loop(hung: tuple[Running, HangingIndex]) -> None:
+    server, index = hung
+    with ThreadPoolExecutor(1) as client:
+        waiting = client.submit(search, server, 20)
+        assert index.entered.acquire(timeout=10)
+        health = health_pb2_grpc.HealthStub(server.channel)
+        assert health.Check(health_pb2.HealthCheckRequest(), timeout=5).status
+        index.release.set()
+        assert waiting.result(20).passages
+
+
+@pytest.mark.parametrize(
+    "hung", [{"max_concurrent_searches": 2, "max_queued_searches": 1, "search_threads": 2}], indirect=True
+)
+def test_f33_the_excess_is_refused_at_once_with_pushback_and_admin_is_exempt(
+    hung: tuple[Running, HangingIndex],
+) -> None:
+    server, index = hung
+    with ThreadPoolExecutor(3) as clients:
+        waiting = [clients.submit(search, server, 20) for _ in range(3)]
+        assert all(index.entered.acquire(timeout=10) for _ in range(2))
+        assert eventually(lambda: gauge(server, "rag_server_gate_waiting") == 1)
+        failure, seconds = timed_failure(server, 20)
+        assert (failure.code, failure.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+        assert int(failure.trailers["grpc-retry-pushback-ms"]) > 0
+        assert seconds < 2
+        admin = admin_pb2_grpc.AdminServiceStub(server.channel)
+        assert admin.GetStatus(admin_pb2.GetStatusRequest(), metadata=server.auth(scopes=["admin"])).components
+        index.release.set()
+        assert all(call.result(20).passages for call in waiting)
+
+
+def gauge(server: Running, name: str, **labels: str) -> float | None:
+    wanted = labels or {"gate": "search"}
+    return server.server.metrics.registry.get_sample_value(name, wanted)
+
+
+@pytest.mark.parametrize("hung", [{"max_concurrent_searches": 1, "max_queued_searches": 0}], indirect=True)
+def test_f34_a_client_that_leaves_frees_its_slot(hung: tuple[Running, HangingIndex]) -> None:
+    server, index = hung
+    call = v2_grpc.QueryServiceStub(server.channel).Search.future(SEARCH, metadata=server.auth(), timeout=20)
+    assert index.entered.acquire(timeout=10)
+    started = time.monotonic()
+    call.cancel()
+    assert eventually(lambda: gauge(server, "rag_server_gate_active") == 0)
+    assert time.monotonic() - started < 1
+    labels = {"method": "/ragproto.query.v2.QueryService/Search", "code": "CANCELLED", "reason": "CANCELLED"}
+    assert eventually(lambda: gauge(server, "rag_server_requests_total", **labels) == 1)
+    index.release.set()
+    assert search(server).passages
+
+
+def test_b21_a_client_stream_that_closes_at_once_ends_cleanly(tmp_path: Path) -> None:
+    with running(tmp_path, docs=DOCS) as server:
+        stub = reflection_pb2_grpc.ServerReflectionStub(server.channel)
+        assert list(stub.ServerReflectionInfo(iter([]))) == []
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        names = [s.name for r in stub.ServerReflectionInfo(iter([request])) for s in r.list_services_response.service]
+        assert "ragproto.query.v2.QueryService" in names
+        assert "ragproto.admin.v1.IndexService" not in names
+        failure = failing(lambda: list(stub.ServerReflectionInfo(iter([request] * 20_000))))
+        assert failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "STREAM_LIMIT" in failure.message
+
+
+# --- answers ---------------------------------------------------------------------------------------------------
+
+
+class ScriptedAnswerer:
+    """Plays events; an exception among them is raised, `...` waits for the test."""
+
+    def __init__(self, *script: Any) -> None:
+        self._script = script
+        self.left = threading.Event()
+
+    async def answer(self, question: Question) -> AsyncIterator[AnswerEvent]:
+        try:
+            for step in self._script:
+                if isinstance(step, Exception):
+                    raise step
+                if step is ...:
+                    await asyncio.Event().wait()
+                yield step
+        finally:
+            self.left.set()
+
+    async def close(self) -> None:
+        return
+
+
+def answer(server: Running, timeout: float = 10) -> Any:
+    request = v2.AnswerRequest(query="when does the bell ring?")
+    return v2_grpc.QueryServiceStub(server.channel).Answer(request, metadata=server.auth(), timeout=timeout)
+
+
+DOWN = Unavailable(Reason.ANSWERER_UNAVAILABLE, "the answer model is down")
+
+
+def test_an_answer_that_fails_before_its_first_word_fails_as_a_status(tmp_path: Path) -> None:
+    with running(tmp_path, docs=DOCS, parts={"answerer": ScriptedAnswerer(DOWN)}) as server:
+        failure = failing(lambda: list(answer(server)))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "ANSWERER_UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"), [((Delta("a"), DOWN), "ANSWERER_UNAVAILABLE"), ((Delta("a"), ...), "DEADLINE")]
+)
+def test_an_answer_that_breaks_off_ends_with_a_final_that_says_so(
+    tmp_path: Path, script: tuple[Any, ...], reason: str
+) -> None:
+    with running(tmp_path, docs=DOCS, parts={"answerer": ScriptedAnswerer(*script)}) as server:
+        events = list(answer(server, timeout=1.5))
+    assert [event.WhichOneof("event") for event in events] == ["delta", "final"]
+    assert events[-1].final.failed.reason == reason
+
+
+def test_a_bug_after_the_first_word_still_gives_a_final_and_shows_nothing(tmp_path: Path) -> None:
+    scripted = ScriptedAnswerer(Delta("a"), ValueError("secret detail"))
+    events: list[v2.AnswerEvent] = []
+    with running(tmp_path, docs=DOCS, parts={"answerer": scripted}) as server:
+        failure = failing(lambda: events.extend(answer(server)))
+    assert events[-1].final.failed.reason == "INTERNAL"
+    assert failure.code is grpc.StatusCode.INTERNAL
+    assert "secret" not in f"{failure}{events}"
+
+
+def test_f34_a_client_that_leaves_an_answer_stops_the_answerer(tmp_path: Path) -> None:
+    scripted = ScriptedAnswerer(Delta("a"), ...)
+    with running(tmp_path, docs=DOCS, parts={"answerer": scripted}) as server:
+        stream = answer(server)
+        next(stream)
+        stream.cancel()
+        assert scripted.left.wait(5)
+
+
+@pytest.mark.parametrize("outcome", [Abstained(Abstention.NOT_SUPPORTED), Abstained(Abstention.NO_RESULTS)])
+def test_abstention_is_the_same_in_v1_and_v2(tmp_path: Path, outcome: Abstained) -> None:
+    with running(tmp_path, docs=DOCS, parts={"answerer": ScriptedAnswerer(outcome)}) as server:
+        events = list(answer(server))
+        whole = v1_grpc.QueryServiceStub(server.channel).Query(v1.QueryRequest(query="bell"), metadata=server.auth())
+    assert [event.final.abstained.reason for event in events] == [outcome.reason]
+    assert (whole.abstained, whole.answer) == (True, "")
+
+
+def test_answers_never_take_the_place_of_searches(tmp_path: Path) -> None:
+    scripted = ScriptedAnswerer(Delta("a"), ...)
+    limits = {"max_concurrent_answers": 1, "max_queued_answers": 0, "max_concurrent_searches": 1}
+    with running(tmp_path, docs=DOCS, parts={"answerer": scripted}, **limits) as server:
+        stream = answer(server)
+        next(stream)
+        assert failing(lambda: list(answer(server))).reason == "OVERLOADED"
+        assert search(server).passages
+        stream.cancel()
+
+
+# --- drain -----------------------------------------------------------------------------------------------------
+
+
+async def hammer(target: str, metadata: Any, stop: asyncio.Event) -> tuple[int, list[grpc.aio.AioRpcError]]:
+    """Search without pause until told to stop; a call refused because of the shutdown is what a balancer retries."""
+    done, failed = 0, []
+    async with AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(target))
+        stub = v2_grpc.QueryServiceStub(channel)
+        health = health_pb2_grpc.HealthStub(channel)
+        while not stop.is_set():
+            status = await health.Check(health_pb2.HealthCheckRequest(service="ragproto.query.v2.QueryService"))
+            if status.status != health_pb2.HealthCheckResponse.SERVING:
+                break
+            try:
+                await stub.Search(SEARCH, metadata=metadata, timeout=10)
+                done += 1
+            except grpc.aio.AioRpcError as error:
+                failed.append(error)
+    return done, failed
+
+
+async def test_f31_a_drain_fails_no_call_and_answers_not_serving_first(tmp_path: Path) -> None:
+    with running(tmp_path, docs=DOCS, drain_seconds=0.5) as server:
+        stop = asyncio.Event()
+        clients = [asyncio.create_task(hammer(server.target, server.auth(), stop)) for _ in range(4)]
+        assert await asyncio.to_thread(eventually, lambda: served(server) > 20)
+        started = time.monotonic()
+        await asyncio.to_thread(server.run, server.server.drain())
+        assert time.monotonic() - started < 20
+        stop.set()
+        results = await asyncio.gather(*clients)
+    assert sum(done for done, _ in results) > 20
+    assert [error for _, failed in results for error in failed] == []
+
+
+def served(server: Running) -> float:
+    labels = {"method": "/ragproto.query.v2.QueryService/Search", "code": "OK", "reason": ""}
+    return server.server.metrics.registry.get_sample_value("rag_server_requests_total", labels) or 0
+
+
+async def test_f31_a_call_in_flight_finishes_within_the_grace(tmp_path: Path) -> None:
+    with running(tmp_path, docs=DOCS, wrap=HangingIndex) as server:
+        index = server.index
+        assert isinstance(index, HangingIndex)
+        async with grpc.aio.insecure_channel(server.target) as channel:
+            call = v2_grpc.QueryServiceStub(channel).Search(SEARCH, metadata=server.auth(), timeout=20)
+            waiting = asyncio.ensure_future(call)
+            assert await asyncio.to_thread(index.entered.acquire, timeout=10)
+            draining = asyncio.to_thread(server.run, server.server.drain())
+            drain = asyncio.ensure_future(draining)
+            index.release.set()
+            assert (await waiting).passages
+            await drain

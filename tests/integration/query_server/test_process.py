@@ -1,0 +1,188 @@
+"""`python -m query_server` as operators meet it: start, refuse, log, drain."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from rag_core.embedding.fake import FakeEmbedder
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.postgres import free_port
+from tests.support.query_server import INDEX_SECRET, Doc, Keys, failure, open_filled
+
+QUERY = "when does the confidential bell ring?"
+DOCS = [Doc("The confidential bell rings at nine.")]
+ROOT = Path(__file__).parents[3]
+
+
+def environment(home: Path, **changes: str) -> dict[str, str]:
+    own = {
+        "RAG_HOME": str(home),
+        "RAG_EMBEDDER": "fake",
+        "RAG_INDEX_SECRET": INDEX_SECRET,
+        "RAG_JWT_PUBLIC_KEYS": str(home / "jwks.json"),
+        "RAG_QUERY_PORT": str(free_port()),
+        "RAG_INDEX_PORT": str(free_port()),
+        "RAG_METRICS_PORT": str(free_port()),
+        "RAG_DRAIN_SECONDS": "0.2",
+        "RAG_LOG_JSON": "true",
+    }
+    inherited = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+    return inherited | own | {"PYTHONPATH": str(ROOT)} | changes
+
+
+def command() -> list[str]:
+    return [sys.executable, "-m", "query_server"]
+
+
+def refused(env: dict[str, str]) -> tuple[int, str]:
+    """Exit code and output of a server that must not start."""
+    done = subprocess.run(command(), env=env, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@contextmanager
+def process(env: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A running server, and its log lines up to `serving`."""
+    with subprocess.Popen(command(), env=env, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        lines: list[str] = []
+        try:
+            for line in server.stderr:
+                lines.append(line)
+                if '"serving"' in line:
+                    break
+            yield server, lines
+        finally:
+            server.kill()
+
+
+def search(env: dict[str, str], keys: Keys, query: str = QUERY) -> v2.SearchResponse:
+    with grpc.insecure_channel(f"127.0.0.1:{env['RAG_QUERY_PORT']}") as channel:
+        metadata = (("authorization", f"Bearer {keys.token()}"), ("x-request-id", "req-17"))
+        stub = v2_grpc.QueryServiceStub(channel)
+        return stub.Search(v2.SearchRequest(query=query), metadata=metadata, timeout=20, wait_for_ready=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def test_s17_f31_one_json_line_per_call_without_text_and_a_clean_exit_on_sigterm(home: Path) -> None:
+    keys = Keys(home)
+    open_filled(home / "index", DOCS, FakeEmbedder()).close()
+    env = environment(home)
+    with process(env) as (server, lines):
+        assert search(env, keys).passages
+        failed = failure(lambda: search(env, keys, "\u200b"))
+        assert failed is not None
+        assert failed.request_id == failed.trailers["x-request-id"] == "req-17"
+        server.send_signal(signal.SIGTERM)
+        _, rest = server.communicate(timeout=30)
+        assert server.returncode == 0
+    records: list[dict[str, Any]] = [json.loads(line) for line in [*lines, *rest.splitlines()]]
+    good, bad = (record for record in records if record["event"] == "call")
+    assert (good["code"], good["hits"], good["generation"], good["request_id"]) == ("OK", 1, "g1", "req-17")
+    assert (bad["code"], bad["reason"]) == ("INVALID_ARGUMENT", "QUERY_EMPTY")
+    assert len(good["tenant"]) == len(good["subject"]) == 12
+    everything = "".join([*lines, rest])
+    assert not any(word in everything for word in ("confidential", "acme", "Bearer", INDEX_SECRET, keys.token()[:20]))
+    assert records[-1]["event"] == "stopped"
+
+
+def test_f17_a_corrupt_index_refuses_to_start(home: Path) -> None:
+    Keys(home)
+    open_filled(home / "index", DOCS, FakeEmbedder()).close()
+    for path in (home / "index").rglob("*"):
+        if path.is_file() and path.stat().st_size > 64 and "segments" in str(path):
+            path.write_bytes(b"\xff" * 64)
+    code, output = refused(environment(home))
+    assert code == 1
+    assert "INDEX_CORRUPT" in output
+    assert "Traceback" not in output
+
+
+def test_a_locked_index_refuses_to_start(home: Path) -> None:
+    Keys(home)
+    index = open_filled(home / "index", DOCS, FakeEmbedder())
+    code, output = refused(environment(home))
+    index.close()
+    assert (code, "INDEX_LOCKED" in output) == (1, True)
+
+
+def test_the_index_endpoint_of_the_stack_is_this_process_itself(home: Path) -> None:
+    keys = Keys(home)
+    open_filled(home / "index", DOCS, FakeEmbedder()).close()
+    env = environment(home, RAG_INDEX_ENDPOINT="127.0.0.1:1")
+    with process(env):
+        assert search(env, keys).passages
+
+
+@pytest.mark.parametrize("port", ["RAG_QUERY_PORT", "RAG_METRICS_PORT", "RAG_INDEX_PORT"])
+def test_a_taken_port_refuses_to_start_and_is_named(home: Path, port: str) -> None:
+    Keys(home)
+    env = environment(home)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(env[port])))
+        taken.listen()
+        code, output = refused(env)
+    assert code == 1
+    assert "PORT_TAKEN" in output
+    assert port in output
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"RAG_DATABASE_URL": ""}, "SECRET_MISSING"),
+        ({"RAG_INDEX_SECRET": "short"}, "SECRET_WEAK"),
+        ({"RAG_INDEX_SECRET": "a" * 40}, "SECRET_WEAK"),
+        ({"RAG_INDEX_SECRET": ""}, "SECRET_MISSING"),
+        ({"RAG_JWT_PUBLIC_KEYS": "/nonexistent/keys"}, "SECRET_MISSING"),
+        ({"RAG_EMBEDDER": "fake"}, "CONFIG_INVALID"),
+    ],
+)
+def test_s08_production_refuses_missing_and_weak_secrets(home: Path, changes: dict[str, str], reason: str) -> None:
+    Keys(home)
+    strong = {
+        "RAG_ENVIRONMENT": "production",
+        "RAG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "RAG_INDEX_SECRET": "0123456789abcdefghijklmnopqrstuv",
+        "RAG_EMBEDDER": "openai",
+        "RAG_EMBED_URL": "http://127.0.0.1:1/v1",
+        "RAG_EMBED_MODEL": "m",
+        "RAG_EMBED_DIMENSIONS": "8",
+    }
+    code, output = refused(environment(home, **(strong | changes)))
+    assert (code, reason in output) == (2, True), output
+
+
+def ready(env: dict[str, str]) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{env['RAG_METRICS_PORT']}/ready", timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_without_an_index_the_process_serves_and_is_not_ready(home: Path) -> None:
+    Keys(home)
+    env = environment(home)
+    with process(env):
+        assert ready(env) == 503

@@ -1,0 +1,38 @@
+"""What a client gets from the query services."""
+
+from __future__ import annotations
+
+from ragproto.query.v1 import query_pb2 as v1
+from ragproto.query.v1 import query_pb2_grpc as v1_grpc
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.query_server import Running
+
+
+def test_search_finds_the_passage_and_names_the_generation(server: Running) -> None:
+    stub = v2_grpc.QueryServiceStub(server.channel)
+    response = stub.Search(v2.SearchRequest(query="how many vacation days"), metadata=server.auth())
+    assert response.generation == "g1"
+    assert response.passages[0].locator == "leave.md"
+    assert "25 days" in response.passages[0].text
+
+
+def test_answer_streams_deltas_and_exactly_one_final(server: Running) -> None:
+    stub = v2_grpc.QueryServiceStub(server.channel)
+    request = v2.AnswerRequest(query="How many days of paid leave does the vacation policy grant a year?")
+    events = list(stub.Answer(request, metadata=server.auth()))
+    assert [event.WhichOneof("event") for event in events[:-1]] == ["delta"] * (len(events) - 1)
+    assert events[-1].final.WhichOneof("outcome") == "answered"
+    text = "".join(event.delta.text for event in events[:-1])
+    citation = events[-1].final.answered.citations[0]
+    assert text.startswith("The vacation policy grants 25 days of paid leave a year. [1]")
+    assert citation.quote == "The vacation policy grants 25 days of paid leave a year."
+
+
+def test_v1_answers_with_markers_that_number_its_sources(server: Running) -> None:
+    stub = v1_grpc.QueryServiceStub(server.channel)
+    request = v1.QueryRequest(query="How long does parental leave last?", top_k=3)
+    response, call = stub.Query.with_call(request, metadata=server.auth())
+    place = next(n for n, source in enumerate(response.sources, 1) if "Parental" in source.text)
+    assert f"Parental leave lasts 16 weeks. [{place}]" in response.answer
+    assert dict(call.initial_metadata())["deprecation"].startswith("@")

@@ -1,0 +1,285 @@
+"""What a caller may see, and that nothing else ever comes out (CATALOGUE S01-S05, B08, B19)."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import descriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from rag_core.index.base import SearchRequest, SearchResult, VectorIndex
+from ragproto.admin.v1 import admin_pb2
+from ragproto.query.v1 import query_pb2 as v1
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.query_server import Doc, Running, failing, failure_of, running
+
+WORDS = [
+    "vacation",
+    "leave",
+    "salary",
+    "bell",
+    "office",
+    "canary",
+    "secret",
+    "policy",
+    "board",
+    "lisbon",
+    "年假",
+    "假期",
+]
+CANARY = "CANARY-7f3a"
+
+
+def twins() -> list[Doc]:
+    """The same texts in two tenants; tenant b's carry the canary."""
+    noise = random.Random(1)
+    docs = []
+    for number in range(12):
+        text = " ".join(noise.choices(WORDS, k=20))
+        docs.append(Doc(text, locator=f"{number}.md", tenant="a", source="s"))
+        docs.append(
+            Doc(
+                f"{text} {CANARY}",
+                locator=f"{number}.md",
+                tenant="b",
+                source=f"b-{CANARY}",
+                title=CANARY,
+                acl=("everyone", "user:ann"),
+            )
+        )
+    docs.append(Doc("board salary", locator="hr.md", tenant="a", source="hr-only", acl=("group:hr",)))
+    return docs
+
+
+@pytest.fixture(scope="module")
+def two_tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("tenants"), docs=twins()) as server:
+        yield server
+
+
+def random_requests(count: int) -> Iterator[v2.SearchRequest]:
+    noise = random.Random(2)
+    for _ in range(count):
+        request = v2.SearchRequest(
+            query=" ".join(noise.choices([*WORDS, CANARY], k=noise.randint(1, 6))),
+            top_k=noise.choice([1, 5, 50, 100]),
+            mode=noise.choice([0, 1, 2, 3]),
+        )
+        kind = noise.randrange(4)
+        if kind == 1:
+            request.filter.CopyFrom(v2.Filter(**{"not": in_filter("source", "s")}))
+        elif kind == 2:
+            request.filter.CopyFrom(
+                v2.Filter(
+                    any=v2.Filter.Group(conditions=[in_filter("title", CANARY, ""), in_filter("locator", "1.md")])
+                )
+            )
+        yield request
+
+
+def in_filter(field: str, *values: str) -> v2.Filter:
+    return v2.Filter(**{"in": v2.Filter.In(field=field, values=values)})
+
+
+def leaks(server: Running, count: int) -> int:
+    """How many answers to tenant a's random searches carry anything of tenant b."""
+    stub = v2_grpc.QueryServiceStub(server.channel)
+    metadata = server.auth(tenant="a")
+    found = 0
+    for request in random_requests(count):
+        try:
+            text = str(stub.Search(request, metadata=metadata))
+        except grpc.RpcError as error:
+            text = str(failure_of(error))
+        found += CANARY in text
+    return found
+
+
+def test_s01_random_searches_of_one_tenant_never_show_another(two_tenants: Running) -> None:
+    assert leaks(two_tenants, 300) == 0
+
+
+class WithoutTenantFilter:
+    """The real index behind a bug: every search runs as the other tenant as well."""
+
+    def __init__(self, index: VectorIndex) -> None:
+        self._index = index
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        own = self._index.search(request)
+        other = self._index.search(replace(request, tenant="b"))
+        return SearchResult(own.generation, own.hits + other.hits)
+
+
+def test_s02_without_the_tenant_filter_s01_fails(tmp_path: Path) -> None:
+    with running(tmp_path, docs=twins(), wrap=WithoutTenantFilter) as server:
+        assert leaks(server, 30) > 0
+
+
+def test_an_acl_entry_opens_a_document_only_to_its_holders(two_tenants: Running) -> None:
+    stub = v2_grpc.QueryServiceStub(two_tenants.channel)
+    request = v2.SearchRequest(query="board salary", top_k=100)
+
+    def sources(**claims: Any) -> set[str]:
+        return {
+            passage.source for passage in stub.Search(request, metadata=two_tenants.auth(tenant="a", **claims)).passages
+        }
+
+    assert sources() == {"s"}
+    assert sources(groups=["hr"]) == {"s", "hr-only"}
+    assert sources(groups=["group:hr"]) == {"s"}
+    assert sources(subject="hr") == {"s"}
+
+
+# --- identifiers of another tenant, on every RPC the descriptors name ----------------------------------------
+
+
+def client_methods() -> list[descriptor.MethodDescriptor]:
+    modules = (v1, v2, admin_pb2)
+    return [m for module in modules for service in module.DESCRIPTOR.services_by_name.values() for m in service.methods]
+
+
+def call_raw(server: Running, method: descriptor.MethodDescriptor, request: Message, metadata: Any) -> list[Message]:
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    make = server.channel.unary_stream if method.server_streaming else server.channel.unary_unary
+    decode: Callable[[bytes], Message] = GetMessageClass(method.output_type).FromString
+    result = make(path, request_serializer=type(request).SerializeToString, response_deserializer=decode)(
+        request, metadata=metadata, timeout=20
+    )
+    return list(result) if method.server_streaming else [result]
+
+
+def requests_with(method: descriptor.MethodDescriptor, field: str, value: str) -> Iterator[Message]:
+    """Requests of a method that name `value` wherever its messages have room for an identifier."""
+    message = GetMessageClass(method.input_type)()
+    names = {f.name for f in method.input_type.fields}
+    if "query" in names:
+        message.query = "vacation"  # type: ignore[attr-defined]
+    if "filter" in names and method.input_type.fields_by_name["filter"].message_type.GetOptions().map_entry:
+        message.filter[field] = value  # type: ignore[attr-defined]
+        yield message
+    elif "filter" in names:
+        message.filter.CopyFrom(in_filter(field, value))  # type: ignore[attr-defined]
+        yield message
+    for name in names & {"doc_id", "chunk_id", "source", "run_id", "id", "name"}:
+        other = GetMessageClass(method.input_type)()
+        setattr(other, name, value)
+        yield other
+
+
+def outcome(server: Running, method: descriptor.MethodDescriptor, request: Message) -> object:
+    try:
+        return [str(response) for response in call_raw(server, method, request, server.auth(tenant="a"))]
+    except grpc.RpcError as error:
+        return error.code(), error.details()
+
+
+IDENTIFIERS = {
+    "doc_id": (str(Doc("", locator="1.md", tenant="b", source=f"b-{CANARY}").doc_id), str(uuid.uuid4())),
+    "source": (f"b-{CANARY}", "no-such-source"),
+}
+
+
+@pytest.mark.parametrize("method", client_methods(), ids=lambda method: method.full_name)
+@pytest.mark.parametrize("field", IDENTIFIERS)
+def test_s03_a_foreign_identifier_looks_like_one_that_does_not_exist(
+    two_tenants: Running, method: descriptor.MethodDescriptor, field: str
+) -> None:
+    foreign, random_one = IDENTIFIERS[field]
+    for theirs, nobodys in zip(
+        requests_with(method, field, foreign), requests_with(method, field, random_one), strict=True
+    ):
+        assert outcome(two_tenants, method, theirs) == outcome(two_tenants, method, nobodys)
+
+
+def test_s03_covers_every_rpc_that_takes_an_identifier() -> None:
+    covered = {m.full_name for m in client_methods() if list(requests_with(m, "source", "x"))}
+    assert covered == {m.full_name for m in client_methods() if m.input_type.fields}
+
+
+def test_b08_an_unknown_source_is_not_found_whether_absent_foreign_or_forbidden(two_tenants: Running) -> None:
+    stub = v2_grpc.QueryServiceStub(two_tenants.channel)
+    failures = [
+        failing(
+            lambda name=name: stub.Search(
+                v2.SearchRequest(query="x", filter=in_filter("source", name)), metadata=two_tenants.auth(tenant="a")
+            )
+        )
+        for name in ("no-such-source", f"b-{CANARY}", "hr-only")
+    ]
+    assert {(f.code, f.reason, f.message) for f in failures} == {
+        (grpc.StatusCode.NOT_FOUND, "SOURCE_NOT_FOUND", "filter: no such source")
+    }
+
+
+def test_b08_a_visible_source_without_a_match_is_an_empty_result(two_tenants: Running) -> None:
+    stub = v2_grpc.QueryServiceStub(two_tenants.channel)
+    request = v2.SearchRequest(query="zzz", mode=v2.SEARCH_MODE_LEXICAL, filter=in_filter("source", "s"))
+    assert not stub.Search(request, metadata=two_tenants.auth(tenant="a")).passages
+
+
+# --- tokens and scopes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", client_methods(), ids=lambda method: method.full_name)
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (None, "TOKEN_MISSING"),
+        ("", "TOKEN_MISSING"),
+        ("Bearer", "TOKEN_MALFORMED"),
+        ("Bearer  ", "TOKEN_MALFORMED"),
+        ("Basic YTpi", "TOKEN_MALFORMED"),
+        ("Bearer a.b.c", "TOKEN_MALFORMED"),
+        ("Bearer nonsense", "TOKEN_MALFORMED"),
+    ],
+)
+def test_b19_no_call_without_a_token(
+    two_tenants: Running, method: descriptor.MethodDescriptor, header: str | None, reason: str
+) -> None:
+    metadata = () if header is None else (("authorization", header),)
+    request = GetMessageClass(method.input_type)()
+    failure = failing(lambda: call_raw(two_tenants, method, request, metadata))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAUTHENTICATED, reason)
+
+
+@pytest.mark.parametrize("tenant", ["", "*", ["a", "b"], ["a"], None])
+@pytest.mark.parametrize("method", client_methods(), ids=lambda method: method.full_name)
+def test_s04_a_token_without_one_tenant_opens_nothing(
+    two_tenants: Running, method: descriptor.MethodDescriptor, tenant: Any
+) -> None:
+    request = GetMessageClass(method.input_type)()
+    metadata = two_tenants.auth(tenant=tenant, scopes=["query.read", "admin"])
+    failure = failing(lambda: call_raw(two_tenants, method, request, metadata))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "TENANT_MISSING")
+
+
+@pytest.mark.parametrize("method", client_methods(), ids=lambda method: method.full_name)
+def test_s05_the_wrong_scope_opens_nothing(two_tenants: Running, method: descriptor.MethodDescriptor) -> None:
+    wrong = "query.read" if "admin" in method.containing_service.full_name else "admin"
+    for scopes in ([wrong], [], ["query.readx", "*"]):
+        request = GetMessageClass(method.input_type)()
+        failure = failing(
+            lambda request=request, scopes=scopes: call_raw(
+                two_tenants, method, request, two_tenants.auth(tenant="a", scopes=scopes)
+            )
+        )
+        assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")
+
+
+def test_s05_the_client_port_does_not_carry_the_index_service(two_tenants: Running) -> None:
+    call = two_tenants.channel.unary_unary("/ragproto.admin.v1.IndexService/ListGenerations", bytes, bytes)
+    failure = failing(lambda: call(b"", metadata=two_tenants.auth(tenant="a", scopes=["admin", "query.read"])))
+    assert failure.code is grpc.StatusCode.UNIMPLEMENTED

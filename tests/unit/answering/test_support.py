@@ -1,0 +1,91 @@
+"""A written answer keeps only the sentences that a passage supports, and each marker has its citation."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_core.answering.support import SupportChecker
+from tests.support.hits import hit
+
+HITS = (
+    hit("Parental leave lasts 16 weeks. It is paid in full.", start=50),
+    hit("The Lisbon office opens at nine.", start=7),
+    hit("年假为每年二十五天。未使用的假期在三月底失效。"),
+)
+
+
+def checked(*pieces: str) -> tuple[list[str], list[str]]:
+    checker = SupportChecker(HITS)
+    sentences = [sentence for piece in pieces for sentence in checker.feed(piece)]
+    sentences += checker.finish()
+    return sentences, [citation.quote for citation in checker.citations]
+
+
+def test_a_supported_sentence_gets_the_marker_of_the_sentence_it_rests_on() -> None:
+    sentences, quotes = checked("Parental leave lasts 16 weeks [1]. The office in Lisbon opens at nine [2].")
+    assert sentences == ["Parental leave lasts 16 weeks. [1]", "The office in Lisbon opens at nine. [2]"]
+    assert quotes == ["Parental leave lasts 16 weeks.", "The Lisbon office opens at nine."]
+
+
+def test_an_invented_sentence_is_dropped() -> None:
+    sentences, quotes = checked("The canteen serves excellent fish on Fridays [1]. Parental leave lasts 16 weeks [1].")
+    assert sentences == ["Parental leave lasts 16 weeks. [1]"]
+    assert quotes == ["Parental leave lasts 16 weeks."]
+
+
+def test_a_wrong_number_is_dropped() -> None:
+    assert checked("Parental leave lasts 26 weeks [1].") == ([], [])
+
+
+def test_unknown_markers_are_dropped_and_the_passage_is_found_without_them() -> None:
+    assert checked("Parental leave lasts 16 weeks [99].")[0] == ["Parental leave lasts 16 weeks. [1]"]
+    assert checked("Parental leave lasts 16 weeks.")[0] == ["Parental leave lasts 16 weeks. [1]"]
+
+
+def test_a_sentence_is_checked_against_the_passage_it_names() -> None:
+    assert checked("Parental leave lasts 16 weeks [2].") == ([], [])
+
+
+def test_chinese_sentences_are_checked_too() -> None:
+    assert checked("年假每年二十五天[3]。食堂周五供应鱼[3]。")[0] == ["年假每年二十五天。[1]"]
+
+
+def test_markers_after_the_stop_belong_to_the_sentence_before() -> None:
+    sentences, quotes = checked("Parental leave lasts 16 weeks.[1] The office in Lisbon opens at nine. [2]")
+    assert sentences == ["Parental leave lasts 16 weeks. [1]", "The office in Lisbon opens at nine. [2]"]
+    assert len(quotes) == 2
+
+
+def test_one_span_has_one_number() -> None:
+    sentences, quotes = checked("Parental leave lasts 16 weeks [1]. Leave of parents: 16 weeks, parental [1].")
+    assert [re.findall(r"\[\d+\]", sentence) for sentence in sentences] == [["[1]"], ["[1]"]]
+    assert len(quotes) == 1
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "Parental leave lasts 16 weeks",
+                " [1]",
+                "[9]",
+                ". ",
+                "。",
+                "年假每年二十五天",
+                "[",
+                "1]",
+                " Lisbon office opens at nine",
+                "\n",
+            ]
+        ),
+        max_size=25,
+    )
+)
+def test_however_the_text_is_cut_markers_and_citations_agree(pieces: list[str]) -> None:
+    sentences, quotes = checked(*pieces)
+    numbers = [int(number) for sentence in sentences for number in re.findall(r"\[(\d+)\]", sentence)]
+    assert set(numbers) == set(range(1, len(quotes) + 1))
+    assert all(any(quote in one.payload.text for one in HITS) for quote in quotes)

@@ -1,0 +1,137 @@
+"""Query embeddings are shared, batched while the model is busy, cached; one caller's failure is not another's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from query_server.metrics import Metrics
+from query_server.query_embedder import QueryEmbedder
+from rag_core.embedding.base import Vectors
+from rag_core.embedding.fake import FakeEmbedder
+from rag_core.errors import Reason, Unavailable
+
+
+class GatedEmbedder(FakeEmbedder):
+    """Waits for the test before each batch and records what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[str]] = []
+        self.entered = threading.Semaphore(0)
+        self.gate = threading.Semaphore(0)
+        self.error: Exception | None = None
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        self.batches.append(list(texts))
+        self.entered.release()
+        assert self.gate.acquire(timeout=10)
+        if self.error is not None:
+            raise self.error
+        return super().embed_queries(texts)
+
+    async def wait_entered(self) -> None:
+        assert await asyncio.to_thread(self.entered.acquire, timeout=10)
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[GatedEmbedder]:
+    model = GatedEmbedder()
+    yield model
+    for _ in range(100):
+        model.gate.release()
+
+
+@pytest.fixture
+async def embedder(model: GatedEmbedder) -> AsyncIterator[QueryEmbedder]:
+    embedder = QueryEmbedder(model, batch=3, cache_entries=2, metrics=Metrics())
+    yield embedder
+    for _ in range(100):
+        model.gate.release()
+    await embedder.close()
+
+
+def start(embedder: QueryEmbedder, *texts: str) -> list[asyncio.Task[Vectors]]:
+    return [asyncio.create_task(embedder.embed(text)) for text in texts]
+
+
+async def test_queries_that_arrive_while_the_model_is_busy_share_a_batch(
+    model: GatedEmbedder, embedder: QueryEmbedder
+) -> None:
+    first = start(embedder, "a")
+    await model.wait_entered()
+    rest = start(embedder, "b", "c", "d", "e")
+    await asyncio.sleep(0)
+    for _ in range(3):
+        model.gate.release()
+    await asyncio.gather(*first, *rest)
+    assert model.batches == [["a"], ["b", "c", "d"], ["e"]]
+
+
+async def test_vectors_come_back_to_their_texts(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
+    for _ in range(5):
+        model.gate.release()
+    texts = ["alpha", "beta", "gamma", "delta"]
+    vectors = await asyncio.gather(*start(embedder, *texts))
+    expected = FakeEmbedder().embed_queries(texts)
+    assert all((vector == row).all() for vector, row in zip(vectors, expected, strict=True))
+
+
+async def test_equal_queries_in_flight_are_computed_once(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
+    calls = start(embedder, "a", "a", "a")
+    await model.wait_entered()
+    calls += start(embedder, "a")
+    model.gate.release()
+    await asyncio.gather(*calls)
+    assert model.batches == [["a"]]
+
+
+async def test_known_queries_come_from_a_bounded_cache(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
+    for _ in range(10):
+        model.gate.release()
+    for text in ("a", "a", "b", "a", "c", "a", "b"):
+        await embedder.embed(text)
+    assert model.batches == [["a"], ["b"], ["c"], ["b"]]
+
+
+async def test_f34_a_caller_that_leaves_does_not_take_the_vector_from_the_others(
+    model: GatedEmbedder, embedder: QueryEmbedder
+) -> None:
+    leaver, stayer = start(embedder, "a", "a")
+    await model.wait_entered()
+    leaver.cancel()
+    model.gate.release()
+    assert (await stayer).shape == (FakeEmbedder.dimensions,)
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
+
+
+async def test_f34_a_query_that_nobody_waits_for_is_not_computed(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
+    first = start(embedder, "a")
+    await model.wait_entered()
+    gone = start(embedder, "b")[0]
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    model.gate.release()
+    await asyncio.gather(*first)
+    for _ in range(3):
+        model.gate.release()
+    await embedder.embed("c")
+    assert model.batches == [["a"], ["c"]]
+
+
+async def test_a_failure_reaches_every_caller_of_the_batch_and_is_not_cached(
+    model: GatedEmbedder, embedder: QueryEmbedder
+) -> None:
+    model.error = Unavailable(Reason.EMBEDDER_UNAVAILABLE, "down")
+    calls = start(embedder, "a", "a")
+    model.gate.release()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(result, Unavailable) for result in results)
+    model.error = None
+    model.gate.release()
+    assert (await embedder.embed("a")).shape == (FakeEmbedder.dimensions,)

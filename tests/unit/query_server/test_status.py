@@ -1,0 +1,44 @@
+"""The table from errors to statuses covers the tree and reveals nothing."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from query_server.status import DETAILS_KEY, code_of, internal_error, trailers
+from rag_core import errors
+from rag_core.errors import RagError, Reason
+
+
+def branches() -> list[type[RagError]]:
+    return [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, RagError) and kind is not RagError
+    ]
+
+
+@pytest.mark.parametrize("kind", branches())
+def test_every_branch_has_a_status_that_is_not_a_bug(kind: type[RagError]) -> None:
+    assert code_of(kind(Reason.FIELD_INVALID, "x")) not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
+
+
+def test_a_bug_is_internal_and_says_nothing() -> None:
+    error = internal_error()
+    assert code_of(error) is grpc.StatusCode.INTERNAL
+    assert error.message == "internal error; report the request id"
+
+
+def test_details_carry_reason_domain_metadata_request_and_delay() -> None:
+    metadata = dict(trailers(errors.Exhausted(Reason.OVERLOADED, "full", limit="32"), "r-1", pushback_ms=250))
+    status = status_pb2.Status.FromString(metadata[DETAILS_KEY])
+    info, request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RequestInfo(), error_details_pb2.RetryInfo()
+    assert [detail.Unpack(into) for detail, into in zip(status.details, (info, request, retry), strict=True)] == [
+        True
+    ] * 3
+    assert (info.reason, info.domain, dict(info.metadata)) == ("OVERLOADED", "rag-platform", {"limit": "32"})
+    assert request.request_id == "r-1"
+    assert retry.retry_delay.ToMilliseconds() == 250
+    assert metadata["grpc-retry-pushback-ms"] == "250"
+    assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
