@@ -1,0 +1,1 @@
+"""The `rag` command: the local stack, queries, tokens, operations, and the gateway configuration."""

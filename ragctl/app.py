@@ -1,0 +1,83 @@
+"""The `rag` command: names and one-line help here, each command's code in `ragctl.commands`, imported when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from cyclopts import App, CycloptsError
+
+from rag_core.errors import ConfigError, RagError, Reason
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def _version() -> str:
+    try:
+        return version("rag-platform")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+app = App(
+    name="rag",
+    help="Run the retrieval platform on this machine, ask it, and look after it.\n\n"
+    "Settings are RAG_* variables (docs/reference/settings.md). Failures print `rag: REASON: message` and exit with 1, "
+    "wrong usage or configuration with 2.",
+    help_format="plaintext",
+    version=_version,
+    result_action="return_value",
+)
+
+_COMMANDS = {
+    "up": ("stack:up", "Start the local stack, ingest its sources and print how to use it."),
+    "down": ("stack:down", "Stop the local stack; data stays."),
+    "status": ("stack:status", "Show every part of the stack, the sources and the index."),
+    "query": ("query:query", "Ask a question and get a cited answer."),
+    "source": ("source:app", "List, check and sync sources; release held deletions."),
+    "verify": ("verify:verify", "Prove that the index holds exactly what the database says."),
+    "quarantine": ("quarantine:app", "Inputs that could not be used: list, show, redrive, discard."),
+    "index": ("index:app", "Index generations."),
+    "token": ("token:token", "Mint an access token for the local stack."),
+    "gateway": ("gateway:app", "The Envoy configuration."),
+}
+for _name, (_target, _help) in _COMMANDS.items():
+    app.command(f"ragctl.commands.{_target}", name=_name, help=_help)
+app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Errors become one line on standard error."""
+    try:
+        result = app(list(tokens), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _fail(Reason.USAGE, _one_line(str(error)), EXIT_USAGE)
+    except ConfigError as error:
+        return _fail(error.reason, error.message, EXIT_USAGE)
+    except RagError as error:
+        return _fail(error.reason, error.message, EXIT_FAILED)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has enough. Keep the interpreter from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _fail(reason: Reason, message: str, code: int) -> int:
+    print(f"rag: {reason}: {_one_line(message)}", file=sys.stderr)
+    return code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,1 @@
+"""One module per command; `ragctl.app` names them."""

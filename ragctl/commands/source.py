@@ -1,0 +1,148 @@
+"""`rag source`: what is configured, whether it can be read, and running it."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from ragctl.output import Json, emit_json, say, table
+
+if TYPE_CHECKING:
+    from rag_assets.config import SourceConfig
+
+app = App(name="source", help="List, check and sync sources; release held deletions.", help_format="plaintext")
+
+
+@app.command(name="list")
+def list_(*, json: Json = False) -> None:
+    """List the configured sources.
+
+    Example: rag source list
+    """
+    rows = [_described(config) for config in _configured()]
+    if json:
+        emit_json(rows)
+    else:
+        columns = ("name", "kind", "tenant", "acl", "shards", "enabled", "root")
+        table(columns, [[row[name] for name in columns] for row in rows], empty="no source is configured")
+
+
+@app.command
+def check(name: str | None = None, /, *, json: Json = False) -> int:
+    """Read every source file strictly, connect to the source and show a sample. Nothing is written.
+
+    Example: rag source check handbook
+
+    Parameters
+    ----------
+    name
+        Only this source.
+    """
+    from rag_assets.connectors import build_connector
+
+    found = {config.name: build_connector(config).check() for config in _named(name)}
+    if json:
+        emit_json(found)
+    else:
+        for source, result in found.items():
+            say(f"{source}: {'ok' if result['ok'] else 'not readable'}, {result['items']} items")
+            for item in result["sample"]:
+                say(f"  {item}")
+            if result.get("problem"):
+                say(f"  {result['problem']}")
+    return int(not all(result["ok"] for result in found.values()))
+
+
+@app.command
+def sync(
+    name: str | None = None,
+    /,
+    *,
+    wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
+    json: Json = False,
+) -> int:
+    """Run a source through Dagster now: list it, and bring the index to what it holds.
+
+    Example: rag source sync handbook
+
+    Parameters
+    ----------
+    name
+        Only this source; without it all of them.
+    wait
+        Wait until the runs have ended.
+    """
+    from rag_core.settings import Settings
+    from ragctl.stack.display import open_display
+    from ragctl.stack.ingest import CountReader, Sync
+
+    settings = Settings.load()
+    runs = Sync(settings)
+    jobs = [runs.get(name)] if name else list(runs.jobs.values())
+    runs.start(jobs)
+    if not wait:
+        emit_json({job.source: "STARTED" for job in jobs}) if json else say(f"started {len(jobs)} run(s)")
+        return 0
+    counts = CountReader(settings)
+    try:
+        with open_display(silent=json) as display:
+            outcomes = runs.wait(jobs, display, counts)
+    finally:
+        counts.close()
+    if json:
+        emit_json({outcome.source: outcome.status for outcome in outcomes})
+    else:
+        table(("source", "run"), [(outcome.source, outcome.status) for outcome in outcomes])
+    return int(any(outcome.status != "SUCCESS" for outcome in outcomes))
+
+
+@app.command
+def approve_deletions(name: str, /, *, json: Json = False) -> None:
+    """Release deletions that the guard holds, for the next run only. Recorded with your name.
+
+    Example: rag source approve-deletions handbook
+    """
+    from rag_core.pipeline.deletions import approve_deletions as approve
+    from rag_core.settings import Settings
+    from rag_core.store import open_store
+
+    (config,) = _named(name)
+    store = open_store(Settings.load())
+    try:
+        released = approve(store, config.tenant, config.name, f"rag:{getpass.getuser()}")
+    finally:
+        store.close()
+    if json:
+        emit_json({"source": name, "released": released})
+    else:
+        say(f"{released} deletions are released; `rag source sync {name}` carries them out")
+
+
+def _configured() -> list[SourceConfig]:
+    from rag_assets.config import load_all_sources
+    from rag_core.settings import Settings
+
+    return load_all_sources(Settings.load().effective_sources_dir)
+
+
+def _named(name: str | None) -> list[SourceConfig]:
+    from rag_core.errors import NotFound, Reason
+
+    found = [config for config in _configured() if name in (None, config.name)]
+    if name is not None and not found:
+        raise NotFound(Reason.SOURCE_NOT_FOUND, f"no source file defines {name!r}; see `rag source list`")
+    return found
+
+
+def _described(config: SourceConfig) -> dict[str, Any]:
+    return {
+        "name": config.name,
+        "kind": config.options.kind,
+        "tenant": config.tenant,
+        "acl": ", ".join(config.acl) if config.acl else "nobody",
+        "shards": config.shards,
+        "enabled": config.enabled,
+        "root": str(config.options.root),
+    }

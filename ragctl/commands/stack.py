@@ -1,0 +1,184 @@
+"""`rag up`, `rag down`, `rag status`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ragctl.output import Json, emit_json, note, say, table
+
+if TYPE_CHECKING:
+    from ragctl.stack.display import Display
+    from ragctl.stack.ingest import Outcome
+    from ragctl.stack.status import StackStatus
+    from ragctl.stack.up import Stack
+
+
+def up(
+    *,
+    docs: Path | None = None,
+    ingest: Annotated[bool, Parameter(negative="--no-ingest")] = True,
+    wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
+    json: Json = False,
+) -> int:
+    """Start the local stack, ingest its sources and print how to use it. Safe to repeat; it starts what is missing.
+
+    Example: rag up --docs ~/handbook
+
+    Parameters
+    ----------
+    docs
+        Ingest this folder instead of the documentation that the machine carries.
+    ingest
+        Launch a run for each source that never had one.
+    wait
+        Wait for those runs.
+    """
+    from ragctl.stack.display import open_display
+    from ragctl.stack.sources import ensure_sources
+    from ragctl.stack.up import load, start_stack
+
+    settings, home = load()
+    home.create()
+    with home.lock():
+        try:
+            changed = ensure_sources(settings, home, docs)
+            with open_display(silent=json) as display:
+                stack = start_stack(display)
+                outcomes = _ingest(stack, display, reload=changed, wait=wait) if ingest else []
+        except KeyboardInterrupt:
+            note("interrupted: what has started keeps running; `rag up` goes on, `rag down` stops it")
+            raise
+    _report(stack, outcomes, json=json)
+    return int(any(outcome.status != "SUCCESS" for outcome in outcomes))
+
+
+def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
+    from ragctl.dagster import DagsterApi
+    from ragctl.stack.ingest import CountReader, Sync
+    from ragctl.stack.parts import LOCATION
+
+    if reload and "dagster-code" in stack.found_running:
+        DagsterApi(stack.settings).reload(LOCATION)
+    sync = Sync(stack.settings)
+    jobs = sync.never_run()
+    sync.start(jobs)
+    following = {job.source: job for job in [*jobs, *sync.unfinished()]}
+    if not wait or not following:
+        return []
+    counts = CountReader(stack.settings)
+    try:
+        return sync.wait(list(following.values()), display, counts)
+    finally:
+        counts.close()
+
+
+def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
+    from ragctl.stack.guide import examples, urls
+
+    if json:
+        ingested = {outcome.source: outcome.status for outcome in outcomes}
+        emit_json({"ready_seconds": round(stack.seconds, 1), "ingest": ingested, "urls": urls(stack.settings)})
+        return
+    say(f"\nReady after {stack.seconds:.1f} s.\n")
+    table(("what", "where"), urls(stack.settings).items())
+    say("\nTry:\n")
+    for title, command in examples(stack.settings, stack.home):
+        say(f"# {title}\n{command}\n")
+
+
+def down(*, json: Json = False) -> None:
+    """Stop the local stack, the parts that serve users first. Data stays; repeating it is harmless.
+
+    Example: rag down
+    """
+    from ragctl.stack.parts import build_parts
+    from ragctl.stack.stop import stop_stack
+    from ragctl.stack.up import load
+
+    settings, home = load()
+    if not home.run.is_dir():
+        found = False
+    else:
+        home.create()
+        with home.lock():
+            progress = (lambda name: None) if json else (lambda name: note(f"  {name:<20} stopped"))
+            found = stop_stack(settings, home, build_parts(settings, home), progress)
+    if json:
+        emit_json({"stopped": found})
+    else:
+        say("stopped" if found else "nothing was running")
+
+
+def status(*, json: Json = False) -> int:
+    """Show every part of the stack, the sources and the index. Exits with 1 when something is not healthy.
+
+    Example: rag status --json
+    """
+    from dataclasses import asdict
+
+    from ragctl.stack.parts import build_parts
+    from ragctl.stack.status import read_status
+    from ragctl.stack.up import load
+
+    settings, home = load()
+    found = read_status(settings, home, build_parts(settings, home))
+    if json:
+        emit_json({"healthy": found.healthy, **asdict(found)})
+    else:
+        _print_status(found)
+    return int(not found.healthy)
+
+
+def _print_status(found: StackStatus) -> None:
+    columns = ("part", "state", "pid", "up", "restarts", "url", "detail")
+    table(
+        columns,
+        [
+            (
+                part.name,
+                part.state,
+                part.pid or "",
+                _duration(part.uptime_seconds),
+                part.restarts,
+                part.url,
+                part.detail,
+            )
+            for part in found.parts
+        ],
+    )
+    if found.problem:
+        say(f"\n{found.problem}")
+    if found.platform:
+        _print_platform(found.platform)
+
+
+def _print_platform(platform: dict[str, Any]) -> None:
+    say()
+    table(
+        ("component", "healthy", "detail"),
+        [(item["name"], "yes" if item["healthy"] else "no", item["detail"]) for item in platform["components"]],
+    )
+    say()
+    names = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions", "last_complete_at")
+    table(
+        ("source", *names[1:]),
+        [[item.get(name, "") for name in names] for item in platform["sources"]],
+        empty="no source has run",
+    )
+    say()
+    table(
+        ("generation", "state", "points", "created"),
+        [(item["name"], item["state"], item["points"], item.get("created_at", "")) for item in platform["generations"]],
+        empty="no index generation yet",
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

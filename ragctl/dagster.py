@@ -1,0 +1,50 @@
+"""The few Dagster GraphQL calls the command line needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from rag_core.errors import Reason, Unavailable
+from rag_core.settings import Settings
+from ragctl.gateway.options import reachable
+
+# The first queries of a webserver load the code location; on a busy machine that takes its time.
+_TIMEOUT_SECONDS = 60.0
+
+
+class DagsterApi:
+    """Client of the webserver's GraphQL endpoint. Every call may raise `Unavailable` (`DAGSTER_UNAVAILABLE`)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = f"http://{reachable(settings.host)}:{settings.dagster_port}"
+
+    def query(self, document: str, **variables: object) -> dict[str, Any]:
+        """Run a document and return its `data`."""
+        try:
+            response = httpx.post(
+                f"{self.url}/graphql",
+                json={"query": document, "variables": variables},
+                timeout=_TIMEOUT_SECONDS,
+                trust_env=False,
+            )
+            body = response.json()
+        except (httpx.HTTPError, ValueError):
+            raise Unavailable(
+                Reason.DAGSTER_UNAVAILABLE, "the Dagster webserver does not answer; see `rag status`"
+            ) from None
+        data = body.get("data")
+        if not isinstance(data, dict) or body.get("errors"):
+            raise Unavailable(Reason.DAGSTER_UNAVAILABLE, "Dagster refused a query; its versions may not fit together")
+        return data
+
+    def reload(self, location: str) -> None:
+        """Load the code location anew. Raises `Unavailable` with the reason when its code or a source file is wrong."""
+        document = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename
+          ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } } } }"""
+        entry = self.query(document, name=location)["reloadRepositoryLocation"]
+        loaded = entry.get("locationOrLoadError") or {}
+        if entry["__typename"] != "WorkspaceLocationEntry" or loaded.get("__typename") == "PythonError":
+            message = str(loaded.get("message", "unknown error")).strip().partition("\n")[0]
+            raise Unavailable(Reason.DAGSTER_UNAVAILABLE, f"the code location does not load: {message}")

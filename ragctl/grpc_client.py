@@ -1,0 +1,81 @@
+"""gRPC calls of the command line: typed errors in, typed errors out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rag_core.errors import (
+    Conflict,
+    DeadlineExceeded,
+    Exhausted,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    RagError,
+    Reason,
+    Unauthenticated,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    import grpc
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+@contextmanager
+def open_channel(address: str) -> Iterator[grpc.Channel]:
+    """A plain-text channel to a server on this machine. A proxy of the environment is never used."""
+    import grpc
+
+    options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    with grpc.insecure_channel(address, options=options) as channel:
+        yield channel
+
+
+@contextmanager
+def typed_errors() -> Iterator[None]:
+    """Turn a failed call into the error the server meant: its reason from `ErrorInfo`, its branch from the status."""
+    import grpc
+
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _typed(error) from None
+
+
+def _typed(error: grpc.RpcError) -> RagError:
+    import grpc
+
+    codes = grpc.StatusCode
+    branches: dict[grpc.StatusCode, tuple[type[RagError], Reason]] = {
+        codes.INVALID_ARGUMENT: (InvalidInput, Reason.FIELD_INVALID),
+        codes.UNAUTHENTICATED: (Unauthenticated, Reason.TOKEN_INVALID),
+        codes.PERMISSION_DENIED: (PermissionDenied, Reason.SCOPE_MISSING),
+        codes.NOT_FOUND: (NotFound, Reason.DOCUMENT_NOT_FOUND),
+        codes.FAILED_PRECONDITION: (Conflict, Reason.GENERATION_STATE),
+        codes.RESOURCE_EXHAUSTED: (Exhausted, Reason.OVERLOADED),
+        codes.DEADLINE_EXCEEDED: (DeadlineExceeded, Reason.DEADLINE),
+    }
+    branch, fallback = branches.get(error.code(), (Unavailable, Reason.SERVER_UNAVAILABLE))
+    details = error.details() or error.code().name
+    if branch is Unavailable and details.startswith("failed to connect"):
+        details = "the server does not answer; `rag status` shows the parts, `rag up` starts them"
+    return branch(_reason(error) or fallback, details)
+
+
+def _reason(error: grpc.RpcError) -> Reason | None:
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except ValueError:  # message of status and details differ: a proxy in between made the error
+        return None
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.reason in Reason.__members__:
+            return Reason(info.reason)
+    return None

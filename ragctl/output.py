@@ -1,0 +1,77 @@
+"""How commands talk: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json as _json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rag_core.pipeline.base import Progress
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document instead of text.")]
+
+
+def emit_json(value: object) -> None:
+    """Print a value as one JSON document."""
+    print(_json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def say(text: str = "") -> None:
+    """Print a line of the result. Control characters of foreign text are made visible: none reaches the terminal."""
+    print(visible(text))
+
+
+def note(text: str) -> None:
+    """Print a line that is not part of the result."""
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    """The text with control characters other than newline and tab written as escapes."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "nothing") -> None:
+    """Print rows as a table; long cells wrap. On a pipe it is plain text with a fixed width."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    listed = [[visible("" if cell is None else str(cell)) for cell in row] for row in rows]
+    if not listed:
+        say(empty)
+        return
+    grid = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for row in listed:
+        grid.add_row(*(Text(cell, overflow="fold") for cell in row))
+    console().print(grid)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console without markup: text of documents and errors is never interpreted."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 120
+    return Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """A progress bar on standard error when that is a terminal; silent otherwise. Yields a `Progress` callback."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as display:
+        task = display.add_task(label, total=None)
+        yield lambda done, total: display.update(task, completed=done, total=total)

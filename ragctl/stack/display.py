@@ -1,0 +1,110 @@
+"""What `rag up` shows while it works: a live line per part on a terminal, a line per finished part elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from ragctl.output import console, note
+
+_PLAIN_INTERVAL_SECONDS = 5.0
+
+
+class Display(Protocol):
+    """Told what happens to each named piece of work. `done` and `total` are in the unit that `unit` names."""
+
+    def begin(self, name: str) -> None: ...
+
+    def progress(self, name: str, done: int, total: int | None, unit: str = "") -> None: ...
+
+    def ready(self, name: str, seconds: float, detail: str = "") -> None: ...
+
+    def failed(self, name: str) -> None: ...
+
+
+class Silent:
+    """For `--json`."""
+
+    def begin(self, name: str) -> None: ...
+
+    def progress(self, name: str, done: int, total: int | None, unit: str = "") -> None: ...
+
+    def ready(self, name: str, seconds: float, detail: str = "") -> None: ...
+
+    def failed(self, name: str) -> None: ...
+
+
+class Lines:
+    """For pipes and logs: a line when something is ready, and now and then one for long work."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def begin(self, name: str) -> None: ...
+
+    def progress(self, name: str, done: int, total: int | None, unit: str = "") -> None:
+        if time.monotonic() - self._last >= _PLAIN_INTERVAL_SECONDS:
+            self._last = time.monotonic()
+            note(f"  {name:<20} {_amount(done, total, unit)}")
+
+    def ready(self, name: str, seconds: float, detail: str = "") -> None:
+        note(f"  {name:<20} {detail or 'ready'} ({seconds:.1f} s)")
+
+    def failed(self, name: str) -> None:
+        note(f"  {name:<20} failed")
+
+
+class Live:
+    """For terminals."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+        columns = (
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description:<20}"),
+            TimeElapsedColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+        )
+        self.progress_bars = Progress(*columns, console=console(stderr=True))
+        self._tasks: dict[str, TaskID] = {}
+
+    def begin(self, name: str) -> None:
+        self._tasks[name] = self.progress_bars.add_task(name, total=None, detail="starting")
+
+    def progress(self, name: str, done: int, total: int | None, unit: str = "") -> None:
+        if name not in self._tasks:
+            self.begin(name)
+        self.progress_bars.update(
+            self._tasks[name], completed=done, total=total or None, detail=_amount(done, total, unit)
+        )
+
+    def ready(self, name: str, seconds: float, detail: str = "") -> None:
+        if name not in self._tasks:
+            self.begin(name)
+        self.progress_bars.update(self._tasks[name], total=1, completed=1, detail=detail or "ready")
+
+    def failed(self, name: str) -> None:
+        if name in self._tasks:
+            self.progress_bars.update(self._tasks[name], detail="failed")
+
+
+@contextmanager
+def open_display(*, silent: bool) -> Iterator[Display]:
+    """The display that fits: none for `--json`, live on a terminal, lines otherwise."""
+    if silent:
+        yield Silent()
+    elif sys.stderr.isatty():
+        live = Live()
+        with live.progress_bars:
+            yield live
+    else:
+        yield Lines()
+
+
+def _amount(done: int, total: int | None, unit: str) -> str:
+    return f"{done}{f'/{total}' if total else ''} {unit}".strip()

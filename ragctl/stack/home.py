@@ -1,0 +1,172 @@
+"""The folder of a local stack: its layout, its lock, its settings file and what is remembered about a running stack."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rag_core.errors import ConfigError, Conflict, Reason
+from rag_core.settings import Settings
+from ragctl.tokens import write_private
+
+# A unix socket's address holds about a hundred bytes, and RAG_HOME may be longer; so sockets live here.
+_RUNTIME_ROOT = Path("/tmp")  # noqa: S108
+_PRIVATE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class StackState:
+    """What is remembered about a running stack: `stack_id` marks its processes, the digest stands for its settings."""
+
+    stack_id: str
+    settings_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Places under RAG_HOME (an absolute path) that belong to the stack itself."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Home:
+        """The home of these settings. Raises `ConfigError` for a path with control characters."""
+        root = settings.home.expanduser().absolute()
+        if not str(root).isprintable():
+            raise ConfigError(Reason.CONFIG_INVALID, "RAG_HOME must not contain control characters")
+        return cls(root)
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def dagster(self) -> Path:
+        return self.root / "dagster"
+
+    @property
+    def workspace_file(self) -> Path:
+        return self.dagster / "workspace.yaml"
+
+    @property
+    def envoy_file(self) -> Path:
+        return self.run / "envoy.yaml"
+
+    @property
+    def console_token(self) -> Path:
+        return self.secrets / "console-token"
+
+    @property
+    def dev_token(self) -> Path:
+        return self.secrets / "dev-token"
+
+    @property
+    def env_file(self) -> Path:
+        return self.root / "stack.env"
+
+    @property
+    def state_file(self) -> Path:
+        return self.run / "stack.json"
+
+    @property
+    def counts(self) -> Path:
+        """One file per part with the number of its starts since the stack came up."""
+        return self.run / "starts"
+
+    @property
+    def runtime(self) -> Path:
+        """Short folder for sockets; the same for every process of this user and home."""
+        digest = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:12]
+        return _RUNTIME_ROOT / f"rag-{os.geteuid()}-{digest}"
+
+    @property
+    def link(self) -> Path:
+        """A link to the home with a short and plain path, for programs that are particular about paths."""
+        return self.runtime / "home"
+
+    def log(self, part: str) -> Path:
+        """Log file of a part."""
+        return self.logs / f"{part}.log"
+
+    def create(self) -> None:
+        """Make the folders. Raises `Conflict` (`HOME_IN_USE`) when they are another user's, `ConfigError` otherwise."""
+        try:
+            # As root the database runs as another user, who must be able to pass through.
+            self.root.mkdir(mode=0o755 if os.geteuid() == 0 else _PRIVATE, parents=True, exist_ok=True)
+            for folder in (self.logs, self.run, self.secrets, self.dagster, self.counts, self.root / "sources"):
+                folder.mkdir(mode=_PRIVATE, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(Reason.CONFIG_INVALID, f"RAG_HOME cannot be written: {error.strerror}") from None
+        owner = self.run.stat().st_uid
+        if owner != os.geteuid():
+            raise Conflict(
+                Reason.HOME_IN_USE, f"RAG_HOME belongs to user id {owner}; run as that user or choose another RAG_HOME"
+            )
+        self._create_runtime()
+
+    def _create_runtime(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            self.runtime.mkdir(mode=_PRIVATE)
+        status = self.runtime.lstat()
+        # Anyone may create names in /tmp: a link or a foreign folder here would hand our control socket to its owner.
+        if self.runtime.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            raise Conflict(Reason.HOME_IN_USE, f"{self.runtime} exists and is not private to this user; remove it")
+        with contextlib.suppress(FileExistsError):
+            self.link.symlink_to(self.root)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other `rag up` and `rag down` away. Raises `Conflict` (`HOME_IN_USE`) when one is at work."""
+        with (self.run / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                other = file.read().strip() or "unknown"
+                raise Conflict(
+                    Reason.HOME_IN_USE,
+                    f"another `rag up` or `rag down` (process {other}) works on this RAG_HOME; wait until it has ended",
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def read_state(self) -> StackState | None:
+        """The state written by the last `rag up`, None when there is none or it is damaged."""
+        try:
+            return StackState(**json.loads(self.state_file.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_state(self, state: StackState) -> None:
+        """Remember a stack before any of its processes exist, so that none can be lost track of."""
+        write_private(self.state_file, json.dumps(asdict(state)) + "\n")
+
+
+def settings_digest(settings: Settings) -> str:
+    """Hash of every setting, secrets included: when it differs, running parts are out of date."""
+    values = settings.model_dump(mode="python")
+    plain = {
+        name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        for name, value in values.items()
+    }
+    text = json.dumps(
+        plain, sort_keys=True, default=lambda value: sorted(value) if isinstance(value, frozenset) else str(value)
+    )
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,211 @@
+"""The first ingest: launch the job of each source through Dagster and follow it to its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from rag_core.errors import Conflict, NotFound, RagError, Reason, Unavailable
+from rag_core.settings import Settings
+from ragctl.dagster import DagsterApi
+from ragctl.stack.display import Display
+from ragctl.stack.parts import LOCATION
+
+REPOSITORY = "__repository__"
+STAGES = ("documents", "chunks", "embeddings", "index")
+_POLL_SECONDS = 0.5
+_FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
+_SYNC_TAG = "rag/sync"
+
+_RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1000) { __typename
+  ... on Runs { results { runId jobName status } } } }"""
+_LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
+  ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on PipelineNotFoundError { message }
+  ... on UnauthorizedError { message } } }"""
+_BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename
+  ... on LaunchBackfillSuccess { backfillId launchedRunIds } ... on PythonError { message }
+  ... on UnauthorizedError { message } } }"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceJob:
+    """How Dagster knows a source: `key` names its asset group and begins its job's name; partitions are its shards."""
+
+    source: str
+    key: str
+    shards: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.key}_sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the run (or the runs of all shards) of a source ended: SUCCESS, FAILURE or CANCELED."""
+
+    source: str
+    status: str
+    seconds: float
+    run_ids: tuple[str, ...] = ()
+
+
+def source_jobs(settings: Settings) -> dict[str, SourceJob]:
+    """The job of every configured source, by source name. Raises `ConfigError` that lists all mistakes of the files."""
+    from rag_assets.config import load_all_sources
+
+    sources = load_all_sources(settings.effective_sources_dir)
+    return {item.name: SourceJob(item.name, item.key, item.shards) for item in sources}
+
+
+def launch(api: DagsterApi, job: SourceJob) -> None:
+    """Ask Dagster for a run of the whole chain, of every shard. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`)."""
+    tags = [{"key": _SYNC_TAG, "value": job.key}]
+    if job.shards > 1:
+        selection = [{"path": [job.key, stage]} for stage in STAGES]
+        shards = [str(shard) for shard in range(job.shards)]
+        params: dict[str, Any] = {"assetSelection": selection, "partitionNames": shards, "tags": tags}
+        answer = api.query(_BACKFILL, params=params)["launchPartitionBackfill"]
+    else:
+        selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "pipelineName": job.name}
+        params = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": tags}}
+        answer = api.query(_LAUNCH, params=params)["launchRun"]
+    if not answer["__typename"].endswith("Success"):
+        message = str(answer.get("message", answer["__typename"])).strip().partition("\n")[0]
+        raise Unavailable(Reason.DAGSTER_UNAVAILABLE, f"source {job.source}: Dagster did not start a run: {message}")
+
+
+def runs_of(api: DagsterApi, job: SourceJob, *, since: float = 0) -> list[dict[str, Any]]:
+    """Runs of a source created after `since` (seconds since the epoch)."""
+    created = {"createdAfter": since} if since else {}
+    found = {}
+    # Runs of a backfill over shards belong to Dagster's own job; our tag tells whose they are.
+    for chosen in ({"pipelineName": job.name}, {"tags": [{"key": _SYNC_TAG, "value": job.key}]}):
+        answer = api.query(_RUNS, filter={**chosen, **created})["runsOrError"]
+        found.update({run["runId"]: run for run in answer.get("results", [])})
+    return list(found.values())
+
+
+class Sync:
+    """Launches and follows the runs of some sources."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._api = DagsterApi(settings)
+        self._began = time.time()
+        self.jobs = source_jobs(settings)
+
+    def never_run(self) -> list[SourceJob]:
+        """Sources without any run."""
+        return [job for job in self.jobs.values() if not runs_of(self._api, job)]
+
+    def unfinished(self) -> list[SourceJob]:
+        """Sources with a run that has not ended."""
+        return [job for job in self.jobs.values() if any(not _ended(run) for run in runs_of(self._api, job))]
+
+    def get(self, source: str) -> SourceJob:
+        """The job of one source. Raises `NotFound` (`SOURCE_NOT_FOUND`)."""
+        if source not in self.jobs:
+            known = ", ".join(sorted(self.jobs)) or "none"
+            raise NotFound(Reason.SOURCE_NOT_FOUND, f"no source {source!r}; there are: {known}")
+        return self.jobs[source]
+
+    def start(self, jobs: list[SourceJob]) -> None:
+        """Launch a run for each that has none under way."""
+        busy = {job.source for job in self.unfinished()}
+        for job in jobs:
+            if job.source not in busy:
+                launch(self._api, job)
+
+    def wait(self, jobs: list[SourceJob], display: Display, counts: CountReader) -> list[Outcome]:
+        """Follow the runs until all have ended, showing how many documents, chunks and vectors there are meanwhile."""
+        waiting = {job.source: job for job in jobs}
+        outcomes = []
+        while waiting:
+            for job in list(waiting.values()):
+                outcome = self._outcome(job)
+                if outcome is not None:
+                    outcomes.append(outcome)
+                    del waiting[job.source]
+                    found = counts.read(job.source)
+                    display.ready(f"ingest {job.source}", outcome.seconds, found.describe(outcome.status))
+                else:
+                    found = counts.read(job.source)
+                    display.progress(f"ingest {job.source}", found.embedded, found.chunks, "chunks embedded")
+            time.sleep(_POLL_SECONDS if waiting else 0)
+        return outcomes
+
+    def _outcome(self, job: SourceJob) -> Outcome | None:
+        runs = runs_of(self._api, job, since=self._began - 5) or runs_of(self._api, job)
+        if not runs or not all(_ended(run) for run in runs):
+            return None
+        states = {run["status"] for run in runs}
+        worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
+        return Outcome(job.source, worst, time.time() - self._began, tuple(run["runId"] for run in runs))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the database holds of a source now."""
+
+    documents: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    quarantined: int = 0
+
+    def describe(self, status: str) -> str:
+        """One line for people."""
+        text = f"{self.documents} documents, {self.chunks} chunks"
+        if self.quarantined:
+            text += f", {self.quarantined} quarantined"
+        return text if status == "SUCCESS" else f"{status}: {text}"
+
+
+class CountReader:
+    """Reads counts of sources for the progress display; a database that is busy or down just gives no news."""
+
+    def __init__(self, settings: Settings) -> None:
+        from rag_core.store import open_store
+
+        self._store = open_store(settings)
+        self._last: dict[str, Counts] = {}
+
+    def read(self, source: str) -> Counts:
+        """The counts now, or the last ones known."""
+        from sqlalchemy import text
+
+        try:
+            with self._store.engine.connect() as connection:
+                row = connection.execute(text(_COUNTS), {"source": source}).one()
+            self._last[source] = Counts(*row)
+        except RagError:
+            return self._last.get(source, Counts())
+        return self._last[source]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._store.close()
+
+
+_COUNTS = """
+WITH live AS (SELECT doc_id FROM rag.documents WHERE source = :source AND deleted_at IS NULL),
+     parts AS (SELECT DISTINCT c.text_hash FROM rag.chunks c JOIN live USING (doc_id))
+SELECT (SELECT count(*) FROM live),
+       (SELECT count(*) FROM parts),
+       (SELECT count(*) FROM parts p WHERE EXISTS (SELECT 1 FROM rag.embeddings e WHERE e.text_hash = p.text_hash)),
+       (SELECT count(*) FROM rag.quarantine q WHERE q.source = :source AND NOT q.skipped)
+"""
+
+
+def require_success(outcomes: list[Outcome]) -> None:
+    """Raise `Conflict` (`START_FAILED`) that names the sources whose run did not succeed."""
+    failed = [outcome.source for outcome in outcomes if outcome.status != "SUCCESS"]
+    if failed:
+        raise Conflict(
+            Reason.START_FAILED,
+            f"the run of {', '.join(failed)} did not succeed; the Dagster UI and `rag status` say why",
+        )
+
+
+def _ended(run: dict[str, Any]) -> bool:
+    return run["status"] in _FINISHED

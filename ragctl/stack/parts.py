@@ -1,0 +1,208 @@
+"""The parts of the local stack: what runs, what it needs, how it is asked and how it is stopped."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag_core.settings import Settings
+from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.gateway.options import reachable
+from ragctl.stack import probes
+from ragctl.stack.home import Home
+from ragctl.stack.probes import Health, Probe
+
+LOCATION = "rag"
+TOKEN_MAX_AGE_SECONDS = 2 * 3600
+
+_CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
+_STREAMLIT = tuple(
+    "--server.headless true --server.enableXsrfProtection true --server.fileWatcherType none"  # noqa: SIM905
+    " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer".split()
+)
+_LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
+  locationOrLoadError { __typename ... on PythonError { message } } } } ... on PythonError { message } } }"""
+_DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One supervised process.
+
+    `needs` names parts and steps that must be ready before it starts; `waits` are addresses that it waits for at every
+    start, also after a crash. Parts stop in the order of `stop_wave`, those of one wave together. `port_settings` maps
+    each port it listens on to the setting that changes it.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    probe: Probe
+    port_settings: tuple[tuple[int, str], ...] = ()
+    needs: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    stop_wave: int = 0
+    stop_signal: str = "TERM"
+    stop_seconds: int = 15
+    start_seconds: float = 180
+    url: str | None = None
+
+
+def build_parts(settings: Settings, home: Home) -> list[Part]:
+    """All parts of the embedded stack in the order they are shown."""
+    database = [] if settings.database_url else [_postgres(settings)]
+    return [
+        *database,
+        _query_server(settings),
+        *_dagster(settings, home),
+        _tokens(home),
+        _console(settings, home),
+        _gateway(settings, home),
+    ]
+
+
+def _python(*arguments: str) -> tuple[str, ...]:
+    # -P: the working folder (RAG_HOME) must not shadow modules.
+    return (sys.executable, "-P", "-m", *arguments)
+
+
+def _database_waits(settings: Settings) -> tuple[str, ...]:
+    return () if settings.database_url else (f"127.0.0.1:{settings.postgres_port}",)
+
+
+def _postgres(settings: Settings) -> Part:
+    return Part(
+        name="postgres",
+        command=_python("rag_core.store.embedded"),
+        probe=probes.postgres(settings.effective_database_url),
+        port_settings=((settings.postgres_port, "RAG_POSTGRES_PORT"),),
+        stop_wave=4,
+        stop_signal="INT",  # fast shutdown; TERM would wait for every client to leave
+        stop_seconds=30,
+    )
+
+
+def _query_server(settings: Settings) -> Part:
+    ports: tuple[tuple[int, str], ...] = (
+        (settings.query_port, "RAG_QUERY_PORT"),
+        (settings.metrics_port, "RAG_METRICS_PORT"),
+    )
+    if settings.qdrant_url is None:
+        ports += ((settings.index_port, "RAG_INDEX_PORT"),)
+    return Part(
+        name="query-server",
+        command=_python("query_server"),
+        probe=probes.http(f"http://{reachable(settings.host)}:{settings.metrics_port}/health"),
+        port_settings=ports,
+        needs=("migrate", "model"),
+        waits=_database_waits(settings),
+        stop_wave=3,
+        stop_seconds=int(settings.drain_seconds + settings.grace_seconds) + 5,
+    )
+
+
+def _dagster(settings: Settings, home: Home) -> list[Part]:
+    host, port = settings.host, str(settings.dagster_port)
+    url = f"http://{reachable(host)}:{port}"
+    code_server = f"127.0.0.1:{settings.code_location_port}"
+    workspace = ("-w", str(home.workspace_file))
+    waits = _database_waits(settings)
+    code = Part(
+        name="dagster-code",
+        command=_python("dagster", *_CODE_SERVER, "-p", str(settings.code_location_port)),
+        probe=probes.tcp("127.0.0.1", settings.code_location_port),
+        port_settings=((settings.code_location_port, "RAG_CODE_LOCATION_PORT"),),
+        needs=("migrate",),
+        waits=waits,
+        stop_wave=2,
+    )
+    web = Part(
+        name="dagster-webserver",
+        command=_python("dagster_webserver", "-h", host, "-p", port, *workspace),
+        probe=probes.graphql(f"{url}/graphql", _LOCATIONS, judge_locations),
+        port_settings=((settings.dagster_port, "RAG_DAGSTER_PORT"),),
+        needs=("migrate",),
+        waits=(*waits, code_server),
+        stop_wave=2,
+        url=url,
+    )
+    daemon = Part(
+        name="dagster-daemon",
+        command=_python("dagster._daemon", "run", *workspace),
+        probe=probes.graphql(f"{url}/graphql", _DAEMONS, judge_daemons),
+        needs=("migrate",),
+        waits=(*waits, code_server),
+        stop_wave=1,
+    )
+    return [code, web, daemon]
+
+
+def _tokens(home: Home) -> Part:
+    return Part(
+        name="tokens",
+        command=_python("ragctl.stack.token_keeper"),
+        probe=probes.fresh_file(home.console_token, TOKEN_MAX_AGE_SECONDS),
+        stop_wave=1,
+    )
+
+
+def _console(settings: Settings, home: Home) -> Part:
+    import console
+
+    port = settings.console_port
+    app = str(Path(console.__file__).parent / "app.py")
+    address = ("--server.address", settings.host, "--server.port", str(port))
+    url = f"http://{reachable(settings.host)}:{port}"
+    return Part(
+        name="console",
+        command=_python("streamlit", "run", app, *address, *_STREAMLIT),
+        probe=probes.http(f"{url}/_stcore/health", expect="ok"),
+        port_settings=((port, "RAG_CONSOLE_PORT"),),
+        env=(
+            ("RAG_CONSOLE_QUERY_ADDRESS", f"{reachable(settings.host)}:{settings.query_port}"),
+            ("RAG_CONSOLE_GATEWAY_URL", f"http://{reachable(settings.host)}:{settings.gateway_port}"),
+            ("RAG_CONSOLE_DAGSTER_URL", f"http://{reachable(settings.host)}:{settings.dagster_port}"),
+            ("RAG_CONSOLE_TOKEN_FILE", str(home.console_token)),
+        ),
+        stop_wave=0,
+        stop_seconds=5,
+        url=url,
+    )
+
+
+def _gateway(settings: Settings, home: Home) -> Part:
+    return Part(
+        name="gateway",
+        command=(str(envoy_path()), *ENVOY_FLAGS, "-c", str(home.envoy_file)),
+        probe=probes.http(f"http://127.0.0.1:{settings.envoy_admin_port}/ready", expect="LIVE"),
+        port_settings=(
+            (settings.gateway_port, "RAG_GATEWAY_PORT"),
+            (settings.envoy_admin_port, "RAG_ENVOY_ADMIN_PORT"),
+        ),
+        stop_wave=0,
+        stop_seconds=5,
+        url=f"http://{reachable(settings.host)}:{settings.gateway_port}",
+    )
+
+
+def judge_locations(data: dict[str, Any]) -> Health:
+    """Healthy when every code location of the workspace is loaded without an error."""
+    workspace = data["workspaceOrError"]
+    if "message" in workspace:
+        return Health(False, str(workspace["message"]).partition("\n")[0])
+    for entry in workspace["locationEntries"]:
+        loaded = entry["locationOrLoadError"]
+        if loaded and loaded["__typename"] == "PythonError":
+            return Health(False, f"code location: {str(loaded['message']).partition(chr(10))[0]}")
+        if entry["loadStatus"] != "LOADED" or not loaded:
+            return Health(False, "code location is loading")
+    return Health(bool(workspace["locationEntries"]), "" if workspace["locationEntries"] else "no code location")
+
+
+def judge_daemons(data: dict[str, Any]) -> Health:
+    """Healthy when every required daemon has sent a heartbeat lately."""
+    statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+    silent = [item["daemonType"] for item in statuses if item["required"] and not item["healthy"]]
+    return Health(not silent, f"no heartbeat: {', '.join(sorted(silent))}" if silent else "")

@@ -1,0 +1,117 @@
+"""How each part is asked whether it works. A probe never raises: what goes wrong is its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a part works, and if not why, in words for people."""
+
+    ok: bool
+    detail: str = ""
+
+
+Probe = Callable[[], Awaitable[Health]]
+
+
+def http(url: str, *, expect: str = "") -> Probe:
+    """Healthy when a GET answers with success and the body contains `expect`."""
+
+    async def probe() -> Health:
+        import httpx
+
+        try:
+            async with _client() as client:
+                response = await client.get(url)
+        except httpx.HTTPError as error:
+            return Health(False, _describe(error))
+        if response.is_success and expect in response.text:
+            return Health(True)
+        return Health(False, f"HTTP {response.status_code}: {response.text[:200].strip()}")
+
+    return probe
+
+
+def postgres(url: str) -> Probe:
+    """Healthy when a connection can be opened and a statement runs."""
+
+    async def probe() -> Health:
+        import psycopg
+
+        try:
+            async with await psycopg.AsyncConnection.connect(url, connect_timeout=int(_TIMEOUT_SECONDS)) as connection:
+                await connection.execute("SELECT 1")
+        except psycopg.Error as error:
+            return Health(False, str(error).strip().partition("\n")[0])
+        return Health(True)
+
+    return probe
+
+
+def tcp(host: str, port: int) -> Probe:
+    """Healthy when the port accepts a connection."""
+
+    async def probe() -> Health:
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), _TIMEOUT_SECONDS)
+        except (OSError, TimeoutError):
+            return Health(False, f"port {port} does not answer")
+        writer.close()
+        return Health(True)
+
+    return probe
+
+
+def fresh_file(path: Path, max_age_seconds: float) -> Probe:
+    """Healthy when the file exists and was written within the last `max_age_seconds`."""
+
+    async def probe() -> Health:
+        try:
+            age = time.time() - (await asyncio.to_thread(path.stat)).st_mtime
+        except OSError:
+            return Health(False, "not written yet")
+        return Health(age <= max_age_seconds, "" if age <= max_age_seconds else f"not renewed for {age:.0f} s")
+
+    return probe
+
+
+def graphql(url: str, document: str, judge: Callable[[dict[str, Any]], Health]) -> Probe:
+    """Healthy when a Dagster GraphQL query succeeds and `judge` likes its data."""
+
+    async def probe() -> Health:
+        import httpx
+
+        try:
+            async with _client() as client:
+                response = await client.post(url, json={"query": document})
+            data = response.json().get("data")
+        except (httpx.HTTPError, ValueError) as error:
+            return Health(False, _describe(error))
+        if not isinstance(data, dict):
+            return Health(False, f"GraphQL answered HTTP {response.status_code} without data")
+        try:
+            return judge(data)
+        except (KeyError, TypeError):
+            return Health(False, "GraphQL answered in an unexpected form")
+
+    return probe
+
+
+def _client() -> Any:
+    import httpx
+
+    # A proxy of the environment must not see loopback calls.
+    return httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False)
+
+
+def _describe(error: Exception) -> str:
+    return f"no answer ({type(error).__name__})"

@@ -1,0 +1,81 @@
+"""The source files `rag up` writes: a folder of the user, or the documentation this machine carries."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rag_core.errors import ConfigError, Reason
+from rag_core.settings import Settings
+from ragctl.stack.corpus import project_root, write_package_corpus
+from ragctl.stack.home import Home
+from ragctl.tokens import DEFAULT_TENANT
+
+_HEADER = "# Written by `rag up`; yours to edit. See docs/how-to/add-a-filesystem-source.md\n"
+_FOLDER_SOURCE = "docs"
+
+
+def ensure_sources(settings: Settings, home: Home, docs: Path | None) -> bool:
+    """Write what is missing. Returns whether a source file changed, so that a running code location must reload.
+
+    With `docs` that folder becomes the source `docs`; without, and when there is no source file yet, the default corpus
+    is made. Files that exist are never changed, except `docs.yaml` when another folder is given.
+
+    Raises `ConfigError` (`CONFIG_INVALID`) when `docs` is not a folder that can be read.
+    """
+    folder = settings.effective_sources_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    if docs is not None:
+        return _write_source(folder, _FOLDER_SOURCE, root=_readable(docs))
+    changed = False
+    if not any(folder.glob("*.yaml")):
+        changed = _write_defaults(folder, home)
+    if (folder / "packages.yaml").exists():
+        write_package_corpus(home.root / "corpus")
+    return changed
+
+
+def _write_defaults(folder: Path, home: Home) -> bool:
+    corpus = home.root / "corpus"
+    write_package_corpus(corpus)
+    written = [
+        _write_source(folder, "packages", root=corpus / "packages"),
+        _write_source(folder, "licences", root=corpus / "licences"),
+    ]
+    root = project_root()
+    if root is not None:
+        written.append(_write_source(folder, "project", root=root, include=["README*.md", "docs/**/*.md"]))
+    return any(written)
+
+
+def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> bool:
+    attributes = {
+        "name": name,
+        "tenant": DEFAULT_TENANT,
+        "acl": ["everyone"],
+        "options": {"kind": "filesystem", "root": str(root), **options},
+    }
+    document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
+    text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    path = folder / f"{name}.yaml"
+    if path.exists() and _root_of(path) == str(root):
+        return False
+    path.write_text(text, encoding="utf-8")
+    return True
+
+
+def _root_of(path: Path) -> str | None:
+    match = re.search(r"^\s+root:\s*(.+?)\s*$", path.read_text("utf-8", errors="replace"), re.MULTILINE)
+    return yaml.safe_load(match.group(1)) if match else None
+
+
+def _readable(docs: Path) -> Path:
+    root = docs.expanduser().resolve()
+    try:
+        next(root.iterdir(), None)
+    except OSError as error:
+        raise ConfigError(Reason.CONFIG_INVALID, f"--docs: {error.strerror}: give a folder that exists") from None
+    return root

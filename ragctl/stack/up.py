@@ -1,0 +1,105 @@
+"""`rag up`: from nothing, from a crash or from a running stack to a running stack."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from dataclasses import dataclass
+
+from rag_core.settings import Settings
+from ragctl.gateway import GatewayOptions
+from ragctl.gateway import write as write_gateway
+from ragctl.stack.display import Display
+from ragctl.stack.environment import stack_environment, write_stack_env
+from ragctl.stack.home import Home, StackState, settings_digest
+from ragctl.stack.parts import Part, build_parts
+from ragctl.stack.processes import check_distinct_ports, check_ports, end_processes
+from ragctl.stack.start import part_work, run_all, step_work
+from ragctl.stack.stop import stop_stack
+from ragctl.stack.supervisor import Supervisor
+from ragctl.tokens import ensure_keys, new_secret
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running stack."""
+
+    settings: Settings
+    home: Home
+    parts: list[Part]
+    seconds: float
+    found_running: frozenset[str]
+    """Parts that ran before this command."""
+
+
+def load(home_override: Home | None = None) -> tuple[Settings, Home]:
+    """Settings with an absolute home, so that equal stacks have equal settings wherever the command is run."""
+    settings = Settings.load()
+    home = home_override or Home.of(settings)
+    return settings.model_copy(update={"home": home.root}), home
+
+
+def start_stack(display: Display) -> Stack:
+    """Start what does not run yet and wait until all parts are healthy. Call it with the home's lock held.
+
+    Raises `Conflict` (`PORT_TAKEN`, `HOME_IN_USE`), `ConfigError`, or `Unavailable` (`START_FAILED`).
+    """
+    began = time.monotonic()
+    settings, home = load()
+    prepared = _prepare(settings, home)
+    settings, parts = prepared.settings, prepared.parts
+    supervisor = Supervisor(home)
+    environment = stack_environment(home, prepared.state.stack_id)
+    if not supervisor.running():
+        supervisor.start(environment)
+    steps = [step_work("migrate", ("postgres",), environment, display), step_work("model", (), environment, display)]
+    alive = frozenset(name for name, info in supervisor.infos().items() if info.alive)
+    if "query-server" in alive:
+        steps = []  # both have been done before it started
+    asyncio.run(run_all([*steps, *(part_work(part, supervisor, home) for part in parts)], display))
+    return Stack(settings, home, parts, time.monotonic() - began, alive)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    settings: Settings
+    parts: list[Part]
+    state: StackState
+
+
+def _prepare(settings: Settings, home: Home) -> _Prepared:
+    """Write every file the parts read, or find that they are written and the stack runs with them."""
+    supervisor = Supervisor(home)
+    state = home.read_state()
+    parts = build_parts(settings, home)
+    check_distinct_ports(parts)
+    if supervisor.running() and state is not None:
+        if state.settings_digest == settings_digest(settings):
+            alive = {name for name, info in supervisor.infos().items() if info.alive}
+            check_ports(part for part in parts if part.name not in alive)
+            return _Prepared(settings, parts, state)
+        # Parts read their settings once, so new ones need new processes. A sure restart beats a clever one.
+        stop_stack(settings, home, parts)
+    elif state is not None:
+        end_processes(state.stack_id, parts)  # the supervisor died; a part may still be about to follow it
+    shutil.rmtree(home.counts, ignore_errors=True)
+    home.create()  # again: stopping removes the runtime folder
+    check_ports(parts)
+    return _write_files(settings, home)
+
+
+def _write_files(settings: Settings, home: Home) -> _Prepared:
+    from rag_assets.instance import render_dagster_yaml, render_workspace_yaml
+
+    ensure_keys(settings)
+    write_stack_env(settings, home)
+    settings, _ = load(home)
+    parts = build_parts(settings, home)
+    (home.dagster / "dagster.yaml").write_text(render_dagster_yaml(settings), encoding="utf-8")
+    home.workspace_file.write_text(render_workspace_yaml(settings), encoding="utf-8")
+    write_gateway(GatewayOptions.from_settings(settings), home.envoy_file)
+    Supervisor(home).write_config(parts)
+    state = StackState(new_secret(), settings_digest(settings))
+    home.write_state(state)
+    return _Prepared(settings, parts, state)

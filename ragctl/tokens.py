@@ -1,0 +1,85 @@
+"""Keys and tokens of the local stack. In production an identity provider signs, and only its JWKS is configured."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from rag_core.errors import ConfigError, Reason
+from rag_core.settings import Settings
+
+SCOPES = ("query.read", "admin")
+DEFAULT_TENANT = "default"
+DAY_SECONDS = 86_400
+
+
+def ensure_keys(settings: Settings) -> None:
+    """Create the signing key and the JWKS file unless they exist or the keys come from elsewhere. Idempotent."""
+    from rag_core.identity import generate_key
+
+    if settings.jwt_public_keys is not None or (signing_key_path(settings).exists() and settings.jwks_path.exists()):
+        return
+    private_pem, jwks = generate_key()
+    # The public half first: a key that signs what nobody can verify would be worse than a key that is not there yet.
+    write_private(settings.jwks_path, json.dumps(jwks, indent=2) + "\n")
+    write_private(signing_key_path(settings), private_pem)
+
+
+def mint_token(
+    settings: Settings,
+    *,
+    subject: str,
+    tenant: str = DEFAULT_TENANT,
+    scopes: Iterable[str] = ("query.read",),
+    groups: Iterable[str] = (),
+    lifetime: int = DAY_SECONDS,
+) -> str:
+    """Sign an access token that the local query server accepts. `lifetime` is in seconds.
+
+    Raises `ConfigError`: `SECRET_MISSING` without a signing key, `CONFIG_RANGE` for a lifetime the server would refuse.
+    """
+    from rag_core.identity import mint
+
+    if not 1 <= lifetime <= settings.jwt_max_lifetime_seconds:
+        raise ConfigError(Reason.CONFIG_RANGE, f"lifetime must be 1 to {settings.jwt_max_lifetime_seconds} seconds")
+    try:
+        private_pem = signing_key_path(settings).read_text("ascii")
+    except FileNotFoundError:
+        raise ConfigError(
+            Reason.SECRET_MISSING,
+            "no signing key here: run `rag up` first, or ask your identity provider when RAG_JWT_PUBLIC_KEYS is set",
+        ) from None
+    return mint(
+        private_pem,
+        subject=subject,
+        tenant=tenant,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        scopes=scopes,
+        groups=groups,
+        lifetime=lifetime,
+    )
+
+
+def signing_key_path(settings: Settings) -> Path:
+    """Where the local private key lives."""
+    return settings.secrets_dir / "jwt-private.pem"
+
+
+def new_secret() -> str:
+    """A random secret of 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

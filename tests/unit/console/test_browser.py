@@ -1,0 +1,106 @@
+"""The console in a real browser: what is painted, what is requested, and what a platform that goes and returns does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+from tests.support.postgres import free_port
+
+from ragproto.admin.v1 import admin_pb2
+from ragproto.query.v2 import query_pb2 as v2
+from tests.unit.console.conftest import APP, Platform
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium fonts-noto-cjk)"),
+]
+_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
+_HOSTILE = (
+    "<img src=x onerror=\"document.title='owned'\"> [go](javascript:alert(1)) ![i](http://attacker.example/p.png?q=1)"
+)
+_HTTP_WAIT = httpx.HTTPTransport(retries=10)
+
+
+@pytest.fixture(scope="session")
+def console_url(running_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(APP), "--server.headless", "true", "--server.port", str(port),
+        "--server.address", "127.0.0.1", "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false",
+        "--client.showErrorDetails", "none", "--client.toolbarMode", "viewer",
+    ]  # fmt: skip
+    environment = {**os.environ, **running_platform.environment, "PYTHONPATH": str(APP.parent.parent)}
+    with (tmp_path_factory.mktemp("streamlit") / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        with httpx.Client(transport=_HTTP_WAIT, timeout=30, trust_env=False) as client:
+            assert client.get(f"http://127.0.0.1:{port}/_stcore/health").text == "ok"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+@pytest.fixture
+def page(console_url: str, platform: Platform, tmp_path: Path) -> Iterator[Page]:
+    """The overview page; `page.requested` holds every host that was asked for something."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        opened = browser.new_page()
+        opened.set_default_timeout(30_000)
+        opened.goto(console_url)
+        yield opened
+        browser.close()
+
+
+def _ask(page: Page, question: str) -> None:
+    page.get_by_label("Question").fill(question)
+    page.get_by_role("button", name="Ask").click()
+
+
+def test_s35_hostile_text_runs_nothing_loads_nothing_and_links_nowhere(page: Page, platform: Platform) -> None:
+    hosts: set[str] = set()
+    page.on("request", lambda request: hosts.add(httpx.URL(request.url).host))
+    citation = v2.Citation(number=1, title=_HOSTILE, source="s", locator=_HOSTILE, quote=_HOSTILE)
+    platform.gateway.peer.answer = [
+        v2.AnswerEvent(delta=v2.AnswerDelta(text=_HOSTILE)),
+        v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]))),
+    ]
+    _ask(page, "x")
+    expect(page.get_by_text("[go](javascript:alert(1))").nth(1)).to_be_visible()
+    assert page.locator("a[href^='javascript'], a[href*='attacker'], img[src*='attacker'], img[onerror]").count() == 0
+    assert "owned" not in page.title()
+    assert hosts <= {"127.0.0.1"}
+
+
+def test_f52_the_page_recovers_by_itself_when_the_platform_returns(page: Page, platform: Platform) -> None:
+    platform.gateway.peer.status = admin_pb2.GetStatusResponse(
+        sources=[admin_pb2.SourceStatus(name="handbook", documents=7)]
+    )
+    healthy = page.get_by_text("All 4 components are healthy.")
+    expect(healthy).to_be_visible()
+    platform.gateway.peer.stop()
+    try:
+        expect(page.get_by_text("Figures: service unavailable, UNAVAILABLE.")).to_be_visible()
+        assert page.get_by_text("Traceback").count() == 0
+    finally:
+        platform.gateway.peer.start()
+    expect(healthy).to_be_visible()
+    expect(page.get_by_test_id("stMetricValue").first).to_have_text("7")

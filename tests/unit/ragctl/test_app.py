@@ -1,0 +1,163 @@
+"""The `rag` command line: names, help, errors and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from ragctl.app import app, run
+from ragctl.tokens import ensure_keys
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RAG_HOME", str(tmp_path))
+    (tmp_path / "secrets").mkdir()
+    return tmp_path
+
+
+def _commands(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name in node:
+        if name.startswith("-") or (path, name) == ((), "bench"):
+            continue
+        child = node[name]
+        if child.default_command is not None:
+            yield (*path, name), child
+        yield from _commands(child, (*path, name))
+
+
+COMMANDS = dict(_commands(app))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_gives_an_example_and_speaks_json(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*path, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Example: " in text
+    assert "--json" in text
+
+
+def test_the_commands_of_the_plan_exist() -> None:
+    assert {"up", "down", "status", "query", "verify", "token"} <= {path[0] for path in COMMANDS if len(path) == 1}
+    assert {("source", "list"), ("source", "check"), ("source", "sync"), ("source", "approve-deletions")} <= set(
+        COMMANDS
+    )
+    assert {("quarantine", "list"), ("quarantine", "show"), ("index", "generations")} <= set(COMMANDS)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from ragctl.app import run; run(['--help']); "
+        "print([name for name in ('grpc', 'dagster', 'sqlalchemy', 'numpy', 'httpx', 'psutil', 'onnxruntime') "
+        "if name in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("tokens", [["nonsense"], ["query"], ["token", "--lifetime", "long"], ["up", "--colour"]])
+def test_wrong_usage_is_one_line_and_exit_code_2(tokens: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tokens) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("rag: USAGE: ")
+    assert output.err.count("\n") == 1
+    assert output.out == ""
+
+
+def test_a_wrong_setting_is_exit_code_2(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_GATEWAY_PORT", "many")
+    assert run(["gateway", "render"]) == 2
+    assert capsys.readouterr().err.startswith("rag: CONFIG_INVALID: RAG_GATEWAY_PORT: ")
+
+
+def test_a_failure_is_one_line_with_its_reason_and_exit_code_1(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_DATABASE_URL", "postgresql://rag@127.0.0.1:1/rag")
+    assert run(["quarantine", "list"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("rag: DATABASE_UNAVAILABLE: ")
+    assert error.count("\n") == 1
+
+
+def test_a_query_without_a_stack_says_what_to_do(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["query", "anything"]) == 2
+    assert "run `rag up` first" in capsys.readouterr().err
+
+
+def test_a_token_says_what_was_asked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from rag_core.settings import Settings
+
+    ensure_keys(Settings.load())
+    assert run(["token", "--subject", "ann", "--tenant", "acme", "--scope", "admin", "--group", "hr", "--json"]) == 0
+    token = json.loads(capsys.readouterr().out)["token"]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (claims["sub"], claims["tenant"], claims["scope"], claims["groups"]) == ("ann", "acme", "admin", ["hr"])
+
+
+def test_a_token_is_accepted_by_the_verifier_of_the_query_server(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rag_core.identity import TokenRules, TokenVerifier
+    from rag_core.settings import Settings
+
+    settings = Settings.load()
+    ensure_keys(settings)
+    first = settings.jwks_path.read_text()
+    ensure_keys(settings)
+    assert settings.jwks_path.read_text() == first
+    assert run(["token"]) == 0
+    rules = TokenRules(settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, 0)
+    principal = TokenVerifier(settings.jwks_path, rules).verify(capsys.readouterr().out.strip())
+    assert (principal.subject, principal.tenant) == ("developer", "default")
+    assert "query.read" in principal.scopes
+
+
+def test_a_token_cannot_outlive_what_the_server_accepts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["token", "--lifetime", "99999999"]) == 2
+    assert capsys.readouterr().err.startswith("rag: CONFIG_RANGE: ")
+
+
+def test_the_signing_key_is_readable_by_its_owner_only(home: Path) -> None:
+    from rag_core.settings import Settings
+
+    ensure_keys(Settings.load())
+    assert {path.stat().st_mode & 0o077 for path in (home / "secrets").iterdir()} == {0}
+
+
+def test_status_without_a_stack_fails_and_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["healthy"], found["running"]) == (False, False)
+    assert "rag up" in found["problem"]
+
+
+def test_down_without_a_stack_is_harmless(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["down", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"stopped": False}
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    program = "from ragctl.app import main; import sys; sys.argv = ['rag', 'gateway', 'render']; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(30) == 0

@@ -1,0 +1,151 @@
+"""Finding and ending processes of a stack, and whoever holds a port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rag_core.errors import Conflict, Reason
+from ragctl.stack.exec import PART_VARIABLE, STACK_VARIABLE
+from ragctl.stack.parts import Part
+from ragctl.stack.probes import Health
+from ragctl.stack.processes import check_distinct_ports, check_ports, end_processes, stack_processes
+
+ROOT = str(Path(__file__).parents[3])
+_SLEEP = "import signal, sys; print('up', flush=True); signal.pause()"
+_STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+
+
+async def _healthy() -> Health:
+    return Health(True)
+
+
+def _part(name: str, **fields: object) -> Part:
+    return Part(name=name, command=("true",), probe=_healthy, **fields)  # type: ignore[arg-type]
+
+
+def _spawn(stack_id: str, part: str, program: str = _SLEEP) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, STACK_VARIABLE: stack_id, PART_VARIABLE: part}
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.stdout.close()
+    return process
+
+
+def test_processes_are_found_by_the_mark_they_inherit() -> None:
+    stack_id = uuid.uuid4().hex
+    process = _spawn(stack_id, "console")
+    try:
+        assert [(item.process.pid, item.part) for item in stack_processes(stack_id)] == [(process.pid, "console")]
+        assert stack_processes("another") == []
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_leftovers_are_ended_and_the_stubborn_are_killed() -> None:
+    stack_id = uuid.uuid4().hex
+    processes = [_spawn(stack_id, "gateway"), _spawn(stack_id, "console", _STUBBORN)]
+    parts = [_part("gateway", stop_seconds=10), _part("console", stop_seconds=1, stop_wave=1)]
+    assert end_processes(stack_id, parts) == 2
+    assert not [process.pid for process in processes if psutil.pid_exists(process.pid)]
+    for process in processes:
+        process.wait()
+    assert end_processes(stack_id, parts) == 0
+
+
+def test_only_the_chosen_processes_are_ended() -> None:
+    stack_id = uuid.uuid4().hex
+    kept, ended = _spawn(stack_id, "postgres"), _spawn(stack_id, "daemon")
+    try:
+        assert end_processes(stack_id, [], only=lambda item: item.part == "daemon") == 1
+        assert not psutil.pid_exists(ended.pid)
+        ended.wait()
+        assert kept.poll() is None
+    finally:
+        kept.kill()
+        kept.wait()
+
+
+def test_a_taken_port_is_named_with_its_setting_and_its_owner() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Conflict) as caught:
+            check_ports([_part("console", port_settings=((port, "RAG_CONSOLE_PORT"),))])
+    assert caught.value.reason is Reason.PORT_TAKEN
+    assert f"port {port} is taken by {psutil.Process().name()} (process {os.getpid()})" in caught.value.message
+    assert "set RAG_CONSOLE_PORT" in caught.value.message
+
+
+def test_a_free_port_is_fine() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    check_ports([_part("console", port_settings=((port, "RAG_CONSOLE_PORT"),))])
+
+
+def test_two_settings_with_one_port_are_named_together() -> None:
+    parts = [
+        _part("console", port_settings=((8080, "RAG_CONSOLE_PORT"),)),
+        _part("gateway", port_settings=((8080, "RAG_GATEWAY_PORT"),)),
+    ]
+    with pytest.raises(Conflict, match="RAG_CONSOLE_PORT and RAG_GATEWAY_PORT are both 8080"):
+        check_distinct_ports(parts)
+
+
+def test_the_wrapper_becomes_the_part_counts_the_start_and_sets_its_environment(tmp_path: Path) -> None:
+    counter = tmp_path / "starts"
+    program = f"import os; print(os.getpid(), os.environ['{PART_VARIABLE}'], os.environ['X'])"
+    command = [
+        sys.executable, "-P", "-m", "ragctl.stack.exec", "--part=console", f"--count={counter}", "--env=X=a=b c",
+        "--", sys.executable, "-c", program,
+    ]  # fmt: skip
+    for starts in (1, 2):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ROOT})
+        output, _ = process.communicate(timeout=30)
+        assert output.split(maxsplit=2) == [str(process.pid), "console", "a=b c\n"]
+        assert counter.read_text() == str(starts)
+
+
+def test_the_wrapper_waits_for_the_servers_the_part_needs() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        command = [
+            sys.executable, "-P", "-m", "ragctl.stack.exec", "--part=x", f"--wait=127.0.0.1:{port}",
+            "--", sys.executable, "-c", "print('after')",
+        ]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ROOT})
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.7)
+        server.listen()
+        output, _ = process.communicate(timeout=30)
+    assert output == "after\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel call exists on Linux only")
+def test_a_part_ends_when_its_supervisor_is_killed() -> None:
+    parent = (
+        "import subprocess, sys; subprocess.Popen([sys.executable, '-P', '-m', 'ragctl.stack.exec', '--part=x', '--', "
+        "sys.executable, '-c', 'import os, signal; print(os.getpid(), flush=True); signal.pause()']).wait()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ROOT}
+    )
+    assert process.stdout is not None
+    child = psutil.Process(int(process.stdout.readline()))
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    gone, alive = psutil.wait_procs([child], timeout=10)
+    assert (len(gone), alive) == (1, [])

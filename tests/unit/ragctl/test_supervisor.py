@@ -1,0 +1,100 @@
+"""The generated supervisord configuration, in a real supervisord."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rag_core.errors import Unavailable
+from rag_core.settings import Settings
+from ragctl.stack.environment import stack_environment
+from ragctl.stack.home import Home
+from ragctl.stack.parts import Part, build_parts
+from ragctl.stack.probes import Health
+from ragctl.stack.start import wait_healthy
+from ragctl.stack.supervisor import Supervisor
+
+
+def _parts(home: Home) -> dict[str, Part]:
+    async def awake() -> Health:
+        return Health("100 % awake" in home.log("sleeper").read_text())
+
+    async def never() -> Health:
+        return Health(False, "no answer")
+
+    sleeper = "import signal; print('100 % awake', flush=True); signal.pause()"
+    broken = "raise SystemExit('cannot find my keys')"
+    return {
+        "sleeper": Part(name="sleeper", command=(sys.executable, "-c", sleeper), probe=awake),
+        "broken": Part(name="broken", command=(sys.executable, "-c", broken), probe=never),
+    }
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    """Ask now and then; supervisord has nothing that could be awaited."""
+    while not true():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path / "a b%c ;d")
+    made.create()
+    return made
+
+
+@pytest.fixture
+def supervisor(home: Home) -> Iterator[Supervisor]:
+    running = Supervisor(home)
+    running.write_config(_parts(home).values())
+    running.start(stack_environment(home, "test"))
+    yield running
+    running.shutdown()
+    assert not running.running()
+
+
+async def test_a_part_starts_logs_and_comes_back_after_kill_9(home: Home, supervisor: Supervisor) -> None:
+    sleeper = _parts(home)["sleeper"]
+    assert supervisor.infos()["sleeper"].state == "STOPPED"
+    supervisor.start_part("sleeper")
+    supervisor.start_part("sleeper")
+    await wait_healthy(sleeper, supervisor, home)
+    first = supervisor.infos()["sleeper"].pid
+    psutil.Process(first).kill()
+    await _until(lambda: (home.counts / "sleeper").read_text() == "2")
+    assert supervisor.infos()["sleeper"].pid != first
+    supervisor.stop_part("sleeper")
+    supervisor.stop_part("sleeper")
+    await _until(lambda: not supervisor.infos()["sleeper"].alive)
+    assert "100 % awake" in home.log("sleeper").read_text()
+
+
+async def test_a_part_that_keeps_dying_is_given_up_with_its_last_words(home: Home, supervisor: Supervisor) -> None:
+    supervisor.start_part("broken")
+    with pytest.raises(Unavailable, match=r"broken: it keeps ending.*cannot find my keys"):
+        await wait_healthy(_parts(home)["broken"], supervisor, home)
+
+
+def test_a_supervisor_that_is_not_there_has_no_parts(home: Home) -> None:
+    assert not Supervisor(home).running()
+    assert Supervisor(home).infos() == {}
+
+
+def test_the_parts_of_the_default_stack_stop_from_the_outside_in(home: Home) -> None:
+    parts = {part.name: part for part in build_parts(Settings(home=home.root), home)}
+    waves = {name: part.stop_wave for name, part in parts.items()}
+    assert waves["gateway"] < waves["dagster-daemon"] < waves["query-server"] < waves["postgres"]
+    assert parts["query-server"].needs == ("migrate", "model")
+
+
+def test_with_a_database_elsewhere_none_is_started(home: Home) -> None:
+    settings = Settings(home=home.root, database_url="postgresql://rag:hunter2@db/rag")
+    names = [part.name for part in build_parts(settings, home)]
+    assert "postgres" not in names
+    Supervisor(home).write_config(build_parts(settings, home))
+    assert "hunter2" not in (home.run / "supervisord.conf").read_text()
