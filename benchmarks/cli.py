@@ -1,0 +1,159 @@
+"""`rag bench`: the commands. Each prints tables, the machine and the targets it checks; `--json` gives them as data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from rag_core.settings import Settings
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+
+app = App(name="bench", help="Measure this installation (needs a source checkout).", help_format="plaintext")
+
+
+@app.command
+def embed(
+    *, texts: int = 64, tokens: int = 200, rounds: int = 3, processes: bool = False, as_json: Json = False
+) -> None:
+    """Sweep threads and batch sizes of the embedding model, and time single queries.
+
+    Parameters
+    ----------
+    texts
+        Passages per language.
+    tokens
+        Length of a passage in model tokens.
+    rounds
+        Times each variant runs, in turn with the others.
+    processes
+        Try a pool of processes as well.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import embed as bench
+    from benchmarks.report import progress_bar, show
+
+    with progress_bar("embedding") as progress:
+        report = bench.run(
+            Settings.load(), texts=texts, tokens=tokens, rounds=rounds, processes=processes, progress=progress
+        )
+    show(report, as_json=as_json)
+
+
+@app.command
+def retrieval(*, data: Path, whole_documents: bool = False, queries: int | None = None, as_json: Json = False) -> None:
+    """Score dense, BM25 and hybrid retrieval on labelled sets: nDCG@10, Recall@10, MRR@10.
+
+    Parameters
+    ----------
+    data
+        A folder with corpus.jsonl, queries.jsonl and qrels.tsv, or a folder of such folders.
+    whole_documents
+        Index each document as one point instead of chunking it.
+    queries
+        Use only the first so many queries of each set.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import retrieval as bench
+    from benchmarks.report import progress_bar, show
+
+    with progress_bar("retrieval") as progress:
+        report = bench.run(
+            Settings.load(), data, whole_documents=whole_documents, max_queries=queries, progress=progress
+        )
+    show(report, as_json=as_json)
+
+
+@app.command
+def ingest(
+    *,
+    documents: int = 300,
+    unchanged: tuple[int, int] = (1000, 10_000),
+    memory: tuple[int, int] = (10_000, 50_000),
+    rounds: int = 2,
+    peer: bool = True,
+    as_json: Json = False,
+) -> None:
+    """Measure the pipeline: overhead over embedding, the unchanged run, an edited paragraph, memory.
+
+    Parameters
+    ----------
+    documents
+        Files of the run that is compared with embedding alone (real model).
+    unchanged
+        Two corpus sizes for the run in which nothing changed (fake embedder).
+    memory
+        Two corpus sizes for peak memory (fake embedder).
+    rounds
+        Times the overhead is measured.
+    peer
+        Do the same work with CocoIndex, installed under RAG_HOME/bench.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import ingest as bench
+    from benchmarks.report import progress_bar, show
+
+    sizes = bench.Sizes(documents=documents, unchanged=unchanged, memory=memory, rounds=rounds)
+    with progress_bar("ingest") as progress:
+        report = bench.run(Settings.load(), sizes, peer=peer, progress=progress)
+    show(report, as_json=as_json)
+
+
+@app.command
+def query(
+    *,
+    chunks: int = 100_000,
+    in_flight: tuple[int, ...] = (1, 8, 32),
+    seconds: float = 5,
+    rounds: int = 3,
+    rate: float = 50,
+    peer: bool = True,
+    as_json: Json = False,
+) -> None:
+    """Measure queries: model only, engine only, server, gateway, and a FastAPI + Chroma service.
+
+    Parameters
+    ----------
+    chunks
+        Size of the index.
+    in_flight
+        Numbers of calls kept going at once.
+    seconds
+        Length of one measurement.
+    rounds
+        Times each measurement is made, in turn with the others.
+    rate
+        Calls per second of the open loop.
+    peer
+        Ask the peer as well, installed under RAG_HOME/bench.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import query as bench
+    from benchmarks.report import progress_bar, show
+
+    sizes = bench.Sizes(chunks=chunks, in_flight=in_flight, seconds=seconds, rounds=rounds, rate=rate)
+    with progress_bar("query") as progress:
+        report = bench.run(Settings.load(), sizes, peer=peer, progress=progress)
+    show(report, as_json=as_json)
+
+
+@app.command(name="all")
+def everything(*, data: Path | None = None) -> None:
+    """Run every benchmark with its default sizes; takes about an hour on two cores.
+
+    Parameters
+    ----------
+    data
+        Labelled sets for the retrieval benchmark, which is left out without them.
+    """
+    embed(processes=True)
+    if data is not None:
+        retrieval(data=data)
+    ingest()
+    query()

@@ -1,0 +1,111 @@
+"""The ways to spread the model over cores that were considered, runnable side by side.
+
+The shipped embedder is the variant "T threads, one text each"; the others exist only to be compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from rag_core.embedding.base import Vectors
+from rag_core.embedding.bundle import dequantize, open_bundle
+from rag_core.embedding.onnx import PASSAGE_PREFIX, load_graph
+from rag_core.embedding.tokenizer import load_tokenizer
+
+Tokens = list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """`callers` runs at once (threads or processes), each using `inner` threads of the runtime, of `batch` texts."""
+
+    callers: int
+    inner: int
+    batch: int
+    processes: bool = False
+
+    @property
+    def label(self) -> str:
+        kind = "processes" if self.processes else "threads"
+        return f"{self.callers} {kind} x {self.inner} inner"
+
+
+class Model:
+    """The network with a chosen number of inner threads, fed with token ids."""
+
+    def __init__(self, model_dir: Path, inner: int) -> None:
+        bundle = open_bundle()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = inner
+        options.inter_op_num_threads = 1
+        self._hidden = bundle.shape.hidden
+        self._table = bundle.blocks("emb.word").reshape(bundle.shape.table_rows, -1)
+        self._session = ort.InferenceSession(load_graph(model_dir, bundle), options, providers=["CPUExecutionProvider"])
+
+    def run(self, group: Sequence[Tokens]) -> Vectors:
+        """Vectors of one padded batch."""
+        longest = max(map(len, group))
+        embeddings = np.zeros((len(group), longest, self._hidden), np.float32)
+        for row, ids in enumerate(group):
+            embeddings[row, : len(ids)] = dequantize(self._table[ids]).reshape(len(ids), self._hidden)
+        lengths = np.array([len(ids) for ids in group], np.int32)
+        vectors: Vectors = self._session.run(["vectors"], {"embeddings": embeddings, "lengths": lengths})[0]
+        return vectors
+
+
+class Runner:
+    """A variant that is ready to run: models loaded, pool started."""
+
+    def __init__(self, variant: Variant, model_dir: Path) -> None:
+        self._variant = variant
+        self._pool: Executor
+        if variant.processes:
+            self._pool = ProcessPoolExecutor(
+                variant.callers, get_context("spawn"), _start_process, (model_dir, variant.inner)
+            )
+            self._call = _run_in_process
+            # Loads the model in every process before the clock starts.
+            list(self._pool.map(_run_in_process, [[[0, 2]]] * variant.callers * 4))
+        else:
+            self._pool = ThreadPoolExecutor(variant.callers)
+            self._call = Model(model_dir, variant.inner).run
+
+    def embed(self, tokens: Sequence[Tokens]) -> Vectors:
+        """All vectors, in input order; batches are made of texts of similar length."""
+        order = sorted(range(len(tokens)), key=lambda row: -len(tokens[row]))
+        step = self._variant.batch
+        groups = [order[start : start + step] for start in range(0, len(order), step)]
+        results = self._pool.map(self._call, [[tokens[row] for row in group] for group in groups])
+        rows = [row for group in groups for row in group]
+        vectors = np.concatenate(list(results))
+        return vectors[np.argsort(rows)]
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def tokenise(model_dir: Path, texts: Sequence[str]) -> list[Tokens]:
+    """Token ids of passages, with prefix and special tokens."""
+    tokenizer = load_tokenizer(model_dir)
+    return [encoding.ids for encoding in tokenizer.encode_batch_fast([PASSAGE_PREFIX + text for text in texts])]
+
+
+_model: Model | None = None
+
+
+def _start_process(model_dir: Path, inner: int) -> None:
+    global _model
+    _model = Model(model_dir, inner)
+
+
+def _run_in_process(group: Sequence[Tokens]) -> Vectors:
+    if _model is None:
+        raise RuntimeError("the process pool was started without its initialiser")
+    return _model.run(group)

