@@ -1,0 +1,89 @@
+"""A whole local stack on ports and in a folder of its own, driven by the `rag` command as an operator would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.postgres import free_port, reachable_folder
+
+RAG = str(Path(sysconfig.get_path("scripts")) / "rag")
+PORTS = (
+    "GATEWAY_PORT",
+    "ENVOY_ADMIN_PORT",
+    "DAGSTER_PORT",
+    "CONSOLE_PORT",
+    "QUERY_PORT",
+    "METRICS_PORT",
+    "INDEX_PORT",
+    "POSTGRES_PORT",
+    "CODE_LOCATION_PORT",
+)
+
+
+@dataclass
+class LocalStack:
+    """`home` and `docs` below one temporary folder; `extra` are further settings without the prefix."""
+
+    folder: Path = field(default_factory=reachable_folder)
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.home = self.folder / "home"
+        self.docs = self.folder / "docs"
+        self.docs.mkdir()
+        # A port per call could be handed out twice, so all are asked for before any is used.
+        ports = {f"RAG_{name}": str(free_port()) for name in PORTS}
+        settings = {f"RAG_{name}": value for name, value in self.extra.items()}
+        self.environment = {**os.environ, "RAG_HOME": str(self.home), **ports, **settings}
+
+    def rag(self, *arguments: str, seconds: float = 300) -> tuple[int, Any]:
+        """Run a command with `--json`; returns its exit code and what it printed."""
+        result = subprocess.run(
+            [RAG, *arguments, "--json"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        try:
+            return result.returncode, json.loads(result.stdout)
+        except json.JSONDecodeError:
+            return result.returncode, result.stdout + result.stderr
+
+    def up(self) -> None:
+        code, printed = self.rag("up", "--docs", str(self.docs), "--no-wait")
+        assert code == 0, printed
+
+    def pid(self, part: str) -> int | None:
+        """Process id of a part, `None` while it is down."""
+        _, status = self.rag("status")
+        found = [item["pid"] for item in status["parts"] if item["name"] == part and item["pid"]]
+        return found[0] if found else None
+
+    def run_workers(self) -> list[psutil.Process]:
+        """The processes that execute Dagster runs of this stack now."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if {"execute_run", "resume_run"} & set(process.info["cmdline"] or []) and self._is_ours(process)
+        ]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("RAG_HOME") == str(self.home)
+        except psutil.Error:
+            return False
+
+    def close(self) -> None:
+        self.rag("down")
+        shutil.rmtree(self.folder, ignore_errors=True)

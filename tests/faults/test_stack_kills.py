@@ -1,0 +1,95 @@
+"""The whole stack under SIGKILL: whatever dies and whenever, it converges with no manual step."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.local_stack import LocalStack
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
+
+KILLS = 30
+DOCUMENTS = 400
+WORDS = (
+    "index",
+    "vector",
+    "tenant",
+    "lease",
+    "offset",
+    "shard",
+    "quorum",
+    "cursor",
+    "索引",
+    "向量",
+    "租户",
+    "权限",
+    "副本",
+)
+
+
+@pytest.fixture
+def stack() -> Iterator[LocalStack]:
+    stack = LocalStack()
+    yield stack
+    stack.close()
+
+
+def write(docs: Path, number: int, revision: int, chance: random.Random) -> None:
+    """A document of a few paragraphs whose text says which revision it is."""
+    paragraphs = [" ".join(chance.choices(WORDS, k=90)) + "." for _ in range(4)]
+    text = f"# Document {number}\n\nRevision {revision} of document {number}.\n\n" + "\n\n".join(paragraphs)
+    target = docs / f"{number:04}.md"
+    target.with_suffix(".tmp").write_text(text, "utf-8")
+    target.with_suffix(".tmp").rename(target)
+
+
+def kill(stack: LocalStack, target: str) -> bool:
+    """SIGKILL a part or a run worker. False when there was none to kill."""
+    if target == "run-worker":
+        processes = stack.run_workers()
+    else:
+        pid = stack.pid(target)
+        processes = [psutil.Process(pid)] if pid else []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    return bool(processes)
+
+
+def test_f01_f02_f16_f25_thirty_random_kills_in_an_ingest_leave_nothing_wrong(stack: LocalStack) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    for number in range(DOCUMENTS):
+        write(stack.docs, number, 0, chance)
+    stack.up()
+    kills = 0
+    while kills < KILLS:
+        time.sleep(chance.uniform(0.2, 4.0))  # the moment of a kill is the random input of this test
+        if not stack.run_workers():
+            for number in chance.sample(range(DOCUMENTS), 40):
+                write(stack.docs, number, kills + 1, chance)
+            stack.rag("source", "sync", "--no-wait")
+            continue
+        kills += kill(stack, chance.choice(("run-worker", "query-server", "postgres")))
+    settle(stack)
+    code, report = stack.rag("verify")
+    assert code == 0, report
+
+
+def settle(stack: LocalStack) -> None:
+    """Wait for the stack to be healthy, for what was running to end, and for one undisturbed run."""
+    deadline = time.monotonic() + 420
+    while time.monotonic() < deadline:
+        healthy = stack.rag("status")[0] == 0
+        if healthy and not stack.run_workers() and stack.rag("source", "sync", seconds=400)[0] == 0:
+            return
+        time.sleep(2)  # polling a whole stack from outside; there is no event to wait for
+    raise AssertionError(stack.rag("status")[1])
