@@ -1,0 +1,1 @@
+"""The Dagster code location: sources as assets, their checks, sensors and schedules."""

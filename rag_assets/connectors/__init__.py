@@ -1,0 +1,18 @@
+"""Where documents come from: one folder per kind of source, each behind `rag_core.sources.Connector`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag_assets.connectors.filesystem import FilesystemConnector
+
+if TYPE_CHECKING:
+    from rag_assets.config import SourceConfig
+    from rag_core.sources import Connector
+
+DEFAULT_MAX_FILE_BYTES = 50_000_000
+
+
+def build_connector(config: SourceConfig, *, max_file_bytes: int = DEFAULT_MAX_FILE_BYTES) -> Connector:
+    """The connector of one source. `max_file_bytes` is `Settings.max_file_bytes`. Opens nothing yet."""
+    return FilesystemConnector(config.options, max_file_bytes=max_file_bytes)

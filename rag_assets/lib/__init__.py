@@ -1,0 +1,1 @@
+"""Building blocks that are not definitions: checks, table models, metadata."""

@@ -1,0 +1,51 @@
+"""The Dagster component of one source: its YAML in, its assets, checks, job, sensor and schedule out."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import dagster as dg
+from dagster._utils.warnings import suppress_dagster_warnings
+from pydantic import BaseModel
+
+from rag_assets.lib.change import change_sensor
+from rag_assets.lib.frames import chunk_frames, document_frames, embedding_frames
+from rag_assets.lib.jobs import reconcile_schedule, sync_job
+from rag_assets.lib.run_checks import run_checks
+from rag_assets.lib.schema_check import schema_check
+from rag_assets.lib.stages import source_assets
+from rag_assets.source_config import SourceConfig
+
+
+class DocumentSource(dg.Component):
+    """A configured place documents come from, as the asset chain `documents -> chunks -> embeddings -> index`."""
+
+    def __init__(self, config: SourceConfig) -> None:
+        self.config = config
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        # The same model reads the files of RAG_SOURCES_DIR, so one YAML means the same in both places.
+        return SourceConfig
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        return cls(attributes if isinstance(attributes, SourceConfig) else SourceConfig.model_validate({}))
+
+    @suppress_dagster_warnings  # partitioned checks are called preview; the version is pinned
+    def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:
+        config = self.config
+        job = sync_job(config)
+        sensor, schedule = change_sensor(config, job), reconcile_schedule(config, job)
+        return dg.Definitions(
+            assets=source_assets(config),
+            asset_checks=[
+                schema_check(config, "documents", "DocumentRows", document_frames),
+                schema_check(config, "chunks", "ChunkRows", chunk_frames),
+                schema_check(config, "embeddings", "EmbeddingRows", embedding_frames),
+                run_checks(config),
+            ],
+            jobs=[job],
+            sensors=[sensor] if sensor else [],
+            schedules=[schedule] if schedule else [],
+        )

@@ -1,0 +1,131 @@
+"""Reading every source file, strictly: all problems of all files are found before anything else happens. No Dagster."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.source_config import ScheduleConfig, SensorConfig, SourceConfig
+from rag_assets.strict_yaml import load_yaml
+from rag_core.errors import ConfigError, Reason
+
+__all__ = ["COMPONENT_TYPE", "PROJECT_DEFS", "SourceConfig", "load_all_sources", "load_sources"]
+
+COMPONENT_TYPE = "rag_assets.components.DocumentSource"
+PROJECT_DEFS = Path(__file__).parent / "defs"
+_NESTED: dict[str, type[BaseModel]] = {
+    "schedule": ScheduleConfig,
+    "sensor": SensorConfig,
+    "options": FilesystemOptions,
+}
+
+
+@dataclass(slots=True)
+class _Found:
+    sources: list[SourceConfig] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    seen: dict[str, str] = field(default_factory=dict)
+
+    def problem(self, place: str, text: str, reason: Reason = Reason.CONFIG_INVALID) -> None:
+        self.problems.append(f"{reason} at {place}: {text}")
+
+
+def load_sources(directory: Path) -> list[SourceConfig]:
+    """The sources of one folder (`*.yaml`, `*.yml`), by file name; a missing folder holds none.
+
+    Raises `ConfigError` whose message lists every problem of every file, one per line:
+    `CONFIG_INVALID at sources/<file>: <path>: <problem>`.
+    """
+    return _load(_source_files(directory))
+
+
+def load_all_sources(directory: Path, *, defs: Path = PROJECT_DEFS) -> list[SourceConfig]:
+    """The sources of the project's own `defs` folder and of `directory`. Raises as `load_sources`."""
+    return _load([*_project_files(defs), *_source_files(directory)])
+
+
+def _source_files(directory: Path) -> list[tuple[Path, str]]:
+    if not directory.is_dir():
+        return []
+    files = sorted(path for path in directory.iterdir() if path.suffix in (".yaml", ".yml") and path.name[0] != ".")
+    return [(path, f"sources/{path.name}") for path in files]
+
+
+def _project_files(defs: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(defs.rglob("defs.yaml")):
+        data = load_yaml(path)
+        # The folder may hold components of other types; they are Dagster's to check.
+        if data.problems or (isinstance(data.data, dict) and data.data.get("type") == COMPONENT_TYPE):
+            yield path, f"defs/{path.relative_to(defs).as_posix()}"
+
+
+def _load(files: Iterable[tuple[Path, str]]) -> list[SourceConfig]:
+    found = _Found()
+    for path, place in files:
+        _load_file(path, place, found)
+    if found.problems:
+        heading = f"{len(found.problems)} problem(s) in the source files"
+        raise ConfigError(Reason.CONFIG_INVALID, "\n".join([heading, *found.problems]))
+    return found.sources
+
+
+def _load_file(path: Path, place: str, found: _Found) -> None:
+    result = load_yaml(path)
+    for text in result.problems:
+        found.problem(place, text)
+    if result.data is None:
+        return
+    attributes = _attributes(result.data, place, found)
+    if attributes is None:
+        return
+    try:
+        source = SourceConfig.model_validate(attributes)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            found.problem(place, _explain(detail))
+        return
+    # By key, because `a-b` and `a_b` would be the same group and job.
+    if (other := found.seen.setdefault(source.key, place)) != place:
+        found.problem(place, f'attributes.name: "{source.name}" is also defined in {other}', Reason.DUPLICATE_SOURCE)
+    found.sources.append(source)
+
+
+def _attributes(data: Any, place: str, found: _Found) -> dict[str, Any] | None:
+    if not isinstance(data, dict):
+        found.problem(place, "the file must hold `type:` and `attributes:`")
+        return None
+    for key in data.keys() - {"type", "attributes"}:
+        found.problem(place, f"{key}: {_unknown(str(key), ['type', 'attributes'])}")
+    if data.get("type") != COMPONENT_TYPE:
+        found.problem(place, f"type: must be {COMPONENT_TYPE}")
+    attributes = data.get("attributes")
+    if not isinstance(attributes, dict):
+        found.problem(place, "attributes: must be a mapping")
+        return None
+    return attributes
+
+
+def _explain(detail: ErrorDetails) -> str:
+    # The discriminator shows up in the place of an error within a union; the file has no such level.
+    path = [part for part in detail["loc"] if part != "filesystem"]
+    place = ".".join(["attributes", *(str(part) for part in path)])
+    if detail["type"] == "extra_forbidden":
+        model = _model_at(path[:-1])
+        return f"{place}: {_unknown(str(path[-1]), list(model.model_fields))}"
+    return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _model_at(path: list[int | str]) -> type[BaseModel]:
+    return _NESTED.get(str(path[0]), SourceConfig) if path else SourceConfig
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f'unknown key; did you mean "{close[0]}"?' if close else f"unknown key; known are {', '.join(known)}"

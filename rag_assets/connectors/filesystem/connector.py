@@ -1,0 +1,72 @@
+"""The filesystem connector."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from rag_assets.connectors.filesystem import names
+from rag_assets.connectors.filesystem.beneath import real_parts
+from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.filesystem.reading import read_stable
+from rag_assets.connectors.filesystem.tokens import file_token
+from rag_assets.connectors.filesystem.walk import FilesystemListing
+from rag_core.errors import RagError
+from rag_core.models import RawDocument, SourceItem
+from rag_core.sources import Problem
+
+CHECK_ENTRIES = 10_000
+"""`check` looks at no more than this many entries."""
+
+_WORD = 2**128
+
+
+class FilesystemConnector:
+    """Reads a folder. `max_file_bytes` is the platform's limit; the source may set a lower one."""
+
+    def __init__(self, options: FilesystemOptions, *, max_file_bytes: int) -> None:
+        self._options = options
+        self._limit = min(max_file_bytes, options.max_file_bytes or max_file_bytes)
+
+    def list_items(self) -> FilesystemListing:
+        return FilesystemListing(self._options, self._limit)
+
+    def fetch(self, item: SourceItem) -> RawDocument:
+        parts = names.decode(item.locator)
+        if self._options.symlinks == "within_root":
+            parts = real_parts(self._options.root, parts)
+        content, status = read_stable(
+            self._options.root, parts, limit=self._limit, refuse_links=self._options.hard_links == "refuse"
+        )
+        # The token of what was read, which may be newer than what was listed.
+        return RawDocument(replace(item, token=file_token(status), size=status.st_size), content)
+
+    def change_token(self) -> str:
+        # A sum, because it needs no order and no memory; it reads no file, only the folders and each file's status.
+        listing = self.list_items()
+        total = count = 0
+        for entry in listing:
+            state = entry.token if isinstance(entry, SourceItem) else entry.reason
+            digest = hashlib.blake2b(f"{entry.locator}\0{state}".encode(), digest_size=16).digest()
+            total, count = (total + int.from_bytes(digest)) % _WORD, count + 1
+        return f"{'' if listing.complete else 'incomplete:'}{count}:{total:032x}"
+
+    def check(self) -> dict[str, Any]:
+        try:
+            listing = self.list_items()
+            entries = list(islice(listing, CHECK_ENTRIES))
+        except RagError as error:
+            return {"ok": False, "items": 0, "sample": [], "error": error.message}
+        items = [entry for entry in entries if isinstance(entry, SourceItem)]
+        problems = [entry for entry in entries if isinstance(entry, Problem)]
+        more = len(entries) == CHECK_ENTRIES
+        return {
+            "ok": listing.complete or (more and not listing.broken),
+            "items": len(items),
+            "more": more,
+            "sample": [item.locator for item in items[:10]],
+            "problems": [f"{problem.locator}: {problem.reason}: {problem.message}" for problem in problems[:10]],
+            "error": None if more and not listing.broken else listing.error,
+        }

@@ -1,0 +1,54 @@
+"""The options of a filesystem source, as they stand in its YAML."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+# Device files, kernel views: reading them hangs, never ends or has side effects.
+_PSEUDO_ROOTS = ("/proc", "/sys", "/dev")
+_FOREIGN = re.compile(r"~|[A-Za-z]:[\\/]|\\")
+
+
+def _root(value: str) -> str:
+    path = PurePosixPath(value)
+    if "\x00" in value or not path.is_absolute() or ".." in path.parts:
+        raise ValueError("PATH_OUTSIDE_ROOT: must be an absolute path without `..`")
+    normal = str(path)
+    if normal == "/" or any(normal == pseudo or normal.startswith(f"{pseudo}/") for pseudo in _PSEUDO_ROOTS):
+        raise ValueError("PATH_OUTSIDE_ROOT: must be a folder of documents, not / or a system folder")
+    return normal
+
+
+def _glob(value: str) -> str:
+    if "\x00" in value or value.startswith("/") or _FOREIGN.match(value) or ".." in value.split("/"):
+        raise ValueError("PATH_OUTSIDE_ROOT: must be a pattern relative to root, without `..`")
+    if any(part in ("", ".") or ("**" in part and part != "**") for part in value.split("/")):
+        raise ValueError("must be names and wildcards separated by single `/`; `**` only as a whole segment")
+    return value
+
+
+Glob = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_glob)]
+
+
+class FilesystemOptions(BaseModel):
+    """A folder of files on this machine or a mounted share."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    kind: Literal["filesystem"]
+    root: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_root)] = Field(
+        description="Absolute path of the folder."
+    )
+    include: list[Glob] = Field(["**/*"], min_length=1, max_length=256, description="Globs relative to root.")
+    exclude: list[Glob] = Field([], max_length=256, description="Globs that win over include; folders are not entered.")
+    max_file_bytes: int | None = Field(None, ge=1, description="Largest file; RAG_MAX_FILE_BYTES applies as well.")
+    symlinks: Literal["skip", "within_root"] = Field("skip", description="Whether links are followed.")
+    hard_links: Literal["allow", "refuse"] = Field(
+        "allow",
+        description="`refuse` quarantines files with a second name, for folders that others write to.",
+    )
+    hidden: bool = Field(False, description="Whether wildcards match names that start with a dot.")

@@ -1,0 +1,52 @@
+"""The Dagster code location: the project's `defs` folder, the sources of `RAG_SOURCES_DIR`, and policy over both.
+
+    dagster code-server start -m rag_assets.definitions
+
+Every source file is read before anything is built. One that is wrong keeps the whole location from loading, with all
+problems of all files in the message: a source that silently went missing would look like one with nothing new.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import dagster as dg
+from dagster._utils.warnings import suppress_dagster_warnings
+from dagster.components.core.component_tree import ComponentTree
+
+import rag_assets.defs
+from rag_assets.components import DocumentSource
+from rag_assets.config import PROJECT_DEFS, load_all_sources, load_sources
+from rag_assets.lib.versions import code_versions
+from rag_assets.resources import PIPELINE, pipeline_resource
+from rag_core.settings import Settings
+
+
+@suppress_dagster_warnings  # folder loading and mapping over specs are called preview; the version is pinned
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """All definitions of an installation. Raises `ConfigError` that lists every problem of every source file."""
+    load_all_sources(settings.effective_sources_dir)
+    sources = [DocumentSource(config).build_defs() for config in load_sources(settings.effective_sources_dir)]
+    resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
+    return _with_policy(dg.Definitions.merge(_project(), *sources, resources), settings)
+
+
+def _project() -> dg.Definitions:
+    """As `dg.load_from_defs_folder`, which however needs pyproject.toml, and an installed wheel has none."""
+    return ComponentTree.from_module(defs_module=rag_assets.defs, project_root=PROJECT_DEFS.parent.parent).build_defs()
+
+
+def _with_policy(defs: dg.Definitions, settings: Settings) -> dg.Definitions:
+    """What holds for every source alike, applied by selection."""
+    for stage, version in code_versions(settings).items():
+        defs = defs.map_resolved_asset_specs(
+            func=partial(dg.AssetSpec.replace_attributes, code_version=version),
+            selection=dg.AssetSelection.tag("rag/stage", stage),
+        )
+    return defs
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Entry of every Dagster process of this location: settings are read here, once."""
+    return build_definitions(Settings.load())

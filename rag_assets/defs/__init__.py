@@ -1,0 +1,1 @@
+"""Instances: every definition and component of this project, found by Dagster in this folder."""

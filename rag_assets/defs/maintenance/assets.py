@@ -1,0 +1,28 @@
+"""Upkeep as assets, so that what it removed is plotted like everything else."""
+
+# No postponed annotations: Dagster reads the type of `context` at definition.
+
+import dagster as dg
+
+from rag_assets.lib.failures import RETRY, typed_failures
+from rag_assets.lib.retention import purge_runs
+from rag_core.pipeline import purge_unused
+from rag_core.pipeline.resources import Pipeline
+
+GROUP = "maintenance"
+
+
+@dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"dagster"}, retry_policy=RETRY)
+def event_log_retention(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.MaterializeResult[None]:
+    """Deletes finished runs and their events after `RAG_EVENT_RETENTION_DAYS`; Dagster itself keeps them for ever."""
+    days = pipeline.settings.event_retention_days
+    return dg.MaterializeResult(metadata={"deleted_runs": purge_runs(context.instance, days=days), "days": days})
+
+
+@dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"postgres"}, retry_policy=RETRY)
+def unused_rows(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+    """Deletes chunks and vectors that no index generation can need any more."""
+    with typed_failures():
+        return dg.MaterializeResult(metadata=dict(purge_unused(pipeline.store)))

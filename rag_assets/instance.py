@@ -1,0 +1,92 @@
+"""`dagster.yaml` of the embedded stack: storage in the same PostgreSQL, one process per run, monitoring, retention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from rag_core.errors import ConfigError, Reason
+from rag_core.settings import Settings
+
+LOCATION = "rag"
+POOL_LIMITS = {"embedding": 1}
+"""Embedding uses every core of this machine, so a second one beside it gains nothing."""
+_HEADER = (
+    "# Written by `rag up` from the settings; changes here are lost. See docs/explanation/pipeline-in-dagster.md\n"
+)
+
+
+def render_dagster_yaml(settings: Settings) -> str:
+    """The instance configuration. Contains no secret: a configured database URL is read from its environment variable.
+
+    Raises `ConfigError` (`CONFIG_INVALID`) when that URL names a driver that Dagster cannot use.
+    """
+    return _HEADER + yaml.safe_dump(_instance(settings), sort_keys=False)
+
+
+def render_workspace_yaml(settings: Settings) -> str:
+    """The workspace: one code location, served on loopback."""
+    server = {"host": "127.0.0.1", "port": settings.code_location_port, "location_name": LOCATION}
+    return _HEADER + yaml.safe_dump({"load_from": [{"grpc_server": server}]}, sort_keys=False)
+
+
+def _instance(settings: Settings) -> dict[str, Any]:
+    days = settings.event_retention_days
+    return {
+        "storage": {"postgres": {"postgres_url": _database(settings)}},
+        "run_launcher": {
+            "module": "rag_assets.launcher",
+            "class": "ProcessRunLauncher",
+            "config": {"pool_limits": POOL_LIMITS},
+        },
+        "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "QueuedRunCoordinator"},
+        "concurrency": {
+            "runs": {
+                "max_concurrent_runs": settings.max_concurrent_runs,
+                # Two runs of one source would only wait for each other's lock.
+                "tag_concurrency_limits": [
+                    {"key": "rag/source", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+                ],
+            },
+            "pools": {"granularity": "op", "default_limit": settings.max_concurrent_runs},
+        },
+        "run_monitoring": {
+            "enabled": True,
+            "poll_interval_seconds": 5,
+            "start_timeout_seconds": 120,
+            "cancel_timeout_seconds": 120,
+            "max_resume_run_attempts": 5,
+            "free_slots_after_run_end_seconds": 30,
+        },
+        # Only runs whose process died; an asset that failed was retried already.
+        "run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False},
+        "sensors": {"use_threads": True, "num_workers": 4},
+        "schedules": {"use_threads": True, "num_workers": 2},
+        "retention": {
+            "sensor": {"purge_after_days": {"skipped": 1, "success": days, "failure": days, "started": 1}},
+            "schedule": {"purge_after_days": days},
+            "auto_materialize": {"purge_after_days": 1},
+        },
+        "freshness": {"enabled": True},
+        # Runs log to the event log; capturing their raw output would fill the disk, which nothing here purges.
+        "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+    }
+
+
+def _database(settings: Settings) -> str | dict[str, str]:
+    if settings.database_url is None:
+        return settings.effective_database_url  # on loopback, without a password
+    try:
+        driver = make_url(settings.database_url.get_secret_value()).drivername
+    except (ArgumentError, ValueError):
+        driver = ""
+    if driver not in {"postgresql", "postgresql+psycopg2"}:
+        raise ConfigError(
+            Reason.CONFIG_INVALID, "RAG_DATABASE_URL: must start with postgresql:// (Dagster reads it too)"
+        )
+    return {"env": "RAG_DATABASE_URL"}

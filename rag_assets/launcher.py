@@ -1,0 +1,173 @@
+"""Starts each run as a process of this machine, knows whether it still lives, and takes it up again when it died.
+
+Dagster's own launcher for one machine starts runs inside the code server and cannot tell a dead one from a slow one.
+With this one and `run_monitoring`, a killed run is the same run again seconds later; what it had committed stays, and
+the stages do only what is left. On Kubernetes `K8sRunLauncher` does the same with jobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import dagster as dg
+import psutil
+import structlog
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, ResumeRunContext, RunLauncher, WorkerStatus
+from dagster._core.origin import JobPythonOrigin
+from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
+
+log = structlog.get_logger(__name__)
+
+PROCESS_TAG = "rag/process"
+"""`pid:start time`; the start time tells our process from a later one that got the same number."""
+_START_TOLERANCE_SECONDS = 1.0
+
+
+class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
+    """`pool_limits` sets Dagster's concurrency pools; a cancelled run is killed after `kill_after_seconds`."""
+
+    def __init__(
+        self,
+        inst_data: ConfigurableClassData | None = None,
+        *,
+        pool_limits: Mapping[str, int] | None = None,
+        kill_after_seconds: int = 30,
+    ) -> None:
+        self._inst_data = inst_data
+        self._pool_limits = dict(pool_limits or {})
+        self._kill_after_seconds = kill_after_seconds
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {
+            "pool_limits": dg.Field(dict, is_required=False, default_value={}),
+            "kill_after_seconds": dg.Field(int, is_required=False, default_value=30),
+        }
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
+        return cls(inst_data, **config_value)
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        self._apply_pool_limits()
+        run = context.dagster_run
+        self._start(run, "execute_run", ExecuteRunArgs(_origin(run), run.run_id, self._instance.get_ref()))
+
+    @property
+    def supports_resume_run(self) -> bool:
+        return True
+
+    def resume_run(self, context: ResumeRunContext) -> None:
+        run = context.dagster_run
+        self._kill(run)  # a process that we wrongly took for dead must not work beside the new one
+        self._start(run, "resume_run", ResumeRunArgs(_origin(run), run.run_id, self._instance.get_ref()))
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        mark = run.tags.get(PROCESS_TAG)
+        if mark is None:
+            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no process was recorded for this run")
+        if _find(mark) is None:
+            return CheckRunHealthResult(WorkerStatus.FAILED, "the process of the run has ended", run_worker_id=mark)
+        return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=mark)
+
+    def terminate(self, run_id: str) -> bool:
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        process = _find(run.tags.get(PROCESS_TAG, ""))
+        self._instance.report_run_canceling(run)
+        if process is None:
+            self._instance.report_run_canceled(run, "The process of the run had already ended.")
+            return True
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+        # A run that is deep in native code does not hear the signal; the tables survive the harder one.
+        self._in_background(self._end, process, run_id)
+        return True
+
+    def _start(self, run: dg.DagsterRun, verb: str, arguments: ExecuteRunArgs | ResumeRunArgs) -> None:
+        # Our own interpreter, because `dagster` need not be on the PATH; -P, because the working folder is not code.
+        command = [sys.executable, "-P", "-m", "dagster", "api", verb, serialize_value(arguments)]
+        # A session of its own: neither Ctrl-C at the terminal nor the end of the daemon takes a run with it.
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        started = psutil.Process(child.pid).create_time()
+        self._instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{child.pid}:{started:.2f}"})
+        self._instance.report_engine_event(f"Started a process for the run (pid {child.pid}).", run, cls=type(self))
+        self._in_background(self._watch, child, run.run_id)
+
+    def _in_background(self, work: Callable[..., None], *arguments: object) -> None:
+        def guarded() -> None:
+            try:
+                work(*arguments)
+            except Exception:
+                # Run monitoring sees the same state at its next look; a thread has no one else to tell.
+                log.exception("run_watch_failed")
+
+        threading.Thread(target=guarded, daemon=True, name="run-launcher").start()
+
+    def _watch(self, child: subprocess.Popen[bytes], run_id: str) -> None:
+        """Collect the ended process, and fail a run that died before it began, which monitoring would wait long for."""
+        code = child.wait()
+        run = self._instance.get_run_by_id(run_id) if self.has_instance else None
+        if run is not None and run.status in (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED):
+            self._instance.report_run_failed(run, f"The process of the run ended with code {code} before it began.")
+
+    def _end(self, process: psutil.Process, run_id: str) -> None:
+        try:
+            process.wait(self._kill_after_seconds)
+        except psutil.TimeoutExpired:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait(self._kill_after_seconds)
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            self._instance.report_run_canceled(run, "The process of the run did not end by itself and was killed.")
+
+    def _kill(self, run: dg.DagsterRun) -> None:
+        process = _find(run.tags.get(PROCESS_TAG, ""))
+        if process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+                process.kill()
+                process.wait(self._kill_after_seconds)
+
+    def _apply_pool_limits(self) -> None:
+        """Dagster's `default_limit` does not hold when a pool is first used, so limits are set before any run."""
+        storage = self._instance.event_log_storage
+        known = {limit.name: limit.limit for limit in storage.get_pool_limits()}
+        for pool, limit in self._pool_limits.items():
+            if known.get(pool) is None:
+                storage.set_concurrency_slots(pool, limit)
+
+
+def _origin(run: dg.DagsterRun) -> JobPythonOrigin:
+    if run.job_code_origin is None:
+        raise dg.DagsterInvariantViolationError(f"run {run.run_id} does not say where its code is")
+    return run.job_code_origin
+
+
+def _find(mark: str) -> psutil.Process | None:
+    """The live process of a mark, `None` when it ended (also as a zombie) or the number belongs to another by now."""
+    pid, _, started = mark.partition(":")
+    if not pid.isdigit():
+        return None
+    try:
+        process = psutil.Process(int(pid))
+        same = abs(process.create_time() - float(started)) < _START_TOLERANCE_SECONDS
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
+        return None

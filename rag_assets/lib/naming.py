@@ -1,0 +1,33 @@
+"""How a source's parts are called in Dagster, and which rows a run works on."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from rag_assets.source_config import SourceConfig
+from rag_core.pipeline import Scope
+
+STAGES = ("documents", "chunks", "embeddings", "index")
+PARTITION_TAG = "dagster/partition"
+SOURCE_TAG = "rag/source"
+
+
+def asset_key(config: SourceConfig, stage: str) -> dg.AssetKey:
+    """`<source>/<stage>`."""
+    return dg.AssetKey([config.key, stage])
+
+
+def job_name(config: SourceConfig) -> str:
+    """The job that runs the whole chain."""
+    return f"{config.key}_sync"
+
+
+def partitions(config: SourceConfig) -> dg.StaticPartitionsDefinition | None:
+    """One partition per shard, `None` for a source that is not sharded."""
+    return dg.StaticPartitionsDefinition([str(shard) for shard in range(config.shards)]) if config.shards > 1 else None
+
+
+def scope_of(config: SourceConfig, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Scope:
+    """The shard of the run's partition, and the run's id, which is the same again when a killed run is resumed."""
+    run = context.run
+    return Scope(config.source, run.run_id, int(run.tags.get(PARTITION_TAG, "0")))

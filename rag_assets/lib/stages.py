@@ -1,0 +1,99 @@
+"""The four assets of a source: each body is the scope, one call into `rag_core.pipeline`, and its report."""
+
+# No postponed annotations: Dagster reads the type of `context` at definition.
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from rag_assets.connectors import build_connector
+from rag_assets.lib.change import note_change_token
+from rag_assets.lib.failures import RETRY, typed_failures
+from rag_assets.lib.naming import asset_key, partitions, scope_of
+from rag_assets.lib.reports import materialized, progress_to
+from rag_assets.source_config import SourceConfig
+from rag_core.pipeline import chunk_documents, embed_chunks, index_documents, sync_documents
+from rag_core.pipeline.resources import Pipeline
+
+EMBEDDING_POOL = "embedding"
+"""Embedding uses every core, so runs take turns at it; its limit is set by `rag_assets.instance`."""
+
+Decorator = Callable[[Callable[..., dg.MaterializeResult[None]]], dg.AssetsDefinition]
+
+
+def source_assets(config: SourceConfig) -> list[dg.AssetsDefinition]:
+    """`documents -> chunks -> embeddings -> index` of one source, in one group."""
+    return [_documents(config), _chunks(config), _embeddings(config), _index(config)]
+
+
+def _stage(config: SourceConfig, stage: str, after: str | None, description: str, **more: Any) -> Decorator:
+    decorator: Decorator = dg.asset(
+        key=asset_key(config, stage),
+        deps=[asset_key(config, after)] if after else [],
+        group_name=config.key,
+        description=f"{description}\n\nSource `{config.name}` ({config.options.kind}) of tenant `{config.tenant}`.",
+        tags={"rag/tenant": config.tenant, "rag/stage": stage},
+        partitions_def=partitions(config),
+        retry_policy=RETRY,
+        **more,
+    )
+    return decorator
+
+
+def _documents(config: SourceConfig) -> dg.AssetsDefinition:
+    @_stage(config, "documents", None, "What the source holds: extracted text by document.", kinds={"postgres"})
+    def documents(
+        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> dg.MaterializeResult[None]:
+        with typed_failures():
+            connector = build_connector(config, max_file_bytes=pipeline.settings.max_file_bytes)
+            note_change_token(context, connector)
+            scope = scope_of(config, context)
+            store, parser, settings = pipeline.store, pipeline.parser, pipeline.settings
+            report = sync_documents(store, connector, parser, scope, settings, progress_to(context))
+        return materialized(report)
+
+    return documents
+
+
+def _chunks(config: SourceConfig) -> dg.AssetsDefinition:
+    @_stage(config, "chunks", "documents", "Spans of the documents that are retrieved as one.", kinds={"postgres"})
+    def chunks(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+        with typed_failures():
+            scope, chunker = scope_of(config, context), pipeline.chunker
+            report = chunk_documents(pipeline.store, chunker, scope, pipeline.settings, progress_to(context))
+        return materialized(report, chunker=chunker.fingerprint)
+
+    return chunks
+
+
+def _embeddings(config: SourceConfig) -> dg.AssetsDefinition:
+    kinds = {"postgres", "onnx"}
+
+    @_stage(config, "embeddings", "chunks", "A vector for each distinct text.", kinds=kinds, pool=EMBEDDING_POOL)
+    def embeddings(
+        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> dg.MaterializeResult[None]:
+        with typed_failures():
+            scope, embedder, chunker = scope_of(config, context), pipeline.embedder, pipeline.chunker.fingerprint
+            report = embed_chunks(pipeline.store, embedder, chunker, scope, pipeline.settings, progress_to(context))
+        return materialized(report, embedder=embedder.fingerprint, dimensions=embedder.dimensions)
+
+    return embeddings
+
+
+def _index(config: SourceConfig) -> dg.AssetsDefinition:
+    minutes = config.freshness_minutes
+    policy = dg.FreshnessPolicy.time_window(timedelta(minutes=minutes)) if minutes else None
+
+    @_stage(config, "index", "embeddings", "What searches see.", kinds={"qdrant"}, freshness_policy=policy)
+    def index(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+        with typed_failures():
+            generation = pipeline.ensure_generation()
+            scope, store, settings = scope_of(config, context), pipeline.store, pipeline.settings
+            report = index_documents(store, pipeline.index, scope, settings, progress_to(context))
+        return materialized(report, generation=generation)
+
+    return index

@@ -1,0 +1,24 @@
+"""Code versions of the stages: the UI marks assets as stale whose code or settings changed since they were made."""
+
+from __future__ import annotations
+
+from rag_core.ids import fingerprint
+from rag_core.settings import Settings
+from rag_core.text.base import ParseLimits
+from rag_core.text.chunking.chunker import CHUNKER_VERSION
+from rag_core.text.parser import PARSER_VERSION
+
+
+def code_versions(settings: Settings) -> dict[str, str]:
+    """Version by stage, from what can be known without opening a model.
+
+    The exact fingerprints, model hash included, decide what is recomputed; the runs carry them as metadata.
+    """
+    chunker = (CHUNKER_VERSION, settings.chunk_tokens, settings.chunk_overlap)
+    embedder = (settings.embedder, settings.embed_model, settings.embed_dimensions, settings.embed_passage_prefix)
+    return {
+        "documents": fingerprint(PARSER_VERSION, *ParseLimits.from_settings(settings).astuple()),
+        "chunks": fingerprint(*chunker),
+        "embeddings": fingerprint(*embedder),
+        "index": fingerprint(*chunker, *embedder),
+    }

@@ -1,0 +1,79 @@
+"""A source as its YAML file states it. Knows nothing of Dagster."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.cron import cron_problem
+from rag_core.sources import Source
+
+
+def _cron(value: str) -> str:
+    if problem := cron_problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError):
+        raise ValueError("not a time zone; use a name such as Europe/Berlin or UTC") from None
+    return value
+
+
+SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+AclEntry = Annotated[str, StringConstraints(pattern=r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$")]
+MetadataKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ScheduleConfig(_Model):
+    """When the full reconcile runs whatever the sensor saw."""
+
+    cron: Annotated[str, AfterValidator(_cron)] = Field("0 3 * * *", description="Five fields, or @daily and its kin.")
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field("UTC", description="IANA name.")
+
+
+class SensorConfig(_Model):
+    """How often the source is asked whether it changed."""
+
+    interval_seconds: int = Field(30, ge=5, le=86_400, description="Seconds between two looks; Dagster's floor is 5.")
+
+
+class SourceConfig(_Model):
+    """The `attributes` of one source file."""
+
+    name: SourceName = Field(description="Name of the source, of its asset group and of the `source` field of answers.")
+    tenant: Tenant = Field(description="Tenant that owns every document of this source.")
+    acl: list[AclEntry] | None = Field(
+        None, min_length=1, max_length=256, description="Who may see the documents; left out: nobody until it is known."
+    )
+    shards: int = Field(1, ge=1, le=1024, description="Static partitions by hash of the document id.")
+    enabled: bool = Field(True, description="Whether sensor and schedule start running.")
+    schedule: ScheduleConfig | None = Field(ScheduleConfig(), description="Full reconcile; null for none.")
+    sensor: SensorConfig | None = Field(SensorConfig(), description="Change sensor; null for none.")
+    freshness_minutes: int | None = Field(1500, ge=1, le=525_600, description="Age at which it is stale; null: never.")
+    metadata: dict[MetadataKey, Annotated[str, StringConstraints(max_length=1024)]] = Field(
+        {}, max_length=32, description="Copied to every document."
+    )
+    options: Annotated[FilesystemOptions, Field(discriminator="kind")] = Field(description="What to read, by kind.")
+
+    @property
+    def source(self) -> Source:
+        """What the pipeline needs to know."""
+        acl = tuple(self.acl) if self.acl is not None else None
+        return Source(self.name, self.tenant, self.options.kind, acl, self.shards, dict(self.metadata))
+
+    @property
+    def key(self) -> str:
+        """The name as Dagster can use it for groups, jobs and asset keys, which have no hyphen."""
+        return self.name.replace("-", "_")

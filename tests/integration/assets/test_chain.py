@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from rag_assets.connectors import build_connector
+from rag_assets.lib.change import TOKEN_TAG, current_token
+from rag_core.errors import Reason, Unavailable
+from rag_core.index.base import SearchMode, SearchRequest
+from rag_core.pipeline import approve_deletions
+from tests.integration.assets.conftest import Chain
+
+
+def fill(chain: Chain, count: int) -> None:
+    for number in range(count):
+        chain.write(f"doc{number:02}.md", f"# Title {number}\n\nText of document number {number}.\n")
+
+
+def found(chain: Chain, words: str) -> set[str]:
+    """Locators whose chunks contain the words, through the index."""
+    request = SearchRequest("acme", ("everyone",), 50, SearchMode.LEXICAL, text=words)
+    return {hit.payload.locator for hit in chain.pipeline.index.search(request).hits}
+
+
+def test_a_first_run_brings_every_document_to_the_index_and_a_second_touches_nothing(chain: Chain) -> None:
+    fill(chain, 3)
+    first = chain.run()
+    assert first.success
+    documents = chain.metadata(first, "documents")
+    assert (documents["read"], documents["added"]) == (3, 3)
+    assert [record.data["locator"] for record in documents["preview"].records] == ["doc00.md", "doc01.md", "doc02.md"]
+    assert chain.metadata(first, "embeddings")["embedded"] == 3
+    assert chain.metadata(first, "index")["upserted"] == 3
+    checks = chain.checks(first)
+    assert set(checks) == {
+        "documents/schema",
+        "chunks/schema",
+        "embeddings/schema",
+        "index/accounting",
+        "index/listing_complete",
+        "index/deletion_guard",
+        "index/index_parity",
+    }
+    assert all(check.passed for check in checks.values())
+    assert checks["embeddings/schema"].metadata["rows"].value == 3
+    assert found(chain, "Text of document") == {"doc00.md", "doc01.md", "doc02.md"}
+
+    second = chain.run()
+    assert second.success
+    assert chain.metadata(second, "documents")["unchanged"] == 3
+    assert chain.metadata(second, "embeddings")["embedded"] == 0
+    assert chain.metadata(second, "index")["documents"] == 0
+    assert chain.checks(second)["index/accounting"].metadata["unchanged"].value == 3
+
+
+def test_edits_additions_deletions_and_renames_touch_exactly_those(chain: Chain) -> None:
+    fill(chain, 8)
+    assert chain.run().success
+    chain.write("doc00.md", "# Title\n\nA fresh sentence about walruses.\n")
+    chain.write("new.md", "# New\n\nAn added sentence about walruses.\n")
+    (chain.root / "doc01.md").unlink()
+    (chain.root / "doc02.md").rename(chain.root / "renamed.md")
+    result = chain.run()
+    assert result.success
+    documents = chain.metadata(result, "documents")
+    assert (documents["added"], documents["updated"], documents["deleted"]) == (2, 1, 2)
+    assert documents["unchanged"] == 5
+    assert chain.metadata(result, "chunks")["documents"] == 3
+    assert chain.metadata(result, "embeddings")["embedded"] == 2, "the renamed document's text has its vector already"
+    assert chain.metadata(result, "index")["documents"] == 5
+    assert found(chain, "walruses") == {"doc00.md", "new.md"}
+    assert found(chain, "document number 1") & {"doc01.md", "doc02.md"} == set()
+    assert chain.checks(result)["index/index_parity"].metadata["points"].value == 8
+
+
+def test_f22_an_incomplete_listing_deletes_nothing_applies_the_rest_and_fails_the_run(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(chain, 3)
+    chain.write("closed/a.md", "# Closed\n\nA sentence about ptarmigans.\n")
+    assert chain.run().success
+    chain.write("new.md", "# New\n\nA sentence about walruses.\n")
+    (chain.root / "doc00.md").unlink()
+    _make_unreadable(monkeypatch, "closed")
+    result = chain.run()
+    assert not result.success
+    checks = chain.checks(result)
+    assert not checks["index/listing_complete"].passed
+    assert checks["index/accounting"].passed
+    assert chain.metadata(result, "documents")["problem"] == Reason.LISTING_INCOMPLETE
+    assert found(chain, "walruses") == {"new.md"}
+    assert found(chain, "ptarmigans") == {"closed/a.md"}
+    assert "doc00.md" in found(chain, "document number 0"), "absence in a cut listing proves nothing"
+
+
+def _make_unreadable(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    real = os.scandir
+
+    def scandir(fd: int) -> object:  # chmod does not stop root
+        if Path(f"/proc/self/fd/{fd}").readlink().name == folder:
+            raise PermissionError(13, "Permission denied")
+        return real(fd)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+def test_f22_an_emptied_source_is_held_until_an_operator_approves(chain: Chain) -> None:
+    fill(chain, 4)
+    assert chain.run().success
+    for path in chain.root.iterdir():
+        path.unlink()
+    held = chain.run()
+    assert not held.success, "a held run is not a success"
+    assert not chain.checks(held)["index/deletion_guard"].passed
+    assert chain.checks(held)["index/deletion_guard"].metadata["held"].value == 4
+    assert len(found(chain, "Text of document")) == 4
+    approve_deletions(chain.pipeline.store, "acme", "handbook", actor="test")
+    released = chain.run()
+    assert released.success
+    assert chain.metadata(released, "documents")["deleted"] == 4
+    assert found(chain, "Text of document") == set()
+
+
+def test_f22_a_missing_root_fails_the_run_with_its_reason_and_deletes_nothing(chain: Chain) -> None:
+    fill(chain, 2)
+    assert chain.run().success
+    chain.root.rename(chain.root.with_name("moved"))
+    result = chain.run()
+    assert not result.success
+    failure = next(event for event in result.all_events if event.is_step_failure or event.is_step_up_for_retry)
+    assert "UNREADABLE" in str(failure.event_specific_data)
+    assert len(found(chain, "Text of document")) == 2
+
+
+def test_b28_b30_inputs_that_cannot_be_used_are_accounted_for_and_do_not_fail_the_run(chain: Chain) -> None:
+    fill(chain, 2)
+    chain.write("empty.md", "")
+    os.mkfifo(chain.root / "pipe.md")
+    (chain.root / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing")
+    result = chain.run()
+    assert result.success
+    counts = chain.checks(result)["index/accounting"].metadata
+    assert (counts["read"].value, counts["indexed"].value) == (5, 2)
+    assert (counts["skipped"].value, counts["quarantined"].value) == (1, 2)
+
+
+def test_a_bad_vector_stops_the_run_before_the_index(chain: Chain) -> None:
+    """The pipeline refuses such vectors itself; one that got into the table by another way must not reach the index."""
+    fill(chain, 2)
+    assert chain.run().success
+    broken = np.full(chain.pipeline.embedder.dimensions, np.nan, "<f4").tobytes()
+    with chain.pipeline.store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.embeddings SET vector = :vector"), {"vector": broken})
+        connection.execute(text("UPDATE rag.documents SET version = version + 1"))
+    result = chain.run()
+    assert not result.success
+    check = chain.checks(result)["embeddings/schema"]
+    assert not check.passed
+    assert check.metadata["sample"].value.records[0].data["column"] == "finite"
+    assert not result.asset_materializations_for_node("handbook__index")
+
+
+def test_a_lost_point_is_a_warning_that_does_not_fail_the_run(chain: Chain) -> None:
+    fill(chain, 2)
+    assert chain.run().success
+    index = chain.pipeline.index
+    generation = index.alias()
+    assert generation is not None
+    (point, *_) = next(iter(index.scroll(generation, with_vectors=False)))
+    index.delete_points(generation, [point.chunk_id])
+    result = chain.run()
+    assert result.success
+    parity = chain.checks(result)["index/index_parity"]
+    assert not parity.passed
+    assert parity.severity is dg.AssetCheckSeverity.WARN
+    assert (parity.metadata["points"].value, parity.metadata["rows"].value) == (1, 2)
+
+
+def test_the_run_notes_what_the_source_looked_like(chain: Chain) -> None:
+    fill(chain, 1)
+    result = chain.run()
+    run = chain.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags[TOKEN_TAG]
+    (chain.root / "doc00.md").unlink()
+    assert run.tags[TOKEN_TAG] != current_token(build_connector(chain.config))
+
+
+def test_shards_are_independent_runs_that_together_hold_everything(chain: Chain) -> None:
+    chain.attributes["shards"] = 2
+    fill(chain, 8)
+    results = [chain.run(partition=shard) for shard in ("0", "1")]
+    assert all(result.success for result in results)
+    reads = [chain.metadata(result, "documents")["read"] for result in results]
+    assert sum(reads) == 8
+    assert all(reads)
+    assert len(found(chain, "Text of document")) == 8
+
+
+def test_f08_an_index_that_is_down_fails_the_run_and_the_next_one_repairs(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(chain, 2)
+    index = chain.pipeline.index
+
+    def down(*_: object) -> None:
+        raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index cannot be reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "apply", down)
+        broken = chain.run()
+    assert not broken.success
+    repaired = chain.run()
+    assert repaired.success
+    assert found(chain, "Text of document") == {"doc00.md", "doc01.md"}

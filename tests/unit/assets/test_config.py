@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rag_assets.config import load_all_sources, load_sources
+from rag_assets.source_config import SourceConfig
+from rag_core.errors import ConfigError, Reason
+from rag_core.sources import Source
+from tests.unit.assets.conftest import Attributes, WriteSource
+
+
+def refused(directory: Path) -> list[str]:
+    """The problems of a folder of sources, one per line."""
+    with pytest.raises(ConfigError) as caught:
+        load_sources(directory)
+    assert caught.value.reason is Reason.CONFIG_INVALID
+    heading, *lines = caught.value.message.splitlines()
+    assert heading == f"{len(lines)} problem(s) in the source files"
+    return lines
+
+
+def test_a_small_file_gives_a_source_with_defaults(sources_dir: Path, write_source: WriteSource) -> None:
+    write_source()
+    (source,) = load_sources(sources_dir)
+    assert source.source == Source("handbook", "acme", "filesystem", ("everyone",))
+    assert source.schedule is not None
+    assert (source.schedule.cron, source.schedule.timezone) == ("0 3 * * *", "UTC")
+    assert source.sensor is not None
+    assert source.sensor.interval_seconds == 30
+
+
+def test_every_attribute_can_be_set(sources_dir: Path, write_source: WriteSource, docs: Path) -> None:
+    write_source(
+        acl=["group:support", "user:ann@example.com"],
+        shards=8,
+        enabled=False,
+        schedule={"cron": "*/15 8-18 * * mon-fri", "timezone": "Asia/Shanghai"},
+        sensor={"interval_seconds": 120},
+        freshness_minutes=60,
+        metadata={"team": "support"},
+        options={
+            "kind": "filesystem",
+            "root": str(docs),
+            "include": ["**/*.md"],
+            "exclude": ["**/drafts/**"],
+            "max_file_bytes": 1000,
+            "symlinks": "within_root",
+            "hard_links": "refuse",
+            "hidden": True,
+        },
+    )
+    (source,) = load_sources(sources_dir)
+    assert source.source.metadata == {"team": "support"}
+    assert (source.shards, source.enabled) == (8, False)
+
+
+def test_null_switches_schedule_sensor_and_freshness_off(sources_dir: Path, attributes: Attributes) -> None:
+    off = {"schedule": None, "sensor": None, "freshness_minutes": None}
+    document = {"type": "rag_assets.components.DocumentSource", "attributes": {**attributes, **off}}
+    (sources_dir / "a.yaml").write_text(yaml.safe_dump(document))
+    (source,) = load_sources(sources_dir)
+    assert (source.schedule, source.sensor, source.freshness_minutes) == (None, None, None)
+
+
+def test_a_missing_folder_holds_no_source(tmp_path: Path) -> None:
+    assert load_sources(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"shedule": {"cron": "@daily"}}, 'attributes.shedule: unknown key; did you mean "schedule"?'),
+        ({"shards": "2"}, "attributes.shards: Input should be a valid integer"),
+        ({"shards": 0}, "attributes.shards: Input should be greater than or equal to 1"),
+        ({"name": "Hand Book"}, "attributes.name: String should match pattern"),
+        ({"name": ""}, "attributes.name: String should match pattern"),
+        ({"tenant": "a/b"}, "attributes.tenant: String should match pattern"),
+        ({"acl": ["anyone"]}, "attributes.acl.0: String should match pattern"),
+        ({"acl": []}, "attributes.acl: List should have at least 1 item"),
+        ({"acl": "everyone"}, "attributes.acl: Input should be a valid list"),
+        ({"schedule": {"cron": "61 * * * *"}}, 'attributes.schedule.cron: the minute field "61" is not within 0-59'),
+        ({"schedule": {"cron": "* * * *"}}, "attributes.schedule.cron: a cron expression has 5 fields, this has 4"),
+        ({"schedule": {"timezone": "Mars/Base"}}, "attributes.schedule.timezone: not a time zone"),
+        ({"schedule": {"timezone": "../etc"}}, "attributes.schedule.timezone: not a time zone"),
+        ({"sensor": {"interval_seconds": 1}}, "attributes.sensor.interval_seconds: Input should be greater than"),
+        ({"sensor": {"seconds": 1}}, "attributes.sensor.seconds: unknown key; did you mean"),
+        ({"freshness_minutes": True}, "attributes.freshness_minutes: Input should be a valid integer"),
+        ({"metadata": {"Team": "x"}}, "attributes.metadata.Team.[key]: String should match pattern"),
+        ({"metadata": {"team": 1}}, "attributes.metadata.team: Input should be a valid string"),
+        ({"options": {"kind": "filesystem"}}, "attributes.options.root: Field required"),
+        ({"options": {"kind": "ftp", "root": "/srv"}}, "attributes.options: Input tag 'ftp'"),
+        ({"options": {"kind": "filesystem", "root": "/srv", "glob": "*"}}, "attributes.options.glob: unknown key"),
+    ],
+)
+def test_b71_a_wrong_value_is_named_with_its_place(
+    sources_dir: Path, write_source: WriteSource, change: dict[str, Any], problem: str
+) -> None:
+    write_source(**change)
+    (line,) = refused(sources_dir)
+    assert line.startswith(f"CONFIG_INVALID at sources/handbook.yaml: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "the file is empty"),
+        (b"# only a comment\n", "the file is empty"),
+        (b"- a\n- b\n", "the file must hold `type:` and `attributes:`"),
+        (b"type: x\n\tattributes: 1\n", "line 2: indented with a tab; use spaces"),
+        (b"type: caf\xe9\n", "not UTF-8 text (byte 9); save it as UTF-8"),
+        (b"\xff\xfet\x00", "not UTF-8 text (byte 0); save it as UTF-8"),
+        (b"type: a\ntype: b\nattributes: {}\n", 'line 2: the key "type" appears twice'),
+        (b"a: &x 1\nb: *x\n", "line 1: anchors and aliases are not supported"),
+        (b"a: &a [1]\nb: &b [*a, *a]\n", "line 1: anchors and aliases are not supported"),
+        (b"a: 1\n---\nb: 2\n", "line 2: but found another document"),
+        (b"a: [1, 2\n", "line 2: expected ',' or ']', but got '<stream end>'"),
+        (b"a: !!python/object/apply:os.system ['true']\n", "line 1: could not determine a constructor for the tag"),
+        (b"? [a, b]\n: 1\n", "line 1: a key must be a plain word"),
+        (b"[" * 100 + b"]" * 100, "line 1: nested more than 32 levels deep"),
+        (b"a: " + b"x" * 300_000, "larger than 262144 bytes"),
+        (b"a: \x00\n", "not valid YAML (ReaderError)"),
+    ],
+)
+def test_b71_a_file_that_is_not_plain_yaml_is_refused(sources_dir: Path, content: bytes, problem: str) -> None:
+    (sources_dir / "bad.yaml").write_bytes(content)
+    assert any(line.startswith(f"CONFIG_INVALID at sources/bad.yaml: {problem}") for line in refused(sources_dir))
+
+
+def test_b71_a_duplicate_key_deep_in_the_file_is_refused(sources_dir: Path, write_source: WriteSource) -> None:
+    path = write_source()
+    path.write_text(path.read_text().replace("tenant: acme", "tenant: acme\n  tenant: other"))
+    (line,) = refused(sources_dir)
+    assert line.endswith('the key "tenant" appears twice')
+
+
+def test_b71_all_problems_of_all_files_are_listed(sources_dir: Path, write_source: WriteSource) -> None:
+    write_source("a.yaml", name="a", shards="x", colour="red")
+    write_source("b.yaml", name="B", tenant=None)
+    (sources_dir / "c.yml").write_bytes(b"")
+    lines = refused(sources_dir)
+    assert [line.split(": ")[0] for line in lines] == [
+        "CONFIG_INVALID at sources/a.yaml",
+        "CONFIG_INVALID at sources/a.yaml",
+        "CONFIG_INVALID at sources/b.yaml",
+        "CONFIG_INVALID at sources/b.yaml",
+        "CONFIG_INVALID at sources/c.yml",
+    ]
+
+
+@pytest.mark.parametrize("name", ["handbook", "hand-book"])
+def test_b74_two_sources_of_one_name_are_refused(sources_dir: Path, write_source: WriteSource, name: str) -> None:
+    write_source("a.yaml", name=name)
+    write_source("b.yaml", name=name.replace("-", "_"))
+    (line,) = refused(sources_dir)
+    assert line.startswith("DUPLICATE_SOURCE at sources/b.yaml: attributes.name:")
+    assert line.endswith("is also defined in sources/a.yaml")
+
+
+def test_b74_a_project_source_and_a_local_one_may_not_share_a_name(
+    sources_dir: Path, write_source: WriteSource, tmp_path: Path
+) -> None:
+    defs = tmp_path / "defs" / "handbook"
+    defs.mkdir(parents=True)
+    (defs / "defs.yaml").write_text(write_source().read_text())
+    assert [source.name for source in load_all_sources(tmp_path / "none", defs=tmp_path / "defs")] == ["handbook"]
+    with pytest.raises(ConfigError) as caught:
+        load_all_sources(sources_dir, defs=tmp_path / "defs")
+    assert "DUPLICATE_SOURCE at sources/handbook.yaml" in caught.value.message
+    assert "defs/handbook/defs.yaml" in caught.value.message
+
+
+def test_components_of_other_types_in_the_project_are_not_ours_to_check(tmp_path: Path) -> None:
+    (tmp_path / "defs" / "x").mkdir(parents=True)
+    (tmp_path / "defs" / "x" / "defs.yaml").write_text("type: dagster.DefsFolderComponent\n")
+    assert load_all_sources(tmp_path / "none", defs=tmp_path / "defs") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"root": "../docs"}, "root"),
+        ({"root": "docs"}, "root"),
+        ({"root": "~/docs"}, "root"),
+        ({"root": "/srv/../etc"}, "root"),
+        ({"root": "/srv/\0"}, "root"),
+        ({"root": "C:\\docs"}, "root"),
+        ({"root": "/"}, "root"),
+        ({"root": "/proc"}, "root"),
+        ({"root": "/sys/kernel"}, "root"),
+        ({"root": "/dev/"}, "root"),
+        ({"root": "/srv", "include": ["../*"]}, "include.0"),
+        ({"root": "/srv", "include": ["/etc/*"]}, "include.0"),
+        ({"root": "/srv", "include": ["a/../../b"]}, "include.0"),
+        ({"root": "/srv", "include": ["~/*"]}, "include.0"),
+        ({"root": "/srv", "exclude": ["C:\\x"]}, "exclude.0"),
+        ({"root": "/srv", "exclude": ["a\0"]}, "exclude.0"),
+    ],
+)
+def test_b25_a_root_or_pattern_that_leads_elsewhere_is_refused(
+    sources_dir: Path, write_source: WriteSource, options: dict[str, Any], place: str
+) -> None:
+    write_source(options={"kind": "filesystem", **options})
+    (line,) = refused(sources_dir)
+    assert line.startswith(f"CONFIG_INVALID at sources/handbook.yaml: attributes.options.{place}: PATH_OUTSIDE_ROOT:")
+
+
+@pytest.mark.parametrize("pattern", ["a//b", "./a", "a/", "**a", "a**/b"])
+def test_a_pattern_that_could_never_match_is_refused(
+    sources_dir: Path, write_source: WriteSource, pattern: str
+) -> None:
+    write_source(options={"kind": "filesystem", "root": "/srv", "include": [pattern]})
+    (line,) = refused(sources_dir)
+    assert "attributes.options.include.0: must be names and wildcards" in line
+
+
+def test_s26_values_of_a_refused_file_are_not_repeated(sources_dir: Path, write_source: WriteSource) -> None:
+    write_source(password="hunter2-canary", tenant="hunter2 canary", shards="hunter2-canary")
+    assert "hunter2" not in "\n".join(refused(sources_dir))
+
+
+def test_a_config_is_immutable(config: SourceConfig) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        config.tenant = "other"
