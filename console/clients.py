@@ -67,7 +67,7 @@ class QueryClient:
 
     def status(self) -> admin_pb2.GetStatusResponse:
         """Components, sources and generations. Raises `ServiceError`."""
-        stub = admin_pb2_grpc.AdminServiceStub(self._admin)  # type: ignore[no-untyped-call]
+        stub = admin_pb2_grpc.AdminServiceStub(self._admin)
         metadata = self._authorization()
         try:
             response: admin_pb2.GetStatusResponse = stub.GetStatus(
@@ -79,7 +79,7 @@ class QueryClient:
 
     def answer(self, question: str, top_k: int) -> Iterator[query_pb2.AnswerEvent]:
         """The events of an answer as they arrive. Raises `ServiceError`, also half-way."""
-        stub = query_pb2_grpc.QueryServiceStub(self._gateway)  # type: ignore[no-untyped-call]
+        stub = query_pb2_grpc.QueryServiceStub(self._gateway)
         request = query_pb2.AnswerRequest(query=question, top_k=top_k)
         metadata = self._authorization()
         try:

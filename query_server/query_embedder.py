@@ -25,12 +25,12 @@ class _Pending:
 class QueryEmbedder:
     """Embeds single queries of one embedder. For one event loop.
 
-    An idle model starts at once, so a lone query never waits for company; queries that arrive while it is busy leave
-    together, `batch` at most. The cache is keyed by text within one embedder fingerprint, since a vector depends on
-    nothing else (no tenant, no filter).
+    An idle model starts at once, so a lone query never waits for company; queries that arrive while all `workers` are
+    busy leave together, `batch` at most. The cache is keyed by text alone: it belongs to one embedder, and a vector
+    depends on nothing else (no tenant, no filter).
     """
 
-    def __init__(self, embedder: Embedder, *, batch: int, cache_entries: int, metrics: Metrics) -> None:
+    def __init__(self, embedder: Embedder, *, workers: int, batch: int, cache_entries: int, metrics: Metrics) -> None:
         self._embedder = embedder
         self._batch = batch
         self._capacity = cache_entries
@@ -38,8 +38,9 @@ class QueryEmbedder:
         self._cache: OrderedDict[str, Vectors] = OrderedDict()
         self._pending: dict[str, _Pending] = {}
         self._queue: list[_Pending] = []
-        self._runner: asyncio.Task[None] | None = None
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="embed-query")
+        self._workers = workers
+        self._running: set[asyncio.Task[None]] = set()
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="embed-query")
 
     async def embed(self, text: str) -> Vectors:
         """The vector of a query, shape [dimensions]. Raises what the embedder raises."""
@@ -63,17 +64,16 @@ class QueryEmbedder:
             self._pending[text] = pending
             self._queue.append(pending)
         pending.waiters += 1
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run())
+        if len(self._running) < self._workers and self._queue:
+            runner = asyncio.create_task(self._run())
+            self._running.add(runner)
+            runner.add_done_callback(self._running.discard)
         return pending
 
     async def _run(self) -> None:
-        try:
-            while self._queue:
-                batch, self._queue = self._queue[: self._batch], self._queue[self._batch :]
-                await self._embed_batch([pending for pending in batch if self._wanted(pending)])
-        finally:
-            self._runner = None
+        while self._queue:
+            batch, self._queue = self._queue[: self._batch], self._queue[self._batch :]
+            await self._embed_batch([pending for pending in batch if self._wanted(pending)])
 
     def _wanted(self, pending: _Pending) -> bool:
         if pending.waiters:
@@ -118,9 +118,13 @@ class QueryEmbedder:
                 pending.result.cancel()
 
     async def close(self) -> None:
-        """Stop the runner; callers that still wait are cancelled."""
-        runner = self._runner
-        if runner is not None:
+        """Stop; callers that still wait are cancelled."""
+        for pending in self._queue:
+            pending.result.cancel()
+        self._queue.clear()
+        running = list(self._running)
+        for runner in running:
             runner.cancel()
-            await asyncio.wait([runner])
+        if running:
+            await asyncio.wait(running)
         self._executor.shutdown(wait=True, cancel_futures=True)

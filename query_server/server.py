@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,8 @@ from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 
 LOOPBACK = "127.0.0.1"
 KEEPALIVE_MS = 30_000
+REMOTE_BATCHES = 4
+"""Embedding requests in flight at once towards an endpoint."""
 _QUERY_SERVICES = (
     v1.DESCRIPTOR.services_by_name["QueryService"].full_name,
     v2.DESCRIPTOR.services_by_name["QueryService"].full_name,
@@ -71,8 +74,13 @@ class QueryServer:
         self.metrics = Metrics()
         self.metrics.build.labels(server_version()).set(1)
         self._pool = BlockingPool(settings.search_threads, name="search", stuck=self.metrics.stuck_calls)
+        workers, batch = _parallel_queries(settings)
         self._embedder = QueryEmbedder(
-            parts.embedder, batch=settings.query_batch, cache_entries=settings.query_cache_entries, metrics=self.metrics
+            parts.embedder,
+            workers=workers,
+            batch=batch,
+            cache_entries=settings.query_cache_entries,
+            metrics=self.metrics,
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._monitor = ReadinessMonitor(parts.index, self._pool, self.metrics, self._publish_readiness)
@@ -198,6 +206,23 @@ def server_version() -> str:
         return importlib.metadata.version("rag-platform")
     except importlib.metadata.PackageNotFoundError:
         return "dev"
+
+
+def _parallel_queries(settings: Settings) -> tuple[int, int]:
+    """Query batches embedded at once, and their size.
+
+    The bundled model takes as long for a text in a batch as alone (measured: 11.9 and 11.6 ms of processor time), so a
+    batch would only make the first wait for the last; what uses the cores is one query on each. An endpoint has the
+    cost of a request to share.
+    """
+    if settings.embedder == "openai":
+        return REMOTE_BATCHES, settings.query_batch
+    return settings.embed_threads or _cores(), 1
+
+
+def _cores() -> int:
+    """Cores this process may use; a container may give fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int, setting: str) -> int:

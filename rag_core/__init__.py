@@ -1,0 +1,1 @@
+"""The domain of the platform: no Dagster, no Streamlit, no gRPC service."""

@@ -39,7 +39,7 @@ _armed: _Armed | None = None
 
 
 def arm(spec: str | None) -> None:
-    """Arm one point for this process (`None` disarms). Raises `ConfigError` (`CONFIG_INVALID`) for what it cannot read."""
+    """Arm one point for this process (`None` disarms). Raises `ConfigError` (`CONFIG_INVALID`) otherwise."""
     global _armed
     if spec is None:
         _armed = None

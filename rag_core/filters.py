@@ -71,44 +71,51 @@ def validate(condition: Condition, *, metadata_fields: frozenset[str] = frozense
     """Check a filter before it reaches an engine.
 
     `metadata_fields` are the declared metadata names (without the `metadata.` prefix). Raises `InvalidInput` with
-    `RESERVED_FIELD`, `FILTER_FIELD_UNKNOWN`, `FILTER_TYPE` or `FILTER_TOO_COMPLEX`; an unknown field is an error because
-    an ignored filter returns more than was asked for.
+    `RESERVED_FIELD`, `FILTER_FIELD_UNKNOWN`, `FILTER_TYPE` or `FILTER_TOO_COMPLEX`; an unknown field is an error,
+    because an ignored filter returns more than was asked for.
     """
-    count = 0
-
-    def visit(node: Condition, depth: int) -> None:
-        nonlocal count
-        count += 1
-        if depth > MAX_DEPTH or count > MAX_CONDITIONS:
-            raise InvalidInput(
-                Reason.FILTER_TOO_COMPLEX,
-                f"filter: at most {MAX_CONDITIONS} conditions and a depth of {MAX_DEPTH}",
-            )
-        match node:
-            case All(conditions) | AnyOf(conditions):
-                if not conditions:
-                    raise InvalidInput(Reason.FILTER_TYPE, "filter: a group needs at least one condition")
-                for child in conditions:
-                    visit(child, depth + 1)
-            case Not(child):
-                visit(child, depth + 1)
-            case In(field, values):
-                _check_field(field, metadata_fields)
-                if field in TIME_FIELDS:
-                    raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} takes a time range, not values")
-                if not values:
-                    raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} needs at least one value")
-                count += len(values) - 1
-            case TimeRange(field):
-                _check_field(field, metadata_fields)
-                if field not in TIME_FIELDS:
-                    raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} is not a time")
-            case Exists(field):
-                _check_field(field, metadata_fields)
-
-    visit(condition, 1)
-    if count > MAX_CONDITIONS:
+    complexity = _complexity(condition, 1)
+    if complexity > MAX_CONDITIONS:
         raise InvalidInput(Reason.FILTER_TOO_COMPLEX, f"filter: at most {MAX_CONDITIONS} conditions and values")
+    _check(condition, metadata_fields)
+
+
+def _complexity(node: Condition, depth: int) -> int:
+    """Conditions and further values below and including a node. Bounded by depth, so that it cannot run away."""
+    if depth > MAX_DEPTH:
+        raise InvalidInput(Reason.FILTER_TOO_COMPLEX, f"filter: nested more than {MAX_DEPTH} deep")
+    match node:
+        case All(conditions) | AnyOf(conditions):
+            return 1 + sum(_complexity(child, depth + 1) for child in conditions)
+        case Not(child):
+            return 1 + _complexity(child, depth + 1)
+        case In(_, values):
+            return max(1, len(values))
+        case _:
+            return 1
+
+
+def _check(node: Condition, metadata_fields: frozenset[str]) -> None:
+    match node:
+        case All(conditions) | AnyOf(conditions):
+            if not conditions:
+                raise InvalidInput(Reason.FILTER_TYPE, "filter: a group needs at least one condition")
+            for child in conditions:
+                _check(child, metadata_fields)
+        case Not(child):
+            _check(child, metadata_fields)
+        case In(field, values):
+            _check_field(field, metadata_fields)
+            if field in TIME_FIELDS:
+                raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} takes a time range, not values")
+            if not values:
+                raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} needs at least one value")
+        case TimeRange(field):
+            _check_field(field, metadata_fields)
+            if field not in TIME_FIELDS:
+                raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} is not a time")
+        case Exists(field):
+            _check_field(field, metadata_fields)
 
 
 def _check_field(field: str, metadata_fields: frozenset[str]) -> None:

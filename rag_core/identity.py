@@ -1,4 +1,4 @@
-"""Who is calling: verification of signed tokens against a JWKS file, and minting of local ones.
+"""Who is calling: verification of signed tokens against the keys of a JWKS file.
 
 Only what a verified token says becomes a `Principal`. Signatures are checked by PyJWT; claims are checked here, because
 the library accepts a missing or non-numeric `exp` and a missing `sub`. Every check fails closed.
@@ -7,25 +7,32 @@ the library accepts a missing or non-numeric `exp` and a missing `sub`. Every ch
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from rag_core.errors import ConfigError, PermissionDenied, RagError, Reason, Unauthenticated
+from rag_core.errors import PermissionDenied, RagError, Reason, Unauthenticated
+from rag_core.keys import VerificationKey, generate_key, load_jwks, mint, public_jwk
 from rag_core.models import Principal
 
+__all__ = [
+    "TokenRules",
+    "TokenVerifier",
+    "VerificationKey",
+    "generate_key",
+    "load_jwks",
+    "mint",
+    "public_jwk",
+    "read_claims",
+]
+
 MAX_TOKEN_CHARS = 8192
-MIN_RSA_BITS = 2048
 CACHE_ENTRIES = 10_000
 RELOAD_SECONDS = 2.0
 MAX_GROUPS = 256
@@ -33,20 +40,10 @@ MAX_GROUPS = 256
 _TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 # Each of these lets a token bring or point to its own key, or changes how it must be read (RFC 8725, section 3).
 _FORBIDDEN_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit", "b64", "zip", "enc"})
-_KEY_ID = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 _LATEST_TIME = 2**40
 """Seconds; a numeric date beyond it is nonsense and would overflow arithmetic on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationKey:
-    """A public key with the one algorithm it may be used with."""
-
-    key_id: str
-    algorithm: str
-    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,123 +54,6 @@ class TokenRules:
     audience: str
     max_lifetime: int
     leeway: int
-
-
-# --- keys -----------------------------------------------------------------------------------------------------
-
-
-def generate_key() -> tuple[str, dict[str, Any]]:
-    """A new P-256 signing key: the private key as PEM text and the JWKS document with its public half."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return pem.decode("ascii"), {"keys": [public_jwk(private.public_key())]}
-
-
-def public_jwk(public: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    """The JWK of a public key. Its `kid` is the RFC 7638 thumbprint, so equal keys have equal ids everywhere."""
-    jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(public))
-    members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
-    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
-    thumbprint = jwt.utils.base64url_encode(hashlib.sha256(canonical).digest()).decode()
-    return {**members, "alg": "ES256", "use": "sig", "kid": thumbprint}
-
-
-def mint(
-    private_pem: str,
-    *,
-    subject: str,
-    tenant: str,
-    issuer: str,
-    audience: str,
-    scopes: Iterable[str] = (),
-    groups: Iterable[str] = (),
-    lifetime: int = 3600,
-    now: float | None = None,
-) -> str:
-    """Sign an access token with an ES256 private key of `generate_key`. `lifetime` is in seconds.
-
-    Raises `ConfigError` (`SECRET_WEAK`) when the key is not a P-256 private key.
-    """
-    try:
-        private = serialization.load_pem_private_key(private_pem.encode(), password=None)
-    except (ValueError, TypeError):
-        raise ConfigError(Reason.SECRET_WEAK, "the signing key is not a private key in PEM form") from None
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-        raise ConfigError(Reason.SECRET_WEAK, "the signing key must be an EC key on P-256")
-    issued = int(time.time() if now is None else now)
-    claims = {
-        "iss": issuer,
-        "aud": audience,
-        "sub": subject,
-        "tenant": tenant,
-        "groups": list(groups),
-        "scope": " ".join(sorted(set(scopes))),
-        "iat": issued,
-        "exp": issued + lifetime,
-    }
-    headers = {"kid": public_jwk(private.public_key())["kid"], "typ": "at+jwt"}
-    return jwt.encode(claims, private, algorithm="ES256", headers=headers)
-
-
-def load_jwks(path: Path) -> dict[str, VerificationKey]:
-    """Read a JWKS file. Raises `ConfigError` when it is absent, holds no key, or holds one that is weak or secret."""
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(Reason.SECRET_MISSING, "RAG_JWT_PUBLIC_KEYS: the file does not exist") from None
-    except (OSError, ValueError):
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_JWT_PUBLIC_KEYS: not a readable JSON file") from None
-    entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise ConfigError(Reason.SECRET_MISSING, "RAG_JWT_PUBLIC_KEYS: the key set is empty")
-    keys: dict[str, VerificationKey] = {}
-    for position, entry in enumerate(entries):
-        key = _verification_key(entry, position)
-        if key.key_id in keys:
-            raise ConfigError(Reason.CONFIG_INVALID, f"RAG_JWT_PUBLIC_KEYS: two keys have the kid {key.key_id}")
-        keys[key.key_id] = key
-    return keys
-
-
-def _verification_key(entry: object, position: int) -> VerificationKey:
-    def refuse(why: str, reason: Reason = Reason.CONFIG_INVALID) -> ConfigError:
-        return ConfigError(reason, f"RAG_JWT_PUBLIC_KEYS: key {position}: {why}")
-
-    if not isinstance(entry, dict):
-        raise refuse("not an object")
-    key_id = entry.get("kid")
-    if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
-        raise refuse("needs a kid of letters, digits and _.~-")
-    if "d" in entry or entry.get("kty") == "oct":
-        raise refuse("holds a secret; only public keys belong here", Reason.SECRET_WEAK)
-    if entry.get("use", "sig") != "sig":
-        raise refuse("is not a signature key")
-    try:
-        key = jwt.PyJWK(entry, algorithm=_algorithm_of(entry)).key
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
-        raise refuse("is not a valid EC P-256 or RSA public key") from None
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-        return _pinned(entry, VerificationKey(key_id, "ES256", key), refuse)
-    if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < MIN_RSA_BITS:
-            raise refuse(f"RSA keys need at least {MIN_RSA_BITS} bits", Reason.SECRET_WEAK)
-        return _pinned(entry, VerificationKey(key_id, "RS256", key), refuse)
-    raise refuse("is not a valid EC P-256 or RSA public key")
-
-
-def _algorithm_of(entry: Mapping[str, object]) -> str:
-    return "ES256" if entry.get("kty") == "EC" else "RS256"
-
-
-def _pinned(entry: Mapping[str, object], key: VerificationKey, refuse: Callable[[str], ConfigError]) -> VerificationKey:
-    if entry.get("alg", key.algorithm) != key.algorithm:
-        raise refuse(f"alg must be {key.algorithm}")
-    return key
-
-
-# --- verification ---------------------------------------------------------------------------------------------
 
 
 class TokenVerifier:

@@ -97,7 +97,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Check the source, then `rag source approve-deletions`.",
     ),
     R.PATH_OUTSIDE_ROOT: ("A path leads outside the source's root.", "Correct the path."),
-    R.SYMLINK_IGNORED: ("A symbolic link in a source that does not follow links.", "Set `symlinks: within_root` to follow links that stay inside."),
+    R.SYMLINK_IGNORED: (
+        "A symbolic link in a source that does not follow links.",
+        "Set `symlinks: within_root` to follow links that stay inside.",
+    ),
     R.SYMLINK_ESCAPE: ("A link leads outside the source's root.", "Replace the link, or add its target as a source."),
     R.NOT_A_REGULAR_FILE: ("The entry is a device, pipe, socket or folder.", "Exclude it."),
     R.FILE_TOO_LARGE: (
@@ -122,7 +125,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.PARSER_TIMEOUT: ("Parsing took longer than RAG_PARSER_TIMEOUT_SECONDS.", "Split the document."),
     R.PARSER_OOM: ("Parsing needed more than RAG_PARSER_MEMORY_MB.", "Split the document."),
     R.PARSER_CRASHED: ("The parser process died.", "Report the document's kind; it stays in quarantine."),
-    R.PARSER_UNAVAILABLE: ("No parser process could be started.", "Check memory and process limits; it is tried again."),
+    R.PARSER_UNAVAILABLE: (
+        "No parser process could be started.",
+        "Check memory and process limits; it is tried again.",
+    ),
     R.PDF_LIMIT: ("A PDF stream inflates beyond the limit.", "Re-save the document."),
     R.XML_DTD_FORBIDDEN: (
         "An office document declares a DTD, which only attacks do.",

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
         "development", description="`production` refuses to start with missing, default or short secrets."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level that is logged.")
-    log_json: bool | None = Field(None, description="JSON log lines; unset means JSON unless standard error is a terminal.")
+    log_json: bool | None = Field(None, description="JSON log lines; unset: unless on a terminal.")
     host: str = Field("127.0.0.1", description="Address every local server listens on.")
 
     # --- ports of the embedded stack -------------------------------------------------------------------------
@@ -53,51 +53,85 @@ class Settings(BaseSettings):
     database_statement_timeout_seconds: float = Field(300, gt=0, description="Time allowed to one statement.")
 
     # --- index -----------------------------------------------------------------------------------------------
-    qdrant_url: str | None = Field(None, description="Qdrant server (`http://host:6334`, gRPC); unset means Qdrant Edge.")
+    qdrant_url: str | None = Field(
+        None, description="Qdrant server (`http://host:6334`, gRPC); unset means Qdrant Edge."
+    )
     qdrant_api_key: SecretStr | None = Field(None, description="Key or scoped token for the Qdrant server.")
     index_endpoint: str | None = Field(
         None,
-        description="`host:port` of the process that owns the Edge folder (`rag up` sets it). Unset: open the folder here.",
+        description="`host:port` of the process that owns the Edge folder (`rag up` sets it); unset: open it here.",
     )
     index_secret: SecretStr | None = Field(None, description="Shared local secret of the loopback index service.")
     index_timeout_seconds: float = Field(60, gt=0, le=600, description="Time allowed to one index write.")
-    index_retry_seconds: float = Field(60, ge=0, le=600, description="How long a pipeline waits for the index to come back.")
+    index_retry_seconds: float = Field(
+        60, ge=0, le=600, description="How long a pipeline waits for the index to come back."
+    )
     index_batch_documents: int = Field(64, ge=1, le=1000, description="Documents sent to the index in one write.")
-    index_batch_points: int = Field(512, ge=1, le=10000, description="Points sent to the index in one write at most (a larger document goes alone).")
+    index_batch_points: int = Field(
+        512, ge=1, le=10000, description="Points sent to the index in one write at most (a larger document goes alone)."
+    )
 
     # --- embedding -------------------------------------------------------------------------------------------
-    embedder: Literal["onnx", "openai", "fake"] = Field("onnx", description="`onnx` runs the bundled model; `openai` calls an OpenAI-compatible endpoint; `fake` is for tests.")
+    embedder: Literal["onnx", "openai", "fake"] = Field(
+        "onnx",
+        description="`onnx` runs the bundled model; `openai` calls an OpenAI-compatible endpoint; `fake` is for tests.",
+    )
     embed_threads: int = Field(0, ge=0, le=256, description="Parallel embedding threads; 0 means one per core.")
     embed_batch: int = Field(256, ge=1, le=4096, description="Texts embedded and stored per commit.")
     embed_url: str | None = Field(None, description="Base URL of the OpenAI-compatible endpoint (`…/v1`).")
     embed_model: str | None = Field(None, description="Model name sent to the endpoint.")
     embed_dimensions: int | None = Field(None, ge=1, le=65536, description="Dimensions of the endpoint's model.")
     embed_api_key: SecretStr | None = Field(None, description="Bearer token for the endpoint.")
-    embed_timeout_seconds: float = Field(30, gt=0, le=600, description="Deadline of one embedding request, retries included.")
+    embed_timeout_seconds: float = Field(
+        30, gt=0, le=600, description="Deadline of one embedding request, retries included."
+    )
     embed_requests_per_second: float = Field(20, gt=0, description="Rate limit towards the endpoint.")
-    embed_query_prefix: str = Field("", description="Prefix for queries sent to the endpoint (`query: ` for E5 models).")
-    embed_passage_prefix: str = Field("", description="Prefix for passages sent to the endpoint (`passage: ` for E5 models).")
-    embed_max_tokens: int = Field(512, ge=16, le=1_000_000, description="Longest text sent to the endpoint, in (estimated) tokens; longer is cut.")
+    embed_query_prefix: str = Field(
+        "", description="Prefix for queries sent to the endpoint (`query: ` for E5 models)."
+    )
+    embed_passage_prefix: str = Field(
+        "", description="Prefix for passages sent to the endpoint (`passage: ` for E5 models)."
+    )
+    embed_max_tokens: int = Field(
+        512, ge=16, le=1_000_000, description="Longest text sent to the endpoint, in (estimated) tokens; longer is cut."
+    )
     embed_request_texts: int = Field(64, ge=1, le=2048, description="Texts in one request to the endpoint.")
     embed_request_tokens: int = Field(16_384, ge=64, description="Tokens (estimated) in one request to the endpoint.")
 
     # --- text ------------------------------------------------------------------------------------------------
-    chunk_tokens: int = Field(200, ge=16, le=500, description="Target size of a chunk in model tokens, heading context included.")
-    chunk_overlap: int = Field(0, ge=0, le=250, description="Tokens of the previous chunk repeated at the start of the next, at sentence borders.")
+    chunk_tokens: int = Field(
+        200, ge=16, le=500, description="Target size of a chunk in model tokens, heading context included."
+    )
+    chunk_overlap: int = Field(
+        0,
+        ge=0,
+        le=250,
+        description="Tokens of the previous chunk repeated at the start of the next, at sentence borders.",
+    )
     max_file_bytes: int = Field(50_000_000, ge=1, description="Larger files are quarantined without being read.")
     max_text_chars: int = Field(20_000_000, ge=1, description="Longer extracted text is quarantined.")
     max_chunks: int = Field(20_000, ge=1, description="A document with more chunks is quarantined.")
     parser_timeout_seconds: float = Field(30, gt=0, le=600, description="Time allowed to one sandboxed parse.")
-    parser_memory_mb: int = Field(1024, ge=256, description="Address space of one parser sandbox; the libraries alone take about 150.")
+    parser_memory_mb: int = Field(
+        1024, ge=256, description="Address space of one parser sandbox; the libraries alone take about 150."
+    )
     parser_workers: int = Field(2, ge=1, le=64, description="Parser sandboxes that run at once.")
-    parser_attempts: int = Field(3, ge=1, le=20, description="Runs in which a failing document is tried before it stays quarantined.")
+    parser_attempts: int = Field(
+        3, ge=1, le=20, description="Runs in which a failing document is tried before it stays quarantined."
+    )
 
     # --- pipeline --------------------------------------------------------------------------------------------
-    sources_dir: Path | None = Field(None, description="Folder of further source files (`*.yaml`); `rag up` uses `$RAG_HOME/sources`.")
+    sources_dir: Path | None = Field(
+        None, description="Folder of further source files (`*.yaml`); `rag up` uses `$RAG_HOME/sources`."
+    )
     sync_batch_documents: int = Field(200, ge=1, le=10000, description="Documents read and committed together.")
     sync_batch_bytes: int = Field(32_000_000, ge=1, description="Extracted bytes held before a commit.")
-    source_wait_seconds: float = Field(30, ge=0, le=3600, description="How long a run waits for another run of the same source shard.")
-    delete_guard_fraction: float = Field(0.2, gt=0, le=1, description="A listing that would delete more than this share of a source is held.")
+    source_wait_seconds: float = Field(
+        30, ge=0, le=3600, description="How long a run waits for another run of the same source shard."
+    )
+    delete_guard_fraction: float = Field(
+        0.2, gt=0, le=1, description="A listing that would delete more than this share of a source is held."
+    )
     delete_guard_minimum: int = Field(50, ge=1, description="Deletions below this number are never held.")
     max_concurrent_runs: int = Field(2, ge=1, le=1000, description="Dagster runs at once.")
     event_retention_days: int = Field(30, ge=1, description="Age at which Dagster events and ticks are purged.")
@@ -108,39 +142,58 @@ class Settings(BaseSettings):
     default_deadline_seconds: float = Field(10, gt=0, description="Deadline given to a call that brings none.")
     max_deadline_seconds: float = Field(30, gt=0, description="Cap on any call's deadline.")
     max_message_bytes: int = Field(4_194_304, ge=1024, description="Largest gRPC message accepted from clients.")
-    max_concurrent_searches: int = Field(32, ge=1, description="Searches in progress at once; more wait in a bounded queue.")
-    max_queued_searches: int = Field(64, ge=0, description="Length of that queue; beyond it calls are refused with OVERLOADED.")
-    max_concurrent_answers: int = Field(16, ge=1, description="Answers in progress at once; they never take the place of searches.")
+    max_concurrent_searches: int = Field(
+        32, ge=1, description="Searches in progress at once; more wait in a bounded queue."
+    )
+    max_queued_searches: int = Field(
+        64, ge=0, description="Length of that queue; beyond it calls are refused with OVERLOADED."
+    )
+    max_concurrent_answers: int = Field(
+        16, ge=1, description="Answers in progress at once; they never take the place of searches."
+    )
     max_queued_answers: int = Field(32, ge=0, description="Length of their queue.")
     search_threads: int = Field(8, ge=1, le=256, description="Index searches that run in parallel.")
-    max_index_message_bytes: int = Field(67_108_864, ge=1_048_576, description="Largest message on the loopback index port.")
-    max_connection_age_seconds: float = Field(300, gt=0, description="Age at which a client connection is renewed, so that new servers get their share.")
+    max_index_message_bytes: int = Field(
+        67_108_864, ge=1_048_576, description="Largest message on the loopback index port."
+    )
+    max_connection_age_seconds: float = Field(
+        300, gt=0, description="Age at which a client connection is renewed, so that new servers get their share."
+    )
     query_batch: int = Field(8, ge=1, le=256, description="Concurrent queries embedded together at most.")
     query_cache_entries: int = Field(4096, ge=0, description="Query embeddings kept (keyed by embedder and text only).")
     drain_seconds: float = Field(3, ge=0, le=60, description="Time between NOT_SERVING and refusing new calls.")
     grace_seconds: float = Field(15, ge=0, le=300, description="Time calls in flight get to finish at shutdown.")
 
     metadata_fields: Annotated[frozenset[str], NoDecode] = Field(
-        frozenset(), description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas."
+        frozenset(),
+        description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas.",
     )
 
     # --- answers ---------------------------------------------------------------------------------------------
-    answerer: Literal["extractive", "openai"] = Field("extractive", description="`extractive` quotes sentences; `openai` writes with an OpenAI-compatible model.")
+    answerer: Literal["extractive", "openai"] = Field(
+        "extractive", description="`extractive` quotes sentences; `openai` writes with an OpenAI-compatible model."
+    )
     answer_url: str | None = Field(None, description="Base URL of the OpenAI-compatible chat endpoint (`…/v1`).")
     answer_model: str | None = Field(None, description="Model name sent to the chat endpoint.")
     answer_api_key: SecretStr | None = Field(None, description="Bearer token for the chat endpoint.")
     answer_timeout_seconds: float = Field(25, gt=0, le=300, description="Deadline of one generated answer.")
 
     # --- identity --------------------------------------------------------------------------------------------
-    jwt_public_keys: Path | None = Field(None, description="JWKS file with the public keys that verify tokens; default `$RAG_HOME/secrets/jwks.json`.")
+    jwt_public_keys: Path | None = Field(
+        None, description="JWKS file with the public keys that verify tokens; default `$RAG_HOME/secrets/jwks.json`."
+    )
     jwt_issuer: str = Field("rag-platform", min_length=1, description="Required `iss` claim.")
     jwt_audience: str = Field("rag-query", min_length=1, description="Required `aud` claim.")
     jwt_max_lifetime_seconds: int = Field(86_400, ge=60, description="Longest accepted `exp - iat`.")
     jwt_leeway_seconds: int = Field(60, ge=0, le=300, description="Clock difference tolerated.")
 
     # --- observability ---------------------------------------------------------------------------------------
-    failpoint: str | None = Field(None, description="`name:count:kill` ends the process at a named point (fault tests; refused in production).")
-    prometheus_url: str | None = Field(None, description="Prometheus the console reads; unset: the services' own /metrics.")
+    failpoint: str | None = Field(
+        None, description="`name:count:kill` ends the process at a named point (fault tests; refused in production)."
+    )
+    prometheus_url: str | None = Field(
+        None, description="Prometheus the console reads; unset: the services' own /metrics."
+    )
 
     @classmethod
     def load(cls, **overrides: object) -> Self:
@@ -184,9 +237,13 @@ class Settings(BaseSettings):
         if self.qdrant_url is None:
             secret = self.index_secret.get_secret_value() if self.index_secret else ""
             if not secret:
-                raise ConfigError(Reason.SECRET_MISSING, "RAG_INDEX_SECRET must be set in production without RAG_QDRANT_URL")
+                raise ConfigError(
+                    Reason.SECRET_MISSING, "RAG_INDEX_SECRET must be set in production without RAG_QDRANT_URL"
+                )
             if len(secret) < MIN_SECRET_LENGTH or len(set(secret)) < 8:
-                raise ConfigError(Reason.SECRET_WEAK, f"RAG_INDEX_SECRET needs at least {MIN_SECRET_LENGTH} random characters")
+                raise ConfigError(
+                    Reason.SECRET_WEAK, f"RAG_INDEX_SECRET needs at least {MIN_SECRET_LENGTH} random characters"
+                )
 
     # --- places under home -----------------------------------------------------------------------------------
     @property

@@ -57,19 +57,17 @@ def reasons_page() -> str:
 
 def metrics_page() -> str:
     """One row per metric that the query server exports."""
-    from prometheus_client import CollectorRegistry
-
     from query_server.metrics import Metrics
 
-    registry = CollectorRegistry()
-    Metrics(registry)
+    registry = Metrics().registry
     lines = [
         "# Metrics\n",
         "The query server's `/metrics` (RAG_METRICS_PORT).\n",
         "| metric | type | labels | meaning |",
         "|---|---|---|---|",
     ]
-    for collector in sorted(registry._collector_to_names, key=lambda item: item._name):
+    own = [item for item in registry._collector_to_names if getattr(item, "_name", "").startswith("rag_")]
+    for collector in sorted(own, key=lambda item: item._name):
         labels = ", ".join(f"`{label}`" for label in collector._labelnames)
         suffix = "_total" if collector._type == "counter" else ""
         lines.append(

@@ -138,22 +138,26 @@ def _fit_table(tallies: dict[str, Tally]) -> Table:
     present = np.array([signs for tally in tallies.values() for signs in tally.present])
     removed = np.array([signs for tally in tallies.values() for signs in tally.removed])
     weights, bias = fit(present, removed)
-    rows = (("in use", *WEIGHTS, BIAS), ("fitted here (balanced)", *map(float, weights), float(bias)))
+    rows: tuple[tuple[Cell, ...], ...] = (
+        ("in use", *WEIGHTS, BIAS),
+        ("fitted here (balanced)", *map(float, weights), float(bias)),
+    )
     return Table("Weights of the signs", ("", *Signs._fields, "bias"), rows)
 
 
 def _trade_table(tallies: dict[str, Tally]) -> Table:
     """Answering against abstaining when the threshold moves."""
-    rows = tuple(
-        (name, threshold, *(float(np.mean(_log_odds(signs) > threshold)) for signs in (tally.present, tally.removed)))
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (name, threshold, _share(tally.present, threshold), _share(tally.removed, threshold))
         for name, tally in tallies.items()
         for threshold in (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
     )
     return Table("Threshold", ("set", "threshold", "answers, document present", "answers, document removed"), rows)
 
 
-def _log_odds(signs: list[Signs]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.array(signs) @ np.array(WEIGHTS) + BIAS
+def _share(signs: list[Signs], threshold: float) -> float:
+    """The part of the questions that is answered at a threshold."""
+    return float(np.mean(np.array(signs) @ np.array(WEIGHTS) + BIAS > threshold))
 
 
 def _answers(data: Path, dataset: Dataset) -> dict[str, list[str]]:

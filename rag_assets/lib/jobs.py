@@ -47,6 +47,7 @@ def reconcile_schedule(config: SourceConfig, job: UnresolvedAssetJobDefinition) 
         description=f"Compares source `{config.name}` as a whole with what is held.",
     )
     def reconcile(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-        return [dg.RunRequest(partition_key=shard) for shard in shards]
+        tick = context.scheduled_execution_time.isoformat()
+        return [dg.RunRequest(run_key=f"{tick}/{shard}", partition_key=shard) for shard in shards]
 
     return reconcile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -17,11 +18,16 @@ def materialized(report: StageReport, **more: Any) -> dg.MaterializeResult[None]
     """The result of a stage's asset."""
     metadata: dict[str, Any] = {**report.counts, "seconds": round(report.seconds, 3), "bytes": report.bytes, **more}
     if report.preview:
-        metadata["preview"] = dg.MetadataValue.table(records=[dg.TableRecord(dict(row)) for row in report.preview])
+        metadata["preview"] = dg.MetadataValue.table([dg.TableRecord(_plain(row)) for row in report.preview])
     if report.problem:
-        metadata["problem"] = str(report.problem)  # an enumeration cannot be stored with the event
+        metadata["problem"] = str(report.problem)
         metadata["problem_message"] = report.message or ""
     return dg.MaterializeResult(metadata=metadata)
+
+
+def _plain(row: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
+    """Dagster cannot store the members of a `StrEnum`, which reason codes are."""
+    return {name: str(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def progress_to(context: dg.AssetExecutionContext) -> Progress:

@@ -40,13 +40,21 @@ def build_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def load_tokenizer(model_dir: Path) -> Tokenizer:
-    """The tokenizer from the cache, building it the first time.
+_loaded: dict[Path, Tokenizer] = {}
+_loading = threading.Lock()
 
-    Raises `DataCorruption` (`MODEL_CORRUPT`) when the cached file was changed.
+
+def load_tokenizer(model_dir: Path) -> Tokenizer:
+    """The tokenizer from the model folder, building the file the first time. Loading takes about 1 s.
+
+    One per process, because it holds 300 MB: the chunker and the embedder share it, so never change its options.
+    Raises `DataCorruption` (`MODEL_CORRUPT`) when the file was changed.
     """
-    content = TOKENIZER_FILE.load(model_dir, lambda: build_tokenizer().to_str().encode())
-    return Tokenizer.from_buffer(content)
+    with _loading:
+        if model_dir not in _loaded:
+            content = TOKENIZER_FILE.load(model_dir, lambda: build_tokenizer().to_str().encode())
+            _loaded[model_dir] = Tokenizer.from_buffer(content)
+        return _loaded[model_dir]
 
 
 class E5TokenCounter:
@@ -54,17 +62,11 @@ class E5TokenCounter:
 
     def __init__(self, model_dir: Path) -> None:
         self._model_dir = model_dir
-        self._lock = threading.Lock()
         self.fingerprint = fingerprint("tokens", MODEL_NAME, SHA256, TOKENIZER_VERSION)
 
-    @property
+    @cached_property
     def tokenizer(self) -> Tokenizer:
         """The HF tokenizer, for splitters that want one. Feed it text that went through `clean`."""
-        with self._lock:
-            return self._loaded
-
-    @cached_property
-    def _loaded(self) -> Tokenizer:
         return load_tokenizer(self._model_dir)
 
     def count(self, text: str) -> int:

@@ -54,10 +54,8 @@ def scored(points: Sequence[edge.ScoredPoint]) -> list[Scored]:
 
 
 def point_id(point: edge.ScoredPoint | edge.Record) -> uuid.UUID:
-    """The id of a point; all of ours are UUIDs."""
-    if not isinstance(point.id, uuid.UUID):
-        raise DataCorruption(Reason.INDEX_CORRUPT, "the index holds a point that is not ours; run `rag verify`")
-    return point.id
+    """The id of a point. All of ours are UUIDs; a number can only be a foreign point, which `rag verify` must see."""
+    return point.id if isinstance(point.id, uuid.UUID) else uuid.UUID(int=int(point.id))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from rag_core.index.base import Point
 from rag_core.index.edge_dialect import CLOSED, DIALECT, EdgeDialect, engine_errors, point_id, scored, vectors_of
 from rag_core.index.fusion import Scored
 from rag_core.index.lexical import Sparse
-from rag_core.index.payloads import IDENTITY, KEYWORDS, from_json
+from rag_core.index.payloads import IDENTITY, KEYWORDS, from_json_or_blank
 from rag_core.index.planning import Identity
 from rag_core.index.retrieval import Scores
 
@@ -178,4 +178,4 @@ def _statistics(corpus: edge.Filter) -> edge.SearchParams:
 def _point(record: edge.Record) -> Point:
     stored = vectors_of(record).get(DENSE)
     vector = _EMPTY if stored is None else np.asarray(stored, dtype=np.float32)
-    return Point(point_id(record), vector, from_json(record.payload))
+    return Point(point_id(record), vector, from_json_or_blank(record.payload))

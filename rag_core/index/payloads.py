@@ -72,9 +72,36 @@ def from_json(stored: Mapping[str, Any] | None) -> Payload:
         ) from error
 
 
+def from_json_or_blank(stored: Mapping[str, Any] | None) -> Payload:
+    """As `from_json`, but what cannot be read comes out blank: a scroll must show `rag verify` every point there is."""
+    try:
+        return from_json(stored)
+    except DataCorruption:
+        return _BLANK
+
+
 def time_text(moment: datetime) -> str:
     """RFC 3339 in UTC, the form both engines parse."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+_BLANK = Payload(
+    tenant="",
+    source="",
+    doc_id=uuid.UUID(int=0),
+    version=0,
+    locator="",
+    title="",
+    acl=(),
+    ordinal=0,
+    start=0,
+    end=0,
+    text="",
+    headings=(),
+    language="",
+    media_type="",
+    updated_at=datetime.min.replace(tzinfo=UTC),
+)
 
 
 def _text(value: object) -> str:

@@ -43,7 +43,12 @@ DIALECT = QdrantDialect()
 
 def scored(points: Sequence[models.ScoredPoint]) -> list[Scored]:
     """Results with payload."""
-    return [Scored(uuid.UUID(str(point.id)), point.score, point.payload or {}) for point in points]
+    return [Scored(point_id(point), point.score, point.payload or {}) for point in points]
+
+
+def point_id(point: models.ScoredPoint | models.Record) -> uuid.UUID:
+    """The id of a point. All of ours are UUIDs; a number can only be a foreign point, which `rag verify` must see."""
+    return uuid.UUID(int=point.id) if isinstance(point.id, int) else uuid.UUID(str(point.id))
 
 
 @contextmanager

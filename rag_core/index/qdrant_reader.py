@@ -13,9 +13,9 @@ from rag_core.embedding.base import Vectors
 from rag_core.index.base import Point
 from rag_core.index.fusion import Scored
 from rag_core.index.lexical import Sparse
-from rag_core.index.payloads import IDENTITY, from_json, to_json
+from rag_core.index.payloads import IDENTITY, from_json_or_blank, to_json
 from rag_core.index.planning import Identity
-from rag_core.index.qdrant_dialect import DIALECT, QdrantDialect, scored
+from rag_core.index.qdrant_dialect import DIALECT, QdrantDialect, point_id, scored
 from rag_core.index.retrieval import Scores
 
 DENSE = "dense"
@@ -95,7 +95,7 @@ class QdrantReader:
         for records in self._pages(batch, scroll_filter=within, with_payload=IDENTITY, with_vectors=False):
             for record in records:
                 payload = record.payload or {}
-                yield uuid.UUID(str(record.id)), str(payload.get("doc_id")), int(payload.get("version", 0))
+                yield point_id(record), str(payload.get("doc_id")), int(payload.get("version", 0))
 
     def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[Point]]:
         wanted = [DENSE] if with_vectors else False
@@ -143,10 +143,10 @@ def _statistics(corpus: models.Filter) -> models.SearchParams:
 
 
 def _scores(response: models.QueryResponse) -> dict[uuid.UUID, float]:
-    return {uuid.UUID(str(point.id)): point.score for point in response.points}
+    return {point_id(point): point.score for point in response.points}
 
 
 def _point(record: models.Record) -> Point:
     stored = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
     vector = _EMPTY if stored is None else np.asarray(stored, dtype=np.float32)
-    return Point(uuid.UUID(str(record.id)), vector, from_json(record.payload))
+    return Point(point_id(record), vector, from_json_or_blank(record.payload))

@@ -66,7 +66,7 @@ class RemoteIndex:
                 ("grpc.initial_reconnect_backoff_ms", 100),
             ],
         )
-        self._stub = index_pb2_grpc.IndexServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub = index_pb2_grpc.IndexServiceStub(self._channel)
         self._metadata = ((wire.SECRET_KEY, secret),)
         self._timeout = timeout
         self._retry = retry

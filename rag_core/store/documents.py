@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -192,7 +192,7 @@ def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str)
         None if row.acl is None else list(row.acl),
         row.acl_inherited,
         run_id,
-        row.modified_at,
+        _updated_at(row.modified_at),
     )
 
 
@@ -202,9 +202,7 @@ def _touch_values(row: Touch) -> tuple[Any, ...]:
 
 
 def _upsert(*, by_source: bool) -> Any:
-    new_rows = select(*(_incoming.c[name] for name, _ in _COPIED if name != "updated_at"), _clamped()).order_by(
-        _incoming.c.doc_id
-    )
+    new_rows = select(*(_incoming.c[name] for name, _ in _COPIED)).order_by(_incoming.c.doc_id)
     statement = insert(documents).from_select([name for name, _ in _COPIED], new_rows)
     new, old = statement.excluded, documents.c
     revived = old.deleted_at.is_not(None)
@@ -227,10 +225,12 @@ def _upsert(*, by_source: bool) -> Any:
     ).returning(documents.c.doc_id, documents.c.run_id)
 
 
-def _clamped() -> ColumnElement[datetime]:
-    # A clock that runs ahead at the source must not make a document newer than now.
-    stamped: ColumnElement[datetime] = func.least(func.coalesce(_incoming.c.updated_at, func.now()), func.now())
-    return stamped
+def _updated_at(modified_at: datetime | None) -> datetime:
+    """When the source says the document changed, else now; a source whose clock runs ahead cannot be in the future."""
+    now = datetime.now(UTC)
+    if modified_at is None:
+        return now
+    return min(modified_at if modified_at.tzinfo else modified_at.replace(tzinfo=UTC), now)
 
 
 def _differ(old: Any, new: Any, names: Iterable[str]) -> ColumnElement[bool]:

@@ -12,7 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,6 +183,23 @@ class EmbeddedPostgres:
         # Every client of ours uses TCP on loopback; the socket is for an operator's psql, and optional.
         longest = len(os.fsencode(place / f".s.PGSQL.{self.port}"))
         return "" if longest > _MAX_SOCKET_PATH else str(place)
+
+
+@contextmanager
+def running_database(settings: Settings) -> Iterator[None]:
+    """A database to work with while the stack is down: the embedded one is started, and stopped at the end.
+
+    Nothing happens when a server is configured or the embedded one already runs. Raises as `EmbeddedPostgres.start`.
+    """
+    server = EmbeddedPostgres(settings.postgres_dir, settings.postgres_port)
+    if settings.database_url is not None or server.ready():
+        yield
+        return
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
 
 
 def main() -> None:

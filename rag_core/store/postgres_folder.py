@@ -33,7 +33,14 @@ def environment() -> dict[str, str]:
 def create(
     place: Path, bin_dir: Path, account: Account, *, role: str, databases: tuple[str, ...], sync: bool = True
 ) -> None:
-    """Make a cluster with its role and databases beside `place` and move it there, so a crash leaves no half one."""
+    """Make a cluster with its role and databases beside `place` and move it there, so a crash leaves no half one.
+
+    Raises `Conflict` (`HOME_IN_USE`) when something else is there, `Unavailable` (`START_FAILED`), `Exhausted`.
+    """
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise Conflict(
+            Reason.HOME_IN_USE, "the database folder holds other files; choose another RAG_HOME or move them"
+        )
     for leftover in place.parent.glob(f".{place.name}.*.new"):
         shutil.rmtree(leftover, ignore_errors=True)
     staging = place.with_name(f".{place.name}.{uuid.uuid4().hex}.new")
@@ -52,7 +59,10 @@ def create(
     ]
     single = [str(bin_dir / "postgres"), "--single", "-D", str(staging), *([] if sync else ["-F"]), "postgres"]
     _run(single, account, "\n".join(statements) + "\n")
-    (staging / "pg_hba.conf").write_text(_HBA.format(role=role))
+    with (staging / "pg_hba.conf").open("w") as rules:
+        rules.write(_HBA.format(role=role))
+        rules.flush()
+        os.fsync(rules.fileno())
     with contextlib.suppress(FileNotFoundError):
         place.rmdir()  # an empty folder made by someone else
     staging.rename(place)

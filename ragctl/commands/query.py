@@ -127,7 +127,7 @@ def _stub(settings: Settings, tenant: str) -> Any:
         token = mint_token(settings, subject="developer", tenant=tenant, lifetime=300)
         call = {"metadata": [("authorization", f"Bearer {token}")], "timeout": settings.max_deadline_seconds}
         with open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel, typed_errors():
-            yield query_pb2_grpc.QueryServiceStub(channel), call  # type: ignore[no-untyped-call]
+            yield query_pb2_grpc.QueryServiceStub(channel), call
 
     return opened()
 

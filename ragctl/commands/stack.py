@@ -32,7 +32,7 @@ def up(
     docs
         Ingest this folder instead of the documentation that the machine carries.
     ingest
-        Launch a run for each source that never had one.
+        Launch a run for each source that never had a good one.
     wait
         Wait for those runs.
     """
@@ -63,7 +63,7 @@ def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list
     if reload and "dagster-code" in stack.found_running:
         DagsterApi(stack.settings).reload(LOCATION)
     sync = Sync(stack.settings)
-    jobs = sync.never_run()
+    jobs = sync.never_succeeded()
     sync.start(jobs)
     following = {job.source: job for job in [*jobs, *sync.unfinished()]}
     if not wait or not following:

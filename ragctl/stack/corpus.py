@@ -9,17 +9,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import ragctl
+from rag_core.ids import fingerprint
 
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
 _EXTENSIONS = {"text/markdown": ".md", "text/x-rst": ".rst"}
+_COPYRIGHT = re.compile(r"^.*\b(copyright|©|\(c\)).*$", re.IGNORECASE | re.MULTILINE)
 _MIN_CHARS = 200
-_MAX_CHARS = 60_000
-"""Longer descriptions are changelogs in the main."""
+_MAX_DESCRIPTION_CHARS = 10_000
+"""What comes later is a changelog in the main. With this the corpus is embedded in about a minute on two cores."""
+_MAX_LICENCE_CHARS = 20_000
+"""Longer ones are collections of the licences of bundled parts."""
 
 
 def project_root() -> Path | None:
@@ -30,21 +35,39 @@ def project_root() -> Path | None:
 
 def write_package_corpus(folder: Path) -> None:
     """Bring `folder`/packages and `folder`/licences up to date with what is installed."""
+    stamp, current = folder / "stamp", _stamp()
+    if stamp.exists() and stamp.read_text() == current:
+        return
     installed = list(distributions())
     _write_all(folder / "packages", dict(_descriptions(installed)))
     _write_all(folder / "licences", dict(_licences(installed)))
+    stamp.write_text(current)
+
+
+def _stamp() -> str:
+    """Hash of the names and versions of what is installed, without reading any of it, and of how the corpus is made."""
+    folders = [Path(entry) for entry in sys.path if entry and Path(entry).is_dir()]
+    names = sorted(path.name for folder in folders for path in folder.glob("*.dist-info"))
+    return fingerprint(_MAX_DESCRIPTION_CHARS, _MAX_LICENCE_CHARS, *names)
 
 
 def _descriptions(installed: list[Distribution]) -> Iterator[tuple[str, str]]:
     for distribution in installed:
         metadata = distribution.metadata
         body = metadata.get_payload() or metadata.get("Description") or ""  # type: ignore[attr-defined]
-        if not isinstance(body, str) or not _MIN_CHARS <= len(body) <= _MAX_CHARS:
+        if not isinstance(body, str) or len(body) < _MIN_CHARS:
             continue
         kind = str(metadata.get("Description-Content-Type", "")).partition(";")[0].strip().lower()  # type: ignore[attr-defined]
         name = re.sub(r"[^a-z0-9]+", "-", str(metadata["Name"]).lower())
         heading = f"{metadata['Name']} {metadata['Version']}: {metadata.get('Summary', '')}".strip()  # type: ignore[attr-defined]
-        yield f"{name}{_EXTENSIONS.get(kind, '.txt')}", _with_heading(heading, kind, body)
+        yield f"{name}{_EXTENSIONS.get(kind, '.txt')}", _with_heading(heading, kind, _shortened(body))
+
+
+def _shortened(body: str) -> str:
+    """The text up to the limit, cut between paragraphs."""
+    if len(body) <= _MAX_DESCRIPTION_CHARS:
+        return body
+    return body[:_MAX_DESCRIPTION_CHARS].rpartition("\n\n")[0] or body[:_MAX_DESCRIPTION_CHARS]
 
 
 def _with_heading(heading: str, kind: str, body: str) -> str:
@@ -61,10 +84,16 @@ def _licences(installed: list[Distribution]) -> Iterator[tuple[str, str]]:
                 continue
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 text = file.read_text()
-                digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:8]
-                if digest not in seen and _MIN_CHARS <= len(text) <= _MAX_CHARS:
+                digest = _wording(text)
+                if digest not in seen and _MIN_CHARS <= len(text) <= _MAX_LICENCE_CHARS:
                     seen.add(digest)
                     yield f"{str(distribution.metadata['Name']).lower()}-{digest}.txt", text
+
+
+def _wording(text: str) -> str:
+    """Hash of a licence without its copyright lines, case and layout: equal for equal terms of different owners."""
+    words = re.findall(r"\w+", _COPYRIGHT.sub("", text).lower())
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:8]
 
 
 def _write_all(folder: Path, files: dict[str, str]) -> None:

@@ -63,8 +63,10 @@ def stack_environment(home: Home, stack_id: str) -> dict[str, str]:
     No PYTHONPATH: Dagster drops the first entry of `sys.path` before it imports a code location, and with `python -P`
     that would be ours. The parts find the code where this interpreter has it installed.
     """
+    # Where it is set, every start compiles every module again, which takes seconds.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **inherited,
         "RAG_HOME": str(home.root),
         "DAGSTER_HOME": str(home.dagster),
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",

@@ -95,9 +95,11 @@ class Sync:
         self._began = time.time()
         self.jobs = source_jobs(settings)
 
-    def never_run(self) -> list[SourceJob]:
-        """Sources without any run."""
-        return [job for job in self.jobs.values() if not runs_of(self._api, job)]
+    def never_succeeded(self) -> list[SourceJob]:
+        """Sources without a good run: `rag up` tries again what failed before."""
+        return [
+            job for job in self.jobs.values() if not any(run["status"] == "SUCCESS" for run in runs_of(self._api, job))
+        ]
 
     def unfinished(self) -> list[SourceJob]:
         """Sources with a run that has not ended."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> boo
         "options": {"kind": "filesystem", "root": str(root), **options},
     }
     document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
-    text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
     path = folder / f"{name}.yaml"
     if path.exists() and _root_of(path) == str(root):
         return False
@@ -68,8 +67,10 @@ def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> boo
 
 
 def _root_of(path: Path) -> str | None:
-    match = re.search(r"^\s+root:\s*(.+?)\s*$", path.read_text("utf-8", errors="replace"), re.MULTILINE)
-    return yaml.safe_load(match.group(1)) if match else None
+    try:
+        return str(yaml.safe_load(path.read_text("utf-8"))["attributes"]["options"]["root"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        return None  # not a source file that we could have written
 
 
 def _readable(docs: Path) -> Path:

@@ -108,7 +108,7 @@ def read_platform(settings: Settings) -> dict[str, Any]:
 
     token = mint_token(settings, subject="rag-status", scopes=("admin",), lifetime=60)
     with open_channel(f"{reachable(settings.host)}:{settings.query_port}") as channel, typed_errors():
-        response = admin_pb2_grpc.AdminServiceStub(channel).GetStatus(  # type: ignore[no-untyped-call]
+        response = admin_pb2_grpc.AdminServiceStub(channel).GetStatus(
             admin_pb2.GetStatusRequest(), timeout=_CALL_SECONDS, metadata=[("authorization", f"Bearer {token}")]
         )
     data: dict[str, Any] = MessageToDict(

@@ -1,12 +1,8 @@
-"""A run in a process of its own, for tests that kill it.
-
-The processes come from one fork server that has imported everything, so that a run costs milliseconds to start.
-"""
+"""A run in a process of its own, for tests that kill it."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from dataclasses import asdict
 from multiprocessing.context import ForkServerProcess
@@ -16,17 +12,14 @@ from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
 from tests.support.memory_source import Item, MemoryConnector
 from tests.support.pipeline import Flow, open_chunker
+from tests.support.processes import context
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
-    [__name__, "rag_core.index.edge", "psycopg.types.json", "sqlalchemy.dialects.postgresql"]
-)
 SMALL_BATCHES = {"embed_batch": 4, "sync_batch_documents": 4, "index_batch_documents": 3}
 
 
 def start(home: Path, database_url: str, folder: Path, result: Path, failpoint: str | None = None) -> ForkServerProcess:
     """Start a run over the files of `folder`; when it survives, `result` holds its counts as JSON."""
-    process = _context.Process(target=_run, args=(home, database_url, folder, result, failpoint))
+    process = context.Process(target=_run, args=(home, database_url, folder, result, failpoint))
     process.start()
     return process
 

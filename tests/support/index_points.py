@@ -12,8 +12,16 @@ import numpy as np
 
 from rag_core.embedding.base import Vectors
 from rag_core.ids import chunk_ids, document_id, text_hash
-from rag_core.index.base import DocumentUpdate, GenerationSpec, Payload, Point, SearchMode, SearchRequest, SearchResult
-from rag_core.index.base import VectorIndex
+from rag_core.index.base import (
+    DocumentUpdate,
+    GenerationSpec,
+    Payload,
+    Point,
+    SearchMode,
+    SearchRequest,
+    SearchResult,
+    VectorIndex,
+)
 from rag_core.models import EVERYONE
 
 DIMENSIONS = 8
@@ -33,7 +41,9 @@ def doc(locator: str, tenant: str = "acme") -> uuid.UUID:
     return document_id(tenant, "handbook", locator)
 
 
-def document(locator: str, texts: Sequence[str], *, tenant: str = "acme", version: int = 1, **fields: Any) -> DocumentUpdate:
+def document(
+    locator: str, texts: Sequence[str], *, tenant: str = "acme", version: int = 1, **fields: Any
+) -> DocumentUpdate:
     """The state of a document with one chunk per text; `fields` replace payload fields."""
     doc_id = doc(locator, tenant)
     points = []
@@ -67,7 +77,13 @@ def removal(locator: str, *, tenant: str = "acme", version: int = 2) -> Document
 
 def request(text: str, **fields: Any) -> SearchRequest:
     """A hybrid search by everyone of the tenant acme; `fields` replace anything."""
-    wanted: dict[str, Any] = {"tenant": "acme", "acl": (EVERYONE,), "limit": 10, "text": text, "vector": vector_of(text)}
+    wanted: dict[str, Any] = {
+        "tenant": "acme",
+        "acl": (EVERYONE,),
+        "limit": 10,
+        "text": text,
+        "vector": vector_of(text),
+    }
     return SearchRequest(**(wanted | fields))
 
 

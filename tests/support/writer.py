@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -12,14 +11,14 @@ from rag_core.models import ParsedDocument
 from rag_core.settings import Settings
 from rag_core.store import documents, open_store
 from rag_core.store.documents import NewDocument
+from tests.support.processes import context
 
 BATCH = 3
-_context = multiprocessing.get_context("forkserver")
 
 
 def start(database_url: str, ledger: Path, first: int) -> ForkServerProcess:
     """Start writing batches `first`, `first + 1`, ... of `BATCH` documents until killed."""
-    process = _context.Process(target=_write, args=(database_url, ledger, first))
+    process = context.Process(target=_write, args=(database_url, ledger, first))
     process.start()
     return process
 

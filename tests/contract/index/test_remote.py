@@ -88,4 +88,3 @@ def test_a_write_waits_for_the_server_to_come_back(folder: Path) -> None:
         index.close()
     finally:
         stamina.instrumentation.set_on_retry_hooks(None)
-

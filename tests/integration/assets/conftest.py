@@ -58,9 +58,17 @@ class Chain:
 
 
 @pytest.fixture
-def chain(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
+def prepared(settings: Settings, model_dir: Path) -> Settings:
+    """Settings whose home already has the tokenizer."""
+    settings.home.mkdir(parents=True)
+    settings.model_dir.symlink_to(model_dir)
+    return settings
+
+
+@pytest.fixture
+def chain(prepared: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     monkeypatch.setattr("rag_assets.lib.stages.RETRY", dg.RetryPolicy(max_retries=1))  # the same, without its delays
     root = tmp_path / "docs"
     root.mkdir()
-    with Pipeline(settings) as pipeline, dg.DagsterInstance.ephemeral() as instance:
-        yield Chain(settings, root, pipeline, instance)
+    with Pipeline(prepared) as pipeline, dg.DagsterInstance.ephemeral() as instance:
+        yield Chain(prepared, root, pipeline, instance)

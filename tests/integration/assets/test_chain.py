@@ -101,8 +101,8 @@ def test_f22_an_incomplete_listing_deletes_nothing_applies_the_rest_and_fails_th
 def _make_unreadable(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     real = os.scandir
 
-    def scandir(fd: int) -> object:  # chmod does not stop root
-        if Path(f"/proc/self/fd/{fd}").readlink().name == folder:
+    def scandir(fd: int | str) -> object:  # chmod does not stop root
+        if isinstance(fd, int) and Path(f"/proc/self/fd/{fd}").readlink().name == folder:
             raise PermissionError(13, "Permission denied")
         return real(fd)
 

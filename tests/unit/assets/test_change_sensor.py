@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -153,6 +154,8 @@ def test_the_schedule_asks_for_every_shard(config: SourceConfig) -> None:
     repository = _with_pipeline(config.model_copy(update={"shards": 2}))
     schedule = repository.get_schedule_def("handbook_reconcile")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 3 * * *", "UTC")
-    with dg.build_schedule_context(repository_def=repository) as context:
+    with dg.build_schedule_context(
+        repository_def=repository, scheduled_execution_time=datetime(2026, 1, 1, 3, tzinfo=UTC)
+    ) as context:
         data = schedule.evaluate_tick(context)
     assert [request.partition_key for request in data.run_requests or []] == ["0", "1"]

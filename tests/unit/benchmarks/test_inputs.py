@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from benchmarks.ingest.corpus import write_corpus, write_long_document
 from benchmarks.query.corpus import chunk_texts
 from benchmarks.texts import chinese_passages, english_passages
 from benchmarks.vectors import VectorCache
+from rag_core.embedding.base import Vectors
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.embedding.onnx import OnnxEmbedder
 from rag_core.embedding.tokenizer import E5TokenCounter
@@ -49,7 +51,7 @@ def test_cached_vectors_equal_computed_ones_and_are_computed_once(tmp_path: Path
     class Counting(FakeEmbedder):
         calls = 0
 
-        def embed_passages(self, texts):  # type: ignore[no-untyped-def]  # noqa: ANN
+        def embed_passages(self, texts: Sequence[str]) -> Vectors:
             self.calls += len(texts)
             return super().embed_passages(texts)
 

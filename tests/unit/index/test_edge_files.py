@@ -38,7 +38,9 @@ def test_filling_the_holes_of_a_file_with_zeros_changes_nothing(shard: Path) -> 
     _check(shard)
 
 
-@pytest.mark.parametrize(("name", "offset"), [("small", 3), ("sparse", 5 << 20), ("sparse", 100), ("sparse", (8 << 20) - 1)])
+@pytest.mark.parametrize(
+    ("name", "offset"), [("small", 3), ("sparse", 5 << 20), ("sparse", 100), ("sparse", (8 << 20) - 1)]
+)
 def test_s45_one_changed_byte_is_noticed(shard: Path, name: str, offset: int) -> None:
     with (shard / name).open("r+b") as file:
         file.seek(offset)

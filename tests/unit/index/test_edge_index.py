@@ -184,7 +184,15 @@ def _truncate_ids(shard: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-DAMAGES = [_remove_segments, _remove_one_segment, _flip_vectors, _flip_wal, _truncate_payload, _truncate_ids, shutil.rmtree]
+DAMAGES = [
+    _remove_segments,
+    _remove_one_segment,
+    _flip_vectors,
+    _flip_wal,
+    _truncate_payload,
+    _truncate_ids,
+    shutil.rmtree,
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -211,7 +219,9 @@ def test_f17_s45_damage_to_a_stopped_index_is_named_at_start_and_repaired_by_a_r
     index.close()
 
 
-@pytest.mark.parametrize("damage", [_remove_segments, _remove_one_segment, _truncate_ids, _flip_wal], ids=lambda d: d.__name__)
+@pytest.mark.parametrize(
+    "damage", [_remove_segments, _remove_one_segment, _truncate_ids, _flip_wal], ids=lambda d: d.__name__
+)
 def test_f17_lost_points_are_noticed_after_a_crash_too(folder: Path, damage: Callable[[Path], None]) -> None:
     """A killed process leaves no seal; then the promised number of points tells."""
     _fill(folder)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_core.index.lexical import AVERAGE_LENGTH, B, K1, QUERY_K, Sparse, encode_documents, encode_query
+from rag_core.index.lexical import AVERAGE_LENGTH, K1, QUERY_K, B, Sparse, encode_documents, encode_query
 
 
 def _share(query: str, text: str) -> bool:

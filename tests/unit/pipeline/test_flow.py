@@ -1,6 +1,15 @@
 from __future__ import annotations
 
-from rag_core.pipeline import DocumentCounts
+import threading
+from dataclasses import asdict, replace
+
+import pytest
+
+from rag_core.errors import Conflict, Reason
+from rag_core.pipeline import DocumentCounts, Scope, sync_documents
+from rag_core.sources import Source
+from rag_core.store import locks
+from tests.support.memory_source import MemoryConnector
 from tests.support.pipeline import Flow, prose
 
 
@@ -11,3 +20,64 @@ def test_a_first_run_indexes_every_document_and_accounts_for_it(flow: Flow) -> N
     assert counts == DocumentCounts(read=5, indexed=5)
     assert counts.balanced
     assert flow.indexed_text() == {f"{n}.txt": " ".join(prose(n).split()) for n in range(5)}
+
+
+def test_f06_two_runs_of_the_same_shard_at_once_queue_and_leave_the_index_right(flow: Flow) -> None:
+    for number in range(12):
+        flow.connector.put(f"{number}.txt", prose(number))
+    flow.settings = flow.settings.model_copy(update={"sync_batch_documents": 3, "index_batch_documents": 3})
+    outcomes: list[DocumentCounts] = []
+
+    def run() -> None:
+        outcomes.append(flow.run())
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 2
+    assert all(min(vars_of(counts)) >= 0 for counts in outcomes)
+    assert flow.run().unchanged == 12
+    assert flow.indexed_text() == {f"{n}.txt": " ".join(prose(n).split()) for n in range(12)}
+    assert len({point.chunk_id for point in flow.points()}) == len(flow.points()) == 72
+
+
+def test_f06_a_run_that_cannot_wait_gives_way_with_a_reason(flow: Flow) -> None:
+    flow.settings = flow.settings.model_copy(update={"source_wait_seconds": 0.0})
+    flow.run()
+    with locks.shard_connection(flow.store, "acme", "handbook", 0, wait=1), pytest.raises(Conflict) as busy:
+        flow.run()
+    assert busy.value.reason is Reason.SOURCE_BUSY
+
+
+def test_two_sources_with_equal_texts_ingested_at_once_do_not_deadlock(flow: Flow) -> None:
+    flows = [replace(flow, source=Source(name, "acme", "memory", acl=("everyone",))) for name in ("one", "two")]
+    for each in flows:
+        each.settings = flow.settings.model_copy(update={"embed_batch": 7})
+        each.connector = MemoryConnector()
+        for number in range(12):
+            each.connector.put(f"{number}.txt", prose(number), title="Pumps")
+    results: list[DocumentCounts] = []
+    threads = [threading.Thread(target=lambda each=each: results.append(each.run())) for each in flows]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [counts.balanced for counts in results] == [True, True]
+    assert flow.one("SELECT count(*) AS n FROM rag.embeddings").n == 72
+
+
+def vars_of(counts: DocumentCounts) -> list[int]:
+    return list(asdict(counts).values())
+
+
+def test_progress_is_told_and_reaches_the_total(flow: Flow) -> None:
+    for number in range(5):
+        flow.connector.put(f"{number}.txt", prose(number))
+    told: list[tuple[int, int | None]] = []
+    scope = Scope(flow.source, "run-1")
+    sync_documents(
+        flow.store, flow.connector, flow.parser, scope, flow.settings, lambda done, total: told.append((done, total))
+    )
+    assert told[-1] == (5, 5)

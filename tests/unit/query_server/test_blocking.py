@@ -65,7 +65,7 @@ async def test_f35_when_every_thread_is_stuck_calls_fail_at_once_until_one_retur
     pool.close()
 
 
-async def test_f34_a_call_that_had_not_begun_is_never_run() -> None:
+async def test_f34_a_call_that_had_not_begun_is_never_succeeded() -> None:
     pool, hang = make_pool(1), Hang()
     first = await enter(pool, hang)
     ran: list[int] = []

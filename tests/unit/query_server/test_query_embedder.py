@@ -47,7 +47,7 @@ async def model() -> AsyncIterator[GatedEmbedder]:
 
 @pytest.fixture
 async def embedder(model: GatedEmbedder) -> AsyncIterator[QueryEmbedder]:
-    embedder = QueryEmbedder(model, batch=3, cache_entries=2, metrics=Metrics())
+    embedder = QueryEmbedder(model, workers=1, batch=3, cache_entries=2, metrics=Metrics())
     yield embedder
     for _ in range(100):
         model.gate.release()
@@ -135,3 +135,28 @@ async def test_a_failure_reaches_every_caller_of_the_batch_and_is_not_cached(
     model.error = None
     model.gate.release()
     assert (await embedder.embed("a")).shape == (FakeEmbedder.dimensions,)
+
+
+async def test_several_workers_each_take_a_query_of_their_own() -> None:
+    model = GatedEmbedder()
+    embedder = QueryEmbedder(model, workers=2, batch=1, cache_entries=0, metrics=Metrics())
+    calls = start(embedder, "a", "b", "c")
+    for _ in range(2):
+        await model.wait_entered()
+    assert sorted(model.batches) == [["a"], ["b"]]
+    for _ in range(3):
+        model.gate.release()
+    await asyncio.gather(*calls)
+    assert sorted(model.batches) == [["a"], ["b"], ["c"]]
+    await embedder.close()
+
+
+async def test_closing_cancels_those_who_wait() -> None:
+    model = GatedEmbedder()
+    embedder = QueryEmbedder(model, workers=1, batch=1, cache_entries=0, metrics=Metrics())
+    calls = start(embedder, "a", "b")
+    await model.wait_entered()
+    model.gate.release()
+    await embedder.close()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(results[1], asyncio.CancelledError)

@@ -73,8 +73,16 @@ def test_the_corpus_holds_what_is_installed_and_is_written_once(tmp_path: Path) 
     assert text.startswith(f"# cyclopts {version('cyclopts')}: ")
     licences = list((tmp_path / "licences").iterdir())
     assert len({path.read_bytes() for path in licences}) == len(licences) > 10
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    write_package_corpus(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
+
+
+def test_the_corpus_follows_what_is_installed(tmp_path: Path) -> None:
+    write_package_corpus(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
     (tmp_path / "packages" / "gone.md").write_text("a package that was removed")
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*") if path.name != "gone.md"}
+    (tmp_path / "stamp").write_text("of another set of packages")
     write_package_corpus(tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
 

@@ -49,11 +49,12 @@ def test_a_second_run_waits_for_the_first(store: Store) -> None:
 
 
 def test_a_lost_connection_is_unavailable_and_frees_its_locks(store: Store) -> None:
-    with pytest.raises(Unavailable) as lost, locks.shard_connection(store, "acme", "a", 0, wait=1) as connection:
+    with locks.shard_connection(store, "acme", "a", 0, wait=1) as connection:
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
         with store.engine.begin() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
-        connection.execute(text("SELECT 1"))
+        with pytest.raises(Unavailable) as lost:
+            connection.execute(text("SELECT 1"))
     assert lost.value.reason is Reason.DATABASE_UNAVAILABLE
     with locks.shard_connection(store, "acme", "a", 0, wait=1):
         pass

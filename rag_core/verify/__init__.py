@@ -1,0 +1,18 @@
+"""Proof that the index holds exactly what the database says."""
+
+from rag_core.verify.repair import rebuild, repair
+from rag_core.verify.report import DocumentStates, Finding, FindingKind, VerifyReport
+from rag_core.verify.selftest import SelfTestReport, self_test
+from rag_core.verify.verifier import verify
+
+__all__ = [
+    "DocumentStates",
+    "Finding",
+    "FindingKind",
+    "SelfTestReport",
+    "VerifyReport",
+    "rebuild",
+    "repair",
+    "self_test",
+    "verify",
+]

@@ -1,0 +1,57 @@
+"""Making the index right again from the rows: marks are taken back, and the pipeline's own code does the rest."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import text
+
+from rag_core.index.base import VectorIndex
+from rag_core.pipeline.base import Progress
+from rag_core.pipeline.index import catch_up
+from rag_core.store import audit, generations, locks
+from rag_core.store.engine import Store
+from rag_core.verify.report import STRAY, VerifyReport
+
+_FORGET = text("DELETE FROM rag.generation_documents WHERE generation = :generation AND doc_id = ANY(:ids)")
+
+
+def rebuild(
+    store: Store, index: VectorIndex, generation: str, *, wait: float = 30, progress: Progress | None = None
+) -> int:
+    """Empty a generation, damaged or not, and fill it again from the rows; returns the documents applied.
+
+    Nothing is parsed or embedded again. A crash on the way leaves due what is not yet done. For an Edge folder that
+    does not open, pass `EdgeIndex(folder, repair=True)`. Raises `NotFound` (`GENERATION_NOT_FOUND`), and `Conflict`
+    (`SOURCE_BUSY`) when runs do not end within `wait` seconds.
+    """
+    with locks.exclusive_connection(store, wait=wait) as connection:
+        row = generations.get(connection, generation)
+        generations.forget_marks(connection, generation)
+        audit.record(connection, actor="operator", action="index.rebuild", target=generation, details={})
+        connection.commit()
+        # Created first: of a generation that lost its folder there is nothing to reset.
+        index.create(row.spec)
+        index.reset(generation)
+        counts = catch_up(connection, index, row, progress=progress)
+        if row.state == "active" and index.alias() != generation:
+            index.promote(generation)
+    return counts["documents"]
+
+
+def repair(store: Store, index: VectorIndex, report: VerifyReport, *, wait: float = 30) -> int:
+    """Apply documents with a finding again, remove points no row accounts for; returns the documents applied.
+
+    Verify again afterwards: a report holds a limited number of findings. Raises as `rebuild`.
+    """
+    documents: set[uuid.UUID] = {finding.doc_id for finding in report.findings if finding.doc_id is not None}
+    strays = [finding.chunk_id for finding in report.findings if finding.kind in STRAY and finding.chunk_id is not None]
+    with locks.exclusive_connection(store, wait=wait) as connection:
+        row = generations.get(connection, report.generation)
+        connection.execute(_FORGET, {"generation": row.name, "ids": sorted(documents)})
+        details = {"documents": len(documents), "points": len(strays)}
+        audit.record(connection, actor="operator", action="index.repair", target=row.name, details=details)
+        connection.commit()
+        if strays:
+            index.delete_points(row.name, strays)
+        return catch_up(connection, index, row)["documents"]

@@ -1,0 +1,34 @@
+"""Indexed means retrievable: each point must be found by its own vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rag_core.index.base import Point, SearchMode, SearchRequest, VectorIndex
+from rag_core.verify.report import Finding, FindingKind
+
+_TWIN = 1e-5
+"""Cosine distance up to which two vectors count as equal."""
+
+
+def unfindable(index: VectorIndex, generation: str, points: Iterable[Point]) -> Iterator[Finding | None]:
+    """For each point a finding, or `None` when a search by its vector, as a reader of its tenant, puts it first.
+
+    Points with equal vectors (a repeated paragraph) share the place. A point open to no one is not searched for.
+    """
+    for point in points:
+        request = SearchRequest(
+            tenant=point.payload.tenant,
+            acl=point.payload.acl,
+            limit=1,
+            mode=SearchMode.DENSE,
+            vector=point.vector,
+            generation=generation,
+        )
+        hits = index.search(request).hits if point.payload.acl else ()
+        found = bool(hits) and (hits[0].chunk_id == point.chunk_id or hits[0].score >= 1 - _TWIN)
+        if found or not point.payload.acl:
+            yield None
+        else:
+            detail = "its own vector does not find it first"
+            yield Finding(FindingKind.NOT_RETRIEVABLE, detail, point.payload.doc_id, point.chunk_id)

@@ -1,0 +1,141 @@
+"""The one oracle: what PostgreSQL says the index should hold, against a full scroll of what it holds."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Literal, TypeGuard
+
+from rag_core.errors import NotFound, Reason
+from rag_core.index.base import GenerationSpec, Point, VectorIndex
+from rag_core.pipeline.base import Progress
+from rag_core.store import generations
+from rag_core.store.engine import Store
+from rag_core.store.generations import Generation
+from rag_core.verify.compare import Comparison
+from rag_core.verify.report import STRAY, Finding, FindingKind, Findings, VerifyReport
+from rag_core.verify.retrieval import unfindable
+from rag_core.verify.rows import Expectation, GenerationRows
+
+SelfRetrieval = Literal["all"] | int
+"""Which points are searched for by their own vector: all, or a random sample of so many."""
+_REPORT_EVERY = 500
+
+
+def verify(
+    store: Store,
+    index: VectorIndex,
+    generation: str | None = None,
+    *,
+    self_retrieval: SelfRetrieval = "all",
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Compare a generation (default: the one readers see) with the rows, point by point.
+
+    Reads in pages, so memory does not grow with the corpus. Documents that change while it runs are reported as
+    `unindexed` at most, never as damage. Raises `NotFound` (`GENERATION_NOT_FOUND`) when there is no such generation in
+    the database or the index, and whatever the index raises (`INDEX_CORRUPT`, `INDEX_UNAVAILABLE`).
+    """
+    started = time.monotonic()
+    findings = Findings()
+    row = _generation(store, index, generation, findings)
+    rows = GenerationRows(store, row)
+    comparison = compare(index, row.spec, rows, findings, self_retrieval, progress)
+    states, chunks = rows.states()
+    for finding in rows.document_findings():
+        findings.add(finding)
+    _withdraw_motion(index, row.name, rows, findings, comparison)
+    if comparison.expected != chunks and not findings.totals[FindingKind.UNINDEXED]:
+        detail = f"{chunks} chunks according to their documents, {comparison.expected} rows"
+        findings.add(Finding(FindingKind.ACCOUNTING, detail))
+    return VerifyReport(
+        generation=row.name,
+        expected=comparison.expected,
+        points=comparison.points.total(),
+        retrieved=comparison.retrieved,
+        documents=states,
+        totals=dict(findings.totals),
+        findings=tuple(findings.kept),
+        seconds=time.monotonic() - started,
+    )
+
+
+def compare(
+    index: VectorIndex,
+    spec: GenerationSpec,
+    expectation: Expectation,
+    findings: Findings,
+    self_retrieval: SelfRetrieval = "all",
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare a generation with any expectation: payloads, vectors, self-retrieval and counts."""
+    total = index.count(spec.name)
+    comparison = Comparison(expectation, findings, spec.dimensions)
+    points = (point for batch in index.scroll(spec.name) for point in batch)
+    right = comparison.run(_reporting(points, progress, total))
+    for finding in unfindable(index, spec.name, _sampled(right, self_retrieval, total)):
+        comparison.retrieved += 1
+        if finding is not None:
+            findings.add(finding)
+    if index.count(spec.name) == total:  # else someone writes, and counts cannot agree with a scroll
+        _check_counts(index, spec.name, comparison, findings)
+    return comparison
+
+
+def _sampled(points: Iterator[Point], wanted: SelfRetrieval, total: int) -> Iterator[Point]:
+    """All, or each with the same chance so that about so many are left; none is held."""
+    share = 1.0 if wanted == "all" else wanted / max(1, total)
+    # No secret is at stake, and a fixed seed would test the same points for ever.
+    chance = random.Random()  # noqa: S311
+    return (point for point in points if share >= 1 or chance.random() < share)
+
+
+def _reporting(points: Iterator[Point], progress: Progress | None, total: int | None) -> Iterator[Point]:
+    for number, point in enumerate(points):
+        if progress is not None and number % _REPORT_EVERY == 0:
+            progress(number, total)
+        yield point
+
+
+def _check_counts(index: VectorIndex, generation: str, comparison: Comparison, findings: Findings) -> None:
+    expected: list[tuple[str | None, int]] = [(None, comparison.points.total()), *comparison.points.items()]
+    for tenant, scrolled in expected:
+        counted = index.count(generation, tenant=tenant) if tenant != "" else scrolled
+        if counted != scrolled:
+            whose = "in all" if tenant is None else "of one tenant"
+            findings.add(Finding(FindingKind.COUNT_MISMATCH, f"counted {counted} points {whose}, scrolled {scrolled}"))
+
+
+def _generation(store: Store, index: VectorIndex, name: str | None, findings: Findings) -> Generation:
+    alias = index.alias()
+    with store.engine.connect() as connection:
+        active = generations.active(connection)
+        wanted = name or alias or (active.name if active else None)
+        if wanted is None:
+            raise NotFound(Reason.GENERATION_NOT_FOUND, "no index generation exists yet; run the pipeline once")
+        row = generations.get(connection, wanted)
+    if name is None and (active is None or active.name != alias):
+        said = active.name if active else "none"
+        findings.add(Finding(FindingKind.ALIAS_MISMATCH, f"readers see {alias}, the database calls {said} active"))
+    return row
+
+
+def _withdraw_motion(
+    index: VectorIndex, generation: str, rows: GenerationRows, findings: Findings, comparison: Comparison
+) -> None:
+    """Take back what was only a document on its way while rows and points were read at different moments."""
+    doubtful = [finding for finding in findings.kept if finding.doc_id is not None and finding.chunk_id is not None]
+    if not doubtful:
+        return
+    moving = rows.in_motion(list({finding.doc_id for finding in doubtful if finding.doc_id}), comparison.versions)
+    # An id of another kind than ours is foreign, and nothing of ours on its way.
+    ours = [finding.chunk_id for finding in doubtful if finding.kind in STRAY and _is_ours(finding.chunk_id)]
+    standing = {point.chunk_id for point in index.fetch(generation, ours)} - rows.expected_now(ours)
+    settled = set(ours) - standing
+    findings.withdraw([finding for finding in doubtful if finding.doc_id in moving or finding.chunk_id in settled])
+
+
+def _is_ours(chunk_id: uuid.UUID | None) -> TypeGuard[uuid.UUID]:
+    return chunk_id is not None and chunk_id.version == 5

@@ -1,0 +1,326 @@
+"""`verify` sees every way in which rows and index can differ, and nothing where they agree."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import qdrant_edge
+from sqlalchemy import text
+
+from rag_core.errors import NotFound, Reason
+from rag_core.index.base import DocumentUpdate, GenerationSpec, Point
+from rag_core.index.edge import EdgeIndex
+from rag_core.verify import FindingKind, VerifyReport, rebuild, repair, verify
+from tests.support.pipeline import Flow
+
+Kinds = set[FindingKind]
+
+
+def _kinds(flow: Flow) -> Kinds:
+    return set(verify(flow.store, flow.index).totals)
+
+
+def _name(flow: Flow) -> str:
+    alias = flow.index.alias()
+    assert alias is not None
+    return alias
+
+
+def _document(flow: Flow, locator: str = "doc3.txt") -> list[Point]:
+    """The points of a document, with their vectors, in reading order."""
+    points = [point for batch in flow.index.scroll(_name(flow)) for point in batch]
+    return sorted((p for p in points if p.payload.locator == locator), key=lambda p: p.payload.ordinal)
+
+
+def _write(flow: Flow, points: list[Point]) -> None:
+    first = points[0].payload
+    flow.index.apply(_name(flow), [DocumentUpdate(first.doc_id, first.version, tuple(points))])
+
+
+def _change(flow: Flow, change: Callable[[Point], Point]) -> None:
+    """Write a document again with its second point changed."""
+    points = _document(flow)
+    _write(flow, [points[0], change(points[1]), *points[2:]])
+
+
+def _payload(**fields: Any) -> Callable[[Point], Point]:
+    return lambda point: replace(point, payload=replace(point.payload, **fields))
+
+
+def _sql(flow: Flow, statement: str, **params: Any) -> None:
+    with flow.store.engine.begin() as connection:
+        connection.execute(text(statement), params)
+
+
+def test_a_pipeline_that_ran_is_clean(flow: Flow) -> None:
+    report = verify(flow.store, flow.index)
+    assert report.clean, report.findings
+    assert report.expected == report.points == report.retrieved == flow.index.count(_name(flow)) > 8
+    assert (report.documents.indexed, report.documents.total) == (8, 8)
+    assert json.loads(json.dumps(report.to_json()))["clean"] is True
+
+
+def test_it_stays_clean_through_edits_deletions_and_unknown_acls(flow: Flow) -> None:
+    flow.connector.put("doc1.txt", "Only one paragraph is left here.")
+    del flow.connector.items["doc2.txt"]
+    flow.connector.put("doc9.txt", "A new document.")
+    flow.run()
+    flow.source = replace(flow.source, acl=None, name="open")
+    flow.connector.put("secret.txt", "No one said who may read this.")
+    flow.run()
+    report = verify(flow.store, flow.index)
+    assert report.clean, report.findings
+    states = report.documents
+    assert states.total == states.indexed + states.deleted + states.withheld + states.rejected + states.pending
+    assert (states.deleted, states.pending) == (1, 0)
+    assert states.withheld > 0
+
+
+def test_a_lost_point_is_missing(flow: Flow) -> None:
+    victim = _document(flow)[1]
+    flow.index.delete_points(_name(flow), [victim.chunk_id])
+    report = verify(flow.store, flow.index)
+    assert report.totals == {FindingKind.MISSING: 1}
+    assert [(f.doc_id, f.chunk_id) for f in report.findings] == [(victim.payload.doc_id, victim.chunk_id)]
+
+
+def test_an_empty_index_misses_everything(flow: Flow) -> None:
+    flow.index.reset(_name(flow))
+    report = verify(flow.store, flow.index)
+    assert report.totals == {FindingKind.MISSING: report.expected}
+
+
+def test_a_cut_tail_is_missing(flow: Flow) -> None:
+    ids = [point.chunk_id for batch in flow.index.scroll(_name(flow), with_vectors=False) for point in batch]
+    flow.index.delete_points(_name(flow), ids[-5:])
+    assert verify(flow.store, flow.index).totals == {FindingKind.MISSING: 5}
+
+
+def test_a_point_of_an_unknown_document_is_a_phantom(flow: Flow) -> None:
+    doc_id = uuid.uuid4()
+    _write(flow, [replace(_payload(doc_id=doc_id)(_document(flow)[0]), chunk_id=uuid.uuid4())])
+    assert _kinds(flow) == {FindingKind.PHANTOM}
+
+
+def test_the_points_of_a_deleted_document_are_phantoms(flow: Flow) -> None:
+    points = _document(flow)
+    del flow.connector.items["doc3.txt"]
+    flow.run()
+    assert _kinds(flow) == set()
+    _write(flow, points)
+    assert verify(flow.store, flow.index).totals == {FindingKind.PHANTOM: len(points)}
+
+
+def test_the_points_of_a_document_without_known_acl_are_phantoms(flow: Flow) -> None:
+    _sql(flow, "UPDATE rag.documents SET acl = NULL WHERE locator = 'doc3.txt'")
+    assert _kinds(flow) == {FindingKind.PHANTOM}
+
+
+def test_a_leftover_of_an_older_version_is_a_phantom(flow: Flow) -> None:
+    old = _document(flow)
+    flow.connector.put("doc3.txt", "Only this is left.")
+    flow.run()
+    (new,) = _document(flow)
+    left = replace(old[2], payload=replace(old[2].payload, version=new.payload.version, ordinal=7))
+    _write(flow, [new, left])
+    assert _kinds(flow) == {FindingKind.PHANTOM}
+
+
+def test_a_second_point_for_a_chunk_is_a_duplicate(flow: Flow) -> None:
+    points = _document(flow)
+    _write(flow, [*points, replace(points[0], chunk_id=uuid.uuid4())])
+    assert _kinds(flow) == {FindingKind.DUPLICATE}
+
+
+def test_another_version_is_noticed(flow: Flow) -> None:
+    points = _document(flow)
+    version = points[0].payload.version + 1
+    newer = tuple(_payload(version=version)(point) for point in points)
+    flow.index.apply(_name(flow), [DocumentUpdate(points[0].payload.doc_id, version, newer)])
+    assert _kinds(flow) == {FindingKind.STALE_VERSION}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (_payload(tenant="beta"), FindingKind.WRONG_TENANT),
+        (_payload(acl=("everyone", "group:all")), FindingKind.WRONG_ACL),
+        (_payload(acl=()), FindingKind.WRONG_ACL),
+        (_payload(text="other text"), FindingKind.MALFORMED),
+        (_payload(start=1), FindingKind.MALFORMED),
+        (_payload(locator="elsewhere"), FindingKind.MALFORMED),
+        (_payload(metadata={"a": "b"}), FindingKind.MALFORMED),
+        (lambda point: replace(point, vector=-point.vector), FindingKind.VECTOR_MISMATCH),
+        (lambda point: replace(point, vector=point.vector + np.float32(0.01)), FindingKind.VECTOR_MISMATCH),
+    ],
+)
+def test_a_changed_point_is_noticed(flow: Flow, change: Callable[[Point], Point], kind: FindingKind) -> None:
+    _change(flow, change)
+    assert _kinds(flow) == {kind}
+
+
+def _raw(folder: Path, flow: Flow, write: Callable[[qdrant_edge.EdgeShard, Point], None]) -> VerifyReport:
+    """Verify after a write that goes past our checks, straight into the engine."""
+    victim, name = _document(flow)[1], _name(flow)
+    flow.index.close()
+    (path,) = (folder / "generations" / name).glob("shard-*")
+    (folder / "generations" / name / "seal.json").unlink()
+    shard = qdrant_edge.EdgeShard.load(str(path))
+    write(shard, victim)
+    shard.flush()
+    shard.close()
+    index = EdgeIndex(folder)
+    try:
+        return verify(flow.store, index)
+    finally:
+        index.close()
+
+
+def _set_vector(values: Callable[[int], list[float]]) -> Callable[[qdrant_edge.EdgeShard, Point], None]:
+    def write(shard: qdrant_edge.EdgeShard, point: Point) -> None:
+        vector: Any = {"dense": values(len(point.vector))}
+        operation = qdrant_edge.UpdateOperation.update_vectors([qdrant_edge.PointVectors(point.chunk_id, vector)])
+        shard.update(operation)
+
+    return write
+
+
+def _break_payload(shard: qdrant_edge.EdgeShard, point: Point) -> None:
+    shard.update(qdrant_edge.UpdateOperation.overwrite_payload([point.chunk_id], {"tenant": 7}))
+
+
+def _numbered_point(shard: qdrant_edge.EdgeShard, point: Point) -> None:
+    shard.update(
+        qdrant_edge.UpdateOperation.upsert_points([qdrant_edge.Point(7, {"dense": point.vector.tolist()}, {})])
+    )
+
+
+@pytest.mark.parametrize(
+    ("write", "kind"),
+    [
+        (_set_vector(lambda size: [math.nan] * size), FindingKind.NON_FINITE),
+        (_set_vector(lambda size: [0.0] * size), FindingKind.ZERO_VECTOR),
+        (_break_payload, FindingKind.MALFORMED),
+        (_numbered_point, FindingKind.PHANTOM),
+    ],
+)
+def test_what_a_raw_write_does_to_a_point_is_noticed(
+    flow: Flow, folder: Path, write: Callable[[qdrant_edge.EdgeShard, Point], None], kind: FindingKind
+) -> None:
+    assert kind in _raw(folder, flow, write).totals
+
+
+def test_a_document_that_the_index_has_not_followed_is_unindexed_and_nothing_else(flow: Flow) -> None:
+    _sql(flow, "UPDATE rag.documents SET version = version + 1, title = 'changed' WHERE locator = 'doc3.txt'")
+    report = verify(flow.store, flow.index)
+    assert report.totals == {FindingKind.UNINDEXED: 1}
+    assert report.documents.pending == 1
+
+
+def test_a_lost_mark_is_unindexed(flow: Flow) -> None:
+    _sql(flow, "DELETE FROM rag.generation_documents WHERE doc_id = :id", id=flow.doc_id("doc3.txt"))
+    assert verify(flow.store, flow.index).totals == {FindingKind.UNINDEXED: 1}
+
+
+def test_lost_chunk_rows_upset_the_accounting(flow: Flow) -> None:
+    _sql(flow, "DELETE FROM rag.chunks WHERE ordinal = 0 AND doc_id = :id", id=flow.doc_id("doc3.txt"))
+    assert verify(flow.store, flow.index).totals == {FindingKind.PHANTOM: 1, FindingKind.ACCOUNTING: 1}
+
+
+def test_a_lost_embedding_row_is_noticed(flow: Flow) -> None:
+    _sql(
+        flow,
+        "DELETE FROM rag.embeddings WHERE text_hash ="
+        " (SELECT text_hash FROM rag.chunks WHERE doc_id = :id AND ordinal = 0)",
+        id=flow.doc_id("doc3.txt"),
+    )
+    assert verify(flow.store, flow.index).totals == {FindingKind.UNEMBEDDED: 1}
+
+
+def test_a_chunk_that_is_not_its_documents_text_is_malformed(flow: Flow) -> None:
+    _sql(flow, "UPDATE rag.documents SET text = overlay(text placing 'XX' from 3) WHERE locator = 'doc3.txt'")
+    assert verify(flow.store, flow.index).totals == {FindingKind.MALFORMED: 1}
+
+
+def test_an_alias_that_points_elsewhere_is_noticed(flow: Flow) -> None:
+    _sql(flow, "UPDATE rag.generations SET state = 'retired'")
+    assert _kinds(flow) == {FindingKind.ALIAS_MISMATCH}
+
+
+def test_a_generation_that_the_database_does_not_know_is_not_found(flow: Flow) -> None:
+    flow.index.create(GenerationSpec("g-other", 8, "e", "c"))
+    with pytest.raises(NotFound) as raised:
+        verify(flow.store, flow.index, "g-other")
+    assert raised.value.reason is Reason.GENERATION_NOT_FOUND
+
+
+def test_a_sample_searches_for_fewer_and_compares_all(flow: Flow) -> None:
+    report = verify(flow.store, flow.index, self_retrieval=0)
+    assert (report.retrieved, report.points == report.expected, report.clean) == (0, True, True)
+
+
+def test_progress_is_reported(flow: Flow) -> None:
+    seen: list[tuple[int, int | None]] = []
+    verify(flow.store, flow.index, progress=lambda done, total: seen.append((done, total)))
+    assert seen[0] == (0, flow.index.count(_name(flow)))
+
+
+def test_writes_during_a_verification_are_no_damage(flow: Flow) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            flow.connector.put(
+                "doc3.txt", f"Version {number} of this document. " + "Words and words. " * (number % 9 * 5)
+            )
+            flow.run()
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    reports = [verify(flow.store, flow.index) for _ in range(5)]
+    stop.set()
+    writer.join()
+    assert all(set(report.totals) <= {FindingKind.UNINDEXED} for report in reports), reports
+    assert verify(flow.store, flow.index).clean
+
+
+def test_f17_a_reset_generation_is_rebuilt_without_embedding_anything(flow: Flow) -> None:
+    flow.index.reset(_name(flow))
+    embedded = flow.embedder.texts
+    assert rebuild(flow.store, flow.index, _name(flow)) == 8
+    assert verify(flow.store, flow.index).clean
+    assert flow.embedder.texts == embedded
+
+
+def test_f17_a_generation_whose_folder_is_gone_is_rebuilt(flow: Flow) -> None:
+    name = _name(flow)
+    other = GenerationSpec("g-other", 8, "e", "c")
+    flow.index.create(other)
+    flow.index.promote(other.name)
+    flow.index.drop(name)
+    rebuild(flow.store, flow.index, name)
+    assert flow.index.alias() == name
+    assert verify(flow.store, flow.index).clean
+
+
+def test_a_repair_makes_a_damaged_index_clean(flow: Flow) -> None:
+    flow.index.delete_points(_name(flow), [_document(flow)[1].chunk_id])
+    _write(flow, [replace(_payload(doc_id=uuid.uuid4())(_document(flow)[0]), chunk_id=uuid.uuid4())])
+    points = _document(flow, "doc5.txt")
+    _write(flow, [_payload(tenant="beta")(point) for point in points])
+    report = verify(flow.store, flow.index)
+    assert not report.clean
+    assert repair(flow.store, flow.index, report) == 2
+    after = verify(flow.store, flow.index)
+    assert after.clean, after.findings
