@@ -40,7 +40,7 @@ def rebuild(
 
 
 def repair(store: Store, index: VectorIndex, report: VerifyReport, *, wait: float = 30) -> int:
-    """Apply documents with a finding again, remove points no row accounts for; returns the documents applied.
+    """Apply documents with a finding again, remove points no row accounts for; returns how many documents.
 
     Verify again afterwards: a report holds a limited number of findings. Raises as `rebuild`.
     """

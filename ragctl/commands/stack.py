@@ -77,6 +77,7 @@ def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list
 
 def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
     from ragctl.stack.guide import examples, urls
+    from ragctl.stack.question import answerable_question
 
     if json:
         ingested = {outcome.source: outcome.status for outcome in outcomes}
@@ -85,7 +86,7 @@ def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
     say(f"\nReady after {stack.seconds:.1f} s.\n")
     table(("what", "where"), urls(stack.settings).items())
     say("\nTry:\n")
-    for title, command in examples(stack.settings, stack.home):
+    for title, command in examples(stack.settings, stack.home, answerable_question(stack.settings)):
         say(f"# {title}\n{command}\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -9,8 +10,6 @@ from pathlib import Path
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
 from ragctl.stack.home import Home
-
-_QUESTION = "What does PostgreSQL hold, and what is derived from it?"
 
 
 def urls(settings: Settings) -> dict[str, str]:
@@ -24,13 +23,13 @@ def urls(settings: Settings) -> dict[str, str]:
     }
 
 
-def examples(settings: Settings, home: Home) -> list[tuple[str, str]]:
+def examples(settings: Settings, home: Home, question: str) -> list[tuple[str, str]]:
     """Title and command of a call to each interface."""
     gateway = f"{reachable(settings.host)}:{settings.gateway_port}"
     token = shlex.quote(str(home.dev_token))
-    body = f'{{"query": "{_QUESTION}"}}'
+    body = json.dumps({"query": question}, ensure_ascii=False)
     return [
-        ("Command line", f"{_rag(home)} query {shlex.quote(_QUESTION)}"),
+        ("Command line", f"{_rag(home)} query {shlex.quote(question)}"),
         (
             "REST",
             f'curl -s http://{gateway}/api/v1/query -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
@@ -39,7 +38,7 @@ def examples(settings: Settings, home: Home) -> list[tuple[str, str]]:
             "REST, streamed",
             f'curl -sN http://{gateway}/api/v2/answer -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
         ),
-        ("gRPC from Python", _python(gateway, home.dev_token)),
+        ("gRPC from Python", _python(gateway, home.dev_token, question)),
         (
             "gRPC with grpcurl, if you have it (the server describes itself)",
             f'grpcurl -plaintext -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)} '
@@ -53,7 +52,7 @@ def _rag(home: Home) -> str:
     return command if home.root == Path(".rag").absolute() else f"RAG_HOME={shlex.quote(str(home.root))} {command}"
 
 
-def _python(gateway: str, token: Path) -> str:
+def _python(gateway: str, token: Path, question: str) -> str:
     lines = (
         "import grpc",
         "from pathlib import Path",
@@ -61,7 +60,7 @@ def _python(gateway: str, token: Path) -> str:
         f"token = Path({str(token)!r}).read_text().strip()",
         f"stub = rpc.QueryServiceStub(grpc.insecure_channel({gateway!r}))",
         "metadata = [('authorization', 'Bearer ' + token)]",
-        f"for event in stub.Answer(q.AnswerRequest(query={_QUESTION!r}), metadata=metadata):",
+        f"for event in stub.Answer(q.AnswerRequest(query={question!r}), metadata=metadata):",
         "    print(event)",
     )
     program = "\n".join(lines)

@@ -14,6 +14,9 @@ from rag_assets.lib.naming import job_name
 from rag_assets.resources import PIPELINE
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
+from tests.support.models import model_dir, model_home
+
+__all__ = ["model_dir", "model_home"]
 
 
 class Chain:

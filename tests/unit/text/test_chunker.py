@@ -139,6 +139,16 @@ def test_a_bare_heading_goes_with_what_follows(read: Read) -> None:
     assert len(found) > 1
 
 
+def test_a_bare_heading_goes_with_a_sibling_too(read: Read) -> None:
+    document = read(f"# Empty\n\n# Full\n\n{'word ' * 30}", "a.md")
+    assert [text.split("\n")[0] for text in texts(document)] == ["Empty"]
+
+
+def test_a_heading_is_not_left_behind_by_its_text(read: Read) -> None:
+    document = read(f"# Guide\n\na tiny introduction\n\n## Install\n\n{'word ' * 34}", "a.md")
+    assert [text.split("\n")[0] for text in texts(document)] == ["Guide", "Install"]
+
+
 def test_tables_and_code_that_fit_are_not_torn(read: Read) -> None:
     table = "\n".join(["| a | b |", "|---|---|", *[f"| {n} | x |" for n in range(6)]])
     code = "```\n" + "\n".join(f"line {n}" for n in range(10)) + "\n```"

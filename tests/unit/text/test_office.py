@@ -151,6 +151,14 @@ def test_b47_the_check_comes_before_the_type_is_known(refusal: Refusal) -> None:
     assert refusal(builders.zip_of([("no-extension", part)]), "a.docx") is Reason.XML_DTD_FORBIDDEN
 
 
+@pytest.mark.parametrize("declaration", [b"<!DOCTYPE x>", b"<!DOCTYPE x SYSTEM 'http://127.0.0.1:9/x.dtd'>"])
+def test_b47_a_declaration_without_entities_is_refused_too(refusal: Refusal, declaration: bytes) -> None:
+    content = builders.with_member(
+        builders.word(), "docProps/core.xml", lambda xml: xml.replace(b"?>", b"?>" + declaration, 1)
+    )
+    assert refusal(content, "a.docx") is Reason.XML_DTD_FORBIDDEN
+
+
 def test_b47_an_encoding_that_only_some_parsers_know_hides_nothing(refusal: Refusal) -> None:
     content = builders.with_member(
         builders.word(), "word/document.xml", lambda _: b"<?xml version='1.0' encoding='UTF-7'?><x/>"
