@@ -16,7 +16,7 @@ app = App(name="bench", help="Measure this installation (needs a source checkout
 
 @app.command
 def embed(
-    *, texts: int = 64, tokens: int = 200, rounds: int = 3, processes: bool = False, as_json: Json = False
+    *, texts: int = 32, tokens: int = 200, rounds: int = 5, processes: bool = False, as_json: Json = False
 ) -> None:
     """Sweep threads and batch sizes of the embedding model, and time single queries.
 

@@ -57,6 +57,11 @@ class Listing(Protocol):
         """Why it is not complete."""
         ...
 
+    @property
+    def change_token(self) -> str:
+        """What `Connector.change_token` would have said, had it looked instead. Meaningful after the end."""
+        ...
+
 
 class Connector(Protocol):
     """Reads one kind of source. Constructed from validated options; holds no state between runs."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from query_server.handlers.search import SearchHandler
 from query_server.handlers.validation import Query
@@ -16,6 +16,8 @@ from rag_core.errors import DeadlineExceeded, RagError, Reason
 from rag_core.index.base import SearchResult
 from rag_core.models import Principal
 
+MIN_RETRIEVED = 10
+"""Passages looked at for any answer, so that one asked from few of them is judged like the others."""
 FINAL_MARGIN_SECONDS = 0.1
 """Kept from the caller's deadline so that the final event still reaches it."""
 
@@ -74,8 +76,10 @@ class AnswerHandler:
         self, principal: Principal, query: Query, deadline: float
     ) -> tuple[SearchResult, AsyncGenerator[AnswerEvent, None]]:
         request = self._search.checked(principal, query)
-        result, vector = await self._search.retrieve(request)
-        question = Question(request.text, result.hits, vector)
+        wide = replace(request, limit=max(request.limit, MIN_RETRIEVED))
+        found, vector = await self._search.retrieve(wide)
+        result = SearchResult(found.generation, found.hits[: request.limit])
+        question = Question(request.text, result.hits, vector, contrast=found.hits[request.limit :])
         return result, self._events(question, deadline)
 
     async def _events(self, question: Question, deadline: float) -> AsyncGenerator[AnswerEvent, None]:

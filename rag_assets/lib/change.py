@@ -18,7 +18,7 @@ from rag_assets.source_config import SourceConfig
 from rag_core.errors import RagError
 from rag_core.ids import fingerprint
 from rag_core.pipeline.resources import Pipeline
-from rag_core.sources import Connector
+from rag_core.sources import Connector, Listing
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -30,9 +30,23 @@ _HISTORY = 8
 """Runs looked at to count failures in a row; the delay has reached its cap by then."""
 
 
-def note_change_token(context: dg.AssetExecutionContext, connector: Connector) -> None:
-    """Tag the run with what the source looks like before it is listed; a change during the run then differs."""
-    context.instance.add_run_tags(context.run.run_id, {TOKEN_TAG: current_token(connector)})
+class Observed:
+    """A connector that remembers its listing, so that what the run saw need not be looked at twice."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._listing: Listing | None = None
+        self.fetch, self.change_token, self.check = connector.fetch, connector.change_token, connector.check
+
+    def list_items(self) -> Listing:
+        self._listing = self._connector.list_items()
+        return self._listing
+
+    def note(self, context: dg.AssetExecutionContext) -> None:
+        """Tag the run with what its listing looked like; a change after it makes the source look different."""
+        if self._listing is not None:
+            tags = {TOKEN_TAG: fingerprint(self._listing.change_token)}
+            context.instance.add_run_tags(context.run.run_id, tags)
 
 
 def current_token(connector: Connector) -> str:

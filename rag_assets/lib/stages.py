@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from rag_assets.connectors import build_connector
-from rag_assets.lib.change import note_change_token
+from rag_assets.lib.change import Observed
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.naming import asset_key, partitions, scope_of
 from rag_assets.lib.reports import materialized, progress_to
@@ -48,11 +48,11 @@ def _documents(config: SourceConfig) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         with typed_failures():
-            connector = build_connector(config, max_file_bytes=pipeline.settings.max_file_bytes)
-            note_change_token(context, connector)
+            connector = Observed(build_connector(config, max_file_bytes=pipeline.settings.max_file_bytes))
             scope = scope_of(config, context)
             store, parser, settings = pipeline.store, pipeline.parser, pipeline.settings
             report = sync_documents(store, connector, parser, scope, settings, progress_to(context))
+            connector.note(context)
         return materialized(report)
 
     return documents

@@ -26,11 +26,16 @@ class Abstention(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to answer, and from what: hits in descending relevance, and the query's vector (shape [dimensions])."""
+    """What to answer, and from what: hits in descending relevance, and the query's vector (shape [dimensions]).
+
+    `contrast` are the hits after them. They are never quoted; they show what an unrelated passage scores, without which
+    a question for one passage could not be judged.
+    """
 
     text: str
     hits: tuple[Hit, ...]
     vector: Vectors | None = None
+    contrast: tuple[Hit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

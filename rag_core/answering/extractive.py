@@ -24,6 +24,9 @@ from rag_core.index.base import Hit
 MAX_PASSAGES = 5
 MAX_SENTENCES = 3
 MAX_CANDIDATES = 200
+MIN_COMPARED = 3
+NEUTRAL_NEARNESS = 0.25
+"""The value of nearness that is as common with an answer as without."""
 KEEP_RATIO = 0.75
 """A further sentence is quoted when its score is at least this share of the best one's."""
 RANK_WEIGHT = 0.5
@@ -94,7 +97,8 @@ def compose(question: Question, threshold: float = 0.0) -> Answered | Abstained:
 def examine(question: Question) -> tuple[list[Sentence], Signs]:
     """The sentences in falling order of score, and the signs that the best one answers (see `Signs`)."""
     units = question_units(question.text)
-    passages = text_terms([_evidence_text(hit) for hit in question.hits])
+    retrieved = question.hits + question.contrast
+    passages = text_terms([_evidence_text(hit) for hit in retrieved])
     weights = term_weights(units, passages)
     ranked = sorted(_sentences(question, units, weights), key=lambda sentence: -sentence.score)
     if not ranked:
@@ -104,19 +108,19 @@ def examine(question: Question) -> tuple[list[Sentence], Signs]:
         sentence=best.covered,
         passage=coverage(units, passages[best.rank], weights),
         words=coverage(units, passages[best.rank]),
-        nearness=nearness(question.hits, best.rank),
+        nearness=nearness(retrieved, best.rank),
     )
 
 
 def nearness(hits: Sequence[Hit], rank: int) -> float:
     """How much nearer to the question the passage is than the average one: the ratio of cosine distances, minus one.
 
-    A ratio, because embedders differ in how they spread cosines. 0 when the dense leg says nothing.
+    A ratio, because embedders differ in how they spread cosines. Neutral when there is too little to compare with.
     """
     cosines = [hit.dense for hit in hits if hit.dense is not None]
     own = hits[rank].dense
-    if own is None or len(cosines) < 2:
-        return 0.0
+    if own is None or len(cosines) < MIN_COMPARED:
+        return NEUTRAL_NEARNESS
     average = sum(cosines) / len(cosines)
     return min(2.0, max(-0.5, (1 - average) / max(1 - own, 1e-3) - 1))
 

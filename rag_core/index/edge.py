@@ -9,6 +9,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rag_core.errors import Conflict, DataCorruption, NotFound, Reason, Unavailable
@@ -116,12 +117,15 @@ class EdgeIndex:
         self._get(generation).optimize()
 
     def close(self) -> None:
-        """Close and seal every generation, then give up the folder. Idempotent."""
-        try:
+        """Close and seal every generation, then give up the folder. Idempotent.
+
+        A generation that cannot be closed in order (a full disk) does not keep the others from it; its error is raised
+        at the end.
+        """
+        with ExitStack() as closing:
+            closing.callback(self._lock.release)
             for generation in self._generations.values():
-                generation.close()
-        finally:
-            self._lock.release()
+                closing.callback(generation.close)
 
     def _get(self, name: str) -> EdgeGeneration:
         try:

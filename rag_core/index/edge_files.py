@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,24 +129,35 @@ def _measure(shard: Path) -> dict[str, list[int]]:
     return measured
 
 
+def copy_sparse(source: str, target: str) -> None:
+    """Copy a file and leave its holes holes (for `shutil.copytree`)."""
+    with open(source, "rb") as file, open(target, "wb") as copy:  # noqa: PTH123 (the names come as text)
+        copy.truncate(os.fstat(file.fileno()).st_size)
+        for offset, block in _data(file.fileno()):
+            os.pwrite(copy.fileno(), block, offset)
+
+
 def _checksum(path: Path) -> int:
     """CRC over the blocks that are not zero: the engine's files are mostly holes, and a copy may fill these."""
-    value, offset = 0, 0
+    value = 0
     with path.open("rb") as file:
-        while (offset := _next_data(file.fileno(), offset)) >= 0:
-            block = os.pread(file.fileno(), _BLOCK, offset)
-            if block != bytes(len(block)):
-                value = zlib.crc32(block, zlib.crc32(offset.to_bytes(8), value))
-            offset += _BLOCK
+        for offset, block in _data(file.fileno()):
+            value = zlib.crc32(block, zlib.crc32(offset.to_bytes(8), value))
     return value
 
 
-def _next_data(descriptor: int, offset: int) -> int:
-    """Start of the next block, at or after `offset`, that is not all hole; -1 at the end."""
-    try:
-        found = os.lseek(descriptor, offset, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            return -1
-        raise
-    return max(offset, found - found % _BLOCK)
+def _data(descriptor: int) -> Iterator[tuple[int, bytes]]:
+    """The blocks of a file, at multiples of `_BLOCK`, that are not all zero."""
+    offset = 0
+    while True:
+        try:
+            found = os.lseek(descriptor, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                return
+            raise
+        offset = max(offset, found - found % _BLOCK)
+        block = os.pread(descriptor, _BLOCK, offset)
+        if block != bytes(len(block)):
+            yield offset, block
+        offset += _BLOCK

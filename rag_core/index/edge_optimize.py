@@ -16,16 +16,16 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from rag_core.errors import RagError, Reason
-from rag_core.index.edge_files import require_space
+from rag_core.index.edge_files import copy_sparse, require_space
 
 _NICE = 10
 
 
 def copy_shard(source: Path, target: Path) -> None:
     """Copy a flushed shard. Raises `Exhausted` (`STORAGE_FULL`) unless copy and rebuilt segments fit on the disk."""
-    size = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
+    size = sum(path.stat().st_blocks * 512 for path in source.rglob("*") if path.is_file())
     require_space(source, 3 * size)
-    shutil.copytree(source, target)
+    shutil.copytree(source, target, copy_function=copy_sparse)
 
 
 def optimize_copy(path: Path) -> None:

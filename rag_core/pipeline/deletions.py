@@ -26,15 +26,15 @@ class Deletions:
     held_in_source: int = 0
 
 
-def delete_gone(connection: Connection, scope: Scope, settings: Settings) -> Deletions:
+def delete_gone(connection: Connection, scope: Scope, settings: Settings, *, search: bool = True) -> Deletions:
     """Bury the shard's documents that a complete listing does not name, unless the guard holds them.
 
     The guard looks at the whole source, so that shards cannot each delete a little of a lot. It holds when nothing is
     listed any more, or when more than `delete_guard_fraction` and at least `delete_guard_minimum` documents are gone.
-    An operator's approval releases up to the number that was held, once.
+    An operator's approval releases up to the number that was held, once. Without `search` nothing is known to be gone.
     """
     tenant, source = scope.source.tenant, scope.source.name
-    missing = listing.find_gone(connection, tenant, source)
+    missing = listing.find_gone(connection, tenant, source) if search else 0
     if missing == 0:
         sources.hold(connection, tenant, source, 0)
         connection.commit()

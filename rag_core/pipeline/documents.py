@@ -17,7 +17,7 @@ from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, Reader
 from rag_core.settings import Settings
 from rag_core.sources import Connector, Problem
-from rag_core.store import listing, locks, runs, sources
+from rag_core.store import documents, listing, locks, runs, sources
 from rag_core.store.copying import is_storable, storable
 from rag_core.store.engine import Store
 from rag_core.text import Parser
@@ -92,6 +92,7 @@ class _Sync:
         )
         self._counts: Counter[str] = Counter()
         self._bytes = 0
+        self._nothing_gone = False
         self._preview: list[dict[str, str | int | float]] = []
 
     def run(self) -> StageReport:
@@ -170,6 +171,10 @@ class _Sync:
             run_id=self._scope.run_id,
             attempts=self._settings.parser_attempts,
         )
+        named = known.pop("named")
+        alive = documents.live(self._connection, self._scope.source.tenant, self._scope.source.name)
+        # A shard's listing is compared with its own rows only; it takes the search to know about the others.
+        self._nothing_gone = self._scope.source.shards == 1 and named == alive
         emptied = listing.emptied(self._connection, *self._key)
         if emptied:
             bury(self._connection, self._scope, emptied)
@@ -201,7 +206,7 @@ class _Sync:
         tenant, source, shard = self._key
         listing.forget_absent_failures(self._connection, tenant, source, shard)
         self._connection.commit()
-        kept = delete_gone(self._connection, self._scope, self._settings)
+        kept = delete_gone(self._connection, self._scope, self._settings, search=not self._nothing_gone)
         self._counts["deleted"] += kept.deleted
         return kept
 

@@ -24,12 +24,15 @@ class ShardState:
 
 
 _STATE = text("""
-WITH shard AS (
+WITH candidates AS MATERIALIZED (
+    SELECT d.doc_id FROM rag.documents d
+    WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.run_id = :run_id
+    UNION
+    SELECT k.doc_id FROM rag.chunkings k WHERE k.rejected AND k.chunker = ANY(:chunkers)
+), shard AS (
     SELECT d.doc_id, d.version, d.text_version, d.locator, d.run_id = :run_id AS mine, d.deleted_at IS NULL AS live
-    FROM rag.documents d
+    FROM candidates JOIN rag.documents d USING (doc_id)
     WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard
-      AND (d.run_id = :run_id OR d.doc_id IN (
-          SELECT k.doc_id FROM rag.chunkings k WHERE k.rejected AND k.chunker = ANY(:chunkers)))
 ), judged AS (
     SELECT s.*,
            EXISTS (SELECT FROM rag.chunkings k WHERE k.doc_id = s.doc_id AND k.text_version = s.text_version

@@ -29,38 +29,43 @@ _CREATE = text(
     " version bigint NOT NULL, points int NOT NULL)"
 )
 # A rejected document is applied without points: PostgreSQL holds its new text, so the old one would be a stale answer.
+# What the generation lacks is found first and alone, from narrow indexes: mostly that is nothing.
+_LACKING = text("""
+CREATE TEMP TABLE lacking AS
+SELECT d.doc_id FROM rag.documents d
+LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
+WHERE g.indexed_version IS DISTINCT FROM d.version
+""")
+_LACKING_IN_SHARD = text(f"{_LACKING.text} AND d.tenant = :tenant AND d.source = :source AND d.shard = :shard")
 _FIND = text("""
 INSERT INTO unapplied (doc_id, version, points)
 SELECT d.doc_id, d.version,
        CASE WHEN d.deleted_at IS NULL AND d.acl IS NOT NULL THEN k.chunk_count ELSE 0 END
-FROM rag.documents d
-LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
+FROM lacking l
+JOIN rag.documents d ON d.doc_id = l.doc_id
 LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker AND k.text_version = d.text_version
-WHERE (CAST(:source AS text) IS NULL OR (d.tenant = :tenant AND d.source = :source AND d.shard = :shard))
-  AND g.indexed_version IS DISTINCT FROM d.version
-  AND (d.deleted_at IS NOT NULL OR (k.doc_id IS NOT NULL AND NOT EXISTS (
-      SELECT FROM rag.chunks c
-      LEFT JOIN rag.embeddings e ON e.text_hash = c.text_hash AND e.embedder = :embedder
-      WHERE c.doc_id = d.doc_id AND c.chunker = :chunker AND e.text_hash IS NULL)))
+WHERE d.deleted_at IS NOT NULL OR (k.doc_id IS NOT NULL AND NOT EXISTS (
+    SELECT FROM rag.chunks c
+    LEFT JOIN rag.embeddings e ON e.text_hash = c.text_hash AND e.embedder = :embedder
+    WHERE c.doc_id = d.doc_id AND c.chunker = :chunker AND e.text_hash IS NULL))
 ORDER BY d.doc_id
 """)
-_FIND_IN_SHARD = text(_FIND.text.replace("(CAST(:source AS text) IS NULL OR (", "(").replace(":shard))", ":shard)"))
 
 
 def find_pending(connection: Connection, generation: Generation, shard: tuple[str, str, int] | None) -> int:
     """Queue the documents of a (tenant, source, shard), or of all, that the generation lacks; returns how many."""
-    connection.execute(text("DROP TABLE IF EXISTS unapplied"))
-    connection.execute(_CREATE)
-    tenant, source, number = shard or (None, None, None)
-    params: dict[str, Any] = {
-        "generation": generation.name,
-        "chunker": generation.chunker,
-        "embedder": generation.embedder,
-        "tenant": tenant,
-        "source": source,
-        "shard": number,
-    }
-    found = connection.execute(_FIND if shard is None else _FIND_IN_SHARD, params).rowcount
+    connection.execute(text("DROP TABLE IF EXISTS unapplied, lacking"))
+    params: dict[str, Any] = {"generation": generation.name}
+    if shard is None:
+        found = connection.execute(_LACKING, params).rowcount
+    else:
+        scope = dict(zip(("tenant", "source", "shard"), shard, strict=True))
+        found = connection.execute(_LACKING_IN_SHARD, params | scope).rowcount
+    if found:
+        connection.execute(_CREATE)
+        connection.execute(text("ANALYZE lacking"))
+        fingerprints = {"chunker": generation.chunker, "embedder": generation.embedder}
+        found = connection.execute(_FIND, fingerprints).rowcount
     connection.commit()
     return found
 

@@ -111,7 +111,7 @@ WITH compared AS MATERIALIZED (
            coalesce(acl_inherited, false), coalesce(run_id = :run_id AND NOT failing, false)
     FROM compared WHERE class = 'due'
 )
-SELECT class, count(*) FROM compared GROUP BY class
+SELECT class, count(*), count(*) FILTER (WHERE doc_id IS NOT NULL AND deleted_at IS NULL) FROM compared GROUP BY class
 """)
 
 
@@ -121,7 +121,8 @@ def compare(
     """Sort every entry of the shard into one class and queue what must be read.
 
     Classes: `unchanged`, `changed` (already written by this very run before it was interrupted), `quarantined` and
-    `skipped` (known to fail or left out), `due`. Returns how many are in each.
+    `skipped` (known to fail or left out), `due`. Returns how many are in each, and as `named` how many live documents
+    the entries stand for.
     """
     params = {
         "tenant": tenant,
@@ -131,7 +132,8 @@ def compare(
         "run_id": run_id,
         "attempts": attempts,
     }
-    return {row[0]: row[1] for row in connection.execute(_COMPARE, params)}
+    rows = connection.execute(_COMPARE, params).all()
+    return {row[0]: row[1] for row in rows} | {"named": sum(row[2] for row in rows)}
 
 
 def due(connection: Connection, page: int) -> Iterator[Due]:

@@ -116,7 +116,7 @@ documents = Table(
         "tenant",
         "source",
         "shard",
-        postgresql_include=["doc_id", "version", "text_version", "deleted_at"],
+        postgresql_include=["doc_id", "version", "text_version", "deleted_at", "run_id"],
     ),
 )
 
@@ -134,6 +134,7 @@ chunkings = Table(
         server_default="false",
         comment="could not be chunked or embedded; see quarantine",
     ),
+    Index("ix_chunkings_rejected", "doc_id", postgresql_where="rejected"),
 )
 
 chunks = Table(

@@ -70,7 +70,7 @@ class Live:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[detail]}"),
         )
-        self.progress_bars = Progress(*columns, console=console(stderr=True))
+        self.progress_bars = Progress(*columns, console=console(stderr=True), refresh_per_second=4)
         self._tasks: dict[str, TaskID] = {}
 
     def begin(self, name: str) -> None:

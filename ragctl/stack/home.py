@@ -60,6 +60,11 @@ class Home:
         return self.root / "dagster"
 
     @property
+    def dagster_storage_marker(self) -> Path:
+        """Says with which Dagster and in which database Dagster's tables were made."""
+        return self.dagster / "storage"
+
+    @property
     def workspace_file(self) -> Path:
         return self.dagster / "workspace.yaml"
 

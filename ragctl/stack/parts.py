@@ -109,12 +109,14 @@ def _dagster(settings: Settings, home: Home) -> list[Part]:
     code_server = f"127.0.0.1:{settings.code_location_port}"
     workspace = ("-w", str(home.workspace_file))
     waits = _database_waits(settings)
+    # The first time its tables are made before any of its processes could try; later they need not wait for that look.
+    needs = () if home.dagster_storage_marker.exists() else ("migrate",)
     code = Part(
         name="dagster-code",
         command=_python("dagster", *_CODE_SERVER, "-p", str(settings.code_location_port)),
         probe=probes.tcp("127.0.0.1", settings.code_location_port),
         port_settings=((settings.code_location_port, "RAG_CODE_LOCATION_PORT"),),
-        needs=("migrate",),
+        needs=needs,
         waits=waits,
         stop_wave=2,
     )
@@ -123,7 +125,7 @@ def _dagster(settings: Settings, home: Home) -> list[Part]:
         command=_python("dagster_webserver", "-h", host, "-p", port, *workspace),
         probe=probes.graphql(f"{url}/graphql", _LOCATIONS, judge_locations),
         port_settings=((settings.dagster_port, "RAG_DAGSTER_PORT"),),
-        needs=("migrate",),
+        needs=needs,
         waits=(*waits, code_server),
         stop_wave=2,
         url=url,

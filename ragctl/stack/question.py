@@ -41,7 +41,7 @@ def _candidates(channel: grpc.Channel, metadata: list[tuple[str, str]]) -> Itera
 
     yield _DEFAULT
     request = query_pb2.SearchRequest(query="introduction", top_k=4 * _TITLES)
-    stub = query_pb2_grpc.QueryServiceStub(channel)  # type: ignore[no-untyped-call]
+    stub = query_pb2_grpc.QueryServiceStub(channel)
     passages = stub.Search(request, timeout=_CALL_SECONDS, metadata=metadata).passages
     titles = dict.fromkeys(passage.title for passage in passages if passage.title.isprintable() and passage.title)
     yield from (f"What is {title}?" for title in list(titles)[:_TITLES])
@@ -50,6 +50,6 @@ def _candidates(channel: grpc.Channel, metadata: list[tuple[str, str]]) -> Itera
 def _answered(channel: grpc.Channel, metadata: list[tuple[str, str]], question: str) -> bool:
     from ragproto.query.v2 import query_pb2, query_pb2_grpc
 
-    stub = query_pb2_grpc.QueryServiceStub(channel)  # type: ignore[no-untyped-call]
+    stub = query_pb2_grpc.QueryServiceStub(channel)
     events = stub.Answer(query_pb2.AnswerRequest(query=question), timeout=_CALL_SECONDS, metadata=metadata)
     return any(event.final.HasField("answered") for event in events if event.HasField("final"))

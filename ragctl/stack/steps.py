@@ -22,7 +22,7 @@ def migrate(settings: Settings) -> None:
 
     upgrade(settings)
     # Importing Dagster costs seconds; it would create missing tables by itself, only not safely from three processes.
-    marker = Home.of(settings).dagster / "storage"
+    marker = Home.of(settings).dagster_storage_marker
     current = fingerprint(version("dagster"), settings.effective_database_url)
     if marker.exists() and marker.read_text() == current:
         return

@@ -23,6 +23,8 @@ _FOREIGN_ROOT = re.compile(r"~/|~$|[A-Za-z]:[\\/]|\\\\")
 
 def encode(path: str) -> str:
     """Locator of a path relative to the root, as `os` returns it (undecodable bytes as surrogates)."""
+    if path.isascii() and path.isprintable() and "%" not in path:  # nearly all, and much cheaper to see
+        return path
     return _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in os.fsencode(match[0])), path)
 
 
@@ -44,7 +46,7 @@ def decode(locator: str) -> tuple[str, ...]:
 
 def is_too_long(locator: str) -> bool:
     """Whether a locator cannot be stored."""
-    return len(locator.encode("utf-8")) > MAX_LOCATOR_BYTES
+    return len(locator) * 4 > MAX_LOCATOR_BYTES and len(locator.encode("utf-8")) > MAX_LOCATOR_BYTES
 
 
 def shorten(locator: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -26,19 +27,27 @@ from rag_core.sources import Problem
 
 MAX_DEPTH = 64
 """Folders below the root; each level holds one open handle."""
+_MAX_ERRORS = 10
+_LATEST = 253_402_300_799
+"""The last second of the year 9999, the last a `datetime` can hold; file times are whatever someone set."""
+_WORD = 2**128
 
 Identity = tuple[int, int]
 Entry = SourceItem | Problem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Place:
-    """A path below the root, where the globs stand there, and the folders above it."""
+    """A path below the root, where the globs stand there (`None`: nowhere), and the folders above it."""
 
     path: str
     include: State
-    exclude: State
+    exclude: State | None
     above: tuple[Identity, ...]
+
+    @property
+    def matches(self) -> bool:
+        return self.include.complete and not (self.exclude is not None and self.exclude.complete)
 
 
 class FilesystemListing:
@@ -51,6 +60,7 @@ class FilesystemListing:
         self._exclude = GlobSet(options.exclude, hidden=True)
         self._finished = False
         self._errors: list[str] = []
+        self._count = self._sum = 0
         # A root that is not there at all must raise here, before the caller believes in an empty listing.
         with closing_fd(open_root(options.root)) as root:
             self._root = _identity(os.fstat(root))
@@ -70,10 +80,18 @@ class FilesystemListing:
             return "; ".join(self._errors)
         return None if self._finished else "the listing was not read to its end"
 
+    @property
+    def change_token(self) -> str:
+        return f"{'' if self.complete else 'incomplete:'}{self._count}:{self._sum:032x}"
+
     def __iter__(self) -> Iterator[Entry]:
         with closing_fd(open_root(self._options.root)) as root:
-            place = _Place("", self._include.start, self._exclude.start, ())
-            yield from self._folder(root, place)
+            for entry in self._folder(root, _Place("", self._include.start, self._exclude.start, ())):
+                # A sum, because it needs no order and no memory.
+                state = entry.token if isinstance(entry, SourceItem) else entry.reason
+                digest = hashlib.blake2b(f"{entry.locator}\0{state}".encode(), digest_size=16).digest()
+                self._sum, self._count = (self._sum + int.from_bytes(digest)) % _WORD, self._count + 1
+                yield entry
         self._check_root()
         self._finished = True
 
@@ -90,34 +108,44 @@ class FilesystemListing:
 
     def _folder(self, fd: int, place: _Place) -> Iterator[Entry]:
         above = (*place.above, _identity(os.fstat(fd)))
-        try:
-            # Sorted, so that two runs over the same tree do the same; the names of one folder fit in memory.
-            with os.scandir(fd) as entries:
-                found = sorted((os.fsencode(entry.name), entry) for entry in entries)
-        except OSError as error:
-            self._fail(place.path, error)
-            return
-        for _, entry in found:
-            include = self._include.enter(place.include, entry.name)
-            exclude = self._exclude.enter(place.exclude, entry.name)
-            if include and not self._exclude.covers_folder(exclude):
-                path = f"{place.path}/{entry.name}" if place.path else entry.name
-                yield from self._entry(fd, entry, _Place(path, include, exclude, above))
+        prefix = f"{place.path}/" if place.path else ""
+        for entry in self._names(fd, place):
+            name = entry.name
+            include = self._include.enter(place.include, name)
+            exclude = self._exclude.enter(place.exclude, name) if place.exclude is not None else None
+            if include is None or (exclude is not None and exclude.covers):
+                continue
+            found = _Place(prefix + name, include, exclude, above)
+            try:
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    if found.matches:
+                        yield self._file(found.path, status)
+                else:
+                    yield from self._other(fd, name, found, status)
+            except FileNotFoundError:
+                continue  # gone since its folder was read: as if it had never been there
+            except OSError as error:
+                self._fail(found.path, error)
 
-    def _entry(self, fd: int, entry: os.DirEntry[str], place: _Place) -> Iterator[Entry]:
+    def _names(self, fd: int, place: _Place) -> list[os.DirEntry[str]]:
+        """The entries of a folder, sorted, so that two runs over the same tree do the same."""
         try:
-            status = entry.stat(follow_symlinks=False)
-            if stat.S_ISLNK(status.st_mode):
-                yield from self._link(place)
-            elif stat.S_ISDIR(status.st_mode) and self._include.leads_on(place.include):
-                with closing_fd(open_folder(entry.name, fd)) as inner:
-                    yield from self._subfolder(inner, place)
-            else:
-                yield from self._file(place, status)
-        except FileNotFoundError:
-            return  # gone since its folder was read: as if it had never been there
+            with os.scandir(fd) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             self._fail(place.path, error)
+            return []
+
+    def _other(self, fd: int, name: str, place: _Place, status: os.stat_result) -> Iterator[Entry]:
+        """What is not a regular file: a link, a folder to enter, or something nobody can read."""
+        if stat.S_ISLNK(status.st_mode):
+            yield from self._link(place)
+        elif stat.S_ISDIR(status.st_mode) and place.include.leads_on:
+            with closing_fd(open_folder(name, fd)) as inner:
+                yield from self._subfolder(inner, place)
+        elif place.matches:
+            yield self._file(place.path, status)
 
     def _subfolder(self, fd: int, place: _Place) -> Iterator[Entry]:
         if _identity(os.fstat(fd)) in place.above:
@@ -129,10 +157,9 @@ class FilesystemListing:
 
     def _link(self, place: _Place) -> Iterator[Entry]:
         if self._options.symlinks == "skip":
-            if self._matches(place):
-                yield _problem(
-                    place.path, Reason.SYMLINK_IGNORED, "a symbolic link, which this source skips", skipped=True
-                )
+            if place.matches:
+                message = "a symbolic link, which this source skips"
+                yield _problem(place.path, Reason.SYMLINK_IGNORED, message, skipped=True)
             return
         try:
             parts = real_parts(self._options.root, place.path.split("/"))
@@ -142,39 +169,25 @@ class FilesystemListing:
             return
         with closing_fd(opened) as fd:
             status = os.fstat(fd)
-            if stat.S_ISDIR(status.st_mode) and self._include.leads_on(place.include):
+            if stat.S_ISDIR(status.st_mode) and place.include.leads_on:
                 yield from self._subfolder(fd, place)
-            else:
-                yield from self._file(place, status)
+            elif place.matches:
+                yield self._file(place.path, status)
 
-    def _file(self, place: _Place, status: os.stat_result) -> Iterator[Entry]:
-        if not self._matches(place):
-            return
-        locator = names.encode(place.path)
+    def _file(self, path: str, status: os.stat_result) -> Entry:
+        locator = names.encode(path)
         if names.is_too_long(locator):
-            yield Problem(
-                names.shorten(locator), Reason.FIELD_INVALID, f"path longer than {names.MAX_LOCATOR_BYTES} bytes"
-            )
-            return
+            return _problem(path, Reason.FIELD_INVALID, f"path longer than {names.MAX_LOCATOR_BYTES} bytes")
         try:
             check_status(status, limit=self._limit, refuse_links=self._options.hard_links == "refuse")
         except InvalidInput as error:
-            yield Problem(locator, error.reason, error.message)
-            return
+            return Problem(locator, error.reason, error.message)
         modified = datetime.fromtimestamp(max(0, min(status.st_mtime, _LATEST)), UTC)
-        yield SourceItem(locator, file_token(status), status.st_size, modified)
-
-    def _matches(self, place: _Place) -> bool:
-        return self._include.matches_file(place.include) and not self._exclude.matches_file(place.exclude)
+        return SourceItem(locator, file_token(status), status.st_size, modified)
 
     def _fail(self, path: str, error: OSError) -> None:
         if len(self._errors) < _MAX_ERRORS:
             self._errors.append(f"{names.encode(path) or 'the root folder'} cannot be read ({error.strerror})")
-
-
-_MAX_ERRORS = 10
-_LATEST = 253_402_300_799
-"""The last second of the year 9999, the last a `datetime` can hold; file times are whatever someone set."""
 
 
 def _identity(status: os.stat_result) -> Identity:

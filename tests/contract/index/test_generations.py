@@ -29,10 +29,10 @@ def test_a_generation_cannot_be_created_again_with_another_specification(index: 
     assert raised.value.reason is Reason.GENERATION_STATE
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "../x", "a" * 65, "sp ace"])
-def test_a_generation_name_must_be_plain(index: VectorIndex, name: str) -> None:
-    with pytest.raises(InvalidInput):
-        index.create(GenerationSpec(name, 8, "e", "c"))
+def test_a_generation_name_must_be_plain(index: VectorIndex) -> None:
+    for name in ("", "Upper", "../x", "a" * 65, "sp ace"):
+        with pytest.raises(InvalidInput):
+            index.create(GenerationSpec(name, 8, "e", "c"))
 
 
 def test_there_is_no_alias_before_the_first_promotion(index: VectorIndex) -> None:

@@ -37,9 +37,9 @@ def test_a_document_of_many_chunks_is_applied_as_one(server: Running) -> None:
     """Far more than one message holds: it travels in pieces and changes the index once."""
     index = RemoteIndex(server.index_target, INDEX_SECRET, timeout=100, retry=0)
     filled(index)
-    lines = [f"{n} " + "words of a long line " * 60 for n in range(5000)]
-    assert index.apply("g1", [document("big", lines), document("small", ["wing"])]) == ApplyResult(upserted=5001)
-    assert index.apply("g1", [document("big", lines[:1], version=2)]) == ApplyResult(upserted=1, removed=4999)
+    lines = [f"{n} " + "words of a long line " * 150 for n in range(1500)]
+    assert index.apply("g1", [document("big", lines), document("small", ["wing"])]) == ApplyResult(upserted=1501)
+    assert index.apply("g1", [document("big", lines[:1], version=2)]) == ApplyResult(upserted=1, removed=1499)
     assert index.count("g1") == 2
     index.close()
 

@@ -39,10 +39,10 @@ def test_s01_scores_do_not_depend_on_another_tenants_texts(index: VectorIndex, m
     assert [hit.score for hit in before.hits] == pytest.approx([hit.score for hit in after.hits])
 
 
-@pytest.mark.parametrize("tenant", ["*", "acme ", "ACME", "%"])
-def test_s04_a_tenant_is_never_a_pattern(index: VectorIndex, tenant: str) -> None:
+def test_s04_a_tenant_is_never_a_pattern(index: VectorIndex) -> None:
     filled(index, document("a", ["wing"]))
-    assert ask(index, "wing", tenant=tenant) == []
+    for tenant in ("*", "acme ", "ACME", "%"):
+        assert ask(index, "wing", tenant=tenant) == []
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -121,20 +121,20 @@ def test_every_kind_of_filter_narrows_every_mode(index: VectorIndex, mode: Searc
         assert set(ask(index, "wing", mode=mode, filter=condition)) == expected, condition
 
 
-@pytest.mark.parametrize("condition", [All(()), AnyOf(()), In("source", ()), Not(AnyOf(()))])
-def test_an_empty_group_is_an_error_because_engines_ignore_it(index: VectorIndex, condition: Condition) -> None:
+def test_an_empty_group_is_an_error_because_engines_ignore_it(index: VectorIndex) -> None:
     filled(index, WING)
-    with pytest.raises(InvalidInput) as raised:
-        index.search(request("wing", filter=condition))
-    assert raised.value.reason is Reason.FILTER_TYPE
+    for condition in (All(()), AnyOf(()), In("source", ()), Not(AnyOf(()))):
+        with pytest.raises(InvalidInput) as raised:
+            index.search(request("wing", filter=condition))
+        assert raised.value.reason is Reason.FILTER_TYPE
 
 
-@pytest.mark.parametrize("limit", [0, -1, 1001, 2**31 - 1])
-def test_b04_a_limit_out_of_range_is_an_error_and_not_an_empty_answer(index: VectorIndex, limit: int) -> None:
+def test_b04_a_limit_out_of_range_is_an_error_and_not_an_empty_answer(index: VectorIndex) -> None:
     filled(index, WING)
-    with pytest.raises(InvalidInput) as raised:
-        index.search(request("wing", limit=limit))
-    assert raised.value.reason is Reason.TOP_K_RANGE
+    for limit in (0, -1, 1001, 2**31 - 1):
+        with pytest.raises(InvalidInput) as raised:
+            index.search(request("wing", limit=limit))
+        assert raised.value.reason is Reason.TOP_K_RANGE
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -176,32 +176,26 @@ def test_a_hybrid_search_without_any_word_is_a_dense_one(index: VectorIndex) -> 
     assert all(0 <= hit.score <= 1 for hit in hits)
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("机翼的气动特性", "机翼在滑流中的空气动力特性"),
-        ("機翼", "机翼在滑流中的空气动力特性"),
-        ("茶", "喝茶的历史"),
-        ("running engines", "The engine was run for an hour."),
-        ("ＥＮＧＩＮＥ", "The engine was run for an hour."),
-        ("to be or not to be", "To be, or not to be, that is the question."),
-    ],
-)
-def test_words_are_found_in_english_and_chinese(index: VectorIndex, query: str, expected: str) -> None:
-    corpus = [
-        "机翼在滑流中的空气动力特性",
-        "喝茶的历史",
-        "The engine was run for an hour.",
-        "To be, or not to be, that is the question.",
-    ]
-    filled(index, *(document(str(n), [text]) for n, text in enumerate(corpus)))
-    assert ask(index, query, mode=SearchMode.LEXICAL)[0] == expected
+FINDS = {
+    "机翼的气动特性": "机翼在滑流中的空气动力特性",
+    "機翼": "机翼在滑流中的空气动力特性",
+    "茶": "喝茶的历史",
+    "running engines": "The engine was run for an hour.",
+    "ＥＮＧＩＮＥ": "The engine was run for an hour.",
+    "to be or not to be": "To be, or not to be, that is the question.",
+}
 
 
-@pytest.mark.parametrize("text", ["🙂🙂🙂", "שלום עולם", "x" * 10_000, "\u202eevil\u0000", "ﷺ" * 2000])
-def test_b23_any_script_can_be_asked_for(index: VectorIndex, text: str) -> None:
+def test_words_are_found_in_english_and_chinese(index: VectorIndex) -> None:
+    filled(index, *(document(str(n), [text]) for n, text in enumerate(sorted(set(FINDS.values())))))
+    for query, expected in FINDS.items():
+        assert ask(index, query, mode=SearchMode.LEXICAL)[0] == expected
+
+
+def test_b23_any_script_can_be_asked_for(index: VectorIndex) -> None:
     filled(index, document("a", ["the wing"]))
-    assert ask(index, text) == ["the wing"]
+    for text in ("🙂🙂🙂", "שלום עולם", "x" * 10_000, "\u202eevil\u0000", "ﷺ" * 2000):
+        assert ask(index, text) == ["the wing"]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -100,7 +100,6 @@ def test_a_large_document_changes_as_a_whole(index: VectorIndex) -> None:
 
 BAD_VECTORS: list[tuple[Vectors, Reason]] = [
     (np.ones(4, np.float32), Reason.VECTOR_DIM),
-    (np.ones((1, 8), np.float32), Reason.VECTOR_DIM),
     (np.full(8, np.nan, np.float32), Reason.VECTOR_NOT_FINITE),
     (np.array([1, np.inf, 0, 0, 0, 0, 0, 0], np.float32), Reason.VECTOR_NOT_FINITE),
     (np.zeros(8, np.float32), Reason.VECTOR_ZERO),
@@ -108,23 +107,18 @@ BAD_VECTORS: list[tuple[Vectors, Reason]] = [
 ]
 
 
-@pytest.mark.parametrize(("vector", "reason"), BAD_VECTORS)
-def test_b06_b07_a_bad_vector_is_refused_before_anything_is_written(
-    index: VectorIndex, vector: Vectors, reason: Reason
-) -> None:
+def test_b06_b07_a_bad_vector_is_refused_before_anything_is_written(index: VectorIndex) -> None:
     filled(index)
     good, bad = document("a", ["good"]), document("b", ["fine", "bad"])
-    points = (bad.points[0], replace(bad.points[1], vector=vector))
-    if vector.ndim == 2 and type(index).__name__ == "RemoteIndex":
-        pytest.skip("bytes on a wire have no shape")
-    with pytest.raises(InvalidInput) as raised:
-        index.apply("g1", [good, replace(bad, points=points)])
-    assert raised.value.reason is reason
-    assert index.count("g1") == 0
-    if vector.ndim == 1:
+    for vector, reason in BAD_VECTORS:
+        points = (bad.points[0], replace(bad.points[1], vector=vector))
+        with pytest.raises(InvalidInput) as raised:
+            index.apply("g1", [good, replace(bad, points=points)])
+        assert raised.value.reason is reason
         with pytest.raises(InvalidInput) as raised:
             index.search(request("x", vector=vector))
         assert raised.value.reason is reason
+    assert index.count("g1") == 0
 
 
 def test_a_point_must_belong_to_its_update(index: VectorIndex) -> None:

@@ -15,7 +15,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from rag_core.index.edge import EdgeIndex
+from rag_core.settings import Settings
+from rag_core.store import open_store
 from rag_core.store.engine import driver_url
+from rag_core.verify import verify
 from tests.support import crashing_run
 from tests.support.pipeline import prose
 from tests.support.postgres import fast_folder
@@ -86,6 +89,12 @@ class World:
         parts = ("indexed", "unchanged", "deleted", "quarantined", "skipped")
         assert counts["read"] == sum(counts[name] for name in parts)
         assert self.served() == self.at_source()
+        index = EdgeIndex(self.home / "index")
+        store = open_store(Settings.load(database_url=self.database_url))
+        report = verify(store, index)
+        store.close()
+        index.close()
+        assert report.clean, report.findings
         return counts
 
 

@@ -106,9 +106,9 @@ def test_a_generation_is_built_promoted_and_dropped_through_the_service(server: 
 
 
 def test_a_document_larger_than_a_message_is_applied_as_a_whole(server: Running, remote: RemoteIndex) -> None:
-    big = Doc("\n\n".join(f"{number} " + "word " * 400 for number in range(1500)), locator="big")
+    big = Doc("\n\n".join(f"{number} " + "word " * 400 for number in range(600)), locator="big")
     remote.create(GenerationSpec("g3", server.embedder.dimensions, server.embedder.fingerprint, "chunker"))
-    assert remote.apply("g3", [update_of(big, server.embedder)]).upserted == 1500
+    assert remote.apply("g3", [update_of(big, server.embedder)]).upserted == 600
     remote.drop("g3")
 
 

@@ -36,3 +36,14 @@ def test_v1_answers_with_markers_that_number_its_sources(server: Running) -> Non
     place = next(n for n, source in enumerate(response.sources, 1) if "Parental" in source.text)
     assert f"Parental leave lasts 16 weeks. [{place}]" in response.answer
     assert dict(call.initial_metadata())["deprecation"].startswith("@")
+
+
+def test_an_answer_from_one_passage_is_the_same_as_from_many(server: Running) -> None:
+    stub = v1_grpc.QueryServiceStub(server.channel)
+    one, many = (
+        stub.Query(v1.QueryRequest(query="How long does parental leave last?", top_k=k), metadata=server.auth())
+        for k in (1, 10)
+    )
+    assert len(one.sources) == 1
+    assert one.answer.startswith("Parental leave lasts 16 weeks. [1]")
+    assert not many.abstained

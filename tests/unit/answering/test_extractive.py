@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_core.answering.base import Abstained, Abstention, Answered, Delta, Question, cite
 from rag_core.answering.display import display
-from rag_core.answering.extractive import ExtractiveAnswerer, compose, nearness
+from rag_core.answering.extractive import NEUTRAL_NEARNESS, ExtractiveAnswerer, compose, nearness
 from tests.support.hits import hit
 
 LEAVE = "The handbook has rules. Parental leave lasts 16 weeks. It is paid in full."
@@ -81,12 +81,17 @@ def test_s14_text_of_a_document_cannot_fake_a_marker_or_hide_characters() -> Non
 
 
 def test_nearness_is_neutral_without_dense_scores() -> None:
-    assert nearness((hit("a"), hit("b")), 0) == 0
-    assert (
-        nearness((hit("a", dense=0.9), hit("b", dense=0.8)), 0)
-        > 0
-        > nearness((hit("a", dense=0.8), hit("b", dense=0.9)), 0)
-    )
+    assert nearness((hit("a"), hit("b")), 0) == NEUTRAL_NEARNESS == nearness((hit("a", dense=0.9),), 0)
+    near, far = hit("a", dense=0.9), hit("b", dense=0.8)
+    assert nearness((near, far, far), 0) > NEUTRAL_NEARNESS > nearness((near, far, far), 1)
+
+
+def test_hits_after_the_asked_for_ones_are_compared_with_but_never_quoted() -> None:
+    asked = question("How long does parental leave last?")
+    narrow = Question(asked.text, asked.hits[:1], contrast=asked.hits[1:])
+    assert compose(narrow) == compose(asked)
+    hidden = compose(Question(asked.text, asked.hits[1:], contrast=asked.hits[:1]))
+    assert not (isinstance(hidden, Answered) and any("Parental" in citation.quote for citation in hidden.citations))
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 3), (3, 3), (0, 1000)])
@@ -117,6 +122,7 @@ WORDS = st.sampled_from(
 TEXTS = st.lists(WORDS, min_size=1, max_size=40).map(" ".join) | st.text(min_size=1, max_size=120)
 
 
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.lists(st.tuples(TEXTS, st.integers(0, 10_000), st.none() | st.floats(0, 1)), max_size=6), TEXTS)
 def test_every_citation_equals_its_span_of_the_document(parts: list[tuple[str, int, float | None]], asked: str) -> None:
     hits = tuple(hit(text, start=start, dense=dense) for text, start, dense in parts)

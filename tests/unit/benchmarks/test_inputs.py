@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.embed.sweep import sweep, variants
 from benchmarks.embed.variants import Runner, Variant, tokenise
 from benchmarks.ingest.corpus import write_corpus, write_long_document
 from benchmarks.query.corpus import chunk_texts
@@ -75,3 +76,13 @@ def test_the_variant_with_one_text_a_run_is_the_shipped_embedder(model_dir: Path
     finally:
         runner.close()
         embedder.close()
+
+
+def test_a_sweep_compares_every_variant_with_the_shipped_one(model_dir: Path) -> None:
+    ids = {"en": tokenise(model_dir, ["one short text", "a second text"])}
+    chosen = variants(2, processes=False)
+    table = sweep(model_dir, ids, 2, chosen, lambda done, total: None)
+    assert [row[:2] for row in table.rows] == [(variant.label, variant.batch) for variant in chosen]
+    shipped = dict(zip(table.columns, table.rows[0], strict=True))
+    assert shipped["of the shipped"] == 1
+    assert shipped["drift"] < 1e-5

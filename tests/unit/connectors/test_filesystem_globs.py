@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_assets.connectors.filesystem.globs import GlobSet
+from rag_assets.connectors.filesystem.globs import GlobSet, State
 
 CASES = [
     ("**/*", ["a", "a/b", "a/b/c"], []),
@@ -22,10 +22,10 @@ CASES = [
 
 def accepts(pattern: str, path: str, *, hidden: bool = False) -> bool:
     globs = GlobSet([pattern], hidden=hidden)
-    state = globs.start
+    state: State | None = globs.start
     for name in path.split("/"):
-        state = globs.enter(state, name)
-    return globs.matches_file(state)
+        state = globs.enter(state, name) if state is not None else None
+    return state is not None and state.complete
 
 
 @pytest.mark.parametrize(("pattern", "yes", "no"), CASES)
@@ -45,10 +45,10 @@ def test_one_segment_matches_as_fnmatch_does(pattern: str, name: str) -> None:
 )
 def test_a_folder_is_pruned_only_when_nothing_below_it_matches(pattern: list[str], path: list[str]) -> None:
     globs = GlobSet(["/".join(pattern)])
-    state = globs.start
+    state: State | None = globs.start
     for depth, name in enumerate(path):
-        state = globs.enter(state, name)
-        if not state or not globs.leads_on(state):
+        state = globs.enter(state, name) if state is not None else None
+        if state is None or not state.leads_on:
             assert not any(accepts("/".join(pattern), "/".join(path[:end])) for end in range(depth + 2, len(path) + 1))
             return
 

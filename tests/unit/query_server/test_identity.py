@@ -14,7 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_core import identity
@@ -312,12 +312,14 @@ def test_equal_keys_have_equal_ids() -> None:
     assert public_jwk(private.public_key())["kid"] == KID
 
 
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda data: data.hex()))
 def test_any_text_is_refused_with_a_typed_error(text: str) -> None:
     with pytest.raises(RagError):
         identity._select_key(identity._read_header(text), {})
 
 
+@settings(deadline=None)  # a busy machine is not a failure
 @given(
     st.dictionaries(
         st.sampled_from([*GOOD, "nbf", "jti"]),

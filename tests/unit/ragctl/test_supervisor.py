@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,10 +43,11 @@ async def _until(true: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path) -> Iterator[Home]:
     made = Home(tmp_path / "a b%c ;d")
     made.create()
-    return made
+    yield made
+    shutil.rmtree(made.runtime)
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_a_bare_heading_goes_with_a_sibling_too(read: Read) -> None:
 
 
 def test_a_heading_is_not_left_behind_by_its_text(read: Read) -> None:
-    document = read(f"# Guide\n\na tiny introduction\n\n## Install\n\n{'word ' * 34}", "a.md")
+    document = read(f"# Guide\n\na tiny introduction\n\n## Install\n\n{'word ' * 37}", "a.md")
     assert [text.split("\n")[0] for text in texts(document)] == ["Guide", "Install"]
 
 

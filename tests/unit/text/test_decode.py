@@ -69,6 +69,11 @@ def test_b33_what_fits_no_encoding_is_refused(content: bytes) -> None:
     assert raised.value.reason is Reason.ENCODING_UNKNOWN
 
 
+def test_b33_a_damaged_byte_does_not_turn_utf8_into_another_encoding() -> None:
+    text = "Install 安装 the package 软件包 now. "
+    assert decode((text * 4).encode() + b"\xff" + text.encode()) == text * 4 + "\ufffd" + text
+
+
 def test_b33_a_flood_of_replacement_characters_is_refused_whatever_the_format(read: Read) -> None:
     read("word " * 20 + "\ufffd", "a.txt")
     for name in ("a.txt", "a.md", "a.html"):

@@ -85,7 +85,7 @@ def upgrade() -> None:
         ["tenant", "source", "shard"],
         unique=False,
         schema=SCHEMA,
-        postgresql_include=["doc_id", "version", "text_version", "deleted_at"],
+        postgresql_include=["doc_id", "version", "text_version", "deleted_at", "run_id"],
     )
     op.create_table(
         "embeddings",
@@ -232,6 +232,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("doc_id", "chunker", name=op.f("pk_chunkings")),
         schema=SCHEMA,
     )
+    op.create_index(
+        "ix_chunkings_rejected", "chunkings", ["doc_id"], unique=False, schema=SCHEMA, postgresql_where="rejected"
+    )
     op.create_table(
         "chunks",
         sa.Column("doc_id", sa.Uuid(), nullable=False),
@@ -284,6 +287,7 @@ def downgrade() -> None:
     op.drop_table("generation_documents", schema=SCHEMA)
     op.drop_index("ix_chunks_text_hash", table_name="chunks", schema=SCHEMA)
     op.drop_table("chunks", schema=SCHEMA)
+    op.drop_index("ix_chunkings_rejected", table_name="chunkings", schema=SCHEMA)
     op.drop_table("chunkings", schema=SCHEMA)
     op.drop_table("sources", schema=SCHEMA)
     op.drop_index("ix_run_stages_source", table_name="run_stages", schema=SCHEMA)

@@ -1,0 +1,117 @@
+"""One whole stack, as an operator runs it: up, ask, kill every part, kill the supervisor, down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import httpx
+import psutil
+import pytest
+
+from ragctl.stack.home import Home
+from ragctl.stack.processes import stack_processes
+from ragproto.query.v2 import query_pb2, query_pb2_grpc
+from tests.faults.local_stack import LocalStack
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(1500)]
+QUESTION = "When are backups taken?"
+_PATIENCE_SECONDS = 400
+
+
+@pytest.fixture
+def stack() -> Iterator[LocalStack]:
+    running = LocalStack(extra={"EMBEDDER": "fake"})
+    (running.docs / "backup.md").write_text("# Backups\n\nBackups are taken every night at three.\n", "utf-8")
+    (running.docs / "备份.md").write_text("# 备份\n\n备份每天凌晨三点进行。\n", "utf-8")
+    (running.docs / "broken.pdf").write_bytes(b"%PDF-1.7\nnot really")
+    yield running
+    running.close()
+
+
+def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: LocalStack) -> None:
+    code, started = stack.rag("up", "--docs", str(stack.docs), seconds=_PATIENCE_SECONDS)
+    assert (code, started["ingest"]) == (0, {"docs": "SUCCESS"}), started
+    status = _healthy(stack)
+    assert [(item["name"], item["documents"], item["quarantined"]) for item in status["platform"]["sources"]] == [
+        ("docs", 2, 1)
+    ]
+    _every_interface_answers(stack)
+    _a_second_up_changes_nothing(stack, status)
+    _every_part_comes_back(stack, status)
+    _the_next_up_recovers_from_a_killed_supervisor(stack)
+    _every_interface_answers(stack)
+    _down_leaves_nothing(stack)
+
+
+def _healthy(stack: LocalStack) -> dict[str, Any]:
+    """The status once everything is healthy."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        code, status = stack.rag("status")
+        if code == 0:
+            assert status["healthy"]
+            return dict(status)
+        assert time.monotonic() < deadline, status
+
+
+def _pids(status: dict[str, Any]) -> dict[str, int]:
+    return {part["name"]: part["pid"] for part in status["parts"]}
+
+
+def _every_interface_answers(stack: LocalStack) -> None:
+    gateway = f"127.0.0.1:{stack.environment['RAG_GATEWAY_PORT']}"
+    token = (stack.home / "secrets" / "dev-token").read_text().strip()
+    code, found = stack.rag("query", QUESTION, "--search")
+    assert code == 0, found
+    assert "backup.md" in {passage["locator"] for passage in found["passages"]}
+    with httpx.Client(base_url=f"http://{gateway}", timeout=30, trust_env=False) as client:
+        headers = {"authorization": f"Bearer {token}"}
+        assert client.post("/api/v1/query", json={"query": QUESTION}, headers=headers).json()["sources"]
+        assert client.post("/api/v1/query", json={"query": QUESTION}).status_code == 401
+        with client.stream("POST", "/api/v2/answer", json={"query": QUESTION}, headers=headers) as response:
+            assert [line for line in response.iter_lines() if line][-1].startswith('data: {"final"')
+        assert client.get("/ready").json()["ready"]
+    with grpc.insecure_channel(gateway) as channel:
+        stub = query_pb2_grpc.QueryServiceStub(channel)
+        metadata = [("authorization", f"Bearer {token}")]
+        response = stub.Search(query_pb2.SearchRequest(query="备份"), metadata=metadata, timeout=30)
+        assert {passage.source for passage in response.passages} == {"docs"}
+    console = f"http://127.0.0.1:{stack.environment['RAG_CONSOLE_PORT']}"
+    assert httpx.get(f"{console}/_stcore/health", trust_env=False).text == "ok"
+
+
+def _a_second_up_changes_nothing(stack: LocalStack, status: dict[str, Any]) -> None:
+    code, again = stack.rag("up")
+    assert (code, again["ingest"]) == (0, {}), again
+    assert _pids(_healthy(stack)) == _pids(status)
+
+
+def _every_part_comes_back(stack: LocalStack, status: dict[str, Any]) -> None:
+    before = _pids(status)
+    for pid in before.values():
+        psutil.Process(pid).kill()
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while set(_pids(now := _healthy(stack)).values()) & set(before.values()):
+        assert time.monotonic() < deadline, now
+    assert all(part["restarts"] >= 1 for part in now["parts"])
+
+
+def _the_next_up_recovers_from_a_killed_supervisor(stack: LocalStack) -> None:
+    home = Home(stack.home)
+    psutil.Process(int((home.runtime / "supervisord.pid").read_text())).kill()
+    code, printed = stack.rag("up", seconds=_PATIENCE_SECONDS)
+    assert code == 0, printed
+    _healthy(stack)
+
+
+def _down_leaves_nothing(stack: LocalStack) -> None:
+    home = Home(stack.home)
+    state = home.read_state()
+    assert state is not None
+    assert stack.rag("down") == (0, {"stopped": True})
+    assert stack_processes(state.stack_id) == []
+    assert not home.runtime.exists()
+    assert stack.rag("down") == (0, {"stopped": False})
