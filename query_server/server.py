@@ -211,7 +211,7 @@ def server_version() -> str:
 def _parallel_queries(settings: Settings) -> tuple[int, int]:
     """Query batches embedded at once, and their size.
 
-    The bundled model takes as long for a text in a batch as alone (measured: 11.9 and 11.6 ms of processor time), so a
+    The bundled model takes as long for a text in a batch as alone (measured: 9.8 and 10.0 ms of processor time), so a
     batch would only make the first wait for the last; what uses the cores is one query on each. An endpoint has the
     cost of a request to share.
     """

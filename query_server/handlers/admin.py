@@ -19,7 +19,7 @@ from query_server.parts import Parts
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.models import Principal
 
-PROBE_SECONDS = 5.0
+PROBE_SECONDS = 2.0
 T = TypeVar("T")
 
 
