@@ -31,14 +31,25 @@ _OPEN_FILES: Final = 32
 
 
 def limit_resources(memory_mb: int) -> None:
-    """Cap address space, open files, written files and core dumps."""
+    """Cap address space, open files, written files and core dumps.
+
+    Raises `MemoryError` when the process is already larger than that. The kernel only refuses what is asked for from
+    now on, so a worker could otherwise start on memory it holds already and blame a document for the limit.
+    """
     size = memory_mb * 1024 * 1024
     if sys.platform.startswith("linux"):
+        if _address_space() >= size:
+            raise MemoryError("the libraries alone need more than the limit")
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def _address_space() -> int:
+    """Bytes of address space in use now (proc(5), the first field of statm, in pages)."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def limit_time(seconds: float) -> None:
