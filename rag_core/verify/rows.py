@@ -127,12 +127,12 @@ class GenerationRows:
         with self._store.engine.connect() as connection:
             yield connection.execution_options(isolation_level="REPEATABLE READ")
 
-    def states(self) -> tuple[DocumentStates, int]:
-        """Documents by state, and how many chunks the indexed ones should have."""
+    def states(self) -> tuple[DocumentStates, int, int]:
+        """Documents by state, and how many chunks the indexed ones say they have and do have, all at one moment."""
         with self._store.engine.connect() as connection:
             row = connection.execute(_STATES, self._keys).one()
         counts = (row.indexed, row.deleted, row.withheld, row.rejected, row.pending, row.total)
-        return DocumentStates(*counts), int(row.chunks)
+        return DocumentStates(*counts), int(row.chunks), int(row.held)
 
 
 _UNINDEXED = text("""
@@ -154,6 +154,7 @@ _STATES = text("""
 WITH judged AS (
     SELECT d.deleted_at IS NOT NULL AS deleted, d.acl IS NULL AS withheld, coalesce(k.rejected, false) AS rejected,
            coalesce(k.chunk_count, 0) AS chunks,
+           (SELECT count(*) FROM rag.chunks c WHERE c.doc_id = d.doc_id AND c.chunker = :chunker) AS held,
            g.indexed_version IS DISTINCT FROM d.version
                AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL) AS pending
     FROM rag.documents d
@@ -166,7 +167,8 @@ SELECT count(*) AS total,
        count(*) FILTER (WHERE NOT pending AND NOT deleted AND withheld) AS withheld,
        count(*) FILTER (WHERE NOT pending AND NOT deleted AND NOT withheld AND rejected) AS rejected,
        count(*) FILTER (WHERE NOT pending AND NOT deleted AND NOT withheld AND NOT rejected) AS indexed,
-       coalesce(sum(chunks) FILTER (WHERE NOT pending AND NOT deleted AND NOT withheld AND NOT rejected), 0) AS chunks
+       coalesce(sum(chunks) FILTER (WHERE NOT pending AND NOT deleted AND NOT withheld AND NOT rejected), 0) AS chunks,
+       coalesce(sum(held) FILTER (WHERE NOT pending AND NOT deleted AND NOT withheld AND NOT rejected), 0) AS held
 FROM judged
 """)
 

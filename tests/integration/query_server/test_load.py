@@ -38,6 +38,7 @@ class HangingIndex:
         self._index = index
         self.entered = threading.Semaphore(0)
         self.release = threading.Event()
+        self.left = threading.Semaphore(0)
         self.searches = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -46,8 +47,11 @@ class HangingIndex:
     def search(self, request: SearchRequest) -> SearchResult:
         self.searches += 1
         self.entered.release()
-        assert self.release.wait(30)
-        return self._index.search(request)
+        try:
+            assert self.release.wait(30)
+            return self._index.search(request)
+        finally:
+            self.left.release()
 
 
 @pytest.fixture
@@ -59,6 +63,8 @@ def hung(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Runni
             yield server, index
         finally:
             index.release.set()
+            assert all(index.left.acquire(timeout=30) for _ in range(index.searches))
+    index.close()  # the server leaves an index open that has not come back when it stops
 
 
 def search(server: Running, timeout: float | None = None) -> v2.SearchResponse:

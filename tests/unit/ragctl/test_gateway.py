@@ -141,7 +141,8 @@ def test_the_clients_deadline_travels_and_is_capped(gateway: Gateway) -> None:
         stub = v1_grpc.QueryServiceStub(channel)
         stub.Query(v1.QueryRequest(query="x"), timeout=1)
         assert gateway.peer.time_remaining is not None
-        assert gateway.peer.time_remaining <= 1
+        # A little more than 1: the wire form of a deadline has few digits and is rounded up. The cap would be 1.5.
+        assert gateway.peer.time_remaining < 1.1
         stub.Query(v1.QueryRequest(query="x"), timeout=3600)
         assert gateway.peer.time_remaining <= MAX_SECONDS
 
