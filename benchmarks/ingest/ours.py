@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from sqlalchemy import select
 
+from benchmarks.machine import anonymous_mb
 from benchmarks.timing import seconds
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
@@ -42,12 +43,17 @@ STAGES = ("documents", "chunks", "embeddings", "index")
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One run over a source: seconds and counts per stage, texts given to the model, peak memory so far in MB."""
+    """One run over a source: seconds and counts per stage, texts and seconds the model was given.
+
+    Memory in MB: the peak so far, and at the end without mapped files.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     embedded: int = 0
+    model_seconds: float = 0
     peak_mb: float = 0
+    anonymous_mb: float = 0
 
     @property
     def total(self) -> float:
@@ -55,7 +61,7 @@ class Pass:
 
 
 class CountingEmbedder:
-    """Passes on to an embedder and counts the texts, so that the count does not rest on the pipeline's word."""
+    """Passes on to an embedder; counts texts and seconds, so that neither rests on the pipeline's word."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -63,11 +69,14 @@ class CountingEmbedder:
         self.dimensions = embedder.dimensions
         self.max_tokens = embedder.max_tokens
         self.texts = 0
+        self.seconds = 0.0
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        """Count and pass on."""
+        """Count, time and pass on."""
         self.texts += len(texts)
-        return self._embedder.embed_passages(texts)
+        taken, vectors = seconds(lambda: self._embedder.embed_passages(texts))
+        self.seconds += taken
+        return vectors
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Pass on."""
@@ -133,4 +142,5 @@ def run_pass(pipeline: Pipeline, folder: Path, run_id: str) -> Pass:
     counts = account(store, scope)
     if not counts.balanced:
         raise DataCorruption(Reason.ACCOUNTING_MISMATCH, f"the benchmark's run does not balance: {counts}")
-    return Pass(done.seconds, done.counts, embedder.texts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return Pass(done.seconds, done.counts, embedder.texts, embedder.seconds, peak, anonymous_mb())

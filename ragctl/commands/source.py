@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -76,25 +77,19 @@ def sync(
     """
     from rag_core.settings import Settings
     from ragctl.stack.display import open_display
-    from ragctl.stack.ingest import CountReader, Sync
+    from ragctl.stack.ingest import Sync
 
-    settings = Settings.load()
-    runs = Sync(settings)
-    jobs = [runs.get(name)] if name else list(runs.jobs.values())
-    runs.start(jobs)
-    if not wait:
-        emit_json({job.source: "STARTED" for job in jobs}) if json else say(f"started {len(jobs)} run(s)")
-        return 0
-    counts = CountReader(settings)
-    try:
-        with open_display(silent=json) as display:
-            outcomes = runs.wait(jobs, display, counts)
-    finally:
-        counts.close()
+    with closing(Sync(Settings.load())) as runs, open_display(silent=json) as display:
+        jobs = [runs.get(name)] if name else list(runs.jobs.values())
+        runs.start(jobs)
+        outcomes = runs.wait(jobs, display) if wait else []
+    states = (
+        {outcome.source: outcome.status for outcome in outcomes} if wait else {job.source: "STARTED" for job in jobs}
+    )
     if json:
-        emit_json({outcome.source: outcome.status for outcome in outcomes})
+        emit_json(states)
     else:
-        table(("source", "run"), [(outcome.source, outcome.status) for outcome in outcomes])
+        table(("source", "run"), states.items())
     return int(any(outcome.status != "SUCCESS" for outcome in outcomes))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,22 +58,16 @@ def up(
 
 def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
     from ragctl.dagster import DagsterApi
-    from ragctl.stack.ingest import CountReader, Sync
+    from ragctl.stack.ingest import Sync
     from ragctl.stack.parts import LOCATION
 
     if reload and "dagster-code" in stack.found_running:
         DagsterApi(stack.settings).reload(LOCATION)
-    sync = Sync(stack.settings)
-    jobs = sync.never_succeeded()
-    sync.start(jobs)
-    following = {job.source: job for job in [*jobs, *sync.unfinished()]}
-    if not wait or not following:
-        return []
-    counts = CountReader(stack.settings)
-    try:
-        return sync.wait(list(following.values()), display, counts)
-    finally:
-        counts.close()
+    with closing(Sync(stack.settings)) as sync:
+        under_way = sync.under_way()
+        wanted = [job for job in sync.never_succeeded() if job not in under_way]
+        sync.start(wanted)
+        return sync.wait([*wanted, *under_way], display) if wait else []
 
 
 def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
+from itertools import islice
 from pathlib import Path
 
 import ragctl
@@ -21,9 +22,10 @@ _LICENCE_NAME = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
 _EXTENSIONS = {"text/markdown": ".md", "text/x-rst": ".rst"}
 _COPYRIGHT = re.compile(r"^.*\b(copyright|©|\(c\)).*$", re.IGNORECASE | re.MULTILINE)
 _MIN_CHARS = 200
-_MAX_DESCRIPTION_CHARS = 10_000
-"""What comes later is a changelog in the main. With this the corpus is embedded in about a minute on two cores."""
-_MAX_LICENCE_CHARS = 20_000
+_MAX_DESCRIPTION_CHARS = 2_500
+"""The beginning says what the package is. So the corpus is embedded in about a minute on two cores."""
+_MAX_LICENCES = 30
+_MAX_LICENCE_CHARS = 12_000
 """Longer ones are collections of the licences of bundled parts."""
 
 
@@ -40,7 +42,7 @@ def write_package_corpus(folder: Path) -> None:
         return
     installed = list(distributions())
     _write_all(folder / "packages", dict(_descriptions(installed)))
-    _write_all(folder / "licences", dict(_licences(installed)))
+    _write_all(folder / "licences", dict(islice(_licences(installed), _MAX_LICENCES)))
     stamp.write_text(current)
 
 
@@ -48,7 +50,7 @@ def _stamp() -> str:
     """Hash of the names and versions of what is installed, without reading any of it, and of how the corpus is made."""
     folders = [Path(entry) for entry in sys.path if entry and Path(entry).is_dir()]
     names = sorted(path.name for folder in folders for path in folder.glob("*.dist-info"))
-    return fingerprint(_MAX_DESCRIPTION_CHARS, _MAX_LICENCE_CHARS, *names)
+    return fingerprint(_MAX_DESCRIPTION_CHARS, _MAX_LICENCE_CHARS, _MAX_LICENCES, *names)
 
 
 def _descriptions(installed: list[Distribution]) -> Iterator[tuple[str, str]]:

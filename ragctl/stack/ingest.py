@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +16,19 @@ from ragctl.stack.parts import LOCATION
 
 REPOSITORY = "__repository__"
 STAGES = ("documents", "chunks", "embeddings", "index")
-_POLL_SECONDS = 0.5
+_RECENT_SECONDS = 3600
+"""Far more than clocks differ; it only keeps the list short."""
+_POLL_SECONDS = 1.0
+_WATCHING_SHARE = 0.1
+"""Share of the time that looking may take: counting a large corpus must not slow down what is counted."""
 _FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
+_WAITING = {"QUEUED", "NOT_STARTED"}
 _SYNC_TAG = "rag/sync"
+_WILL_RETRY_TAG = "dagster/will_retry"
+_RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 
 _RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1000) { __typename
-  ... on Runs { results { runId jobName status } } } }"""
+  ... on Runs { results { runId jobName status tags { key value } } } } }"""
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
   ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on PipelineNotFoundError { message }
   ... on UnauthorizedError { message } } }"""
@@ -76,34 +85,39 @@ def launch(api: DagsterApi, job: SourceJob) -> None:
         raise Unavailable(Reason.DAGSTER_UNAVAILABLE, f"source {job.source}: Dagster did not start a run: {message}")
 
 
-def runs_of(api: DagsterApi, job: SourceJob, *, since: float = 0) -> list[dict[str, Any]]:
-    """Runs of a source created after `since` (seconds since the epoch)."""
-    created = {"createdAfter": since} if since else {}
+def runs_of(api: DagsterApi, job: SourceJob) -> list[dict[str, Any]]:
+    """All runs of a source."""
     found = {}
     # Runs of a backfill over shards belong to Dagster's own job; our tag tells whose they are.
     for chosen in ({"pipelineName": job.name}, {"tags": [{"key": _SYNC_TAG, "value": job.key}]}):
-        answer = api.query(_RUNS, filter={**chosen, **created})["runsOrError"]
-        found.update({run["runId"]: run for run in answer.get("results", [])})
+        found.update({run["runId"]: run for run in _runs(api, chosen)})
     return list(found.values())
 
 
+def _runs(api: DagsterApi, chosen: dict[str, Any]) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = api.query(_RUNS, filter=chosen)["runsOrError"].get("results", [])
+    return runs
+
+
 class Sync:
-    """Launches and follows the runs of some sources."""
+    """Launches and follows the runs of sources. Close it at the end."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._api = DagsterApi(settings)
         self._began = time.time()
         self.jobs = source_jobs(settings)
+        self._runs = {job.source: runs_of(self._api, job) for job in self.jobs.values()}
+        # What had ended before says nothing about now; what was under way is followed like what is launched.
+        self._ignored = {run["runId"] for runs in self._runs.values() for run in runs if _ended(run)}
 
     def never_succeeded(self) -> list[SourceJob]:
         """Sources without a good run: `rag up` tries again what failed before."""
-        return [
-            job for job in self.jobs.values() if not any(run["status"] == "SUCCESS" for run in runs_of(self._api, job))
-        ]
+        return [job for job in self.jobs.values() if not self._has_run(job, {"SUCCESS"})]
 
-    def unfinished(self) -> list[SourceJob]:
-        """Sources with a run that has not ended."""
-        return [job for job in self.jobs.values() if any(not _ended(run) for run in runs_of(self._api, job))]
+    def under_way(self) -> list[SourceJob]:
+        """Sources with a run that had not ended when this object was made."""
+        return [job for job in self.jobs.values() if not all(_ended(run) for run in self._runs[job.source])]
 
     def get(self, source: str) -> SourceJob:
         """The job of one source. Raises `NotFound` (`SOURCE_NOT_FOUND`)."""
@@ -112,38 +126,56 @@ class Sync:
             raise NotFound(Reason.SOURCE_NOT_FOUND, f"no source {source!r}; there are: {known}")
         return self.jobs[source]
 
-    def start(self, jobs: list[SourceJob]) -> None:
-        """Launch a run for each that has none under way."""
-        busy = {job.source for job in self.unfinished()}
+    def start(self, jobs: Iterable[SourceJob]) -> None:
+        """Launch a run for each that has none waiting: one that waits will see all that is there now."""
         for job in jobs:
-            if job.source not in busy:
+            if not self._has_run(job, _WAITING):
                 launch(self._api, job)
 
-    def wait(self, jobs: list[SourceJob], display: Display, counts: CountReader) -> list[Outcome]:
+    def _has_run(self, job: SourceJob, states: set[str]) -> bool:
+        return any(run["status"] in states for run in self._runs[job.source])
+
+    def wait(self, jobs: list[SourceJob], display: Display) -> list[Outcome]:
         """Follow the runs until all have ended, showing how many documents, chunks and vectors there are meanwhile."""
+        with closing(CountReader(self._settings)) as counts:
+            return self._follow(jobs, display, counts)
+
+    def _follow(self, jobs: list[SourceJob], display: Display, counts: CountReader) -> list[Outcome]:
         waiting = {job.source: job for job in jobs}
         outcomes = []
         while waiting:
-            for job in list(waiting.values()):
-                outcome = self._outcome(job)
-                if outcome is not None:
-                    outcomes.append(outcome)
-                    del waiting[job.source]
-                    found = counts.read(job.source)
-                    display.ready(f"ingest {job.source}", outcome.seconds, found.describe(outcome.status))
-                else:
-                    found = counts.read(job.source)
-                    display.progress(f"ingest {job.source}", found.embedded, found.chunks, "chunks embedded")
-            time.sleep(_POLL_SECONDS if waiting else 0)
+            looked = time.monotonic()
+            for outcome in self._outcomes(waiting.values()):
+                outcomes.append(outcome)
+                del waiting[outcome.source]
+                found = counts.read(outcome.source)
+                display.ready(f"ingest {outcome.source}", outcome.seconds, found.describe(outcome.status))
+            for source in waiting:
+                found = counts.read(source)
+                display.progress(f"ingest {source}", found.embedded, found.chunks, "chunks embedded")
+            pause = max(_POLL_SECONDS, (time.monotonic() - looked) / _WATCHING_SHARE)
+            time.sleep(pause if waiting else 0)
         return outcomes
 
-    def _outcome(self, job: SourceJob) -> Outcome | None:
-        runs = runs_of(self._api, job, since=self._began - 5) or runs_of(self._api, job)
-        if not runs or not all(_ended(run) for run in runs):
-            return None
-        states = {run["status"] for run in runs}
+    def _outcomes(self, jobs: Iterable[SourceJob]) -> list[Outcome]:
+        """Those of `jobs` whose runs have all ended."""
+        recent = _runs(self._api, {"createdAfter": self._began - _RECENT_SECONDS})
+        found = []
+        for job in jobs:
+            ours = [run for run in recent if _belongs(run, job)] or runs_of(self._api, job)
+            followed = [run for run in ours if run["runId"] not in self._ignored]
+            if followed and all(_ended(run) for run in followed):
+                found.append(self._outcome(job, followed))
+        return found
+
+    def _outcome(self, job: SourceJob, runs: list[dict[str, Any]]) -> Outcome:
+        states = {run["status"] for run in runs if _tag(run, _WILL_RETRY_TAG) != "true"}
         worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
         return Outcome(job.source, worst, time.time() - self._began, tuple(run["runId"] for run in runs))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._api.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,5 +241,15 @@ def require_success(outcomes: list[Outcome]) -> None:
         )
 
 
+def _belongs(run: dict[str, Any], job: SourceJob) -> bool:
+    return bool(run["jobName"] == job.name or _tag(run, _SYNC_TAG) == job.key)
+
+
+def _tag(run: dict[str, Any], name: str) -> str:
+    return next((str(tag["value"]) for tag in run["tags"] if tag["key"] == name), "")
+
+
 def _ended(run: dict[str, Any]) -> bool:
-    return run["status"] in _FINISHED
+    """Whether nothing more will come of it: a failed run that Dagster is about to repeat has not ended."""
+    about_to_retry = _tag(run, _WILL_RETRY_TAG) == "true" and not _tag(run, _RETRIED_BY_TAG)
+    return run["status"] in _FINISHED and not about_to_retry

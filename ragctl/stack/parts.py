@@ -23,7 +23,8 @@ _STREAMLIT = tuple(
     " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer".split()
 )
 _LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
-  locationOrLoadError { __typename ... on PythonError { message } } } } ... on PythonError { message } } }"""
+  locationOrLoadError { __typename ... on PythonError { message causes { message } } } } }
+  ... on PythonError { message } } }"""
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 
 
@@ -197,7 +198,9 @@ def judge_locations(data: dict[str, Any]) -> Health:
     for entry in workspace["locationEntries"]:
         loaded = entry["locationOrLoadError"]
         if loaded and loaded["__typename"] == "PythonError":
-            return Health(False, f"code location: {str(loaded['message']).partition(chr(10))[0]}")
+            # Dagster wraps what the code said; the innermost cause is what an operator can act on.
+            said = [loaded, *loaded.get("causes", [])][-1]["message"]
+            return Health(False, f"code location: {' '.join(str(said).split())}")
         if entry["loadStatus"] != "LOADED" or not loaded:
             return Health(False, "code location is loading")
     return Health(bool(workspace["locationEntries"]), "" if workspace["locationEntries"] else "no code location")

@@ -23,34 +23,51 @@ def ensure_sources(settings: Settings, home: Home, docs: Path | None) -> bool:
     With `docs` that folder becomes the source `docs`; without, and when there is no source file yet, the default corpus
     is made. Files that exist are never changed, except `docs.yaml` when another folder is given.
 
-    Raises `ConfigError` (`CONFIG_INVALID`) when `docs` is not a folder that can be read.
+    Raises `ConfigError` (`CONFIG_INVALID`) when `docs` is not a folder that can be read or may be a source, and for
+    every mistake in the files that are there; a file written here is then taken back.
     """
+    from rag_assets.config import load_all_sources
+
     folder = settings.effective_sources_dir
     folder.mkdir(parents=True, exist_ok=True)
+    before = _contents(folder)
     if docs is not None:
-        return _write_source(folder, _FOLDER_SOURCE, root=_readable(docs))
-    changed = False
-    if not any(folder.glob("*.yaml")):
-        changed = _write_defaults(folder, home)
+        _write_source(folder, _FOLDER_SOURCE, root=_readable(docs))
+    elif not before:
+        _write_defaults(folder, home)
     if (folder / "packages.yaml").exists():
         write_package_corpus(home.root / "corpus")
-    return changed
+    try:
+        load_all_sources(folder)
+    except ConfigError:
+        _restore(folder, before)
+        raise
+    return _contents(folder) != before
 
 
-def _write_defaults(folder: Path, home: Home) -> bool:
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.glob("*.yaml")}
+
+
+def _restore(folder: Path, before: dict[Path, bytes]) -> None:
+    for path in folder.glob("*.yaml"):
+        if path not in before:
+            path.unlink()
+    for path, content in before.items():
+        path.write_bytes(content)
+
+
+def _write_defaults(folder: Path, home: Home) -> None:
     corpus = home.root / "corpus"
     write_package_corpus(corpus)
-    written = [
-        _write_source(folder, "packages", root=corpus / "packages"),
-        _write_source(folder, "licences", root=corpus / "licences"),
-    ]
+    _write_source(folder, "packages", root=corpus / "packages")
+    _write_source(folder, "licences", root=corpus / "licences")
     root = project_root()
     if root is not None:
-        written.append(_write_source(folder, "project", root=root, include=["README*.md", "docs/**/*.md"]))
-    return any(written)
+        _write_source(folder, "project", root=root, include=["README*.md", "docs/**/*.md"])
 
 
-def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> bool:
+def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> None:
     attributes = {
         "name": name,
         "tenant": DEFAULT_TENANT,
@@ -60,10 +77,8 @@ def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> boo
     document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
     text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
     path = folder / f"{name}.yaml"
-    if path.exists() and _root_of(path) == str(root):
-        return False
-    path.write_text(text, encoding="utf-8")
-    return True
+    if not path.exists() or _root_of(path) != str(root):
+        path.write_text(text, encoding="utf-8")
 
 
 def _root_of(path: Path) -> str | None:

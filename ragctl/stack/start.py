@@ -16,7 +16,7 @@ from ragctl.stack.home import Home
 from ragctl.stack.parts import Part
 from ragctl.stack.supervisor import Supervisor
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.2
 _MAX_DEATHS = 3
 _LOG_LINES = 15
 

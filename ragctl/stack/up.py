@@ -16,6 +16,7 @@ from ragctl.stack.home import Home, StackState, settings_digest
 from ragctl.stack.parts import Part, build_parts
 from ragctl.stack.processes import check_distinct_ports, check_ports, end_processes
 from ragctl.stack.start import part_work, run_all, step_work
+from ragctl.stack.steps import model_is_prepared
 from ragctl.stack.stop import stop_stack
 from ragctl.stack.supervisor import Supervisor
 from ragctl.tokens import ensure_keys, new_secret
@@ -53,7 +54,9 @@ def start_stack(display: Display) -> Stack:
     environment = stack_environment(home, prepared.state.stack_id)
     if not supervisor.running():
         supervisor.start(environment)
-    steps = [step_work("migrate", ("postgres",), environment, display), step_work("model", (), environment, display)]
+    steps = [step_work("migrate", ("postgres",), environment, display)]
+    if not model_is_prepared(settings):
+        steps.append(step_work("model", (), environment, display))
     alive = frozenset(name for name, info in supervisor.infos().items() if info.alive)
     if "query-server" in alive:
         steps = []  # both have been done before it started

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.local_stack import LocalStack
+from tests.support.local_stack import LocalStack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
 

@@ -14,9 +14,9 @@ import pytest
 from ragctl.stack.home import Home
 from ragctl.stack.processes import stack_processes
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
-from tests.faults.local_stack import LocalStack
+from tests.support.local_stack import LocalStack
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 QUESTION = "When are backups taken?"
 _PATIENCE_SECONDS = 400
 
@@ -33,7 +33,8 @@ def stack() -> Iterator[LocalStack]:
 
 def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: LocalStack) -> None:
     code, started = stack.rag("up", "--docs", str(stack.docs), seconds=_PATIENCE_SECONDS)
-    assert (code, started["ingest"]) == (0, {"docs": "SUCCESS"}), started
+    assert code == 0, started
+    assert started["ingest"] == {"docs": "SUCCESS"}
     status = _healthy(stack)
     assert [(item["name"], item["documents"], item["quarantined"]) for item in status["platform"]["sources"]] == [
         ("docs", 2, 1)
@@ -85,7 +86,8 @@ def _every_interface_answers(stack: LocalStack) -> None:
 
 def _a_second_up_changes_nothing(stack: LocalStack, status: dict[str, Any]) -> None:
     code, again = stack.rag("up")
-    assert (code, again["ingest"]) == (0, {}), again
+    assert code == 0, again
+    assert again["ingest"] == {}
     assert _pids(_healthy(stack)) == _pids(status)
 
 

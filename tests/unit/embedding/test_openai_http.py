@@ -254,10 +254,13 @@ def test_a_text_the_server_refuses_alone_is_bad_input(endpoints: Endpoints) -> N
     assert embedder.embed_passages(["fine"]).shape == (1, DIMENSIONS)
 
 
-def test_requests_keep_to_the_rate(endpoints: Endpoints) -> None:
-    started = time.monotonic()
-    endpoints.open(good, requests_per_second=5, request_texts=1).embed_passages(["a"] * 9)
-    assert time.monotonic() - started >= 0.7
+def test_a_request_beyond_the_rate_is_not_sent_before_its_turn(endpoints: Endpoints) -> None:
+    embedder = endpoints.open(good, requests_per_second=0.01, timeout=3)
+    embedder.embed_queries(["first"])
+    with pytest.raises(Unavailable) as caught:
+        embedder.embed_queries(["its turn is in 100 s, its deadline in 3 s"])
+    assert caught.value.reason == Reason.EMBEDDER_UNAVAILABLE
+    assert len(endpoints.requests) == 1
 
 
 ITEM = {"index": 0, "embedding": vector("a")}

@@ -67,6 +67,20 @@ def test_a_folder_that_does_not_exist_is_refused_before_anything_starts(settings
         ensure_sources(settings, home, Path("/nonexistent/folder"))
 
 
+def test_a_folder_that_may_not_be_a_source_is_refused_and_leaves_no_file(settings: Settings, home: Home) -> None:
+    with pytest.raises(ConfigError, match="PATH_OUTSIDE_ROOT"):
+        ensure_sources(settings, home, Path("/proc"))
+    assert not list(settings.effective_sources_dir.iterdir())
+
+
+def test_a_mistake_in_a_file_is_reported_before_anything_starts(settings: Settings, home: Home, tmp_path: Path) -> None:
+    ensure_sources(settings, home, tmp_path)
+    path = settings.effective_sources_dir / "docs.yaml"
+    path.write_text(path.read_text().replace("acl:", "alc:"))
+    with pytest.raises(ConfigError, match='did you mean "acl"'):
+        ensure_sources(settings, home, None)
+
+
 def test_the_corpus_holds_what_is_installed_and_is_written_once(tmp_path: Path) -> None:
     write_package_corpus(tmp_path)
     text = (tmp_path / "packages" / "cyclopts.md").read_text("utf-8")

@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tests.support.postgres import free_port, reachable_folder
+from tests.support.postgres import free_port
 
 RAG = str(Path(sysconfig.get_path("scripts")) / "rag")
 PORTS = (
@@ -29,11 +30,18 @@ PORTS = (
 )
 
 
+def temporary_folder() -> Path:
+    """A folder that PostgreSQL's user may enter, outside /dev/shm: a system folder is refused as a source."""
+    folder = Path(tempfile.mkdtemp(prefix="rag-test-stack-"))
+    folder.chmod(0o755)
+    return folder
+
+
 @dataclass
 class LocalStack:
     """`home` and `docs` below one temporary folder; `extra` are further settings without the prefix."""
 
-    folder: Path = field(default_factory=reachable_folder)
+    folder: Path = field(default_factory=temporary_folder)
     extra: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
