@@ -152,7 +152,7 @@ class Sync:
                 display.ready(f"ingest {outcome.source}", outcome.seconds, found.describe(outcome.status))
             for source in waiting:
                 found = counts.read(source)
-                display.progress(f"ingest {source}", found.embedded, found.chunks, "chunks embedded")
+                display.progress(f"ingest {source}", found.embedded, found.texts, "texts embedded")
             pause = max(_POLL_SECONDS, (time.monotonic() - looked) / _WATCHING_SHARE)
             time.sleep(pause if waiting else 0)
         return outcomes
@@ -180,10 +180,11 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the database holds of a source now."""
+    """What the database holds of a source now; chunks of equal text share one embedding."""
 
     documents: int = 0
     chunks: int = 0
+    texts: int = 0
     embedded: int = 0
     quarantined: int = 0
 
@@ -223,8 +224,9 @@ class CountReader:
 
 _COUNTS = """
 WITH live AS (SELECT doc_id FROM rag.documents WHERE source = :source AND deleted_at IS NULL),
-     parts AS (SELECT DISTINCT c.text_hash FROM rag.chunks c JOIN live USING (doc_id))
+     parts AS (SELECT c.text_hash, count(*) AS chunks FROM rag.chunks c JOIN live USING (doc_id) GROUP BY c.text_hash)
 SELECT (SELECT count(*) FROM live),
+       (SELECT coalesce(sum(chunks), 0) FROM parts),
        (SELECT count(*) FROM parts),
        (SELECT count(*) FROM parts p WHERE EXISTS (SELECT 1 FROM rag.embeddings e WHERE e.text_hash = p.text_hash)),
        (SELECT count(*) FROM rag.quarantine q WHERE q.source = :source AND NOT q.skipped)

@@ -32,7 +32,12 @@ _HIDING_STYLE: Final = re.compile(
 )
 _BOILERPLATE_ROLES: Final = frozenset({"navigation", "search", "menu", "menubar", "toolbar", "doc-pagefooter"})
 _SITE_ROLES: Final = frozenset({"banner", "contentinfo", "complementary"})
+_LINE_NUMBERS: Final = frozenset({"linenos", "linenodiv"})
 _READER_ONLY: Final = frozenset({"sr-only", "visually-hidden", "screen-reader-text"})
+# How documentation sets and site generators of the last twenty years call what leads to other pages.
+_NAVIGATION_CLASSES: Final = frozenset(
+    {"navheader", "navfooter", "docnav", "breadcrumb", "breadcrumbs", "pagination", "pager", "navbar", "sphinxsidebar"}
+)
 _PERMALINKS: Final = frozenset({"¶", "#", "§", "🔗", "\uf0c1"})
 
 
@@ -98,8 +103,8 @@ def is_boilerplate(tag: str, attributes: dict[str, str | None], *, in_main: bool
         return True
     if not in_main and (tag == "aside" or role in _SITE_ROLES):
         return True
-    classes = (attributes.get("class") or "").split()
-    return any(name in _READER_ONLY or name in {"linenos", "linenodiv"} for name in classes)
+    classes = set((attributes.get("class") or "").split())
+    return not classes.isdisjoint(_READER_ONLY | _NAVIGATION_CLASSES | _LINE_NUMBERS)
 
 
 def is_permalink(tag: str, node: LexborNode, attributes: dict[str, str | None]) -> bool:
