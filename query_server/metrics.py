@@ -22,6 +22,7 @@ class Metrics:
         self._define_calls()
         self._define_queries()
         self._define_index()
+        self._define_sources()
 
     def _define_calls(self) -> None:
         self.requests = Counter(
@@ -100,3 +101,13 @@ class Metrics:
             ["operation"],
             registry=self.registry,
         )
+
+    def _define_sources(self) -> None:
+        def gauge(name: str, meaning: str) -> Gauge:
+            return Gauge(f"rag_source_{name}", meaning, ["source"], registry=self.registry)
+
+        self.source_quality = gauge("quality_score", "Quality score (0 to 100) of the last run, of shards the worst.")
+        self.source_failed = gauge("failed_inputs", "Inputs that the last run sent to quarantine.")
+        self.source_quarantined = gauge("quarantined", "Inputs in quarantine, those left out by policy not counted.")
+        self.source_held = gauge("held_deletions", "Deletions that wait for an operator.")
+        self.source_listed = gauge("listed_timestamp_seconds", "When the source was last listed to its end, Unix time.")

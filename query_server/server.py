@@ -29,6 +29,7 @@ from query_server.servicers.admin import AdminServicer
 from query_server.servicers.index import IndexServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
+from query_server.source_gauges import SourceGauges
 from rag_core.errors import Conflict, Reason
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
@@ -88,6 +89,8 @@ class QueryServer:
         self._index_service: IndexServicer | None = None
         self._http: HttpServer | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._source_gauges = SourceGauges(parts.store, self.metrics)
+        self._measuring: asyncio.Task[None] | None = None
         self.ports: Listen | None = None
 
     async def start(self, listen: Listen | None = None) -> Listen:
@@ -100,6 +103,7 @@ class QueryServer:
             raise
         await self._monitor.refresh()
         self._watching = asyncio.create_task(self._monitor.run())
+        self._measuring = asyncio.create_task(self._source_gauges.run())
         _log.info("serving", query=self.ports.query, metrics=self.ports.metrics, index=self.ports.index)
         return self.ports
 
@@ -161,10 +165,11 @@ class QueryServer:
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, wait `grace` seconds for the others, then close what this object opened."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+        for task in (self._watching, self._measuring):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
         await self._embedder.close()
         self._pool.close()

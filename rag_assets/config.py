@@ -6,13 +6,12 @@ import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_assets.source_config import ScheduleConfig, SensorConfig, SourceConfig
+from rag_assets.source_config import SourceConfig
 from rag_assets.strict_yaml import load_yaml
 from rag_core.errors import ConfigError, Reason
 
@@ -20,11 +19,6 @@ __all__ = ["COMPONENT_TYPE", "PROJECT_DEFS", "SourceConfig", "load_all_sources",
 
 COMPONENT_TYPE = "rag_assets.components.DocumentSource"
 PROJECT_DEFS = Path(__file__).parent / "defs"
-_NESTED: dict[str, type[BaseModel]] = {
-    "schedule": ScheduleConfig,
-    "sensor": SensorConfig,
-    "options": FilesystemOptions,
-}
 
 
 @dataclass(slots=True)
@@ -113,17 +107,47 @@ def _attributes(data: Any, place: str, found: _Found) -> dict[str, Any] | None:
 
 
 def _explain(detail: ErrorDetails) -> str:
-    # The discriminator shows up in the place of an error within a union; the file has no such level.
-    path = [part for part in detail["loc"] if part != "filesystem"]
-    place = ".".join(["attributes", *(str(part) for part in path)])
+    path, model = _follow(detail["loc"])
+    place = ".".join(["attributes", *path])
     if detail["type"] == "extra_forbidden":
-        model = _model_at(path[:-1])
-        return f"{place}: {_unknown(str(path[-1]), list(model.model_fields))}"
+        return f"{place}: {_unknown(path[-1], list(model.model_fields))}"
     return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
 
 
-def _model_at(path: list[int | str]) -> type[BaseModel]:
-    return _NESTED.get(str(path[0]), SourceConfig) if path else SourceConfig
+def _follow(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
+    """The place of an error as the file has it, and the model around it.
+
+    Where several models are possible the location names the chosen one by its tag, a level that the file does not have.
+    """
+    path: list[str] = []
+    model: type[BaseModel] = SourceConfig
+    choices: dict[str, type[BaseModel]] = {}
+    for part in map(str, location):
+        if part in choices:
+            model, choices = choices[part], {}
+            continue
+        path.append(part)
+        field = model.model_fields.get(part)
+        choices = {}
+        if field is not None:
+            choices = _models(field.annotation)
+            if len(set(choices.values())) == 1:
+                model, choices = next(iter(choices.values())), {}
+    return path, model
+
+
+def _models(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The models an annotation allows, by the tag that chooses each."""
+    found: dict[str, type[BaseModel]] = {}
+    for one in get_args(annotation) or (annotation,):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            found |= dict.fromkeys(_tags(one), one)
+    return found
+
+
+def _tags(model: type[BaseModel]) -> list[str]:
+    tag = next((field for name in ("kind", "driver") if (field := model.model_fields.get(name))), None)
+    return [str(value) for value in get_args(tag.annotation)] if tag is not None else [model.__name__]
 
 
 def _unknown(key: str, known: list[str]) -> str:

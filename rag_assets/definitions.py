@@ -17,6 +17,7 @@ from dagster.components.core.component_tree import ComponentTree
 import rag_assets.defs
 from rag_assets.components import DocumentSource
 from rag_assets.config import PROJECT_DEFS, load_all_sources, load_sources
+from rag_assets.lib.alerts import alert_sensor
 from rag_assets.lib.versions import code_versions
 from rag_assets.resources import PIPELINE, pipeline_resource
 from rag_core.settings import Settings
@@ -25,10 +26,11 @@ from rag_core.settings import Settings
 @suppress_dagster_warnings  # folder loading and mapping over specs are called preview; the version is pinned
 def build_definitions(settings: Settings) -> dg.Definitions:
     """All definitions of an installation. Raises `ConfigError` that lists every problem of every source file."""
-    load_all_sources(settings.effective_sources_dir)
+    configs = load_all_sources(settings.effective_sources_dir)
     sources = [DocumentSource(config).build_defs() for config in load_sources(settings.effective_sources_dir)]
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
-    return _with_policy(dg.Definitions.merge(_project(), *sources, resources), settings)
+    alerts = dg.Definitions(sensors=[alert_sensor(configs, settings)])
+    return _with_policy(dg.Definitions.merge(_project(), *sources, alerts, resources), settings)
 
 
 def _project() -> dg.Definitions:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.kinds import Options
 from rag_assets.cron import cron_problem
+from rag_core.quality import RULES, QualityPolicy, Severity
 from rag_core.sources import Source
 
 
@@ -26,9 +28,18 @@ def _timezone(value: str) -> str:
     return value
 
 
+def _rule(value: str) -> str:
+    if value not in RULES:
+        close = difflib.get_close_matches(value, RULES, n=1)
+        hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(RULES)}"
+        raise ValueError(f"no such rule; {hint}")
+    return value
+
+
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 AclEntry = Annotated[str, StringConstraints(pattern=r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$")]
+RuleName = Annotated[str, AfterValidator(_rule)]
 MetadataKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
@@ -49,6 +60,24 @@ class SensorConfig(_Model):
     interval_seconds: int = Field(30, ge=5, le=86_400, description="Seconds between two looks; Dagster's floor is 5.")
 
 
+class QualityConfig(_Model):
+    """What this source makes of the rules in docs/reference/quality-rules.md."""
+
+    severity: dict[RuleName, Severity] = Field({}, description="By rule: `ignore`, `warn` or `error`.")
+    limit: dict[RuleName, Annotated[float, Field(ge=0, strict=False)]] = Field(
+        {}, description="By rule: the value above which it fires."
+    )
+    max_failed_share: float = Field(
+        0.2, ge=0, le=1, strict=False, description="A run fails when more of the inputs it read went to quarantine …"
+    )
+    max_failed_minimum: int = Field(20, ge=1, description="… and at least so many.")
+
+    @property
+    def policy(self) -> QualityPolicy:
+        """What the pipeline needs to know."""
+        return QualityPolicy(self.severity, self.limit, self.max_failed_share, self.max_failed_minimum)
+
+
 class SourceConfig(_Model):
     """The `attributes` of one source file."""
 
@@ -65,13 +94,15 @@ class SourceConfig(_Model):
     metadata: dict[MetadataKey, Annotated[str, StringConstraints(max_length=1024)]] = Field(
         {}, max_length=32, description="Copied to every document."
     )
-    options: Annotated[FilesystemOptions, Field(discriminator="kind")] = Field(description="What to read, by kind.")
+    quality: QualityConfig = Field(QualityConfig(), description="Severity and limits of the quality rules.")
+    options: Annotated[Options, Field(discriminator="kind")] = Field(description="What to read, by kind.")
 
     @property
     def source(self) -> Source:
         """What the pipeline needs to know."""
         acl = tuple(self.acl) if self.acl is not None else None
-        return Source(self.name, self.tenant, self.options.kind, acl, self.shards, dict(self.metadata))
+        metadata, policy = dict(self.metadata), self.quality.policy
+        return Source(self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy)
 
     @property
     def key(self) -> str:

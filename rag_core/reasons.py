@@ -142,6 +142,45 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOO_MANY_CHUNKS: ("More chunks than RAG_MAX_CHUNKS.", "Split the document."),
     R.ZERO_CHUNKS: ("A document with text yielded no chunk.", "Report it; this is a defect."),
     R.CHUNK_FAILED: ("The chunker failed on the document.", "Report it; this is a defect."),
+    R.SOURCE_UNAVAILABLE: ("The source cannot be reached.", "Check that it runs; it is tried again."),
+    R.SOURCE_DENIED: (
+        "The source refuses the user, the password or what it may read.",
+        "Check the secret and the grants.",
+    ),
+    R.SSRF_BLOCKED: ("An address that must not be called from here.", "Correct the host or URL."),
+    R.IDENTIFIER_INVALID: ("A table or column name that the database does not have.", "Correct the source file."),
+    R.SCHEMA_CHANGED: (
+        "A table or column that the source names is not there (any more); nothing was deleted.",
+        "Correct the source file or the database.",
+    ),
+    R.QUERY_INVALID: ("The database refused the statement.", "Try the query in the database's own client."),
+    R.QUERY_NOT_READ_ONLY: (
+        "The query is not exactly one SELECT that only reads.",
+        "Rewrite it; a view can hold what a query may not.",
+    ),
+    R.QUERY_TIMEOUT: (
+        "A statement took longer than statement_timeout_seconds.",
+        "Index `updated_at` and the key, or raise it.",
+    ),
+    R.CELL_TOO_LARGE: ("A cell is larger than its limit.", "Raise max_cell_bytes or shorten the value."),
+    R.VALUE_INVALID: ("A value cannot be converted.", "Correct the row."),
+    R.KEY_MISSING: ("An item has no key to name it by.", "Give it one; without it nothing can be updated."),
+    R.KEY_NOT_UNIQUE: ("Several rows have the same key.", "Choose a key that is unique."),
+    R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
+    R.QUALITY_GARBAGE: (
+        "The text does not look like text: encoded data, noise, or one thing repeated.",
+        "Check the document; docs/reference/quality-rules.md.",
+    ),
+    R.QUALITY_ERROR_PAGE: (
+        "The content is the error page of a server, not the document.",
+        "Mend the source; docs/reference/quality-rules.md.",
+    ),
+    R.QUALITY_MOJIBAKE: ("The text was decoded with the wrong encoding.", "Store the document as UTF-8."),
+    R.QUALITY_THRESHOLD: (
+        "More of a run failed than the source allows.",
+        "`rag quarantine list`, then mend the source or its `quality` limits.",
+    ),
+    R.ALERT_UNDELIVERED: ("A notifier did not take an alert.", "Check its URL and secret; it is sent again."),
     R.ACCOUNTING_MISMATCH: (
         "read ≠ indexed + unchanged + deleted + quarantined + skipped.",
         "Run the source again; then report it.",

@@ -187,6 +187,17 @@ class Settings(BaseSettings):
     jwt_max_lifetime_seconds: int = Field(86_400, ge=60, description="Longest accepted `exp - iat`.")
     jwt_leeway_seconds: int = Field(60, ge=0, le=300, description="Clock difference tolerated.")
 
+    # --- alerts ----------------------------------------------------------------------------------------------
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="URL that receives alerts as signed JSON (it may hold a token, so it is kept secret)."
+    )
+    alert_webhook_secret: SecretStr | None = Field(
+        None, description="Key of the webhook's HMAC-SHA256 signature, at least 32 characters."
+    )
+    alertmanager_url: str | None = Field(None, description="Base URL of an Alertmanager that receives alerts.")
+    alert_timeout_seconds: float = Field(10, gt=0, le=60, description="Time allowed to one alert message.")
+    alert_interval_seconds: int = Field(60, ge=10, le=3600, description="How often the conditions are looked at.")
+
     # --- observability ---------------------------------------------------------------------------------------
     failpoint: str | None = Field(
         None, description="`name:count:kill` ends the process at a named point (fault tests; refused in production)."
@@ -288,3 +299,8 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"postgresql://rag@127.0.0.1:{self.postgres_port}/rag"
+
+
+def environment_secret(name: str) -> str | None:
+    """The value of a variable that a source file names as the place of a secret (`rag_core.secrets`)."""
+    return os.environ.get(name)

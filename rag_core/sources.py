@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rag_core.models import RawDocument, SourceItem
+from rag_core.quality.policy import QualityPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Source:
     acl: tuple[str, ...] | None = None
     shards: int = 1
     metadata: dict[str, str] = field(default_factory=dict)
+    quality: QualityPolicy = field(default_factory=QualityPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,13 @@ class Problem:
     reason: str
     message: str
     skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """An item that the source itself says is deleted (a soft-deleted row). Only a `Changes` yields it."""
+
+    locator: str
 
 
 class Listing(Protocol):
@@ -60,6 +69,51 @@ class Listing(Protocol):
     @property
     def change_token(self) -> str:
         """What `Connector.change_token` would have said, had it looked instead. Meaningful after the end."""
+        ...
+
+
+class Changes(Protocol):
+    """What is new since a cursor: iterate it to the end, then ask. What it does not name is as it was."""
+
+    def __iter__(self) -> Iterator[SourceItem | Problem | Removed]: ...
+
+    @property
+    def complete(self) -> bool:
+        """True only when everything since the cursor was read without an error."""
+        ...
+
+    @property
+    def error(self) -> str | None: ...
+
+    @property
+    def change_token(self) -> str: ...
+
+    @property
+    def rows(self) -> int:
+        """How many items the source holds in all. When it does not fit what we hold, the run lists everything."""
+        ...
+
+    @property
+    def cursor(self) -> Mapping[str, Any]:
+        """Where the next `list_changes` starts (JSON)."""
+        ...
+
+
+@runtime_checkable
+class Incremental(Protocol):
+    """What a connector may offer besides: listing only what is new. Its `list_items` listings have a `cursor` too."""
+
+    def list_changes(self, cursor: Mapping[str, Any]) -> Changes | None:
+        """What is new since `cursor`; `None` when that cursor is of no use any more (other options)."""
+        ...
+
+
+@runtime_checkable
+class Closeable(Protocol):
+    """A connector that holds connections while it is used."""
+
+    def close(self) -> None:
+        """Give them back. Idempotent."""
         ...
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from rag_assets.lib.change import change_sensor
 from rag_assets.lib.frames import chunk_frames, document_frames, embedding_frames
 from rag_assets.lib.jobs import reconcile_schedule, sync_job
+from rag_assets.lib.quality import quality_checks
 from rag_assets.lib.run_checks import run_checks
 from rag_assets.lib.schema_check import schema_check
 from rag_assets.lib.stages import source_assets
@@ -44,6 +45,7 @@ class DocumentSource(dg.Component):
                 schema_check(config, "chunks", "ChunkRows", chunk_frames),
                 schema_check(config, "embeddings", "EmbeddingRows", embedding_frames),
                 run_checks(config),
+                quality_checks(config),
             ],
             jobs=[job],
             sensors=[sensor] if sensor else [],

@@ -7,23 +7,25 @@ cursor only means that the next look finds a difference again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from rag_assets.connectors import build_connector
+from rag_assets.connectors import open_connector
 from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import RagError
 from rag_core.ids import fingerprint
 from rag_core.pipeline.resources import Pipeline
-from rag_core.sources import Connector, Listing
+from rag_core.sources import Changes, Connector, Incremental, Listing
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 TOKEN_TAG = "rag/change_token"  # noqa: S105
+LISTING_TAG, CHANGES = "rag/listing", "changes"
+"""A run with this tag may list only what changed. Scheduled runs and those an operator starts list everything."""
 RETRY_FIRST_SECONDS = 60
 RETRY_LAST_SECONDS = 3600
 _HISTORY = 8
@@ -35,12 +37,19 @@ class Observed:
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
-        self._listing: Listing | None = None
+        self._listing: Listing | Changes | None = None
         self.fetch, self.change_token, self.check = connector.fetch, connector.change_token, connector.check
 
     def list_items(self) -> Listing:
         self._listing = self._connector.list_items()
         return self._listing
+
+    def list_changes(self, cursor: Mapping[str, Any]) -> Changes | None:
+        """As the connector's own, when it can; see `rag_core.sources.Incremental`."""
+        changes = self._connector.list_changes(cursor) if isinstance(self._connector, Incremental) else None
+        if changes is not None:
+            self._listing = changes
+        return changes
 
     def note(self, context: dg.AssetExecutionContext) -> None:
         """Tag the run with what its listing looked like; a change after it makes the source look different."""
@@ -74,8 +83,8 @@ def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg
     def changes(
         context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.SkipReason | list[dg.RunRequest]:
-        connector = build_connector(config, max_file_bytes=pipeline.settings.max_file_bytes)
-        return evaluate(config, connector, context.instance, now=time.time())
+        with open_connector(config, max_file_bytes=pipeline.settings.max_file_bytes) as connector:
+            return evaluate(config, connector, context.instance, now=time.time())
 
     return changes
 
@@ -100,7 +109,7 @@ def _requests(
     for shard in shards:
         if _due(histories[shard], token, now):
             # No run key: a key is deduplicated for ever, and a source may return to a state it had before.
-            yield dg.RunRequest(partition_key=shard, tags={TOKEN_TAG: token})
+            yield dg.RunRequest(partition_key=shard, tags={TOKEN_TAG: token, LISTING_TAG: CHANGES})
 
 
 def _history(config: SourceConfig, instance: dg.DagsterInstance, shard: str | None) -> list[dg.RunRecord]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.connectors import build_connector
-from rag_assets.lib.change import Observed
+from rag_assets.connectors import open_connector
+from rag_assets.lib.change import CHANGES, LISTING_TAG, Observed
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.naming import asset_key, partitions, scope_of
+from rag_assets.lib.quality import assess_pipeline, quality_metadata
 from rag_assets.lib.reports import materialized, progress_to
 from rag_assets.source_config import SourceConfig
 from rag_core.pipeline import chunk_documents, embed_chunks, index_documents, sync_documents
@@ -48,11 +49,13 @@ def _documents(config: SourceConfig) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         with typed_failures():
-            connector = Observed(build_connector(config, max_file_bytes=pipeline.settings.max_file_bytes))
-            scope = scope_of(config, context)
             store, parser, settings = pipeline.store, pipeline.parser, pipeline.settings
-            report = sync_documents(store, connector, parser, scope, settings, progress_to(context))
-            connector.note(context)
+            scope, changes = scope_of(config, context), context.run.tags.get(LISTING_TAG) == CHANGES
+            with open_connector(config, max_file_bytes=settings.max_file_bytes) as opened:
+                connector = Observed(opened)
+                told = progress_to(context)
+                report = sync_documents(store, connector, parser, scope, settings, told, changes=changes)
+                connector.note(context)
         return materialized(report)
 
     return documents
@@ -94,6 +97,7 @@ def _index(config: SourceConfig) -> dg.AssetsDefinition:
             generation = pipeline.ensure_generation()
             scope, store, settings = scope_of(config, context), pipeline.store, pipeline.settings
             report = index_documents(store, pipeline.index, scope, settings, progress_to(context))
-        return materialized(report, generation=generation)
+            quality = assess_pipeline(pipeline, scope)
+        return materialized(report, generation=generation, **quality_metadata(quality))
 
     return index

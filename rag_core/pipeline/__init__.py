@@ -9,6 +9,7 @@ from rag_core.pipeline.embeddings import embed_chunks
 from rag_core.pipeline.generations import ensure_generation
 from rag_core.pipeline.index import index_documents
 from rag_core.pipeline.purge import purge_unused
+from rag_core.pipeline.quality import assess_quality
 
 __all__ = [
     "DocumentCounts",
@@ -17,6 +18,7 @@ __all__ = [
     "StageReport",
     "account",
     "approve_deletions",
+    "assess_quality",
     "chunk_documents",
     "embed_chunks",
     "ensure_generation",

@@ -53,6 +53,22 @@ def delete_gone(connection: Connection, scope: Scope, settings: Settings, *, sea
     return Deletions(deleted=deleted)
 
 
+def delete_removed(connection: Connection, scope: Scope, settings: Settings) -> Deletions:
+    """Bury the shard's documents that a listing of changes says are deleted, unless the guard holds them.
+
+    A hold that an earlier run left stands: these documents say nothing about the others.
+    """
+    tenant, source = scope.source.tenant, scope.source.name
+    missing = listing.find_removed(connection, tenant, source)
+    if missing and _many(connection, scope, settings, missing):
+        sources.hold(connection, tenant, source, missing)
+        held = sum(len(page) for page in listing.gone(connection, scope.shard, _PAGE))
+        connection.commit()
+        return Deletions(held=held, held_in_source=missing)
+    connection.commit()
+    return Deletions(deleted=_bury(connection, scope))
+
+
 def approve_deletions(store: Store, tenant: str, source: str, actor: str) -> int:
     """Release the deletions that are held now, for the next run only; audited. Returns how many.
 
@@ -77,5 +93,9 @@ def _bury(connection: Connection, scope: Scope) -> int:
 def _suspicious(connection: Connection, scope: Scope, settings: Settings, missing: int) -> bool:
     if listing.entries(connection) == 0:
         return True
+    return _many(connection, scope, settings, missing)
+
+
+def _many(connection: Connection, scope: Scope, settings: Settings, missing: int) -> bool:
     alive = documents.live(connection, scope.source.tenant, scope.source.name)
     return missing >= settings.delete_guard_minimum and missing > settings.delete_guard_fraction * alive

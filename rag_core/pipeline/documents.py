@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sqlalchemy import Connection
 
 from rag_core.errors import RagError, Reason
 from rag_core.ids import document_id, fingerprint, shard_of
 from rag_core.models import SourceItem
+from rag_core.pipeline import cursors
 from rag_core.pipeline.base import Progress, Scope, StageReport
-from rag_core.pipeline.deletions import Deletions, bury, delete_gone
+from rag_core.pipeline.deletions import Deletions, bury, delete_gone, delete_removed
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, Reader
 from rag_core.settings import Settings
-from rag_core.sources import Connector, Problem
+from rag_core.sources import Changes, Connector, Listing, Problem, Removed
 from rag_core.store import documents, listing, locks, runs, sources
 from rag_core.store.copying import is_storable, storable
 from rag_core.store.engine import Store
@@ -36,8 +38,13 @@ def sync_documents(
     scope: Scope,
     settings: Settings,
     progress: Progress | None = None,
+    *,
+    changes: bool = False,
 ) -> StageReport:
     """Bring the stored documents of one shard to what the source holds now.
+
+    With `changes` a connector that can (`rag_core.sources.Incremental`) is asked only for what is new since the last
+    run; documents it does not name are `absent`. Whenever that is not known to be enough, everything is listed.
 
     An item whose token, parser and settings are those of the stored row is not read. What is read is committed in
     batches, so an interrupted run loses at most one. Counts: `read` and its parts `added`, `updated`, `unchanged`,
@@ -50,7 +57,7 @@ def sync_documents(
     _configure(store, scope, settings)
     tenant, source = scope.source.tenant, scope.source.name
     with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
-        return _Sync(connection, connector, parser, scope, settings, progress).run()
+        return _Sync(connection, connector, parser, scope, settings, progress, changes=changes).run()
 
 
 def _configure(store: Store, scope: Scope, settings: Settings) -> None:
@@ -74,6 +81,8 @@ class _Sync:
         scope: Scope,
         settings: Settings,
         progress: Progress | None,
+        *,
+        changes: bool,
     ) -> None:
         self._connection = connection
         self._connector = connector
@@ -81,18 +90,23 @@ class _Sync:
         self._settings = settings
         self._progress = progress
         self._key = (scope.source.tenant, scope.source.name, scope.shard)
-        # Metadata of the source is part of every document, so other metadata means to read them again.
-        self._parsed_as = fingerprint(parser.fingerprint, sorted(scope.source.metadata.items()))
+        # Metadata and rules of the source are inputs of every document, so other ones mean to read them again.
+        rules = scope.source.quality.fingerprint
+        self._parsed_as = fingerprint(parser.fingerprint, sorted(scope.source.metadata.items()), rules)
         self._reader = Reader(
             connector,
             parser,
             parsed_as=self._parsed_as,
             workers=settings.parser_workers,
             max_bytes=settings.sync_batch_bytes,
+            quality=scope.source.quality,
         )
         self._counts: Counter[str] = Counter()
         self._bytes = 0
         self._nothing_gone = False
+        self._wants_changes = changes
+        self._partial = False
+        self._position: Mapping[str, Any] | None = None
         self._preview: list[dict[str, str | int | float]] = []
 
     def run(self) -> StageReport:
@@ -102,7 +116,7 @@ class _Sync:
         self._read(due)
         kept = self._delete() if error is None else Deletions()
         problem, message = _problem(error, kept)
-        counts = self._totals(kept, clean=problem is None)
+        counts = self._totals(kept, clean=problem is None and not self._partial)
         seconds = time.monotonic() - started
         tenant, source, shard = self._key
         runs.record(
@@ -119,33 +133,60 @@ class _Sync:
         )
         if error is None:
             sources.finish(self._connection, tenant, source)
+        if problem is None:
+            cursors.save(self._connection, self._scope, self._parsed_as, self._position)
         self._connection.commit()
         return StageReport(STAGE, counts, seconds, self._bytes, self._preview, problem, message)
 
     def _list(self) -> str | None:
         """Copy the listing into its table; returns why it is not complete, `None` when it is."""
         listing.prepare(self._connection)
-        entries = self._connector.list_items()
+        changes = self._changes()
+        self._connection.commit()
+        if changes is not None:
+            error = self._copy(changes)
+            self._partial = error is not None or cursors.fits(self._connection, changes, self._scope)
+            if self._partial:
+                return error
+            listing.clear(self._connection)
+        return self._copy(self._connector.list_items())
+
+    def _changes(self) -> Changes | None:
+        if not self._wants_changes:
+            return None
+        attempts = self._settings.parser_attempts
+        return cursors.open_changes(
+            self._connection, self._connector, self._scope, parsed_as=self._parsed_as, attempts=attempts
+        )
+
+    def _copy(self, entries: Listing | Changes) -> str | None:
         rows: list[tuple[object, ...]] = []
+        removed: list[tuple[str, int]] = []
         error: str | None = None
         try:
             for entry in entries:
-                rows.append(self._row(entry))
-                if len(rows) >= _LISTING_PAGE:
-                    self._append(rows)
+                if isinstance(entry, Removed):
+                    removed.append((storable(entry.locator), self._shard_of(entry.locator)))
+                else:
+                    rows.append(self._row(entry))
+                if len(rows) + len(removed) >= _LISTING_PAGE:
+                    self._append(rows, removed)
         except RagError as failure:
-            error = failure.message
-        self._append(rows)
+            error = str(failure)
+        self._append(rows, removed)
         self._counts["duplicates"] = listing.drop_repeats(self._connection)
         self._connection.commit()
         if error is None and not entries.complete:
             error = entries.error or "the listing stopped early"
+        self._position = getattr(entries, "cursor", None)
         return error
 
-    def _append(self, rows: list[tuple[object, ...]]) -> None:
+    def _append(self, rows: list[tuple[object, ...]], removed: list[tuple[str, int]]) -> None:
         listing.append(self._connection, rows)
+        listing.append_removed(self._connection, removed)
         self._connection.commit()
         rows.clear()
+        removed.clear()
 
     def _row(self, entry: SourceItem | Problem) -> tuple[object, ...]:
         shard = self._shard_of(entry.locator)
@@ -203,6 +244,10 @@ class _Sync:
             yield read
 
     def _delete(self) -> Deletions:
+        if self._partial:
+            kept = delete_removed(self._connection, self._scope, self._settings)
+            self._counts["deleted"] += kept.deleted
+            return kept
         tenant, source, shard = self._key
         listing.forget_absent_failures(self._connection, tenant, source, shard)
         self._connection.commit()

@@ -6,19 +6,21 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from rag_core import failpoints
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.models import ParsedDocument, RawDocument, SourceItem
+from rag_core.quality import QualityPolicy, judge_text
 from rag_core.sources import Connector
 from rag_core.store.copying import is_storable
 from rag_core.store.listing import Due
 from rag_core.text import Parser
 
 log = structlog.get_logger(__name__)
+_RULES = QualityPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,17 @@ class Reader:
     At most `2 * workers` items, and about `max_bytes` of raw content, are held at once.
     """
 
-    def __init__(self, connector: Connector, parser: Parser, *, parsed_as: str, workers: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        connector: Connector,
+        parser: Parser,
+        *,
+        parsed_as: str,
+        workers: int,
+        max_bytes: int,
+        quality: QualityPolicy = _RULES,
+    ) -> None:
+        self._quality = quality
         self._connector = connector
         self._parser = parser
         self._parsed_as = parsed_as
@@ -85,7 +97,7 @@ class Reader:
         if due.live and due.content_hash == content_hash and due.parsed_as == self._parsed_as:
             return Read(due, same=True, content_hash=content_hash, size=len(raw.content), raw_acl=raw.acl)
         try:
-            document = _checked(self._parser.parse(raw))
+            document = _checked(self._parser.parse(raw), self._quality)
         except RagError as error:
             return Read(due, failure=error, **known)  # type: ignore[arg-type]
         except Exception:
@@ -96,14 +108,17 @@ class Reader:
         return Read(due, document=document, **known)  # type: ignore[arg-type]
 
 
-def _checked(document: ParsedDocument) -> ParsedDocument:
+def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument:
     texts = (document.text, document.title, document.language, document.media_type, *document.flags)
     pairs = (part for pair in document.metadata.items() for part in pair)
     if not all(is_storable(text) for text in (*texts, *pairs)):
         raise InvalidInput(Reason.PARSE_FAILED, "the extracted text has characters that cannot be stored")
     if not document.text.strip():
         raise InvalidInput(Reason.EMPTY_DOCUMENT, "the document has no text")
-    return document
+    failure, warnings = judge_text(document.text, document.title, quality)
+    if failure is not None:
+        raise InvalidInput(failure.rule.reason or Reason.QUALITY_GARBAGE, failure.message)
+    return replace(document, flags=document.flags | {found.flag for found in warnings}) if warnings else document
 
 
 def _content_hash(raw: RawDocument) -> bytes:

@@ -64,12 +64,23 @@ def prepare(connection: Connection) -> None:
             " acl text[], acl_inherited boolean NOT NULL, mine boolean NOT NULL)"
         )
     )
+    connection.execute(text("CREATE TEMP TABLE removed (locator text NOT NULL, shard smallint NOT NULL)"))
     connection.execute(text("CREATE TEMP TABLE gone (locator text PRIMARY KEY, doc_id uuid NOT NULL, shard smallint)"))
 
 
 def append(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Add rows of (locator, token, size, modified_at, shard, reason, message, skipped)."""
     copy_rows(connection, "listing", _COLUMNS, rows)
+
+
+def append_removed(connection: Connection, rows: Sequence[tuple[str, int]]) -> None:
+    """Add (locator, shard) of items that the source says are deleted."""
+    copy_rows(connection, "removed", (("locator", "text"), ("shard", "int2")), rows)
+
+
+def clear(connection: Connection) -> None:
+    """Forget what was listed, to list anew."""
+    connection.execute(text("TRUNCATE listing, removed"))
 
 
 def drop_repeats(connection: Connection) -> int:
@@ -80,8 +91,25 @@ def drop_repeats(connection: Connection) -> int:
             " HAVING count(*) > 1) r WHERE l.locator = r.locator AND l.ctid <> r.first"
         )
     ).rowcount
+    # An item that was seen and then deleted while the changes were read.
+    connection.execute(text("DELETE FROM listing l USING removed r WHERE l.locator = r.locator"))
     connection.execute(text("ANALYZE listing"))
     return removed
+
+
+_KNOWN = text("""
+SELECT count(*) FROM (
+    SELECT d.locator FROM rag.documents d
+    WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
+    UNION SELECT q.locator FROM rag.quarantine q WHERE q.tenant = :tenant AND q.source = :source AND q.stage <> 'list'
+    UNION SELECT l.locator FROM listing l
+) AS known WHERE NOT EXISTS (SELECT FROM removed r WHERE r.locator = known.locator)
+""")
+
+
+def known(connection: Connection, tenant: str, source: str) -> int:
+    """Items we know of once this listing of changes is taken in: stored, quarantined or new, and not deleted."""
+    return connection.scalar(_KNOWN, {"tenant": tenant, "source": source}) or 0
 
 
 _COMPARE = text("""
@@ -209,6 +237,19 @@ WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
 def find_gone(connection: Connection, tenant: str, source: str) -> int:
     """Queue the documents of the whole source that the listing does not name; returns how many there are."""
     return connection.execute(_GONE, {"tenant": tenant, "source": source}).rowcount
+
+
+_REMOVED = text("""
+INSERT INTO gone (locator, doc_id, shard)
+SELECT d.locator, d.doc_id, d.shard FROM rag.documents d
+WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
+  AND d.locator IN (SELECT r.locator FROM removed r)
+""")
+
+
+def find_removed(connection: Connection, tenant: str, source: str) -> int:
+    """Queue the documents that the source itself says are deleted; returns how many there are in the whole source."""
+    return connection.execute(_REMOVED, {"tenant": tenant, "source": source}).rowcount
 
 
 def gone(connection: Connection, shard: int, page: int) -> Iterator[list[uuid.UUID]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, select, text, update
+from sqlalchemy import Connection, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.errors import NotFound, Reason
@@ -89,8 +90,54 @@ def clear(connection: Connection, tenant: str, source: str, locators: Sequence[s
         )
 
 
-def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str) -> str:
-    """Have the next run try an input again; returns its locator. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
+def retry_due(connection: Connection, tenant: str, source: str, shard: int, attempts: int) -> bool:
+    """Whether an input that failed before it was stored is to be tried again although it did not change."""
+    columns = quarantine.c
+    statement = select(columns.id).where(
+        columns.tenant == tenant,
+        columns.source == source,
+        columns.shard == shard,
+        columns.stage.in_(("fetch", "parse")),
+        columns.skipped.is_(False),
+        or_(columns.token.is_(None), columns.attempts < attempts),
+    )
+    return connection.scalar(statement.limit(1)) is not None
+
+
+def find(
+    connection: Connection,
+    tenant: str,
+    *,
+    source: str | None = None,
+    reason: str | None = None,
+    skipped: bool = False,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """Rows of a tenant, newest first: failures, and with `skipped` also what is left out by policy."""
+    columns = quarantine.c
+    statement = select(quarantine).where(columns.tenant == tenant).order_by(columns.last_at.desc(), columns.id)
+    for column, wanted in ((columns.source, source), (columns.reason, reason)):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if not skipped:
+        statement = statement.where(columns.skipped.is_(False))
+    return [dict(row._mapping) for row in connection.execute(statement.limit(limit))]
+
+
+def get(connection: Connection, row_id: int, *, tenant: str) -> dict[str, Any]:
+    """One row. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
+    columns = quarantine.c
+    row = connection.execute(select(quarantine).where(columns.id == row_id, columns.tenant == tenant)).one_or_none()
+    if row is None:
+        raise NotFound(Reason.QUARANTINE_NOT_FOUND, f"quarantine: no entry {row_id}")
+    return dict(row._mapping)
+
+
+def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str, note: str = "") -> str:
+    """Have the next run try an input again, with all its attempts; returns its locator.
+
+    Raises `NotFound` (`QUARANTINE_NOT_FOUND`).
+    """
     row = _locked(connection, row_id, tenant)
     connection.execute(
         update(quarantine).where(quarantine.c.id == row_id).values(token=None, attempts=0, skipped=False)
@@ -102,15 +149,15 @@ def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str) -> 
     connection.execute(
         update(chunkings).where(chunkings.c.doc_id.in_(stored), chunkings.c.rejected).values(text_version=0)
     )
-    _audited(connection, "quarantine.redrive", row_id, row.source, row.locator, actor)
+    _audited(connection, "quarantine.redrive", row_id, row, actor, note)
     return str(row.locator)
 
 
-def discard(connection: Connection, row_id: int, *, tenant: str, actor: str) -> str:
+def discard(connection: Connection, row_id: int, *, tenant: str, actor: str, note: str = "") -> str:
     """Accept that an input stays out until it changes; returns its locator. Raises `NotFound`."""
     row = _locked(connection, row_id, tenant)
     connection.execute(update(quarantine).where(quarantine.c.id == row_id).values(skipped=True))
-    _audited(connection, "quarantine.discard", row_id, row.source, row.locator, actor)
+    _audited(connection, "quarantine.discard", row_id, row, actor, note)
     return str(row.locator)
 
 
@@ -118,17 +165,24 @@ def discard(connection: Connection, row_id: int, *, tenant: str, actor: str) -> 
 class _Row:
     source: str
     locator: str
+    reason: str
+    attempts: int
 
 
 def _locked(connection: Connection, row_id: int, tenant: str) -> _Row:
     row = connection.execute(
-        text("SELECT source, locator FROM rag.quarantine WHERE id = :id AND tenant = :tenant FOR UPDATE"),
+        text(
+            "SELECT source, locator, reason, attempts FROM rag.quarantine WHERE id = :id AND tenant = :tenant FOR UPDATE"
+        ),
         {"id": row_id, "tenant": tenant},
     ).one_or_none()
     if row is None:
         raise NotFound(Reason.QUARANTINE_NOT_FOUND, f"quarantine: no entry {row_id}")
-    return _Row(row.source, row.locator)
+    return _Row(row.source, row.locator, row.reason, row.attempts)
 
 
-def _audited(connection: Connection, action: str, row_id: int, source: str, locator: str, actor: str) -> None:
-    audit.record(connection, actor=actor, action=action, target=source, details={"id": row_id, "locator": locator})
+def _audited(connection: Connection, action: str, row_id: int, row: _Row, actor: str, note: str) -> None:
+    details = {"id": row_id, "locator": row.locator, "reason": row.reason, "attempts": row.attempts}
+    if note:
+        details["note"] = storable(note)[:_MAX_MESSAGE]
+    audit.record(connection, actor=actor, action=action, target=row.source, details=details)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, cast, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.ids import document_id, shard_of
@@ -37,6 +39,8 @@ def configure(connection: Connection, source: Source, run_id: str) -> None:
     row = find(connection, source.tenant, source.name)
     acl = list(source.acl) if source.acl is not None else None
     values = {"kind": source.kind, "shards": source.shards, "acl": acl, "updated_at": func.now()}
+    if row is not None and (row.kind, row.shards) != (source.kind, source.shards):
+        values["cursor"] = {}  # it was another source, or cut in other pieces
     statement = insert(sources).values(tenant=source.tenant, name=source.name, **values)
     connection.execute(statement.on_conflict_do_update(constraint=sources.primary_key, set_=values))
     if row is not None and row.shards != source.shards:
@@ -83,6 +87,23 @@ def approve(connection: Connection, tenant: str, name: str, actor: str) -> int:
         details={"tenant": tenant, "held": held},
     )
     return held
+
+
+def held_deletions(connection: Connection, tenant: str, name: str) -> int:
+    """How many deletions wait for an operator."""
+    return connection.scalar(select(sources.c.held_deletions).where(_is(tenant, name))) or 0
+
+
+def cursor(connection: Connection, tenant: str, name: str, shard: int) -> dict[str, Any]:
+    """Where a shard's last run ended; empty before the first."""
+    found: dict[str, Any] | None = connection.scalar(select(sources.c.cursor[str(shard)]).where(_is(tenant, name)))
+    return found or {}
+
+
+def save_cursor(connection: Connection, tenant: str, name: str, shard: int, value: dict[str, Any]) -> None:
+    """Remember where a shard's run ended, leaving the other shards' cursors as they are."""
+    merged = sources.c.cursor.op("||")(func.jsonb_build_object(str(shard), cast(value, JSONB)))
+    connection.execute(update(sources).where(_is(tenant, name)).values(cursor=merged))
 
 
 def finish(connection: Connection, tenant: str, name: str, *, change_token: str | None = None) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -248,4 +249,37 @@ audit = Table(
     Column("action", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("details", JSONB, nullable=False, server_default="{}"),
+)
+
+quality_runs = Table(
+    "quality_runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("score", Float, nullable=False, comment="0..100"),
+    Column("profile", JSONB, nullable=False, comment="what the shard looked like; see rag_core.quality.Profile"),
+    Column("findings", JSONB, nullable=False, comment="values by source rule that fired, as warnings and errors"),
+    Column("failed", Integer, nullable=False, comment="inputs this run sent to quarantine"),
+    Column("tried", Integer, nullable=False, comment="inputs this run read"),
+    Column("exceeded", Boolean, nullable=False, comment="more failed than the source allows"),
+    Column("good", Boolean, nullable=False, comment="later runs are compared with the newest good one"),
+    _now("finished_at"),
+    Index("ix_quality_runs_source", "tenant", "source", "shard", "finished_at"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", Text, primary_key=True, comment="kind and what it is about; one row per condition"),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("tenant", Text, nullable=False, server_default=""),
+    Column("source", Text, nullable=False, server_default=""),
+    Column("summary", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default="{}"),
+    _now("started_at"),
+    Column("ended_at", DateTime(timezone=True), comment="the condition is over"),
+    Column("delivered", JSONB, nullable=False, server_default="{}", comment="per notifier: state and time last sent"),
 )

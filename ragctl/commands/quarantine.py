@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -47,19 +47,10 @@ def list_(
     limit
         How many at most.
     """
-    from sqlalchemy import select
+    from rag_core.store import quarantine
 
-    from rag_core.store.tables import quarantine
-
-    columns = quarantine.c
-    statement = select(quarantine).where(columns.tenant == tenant).order_by(columns.last_at.desc()).limit(limit)
-    for column, wanted in ((columns.source, source), (columns.reason, reason)):
-        if wanted is not None:
-            statement = statement.where(column == wanted)
-    if not skipped:
-        statement = statement.where(columns.skipped.is_(False))
     with _database() as connection:
-        rows = [dict(row._mapping) for row in connection.execute(statement)]
+        rows = quarantine.find(connection, tenant, source=source, reason=reason, skipped=skipped, limit=limit)
     if json:
         emit_json(rows)
     else:
@@ -72,47 +63,101 @@ def show(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
 
     Example: rag quarantine show 17
     """
-    from sqlalchemy import select
-
-    from rag_core.errors import NotFound, Reason
-    from rag_core.store.tables import quarantine
+    from rag_core.store import quarantine
 
     with _database() as connection:
-        found = connection.execute(
-            select(quarantine).where(quarantine.c.id == entry, quarantine.c.tenant == tenant)
-        ).one_or_none()
-    if found is None:
-        raise NotFound(Reason.QUARANTINE_NOT_FOUND, f"quarantine: no entry {entry}")
+        found = quarantine.get(connection, entry, tenant=tenant)
     if json:
-        emit_json(dict(found._mapping))
+        emit_json(found)
     else:
-        table(("field", "value"), found._mapping.items())
+        table(("field", "value"), found.items())
 
 
 @app.command
-def redrive(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
-    """Have the next run of the source try an input again. Recorded with your name.
+def redrive(
+    *entries: int,
+    source: str | None = None,
+    reason: str | None = None,
+    tenant: str = "default",
+    note: str = "",
+    json: Json = False,
+) -> None:
+    """Have the next run of the source try inputs again, with all their attempts. Recorded with your name.
 
     Example: rag quarantine redrive 17
+
+    Example: rag quarantine redrive --source crm --reason PARSER_TIMEOUT --note "parser has more time now"
+
+    Parameters
+    ----------
+    entries
+        Numbers of entries; instead of them `--source` or `--reason` takes all that match.
+    source
+        All of this source.
+    reason
+        All with this reason code.
+    tenant
+        Of this tenant.
+    note
+        Why, for the audit.
     """
     from rag_core.store.quarantine import redrive as act
 
-    with _database() as connection:
-        locator = act(connection, entry, tenant=tenant, actor=_actor())
-    emit_json({"redriven": locator}) if json else say(f"{locator}: the next run tries it again")
+    done = _act(act, entries, source, reason, tenant, note)
+    emit_json({"redriven": done}) if json else _say(done, "the next run tries it again")
 
 
 @app.command
-def discard(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
-    """Accept that an input stays out until it changes. Recorded with your name.
+def discard(
+    *entries: int,
+    source: str | None = None,
+    reason: str | None = None,
+    tenant: str = "default",
+    note: str = "",
+    json: Json = False,
+) -> None:
+    """Accept that inputs stay out until they change. Recorded with your name.
 
-    Example: rag quarantine discard 17
+    Example: rag quarantine discard 17 --note "an image, nothing to read"
+
+    Parameters
+    ----------
+    entries
+        Numbers of entries; instead of them `--source` or `--reason` takes all that match.
+    source
+        All of this source.
+    reason
+        All with this reason code.
+    tenant
+        Of this tenant.
+    note
+        Why, for the audit.
     """
     from rag_core.store.quarantine import discard as act
 
+    done = _act(act, entries, source, reason, tenant, note)
+    emit_json({"discarded": done}) if json else _say(done, "left out until it changes")
+
+
+def _act(
+    act: Callable[..., str], entries: Sequence[int], source: str | None, reason: str | None, tenant: str, note: str
+) -> list[str]:
+    """All or nothing, in one transaction."""
+    from rag_core.errors import InvalidInput, Reason
+    from rag_core.store import quarantine
+
+    if bool(entries) == bool(source or reason):
+        raise InvalidInput(Reason.USAGE, "name entries, or --source or --reason for all that match")
     with _database() as connection:
-        locator = act(connection, entry, tenant=tenant, actor=_actor())
-    emit_json({"discarded": locator}) if json else say(f"{locator}: left out until it changes")
+        chosen = entries or [row["id"] for row in quarantine.find(connection, tenant, source=source, reason=reason)]
+        return [act(connection, entry, tenant=tenant, actor=_actor(), note=note) for entry in chosen]
+
+
+def _say(locators: Sequence[str], what: str) -> None:
+    for locator in locators:
+        say(f"{locator}: {what}")
+    if not locators:
+        say("nothing matches")
 
 
 @contextmanager

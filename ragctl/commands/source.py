@@ -26,7 +26,7 @@ def list_(*, json: Json = False) -> None:
     if json:
         emit_json(rows)
     else:
-        columns = ("name", "kind", "tenant", "acl", "shards", "enabled", "root")
+        columns = ("name", "kind", "tenant", "acl", "shards", "enabled", "place")
         table(columns, [[row[name] for name in columns] for row in rows], empty="no source is configured")
 
 
@@ -41,9 +41,7 @@ def check(name: str | None = None, /, *, json: Json = False) -> int:
     name
         Only this source.
     """
-    from rag_assets.connectors import build_connector
-
-    found = {config.name: build_connector(config).check() for config in _named(name)}
+    found = {config.name: _checked(config) for config in _named(name)}
     if json:
         emit_json(found)
     else:
@@ -51,8 +49,9 @@ def check(name: str | None = None, /, *, json: Json = False) -> int:
             say(f"{source}: {'ok' if result['ok'] else 'not readable'}, {result['items']} items")
             for item in result["sample"]:
                 say(f"  {item}")
-            if result.get("problem"):
-                say(f"  {result['problem']}")
+            for problem in (*result.get("problems", ()), result.get("error")):
+                if problem:
+                    say(f"  {problem}")
     return int(not all(result["ok"] for result in found.values()))
 
 
@@ -115,6 +114,13 @@ def approve_deletions(name: str, /, *, json: Json = False) -> None:
         say(f"{released} deletions are released; `rag source sync {name}` carries them out")
 
 
+def _checked(config: SourceConfig) -> dict[str, Any]:
+    from rag_assets.connectors import open_connector
+
+    with open_connector(config) as connector:
+        return connector.check()
+
+
 def _configured() -> list[SourceConfig]:
     from rag_assets.config import load_all_sources
     from rag_core.settings import Settings
@@ -139,5 +145,5 @@ def _described(config: SourceConfig) -> dict[str, Any]:
         "acl": ", ".join(config.acl) if config.acl else "nobody",
         "shards": config.shards,
         "enabled": config.enabled,
-        "root": str(config.options.root),
+        "place": config.options.place,
     }

@@ -19,12 +19,14 @@ from rag_core.pipeline import (
     Scope,
     StageReport,
     account,
+    assess_quality,
     chunk_documents,
     embed_chunks,
     ensure_generation,
     index_documents,
     sync_documents,
 )
+from rag_core.quality import Assessment
 from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.store import Store
@@ -76,18 +78,28 @@ class Flow:
     chunker: Chunker = field(default_factory=open_chunker)
     embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
     reports: dict[str, StageReport] = field(default_factory=dict)
+    quality: Assessment | None = None
     runs: Any = field(default_factory=itertools.count)
 
-    def run(self, run_id: str | None = None, shard: int = 0) -> DocumentCounts:
+    def run(self, run_id: str | None = None, shard: int = 0, *, changes: bool = False) -> DocumentCounts:
         """The four stages as a run executes them, and their accounting. Reports are kept in `reports`."""
         scope = Scope(self.source, run_id or f"run-{next(self.runs)}", shard)
         ensure_generation(self.store, self.index, self.embedder, self.chunker)
         self.reports = {}
         chunker = self.chunker.fingerprint
-        self.reports["documents"] = sync_documents(self.store, self.connector, self.parser, scope, self.settings)
+        self.reports["documents"] = sync_documents(
+            self.store, self.connector, self.parser, scope, self.settings, changes=changes
+        )
         self.reports["chunks"] = chunk_documents(self.store, self.chunker, scope, self.settings)
         self.reports["embeddings"] = embed_chunks(self.store, self.embedder, chunker, scope, self.settings)
         self.reports["index"] = index_documents(self.store, self.index, scope, self.settings)
+        self.quality = assess_quality(
+            self.store,
+            scope,
+            chunker=chunker,
+            embedder=self.embedder.fingerprint,
+            dimensions=self.embedder.dimensions,
+        )
         return account(self.store, scope)
 
     def counts(self, stage: str) -> dict[str, int]:

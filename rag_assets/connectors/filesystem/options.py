@@ -52,3 +52,8 @@ class FilesystemOptions(BaseModel):
         description="`refuse` quarantines files with a second name, for folders that others write to.",
     )
     hidden: bool = Field(False, description="Whether wildcards match names that start with a dot.")
+
+    @property
+    def place(self) -> str:
+        """Where the documents are, for people."""
+        return self.root

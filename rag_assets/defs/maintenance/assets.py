@@ -8,6 +8,7 @@ from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.retention import purge_runs
 from rag_core.pipeline import purge_unused
 from rag_core.pipeline.resources import Pipeline
+from rag_core.store import alerts, quality
 
 GROUP = "maintenance"
 
@@ -26,3 +27,12 @@ def unused_rows(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
     """Deletes chunks and vectors that no index generation can need any more."""
     with typed_failures():
         return dg.MaterializeResult(metadata=dict(purge_unused(pipeline.store)))
+
+
+@dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"postgres"}, retry_policy=RETRY)
+def old_results(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+    """Deletes quality results and ended alerts after `RAG_EVENT_RETENTION_DAYS`; what runs compare with stays."""
+    days = pipeline.settings.event_retention_days
+    with typed_failures(), pipeline.store.engine.begin() as connection:
+        deleted = {"quality": quality.purge(connection, days=days), "alerts": alerts.purge(connection, days=days)}
+    return dg.MaterializeResult(metadata=dict(deleted))

@@ -1,0 +1,19 @@
+"""The options of every kind of source, by the `kind` in its YAML. A new kind adds its line here and in `registry`."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pydantic import BaseModel
+
+from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.sql.options import SqlOptions
+
+Options = (
+    FilesystemOptions
+    | SqlOptions
+)  # fmt: skip
+
+OPTIONS: dict[str, type[BaseModel]] = {
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(Options)
+}

@@ -1,0 +1,134 @@
+"""What a relation holds, or what changed in it, as the pipeline's listing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rag_assets.connectors.sql import locators
+from rag_assets.connectors.sql.options import SqlOptions
+from rag_assets.connectors.sql.positions import Position, is_young, lower, moment, moved_back
+from rag_assets.connectors.sql.reader import Reader, Row, State
+from rag_core.errors import InvalidInput, RagError, Reason
+from rag_core.ids import fingerprint
+from rag_core.models import SourceItem
+from rag_core.sources import Problem, Removed
+
+KEYLESS = "(rows without a key)"
+
+
+def layout(options: SqlOptions) -> str:
+    """What a cursor depends on: with another table, key or order of rows it says nothing."""
+    return fingerprint(options.database, options.table, options.query, options.key, options.updated_at, options.deleted)
+
+
+def state_token(options: SqlOptions, state: State) -> str:
+    """The change token of a relation in this state."""
+    young = ":young" if is_young(state.newest, state.now) else ""
+    return f"{layout(options)}:{state.newest}:{state.rows}{young}"
+
+
+class _Base:
+    """What both listings share. Iterate once."""
+
+    def __init__(self, options: SqlOptions, reader: Reader) -> None:
+        self._options = options
+        self._reader = reader
+        self._state: State | None = None
+        self.complete = False
+        self.error: str | None = None
+
+    @property
+    def change_token(self) -> str:
+        """Taken before the first row was read, so that what changes meanwhile makes the source look different."""
+        return state_token(self._options, self._state) if self._state is not None else ""
+
+    @property
+    def rows(self) -> int:
+        return self._state.rows if self._state is not None else 0
+
+    @property
+    def cursor(self) -> Mapping[str, Any]:
+        """The newest position, but never ahead of the database's clock: a row dated tomorrow must not hide today's."""
+        position = self._state.newest if self._state is not None else None
+        if self._state is not None and moment(position) is not None:
+            position = lower(position, _like(self._state.now, position))
+        elif isinstance(position, str) and not position.lstrip("-").isdigit():
+            position = None  # no time and no number (infinity): the next run lists everything
+        return {"layout": layout(self._options), "position": position}
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from self._entries()
+            self.complete = True
+        except RagError as error:
+            self.error = str(error)
+
+    def _entries(self) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def _entry(self, row: Row) -> SourceItem | Problem | Removed:
+        width = len(self._options.key)
+        updated, deleted, acl = row[width], row[width + 1], row[width + 2]
+        try:
+            locator = locators.encode(row[:width])
+        except InvalidInput as error:
+            return Problem(str(row[:width])[:200], error.reason, error.message)
+        if deleted:
+            return Removed(locator)
+        return SourceItem(locator, self._token(updated, acl), modified_at=moment(updated))
+
+    def _token(self, updated: object, acl: object) -> str:
+        now = self._state.now if self._state is not None else ""
+        token = f"{updated}:young" if is_young(updated, now) else str(updated)
+        # Permissions are often changed in place; a full listing sees it even when `updated_at` says nothing.
+        return token if self._options.acl is None else f"{token}:{fingerprint(acl)[:16]}"
+
+
+class SqlListing(_Base):
+    """Every row that is not deleted. Implements `rag_core.sources.Listing`."""
+
+    def _entries(self) -> Iterator[SourceItem | Problem]:
+        self._state = self._reader.state()
+        if keyless := self._reader.keyless():
+            yield Problem(KEYLESS, Reason.KEY_MISSING, f"{keyless} rows have a key that is null")
+        for row in self._reader.by_key(*self._reader.live()):
+            entry = self._entry(row)
+            if not isinstance(entry, Removed):
+                yield entry
+
+
+class SqlChanges(_Base):
+    """Rows that changed since a position, deleted ones as `Removed`. Implements `rag_core.sources.Changes`."""
+
+    def __init__(self, options: SqlOptions, reader: Reader, since: Position) -> None:
+        super().__init__(options, reader)
+        self._since = since
+
+    def _entries(self) -> Iterator[SourceItem | Problem | Removed]:
+        self._state = self._reader.state()
+        if self._state.newest is None:
+            return
+        since = self._since
+        if moment(since) is not None:  # a clock that was set back must not hide what is written now
+            since = lower(since, _like(self._state.now, since)) or since
+        start = moved_back(since, self._options.overlap)
+        for row in self._reader.by_change(start, self._state.newest):
+            yield self._entry(row)
+        # Rows without a position are in no range.
+        unknown = self._reader.relation.element(self._options.updated_at).is_(None)
+        for row in self._reader.by_key(unknown):
+            yield self._entry(row)
+
+
+def _like(now: str, position: object) -> str:
+    """The clock, spelled as the column spells time."""
+    text, like = moment(now), str(position)
+    if text is None:
+        return now
+    separator = like[10] if len(like) > 10 else " "
+    plain = text.replace(tzinfo=None).isoformat(separator, "microseconds" if "." in like else "seconds")
+    if len(like) == 10:
+        return plain[:10]
+    zoned = moment(like) is not None and (like.endswith("Z") or "+" in like[10:])
+    return plain + ("Z" if like.endswith("Z") else "+00:00") if zoned else plain

@@ -1,0 +1,152 @@
+"""Statements over one relation, each in a read-only transaction of its own, tried again when the database went away.
+
+Short transactions on purpose: a listing of an hour must not keep the database from cleaning up behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import stamina
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal_column, not_, select, tuple_
+
+from rag_assets.connectors.sql.engines import open_engine
+from rag_assets.connectors.sql.failures import translated
+from rag_assets.connectors.sql.options import SqlOptions
+from rag_assets.connectors.sql.positions import Position
+from rag_assets.connectors.sql.relation import Relation, resolve
+from rag_core.errors import Unavailable
+
+ATTEMPTS = 3
+Result = TypeVar("Result")
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What can be known of a relation without reading it: newest position, rows that are not deleted, the clock."""
+
+    newest: Position | None
+    rows: int
+    now: str
+
+
+class Reader:
+    """Opens its engine and looks the names up at the first statement. Not thread-safe; close it at the end."""
+
+    def __init__(self, options: SqlOptions) -> None:
+        self._options = options
+        self._engine: Engine | None = None
+        self._relation: Relation | None = None
+
+    @property
+    def relation(self) -> Relation:
+        """The relation as the catalogue knows it. Raises as `resolve`."""
+        if self._relation is None:
+            self._relation = self._retried(lambda connection: resolve(connection, self._options))
+        return self._relation
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def state(self) -> State:
+        """Two aggregates and the clock."""
+        relation = self.relation
+        updated = self._options.updated_at
+        newest = relation.dialect.text(func.max(relation.element(updated)), relation.columns[updated])
+        statement = select(newest, func.count(), literal_column(relation.dialect.now)).select_from(relation.source)
+        if self._options.deleted is not None:
+            live = not_(self._deleted())
+            newest = select(newest).select_from(relation.source).scalar_subquery()
+            statement = select(newest, func.count(), literal_column(relation.dialect.now)).select_from(relation.source)
+            statement = statement.where(live)
+        row = self.rows(statement)[0]
+        return State(row[0], int(row[1]), str(row[2]))
+
+    def keyless(self) -> int:
+        """Rows that nothing names."""
+        null_keys = [self.relation.element(name).is_(None) for name in self._options.key]
+        statement = select(func.count()).select_from(self.relation.source)
+        return int(self.rows(statement.where(null_keys[0] if len(null_keys) == 1 else _any(null_keys)))[0][0])
+
+    def by_key(self, *conditions: ColumnElement[bool]) -> Iterator[Row]:
+        """(keys..., updated_at, deleted, acl) of every row in the order of the key, a page in memory at a time."""
+        keys = [self.relation.element(name) for name in self._options.key]
+        yield from self._pages(keys, self._options.key, [*self._with_keys(), *conditions])
+
+    def by_change(self, start: Position, end: Position) -> Iterator[Row]:
+        """The same for rows with `start <= updated_at <= end`, oldest change first."""
+        updated = self._options.updated_at
+        element = self.relation.element(updated)
+        names = [updated, *self._options.key]
+        between = [element >= self.relation.bind(updated, start), element <= self.relation.bind(updated, end)]
+        yield from self._pages([self.relation.element(name) for name in names], names, [*self._with_keys(), *between])
+
+    def live(self) -> list[ColumnElement[bool]]:
+        """The condition that a row is not deleted, when the source has such a column."""
+        return [] if self._options.deleted is None else [not_(self._deleted())]
+
+    def rows(self, statement: Select[Any]) -> list[Row]:
+        """Run one statement. Raises `RagError` only."""
+        return self._retried(lambda connection: [tuple(row) for row in connection.execute(statement)])
+
+    def _pages(
+        self, order: list[ColumnElement[Any]], names: Sequence[str], conditions: list[ColumnElement[bool]]
+    ) -> Iterator[Row]:
+        size = self._options.page
+        base = self._listed().where(*conditions).order_by(*order).limit(size)
+        page = self.rows(base)
+        while page:
+            yield from page
+            if len(page) < size:
+                return
+            page = self.rows(base.where(_after(order, self._last(page[-1], names))))
+
+    def _last(self, row: Row, names: Sequence[str]) -> list[ColumnElement[Any]]:
+        place = [*self._options.key, self._options.updated_at]
+        return [self.relation.bind(name, row[place.index(name)]) for name in names]
+
+    def _listed(self) -> Select[Any]:
+        relation, options = self.relation, self._options
+        texts = [relation.text(name) for name in (*options.key, options.updated_at)]
+        deleted = self._deleted() if options.deleted is not None else literal_column("0")
+        acl = literal_column("NULL")
+        if options.acl is not None:
+            name = options.acl.column
+            acl = relation.dialect.items(relation.element(name), relation.columns[name])
+        labelled = [element.label(f"c{number}") for number, element in enumerate([*texts, deleted, acl])]
+        return select(*labelled).select_from(relation.source)
+
+    def _with_keys(self) -> list[ColumnElement[bool]]:
+        return [self.relation.element(name).is_not(None) for name in self._options.key]
+
+    def _deleted(self) -> ColumnElement[bool]:
+        name = self._options.deleted or ""
+        return self.relation.dialect.is_deleted(self.relation.element(name), self.relation.columns[name])
+
+    def _retried(self, work: Callable[[Connection], Result]) -> Result:
+        for attempt in stamina.retry_context(
+            on=Unavailable, attempts=ATTEMPTS, timeout=60, wait_initial=0.2, wait_max=5, wait_jitter=0.2
+        ):
+            with attempt, translated():
+                if self._engine is None:
+                    self._engine = open_engine(self._options)
+                with self._engine.connect() as connection:
+                    return work(connection)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _after(order: list[ColumnElement[Any]], last: list[ColumnElement[Any]]) -> ColumnElement[bool]:
+    return order[0] > last[0] if len(order) == 1 else tuple_(*order) > tuple_(*last)
+
+
+def _any(conditions: list[ColumnElement[bool]]) -> ColumnElement[bool]:
+    found = conditions[0]
+    for condition in conditions[1:]:
+        found = found | condition
+    return found

@@ -1,0 +1,134 @@
+"""The table or query of a source, with every name compared with the catalogue of the database."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, FromClause, Inspector, TextClause, column, inspect, select, table, text
+from sqlalchemy.sql.elements import ColumnElement, quoted_name
+
+from rag_assets.connectors.sql.columns import Column, Family, family_of
+from rag_assets.connectors.sql.dialects import DIALECTS, Dialect
+from rag_assets.connectors.sql.options import SqlOptions
+from rag_assets.connectors.sql.query import read_only_query
+from rag_core.errors import InvalidInput, Reason
+
+_PLAIN = re.compile(r"\w[\w$ -]*")
+_ALIAS = "q"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Something to select from. `columns` are those the source names; every one of them exists."""
+
+    source: FromClause
+    columns: dict[str, Column]
+    dialect: Dialect
+
+    def element(self, name: str) -> ColumnElement[Any]:
+        """The column as an expression: quoted, and with the relation before it.
+
+        Alone, a quoted name that is no column (any more) is a text to SQLite, not an error.
+        """
+        found: ColumnElement[Any] = self.source.c[name]
+        return found
+
+    def text(self, name: str) -> ColumnElement[Any]:
+        """The column as text (see `Dialect.text`)."""
+        return self.dialect.text(self.element(name), self.columns[name])
+
+    def bind(self, name: str, value: Any) -> ColumnElement[Any]:
+        """A value to compare the column with."""
+        return self.dialect.bind(value, self.columns[name])
+
+
+def resolve(connection: Connection, options: SqlOptions) -> Relation:
+    """Look the names of a source up.
+
+    Raises `InvalidInput`: `IDENTIFIER_INVALID` for what cannot be a name, `SCHEMA_CHANGED` for a name that is not
+    there, `QUERY_NOT_READ_ONLY`.
+    """
+    dialect = DIALECTS[options.database.driver]
+    wanted = [column(quoted_name(name, True)) for name in options.columns]
+    if options.query is not None:
+        statement = _statement(options.query, options.database.driver)
+        found = connection.execute(select(text("*")).select_from(statement.columns().subquery(_ALIAS)).limit(0))
+        declared = dict.fromkeys(found.keys(), "")
+        source: FromClause = statement.columns(*wanted).subquery(_ALIAS)
+    else:
+        catalogue = inspect(connection)
+        schema, name = _find_table(catalogue, options.table or "")
+        declared = {item["name"]: str(item["type"]) for item in catalogue.get_columns(name, schema=schema)}
+        quoted_schema = quoted_name(schema, True) if schema else None
+        source = table(quoted_name(name, True), *wanted, schema=quoted_schema).alias(_ALIAS)
+    for name in options.columns:
+        if name not in declared:
+            raise _unknown("column", name, declared)
+    columns = _describe(connection, dialect, source, declared)
+    _require_usable(options, columns)
+    return Relation(source, columns, dialect)
+
+
+def _statement(query: str, driver: str) -> TextClause:
+    written = read_only_query(query, driver)
+    return text(written.replace("\\", "\\\\").replace(":", "\\:"))
+
+
+def _find_table(catalogue: Inspector, wanted: str) -> tuple[str | None, str]:
+    """The schema and the name that spell `wanted`; a name with a dot in it is looked up as a whole first."""
+    own = _names(catalogue, None)
+    if wanted in own:
+        return None, wanted
+    schema, dot, name = wanted.partition(".")
+    if dot and schema in catalogue.get_schema_names() and name in _names(catalogue, schema):
+        return schema, name
+    raise _unknown("table", wanted, own)
+
+
+def _names(catalogue: Inspector, schema: str | None) -> set[str]:
+    names = {*catalogue.get_table_names(schema), *catalogue.get_view_names(schema)}
+    if catalogue.dialect.name == "postgresql":
+        names |= set(catalogue.get_materialized_view_names(schema))
+    return names
+
+
+def _describe(
+    connection: Connection, dialect: Dialect, source: FromClause, declared: dict[str, str]
+) -> dict[str, Column]:
+    found = connection.execute(select(*source.c).limit(0))
+    described = zip(source.c.keys(), found.cursor.description, strict=True)
+    columns = [_typed(dialect.described(name, item[1]), declared[name]) for name, item in described]
+    found.close()
+    return {item.name: item for item in columns}
+
+
+def _typed(found: Column, declared: str) -> Column:
+    """SQLite describes no result; the declared type of a table's column has to do."""
+    if found.family is not Family.UNKNOWN or not declared:
+        return found
+    return Column(found.name, family_of(declared), declared)
+
+
+def _require_usable(options: SqlOptions, columns: dict[str, Column]) -> None:
+    for name in options.key:
+        if columns[name].family in (Family.BINARY, Family.ARRAY):
+            raise InvalidInput(Reason.CONFIG_INVALID, "key: a binary or array column cannot name a row")
+    if columns[options.updated_at].family not in (Family.TIME, Family.INTEGER, Family.TEXT, Family.UNKNOWN):
+        message = "updated_at: must be a time or an integer"
+        if columns[options.updated_at].type_name not in ("numeric", "xid8"):
+            raise InvalidInput(Reason.CONFIG_INVALID, message)
+    if len(options.content) > 1 and any(columns[name].family is Family.BINARY for name in options.content):
+        raise InvalidInput(Reason.CONFIG_INVALID, "content: a binary column must be the only one")
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> InvalidInput:
+    shown = name[:64]
+    if not _PLAIN.fullmatch(name.replace(".", "", 1)):
+        return InvalidInput(Reason.IDENTIFIER_INVALID, f"{what}: no {what} of the database has the name {shown!r}")
+    close = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return InvalidInput(Reason.SCHEMA_CHANGED, f"{what}: there is no {what} {shown!r} (any more){hint}")

@@ -1,0 +1,67 @@
+"""Conditions that the rows show: held deletions, sources that are stale, runs in which too much failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from rag_core.alerts.base import Alert, AlertKind
+from rag_core.store.conditions import SourceState
+from rag_core.store.quality import Latest
+
+FROM_ROWS = (AlertKind.DELETIONS_HELD, AlertKind.SOURCE_STALE, AlertKind.POISON_RATE)
+
+
+def held_deletions(states: Iterable[SourceState]) -> Iterator[Alert]:
+    """Deletions that wait for an operator."""
+    for state in states:
+        if state.held_deletions:
+            yield Alert(
+                _key(AlertKind.DELETIONS_HELD, state.tenant, state.name),
+                AlertKind.DELETIONS_HELD,
+                "critical",
+                f"{state.held_deletions} documents of source {state.name} are gone at the source and wait for "
+                f"`rag source approve-deletions {state.name}`",
+                state.name,
+                state.tenant,
+                {"held": state.held_deletions},
+                started_at=state.held_at,
+            )
+
+
+def stale_sources(states: Iterable[SourceState], minutes: Mapping[str, int], now: datetime) -> Iterator[Alert]:
+    """Sources that were not brought up to date for longer than their `freshness_minutes` (by source name)."""
+    for state in states:
+        allowed = minutes.get(state.name)
+        if allowed is None or state.listed_at is None or now - state.listed_at <= timedelta(minutes=allowed):
+            continue
+        age = int((now - state.listed_at).total_seconds() // 60)
+        yield Alert(
+            _key(AlertKind.SOURCE_STALE, state.tenant, state.name),
+            AlertKind.SOURCE_STALE,
+            "warning",
+            f"source {state.name} was last up to date {age} minutes ago; {allowed} are allowed",
+            state.name,
+            state.tenant,
+            {"allowed_minutes": allowed},
+        )
+
+
+def poisoned(results: Iterable[Latest]) -> Iterator[Alert]:
+    """Sources whose last run sent more to quarantine than they allow."""
+    for result in results:
+        if result.exceeded:
+            yield Alert(
+                _key(AlertKind.POISON_RATE, result.tenant, result.source),
+                AlertKind.POISON_RATE,
+                "critical",
+                f"{result.failed} of {result.tried} inputs of source {result.source} went to quarantine in its last run; "
+                f"`rag quarantine list --source {result.source}`",
+                result.source,
+                result.tenant,
+                {"failed": result.failed, "tried": result.tried},
+            )
+
+
+def _key(kind: AlertKind, tenant: str, source: str) -> str:
+    return f"{kind}:{tenant}/{source}"

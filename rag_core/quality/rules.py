@@ -1,0 +1,103 @@
+"""Every quality rule: what it measures, its limit and how bad it is. docs/reference/quality-rules.md is generated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rag_core.errors import Reason
+
+RULES_VERSION = 1
+"""Raise it when a rule judges the same text differently: every document is then judged anew."""
+
+Severity = Literal["ignore", "warn", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. It fires when its value is above `limit`.
+
+    A document rule with severity `error` quarantines the document with `reason`; with `warn` it sets the flag
+    `quality:<name>`. A source rule judges a run: `warn` lowers the score, `error` fails the run.
+    """
+
+    name: str
+    scope: Literal["document", "source"]
+    severity: Severity
+    limit: float
+    meaning: str
+    value: str
+    reason: Reason | None = None
+
+
+_ALL = (
+    Rule("empty_text", "document", "error", 0, "The text has no letter and no digit.", "1 or 0", Reason.QUALITY_EMPTY),
+    Rule(
+        "garbage_text",
+        "document",
+        "error",
+        0.6,
+        "Encoded data, symbols, or one thing repeated instead of prose.",
+        "share of the text that is noise",
+        Reason.QUALITY_GARBAGE,
+    ),
+    Rule(
+        "error_page",
+        "document",
+        "error",
+        0,
+        "A short text that begins like the error page of a server, a login wall or a stack trace.",
+        "1 or 0",
+        Reason.QUALITY_ERROR_PAGE,
+    ),
+    Rule(
+        "mojibake",
+        "document",
+        "error",
+        0.02,
+        "UTF-8 or GBK text that was decoded as something else.",
+        "share of characters in impossible sequences",
+        Reason.QUALITY_MOJIBAKE,
+    ),
+    Rule(
+        "duplicate_ratio",
+        "source",
+        "warn",
+        0.3,
+        "Documents whose text another document of the source has too.",
+        "share of the documents",
+    ),
+    Rule(
+        "language_drift",
+        "source",
+        "warn",
+        0.3,
+        "The languages are not those of the last good run.",
+        "share of the documents that would have to change language (20 documents or more)",
+    ),
+    Rule(
+        "size_drift",
+        "source",
+        "warn",
+        3,
+        "The median document is much larger or smaller than in the last good run.",
+        "ratio of the two medians (20 documents or more)",
+    ),
+    Rule(
+        "zero_chunks",
+        "source",
+        "error",
+        0,
+        "Documents with text that no chunk came out of, so that no search finds them.",
+        "documents",
+    ),
+    Rule(
+        "bad_vectors",
+        "source",
+        "error",
+        0,
+        "Vectors of the wrong size, NaN, infinite or zero: rejected ones, and stored ones of this run.",
+        "vectors and documents",
+    ),
+)
+RULES: dict[str, Rule] = {rule.name: rule for rule in _ALL}

@@ -1,0 +1,59 @@
+"""Secrets of sources and alerts: a configuration file names where one is, never what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+from rag_core.errors import ConfigError, Reason
+from rag_core.settings import environment_secret
+
+_MAX_BYTES = 65_536
+
+
+class SecretRef(BaseModel):
+    """Where a secret is: an environment variable `RAG_SECRET_…`, or a file that holds nothing else."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    env: Annotated[str, StringConstraints(pattern=r"^RAG_SECRET_[A-Z0-9_]{1,100}$")] | None = Field(
+        None, description="Environment variable; its name starts with RAG_SECRET_."
+    )
+    file: Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,4095}$")] | None = Field(
+        None, description="Absolute path of a file; a line end at its end is left out."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_inline_secret(cls, value: object) -> object:
+        if isinstance(value, str | int | bytes):
+            raise ValueError("SECRET_INLINE_FORBIDDEN: name a variable (`env: RAG_SECRET_…`) or a file (`file: /path`)")
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("needs either `env` or `file`")
+        return self
+
+    def read(self) -> SecretStr:
+        """The secret, read now, so that a rotated one is used by the next run.
+
+        Raises `ConfigError` (`SECRET_MISSING`) that names the place and never the value.
+        """
+        value = environment_secret(self.env) if self.env is not None else _from_file(Path(self.file or ""))
+        if not value:
+            place = self.env or f"the file of the secret ({Path(self.file or '').name})"
+            raise ConfigError(Reason.SECRET_MISSING, f"{place} is not set, cannot be read or is empty")
+        return SecretStr(value)
+
+
+def _from_file(path: Path) -> str | None:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+        return None if len(content) > _MAX_BYTES else content.decode("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,103 @@
+# ruff: noqa: S608
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg import connect
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import TypeAdapter
+
+from rag_assets.connectors.sql import SqlConnector, SqlOptions
+from rag_core.models import SourceItem
+
+COLUMNS = {"key": "id", "updated_at": "updated_at", "content": "body"}
+Open = Callable[..., SqlConnector]
+
+
+class Database:
+    """A database that tests change with plain statements: SQLite or the embedded PostgreSQL."""
+
+    def __init__(self, driver: str, options: dict[str, Any], execute: Callable[..., list[Any]]) -> None:
+        self.driver, self.options, self.execute = driver, options, execute
+
+    def articles(self, count: int = 3) -> None:
+        """A table of `count` articles, all written at the same second yesterday."""
+        kind = "timestamptz" if self.driver == "postgresql" else "text"
+        self.execute(
+            f"CREATE TABLE articles (id integer PRIMARY KEY, body text, title text, author text, readers text,"
+            f" updated_at {kind}, removed integer DEFAULT 0)"
+        )
+        for number in range(1, count + 1):
+            self.put(number)
+
+    def put(self, number: int, body: str | None = None, at: str = "2026-11-23 10:00:00", **more: Any) -> None:
+        """Insert or replace an article."""
+        row = {"id": number, "body": body or f"Body of article {number}.", "updated_at": at, **more}
+        row.setdefault("title", f"Title {number}")
+        names = ", ".join(row)
+        marks = ", ".join("%s" if self.driver == "postgresql" else "?" for _ in row)
+        self.execute(f"DELETE FROM articles WHERE id = {number}")
+        self.execute(f"INSERT INTO articles ({names}) VALUES ({marks})", list(row.values()))
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+    path = tmp_path / "app data.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+
+    def execute(statement: str, values: list[Any] | None = None) -> list[Any]:
+        return connection.execute(statement, values or []).fetchall()
+
+    yield Database("sqlite", {"driver": "sqlite", "path": str(path)}, execute)
+    connection.close()
+
+
+@pytest.fixture
+def postgres_database(empty_database_url: str) -> Iterator[Database]:
+    given = conninfo_to_dict(empty_database_url)
+    options = {
+        "driver": "postgresql",
+        "host": given["host"],
+        "port": int(str(given["port"])),
+        "name": given["dbname"],
+        "user": given["user"],
+    }
+    with connect(empty_database_url, autocommit=True) as connection:
+
+        def execute(statement: str, values: list[Any] | None = None) -> list[Any]:
+            cursor = connection.execute(statement, values)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+        yield Database("postgresql", options, execute)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """Each test runs over both."""
+    name = "sqlite_database" if request.param == "sqlite" else "postgres_database"
+    found: Database = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture
+def connect_to() -> Iterator[Open]:
+    """Make a connector on a database; it is closed after the test."""
+    opened: list[SqlConnector] = []
+
+    def make(database: Database, *, max_cell_bytes: int = 1_000_000, **changes: Any) -> SqlConnector:
+        given = {"kind": "sql", "database": database.options, "table": "articles", **COLUMNS, **changes}
+        options = TypeAdapter(SqlOptions).validate_python({k: v for k, v in given.items() if v is not None})
+        opened.append(SqlConnector(options, max_cell_bytes=max_cell_bytes))
+        return opened[-1]
+
+    yield make
+    for connector in opened:
+        connector.close()
+
+
+def items(listing: Any) -> dict[str, SourceItem]:
+    return {entry.locator: entry for entry in listing if isinstance(entry, SourceItem)}
