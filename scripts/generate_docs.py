@@ -1,4 +1,4 @@
-"""Generate docs/reference/{settings,reason-codes,metrics,commands,quality-rules,api}.md from the code; --check compares instead."""
+"""Generate the pages of docs/reference that come from the code; --check compares instead."""
 
 from __future__ import annotations
 
@@ -82,15 +82,15 @@ def quality_page() -> str:
 
     lines = [
         "# Quality rules\n",
-        "A *document* rule judges a text before it is stored. With severity `error` the document goes to quarantine with",
-        "the reason and an older version stays as it is; with `warn` it is stored with the flag `quality:<rule>`. A *source*",
-        "rule judges a source after each run: `warn` lowers the score, `error` fails the run (check `quality`). A rule fires",
-        "when its value is above the limit; both are set per source:\n",
+        "A *document* rule judges a text before it is stored. With severity `error` the document goes to quarantine",
+        "with the reason and an older version stays as it is; with `warn` it is stored with the flag `quality:<rule>`.",
+        "A *source* rule judges a source after each run: `warn` lowers the score, `error` fails the run (check",
+        "`quality`). A rule fires when its value is above the limit; both are set per source:\n",
         "```yaml",
         "quality:",
         "  severity: {error_page: warn, language_drift: ignore}  # ignore, warn or error",
         "  limit: {duplicate_ratio: 0.5}",
-        "  max_failed_share: 0.2    # the run fails (check `poison_rate`) when more of the inputs it read were quarantined",
+        "  max_failed_share: 0.2    # the run fails (check `poison_rate`) when more of what it read was quarantined",
         "  max_failed_minimum: 20   # and at least so many",
         "```\n",
         "| rule | judges | severity | limit | value | fires on | reason code |",
@@ -103,13 +103,13 @@ def quality_page() -> str:
     lines += [
         "",
         "## The score\n",
-        "After each run every source (and shard) gets a score from 0 to 100: the share of its inputs without a finding (one in",
-        "quarantine counts whole, a flagged document half), less a tenth for each source rule that warns and a quarter for",
-        "each that is an error. It is kept in `rag.quality_runs`, shown and plotted as `quality_score` on the index asset, and",
-        "exported as `rag_source_quality_score`. Drift compares with the last run without an error, so a lasting change",
-        "warns once and is the new normal then.\n",
-        "Rows are also compared with Pandera models (the `schema` checks of documents, chunks and embeddings): shape, spans,",
-        "hashes, vectors that are finite, of the right size and of length one.",
+        "After each run every source (and shard) gets a score from 0 to 100: the share of its inputs without a",
+        "finding (one in quarantine counts whole, a flagged document half), less a tenth for each source rule that",
+        "warns and a quarter for each that is an error. It is kept in `rag.quality_runs`, shown and plotted as",
+        "`quality_score` on the index asset, and exported as `rag_source_quality_score`. Drift compares with the last",
+        "run without an error, so a lasting change warns once and is the new normal then.\n",
+        "Rows are also compared with Pandera models (the `schema` checks of documents, chunks and embeddings): shape,",
+        "spans, hashes, vectors that are finite, of the right size and of length one.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -55,7 +55,8 @@ def poisoned(results: Iterable[Latest]) -> Iterator[Alert]:
                 _key(AlertKind.POISON_RATE, result.tenant, result.source),
                 AlertKind.POISON_RATE,
                 "critical",
-                f"{result.failed} of {result.tried} inputs of source {result.source} went to quarantine in its last run; "
+                f"{result.failed} of {result.tried} inputs of source {result.source} went to quarantine in its last "
+                "run; "
                 f"`rag quarantine list --source {result.source}`",
                 result.source,
                 result.tenant,

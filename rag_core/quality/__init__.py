@@ -1,4 +1,4 @@
-"""Whether documents are worth indexing, and whether a source still looks as it did. Pure; the store keeps the results."""
+"""Whether documents are worth indexing, and whether a source still looks as it did. Pure; the store keeps results."""
 
 from rag_core.quality.documents import Finding, judge_text
 from rag_core.quality.policy import QualityPolicy, Severity

@@ -30,11 +30,12 @@ _MOJIBAKE: Final = re.compile(
 
 _ERROR_PAGE: Final = re.compile(
     r"(?:http\s*|error\s*(?:code)?:?\s*)?[45]\d\d\b[\s\-–—:|.,(]{0,5}(?:error[\s:]*)?(?:page )?"
-    r"(?:not found|forbidden|unauthori[sz]ed|bad (?:gateway|request)|gateway time-?out|(?:http )?service (?:temporarily )?"
-    r"unavailable|internal server error|too many requests|access denied)"
+    r"(?:not found|forbidden|unauthori[sz]ed|bad (?:gateway|request)|gateway time-?out|(?:http )?service "
+    r"(?:temporarily )?unavailable|internal server error|too many requests|access denied)"
     r"|(?:error[\s:\-]*)?(?:page not found|access (?:to this page has been )?denied|internal server error|bad gateway|"
     r"gateway time-?out|service (?:temporarily )?unavailable|too many requests)[\s.!]*(?:$|\n)"
-    r"|just a moment\.\.\.|attention required! \||checking your browser before|verify(?:ing)? (?:that )?you are (?:a )?human"
+    r"|just a moment\.\.\.|attention required! \||checking your browser before"
+    r"|verify(?:ing)? (?:that )?you are (?:a )?human"
     r"|(?:please )?enable javascript (?:and cookies )?to (?:continue|view|run)|(?:the |this )?site is (?:temporarily )?"
     r"(?:down|under) (?:for )?maintenance|traceback \(most recent call last\):|fatal error: uncaught"
     r"|(?:抱歉[,，]?\s*)?(?:您访问的)?(?:页面不存在|页面未找到|找不到(?:该)?页面|页面走丢了)|服务器(?:内部)?错误|访问被拒绝"

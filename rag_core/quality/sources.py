@@ -40,7 +40,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """`score` is 0..100; `warnings` and `errors` are values by rule; `good` makes it what the next run is compared with."""
+    """`score` is 0..100; `warnings` and `errors` are values by rule; later runs compare with a `good` one."""
 
     score: float
     warnings: Mapping[str, float]
@@ -57,7 +57,7 @@ class Assessment:
 def assess(
     profile: Profile, baseline: Profile | None, policy: QualityPolicy, *, failed: int = 0, tried: int = 0
 ) -> Assessment:
-    """Judge a profile. `baseline` is that of the last good run; `failed` of `tried` inputs were quarantined by this run."""
+    """Judge a profile. `baseline` is that of the last good run; this run quarantined `failed` of `tried` inputs."""
     values = _values(profile, baseline)
     found: dict[str, dict[str, float]] = {"warn": {}, "error": {}}
     for name, value in values.items():

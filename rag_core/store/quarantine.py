@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select, text, update
+from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.errors import NotFound, Reason
@@ -170,12 +170,10 @@ class _Row:
 
 
 def _locked(connection: Connection, row_id: int, tenant: str) -> _Row:
-    row = connection.execute(
-        text(
-            "SELECT source, locator, reason, attempts FROM rag.quarantine WHERE id = :id AND tenant = :tenant FOR UPDATE"
-        ),
-        {"id": row_id, "tenant": tenant},
-    ).one_or_none()
+    columns = quarantine.c
+    statement = select(columns.source, columns.locator, columns.reason, columns.attempts)
+    matching = statement.where(columns.id == row_id, columns.tenant == tenant).with_for_update()
+    row = connection.execute(matching).one_or_none()
     if row is None:
         raise NotFound(Reason.QUARANTINE_NOT_FOUND, f"quarantine: no entry {row_id}")
     return _Row(row.source, row.locator, row.reason, row.attempts)

@@ -43,7 +43,7 @@ def read_only_query(query: str, driver: str) -> str:
     return statement.sql(dialect=dialect, comments=False)
 
 
-def _check(node: exp.Expression) -> None:
+def _check(node: exp.Expr) -> None:
     if isinstance(node, _FORBIDDEN) and not isinstance(node, exp.Query):
         raise _refused(f"it contains {node.key.upper()}")
     if isinstance(node, exp.Parameter | exp.SessionParameter | exp.Placeholder):

@@ -52,7 +52,7 @@ def test_each_rule_fires_on_what_it_is_for(rule: str, text: str) -> None:
         "水泵每九天需要加油一次。请在旁边的本子上写下日期和姓名。" * 4,
         "def f(x):\n    return {'a': [x + 1, x * 2], 'b': (x, -x)}\n\nprint(f(3))\n" * 3,
         "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n| five | six |\n| seven | eight |",
-        "[![build](https://img.shields.io/badge/build-passing-green.svg)](https://example.org/a/b/c) Install the package.",
+        "[![build](https://img.shields.io/badge/build-passing-green.svg)](https://example.org/a/b/c) Install it.",
         "7",
     ],
 )
