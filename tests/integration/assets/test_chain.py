@@ -45,6 +45,8 @@ def test_a_first_run_brings_every_document_to_the_index_and_a_second_touches_not
         "index/listing_complete",
         "index/deletion_guard",
         "index/index_parity",
+        "index/quality",
+        "index/poison_rate",
     }
     assert all(check.passed for check in checks.values())
     assert checks["embeddings/schema"].metadata["rows"].value == 3

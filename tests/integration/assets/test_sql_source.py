@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 import yaml
 
 from rag_assets.components import DocumentSource
@@ -51,6 +52,7 @@ def _guide(path: Path) -> tuple[sqlite3.Connection, dict[str, Any]]:
     return sqlite3.connect(path, isolation_level=None), source
 
 
+@pytest.mark.timeout(300)
 def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(chain: Chain, tmp_path: Path) -> None:
     database, document = _guide(tmp_path / "articles.db")
     folder = chain.settings.effective_sources_dir

@@ -25,6 +25,7 @@ def filled(store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _ids(capsys: Capture, *arguments: str) -> dict[str, int]:
+    capsys.readouterr()
     assert run(["quarantine", "list", "--json", *arguments]) == 0
     return {row["locator"]: row["id"] for row in json.loads(capsys.readouterr().out)}
 
