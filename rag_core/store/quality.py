@@ -130,7 +130,11 @@ GROUP BY tenant, source ORDER BY tenant, source
 
 def latest(connection: Connection) -> list[Latest]:
     """The newest result of every source."""
-    return [Latest(*row[:2], float(row[2]), *row[3:]) for row in connection.execute(_LATEST)]
+    rows = connection.execute(_LATEST)
+    return [
+        Latest(tenant, source, float(score), failed, tried, exceeded, finished_at)
+        for tenant, source, score, failed, tried, exceeded, finished_at in rows
+    ]
 
 
 def purge(connection: Connection, *, days: int) -> int:
