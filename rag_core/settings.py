@@ -7,6 +7,8 @@ docs/reference/settings.md is generated from this file; an undocumented setting 
 from __future__ import annotations
 
 import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -120,6 +122,18 @@ class Settings(BaseSettings):
         3, ge=1, le=20, description="Runs in which a failing document is tried before it stays quarantined."
     )
 
+    # --- hosts outside ---------------------------------------------------------------------------------------
+    fetch_allow_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Networks (CIDR, separated by commas) that sources may reach although they are not public."
+    )
+    fetch_ports: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("80", "443", "8080", "8443"), description="Ports and spans of ports (`8000-8999`) that sources may reach."
+    )
+    fetch_timeout_seconds: float = Field(
+        60, gt=0, le=3600, description="Time allowed to one request of a source, redirects and body included."
+    )
+    fetch_max_redirects: int = Field(5, ge=0, le=20, description="Redirects followed for one request of a source.")
+
     # --- pipeline --------------------------------------------------------------------------------------------
     sources_dir: Path | None = Field(
         None, description="Folder of further source files (`*.yaml`); `rag up` uses `$RAG_HOME/sources`."
@@ -222,6 +236,25 @@ class Settings(BaseSettings):
     @classmethod
     def _split_names(cls, value: object) -> object:
         return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("fetch_allow_networks", "fetch_ports", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("fetch_allow_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            ip_network(text)
+        return value
+
+    @field_validator("fetch_ports")
+    @classmethod
+    def _ports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})?", text) for text in value):
+            raise ValueError("must be ports or spans of ports, such as 443,8000-8999")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

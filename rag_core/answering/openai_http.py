@@ -17,7 +17,8 @@ import httpx
 from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question
 from rag_core.answering.display import display
 from rag_core.answering.support import SupportChecker
-from rag_core.errors import DeadlineExceeded, Reason, Unavailable
+from rag_core.errors import DeadlineExceeded, InvalidInput, Reason, Unavailable
+from rag_core.fetch import endpoint_client
 from rag_core.index.base import Hit
 from rag_core.settings import Settings
 
@@ -90,6 +91,8 @@ class OpenAIAnswerer:
                         raise _unavailable("sent an endless answer")
                     if piece:
                         yield piece
+        except InvalidInput as error:
+            raise _unavailable(f"is not called: {error.message}") from None
         except httpx.HTTPError:
             raise _unavailable("cannot be reached, or broke off") from None
         raise _unavailable("broke off")
@@ -113,11 +116,11 @@ def open_openai_answerer(settings: Settings) -> OpenAIAnswerer:
     headers = {"accept": "text/event-stream"}
     if settings.answer_api_key is not None:
         headers["authorization"] = f"Bearer {settings.answer_api_key.get_secret_value()}"
-    client = httpx.AsyncClient(
-        base_url=f"{str(settings.answer_url).rstrip('/')}/",
+    # Where the documents go is decided by the settings, not by a proxy variable or a redirect.
+    client = endpoint_client(
+        f"{str(settings.answer_url).rstrip('/')}/",
         headers=headers,
         timeout=httpx.Timeout(settings.answer_timeout_seconds, connect=5),
-        trust_env=False,  # where the documents go is decided by the settings, not by a proxy variable
     )
     return OpenAIAnswerer(client, model=str(settings.answer_model), timeout=settings.answer_timeout_seconds)
 

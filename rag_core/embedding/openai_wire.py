@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 import numpy as np
@@ -19,7 +15,8 @@ from pydantic import SecretStr
 
 from rag_core.embedding.base import Vectors
 from rag_core.embedding.checks import unit_rows
-from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
+from rag_core.fetch import endpoint_client, retry_after
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _TOO_MUCH = frozenset({400, 413, 422})
@@ -63,13 +60,7 @@ class OpenAIClient:
         self._endpoint = endpoint
         headers = {"Authorization": f"Bearer {endpoint.key.get_secret_value()}"} if endpoint.key else {}
         # No redirects and no environment proxies: the key and the texts go to the configured address only.
-        self._http = httpx.AsyncClient(
-            base_url=endpoint.url,
-            headers=headers,
-            trust_env=False,
-            follow_redirects=False,
-            verify=ssl.create_default_context(),
-        )
+        self._http = endpoint_client(endpoint.url, headers=headers)
         rate = endpoint.requests_per_second
         self._limiter = AsyncLimiter(max(rate, 1), 1 if rate >= 1 else 1 / rate)
 
@@ -112,6 +103,8 @@ class OpenAIClient:
             async with self._http.stream("POST", "embeddings", json=body, timeout=self._endpoint.timeout) as response:
                 _check_status(response)
                 content = await self._read(response, len(texts))
+        except InvalidInput as error:
+            raise _unavailable(error.message) from None
         except httpx.TransportError as error:
             raise _Failed(type(error).__name__) from None
         except httpx.HTTPError as error:
@@ -145,27 +138,13 @@ def parse_answer(content: bytes, *, count: int, dimensions: int) -> Vectors:
 def _check_status(response: httpx.Response) -> None:
     status = response.status_code
     if status in _RETRIED:
-        raise _Failed(f"HTTP {status}", _retry_after(response.headers.get("Retry-After")))
+        raise _Failed(f"HTTP {status}", retry_after(response.headers.get("Retry-After")))
     if status in _TOO_MUCH:
         raise Refused(status)
     if status in {401, 403}:
         raise _unavailable(f"HTTP {status}; check RAG_EMBED_API_KEY")
     if status != httpx.codes.OK:
         raise _bad_answer(f"HTTP {status}; check RAG_EMBED_URL and RAG_EMBED_MODEL")
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from now, of either form of the header; `None` when absent or unreadable."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def _backoff(error: Exception, deadline: float) -> bool | float:
