@@ -210,6 +210,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "`rag quarantine list`, then mend the source or its `quality` limits.",
     ),
     R.ALERT_UNDELIVERED: ("A notifier did not take an alert.", "Check its URL and secret; it is sent again."),
+    R.KEY_MISSING: ("An item has no key to name it by.", "Give it one; without it nothing can be updated."),
     R.ACCOUNTING_MISMATCH: (
         "read ≠ indexed + unchanged + deleted + quarantined + skipped.",
         "Run the source again; then report it.",

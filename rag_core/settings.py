@@ -123,11 +123,11 @@ class Settings(BaseSettings):
     )
 
     # --- hosts outside ---------------------------------------------------------------------------------------
-    fetch_allow_networks: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Networks (CIDR, separated by commas) that sources may reach although they are not public."
+    fetch_allow_networks: str = Field(
+        "", description="Networks (CIDR, separated by commas) that sources may reach although they are not public."
     )
-    fetch_ports: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("80", "443", "8080", "8443"), description="Ports and spans of ports (`8000-8999`) that sources may reach."
+    fetch_ports: str = Field(
+        "80,443,8080,8443", description="Ports and spans of ports (`8000-8999`) that sources may reach, with commas."
     )
     fetch_timeout_seconds: float = Field(
         60, gt=0, le=3600, description="Time allowed to one request of a source, redirects and body included."
@@ -237,22 +237,17 @@ class Settings(BaseSettings):
     def _split_names(cls, value: object) -> object:
         return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
-    @field_validator("fetch_allow_networks", "fetch_ports", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
     @field_validator("fetch_allow_networks")
     @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
+    def _networks(cls, value: str) -> str:
+        for text in split_list(value):
             ip_network(text)
         return value
 
     @field_validator("fetch_ports")
     @classmethod
-    def _ports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})?", text) for text in value):
+    def _ports(cls, value: str) -> str:
+        if not all(re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})?", text) for text in split_list(value)):
             raise ValueError("must be ports or spans of ports, such as 443,8000-8999")
         return value
 
@@ -332,6 +327,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"postgresql://rag@127.0.0.1:{self.postgres_port}/rag"
+
+
+def split_list(value: str) -> list[str]:
+    """The parts of a setting that is a list separated by commas."""
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def environment_secret(name: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -89,8 +89,9 @@ class Changes(Protocol):
     def change_token(self) -> str: ...
 
     @property
-    def rows(self) -> int:
-        """How many items the source holds in all. When it does not fit what we hold, the run lists everything."""
+    def rows(self) -> int | None:
+        """How many items the source holds in all, `None` when it does not say. When it does not fit what we hold, the
+        run lists everything."""
         ...
 
     @property
@@ -142,3 +143,42 @@ class Connector(Protocol):
     def check(self) -> dict[str, Any]:
         """Connect and describe a sample for `rag source check`: `{"ok": bool, "items": int, "sample": [...]}`."""
         ...
+
+
+class SourceMemory(Protocol):
+    """What a connector remembers of single items from run to run, by locator, as JSON. Never needed for correctness:
+    a connector that finds nothing here does more work."""
+
+    def get(self, locator: str) -> dict[str, Any] | None: ...
+
+    def put(self, states: Mapping[str, Mapping[str, Any]]) -> None:
+        """Store some; those that are there already are replaced. Durable when it returns."""
+        ...
+
+    def forget(self, locators: Sequence[str]) -> None: ...
+
+    def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Everything, by locator, in pages: what is stored meanwhile may or may not be seen."""
+        ...
+
+
+class TransientMemory:
+    """A `SourceMemory` that lasts as long as the object: for `rag source check` and tests."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, dict[str, Any]] = {}
+
+    def get(self, locator: str) -> dict[str, Any] | None:
+        found = self._states.get(locator)
+        return dict(found) if found is not None else None
+
+    def put(self, states: Mapping[str, Mapping[str, Any]]) -> None:
+        self._states.update({locator: dict(state) for locator, state in states.items()})
+
+    def forget(self, locators: Sequence[str]) -> None:
+        for locator in locators:
+            self._states.pop(locator, None)
+
+    def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for locator in sorted(self._states):
+            yield locator, dict(self._states[locator])

@@ -6,26 +6,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rag_core.sources import Closeable
+from rag_assets.connectors.outside import Outside
+from rag_core.fetch import FetchPolicy
+from rag_core.sources import Closeable, TransientMemory
 
 if TYPE_CHECKING:
     from rag_assets.config import SourceConfig
+    from rag_core.settings import Settings
     from rag_core.sources import Connector
+    from rag_core.store import Store
 
-DEFAULT_MAX_FILE_BYTES = 50_000_000
 
-
-def build_connector(config: SourceConfig, *, max_file_bytes: int = DEFAULT_MAX_FILE_BYTES) -> Connector:
-    """The connector of one source. `max_file_bytes` is `Settings.max_file_bytes`. Opens nothing yet."""
+def build_connector(config: SourceConfig, outside: Outside | None = None) -> Connector:
+    """The connector of one source. Opens nothing yet."""
     from rag_assets.connectors.registry import CONNECTORS
 
-    return CONNECTORS[config.options.kind](config.options, max_file_bytes)
+    return CONNECTORS[config.options.kind](config.options, outside or Outside())
+
+
+def outside_of(config: SourceConfig, settings: Settings, store: Store | None = None) -> Outside:
+    """What the installation gives the connector of a source; without a store it remembers nothing."""
+    from rag_core.store.source_memory import StoredMemory
+
+    memory = StoredMemory(store, config.tenant, config.name) if store is not None else TransientMemory()
+    return Outside(settings.max_file_bytes, FetchPolicy.from_settings(settings), memory)
 
 
 @contextmanager
-def open_connector(config: SourceConfig, *, max_file_bytes: int = DEFAULT_MAX_FILE_BYTES) -> Iterator[Connector]:
+def open_connector(config: SourceConfig, outside: Outside | None = None) -> Iterator[Connector]:
     """The connector of one source for the length of a `with` block; what it opened is closed at its end."""
-    connector = build_connector(config, max_file_bytes=max_file_bytes)
+    connector = build_connector(config, outside)
     try:
         yield connector
     finally:

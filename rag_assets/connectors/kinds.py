@@ -8,10 +8,14 @@ from pydantic import BaseModel
 
 from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_assets.connectors.sql.options import SqlOptions
+from rag_assets.connectors.http_api.options import HttpApiOptions
+from rag_assets.connectors.web.options import WebOptions
 
 Options = (
     FilesystemOptions
     | SqlOptions
+    | HttpApiOptions
+    | WebOptions
 )  # fmt: skip
 
 OPTIONS: dict[str, type[BaseModel]] = {

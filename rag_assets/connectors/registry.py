@@ -1,4 +1,4 @@
-"""How the connector of each kind is made. Imported when one is needed, because kinds bring their libraries along."""
+"""How the connector of each kind is made. Imported only when one is needed: kinds bring their libraries along."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import Any
 
 from rag_assets.connectors.filesystem import FilesystemConnector
 from rag_assets.connectors.sql import SqlConnector
+from rag_assets.connectors.http_api import HttpApiConnector
+from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.web import WebConnector
 from rag_core.sources import Connector
 
-CONNECTORS: dict[str, Callable[[Any, int], Connector]] = {
-    "filesystem": lambda options, max_bytes: FilesystemConnector(options, max_file_bytes=max_bytes),
-    "sql": lambda options, max_bytes: SqlConnector(options, max_cell_bytes=max_bytes),
+CONNECTORS: dict[str, Callable[[Any, Outside], Connector]] = {
+    "filesystem": lambda options, outside: FilesystemConnector(options, max_file_bytes=outside.max_file_bytes),
+    "http_api": HttpApiConnector,
+    "sql": lambda options, outside: SqlConnector(options, max_cell_bytes=outside.max_file_bytes),
+    "web": WebConnector,
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.connectors import open_connector
+from rag_assets.connectors import open_connector, outside_of
 from rag_assets.lib.change import CHANGES, LISTING_TAG, Observed
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.naming import asset_key, partitions, scope_of
@@ -51,7 +51,7 @@ def _documents(config: SourceConfig) -> dg.AssetsDefinition:
         with typed_failures():
             store, parser, settings = pipeline.store, pipeline.parser, pipeline.settings
             scope, changes = scope_of(config, context), context.run.tags.get(LISTING_TAG) == CHANGES
-            with open_connector(config, max_file_bytes=settings.max_file_bytes) as opened:
+            with open_connector(config, outside_of(config, settings, store)) as opened:
                 connector = Observed(opened)
                 told = progress_to(context)
                 report = sync_documents(store, connector, parser, scope, settings, told, changes=changes)

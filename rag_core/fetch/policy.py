@@ -11,6 +11,7 @@ import httpx
 
 from rag_core.errors import InvalidInput, Reason
 from rag_core.fetch.addresses import Address, AddressRules
+from rag_core.settings import split_list
 
 if TYPE_CHECKING:
     from rag_core.settings import Settings
@@ -65,8 +66,8 @@ class FetchPolicy:
             decoded_bytes=settings.max_file_bytes,
             seconds=settings.fetch_timeout_seconds,
         )
-        rules = AddressRules.parse(settings.fetch_allow_networks)
-        return cls(rules, parse_ports(settings.fetch_ports), limits=limits)
+        rules = AddressRules.parse(split_list(settings.fetch_allow_networks))
+        return cls(rules, parse_ports(split_list(settings.fetch_ports)), limits=limits)
 
     @classmethod
     def for_endpoint(cls, url: str, limits: FetchLimits | None = None) -> Self:
@@ -74,9 +75,9 @@ class FetchPolicy:
         parsed = _parse(url)
         return cls(AddressRules(), (), frozenset({parsed.scheme}), limits or FetchLimits(), origin_of(parsed))
 
-    def with_limits(self, **changes: float | int) -> FetchPolicy:
-        """The same policy with other limits."""
-        return replace(self, limits=replace(self.limits, **changes))
+    def with_seconds(self, seconds: float) -> FetchPolicy:
+        """The same policy with another deadline."""
+        return replace(self, limits=replace(self.limits, seconds=seconds))
 
     def check_url(self, url: str | httpx.URL) -> httpx.URL:
         """The URL in normal form: host in lower case and IDNA, no trailing dot, no fragment.

@@ -1,4 +1,4 @@
-"""Whether a run may list only what changed, and where it starts: where the last run without a problem ended."""
+"""Whether a run may list only what changed, and where it starts: where the last run that held nothing back ended."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def open_changes(
 
 def fits(connection: Connection, changes: Changes, scope: Scope) -> bool:
     """Whether the source holds as many items as we know of. If not, rows were deleted that no change tells about."""
-    return listing.known(connection, scope.source.tenant, scope.source.name) == changes.rows
+    rows = changes.rows
+    return rows is None or listing.known(connection, scope.source.tenant, scope.source.name) == rows
 
 
 def save(connection: Connection, scope: Scope, parsed_as: str, position: Mapping[str, Any] | None) -> None:

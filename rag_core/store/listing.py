@@ -108,7 +108,7 @@ SELECT count(*) FROM (
 
 
 def known(connection: Connection, tenant: str, source: str) -> int:
-    """Items we know of once this listing of changes is taken in: stored, quarantined or new, and not deleted."""
+    """How many items we know of once this listing of changes is taken in: stored, quarantined or new, not deleted."""
     return connection.scalar(_KNOWN, {"tenant": tenant, "source": source}) or 0
 
 

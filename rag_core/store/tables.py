@@ -283,3 +283,13 @@ alerts = Table(
     Column("ended_at", DateTime(timezone=True), comment="the condition is over"),
     Column("delivered", JSONB, nullable=False, server_default="{}", comment="per notifier: state and time last sent"),
 )
+
+source_items = Table(
+    "source_items",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("locator", Text, primary_key=True),
+    Column("state", JSONB, nullable=False, comment="what the connector remembers; its own format"),
+    _now("updated_at"),
+)

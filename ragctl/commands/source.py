@@ -115,9 +115,10 @@ def approve_deletions(name: str, /, *, json: Json = False) -> None:
 
 
 def _checked(config: SourceConfig) -> dict[str, Any]:
-    from rag_assets.connectors import open_connector
+    from rag_assets.connectors import open_connector, outside_of
+    from rag_core.settings import Settings
 
-    with open_connector(config) as connector:
+    with open_connector(config, outside_of(config, Settings.load())) as connector:
         return connector.check()
 
 

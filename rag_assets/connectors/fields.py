@@ -1,0 +1,64 @@
+"""Types that the options of several kinds share: URLs, JSON paths, ACL entries."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+import jsonpath
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from rag_core.errors import RagError
+from rag_core.fetch import FetchPolicy
+
+MAX_LOCATOR_BYTES: Final = 2048
+"""PostgreSQL's unique index refuses keys much above this."""
+NOBODY: Final = "group:rag-nobody"
+"""Stands for a list without a usable entry: known to admit no one, unlike an ACL that was never known."""
+ACL_ENTRY: Final = re.compile(r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$")
+_SECRET_NAME: Final = re.compile(
+    r"^(authorization|cookie|proxy-authorization|x-api-key|.*(token|secret|password|passwd|api[-_]?key|access[-_]?key).*)$",
+    re.IGNORECASE,
+)
+# Ports are the business of the settings, which are not known while a file is read.
+_ANY_PORT: Final = FetchPolicy(ports=(range(1, 65_536),))
+
+
+class Model(BaseModel):
+    """Options are strict and frozen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _url(value: str) -> str:
+    if "@" in value.partition("://")[2].partition("/")[0]:
+        raise ValueError("SECRET_INLINE_FORBIDDEN: a URL must not hold a user name or password; use `auth`")
+    try:
+        return str(_ANY_PORT.check_url(value))
+    except RagError as error:
+        raise ValueError(str(error)) from None
+
+
+def _path(value: str) -> str:
+    try:
+        jsonpath.compile(value)
+    except jsonpath.JSONPathError as error:
+        raise ValueError(f"not a JSON path ({str(error).splitlines()[0]})") from None
+    if not value.startswith("$"):
+        raise ValueError("a JSON path starts with $")
+    return value
+
+
+def no_secrets(values: dict[str, str]) -> dict[str, str]:
+    """Refuse names that are known to carry secrets. Raises `ValueError`."""
+    for name in values:
+        if _SECRET_NAME.match(name):
+            raise ValueError(f"SECRET_INLINE_FORBIDDEN: {name} belongs in `auth`, which refers to a secret")
+    return values
+
+
+Url = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_url)]
+JsonPath = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_path)]
+Plain = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,128}$")]
+MetadataName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]

@@ -1,0 +1,132 @@
+"""The HTTP API connector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from rag_assets.connectors.http_api.client import ApiClient
+from rag_assets.connectors.http_api.listing import ApiChanges, ApiListing, layout, poll_token, validators
+from rag_assets.connectors.http_api.mapping import Mapping, digest
+from rag_assets.connectors.http_api.options import HttpApiOptions, NoPaging
+from rag_assets.connectors.http_api.paging import Pages
+from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.spool import Spool
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.models import RawDocument, SourceItem
+from rag_core.sources import Problem
+
+SAMPLE = 10
+MAX_POLLED = 1000
+_POLLED: dict[str, tuple[dict[str, str], str]] = {}
+"""What the sensor of this process saw last, by options: validators to send and the token they stand for."""
+
+
+class HttpApiConnector:
+    """Reads one list endpoint. What it lists it keeps in a temporary file until it is closed."""
+
+    def __init__(self, options: HttpApiOptions, outside: Outside) -> None:
+        self._options = options
+        self._limit = outside.max_file_bytes
+        self._client = ApiClient(options, outside.fetch)
+        self._mapping = Mapping(options)
+        self._pages = Pages(options, self._client, self._mapping)
+
+    def list_items(self) -> ApiListing:
+        return ApiListing(self._options, self._pages, self._mapping, self._new_spool(), self._safe_token())
+
+    def list_changes(self, cursor: MappingOf[str, Any]) -> ApiChanges | None:
+        """With `changes`: items since the last run. Without, and with a single page: nothing while its ETag holds."""
+        single = self._options.changes is None and isinstance(self._options.paging, NoPaging)
+        usable = bool(cursor.get("since")) if self._options.changes else bool(cursor.get("if-none-match"))
+        if cursor.get("layout") != layout(self._options) or not usable or not (single or self._options.changes):
+            return None
+        parts = (self._options, self._pages, self._mapping, self._new_spool(), self._safe_token())
+        return ApiChanges(*parts, position=dict(cursor))
+
+    def fetch(self, item: SourceItem) -> RawDocument:
+        kept = self._spool.get(f"+{item.locator}")
+        if kept is None:
+            raise NotFound(Reason.VANISHED, "the item is not in the list any more")
+        content, about = kept
+        media_type: str | None = self._options.media_type
+        if self._options.detail is not None:
+            content, media_type = self._detail(item.locator)
+        if len(content) > self._limit:
+            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the content has {len(content)} > {self._limit} bytes")
+        return RawDocument(
+            replace(item, token=about["token"], size=len(content)),
+            content,
+            media_type,
+            about["title"],
+            tuple(about["acl"]) if about["acl"] is not None else None,
+            about["metadata"],
+        )
+
+    def change_token(self) -> str:
+        """Asks for the first page once, with `poll_params`; a page that did not change is not sent again."""
+        key = digest(self._options.model_dump(mode="json"))
+        conditions, known = _POLLED.get(key, ({}, ""))
+        page = next(self._pages.walk(dict(self._options.poll_params), conditions or None)).page
+        if page.data is None:
+            return known
+        token = poll_token(self._mapping, page.data)
+        if len(_POLLED) >= MAX_POLLED:
+            _POLLED.clear()
+        _POLLED[key] = validators(page.etag, page.modified), token
+        return token
+
+    def check(self) -> dict[str, Any]:
+        listing = self.list_items()
+        entries = list(islice(listing, SAMPLE))
+        items = [entry for entry in entries if isinstance(entry, SourceItem)]
+        error = listing.error if listing.broken else None
+        if error is None and items:
+            try:
+                self.fetch(items[0])
+            except RagError as failure:
+                error = str(failure)
+        return {
+            "ok": error is None,
+            "items": len(items),
+            "more": len(entries) == SAMPLE,
+            "sample": [item.locator for item in items],
+            "problems": [f"{one.locator}: {one.reason}: {one.message}" for one in entries if isinstance(one, Problem)],
+            "error": error,
+        }
+
+    def close(self) -> None:
+        """Close connections and remove the temporary file. Idempotent."""
+        self._client.close()
+        spool = self.__dict__.pop("_spool", None)
+        if spool is not None:
+            spool.close()
+
+    @cached_property
+    def _spool(self) -> Spool:
+        return Spool()
+
+    def _new_spool(self) -> Spool:
+        spool = self.__dict__.pop("_spool", None)
+        if spool is not None:
+            spool.close()
+        return self._spool
+
+    def _safe_token(self) -> str:
+        """Taken before the listing, so that a change during it makes the source look different."""
+        try:
+            return self.change_token()
+        except RagError as error:
+            return f"unavailable:{error.reason}"
+
+    def _detail(self, locator: str) -> tuple[bytes, str | None]:
+        detail = self._options.detail
+        assert detail is not None  # noqa: S101
+        answer = self._client.detail(detail.url.replace("{id}", quote(locator, safe="")))
+        if detail.content is None:
+            return answer.content, answer.media_type or None
+        return self._mapping.text(detail.content, self._client.json(answer)).encode(), self._options.media_type

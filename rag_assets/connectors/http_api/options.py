@@ -1,0 +1,163 @@
+"""The options of an HTTP API source, as they stand in its YAML."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from rag_assets.connectors.fields import HeaderName, JsonPath, MetadataName, Model, Plain, Url, no_secrets
+from rag_core.secrets import SecretRef
+
+Params = Annotated[dict[Plain, Plain], Field(max_length=32), AfterValidator(no_secrets)]
+
+
+class BearerAuth(Model):
+    """`Authorization: Bearer …`."""
+
+    type: Literal["bearer"]
+    token: SecretRef
+
+
+class HeaderAuth(Model):
+    """A header of any name, such as `X-Api-Key`."""
+
+    type: Literal["header"]
+    name: HeaderName
+    value: SecretRef
+
+
+class BasicAuth(Model):
+    """User name and password."""
+
+    type: Literal["basic"]
+    user: Plain
+    password: SecretRef
+
+
+class OAuth2Auth(Model):
+    """A token from a token endpoint, by client credentials."""
+
+    type: Literal["oauth2"]
+    token_url: Url
+    client_id: Plain
+    client_secret: SecretRef
+    scope: Plain | None = None
+    audience: Plain | None = None
+
+
+class NoPaging(Model):
+    """Everything in one answer."""
+
+    type: Literal["none"]
+
+
+class PagePaging(Model):
+    """Numbered pages. The listing ends with an empty page, or when `total` items were seen."""
+
+    type: Literal["page"]
+    param: Plain = "page"
+    first: int = Field(1, ge=0, le=1)
+    size_param: Plain | None = None
+    size: int | None = Field(None, ge=1, le=10_000)
+
+
+class OffsetPaging(Model):
+    """A number of items to leave out. Ends as `page`."""
+
+    type: Literal["offset"]
+    param: Plain = "offset"
+    limit_param: Plain = "limit"
+    limit: int = Field(100, ge=1, le=10_000)
+
+
+class CursorPaging(Model):
+    """A value in each answer that asks for the next. Ends where there is none."""
+
+    type: Literal["cursor"]
+    param: Plain = "cursor"
+    next: JsonPath = Field(description="Where the value stands in an answer.")
+
+
+class LinkPaging(Model):
+    """The next page's URL: in the `Link` header (`rel="next"`), or at a path in the answer."""
+
+    type: Literal["link"]
+    next: JsonPath | None = None
+
+
+class AclField(Model):
+    """Who may see an item: a path to strings, and what to put before those that have no `user:` or `group:`."""
+
+    path: JsonPath
+    prefix: Literal["user:", "group:"] | None = None
+
+
+class ItemFields(Model):
+    """Where the parts of a document stand in an item of the list."""
+
+    id: JsonPath = Field(description="Names the document; text or a whole number, unique in the source.")
+    content: JsonPath | None = Field(None, description="The text; several matches are joined. Left out: see `detail`.")
+    title: JsonPath | None = None
+    version: JsonPath | None = Field(None, description="Differs when the item does; left out: a hash of the item.")
+    updated_at: JsonPath | None = Field(None, description="ISO 8601 text, or seconds since 1970.")
+    deleted: JsonPath | None = Field(None, description="The item is deleted when it is neither absent, null nor false.")
+    acl: AclField | None = None
+    metadata: dict[MetadataName, JsonPath] = Field({}, max_length=32)
+
+
+class Detail(Model):
+    """A request per document for its content: `url` with `{id}` in it."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^{}@]+\{id\}[^{}]*$", max_length=2048)]
+    content: JsonPath | None = Field(
+        None, description="Path to the text in a JSON answer; left out: the answer itself."
+    )
+
+
+class ChangesOptions(Model):
+    """Asking only for what changed since the last run."""
+
+    param: Plain = "updated_since"
+    format: Literal["iso", "seconds", "milliseconds"] = "iso"
+    overlap_seconds: int = Field(300, ge=0, le=604_800, description="How far it looks back, for late writes.")
+
+
+Auth = Annotated[BearerAuth | HeaderAuth | BasicAuth | OAuth2Auth, Field(discriminator="type")]
+Paging = Annotated[NoPaging | PagePaging | OffsetPaging | CursorPaging | LinkPaging, Field(discriminator="type")]
+
+
+class HttpApiOptions(Model):
+    """A JSON endpoint that lists documents."""
+
+    kind: Literal["http_api"]
+    url: Url = Field(description="The list endpoint.")
+    params: Params = Field({}, description="Query parameters of every list request.")
+    headers: Annotated[dict[HeaderName, Plain], Field(max_length=32), AfterValidator(no_secrets)] = Field({})
+    auth: Auth | None = None
+    items: JsonPath = Field("$", description="Path to the array of items; exactly one array must be there.")
+    fields: ItemFields
+    media_type: Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]{1,100}$")] = "text/plain"
+    paging: Paging = NoPaging(type="none")
+    total: JsonPath | None = Field(None, description="Number of all items in an answer: a listing with fewer is cut.")
+    detail: Detail | None = None
+    changes: ChangesOptions | None = None
+    poll_params: Params = Field({}, description="Added to the request of the change sensor (newest first, one item).")
+    max_pages: int = Field(10_000, ge=1, le=1_000_000)
+    requests_per_second: float = Field(5, gt=0, le=1000)
+    attempts: int = Field(4, ge=1, le=10, description="Tries of one request.")
+    max_wait_seconds: float = Field(60, ge=0, le=3600, description="Longest Retry-After that is waited for.")
+    timeout_seconds: float | None = Field(None, gt=0, le=3600, description="Default RAG_FETCH_TIMEOUT_SECONDS.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.fields.content is None) == (self.detail is None):
+            raise ValueError("needs either `fields.content` or `detail`")
+        if self.changes is not None and self.fields.updated_at is None:
+            raise ValueError("`changes` needs `fields.updated_at`")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where the documents are, for people."""
+        return self.url

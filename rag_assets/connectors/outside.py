@@ -1,0 +1,20 @@
+"""What the platform gives a connector besides its options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rag_core.fetch import FetchPolicy
+from rag_core.sources import SourceMemory, TransientMemory
+
+DEFAULT_MAX_FILE_BYTES = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """`max_file_bytes` is the platform's limit for one document, `fetch` what may be called, `memory` what is
+    remembered from run to run; without one a connector remembers nothing."""
+
+    max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
+    fetch: FetchPolicy = field(default_factory=FetchPolicy)
+    memory: SourceMemory = field(default_factory=TransientMemory)

@@ -1,0 +1,126 @@
+"""The web connector."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.spool import Spool
+from rag_assets.connectors.web.listing import WebListing, sitemap_urls
+from rag_assets.connectors.web.options import WebOptions
+from rag_assets.connectors.web.pages import read_page
+from rag_assets.connectors.web.sitemaps import Sitemaps
+from rag_assets.connectors.web.urls import Scope
+from rag_assets.connectors.web.visits import Visit, Visitor
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.models import RawDocument, SourceItem
+from rag_core.sources import Problem, TransientMemory
+
+SAMPLE = 10
+CHECK_PAGES = 30
+"""Requests that `check` makes at most."""
+POLLED_SITEMAP_URLS = 50_000
+
+
+class WebConnector:
+    """Crawls a site. What a crawl reads it keeps in a temporary file until the connector is closed."""
+
+    def __init__(self, options: WebOptions, outside: Outside) -> None:
+        self._options = options
+        self._memory = outside.memory
+        self._limit = outside.max_file_bytes
+        self._policy = outside.fetch
+        self._scope = Scope(options, outside.fetch)
+
+    def list_items(self) -> WebListing:
+        return self._listing(self._options)
+
+    def fetch(self, item: SourceItem) -> RawDocument:
+        kept = self._spool.get(item.locator)
+        content, media_type = (kept[0], kept[1]["media_type"]) if kept is not None else self._again(item.locator)
+        if len(content) > self._limit:
+            raise InvalidInput(Reason.FILE_TOO_LARGE, f"the page has {len(content)} > {self._limit} bytes")
+        rule = self._scope.rule(item.locator)
+        return RawDocument(
+            replace(item, size=len(content)),
+            content,
+            media_type,
+            acl=tuple(rule.acl) if rule is not None and rule.acl else None,
+            metadata={"url": item.locator, **(rule.metadata if rule is not None else {})},
+        )
+
+    def change_token(self) -> str:
+        """Looks at the seeds and the sitemaps only; the reconcile schedule finds what changes below them."""
+        parts = [self._seen(self._visitor.visit(seed)) for seed in self._options.seeds]
+        sitemaps = Sitemaps(self._visitor.fetcher, max_urls=POLLED_SITEMAP_URLS)
+        for url in sitemap_urls(self._options, self._visitor):
+            for _ in sitemaps.pages(url):
+                pass  # only the digests of the files are of interest
+        parts += [f"{url} {digest}" for url, digest in sorted(sitemaps.digests.items())]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def check(self) -> dict[str, Any]:
+        few = self._options.model_copy(update={"max_pages": min(CHECK_PAGES, self._options.max_pages)})
+        self._memory = TransientMemory()
+        listing = self._listing(few)
+        entries = list(islice(listing, SAMPLE))
+        items = [entry for entry in entries if isinstance(entry, SourceItem)]
+        problems = [entry for entry in entries if isinstance(entry, Problem)]
+        return {
+            "ok": not listing.broken and bool(items),
+            "items": len(items),
+            "more": len(entries) == SAMPLE,
+            "sample": [item.locator for item in items],
+            "problems": [f"{problem.locator}: {problem.reason}: {problem.message}" for problem in problems],
+            "error": listing.error if listing.broken else None if items else "no page of the site can be indexed",
+        }
+
+    def close(self) -> None:
+        """Close connections and remove the temporary file. Idempotent."""
+        for name, part in (("_visitor", "fetcher"), ("_spool", None)):
+            opened = self.__dict__.pop(name, None)
+            if opened is not None:
+                (getattr(opened, part) if part else opened).close()
+
+    @cached_property
+    def _visitor(self) -> Visitor:
+        return Visitor.open(self._options, self._policy)
+
+    @cached_property
+    def _spool(self) -> Spool:
+        return Spool()
+
+    def _listing(self, options: WebOptions) -> WebListing:
+        self.close()
+        try:
+            token = self.change_token()
+        except RagError as error:
+            token = f"unavailable:{error.reason}"
+        return WebListing(options, self._scope, self._visitor, self._memory, self._spool, token)
+
+    def _again(self, url: str) -> tuple[bytes, str | None]:
+        """A page whose content the crawl did not need."""
+        visit = self._visitor.visit(url)
+        if visit.error is not None:
+            raise visit.error
+        answer = visit.answer
+        if visit.excluded or answer is None:
+            raise InvalidInput(Reason.ROBOTS_EXCLUDED, "robots.txt does not allow the page any more")
+        if answer.status in (404, 410):
+            raise NotFound(Reason.VANISHED, f"status {answer.status}")
+        if answer.status != 200:
+            raise Unavailable(Reason.HTTP_STATUS, f"status {answer.status}")
+        return answer.content, answer.headers.get("content-type")
+
+    def _seen(self, visit: Visit) -> str:
+        if visit.error is not None:
+            raise visit.error
+        answer = visit.answer
+        if answer is None:
+            return f"{visit.url} excluded"
+        digest = read_page(answer).digest if answer.status == 200 else answer.headers.get("location", "")
+        return f"{visit.url} {answer.status} {digest}"
