@@ -93,6 +93,37 @@ def sync(
 
 
 @app.command
+def report(name: str, /, *, url: str | None = None, outcome: str | None = None, json: Json = False) -> None:
+    """Tell for each URL of a web source why the last crawl followed it or not.
+
+    Example: rag source report website --outcome excluded
+
+    Parameters
+    ----------
+    url
+        Only URLs that contain this.
+    outcome
+        Only one of: indexed, unchanged, kept, gone, moved, duplicate, excluded, budget, failed, "out of scope",
+        "not a document".
+    """
+    from rag_assets.connectors.web.report import crawl_report
+    from rag_core.settings import Settings
+    from rag_core.store import open_store
+    from rag_core.store.source_memory import StoredMemory
+
+    (config,) = _named(name)
+    with closing(open_store(Settings.load())) as store:
+        rows = list(crawl_report(StoredMemory(store, config.tenant, config.name), outcome=outcome, url=url))
+    if json:
+        emit_json(rows)
+        return
+    columns = ("url", "outcome", "why", "found_on")
+    table(
+        columns, [[row[column] for column in columns] for row in rows], empty="no crawl was recorded, or nothing fits"
+    )
+
+
+@app.command
 def approve_deletions(name: str, /, *, json: Json = False) -> None:
     """Release deletions that the guard holds, for the next run only. Recorded with your name.
 

@@ -93,6 +93,8 @@ class WebListing:
             url = self._frontier.offer(seed, base=None, depth=0, found_on="seeds")
             if url is not None:
                 self._seeds[url] = ""
+            else:
+                self._fail(f"the seed {seed} is not crawled: {self._scope.refusal(seed)}")
         for url, stored in self._memory.all():
             state = PageState.parse(stored)
             if state.held and (problem := self._scope.problem(url)) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fnmatch import translate
 from typing import Final
 
@@ -36,12 +37,19 @@ class Scope:
 
     def __init__(self, options: WebOptions, policy: FetchPolicy) -> None:
         self._policy = policy
-        self._hosts = {_host(httpx.URL(seed)) for seed in options.seeds} | set(options.hosts)
         self._include = _matcher(options.include)
         self._exclude = _matcher(options.exclude) if options.exclude else None
         self._dropped = _matcher([*_DROPPED, *options.drop_params])
         self._rules = [(_matcher([rule.path]), rule) for rule in options.rules]
-        self._fingerprints = {index: rule.model_dump_json() for index, rule in enumerate(options.rules)}
+        self._hosts = set(options.hosts) | set(self._seed_hosts(options.seeds))
+
+    def refusal(self, seed: str) -> str | None:
+        """Why a seed cannot be crawled; `None` when it can."""
+        try:
+            url = self.normal(seed)
+        except RagError as error:
+            return problem_of(error)
+        return self.problem(url) if url is not None else "not a page"
 
     def normal(self, link: str, base: str | None = None) -> str | None:
         """The normal form of a link; `None` for what is no page at all (`mailto:` and its kin, a bare fragment).
@@ -85,6 +93,13 @@ class Scope:
         """The first rule whose path matches."""
         target = httpx.URL(url).raw_path.decode("ascii")
         return next((rule for matcher, rule in self._rules if matcher.match(target)), None)
+
+    def _seed_hosts(self, seeds: list[str]) -> Iterator[str]:
+        for seed in seeds:
+            try:
+                yield _host(httpx.URL(self.normal(seed) or seed))
+            except RagError:
+                continue  # `refusal` says why
 
 
 def problem_of(error: RagError) -> str:
