@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.kafka.options import KafkaFields, KafkaOptions, KafkaSecurity
 from rag_assets.source_config import ScheduleConfig, SensorConfig, SourceConfig
 from rag_assets.strict_yaml import load_yaml
 from rag_core.errors import ConfigError, Reason
@@ -23,8 +24,10 @@ PROJECT_DEFS = Path(__file__).parent / "defs"
 _NESTED: dict[str, type[BaseModel]] = {
     "schedule": ScheduleConfig,
     "sensor": SensorConfig,
-    "options": FilesystemOptions,
+    "fields": KafkaFields,
+    "security": KafkaSecurity,
 }
+_OPTIONS: dict[str, type[BaseModel]] = {"filesystem": FilesystemOptions, "kafka": KafkaOptions}
 
 
 @dataclass(slots=True)
@@ -114,16 +117,20 @@ def _attributes(data: Any, place: str, found: _Found) -> dict[str, Any] | None:
 
 def _explain(detail: ErrorDetails) -> str:
     # The discriminator shows up in the place of an error within a union; the file has no such level.
-    path = [part for part in detail["loc"] if part != "filesystem"]
+    path = [part for number, part in enumerate(detail["loc"]) if not (number == 1 and part in _OPTIONS)]
     place = ".".join(["attributes", *(str(part) for part in path)])
     if detail["type"] == "extra_forbidden":
-        model = _model_at(path[:-1])
+        model = _model_at(list(detail["loc"][:-1]))
         return f"{place}: {_unknown(str(path[-1]), list(model.model_fields))}"
     return f"{place}: {detail['msg'].removeprefix('Value error, ')}"
 
 
 def _model_at(path: list[int | str]) -> type[BaseModel]:
-    return _NESTED.get(str(path[0]), SourceConfig) if path else SourceConfig
+    """The model that a place in the file belongs to: by its last named part, and by kind below `options`."""
+    for part in reversed(path):
+        if (found := _NESTED.get(str(part)) or _OPTIONS.get(str(part))) is not None:
+            return found
+    return SourceConfig
 
 
 def _unknown(key: str, known: list[str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.cron import cron_problem
 from rag_core.sources import Source
 
@@ -65,7 +66,15 @@ class SourceConfig(_Model):
     metadata: dict[MetadataKey, Annotated[str, StringConstraints(max_length=1024)]] = Field(
         {}, max_length=32, description="Copied to every document."
     )
-    options: Annotated[FilesystemOptions, Field(discriminator="kind")] = Field(description="What to read, by kind.")
+    options: Annotated[FilesystemOptions | KafkaOptions, Field(discriminator="kind")] = Field(
+        description="What to read, by kind."
+    )
+
+    @model_validator(mode="after")
+    def _one_shard_of_a_topic(self) -> Self:
+        if isinstance(self.options, KafkaOptions) and self.shards != 1:
+            raise ValueError("shards: a topic has its own partitions; leave shards at 1")
+        return self
 
     @property
     def source(self) -> Source:
