@@ -306,6 +306,11 @@ class Settings(BaseSettings):
         return self.home / "dagster"
 
     @property
+    def erasure_ledger(self) -> Path:
+        """Where erasures are kept beside the database; back it up apart from it."""
+        return self.home / "erasures.jsonl"
+
+    @property
     def secrets_dir(self) -> Path:
         return self.home / "secrets"
 

@@ -75,6 +75,9 @@ class InboxSource:
         with self._store.engine.connect() as connection:
             return Lag(*inbox.pending(connection))
 
+    def at_end(self) -> bool:
+        return not self.consuming or not self._waiting()
+
     def close(self) -> None:
         self._drop()
 

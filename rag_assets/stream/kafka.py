@@ -281,10 +281,10 @@ class KafkaSource:
         except Unavailable as error:
             log.warning("completion_not_told", stream=self.name, position=position.token, reason=error.reason)
 
-    def _produce(self, topic: str, key: str, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+    def _produce(self, topic: str, key: str, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
         assert self._producer is not None  # noqa: S101
         try:
-            self._producer.produce(topic, key=key.encode(), value=value, headers=headers)
+            self._producer.produce(topic, key=key.encode(), value=value, headers=list(headers))
             self._producer.poll(0)
         except (BufferError, KafkaException):
             raise _undelivered() from None

@@ -80,14 +80,6 @@ class Pump:
         self._metrics.batch.labels(self.source.name).observe(len(batch))
         self._metrics.batch_seconds.labels(self.source.name).observe(time.monotonic() - started)
 
-    def drain(self) -> int:
-        """Apply what is there now and return how many messages that was. For a run that is no worker."""
-        total = 0
-        while batch := self.source.poll(POLL_SECONDS):
-            self.process(batch)
-            total += len(batch)
-        return total
-
     def _apply(self, messages: list[Message]) -> None:
         try:
             outcomes = self._apply_together(messages)

@@ -31,6 +31,12 @@ GROUP BY 1, 2, 3, 4
 """)
 
 
+def left(store: Store) -> int:
+    """How many documents of event sources are stored and not indexed."""
+    with store.engine.connect() as connection:
+        return sum(row.documents for row in connection.execute(_LEFT, {"kinds": list(STREAM_KINDS)}))
+
+
 def finish_left(store: Store, applier: EventApplier, run_id: str) -> int:
     """Bring documents of event sources that are stored and not indexed through the later stages; returns how many.
 

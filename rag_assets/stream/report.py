@@ -64,7 +64,7 @@ class Reporter:
             new = now - self._seen.get(name, Counter())
             if not new:
                 continue
-            metadata = {"state": pump.state, "lag": pump.source.lag().messages, **new}
+            metadata: dict[str, str | int] = {"state": pump.state, "lag": pump.source.lag().messages, **new}
             instance.report_runless_asset_event(dg.AssetMaterialization(stream_key(name), metadata=metadata))
             self._seen[name] = now
             reported += 1

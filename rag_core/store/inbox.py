@@ -136,7 +136,21 @@ def waiting(connection: Connection, *, limit: int, max_bytes: int) -> list[Waiti
     """The oldest changes that are not applied, at most so many and about so many bytes (at least one)."""
     rows = connection.execute(_WAITING, {"limit": limit, "bytes": max_bytes}).all()
     return [
-        Waiting(*row[:7], *row[7:10], None if row.acl is None else tuple(row.acl), row.metadata, row.event_at)
+        Waiting(
+            row.seq,
+            row.tenant,
+            row.source,
+            row.locator,
+            row.doc_id,
+            row.operation,
+            row.source_version,
+            row.content,
+            row.media_type,
+            row.title,
+            None if row.acl is None else tuple(row.acl),
+            row.metadata,
+            row.event_at,
+        )
         for row in rows
     ]
 

@@ -137,6 +137,12 @@ def beat(connection: Connection, worker: str, details: Mapping[str, Any]) -> Non
     connection.execute(_FORGOTTEN)
 
 
+def workers(connection: Connection) -> list[dict[str, Any]]:
+    """Every worker that beat within a day: `worker`, `started_at`, `beat_at`, `details`."""
+    statement = text("SELECT worker, started_at, beat_at, details FROM rag.stream_workers ORDER BY beat_at DESC")
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
 def leave(connection: Connection, worker: str) -> None:
     """Say that a worker has ended in good order."""
     connection.execute(text("DELETE FROM rag.stream_workers WHERE worker = :worker"), {"worker": worker})

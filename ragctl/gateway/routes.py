@@ -20,7 +20,7 @@ GRPC_SERVICES = (
 """Services callable by gRPC. `ragproto.admin.v1` is absent on purpose."""
 
 REST_PATHS = ("/api/v1/query", "/api/v2/search", "/api/v2/answer")
-DOCUMENT_ROUTES = (
+DOCUMENT_ROUTES: tuple[tuple[Config, tuple[str, ...]], ...] = (
     ({"path": "/api/v1/documents"}, ("GET", "POST")),
     ({"path_separated_prefix": "/api/v1/documents"}, ("GET", "PUT", "DELETE")),
 )
@@ -48,9 +48,9 @@ def _grpc(service: str, options: GatewayOptions) -> Config:
 
 
 def _documents(match: Config, methods: tuple[str, ...], options: GatewayOptions) -> list[Config]:
-    allowed = {"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(methods)}}}
+    allowed: Config = {"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(methods)}}}
     path = str(next(iter(match.values())))
-    taken = {"name": path, "match": {**match, "headers": [allowed]}, "route": _forward(options, writes=True)}
+    taken: Config = {"name": path, "match": {**match, "headers": [allowed]}, "route": _forward(options, writes=True)}
     return [taken, _refuse(match, 405, f"use {', '.join(methods)}")]
 
 

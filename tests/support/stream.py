@@ -44,9 +44,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         ensure_generation(self.store, self.index, self.embedder, self.chunker)
-        self.applier = EventApplier(
-            self.store, self.index, self.embedder, self.chunker, self.parser, self.settings
-        )
+        self.applier = EventApplier(self.store, self.index, self.embedder, self.chunker, self.parser, self.settings)
         self.flow = Flow(self.store, self.index, self.parser, self.settings, PUSHED)
         self._opened: list[StreamSource] = []
 

@@ -117,7 +117,7 @@ class Decoder:
         if not isinstance(body, dict):
             raise _invalid("value: must be a JSON object")
         if self._validator is not None and (error := jsonschema.exceptions.best_match(
-            self._validator.iter_errors(body)  # type: ignore[no-untyped-call]
+            self._validator.iter_errors(body)
         )):  # fmt: skip
             place = ".".join(str(part) for part in error.absolute_path) or "value"
             raise InvalidInput(Reason.EVENT_SCHEMA, f"{place}: does not match the schema ({error.validator})")
@@ -138,12 +138,12 @@ class Decoder:
         if record.value is None:
             wanted = self._options.version_header
             given = record.headers.get(wanted, b"").decode("ascii", "replace")
-            version: object = int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else None
+            version: Any = int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else None
         else:
             version = self._at(body, wanted)
         if isinstance(version, bool) or not isinstance(version, int) or not 0 < version <= _MAX_VERSION:
             raise _invalid(f"{wanted}: must be a whole number of 1 to {_MAX_VERSION}")
-        return version
+        return int(version)
 
     def _time(self, record: Record, body: Mapping[str, Any]) -> datetime:
         """When it changed, as far as the message says so; never in the future, whatever its clock says."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -15,7 +17,7 @@ SCHEMA = "rag"
 _TABLES = ("erasures", "stream_workers", "dead_letters", "stream_offsets", "inbox")
 
 
-def _now(name: str) -> sa.Column[object]:
+def _now(name: str) -> sa.Column[datetime]:
     return sa.Column(name, sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False)
 
 
