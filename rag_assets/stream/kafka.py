@@ -59,6 +59,8 @@ class KafkaSource:
         self._bytes = 0
         self._positions: dict[int, int] = {}
         self._highs: dict[int, int] = {}
+        self._untold: dict[int, int] = {}
+        """Offsets the broker has not been told; only the polling thread talks to it."""
         self._problem: RagError | None = None
         self._away_since: float | None = None
         self._closing = False
@@ -91,14 +93,10 @@ class KafkaSource:
 
     def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
         offsets = _next_offsets(messages)
-        self._positions.update(offsets)
-        try:
-            self._consumer.commit(
-                offsets=[TopicPartition(self._options.topic, *pair) for pair in offsets.items()], asynchronous=True
-            )
-        except KafkaException as error:
-            # Ours are the rows; a partition that was taken away meanwhile cannot be committed and need not be.
-            log.debug("broker_commit_skipped", stream=self.name, problem=str(error.args[0].code()))
+        with self._ready:
+            for number, offset in offsets.items():
+                if number in self._positions:  # else it was taken away meanwhile
+                    self._positions[number] = self._untold[number] = offset
         if self._options.completion_topic is not None:
             for message in messages:
                 self._complete(self._options.completion_topic, message, outcomes)
@@ -163,12 +161,28 @@ class KafkaSource:
                     self._consumer.assignment()
                 )
                 paused = full
+            self._tell_broker()
             first = self._consumer.poll(_POLL_SECONDS)
             if first is not None:
                 self._receive([first, *self._consumer.consume(self._settings.stream_batch_events, 0)])
             if time.monotonic() - looked > 1.0:
                 looked = time.monotonic()
                 self._look_at_ends()
+
+        self._tell_broker()
+
+    def _tell_broker(self) -> None:
+        """For those who watch the group. A failure changes nothing: our positions are rows."""
+        with self._ready:
+            untold, self._untold = self._untold, {}
+        if not untold:
+            return
+        try:
+            self._consumer.commit(
+                offsets=[TopicPartition(self._options.topic, *pair) for pair in untold.items()], asynchronous=True
+            )
+        except KafkaException as error:
+            log.debug("broker_not_told", stream=self.name, problem=error.args[0].name())
 
     def _receive(self, received: Sequence[Any]) -> None:
         messages = []
@@ -236,6 +250,7 @@ class KafkaSource:
             self._bytes = sum(message.size for message, _ in kept)
             for number in gone:
                 self._positions.pop(number, None)
+                self._untold.pop(number, None)
                 self._highs.pop(number, None)
 
     def _look_at_ends(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_assets.stream.streams import kafka_configs, read_secrets
-from rag_core.errors import NotFound, Reason, Unavailable
+from rag_assets.stream.streams import kafka_configs
+from rag_core.errors import NotFound, Reason
 from rag_core.settings import Settings
 from rag_core.store import audit, open_store, streams
 
@@ -14,25 +14,13 @@ def reset_position(settings: Settings, name: str, *, to: str, actor: str) -> dic
 
     Raises `NotFound` (`SOURCE_NOT_FOUND`), `Unavailable` (`BROKER_UNAVAILABLE`).
     """
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
-
-    from rag_assets.connectors.kafka.client import consumer_config
+    from rag_assets.connectors.kafka.connector import KafkaConnector
 
     config = next((one for one in kafka_configs(settings) if one.name == name), None)
     if config is None or not isinstance(config.options, KafkaOptions):
         raise NotFound(Reason.SOURCE_NOT_FOUND, f"source: no Kafka source {name!r}")
     options, source = config.options, config.source
-    consumer = Consumer(consumer_config(options, source, read_secrets(options)))
-    try:
-        topic = consumer.list_topics(options.topic, timeout=10).topics[options.topic]
-        ends = {
-            number: consumer.get_watermark_offsets(TopicPartition(options.topic, number), timeout=10)
-            for number in topic.partitions
-        }
-    except KafkaException:
-        raise Unavailable(Reason.BROKER_UNAVAILABLE, f"{name}: the broker cannot be reached") from None
-    finally:
-        consumer.close()
+    ends = KafkaConnector(options, source).ends()
     positions = {number: low if to == "earliest" else high for number, (low, high) in ends.items()}
     store = open_store(settings)
     try:

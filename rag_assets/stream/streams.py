@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from rag_assets.config import SourceConfig, load_all_sources
-from rag_assets.connectors.kafka.client import secret_names
+from rag_assets.connectors.kafka.client import read_secrets
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream.base import StreamSource
 from rag_assets.stream.inbox import InboxSource
-from rag_core.errors import ConfigError, Reason
 from rag_core.pipeline.base import Scope
 from rag_core.pipeline.documents import configure_source
 from rag_core.settings import Settings
@@ -49,14 +47,3 @@ def open_kafka(config: SourceConfig, store: Store, settings: Settings) -> Stream
     assert isinstance(options, KafkaOptions)  # noqa: S101
     configure_source(store, Scope(config.source, "stream"), settings)
     return KafkaSource(options, config.source, store, settings, read_secrets(options))
-
-
-def read_secrets(options: KafkaOptions) -> dict[str, str]:
-    """The secrets an options block names. Raises `ConfigError` (`SECRET_MISSING`) with the name only."""
-    found = {}
-    for name in secret_names(options):
-        value = os.environ.get(name)
-        if not value:
-            raise ConfigError(Reason.SECRET_MISSING, f"SECRET_MISSING: {name}")
-        found[name] = value
-    return found

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream.reconcile import left
-from rag_assets.stream.streams import INBOX, kafka_configs, read_secrets
-from rag_core.errors import Reason, Unavailable
+from rag_assets.stream.streams import INBOX, kafka_configs
 from rag_core.pipeline.resources import Pipeline
 from rag_core.store import inbox, streams
 from rag_core.store.engine import Store
 
-BROKER_SECONDS = 5.0
 MISSED_BEATS = 3
 
 
@@ -45,23 +43,11 @@ def waiting_streams(pipeline: Pipeline) -> Waiting:
 
 def behind(store: Store, config: SourceConfig) -> int:
     """Messages of a topic that are not applied. Raises `Unavailable` (`BROKER_UNAVAILABLE`)."""
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
-
-    from rag_assets.connectors.kafka.client import consumer_config
+    from rag_assets.connectors.kafka.connector import KafkaConnector
 
     options = config.options
     assert isinstance(options, KafkaOptions)  # noqa: S101
     with store.engine.connect() as connection:
         known = streams.offsets(connection, f"{config.tenant}/{config.name}", options.topic)
-    consumer = Consumer(consumer_config(options, config.source, read_secrets(options)))
-    try:
-        topic = consumer.list_topics(options.topic, timeout=BROKER_SECONDS).topics[options.topic]
-        total = 0
-        for number in topic.partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(options.topic, number), timeout=BROKER_SECONDS)
-            total += max(0, high - known.get(number, low))
-        return total
-    except KafkaException:
-        raise Unavailable(Reason.BROKER_UNAVAILABLE, f"{config.name}: the broker cannot be reached") from None
-    finally:
-        consumer.close()
+    ends = KafkaConnector(options, config.source).ends()
+    return sum(max(0, high - known.get(number, low)) for number, (low, high) in ends.items())

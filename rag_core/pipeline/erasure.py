@@ -175,6 +175,4 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 "source_version": int(row["source_version"]),
             }
         except (ValueError, KeyError, TypeError):
-            raise RagError(
-                Reason.ERASURE_INCOMPLETE, f"ledger: line {number} is damaged; mend it"
-            ) from None
+            raise InvalidInput(Reason.ERASURE_INCOMPLETE, f"ledger: line {number} is damaged; mend it") from None

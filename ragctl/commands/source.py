@@ -139,5 +139,10 @@ def _described(config: SourceConfig) -> dict[str, Any]:
         "acl": ", ".join(config.acl) if config.acl else "nobody",
         "shards": config.shards,
         "enabled": config.enabled,
-        "root": str(config.options.root),
+        "root": _place(config.options),
     }
+
+
+def _place(options: Any) -> str:
+    """Where a source's documents are, in one line."""
+    return f"{options.topic} at {options.brokers}" if options.kind == "kafka" else str(options.root)

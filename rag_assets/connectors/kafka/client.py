@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_core.errors import ConfigError, Reason
 from rag_core.sources import Source
 
 
@@ -34,6 +36,17 @@ def producer_config(options: KafkaOptions, secrets: dict[str, str]) -> dict[str,
 def secret_names(options: KafkaOptions) -> list[str]:
     """The environment variables that hold this source's secrets."""
     return [name for name in (options.security.username_env, options.security.password_env) if name]
+
+
+def read_secrets(options: KafkaOptions) -> dict[str, str]:
+    """The secrets an options block names. Raises `ConfigError` (`SECRET_MISSING`) with the name only."""
+    found = {}
+    for name in secret_names(options):
+        value = os.environ.get(name)
+        if not value:
+            raise ConfigError(Reason.SECRET_MISSING, f"SECRET_MISSING: {name}")
+        found[name] = value
+    return found
 
 
 def _common(options: KafkaOptions, secrets: dict[str, str]) -> dict[str, Any]:

@@ -138,12 +138,12 @@ class Decoder:
         if record.value is None:
             wanted = self._options.version_header
             given = record.headers.get(wanted, b"").decode("ascii", "replace")
-            version: Any = int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else None
+            version: object = int(given) if given.isascii() and given.isdecimal() and len(given) < 20 else None
         else:
             version = self._at(body, wanted)
         if isinstance(version, bool) or not isinstance(version, int) or not 0 < version <= _MAX_VERSION:
             raise _invalid(f"{wanted}: must be a whole number of 1 to {_MAX_VERSION}")
-        return int(version)
+        return version
 
     def _time(self, record: Record, body: Mapping[str, Any]) -> datetime:
         """When it changed, as far as the message says so; never in the future, whatever its clock says."""
