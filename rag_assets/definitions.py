@@ -17,6 +17,7 @@ from dagster.components.core.component_tree import ComponentTree
 import rag_assets.defs
 from rag_assets.components import DocumentSource
 from rag_assets.config import PROJECT_DEFS, load_all_sources, load_sources
+from rag_assets.lib.streams import stream_definitions
 from rag_assets.lib.versions import code_versions
 from rag_assets.resources import PIPELINE, pipeline_resource
 from rag_core.settings import Settings
@@ -28,7 +29,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     load_all_sources(settings.effective_sources_dir)
     sources = [DocumentSource(config).build_defs() for config in load_sources(settings.effective_sources_dir)]
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
-    return _with_policy(dg.Definitions.merge(_project(), *sources, resources), settings)
+    return _with_policy(dg.Definitions.merge(_project(), stream_definitions(), *sources, resources), settings)
 
 
 def _project() -> dg.Definitions:

@@ -19,7 +19,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         configure_logging(level=settings.log_level, json=settings.log_json)
-        at_rest = run_until_signal(settings)
+        at_rest, _ = run_until_signal(settings)
     except RagError as error:
         log.error("cannot start", reason=error.reason, problem=error.message)
         return 2 if isinstance(error, ConfigError) else 1

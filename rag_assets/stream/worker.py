@@ -183,14 +183,14 @@ class Worker:
         return thread
 
 
-def run_until_signal(settings: Settings) -> bool:
-    """Run a worker until SIGTERM or SIGINT. Tells whether it came to rest in time."""
+def run_until_signal(settings: Settings) -> tuple[bool, dict[str, Any]]:
+    """Run a worker until SIGTERM or SIGINT. Tells whether it came to rest in time, and what each stream did."""
     settings.require_production_secrets()
     worker = Worker(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     with reporting(worker):
-        return worker.run()
+        return worker.run(), worker.status()
 
 
 def reporting(worker: Worker) -> AbstractContextManager[object]:

@@ -9,12 +9,15 @@ from cyclopts import App
 
 from ragctl.output import Json, emit_json, say, table
 
-app = App(name="stream", help="Apply changes as they come: run a worker, look at it, move a position.",
-          help_format="plaintext")  # fmt: skip
+app = App(
+    name="stream",
+    help="Apply changes as they come: run a worker, look at it, drain, move a position.\n\nExample: rag stream",
+    help_format="plaintext",
+)
 
 
 @app.default
-def run() -> int:
+def run(*, json: Json = False) -> int:
     """Run a worker until it is told to stop (Ctrl-C or SIGTERM). `rag up` runs one already.
 
     Example: rag stream
@@ -25,7 +28,10 @@ def run() -> int:
 
     settings = Settings.load()
     configure_logging(level=settings.log_level, json=settings.log_json)
-    return 0 if run_until_signal(settings) else 1
+    at_rest, totals = run_until_signal(settings)
+    if json:
+        emit_json(totals)
+    return 0 if at_rest else 1
 
 
 @app.command

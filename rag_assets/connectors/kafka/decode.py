@@ -26,7 +26,7 @@ _ACL_ENTRY = re.compile(r"everyone|(?:user|group):[^\x00-\x20\x7f]{1,256}")
 _METADATA_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MAX_VERSION = 2**62
 _OFFSET_BITS = 20
-_OFFSET_MASK = 2**_OFFSET_BITS - 1
+_OFFSET_MASK = (1 << _OFFSET_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)

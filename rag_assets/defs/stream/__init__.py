@@ -1,1 +1,0 @@
-"""Streams as Dagster sees them: external assets, a drain run when no worker is alive, and their lag."""
