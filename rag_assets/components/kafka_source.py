@@ -53,7 +53,7 @@ def _sensor(config: SourceConfig, job: dg.JobDefinition) -> dg.SensorDefinition 
 
     @dg.sensor(
         name=f"{config.key}_changes",
-        job=job,
+        job_name=job.name,
         minimum_interval_seconds=config.sensor.interval_seconds,
         default_status=status,
         description=f"Starts `{job.name}` when messages wait in the topic of source `{config.name}`.",

@@ -51,7 +51,7 @@ def stream_definitions() -> dg.Definitions:
 def _lag_sensor() -> dg.SensorDefinition:
     @dg.sensor(
         name="stream_lag",
-        job=stream_drain,
+        job_name=JOB,
         minimum_interval_seconds=SENSOR_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts `stream_drain` when changes wait and no stream worker is alive to take them.",
