@@ -43,6 +43,8 @@ class Worker:
         """Set once every stream has been opened."""
         self._stopping = threading.Event()
         self._states: dict[str, str] = {}
+        self.pipeline: Pipeline | None = None
+        """What `run` has opened; `None` before."""
 
     def stop(self) -> None:
         """Ask the worker to finish what it has in hand and end. Callable from a signal handler."""
@@ -56,7 +58,7 @@ class Worker:
     def run(self) -> bool:
         """Work until told to stop. Tells whether all came to rest in time. Raises what opening the parts raises."""
         with ExitStack() as stack:
-            pipeline = stack.enter_context(Pipeline(self.settings))
+            self.pipeline = pipeline = stack.enter_context(Pipeline(self.settings))
             applier = EventApplier(
                 pipeline.store,
                 pipeline.index,
