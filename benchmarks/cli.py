@@ -143,6 +143,29 @@ def query(
     show(report, as_json=as_json)
 
 
+@app.command
+def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json: Json = False) -> None:
+    """Time a change until searches see it and a deletion until they do not, beside Pathway; and the rate of a burst.
+
+    Parameters
+    ----------
+    documents
+        Documents measured one after the other.
+    burst
+        Documents pushed at once.
+    peer
+        Run the peer as well, installed under RAG_HOME/bench.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import stream as bench
+    from benchmarks.report import progress_bar, show
+
+    with progress_bar("stream") as progress:
+        report = bench.run(Settings.load(), bench.Sizes(documents=documents, burst=burst), peer=peer, progress=progress)
+    show(report, as_json=as_json)
+
+
 @app.command(name="all")
 def everything(*, data: Path | None = None) -> None:
     """Run every benchmark with its default sizes; takes about an hour on two cores.
@@ -157,3 +180,4 @@ def everything(*, data: Path | None = None) -> None:
         retrieval(data=data)
     ingest()
     query()
+    stream()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 READ = "query.read"
+DOCUMENTS_READ = "documents.read"
+DOCUMENTS_WRITE = "documents.write"
 ADMIN = "admin"
 
 
@@ -18,6 +20,7 @@ class Gate(StrEnum):
 
     SEARCH = "search"
     ANSWER = "answer"
+    DOCUMENTS = "documents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,10 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.query.v1.QueryService/Query": Policy(READ, Gate.ANSWER),
     "/ragproto.query.v2.QueryService/Search": Policy(READ, Gate.SEARCH),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, Gate.ANSWER),
+    "/ragproto.documents.v1.DocumentService/Put": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS),
+    "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
+    "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS),
+    "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
     "/ragproto.admin.v1.AdminService/GetStatus": Policy(ADMIN),
 }
 

@@ -18,6 +18,7 @@ import rag_assets.defs
 from rag_assets.components import DocumentSource
 from rag_assets.config import PROJECT_DEFS, load_all_sources, load_sources
 from rag_assets.lib.alerts import alert_sensor
+from rag_assets.lib.streams import stream_definitions
 from rag_assets.lib.versions import code_versions
 from rag_assets.resources import PIPELINE, pipeline_resource
 from rag_core.settings import Settings
@@ -30,7 +31,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     sources = [DocumentSource(config).build_defs() for config in load_sources(settings.effective_sources_dir)]
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
     alerts = dg.Definitions(sensors=[alert_sensor(configs, settings)])
-    return _with_policy(dg.Definitions.merge(_project(), *sources, alerts, resources), settings)
+    parts = (_project(), stream_definitions(), *sources, alerts, resources)
+    return _with_policy(dg.Definitions.merge(*parts), settings)
 
 
 def _project() -> dg.Definitions:

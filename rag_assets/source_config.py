@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.kinds import Options
+from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.cron import cron_problem
 from rag_core.quality import RULES, QualityPolicy, Severity
 from rag_core.sources import Source
@@ -96,6 +97,12 @@ class SourceConfig(_Model):
     )
     quality: QualityConfig = Field(QualityConfig(), description="Severity and limits of the quality rules.")
     options: Annotated[Options, Field(discriminator="kind")] = Field(description="What to read, by kind.")
+
+    @model_validator(mode="after")
+    def _one_shard_of_a_topic(self) -> Self:
+        if isinstance(self.options, KafkaOptions) and self.shards != 1:
+            raise ValueError("shards: a topic has its own partitions; leave shards at 1")
+        return self
 
     @property
     def source(self) -> Source:

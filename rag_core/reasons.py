@@ -40,6 +40,54 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.DOCUMENT_NOT_FOUND: ("No such document, or not for this caller.", "Check id and token."),
     R.QUARANTINE_NOT_FOUND: ("No such quarantine entry.", "`rag quarantine list`."),
     R.GENERATION_NOT_FOUND: ("No such index generation.", "`rag index generations`."),
+    R.DOCUMENT_TOO_LARGE: (
+        "The content is larger than RAG_MAX_DOCUMENT_BYTES.",
+        "Split the document, or offer it as a file of a source.",
+    ),
+    R.PAGE_TOKEN_INVALID: (
+        "The page token is not of this listing.",
+        "Start again without one; keep filter and tenant between pages.",
+    ),
+    R.IDEMPOTENCY_MISMATCH: (
+        "The idempotency key was used for another request.",
+        "Use a new key for a new request.",
+    ),
+    R.STALE_VERSION: (
+        "A newer version of the document was accepted already.",
+        "Send a higher source_version, or leave it out.",
+    ),
+    R.SOURCE_NOT_PUSHABLE: (
+        "The source is read by a connector, which would undo the change.",
+        "Push into a source of its own.",
+    ),
+    R.INBOX_FULL: ("RAG_INBOX_MAX_PENDING changes wait already.", "Retry later; check that `rag stream` runs."),
+    R.KEY_MISSING: ("A message has no key, so it names no document.", "Produce it with the document's key."),
+    R.EVENT_INVALID: ("A message is not the JSON object it must be.", "Correct the producer, then redrive."),
+    R.EVENT_SCHEMA: ("A message does not match the source's JSON Schema.", "Correct the producer, then redrive."),
+    R.TENANT_MISMATCH: (
+        "A message names another tenant than the one its topic belongs to.",
+        "Find out who produced it; it was not applied.",
+    ),
+    R.MESSAGE_TOO_LARGE: ("A message is larger than the source allows.", "Raise `max_message_bytes`, or split it."),
+    R.POISON_RATE: (
+        "Too large a share of the last messages could not be used; the stream stopped before them.",
+        "Correct the producer or the source file, then restart the worker.",
+    ),
+    R.EVENT_FAILED: ("A change could not be applied for a reason that is a defect.", "The log has the details."),
+    R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it; the worker goes on where it was."),
+    R.OFFSET_OUT_OF_RANGE: (
+        "The position we hold is not in the topic: messages expired unread, or the topic was made anew.",
+        "Decide: `rag stream reset SOURCE --to earliest|latest`.",
+    ),
+    R.DEAD_LETTER_UNAVAILABLE: (
+        "A dead letter could not be stored, so nothing was skipped.",
+        "Mend the dead-letter topic or the database; the worker repeats.",
+    ),
+    R.STREAM_BUSY: ("Another worker consumes this stream.", "Nothing; it takes over when that one ends."),
+    R.ERASURE_INCOMPLETE: (
+        "The document is still found somewhere after its erasure.",
+        "Run the erasure again when every part is up; the receipt names the place.",
+    ),
     R.TOKEN_MISSING: ("The call carries no bearer token.", "Send `authorization: Bearer …`; `rag token` makes one."),
     R.TOKEN_MALFORMED: ("The authorization value is not a bearer JWT.", "Send `Bearer` and the token."),
     R.TOKEN_INVALID: ("The token's signature or claims do not verify.", "Get a new token from the issuer."),

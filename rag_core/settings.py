@@ -150,6 +150,41 @@ class Settings(BaseSettings):
     max_concurrent_runs: int = Field(2, ge=1, le=1000, description="Dagster runs at once.")
     event_retention_days: int = Field(30, ge=1, description="Age at which Dagster events and ticks are purged.")
 
+    # --- documents and streams -------------------------------------------------------------------------------
+    max_document_bytes: int = Field(
+        2_900_000, ge=1, description="Largest content of one pushed document (REST carries it in base64)."
+    )
+    inbox_max_pending: int = Field(
+        100_000, ge=1, description="Pushed changes that may wait at once; beyond it a push gets INBOX_FULL."
+    )
+    inbox_retention_hours: int = Field(
+        48, ge=1, description="How long applied pushes are remembered, and so their idempotency keys."
+    )
+    max_concurrent_document_calls: int = Field(8, ge=1, description="Document calls in progress at once.")
+    max_queued_document_calls: int = Field(128, ge=0, description="Length of their queue.")
+    stream_batch_events: int = Field(64, ge=1, le=10_000, description="Changes in one micro-batch at most.")
+    stream_batch_bytes: int = Field(16_000_000, ge=1, description="Bytes of content in one micro-batch, about.")
+    stream_linger_ms: int = Field(
+        10, ge=0, le=60_000, description="How long a micro-batch waits for more after its first change."
+    )
+    stream_attempts: int = Field(3, ge=1, le=20, description="Tries before a change becomes a dead letter.")
+    stream_poison_fraction: float = Field(
+        0.2, gt=0, le=1, description="A stream stops when more than this share of its last messages is unusable."
+    )
+    stream_poison_window: int = Field(100, ge=10, le=100_000, description="How many messages that share is taken of.")
+    stream_metrics_port: Port = Field(9465, description="Stream worker: /metrics and /health over HTTP.")
+    stream_heartbeat_seconds: float = Field(5, gt=0, le=300, description="Time between two heartbeats of a worker.")
+    stream_reconcile_seconds: float = Field(
+        60, gt=0, le=86_400, description="How often a worker looks for accepted changes that the index still lacks."
+    )
+    stream_report_seconds: float = Field(
+        30, ge=0, le=3600, description="Time between two summaries of a worker to Dagster; 0 for none."
+    )
+    stream_canary_seconds: float = Field(
+        60, ge=0, le=86_400, description="Time between two canary documents that measure the way in; 0 for none."
+    )
+    stream_drain_seconds: float = Field(20, ge=0, le=600, description="Time a worker gets to finish at SIGTERM.")
+
     # --- query server ----------------------------------------------------------------------------------------
     default_top_k: int = Field(10, ge=1, le=100, description="Results when the request names no number.")
     max_query_chars: int = Field(8192, ge=1, description="Longest query.")
@@ -308,6 +343,11 @@ class Settings(BaseSettings):
     @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def erasure_ledger(self) -> Path:
+        """Where erasures are kept beside the database; back it up apart from it."""
+        return self.home / "erasures.jsonl"
 
     @property
     def secrets_dir(self) -> Path:

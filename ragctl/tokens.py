@@ -11,7 +11,7 @@ from pathlib import Path
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
-SCOPES = ("query.read", "admin")
+SCOPES = ("query.read", "documents.read", "documents.write", "admin")
 DEFAULT_TENANT = "default"
 DAY_SECONDS = 86_400
 

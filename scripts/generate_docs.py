@@ -56,24 +56,27 @@ def reasons_page() -> str:
 
 
 def metrics_page() -> str:
-    """One row per metric that the query server exports."""
+    """One row per metric that the query server and the stream worker export."""
     from query_server.metrics import Metrics
+    from rag_assets.stream.metrics import StreamMetrics
 
-    registry = Metrics().registry
-    lines = [
-        "# Metrics\n",
-        "The query server's `/metrics` (RAG_METRICS_PORT).\n",
-        "| metric | type | labels | meaning |",
-        "|---|---|---|---|",
+    lines = ["# Metrics\n", "The query server's `/metrics` (RAG_METRICS_PORT).\n", *_metric_rows(Metrics().registry)]
+    lines += [
+        "",
+        "The stream worker's `/metrics` (RAG_STREAM_METRICS_PORT).\n",
+        *_metric_rows(StreamMetrics().registry),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _metric_rows(registry: Any) -> Iterator[str]:
+    yield "| metric | type | labels | meaning |"
+    yield "|---|---|---|---|"
     own = [item for item in registry._collector_to_names if getattr(item, "_name", "").startswith("rag_")]
     for collector in sorted(own, key=lambda item: item._name):
         labels = ", ".join(f"`{label}`" for label in collector._labelnames)
         suffix = "_total" if collector._type == "counter" else ""
-        lines.append(
-            f"| `{collector._name}{suffix}` | {collector._type} | {labels} | {cell(collector._documentation)} |"
-        )
-    return "\n".join(lines) + "\n"
+        yield f"| `{collector._name}{suffix}` | {collector._type} | {labels} | {cell(collector._documentation)} |"
 
 
 def quality_page() -> str:

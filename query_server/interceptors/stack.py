@@ -33,6 +33,12 @@ def build_chain(settings: Settings, verifier: TokenVerifier, metrics: Metrics) -
             queue=settings.max_queued_answers,
             metrics=metrics,
         ),
+        Gate.DOCUMENTS: ConcurrencyGate(
+            Gate.DOCUMENTS,
+            slots=settings.max_concurrent_document_calls,
+            queue=settings.max_queued_document_calls,
+            metrics=metrics,
+        ),
     }
     return Chain(
         [

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._utils.warnings import suppress_dagster_warnings
 from pydantic import BaseModel
 
+from rag_assets.components.kafka_source import kafka_definitions
 from rag_assets.lib.change import change_sensor
 from rag_assets.lib.frames import chunk_frames, document_frames, embedding_frames
 from rag_assets.lib.jobs import reconcile_schedule, sync_job
@@ -36,6 +37,8 @@ class DocumentSource(dg.Component):
     @suppress_dagster_warnings  # partitioned checks are called preview; the version is pinned
     def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:
         config = self.config
+        if config.options.kind == "kafka":
+            return kafka_definitions(config)
         job = sync_job(config)
         sensor, schedule = change_sensor(config, job), reconcile_schedule(config, job)
         return dg.Definitions(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rag_assets.connectors.kafka import KafkaOptions
 from rag_assets.connectors.outside import Outside
 from rag_core.fetch import FetchPolicy
 from rag_core.sources import Closeable, TransientMemory
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 def build_connector(config: SourceConfig, outside: Outside | None = None) -> Connector:
     """The connector of one source. Opens nothing yet."""
+    if isinstance(config.options, KafkaOptions):
+        # Imported here: most installations have no topic, and the client's library is large.
+        from rag_assets.connectors.kafka.connector import KafkaConnector
+
+        return KafkaConnector(config.options, config.source)
     from rag_assets.connectors.registry import CONNECTORS
 
     return CONNECTORS[config.options.kind](config.options, outside or Outside())

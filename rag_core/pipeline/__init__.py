@@ -6,15 +6,21 @@ from rag_core.pipeline.chunks import chunk_documents
 from rag_core.pipeline.deletions import approve_deletions
 from rag_core.pipeline.documents import sync_documents
 from rag_core.pipeline.embeddings import embed_chunks
+from rag_core.pipeline.events import Applied, Event, EventApplier, Refused, Settled
 from rag_core.pipeline.generations import ensure_generation
 from rag_core.pipeline.index import index_documents
 from rag_core.pipeline.purge import purge_unused
 from rag_core.pipeline.quality import assess_quality
 
 __all__ = [
+    "Applied",
     "DocumentCounts",
+    "Event",
+    "EventApplier",
     "Progress",
+    "Refused",
     "Scope",
+    "Settled",
     "StageReport",
     "account",
     "approve_deletions",

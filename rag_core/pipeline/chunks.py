@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -15,7 +15,7 @@ from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.pipeline.base import Progress, Scope, StageReport
 from rag_core.settings import Settings
 from rag_core.store import chunks, locks, quarantine, runs
-from rag_core.store.chunks import Chunked, Text
+from rag_core.store.chunks import Chunked, Text, Unchunked
 from rag_core.store.engine import Store
 from rag_core.store.quarantine import AFTER_STORE, Entry
 from rag_core.text import Chunker
@@ -24,6 +24,21 @@ log = structlog.get_logger(__name__)
 STAGE = "chunks"
 _PAGE = 500
 _PREVIEW = 10
+
+
+def chunk_given(
+    connection: Connection, chunker: Chunker, scope: Scope, settings: Settings, doc_ids: Sequence[uuid.UUID]
+) -> int:
+    """Chunk those of the given documents that this chunker has not seen in their present text; returns how many.
+
+    For a few documents at a time, on a connection that holds their shard. Failures go as in `chunk_documents`.
+    """
+    done = 0
+    for ids in _batches(chunks.pending_among(connection, doc_ids, chunker.fingerprint), settings):
+        outcomes = [_chunk(chunker, text) for text in chunks.texts(connection, ids)]
+        _commit(connection, chunker, scope, outcomes)
+        done += len(outcomes)
+    return done
 
 
 def chunk_documents(
@@ -41,7 +56,7 @@ def chunk_documents(
         total = chunks.find_pending(connection, tenant, source, scope.shard, chunker.fingerprint)
         counts: Counter[str] = Counter()
         preview: list[dict[str, str | int | float]] = []
-        for ids in _batches(connection, settings):
+        for ids in _batches(chunks.pending(connection, _PAGE), settings):
             texts = chunks.texts(connection, ids)
             connection.commit()
             outcomes = [_chunk(chunker, text) for text in texts]
@@ -75,11 +90,11 @@ class _Outcome:
     failure: Entry | None = None
 
 
-def _batches(connection: Connection, settings: Settings) -> Iterator[list[uuid.UUID]]:
+def _batches(pending: Iterable[Unchunked], settings: Settings) -> Iterator[list[uuid.UUID]]:
     """Ids of pending documents, bounded in number and in text held at once; a larger text goes alone."""
     batch: list[uuid.UUID] = []
     size = 0
-    for document in chunks.pending(connection, _PAGE):
+    for document in pending:
         full = len(batch) >= settings.sync_batch_documents or size + document.chars > settings.sync_batch_bytes
         if batch and full:
             yield batch

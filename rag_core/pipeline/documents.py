@@ -54,13 +54,14 @@ def sync_documents(
     `problem` is `LISTING_INCOMPLETE` (nothing was deleted) or `MASS_DELETE_HELD` (the deletions wait for an operator).
     Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard, `Unavailable` when source or database are.
     """
-    _configure(store, scope, settings)
+    configure_source(store, scope, settings)
     tenant, source = scope.source.tenant, scope.source.name
     with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
         return _Sync(connection, connector, parser, scope, settings, progress, changes=changes).run()
 
 
-def _configure(store: Store, scope: Scope, settings: Settings) -> None:
+def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
+    """Bring the stored configuration of a source, and the rows that depend on it, in line. A no-op when it is."""
     with store.engine.connect() as connection:
         if sources.is_current(connection, scope.source):
             return

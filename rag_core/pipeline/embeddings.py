@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,6 +58,21 @@ def embed_chunks(
     return StageReport(STAGE, counts, seconds, bytes=counts["embedded"] * embedder.dimensions * 4)
 
 
+def embed_given(
+    connection: Connection,
+    embedder: Embedder,
+    chunker_fingerprint: str,
+    scope: Scope,
+    settings: Settings,
+    doc_ids: Sequence[uuid.UUID],
+) -> int:
+    """Embed the texts of the given documents that have no vector; returns how many.
+
+    For a few documents at a time, on a connection that holds their shard. Failures go as in `embed_chunks`.
+    """
+    return _Embedding(connection, embedder, chunker_fingerprint, scope, settings).run_given(doc_ids)
+
+
 class _Embedding:
     """One pass of the stage over one shard."""
 
@@ -94,6 +110,18 @@ class _Embedding:
             "cached": need.texts - need.missing,
             "rejected": rejected,
         }
+
+    def run_given(self, doc_ids: Sequence[uuid.UUID]) -> int:
+        """As `run`, for a few documents, without temporary tables. A text that fails takes its documents' chunks away,
+        so that each pass leaves fewer."""
+        fingerprints = {"chunker": self._chunker, "embedder": self._embedder.fingerprint}
+        done = 0
+        while page := embeddings.missing_among(self._connection, doc_ids, **fingerprints, limit=self._page):
+            vectors, usable = self._embed(page)
+            self._commit(page, vectors, usable)
+            done += len(page)
+            failpoints.reach("after_embed_batch")
+        return done
 
     def _generations(self) -> list[str]:
         following = generations.following(self._connection)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import Connection
@@ -15,6 +17,7 @@ from rag_core.settings import Settings
 from rag_core.store import generations, indexing, locks, runs
 from rag_core.store.engine import Store
 from rag_core.store.generations import Generation
+from rag_core.store.indexing import Pending
 
 log = structlog.get_logger(__name__)
 STAGE = "index"
@@ -66,6 +69,36 @@ def index_documents(
     return StageReport(STAGE, report, seconds)
 
 
+def index_given(
+    connection: Connection, index: VectorIndex, settings: Settings, doc_ids: Sequence[uuid.UUID]
+) -> Counter[str]:
+    """Apply the given documents to every generation that lacks their version; counts as `index_documents`.
+
+    For a few documents at a time, on a connection that holds their shard.
+    """
+    counts: Counter[str] = Counter()
+    for generation in generations.following(connection):
+        pending = indexing.pending_among(connection, generation, doc_ids)
+        limits = {"documents": settings.index_batch_documents, "points": settings.index_batch_points}
+        for batch in indexing.in_batches(pending, **limits):
+            counts.update(_apply(connection, index, generation, batch))
+    connection.commit()
+    return counts
+
+
+def _apply(
+    connection: Connection, index: VectorIndex, generation: Generation, batch: Sequence[Pending]
+) -> Counter[str]:
+    """Give a generation one batch, then mark it: the mark is only written for what the engine has flushed."""
+    updates = indexing.load(connection, generation, batch)
+    result = index.apply(generation.name, updates)
+    failpoints.reach("after_upsert")
+    generations.mark(connection, generation.name, [(update.doc_id, update.version) for update in updates])
+    failpoints.reach("before_mark")
+    connection.commit()
+    return Counter(documents=len(updates), upserted=result.upserted, removed=result.removed, stale=result.stale)
+
+
 def catch_up(
     connection: Connection,
     index: VectorIndex,
@@ -85,13 +118,7 @@ def catch_up(
     if total == 0:
         return counts
     for batch in indexing.pending(connection, documents=documents, points=points):
-        updates = indexing.load(connection, generation, batch)
-        result = index.apply(generation.name, updates)
-        failpoints.reach("after_upsert")
-        generations.mark(connection, generation.name, [(update.doc_id, update.version) for update in updates])
-        failpoints.reach("before_mark")
-        connection.commit()
-        counts.update(documents=len(updates), upserted=result.upserted, removed=result.removed, stale=result.stale)
+        counts.update(_apply(connection, index, generation, batch))
         if progress is not None:
             progress(counts["documents"], total)
     if counts["stale"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from rag_core.ids import document_id
 from rag_core.pipeline.base import Scope
 from rag_core.pipeline.reading import Read
 from rag_core.store import documents, quarantine
-from rag_core.store.documents import NewDocument, Touch
+from rag_core.store.documents import Gone, NewDocument, Touch
 from rag_core.store.quarantine import BEFORE_STORE, Entry
 
 
@@ -30,6 +31,8 @@ class Batch:
     reacled: list[Touch] = field(default_factory=list)
     emptied: list[Read] = field(default_factory=list)
     failed: list[Entry] = field(default_factory=list)
+    gone: list[Gone] = field(default_factory=list)
+    """Deletions that carry a version (event sources)."""
     counts: Counter[str] = field(default_factory=Counter)
     chars: int = 0
 
@@ -41,7 +44,8 @@ class Batch:
         if read.document is not None:
             self._store(read)
         elif read.same:
-            self.same.append(self._touch(read, token=read.due.token, content_hash=read.content_hash))
+            touch = self._touch(read, token=read.due.token, content_hash=read.content_hash)
+            self.same.append(replace(touch, source_version=read.source_version))
         elif read.failure is not None:
             self._fail(read, read.failure)
         else:
@@ -63,7 +67,8 @@ class Batch:
         updated = documents.write(connection, tenant, source, shard, run, self.updated)
         touched = documents.touch(connection, run, self.same)
         documents.touch(connection, run, self.reacled)
-        documents.bury(connection, run, [read.due.doc_id for read in self.emptied if read.due.doc_id is not None])
+        documents.bury(connection, run, [_known_id(read) for read in self.emptied if read.source_version is None])
+        documents.bury_versions(connection, tenant, source, shard, run, [*self.gone, *_versions(self.emptied)])
         quarantine.record(connection, tenant, source, shard, run, self.failed)
         fine = [row.locator for row in (*self.added, *self.updated)] + [touch.locator for touch in self.same]
         quarantine.clear(connection, tenant, source, fine, BEFORE_STORE)
@@ -92,6 +97,7 @@ class Batch:
             acl_inherited=inherited,
             modified_at=due.modified_at,
             base_version=due.version,
+            source_version=read.source_version,
         )
         (self.updated if due.live else self.added).append(row)
         self.chars += len(document.text)
@@ -128,7 +134,8 @@ class Batch:
         due = read.due
         assert due.doc_id is not None  # noqa: S101
         acl, inherited = self._acl(read)
-        return Touch(due.doc_id, due.locator, due.version, token, due.parsed_as, content_hash, acl, inherited)
+        event = read.source_version is not None
+        return Touch(due.doc_id, due.locator, due.version, token, due.parsed_as, content_hash, acl, inherited, event)
 
     def _acl(self, read: Read) -> tuple[Sequence[str] | None, bool]:
         """The ACL to store and whether it is the source's default: reported, else the document's old one, else that."""
@@ -142,5 +149,18 @@ class Batch:
     def _reset(self) -> Counter[str]:
         counts = self.counts
         self.added, self.updated, self.same, self.reacled, self.emptied, self.failed = [], [], [], [], [], []
-        self.counts, self.chars = Counter(), 0
+        self.gone, self.counts, self.chars = [], Counter(), 0
         return counts
+
+
+def _known_id(read: Read) -> uuid.UUID:
+    assert read.due.doc_id is not None  # noqa: S101
+    return read.due.doc_id
+
+
+def _versions(emptied: Sequence[Read]) -> list[Gone]:
+    return [
+        Gone(_known_id(read), read.due.locator, read.source_version)
+        for read in emptied
+        if read.source_version is not None
+    ]

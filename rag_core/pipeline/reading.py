@@ -39,6 +39,8 @@ class Read:
     content_hash: bytes = b""
     size: int = 0
     raw_acl: tuple[str, ...] | None = None
+    source_version: int | None = None
+    """Set for an event; the higher one wins."""
 
 
 class Reader:
@@ -89,23 +91,39 @@ class Reader:
         except RagError as error:
             return _done(Read(due, failure=error, stage="fetch")), 0
         failpoints.reach("after_fetch")
-        return pool.submit(self._parse, due, raw), len(raw.content)
+        reading = pool.submit(read_bytes, self._parser, self._parsed_as, due, raw, quality=self._quality)
+        return reading, len(raw.content)
 
-    def _parse(self, due: Due, raw: RawDocument) -> Read:
-        content_hash = _content_hash(raw)
-        known = {"content_hash": content_hash, "size": len(raw.content), "raw_acl": raw.acl}
-        if due.live and due.content_hash == content_hash and due.parsed_as == self._parsed_as:
-            return Read(due, same=True, content_hash=content_hash, size=len(raw.content), raw_acl=raw.acl)
-        try:
-            document = _checked(self._parser.parse(raw), self._quality)
-        except RagError as error:
-            return Read(due, failure=error, **known)  # type: ignore[arg-type]
-        except Exception:
-            # A defect in a parser must cost one document, not the run.
-            log.exception("parser_defect", locator=due.locator)
-            failure = InvalidInput(Reason.PARSE_FAILED, "the parser failed on this document; the log has the details")
-            return Read(due, failure=failure, **known)  # type: ignore[arg-type]
-        return Read(due, document=document, **known)  # type: ignore[arg-type]
+
+def read_bytes(
+    parser: Parser,
+    parsed_as: str,
+    due: Due,
+    raw: RawDocument,
+    source_version: int | None = None,
+    *,
+    quality: QualityPolicy = _RULES,
+) -> Read:
+    """Parse what was fetched, unless it is what we hold. A failure is an outcome, never an exception."""
+    content_hash = _content_hash(raw)
+    known = {
+        "content_hash": content_hash,
+        "size": len(raw.content),
+        "raw_acl": raw.acl,
+        "source_version": source_version,
+    }
+    if due.live and due.content_hash == content_hash and due.parsed_as == parsed_as:
+        return Read(due, same=True, **known)  # type: ignore[arg-type]
+    try:
+        document = _checked(parser.parse(raw), quality)
+    except RagError as error:
+        return Read(due, failure=error, **known)  # type: ignore[arg-type]
+    except Exception:
+        # A defect in a parser must cost one document, not the run.
+        log.exception("parser_defect", locator=due.locator)
+        failure = InvalidInput(Reason.PARSE_FAILED, "the parser failed on this document; the log has the details")
+        return Read(due, failure=failure, **known)  # type: ignore[arg-type]
+    return Read(due, document=document, **known)  # type: ignore[arg-type]
 
 
 def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument:

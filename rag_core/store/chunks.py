@@ -90,6 +90,19 @@ def pending(connection: Connection, page: int) -> Iterator[Unchunked]:
         after = rows[-1].doc_id
 
 
+_AMONG = text("""
+SELECT d.doc_id, d.text_version, octet_length(d.text) AS chars FROM rag.documents d
+LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
+WHERE d.doc_id = ANY(:ids) AND d.deleted_at IS NULL AND k.text_version IS DISTINCT FROM d.text_version
+ORDER BY d.doc_id
+""")
+
+
+def pending_among(connection: Connection, doc_ids: Sequence[uuid.UUID], chunker: str) -> list[Unchunked]:
+    """Those of a few documents whose chunks are missing or of another text."""
+    return [Unchunked(*row) for row in connection.execute(_AMONG, {"ids": list(doc_ids), "chunker": chunker})]
+
+
 _TEXTS = text("""
 SELECT doc_id, text_version, locator, token, text, media_type, title, language, blocks, metadata, flags
 FROM rag.documents WHERE doc_id = ANY(:ids) AND deleted_at IS NULL ORDER BY doc_id

@@ -82,6 +82,39 @@ class Touch:
     content_hash: bytes
     acl: Sequence[str] | None
     acl_inherited: bool
+    event: bool = False
+    """Of an event source: `source_version` is the event's, or `None` to leave the one that is held."""
+    source_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A deletion that carries a source version, of a document that need not be known."""
+
+    doc_id: uuid.UUID
+    locator: str
+    source_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is stored of a document. `erased` is the version up to which it was erased for good (0: it was not)."""
+
+    doc_id: uuid.UUID
+    version: int
+    source_version: int
+    live: bool
+    token: str
+    parsed_as: str
+    content_hash: bytes
+    acl: list[str] | None
+    acl_inherited: bool
+    erased: int
+
+    @property
+    def newest(self) -> int:
+        """Nothing that is not newer than this may be applied."""
+        return max(self.source_version, self.erased)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +157,8 @@ def touch(connection: Connection, run_id: str, rows: Sequence[Touch]) -> Written
     connection.execute(
         text(
             "CREATE TEMP TABLE IF NOT EXISTS incoming_touches (doc_id uuid, base bigint, token text, parsed_as text,"
-            " content_hash bytea, acl text[], acl_inherited boolean) ON COMMIT DELETE ROWS"
+            " content_hash bytea, acl text[], acl_inherited boolean, event boolean, source_version bigint)"
+            " ON COMMIT DELETE ROWS"
         )
     )
     columns = [
@@ -135,6 +169,8 @@ def touch(connection: Connection, run_id: str, rows: Sequence[Touch]) -> Written
         ("content_hash", "bytea"),
         ("acl", "text[]"),
         ("acl_inherited", "bool"),
+        ("event", "bool"),
+        ("source_version", "int8"),
     ]
     copy_rows(connection, "incoming_touches", columns, (_touch_values(row) for row in ordered))
     returned = connection.execute(_TOUCH, {"run_id": run_id}).all()
@@ -153,6 +189,37 @@ def bury(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID]) -> i
     connection.execute(_DROP_CHUNKINGS, params)
     connection.execute(_DROP_QUARANTINE, params)
     return buried
+
+
+def bury_versions(
+    connection: Connection, tenant: str, source: str, shard: int, run_id: str, rows: Sequence[Gone]
+) -> int:
+    """As `bury`, fenced by the version the deletion carries. An unknown document gets a tombstone too, so that an older
+    event that arrives later cannot bring it to life. Returns how many were alive."""
+    if not rows:
+        return 0
+    ordered = sorted(rows, key=lambda row: row.doc_id)
+    params = {
+        "tenant": tenant,
+        "source": source,
+        "shard": shard,
+        "run_id": run_id,
+        "empty": text_hash(""),
+        "ids": [row.doc_id for row in ordered],
+        "locators": [row.locator for row in ordered],
+        "versions": [row.source_version for row in ordered],
+    }
+    buried = connection.execute(_BURY_VERSIONS, params).all()
+    dropped = {"ids": [row.doc_id for row in buried]}
+    for statement in (_DROP_CHUNKS, _DROP_CHUNKINGS, _DROP_QUARANTINE):
+        connection.execute(statement, dropped)
+    return sum(row.was_live for row in buried)
+
+
+def held(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Held]:
+    """What is stored of these documents, tombstones and erasures included; unknown ones are absent."""
+    rows = connection.execute(_HELD, {"ids": list(doc_ids)})
+    return {row[0]: Held(*row) for row in rows}
 
 
 def live(connection: Connection, tenant: str, source: str, shard: int | None = None) -> int:
@@ -198,7 +265,8 @@ def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str)
 
 def _touch_values(row: Touch) -> tuple[Any, ...]:
     acl = None if row.acl is None else list(row.acl)
-    return (row.doc_id, row.base_version, row.token, row.parsed_as, row.content_hash, acl, row.acl_inherited)
+    known = (row.doc_id, row.base_version, row.token, row.parsed_as, row.content_hash, acl, row.acl_inherited)
+    return (*known, row.event, row.source_version)
 
 
 def _upsert(*, by_source: bool) -> Any:
@@ -243,10 +311,12 @@ UPDATE rag.documents d
 SET token = t.token, parsed_as = t.parsed_as, content_hash = t.content_hash, acl = t.acl,
     acl_inherited = t.acl_inherited,
     version = d.version + (d.acl IS DISTINCT FROM t.acl)::int,
-    source_version = d.version + (d.acl IS DISTINCT FROM t.acl)::int,
+    source_version = CASE WHEN t.event THEN coalesce(t.source_version, d.source_version)
+                          ELSE d.version + (d.acl IS DISTINCT FROM t.acl)::int END,
     run_id = CASE WHEN d.acl IS DISTINCT FROM t.acl THEN :run_id ELSE d.run_id END
 FROM incoming_touches t
 WHERE d.doc_id = t.doc_id AND d.version = t.base AND d.deleted_at IS NULL
+  AND (t.source_version IS NULL OR t.source_version > d.source_version)
 RETURNING d.doc_id, d.run_id
 """)
 _BURY = text("""
@@ -262,4 +332,37 @@ _DROP_CHUNKINGS = text("DELETE FROM rag.chunkings WHERE doc_id = ANY(:ids)")
 _DROP_QUARANTINE = text("""
 DELETE FROM rag.quarantine q USING rag.documents d
 WHERE d.doc_id = ANY(:ids) AND q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator AND NOT q.skipped
+""")
+# The old row is read before the update, so that `was_live` tells what it was.
+_BURY_VERSIONS = text("""
+WITH gone AS (
+    SELECT n.doc_id, n.locator, n.source_version,
+           coalesce(d.deleted_at IS NULL, false) AND d.doc_id IS NOT NULL AS was_live
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:locators AS text[]), CAST(:versions AS bigint[]))
+         AS n (doc_id, locator, source_version)
+    LEFT JOIN rag.documents d ON d.doc_id = n.doc_id
+), buried AS (
+    INSERT INTO rag.documents AS d (doc_id, tenant, source, shard, locator, version, text_version, source_version,
+                                    token, parsed_as, content_hash, text_hash, bytes, media_type, text, run_id,
+                                    deleted_at)
+    SELECT doc_id, :tenant, :source, :shard, locator, 1, 1, source_version, '', '', '', :empty, 0, '', '', :run_id,
+           now()
+    FROM gone ORDER BY doc_id
+    ON CONFLICT (doc_id) DO UPDATE
+    SET deleted_at = coalesce(d.deleted_at, now()), source_version = excluded.source_version,
+        version = d.version + (d.deleted_at IS NULL)::int, text_version = d.version + (d.deleted_at IS NULL)::int,
+        token = '', text = '', text_hash = excluded.text_hash, content_hash = '', blocks = '[]', title = '',
+        metadata = '{}', flags = '{}', bytes = 0, run_id = excluded.run_id, updated_at = now()
+    WHERE excluded.source_version > d.source_version
+    RETURNING d.doc_id
+)
+SELECT doc_id, was_live FROM gone JOIN buried USING (doc_id)
+""")
+_HELD = text("""
+SELECT coalesce(d.doc_id, e.doc_id), coalesce(d.version, 0), coalesce(d.source_version, 0),
+       coalesce(d.doc_id IS NOT NULL AND d.deleted_at IS NULL, false), coalesce(d.token, ''),
+       coalesce(d.parsed_as, ''), coalesce(d.content_hash, ''), d.acl, coalesce(d.acl_inherited, false),
+       coalesce(e.source_version, 0)
+FROM (SELECT * FROM rag.documents WHERE doc_id = ANY(:ids)) d
+FULL JOIN (SELECT * FROM rag.erasures WHERE doc_id = ANY(:ids)) e ON e.doc_id = d.doc_id
 """)

@@ -124,6 +124,25 @@ def missing(connection: Connection, chunker: str, page: int) -> Iterator[list[Mi
             yield rows
 
 
+_AMONG = text("""
+SELECT DISTINCT ON (c.text_hash) 0, c.text_hash, c.embed_text
+FROM rag.chunks c
+WHERE c.doc_id = ANY(:ids) AND c.chunker = :chunker
+  AND NOT EXISTS (SELECT FROM rag.embeddings e WHERE e.text_hash = c.text_hash AND e.embedder = :embedder)
+ORDER BY c.text_hash LIMIT :limit
+""")
+
+
+def missing_among(
+    connection: Connection, doc_ids: Sequence[uuid.UUID], *, chunker: str, embedder: str, limit: int
+) -> list[Missing]:
+    """Texts of a few documents that have no vector, each once, at most `limit`; leaves no transaction open."""
+    params = {"ids": list(doc_ids), "chunker": chunker, "embedder": embedder, "limit": limit}
+    rows = [Missing(*row) for row in connection.execute(_AMONG, params)]
+    connection.commit()
+    return rows
+
+
 _STORE = text("""
 INSERT INTO rag.embeddings (text_hash, embedder, vector)
 SELECT text_hash, embedder, vector FROM incoming_embeddings ORDER BY text_hash

@@ -88,6 +88,40 @@ def pending(connection: Connection, *, documents: int, points: int) -> Iterator[
         after = batch[-1].position
 
 
+_AMONG = text("""
+SELECT 0, d.doc_id, d.version,
+       CASE WHEN d.deleted_at IS NULL AND d.acl IS NOT NULL THEN k.chunk_count ELSE 0 END
+FROM rag.documents d
+LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
+LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker AND k.text_version = d.text_version
+WHERE d.doc_id = ANY(:ids) AND g.indexed_version IS DISTINCT FROM d.version
+  AND (d.deleted_at IS NOT NULL OR (k.doc_id IS NOT NULL AND NOT EXISTS (
+    SELECT FROM rag.chunks c
+    LEFT JOIN rag.embeddings e ON e.text_hash = c.text_hash AND e.embedder = :embedder
+    WHERE c.doc_id = d.doc_id AND c.chunker = :chunker AND e.text_hash IS NULL)))
+ORDER BY d.doc_id
+""")
+
+
+def pending_among(connection: Connection, generation: Generation, doc_ids: Sequence[uuid.UUID]) -> list[Pending]:
+    """Those of a few documents that the generation lacks and that are ready for it."""
+    params = {
+        "ids": list(doc_ids),
+        "generation": generation.name,
+        "chunker": generation.chunker,
+        "embedder": generation.embedder,
+    }
+    return [Pending(*row) for row in connection.execute(_AMONG, params)]
+
+
+def in_batches(rows: list[Pending], *, documents: int, points: int) -> Iterator[list[Pending]]:
+    """The rows in batches as `pending` makes them."""
+    while rows:
+        batch = _fitting(rows[:documents], points)
+        yield batch
+        rows = rows[len(batch) :]
+
+
 def _fitting(rows: list[Pending], points: int) -> list[Pending]:
     total = 0
     for number, row in enumerate(rows):

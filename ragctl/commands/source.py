@@ -194,3 +194,4 @@ def _described(config: SourceConfig) -> dict[str, Any]:
         "enabled": config.enabled,
         "place": config.options.place,
     }
+

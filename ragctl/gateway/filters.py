@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from ragctl.gateway.options import Config, GatewayOptions, extension
 
-TRANSCODED_SERVICES = ("ragproto.query.v1.QueryService", "ragproto.query.v2.QueryService")
+TRANSCODED_SERVICES = (
+    "ragproto.query.v1.QueryService",
+    "ragproto.query.v2.QueryService",
+    "ragproto.documents.v1.DocumentService",
+)
 
 
 def http_filters(options: GatewayOptions) -> list[Config]:

@@ -12,6 +12,7 @@ from ragctl.gateway.options import Config, GatewayOptions, any_of, seconds
 GRPC_SERVICES = (
     "ragproto.query.v1.QueryService",
     "ragproto.query.v2.QueryService",
+    "ragproto.documents.v1.DocumentService",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
@@ -19,6 +20,12 @@ GRPC_SERVICES = (
 """Services callable by gRPC. `ragproto.admin.v1` is absent on purpose."""
 
 REST_PATHS = ("/api/v1/query", "/api/v2/search", "/api/v2/answer")
+DOCUMENT_ROUTES: tuple[tuple[Config, tuple[str, ...]], ...] = (
+    ({"path": "/api/v1/documents"}, ("GET", "POST")),
+    ({"path_separated_prefix": "/api/v1/documents"}, ("GET", "PUT", "DELETE")),
+)
+"""Which methods a path of the documents takes: the collection, then one document by its id."""
+WRITING_SERVICE = "ragproto.documents.v1.DocumentService"
 PROBE_PATHS = ("/health", "/ready")
 
 
@@ -28,6 +35,7 @@ def route_config(options: GatewayOptions) -> Config:
         *(_grpc(service, options) for service in GRPC_SERVICES),
         *(_rest(path, options) for path in REST_PATHS),
         *(_refuse({"path": path}, 405, "use POST with a JSON body") for path in REST_PATHS),
+        *(route for match, methods in DOCUMENT_ROUTES for route in _documents(match, methods, options)),
         *(_probe(path) for path in PROBE_PATHS),
         _refuse({"prefix": "/"}, 404, "no such endpoint"),
     ]
@@ -35,7 +43,15 @@ def route_config(options: GatewayOptions) -> Config:
 
 
 def _grpc(service: str, options: GatewayOptions) -> Config:
-    return {"name": service, "match": {"prefix": f"/{service}/", "grpc": {}}, "route": _forward(options)}
+    action = _forward(options, writes=service == WRITING_SERVICE)
+    return {"name": service, "match": {"prefix": f"/{service}/", "grpc": {}}, "route": action}
+
+
+def _documents(match: Config, methods: tuple[str, ...], options: GatewayOptions) -> list[Config]:
+    allowed: Config = {"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(methods)}}}
+    path = str(next(iter(match.values())))
+    taken: Config = {"name": path, "match": {**match, "headers": [allowed]}, "route": _forward(options, writes=True)}
+    return [taken, _refuse(match, 405, f"use {', '.join(methods)}")]
 
 
 def _rest(path: str, options: GatewayOptions) -> Config:
@@ -55,7 +71,7 @@ def _refuse(match: Config, status: int, message: str) -> Config:
     return {"match": match, "direct_response": {"status": status, "body": {"inline_string": message}}}
 
 
-def _forward(options: GatewayOptions) -> Config:
+def _forward(options: GatewayOptions, *, writes: bool = False) -> Config:
     limit = seconds(options.max_seconds)
     return {
         "cluster": QUERY,
@@ -63,14 +79,16 @@ def _forward(options: GatewayOptions) -> Config:
         "timeout": "0s",
         "max_stream_duration": {"max_stream_duration": limit, "grpc_timeout_header_max": limit},
         "idle_timeout": limit,
-        "retry_policy": _retries(),
+        "retry_policy": _retries(writes=writes),
     }
 
 
-def _retries() -> Config:
-    # Every exposed call only reads, so a second try is always safe. "Overloaded" is not retried: that feeds overload.
+def _retries(*, writes: bool) -> Config:
+    # A call that only reads may always be tried again; one that writes only where it cannot have begun.
+    # "Overloaded" is not retried: that feeds overload.
+    begun = "" if writes else ",unavailable"
     return {
-        "retry_on": "connect-failure,refused-stream,reset-before-request,unavailable",
+        "retry_on": f"connect-failure,refused-stream,reset-before-request{begun}",
         "num_retries": 2,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
         "retry_host_predicate": [

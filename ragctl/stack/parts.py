@@ -57,6 +57,7 @@ def build_parts(settings: Settings, home: Home) -> list[Part]:
     return [
         *database,
         _query_server(settings),
+        _stream(settings),
         *_dagster(settings, home),
         _tokens(home),
         _console(settings, home),
@@ -101,6 +102,23 @@ def _query_server(settings: Settings) -> Part:
         waits=_database_waits(settings),
         stop_wave=3,
         stop_seconds=int(settings.drain_seconds + settings.grace_seconds) + 5,
+    )
+
+
+def _stream(settings: Settings) -> Part:
+    waits = _database_waits(settings)
+    if settings.qdrant_url is None:
+        waits += (f"127.0.0.1:{settings.index_port}",)
+    return Part(
+        name="stream",
+        command=_python("rag_assets.stream"),
+        # Its own /health says 503 while a stream is halted: the process works, and `rag status` must say so.
+        probe=probes.http(f"http://{reachable(settings.host)}:{settings.stream_metrics_port}/health"),
+        port_settings=((settings.stream_metrics_port, "RAG_STREAM_METRICS_PORT"),),
+        needs=("migrate", "model", "query-server"),
+        waits=waits,
+        stop_wave=2,
+        stop_seconds=int(settings.stream_drain_seconds) + 5,
     )
 
 

@@ -27,6 +27,7 @@ PORTS = (
     "INDEX_PORT",
     "POSTGRES_PORT",
     "CODE_LOCATION_PORT",
+    "STREAM_METRICS_PORT",
 )
 
 

@@ -17,6 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from rag_core.index.base import SearchRequest, SearchResult, VectorIndex
 from ragproto.admin.v1 import admin_pb2
+from ragproto.documents.v1 import documents_pb2
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
@@ -151,6 +152,12 @@ def client_methods() -> list[descriptor.MethodDescriptor]:
     return [m for module in modules for service in module.DESCRIPTOR.services_by_name.values() for m in service.methods]
 
 
+def all_methods() -> list[descriptor.MethodDescriptor]:
+    """With those whose data is in PostgreSQL; test_documents covers what their identifiers open."""
+    services = documents_pb2.DESCRIPTOR.services_by_name.values()
+    return client_methods() + [method for service in services for method in service.methods]
+
+
 def call_raw(server: Running, method: descriptor.MethodDescriptor, request: Message, metadata: Any) -> list[Message]:
     path = f"/{method.containing_service.full_name}/{method.name}"
     make = server.channel.unary_stream if method.server_streaming else server.channel.unary_unary
@@ -233,7 +240,7 @@ def test_b08_a_visible_source_without_a_match_is_an_empty_result(two_tenants: Ru
 # --- tokens and scopes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", client_methods(), ids=lambda method: method.full_name)
+@pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
@@ -256,7 +263,7 @@ def test_b19_no_call_without_a_token(
 
 
 @pytest.mark.parametrize("tenant", ["", "*", ["a", "b"], ["a"], None])
-@pytest.mark.parametrize("method", client_methods(), ids=lambda method: method.full_name)
+@pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
 def test_s04_a_token_without_one_tenant_opens_nothing(
     two_tenants: Running, method: descriptor.MethodDescriptor, tenant: Any
 ) -> None:
@@ -266,7 +273,7 @@ def test_s04_a_token_without_one_tenant_opens_nothing(
     assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "TENANT_MISSING")
 
 
-@pytest.mark.parametrize("method", client_methods(), ids=lambda method: method.full_name)
+@pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
 def test_s05_the_wrong_scope_opens_nothing(two_tenants: Running, method: descriptor.MethodDescriptor) -> None:
     wrong = "query.read" if "admin" in method.containing_service.full_name else "admin"
     for scopes in ([wrong], [], ["query.readx", "*"]):

@@ -10,7 +10,9 @@ from dagster._utils.warnings import suppress_dagster_warnings
 from dagster.components.core.component_tree import ComponentTree
 from syrupy.assertion import SnapshotAssertion
 
+from rag_assets.components import DocumentSource
 from rag_assets.definitions import build_definitions
+from rag_assets.source_config import SourceConfig
 from rag_core.errors import ConfigError
 from rag_core.settings import Settings
 from tests.unit.assets.conftest import WriteSource
@@ -112,3 +114,16 @@ def test_no_setting_and_no_secret_is_part_of_a_run_configuration(
     resource = job.resource_defs["pipeline"]
     assert resource.config_schema.as_field().is_required is False
     assert "Settings" not in str(resource.config_schema.config_type)
+
+
+def test_a_topic_is_an_external_asset_and_in_batches_a_job_with_sensor_and_schedule() -> None:
+    options = {"kind": "kafka", "brokers": "localhost:9092", "topic": "tickets"}
+    stream = SourceConfig.model_validate({"name": "live", "tenant": "acme", "options": options})
+    batch = SourceConfig.model_validate(
+        {"name": "nightly", "tenant": "acme", "options": {**options, "consume": "batch"}}
+    )
+    live, nightly = DocumentSource(stream).build_defs(), DocumentSource(batch).build_defs()
+    assert [asset.key.to_user_string() for asset in live.assets or []] == ["stream/live"]
+    assert not list(live.sensors or [])
+    assert [sensor.name for sensor in nightly.sensors or []] == ["nightly_changes"]
+    assert [schedule.name for schedule in nightly.schedules or []] == ["nightly_reconcile"]

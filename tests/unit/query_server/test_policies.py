@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from query_server.policies import ADMIN, POLICIES, is_public
 from ragproto.admin.v1 import admin_pb2
+from ragproto.documents.v1 import documents_pb2
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v2 import query_pb2 as v2
 
 
 def methods() -> set[str]:
-    services = [service for module in (v1, v2, admin_pb2) for service in module.DESCRIPTOR.services_by_name.values()]
+    services = [
+        service
+        for module in (v1, v2, documents_pb2, admin_pb2)
+        for service in module.DESCRIPTOR.services_by_name.values()
+    ]
     return {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
 
 

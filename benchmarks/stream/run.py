@@ -1,0 +1,74 @@
+"""Event to searchable, delete to gone, and the rate of a burst: the worker and Pathway in the same run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.ingest.workbench import free_port, open_workbench
+from benchmarks.peers.install import ensure_peer, run_peer
+from benchmarks.report import Cell, Progress, Report, Table, Target
+from benchmarks.stream.ours import Measured, measure
+from benchmarks.timing import percentile
+from rag_core.settings import Settings
+
+PEER = "pathway==0.33.0"
+_PEER_SECONDS = 3600
+_SHARES = (50, 95, 99)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Documents measured one after the other, and documents of the burst (one chunk each)."""
+
+    documents: int = 200
+    burst: int = 500
+
+
+def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> Report:
+    """Measure both. Each starts with an empty index and embeds with the bundled model."""
+    python = ensure_peer(settings.home, "pathway", [PEER]) if peer else None
+    progress(0, 2)
+    with open_workbench(settings) as workbench:
+        changes = {"stream_metrics_port": free_port(), "stream_canary_seconds": 0, "stream_report_seconds": 0}
+        ours = measure(workbench.installation("onnx").model_copy(update=changes), sizes.documents, sizes.burst)
+        progress(1, 2)
+        theirs: dict[str, Any] | None = None
+        if python is not None:
+            arguments = {"home": workbench.home, "documents": sizes.documents, "burst": sizes.burst}
+            theirs = run_peer(python, "benchmarks.peers.pathway_app", arguments, timeout=_PEER_SECONDS)
+    other = Measured(theirs["searchable"], theirs["gone"], theirs["burst_rate"]) if theirs else None
+    notes = (
+        "the worker stores rows, vectors and index durably (PostgreSQL synchronous, index flushed) in every batch",
+        "the peer keeps all of it in memory, commits its inputs every 5 ms and persists nothing; usage reports off"
+        if other
+        else "no peer in this run",
+        f"seen by a search every 2 ms; {sizes.documents} documents of one chunk, one after the other, then a burst",
+    )
+    rows = [_row("stream worker", ours), *([_row(PEER, other)] if other else [])]
+    columns = (
+        "what",
+        *(f"searchable p{share} ms" for share in _SHARES),
+        *(f"gone p{share} ms" for share in _SHARES),
+        "burst, messages/s",
+    )
+    return Report("bench stream", (Table("From the change to the search", columns, tuple(rows)),),
+                  _targets(ours, other), notes)  # fmt: skip
+
+
+def _row(name: str, measured: Measured) -> tuple[Cell, ...]:
+    searchable = (percentile(measured.searchable, share) * 1000 for share in _SHARES)
+    gone = (percentile(measured.gone, share) * 1000 for share in _SHARES)
+    return (name, *searchable, *gone, measured.burst_rate)
+
+
+def _targets(ours: Measured, other: Measured | None) -> tuple[Target, ...]:
+    made = []
+    for what, mine, theirs in (
+        ("searchable", ours.searchable, other.searchable if other else None),
+        ("gone", ours.gone, other.gone if other else None),
+    ):
+        for share, limit in ((50, 250.0), (99, 1000.0)):
+            against = f"{PEER}: {percentile(theirs, share) * 1000:.3g} ms" if theirs else "no peer"
+            made.append(Target(f"event to {what}, p{share} ms", percentile(mine, share) * 1000, limit, against))
+    return tuple(made)

@@ -1,0 +1,82 @@
+"""The options of a Kafka source, as they stand in its YAML."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_$-]+(\.[A-Za-z0-9_$-]+){0,7}$", max_length=256)]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class KafkaFields(_Model):
+    """Where in the JSON object a message says what; dots lead into nested objects."""
+
+    content: FieldPath = Field("text", description="The text. Required in each message that is no deletion.")
+    title: FieldPath | None = Field("title", description="Title.")
+    media_type: FieldPath | None = Field("media_type", description="Media type of the text; absent: found out.")
+    acl: FieldPath | None = Field("acl", description="List of everyone, user:… and group:…; absent: keep the old one.")
+    tenant: FieldPath | None = Field("tenant", description="If present it must be the source's tenant.")
+    event_time: FieldPath | None = Field(None, description="ISO time or milliseconds; absent: the message's own time.")
+    deleted: FieldPath | None = Field("deleted", description="True deletes, as a null value does.")
+    metadata: FieldPath | None = Field("metadata", description="Object whose text, number and truth values are kept.")
+
+
+class KafkaSecurity(_Model):
+    """How the broker is reached. Secrets are named, never written here."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username_env: Variable | None = Field(None, description="Environment variable with the user name.")
+    password_env: Variable | None = Field(None, description="Environment variable with the password.")
+    ca_file: str | None = Field(None, max_length=4096, description="CA certificates; absent: the system's.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.protocol.startswith("SASL") and not (self.username_env and self.password_env):
+            raise ValueError("username_env and password_env are required with SASL")
+        return self
+
+
+class KafkaOptions(_Model):
+    """A topic of JSON documents: the key names the document, a null value deletes it."""
+
+    kind: Literal["kafka"]
+    brokers: Annotated[str, StringConstraints(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$", max_length=2048)] = Field(
+        description="host:port, separated by commas."
+    )
+    topic: Name = Field(description="The topic.")
+    group: Name | None = Field(None, description="Consumer group; absent: rag-<tenant>-<source>.")
+    consume: Literal["stream", "batch"] = Field(
+        "stream", description="`stream`: by `rag stream` as messages come; `batch`: by runs that drain what is there."
+    )
+    start: Literal["earliest", "latest"] = Field("earliest", description="Where a topic never consumed is begun.")
+    version: Literal["offset", "timestamp"] | FieldPath = Field(
+        "offset",
+        description="What orders the changes of a document: offset, timestamp, or a field with an integer.",
+    )
+    version_header: Name = Field(
+        "source_version", description="Header with the version of a null value, when a field orders the changes."
+    )
+    fields: KafkaFields = Field(KafkaFields(), description="Where a message says what.")
+    schema_file: str | None = Field(None, max_length=4096, description="JSON Schema that each value must match.")
+    max_message_bytes: int = Field(1_000_000, ge=1, le=100_000_000, description="Larger messages are dead letters.")
+    dead_letter_topic: Name | None = Field(None, description="Dead letters are produced to it as well.")
+    completion_topic: Name | None = Field(None, description="What became of each change is produced to it.")
+    session_timeout_ms: int = Field(45_000, ge=1000, le=1_800_000, description="Silence after which a consumer is out.")
+    max_poll_interval_ms: int = Field(300_000, ge=1000, le=86_400_000, description="Longest time between two polls.")
+    metadata_refresh_ms: int = Field(30_000, ge=100, le=3_600_000, description="How soon a new partition is noticed.")
+    buffer_messages: int = Field(1000, ge=1, le=100_000, description="Messages held; beyond it the topic is paused.")
+    buffer_bytes: int = Field(32_000_000, ge=1, description="Their bytes; beyond it the topic is paused.")
+    security: KafkaSecurity = Field(KafkaSecurity(), description="How the broker is reached.")
+
+    @property
+    def place(self) -> str:
+        """Where the documents are, in one line."""
+        return f"{self.topic} at {self.brokers}"

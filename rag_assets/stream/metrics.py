@@ -1,0 +1,75 @@
+"""Every metric of a stream worker; docs/reference/metrics.md is generated from it. Streams and reasons are bounded."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+_LATENCY = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+class StreamMetrics:
+    """The metrics of one worker in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self.events = Counter(
+            "rag_stream_events",
+            "Changes by what became of them: applied, deleted, stale, superseded (by a newer one of its batch), dead.",
+            ["stream", "outcome"],
+            registry=registry,
+        )
+        self.dead = Counter(
+            "rag_stream_dead_letters", "Changes given up on, by reason code.", ["stream", "reason"], registry=registry
+        )
+        self.batch = Histogram(
+            "rag_stream_batch_events", "Changes in a micro-batch.", ["stream"], buckets=_SIZES, registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "rag_stream_batch_seconds",
+            "Time to store, chunk, embed and index a micro-batch.",
+            ["stream"],
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.latency = Histogram(
+            "rag_stream_latency_seconds",
+            "From the time of the change at its source until searches see it.",
+            ["stream"],
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.lag = Gauge("rag_stream_lag_messages", "Changes that wait.", ["stream"], registry=registry)
+        self.lag_seconds = Gauge(
+            "rag_stream_lag_seconds", "How long the oldest of them has waited.", ["stream"], registry=registry
+        )
+        self.retries = Counter(
+            "rag_stream_retries", "Micro-batches tried again, by reason code.", ["stream", "reason"], registry=registry
+        )
+        self.halted = Gauge(
+            "rag_stream_halted", "1 while a stream waits for an operator.", ["stream"], registry=registry
+        )
+        self.beat = Gauge("rag_stream_heartbeat_timestamp", "Time of the last heartbeat.", registry=registry)
+        self.finished = Counter(
+            "rag_stream_reconciled_documents",
+            "Documents that were stored and not indexed, found and brought in by the reconciler.",
+            registry=registry,
+        )
+        self._define_canary(registry)
+
+    def _define_canary(self, registry: CollectorRegistry) -> None:
+        self.canary_seconds = Histogram(
+            "rag_canary_seconds",
+            "Canary documents: from the push until a search finds it (searchable) or does not any more (gone).",
+            ["step"],
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.canary_last = Gauge(
+            "rag_canary_last_seconds", "The last measured time of a step.", ["step"], registry=registry
+        )
+        self.canary_failures = Counter(
+            "rag_canary_failures", "Canary steps that did not end in time.", ["step"], registry=registry
+        )

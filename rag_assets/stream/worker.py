@@ -1,0 +1,204 @@
+"""All streams of one process: a thread for each, a heartbeat, a reconciler, a canary, and an orderly end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
+from typing import Any
+
+import structlog
+
+from rag_assets.stream.base import StreamSource
+from rag_assets.stream.canary import Canary
+from rag_assets.stream.http import MetricsServer
+from rag_assets.stream.metrics import StreamMetrics
+from rag_assets.stream.pump import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, Pump
+from rag_assets.stream.reconcile import maintain
+from rag_assets.stream.streams import Open, kafka_configs, openers
+from rag_core.errors import ConfigError, RagError
+from rag_core.ids import fingerprint
+from rag_core.pipeline import EventApplier
+from rag_core.pipeline.resources import Pipeline
+from rag_core.settings import Settings
+from rag_core.store import streams
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """A stream worker. `run` returns when `stop` was called and every stream has come to rest, or the time was over."""
+
+    def __init__(self, settings: Settings, metrics: StreamMetrics | None = None) -> None:
+        self.settings = settings
+        self.metrics = metrics or StreamMetrics()
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.pumps: dict[str, Pump] = {}
+        self.ready = threading.Event()
+        """Set once every stream has been opened."""
+        self._stopping = threading.Event()
+        self._states: dict[str, str] = {}
+        self.pipeline: Pipeline | None = None
+        """What `run` has opened; `None` before."""
+
+    def stop(self) -> None:
+        """Ask the worker to finish what it has in hand and end. Callable from a signal handler."""
+        self._stopping.set()
+
+    def status(self) -> dict[str, Any]:
+        """State and totals of each stream, for the heartbeat and /health."""
+        running = {name: {"state": pump.state, **pump.counts} for name, pump in self.pumps.items()}
+        return {**{name: {"state": state} for name, state in self._states.items()}, **running}
+
+    def run(self) -> bool:
+        """Work until told to stop. Tells whether all came to rest in time. Raises what opening the parts raises."""
+        with ExitStack() as stack:
+            self.pipeline = pipeline = stack.enter_context(Pipeline(self.settings))
+            applier = EventApplier(
+                pipeline.store,
+                pipeline.index,
+                pipeline.embedder,
+                pipeline.chunker,
+                pipeline.parser,
+                self.settings,
+            )
+            stack.callback(applier.close)
+            stack.enter_context(MetricsServer(self.settings, self.metrics.registry, self.status))
+            self._wait_for_generation(pipeline)
+            sources = self._read_sources()
+            threads = [
+                self._thread(name, partial(self._serve, name, opener, pipeline, applier))
+                for name, opener in openers(pipeline.store, self.settings, sources).items()
+            ]
+            if self.settings.stream_canary_seconds:
+                canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)
+                threads.append(self._thread("canary", partial(canary.run, self._stopping)))
+            self._look_after(pipeline, applier, fingerprint(repr(sources)))
+            return self._join(threads, pipeline)
+
+    def _wait_for_generation(self, pipeline: Pipeline) -> None:
+        """The index may come up after us; nothing can be searched before it does, so nothing is consumed either."""
+        waiting = FIRST_WAIT_SECONDS
+        while not self._stopping.is_set():
+            try:
+                pipeline.ensure_generation()
+            except RagError as error:
+                log.warning("waiting_for_index", reason=error.reason, problem=error.message)
+                self._stopping.wait(waiting)
+                waiting = min(waiting * 2, LAST_WAIT_SECONDS)
+            else:
+                return
+
+    def _read_sources(self) -> list[Any]:
+        try:
+            return list(kafka_configs(self.settings, consume="stream"))
+        except ConfigError as error:
+            # The inbox must not stand still because a source file is wrong; Dagster and `rag source` say the same.
+            self._states["sources"] = f"halted: {error.reason}"
+            self.metrics.halted.labels("sources").set(1)
+            log.error("sources_refused", reason=error.reason, problem=error.message)
+            return []
+
+    def _serve(self, name: str, opener: Open, pipeline: Pipeline, applier: EventApplier) -> None:
+        source = self._open(name, opener)
+        if source is None:
+            return
+        pump = Pump(source, applier, pipeline.store, self.settings, self.metrics)
+        self.pumps[name] = pump
+        self._states.pop(name, None)
+        try:
+            pump.run(self._stopping)
+        except Exception:
+            # A defect must be seen and end in a restart by whoever supervises us, not in a stream that stands still.
+            pump.state = "failed"
+            log.exception("stream_failed", stream=name)
+            self.stop()
+        finally:
+            source.close()
+
+    def _open(self, name: str, opener: Open) -> StreamSource | None:
+        waiting = FIRST_WAIT_SECONDS
+        while not self._stopping.is_set():
+            try:
+                return opener()
+            except RagError as error:
+                self._states[name] = f"waiting: {error.reason}"
+                log.warning("stream_not_opened", stream=name, reason=error.reason, problem=error.message)
+                self._stopping.wait(waiting)
+                waiting = min(waiting * 2, LAST_WAIT_SECONDS)
+        return None
+
+    def _look_after(self, pipeline: Pipeline, applier: EventApplier, sources: str) -> None:
+        """Heartbeats and reconciling, on the main thread, until told to stop."""
+        self.ready.set()
+        due = 0.0
+        while not self._stopping.is_set():
+            self._beat(pipeline)
+            if time.monotonic() >= due:
+                run_id = f"stream-reconcile-{time.time_ns()}"
+                self.metrics.finished.inc(maintain(pipeline, applier, run_id))
+                due = time.monotonic() + self.settings.stream_reconcile_seconds
+                if self._sources_changed(sources):
+                    log.info("sources_changed")
+                    self.stop()  # the supervisor starts us again, with the sources as they are now
+            self._stopping.wait(self.settings.stream_heartbeat_seconds)
+
+    def _sources_changed(self, before: str) -> bool:
+        try:
+            return fingerprint(repr(list(kafka_configs(self.settings, consume="stream")))) != before
+        except ConfigError:
+            return False
+
+    def _beat(self, pipeline: Pipeline) -> None:
+        try:
+            with pipeline.store.engine.begin() as connection:
+                streams.beat(connection, self.name, self.status())
+            for pump in self.pumps.values():
+                lag = pump.source.lag()
+                self.metrics.lag.labels(pump.source.name).set(lag.messages)
+                self.metrics.lag_seconds.labels(pump.source.name).set(lag.seconds)
+            self.metrics.beat.set_to_current_time()
+        except RagError as error:
+            log.warning("heartbeat_missed", reason=error.reason)
+
+    def _join(self, threads: list[threading.Thread], pipeline: Pipeline) -> bool:
+        deadline = time.monotonic() + self.settings.stream_drain_seconds
+        for thread in threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        at_rest = not any(thread.is_alive() for thread in threads)
+        try:
+            with pipeline.store.engine.begin() as connection:
+                streams.leave(connection, self.name)
+        except RagError as error:
+            log.warning("farewell_missed", reason=error.reason)
+        log.info("stopped", at_rest=at_rest)
+        return at_rest
+
+    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        return thread
+
+
+def run_until_signal(settings: Settings) -> tuple[bool, dict[str, Any]]:
+    """Run a worker until SIGTERM or SIGINT. Tells whether it came to rest in time, and what each stream did."""
+    settings.require_production_secrets()
+    worker = Worker(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    with reporting(worker):
+        return worker.run(), worker.status()
+
+
+def reporting(worker: Worker) -> AbstractContextManager[object]:
+    """Reports to Dagster beside the work, when this process knows a Dagster instance and is to report."""
+    if not worker.settings.stream_report_seconds or not os.environ.get("DAGSTER_HOME"):
+        return nullcontext()
+    from rag_assets.stream.report import Reporter
+
+    return Reporter(worker)

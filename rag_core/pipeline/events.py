@@ -1,0 +1,278 @@
+"""Changes as events: a micro-batch of them goes through the four stages in one pass, fenced by their own versions.
+
+What the first transaction stores (rows, tombstones, quarantine) commits together with whatever the caller's `settle`
+writes on the same connection: offsets, inbox marks, dead letters. After that the rest is row state, so applying a
+batch again after a crash or an error at any point finishes it and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from rag_core import failpoints
+from rag_core.embedding.base import Embedder
+from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.ids import document_id, fingerprint
+from rag_core.index.base import VectorIndex
+from rag_core.models import RawDocument, SourceItem
+from rag_core.pipeline.base import Scope
+from rag_core.pipeline.chunks import chunk_documents, chunk_given
+from rag_core.pipeline.embeddings import embed_chunks, embed_given
+from rag_core.pipeline.index import index_documents, index_given
+from rag_core.pipeline.outcomes import Batch
+from rag_core.pipeline.reading import Read, read_bytes
+from rag_core.settings import Settings
+from rag_core.sources import Source
+from rag_core.store import documents, locks
+from rag_core.store.documents import Gone, Held
+from rag_core.store.engine import Store
+from rag_core.store.listing import Due
+from rag_core.text import Chunker, Parser
+
+_FLAKY: Final = frozenset({Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED})
+"""Refusals that depend on the moment; the others are the same at every try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of one document. `content=None` deletes it.
+
+    `token` says where the event stands in its stream and is unique in it. `source_version` orders the changes of one
+    document; the highest wins whatever the order of arrival. `acl=None` keeps the ACL the document has.
+    """
+
+    locator: str
+    source_version: int
+    token: str
+    event_at: datetime
+    content: bytes | None = None
+    media_type: str | None = None
+    title: str | None = None
+    acl: tuple[str, ...] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that can never be applied as it is, and how often that was tried."""
+
+    event: Event
+    stage: str
+    error: RagError
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of each event of a batch, by token: `applied`, `deleted`, `stale`, `superseded` or `dead`."""
+
+    outcomes: dict[str, str]
+    refused: tuple[Refused, ...]
+
+
+Settle = Callable[[Connection, Settled], None]
+"""Writes the progress of a stream in the transaction of the rows. Raising undoes both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The outcome of one micro-batch. `counts` are of the stages: `documents`, `chunked`, `embedded`, `upserted`,
+    `removed`."""
+
+    settled: Settled
+    counts: Counter[str]
+
+
+class EventApplier:
+    """Applies micro-batches. One per process; threads may share it, each batch holds its source's lock."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: VectorIndex,
+        embedder: Embedder,
+        chunker: Chunker,
+        parser: Parser,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._embedder = embedder
+        self._chunker = chunker
+        self._parser = parser
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(settings.parser_workers, thread_name_prefix="parse-event")
+
+    def apply(self, source: Source, run_id: str, events: Sequence[Event], settle: Settle) -> Applied:
+        """Store, chunk, embed and index a batch of one source; searches see it when this returns.
+
+        Raises `Unavailable` (a part is down), `Conflict` (`SOURCE_BUSY`) or what `settle` raises. Call it again with
+        the same batch then: nothing is lost, and what was done is not done twice.
+        """
+        scope = Scope(source, run_id)
+        ids = list(dict.fromkeys(_doc_id(source, event) for event in events))
+        wait = self._settings.source_wait_seconds
+        with locks.shard_connection(self._store, source.tenant, source.name, scope.shard, wait=wait) as connection:
+            settled = self._store_batch(connection, scope, events, ids, settle)
+            counts = self._follow(connection, scope, ids)
+        return Applied(settled, counts)
+
+    def finish(self, source: Source, run_id: str) -> dict[str, int]:
+        """Bring what is stored of a source through the later stages: what a worker that died had left."""
+        scope, settings = Scope(source, run_id), self._settings
+        reports = [
+            chunk_documents(self._store, self._chunker, scope, settings),
+            embed_chunks(self._store, self._embedder, self._chunker.fingerprint, scope, settings),
+            index_documents(self._store, self._index, scope, settings),
+        ]
+        return {report.stage: report.counts["embedded" if report.stage == "embeddings" else "documents"]
+                for report in reports}  # fmt: skip
+
+    def close(self) -> None:
+        """End the threads. The parts belong to the caller."""
+        self._pool.shutdown()
+
+    def _store_batch(
+        self, connection: Connection, scope: Scope, events: Sequence[Event], ids: Sequence[uuid.UUID], settle: Settle
+    ) -> Settled:
+        held = documents.held(connection, ids)
+        connection.commit()
+        newest, outcomes = _newest(scope.source, events, held)
+        parsed_as = fingerprint(self._parser.fingerprint, sorted(scope.source.metadata.items()))
+        batch = Batch(scope, parsed_as)
+        refused = []
+        reads = self._read([event for event in newest if event.content is not None], scope, parsed_as, held)
+        for event, read, attempts in reads:
+            if isinstance(read.failure, Unavailable):
+                raise read.failure
+            batch.add(read)
+            outcomes[event.token] = "applied"
+            if read.failure is not None and read.failure.reason is not Reason.EMPTY_DOCUMENT:
+                outcomes[event.token] = "dead"
+                refused.append(Refused(event, read.stage, read.failure, attempts))
+        if _hid_another(scope.source, refused, events, held):
+            # The last version that can be used is served, so what a refused event superseded is stored first.
+            usable = [event for event in events if event.token not in {one.event.token for one in refused}]
+            self._store_batch(connection, scope, usable, ids, _settle_nothing)
+            return self._store_batch(connection, scope, events, ids, settle)
+        for event in newest:
+            if event.content is None:
+                batch.gone.append(Gone(_doc_id(scope.source, event), event.locator, event.source_version))
+                outcomes[event.token] = "deleted"
+        settled = Settled(outcomes, tuple(refused))
+        failpoints.reach("before_settle")
+        try:
+            settle(connection, settled)
+            batch.commit(connection)
+        except BaseException:
+            connection.rollback()
+            raise
+        return settled
+
+    def _read(
+        self, events: Sequence[Event], scope: Scope, parsed_as: str, held: Mapping[uuid.UUID, Held]
+    ) -> Iterable[tuple[Event, Read, int]]:
+        def read(event: Event) -> tuple[Event, Read, int]:
+            due = _due(event, held.get(_doc_id(scope.source, event)))
+            raw = _raw(event)
+            outcome = read_bytes(self._parser, parsed_as, due, raw, event.source_version)
+            attempts = 1
+            while _may_pass(outcome) and attempts < self._settings.stream_attempts:
+                outcome = read_bytes(self._parser, parsed_as, due, raw, event.source_version)
+                attempts += 1
+            return event, outcome, attempts
+
+        return [read(events[0])] if len(events) == 1 else self._pool.map(read, events)
+
+    def _follow(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
+        """The later stages for these documents. What is already done of them costs a look and nothing else."""
+        settings, chunker = self._settings, self._chunker
+        chunked = chunk_given(connection, chunker, scope, settings, ids)
+        embedded = embed_given(connection, self._embedder, chunker.fingerprint, scope, settings, ids)
+        counts = index_given(connection, self._index, settings, ids)
+        return counts + Counter(chunked=chunked, embedded=embedded)
+
+
+def _doc_id(source: Source, event: Event) -> uuid.UUID:
+    return document_id(source.tenant, source.name, event.locator)
+
+
+def _newest(
+    source: Source, events: Sequence[Event], held: Mapping[uuid.UUID, Held]
+) -> tuple[list[Event], dict[str, str]]:
+    """The one event of each document that is to be applied, and what became of the others.
+
+    An event that brings no ACL takes the one of the event it supersedes, as if both had been applied.
+    """
+    winners: dict[uuid.UUID, Event] = {}
+    outcomes: dict[str, str] = {}
+    for event in sorted(events, key=lambda event: event.source_version):
+        doc_id = _doc_id(source, event)
+        known, before = held.get(doc_id), winners.get(doc_id)
+        if known is not None and event.source_version <= known.newest:
+            outcomes[event.token] = "stale"
+            continue
+        if before is not None and event.source_version == before.source_version:
+            outcomes[event.token] = "stale"
+            continue
+        if before is not None:
+            outcomes[before.token] = "superseded"
+            if event.acl is None and event.content is not None and before.content is not None:
+                event = replace(event, acl=before.acl)
+        winners[doc_id] = event
+    return list(winners.values()), outcomes
+
+
+def _hid_another(
+    source: Source, refused: Sequence[Refused], events: Sequence[Event], held: Mapping[uuid.UUID, Held]
+) -> bool:
+    """Whether a refused event superseded one of the same batch that is newer than what is held."""
+    for one in refused:
+        doc_id = _doc_id(source, one.event)
+        newest = held[doc_id].newest if doc_id in held else -1
+        same = [event for event in events if event.locator == one.event.locator]
+        if any(newest < event.source_version < one.event.source_version for event in same):
+            return True
+    return False
+
+
+def _settle_nothing(_connection: Connection, _settled: Settled) -> None:
+    """The progress is written with the rest of the batch."""
+
+
+def _may_pass(read: Read) -> bool:
+    return read.failure is not None and read.failure.reason in _FLAKY
+
+
+def _due(event: Event, held: Held | None) -> Due:
+    live = held is not None and held.live
+    return Due(
+        position=0,
+        locator=event.locator,
+        token=event.token,
+        size=len(event.content or b""),
+        modified_at=event.event_at,
+        doc_id=held.doc_id if held is not None and held.version else None,
+        version=held.version if held is not None else 0,
+        live=live,
+        known_token=held.token if held is not None else "",
+        parsed_as=held.parsed_as if held is not None else "",
+        content_hash=held.content_hash if held is not None else b"",
+        # Who could see a document that is gone says nothing about who may see what takes its name.
+        acl=held.acl if held is not None and live else None,
+        acl_inherited=held is not None and live and held.acl_inherited,
+        mine=False,
+    )
+
+
+def _raw(event: Event) -> RawDocument:
+    item = SourceItem(event.locator, event.token, len(event.content or b""), event.event_at)
+    return RawDocument(item, event.content or b"", event.media_type, event.title, event.acl, event.metadata)

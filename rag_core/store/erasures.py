@@ -1,0 +1,139 @@
+"""The ledger of erasures, and every place in PostgreSQL where a document leaves something behind."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A document to be erased: where it is and what fences it. `shard` is 0 for one that only waits in the inbox."""
+
+    doc_id: uuid.UUID
+    tenant: str
+    source: str
+    locator: str
+    shard: int
+    version: int
+    source_version: int
+
+
+_FIND = text("""
+SELECT doc_id, tenant, source, locator, shard, version, source_version FROM rag.documents
+WHERE doc_id = :doc_id AND tenant = :tenant
+UNION ALL
+SELECT doc_id, tenant, source, locator, 0, 0, source_version FROM rag.inbox WHERE doc_id = :doc_id AND tenant = :tenant
+ORDER BY 7 DESC
+""")
+
+
+def find(connection: Connection, tenant: str, doc_id: uuid.UUID) -> Subject | None:
+    """The document, wherever it is; its version is the newest that any place knows."""
+    rows = [Subject(*row) for row in connection.execute(_FIND, {"doc_id": doc_id, "tenant": tenant})]
+    if not rows:
+        return None
+    stored = max(rows, key=lambda row: row.version)
+    newest = max(row.source_version for row in rows)
+    return Subject(doc_id, tenant, stored.source, stored.locator, stored.shard, stored.version, newest)
+
+
+_ENTER = text("""
+INSERT INTO rag.erasures AS e (doc_id, tenant, source, source_version, requested_by)
+VALUES (:doc_id, :tenant, :source, :version, :actor)
+ON CONFLICT (doc_id) DO UPDATE
+SET source_version = greatest(e.source_version, excluded.source_version), requested_by = excluded.requested_by,
+    erased_at = now()
+""")
+
+
+def enter(connection: Connection, *, doc_id: uuid.UUID, tenant: str, source: str, version: int, actor: str) -> None:
+    """Put an erasure on the ledger; from then on nothing that is not newer can be stored."""
+    params = {"doc_id": doc_id, "tenant": tenant, "source": source, "version": version, "actor": actor}
+    connection.execute(_ENTER, params)
+
+
+def write_receipt(connection: Connection, doc_id: uuid.UUID, receipt: Mapping[str, Any]) -> None:
+    """Keep what was removed where with the ledger entry."""
+    connection.execute(
+        text("UPDATE rag.erasures SET receipt = CAST(:receipt AS jsonb) WHERE doc_id = :doc_id"),
+        {"doc_id": doc_id, "receipt": json.dumps(dict(receipt))},
+    )
+
+
+def ledger(connection: Connection) -> list[dict[str, Any]]:
+    """Every entry: `doc_id`, `tenant`, `source`, `source_version`."""
+    rows = connection.execute(text("SELECT doc_id, tenant, source, source_version FROM rag.erasures ORDER BY doc_id"))
+    return [dict(row._mapping) for row in rows]
+
+
+_REMOVALS: dict[str, str] = {
+    # Vectors first: they belong to texts, so only those go that no other document uses.
+    "embeddings": """
+        DELETE FROM rag.embeddings e WHERE e.text_hash = ANY(:texts)
+        AND NOT EXISTS (SELECT FROM rag.chunks c WHERE c.text_hash = e.text_hash AND c.doc_id <> :doc_id)""",
+    "inbox": "DELETE FROM rag.inbox WHERE doc_id = :doc_id",
+    "dead_letters": "DELETE FROM rag.dead_letters WHERE tenant = :tenant AND source = :source AND locator = :locator",
+    "quarantine": "DELETE FROM rag.quarantine WHERE tenant = :tenant AND source = :source AND locator = :locator",
+    "audit": """
+        UPDATE rag.audit SET details = details - 'locator' WHERE target = :source AND details->>'locator' = :locator""",
+    "documents": "DELETE FROM rag.documents WHERE doc_id = :doc_id",
+}
+_TRACES: dict[str, str] = {
+    "embeddings": """
+        SELECT count(*) FROM rag.embeddings e WHERE e.text_hash = ANY(:texts)
+        AND NOT EXISTS (SELECT FROM rag.chunks c WHERE c.text_hash = e.text_hash)""",
+    "chunks": "SELECT count(*) FROM rag.chunks WHERE doc_id = :doc_id",
+    "chunkings": "SELECT count(*) FROM rag.chunkings WHERE doc_id = :doc_id",
+    "generation_documents": "SELECT count(*) FROM rag.generation_documents WHERE doc_id = :doc_id",
+    "inbox": "SELECT count(*) FROM rag.inbox WHERE doc_id = :doc_id",
+    "dead_letters": """
+        SELECT count(*) FROM rag.dead_letters WHERE tenant = :tenant AND source = :source AND locator = :locator""",
+    "quarantine": """
+        SELECT count(*) FROM rag.quarantine WHERE tenant = :tenant AND source = :source AND locator = :locator""",
+    "documents": "SELECT count(*) FROM rag.documents WHERE doc_id = :doc_id",
+}
+
+
+def chunk_ids(connection: Connection, doc_id: uuid.UUID) -> list[uuid.UUID]:
+    """The ids of its chunks, of every chunker."""
+    statement = text("SELECT chunk_id FROM rag.chunks WHERE doc_id = :doc_id")
+    return list(connection.scalars(statement, {"doc_id": doc_id}))
+
+
+def texts(connection: Connection, doc_id: uuid.UUID) -> list[bytes]:
+    """The hashes of its texts, by which their vectors are stored."""
+    statement = text("SELECT DISTINCT text_hash FROM rag.chunks WHERE doc_id = :doc_id")
+    return [bytes(found) for found in connection.scalars(statement, {"doc_id": doc_id})]
+
+
+def remove(connection: Connection, subject: Subject, texts: Sequence[bytes]) -> dict[str, int]:
+    """Remove every row of a document in the current transaction; returns how many in each table."""
+    return {
+        place: connection.execute(text(statement), _params(statement, subject, texts)).rowcount
+        for place, statement in _REMOVALS.items()
+    }
+
+
+def traces(connection: Connection, subject: Subject, texts: Sequence[bytes]) -> dict[str, int]:
+    """How many rows of a document each table still has."""
+    return {
+        place: int(connection.scalar(text(statement), _params(statement, subject, texts)) or 0)
+        for place, statement in _TRACES.items()
+    }
+
+
+def _params(statement: str, subject: Subject, texts: Sequence[bytes]) -> dict[str, Any]:
+    known = {
+        "texts": list(texts),
+        "doc_id": subject.doc_id,
+        "tenant": subject.tenant,
+        "source": subject.source,
+        "locator": subject.locator,
+    }
+    return {name: value for name, value in known.items() if f":{name}" in statement}

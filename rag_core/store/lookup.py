@@ -1,0 +1,79 @@
+"""Stored documents as their readers may see them: tenant and ACL are part of every statement."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from rag_core.errors import NotFound, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A live document. `searchable`: the active generation holds this version. `pending`: a newer change waits."""
+
+    doc_id: uuid.UUID
+    source: str
+    locator: str
+    title: str
+    media_type: str
+    language: str
+    version: int
+    source_version: int
+    bytes: int
+    updated_at: datetime
+    metadata: Mapping[str, str]
+    searchable: bool
+    pending: bool
+
+
+_COLUMNS = """
+SELECT d.doc_id, d.source, d.locator, d.title, d.media_type, d.language, d.version, d.source_version, d.bytes,
+       d.updated_at, d.metadata,
+       EXISTS (SELECT FROM rag.generation_documents m JOIN rag.generations g ON g.name = m.generation
+               WHERE m.doc_id = d.doc_id AND m.indexed_version = d.version AND g.state = 'active'),
+       EXISTS (SELECT FROM rag.inbox i WHERE i.doc_id = d.doc_id AND i.applied_at IS NULL)
+FROM rag.documents d
+WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND d.acl && CAST(:acl AS text[])
+"""
+_GET = text(f"{_COLUMNS} AND d.doc_id = :doc_id")
+_LIST = text(
+    f"{_COLUMNS} AND d.doc_id > :after AND (CAST(:source AS text) IS NULL OR d.source = :source)"
+    " ORDER BY d.doc_id LIMIT :limit"
+)
+_TEXT = text("""
+SELECT substr(text, 1, :chars), length(text) > :chars FROM rag.documents d
+WHERE d.tenant = :tenant AND d.doc_id = :doc_id AND d.deleted_at IS NULL AND d.acl && CAST(:acl AS text[])
+""")
+
+
+def get(connection: Connection, tenant: str, acl: Sequence[str], doc_id: uuid.UUID) -> Stored:
+    """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`), the same whether it is absent or not theirs to see."""
+    params = {"tenant": tenant, "acl": list(acl), "doc_id": doc_id}
+    row = connection.execute(_GET, params).one_or_none()
+    if row is None:
+        raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: not found")
+    return Stored(*row)
+
+
+def text_of(
+    connection: Connection, tenant: str, acl: Sequence[str], doc_id: uuid.UUID, *, chars: int
+) -> tuple[str, bool]:
+    """The first `chars` characters of a document's text, and whether there are more. Raises as `get`."""
+    params = {"tenant": tenant, "acl": list(acl), "doc_id": doc_id, "chars": chars}
+    row = connection.execute(_TEXT, params).one_or_none()
+    if row is None:
+        raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: not found")
+    return str(row[0]), bool(row[1])
+
+
+def page(
+    connection: Connection, tenant: str, acl: Sequence[str], *, source: str | None, after: uuid.UUID, limit: int
+) -> list[Stored]:
+    """The next documents in order of their ids."""
+    params = {"tenant": tenant, "acl": list(acl), "source": source, "after": after, "limit": limit}
+    return [Stored(*row) for row in connection.execute(_LIST, params)]

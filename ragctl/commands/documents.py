@@ -1,0 +1,270 @@
+"""`rag documents`: put, get, list, delete and erase single documents, through the gateway as any client would."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import App
+
+from ragctl.output import Json, emit_json, say, table
+
+if TYPE_CHECKING:
+    from ragproto.documents.v1 import documents_pb2
+
+app = App(name="documents", help="Single documents: put, get, list, delete, erase.", help_format="plaintext")
+_SHOWN = ("doc_id", "source", "locator", "version", "bytes", "searchable")
+
+
+@app.command
+def put(
+    file: str,
+    /,
+    *,
+    locator: str | None = None,
+    source: str = "",
+    acl: list[str] | None = None,
+    title: str = "",
+    media_type: str = "",
+    metadata: dict[str, str] | None = None,
+    source_version: int | None = None,
+    key: str = "",
+    tenant: str = "default",
+    json: Json = False,
+) -> None:
+    """Store a document, or replace it. When it returns, the change is durable; searches see it within a second.
+
+    Example: rag documents put handbook.md --acl everyone
+
+    Parameters
+    ----------
+    file
+        The file, or - for standard input.
+    locator
+        Name of the document; the file's name when left out.
+    source
+        Source to push into; `push` when left out.
+    acl
+        everyone, user:<subject> or group:<name>; several times for several. Left out: what the document has; a new
+        document without any is not searchable.
+    title
+        Title; the document's own when left out.
+    media_type
+        Such as text/markdown; found out when left out.
+    metadata
+        Such as --metadata.team people.
+    source_version
+        Orders the changes of the document; one more than the last when left out.
+    key
+        Idempotency key: the same key with the same content is stored once.
+    tenant
+        Whose document it is.
+    """
+    from ragproto.documents.v1 import documents_pb2
+
+    request = documents_pb2.PutRequest(
+        source=source,
+        locator=locator or (Path(file).name if file != "-" else "stdin"),
+        data=_read(file),
+        title=title,
+        media_type=media_type,
+        metadata=metadata or {},
+        source_version=source_version,
+        idempotency_key=key,
+    )
+    if acl:
+        request.acl.entries.extend(acl)
+    with _stub(tenant, "documents.write") as (stub, call):
+        response = stub.Put(request, **call)
+    _accepted(response, json)
+
+
+@app.command
+def get(doc_id: str, /, *, text: bool = False, tenant: str = "default", json: Json = False) -> None:
+    """Show what is stored of a document.
+
+    Example: rag documents get 6ba7b810-9dad-51d1-80b4-00c04fd430c8 --text
+
+    Parameters
+    ----------
+    doc_id
+        Its id, as `put` and `list` print it.
+    text
+        Print its text as well.
+    tenant
+        Whose document it is.
+    """
+    from ragproto.documents.v1 import documents_pb2
+
+    with _stub(tenant, "documents.read") as (stub, call):
+        response = stub.Get(documents_pb2.GetRequest(doc_id=doc_id, include_text=text), **call)
+    if json:
+        emit_json(_plain(response))
+        return
+    table(("field", "value"), [(name, value) for name, value in _plain(response.document).items()])
+    if text:
+        say(response.text)
+
+
+@app.command(name="list")
+def list_(*, source: str = "", limit: int = 50, tenant: str = "default", json: Json = False) -> None:
+    """List documents that everyone of the tenant may see, in order of their ids.
+
+    Example: rag documents list --source push
+
+    Parameters
+    ----------
+    source
+        Only of this source.
+    limit
+        How many at most.
+    tenant
+        Whose documents.
+    """
+    with _stub(tenant, "documents.read") as (stub, call):
+        rows = [_plain(document) for document in _pages(stub, call, source, limit)]
+    if json:
+        emit_json(rows)
+    else:
+        table(_SHOWN, [[row.get(name, "") for name in _SHOWN] for row in rows], empty="no documents")
+
+
+@app.command
+def delete(doc_id: str, /, *, erase: bool = False, key: str = "", tenant: str = "default", json: Json = False) -> None:
+    """Delete a pushed document, or erase any document for good.
+
+    Example: rag documents delete 6ba7b810-9dad-51d1-80b4-00c04fd430c8 --erase
+
+    Parameters
+    ----------
+    doc_id
+        Its id.
+    erase
+        Remove every trace at once, prove that it is gone, and print a receipt. Runs on this machine with the rights of
+        its operator; recorded with your name.
+    key
+        Idempotency key of the deletion.
+    tenant
+        Whose document it is.
+    """
+    if erase:
+        _erase(doc_id, tenant, json)
+        return
+    from ragproto.documents.v1 import documents_pb2
+
+    with _stub(tenant, "documents.write") as (stub, call):
+        response = stub.Delete(documents_pb2.DeleteRequest(doc_id=doc_id, idempotency_key=key), **call)
+    _accepted(response, json)
+
+
+@app.command
+def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
+    """Erase again what the ledger names, after a database or an index was restored from a backup.
+
+    Example: rag documents reapply-erasures
+
+    Parameters
+    ----------
+    ledger
+        The ledger file; `$RAG_HOME/erasures.jsonl` when left out.
+    """
+    from rag_core.pipeline.erasure import reapply
+    from ragctl.output import progress_bar
+
+    with _pipeline() as pipeline, progress_bar("erasing") as progress:
+        receipts = reapply(pipeline, ledger or pipeline.settings.erasure_ledger, actor=_actor(), progress=progress)
+    if json:
+        emit_json([receipt.as_dict() for receipt in receipts])
+    else:
+        say(f"{len(receipts)} erasures applied again")
+
+
+def _erase(doc_id: str, tenant: str, json: bool) -> None:
+    import uuid
+
+    from rag_core.errors import InvalidInput, Reason
+    from rag_core.pipeline.erasure import erase
+
+    try:
+        wanted = uuid.UUID(doc_id)
+    except ValueError:
+        raise InvalidInput(Reason.ID_CHARS, "doc_id: a UUID such as 6ba7b810-9dad-51d1-80b4-00c04fd430c8") from None
+    with _pipeline() as pipeline:
+        receipt = erase(pipeline, tenant, wanted, actor=_actor())
+    if json:
+        emit_json(receipt.as_dict())
+    else:
+        table(("erased", ""), receipt.as_dict().items())
+
+
+@contextmanager
+def _pipeline() -> Iterator[Any]:
+    from rag_core.pipeline.resources import Pipeline
+    from rag_core.settings import Settings
+
+    with Pipeline(Settings.load()) as pipeline:
+        yield pipeline
+
+
+def _pages(stub: Any, call: dict[str, Any], source: str, limit: int) -> Iterator[documents_pb2.Document]:
+    from ragproto.documents.v1 import documents_pb2
+
+    token = ""
+    while limit > 0:
+        size = min(limit, 1000)
+        page = stub.List(documents_pb2.ListRequest(source=source, page_size=size, page_token=token), **call)
+        yield from page.documents
+        limit, token = limit - len(page.documents), page.next_page_token
+        if not token:
+            return
+
+
+def _accepted(response: Any, json: bool) -> None:
+    if json:
+        emit_json(_plain(response))
+        return
+    again = ", as before" if response.repeated else ""
+    say(f"{response.doc_id}: accepted as version {response.source_version}{again}")
+
+
+@contextmanager
+def _stub(tenant: str, scope: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    from rag_core.settings import Settings
+    from ragctl.gateway.options import reachable
+    from ragctl.grpc_client import open_channel, typed_errors
+    from ragctl.tokens import mint_token
+    from ragproto.documents.v1 import documents_pb2_grpc
+
+    settings = Settings.load()
+    token = mint_token(settings, subject="developer", tenant=tenant, scopes=(scope,), lifetime=300)
+    call = {"metadata": [("authorization", f"Bearer {token}")], "timeout": settings.max_deadline_seconds}
+    with open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel, typed_errors():
+        yield documents_pb2_grpc.DocumentServiceStub(channel), call
+
+
+def _read(file: str) -> bytes:
+    from rag_core.errors import InvalidInput, Reason
+
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise InvalidInput(Reason.UNREADABLE, f"{file}: {error.strerror}") from None
+
+
+def _plain(message: Any) -> dict[str, Any]:
+    from google.protobuf.json_format import MessageToDict
+
+    plain: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return plain
+
+
+def _actor() -> str:
+    return f"rag:{getpass.getuser()}"

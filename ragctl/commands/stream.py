@@ -1,0 +1,109 @@
+"""`rag stream`: the worker that applies pushed documents and Kafka topics, and the places of its streams."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Literal
+
+from cyclopts import App
+
+from ragctl.output import Json, emit_json, say, table
+
+app = App(
+    name="stream",
+    help="Apply changes as they come: run a worker, look at it, drain, move a position.\n\nExample: rag stream",
+    help_format="plaintext",
+)
+
+
+@app.default
+def run(*, json: Json = False) -> int:
+    """Run a worker until it is told to stop (Ctrl-C or SIGTERM). `rag up` runs one already.
+
+    Example: rag stream
+    """
+    from rag_assets.stream.worker import run_until_signal
+    from rag_core.logging import configure_logging
+    from rag_core.settings import Settings
+
+    settings = Settings.load()
+    configure_logging(level=settings.log_level, json=settings.log_json)
+    at_rest, totals = run_until_signal(settings)
+    if json:
+        emit_json(totals)
+    return 0 if at_rest else 1
+
+
+@app.command
+def status(*, json: Json = False) -> int:
+    """Show the workers, their streams and what waits. Exits with 1 when no worker is alive.
+
+    Example: rag stream status
+    """
+    from rag_core.settings import Settings
+    from rag_core.store import inbox, open_store, streams
+
+    settings = Settings.load()
+    store = open_store(settings)
+    try:
+        with store.engine.connect() as connection:
+            workers = streams.workers(connection)
+            living = streams.alive(connection, within_seconds=3 * settings.stream_heartbeat_seconds)
+            waiting, seconds = inbox.pending(connection)
+            dead = streams.letters_waiting(connection)
+    finally:
+        store.close()
+    found = {"alive": living, "inbox": {"waiting": waiting, "seconds": seconds}, "dead_letters": dead,
+             "workers": workers}  # fmt: skip
+    if json:
+        emit_json(found)
+        return int(not living)
+    rows = [
+        (worker["worker"], name, stream.get("state", ""), stream.get("applied", 0), stream.get("dead", 0))
+        for worker in workers
+        for name, stream in worker["details"].items()
+    ]
+    table(("worker", "stream", "state", "applied", "dead"), rows, empty="no worker has been seen")
+    say(f"inbox: {waiting} waiting, the oldest for {seconds:.1f} s; {dead} dead letters; {len(living)} worker(s) alive")
+    return int(not living)
+
+
+@app.command
+def drain(*, json: Json = False) -> None:
+    """Apply what waits in every stream now, then end. For a machine without a worker.
+
+    Example: rag stream drain
+    """
+    from rag_assets.stream.drain import drain_all
+    from rag_core.settings import Settings
+    from ragctl.output import progress_bar
+
+    with progress_bar("draining") as progress:
+        counts = drain_all(Settings.load(), progress)
+    if json:
+        emit_json(counts)
+    else:
+        say(", ".join(f"{name}: {count}" for name, count in counts.items()) or "no stream")
+
+
+@app.command
+def reset(source: str, /, *, to: Literal["earliest", "latest"], json: Json = False) -> None:
+    """Move the position of a Kafka source to an end of its topic, after OFFSET_OUT_OF_RANGE. Recorded with your name.
+
+    Example: rag stream reset tickets --to earliest
+
+    Parameters
+    ----------
+    source
+        Name of the source.
+    to
+        earliest: read everything that is left again; latest: skip it.
+    """
+    from rag_assets.stream.reset import reset_position
+    from rag_core.settings import Settings
+
+    positions = reset_position(Settings.load(), source, to=to, actor=f"rag:{getpass.getuser()}")
+    if json:
+        emit_json({str(partition): offset for partition, offset in positions.items()})
+    else:
+        say(f"{source}: " + ", ".join(f"partition {number} at {at}" for number, at in sorted(positions.items())))

@@ -1,0 +1,190 @@
+"""What is particular to a topic: dead letters beside it, its offsets, its rebalances, its silences."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from rag_assets.stream.kafka import KafkaSource
+from rag_core.errors import Conflict, Reason
+from tests.contract.stream.conftest import KafkaHarness
+from tests.support.kafka_broker import Broker, start_broker
+from tests.support.postgres import free_port
+
+SECONDS = 20.0
+
+
+def consume(harness: KafkaHarness, source: KafkaSource, count: int) -> None:
+    """Run the pump until so many messages have gone through it."""
+    pump = harness.stream.pump(source)
+    deadline = time.monotonic() + SECONDS
+    done = 0
+    while done < count and time.monotonic() < deadline:
+        batch = source.poll(0.5)
+        if batch:
+            pump.process(batch)
+        done += len(batch)
+    assert done >= count
+
+
+def letters(harness: KafkaHarness) -> dict[int, Any]:
+    return {row.offset: row for row in harness.stream.all("SELECT * FROM rag.dead_letters")}
+
+
+def test_b64_b65_b68_what_is_no_event_is_a_dead_letter_with_its_place_and_the_rest_is_applied(
+    topic: KafkaHarness, broker: Broker
+) -> None:
+    bad = [
+        (None, {"text": "No key."}, "KEY_MISSING"),
+        ("a", b"not json", "EVENT_INVALID"),
+        ("a", ["a list"], "EVENT_INVALID"),
+        ("a", {"title": "no text"}, "EVENT_INVALID"),
+        ("a", {"text": 5}, "EVENT_INVALID"),
+        ("a", {"text": "x", "tenant": "other"}, "TENANT_MISMATCH"),
+        ("a", {"text": "x", "acl": ["nobody"]}, "EVENT_INVALID"),
+        ("a", b"x" * 900, "MESSAGE_TOO_LARGE"),
+    ]
+    dead = broker.topic(name=f"{topic.topic}-dead")
+    options = topic.options.model_copy(update={"dead_letter_topic": dead, "max_message_bytes": 800})
+    topic.options = options
+    broker.produce(topic.topic, *[(key, value) for key, value, _ in bad])
+    broker.produce(topic.topic, ("ok", {"text": "Fine.", "tenant": "acme", "more": {"is": "ignored"}}))
+    source = topic.open()
+    consume(topic, source, len(bad) + 1)
+    assert {offset: row.reason for offset, row in letters(topic).items()} == {
+        number: reason for number, (_, _, reason) in enumerate(bad)
+    }
+    assert topic.stream.texts() == {"ok": "Fine."}
+    first = broker.read(dead, len(bad))[0]
+    headers = {name: value.decode() for name, value in first.headers()}
+    assert headers["rag-reason"] == "KEY_MISSING"
+    assert (headers["rag-stage"], headers["rag-topic"]) == ("decode", topic.topic)
+    assert (headers["rag-partition"], headers["rag-offset"]) == ("0", "0")
+    assert json.loads(first.value()) == {"text": "No key."}
+
+
+def test_b64_a_null_value_deletes(topic: KafkaHarness) -> None:
+    topic.put("a", "Text.")
+    topic.delete("a")
+    topic.delete("never seen")
+    consume(topic, topic.open(), 3)
+    assert topic.stream.texts() == {}
+
+
+def test_a_field_orders_the_changes_whatever_their_offsets(topic: KafkaHarness, broker: Broker) -> None:
+    topic.options = topic.options.model_copy(update={"version": "meta.rev"})
+    for revision in (3, 1, 2):
+        broker.produce(topic.topic, ("a", {"text": f"Revision {revision}.", "meta": {"rev": revision}}))
+    broker.produce(topic.topic, ("a", None), headers={"source_version": b"2"})
+    broker.produce(topic.topic, ("b", {"text": "No revision."}), ("c", None))
+    consume(topic, topic.open(), 6)
+    assert topic.stream.texts() == {"a": "Revision 3."}
+    assert {row.reason for row in letters(topic).values()} == {"EVENT_INVALID"}
+
+
+def test_a_schema_decides_what_a_message_may_be(topic: KafkaHarness, broker: Broker, tmp_path: Any) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps({"type": "object", "required": ["text", "team"]}))
+    topic.options = topic.options.model_copy(update={"schema_file": str(schema)})
+    broker.produce(topic.topic, ("a", {"text": "No team."}), ("b", {"text": "Fine.", "team": "ops"}))
+    consume(topic, topic.open(), 2)
+    assert {row.reason for row in letters(topic).values()} == {"EVENT_SCHEMA"}
+    assert topic.stream.texts() == {"b": "Fine."}
+
+
+def test_what_became_of_a_change_is_told_on_the_completion_topic(topic: KafkaHarness, broker: Broker) -> None:
+    told = broker.topic(name=f"{topic.topic}-done")
+    topic.options = topic.options.model_copy(update={"completion_topic": told})
+    topic.put("a", "Text.")
+    consume(topic, topic.open(), 1)
+    said = json.loads(broker.read(told, 1)[0].value())
+    assert (said["outcome"], said["source_version"], said["offset"]) == ("applied", 1, 0)
+    assert said["doc_id"] == str(topic.stream.flow.doc_id("a"))
+
+
+def test_f20_a_batch_longer_than_the_poll_interval_keeps_its_place_in_the_group(topic: KafkaHarness) -> None:
+    topic.put("a", "Text.")
+    source = topic.open()
+    pump = topic.stream.pump(source)
+    batch = source.poll(SECONDS)
+    threading.Event().wait(2.5)  # longer than max.poll.interval.ms of this group: time itself is what is tested
+    pump.process(batch)
+    topic.put("b", "Text.")
+    consume(topic, source, 1)
+    assert set(topic.stream.texts()) == {"a", "b"}
+    assert pump.counts["stale"] == 0
+
+
+def test_f48_a_position_that_is_not_in_the_topic_stops_the_stream(topic: KafkaHarness) -> None:
+    topic.put("a", "Text.")
+    with topic.stream.store.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO rag.stream_offsets VALUES ('acme/tickets', :topic, 0, 4711)"), {"topic": topic.topic}
+        )
+    source = topic.open()
+    topic.stream.pump(source)
+    with pytest.raises(Conflict) as stopped:
+        consume(topic, source, 1)
+    assert stopped.value.reason is Reason.OFFSET_OUT_OF_RANGE
+    assert topic.stream.texts() == {}
+
+
+def test_f48_a_broker_that_comes_back_is_found_again_and_a_topic_made_anew_is_noticed(topic: KafkaHarness) -> None:
+    port = free_port()
+    broker = start_broker(port)
+    again = None
+    try:
+        broker.topic(name=topic.topic)
+        topic.options = topic.options.model_copy(update={"brokers": broker.address})
+        broker.produce(topic.topic, *[(f"d{number}", {"text": f"Text {number}."}) for number in range(5)])
+        source = topic.open()
+        consume(topic, source, 5)
+        source.close()
+        broker.stop()
+        again = start_broker(port)  # it kept nothing: the topic is another one of the same name
+        again.topic(name=topic.topic)
+        again.produce(topic.topic, ("new", {"text": "New."}))
+        with pytest.raises(Conflict) as stopped:
+            consume(topic, topic.open(), 1)
+        assert stopped.value.reason is Reason.OFFSET_OUT_OF_RANGE
+    finally:
+        broker.stop()
+        if again is not None:
+            again.stop()
+
+
+def test_a_second_consumer_takes_its_share_and_nothing_is_lost_or_repeated(stream: Any, broker: Broker) -> None:
+    harness = KafkaHarness(stream, broker, partitions=2)
+    first = harness.open()
+    for number in range(10):
+        harness.put(f"d{number}", f"Text {number}.")
+    consume(harness, first, 10)
+    second = harness.open()
+    pumps = [harness.stream.pump(first), harness.stream.pump(second)]
+    for number in range(10, 30):
+        harness.put(f"d{number}", f"Text {number}.")
+    deadline = time.monotonic() + SECONDS
+    while len(harness.stream.texts()) < 30 and time.monotonic() < deadline:
+        for pump in pumps:
+            if batch := pump.source.poll(0.2):
+                pump.process(batch)
+    assert len(harness.stream.texts()) == 30
+    assert {row.version for row in harness.stream.all("SELECT version FROM rag.documents")} == {1}
+
+
+def test_a_full_buffer_pauses_the_topic_and_memory_stays_bounded(topic: KafkaHarness) -> None:
+    topic.options = topic.options.model_copy(update={"buffer_messages": 10})
+    topic.broker.produce(topic.topic, *[(f"d{number}", {"text": "word " * 50}) for number in range(400)])
+    source = topic.open(stream_batch_events=5)
+    assert source.poll(SECONDS)
+    held = 0
+    for _ in range(40):
+        held = max(held, len(source._buffer))
+        source.poll(0.05)
+    assert held <= 10 + 2 * 5
+    source.close()

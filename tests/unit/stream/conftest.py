@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rag_core import failpoints
+from rag_core.index.edge import EdgeIndex
+from rag_core.settings import Settings
+from rag_core.store import Store
+from rag_core.text import Parser
+from tests.support.stream import Stream
+from tests.unit.pipeline.conftest import index, parser  # noqa: F401
+
+
+@pytest.fixture
+def stream(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> Iterator[Stream]:  # noqa: F811
+    made = Stream(store, index, parser, settings)
+    yield made
+    made.close()
+    failpoints.arm(None)

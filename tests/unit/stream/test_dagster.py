@@ -1,0 +1,73 @@
+"""What Dagster sees and does: summaries of a worker, and a drain run when nobody consumes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import text
+
+from rag_assets.lib.streams import stream_definitions, stream_drain
+from rag_assets.stream.base import Lag
+from rag_assets.stream.report import Reporter, stream_key
+from rag_core.store import streams
+from tests.support.stream import Stream
+
+
+@pytest.fixture
+def pipeline(stream: Stream) -> Any:
+    """The parts of a run, open already."""
+    return SimpleNamespace(
+        settings=stream.settings,
+        store=stream.store,
+        index=stream.index,
+        embedder=stream.embedder,
+        chunker=stream.chunker,
+        parser=stream.parser,
+        ensure_generation=lambda: "g",
+    )
+
+
+def evaluate(instance: dg.DagsterInstance, pipeline: Any) -> Any:
+    (sensor,) = stream_definitions().sensors or []
+    context = dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline})
+    return sensor(context)  # type: ignore[operator]
+
+
+@pytest.mark.filterwarnings("ignore::dagster_shared.utils.warnings.BetaWarning")
+def test_f13_a_drain_run_is_asked_for_when_something_waits_and_nobody_lives(stream: Stream, pipeline: Any) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert isinstance(evaluate(instance, pipeline), dg.SkipReason)
+        stream.push("a", "Text.")
+        assert isinstance(evaluate(instance, pipeline), dg.RunRequest)
+        with stream.store.engine.begin() as connection:
+            streams.beat(connection, "w", {})
+        assert isinstance(evaluate(instance, pipeline), dg.SkipReason)
+        with stream.store.engine.begin() as connection:
+            connection.execute(text("UPDATE rag.stream_workers SET beat_at = now() - interval '1 hour'"))
+        assert isinstance(evaluate(instance, pipeline), dg.RunRequest)
+        with_resource = stream_drain.execute_in_process(instance=instance, resources={"pipeline": pipeline})
+        assert with_resource.success
+        assert stream.texts() == {"a": "Text."}
+        latest = instance.get_latest_materialization_event(stream_key("inbox"))
+        assert latest is not None
+        assert isinstance(evaluate(instance, pipeline), dg.SkipReason)
+
+
+def test_a_worker_reports_one_summary_per_interval_and_none_when_idle(stream: Stream) -> None:
+    pump = SimpleNamespace(counts=Counter(applied=3), state="running", source=SimpleNamespace(lag=lambda: Lag(2, 1.0)))
+    worker: Any = SimpleNamespace(pumps={"inbox": pump}, settings=stream.settings)
+    reporter = Reporter(worker)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert reporter.report(instance) == 1
+        assert reporter.report(instance) == 0
+        pump.counts["applied"] += 2
+        assert reporter.report(instance) == 1
+        event = instance.get_latest_materialization_event(stream_key("inbox"))
+        assert event is not None
+        assert event.asset_materialization is not None
+        metadata = event.asset_materialization.metadata
+    assert (metadata["applied"].value, metadata["lag"].value) == (2, 2)
