@@ -33,6 +33,11 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.query.v2.QueryService/Search": Policy(READ, Gate.SEARCH),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, Gate.ANSWER),
     "/ragproto.admin.v1.AdminService/GetStatus": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/BuildGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/EvaluateGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/PromoteGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/RollbackGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/RetireGeneration": Policy(ADMIN),
 }
 
 PUBLIC_SERVICES = frozenset(

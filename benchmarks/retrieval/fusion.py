@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.retrieval.dataset import Dataset, load_datasets
-from benchmarks.retrieval.metrics import ndcg
 from benchmarks.vectors import VectorCache
 from rag_core.embedding import open_embedder
+from rag_core.evaluation.dataset import Dataset, load_datasets
+from rag_core.evaluation.metrics import ndcg
 from rag_core.index.fusion import CANDIDATES
 from rag_core.index.lexical import Sparse, encode_documents, encode_query
 from rag_core.settings import Settings

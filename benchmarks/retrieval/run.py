@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.report import Cell, Progress, Report, Table, Target
-from benchmarks.retrieval.dataset import Dataset, load_datasets
 from benchmarks.retrieval.indexing import TENANT, best_chunks, chunk_corpus, fill
-from benchmarks.retrieval.metrics import CUT, ndcg, recall, reciprocal_rank
 from benchmarks.vectors import VectorCache
 from rag_core.embedding import open_embedder
+from rag_core.evaluation.dataset import Dataset, load_datasets
+from rag_core.evaluation.metrics import CUT, ndcg, recall, reciprocal_rank
 from rag_core.index.base import SearchMode, SearchRequest, VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.models import EVERYONE

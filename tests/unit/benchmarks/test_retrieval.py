@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import retrieval
-from benchmarks.retrieval.dataset import load_datasets
 from benchmarks.retrieval.indexing import best_chunks
 from rag_core.errors import InvalidInput
+from rag_core.evaluation.dataset import load_datasets
 from rag_core.settings import Settings
 
 TEXTS = {
