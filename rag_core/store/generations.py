@@ -173,6 +173,27 @@ def backlog(connection: Connection, name: str) -> dict[tuple[str, str, int], int
     return {(row.tenant, row.source, row.shard): row.documents for row in rows}
 
 
+_LACKING = text("""
+SELECT d.doc_id, d.version FROM rag.documents d
+LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
+WHERE g.indexed_version IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
+""")
+_HELD = text(
+    "SELECT doc_id, indexed_version FROM rag.generation_documents WHERE generation = :name AND doc_id = ANY(:ids)"
+)
+
+
+def lacking(connection: Connection, name: str) -> dict[uuid.UUID, int]:
+    """Documents that a generation lacks, with their present version."""
+    return {row.doc_id: row.version for row in connection.execute(_LACKING, {"generation": name})}
+
+
+def held(connection: Connection, name: str, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """The version of each document that a generation holds."""
+    params = {"name": name, "ids": list(doc_ids)}
+    return {row.doc_id: row.indexed_version for row in connection.execute(_HELD, params)}
+
+
 _MARK = text("""
 INSERT INTO rag.generation_documents (generation, doc_id, indexed_version)
 SELECT :generation, n.doc_id, n.version
