@@ -59,12 +59,11 @@ def parity(candidate: Candidate) -> Check:
         "retrieved": report.retrieved,
         **{f"finding_{kind}": count for kind, count in sorted(report.totals.items())},
     }
-    if set(report.totals) == {FindingKind.UNINDEXED}:
-        # Documents on their way are no damage, as long as they arrive.
-        if not _not_arrived(candidate):
-            moving = sum(report.totals.values())
-            detail = f"{report.points} points are the chunks of the rows; {moving} documents were on their way"
-            return Check("parity", True, detail, figures)
+    # Documents on their way are no damage, as long as they arrive.
+    if set(report.totals) == {FindingKind.UNINDEXED} and not _not_arrived(candidate):
+        moving = sum(report.totals.values())
+        detail = f"{report.points} points are the chunks of the rows; {moving} documents were on their way"
+        return Check("parity", True, detail, figures)
     if report.clean:
         return Check("parity", True, f"{report.points} points are exactly the chunks of the rows", figures)
     found = ", ".join(f"{count} {kind}" for kind, count in sorted(report.totals.items()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -22,14 +21,14 @@ TOPICS = ("pump", "valve", "boiler", "ladder", "crane", "forklift", "sensor", "t
 
 
 @pytest.fixture
-def grown(chain: Chain) -> Iterator[Chain]:
+def grown(chain: Chain) -> Chain:
     """Eleven manuals, ingested, with a golden set about them."""
     for topic in TOPICS:
         chain.write(f"{topic}.md", f"# The {topic}\n\nThe {topic} is oiled by the {topic} crew.\n\n" * 3)
     assert chain.run().success
     questions = {f"who oils the {topic}": f"{topic}.md" for topic in TOPICS}
     write_set(chain.settings.effective_golden_dir / "manuals", questions)
-    yield chain
+    return chain
 
 
 class Location:
