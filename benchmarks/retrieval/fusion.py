@@ -188,8 +188,8 @@ def _print(table: dict[str, dict[str, float]]) -> None:
         out = [case for case in cases if _family(case) == family]
         never = [name for name in table if _margin(table, name, kept) >= 0] or list(table)
         chosen = max(never, key=lambda name: _mean(table[name], kept))
-        scores, margin = _mean(table[chosen], out), _margin(table, chosen, out)
-        print(f"without {family}: {chosen}, mean {scores:.4f} there, least margin {margin:+.4f}")
+        mean, margin = _mean(table[chosen], out), _margin(table, chosen, out)
+        print(f"without {family}: {chosen}, mean {mean:.4f} there, least margin {margin:+.4f}")
 
 
 def _mean(scores: dict[str, float], cases: list[str]) -> float:
