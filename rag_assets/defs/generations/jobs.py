@@ -4,7 +4,6 @@
 
 import dagster as dg
 
-from rag_assets.defs.generations.assets import active_index_generation, index_generation, index_generation_shards
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.generations import BUILD_JOB, FINISH_JOB, GENERATION_TAG, requests
 from rag_core.generations import rollback
@@ -12,21 +11,21 @@ from rag_core.pipeline.resources import Pipeline
 
 generation_build = dg.define_asset_job(
     BUILD_JOB,
-    selection=dg.AssetSelection.assets(index_generation_shards),
+    selection=dg.AssetSelection.assets("index_generation_shards"),
     description="Fill one source shard of a generation that is being built.",
     tags={GENERATION_TAG: "any"},
     executor_def=dg.in_process_executor,
 )
 generation_finish = dg.define_asset_job(
     FINISH_JOB,
-    selection=dg.AssetSelection.assets(index_generation),
+    selection=dg.AssetSelection.assets("index_generation"),
     description="End the build of a generation and run the gate on it.",
     tags={GENERATION_TAG: "any"},
     executor_def=dg.in_process_executor,
 )
 generation_promote = dg.define_asset_job(
     "generation_promote",
-    selection=dg.AssetSelection.assets(active_index_generation),
+    selection=dg.AssetSelection.assets("active_index_generation"),
     description="Move readers to a generation that the gate passed (config: `override` with a reason if it did not).",
     executor_def=dg.in_process_executor,
 )
