@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import Settings
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
@@ -44,7 +45,14 @@ def embed(
 
 
 @app.command
-def retrieval(*, data: Path, whole_documents: bool = False, queries: int | None = None, as_json: Json = False) -> None:
+def retrieval(
+    *,
+    data: Path,
+    whole_documents: bool = False,
+    queries: int | None = None,
+    sweep: list[str] | None = None,
+    as_json: Json = False,
+) -> None:
     """Score dense, BM25 and hybrid retrieval on labelled sets: nDCG@10, Recall@10, MRR@10.
 
     Parameters
@@ -55,6 +63,8 @@ def retrieval(*, data: Path, whole_documents: bool = False, queries: int | None 
         Index each document as one point instead of chunking it.
     queries
         Use only the first so many queries of each set.
+    sweep
+        A chunker to compare, TOKENS or TOKENS:OVERLAP; may be repeated.
     as_json
         Print one JSON document.
     """
@@ -63,9 +73,21 @@ def retrieval(*, data: Path, whole_documents: bool = False, queries: int | None 
 
     with progress_bar("retrieval") as progress:
         report = bench.run(
-            Settings.load(), data, whole_documents=whole_documents, max_queries=queries, progress=progress
+            Settings.load(),
+            data,
+            whole_documents=whole_documents,
+            max_queries=queries,
+            progress=progress,
+            sweep=[_sizes(chunker) for chunker in sweep or []],
         )
     show(report, as_json=as_json)
+
+
+def _sizes(chunker: str) -> tuple[int, int]:
+    tokens, _, overlap = chunker.partition(":")
+    if not (tokens.isdecimal() and (overlap or "0").isdecimal()):
+        raise InvalidInput(Reason.FIELD_INVALID, f"--sweep {chunker}: expected TOKENS or TOKENS:OVERLAP")
+    return int(tokens), int(overlap or 0)
 
 
 @app.command

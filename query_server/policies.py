@@ -40,6 +40,11 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
     "/ragproto.admin.v1.AdminService/GetStatus": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/BuildGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/EvaluateGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/PromoteGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/RollbackGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/RetireGeneration": Policy(ADMIN),
 }
 
 PUBLIC_SERVICES = frozenset(

@@ -19,12 +19,14 @@ from query_server.blocking import BlockingPool
 from query_server.handlers.admin import AdminHandler
 from query_server.handlers.answer import AnswerHandler
 from query_server.handlers.documents import DocumentsHandler
+from query_server.handlers.generations import GenerationsHandler
 from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
 from query_server.interceptors import Chain, build_chain, build_index_chain
 from query_server.metrics import Metrics
 from query_server.parts import Parts, open_parts
 from query_server.query_embedder import QueryEmbedder
+from query_server.query_models import QueryModels
 from query_server.readiness import ReadinessMonitor
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.documents import DocumentServicer
@@ -32,6 +34,7 @@ from query_server.servicers.index import IndexServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.source_gauges import SourceGauges
+from rag_core.embedding.base import Embedder
 from rag_core.errors import Conflict, Reason
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
@@ -79,23 +82,34 @@ class QueryServer:
         self.metrics = Metrics()
         self.metrics.build.labels(server_version()).set(1)
         self._pool = BlockingPool(settings.search_threads, name="search", stuck=self.metrics.stuck_calls)
-        workers, batch = _parallel_queries(settings)
-        self._embedder = QueryEmbedder(
-            parts.embedder,
-            workers=workers,
-            batch=batch,
-            cache_entries=settings.query_cache_entries,
-            metrics=self.metrics,
+        self._embedder = self._query_embedder(parts.embedder)
+        self._models = QueryModels(
+            settings,
+            parts.index,
+            self._embedder,
+            parts.embedder.fingerprint,
+            parts.store,
+            self._pool,
+            self._query_embedder,
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._monitor = ReadinessMonitor(parts.index, self._pool, self.metrics, self._publish_readiness)
         self._servers: list[grpc.aio.Server] = []
         self._index_service: IndexServicer | None = None
         self._http: HttpServer | None = None
-        self._watching: asyncio.Task[None] | None = None
         self._source_gauges = SourceGauges(parts.store, self.metrics)
-        self._measuring: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self.ports: Listen | None = None
+
+    def _query_embedder(self, embedder: Embedder) -> QueryEmbedder:
+        workers, batch = _parallel_queries(self._settings)
+        return QueryEmbedder(
+            embedder,
+            workers=workers,
+            batch=batch,
+            cache_entries=self._settings.query_cache_entries,
+            metrics=self.metrics,
+        )
 
     async def start(self, listen: Listen | None = None) -> Listen:
         """Listen. Raises `Conflict` (`PORT_TAKEN`) and leaves nothing open then."""
@@ -106,8 +120,8 @@ class QueryServer:
             await self.stop(grace=0)
             raise
         await self._monitor.refresh()
-        self._watching = asyncio.create_task(self._monitor.run())
-        self._measuring = asyncio.create_task(self._source_gauges.run())
+        works = (self._monitor.run(), self._models.run(), self._source_gauges.run())
+        self._watching = [asyncio.create_task(work) for work in works]
         _log.info("serving", query=self.ports.query, metrics=self.ports.metrics, index=self.ports.index)
         return self.ports
 
@@ -124,14 +138,15 @@ class QueryServer:
     def _client_server(self) -> grpc.aio.Server:
         chain = build_chain(self._settings, self._parts.verifier, self.metrics)
         server = self._new_server(chain, self._settings.max_message_bytes)
-        search = SearchHandler(self._settings, self._parts.index, self._embedder, self._pool, self.metrics)
+        search = SearchHandler(self._settings, self._parts.index, self._models, self._pool, self.metrics)
         answers = AnswerHandler(search, self._parts.answerer, self.metrics)
         admin = AdminHandler(self._parts, self._pool, server_version())
+        generations = GenerationsHandler(self._settings, self._parts)
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, answers), server)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin), server)
         documents = DocumentServicer(DocumentsHandler(self._settings, self._parts))
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, generations), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
@@ -171,12 +186,12 @@ class QueryServer:
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, wait `grace` seconds for the others, then close what this object opened."""
-        for task in (self._watching, self._measuring):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        for watching in self._watching:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
+        await self._models.close()
         await self._embedder.close()
         self._pool.close()
         if self._index_service is not None:

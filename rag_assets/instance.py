@@ -48,7 +48,9 @@ def _instance(settings: Settings) -> dict[str, Any]:
                 "max_concurrent_runs": settings.max_concurrent_runs,
                 # Two runs of one source would only wait for each other's lock.
                 "tag_concurrency_limits": [
-                    {"key": "rag/source", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+                    {"key": "rag/source", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
+                    # A build takes hours; one slot at least stays free for the live runs.
+                    {"key": "rag/generation", "limit": max(1, settings.max_concurrent_runs - 1)},
                 ],
             },
             "pools": {"granularity": "op", "default_limit": settings.max_concurrent_runs},

@@ -20,6 +20,8 @@ POINTS = frozenset(
         "after_embed_batch",  # a batch of vectors is committed
         "after_upsert",  # the index holds a batch, the mark is not written
         "before_stale_delete",  # new points are in, the old ones not yet out
+        "after_build_slice",  # a part of a generation is built, the rest is not
+        "after_promote_commit",  # PostgreSQL names another active generation, the alias has not moved
         "before_mark",  # the mark is written, its transaction not committed
     }
 )

@@ -106,6 +106,22 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.INDEX_CORRUPT: ("Index files are damaged or missing.", "Rebuild from PostgreSQL: docs/operations.md."),
     R.INDEX_EMPTY: ("No generation was ever promoted.", "Ingest a source first."),
     R.GENERATION_STATE: ("The generation's state or specification forbids this.", "`rag index generations`."),
+    R.GENERATION_REFUSED: (
+        "The gate found a generation worse than the active one, or could not tell; the message has the figures.",
+        "`rag index generations NAME`; mend and build again, or promote with `--override REASON`.",
+    ),
+    R.REPLICA_UNPREPARED: (
+        "A running query server cannot embed queries for this generation yet.",
+        "Wait a moment; see its log when it stays so.",
+    ),
+    R.CONFIRMATION_NEEDED: (
+        "The build is larger or dearer than the limit above which someone must agree.",
+        "Read the forecast, then repeat with `--yes`.",
+    ),
+    R.GOLDEN_INVALID: (
+        "A golden set is malformed.",
+        "See the message; the layout is in docs/explanation/generations.md.",
+    ),
     R.DATABASE_UNAVAILABLE: ("PostgreSQL cannot be reached.", "`rag status`; check RAG_DATABASE_URL."),
     R.DATABASE_VERSION: (
         "The database was written by another release of this program or of PostgreSQL.",

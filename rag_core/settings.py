@@ -185,6 +185,37 @@ class Settings(BaseSettings):
     )
     stream_drain_seconds: float = Field(20, ge=0, le=600, description="Time a worker gets to finish at SIGTERM.")
 
+    # --- index generations -----------------------------------------------------------------------------------
+    golden_dir: Path | None = Field(
+        None,
+        description="Folder of golden sets that judge a generation; unset: `$RAG_HOME/golden` and the bundled set.",
+    )
+    embed_price: float = Field(
+        0, ge=0, description="Price of embedding a million tokens, in any currency; a build's forecast uses it."
+    )
+    build_confirm_texts: int = Field(
+        5_000, ge=0, description="A build that must embed more texts asks for confirmation (`--yes`)."
+    )
+    build_confirm_cost: float = Field(1, ge=0, description="A build that costs more asks for confirmation (`--yes`).")
+    build_slice_seconds: float = Field(
+        2, gt=0, le=60, description="A build lets live runs of a source shard in at least this often."
+    )
+    build_max_slowdown: float = Field(
+        2, ge=1, description="A build pauses while searches take more than this many times their usual time."
+    )
+    build_max_pause_seconds: float = Field(
+        10, ge=0, le=300, description="Longest pause between two slices of a build; 0 switches the throttle off."
+    )
+    gate_tolerance: float = Field(
+        0.01, ge=0, le=1, description="A generation may lose this much nDCG@10 on the golden sets and still pass."
+    )
+    generation_grace_hours: float = Field(
+        72, ge=0, description="How long a generation that readers left is kept up to date for a rollback."
+    )
+    promote_wait_seconds: float = Field(
+        15, ge=0, le=300, description="How long a promotion waits for query servers to load the new query model."
+    )
+
     # --- query server ----------------------------------------------------------------------------------------
     default_top_k: int = Field(10, ge=1, le=100, description="Results when the request names no number.")
     max_query_chars: int = Field(8192, ge=1, description="Longest query.")
@@ -352,6 +383,10 @@ class Settings(BaseSettings):
     @property
     def secrets_dir(self) -> Path:
         return self.home / "secrets"
+
+    @property
+    def effective_golden_dir(self) -> Path:
+        return self.golden_dir or self.home / "golden"
 
     @property
     def effective_sources_dir(self) -> Path:

@@ -10,7 +10,18 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App, CycloptsError
 
 from rag_core.errors import ConfigError, RagError, Reason
-from ragctl.commands import documents, gateway, index, quarantine, query, source, stack, stream, token, verify
+from ragctl.commands import (
+    documents,
+    gateway,
+    index_generations,
+    quarantine,
+    query,
+    source,
+    stack,
+    stream,
+    token,
+    verify,
+)
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -37,7 +48,7 @@ app = App(
 # The modules of `ragctl.commands` are light: what is heavy they import when a command runs.
 for _command in (stack.up, stack.down, stack.status, query.query, verify.verify, token.token):
     app.command(_command)
-for _group in (source.app, documents.app, stream.app, quarantine.app, index.app, gateway.app):
+for _group in (source.app, documents.app, stream.app, quarantine.app, index_generations.app, gateway.app):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
 

@@ -17,12 +17,12 @@ import numpy as np
 
 from benchmarks.answers.fit import fit
 from benchmarks.report import Cell, Progress, Report, Table
-from benchmarks.retrieval.dataset import Dataset, load_datasets
 from benchmarks.retrieval.indexing import TENANT, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
 from rag_core.answering.base import Abstained, Answered, Citation, Question
 from rag_core.answering.extractive import BIAS, WEIGHTS, Signs, compose, examine
 from rag_core.embedding import open_embedder
+from rag_core.evaluation.dataset import Dataset, load_datasets
 from rag_core.filters import In, Not
 from rag_core.index.base import SearchRequest, VectorIndex
 from rag_core.index.edge import EdgeIndex

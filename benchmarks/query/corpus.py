@@ -40,11 +40,11 @@ def unit_vectors(count: int, dimensions: int) -> Vectors:
     return vectors
 
 
-def build_index(folder: Path, texts: list[str], vectors: Vectors, progress: Progress) -> None:
-    """Write, optimise and promote one generation."""
+def build_index(folder: Path, texts: list[str], vectors: Vectors, embedder: str, progress: Progress) -> None:
+    """Write, optimise and promote one generation; `embedder` is the fingerprint of the one that queries go through."""
     index = EdgeIndex(folder)
     try:
-        index.create(GenerationSpec(GENERATION, vectors.shape[1], "bench", "bench"))
+        index.create(GenerationSpec(GENERATION, vectors.shape[1], embedder, "bench"))
         batch: list[DocumentUpdate] = []
         for done, update in enumerate(_updates(texts, vectors)):
             batch.append(update)

@@ -81,9 +81,9 @@ class _Bench:
     def prepare(self, progress: Progress) -> None:
         """Build the index twice over: the server and this process cannot open one folder at once."""
         with closing(open_embedder(self._settings)) as embedder:
-            dimensions = embedder.dimensions
+            dimensions, fingerprint = embedder.dimensions, embedder.fingerprint
         texts, vectors = chunk_texts(self._sizes.chunks), unit_vectors(self._sizes.chunks, dimensions)
-        build_index(self._settings.index_dir, texts, vectors, progress)
+        build_index(self._settings.index_dir, texts, vectors, fingerprint, progress)
         shutil.copytree(self._settings.index_dir, self._home / "own-index")
         np.save(self._home / "vectors.npy", vectors)
         (self._home / "texts.json").write_text(json.dumps(texts), encoding="utf-8")

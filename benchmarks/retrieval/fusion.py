@@ -2,7 +2,8 @@
 
 Whole documents, exact search, the real embedder and lexical encoder. Every rule sees the best `CANDIDATES` of each
 leg, as in the engine. Sets that share their query ids with another set are asked across languages too. The last lines
-leave each set out in turn, choose by the mean of the others, and say what the choice scores on the one left out.
+leave each family of sets out in turn (those that share texts), choose by the mean of the others among the rules that
+lose on none of them, and say what the choice scores on what was left out.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.retrieval.dataset import Dataset, load_datasets
-from benchmarks.retrieval.metrics import ndcg
 from benchmarks.vectors import VectorCache
 from rag_core.embedding import open_embedder
-from rag_core.index.fusion import CANDIDATES
+from rag_core.evaluation.dataset import Dataset, load_datasets
+from rag_core.evaluation.metrics import ndcg
+from rag_core.index.fusion import CANDIDATES, KNOWN_HITS
 from rag_core.index.lexical import Sparse, encode_documents, encode_query
 from rag_core.settings import Settings
 
 Matrix = npt.NDArray[np.float32]
 """Scores, shape [queries, documents]; -inf is no candidate."""
-Rule = Callable[[Matrix, Matrix], Matrix]
+Rule = Callable[[Matrix, Matrix, Matrix], Matrix]
+"""From the scores of both legs and how much of each query the lexical one knows, shape [queries, 1]."""
 _NONE = -np.inf
 
 
@@ -45,11 +47,12 @@ def main(folder: Path) -> None:
     table: dict[str, dict[str, float]] = {name: {} for name in RULES}
     for case, (held, asked) in cases.items():
         dense, lexical = _best(_dense(held, asked, cache)), _best(_lexical(held, asked))
+        known = _known(held, asked, lexical)
         for name, rule in RULES.items():
-            table[name][case] = _score(rule(dense, lexical), held, asked)
+            table[name][case] = _score(rule(dense, lexical, known), held, asked)
     cache.close()
     embedder.close()
-    _print(table, [dataset.name for dataset in datasets])
+    _print(table)
 
 
 def _texts(dataset: Dataset) -> list[str]:
@@ -89,7 +92,7 @@ def _best(scores: Matrix) -> Matrix:
 
 
 def _rrf(k: int) -> Rule:
-    def rule(dense: Matrix, lexical: Matrix) -> Matrix:
+    def rule(dense: Matrix, lexical: Matrix, _known: Matrix) -> Matrix:
         return _sum(_reciprocal(dense, k), _reciprocal(lexical, k), dense, lexical)
 
     return rule
@@ -101,10 +104,30 @@ def _reciprocal(scores: Matrix, k: int) -> Matrix:
 
 
 def _weighted(scale: Callable[[Matrix], Matrix], share: float) -> Rule:
-    def rule(dense: Matrix, lexical: Matrix) -> Matrix:
+    def rule(dense: Matrix, lexical: Matrix, _known: Matrix) -> Matrix:
         return _sum(share * scale(dense), (1 - share) * scale(lexical), dense, lexical)
 
     return rule
+
+
+def _by_known(full: float) -> Rule:
+    """DBSF whose lexical leg counts in full from this share of known query terms, and in proportion below it."""
+
+    def rule(dense: Matrix, lexical: Matrix, known: Matrix) -> Matrix:
+        return _sum(_distribution(dense), np.minimum(1, known / full) * _distribution(lexical), dense, lexical)
+
+    return rule
+
+
+def _known(held: Dataset, asked: Dataset, lexical: Matrix) -> Matrix:
+    """Share of each query's terms that its best lexical hits know together."""
+    terms = [set(sparse.indices) for sparse in encode_documents(_texts(held))]
+    shares = []
+    for text, row in zip(asked.queries.values(), lexical, strict=True):
+        wanted = set(encode_query(text).indices)
+        best = [int(place) for place in np.argsort(-row, kind="stable")[:KNOWN_HITS] if np.isfinite(row[place])]
+        shares.append(len(wanted & set().union(*(terms[place] for place in best))) / max(1, len(wanted)))
+    return np.asarray(shares, np.float32)[:, None]
 
 
 def _min_max(scores: Matrix) -> Matrix:
@@ -143,27 +166,44 @@ def _score(fused: Matrix, held: Dataset, asked: Dataset) -> float:
 
 
 RULES: dict[str, Rule] = {
-    "dense alone": lambda dense, _: dense,
-    "BM25 alone": lambda _, lexical: lexical,
+    "dense alone": lambda dense, _lexical, _known: dense,
+    "BM25 alone": lambda _dense, lexical, _known: lexical,
     "RRF, k 60": _rrf(60),
     "RRF, k 2": _rrf(2),
     **{f"min-max, dense {share}": _weighted(_min_max, share) for share in (0.4, 0.5, 0.6)},
-    **{f"DBSF, dense {share}": _weighted(_distribution, share) for share in (0.4, 0.5, 0.6)},
+    **{f"DBSF, dense {share}": _weighted(_distribution, share) for share in (0.4, 0.5, 0.6, 0.65, 0.7)},
+    **{f"DBSF, known {full}": _by_known(full) for full in (0.3, 0.5, 0.7)},
 }
 
 
-def _print(table: dict[str, dict[str, float]], sets: list[str]) -> None:
+def _print(table: dict[str, dict[str, float]]) -> None:
     cases = list(next(iter(table.values())))
-    print("| rule |", " | ".join(cases), "| mean of sets |")
-    print("|---" * (len(cases) + 2) + "|")
+    print("| rule |", " | ".join(cases), "| mean | least margin |")
+    print("|---" * (len(cases) + 3) + "|")
     for name, scores in table.items():
-        mean = np.mean([scores[case] for case in sets])
-        print(f"| {name} |", " | ".join(f"{scores[case]:.3f}" for case in cases), f"| {mean:.4f} |")
-    for out in sets:
-        means = {name: np.mean([table[name][case] for case in sets if case != out]) for name in table}
-        chosen = max(means, key=lambda name: means[name])
-        best = max(table[name][out] for name in table)
-        print(f"without {out}: {chosen}, scores {table[chosen][out]:.3f} there (best of all {best:.3f})")
+        shown = " | ".join(f"{scores[case]:.3f}" for case in cases)
+        print(f"| {name} | {shown} | {_mean(scores, cases):.4f} | {_margin(table, name, cases):+.4f} |")
+    for family in sorted({_family(case) for case in cases}):
+        kept = [case for case in cases if _family(case) != family]
+        out = [case for case in cases if _family(case) == family]
+        never = [name for name in table if _margin(table, name, kept) >= 0] or list(table)
+        chosen = max(never, key=lambda name: _mean(table[name], kept))
+        mean, margin = _mean(table[chosen], out), _margin(table, chosen, out)
+        print(f"without {family}: {chosen}, mean {mean:.4f} there, least margin {margin:+.4f}")
+
+
+def _mean(scores: dict[str, float], cases: list[str]) -> float:
+    return float(np.mean([scores[case] for case in cases]))
+
+
+def _margin(table: dict[str, dict[str, float]], name: str, cases: list[str]) -> float:
+    """How much the rule is above the better leg, where it is least."""
+    legs = ("dense alone", "BM25 alone")
+    return min(table[name][case] - max(table[leg][case] for leg in legs) for case in cases)
+
+
+def _family(case: str) -> str:
+    return case.partition("-")[0]
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from benchmarks.report import Progress
-from benchmarks.retrieval.dataset import Dataset, Document
 from benchmarks.vectors import VectorCache
+from rag_core.evaluation.dataset import Dataset, Document
 from rag_core.ids import chunk_id, document_id, text_hash
 from rag_core.index.base import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
 from rag_core.models import EVERYONE, Block, BlockKind, Chunk, ParsedDocument

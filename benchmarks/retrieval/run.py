@@ -3,84 +3,130 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from benchmarks.report import Cell, Progress, Report, Table, Target
-from benchmarks.retrieval.dataset import Dataset, load_datasets
-from benchmarks.retrieval.indexing import TENANT, best_chunks, chunk_corpus, fill
-from benchmarks.retrieval.metrics import CUT, ndcg, recall, reciprocal_rank
+from benchmarks.retrieval.indexing import TENANT, Chunked, best_chunks, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
 from rag_core.embedding import open_embedder
+from rag_core.evaluation.bootstrap import paired
+from rag_core.evaluation.dataset import Dataset, load_datasets
+from rag_core.evaluation.metrics import CUT, ndcg, recall, reciprocal_rank
 from rag_core.index.base import SearchMode, SearchRequest, VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.models import EVERYONE
 from rag_core.settings import Settings
-from rag_core.text import open_chunker
+from rag_core.text import Chunker, open_chunker
 
 MODES = {SearchMode.DENSE: "dense", SearchMode.LEXICAL: "BM25", SearchMode.HYBRID: "hybrid"}
 # Deep enough that 10 documents remain when each long one fills many places with its chunks.
 _DEPTH = 100
 
-Scores = tuple[float, float, float]
+METRICS = (ndcg, recall, reciprocal_rank)
+Scores = npt.NDArray[np.float64]
+"""One row per query, a column per metric."""
+Columns = tuple[str, ...]
+_COLUMNS: Columns = ("set", "chunker", "points", "queries", "mode", f"nDCG@{CUT}", f"Recall@{CUT}", f"MRR@{CUT}")
+_SURE: Columns = ("set", "chunker", "hybrid - dense", "hybrid - BM25", "hybrid - better leg")
 
 
 def run(
-    settings: Settings, data: Path, *, whole_documents: bool, max_queries: int | None, progress: Progress
+    settings: Settings,
+    data: Path,
+    *,
+    whole_documents: bool,
+    max_queries: int | None,
+    progress: Progress,
+    sweep: Sequence[tuple[int, int]] = (),
 ) -> Report:
-    """Index each set under a temporary folder and ask all its queries in each mode."""
+    """Index each set under a temporary folder and ask all its queries in each mode.
+
+    `sweep` lists chunkers as (tokens, overlap) to compare; without it the configured one is used.
+    """
     datasets = load_datasets(data, max_queries)
     embedder = open_embedder(settings)
     vectors = VectorCache(settings.home / "bench" / "vectors", embedder)
-    chunker = None if whole_documents else open_chunker(settings)
     rows: list[tuple[Cell, ...]] = []
+    sure: list[tuple[Cell, ...]] = []
     targets: list[Target] = []
     try:
-        for dataset in datasets:
-            chunked = chunk_corpus(dataset, chunker)
-            with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder:
-                index = EdgeIndex(folder)
-                try:
-                    fill(index, dataset, chunked, vectors, progress)
-                    scores = {mode: _score(index, dataset, vectors, mode, progress) for mode in MODES}
-                finally:
-                    index.close()
-            points = sum(len(chunks) for _, chunks in chunked)
-            rows += [
-                (dataset.name, len(chunked), points, len(dataset.queries), MODES[mode], *scores[mode]) for mode in MODES
-            ]
-            targets.append(_target(dataset, scores))
+        for name, chunker in _chunkers(settings, sweep, whole=whole_documents):
+            for dataset in datasets:
+                chunked = chunk_corpus(dataset, chunker)
+                scores = _scored(dataset, chunked, vectors, progress)
+                points = sum(len(chunks) for _, chunks in chunked)
+                rows += [
+                    (
+                        dataset.name,
+                        name,
+                        points,
+                        len(dataset.queries),
+                        MODES[mode],
+                        *map(float, scores[mode].mean(axis=0)),
+                    )
+                    for mode in MODES
+                ]
+                sure.append((dataset.name, name, *_differences(scores)))
+                targets.append(_target(dataset, name, scores))
     finally:
         vectors.close()
         embedder.close()
-    columns = ("set", "documents", "points", "queries", "mode", f"nDCG@{CUT}", f"Recall@{CUT}", f"MRR@{CUT}")
-    note = (
-        "one point per document"
-        if whole_documents
-        else f"chunks of {settings.chunk_tokens} tokens, a document scores as its best chunk"
+    tables = (Table("Retrieval", _COLUMNS, tuple(rows)), Table(f"Differences of nDCG@{CUT}", _SURE, tuple(sure)))
+    notes = (
+        "a document scores as its best chunk",
+        "differences: mean [95 % interval], paired bootstrap over the queries",
     )
-    return Report("bench retrieval", (Table("Retrieval", columns, tuple(rows)),), tuple(targets), (note,))
+    return Report("bench retrieval", tables, tuple(targets), notes)
+
+
+def _chunkers(
+    settings: Settings, sweep: Sequence[tuple[int, int]], *, whole: bool
+) -> Iterator[tuple[str, Chunker | None]]:
+    if whole:
+        yield "whole documents", None
+        return
+    for tokens, overlap in sweep or [(settings.chunk_tokens, settings.chunk_overlap)]:
+        changed = settings.model_copy(update={"chunk_tokens": tokens, "chunk_overlap": overlap})
+        yield f"{tokens} tokens, overlap {overlap}", open_chunker(changed)
+
+
+def _scored(dataset: Dataset, chunked: Chunked, vectors: VectorCache, progress: Progress) -> dict[SearchMode, Scores]:
+    with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder:
+        index = EdgeIndex(folder)
+        try:
+            fill(index, dataset, chunked, vectors, progress)
+            return {mode: _score(index, dataset, vectors, mode, progress) for mode in MODES}
+        finally:
+            index.close()
 
 
 def _score(index: VectorIndex, dataset: Dataset, vectors: VectorCache, mode: SearchMode, progress: Progress) -> Scores:
-    """Means over the queries."""
     embedded = vectors.queries(list(dataset.queries.values()), progress)
-    totals = [0.0, 0.0, 0.0]
-    for (query, text), vector in zip(dataset.queries.items(), embedded, strict=True):
+    scores = np.zeros((len(dataset.queries), len(METRICS)))
+    for row, ((query, text), vector) in enumerate(zip(dataset.queries.items(), embedded, strict=True)):
         request = SearchRequest(TENANT, (EVERYONE,), _DEPTH, mode, text, vector)
         ranking = best_chunks([hit.payload.locator for hit in index.search(request).hits])
-        gains = dataset.judgements[query]
-        for place, metric in enumerate((ndcg, recall, reciprocal_rank)):
-            totals[place] += metric(ranking, gains)
-    ndcg_mean, recall_mean, rank_mean = (total / len(dataset.queries) for total in totals)
-    return ndcg_mean, recall_mean, rank_mean
+        scores[row] = [metric(ranking, dataset.judgements[query]) for metric in METRICS]
+    return scores
 
 
-def _target(dataset: Dataset, scores: dict[SearchMode, Scores]) -> Target:
-    better = max(scores[SearchMode.DENSE][0], scores[SearchMode.LEXICAL][0])
+def _differences(scores: dict[SearchMode, Scores]) -> tuple[str, str, str]:
+    hybrid, dense, lexical = (scores[mode][:, 0] for mode in (SearchMode.HYBRID, SearchMode.DENSE, SearchMode.LEXICAL))
+    better = dense if dense.mean() > lexical.mean() else lexical
+    against_dense, against_lexical, against_better = (str(paired(hybrid, leg)) for leg in (dense, lexical, better))
+    return against_dense, against_lexical, against_better
+
+
+def _target(dataset: Dataset, chunker: str, scores: dict[SearchMode, Scores]) -> Target:
+    means = {mode: float(scores[mode][:, 0].mean()) for mode in MODES}
     return Target(
-        f"hybrid nDCG@{CUT} on {dataset.name}",
-        scores[SearchMode.HYBRID][0],
-        better,
+        f"hybrid nDCG@{CUT} on {dataset.name}, {chunker}",
+        means[SearchMode.HYBRID],
+        max(means[SearchMode.DENSE], means[SearchMode.LEXICAL]),
         "the better leg alone",
         at_least=True,
     )

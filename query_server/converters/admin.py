@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from query_server.handlers.platform_status import ComponentStatus, GenerationStatus, SourceCounts, Status
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from query_server.handlers.platform_status import (
+    ComponentStatus,
+    GenerationRow,
+    GenerationStatus,
+    SourceCounts,
+    Status,
+)
 from ragproto.admin.v1 import admin_pb2 as pb
+
+if TYPE_CHECKING:
+    from rag_core.generations import Forecast
+    from rag_core.generations.lifecycle import Moved
 
 
 def from_status(status: Status) -> pb.GetStatusResponse:
@@ -42,7 +56,41 @@ def _generation(status: GenerationStatus) -> pb.Generation:
         points=status.points,
         embedder=status.spec.embedder,
         chunker=status.spec.chunker,
+        dimensions=status.spec.dimensions,
     )
     if status.row is not None:
-        message.created_at.FromDatetime(status.row.created_at)
+        _add_row(message, status.row)
     return message
+
+
+def _add_row(message: pb.Generation, row: GenerationRow) -> None:
+    message.documents, message.pending = row.documents, row.pending
+    message.actor, message.reason, message.frozen = row.actor, row.reason, row.frozen
+    message.promoted_from = row.promoted_from or ""
+    message.settings.update({name: str(value) for name, value in row.settings.items() if value is not None})
+    moments = {"created_at": row.created_at, "promoted_at": row.promoted_at, "keep_until": row.keep_until}
+    for field, moment in moments.items():
+        if moment is not None:
+            getattr(message, field).FromDatetime(moment)
+    if row.evaluation is not None:
+        _add_evaluation(message, row.evaluation)
+
+
+def _add_evaluation(message: pb.Generation, evaluation: Mapping[str, Any]) -> None:
+    message.passed, message.baseline = bool(evaluation["passed"]), evaluation.get("baseline") or ""
+    message.evaluated_at.FromDatetime(datetime.fromisoformat(evaluation["at"]))
+    for check in evaluation["checks"]:
+        figures = {name: float(value) for name, value in check["figures"].items() if isinstance(value, int | float)}
+        message.checks.add(name=check["name"], passed=check["passed"], detail=check["detail"], figures=figures)
+
+
+def from_forecast(forecast: Forecast) -> pb.BuildForecast:
+    """A forecast as a message; the fields have the same names."""
+    return pb.BuildForecast(**forecast.to_json())
+
+
+def from_move(moved: Moved) -> pb.GenerationMove:
+    """A move of the alias as a message."""
+    return pb.GenerationMove(
+        active=moved.active, before=moved.before or "", pending=moved.pending, seconds=moved.seconds
+    )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, text
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
 
 from query_server.handlers.platform_status import GenerationRow, SourceCounts
-from rag_core.store.tables import generations
+from rag_core.store import generations
+from rag_core.store.generations import Generation
 
 # A tombstone is pending only for a generation that still holds the document.
 _SOURCES = text("""
@@ -35,12 +39,40 @@ ORDER BY s.name
 """)
 
 
+_HELD = text("""
+SELECT n.name AS generation,
+       count(*) FILTER (WHERE g.indexed_version = d.version AND d.deleted_at IS NULL) AS documents,
+       count(*) FILTER (WHERE g.indexed_version IS DISTINCT FROM d.version
+                        AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)) AS pending
+FROM rag.generations n CROSS JOIN rag.documents d
+LEFT JOIN rag.generation_documents g ON g.generation = n.name AND g.doc_id = d.doc_id
+WHERE n.state <> 'retired' GROUP BY n.name
+""")
+
+
 def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ...]:
     """The sources of one tenant, by name."""
     return tuple(SourceCounts(*row) for row in connection.execute(_SOURCES, {"tenant": tenant}))
 
 
 def generation_rows(connection: Connection) -> dict[str, GenerationRow]:
-    """State and age of every generation, by name."""
-    statement = select(generations.c.name, generations.c.state, generations.c.created_at)
-    return {name: GenerationRow(state, created_at) for name, state, created_at in connection.execute(statement)}
+    """What the database knows of every generation, by name."""
+    held = {row.generation: row for row in connection.execute(_HELD)}
+    return {row.name: _generation(row, held.get(row.name)) for row in generations.all_of(connection)}
+
+
+def _generation(row: Generation, held: Any) -> GenerationRow:
+    return GenerationRow(
+        state=row.state,
+        created_at=row.created_at or datetime.now(UTC),
+        documents=held.documents if held else 0,
+        pending=held.pending if held else 0,
+        settings=row.settings,
+        actor=row.actor,
+        reason=row.reason,
+        frozen=row.frozen,
+        promoted_at=row.promoted_at,
+        promoted_from=row.promoted_from,
+        keep_until=row.keep_until,
+        evaluation=row.evaluation,
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from rag_core.index.base import GenerationSpec
 
@@ -24,10 +26,20 @@ class SourceCounts:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRow:
-    """What the database knows of a generation."""
+    """What the database knows of a generation: `documents` it holds, `pending` ones it lacks, and its history."""
 
     state: str
     created_at: datetime
+    documents: int = 0
+    pending: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    actor: str = ""
+    reason: str = ""
+    frozen: bool = False
+    promoted_at: datetime | None = None
+    promoted_from: str | None = None
+    keep_until: datetime | None = None
+    evaluation: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeVar
 
 from query_server.blocking import BlockingPool
 from query_server.handlers.validation import Query, check_filter, check_top_k, clean_text
 from query_server.metrics import Metrics
-from query_server.query_embedder import QueryEmbedder
+from query_server.query_models import QueryModels
 from rag_core.embedding.base import Vectors
 from rag_core.errors import NotFound, Reason
 from rag_core.filters import All, Condition, In
@@ -16,16 +18,18 @@ from rag_core.index.base import SearchMode, SearchRequest, SearchResult, VectorI
 from rag_core.models import Principal
 from rag_core.settings import Settings
 
+T = TypeVar("T")
+
 
 class SearchHandler:
     """Finds passages. Tenant and ACL come from the principal and are put on every request to the index."""
 
     def __init__(
-        self, settings: Settings, index: VectorIndex, embedder: QueryEmbedder, pool: BlockingPool, metrics: Metrics
+        self, settings: Settings, index: VectorIndex, models: QueryModels, pool: BlockingPool, metrics: Metrics
     ) -> None:
         self._settings = settings
         self._index = index
-        self._embedder = embedder
+        self._models = models
         self._pool = pool
         self._metrics = metrics
 
@@ -54,16 +58,39 @@ class SearchHandler:
         )
 
     async def retrieve(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
-        """Run a checked request; also gives the query's vector, which a lexical search does not have."""
-        vector = None if request.mode is SearchMode.LEXICAL else await self._embedder.embed(request.text)
-        result = await self._call_index(_with_vector(request, vector))
+        """Run a checked request; also gives the query's vector, which a lexical search does not have.
+
+        Vector and search are of one generation by name. When readers are moved in between, both are made again.
+        """
+        result: SearchResult | None = None
+        while result is None:
+            generation, embedder = await self._models.target()
+            vector = None if request.mode is SearchMode.LEXICAL else await embedder.embed(request.text)
+            result = await self._call_current(replace(request, vector=vector, generation=generation))
         if not result.hits:
             await self._require_sources(request, result.generation)
         return result, vector
 
+    async def _call_current(self, request: SearchRequest) -> SearchResult | None:
+        """The result, or `None` when readers were moved to another generation and this server follows."""
+        found = await self._timed(self._search_unless_moved, request)
+        if isinstance(found, SearchResult):
+            return found
+        if await self._models.moved_to(found):
+            return None
+        return await self._call_index(request)
+
+    def _search_unless_moved(self, request: SearchRequest) -> SearchResult | str:
+        """Both in the one thread, so that looking at the alias costs no second hop."""
+        alias = self._index.alias()
+        return alias if alias is not None and alias != request.generation else self._index.search(request)
+
     async def _call_index(self, request: SearchRequest) -> SearchResult:
+        return await self._timed(self._index.search, request)
+
+    async def _timed(self, search: Callable[[SearchRequest], T], request: SearchRequest) -> T:
         started = time.monotonic()
-        result = await self._pool.run(self._index.search, request)
+        result = await self._pool.run(search, request)
         self._metrics.search_seconds.observe(time.monotonic() - started)
         return result
 
@@ -71,29 +98,18 @@ class SearchHandler:
         """An empty result for a source that the caller cannot see is an error, the same whether it exists or not."""
         for names in _required_sources(request.filter):
             # Any word of the corpus would do; the dense leg needs none, so it finds whatever is visible.
+            embedder = await self._models.embedder_of(generation)
             probe = SearchRequest(
                 tenant=request.tenant,
                 acl=request.acl,
                 limit=1,
                 mode=SearchMode.DENSE,
-                vector=await self._embedder.embed(request.text),
+                vector=await embedder.embed(request.text),
                 filter=names,
                 generation=generation,
             )
             if not (await self._call_index(probe)).hits:
                 raise NotFound(Reason.SOURCE_NOT_FOUND, "filter: no such source")
-
-
-def _with_vector(request: SearchRequest, vector: Vectors | None) -> SearchRequest:
-    return SearchRequest(
-        tenant=request.tenant,
-        acl=request.acl,
-        limit=request.limit,
-        mode=request.mode,
-        text=request.text,
-        vector=vector,
-        filter=request.filter,
-    )
 
 
 def _required_sources(condition: Condition | None) -> Iterator[In]:

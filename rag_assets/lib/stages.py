@@ -15,7 +15,7 @@ from rag_assets.lib.naming import asset_key, partitions, scope_of
 from rag_assets.lib.quality import assess_pipeline, quality_metadata
 from rag_assets.lib.reports import materialized, progress_to
 from rag_assets.source_config import SourceConfig
-from rag_core.pipeline import chunk_documents, embed_chunks, index_documents, sync_documents
+from rag_core.pipeline import chunk_following, embed_following, index_documents, sync_documents
 from rag_core.pipeline.resources import Pipeline
 
 EMBEDDING_POOL = "embedding"
@@ -65,9 +65,9 @@ def _chunks(config: SourceConfig) -> dg.AssetsDefinition:
     @_stage(config, "chunks", "documents", "Spans of the documents that are retrieved as one.", kinds={"postgres"})
     def chunks(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
         with typed_failures():
-            scope, chunker = scope_of(config, context), pipeline.chunker
-            report = chunk_documents(pipeline.store, chunker, scope, pipeline.settings, progress_to(context))
-        return materialized(report, chunker=chunker.fingerprint)
+            scope, store, settings = scope_of(config, context), pipeline.store, pipeline.settings
+            report = chunk_following(store, pipeline.kits, scope, settings, progress_to(context))
+        return materialized(report, chunker=pipeline.chunker.fingerprint)
 
     return chunks
 
@@ -80,8 +80,8 @@ def _embeddings(config: SourceConfig) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         with typed_failures():
-            scope, embedder, chunker = scope_of(config, context), pipeline.embedder, pipeline.chunker.fingerprint
-            report = embed_chunks(pipeline.store, embedder, chunker, scope, pipeline.settings, progress_to(context))
+            scope, embedder = scope_of(config, context), pipeline.embedder
+            report = embed_following(pipeline.store, pipeline.kits, scope, pipeline.settings, progress_to(context))
         return materialized(report, embedder=embedder.fingerprint, dimensions=embedder.dimensions)
 
     return embeddings

@@ -23,7 +23,12 @@ def open_embedder(settings: Settings) -> Embedder:
     if settings.embedder == "fake":
         from rag_core.embedding.fake import FakeEmbedder
 
-        return FakeEmbedder()
+        return FakeEmbedder(
+            version=settings.embed_model or "1",
+            dimensions=settings.embed_dimensions or FakeEmbedder.dimensions,
+            query_prefix=settings.embed_query_prefix,
+            prefix=settings.embed_passage_prefix,
+        )
     if settings.embedder == "openai":
         from rag_core.embedding.openai_http import open_openai_embedder
 

@@ -20,19 +20,25 @@ class FakeEmbedder:
     dimensions = 64
     max_tokens = 512
 
-    def __init__(self, *, version: str = "1") -> None:
+    def __init__(self, *, version: str = "1", dimensions: int = 64, query_prefix: str = "", prefix: str = "") -> None:
         # Another version stands for another model in tests of a model change.
         self._salt = zlib.crc32(version.encode())
-        self.fingerprint = fingerprint("fake", version, self.dimensions)
+        self._query_prefix, self._prefix = query_prefix, prefix
+        self.dimensions = dimensions
+        prefixes = (query_prefix, prefix) if query_prefix or prefix else ()
+        self.fingerprint = fingerprint("fake", version, dimensions, *prefixes)
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        return self._vectors([self._prefix + text for text in texts])
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return self._vectors([self._query_prefix + text for text in texts])
+
+    def _vectors(self, texts: Sequence[str]) -> Vectors:
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         for row, text in enumerate(texts):
             vectors[row] = self._embed(text)
         return vectors
-
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        return self.embed_passages(texts)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ import qdrant_edge as edge
 from rag_core.embedding.base import Vectors
 from rag_core.index.base import Point
 from rag_core.index.edge_dialect import CLOSED, DIALECT, EdgeDialect, engine_errors, point_id, scored, vectors_of
-from rag_core.index.fusion import Scored
+from rag_core.index.fusion import KNOWN_HITS, Scored, fuse, lexical_share
 from rag_core.index.lexical import Sparse
 from rag_core.index.payloads import IDENTITY, KEYWORDS, from_json_or_blank
 from rag_core.index.planning import Identity
@@ -85,13 +86,27 @@ class ShardReader:
     def fused(
         self, vector: Vectors, terms: Sparse, within: edge.Filter, corpus: edge.Filter, *, candidates: int, limit: int
     ) -> list[Scored]:
-        legs = [
-            edge.Prefetch(limit=candidates, query=_near(vector), filter=within),
-            edge.Prefetch(limit=candidates, query=_matching(terms), filter=within, params=_statistics(corpus)),
-        ]
-        fusion: Any = edge.Fusion.Dbsf()  # a subclass of Fusion, though the published types do not say so
-        request = edge.QueryRequest(limit=limit, query=fusion, prefetches=legs, with_payload=True)
-        return scored(self.call(lambda shard: shard.query(request)))
+        batch = edge.QueryBatchRequest(
+            [
+                edge.QueryRequest(limit=candidates, query=_near(vector), filter=within),
+                edge.QueryRequest(limit=candidates, query=_matching(terms), filter=within, params=_statistics(corpus)),
+            ]
+        )
+        near, words = self.call(lambda shard: shard.query_batch(batch))
+        matching = {point_id(hit): hit.score for hit in words if hit.score > 0}
+        best = fuse({point_id(hit): hit.score for hit in near}, matching, self._share(terms, matching), limit)
+        payloads = self._payloads([chunk_id for chunk_id, _ in best])
+        return [Scored(chunk_id, score, payloads[chunk_id]) for chunk_id, score in best if chunk_id in payloads]
+
+    def _share(self, terms: Sparse, matching: Mapping[uuid.UUID, float]) -> float:
+        ids: list[edge.PointId] = [*islice(matching, KNOWN_HITS)]
+        records = self.call(lambda shard: shard.retrieve(ids, with_payload=False, with_vector=[LEXICAL]))
+        return lexical_share(terms.indices, (vectors_of(record)[LEXICAL].indices for record in records))
+
+    def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
+        """By id; a point that was removed since is not in it."""
+        records = self.call(lambda shard: shard.retrieve([*ids], with_payload=True, with_vector=False))
+        return {point_id(record): record.payload or {} for record in records}
 
     def dense(self, vector: Vectors, within: edge.Filter, limit: int) -> list[Scored]:
         request = edge.QueryRequest(limit=limit, query=_near(vector), filter=within, with_payload=True)

@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient, models
 
 from rag_core.embedding.base import Vectors
 from rag_core.index.base import Point
-from rag_core.index.fusion import Scored
+from rag_core.index.fusion import KNOWN_HITS, Scored, fuse, lexical_share
 from rag_core.index.lexical import Sparse
 from rag_core.index.payloads import IDENTITY, from_json_or_blank, to_json
 from rag_core.index.planning import Identity
@@ -49,14 +49,25 @@ class QdrantReader:
         candidates: int,
         limit: int,
     ) -> list[Scored]:
-        legs = [
-            models.Prefetch(query=vector.tolist(), using=DENSE, filter=within, limit=candidates),
-            models.Prefetch(
-                query=_sparse(terms), using=LEXICAL, filter=within, limit=candidates, params=_statistics(corpus)
-            ),
+        words = {"query": _sparse(terms), "using": LEXICAL, "filter": within, "params": _statistics(corpus)}
+        requests = [
+            models.QueryRequest(query=vector.tolist(), using=DENSE, filter=within, limit=candidates),
+            models.QueryRequest(**words, limit=candidates),
+            # Asked in the same round trip: the terms of its best hits tell how much of the query this leg knows.
+            models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
         ]
-        fusion = models.FusionQuery(fusion=models.Fusion.DBSF)
-        return self._query(prefetch=legs, query=fusion, limit=limit)
+        near, matching, known = self._call(lambda client: client.query_batch_points(self._collection, requests))
+        share = lexical_share(terms.indices, (_terms(point) for point in known.points if point.score > 0))
+        lexical = {chunk_id: score for chunk_id, score in _scores(matching).items() if score > 0}
+        best = fuse(_scores(near), lexical, share, limit)
+        payloads = self._payloads([chunk_id for chunk_id, _ in best])
+        return [Scored(chunk_id, score, payloads[chunk_id]) for chunk_id, score in best if chunk_id in payloads]
+
+    def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
+        """By id; a point that was removed since is not in it."""
+        wanted = [str(chunk_id) for chunk_id in ids]
+        records = self._call(lambda client: client.retrieve(self._collection, wanted, with_payload=True))
+        return {point_id(record): record.payload or {} for record in records}
 
     def dense(self, vector: Vectors, within: models.Filter, limit: int) -> list[Scored]:
         return self._query(query=vector.tolist(), using=DENSE, query_filter=within, limit=limit)
@@ -136,6 +147,11 @@ def to_struct(point: Point, total: int, terms: Sparse) -> models.PointStruct:
 
 def _sparse(terms: Sparse) -> models.SparseVector:
     return models.SparseVector(indices=terms.indices, values=terms.values)
+
+
+def _terms(point: models.ScoredPoint) -> Sequence[int]:
+    stored = point.vector.get(LEXICAL) if isinstance(point.vector, dict) else None
+    return stored.indices if isinstance(stored, models.SparseVector) else ()
 
 
 def _statistics(corpus: models.Filter) -> models.SearchParams:

@@ -7,6 +7,7 @@ from rag_core.pipeline.deletions import approve_deletions
 from rag_core.pipeline.documents import sync_documents
 from rag_core.pipeline.embeddings import embed_chunks
 from rag_core.pipeline.events import Applied, Event, EventApplier, Refused, Settled
+from rag_core.pipeline.follow import chunk_following, embed_following
 from rag_core.pipeline.generations import ensure_generation
 from rag_core.pipeline.index import index_documents
 from rag_core.pipeline.purge import purge_unused
@@ -26,7 +27,9 @@ __all__ = [
     "approve_deletions",
     "assess_quality",
     "chunk_documents",
+    "chunk_following",
     "embed_chunks",
+    "embed_following",
     "ensure_generation",
     "index_documents",
     "purge_unused",

@@ -17,7 +17,7 @@ def account(store: Store, scope: Scope) -> DocumentCounts:
     """
     key = (scope.source.tenant, scope.source.name, scope.shard)
     with store.engine.connect() as connection:
-        following = generations.following(connection)
+        following = generations.accountable(connection)
         state = accounting.shard_state(
             connection,
             *key,

@@ -11,6 +11,15 @@ Progress = Callable[[int, int | None], None]
 """Called with (done, total or None) now and then; never from another thread."""
 
 
+Stop = Callable[[], bool]
+"""Asked between two batches; true ends a stage early. What is left is due in the next run."""
+
+
+def never() -> bool:
+    """A `Stop` for stages that go on to their end."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The rows one run works on: one shard of one source."""

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection
 
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.pipeline.base import Progress, Scope, StageReport
+from rag_core.pipeline.base import Progress, Scope, StageReport, Stop, never
 from rag_core.settings import Settings
 from rag_core.store import chunks, locks, quarantine, runs
 from rag_core.store.chunks import Chunked, Text, Unchunked
@@ -42,18 +42,26 @@ def chunk_given(
 
 
 def chunk_documents(
-    store: Store, chunker: Chunker, scope: Scope, settings: Settings, progress: Progress | None = None
+    store: Store,
+    chunker: Chunker,
+    scope: Scope,
+    settings: Settings,
+    progress: Progress | None = None,
+    *,
+    known: bool = False,
+    stop: Stop = never,
 ) -> StageReport:
     """Chunk the live documents of a shard that this chunker has not seen in their present text.
 
     Counts: `documents`, `chunks`, `rejected`. A rejected document is quarantined (`TOO_MANY_CHUNKS`, `ZERO_CHUNKS`,
     `CHUNK_FAILED`) and is not tried again before its text or the chunker changes; the index stage withdraws it.
+    With `known` only documents that this chunker has seen in an earlier text; `stop` ends it between two batches.
     Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard.
     """
     started = time.monotonic()
     tenant, source = scope.source.tenant, scope.source.name
     with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
-        total = chunks.find_pending(connection, tenant, source, scope.shard, chunker.fingerprint)
+        total = chunks.find_pending(connection, tenant, source, scope.shard, chunker.fingerprint, known=known)
         counts: Counter[str] = Counter()
         preview: list[dict[str, str | int | float]] = []
         for ids in _batches(chunks.pending(connection, _PAGE), settings):
@@ -67,6 +75,8 @@ def chunk_documents(
             preview += [_row(outcome) for outcome in outcomes[: _PREVIEW - len(preview)]]
             if progress is not None:
                 progress(counts["documents"], total)
+            if stop():
+                break
         report = {name: counts[name] for name in ("documents", "chunks", "rejected")}
         seconds = time.monotonic() - started
         runs.record(

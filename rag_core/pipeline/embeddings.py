@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 from rag_core import failpoints
 from rag_core.embedding.base import Embedder, Vectors
 from rag_core.errors import Reason, Unavailable
-from rag_core.pipeline.base import Progress, Scope, StageReport
+from rag_core.pipeline.base import Progress, Scope, StageReport, Stop, never
 from rag_core.settings import Settings
 from rag_core.store import chunks, embeddings, generations, locks, quarantine, runs
 from rag_core.store.chunks import Chunked
 from rag_core.store.embeddings import Missing
 from rag_core.store.engine import Store
+from rag_core.store.generations import Generation
 from rag_core.store.quarantine import Entry
 
 STAGE = "embeddings"
@@ -31,18 +32,23 @@ def embed_chunks(
     scope: Scope,
     settings: Settings,
     progress: Progress | None = None,
+    *,
+    whole: str | None = None,
+    stop: Stop = never,
 ) -> StageReport:
     """Embed the texts of a shard's documents that an index generation still lacks, `embed_batch` per commit.
 
     Counts: `chunks` and distinct `texts` of those documents, `embedded` now, `cached` before, `rejected` documents
     whose text got no usable vector (quarantined). A run that dies loses at most the batch in progress.
+    Of a generation that is `building` only what it held before is looked at, unless `whole` names it; `stop` ends the
+    stage between two batches.
     Raises `Unavailable` when a remote model fails, `Conflict` (`SOURCE_BUSY`) while another run works on the shard.
     """
     started = time.monotonic()
     with locks.shard_connection(
         store, scope.source.tenant, scope.source.name, scope.shard, wait=settings.source_wait_seconds
     ) as connection:
-        counts = _Embedding(connection, embedder, chunker_fingerprint, scope, settings).run(progress)
+        counts = _Embedding(connection, embedder, chunker_fingerprint, scope, settings).run(progress, whole, stop)
         seconds = time.monotonic() - started
         runs.record(
             connection,
@@ -86,13 +92,16 @@ class _Embedding:
         self._page = settings.embed_batch
         self._key = (scope.source.tenant, scope.source.name, scope.shard)
 
-    def run(self, progress: Progress | None) -> dict[str, int]:
+    def run(self, progress: Progress | None, whole: str | None, stop: Stop) -> dict[str, int]:
+        mine = self._generations()
+        building = [row.name for row in mine if row.state == "building" and row.name != whole]
         need = embeddings.find_missing(
             self._connection,
             *self._key,
             chunker=self._chunker,
             embedder=self._embedder.fingerprint,
-            generations=self._generations(),
+            generations=[row.name for row in mine if row.name not in building],
+            building=building,
         )
         done = embedded = rejected = 0
         if need.missing:
@@ -103,6 +112,8 @@ class _Embedding:
                 failpoints.reach("after_embed_batch")
                 if progress is not None:
                     progress(done, need.missing)
+                if stop():
+                    break
         return {
             "chunks": need.chunks,
             "texts": need.texts,
@@ -123,10 +134,10 @@ class _Embedding:
             failpoints.reach("after_embed_batch")
         return done
 
-    def _generations(self) -> list[str]:
+    def _generations(self) -> list[Generation]:
         following = generations.following(self._connection)
         mine = (self._embedder.fingerprint, self._chunker)
-        return [row.name for row in following if (row.embedder, row.chunker) == mine]
+        return [row for row in following if (row.embedder, row.chunker) == mine]
 
     def _embed(self, page: Sequence[Missing]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """The vectors of a page and which of them can be indexed."""

@@ -1,6 +1,9 @@
-"""Which generation this installation writes to, and making it good again when the index lost it."""
+"""The generation readers are on, and making it good again when the index lost it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -9,6 +12,7 @@ from rag_core.embedding.base import Embedder
 from rag_core.ids import fingerprint
 from rag_core.index.base import GenerationSpec, VectorIndex
 from rag_core.pipeline.index import catch_up
+from rag_core.recipe import Recipe
 from rag_core.store import audit, generations, locks
 from rag_core.store.engine import Store
 from rag_core.store.generations import FOLLOWING, Generation
@@ -19,40 +23,66 @@ _Fingerprints = tuple[str, str]
 
 
 def ensure_generation(
-    store: Store, index: VectorIndex, embedder: Embedder, chunker: Chunker, *, wait: float = 30
+    store: Store,
+    index: VectorIndex,
+    embedder: Embedder,
+    chunker: Chunker,
+    *,
+    recipe: Recipe | None = None,
+    can_make: Callable[[Generation], bool] | None = None,
+    wait: float = 30,
 ) -> str:
-    """The generation for this embedder and chunker, created when there is none; returns its name. Idempotent.
+    """The generation readers are on, created and promoted when there is none; returns its name. Idempotent.
 
-    The very first one is promoted at once, so that documents are found as they arrive. With another embedder or chunker
-    than before, a new one starts `building` beside the old. Readers stay on the old one until the new one is promoted;
-    it is frozen, because nothing can be computed for it any more.
+    With another embedder or chunker than it was built with, the old one goes on being computed from the settings kept
+    with it, and nothing else happens: building costs time and perhaps money, so `rag index build` decides that. Only
+    when `can_make` says that the old one cannot be computed any more (without it: when it was built with others than
+    these) is a new one declared, `building`, for the build to fill; the old one is frozen until it is promoted.
 
     A generation that PostgreSQL knows and the index lost is created again and filled from the rows before this returns.
     Raises `Unavailable` (`INDEX_UNAVAILABLE`), and `Conflict` (`SOURCE_BUSY`) when runs keep it from being created for
     longer than `wait` seconds.
     """
     wanted = (embedder.fingerprint, chunker.fingerprint)
+    able = can_make or (lambda row: _built_with(row, wanted))
     with store.engine.begin() as connection:
-        mine = _declare(connection, wanted, embedder.dimensions)
+        mine = _declare(connection, wanted, embedder.dimensions, dict(recipe or {}), able)
     if not _holds(index, mine):
         _restore(store, index, mine, wait)
     _promote_if_needed(store, index, mine)
     return mine.name
 
 
-def _declare(connection: Connection, wanted: _Fingerprints, dimensions: int) -> Generation:
+def _declare(
+    connection: Connection,
+    wanted: _Fingerprints,
+    dimensions: int,
+    recipe: dict[str, Any],
+    able: Callable[[Generation], bool],
+) -> Generation:
     locks.lock_transaction(connection, "generations")
-    known = generations.all_of(connection)
+    known = [row for row in generations.all_of(connection) if row.state in FOLLOWING]
     for row in known:
-        if row.state in FOLLOWING and row.frozen == _built_with(row, wanted):
+        if _built_with(row, wanted) and not row.settings and recipe:
+            generations.change(connection, row.name, settings=recipe)
+        if row.frozen == (_built_with(row, wanted) or able(row)):
             generations.set_frozen(connection, row.name, frozen=not row.frozen)
-    mine = next((row for row in known if row.state in FOLLOWING and _built_with(row, wanted)), None)
+    active = generations.active(connection)
+    if active is not None and not active.frozen:
+        return active
+    mine = next((row for row in known if _built_with(row, wanted)), None)
     if mine is not None:
         return mine
-    spec = GenerationSpec(f"g-{fingerprint(*wanted)[:16]}", dimensions, *wanted)
-    generations.add(connection, spec)
-    audit.record(connection, actor="pipeline", action="index.create", target=spec.name, details={})
+    spec = GenerationSpec(default_name(*wanted), dimensions, *wanted)
+    reason = "the first one" if active is None else f"{active.name} cannot be computed any more"
+    generations.add(connection, spec, recipe, reason=reason)
+    audit.record(connection, actor="pipeline", action="index.create", target=spec.name, details={"reason": reason})
     return generations.get(connection, spec.name)
+
+
+def default_name(embedder: str, chunker: str) -> str:
+    """The name of a generation that nobody named: equal for equal embedder and chunker."""
+    return f"g-{fingerprint(embedder, chunker)[:16]}"
 
 
 def _built_with(row: Generation, wanted: _Fingerprints) -> bool:
@@ -71,7 +101,7 @@ def _restore(store: Store, index: VectorIndex, generation: Generation, wait: flo
         forgotten = generations.forget_marks(connection, generation.name)
         connection.commit()
         index.create(generation.spec)
-        if forgotten:
+        if forgotten and generation.state != "building":
             log.warning("generation_lost", generation=generation.name, documents=forgotten)
             catch_up(connection, index, generation)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from rag_core import failpoints
 from rag_core.index.base import VectorIndex
-from rag_core.pipeline.base import Progress, Scope, StageReport
+from rag_core.pipeline.base import Progress, Scope, StageReport, Stop, never
 from rag_core.settings import Settings
 from rag_core.store import generations, indexing, locks, runs
 from rag_core.store.engine import Store
@@ -27,6 +27,9 @@ def index_documents(
     store: Store, index: VectorIndex, scope: Scope, settings: Settings, progress: Progress | None = None
 ) -> StageReport:
     """Apply to each building, ready and active generation what it lacks of a shard, and mark it once it is flushed.
+
+    Of one that is building only what it held before: changes, deletions and permissions reach it at once, and the rest
+    is the work of its build (`rag_core.generations`).
 
     A document goes in whole, at one version, or waits: its chunks and vectors must be complete. Tombstones, rejected
     documents and documents whose ACL was never known go in without points. Counts, summed over generations:
@@ -51,6 +54,7 @@ def index_documents(
                     documents=settings.index_batch_documents,
                     points=settings.index_batch_points,
                     progress=progress,
+                    known=generation.state == "building",
                 )
             )
         report = {name: counts[name] for name in ("generations", "documents", "upserted", "removed", "stale")}
@@ -108,19 +112,24 @@ def catch_up(
     documents: int = 64,
     points: int = 512,
     progress: Progress | None = None,
+    known: bool = False,
+    stop: Stop = never,
 ) -> Counter[str]:
     """Give one generation what it lacks of a (tenant, source, shard), or of everything.
 
-    One write carries at most so many `documents` and `points`. Counts as `index_documents`.
+    One write carries at most so many `documents` and `points`. `known` leaves out documents it never held, `stop` ends
+    it between two writes. Counts as `index_documents`.
     """
     counts: Counter[str] = Counter()
-    total = indexing.find_pending(connection, generation, shard)
+    total = indexing.find_pending(connection, generation, shard, known=known)
     if total == 0:
         return counts
     for batch in indexing.pending(connection, documents=documents, points=points):
         counts.update(_apply(connection, index, generation, batch))
         if progress is not None:
             progress(counts["documents"], total)
+        if stop():
+            break
     if counts["stale"]:
         # The index knows a newer version than PostgreSQL: a database was restored from a backup.
         log.warning("index_ahead_of_database", generation=generation.name, documents=counts["stale"])

@@ -11,6 +11,8 @@ from rag_core.embedding import Embedder, open_embedder
 from rag_core.index import open_index
 from rag_core.index.base import VectorIndex
 from rag_core.pipeline.generations import ensure_generation
+from rag_core.pipeline.kits import Kit, Kits
+from rag_core.recipe import recipe_of
 from rag_core.settings import Settings
 from rag_core.store import Store, open_store
 from rag_core.text import Chunker, Parser, open_chunker, open_parser
@@ -46,14 +48,27 @@ class Pipeline:
     def index(self) -> VectorIndex:
         return open_index(self.settings)
 
+    @cached_property
+    def kits(self) -> Kits:
+        """Embedder and chunker of every generation; those of this installation are `embedder` and `chunker`."""
+        own = Kit(lambda: self.embedder, lambda: self.chunker, recipe_of(self.settings))
+        return Kits(self.settings, own)
+
     def ensure_generation(self) -> str:
-        """Name of the generation this process writes to; see `rag_core.pipeline.generations`."""
-        wait = self.settings.source_wait_seconds
-        return ensure_generation(self.store, self.index, self.embedder, self.chunker, wait=wait)
+        """Name of the generation readers are on, made when there is none; see `rag_core.pipeline.generations`."""
+        return ensure_generation(
+            self.store,
+            self.index,
+            self.embedder,
+            self.chunker,
+            recipe=recipe_of(self.settings),
+            can_make=self.kits.can_make,
+            wait=self.settings.source_wait_seconds,
+        )
 
     def close(self) -> None:
         """Close what was opened. Idempotent."""
-        for name in ("index", "embedder", "parser", "store"):
+        for name in ("kits", "index", "embedder", "parser", "store"):
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()

@@ -62,16 +62,23 @@ LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
 WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.deleted_at IS NULL
   AND k.text_version IS DISTINCT FROM d.text_version
 """)
+_PENDING_KNOWN = text(f"{_PENDING.text} AND k.doc_id IS NOT NULL")
 _PAGE = text("""
 SELECT u.doc_id, u.text_version, octet_length(d.text) AS chars FROM unchunked u JOIN rag.documents d USING (doc_id)
 WHERE u.doc_id > :after ORDER BY u.doc_id LIMIT :page
 """)
 
 
-def find_pending(connection: Connection, tenant: str, source: str, shard: int, chunker: str) -> int:
-    """Queue the live documents of a shard whose chunks are missing or of another text; returns how many."""
+def find_pending(
+    connection: Connection, tenant: str, source: str, shard: int, chunker: str, *, known: bool = False
+) -> int:
+    """Queue the live documents of a shard whose chunks are missing or of another text; returns how many.
+
+    `known` leaves out documents this chunker has never seen: they are the work of a build.
+    """
+    connection.execute(text("DROP TABLE IF EXISTS unchunked"))
     params = {"tenant": tenant, "source": source, "shard": shard, "chunker": chunker}
-    found = connection.execute(_PENDING, params).rowcount
+    found = connection.execute(_PENDING_KNOWN if known else _PENDING, params).rowcount
     if found:
         connection.execute(text("CREATE UNIQUE INDEX ON unchunked (doc_id)"))
     connection.commit()

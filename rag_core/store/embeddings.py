@@ -25,6 +25,7 @@ class Missing:
 
 
 _PREPARE = (
+    text("DROP TABLE IF EXISTS unindexed, unembedded"),
     text("CREATE TEMP TABLE unindexed (doc_id uuid PRIMARY KEY)"),
     text(
         "CREATE TEMP TABLE unembedded"
@@ -39,6 +40,7 @@ WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.delet
   AND g.indexed_version IS DISTINCT FROM d.version
 ON CONFLICT DO NOTHING
 """)
+_OF_BUILDING = text(_OF_GENERATION.text.replace("ON CONFLICT", "AND g.doc_id IS NOT NULL ON CONFLICT"))
 _ALL = text("""
 INSERT INTO unindexed SELECT doc_id FROM rag.documents
 WHERE tenant = :tenant AND source = :source AND shard = :shard AND deleted_at IS NULL
@@ -76,16 +78,19 @@ def find_missing(
     chunker: str,
     embedder: str,
     generations: Sequence[str],
+    building: Sequence[str] = (),
 ) -> Need:
     """Queue the texts that must be embedded: those of documents which one of the generations does not hold yet.
 
-    Without generations every document of the shard is looked at.
+    Of a `building` generation only documents that it held before count; the rest is the work of its build. Without any
+    generation every document of the shard is looked at.
     """
     scope = {"tenant": tenant, "source": source, "shard": shard}
     for statement in _PREPARE:
         connection.execute(statement)
-    if generations:
+    if generations or building:
         found = sum(connection.execute(_OF_GENERATION, scope | {"generation": name}).rowcount for name in generations)
+        found += sum(connection.execute(_OF_BUILDING, scope | {"generation": name}).rowcount for name in building)
     else:
         found = connection.execute(_ALL, scope).rowcount
     if not found:

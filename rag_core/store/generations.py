@@ -1,13 +1,18 @@
-"""Index generations as PostgreSQL knows them, and the marks that say which document version each one holds."""
+"""Index generations as PostgreSQL knows them, and the marks that say which document version each one holds.
+
+`building -> ready -> active -> retired`. A generation that readers left is `ready` again until its grace period ends:
+it follows every change, so that a rollback loses nothing.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.errors import NotFound, Reason
@@ -15,13 +20,19 @@ from rag_core.index.base import GenerationSpec
 from rag_core.store.tables import generation_documents, generations
 
 FOLLOWING = ("building", "ready", "active")
-"""States in which a generation receives every change."""
+"""States in which a generation receives changes."""
+COMPLETE = ("ready", "active")
+"""States in which it lacks nothing but what changed just now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A row. A `frozen` one was built with another embedder or chunker than this installation now uses: readers may
-    still be on it, but nothing new can be written to it."""
+    """A row. `settings` reproduce its embedder and chunker (`rag_core.recipe`), `evaluation` is the gate's
+    last result, `actor` and `reason` say who started it and why.
+
+    A `frozen` one cannot be computed any more (its model is gone): deletions and permissions still reach it, new text
+    does not.
+    """
 
     name: str
     state: str
@@ -29,6 +40,18 @@ class Generation:
     dimensions: int
     chunker: str
     details: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] | None = None
+    actor: str = ""
+    reason: str = ""
+    created_at: datetime | None = None
+    ready_at: datetime | None = None
+    evaluation_wanted_at: datetime | None = None
+    promoted_at: datetime | None = None
+    promoted_from: str | None = None
+    keep_until: datetime | None = None
+    retired_at: datetime | None = None
 
     @property
     def spec(self) -> GenerationSpec:
@@ -38,27 +61,38 @@ class Generation:
     def frozen(self) -> bool:
         return bool(self.details.get("frozen", False))
 
+    @property
+    def complete(self) -> bool:
+        return self.state in COMPLETE
+
+
+_SELECTED = [generations.c[name] for name in Generation.__slots__]
+
 
 def all_of(connection: Connection) -> list[Generation]:
     """Every generation, oldest first."""
     columns = generations.c
-    statement = select(
-        columns.name, columns.state, columns.embedder, columns.dimensions, columns.chunker, columns.details
-    ).order_by(columns.created_at, columns.name)
+    statement = select(*_SELECTED).order_by(columns.created_at, columns.name)
     return [Generation(*row) for row in connection.execute(statement)]
 
 
 def following(connection: Connection) -> list[Generation]:
-    """The generations that every change goes to."""
-    return [row for row in all_of(connection) if row.state in FOLLOWING and not row.frozen]
+    """The generations that changes go to, the active one first."""
+    found = [row for row in all_of(connection) if row.state in FOLLOWING]
+    return sorted(found, key=lambda row: row.state != "active")
+
+
+def accountable(connection: Connection) -> list[Generation]:
+    """The generations that must hold every document once a run has ended."""
+    return [row for row in following(connection) if row.complete and not row.frozen]
 
 
 def get(connection: Connection, name: str) -> Generation:
     """One generation. Raises `NotFound` (`GENERATION_NOT_FOUND`)."""
-    for row in all_of(connection):
-        if row.name == name:
-            return row
-    raise NotFound(Reason.GENERATION_NOT_FOUND, f"index: no generation {name!r}")
+    row = connection.execute(select(*_SELECTED).where(generations.c.name == name)).one_or_none()
+    if row is None:
+        raise NotFound(Reason.GENERATION_NOT_FOUND, f"index: no generation {name!r}")
+    return Generation(*row)
 
 
 def active(connection: Connection) -> Generation | None:
@@ -66,25 +100,56 @@ def active(connection: Connection) -> Generation | None:
     return next((row for row in all_of(connection) if row.state == "active"), None)
 
 
-def add(connection: Connection, spec: GenerationSpec) -> None:
+def add(
+    connection: Connection,
+    spec: GenerationSpec,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    actor: str = "pipeline",
+    reason: str = "",
+) -> None:
     """Create a generation in state `building`; one that exists (retired) is taken up again with its marks."""
-    values = {"state": "building", "details": {}}
+    values = {
+        "state": "building",
+        "details": {},
+        "settings": dict(settings or {}),
+        "counts": {},
+        "evaluation": null(),
+        "actor": actor,
+        "reason": reason,
+        "created_at": func.now(),
+    }
+    values |= dict.fromkeys(
+        ("ready_at", "evaluation_wanted_at", "promoted_at", "promoted_from", "keep_until", "retired_at"), None
+    )
     statement = insert(generations).values(
         name=spec.name, embedder=spec.embedder, dimensions=spec.dimensions, chunker=spec.chunker, **values
     )
     connection.execute(statement.on_conflict_do_update(constraint=generations.primary_key, set_=values))
 
 
-def activate(connection: Connection, name: str) -> None:
-    """Make a generation the active one; the one before is retired."""
-    connection.execute(update(generations).where(generations.c.state == "active").values(state="retired"))
-    connection.execute(
-        update(generations).where(generations.c.name == name).values(state="active", promoted_at=func.now())
+def change(connection: Connection, name: str, **values: Any) -> None:
+    """Set columns of a row."""
+    connection.execute(update(generations).where(generations.c.name == name).values(**values))
+
+
+def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0)) -> None:
+    """Make a generation the active one; the one before stays `ready` for `keep`, so that readers can return to it."""
+    before = active(connection)
+    if before is not None:
+        change(connection, before.name, state="ready", keep_until=func.now() + keep)
+    change(
+        connection,
+        name,
+        state="active",
+        promoted_at=func.now(),
+        promoted_from=before.name if before else None,
+        keep_until=None,
     )
 
 
 def set_frozen(connection: Connection, name: str, *, frozen: bool) -> None:
-    """Stop or resume writing to a generation."""
+    """Note that a generation cannot be computed any more, or can again."""
     value = generations.c.details.op("||")(func.jsonb_build_object("frozen", frozen))
     connection.execute(update(generations).where(generations.c.name == name).values(details=value))
 
@@ -92,6 +157,41 @@ def set_frozen(connection: Connection, name: str, *, frozen: bool) -> None:
 def forget_marks(connection: Connection, name: str) -> int:
     """Treat a generation as empty: every document is due again. For an index whose files were lost."""
     return connection.execute(delete(generation_documents).where(generation_documents.c.generation == name)).rowcount
+
+
+_BACKLOG = text("""
+SELECT d.tenant, d.source, d.shard, count(*) AS documents FROM rag.documents d
+LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
+WHERE g.indexed_version IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
+GROUP BY d.tenant, d.source, d.shard ORDER BY d.tenant, d.source, d.shard
+""")
+
+
+def backlog(connection: Connection, name: str) -> dict[tuple[str, str, int], int]:
+    """What a generation lacks: (tenant, source, shard) to the number of documents; empty when it lacks nothing."""
+    rows = connection.execute(_BACKLOG, {"generation": name})
+    return {(row.tenant, row.source, row.shard): row.documents for row in rows}
+
+
+_LACKING = text("""
+SELECT d.doc_id, d.version FROM rag.documents d
+LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
+WHERE g.indexed_version IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
+""")
+_HELD = text(
+    "SELECT doc_id, indexed_version FROM rag.generation_documents WHERE generation = :name AND doc_id = ANY(:ids)"
+)
+
+
+def lacking(connection: Connection, name: str) -> dict[uuid.UUID, int]:
+    """Documents that a generation lacks, with their present version."""
+    return {row.doc_id: row.version for row in connection.execute(_LACKING, {"generation": name})}
+
+
+def held(connection: Connection, name: str, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """The version of each document that a generation holds."""
+    params = {"name": name, "ids": list(doc_ids)}
+    return {row.doc_id: row.indexed_version for row in connection.execute(_HELD, params)}
 
 
 _MARK = text("""
@@ -111,3 +211,15 @@ def mark(connection: Connection, generation: str, applied: Sequence[tuple[uuid.U
         "versions": [version for _, version in applied],
     }
     connection.execute(_MARK, params)
+
+
+_EXPECTED = text("""
+SELECT coalesce(sum(k.chunk_count), 0) FROM rag.documents d
+JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker AND k.text_version = d.text_version
+WHERE d.deleted_at IS NULL AND d.acl IS NOT NULL
+""")
+
+
+def expected_points(connection: Connection, generation: Generation) -> int:
+    """Points the index should hold when the generation lacks nothing."""
+    return int(connection.scalar(_EXPECTED, {"chunker": generation.chunker}) or 0)

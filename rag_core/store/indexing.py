@@ -37,6 +37,7 @@ LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id 
 WHERE g.indexed_version IS DISTINCT FROM d.version
 """)
 _LACKING_IN_SHARD = text(f"{_LACKING.text} AND d.tenant = :tenant AND d.source = :source AND d.shard = :shard")
+_HELD_BEFORE = " AND g.doc_id IS NOT NULL"
 _FIND = text("""
 INSERT INTO unapplied (doc_id, version, points)
 SELECT d.doc_id, d.version,
@@ -52,15 +53,20 @@ ORDER BY d.doc_id
 """)
 
 
-def find_pending(connection: Connection, generation: Generation, shard: tuple[str, str, int] | None) -> int:
-    """Queue the documents of a (tenant, source, shard), or of all, that the generation lacks; returns how many."""
+def find_pending(
+    connection: Connection, generation: Generation, shard: tuple[str, str, int] | None, *, known: bool = False
+) -> int:
+    """Queue the documents of a (tenant, source, shard), or of all, that the generation lacks; returns how many.
+
+    `known` leaves out documents of which the generation never held a version.
+    """
     connection.execute(text("DROP TABLE IF EXISTS unapplied, lacking"))
     params: dict[str, Any] = {"generation": generation.name}
-    if shard is None:
-        found = connection.execute(_LACKING, params).rowcount
-    else:
-        scope = dict(zip(("tenant", "source", "shard"), shard, strict=True))
-        found = connection.execute(_LACKING_IN_SHARD, params | scope).rowcount
+    statement = _LACKING
+    if shard is not None:
+        params |= dict(zip(("tenant", "source", "shard"), shard, strict=True))
+        statement = _LACKING_IN_SHARD
+    found = connection.execute(text(statement.text + _HELD_BEFORE) if known else statement, params).rowcount
     if found:
         connection.execute(_CREATE)
         connection.execute(text("ANALYZE lacking"))

@@ -180,8 +180,18 @@ generations = Table(
     Column("dimensions", Integer, nullable=False),
     Column("chunker", Text, nullable=False),
     Column("details", JSONB, nullable=False, server_default="{}"),
+    Column("settings", JSONB, nullable=False, server_default="{}", comment="what reproduces embedder and chunker"),
+    Column("counts", JSONB, nullable=False, server_default="{}", comment="documents and points when it was built"),
+    Column("evaluation", JSONB, comment="checks of the gate with their figures, parity included"),
+    Column("actor", Text, nullable=False, server_default="pipeline", comment="who started it"),
+    Column("reason", Text, nullable=False, server_default="", comment="why, in their words"),
     _now("created_at"),
+    Column("ready_at", DateTime(timezone=True)),
+    Column("evaluation_wanted_at", DateTime(timezone=True), comment="someone asked for the gate"),
     Column("promoted_at", DateTime(timezone=True)),
+    Column("promoted_from", Text, comment="the generation readers were on before: what a rollback returns to"),
+    Column("keep_until", DateTime(timezone=True), comment="end of the grace period after readers left it"),
+    Column("retired_at", DateTime(timezone=True)),
     CheckConstraint("state IN ('building', 'ready', 'active', 'retired')", name="state"),
     Index("uq_generations_active", "state", unique=True, postgresql_where="state = 'active'"),
 )
@@ -192,6 +202,14 @@ generation_documents = Table(
     Column("generation", Text, ForeignKey(generations.c.name, ondelete="CASCADE"), primary_key=True),
     Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
     Column("indexed_version", BigInteger, nullable=False, comment="written only after the engine has flushed it"),
+)
+
+query_replicas = Table(
+    "query_replicas",
+    metadata,
+    Column("replica", Text, primary_key=True, comment="host, process and start of a query server"),
+    Column("embedders", ARRAY(Text), nullable=False, comment="fingerprints it can embed queries with"),
+    _now("seen_at"),
 )
 
 quarantine = Table(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-_CHUNKS = text("DELETE FROM rag.chunks WHERE chunker NOT IN (SELECT chunker FROM rag.generations)")
-_CHUNKINGS = text("DELETE FROM rag.chunkings WHERE chunker NOT IN (SELECT chunker FROM rag.generations)")
+_CHUNKS = text(
+    "DELETE FROM rag.chunks WHERE chunker NOT IN (SELECT chunker FROM rag.generations WHERE state <> 'retired')"
+)
+_CHUNKINGS = text(
+    "DELETE FROM rag.chunkings WHERE chunker NOT IN (SELECT chunker FROM rag.generations WHERE state <> 'retired')"
+)
 _LAST = text("""
 SELECT max(text_hash::text)::bytea FROM (
     SELECT text_hash FROM rag.embeddings WHERE text_hash > :after ORDER BY text_hash LIMIT :page) AS page
@@ -13,13 +17,13 @@ SELECT max(text_hash::text)::bytea FROM (
 _EMBEDDINGS = text("""
 DELETE FROM rag.embeddings e
 WHERE e.text_hash > :after AND e.text_hash <= :last
-  AND (e.embedder NOT IN (SELECT embedder FROM rag.generations)
+  AND (e.embedder NOT IN (SELECT embedder FROM rag.generations WHERE state <> 'retired')
        OR NOT EXISTS (SELECT FROM rag.chunks c WHERE c.text_hash = e.text_hash))
 """)
 
 
 def delete_chunks(connection: Connection) -> int:
-    """Delete the chunks of chunkers that no generation was built with; returns how many."""
+    """Delete the chunks of chunkers that no generation but retired ones was built with; returns how many."""
     deleted = connection.execute(_CHUNKS).rowcount
     connection.execute(_CHUNKINGS)
     return deleted

@@ -56,17 +56,184 @@ class SourceStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., pending: _Optional[int] = ..., quarantined: _Optional[int] = ..., held_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("name", "state", "points", "embedder", "chunker", "created_at")
+    __slots__ = ("name", "state", "points", "embedder", "chunker", "created_at", "documents", "pending", "settings", "actor", "reason", "promoted_at", "promoted_from", "keep_until", "frozen", "checks", "evaluated_at", "baseline", "passed", "dimensions")
+    class SettingsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     EMBEDDER_FIELD_NUMBER: _ClassVar[int]
     CHUNKER_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PROMOTED_AT_FIELD_NUMBER: _ClassVar[int]
+    PROMOTED_FROM_FIELD_NUMBER: _ClassVar[int]
+    KEEP_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    EVALUATED_AT_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: str
     points: int
     embedder: str
     chunker: str
     created_at: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., points: _Optional[int] = ..., embedder: _Optional[str] = ..., chunker: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    documents: int
+    pending: int
+    settings: _containers.ScalarMap[str, str]
+    actor: str
+    reason: str
+    promoted_at: _timestamp_pb2.Timestamp
+    promoted_from: str
+    keep_until: _timestamp_pb2.Timestamp
+    frozen: bool
+    checks: _containers.RepeatedCompositeFieldContainer[GenerationCheck]
+    evaluated_at: _timestamp_pb2.Timestamp
+    baseline: str
+    passed: bool
+    dimensions: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., points: _Optional[int] = ..., embedder: _Optional[str] = ..., chunker: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., documents: _Optional[int] = ..., pending: _Optional[int] = ..., settings: _Optional[_Mapping[str, str]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., promoted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., promoted_from: _Optional[str] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frozen: _Optional[bool] = ..., checks: _Optional[_Iterable[_Union[GenerationCheck, _Mapping]]] = ..., evaluated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline: _Optional[str] = ..., passed: _Optional[bool] = ..., dimensions: _Optional[int] = ...) -> None: ...
+
+class GenerationCheck(_message.Message):
+    __slots__ = ("name", "passed", "detail", "figures")
+    class FiguresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    passed: bool
+    detail: str
+    figures: _containers.ScalarMap[str, float]
+    def __init__(self, name: _Optional[str] = ..., passed: _Optional[bool] = ..., detail: _Optional[str] = ..., figures: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class BuildGenerationRequest(_message.Message):
+    __slots__ = ("name", "settings", "reason", "confirmed", "dry_run")
+    class SettingsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    settings: _containers.ScalarMap[str, str]
+    reason: str
+    confirmed: bool
+    dry_run: bool
+    def __init__(self, name: _Optional[str] = ..., settings: _Optional[_Mapping[str, str]] = ..., reason: _Optional[str] = ..., confirmed: _Optional[bool] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class BuildGenerationResponse(_message.Message):
+    __slots__ = ("generation", "forecast")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_FIELD_NUMBER: _ClassVar[int]
+    generation: str
+    forecast: BuildForecast
+    def __init__(self, generation: _Optional[str] = ..., forecast: _Optional[_Union[BuildForecast, _Mapping]] = ...) -> None: ...
+
+class BuildForecast(_message.Message):
+    __slots__ = ("documents", "chunks", "texts", "cached", "to_embed", "tokens", "seconds", "cost", "exact")
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
+    TO_EMBED_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    documents: int
+    chunks: int
+    texts: int
+    cached: int
+    to_embed: int
+    tokens: int
+    seconds: float
+    cost: float
+    exact: bool
+    def __init__(self, documents: _Optional[int] = ..., chunks: _Optional[int] = ..., texts: _Optional[int] = ..., cached: _Optional[int] = ..., to_embed: _Optional[int] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ..., cost: _Optional[float] = ..., exact: _Optional[bool] = ...) -> None: ...
+
+class EvaluateGenerationRequest(_message.Message):
+    __slots__ = ("generation",)
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    generation: str
+    def __init__(self, generation: _Optional[str] = ...) -> None: ...
+
+class EvaluateGenerationResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PromoteGenerationRequest(_message.Message):
+    __slots__ = ("generation", "override_reason")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDE_REASON_FIELD_NUMBER: _ClassVar[int]
+    generation: str
+    override_reason: str
+    def __init__(self, generation: _Optional[str] = ..., override_reason: _Optional[str] = ...) -> None: ...
+
+class PromoteGenerationResponse(_message.Message):
+    __slots__ = ("move",)
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    move: GenerationMove
+    def __init__(self, move: _Optional[_Union[GenerationMove, _Mapping]] = ...) -> None: ...
+
+class GenerationMove(_message.Message):
+    __slots__ = ("active", "before", "pending", "seconds")
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    active: str
+    before: str
+    pending: int
+    seconds: float
+    def __init__(self, active: _Optional[str] = ..., before: _Optional[str] = ..., pending: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class RollbackGenerationRequest(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class RollbackGenerationResponse(_message.Message):
+    __slots__ = ("move",)
+    MOVE_FIELD_NUMBER: _ClassVar[int]
+    move: GenerationMove
+    def __init__(self, move: _Optional[_Union[GenerationMove, _Mapping]] = ...) -> None: ...
+
+class RetireGenerationRequest(_message.Message):
+    __slots__ = ("generation", "reason", "now")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    generation: str
+    reason: str
+    now: bool
+    def __init__(self, generation: _Optional[str] = ..., reason: _Optional[str] = ..., now: _Optional[bool] = ...) -> None: ...
+
+class RetireGenerationResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

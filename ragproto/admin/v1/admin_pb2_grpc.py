@@ -40,6 +40,31 @@ class AdminServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.BuildGeneration = channel.unary_unary(
+                '/ragproto.admin.v1.AdminService/BuildGeneration',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.BuildGenerationRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.BuildGenerationResponse.FromString,
+                _registered_method=True)
+        self.EvaluateGeneration = channel.unary_unary(
+                '/ragproto.admin.v1.AdminService/EvaluateGeneration',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.EvaluateGenerationRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.EvaluateGenerationResponse.FromString,
+                _registered_method=True)
+        self.PromoteGeneration = channel.unary_unary(
+                '/ragproto.admin.v1.AdminService/PromoteGeneration',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.PromoteGenerationRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.PromoteGenerationResponse.FromString,
+                _registered_method=True)
+        self.RollbackGeneration = channel.unary_unary(
+                '/ragproto.admin.v1.AdminService/RollbackGeneration',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.RollbackGenerationRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.RollbackGenerationResponse.FromString,
+                _registered_method=True)
+        self.RetireGeneration = channel.unary_unary(
+                '/ragproto.admin.v1.AdminService/RetireGeneration',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.RetireGenerationRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.RetireGenerationResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -53,6 +78,42 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BuildGeneration(self, request, context):
+        """Say what a build would cost and, unless it is a dry run, declare the generation; the pipeline builds it behind the
+        active one. A build above the configured limits needs `confirmed`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateGeneration(self, request, context):
+        """Ask for the gate to be run on a generation; the pipeline runs it and keeps the result with the generation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteGeneration(self, request, context):
+        """Move readers to a generation that the gate passed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackGeneration(self, request, context):
+        """Move readers back to the generation they were on before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetireGeneration(self, request, context):
+        """End a generation that readers are not on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +121,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.GetStatusRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'BuildGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.BuildGeneration,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.BuildGenerationRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.BuildGenerationResponse.SerializeToString,
+            ),
+            'EvaluateGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateGeneration,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.EvaluateGenerationRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.EvaluateGenerationResponse.SerializeToString,
+            ),
+            'PromoteGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteGeneration,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.PromoteGenerationRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.PromoteGenerationResponse.SerializeToString,
+            ),
+            'RollbackGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackGeneration,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.RollbackGenerationRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.RollbackGenerationResponse.SerializeToString,
+            ),
+            'RetireGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireGeneration,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.RetireGenerationRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_admin__pb2.RetireGenerationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +176,141 @@ class AdminService:
             '/ragproto.admin.v1.AdminService/GetStatus',
             ragproto_dot_admin_dot_v1_dot_admin__pb2.GetStatusRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_admin__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BuildGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.AdminService/BuildGeneration',
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.BuildGenerationRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.BuildGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.AdminService/EvaluateGeneration',
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.EvaluateGenerationRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.EvaluateGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.AdminService/PromoteGeneration',
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.PromoteGenerationRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.PromoteGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.AdminService/RollbackGeneration',
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.RollbackGenerationRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.RollbackGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetireGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.AdminService/RetireGeneration',
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.RetireGenerationRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_admin__pb2.RetireGenerationResponse.FromString,
             options,
             channel_credentials,
             insecure,

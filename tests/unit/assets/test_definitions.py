@@ -32,7 +32,7 @@ def _graph(defs: dg.Definitions) -> dict[str, Any]:
         nodes[key.to_user_string()] = {
             "group": node.group_name,
             "after": sorted(parent.to_user_string() for parent in node.parent_keys),
-            "partitions": node.partitions_def.get_partition_keys() if node.partitions_def else None,
+            "partitions": _keys(node.partitions_def),
             "kinds": sorted(tag for tag in node.tags if tag.startswith("dagster/kind/")),
             "pools": sorted(node.pools or ()),
             "freshness": str(node.freshness_policy_or_from_metadata),
@@ -47,6 +47,12 @@ def _graph(defs: dg.Definitions) -> dict[str, Any]:
         "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
         "schedules": {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs},
     }
+
+
+def _keys(definition: dg.PartitionsDefinition | None) -> Any:
+    if isinstance(definition, dg.DynamicPartitionsDefinition):
+        return f"dynamic: {definition.name}"
+    return definition.get_partition_keys() if definition else None
 
 
 def test_the_asset_graph_of_two_sources(

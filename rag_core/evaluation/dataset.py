@@ -1,4 +1,8 @@
-"""Labelled sets in the common layout: corpus.jsonl, queries.jsonl, qrels.tsv."""
+"""Labelled sets in the common layout: corpus.jsonl, queries.jsonl, qrels.tsv.
+
+A set that brings its corpus is indexed and scored by `rag bench retrieval`. A *golden* set is bound to documents of the
+installation: its corpus ids are `source/locator`, and its texts may be empty.
+"""
 
 from __future__ import annotations
 
@@ -33,19 +37,28 @@ class Dataset:
     judgements: dict[str, dict[str, int]]
 
 
+def is_dataset(folder: Path) -> bool:
+    """Whether the folder itself holds a set."""
+    return all((folder / name).is_file() for name in _FILES)
+
+
 def load_datasets(folder: Path, max_queries: int | None = None) -> list[Dataset]:
-    """The set in `folder`, or those in its subfolders. Raises `InvalidInput` when there is none or one is malformed."""
+    """The set in `folder`, or those in its subfolders.
+
+    Raises `InvalidInput` (`GOLDEN_INVALID`) when there is none or one is malformed.
+    """
     folders = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
-    found = [path for path in folders if all((path / name).is_file() for name in _FILES)]
+    found = [path for path in folders if is_dataset(path)]
     if not found:
-        raise InvalidInput(Reason.FIELD_INVALID, f"--data: no folder there holds {', '.join(_FILES)}")
+        raise InvalidInput(Reason.GOLDEN_INVALID, f"no folder there holds {', '.join(_FILES)}")
     return [_load(path, max_queries) for path in found]
 
 
 def _load(folder: Path, max_queries: int | None) -> Dataset:
     try:
         documents = tuple(
-            Document(str(row["_id"]), row.get("title") or "", row["text"]) for row in _rows(folder / _FILES[0])
+            Document(str(row["_id"]), row.get("title") or "", row.get("text") or "")
+            for row in _rows(folder / _FILES[0])
         )
         judgements: dict[str, dict[str, int]] = {}
         with (folder / _FILES[2]).open(encoding="utf-8", newline="") as file:
@@ -54,7 +67,7 @@ def _load(folder: Path, max_queries: int | None) -> Dataset:
                     judgements.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
         queries = {str(row["_id"]): row["text"] for row in _rows(folder / _FILES[1]) if str(row["_id"]) in judgements}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(Reason.FIELD_INVALID, f"--data: {folder.name} is malformed ({error})") from None
+        raise InvalidInput(Reason.GOLDEN_INVALID, f"the set {folder.name} is malformed ({error})") from None
     kept = dict(list(queries.items())[:max_queries])
     return Dataset(folder.name, documents, kept, judgements)
 

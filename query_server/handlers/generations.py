@@ -1,0 +1,119 @@
+"""What operators do with index generations. The heavy work (building, judging) is left to the pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from query_server.parts import Parts
+from rag_core.models import Principal
+from rag_core.settings import Settings
+
+if TYPE_CHECKING:
+    from rag_core.generations import Forecast
+    from rag_core.generations.lifecycle import Moved
+    from rag_core.pipeline.kits import Kits
+    from rag_core.store.engine import Store
+
+T = TypeVar("T")
+
+
+class GenerationsHandler:
+    """Build, evaluate, promote, roll back, retire, in the name of the caller.
+
+    Every method raises what `rag_core.generations` raises, and `Unavailable` (`DATABASE_UNAVAILABLE`).
+    """
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._one_at_a_time = asyncio.Lock()
+
+    async def build(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        changes: Mapping[str, str],
+        reason: str,
+        confirmed: bool,
+        dry_run: bool,
+    ) -> tuple[str, Forecast]:
+        """Forecast a build and declare it unless it is a dry run; the generation's name and the forecast."""
+
+        def run(store: Store) -> tuple[str, Forecast]:
+            from rag_core.generations import declare, forecast
+            from rag_core.recipe import changed
+
+            kits = self._kits()
+            try:
+                kit = kits.for_settings(changed(self._settings, changes))
+                found = forecast(store, kit, self._settings)
+                if dry_run:
+                    return "", found
+                found.require_consent(self._settings, consent=confirmed)
+                row = declare(store, self._parts.index, kit, name=name or None, actor=_actor(principal), reason=reason)
+                return row.name, found
+            finally:
+                kits.close()
+
+        return await self._run(run)
+
+    async def evaluate(self, principal: Principal, name: str) -> None:
+        """Ask the pipeline to run the gate."""
+
+        def run(store: Store) -> None:
+            from rag_core.generations.gate import want_evaluation
+
+            want_evaluation(store, name, actor=_actor(principal))
+
+        await self._run(run)
+
+    async def promote(self, principal: Principal, name: str, override: str) -> Moved:
+        """Move readers."""
+
+        def run(store: Store) -> Moved:
+            from rag_core.generations import promote
+
+            index, actor = self._parts.index, _actor(principal)
+            return promote(store, index, name, self._settings, actor=actor, override=override)
+
+        return await self._run(run)
+
+    async def rollback(self, principal: Principal, reason: str) -> Moved:
+        """Move readers back."""
+
+        def run(store: Store) -> Moved:
+            from rag_core.generations import rollback
+
+            return rollback(store, self._parts.index, self._settings, actor=_actor(principal), reason=reason)
+
+        return await self._run(run)
+
+    async def retire(self, principal: Principal, name: str, reason: str, *, now: bool) -> None:
+        """End a generation."""
+
+        def run(store: Store) -> None:
+            from rag_core.generations import retire
+
+            retire(store, self._parts.index, name, actor=_actor(principal), reason=reason, now=now)
+
+        await self._run(run)
+
+    async def _run(self, work: Callable[[Store], T]) -> T:
+        async with self._one_at_a_time:
+            # A move must not be left half done because its caller went away.
+            return await asyncio.shield(asyncio.to_thread(lambda: work(self._parts.store.get())))
+
+    def _kits(self) -> Kits:
+        from rag_core.pipeline.kits import Kit, Kits
+        from rag_core.recipe import recipe_of
+        from rag_core.text import open_chunker
+
+        own = Kit(lambda: self._parts.embedder, lambda: open_chunker(self._settings), recipe_of(self._settings))
+        return Kits(self._settings, own)
+
+
+def _actor(principal: Principal) -> str:
+    return f"{principal.tenant}/{principal.subject}"

@@ -1,0 +1,1 @@
+"""Index generations as assets: built shard by shard, judged by blocking checks, promoted."""

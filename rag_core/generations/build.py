@@ -1,0 +1,224 @@
+"""Building a generation behind the active one: in slices, each resumable, with live runs let in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import func, text
+
+from rag_core import failpoints
+from rag_core.errors import Conflict, Reason
+from rag_core.generations.throttle import Throttle, open_throttle, search_probe
+from rag_core.index.base import VectorIndex
+from rag_core.pipeline.base import Progress, Scope
+from rag_core.pipeline.chunks import chunk_documents
+from rag_core.pipeline.embeddings import embed_chunks
+from rag_core.pipeline.index import catch_up
+from rag_core.pipeline.kits import Kit
+from rag_core.settings import Settings
+from rag_core.sources import Source
+from rag_core.store import generations, locks
+from rag_core.store.engine import Store
+from rag_core.store.generations import Generation
+
+log = structlog.get_logger(__name__)
+Shard = tuple[str, str, int]
+"""Tenant, source, shard."""
+_BATCH_TEXTS = 32
+_BATCH_DOCUMENTS = 16
+_BATCH_POINTS = 128
+"""Small, because the process that answers searches does these writes too."""
+_OVERHEAD_SHARE = 3
+_OPTIMIZE_POINTS = 2000
+"""Below it a search scans the points in less time than a graph takes to walk."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did: documents it brought up to date, texts it embedded, seconds at work and paused.
+
+    `remaining` documents of other shards are left when the build was for some shards only; `state` says whether the
+    generation is `ready`.
+    """
+
+    generation: str
+    state: str
+    documents: int
+    embedded: int
+    seconds: float
+    paused_seconds: float
+    remaining: int
+
+
+def build(
+    store: Store,
+    index: VectorIndex,
+    kit: Kit,
+    name: str,
+    settings: Settings,
+    *,
+    shards: Collection[Shard] | None = None,
+    throttle: Throttle | None = None,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Bring a generation up to date and make it `ready`. Call it again after a crash: it goes on where rows say.
+
+    With `shards` only those are built, so that several processes can share the work; the last one makes it ready. The
+    lock of a shard is held for a slice (`build_slice_seconds`) at a time: a live run of the source waits no longer.
+
+    Raises `Conflict` (`GENERATION_STATE`) for a retired generation or documents that cannot be completed,
+    `InvalidInput` (`VECTOR_DIM`) when the vectors do not fit, `Unavailable` when a part is away.
+    """
+    started = time.monotonic()
+    with store.engine.connect() as connection:
+        row = generations.get(connection, name)
+    if row.state == "retired":
+        raise Conflict(Reason.GENERATION_STATE, f"generation {name} is retired; declare it again to build it")
+    index.create(row.spec)
+    work = _Build(store, index, kit, row, settings, progress)
+    with _paced(store, index, settings, throttle) as pace:
+        work.run(shards, pace)
+    with store.engine.connect() as connection:
+        remaining = sum(generations.backlog(connection, name).values())
+    state = _finish(store, index, row) if remaining == 0 else row.state
+    seconds = time.monotonic() - started
+    return BuildReport(name, state, work.documents, work.embedded, seconds, pace.paused_seconds, remaining)
+
+
+class _Build:
+    """The slices of one build."""
+
+    def __init__(
+        self, store: Store, index: VectorIndex, kit: Kit, row: Generation, settings: Settings, progress: Progress | None
+    ) -> None:
+        self._store, self._index, self._kit, self._row = store, index, kit, row
+        self._settings = settings.model_copy(update={"embed_batch": min(settings.embed_batch, _BATCH_TEXTS)})
+        self._progress = progress
+        self.documents = self.embedded = 0
+
+    def run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
+        left = self._left(shards)
+        total = sum(left.values())
+        stuck: set[Shard] = set()
+        while waiting := [shard for shard in left if shard not in stuck]:
+            for shard in waiting:
+                if self._slice(shard):
+                    failpoints.reach("after_build_slice")
+                else:
+                    stuck.add(shard)
+                pace.pause()
+                self._tell(sum(self._left(shards).values()), total)
+            left = self._left(shards)
+            stuck &= left.keys()
+        if left:
+            raise Conflict(
+                Reason.GENERATION_STATE,
+                f"generation {self._row.name}: {sum(left.values())} documents cannot be completed now; "
+                "their chunks or vectors are missing. `rag quarantine list` may tell why",
+            )
+
+    def _left(self, shards: Collection[Shard] | None) -> dict[Shard, int]:
+        with self._store.engine.connect() as connection:
+            found = generations.backlog(connection, self._row.name)
+        return {shard: count for shard, count in found.items() if shards is None or shard in shards}
+
+    def _slice(self, shard: Shard) -> bool:
+        """Work on a shard for a while; whether anything moved (or might, once another run lets go of it)."""
+        tenant, source, number = shard
+        scope = Scope(Source(source, tenant, "build"), f"build-{self._row.name}", number)
+        until = _Until(self._settings.build_slice_seconds)
+        store, kit, settings = self._store, self._kit, self._settings
+        try:
+            moved = chunk_documents(store, kit.chunker, scope, settings, stop=until).counts["documents"]
+            if not until.over:
+                counts = embed_chunks(
+                    store, kit.embedder, kit.chunker.fingerprint, scope, settings, whole=self._row.name, stop=until
+                ).counts
+                self.embedded += counts["embedded"]
+                moved += counts["embedded"] + counts["rejected"]
+            if not until.over:
+                applied = self._apply(shard, until)
+                self.documents += applied
+                moved += applied
+        except Conflict as error:
+            if error.reason is not Reason.SOURCE_BUSY:
+                raise
+            log.info("build_waits", generation=self._row.name, source=source, shard=number)
+            return True
+        return moved > 0
+
+    def _apply(self, shard: Shard, until: _Until) -> int:
+        with locks.shard_connection(self._store, *shard, wait=self._settings.source_wait_seconds) as connection:
+            counts = catch_up(
+                connection,
+                self._index,
+                self._row,
+                shard=shard,
+                documents=_BATCH_DOCUMENTS,
+                points=_BATCH_POINTS,
+                stop=until,
+            )
+        return counts["documents"]
+
+    def _tell(self, left: int, total: int) -> None:
+        if self._progress is not None:
+            self._progress(max(0, total - left), total)
+        with self._store.engine.begin() as connection:
+            generations.change(connection, self._row.name, counts={"documents": total - left, "of": total})
+
+
+class _Until:
+    """A `Stop`: true once a slice has had its time. What a stage spends on finding its work makes the slice longer."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._deadline: float | None = None
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + max(self._seconds, _OVERHEAD_SHARE * (now - self._began)) - (now - self._began)
+        return self.over
+
+    @property
+    def over(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+
+@contextmanager
+def _paced(store: Store, index: VectorIndex, settings: Settings, given: Throttle | None) -> Iterator[Throttle]:
+    throttle = given
+    if throttle is None:
+        with store.engine.connect() as connection:
+            active = generations.active(connection)
+            tenant = connection.scalar(text("SELECT tenant FROM rag.documents LIMIT 1")) or "nobody"
+        if active is None:
+            throttle = Throttle(lambda: None, max_pause=0)
+        else:
+            throttle = open_throttle(settings, search_probe(index, active.name, active.dimensions, tenant))
+    with throttle as entered:
+        yield entered
+
+
+_HELD = text("SELECT count(*) FROM rag.generation_documents WHERE generation = :name")
+
+
+def _finish(store: Store, index: VectorIndex, row: Generation) -> str:
+    """Optimise, then say `ready`; only when nothing is lacking at that moment."""
+    points = index.count(row.name)
+    if row.state == "building" and points >= _OPTIMIZE_POINTS:
+        index.optimize(row.name)
+    with store.engine.begin() as connection:
+        locks.lock_transaction(connection, "generations")
+        now = generations.get(connection, row.name)
+        if now.state != "building" or generations.backlog(connection, row.name):
+            return now.state
+        held = connection.scalar(_HELD, {"name": row.name}) or 0
+        counts = {"documents": held, "of": held, "points": points}
+        generations.change(connection, row.name, state="ready", ready_at=func.now(), counts=counts)
+    return "ready"

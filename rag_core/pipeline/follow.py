@@ -1,0 +1,108 @@
+"""The chunk and embed stages for every generation that changes go to, each with its own chunker and embedder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import structlog
+
+from rag_core.errors import Conflict, RagError, Reason, Unavailable
+from rag_core.pipeline.base import Progress, Scope, StageReport
+from rag_core.pipeline.chunks import chunk_documents
+from rag_core.pipeline.embeddings import embed_chunks
+from rag_core.pipeline.kits import Kit, Kits
+from rag_core.settings import Settings
+from rag_core.store import generations
+from rag_core.store.engine import Store
+from rag_core.store.generations import Generation
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """A chunker, or a chunker with an embedder, and the furthest of the generations made with it."""
+
+    generation: Generation
+    kit: Kit
+
+
+def chunk_following(
+    store: Store, kits: Kits, scope: Scope, settings: Settings, progress: Progress | None = None
+) -> StageReport:
+    """`chunk_documents` for the chunker of every generation that follows; before the first, for this installation's.
+
+    A generation that is building gets only documents it held before. Counts are those of the active generation;
+    `followed` adds up the documents chunked for others, `deferred` counts others that could not be served now.
+    """
+
+    def run(kit: Kit, *, known: bool) -> StageReport:
+        return chunk_documents(store, kit.chunker, scope, settings, progress, known=known)
+
+    return _each(store, kits.chunking, kits.own, lambda row: row.chunker, run, "documents")
+
+
+def embed_following(
+    store: Store, kits: Kits, scope: Scope, settings: Settings, progress: Progress | None = None
+) -> StageReport:
+    """`embed_chunks` for the embedder and chunker of every generation that follows. Counts as `chunk_following`."""
+
+    def run(kit: Kit, *, known: bool) -> StageReport:
+        return embed_chunks(store, kit.embedder, kit.chunker.fingerprint, scope, settings, progress)
+
+    return _each(store, kits.of, kits.own, lambda row: (row.embedder, row.chunker), run, "embedded")
+
+
+def _each(
+    store: Store,
+    kit_of: Callable[[Generation], Kit],
+    own: Kit,
+    key: Callable[[Generation], object],
+    run: Callable[..., StageReport],
+    counted: str,
+) -> StageReport:
+    with store.engine.connect() as connection:
+        rows = generations.following(connection)
+    others: Counter[str] = Counter(followed=0, deferred=0)
+    first: Callable[[], StageReport] = lambda: run(own, known=False)  # noqa: E731
+    distinct = list(_distinct(rows, key))
+    if distinct and distinct[0].state == "active":
+        leading = distinct.pop(0)
+        first = lambda: _leading(leading, kit_of, run)  # noqa: E731
+    elif distinct:
+        first = lambda: StageReport("", {}, 0.0)  # noqa: E731
+    for row in distinct:
+        try:
+            report = run(kit_of(row), known=row.state == "building")
+        except RagError as error:
+            if not isinstance(error, Unavailable) and error.reason is not Reason.GENERATION_STATE:
+                raise
+            # The rows say what it lacks: its build, or the next run, makes up for it.
+            log.warning("generation_deferred", generation=row.name, reason=error.reason, message=error.message)
+            others["deferred"] += 1
+        else:
+            others["followed"] += report.counts.get(counted, 0)
+    # Last, so that the record kept for the run is that of the generation readers are on.
+    made = first()
+    return replace(made, counts={**made.counts, **others})
+
+
+def _leading(row: Generation, kit_of: Callable[[Generation], Kit], run: Callable[..., StageReport]) -> StageReport:
+    try:
+        kit = kit_of(row)
+    except Conflict as error:
+        log.warning("generation_frozen", generation=row.name, message=error.message)
+        return StageReport("", {}, 0.0, problem=error.reason, message=error.message)
+    return run(kit, known=False)
+
+
+def _distinct(rows: list[Generation], key: Callable[[Generation], object]) -> Iterator[Generation]:
+    """One row per key: the complete one when there is one."""
+    chosen: dict[object, Generation] = {}
+    for row in rows:
+        held = chosen.get(key(row))
+        if held is None or (row.complete and not held.complete):
+            chosen[key(row)] = row
+    return iter(chosen.values())

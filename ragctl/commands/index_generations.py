@@ -1,0 +1,292 @@
+"""`rag index`: listing generations, building one behind the active one, judging it, and moving readers."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ragctl.commands.index import app
+from ragctl.output import Json, emit_json, note, progress_bar, say, table
+
+if TYPE_CHECKING:
+    from rag_core.generations import Evaluation, Forecast
+    from rag_core.generations.lifecycle import Moved
+    from rag_core.pipeline.resources import Pipeline
+    from rag_core.store.generations import Generation
+
+__all__ = ["app"]
+_NICE = 10
+"""Below everything that answers someone."""
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+@app.command
+def generations(name: str | None = None, /, *, json: Json = False) -> None:
+    """List the generations, or tell everything about one: settings, counts, who and why, the gate's figures.
+
+    Example: rag index generations
+
+    Parameters
+    ----------
+    name
+        Only this one, in full.
+    """
+    from rag_core.store import generations as rows_of
+
+    with _pipeline() as pipeline, pipeline.store.engine.connect() as connection:
+        rows = [rows_of.get(connection, name)] if name else rows_of.all_of(connection)
+        pending = {row.name: sum(rows_of.backlog(connection, row.name).values()) for row in rows}
+    if json:
+        emit_json([_as_json(row, pending[row.name]) for row in rows])
+    elif name:
+        _print_row(rows[0], pending[name])
+    else:
+        columns = ("name", "state", "documents", "pending", "chunk tokens", "embedder", "gate", "promoted")
+        table(columns, [_line(row, pending[row.name]) for row in rows], empty="no generation yet")
+
+
+@app.command
+def build(
+    *,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    name: str | None = None,
+    reason: str = "",
+    yes: Flag = False,
+    dry_run: Flag = False,
+    declare_only: Flag = False,
+    json: Json = False,
+) -> None:
+    """Build a generation behind the active one. Searches go on; changes reach both. Repeat it after an interruption.
+
+    Prints a forecast first, and asks above RAG_BUILD_CONFIRM_TEXTS or RAG_BUILD_CONFIRM_COST.
+
+    Example: rag index build --set chunk_tokens=300 --reason "longer chunks"
+
+    Parameters
+    ----------
+    set_
+        A setting that differs from this installation's: name=value; may be repeated.
+    name
+        Name of the generation; without it one is derived from embedder and chunker.
+    reason
+        Why; kept with the generation.
+    yes
+        Agree to the forecast.
+    dry_run
+        Only print the forecast.
+    declare_only
+        Leave the work to Dagster (sensor `generation_builds`).
+    """
+    from rag_core.generations import build as run
+    from rag_core.generations import declare, forecast
+    from rag_core.recipe import changed
+
+    with _pipeline() as pipeline:
+        settings = pipeline.settings
+        kit = pipeline.kits.for_settings(changed(settings, _changes(set_ or [])))
+        expected = forecast(pipeline.store, kit, settings)
+        if not json:
+            _print_forecast(expected)
+        if dry_run:
+            if json:
+                emit_json({"forecast": expected.to_json()})
+            return
+        expected.require_consent(settings, consent=yes or _agreed(expected, pipeline, asked=not json))
+        row = declare(pipeline.store, pipeline.index, kit, name=name, actor=_actor(), reason=reason)
+        result: dict[str, Any] = {"generation": row.name, "state": row.state}
+        if not declare_only:
+            _be_nice()
+            with progress_bar(f"building {row.name}") as progress:
+                report = run(pipeline.store, pipeline.index, kit, row.name, settings, progress=progress)
+            result |= {field: getattr(report, field) for field in report.__slots__}
+    if json:
+        emit_json({"forecast": expected.to_json(), **result})
+    elif declare_only:
+        say(f"{row.name}: declared; Dagster builds it")
+    else:
+        say(f"{row.name}: {report.state}, {report.documents} documents, {report.embedded} texts embedded")
+        say(f"{report.seconds:.0f} s, of which {report.paused_seconds:.0f} s paused for searches")
+
+
+@app.command
+def evaluate(name: str, /, *, json: Json = False) -> int:
+    """Run the gate on a generation: parity, coverage, vectors, retrieval, latency, size. Exits with 1 when it fails.
+
+    Example: rag index evaluate g-2f6c0b7f1d3a9e55
+    """
+    from rag_core.generations import evaluate as run
+
+    with _pipeline() as pipeline, progress_bar("judging") as progress:
+        evaluation = run(
+            pipeline.store,
+            pipeline.index,
+            pipeline.kits,
+            name,
+            pipeline.settings,
+            actor=_actor(),
+            progress=progress,
+        )
+    emit_json(evaluation.to_json()) if json else _print_evaluation(evaluation)
+    return int(not evaluation.passed)
+
+
+@app.command
+def promote(name: str, /, *, override: str = "", json: Json = False) -> None:
+    """Move readers to a generation that the gate passed. All query servers change with their next search.
+
+    Example: rag index promote g-2f6c0b7f1d3a9e55
+
+    Parameters
+    ----------
+    override
+        Why it is promoted although the gate refused it or never saw it. Recorded with your name.
+    """
+    from rag_core.generations import promote as run
+
+    with _pipeline() as pipeline:
+        moved = run(pipeline.store, pipeline.index, name, pipeline.settings, actor=_actor(), override=override)
+    _print_move(moved, json=json)
+
+
+@app.command
+def rollback(*, reason: str = "", json: Json = False) -> None:
+    """Move readers back to the generation they were on before. It was kept up to date, so nothing is lost.
+
+    Example: rag index rollback --reason "answers got worse"
+
+    Parameters
+    ----------
+    reason
+        Kept in the audit.
+    """
+    from rag_core.generations import rollback as run
+
+    with _pipeline() as pipeline:
+        moved = run(pipeline.store, pipeline.index, pipeline.settings, actor=_actor(), reason=reason)
+    _print_move(moved, json=json)
+
+
+@app.command
+def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = False) -> None:
+    """End a generation that readers are not on: its files go, its row stays as history.
+
+    Example: rag index retire g-2f6c0b7f1d3a9e55
+
+    Parameters
+    ----------
+    reason
+        Kept in the audit.
+    now
+        End it within its grace period too: no rollback to it after that.
+    """
+    from rag_core.generations import retire as run
+
+    with _pipeline() as pipeline:
+        run(pipeline.store, pipeline.index, name, actor=_actor(), reason=reason, now=now)
+    emit_json({"generation": name, "state": "retired"}) if json else say(f"{name}: retired")
+
+
+@contextmanager
+def _pipeline() -> Iterator[Pipeline]:
+    from rag_core.pipeline.resources import Pipeline
+    from rag_core.settings import Settings
+
+    with Pipeline(Settings.load()) as pipeline:
+        yield pipeline
+
+
+def _actor() -> str:
+    return f"rag:{getpass.getuser()}"
+
+
+def _changes(pairs: list[str]) -> dict[str, str]:
+    from rag_core.errors import InvalidInput, Reason
+
+    changes = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise InvalidInput(Reason.FIELD_INVALID, f"--set {pair}: expected name=value")
+        changes[name.strip().lower().removeprefix("rag_")] = value
+    return changes
+
+
+def _agreed(expected: Forecast, pipeline: Pipeline, *, asked: bool) -> bool:
+    """Ask on a terminal when consent is needed; elsewhere the build is refused."""
+    import sys
+
+    from rag_core.errors import Conflict
+
+    try:
+        expected.require_consent(pipeline.settings, consent=False)
+    except Conflict:
+        if not (asked and sys.stdin.isatty()):
+            return False
+        note("build it? [y/N]")
+        return input().strip().lower() in {"y", "yes"}
+    return True
+
+
+def _be_nice() -> None:
+    import os
+
+    os.nice(_NICE)
+
+
+def _as_json(row: Generation, pending: int) -> dict[str, Any]:
+    return {field: getattr(row, field) for field in row.__slots__} | {"pending": pending}
+
+
+def _line(row: Generation, pending: int) -> list[object]:
+    verdict = "-" if row.evaluation is None else "passed" if row.evaluation["passed"] else "refused"
+    promoted = row.promoted_at.isoformat(sep=" ", timespec="minutes") if row.promoted_at else "-"
+    state = f"{row.state} (frozen)" if row.frozen else row.state
+    tokens, embedder = row.settings.get("chunk_tokens", "?"), row.settings.get("embed_model") or row.embedder[:12]
+    return [row.name, state, row.counts.get("documents", "-"), pending, tokens, embedder, verdict, promoted]
+
+
+def _print_row(row: Generation, pending: int) -> None:
+    shown = _as_json(row, pending)
+    evaluation = shown.pop("evaluation")
+    table(("field", "value"), [(field, value) for field, value in shown.items() if value not in (None, "", {})])
+    if evaluation:
+        say()
+        _print_checks((one["name"], one["passed"], one["detail"]) for one in evaluation["checks"])
+
+
+def _print_forecast(expected: Forecast) -> None:
+    about = "" if expected.exact else "about "
+    say(f"{expected.documents} documents make {about}{expected.chunks} chunks of {about}{expected.texts} texts")
+    say(f"{expected.cached} have a vector; {about}{expected.to_embed} must be embedded, {expected.tokens} tokens")
+    cost = f", cost {expected.cost:.2f}" if expected.cost else ""
+    say(f"about {_duration(expected.seconds)} alone on this machine{cost}; longer while searches are served")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _print_evaluation(evaluation: Evaluation) -> None:
+    against = f", against {evaluation.baseline}" if evaluation.baseline else ""
+    say(f"{evaluation.generation}: {'passed' if evaluation.passed else 'REFUSED'}{against}")
+    say()
+    _print_checks((check.name, check.passed, check.detail) for check in evaluation.checks)
+
+
+def _print_checks(checks: Iterable[tuple[str, bool, str]]) -> None:
+    table(("check", "", "found"), [(name, "ok" if passed else "FAILED", detail) for name, passed, detail in checks])
+
+
+def _print_move(moved: Moved, *, json: bool) -> None:
+    if json:
+        emit_json({field: getattr(moved, field) for field in moved.__slots__})
+        return
+    say(f"readers are on {moved.active}, before on {moved.before or 'none'}; {moved.seconds:.2f} s")
+    if moved.pending:
+        say(f"{moved.pending} documents changed just now; the next run of their source brings them")

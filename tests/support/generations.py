@@ -1,0 +1,122 @@
+"""Kits for tests: the fake embedder and the real chunker with a word counter, by the recipe of a generation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rag_core.embedding.fake import FakeEmbedder
+from rag_core.evaluation.dataset import Dataset
+from rag_core.generations.golden import GoldenSet
+from rag_core.pipeline import Scope, account, chunk_following, embed_following, index_documents, sync_documents
+from rag_core.pipeline.generations import ensure_generation
+from rag_core.pipeline.kits import Kit, Kits
+from rag_core.store import generations
+from rag_core.text import Chunker, ChunkSettings
+from tests.support.pipeline import Flow, WordCounter
+
+
+class WordKits(Kits):
+    """`Kits` whose chunker counts words, so that no tokenizer is needed."""
+
+    def _named(self, recipe: Any) -> Kit:
+        key = key_of(recipe)
+        if key not in self._others:
+            self._others[key] = word_kit(
+                version=recipe["embed_model"],
+                tokens=recipe["chunk_tokens"],
+                dimensions=recipe["embed_dimensions"],
+                prefix=recipe["embed_query_prefix"],
+            )
+        return self._others[key]
+
+
+def key_of(recipe: Any) -> str:
+    return repr(sorted(recipe.items()))
+
+
+def word_kit(*, version: str = "1", tokens: int = 24, dimensions: int = 64, prefix: str = "") -> Kit:
+    """A kit of the fake embedder `version` and chunks of so many words."""
+    recipe = {
+        "embedder": "fake",
+        "embed_model": version,
+        "embed_dimensions": dimensions,
+        "embed_query_prefix": prefix,
+        "chunk_tokens": tokens,
+    }
+    embedder = FakeEmbedder(version=version, dimensions=dimensions, query_prefix=prefix)
+    chunker = Chunker(ChunkSettings(tokens=tokens, max_chunks=400), WordCounter())
+    return Kit(lambda: embedder, lambda: chunker, recipe)
+
+
+@dataclass
+class Plant:
+    """A pipeline that follows every generation, as the assets run it."""
+
+    flow: Flow
+    own: Kit = field(default_factory=word_kit)
+
+    def __post_init__(self) -> None:
+        self.kits = WordKits(self.flow.settings, self.own)
+        self.runs = 0
+
+    def run(self, **source: Any) -> Any:
+        """One run of the source through all stages; its accounting."""
+        flow = self.flow
+        self.runs += 1
+        scope = Scope(flow.source, f"run-{self.runs}")
+        flow.reports = {"documents": sync_documents(flow.store, flow.connector, flow.parser, scope, flow.settings)}
+        flow.reports["chunks"] = chunk_following(flow.store, self.kits, scope, flow.settings)
+        flow.reports["embeddings"] = embed_following(flow.store, self.kits, scope, flow.settings)
+        self.ensure()
+        flow.reports["index"] = index_documents(flow.store, flow.index, scope, flow.settings)
+        return account(flow.store, scope)
+
+    def ensure(self) -> str:
+        """As `Pipeline.ensure_generation`."""
+        embedder, chunker = self.own.embedder, self.own.chunker
+        return ensure_generation(
+            self.flow.store,
+            self.flow.index,
+            embedder,
+            chunker,
+            recipe=self.own.recipe,
+            can_make=self.kits.can_make,
+        )
+
+    def row(self, name: str) -> generations.Generation:
+        with self.flow.store.engine.connect() as connection:
+            return generations.get(connection, name)
+
+    def texts(self, name: str) -> set[str]:
+        """What a generation holds, white space folded."""
+        return {" ".join(p.payload.text.split()) for page in self.flow.index.scroll(name) for p in page}
+
+    def acls(self, name: str, locator: str) -> set[tuple[str, ...]]:
+        return {
+            point.payload.acl
+            for page in self.flow.index.scroll(name)
+            for point in page
+            if point.payload.locator == locator
+        }
+
+
+def golden(questions: dict[str, str], source: str = "handbook") -> GoldenSet:
+    """Questions, each about one document of the source."""
+    judged = {str(number): {f"{source}/{locator}": 1} for number, locator in enumerate(questions.values())}
+    asked = {str(number): question for number, question in enumerate(questions)}
+    return GoldenSet(Dataset("test", (), asked, judged))
+
+
+def write_set(folder: Path, questions: dict[str, str], source: str = "handbook") -> None:
+    """The same as files in the common layout."""
+    import json
+
+    folder.mkdir(parents=True)
+    with (folder / "queries.jsonl").open("w") as file:
+        file.writelines(json.dumps({"_id": str(n), "text": q}) + "\n" for n, q in enumerate(questions))
+    with (folder / "corpus.jsonl").open("w") as file:
+        file.writelines(json.dumps({"_id": f"{source}/{locator}"}) + "\n" for locator in questions.values())
+    lines = [f"{n}\t{source}/{locator}\t1\n" for n, locator in enumerate(questions.values())]
+    (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines))

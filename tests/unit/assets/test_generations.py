@@ -1,0 +1,12 @@
+"""Generations in Dagster: what is due, and a whole life as runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag_assets.lib.generations import parse_shard_key, shard_key
+
+
+@pytest.mark.parametrize("shard", [("acme", "handbook", 0), ("t-1", "wiki/with:odd|name", 12)])
+def test_a_partition_key_names_generation_and_shard(shard: tuple[str, str, int]) -> None:
+    assert parse_shard_key(shard_key("g-1f", shard)) == ("g-1f", shard)

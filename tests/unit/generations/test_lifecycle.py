@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rag_core.errors import Conflict, NotFound, RagError, Reason
+from rag_core.generations import build, declare, evaluate, promote, retire, retire_expired, rollback
+from rag_core.generations.golden import GoldenSet
+from rag_core.store import generations, replicas
+from rag_core.verify import verify
+from tests.support.generations import Plant, word_kit
+from tests.unit.generations.conftest import TOPICS, manual
+
+
+def made(plant: Plant, *, promoted: bool = False, **recipe: Any) -> str:
+    """A second generation, built."""
+    kit = word_kit(**(recipe or {"version": "2"}))
+    row = declare(plant.flow.store, plant.flow.index, kit, actor="ann", reason="a better model")
+    report = build(plant.flow.store, plant.flow.index, kit, row.name, plant.flow.settings)
+    assert report.state == "ready"
+    return row.name
+
+
+def still_building(plant: Plant, name: str) -> None:
+    """As if the build were still at other shards: what it holds already must follow."""
+    with plant.flow.store.engine.begin() as connection:
+        generations.change(connection, name, state="building")
+
+
+def clean(plant: Plant, name: str) -> bool:
+    report = verify(plant.flow.store, plant.flow.index, name)
+    return report.clean or pytest.fail(f"{report.totals} {report.findings[:3]}")
+
+
+def refused(call: Any) -> Reason:
+    with pytest.raises(RagError) as caught:
+        call()
+    return caught.value.reason
+
+
+def test_a_generation_is_built_behind_judged_promoted_and_rolled_back(plant: Plant, questions: GoldenSet) -> None:
+    flow = plant.flow
+    old = str(flow.index.alias())
+    new = made(plant)
+    assert flow.index.alias() == old
+    evaluation = evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])
+    assert evaluation.passed, evaluation
+    moved = promote(flow.store, flow.index, new, flow.settings, actor="ann")
+    assert (moved.active, moved.before, flow.index.alias()) == (new, old, new)
+    assert (plant.row(old).state, plant.row(new).state) == ("ready", "active")
+    back = rollback(flow.store, flow.index, flow.settings, actor="ann", reason="users complain")
+    assert (flow.index.alias(), back.active) == (old, old)
+    assert back.seconds < 5
+    assert clean(plant, old)
+    assert clean(plant, new)
+    actions = [row.action for row in flow.all("SELECT action FROM rag.audit WHERE actor = 'ann' ORDER BY id")]
+    assert actions == ["index.build", "index.promote", "index.rollback"]
+
+
+def test_changes_deletions_and_permissions_reach_every_generation_while_one_is_building(plant: Plant) -> None:
+    flow = plant.flow
+    kit = word_kit(version="2", tokens=40)
+    row = declare(flow.store, flow.index, kit, actor="ann")
+    (shard,) = {(flow.source.tenant, flow.source.name, 0)}
+    build(flow.store, flow.index, kit, row.name, flow.settings, shards=[shard])
+    still_building(plant, row.name)
+    flow.connector.put("pump.txt", manual("pump", "It was painted blue."))
+    flow.connector.put("valve.txt", manual("valve"), acl=("group:plumbers",))
+    del flow.connector.items["crane.txt"]
+    flow.connector.put("new.txt", manual("winch"))
+    assert plant.run().balanced
+    texts = plant.texts(row.name)
+    assert any("painted blue" in text for text in texts)
+    assert not any("crane" in text for text in texts)
+    assert plant.acls(row.name, "valve.txt") == {("group:plumbers",)}
+    assert not any("winch" in text for text in texts), "documents the build has not come to are its own work"
+    assert build(flow.store, flow.index, kit, row.name, flow.settings).state == "ready"
+    assert clean(plant, row.name)
+    assert clean(plant, str(flow.index.alias()))
+
+
+def test_a_rollback_loses_nothing_that_arrived_in_between(plant: Plant, questions: GoldenSet) -> None:
+    flow = plant.flow
+    old = str(flow.index.alias())
+    new = made(plant)
+    evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])
+    promote(flow.store, flow.index, new, flow.settings, actor="ann")
+    flow.connector.put("pump.txt", manual("pump", "It was painted green."))
+    del flow.connector.items["valve.txt"]
+    assert plant.run().balanced
+    rollback(flow.store, flow.index, flow.settings, actor="ann")
+    assert any("painted green" in text for text in plant.texts(old))
+    assert not any("valve" in text for text in plant.texts(old))
+    assert clean(plant, old)
+
+
+def test_a_generation_that_was_never_judged_or_failed_needs_an_override_with_a_reason(plant: Plant) -> None:
+    flow = plant.flow
+    new = made(plant)
+    unjudged = lambda: promote(flow.store, flow.index, new, flow.settings, actor="ann")  # noqa: E731
+    assert refused(unjudged) is Reason.GENERATION_REFUSED
+    evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[])
+    with pytest.raises(Conflict, match="golden questions") as caught:
+        promote(flow.store, flow.index, new, flow.settings, actor="ann")
+    assert caught.value.reason is Reason.GENERATION_REFUSED
+    promote(flow.store, flow.index, new, flow.settings, actor="ann", override="a demo")
+    assert flow.index.alias() == new
+    kept = flow.one("SELECT details FROM rag.audit WHERE action = 'index.promote' AND actor = 'ann'").details
+    assert kept["override"] == "a demo"
+    assert "golden questions" in kept["refused"]
+
+
+def test_other_settings_do_not_start_a_build_and_the_old_generation_is_still_computed(plant: Plant) -> None:
+    flow = plant.flow
+    old = str(flow.index.alias())
+    other = Plant(flow, word_kit(version="3"))
+    other.runs = 10
+    flow.connector.put("pump.txt", manual("pump", "It was painted red."))
+    assert other.run().balanced
+    assert [row.name for row in flow.all("SELECT name FROM rag.generations")] == [old]
+    assert any("painted red" in text for text in plant.texts(old))
+    assert clean(plant, old)
+
+
+def test_a_generation_whose_model_is_gone_still_gets_deletions_and_a_successor_is_declared(plant: Plant) -> None:
+    flow = plant.flow
+    old = str(flow.index.alias())
+    with flow.store.engine.begin() as connection:
+        connection.exec_driver_sql("""UPDATE rag.generations SET settings = settings || '{"embed_model": "gone"}'""")
+    plant = Plant(flow, word_kit(version="9"))
+    plant.runs = 10
+    del flow.connector.items["crane.txt"]
+    flow.connector.put("pump.txt", manual("pump", "It was painted red."))
+    plant.run()
+    plant.run()
+    states = {row.name: row.state for row in flow.all("SELECT name, state FROM rag.generations")}
+    assert states.pop(old) == "active"
+    assert list(states.values()) == ["building"]
+    assert plant.row(old).frozen
+    assert not any("crane" in text for text in plant.texts(old))
+    (new,) = states
+    build(flow.store, flow.index, plant.own, new, flow.settings)
+    assert clean(plant, new)
+
+
+def test_a_repeated_declaration_gives_the_same_row_and_another_kit_needs_another_name(plant: Plant) -> None:
+    store, index = plant.flow.store, plant.flow.index
+    first = declare(store, index, word_kit(version="2"), name="two", actor="ann")
+    assert declare(store, index, word_kit(version="2"), name="two", actor="bob") == first
+    assert first.actor == "ann"
+    wrong = word_kit(version="3")
+    assert refused(lambda: declare(store, index, wrong, name="two", actor="ann")) is Reason.GENERATION_STATE
+    same = plant.own
+    assert refused(lambda: declare(store, index, same, actor="ann")) is Reason.GENERATION_STATE
+    assert declare(store, index, same, name="again", actor="ann").state == "building"
+
+
+def test_a_promotion_waits_for_every_living_query_server(plant: Plant, questions: GoldenSet) -> None:
+    flow = plant.flow
+    settings = flow.settings.model_copy(update={"promote_wait_seconds": 0})
+    new = made(plant)
+    evaluate(flow.store, flow.index, plant.kits, new, settings, golden=[questions])
+    with flow.store.engine.begin() as connection:
+        replicas.report(connection, "one", [plant.row(new).embedder, "x"])
+        replicas.report(connection, "two", ["x"])
+    with pytest.raises(Conflict, match="two") as caught:
+        promote(flow.store, flow.index, new, settings, actor="ann")
+    assert caught.value.reason is Reason.REPLICA_UNPREPARED
+    with flow.store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE rag.query_replicas SET seen_at = now() - interval '1 minute'")
+    promote(flow.store, flow.index, new, settings, actor="ann")
+    assert flow.index.alias() == new
+
+
+def test_a_generation_is_retired_after_its_grace_period_and_its_files_go(plant: Plant, questions: GoldenSet) -> None:
+    flow = plant.flow
+    old = str(flow.index.alias())
+    new = made(plant)
+    evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])
+    promote(flow.store, flow.index, new, flow.settings, actor="ann")
+    assert retire_expired(flow.store, flow.index) == []
+    assert refused(lambda: retire(flow.store, flow.index, old, actor="ann")) is Reason.GENERATION_STATE
+    assert refused(lambda: retire(flow.store, flow.index, new, actor="ann", now=True)) is Reason.GENERATION_STATE
+    with flow.store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE rag.generations SET keep_until = now() WHERE state = 'ready'")
+    assert retire_expired(flow.store, flow.index) == [old]
+    assert [spec.name for spec in flow.index.generations()] == [new]
+    assert plant.row(old).state == "retired"
+    back = lambda: rollback(flow.store, flow.index, flow.settings, actor="ann")  # noqa: E731
+    assert refused(back) is Reason.GENERATION_STATE
+    assert plant.run().balanced
+
+
+def test_there_is_nothing_to_roll_back_to_at_first(plant: Plant) -> None:
+    with pytest.raises(NotFound):
+        rollback(plant.flow.store, plant.flow.index, plant.flow.settings, actor="ann")
+
+
+def test_only_a_finished_generation_can_be_promoted_or_judged(plant: Plant) -> None:
+    flow = plant.flow
+    row = declare(flow.store, flow.index, word_kit(version="2"), actor="ann")
+    for call in (
+        lambda: promote(flow.store, flow.index, row.name, flow.settings, actor="ann", override="now"),
+        lambda: evaluate(flow.store, flow.index, plant.kits, row.name, flow.settings),
+    ):
+        assert refused(call) is Reason.GENERATION_STATE
+
+
+def test_a_model_that_is_away_delays_a_building_generation_and_not_the_live_one(plant: Plant, monkeypatch: Any) -> None:
+    from rag_core.errors import Unavailable
+
+    flow = plant.flow
+    new = made(plant)
+    kit = plant.kits.of(plant.row(new))
+
+    def away(texts: Any) -> Any:
+        raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, "the endpoint is away")
+
+    monkeypatch.setattr(kit.embedder, "embed_passages", away)
+    still_building(plant, new)
+    flow.connector.put("pump.txt", manual("pump", "It was painted red."))
+    assert plant.run().balanced
+    assert flow.reports["embeddings"].counts["deferred"] == 1
+    assert any("painted red" in text for text in plant.texts(str(flow.index.alias())))
+    monkeypatch.undo()
+    build(flow.store, flow.index, kit, new, flow.settings)
+    assert clean(plant, new)
+    assert len(TOPICS) == flow.one("SELECT count(*) AS n FROM rag.documents").n
