@@ -31,6 +31,8 @@ class Policy:
 POLICIES: dict[str, Policy] = {
     "/ragproto.query.v1.QueryService/Query": Policy(READ, Gate.ANSWER),
     "/ragproto.query.v2.QueryService/Search": Policy(READ, Gate.SEARCH),
+    # Each search of a batch passes the gate by itself.
+    "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, Gate.ANSWER),
     "/ragproto.admin.v1.AdminService/GetStatus": Policy(ADMIN),
 }

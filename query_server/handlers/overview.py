@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, text
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, text
 
 from query_server.handlers.platform_status import GenerationRow, SourceCounts
 from rag_core.store.tables import generations
@@ -33,6 +35,26 @@ LEFT JOIN refused r ON r.source = s.name
 WHERE s.tenant = :tenant
 ORDER BY s.name
 """)
+
+
+# A document is behind from its commit until the active generation holds its version. One that can never be indexed
+# (no known ACL, or text that could not be chunked) is not waited for.
+_UNINDEXED = text("""
+SELECT d.tenant, min(d.updated_at) AS since
+FROM rag.documents d
+JOIN rag.generations a ON a.state = 'active'
+LEFT JOIN rag.generation_documents g ON g.generation = a.name AND g.doc_id = d.doc_id
+WHERE g.indexed_version IS DISTINCT FROM d.version
+  AND (g.doc_id IS NOT NULL OR (d.deleted_at IS NULL AND d.acl IS NOT NULL))
+  AND NOT EXISTS (SELECT FROM rag.chunkings k WHERE k.doc_id = d.doc_id AND k.chunker = a.chunker AND k.rejected)
+GROUP BY d.tenant
+""")
+
+
+def oldest_unindexed(connection: Connection) -> tuple[datetime, dict[str, datetime]]:
+    """The database's clock, and for each tenant that is behind when its oldest change not yet indexed was made."""
+    now = connection.execute(select(func.now())).scalar_one()
+    return now, {row.tenant: row.since for row in connection.execute(_UNINDEXED)}
 
 
 def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ...]:

@@ -1,71 +1,153 @@
-"""Retrieval: check, embed, search within what the caller may see."""
+"""Retrieval: check, embed, search within what the caller may see, order, cut into pages."""
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from query_server.blocking import BlockingPool
-from query_server.handlers.validation import Query, check_filter, check_top_k, clean_text
-from query_server.metrics import Metrics
+from query_server.freshness import Freshness
+from query_server.handlers.ordering import Ordering
+from query_server.handlers.paging import MAX_RESULTS, PageTokens, Position, context_of
+from query_server.handlers.validation import (
+    Query,
+    check_diversity,
+    check_filter,
+    check_per_document,
+    check_top_k,
+    clean_text,
+)
 from query_server.query_embedder import QueryEmbedder
+from query_server.searching import Searcher
+from rag_core.answering.highlights import Span, highlights, query_terms
 from rag_core.embedding.base import Vectors
-from rag_core.errors import NotFound, Reason
+from rag_core.errors import InvalidInput, NotFound, Reason
 from rag_core.filters import All, Condition, In
-from rag_core.index.base import SearchMode, SearchRequest, SearchResult, VectorIndex
+from rag_core.index.base import SearchMode, SearchRequest, SearchResult
 from rag_core.models import Principal
 from rag_core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked request. `request` has no vector yet and its limit is that of one page, which starts at `offset`."""
+
+    request: SearchRequest
+    offset: int
+    rerank: bool
+    diversity: float
+    context: bytes
+
+    @property
+    def reorders(self) -> bool:
+        return self.rerank or self.diversity > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of results. `marks` has the highlights of each hit, or is empty when none were asked for."""
+
+    result: SearchResult
+    next_page_token: str
+    as_of: datetime | None
+    marks: tuple[list[Span], ...] = ()
 
 
 class SearchHandler:
     """Finds passages. Tenant and ACL come from the principal and are put on every request to the index."""
 
     def __init__(
-        self, settings: Settings, index: VectorIndex, embedder: QueryEmbedder, pool: BlockingPool, metrics: Metrics
+        self,
+        settings: Settings,
+        searcher: Searcher,
+        embedder: QueryEmbedder,
+        *,
+        ordering: Ordering,
+        tokens: PageTokens,
+        freshness: Freshness,
     ) -> None:
         self._settings = settings
-        self._index = index
+        self._searcher = searcher
         self._embedder = embedder
-        self._pool = pool
-        self._metrics = metrics
+        self._ordering = ordering
+        self._tokens = tokens
+        self._freshness = freshness
+        self._fields = settings.metadata_types
 
-    async def search(self, principal: Principal, query: Query) -> SearchResult:
+    async def search(self, principal: Principal, query: Query) -> Page:
         """The passages for a query, best first.
 
         Raises `InvalidInput` before any work, `NotFound` (`SOURCE_NOT_FOUND`) when the filter names only sources that
         are absent or not visible, `Unavailable` (`INDEX_EMPTY`, `INDEX_UNAVAILABLE`).
         """
-        request = self.checked(principal, query)
-        result, _ = await self.retrieve(request)
-        return result
+        plan = self.checked(principal, query, default_cap=self._settings.default_max_per_document)
+        as_of = self.as_of(principal)  # before the search: what is committed meanwhile may or may not be in it
+        end = min(plan.offset + plan.request.limit, MAX_RESULTS)
+        found, _ = await self.retrieve(plan, end if end == MAX_RESULTS else end + 1)
+        more = len(found.hits) > end
+        token = self._tokens.issue(Position(end, found.generation), plan.context) if more else ""
+        result = SearchResult(found.generation, found.hits[plan.offset : end])
+        return Page(result, token, as_of, await self._marks(plan, result) if query.highlight else ())
 
-    def checked(self, principal: Principal, query: Query) -> SearchRequest:
+    def as_of(self, principal: Principal) -> datetime | None:
+        """Up to when the index is known to hold what was committed for the caller's tenant."""
+        return self._freshness.as_of(principal.tenant)
+
+    def checked(self, principal: Principal, query: Query, *, default_cap: int = 0) -> Plan:
         """The request to the index, not yet with a vector. Raises `InvalidInput`."""
         text = clean_text(query.text, limit=self._settings.max_query_chars)
         limit = check_top_k(query.top_k, default=self._settings.default_top_k)
-        check_filter(query.filter, metadata_fields=self._settings.metadata_fields)
-        return SearchRequest(
+        check_filter(query.filter, metadata_fields=self._fields)
+        diversity = check_diversity(query.diversity)
+        rerank = self._ordering.reranks(query.rerank)
+        request = SearchRequest(
             tenant=principal.tenant,
             acl=principal.acl_entries,
             limit=limit,
             mode=query.mode,
             text=text,
             filter=query.filter,
+            per_document=check_per_document(query.max_per_document, default=default_cap),
+            with_vectors=diversity > 0,
         )
+        context = context_of(request, diversity=diversity, rerank=rerank)
+        if not query.page_token:
+            return Plan(request, 0, rerank, diversity, context)
+        position = self._tokens.read(query.page_token, context)
+        return Plan(replace(request, generation=position.generation), position.offset, rerank, diversity, context)
 
-    async def retrieve(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
-        """Run a checked request; also gives the query's vector, which a lexical search does not have."""
+    async def retrieve(self, plan: Plan, limit: int) -> tuple[SearchResult, Vectors | None]:
+        """The first `limit` hits of a plan in their final order, and the query's vector (a lexical search has none)."""
+        request = plan.request
         vector = None if request.mode is SearchMode.LEXICAL else await self._embedder.embed(request.text)
-        result = await self._call_index(_with_vector(request, vector))
-        if not result.hits:
-            await self._require_sources(request, result.generation)
-        return result, vector
+        wide = max(limit, self._ordering.window) if plan.reorders else limit
+        found = await self._within_generation(replace(request, vector=vector, limit=wide), plan)
+        if not found.hits:
+            await self._require_sources(request, found.generation)
+        if not plan.reorders:
+            return found, vector
+        hits = await self._ordering.order(request.text, found.hits, rerank=plan.rerank, diversity=plan.diversity)
+        return SearchResult(found.generation, hits[:limit]), vector
 
-    async def _call_index(self, request: SearchRequest) -> SearchResult:
-        started = time.monotonic()
-        result = await self._pool.run(self._index.search, request)
-        self._metrics.search_seconds.observe(time.monotonic() - started)
-        return result
+    async def _within_generation(self, request: SearchRequest, plan: Plan) -> SearchResult:
+        try:
+            return await self._searcher.search(request)
+        except NotFound as error:
+            if plan.offset and error.reason is Reason.GENERATION_NOT_FOUND:  # it was retired between two pages
+                raise InvalidInput(
+                    Reason.PAGE_TOKEN_INVALID, "page_token: not valid for this request; ask again without one"
+                ) from None
+            raise
+
+    async def _marks(self, plan: Plan, result: SearchResult) -> tuple[list[Span], ...]:
+        texts = [hit.payload.text for hit in result.hits]
+
+        def mark() -> tuple[list[Span], ...]:
+            terms = query_terms(plan.request.text)
+            return tuple(highlights(terms, text) for text in texts)
+
+        return await asyncio.to_thread(mark)
 
     async def _require_sources(self, request: SearchRequest, generation: str) -> None:
         """An empty result for a source that the caller cannot see is an error, the same whether it exists or not."""
@@ -80,20 +162,8 @@ class SearchHandler:
                 filter=names,
                 generation=generation,
             )
-            if not (await self._call_index(probe)).hits:
+            if not (await self._searcher.search(probe)).hits:
                 raise NotFound(Reason.SOURCE_NOT_FOUND, "filter: no such source")
-
-
-def _with_vector(request: SearchRequest, vector: Vectors | None) -> SearchRequest:
-    return SearchRequest(
-        tenant=request.tenant,
-        acl=request.acl,
-        limit=request.limit,
-        mode=request.mode,
-        text=request.text,
-        vector=vector,
-        filter=request.filter,
-    )
 
 
 def _required_sources(condition: Condition | None) -> Iterator[In]:

@@ -8,6 +8,7 @@ the better leg; docs/retrieval.md has the table.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,3 +50,16 @@ def newest_only(candidates: Sequence[Scored], newer: Mapping[str, int] | None = 
     for candidate in candidates:
         newest[candidate.doc_id] = max(candidate.version, newest.get(candidate.doc_id, candidate.version))
     return [candidate for candidate in candidates if candidate.version == newest[candidate.doc_id]]
+
+
+def capped(candidates: Sequence[Scored], per_document: int | None) -> list[Scored]:
+    """Candidates in their order, at most `per_document` of each document."""
+    if per_document is None:
+        return list(candidates)
+    seen: Counter[str] = Counter()
+    kept = []
+    for candidate in candidates:
+        seen[candidate.doc_id] += 1
+        if seen[candidate.doc_id] <= per_document:
+            kept.append(candidate)
+    return kept
