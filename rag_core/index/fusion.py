@@ -52,6 +52,15 @@ def newest_only(candidates: Sequence[Scored], newer: Mapping[str, int] | None = 
     return [candidate for candidate in candidates if candidate.version == newest[candidate.doc_id]]
 
 
+def in_order(candidates: Sequence[Scored]) -> list[Scored]:
+    """Candidates by falling score, equal ones by id.
+
+    An engine gives equal scores in any order, and sums that should be equal differ in their last digits from one query
+    to the next; pages cut from such lists would repeat some passages and lose others.
+    """
+    return sorted(candidates, key=lambda candidate: (-round(candidate.score, 5), candidate.chunk_id.bytes))
+
+
 def capped(candidates: Sequence[Scored], per_document: int | None) -> list[Scored]:
     """Candidates in their order, at most `per_document` of each document."""
     if per_document is None:

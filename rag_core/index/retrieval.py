@@ -10,7 +10,7 @@ from rag_core.embedding.base import Vectors
 from rag_core.index import checks, lexical
 from rag_core.index.base import Hit, SearchMode, SearchRequest
 from rag_core.index.conditions import Dialect, narrowed, scope
-from rag_core.index.fusion import CANDIDATES, SPARE, Scored, capped, newest_only, unit_score
+from rag_core.index.fusion import CANDIDATES, SPARE, Scored, capped, in_order, newest_only, unit_score
 from rag_core.index.lexical import Sparse
 from rag_core.index.payloads import TOTAL, from_json
 
@@ -65,7 +65,7 @@ def search(engine: Engine[Filter], request: SearchRequest, dimensions: int) -> t
     superseded: dict[str, int] = {}
     for _ in range(MAX_ROUNDS):
         found = run.candidates(fetch)
-        kept = capped(newest_only(found, superseded), request.per_document)
+        kept = capped(newest_only(in_order(found), superseded), request.per_document)
         newer = run.newer_versions(kept[:limit])
         superseded |= newer
         # A full page that shrank below the limit may hide hits behind old versions or a long document: look further.

@@ -18,7 +18,7 @@ GRPC_SERVICES = (
 )
 """Services callable by gRPC. `ragproto.admin.v1` is absent on purpose."""
 
-REST_PATHS = ("/api/v1/query", "/api/v2/search", "/api/v2/answer")
+REST_PATHS = ("/api/v1/query", "/api/v2/search", "/api/v2/search/batch", "/api/v2/answer")
 PROBE_PATHS = ("/health", "/ready")
 
 
