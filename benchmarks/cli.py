@@ -134,6 +134,9 @@ def query(
     seconds: float = 5,
     rounds: int = 3,
     rate: float = 50,
+    open_seconds: float | None = None,
+    engine_inside: bool = False,
+    overload: bool = False,
     peer: bool = True,
     as_json: Json = False,
 ) -> None:
@@ -151,6 +154,12 @@ def query(
         Times each measurement is made, in turn with the others.
     rate
         Calls per second of the open loop.
+    open_seconds
+        Length of the open loop (600 for the figure of the design); unset: seconds times rounds.
+    engine_inside
+        Also ask a server that runs the embedded engine in its own process.
+    overload
+        Send three times the best rate in five waves and count what is refused, how fast, and what still succeeds.
     peer
         Ask the peer as well, installed under RAG_HOME/bench.
     as_json
@@ -159,7 +168,16 @@ def query(
     from benchmarks import query as bench
     from benchmarks.report import progress_bar, show
 
-    sizes = bench.Sizes(chunks=chunks, in_flight=in_flight, seconds=seconds, rounds=rounds, rate=rate)
+    sizes = bench.Sizes(
+        chunks=chunks,
+        in_flight=in_flight,
+        seconds=seconds,
+        rounds=rounds,
+        rate=rate,
+        open_seconds=open_seconds,
+        engine_inside=engine_inside,
+        overload=overload,
+    )
     with progress_bar("query") as progress:
         report = bench.run(Settings.load(), sizes, peer=peer, progress=progress)
     show(report, as_json=as_json)
@@ -188,6 +206,29 @@ def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json
     show(report, as_json=as_json)
 
 
+@app.command
+def answers(*, data: Path, queries: int | None = None, as_json: Json = False) -> None:
+    """Ask labelled questions: gold answer inside a cited span, citations valid, abstention without the document.
+
+    Example: rag bench answers --data ../shared/data/retrieval
+
+    Parameters
+    ----------
+    data
+        A folder with corpus.jsonl, queries.jsonl (with answers) and qrels.tsv, or a folder of such folders.
+    queries
+        Use only the first so many questions of each set.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import answers as bench
+    from benchmarks.report import progress_bar, show
+
+    with progress_bar("answers") as progress:
+        report = bench.run(Settings.load(), data, max_queries=queries, progress=progress)
+    show(report, as_json=as_json)
+
+
 @app.command(name="all")
 def everything(*, data: Path | None = None) -> None:
     """Run every benchmark with its default sizes; takes about an hour on two cores.
@@ -195,11 +236,12 @@ def everything(*, data: Path | None = None) -> None:
     Parameters
     ----------
     data
-        Labelled sets for the retrieval benchmark, which is left out without them.
+        Labelled sets for the retrieval and answers benchmarks, which are left out without them.
     """
     embed(processes=True)
     if data is not None:
         retrieval(data=data)
+        answers(data=data)
     ingest()
     query()
     stream()

@@ -15,10 +15,14 @@ from rag_core.embedding.base import Embedder
 from rag_core.identity import TokenRules, TokenVerifier
 from rag_core.index import open_index
 from rag_core.index.base import VectorIndex
+from rag_core.reranking import Reranker, open_reranker
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
     from rag_core.store import Store
+
+INDEX_PROBE_SECONDS = 5.0
+"""Time allowed to a call of another process's index that is no search: the alias, the list of generations."""
 
 
 class LazyStore:
@@ -53,6 +57,9 @@ class Parts:
     answerer: Answerer
     verifier: TokenVerifier
     store: LazyStore
+    reranker: Reranker | None = None
+    endpoint: str | None = None
+    """`host:port` of the process that owns the index folder; `index` then is its client, for all but searches."""
 
     async def close(self) -> None:
         """Close in reverse order of need; the index is last, because everything else may still lean on it."""
@@ -72,8 +79,10 @@ def open_parts(settings: Settings) -> Parts:
         settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, settings.jwt_leeway_seconds
     )
     verifier = TokenVerifier(settings.jwks_path, rules)
-    # This process is the one others reach through `index_endpoint`, so it opens the folder itself.
-    own = settings.model_copy(update={"index_endpoint": None})
+    endpoint = settings.index_endpoint if settings.qdrant_url is None else None
+    # Behind a caller who waits for seconds: a short limit, and no waiting for a process to come back.
+    hurried = {"index_timeout_seconds": INDEX_PROBE_SECONDS, "index_retry_seconds": 0.0}
+    own = settings.model_copy(update=hurried) if endpoint else settings
     with ThreadPoolExecutor(1) as loader:
         loading = loader.submit(open_embedder, settings)
         index = open_index(own)
@@ -82,8 +91,14 @@ def open_parts(settings: Settings) -> Parts:
         except BaseException:
             index.close()
             raise
-    answerer = open_answerer(settings)
-    return Parts(index, embedder, answerer, verifier, LazyStore(lambda: _open_store(settings)))
+    try:
+        reranker = open_reranker(settings)
+    except BaseException:
+        embedder.close()
+        index.close()
+        raise
+    store = LazyStore(lambda: _open_store(settings))
+    return Parts(index, embedder, open_answerer(settings), verifier, store, reranker, endpoint)
 
 
 def _open_store(settings: Settings) -> Store:

@@ -34,6 +34,8 @@ class Policy:
 POLICIES: dict[str, Policy] = {
     "/ragproto.query.v1.QueryService/Query": Policy(READ, Gate.ANSWER),
     "/ragproto.query.v2.QueryService/Search": Policy(READ, Gate.SEARCH),
+    # Each search of a batch passes the gate by itself.
+    "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, Gate.ANSWER),
     "/ragproto.documents.v1.DocumentService/Put": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),

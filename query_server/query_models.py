@@ -85,6 +85,14 @@ class QueryModels:
         self._served = generation
         return generation, embedder
 
+    def knows(self, generation: str) -> bool:
+        """Whether the index had this generation when it was last looked at."""
+        return generation in self._built_with
+
+    async def alias(self) -> str | None:
+        """The generation readers are on, asked of the index."""
+        return await self._pool.run(self._index.alias)
+
     async def moved_to(self, generation: str) -> bool:
         """Take note that the alias has moved; whether this server can follow."""
         try:

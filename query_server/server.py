@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc.aio
@@ -16,18 +15,25 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from query_server.blocking import BlockingPool
+from query_server.freshness import Freshness
 from query_server.handlers.admin import AdminHandler
 from query_server.handlers.answer import AnswerHandler
 from query_server.handlers.documents import DocumentsHandler
 from query_server.handlers.generations import GenerationsHandler
+from query_server.handlers.batch import BatchHandler
+from query_server.handlers.ordering import Ordering
+from query_server.handlers.paging import PageTokens
 from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
-from query_server.interceptors import Chain, build_chain, build_index_chain
+from query_server.interceptors import Chain, build_chain, build_gates, build_index_chain
+from query_server.listening import LOOPBACK, bind, new_server, stop_signals
 from query_server.metrics import Metrics
 from query_server.parts import Parts, open_parts
+from query_server.policies import Gate
 from query_server.query_embedder import QueryEmbedder
 from query_server.query_models import QueryModels
 from query_server.readiness import ReadinessMonitor
+from query_server.searching import LocalSearcher, RemoteSearcher, Searcher
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.documents import DocumentServicer
 from query_server.servicers.index import IndexServicer
@@ -44,8 +50,6 @@ from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 
-LOOPBACK = "127.0.0.1"
-KEEPALIVE_MS = 30_000
 REMOTE_BATCHES = 4
 """Embedding requests in flight at once towards an endpoint."""
 _QUERY_SERVICES = (
@@ -93,9 +97,12 @@ class QueryServer:
             self._query_embedder,
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._ordering = Ordering(parts.reranker, window=settings.rerank_candidates)
+        self._freshness = Freshness(parts.store, seconds=settings.freshness_seconds)
         self._monitor = ReadinessMonitor(parts.index, self._pool, self.metrics, self._publish_readiness)
         self._servers: list[grpc.aio.Server] = []
         self._index_service: IndexServicer | None = None
+        self._searcher: Searcher | None = None
         self._http: HttpServer | None = None
         self._source_gauges = SourceGauges(parts.store, self.metrics)
         self._watching: list[asyncio.Task[None]] = []
@@ -120,41 +127,60 @@ class QueryServer:
             await self.stop(grace=0)
             raise
         await self._monitor.refresh()
-        works = (self._monitor.run(), self._models.run(), self._source_gauges.run())
+        works = (self._monitor.run(), self._models.run(), self._source_gauges.run(), self._freshness.run())
         self._watching = [asyncio.create_task(work) for work in works]
         _log.info("serving", query=self.ports.query, metrics=self.ports.metrics, index=self.ports.index)
         return self.ports
 
     async def _listen(self, wanted: Listen) -> Listen:
         self._http = HttpServer(wanted.host, wanted.metrics, self.metrics.registry, lambda: self._monitor.state)
-        clients = self._client_server()
-        query = _bind(clients, wanted.host, wanted.query, "RAG_QUERY_PORT")
+        self._searcher = self._make_searcher()
+        clients = self._client_server(self._searcher)
+        query = bind(clients, wanted.host, wanted.query, "RAG_QUERY_PORT")
         index = self._bind_index(wanted.index)
         self._http.start()
         for server in self._servers:
             await server.start()
         return Listen(wanted.host, query, self._http.port, index)
 
-    def _client_server(self) -> grpc.aio.Server:
-        chain = build_chain(self._settings, self._parts.verifier, self.metrics)
+    def _client_server(self, searcher: Searcher) -> grpc.aio.Server:
+        gates = build_gates(self._settings, self.metrics)
+        chain = build_chain(self._settings, self._parts.verifier, self.metrics, gates)
         server = self._new_server(chain, self._settings.max_message_bytes)
-        search = SearchHandler(self._settings, self._parts.index, self._models, self._pool, self.metrics)
+        search = SearchHandler(
+            self._settings,
+            searcher,
+            self._models,
+            ordering=self._ordering,
+            tokens=PageTokens(_page_secret(self._settings)),
+            freshness=self._freshness,
+        )
+        batches = BatchHandler(search, gates[Gate.SEARCH])
         answers = AnswerHandler(search, self._parts.answerer, self.metrics)
         admin = AdminHandler(self._parts, self._pool, server_version())
         generations = GenerationsHandler(self._settings, self._parts)
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
-        v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, answers), server)
         documents = DocumentServicer(DocumentsHandler(self._settings, self._parts))
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, generations), server)
+        v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 
+    def _make_searcher(self) -> Searcher:
+        endpoint = self._parts.endpoint
+        if endpoint is None:
+            return LocalSearcher(self._parts.index, self._pool, self.metrics)
+        secret = self._settings.index_secret.get_secret_value() if self._settings.index_secret else ""
+        return RemoteSearcher(endpoint, secret, self.metrics)
+
     def _bind_index(self, port: int) -> int:
         """The index service has a listener of its own, so that the port the gateway reaches never carries it."""
-        if self._settings.qdrant_url is not None or self._settings.index_secret is None:
+        if self._parts.endpoint is not None or self._settings.qdrant_url is not None:
+            return 0  # another process serves it, or there is no folder to serve
+        if self._settings.index_secret is None:
             return 0
         server = self._new_server(
             build_index_chain(self._settings, self.metrics), self._settings.max_index_message_bytes
@@ -162,10 +188,10 @@ class QueryServer:
         self._index_service = IndexServicer(self._parts.index, self.metrics)
         index_pb2_grpc.add_IndexServiceServicer_to_server(self._index_service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        return _bind(server, LOOPBACK, port, "RAG_INDEX_PORT")
+        return bind(server, LOOPBACK, port, "RAG_INDEX_PORT")
 
     def _new_server(self, chain: Chain, max_message_bytes: int) -> grpc.aio.Server:
-        server = grpc.aio.server(interceptors=[chain], options=_options(self._settings, max_message_bytes))
+        server = new_server(self._settings, chain, max_message_bytes)
         self._servers.append(server)
         return server
 
@@ -193,7 +219,10 @@ class QueryServer:
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
         await self._models.close()
         await self._embedder.close()
+        if self._searcher is not None:
+            await self._searcher.close()
         self._pool.close()
+        self._ordering.close()
         if self._index_service is not None:
             await asyncio.to_thread(self._index_service.close)
         if self._http is not None:
@@ -212,7 +241,7 @@ async def serve(settings: Settings) -> bool:
     """
     settings.require_production_secrets()
     stopping = asyncio.Event()
-    with _signals(stopping):
+    with stop_signals(stopping):
         parts = await asyncio.to_thread(open_parts, settings)
         server = QueryServer(settings, parts)
         try:
@@ -246,39 +275,15 @@ def _parallel_queries(settings: Settings) -> tuple[int, int]:
     return settings.embed_threads or _cores(), 1
 
 
+def _page_secret(settings: Settings) -> bytes:
+    """The secret of the page tokens: its own, else that of the index, else one that only this process knows."""
+    for known in (settings.page_token_secret, settings.index_secret):
+        if known is not None:
+            return known.get_secret_value().encode()
+    _log.warning("page tokens work with this process only; set RAG_PAGE_TOKEN_SECRET for several servers")
+    return secrets.token_bytes(32)
+
+
 def _cores() -> int:
     """Cores this process may use; a container may give fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _bind(server: grpc.aio.Server, host: str, port: int, setting: str) -> int:
-    try:
-        return server.add_insecure_port(f"{host}:{port}")
-    except RuntimeError:
-        raise Conflict(Reason.PORT_TAKEN, f"port {port} is taken ({setting})") from None
-
-
-def _options(settings: Settings, max_message_bytes: int) -> list[tuple[str, int]]:
-    return [
-        # On by default: a forgotten process would silently take a share of the connections.
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-        ("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 3),
-        ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 3),
-        ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
-        ("grpc.max_connection_age_grace_ms", int(settings.max_deadline_seconds * 1000)),
-    ]
-
-
-@contextmanager
-def _signals(stopping: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

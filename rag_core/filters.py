@@ -5,8 +5,11 @@ Filters only ever narrow a search. Tenant and ACL are not expressible here: `val
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from rag_core.errors import InvalidInput, Reason
 
@@ -17,6 +20,21 @@ RESERVED_FIELDS = frozenset({"tenant", "tenant_id", "acl", "principals", "versio
 KEYWORD_FIELDS = frozenset({"source", "doc_id", "locator", "title", "language", "media_type"})
 TIME_FIELDS = frozenset({"updated_at"})
 METADATA_PREFIX = "metadata."
+
+
+class FieldType(StrEnum):
+    """What a field holds, and so which conditions it takes: values, a time range or a number range."""
+
+    KEYWORD = "keyword"
+    NUMBER = "number"
+    TIME = "time"
+
+
+FieldTypes = Mapping[str, FieldType]
+_BUILT_IN: dict[str, FieldType] = {
+    **dict.fromkeys(KEYWORD_FIELDS, FieldType.KEYWORD),
+    **dict.fromkeys(TIME_FIELDS, FieldType.TIME),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +52,17 @@ class TimeRange:
     field: str
     gte: datetime | None = None
     lt: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """The number of the field lies within the bounds, of which at least one is set."""
+
+    field: str
+    gte: float | None = None
+    gt: float | None = None
+    lte: float | None = None
+    lt: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +93,20 @@ class Not:
     condition: Condition
 
 
-Condition = In | TimeRange | Exists | All | AnyOf | Not
+Condition = In | TimeRange | NumberRange | Exists | All | AnyOf | Not
 
 
-def validate(condition: Condition, *, metadata_fields: frozenset[str] = frozenset()) -> None:
+def validate(condition: Condition, *, metadata_fields: FieldTypes | None = None) -> None:
     """Check a filter before it reaches an engine.
 
-    `metadata_fields` are the declared metadata names (without the `metadata.` prefix). Raises `InvalidInput` with
-    `RESERVED_FIELD`, `FILTER_FIELD_UNKNOWN`, `FILTER_TYPE` or `FILTER_TOO_COMPLEX`; an unknown field is an error,
-    because an ignored filter returns more than was asked for.
+    `metadata_fields` are the declared metadata names (without the `metadata.` prefix) with their types. Raises
+    `InvalidInput` with `RESERVED_FIELD`, `FILTER_FIELD_UNKNOWN`, `FILTER_TYPE` or `FILTER_TOO_COMPLEX`; an unknown
+    field is an error, because an ignored filter returns more than was asked for.
     """
     complexity = _complexity(condition, 1)
     if complexity > MAX_CONDITIONS:
         raise InvalidInput(Reason.FILTER_TOO_COMPLEX, f"filter: at most {MAX_CONDITIONS} conditions and values")
-    _check(condition, metadata_fields)
+    _check(condition, metadata_fields or {})
 
 
 def _complexity(node: Condition, depth: int) -> int:
@@ -95,37 +124,56 @@ def _complexity(node: Condition, depth: int) -> int:
             return 1
 
 
-def _check(node: Condition, metadata_fields: frozenset[str]) -> None:
+def _check(node: Condition, fields: FieldTypes) -> None:
     match node:
         case All(conditions) | AnyOf(conditions):
             if not conditions:
-                raise InvalidInput(Reason.FILTER_TYPE, "filter: a group needs at least one condition")
+                raise _wrong("a group needs at least one condition")
             for child in conditions:
-                _check(child, metadata_fields)
+                _check(child, fields)
         case Not(child):
-            _check(child, metadata_fields)
+            _check(child, fields)
+        case _:
+            _check_leaf(node, _type_of(node.field, fields))
+
+
+def _check_leaf(node: In | TimeRange | NumberRange | Exists, kind: FieldType) -> None:
+    match node:
         case In(field, values):
-            _check_field(field, metadata_fields)
-            if field in TIME_FIELDS:
-                raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} takes a time range, not values")
+            if kind is FieldType.TIME:
+                raise _wrong(f"{field} takes a time range, not values")
             if not values:
-                raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} needs at least one value")
+                raise _wrong(f"{field} needs at least one value")
         case TimeRange(field):
-            _check_field(field, metadata_fields)
-            if field not in TIME_FIELDS:
-                raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} is not a time")
-        case Exists(field):
-            _check_field(field, metadata_fields)
+            if kind is not FieldType.TIME:
+                raise _wrong(f"{field} is not a time")
+        case NumberRange(field):
+            if kind is not FieldType.NUMBER:
+                raise _wrong(f"{field} is not a number")
+            _check_bounds(node)
+        case Exists():
+            return
 
 
-def _check_field(field: str, metadata_fields: frozenset[str]) -> None:
+def _check_bounds(node: NumberRange) -> None:
+    bounds = [bound for bound in (node.gte, node.gt, node.lte, node.lt) if bound is not None]
+    if not bounds:
+        raise _wrong(f"{node.field} needs a bound")
+    if not all(map(math.isfinite, bounds)):
+        raise _wrong(f"{node.field} takes finite bounds")
+
+
+def _type_of(field: str, fields: FieldTypes) -> FieldType:
     root = field.partition(".")[0]
     if root in RESERVED_FIELDS:
         raise InvalidInput(Reason.RESERVED_FIELD, f"filter: {root} is set by the server and cannot be filtered on")
-    known = (
-        field in KEYWORD_FIELDS
-        or field in TIME_FIELDS
-        or (field.startswith(METADATA_PREFIX) and field.removeprefix(METADATA_PREFIX) in metadata_fields)
-    )
-    if not known:
+    known = _BUILT_IN.get(field)
+    if known is None and field.startswith(METADATA_PREFIX):
+        known = fields.get(field.removeprefix(METADATA_PREFIX))
+    if known is None:
         raise InvalidInput(Reason.FILTER_FIELD_UNKNOWN, f"filter: unknown field {field[:64]!r}")
+    return known
+
+
+def _wrong(what: str) -> InvalidInput:
+    return InvalidInput(Reason.FILTER_TYPE, f"filter: {what}")

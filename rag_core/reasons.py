@@ -28,6 +28,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Remove it; tenant and permissions come from the token.",
     ),
     R.MESSAGE_INVALID: ("The message does not decode.", "Compare the client's stubs with the API reference."),
+    R.PAGE_TOKEN_INVALID: (
+        "The page token is not one of ours, has expired, or belongs to another request, caller or generation.",
+        "Ask again without a page token.",
+    ),
+    R.CITATION_INVALID: (
+        "The answerer cited something that was not retrieved; the answer was withheld.",
+        "Ask again; if it stays, report the request id.",
+    ),
     R.STREAM_LIMIT: ("A stream sent more messages than allowed.", "Open a new stream."),
     R.REQUEST_TOO_LARGE: ("The request body or message is larger than allowed.", "Send less at once."),
     R.USAGE: ("A command was called with wrong arguments.", "See `rag COMMAND --help`."),

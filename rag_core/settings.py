@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.filters import FieldType
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 MIN_SECRET_LENGTH = 32
@@ -41,7 +42,8 @@ class Settings(BaseSettings):
     dagster_port: Port = Field(3000, description="Dagster UI and GraphQL.")
     console_port: Port = Field(8501, description="Streamlit console.")
     query_port: Port = Field(50051, description="Query server, gRPC.")
-    index_port: Port = Field(50052, description="Query server: writes to the embedded index, on loopback only.")
+    index_port: Port = Field(50052, description="The embedded index for other processes, on loopback only.")
+    index_metrics_port: Port = Field(9465, description="Index process: /metrics, /health and /ready over HTTP.")
     metrics_port: Port = Field(9464, description="Query server: /metrics, /health and /ready over HTTP.")
     postgres_port: Port = Field(54320, description="Embedded PostgreSQL.")
     code_location_port: Port = Field(4266, description="Dagster code location server, gRPC.")
@@ -244,9 +246,27 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(3, ge=0, le=60, description="Time between NOT_SERVING and refusing new calls.")
     grace_seconds: float = Field(15, ge=0, le=300, description="Time calls in flight get to finish at shutdown.")
 
+    page_token_secret: SecretStr | None = Field(
+        None,
+        description="Signs page tokens, the same for all replicas; unset: from RAG_INDEX_SECRET, or made at start.",
+    )
+    default_max_per_document: int = Field(
+        5, ge=0, le=100, description="Passages of one document in a search that names no limit; 0 means no limit."
+    )
+    reranker_dir: Path | None = Field(
+        None, description="Folder with a cross-encoder: `model.onnx` and `tokenizer.json`; unset: no reranking."
+    )
+    rerank_candidates: int = Field(
+        50, ge=2, le=200, description="Passages the cross-encoder looks at, and among which diversity is sought."
+    )
+    rerank_max_tokens: int = Field(512, ge=16, le=8192, description="Longest query and passage together; more is cut.")
+    freshness_seconds: float = Field(
+        2, gt=0, le=3600, description="How often `as_of` is brought up to date (less often on a slow database)."
+    )
     metadata_fields: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
-        description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas.",
+        description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas. "
+        "`name:number` takes number ranges, `name:time` time ranges (RFC 3339).",
     )
 
     # --- answers ---------------------------------------------------------------------------------------------
@@ -317,6 +337,15 @@ class Settings(BaseSettings):
             raise ValueError("must be ports or spans of ports, such as 443,8000-8999")
         return value
 
+    @field_validator("metadata_fields")
+    @classmethod
+    def _known_types(cls, value: frozenset[str]) -> frozenset[str]:
+        for entry in value:
+            name, colon, kind = entry.partition(":")
+            if not name or (colon and kind not in set(FieldType)):
+                raise ValueError(f"{entry!r}: write `name`, `name:number` or `name:time`")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.chunk_overlap * 2 > self.chunk_tokens:
@@ -349,6 +378,12 @@ class Settings(BaseSettings):
                 raise ConfigError(
                     Reason.SECRET_WEAK, f"RAG_INDEX_SECRET needs at least {MIN_SECRET_LENGTH} random characters"
                 )
+
+    @property
+    def metadata_types(self) -> dict[str, FieldType]:
+        """The declared metadata names with what each holds."""
+        parts = (entry.partition(":") for entry in self.metadata_fields)
+        return {name: FieldType(kind or FieldType.KEYWORD) for name, _, kind in parts}
 
     # --- places under home -----------------------------------------------------------------------------------
     @property

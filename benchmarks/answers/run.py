@@ -1,6 +1,6 @@
 """Asks the questions of labelled sets that carry their answers, with and without the document that answers.
 
-python -m benchmarks.answers DATA        tables, and the weights a new fit would give
+rag bench answers --data DIR            tables, and the weights a new fit would give
 """
 
 from __future__ import annotations

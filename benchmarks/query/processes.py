@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -23,15 +23,35 @@ _STOP_SECONDS = 30
 
 
 @contextmanager
-def query_server(settings: Settings) -> Iterator[float]:
-    """The server of these settings; yields the seconds from its start to ready."""
-    names = ("home", "host", "query_port", "index_port", "metrics_port", "embedder", "embed_threads")
-    ours = {f"RAG_{name.upper()}": str(getattr(settings, name)) for name in names}
+def query_server(settings: Settings, *, engine_apart: bool = True) -> Iterator[float]:
+    """The server of these settings; yields the seconds from its start to ready.
+
+    The engine runs in a process of its own, as `rag up` starts it, or inside the server.
+    """
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        if engine_apart:
+            ready = f"http://{settings.host}:{settings.index_metrics_port}/ready"
+            stack.enter_context(_ours("index process", "query_server.index_process", settings, ready))
+        elif settings.index_endpoint is not None:
+            settings = settings.model_copy(update={"index_endpoint": None})
+        ready = f"http://{settings.host}:{settings.metrics_port}/ready"
+        stack.enter_context(_ours("query server", "query_server", settings, ready))
+        yield time.perf_counter() - started
+
+
+@contextmanager
+def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[None]:
+    names = ("home", "host", "query_port", "index_port", "index_metrics_port", "metrics_port", "embedder")
+    ours = {f"RAG_{field.upper()}": str(getattr(settings, field)) for field in (*names, "embed_threads")}
+    if settings.index_endpoint is not None:
+        ours["RAG_INDEX_ENDPOINT"] = settings.index_endpoint
+    if settings.index_secret is not None:
+        ours["RAG_INDEX_SECRET"] = settings.index_secret.get_secret_value()
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}
-    ready = f"http://{settings.host}:{settings.metrics_port}/ready"
-    command = [sys.executable, "-m", "query_server"]
-    with _process("query server", command, inherited | ours | {"PYTHONPATH": str(ROOT)}, settings.home, ready) as taken:
-        yield taken
+    command = [sys.executable, "-m", module]
+    with _process(name, command, inherited | ours | {"PYTHONPATH": str(ROOT)}, settings.home, ready):
+        yield
 
 
 @contextmanager

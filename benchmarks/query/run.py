@@ -7,18 +7,20 @@ import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import SecretStr
 
 from benchmarks.ingest.workbench import free_port
 from benchmarks.peers.install import ensure_peer
 from benchmarks.query import processes
 from benchmarks.query.corpus import TENANT, build_index, chunk_texts, unit_vectors
 from benchmarks.query.load import Outcome, closed_loop, open_loop, questions
+from benchmarks.query.overload import Wave, overload, overload_table, overload_targets
 from benchmarks.query.systems import System, embed_only, engine_only, in_process, over_grpc, over_http
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.texts import chinese_sentences, package_sentences
@@ -26,10 +28,11 @@ from benchmarks.timing import median
 from rag_core.embedding import open_embedder, prepare_model
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
-from ragctl.tokens import ensure_keys, mint_token
+from ragctl.tokens import ensure_keys, mint_token, new_secret
 
 PEERS = ("chromadb==1.5.9", "fastapi==0.165.0", "uvicorn==0.54.0")
 ENGINE, SERVER, GATEWAY = "engine in process", "server", "through the gateway"
+REST, INSIDE = "through the gateway, REST", "server, engine inside"
 _COLD_STARTS = 3
 
 
@@ -42,6 +45,9 @@ class Sizes:
     seconds: float = 5
     rounds: int = 3
     rate: float = 50
+    open_seconds: float | None = None
+    engine_inside: bool = False
+    overload: bool = False
 
 
 def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> Report:
@@ -57,17 +63,34 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
         systems = bench.start(stack, python)
         closed = asyncio.run(_closed_loops(systems, sizes, progress))
         opened = asyncio.run(_open_loop(systems[GATEWAY], sizes))
-    return _report(sizes, closed, opened, cold, peer=peer)
+        waves = asyncio.run(overload(systems[GATEWAY], _texts(), _knee(closed), sizes)) if sizes.overload else ()
+    return _report(sizes, closed, opened, cold, waves, peer=peer)
 
 
 def _installation(settings: Settings, home: Path) -> Settings:
     """A home with keys, the shared model files and free ports."""
     (home / "models").symlink_to(settings.model_dir.resolve())
     (home / "secrets").mkdir(mode=0o700)
-    names = ("query_port", "index_port", "metrics_port", "gateway_port", "envoy_admin_port")
-    own = settings.model_copy(update={"home": home, "index_endpoint": None} | {name: free_port() for name in names})
+    names = (
+        *("query_port", "index_port", "index_metrics_port", "metrics_port"),
+        *("gateway_port", "envoy_admin_port"),
+    )
+    ports = {name: free_port() for name in names}
+    apart = {"index_endpoint": f"127.0.0.1:{ports['index_port']}", "index_secret": SecretStr(new_secret())}
+    own = settings.model_copy(update={"home": home, "qdrant_url": None} | ports | apart)
     ensure_keys(own)
     return own
+
+
+def _beside(settings: Settings) -> Settings:
+    """The same server with the engine inside, on a copy of the index."""
+    home = settings.home / "inside"
+    home.mkdir()
+    for name in ("models", "secrets"):
+        (home / name).symlink_to((settings.home / name).resolve())
+    shutil.copytree(settings.index_dir, home / "index")
+    ports = {name: free_port() for name in ("query_port", "index_port", "metrics_port")}
+    return settings.model_copy(update={"home": home, "index_endpoint": None} | ports)
 
 
 class _Bench:
@@ -101,6 +124,7 @@ class _Bench:
         settings, threads = self._settings, max(self._sizes.in_flight)
         embedder = stack.enter_context(closing(open_embedder(settings)))
         index = stack.enter_context(closing(EdgeIndex(self._home / "own-index")))
+        inside = _beside(settings) if self._sizes.engine_inside else None
         stack.enter_context(processes.query_server(settings))
         stack.enter_context(processes.gateway(settings))
         token = mint_token(settings, subject="bench", tenant=TENANT)
@@ -109,7 +133,11 @@ class _Bench:
             ENGINE: in_process(engine_only(embedder, index), threads),
             SERVER: over_grpc(f"127.0.0.1:{settings.query_port}", token),
             GATEWAY: over_grpc(f"127.0.0.1:{settings.gateway_port}", token),
+            REST: over_http(f"http://127.0.0.1:{settings.gateway_port}", "/api/v2/search", token),
         }
+        if inside:
+            stack.enter_context(processes.query_server(inside, engine_apart=False))
+            systems[INSIDE] = over_grpc(f"127.0.0.1:{inside.query_port}", token)
         if python:
             arguments = {
                 "home": self._home,
@@ -142,7 +170,12 @@ async def _closed_loops(systems: dict[str, System], sizes: Sizes, progress: Prog
 async def _open_loop(system: System, sizes: Sizes) -> Outcome:
     async with system() as call:
         asked: Iterator[str] = questions(_texts(), 900_000_000)
-        return await open_loop(call, asked, rate=sizes.rate, seconds=sizes.seconds * sizes.rounds)
+        return await open_loop(call, asked, rate=sizes.rate, seconds=sizes.open_seconds or sizes.seconds * sizes.rounds)
+
+
+def _knee(closed: Closed) -> float:
+    """The best rate through the gateway of any number of calls in flight."""
+    return max(median([o.rate for o in outcomes]) for (name, _), outcomes in closed.items() if name == GATEWAY)
 
 
 def _texts() -> list[str]:
@@ -151,7 +184,7 @@ def _texts() -> list[str]:
     return english + chinese_sentences() * 20
 
 
-def _report(sizes: Sizes, closed: Closed, opened: Outcome, cold: float, *, peer: bool) -> Report:
+def _report(sizes: Sizes, closed: Closed, opened: Outcome, cold: float, waves: Sequence[Wave], *, peer: bool) -> Report:
     rows: list[tuple[Cell, ...]] = []
     for (name, in_flight), outcomes in sorted(closed.items(), key=lambda item: item[0][1]):
         limit = median([outcome.rate for outcome in closed[ENGINE, in_flight]])
@@ -164,13 +197,14 @@ def _report(sizes: Sizes, closed: Closed, opened: Outcome, cold: float, *, peer:
     tables = (
         Table(f"Closed loop, {sizes.chunks} chunks", columns, tuple(rows)),
         Table("Open loop through the gateway", loop_columns, (loop,)),
+        *([overload_table(waves)] if waves else []),
     )
     notes = (
         f"{sizes.rounds} interleaved rounds of {sizes.seconds:g} s each; the clients run on the same cores",
         "vectors in the index are random, texts and BM25 real; no two questions are equal, so no cache helps",
         "the peer searches dense only" if peer else "no peer in this run",
     )
-    return Report("bench query", tables, _targets(sizes, closed, opened, cold), notes)
+    return Report("bench query", tables, (*_targets(sizes, closed, opened, cold), *overload_targets(waves)), notes)
 
 
 def _targets(sizes: Sizes, closed: Closed, opened: Outcome, cold: float) -> tuple[Target, ...]:

@@ -71,15 +71,18 @@ def over_grpc(address: str, token: str) -> System:
     return opened
 
 
-def over_http(url: str) -> System:
-    """The peer's JSON interface."""
+def over_http(url: str, path: str = "/search", token: str | None = None) -> System:
+    """A JSON interface: the peer's, or ours with a token."""
+    headers = {"authorization": f"Bearer {token}"} if token else {}
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Call]:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=_DEADLINE_SECONDS) as client:
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, trust_env=False, timeout=_DEADLINE_SECONDS
+        ) as client:
 
             async def call(question: str) -> None:
-                response = await client.post("/search", json={"query": question, "top_k": TOP_K})
+                response = await client.post(path, json={"query": question, "top_k": TOP_K})
                 response.raise_for_status()
 
             yield call

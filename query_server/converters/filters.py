@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.filters import All, AnyOf, Condition, Exists, In, Not, TimeRange
+from rag_core.filters import All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from ragproto.query.v2 import query_pb2 as v2
 
 
@@ -36,10 +36,24 @@ def filter_from_message(message: v2.Filter) -> Condition:
             return In(values.field, tuple(values.values))
         case "time":
             return _time_range(message.time)
+        case "eq":
+            return In(message.eq.field, (message.eq.value,))
+        case "range":
+            return _number_range(message.range)
         case "exists":
             return Exists(message.exists.field)
         case _:
             raise InvalidInput(Reason.FILTER_TYPE, "filter: a filter needs one condition")
+
+
+def _number_range(message: v2.Filter.NumberRange) -> NumberRange:
+    return NumberRange(
+        message.field,
+        gte=message.gte if message.HasField("gte") else None,
+        gt=message.gt if message.HasField("gt") else None,
+        lte=message.lte if message.HasField("lte") else None,
+        lt=message.lt if message.HasField("lt") else None,
+    )
 
 
 def _time_range(message: v2.Filter.TimeRange) -> TimeRange:

@@ -27,6 +27,7 @@ def from_answer(answer: Answer) -> pb.QueryResponse:
         sources=map(_source, answer.result.hits),
         abstained=isinstance(answer.outcome, Abstained),
         generation=answer.result.generation,
+        abstention=answer.outcome.reason if isinstance(answer.outcome, Abstained) else "",
     )
 
 

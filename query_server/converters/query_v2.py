@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
 from query_server.converters.filters import filter_from_message
-from query_server.handlers.answer import Event, Failed
+from query_server.handlers.answer import Event, Failed, Retrieved
+from query_server.handlers.search import Page
 from query_server.handlers.validation import Query
 from rag_core.answering.base import Abstained, Answered, Citation, Delta
-from rag_core.errors import InvalidInput, Reason
+from rag_core.answering.highlights import Span
+from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index.base import Hit, SearchMode, SearchResult
 from ragproto.query.v2 import query_pb2 as pb
 
@@ -20,12 +25,33 @@ _MODES: dict[int, SearchMode] = {
 
 def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
     """Raises `InvalidInput` for a filter or mode that cannot be read."""
-    return Query(
+    query = Query(
         text=request.query,
         top_k=request.top_k if request.HasField("top_k") else None,
-        mode=_mode(request.mode) if isinstance(request, pb.SearchRequest) else SearchMode.HYBRID,
         filter=filter_from_message(request.filter) if request.HasField("filter") else None,
+        max_per_document=request.max_per_document if request.HasField("max_per_document") else None,
+        rerank=request.rerank if request.HasField("rerank") else None,
     )
+    if isinstance(request, pb.AnswerRequest):
+        return query
+    return replace(
+        query,
+        mode=_mode(request.mode),
+        page_token=request.page_token,
+        highlight=request.highlight,
+        diversity=request.diversity,
+    )
+
+
+def to_queries(request: pb.BatchSearchRequest) -> list[Query | InvalidInput]:
+    """Each search of a batch, or why it cannot be read."""
+    queries: list[Query | InvalidInput] = []
+    for search in request.searches:
+        try:
+            queries.append(to_query(search))
+        except InvalidInput as error:
+            queries.append(error)
+    return queries
 
 
 def _mode(value: int) -> SearchMode:
@@ -35,18 +61,44 @@ def _mode(value: int) -> SearchMode:
         raise InvalidInput(Reason.FIELD_INVALID, f"mode: {value} is not a search mode of this server") from None
 
 
-def from_result(result: SearchResult) -> pb.SearchResponse:
-    """The passages and the generation that gave them."""
-    return pb.SearchResponse(passages=map(_passage, result.hits), generation=result.generation)
+def from_page(page: Page) -> pb.SearchResponse:
+    """The passages, the generation that gave them, and where to go on."""
+    response = pb.SearchResponse(generation=page.result.generation, next_page_token=page.next_page_token)
+    if page.as_of is not None:
+        response.as_of.FromDatetime(page.as_of)
+    marks: Sequence[Sequence[Span]] = page.marks or [()] * len(page.result.hits)
+    for hit, spans in zip(page.result.hits, marks, strict=True):
+        passage = _passage(hit)
+        passage.highlights.extend(pb.Passage.Highlight(start=start, end=end) for start, end in spans)
+        response.passages.append(passage)
+    return response
 
 
-def from_event(event: Event, result: SearchResult) -> pb.AnswerEvent:
-    """One event; `result` is what the citations point into."""
+def from_outcomes(outcomes: Iterable[Page | RagError]) -> pb.BatchSearchResponse:
+    """The outcomes of a batch in order."""
+    return pb.BatchSearchResponse(outcomes=map(_outcome, outcomes))
+
+
+def _outcome(outcome: Page | RagError) -> pb.BatchSearchResponse.Outcome:
+    if isinstance(outcome, RagError):
+        error = pb.BatchSearchResponse.Error(reason=outcome.reason, message=outcome.message)
+        return pb.BatchSearchResponse.Outcome(error=error)
+    return pb.BatchSearchResponse.Outcome(response=from_page(outcome))
+
+
+def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
+    """One event; `found` is what the citations point into."""
     if isinstance(event, Delta):
         return pb.AnswerEvent(delta=pb.AnswerDelta(text=event.text))
-    final = pb.AnswerFinal(generation=result.generation)
+    result = found.result
+    usage = pb.AnswerFinal.Usage(passages=len(result.hits), milliseconds=found.milliseconds())
+    final = pb.AnswerFinal(generation=result.generation, usage=usage)
+    if found.as_of is not None:
+        final.as_of.FromDatetime(found.as_of)
     match event:
-        case Answered(citations):
+        case Answered(citations, tokens):
+            if tokens is not None:
+                final.usage.prompt_tokens, final.usage.completion_tokens = tokens.prompt, tokens.completion
             final.answered.CopyFrom(pb.AnswerFinal.Answered(citations=[_citation(c, result) for c in citations]))
         case Abstained(reason):
             final.abstained.reason = reason
@@ -68,7 +120,9 @@ def _passage(hit: Hit) -> pb.Passage:
         start=payload.start,
         end=payload.end,
         text=payload.text,
-        score=hit.score,
+        score=hit.score if hit.reranked is None else hit.reranked,
+        rerank_score=hit.reranked,
+        retrieval_score=hit.score,
         dense_score=hit.dense,
         lexical_score=hit.lexical,
         language=payload.language,

@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 
 from query_server.handlers.search import SearchHandler
 from query_server.handlers.validation import Query
 from query_server.metrics import Metrics
 from rag_core.answering.base import Abstained, Abstention, Answered, Answerer, AnswerEvent, Delta, Question
+from rag_core.answering.validity import check_citations
 from rag_core.errors import DeadlineExceeded, RagError, Reason
 from rag_core.index.base import SearchResult
 from rag_core.models import Principal
@@ -33,6 +35,19 @@ Event = Delta | Answered | Abstained | Failed
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What an answer rests on. `started` is a reading of `time.monotonic`."""
+
+    result: SearchResult
+    as_of: datetime | None
+    started: float
+
+    def milliseconds(self) -> int:
+        """Since the request."""
+        return round((time.monotonic() - self.started) * 1000)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer. `text` is empty when `outcome` is an abstention."""
 
@@ -51,7 +66,7 @@ class AnswerHandler:
 
     async def answer(self, principal: Principal, query: Query, deadline: float) -> Answer:
         """The whole answer. Raises what retrieval and the answerer raise."""
-        result, events = await self._start(principal, query, deadline)
+        found, events = await self._start(principal, query, deadline)
         text: list[str] = []
         outcome: Answered | Abstained = Abstained(Abstention.NOT_SUPPORTED)
         async for event in events:
@@ -59,34 +74,37 @@ class AnswerHandler:
                 text.append(event.text)
             else:
                 outcome = event
-        return Answer("".join(text) if isinstance(outcome, Answered) else "", outcome, result)
+        return Answer("".join(text) if isinstance(outcome, Answered) else "", outcome, found.result)
 
     async def stream(
         self, principal: Principal, query: Query, deadline: float
-    ) -> tuple[SearchResult, AsyncGenerator[Event, None]]:
+    ) -> tuple[Retrieved, AsyncGenerator[Event, None]]:
         """What was retrieved, and the events. `deadline` is a reading of `time.monotonic`.
 
         A failure before the first event is raised, so that it becomes the status of the call; after it, it is the final
         event `Failed`, because a REST client has already seen 200.
         """
-        result, events = await self._start(principal, query, deadline)
-        return result, _ended(events)
+        found, events = await self._start(principal, query, deadline)
+        return found, _ended(events)
 
     async def _start(
         self, principal: Principal, query: Query, deadline: float
-    ) -> tuple[SearchResult, AsyncGenerator[AnswerEvent, None]]:
-        request = self._search.checked(principal, query)
-        wide = replace(request, limit=max(request.limit, MIN_RETRIEVED))
-        found, vector = await self._search.retrieve(wide)
-        result = SearchResult(found.generation, found.hits[: request.limit])
-        question = Question(request.text, result.hits, vector, contrast=found.hits[request.limit :])
-        return result, self._events(question, deadline)
+    ) -> tuple[Retrieved, AsyncGenerator[AnswerEvent, None]]:
+        started = time.monotonic()
+        plan = self._search.checked(principal, query)
+        as_of, limit = self._search.as_of(principal), plan.request.limit
+        found, vector = await self._search.retrieve(plan, max(limit, MIN_RETRIEVED))
+        result = SearchResult(found.generation, found.hits[:limit])
+        question = Question(plan.request.text, result.hits, vector, contrast=found.hits[limit:])
+        return Retrieved(result, as_of, started), self._events(question, deadline)
 
     async def _events(self, question: Question, deadline: float) -> AsyncGenerator[AnswerEvent, None]:
         outcome = "failed"
         try:
             async with aclosing(_until(self._answerer.answer(question), deadline)) as events:
                 async for event in events:
+                    if isinstance(event, Answered):
+                        check_citations(event.citations, question.hits)
                     if not isinstance(event, Delta):
                         outcome = event.reason.value if isinstance(event, Abstained) else "answered"
                     yield event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from query_server.handlers.platform_status import GenerationRow, SourceCounts
 from rag_core.store import generations
@@ -48,6 +48,26 @@ FROM rag.generations n CROSS JOIN rag.documents d
 LEFT JOIN rag.generation_documents g ON g.generation = n.name AND g.doc_id = d.doc_id
 WHERE n.state <> 'retired' GROUP BY n.name
 """)
+
+
+# A document is behind from its commit until the active generation holds its version. One that can never be indexed
+# (no known ACL, or text that could not be chunked) is not waited for.
+_UNINDEXED = text("""
+SELECT d.tenant, min(d.updated_at) AS since
+FROM rag.documents d
+JOIN rag.generations a ON a.state = 'active'
+LEFT JOIN rag.generation_documents g ON g.generation = a.name AND g.doc_id = d.doc_id
+WHERE g.indexed_version IS DISTINCT FROM d.version
+  AND (g.doc_id IS NOT NULL OR (d.deleted_at IS NULL AND d.acl IS NOT NULL))
+  AND NOT EXISTS (SELECT FROM rag.chunkings k WHERE k.doc_id = d.doc_id AND k.chunker = a.chunker AND k.rejected)
+GROUP BY d.tenant
+""")
+
+
+def oldest_unindexed(connection: Connection) -> tuple[datetime, dict[str, datetime]]:
+    """The database's clock, and for each tenant that is behind when its oldest change not yet indexed was made."""
+    now = connection.execute(select(func.now())).scalar_one()
+    return now, {row.tenant: row.since for row in connection.execute(_UNINDEXED)}
 
 
 def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ...]:

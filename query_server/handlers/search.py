@@ -1,98 +1,183 @@
-"""Retrieval: check, embed, search within what the caller may see."""
+"""Retrieval: check, embed, search within what the caller may see, order, cut into pages."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import TypeVar
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from query_server.blocking import BlockingPool
-from query_server.handlers.validation import Query, check_filter, check_top_k, clean_text
-from query_server.metrics import Metrics
+from query_server.freshness import Freshness
+from query_server.handlers.ordering import Ordering
+from query_server.handlers.paging import MAX_RESULTS, PageTokens, Position, context_of
+from query_server.handlers.validation import (
+    Query,
+    check_diversity,
+    check_filter,
+    check_per_document,
+    check_top_k,
+    clean_text,
+)
+from query_server.query_embedder import QueryEmbedder
 from query_server.query_models import QueryModels
+from query_server.searching import Searcher
+from rag_core.answering.highlights import Span, highlights, query_terms
 from rag_core.embedding.base import Vectors
-from rag_core.errors import NotFound, Reason
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.filters import All, Condition, In
-from rag_core.index.base import SearchMode, SearchRequest, SearchResult, VectorIndex
+from rag_core.index.base import SearchMode, SearchRequest, SearchResult
 from rag_core.models import Principal
 from rag_core.settings import Settings
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked request. `request` has no vector yet and its limit is that of one page, which starts at `offset`."""
+
+    request: SearchRequest
+    offset: int
+    rerank: bool
+    diversity: float
+    context: bytes
+
+    @property
+    def reorders(self) -> bool:
+        return self.rerank or self.diversity > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of results. `marks` has the highlights of each hit, or is empty when none were asked for."""
+
+    result: SearchResult
+    next_page_token: str
+    as_of: datetime | None
+    marks: tuple[list[Span], ...] = ()
+
+
 class SearchHandler:
     """Finds passages. Tenant and ACL come from the principal and are put on every request to the index."""
 
     def __init__(
-        self, settings: Settings, index: VectorIndex, models: QueryModels, pool: BlockingPool, metrics: Metrics
+        self,
+        settings: Settings,
+        searcher: Searcher,
+        models: QueryModels,
+        *,
+        ordering: Ordering,
+        tokens: PageTokens,
+        freshness: Freshness,
     ) -> None:
         self._settings = settings
-        self._index = index
+        self._searcher = searcher
         self._models = models
-        self._pool = pool
-        self._metrics = metrics
+        self._ordering = ordering
+        self._tokens = tokens
+        self._freshness = freshness
+        self._fields = settings.metadata_types
 
-    async def search(self, principal: Principal, query: Query) -> SearchResult:
+    async def search(self, principal: Principal, query: Query) -> Page:
         """The passages for a query, best first.
 
         Raises `InvalidInput` before any work, `NotFound` (`SOURCE_NOT_FOUND`) when the filter names only sources that
         are absent or not visible, `Unavailable` (`INDEX_EMPTY`, `INDEX_UNAVAILABLE`).
         """
-        request = self.checked(principal, query)
-        result, _ = await self.retrieve(request)
-        return result
+        plan = self.checked(principal, query, default_cap=self._settings.default_max_per_document)
+        as_of = self.as_of(principal)  # before the search: what is committed meanwhile may or may not be in it
+        end = min(plan.offset + plan.request.limit, MAX_RESULTS)
+        found, _ = await self.retrieve(plan, end if end == MAX_RESULTS else end + 1)
+        more = len(found.hits) > end
+        token = self._tokens.issue(Position(end, found.generation), plan.context) if more else ""
+        result = SearchResult(found.generation, found.hits[plan.offset : end])
+        return Page(result, token, as_of, await self._marks(plan, result) if query.highlight else ())
 
-    def checked(self, principal: Principal, query: Query) -> SearchRequest:
+    def as_of(self, principal: Principal) -> datetime | None:
+        """Up to when the index is known to hold what was committed for the caller's tenant."""
+        return self._freshness.as_of(principal.tenant)
+
+    def checked(self, principal: Principal, query: Query, *, default_cap: int = 0) -> Plan:
         """The request to the index, not yet with a vector. Raises `InvalidInput`."""
         text = clean_text(query.text, limit=self._settings.max_query_chars)
         limit = check_top_k(query.top_k, default=self._settings.default_top_k)
-        check_filter(query.filter, metadata_fields=self._settings.metadata_fields)
-        return SearchRequest(
+        check_filter(query.filter, metadata_fields=self._fields)
+        diversity = check_diversity(query.diversity)
+        rerank = self._ordering.reranks(query.rerank)
+        request = SearchRequest(
             tenant=principal.tenant,
             acl=principal.acl_entries,
             limit=limit,
             mode=query.mode,
             text=text,
             filter=query.filter,
+            per_document=check_per_document(query.max_per_document, default=default_cap),
+            with_vectors=diversity > 0,
         )
+        context = context_of(request, diversity=diversity, rerank=rerank)
+        if not query.page_token:
+            return Plan(request, 0, rerank, diversity, context)
+        position = self._tokens.read(query.page_token, context)
+        return Plan(replace(request, generation=position.generation), position.offset, rerank, diversity, context)
 
-    async def retrieve(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
-        """Run a checked request; also gives the query's vector, which a lexical search does not have.
+    async def retrieve(self, plan: Plan, limit: int) -> tuple[SearchResult, Vectors | None]:
+        """The first `limit` hits of a plan in their final order, and the query's vector (a lexical search has none)."""
+        wide = max(limit, self._ordering.window) if plan.reorders else limit
+        request = replace(plan.request, limit=wide)
+        found, vector = await (self._current(request) if request.generation is None else self._pinned(request, plan))
+        if not found.hits:
+            await self._require_sources(request, found.generation)
+        if not plan.reorders:
+            return found, vector
+        hits = await self._ordering.order(request.text, found.hits, rerank=plan.rerank, diversity=plan.diversity)
+        return SearchResult(found.generation, hits[:limit]), vector
 
-        Vector and search are of one generation by name. When readers are moved in between, both are made again.
-        """
-        result: SearchResult | None = None
-        while result is None:
+    async def _current(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
+        """Search what readers are on. Vector and search are of one generation; when readers are moved in between, both
+        are made again."""
+        while True:
             generation, embedder = await self._models.target()
-            vector = None if request.mode is SearchMode.LEXICAL else await embedder.embed(request.text)
-            result = await self._call_current(replace(request, vector=vector, generation=generation))
-        if not result.hits:
-            await self._require_sources(request, result.generation)
-        return result, vector
+            vector = await _embed(embedder, request)
+            found = await self._unless_moved(replace(request, vector=vector, generation=generation))
+            if found is not None:
+                return found, vector
 
-    async def _call_current(self, request: SearchRequest) -> SearchResult | None:
-        """The result, or `None` when readers were moved to another generation and this server follows."""
-        found = await self._timed(self._search_unless_moved, request)
-        if isinstance(found, SearchResult):
-            return found
-        if await self._models.moved_to(found):
-            return None
-        return await self._call_index(request)
+    async def _unless_moved(self, request: SearchRequest) -> SearchResult | None:
+        """`None` when readers were moved to another generation and this server follows."""
+        try:
+            found = await self._searcher.search(replace(request, generation=None))
+        except InvalidInput:  # the vector may be of another size than the generation that readers are on now
+            alias = await self._models.alias()
+            if alias is None or alias == request.generation:
+                raise
+        else:
+            if request.generation in (None, found.generation):
+                return found
+            alias = found.generation
+        return None if await self._models.moved_to(alias) else await self._searcher.search(request)
 
-    def _search_unless_moved(self, request: SearchRequest) -> SearchResult | str:
-        """Both in the one thread, so that looking at the alias costs no second hop."""
-        alias = self._index.alias()
-        return alias if alias is not None and alias != request.generation else self._index.search(request)
+    async def _pinned(self, request: SearchRequest, plan: Plan) -> tuple[SearchResult, Vectors | None]:
+        """Search the generation of the pages before."""
+        try:
+            embedder = await self._models.embedder_of(request.generation or "")
+            vector = await _embed(embedder, request)
+            return await self._searcher.search(replace(request, vector=vector)), vector
+        except RagError as error:
+            gone = error.reason is Reason.GENERATION_NOT_FOUND or not self._models.knows(request.generation or "")
+            if plan.offset and gone:  # it was retired between two pages
+                raise InvalidInput(
+                    Reason.PAGE_TOKEN_INVALID, "page_token: not valid for this request; ask again without one"
+                ) from None
+            raise
 
-    async def _call_index(self, request: SearchRequest) -> SearchResult:
-        return await self._timed(self._index.search, request)
+    async def _marks(self, plan: Plan, result: SearchResult) -> tuple[list[Span], ...]:
+        texts = [hit.payload.text for hit in result.hits]
 
-    async def _timed(self, search: Callable[[SearchRequest], T], request: SearchRequest) -> T:
-        started = time.monotonic()
-        result = await self._pool.run(search, request)
-        self._metrics.search_seconds.observe(time.monotonic() - started)
-        return result
+        def mark() -> tuple[list[Span], ...]:
+            terms = query_terms(plan.request.text)
+            return tuple(highlights(terms, text) for text in texts)
+
+        return await asyncio.to_thread(mark)
 
     async def _require_sources(self, request: SearchRequest, generation: str) -> None:
         """An empty result for a source that the caller cannot see is an error, the same whether it exists or not."""
@@ -108,7 +193,7 @@ class SearchHandler:
                 filter=names,
                 generation=generation,
             )
-            if not (await self._call_index(probe)).hits:
+            if not (await self._searcher.search(probe)).hits:
                 raise NotFound(Reason.SOURCE_NOT_FOUND, "filter: no such source")
 
 
@@ -120,3 +205,7 @@ def _required_sources(condition: Condition | None) -> Iterator[In]:
         case All(children):
             for child in children:
                 yield from _required_sources(child)
+
+
+async def _embed(embedder: QueryEmbedder, request: SearchRequest) -> Vectors | None:
+    return None if request.mode is SearchMode.LEXICAL else await embedder.embed(request.text)

@@ -7,7 +7,18 @@ import uuid
 from dataclasses import dataclass
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.filters import All, AnyOf, Condition, Exists, In, Not, TimeRange, validate
+from rag_core.filters import (
+    All,
+    AnyOf,
+    Condition,
+    Exists,
+    FieldTypes,
+    In,
+    Not,
+    NumberRange,
+    TimeRange,
+    validate,
+)
 from rag_core.index.base import SearchMode
 
 MAX_TOP_K = 100
@@ -28,6 +39,12 @@ class Query:
     top_k: int | None = None
     mode: SearchMode = SearchMode.HYBRID
     filter: Condition | None = None
+    page_token: str = ""
+    max_per_document: int | None = None
+    highlight: bool = False
+    diversity: float = 0.0
+    rerank: bool | None = None
+    """`None` lets the server decide."""
 
 
 def clean_text(text: str, *, limit: int) -> str:
@@ -62,7 +79,23 @@ def check_top_k(top_k: int | None, *, default: int) -> int:
     return top_k
 
 
-def check_filter(condition: Condition | None, *, metadata_fields: frozenset[str]) -> None:
+def check_per_document(wanted: int | None, *, default: int) -> int | None:
+    """The limit of hits of one document, `None` for none. Raises `InvalidInput` (`FIELD_INVALID`)."""
+    if wanted is None:
+        return default or None
+    if not 1 <= wanted <= MAX_TOP_K:
+        raise InvalidInput(Reason.FIELD_INVALID, f"max_per_document: {wanted} is not in 1..{MAX_TOP_K}")
+    return wanted
+
+
+def check_diversity(wanted: float) -> float:
+    """Raises `InvalidInput` (`FIELD_INVALID`) unless it is in [0, 1]."""
+    if not 0 <= wanted <= 1:  # also refuses NaN
+        raise InvalidInput(Reason.FIELD_INVALID, f"diversity: {wanted:g} is not in 0..1")
+    return wanted
+
+
+def check_filter(condition: Condition | None, *, metadata_fields: FieldTypes) -> None:
     """Raise `InvalidInput` for a filter the index must not see; see `rag_core.filters.validate` and `_check_value`."""
     if condition is None:
         return
@@ -83,7 +116,7 @@ def _check_values(condition: Condition) -> None:
         case TimeRange(field, gte, lt):
             if gte is None and lt is None:
                 raise InvalidInput(Reason.FILTER_TYPE, f"filter: {field} needs a bound")
-        case Exists():
+        case NumberRange() | Exists():
             pass
 
 

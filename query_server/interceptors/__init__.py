@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from query_server.interceptors.chain import Chain, Layer
-from query_server.interceptors.stack import build_chain, build_index_chain
+from query_server.interceptors.stack import Gates, build_chain, build_gates, build_index_chain
 
-__all__ = ["Chain", "Layer", "build_chain", "build_index_chain"]
+__all__ = ["Chain", "Gates", "Layer", "build_chain", "build_gates", "build_index_chain"]

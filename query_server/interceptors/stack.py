@@ -13,14 +13,15 @@ from query_server.policies import Gate
 from rag_core.identity import TokenVerifier
 from rag_core.settings import Settings
 
+Gates = dict[Gate, ConcurrencyGate]
 PUSHBACK_MS = 250
 INDEX_CALL_SECONDS = 12 * 3600.0
 """`Optimize` and a full scroll take as long as they take; the client's own deadline is the limit that matters."""
 
 
-def build_chain(settings: Settings, verifier: TokenVerifier, metrics: Metrics) -> Chain:
-    """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
-    gates = {
+def build_gates(settings: Settings, metrics: Metrics) -> Gates:
+    """The concurrency gates of one server."""
+    return {
         Gate.SEARCH: ConcurrencyGate(
             Gate.SEARCH,
             slots=settings.max_concurrent_searches,
@@ -40,6 +41,10 @@ def build_chain(settings: Settings, verifier: TokenVerifier, metrics: Metrics) -
             metrics=metrics,
         ),
     }
+
+
+def build_chain(settings: Settings, verifier: TokenVerifier, metrics: Metrics, gates: Gates) -> Chain:
+    """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
     return Chain(
         [
             observe(metrics),

@@ -1,13 +1,14 @@
 # ruff: noqa: N802  the methods are named by the .proto file
 """admin.v1.IndexService: the embedded index for the other processes of this host.
 
-A thin skin over `VectorIndex`: `rag_core.index.wire` converts and checks, the index does the rest. Calls run in threads
-of their own, so that a bulk write never takes a thread from a search.
+A thin skin over `VectorIndex`: `rag_core.index.wire` converts and checks, the index does the rest. Searches have
+threads of their own, so that a bulk write never takes one from them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
@@ -29,10 +30,11 @@ THREADS = 4
 class IndexServicer(rpc.IndexServiceServicer):
     """Every call blocks in the engine, so each runs in a thread."""
 
-    def __init__(self, index: VectorIndex, metrics: Metrics) -> None:
+    def __init__(self, index: VectorIndex, metrics: Metrics, *, search_threads: int = THREADS) -> None:
         self._index = index
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="index-service")
+        self._searches = ThreadPoolExecutor(search_threads, thread_name_prefix="index-search")
 
     async def CreateGeneration(
         self, request: pb.CreateGenerationRequest, context: Context
@@ -66,7 +68,12 @@ class IndexServicer(rpc.IndexServiceServicer):
         return pb.ApplyResponse(upserted=result.upserted, removed=result.removed, stale=result.stale)
 
     async def SearchIndex(self, request: pb.SearchIndexRequest, context: Context) -> pb.SearchIndexResponse:
-        return wire.result_to_wire(await self._run(self._index.search, wire.search_from_wire(request)))
+        wanted = wire.search_from_wire(request)
+        started = time.monotonic()
+        # Cancelled with the call: a search whose caller has left before its turn is never run.
+        result = await asyncio.wrap_future(self._searches.submit(self._index.search, wanted))
+        self._metrics.search_seconds.observe(time.monotonic() - started)
+        return wire.result_to_wire(result)
 
     async def Count(self, request: pb.CountRequest, context: Context) -> pb.CountResponse:
         points = await self._run(self._index.count, request.generation, tenant=request.tenant or None)
@@ -96,7 +103,8 @@ class IndexServicer(rpc.IndexServiceServicer):
         return pb.OptimizeResponse()
 
     def close(self) -> None:
-        """Wait for the writes that have begun."""
+        """Wait for the calls that have begun."""
+        self._searches.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -10,9 +10,11 @@ from typing import Any
 import grpc.aio
 
 from query_server.calls import current_call
-from query_server.converters.query_v2 import from_event, from_result, to_query
+from query_server.converters.query_v2 import from_event, from_outcomes, from_page, to_queries, to_query
 from query_server.handlers.answer import AnswerHandler
+from query_server.handlers.batch import BatchHandler
 from query_server.handlers.search import SearchHandler
+from rag_core.errors import RagError
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc as rpc
 
@@ -22,20 +24,27 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class QueryV2Servicer(rpc.QueryServiceServicer):
     """Search and streamed answers."""
 
-    def __init__(self, search: SearchHandler, answers: AnswerHandler) -> None:
+    def __init__(self, search: SearchHandler, batches: BatchHandler, answers: AnswerHandler) -> None:
         self._search = search
+        self._batches = batches
         self._answers = answers
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         call = current_call()
-        result = await self._search.search(call.principal, to_query(request))
-        call.note(result)
-        return from_result(result)
+        page = await self._search.search(call.principal, to_query(request))
+        call.note(page.result)
+        return from_page(page)
+
+    async def BatchSearch(self, request: pb.BatchSearchRequest, context: Context) -> pb.BatchSearchResponse:
+        call = current_call()
+        outcomes = await self._batches.run(call.principal, to_queries(request))
+        call.facts.update(searches=len(outcomes), failed=sum(isinstance(outcome, RagError) for outcome in outcomes))
+        return from_outcomes(outcomes)
 
     async def Answer(self, request: pb.AnswerRequest, context: Context) -> AsyncIterator[pb.AnswerEvent]:
         call = current_call()
-        result, stream = await self._answers.stream(call.principal, to_query(request), call.deadline)
-        call.note(result)
+        found, stream = await self._answers.stream(call.principal, to_query(request), call.deadline)
+        call.note(found.result)
         async with aclosing(stream) as events:
             async for event in events:
-                yield from_event(event, result)
+                yield from_event(event, found)

@@ -57,10 +57,19 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a model read and wrote, as its endpoint counts."""
+
+    prompt: int
+    completion: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The end of an answer: what each marker refers to, in order of number, without gaps."""
 
     citations: tuple[Citation, ...]
+    tokens: Tokens | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,10 @@ class SearchRequest:
     filter: Condition | None = None
     generation: str | None = None
     """A generation's name; `None` follows the alias."""
+    per_document: int | None = None
+    """Hits of one document at most."""
+    with_vectors: bool = False
+    """Whether hits carry their vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,10 @@ class Hit:
     payload: Payload
     dense: float | None = None
     lexical: float | None = None
+    reranked: float | None = None
+    """Score in [0, 1] of a cross-encoder, when one has looked at it."""
+    vector: Vectors | None = field(default=None, compare=False, repr=False)
+    """Shape [dimensions], when it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.filters import All, AnyOf, Condition, Exists, In, Not, TimeRange
+from rag_core.filters import METADATA_PREFIX, All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from rag_core.index.base import SearchRequest
+from rag_core.index.payloads import NUMBERS
 
 Filter = TypeVar("Filter")
 Item = TypeVar("Item")
 
+Bounds = dict[str, float]
+"""Those of gte, gt, lte and lt that are set."""
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 
 
@@ -32,6 +35,8 @@ class Dialect(Protocol[Filter]):
         ...
 
     def time_range(self, field: str, gte: datetime | None, lt: datetime | None) -> Filter: ...
+
+    def number_range(self, field: str, bounds: Bounds) -> Filter: ...
 
     def absent(self, field: str) -> Filter:
         """The field is missing, null or an empty list."""
@@ -62,6 +67,8 @@ def translate(dialect: Dialect[Filter], condition: Condition) -> Filter:
             return dialect.any_of(_path(field), _some(values))
         case TimeRange(field, gte, lt):
             return dialect.time_range(_path(field), gte, lt)
+        case NumberRange(field):
+            return dialect.number_range(_path(_number_field(field)), _bounds(condition))
         case Exists(field):
             # Unknown languages, titles and so on are stored as empty text.
             return dialect.none_of([dialect.absent(_path(field)), dialect.any_of(_path(field), [""])])
@@ -71,6 +78,19 @@ def translate(dialect: Dialect[Filter], condition: Condition) -> Filter:
             return dialect.all_of([translate(dialect, child) for child in _some(children)])
         case AnyOf(children):
             return dialect.any_filter([translate(dialect, child) for child in _some(children)])
+
+
+def _number_field(field: str) -> str:
+    # Metadata is text; `payloads.to_json` keeps those values that are numbers a second time, as numbers.
+    return f"{NUMBERS}.{field.removeprefix(METADATA_PREFIX)}"
+
+
+def _bounds(condition: NumberRange) -> Bounds:
+    named = {"gte": condition.gte, "gt": condition.gt, "lte": condition.lte, "lt": condition.lt}
+    given = {name: bound for name, bound in named.items() if bound is not None}
+    if not given:  # to an engine a range without bounds is no condition at all
+        raise InvalidInput(Reason.FILTER_TYPE, "filter: a range needs a bound")
+    return given
 
 
 def _some(values: tuple[Item, ...]) -> tuple[Item, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import qdrant_edge as edge
 
 from rag_core.errors import DataCorruption, Exhausted, RagError, Reason, Unavailable
+from rag_core.index.conditions import Bounds
 from rag_core.index.fusion import Scored
 from rag_core.index.payloads import time_text
 
@@ -29,6 +30,9 @@ class EdgeDialect:
             gte=time_text(gte) if gte is not None else None, lt=time_text(lt) if lt is not None else None
         )
         return edge.Filter(must=[edge.FieldCondition(field, range=bounds)])
+
+    def number_range(self, field: str, bounds: Bounds) -> edge.Filter:
+        return edge.Filter(must=[edge.FieldCondition(field, range=edge.RangeFloat(**bounds))])
 
     def absent(self, field: str) -> edge.Filter:
         return edge.Filter(must=[edge.IsEmptyCondition(field)])

@@ -132,6 +132,10 @@ class ShardReader:
         words = {point_id(hit): hit.score for hit in lexical if hit.score > 0}
         return {point_id(hit): hit.score for hit in dense}, words
 
+    def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
+        records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=False, with_vector=[DENSE]))
+        return {point_id(record): np.asarray(vectors_of(record)[DENSE], dtype=np.float32) for record in records}
+
     def one(self, within: edge.Filter) -> Mapping[str, Any] | None:
         request = edge.ScrollRequest(limit=1, filter=within, with_payload=True, with_vector=False)
         records, _ = self.call(lambda shard: shard.scroll(request))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,3 +84,25 @@ def newest_only(candidates: Sequence[Scored], newer: Mapping[str, int] | None = 
     for candidate in candidates:
         newest[candidate.doc_id] = max(candidate.version, newest.get(candidate.doc_id, candidate.version))
     return [candidate for candidate in candidates if candidate.version == newest[candidate.doc_id]]
+
+
+def in_order(candidates: Sequence[Scored]) -> list[Scored]:
+    """Candidates by falling score, equal ones by id.
+
+    An engine gives equal scores in any order, and sums that should be equal differ in their last digits from one query
+    to the next; pages cut from such lists would repeat some passages and lose others.
+    """
+    return sorted(candidates, key=lambda candidate: (-round(candidate.score, 5), candidate.chunk_id.bytes))
+
+
+def capped(candidates: Sequence[Scored], per_document: int | None) -> list[Scored]:
+    """Candidates in their order, at most `per_document` of each document."""
+    if per_document is None:
+        return list(candidates)
+    seen: Counter[str] = Counter()
+    kept = []
+    for candidate in candidates:
+        seen[candidate.doc_id] += 1
+        if seen[candidate.doc_id] <= per_document:
+            kept.append(candidate)
+    return kept

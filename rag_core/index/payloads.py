@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,10 +12,14 @@ from typing import Any
 from rag_core.errors import DataCorruption, Reason
 from rag_core.index.base import Payload
 
+_NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?", re.ASCII)
 TOTAL = "total"
 """Points of this version of the document; tells a version that is still being written from a complete one."""
 IDENTITY = ["doc_id", "version", TOTAL]
 """The fields that version rules need."""
+
+NUMBERS = "numbers"
+"""Metadata values that are numbers, as numbers, for range filters."""
 
 KEYWORDS = ("source", "locator", "title", "language", "media_type")
 """Keyword fields with a payload index, beside tenant, doc_id and acl."""
@@ -21,6 +27,7 @@ KEYWORDS = ("source", "locator", "title", "language", "media_type")
 
 def to_json(payload: Payload, total: int) -> dict[str, Any]:
     """The stored form. Times become UTC with microseconds, ids strings."""
+    numbers = _numbers(payload.metadata)
     return {
         "tenant": payload.tenant,
         "source": payload.source,
@@ -39,7 +46,16 @@ def to_json(payload: Payload, total: int) -> dict[str, Any]:
         "media_type": payload.media_type,
         "updated_at": time_text(payload.updated_at),
         "metadata": dict(payload.metadata),
+        **({NUMBERS: numbers} if numbers else {}),
     }
+
+
+def _numbers(metadata: Mapping[str, str]) -> dict[str, float]:
+    found = {}
+    for name, value in metadata.items():
+        if _NUMBER.fullmatch(value.strip()) and math.isfinite(number := float(value)):
+            found[name] = number
+    return found
 
 
 def from_json(stored: Mapping[str, Any] | None) -> Payload:

@@ -10,6 +10,7 @@ from datetime import datetime
 from qdrant_client import models
 
 from rag_core.errors import DeadlineExceeded, Exhausted, NotFound, RagError, Reason, Unavailable
+from rag_core.index.conditions import Bounds
 from rag_core.index.fusion import Scored
 
 
@@ -24,6 +25,9 @@ class QdrantDialect:
 
     def time_range(self, field: str, gte: datetime | None, lt: datetime | None) -> models.Filter:
         return models.Filter(must=[models.FieldCondition(key=field, range=models.DatetimeRange(gte=gte, lt=lt))])
+
+    def number_range(self, field: str, bounds: Bounds) -> models.Filter:
+        return models.Filter(must=[models.FieldCondition(key=field, range=models.Range(**bounds))])
 
     def absent(self, field: str) -> models.Filter:
         return models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key=field))])

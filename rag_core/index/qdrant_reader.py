@@ -91,6 +91,18 @@ class QdrantReader:
         dense, lexical = self._call(lambda client: client.query_batch_points(self._collection, requests))
         return _scores(dense), {chunk_id: score for chunk_id, score in _scores(lexical).items() if score > 0}
 
+    def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
+        wanted = [str(chunk_id) for chunk_id in ids]
+        records = self._call(
+            lambda client: client.retrieve(self._collection, wanted, with_payload=False, with_vectors=[DENSE])
+        )
+        found = {}
+        for record in records:
+            stored = record.vector.get(DENSE) if isinstance(record.vector, dict) else None
+            if stored is not None:
+                found[point_id(record)] = np.asarray(stored, dtype=np.float32)
+        return found
+
     def one(self, within: models.Filter) -> Mapping[str, Any] | None:
         records, _ = self._call(
             lambda client: client.scroll(self._collection, scroll_filter=within, limit=1, with_payload=True)

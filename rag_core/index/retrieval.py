@@ -10,12 +10,14 @@ from rag_core.embedding.base import Vectors
 from rag_core.index import checks, lexical
 from rag_core.index.base import Hit, SearchMode, SearchRequest
 from rag_core.index.conditions import Dialect, narrowed, scope
-from rag_core.index.fusion import CANDIDATES, SPARE, Scored, newest_only, unit_score
+from rag_core.index.fusion import CANDIDATES, SPARE, Scored, capped, in_order, newest_only, unit_score
 from rag_core.index.lexical import Sparse
 from rag_core.index.payloads import TOTAL, from_json
 
 MAX_ROUNDS = 5
 """Engine queries of one search at most; one is the rule, more follow only updates in progress or left unfinished."""
+MAX_FETCH = 4096
+"""Candidates read for one search at most, however few documents they belong to."""
 Filter = TypeVar("Filter")
 Scores = Mapping[uuid.UUID, float]
 
@@ -42,6 +44,10 @@ class Engine(Protocol[Filter]):
         """The dense and the lexical score of given points; a point without a query term has no lexical one."""
         ...
 
+    def vectors(self, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Vectors]:
+        """The dense vectors of given points."""
+        ...
+
     def one(self, within: Filter) -> Mapping[str, Any] | None:
         """The payload of any one point."""
         ...
@@ -59,11 +65,11 @@ def search(engine: Engine[Filter], request: SearchRequest, dimensions: int) -> t
     superseded: dict[str, int] = {}
     for _ in range(MAX_ROUNDS):
         found = run.candidates(fetch)
-        kept = newest_only(found, superseded)
+        kept = capped(newest_only(in_order(found), superseded), request.per_document)
         newer = run.newer_versions(kept[:limit])
         superseded |= newer
-        # A full page that shrank below the limit may hide hits behind old versions: look further.
-        short = len(kept) < limit and len(found) == fetch
+        # A full page that shrank below the limit may hide hits behind old versions or a long document: look further.
+        short = len(kept) < limit and len(found) == fetch and fetch < MAX_FETCH
         if not newer and not short:
             break
         # The newer version may have been written after the candidates were read: ask again, or the document vanishes.
@@ -121,6 +127,7 @@ class _Search:
 
     def hits(self, kept: list[Scored]) -> tuple[Hit, ...]:
         dense, words = self._leg_scores(kept)
+        vectors = self._vectors(kept)
         hybrid = self._request.mode is SearchMode.HYBRID
         return tuple(
             Hit(
@@ -129,9 +136,15 @@ class _Search:
                 payload=from_json(candidate.payload),
                 dense=dense.get(candidate.chunk_id),
                 lexical=words.get(candidate.chunk_id),
+                vector=vectors.get(candidate.chunk_id),
             )
             for candidate in kept
         )
+
+    def _vectors(self, kept: list[Scored]) -> Mapping[uuid.UUID, Vectors]:
+        if not self._request.with_vectors or not kept:
+            return {}
+        return self._engine.vectors([candidate.chunk_id for candidate in kept])
 
     def _score(self, candidate: Scored) -> float:
         if self._mode is SearchMode.HYBRID:

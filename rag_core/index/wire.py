@@ -98,6 +98,8 @@ def search_to_wire(request: SearchRequest) -> pb.SearchIndexRequest:
         vector=b"" if request.vector is None else vector_to_wire(request.vector),
         generation=request.generation or "",
         filter=None if request.filter is None else condition_to_wire(request.filter),
+        per_document=request.per_document or 0,
+        with_vectors=request.with_vectors,
     )
 
 
@@ -114,6 +116,8 @@ def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
         vector=vector_from_wire(message.vector) if message.vector else None,
         filter=condition_from_wire(message.filter) if message.HasField("filter") else None,
         generation=message.generation or None,
+        per_document=message.per_document or None,
+        with_vectors=message.with_vectors,
     )
 
 
@@ -121,7 +125,11 @@ def result_to_wire(result: SearchResult) -> pb.SearchIndexResponse:
     """Hits as a message."""
     hits = [
         pb.SearchIndexResponse.Hit(
-            point=pb.Point(chunk_id=hit.chunk_id.bytes, payload=_payload_to_wire(hit.payload)),
+            point=pb.Point(
+                chunk_id=hit.chunk_id.bytes,
+                payload=_payload_to_wire(hit.payload),
+                vector=b"" if hit.vector is None else vector_to_wire(hit.vector),
+            ),
             score=hit.score,
             dense=hit.dense,
             lexical=hit.lexical,
@@ -140,6 +148,7 @@ def result_from_wire(message: pb.SearchIndexResponse) -> SearchResult:
             payload=_payload_from_wire(hit.point.payload),
             dense=hit.dense if hit.HasField("dense") else None,
             lexical=hit.lexical if hit.HasField("lexical") else None,
+            vector=vector_from_wire(hit.point.vector) if hit.point.vector else None,
         )
         for hit in message.hits
     )

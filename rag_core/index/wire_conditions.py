@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.filters import MAX_DEPTH, All, AnyOf, Condition, Exists, In, Not, TimeRange
+from rag_core.filters import MAX_DEPTH, All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from ragproto.admin.v1 import index_pb2 as pb
 
 
@@ -18,6 +18,8 @@ def condition_to_wire(condition: Condition) -> pb.Condition:
             return pb.Condition(values=pb.FieldValues(field=field, values=values))
         case TimeRange(field, gte, lt):
             return pb.Condition(time=pb.FieldTimes(field=field, gte=_timestamp(gte), lt=_timestamp(lt)))
+        case NumberRange(field, gte, gt, lte, lt):
+            return pb.Condition(numbers=pb.FieldNumbers(field=field, gte=gte, gt=gt, lte=lte, lt=lt))
         case Exists(field):
             return pb.Condition(exists=field)
         case Not(child):
@@ -45,6 +47,8 @@ def condition_from_wire(message: pb.Condition, depth: int = 1) -> Condition:
                 _moment(times.gte) if times.HasField("gte") else None,
                 _moment(times.lt) if times.HasField("lt") else None,
             )
+        case "numbers":
+            return _number_range(message.numbers)
         case "exists":
             return Exists(message.exists)
         case "negated":
@@ -54,6 +58,13 @@ def condition_from_wire(message: pb.Condition, depth: int = 1) -> Condition:
         case "any":
             return AnyOf(tuple(condition_from_wire(child, depth + 1) for child in message.any.conditions))
     raise InvalidInput(Reason.FILTER_TYPE, "filter: a condition is empty")
+
+
+def _number_range(message: pb.FieldNumbers) -> NumberRange:
+    def bound(name: str) -> float | None:
+        return float(getattr(message, name)) if message.HasField(name) else None
+
+    return NumberRange(message.field, bound("gte"), bound("gt"), bound("lte"), bound("lt"))
 
 
 def _timestamp(moment: datetime | None) -> Timestamp | None:

@@ -19,7 +19,7 @@ GRPC_SERVICES = (
 )
 """Services callable by gRPC. `ragproto.admin.v1` is absent on purpose."""
 
-REST_PATHS = ("/api/v1/query", "/api/v2/search", "/api/v2/answer")
+REST_PATHS = ("/api/v1/query", "/api/v2/search", "/api/v2/search/batch", "/api/v2/answer")
 DOCUMENT_ROUTES: tuple[tuple[Config, tuple[str, ...]], ...] = (
     ({"path": "/api/v1/documents"}, ("GET", "POST")),
     ({"path_separated_prefix": "/api/v1/documents"}, ("GET", "PUT", "DELETE")),

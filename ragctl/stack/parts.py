@@ -56,6 +56,7 @@ def build_parts(settings: Settings, home: Home) -> list[Part]:
     database = [] if settings.database_url else [_postgres(settings)]
     return [
         *database,
+        *([_index(settings)] if settings.qdrant_url is None else []),
         _query_server(settings),
         _stream(settings),
         *_dagster(settings, home),
@@ -86,13 +87,26 @@ def _postgres(settings: Settings) -> Part:
     )
 
 
+def _index(settings: Settings) -> Part:
+    """The embedded engine in a process of its own; query server and runs reach it through RAG_INDEX_ENDPOINT."""
+    return Part(
+        name="index",
+        command=_python("query_server.index_process"),
+        probe=probes.http(f"http://{reachable(settings.host)}:{settings.index_metrics_port}/health"),
+        port_settings=(
+            (settings.index_port, "RAG_INDEX_PORT"),
+            (settings.index_metrics_port, "RAG_INDEX_METRICS_PORT"),
+        ),
+        stop_wave=4,  # after the query server and the runs
+        stop_seconds=30,
+    )
+
+
 def _query_server(settings: Settings) -> Part:
     ports: tuple[tuple[int, str], ...] = (
         (settings.query_port, "RAG_QUERY_PORT"),
         (settings.metrics_port, "RAG_METRICS_PORT"),
     )
-    if settings.qdrant_url is None:
-        ports += ((settings.index_port, "RAG_INDEX_PORT"),)
     return Part(
         name="query-server",
         command=_python("query_server"),

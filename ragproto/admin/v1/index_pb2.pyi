@@ -147,7 +147,7 @@ class ApplyResponse(_message.Message):
     def __init__(self, upserted: _Optional[int] = ..., removed: _Optional[int] = ..., stale: _Optional[int] = ...) -> None: ...
 
 class SearchIndexRequest(_message.Message):
-    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation", "filter")
+    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation", "filter", "per_document", "with_vectors")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ACL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +156,8 @@ class SearchIndexRequest(_message.Message):
     VECTOR_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    PER_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     acl: _containers.RepeatedScalarFieldContainer[str]
     limit: int
@@ -164,23 +166,27 @@ class SearchIndexRequest(_message.Message):
     vector: bytes
     generation: str
     filter: Condition
-    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ..., filter: _Optional[_Union[Condition, _Mapping]] = ...) -> None: ...
+    per_document: int
+    with_vectors: bool
+    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ..., filter: _Optional[_Union[Condition, _Mapping]] = ..., per_document: _Optional[int] = ..., with_vectors: _Optional[bool] = ...) -> None: ...
 
 class Condition(_message.Message):
-    __slots__ = ("all", "any", "negated", "values", "time", "exists")
+    __slots__ = ("all", "any", "negated", "values", "time", "exists", "numbers")
     ALL_FIELD_NUMBER: _ClassVar[int]
     ANY_FIELD_NUMBER: _ClassVar[int]
     NEGATED_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     EXISTS_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
     all: ConditionGroup
     any: ConditionGroup
     negated: Condition
     values: FieldValues
     time: FieldTimes
     exists: str
-    def __init__(self, all: _Optional[_Union[ConditionGroup, _Mapping]] = ..., any: _Optional[_Union[ConditionGroup, _Mapping]] = ..., negated: _Optional[_Union[Condition, _Mapping]] = ..., values: _Optional[_Union[FieldValues, _Mapping]] = ..., time: _Optional[_Union[FieldTimes, _Mapping]] = ..., exists: _Optional[str] = ...) -> None: ...
+    numbers: FieldNumbers
+    def __init__(self, all: _Optional[_Union[ConditionGroup, _Mapping]] = ..., any: _Optional[_Union[ConditionGroup, _Mapping]] = ..., negated: _Optional[_Union[Condition, _Mapping]] = ..., values: _Optional[_Union[FieldValues, _Mapping]] = ..., time: _Optional[_Union[FieldTimes, _Mapping]] = ..., exists: _Optional[str] = ..., numbers: _Optional[_Union[FieldNumbers, _Mapping]] = ...) -> None: ...
 
 class ConditionGroup(_message.Message):
     __slots__ = ("conditions",)
@@ -195,6 +201,20 @@ class FieldValues(_message.Message):
     field: str
     values: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, field: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FieldNumbers(_message.Message):
+    __slots__ = ("field", "gte", "gt", "lte", "lt")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    GTE_FIELD_NUMBER: _ClassVar[int]
+    GT_FIELD_NUMBER: _ClassVar[int]
+    LTE_FIELD_NUMBER: _ClassVar[int]
+    LT_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    gte: float
+    gt: float
+    lte: float
+    lt: float
+    def __init__(self, field: _Optional[str] = ..., gte: _Optional[float] = ..., gt: _Optional[float] = ..., lte: _Optional[float] = ..., lt: _Optional[float] = ...) -> None: ...
 
 class FieldTimes(_message.Message):
     __slots__ = ("field", "gte", "lt")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dragproto/query/v1/query.proto\x12\x11ragproto.query.v1\x1a\x1cgoogle/api/annotations.proto\"\xa7\x01\n\x0cQueryRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x12\n\x05top_k\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12;\n\x06\x66ilter\x18\x03 \x03(\x0b\x32+.ragproto.query.v1.QueryRequest.FilterEntry\x1a-\n\x0b\x46ilterEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_top_k\"r\n\rQueryResponse\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\t\x12*\n\x07sources\x18\x02 \x03(\x0b\x32\x19.ragproto.query.v1.Source\x12\x11\n\tabstained\x18\x03 \x01(\x08\x12\x12\n\ngeneration\x18\x04 \x01(\t\"\x92\x01\n\x06Source\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0f\n\x07locator\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\r\n\x05start\x18\x05 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x06 \x01(\x05\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\r\n\x05score\x18\x08 \x01(\x02\x12\x0e\n\x06source\x18\t \x01(\t2t\n\x0cQueryService\x12\x64\n\x05Query\x12\x1f.ragproto.query.v1.QueryRequest\x1a .ragproto.query.v1.QueryResponse\"\x18\x82\xd3\xe4\x93\x02\x12\"\r/api/v1/query:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dragproto/query/v1/query.proto\x12\x11ragproto.query.v1\x1a\x1cgoogle/api/annotations.proto\"\xa7\x01\n\x0cQueryRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x12\n\x05top_k\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12;\n\x06\x66ilter\x18\x03 \x03(\x0b\x32+.ragproto.query.v1.QueryRequest.FilterEntry\x1a-\n\x0b\x46ilterEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_top_k\"\x86\x01\n\rQueryResponse\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\t\x12*\n\x07sources\x18\x02 \x03(\x0b\x32\x19.ragproto.query.v1.Source\x12\x11\n\tabstained\x18\x03 \x01(\x08\x12\x12\n\ngeneration\x18\x04 \x01(\t\x12\x12\n\nabstention\x18\x05 \x01(\t\"\x92\x01\n\x06Source\x12\x0e\n\x06\x64oc_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0f\n\x07locator\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\r\n\x05start\x18\x05 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x06 \x01(\x05\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\r\n\x05score\x18\x08 \x01(\x02\x12\x0e\n\x06source\x18\t \x01(\t2t\n\x0cQueryService\x12\x64\n\x05Query\x12\x1f.ragproto.query.v1.QueryRequest\x1a .ragproto.query.v1.QueryResponse\"\x18\x82\xd3\xe4\x93\x02\x12\"\r/api/v1/query:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,10 +40,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYREQUEST']._serialized_end=250
   _globals['_QUERYREQUEST_FILTERENTRY']._serialized_start=195
   _globals['_QUERYREQUEST_FILTERENTRY']._serialized_end=240
-  _globals['_QUERYRESPONSE']._serialized_start=252
-  _globals['_QUERYRESPONSE']._serialized_end=366
-  _globals['_SOURCE']._serialized_start=369
-  _globals['_SOURCE']._serialized_end=515
-  _globals['_QUERYSERVICE']._serialized_start=517
-  _globals['_QUERYSERVICE']._serialized_end=633
+  _globals['_QUERYRESPONSE']._serialized_start=253
+  _globals['_QUERYRESPONSE']._serialized_end=387
+  _globals['_SOURCE']._serialized_start=390
+  _globals['_SOURCE']._serialized_end=536
+  _globals['_QUERYSERVICE']._serialized_start=538
+  _globals['_QUERYSERVICE']._serialized_end=654
 # @@protoc_insertion_point(module_scope)

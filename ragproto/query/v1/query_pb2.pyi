@@ -25,16 +25,18 @@ class QueryRequest(_message.Message):
     def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class QueryResponse(_message.Message):
-    __slots__ = ("answer", "sources", "abstained", "generation")
+    __slots__ = ("answer", "sources", "abstained", "generation", "abstention")
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     ABSTAINED_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ABSTENTION_FIELD_NUMBER: _ClassVar[int]
     answer: str
     sources: _containers.RepeatedCompositeFieldContainer[Source]
     abstained: bool
     generation: str
-    def __init__(self, answer: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ..., abstained: _Optional[bool] = ..., generation: _Optional[str] = ...) -> None: ...
+    abstention: str
+    def __init__(self, answer: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ..., abstained: _Optional[bool] = ..., generation: _Optional[str] = ..., abstention: _Optional[str] = ...) -> None: ...
 
 class Source(_message.Message):
     __slots__ = ("doc_id", "version", "locator", "title", "start", "end", "text", "score", "source")

@@ -23,19 +23,29 @@ SEARCH_MODE_DENSE: SearchMode
 SEARCH_MODE_LEXICAL: SearchMode
 
 class SearchRequest(_message.Message):
-    __slots__ = ("query", "top_k", "mode", "filter")
+    __slots__ = ("query", "top_k", "mode", "filter", "page_token", "max_per_document", "highlight", "diversity", "rerank")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MAX_PER_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    HIGHLIGHT_FIELD_NUMBER: _ClassVar[int]
+    DIVERSITY_FIELD_NUMBER: _ClassVar[int]
+    RERANK_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     mode: SearchMode
     filter: Filter
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ...) -> None: ...
+    page_token: str
+    max_per_document: int
+    highlight: bool
+    diversity: float
+    rerank: bool
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., page_token: _Optional[str] = ..., max_per_document: _Optional[int] = ..., highlight: _Optional[bool] = ..., diversity: _Optional[float] = ..., rerank: _Optional[bool] = ...) -> None: ...
 
 class Filter(_message.Message):
-    __slots__ = ("all", "any", "time", "exists")
+    __slots__ = ("all", "any", "time", "exists", "eq", "range")
     class Group(_message.Message):
         __slots__ = ("conditions",)
         CONDITIONS_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +58,26 @@ class Filter(_message.Message):
         field: str
         values: _containers.RepeatedScalarFieldContainer[str]
         def __init__(self, field: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
+    class Eq(_message.Message):
+        __slots__ = ("field", "value")
+        FIELD_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        field: str
+        value: str
+        def __init__(self, field: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class NumberRange(_message.Message):
+        __slots__ = ("field", "gte", "gt", "lte", "lt")
+        FIELD_FIELD_NUMBER: _ClassVar[int]
+        GTE_FIELD_NUMBER: _ClassVar[int]
+        GT_FIELD_NUMBER: _ClassVar[int]
+        LTE_FIELD_NUMBER: _ClassVar[int]
+        LT_FIELD_NUMBER: _ClassVar[int]
+        field: str
+        gte: float
+        gt: float
+        lte: float
+        lt: float
+        def __init__(self, field: _Optional[str] = ..., gte: _Optional[float] = ..., gt: _Optional[float] = ..., lte: _Optional[float] = ..., lt: _Optional[float] = ...) -> None: ...
     class TimeRange(_message.Message):
         __slots__ = ("field", "gte", "lt")
         FIELD_FIELD_NUMBER: _ClassVar[int]
@@ -68,22 +98,56 @@ class Filter(_message.Message):
     IN_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     EXISTS_FIELD_NUMBER: _ClassVar[int]
+    EQ_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     all: Filter.Group
     any: Filter.Group
     time: Filter.TimeRange
     exists: Filter.Exists
-    def __init__(self, all: _Optional[_Union[Filter.Group, _Mapping]] = ..., any: _Optional[_Union[Filter.Group, _Mapping]] = ..., time: _Optional[_Union[Filter.TimeRange, _Mapping]] = ..., exists: _Optional[_Union[Filter.Exists, _Mapping]] = ..., **kwargs) -> None: ...
+    eq: Filter.Eq
+    range: Filter.NumberRange
+    def __init__(self, all: _Optional[_Union[Filter.Group, _Mapping]] = ..., any: _Optional[_Union[Filter.Group, _Mapping]] = ..., time: _Optional[_Union[Filter.TimeRange, _Mapping]] = ..., exists: _Optional[_Union[Filter.Exists, _Mapping]] = ..., eq: _Optional[_Union[Filter.Eq, _Mapping]] = ..., range: _Optional[_Union[Filter.NumberRange, _Mapping]] = ..., **kwargs) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("passages", "generation")
+    __slots__ = ("passages", "generation", "next_page_token", "as_of")
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
     passages: _containers.RepeatedCompositeFieldContainer[Passage]
     generation: str
-    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[str] = ...) -> None: ...
+    next_page_token: str
+    as_of: _timestamp_pb2.Timestamp
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[str] = ..., next_page_token: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class BatchSearchRequest(_message.Message):
+    __slots__ = ("searches",)
+    SEARCHES_FIELD_NUMBER: _ClassVar[int]
+    searches: _containers.RepeatedCompositeFieldContainer[SearchRequest]
+    def __init__(self, searches: _Optional[_Iterable[_Union[SearchRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchSearchResponse(_message.Message):
+    __slots__ = ("outcomes",)
+    class Outcome(_message.Message):
+        __slots__ = ("response", "error")
+        RESPONSE_FIELD_NUMBER: _ClassVar[int]
+        ERROR_FIELD_NUMBER: _ClassVar[int]
+        response: SearchResponse
+        error: BatchSearchResponse.Error
+        def __init__(self, response: _Optional[_Union[SearchResponse, _Mapping]] = ..., error: _Optional[_Union[BatchSearchResponse.Error, _Mapping]] = ...) -> None: ...
+    class Error(_message.Message):
+        __slots__ = ("reason", "message")
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        reason: str
+        message: str
+        def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[BatchSearchResponse.Outcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[BatchSearchResponse.Outcome, _Mapping]]] = ...) -> None: ...
 
 class Passage(_message.Message):
-    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata")
+    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +155,13 @@ class Passage(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class Highlight(_message.Message):
+        __slots__ = ("start", "end")
+        START_FIELD_NUMBER: _ClassVar[int]
+        END_FIELD_NUMBER: _ClassVar[int]
+        start: int
+        end: int
+        def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
     CHUNK_ID_FIELD_NUMBER: _ClassVar[int]
     DOC_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +179,9 @@ class Passage(_message.Message):
     MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    HIGHLIGHTS_FIELD_NUMBER: _ClassVar[int]
+    RERANK_SCORE_FIELD_NUMBER: _ClassVar[int]
+    RETRIEVAL_SCORE_FIELD_NUMBER: _ClassVar[int]
     chunk_id: str
     doc_id: str
     version: int
@@ -125,17 +199,24 @@ class Passage(_message.Message):
     media_type: str
     updated_at: _timestamp_pb2.Timestamp
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    highlights: _containers.RepeatedCompositeFieldContainer[Passage.Highlight]
+    rerank_score: float
+    retrieval_score: float
+    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
-    __slots__ = ("query", "top_k", "filter")
+    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    MAX_PER_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    RERANK_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     filter: Filter
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ...) -> None: ...
+    max_per_document: int
+    rerank: bool
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ...) -> None: ...
 
 class AnswerEvent(_message.Message):
     __slots__ = ("delta", "final")
@@ -152,7 +233,18 @@ class AnswerDelta(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class AnswerFinal(_message.Message):
-    __slots__ = ("answered", "abstained", "failed", "generation")
+    __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage")
+    class Usage(_message.Message):
+        __slots__ = ("passages", "milliseconds", "prompt_tokens", "completion_tokens")
+        PASSAGES_FIELD_NUMBER: _ClassVar[int]
+        MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+        PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+        COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+        passages: int
+        milliseconds: int
+        prompt_tokens: int
+        completion_tokens: int
+        def __init__(self, passages: _Optional[int] = ..., milliseconds: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
     class Answered(_message.Message):
         __slots__ = ("citations",)
         CITATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -174,11 +266,15 @@ class AnswerFinal(_message.Message):
     ABSTAINED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     answered: AnswerFinal.Answered
     abstained: AnswerFinal.Abstained
     failed: AnswerFinal.Failed
     generation: str
-    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ...) -> None: ...
+    as_of: _timestamp_pb2.Timestamp
+    usage: AnswerFinal.Usage
+    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote")

@@ -41,6 +41,11 @@ class QueryServiceStub:
                 request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.SearchRequest.SerializeToString,
                 response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.BatchSearch = channel.unary_unary(
+                '/ragproto.query.v2.QueryService/BatchSearch',
+                request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.BatchSearchRequest.SerializeToString,
+                response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.BatchSearchResponse.FromString,
+                _registered_method=True)
         self.Answer = channel.unary_stream(
                 '/ragproto.query.v2.QueryService/Answer',
                 request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.AnswerRequest.SerializeToString,
@@ -60,6 +65,13 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchSearch(self, request, context):
+        """Run several searches in one call, at most 16. Each has its own outcome; one that fails does not fail the others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Answer(self, request, context):
         """Answer a question as a stream of text deltas that ends with exactly one `final` event.
         """
@@ -74,6 +86,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.SearchRequest.FromString,
                     response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.SearchResponse.SerializeToString,
+            ),
+            'BatchSearch': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSearch,
+                    request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.BatchSearchRequest.FromString,
+                    response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.BatchSearchResponse.SerializeToString,
             ),
             'Answer': grpc.unary_stream_rpc_method_handler(
                     servicer.Answer,
@@ -110,6 +127,33 @@ class QueryService:
             '/ragproto.query.v2.QueryService/Search',
             ragproto_dot_query_dot_v2_dot_query__pb2.SearchRequest.SerializeToString,
             ragproto_dot_query_dot_v2_dot_query__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.query.v2.QueryService/BatchSearch',
+            ragproto_dot_query_dot_v2_dot_query__pb2.BatchSearchRequest.SerializeToString,
+            ragproto_dot_query_dot_v2_dot_query__pb2.BatchSearchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,9 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,8 +48,8 @@ def environment(home: Path, **changes: str) -> dict[str, str]:
     return inherited | own | {"PYTHONPATH": str(ROOT)} | changes
 
 
-def command() -> list[str]:
-    return [sys.executable, "-m", "query_server"]
+def command(module: str = "query_server") -> list[str]:
+    return [sys.executable, "-m", module]
 
 
 def refused(env: dict[str, str]) -> tuple[int, str]:
@@ -56,9 +59,9 @@ def refused(env: dict[str, str]) -> tuple[int, str]:
 
 
 @contextmanager
-def process(env: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def process(env: dict[str, str], module: str = "query_server") -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A running server, and its log lines up to `serving`."""
-    with subprocess.Popen(command(), env=env, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command(module), env=env, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         lines: list[str] = []
         try:
@@ -71,11 +74,11 @@ def process(env: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], list[s
             server.kill()
 
 
-def search(env: dict[str, str], keys: Keys, query: str = QUERY) -> v2.SearchResponse:
+def search(env: dict[str, str], keys: Keys, query: str = QUERY, timeout: float = 20) -> v2.SearchResponse:
     with grpc.insecure_channel(f"127.0.0.1:{env['RAG_QUERY_PORT']}") as channel:
         metadata = (("authorization", f"Bearer {keys.token()}"), ("x-request-id", "req-17"))
         stub = v2_grpc.QueryServiceStub(channel)
-        return stub.Search(v2.SearchRequest(query=query), metadata=metadata, timeout=20, wait_for_ready=True)
+        return stub.Search(v2.SearchRequest(query=query), metadata=metadata, timeout=timeout, wait_for_ready=True)
 
 
 @pytest.fixture
@@ -125,12 +128,58 @@ def test_a_locked_index_refuses_to_start(home: Path) -> None:
     assert (code, "INDEX_LOCKED" in output) == (1, True)
 
 
-def test_the_index_endpoint_of_the_stack_is_this_process_itself(home: Path) -> None:
-    keys = Keys(home)
+@contextmanager
+def engine_apart(home: Path, **changes: str) -> Iterator[tuple[dict[str, str], subprocess.Popen[str]]]:
+    """A query server and the process that owns its index, as `rag up` starts them; yields the latter."""
     open_filled(home / "index", DOCS, FakeEmbedder()).close()
-    env = environment(home, RAG_INDEX_ENDPOINT="127.0.0.1:1")
-    with process(env):
+    env = environment(home, RAG_INDEX_METRICS_PORT=str(free_port()), **changes)
+    env["RAG_INDEX_ENDPOINT"] = f"127.0.0.1:{env['RAG_INDEX_PORT']}"
+    with process(env, "query_server.index_process") as (index, _), process(env):
+        yield env, index
+        index.send_signal(signal.SIGCONT)
+
+
+def test_f35_a_stopped_engine_ends_every_call_by_its_deadline_and_the_process_stays_live(home: Path) -> None:
+    keys = Keys(home)
+    with engine_apart(home) as (env, index):
         assert search(env, keys).passages
+        index.send_signal(signal.SIGSTOP)
+        seen = []
+        for _ in range(6):
+            started = time.monotonic()
+            failed = failure(lambda: search(env, keys, timeout=0.5))
+            assert failed is not None
+            seen.append((failed.code, time.monotonic() - started))
+        codes = [code for code, _ in seen]
+        assert codes[:4] == [grpc.StatusCode.DEADLINE_EXCEEDED] * 4
+        assert grpc.StatusCode.UNAVAILABLE in codes[4:]  # the breaker
+        assert max(seconds for _, seconds in seen) < 2
+        assert ready(env) == 200
+        index.send_signal(signal.SIGCONT)
+        assert eventually(lambda: failure(lambda: search(env, keys)) is None)
+
+
+def test_f32_searches_wait_for_an_engine_that_is_restarted(home: Path) -> None:
+    keys = Keys(home)
+    with engine_apart(home) as (env, index):
+        assert search(env, keys).passages
+        index.kill()
+        index.wait(10)
+        with ThreadPoolExecutor(1) as client:
+            waiting = client.submit(search, env, keys)
+            with process(env, "query_server.index_process"):
+                assert waiting.result(30).passages
+
+
+def eventually(attempt: Callable[[], bool]) -> bool:
+    """Whether an attempt succeeds within ten seconds."""
+    end = time.monotonic() + 10
+    pause = threading.Event()
+    while time.monotonic() < end:
+        if attempt():
+            return True
+        pause.wait(0.05)
+    return False
 
 
 @pytest.mark.parametrize("port", ["RAG_QUERY_PORT", "RAG_METRICS_PORT", "RAG_INDEX_PORT"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -170,25 +171,44 @@ def call_raw(server: Running, method: descriptor.MethodDescriptor, request: Mess
 
 def requests_with(method: descriptor.MethodDescriptor, field: str, value: str) -> Iterator[Message]:
     """Requests of a method that name `value` wherever its messages have room for an identifier."""
-    message = GetMessageClass(method.input_type)()
-    names = {f.name for f in method.input_type.fields}
-    if "query" in names:
-        message.query = "vacation"  # type: ignore[attr-defined]
-    if "filter" in names and method.input_type.fields_by_name["filter"].message_type.GetOptions().map_entry:
-        message.filter[field] = value  # type: ignore[attr-defined]
+    yield from messages_with(method.input_type, field, value)
+
+
+def messages_with(kind: descriptor.Descriptor, field: str, value: str) -> Iterator[Message]:
+    """Messages of a type with `value` in a filter, in a field for identifiers, or in a message inside them."""
+    names = {f.name for f in kind.fields}
+
+    def fresh() -> Any:
+        message: Any = GetMessageClass(kind)()
+        if "query" in names:
+            message.query = "vacation"
+        return message
+
+    if "filter" in names:
+        message = fresh()
+        if kind.fields_by_name["filter"].message_type.GetOptions().map_entry:
+            message.filter[field] = value
+        else:
+            message.filter.CopyFrom(in_filter(field, value))
         yield message
-    elif "filter" in names:
-        message.filter.CopyFrom(in_filter(field, value))  # type: ignore[attr-defined]
+    for name in sorted(names & {"doc_id", "chunk_id", "source", "run_id", "id", "name"}):
+        message = fresh()
+        setattr(message, name, value)
         yield message
-    for name in names & {"doc_id", "chunk_id", "source", "run_id", "id", "name"}:
-        other = GetMessageClass(method.input_type)()
-        setattr(other, name, value)
-        yield other
+    for inside in kind.fields:
+        if inside.message_type is None or inside.name == "filter" or inside.message_type.file is not kind.file:
+            continue
+        for part in messages_with(inside.message_type, field, value):
+            message = fresh()
+            target = getattr(message, inside.name)
+            target.append(part) if inside.is_repeated else target.CopyFrom(part)
+            yield message
 
 
 def outcome(server: Running, method: descriptor.MethodDescriptor, request: Message) -> object:
     try:
-        return [str(response) for response in call_raw(server, method, request, server.auth(tenant="a"))]
+        responses = call_raw(server, method, request, server.auth(tenant="a"))
+        return [re.sub(r"milliseconds: \d+", "", str(response)) for response in responses]
     except grpc.RpcError as error:
         return error.code(), error.details()
 

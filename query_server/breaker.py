@@ -1,0 +1,69 @@
+"""A circuit breaker: after several calls in a row that got no answer, fail at once and try again one call at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Gauge
+
+from rag_core.errors import Reason, Unavailable
+
+COOLDOWN_SECONDS = 1.0
+"""Time between two trials while the breaker is open."""
+WAITED_SECONDS = 0.25
+"""A call that was given up sooner says nothing about the index: its caller was in a hurry."""
+
+
+class Breaker:
+    """For one event loop. `threshold` silent calls in a row open it; any answer, good or bad, closes it."""
+
+    def __init__(self, threshold: int, *, gauge: Gauge, clock: Callable[[], float] = time.monotonic) -> None:
+        self._threshold = threshold
+        self._gauge = gauge
+        self._clock = clock
+        self._silent = 0
+        self._trial_at = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether calls are refused now, apart from the trials."""
+        return self._silent >= self._threshold
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Around one call. Raises `Unavailable` (`INDEX_UNAVAILABLE`) while open and no trial is due.
+
+        Cancellation after a while without an answer (the caller's deadline passed, or the caller left) counts as
+        silence; so does `Unavailable`, which is what a server that is gone looks like.
+        """
+        started = self._clock()
+        if self.open:
+            if started < self._trial_at:
+                raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index does not respond; retry later")
+            self._trial_at = started + COOLDOWN_SECONDS
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, Unavailable) and error.reason is Reason.INDEX_UNAVAILABLE:
+                self._failed()
+            else:
+                self._answered()
+            raise
+        except BaseException:
+            if self._clock() - started >= WAITED_SECONDS:
+                self._failed()
+            raise
+        else:
+            self._answered()
+
+    def _answered(self) -> None:
+        self._silent = 0
+        self._gauge.set(0)
+
+    def _failed(self) -> None:
+        self._silent += 1
+        if self.open:
+            self._trial_at = self._clock() + COOLDOWN_SECONDS
+        self._gauge.set(self._silent)

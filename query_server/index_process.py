@@ -1,0 +1,124 @@
+"""`python -m query_server.index_process`: the process that owns the embedded index folder and nothing else.
+
+Every call of the engine holds the interpreter lock of its process, so the engine has one to itself: a slow or hung call
+stops neither the query server's event loop nor its deadlines (docs/explanation/query-server.md has the measurements).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from query_server.http import HttpServer
+from query_server.interceptors import build_index_chain
+from query_server.listening import LOOPBACK, bind, new_server, stop_signals
+from query_server.metrics import Metrics
+from query_server.readiness import Readiness
+from query_server.servicers.index import IndexServicer
+from rag_core.errors import ConfigError, RagError, Reason
+from rag_core.index import open_index
+from rag_core.index.base import VectorIndex
+from rag_core.logging import configure_logging
+from rag_core.settings import Settings
+from ragproto.admin.v1 import index_pb2, index_pb2_grpc
+
+GRACE_SECONDS = 10.0
+_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
+_log = structlog.get_logger("query_server.index")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexListen:
+    """The two ports, 0 for a free one: the index service on loopback, and metrics over HTTP."""
+
+    index: int
+    metrics: int
+
+
+class IndexServer:
+    """IndexService, its health and its metrics around an open index. The index belongs to the caller."""
+
+    def __init__(self, settings: Settings, index: VectorIndex) -> None:
+        self._settings = settings
+        self._index = index
+        self.metrics = Metrics()
+        self._service = IndexServicer(index, self.metrics, search_threads=settings.search_threads)
+        self._server: grpc.aio.Server | None = None
+        self._http: HttpServer | None = None
+
+    async def start(self, listen: IndexListen) -> IndexListen:
+        """Listen; gives the ports. Raises `Conflict` (`PORT_TAKEN`)."""
+        settings = self._settings
+        self._http = HttpServer(settings.host, listen.metrics, self.metrics.registry, self._readiness)
+        chain = build_index_chain(settings, self.metrics)
+        self._server = new_server(settings, chain, settings.max_index_message_bytes)
+        index_pb2_grpc.add_IndexServiceServicer_to_server(self._service, self._server)
+        checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        health_pb2_grpc.add_HealthServicer_to_server(checks, self._server)
+        port = bind(self._server, LOOPBACK, listen.index, "RAG_INDEX_PORT")
+        for name in ("", _SERVICE):
+            await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+        self._http.start()
+        _log.info("serving", index=port, metrics=self._http.port)
+        return IndexListen(port, self._http.port)
+
+    def _readiness(self) -> Readiness:
+        generation = self._index.alias()
+        return Readiness(reasons=() if generation else (Reason.INDEX_EMPTY,), generation=generation)
+
+    async def stop(self) -> None:
+        """Let the calls in flight finish, the writes that have begun to their end."""
+        if self._server is not None:
+            await self._server.stop(GRACE_SECONDS)
+        await asyncio.to_thread(self._service.close)
+        if self._http is not None:
+            self._http.close()
+
+
+async def serve(settings: Settings) -> None:
+    """Open the folder and serve until SIGTERM or SIGINT.
+
+    Raises `RagError` when it cannot start: a locked or corrupt folder, a taken port, no `RAG_INDEX_SECRET`.
+    """
+    settings.require_production_secrets()
+    if settings.qdrant_url is not None:
+        raise ConfigError(Reason.CONFIG_INVALID, "RAG_QDRANT_URL is set: there is no embedded index to serve")
+    if settings.index_secret is None:
+        raise ConfigError(Reason.SECRET_MISSING, "RAG_INDEX_SECRET must be set to serve the index to other processes")
+    stopping = asyncio.Event()
+    with stop_signals(stopping):
+        # This process is the one that the others reach through the endpoint, so it opens the folder itself.
+        index = await asyncio.to_thread(open_index, settings.model_copy(update={"index_endpoint": None}))
+        try:
+            server = IndexServer(settings, index)
+            try:
+                await server.start(IndexListen(settings.index_port, settings.index_metrics_port))
+                await stopping.wait()
+            finally:
+                await server.stop()
+        finally:
+            await asyncio.to_thread(index.close)
+    _log.info("stopped")
+
+
+def main() -> int:
+    """Run and return the exit code: 2 for wrong configuration, 1 when it cannot start."""
+    configure_logging()
+    try:
+        settings = Settings.load()
+        configure_logging(level=settings.log_level, json=settings.log_json)
+        asyncio.run(serve(settings))
+    except RagError as error:
+        _log.error("cannot start", reason=error.reason, problem=error.message)
+        return 2 if isinstance(error, ConfigError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

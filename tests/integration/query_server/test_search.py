@@ -1,0 +1,226 @@
+"""What `Search` and `BatchSearch` offer: modes, filters, pages, caps, highlights, variety, reranking, freshness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from query_server.handlers.paging import LIFETIME_SECONDS, PageTokens, Position
+from rag_core.errors import InvalidInput
+from ragproto.query.v2 import query_pb2 as pb
+from ragproto.query.v2 import query_pb2_grpc
+from tests.support.query_server import Doc, Running, failing, running
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+LONG = "\n\n".join(f"The bell of tower {number} rings at nine." for number in range(12))
+DOCS = [
+    Doc(LONG, locator="long.md", metadata={"year": "2019", "team": "bells"}),
+    Doc("A bell rings in Lisbon.", locator="a.md", metadata={"year": "2024.5", "opened": "2024-05-01T00:00:00Z"}),
+    Doc("A bell rang in Porto.", locator="b.md", metadata={"year": "-3", "opened": "2020-01-01T00:00:00Z"}),
+    Doc("A bell of no year.", locator="c.md", metadata={"year": "unknown"}),
+]
+FIELDS = frozenset({"team", "year:number", "opened:time"})
+
+
+class ByLength:
+    """A reranker with a judgement of its own: shorter is better."""
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        return [1 / (1 + len(text)) for text in texts]
+
+    def close(self) -> None:
+        return
+
+
+@pytest.fixture(scope="module")
+def bells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    parts = {"reranker": ByLength()}
+    with running(tmp_path_factory.mktemp("bells"), docs=DOCS, metadata_fields=FIELDS, parts=parts) as server:
+        yield server
+
+
+def stub(server: Running) -> Any:
+    return query_pb2_grpc.QueryServiceStub(server.channel)
+
+
+def search(server: Running, *, claims: dict[str, Any] | None = None, **fields: Any) -> pb.SearchResponse:
+    wanted = {"query": "bell", "rerank": False} | fields
+    response: pb.SearchResponse = stub(server).Search(
+        pb.SearchRequest(**wanted), metadata=server.auth(**claims or {}), timeout=20
+    )
+    return response
+
+
+def locators(response: pb.SearchResponse) -> set[str]:
+    return {passage.locator for passage in response.passages}
+
+
+def condition(**kinds: Any) -> pb.Filter:
+    return pb.Filter(**kinds)
+
+
+def year(**bounds: float) -> pb.Filter:
+    return condition(range=pb.Filter.NumberRange(field="metadata.year", **bounds))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (year(gte=2019), {"long.md", "a.md"}),
+        (year(gt=2019), {"a.md"}),
+        (year(lte=-3), {"b.md"}),
+        (year(lt=-3), set()),
+        (year(gte=-5, lt=2020), {"long.md", "b.md"}),
+        (condition(**{"not": year(gte=-1000)}), {"c.md"}),
+        (condition(eq=pb.Filter.Eq(field="metadata.team", value="bells")), {"long.md"}),
+        (condition(exists=pb.Filter.Exists(field="metadata.opened")), {"a.md", "b.md"}),
+    ],
+)
+@pytest.mark.parametrize("mode", [pb.SEARCH_MODE_HYBRID, pb.SEARCH_MODE_DENSE, pb.SEARCH_MODE_LEXICAL])
+def test_typed_filters_hold_on_every_leg(bells: Running, wanted: pb.Filter, found: set[str], mode: int) -> None:
+    assert locators(search(bells, filter=wanted, mode=mode, top_k=50)) == found
+
+
+def test_a_metadata_time_takes_a_range(bells: Running) -> None:
+    wanted = condition(time=pb.Filter.TimeRange(field="metadata.opened"))
+    wanted.time.gte.FromDatetime(datetime(2022, 1, 1, tzinfo=UTC))
+    assert locators(search(bells, filter=wanted)) == {"a.md"}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        year(),
+        year(gte=float("nan")),
+        year(lt=float("inf")),
+        condition(range=pb.Filter.NumberRange(field="metadata.team", gte=1)),
+        condition(time=pb.Filter.TimeRange(field="metadata.year")),
+        condition(eq=pb.Filter.Eq(field="metadata.opened", value="2024")),
+    ],
+)
+def test_b09_a_condition_that_does_not_fit_its_field_is_an_error(bells: Running, wanted: pb.Filter) -> None:
+    failure = failing(lambda: search(bells, filter=wanted))
+    assert (failure.code, failure.reason) == (INVALID, "FILTER_TYPE")
+
+
+def test_s15_one_document_fills_no_more_than_its_share(bells: Running) -> None:
+    counts = {
+        cap: sum(p.locator == "long.md" for p in search(bells, top_k=20, **fields).passages)
+        for cap, fields in {"default": {}, 2: {"max_per_document": 2}, 100: {"max_per_document": 100}}.items()
+    }
+    assert counts == {"default": 5, 2: 2, 100: 12}
+
+
+@pytest.mark.parametrize("fields", [{"max_per_document": 0}, {"max_per_document": 101}, {"diversity": 1.1}])
+def test_options_out_of_range_are_errors(bells: Running, fields: dict[str, Any]) -> None:
+    assert failing(lambda: search(bells, **fields)).reason == "FIELD_INVALID"
+
+
+def test_highlights_mark_other_forms_of_the_words(bells: Running) -> None:
+    response = search(bells, query="ringing bells", highlight=True, max_per_document=1)
+    marked = {
+        passage.locator: [passage.text[span.start : span.end] for span in passage.highlights]
+        for passage in response.passages
+    }
+    assert marked["a.md"] == ["bell", "rings"]
+    assert not any(passage.highlights for passage in search(bells).passages)
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(bells: Running) -> None:
+    whole = search(bells, top_k=50, max_per_document=100)
+    assert whole.next_page_token == ""
+    chunks, token = [], ""
+    for _ in range(10):
+        page = search(bells, top_k=4, max_per_document=100, page_token=token)
+        chunks += [passage.chunk_id for passage in page.passages]
+        token = page.next_page_token
+        if not token:
+            break
+    assert chunks == [passage.chunk_id for passage in whole.passages]
+
+
+def tampered(token: str) -> str:
+    return ("A" if token[5] != "A" else "B").join((token[:5], token[6:]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"page_token": "nonsense"},
+        {"page_token": "é"},
+        {"query": "bells of another kind"},
+        {"mode": pb.SEARCH_MODE_DENSE},
+        {"filter": year(gte=2000)},
+        {"claims": {"tenant": "other"}},
+        {"claims": {"subject": "bob"}},
+        {"claims": {"groups": ["hr"]}},
+    ],
+)
+def test_b13_a_page_token_belongs_to_one_request_of_one_caller(bells: Running, change: dict[str, Any]) -> None:
+    token = search(bells, top_k=2).next_page_token
+    assert search(bells, top_k=2, page_token=token).passages
+    failure = failing(lambda: search(bells, **({"top_k": 2, "page_token": token} | change)))
+    assert (failure.code, failure.reason) == (INVALID, "PAGE_TOKEN_INVALID")
+    assert failing(lambda: search(bells, page_token=tampered(token))).reason == "PAGE_TOKEN_INVALID"
+
+
+def test_b13_a_page_token_expires_and_differs_by_secret() -> None:
+    now = [1000.0]
+    tokens = PageTokens(b"secret", clock=lambda: now[0])
+    token = tokens.issue(Position(10, "g1"), b"context")
+    assert tokens.read(token, b"context") == Position(10, "g1")
+    with pytest.raises(InvalidInput):
+        PageTokens(b"other", clock=lambda: now[0]).read(token, b"context")
+    now[0] += LIFETIME_SECONDS + 1
+    with pytest.raises(InvalidInput):
+        tokens.read(token, b"context")
+
+
+def test_reranking_decides_the_order_and_shows_both_scores(bells: Running) -> None:
+    ranked = search(bells, rerank=None, top_k=3, max_per_document=1).passages
+    assert [passage.locator for passage in ranked] == ["c.md", "b.md", "a.md"]
+    assert all(passage.score == pytest.approx(passage.rerank_score) for passage in ranked)
+    assert all(passage.HasField("retrieval_score") for passage in ranked)
+    assert not search(bells, rerank=False).passages[0].HasField("rerank_score")
+
+
+def test_reranking_is_refused_where_there_is_no_model(tmp_path: Path) -> None:
+    with running(tmp_path, docs=DOCS) as server:
+        assert failing(lambda: search(server, rerank=True)).reason == "FIELD_INVALID"
+        assert search(server, rerank=None).passages
+
+
+def test_diversity_brings_other_documents_forward(bells: Running) -> None:
+    query = {"query": "The bell of tower 3 rings at nine.", "top_k": 4, "max_per_document": 100}
+    assert locators(search(bells, **query)) == {"long.md"}
+    assert len(locators(search(bells, diversity=0.8, **query))) > 1
+
+
+def test_a_batch_gives_each_search_its_own_outcome(bells: Running) -> None:
+    searches = [
+        pb.SearchRequest(query="bell Lisbon", rerank=False),
+        pb.SearchRequest(query=" "),
+        pb.SearchRequest(query="bell", filter=pb.Filter()),
+        pb.SearchRequest(query="bell", filter=condition(eq=pb.Filter.Eq(field="source", value="none"))),
+    ]
+    request = pb.BatchSearchRequest(searches=searches)
+    outcomes = stub(bells).BatchSearch(request, metadata=bells.auth(), timeout=20).outcomes
+    assert [outcome.error.reason for outcome in outcomes] == ["", "QUERY_EMPTY", "FILTER_TYPE", "SOURCE_NOT_FOUND"]
+    alone = search(bells, query="bell Lisbon")
+    assert [p.chunk_id for p in outcomes[0].response.passages] == [p.chunk_id for p in alone.passages]
+
+
+@pytest.mark.parametrize("count", [0, 17])
+def test_a_batch_has_a_size(bells: Running, count: int) -> None:
+    request = pb.BatchSearchRequest(searches=[pb.SearchRequest(query="bell")] * count)
+    failure = failing(lambda: stub(bells).BatchSearch(request, metadata=bells.auth(), timeout=20))
+    assert (failure.code, failure.reason) == (INVALID, "FIELD_INVALID")
+
+
+def test_without_its_database_a_server_claims_no_freshness(bells: Running) -> None:
+    assert not search(bells).HasField("as_of")
