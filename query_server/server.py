@@ -18,9 +18,9 @@ from query_server.blocking import BlockingPool
 from query_server.freshness import Freshness
 from query_server.handlers.admin import AdminHandler
 from query_server.handlers.answer import AnswerHandler
+from query_server.handlers.batch import BatchHandler
 from query_server.handlers.documents import DocumentsHandler
 from query_server.handlers.generations import GenerationsHandler
-from query_server.handlers.batch import BatchHandler
 from query_server.handlers.ordering import Ordering
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.search import SearchHandler
@@ -41,7 +41,6 @@ from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.source_gauges import SourceGauges
 from rag_core.embedding.base import Embedder
-from rag_core.errors import Conflict, Reason
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from rag_assets.connectors.kinds import Options
 from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.connectors.kinds import Options
 from rag_assets.cron import cron_problem
 from rag_core.quality import RULES, QualityPolicy, Severity
 from rag_core.sources import Source

@@ -7,9 +7,9 @@ from typing import get_args
 from pydantic import BaseModel
 
 from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.sql.options import SqlOptions
-from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.web.options import WebOptions
 
 Options = (

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from rag_assets.connectors.filesystem import FilesystemConnector
-from rag_assets.connectors.sql import SqlConnector
 from rag_assets.connectors.http_api import HttpApiConnector
 from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.sql import SqlConnector
 from rag_assets.connectors.web import WebConnector
 from rag_core.sources import Connector
 

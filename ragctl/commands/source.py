@@ -194,4 +194,3 @@ def _described(config: SourceConfig) -> dict[str, Any]:
         "enabled": config.enabled,
         "place": config.options.place,
     }
-
