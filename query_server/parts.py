@@ -15,6 +15,7 @@ from rag_core.embedding.base import Embedder
 from rag_core.identity import TokenRules, TokenVerifier
 from rag_core.index import open_index
 from rag_core.index.base import VectorIndex
+from rag_core.key_source import FileKeys, KeySource, UrlKeys
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ def open_parts(settings: Settings) -> Parts:
     rules = TokenRules(
         settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, settings.jwt_leeway_seconds
     )
-    verifier = TokenVerifier(settings.jwks_path, rules)
-    # This process is the one others reach through `index_endpoint`, so it opens the folder itself.
-    own = settings.model_copy(update={"index_endpoint": None})
+    verifier = TokenVerifier(_open_keys(settings), rules)
+    # The owner is the process that others reach through `index_endpoint`, so it opens the folder itself.
+    own = settings.model_copy(update={"index_endpoint": None}) if settings.index_owner else settings
     with ThreadPoolExecutor(1) as loader:
         loading = loader.submit(open_embedder, settings)
         index = open_index(own)
@@ -84,6 +85,12 @@ def open_parts(settings: Settings) -> Parts:
             raise
     answerer = open_answerer(settings)
     return Parts(index, embedder, answerer, verifier, LazyStore(lambda: _open_store(settings)))
+
+
+def _open_keys(settings: Settings) -> KeySource:
+    if settings.jwt_jwks_url is not None:
+        return UrlKeys(settings.jwt_jwks_url, refresh=settings.jwt_jwks_refresh_seconds)
+    return FileKeys(settings.jwks_path)
 
 
 def _open_store(settings: Settings) -> Store:

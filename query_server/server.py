@@ -15,11 +15,13 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from query_server.audit import AuditTrail
 from query_server.blocking import BlockingPool
 from query_server.handlers.admin import AdminHandler
 from query_server.handlers.answer import AnswerHandler
 from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
+from query_server.identities import Identities
 from query_server.interceptors import Chain, build_chain, build_index_chain
 from query_server.metrics import Metrics
 from query_server.parts import Parts, open_parts
@@ -84,10 +86,12 @@ class QueryServer:
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._monitor = ReadinessMonitor(parts.index, self._pool, self.metrics, self._publish_readiness)
+        self._identities = Identities(parts.verifier, parts.store)
+        self._audit = AuditTrail(parts.store, self.metrics)
         self._servers: list[grpc.aio.Server] = []
         self._index_service: IndexServicer | None = None
         self._http: HttpServer | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
         self.ports: Listen | None = None
 
     async def start(self, listen: Listen | None = None) -> Listen:
@@ -99,7 +103,8 @@ class QueryServer:
             await self.stop(grace=0)
             raise
         await self._monitor.refresh()
-        self._watching = asyncio.create_task(self._monitor.run())
+        watches = (self._monitor.run(), self._identities.watch(), self._audit.run())
+        self._beside = [asyncio.create_task(watch) for watch in watches]
         _log.info("serving", query=self.ports.query, metrics=self.ports.metrics, index=self.ports.index)
         return self.ports
 
@@ -114,7 +119,7 @@ class QueryServer:
         return Listen(wanted.host, query, self._http.port, index)
 
     def _client_server(self) -> grpc.aio.Server:
-        chain = build_chain(self._settings, self._parts.verifier, self.metrics)
+        chain = build_chain(self._settings, self._identities, self._audit, self.metrics)
         server = self._new_server(chain, self._settings.max_message_bytes)
         search = SearchHandler(self._settings, self._parts.index, self._embedder, self._pool, self.metrics)
         answers = AnswerHandler(search, self._parts.answerer, self.metrics)
@@ -129,7 +134,8 @@ class QueryServer:
 
     def _bind_index(self, port: int) -> int:
         """The index service has a listener of its own, so that the port the gateway reaches never carries it."""
-        if self._settings.qdrant_url is not None or self._settings.index_secret is None:
+        settings = self._settings
+        if settings.qdrant_url is not None or settings.index_secret is None or not settings.index_owner:
             return 0
         server = self._new_server(
             build_index_chain(self._settings, self.metrics), self._settings.max_index_message_bytes
@@ -161,11 +167,12 @@ class QueryServer:
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, wait `grace` seconds for the others, then close what this object opened."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._beside:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._watching
+                await task
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
+        await self._audit.flush()
         await self._embedder.close()
         self._pool.close()
         if self._index_service is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from query_server.interceptors.authorize import require_index_secret, require_token
+from query_server.audit import AuditTrail
+from query_server.identities import Identities
+from query_server.interceptors.authorize import require_identity, require_index_secret
 from query_server.interceptors.chain import Chain
 from query_server.interceptors.deadline import limit_time
 from query_server.interceptors.errors import map_errors
@@ -10,7 +12,6 @@ from query_server.interceptors.gates import ConcurrencyGate, limit_concurrency
 from query_server.interceptors.observe import observe
 from query_server.metrics import Metrics
 from query_server.policies import Gate
-from rag_core.identity import TokenVerifier
 from rag_core.settings import Settings
 
 PUSHBACK_MS = 250
@@ -18,7 +19,7 @@ INDEX_CALL_SECONDS = 12 * 3600.0
 """`Optimize` and a full scroll take as long as they take; the client's own deadline is the limit that matters."""
 
 
-def build_chain(settings: Settings, verifier: TokenVerifier, metrics: Metrics) -> Chain:
+def build_chain(settings: Settings, identities: Identities, audit: AuditTrail, metrics: Metrics) -> Chain:
     """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
     gates = {
         Gate.SEARCH: ConcurrencyGate(
@@ -39,7 +40,8 @@ def build_chain(settings: Settings, verifier: TokenVerifier, metrics: Metrics) -
             observe(metrics),
             map_errors(pushback_ms=PUSHBACK_MS),
             limit_time(default=settings.default_deadline_seconds, cap=settings.max_deadline_seconds),
-            require_token(verifier),
+            audit.layer,
+            require_identity(identities),
             limit_concurrency(gates),
         ]
     )
