@@ -48,7 +48,7 @@ def generate(target: Path) -> None:
 
 
 def descriptors(target: Path, protos: list[str]) -> None:
-    """Write what the gateway transcodes by. An error's details are `Any`s whose types it must know, or it sends none."""
+    """Write what the gateway transcodes by. It must know the types of an error's details, or it sends no body."""
     flags = ["--include_imports", f"--descriptor_set_out={target}"]
     if protoc.main(["protoc", *(f"-I{include}" for include in includes(SOURCES)), *flags, *protos]) != 0:
         raise SystemExit("protoc failed")

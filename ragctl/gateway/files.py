@@ -91,9 +91,16 @@ def resources(type_name: str, configs: list[Config]) -> Config:
     return {"resources": [any_of(type_name, **config) for config in configs]}
 
 
+class _Plain(yaml.SafeDumper):
+    """Without anchors: equal parts are written out, as people expect them in a configuration."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
 def to_yaml(config: Config) -> str:
     """The configuration as YAML, the same for equal input."""
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(config, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
 
 
 def replace_file(path: Path, text: str) -> bool:
