@@ -92,10 +92,13 @@ def resources(type_name: str, configs: list[Config]) -> Config:
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors: equal parts are written out, as people expect them in a configuration."""
+    """Without anchors (equal parts are written out) and with lists indented, as people write them."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
 
 
 def to_yaml(config: Config) -> str:
