@@ -8,7 +8,11 @@ from cyclopts import App, Parameter
 
 from ragctl.output import Json, emit_json, say
 
-app = App(name="token", help="Mint an access token for the local stack, or revoke tokens.", help_format="plaintext")
+app = App(
+    name="token",
+    help="Mint an access token for the local stack, or revoke tokens.\n\nExample: TOKEN=$(rag token --tenant acme)",
+    help_format="plaintext",
+)
 
 
 @app.default

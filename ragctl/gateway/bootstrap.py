@@ -44,10 +44,10 @@ def dynamic_files(options: GatewayOptions, folder: Path) -> dict[str, Config]:
         for name, config in endpoints(options).items()
     }
     if options.jwt is not None:
-        keys = {"name": JWT_FILTER, "typed_config": jwt_filter(options, options.jwt)}
+        keys: Config = {"name": JWT_FILTER, "typed_config": jwt_filter(options, options.jwt)}
         files["ecds.yaml"] = resource("config.core.v3.TypedExtensionConfig", keys)
     if options.tls is not None:
-        secret = {"name": "gateway", "tls_certificate": certificate(options.tls)}
+        secret: Config = {"name": "gateway", "tls_certificate": certificate(options.tls)}
         files["sds.yaml"] = resource("extensions.transport_sockets.tls.v3.Secret", secret)
     files["rds.yaml"] = resource("config.route.v3.RouteConfiguration", route_config(options))
     files["cds.yaml"] = resources("config.cluster.v3.Cluster", clusters(options, watched))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.files import Sources
 from ragctl.gateway.options import Backends, Config, Endpoint, GatewayOptions, any_of
 
@@ -97,12 +98,13 @@ def _keys(url: str) -> Config:
 
 
 def system_authorities() -> str:
-    """The file with the certificate authorities that this system trusts."""
+    """The file with the certificate authorities that this system trusts. Raises `ConfigError` when it has none."""
     import ssl
 
-    import certifi
-
-    return ssl.get_default_verify_paths().cafile or certifi.where()
+    found = ssl.get_default_verify_paths().cafile
+    if found is None:
+        raise ConfigError(Reason.CONFIG_INVALID, "no file of trusted authorities here: set SSL_CERT_FILE to one")
+    return found
 
 
 def _names(host: str) -> Config:
