@@ -51,27 +51,60 @@ def client_limits(options: GatewayOptions) -> list[Config]:
         _Window("minute", limits.per_minute, MINUTE, limits.burst),
         _Window("hour", limits.per_hour, HOUR, limits.per_hour),
     )
-    by_token = [_header("x-auth-tenant", "tenant"), _header("x-auth-subject", "subject")]
-    by_key = [_header("x-api-key", "key")]
     return [
-        _filter(window, limits, _client_descriptors(window, limits), [by_token, by_key])
+        _filter(window, limits, _client_descriptors(window, limits), _client_actions(limits))
         for window in windows
         if window.calls
     ]
 
 
+# Of several descriptors with wildcards that fit a call, Envoy takes any. So no two may fit: an override has a key of
+# its own, and the general one an entry for each override, made only for calls that the override does not mean.
+
+
 def _client_descriptors(window: _Window, limits: Limits) -> list[Config]:
+    spared = {_spared(number): "yes" for number, _ in enumerate(limits.overrides)}
     return [
-        *(_override(window, item) for item in limits.overrides),
-        _descriptor(window.bucket(), tenant=None, subject=None),
+        *(_override(window, number, item) for number, item in enumerate(limits.overrides)),
+        _descriptor(window.bucket(), **spared, tenant=None, subject=None),
         _descriptor(window.bucket(), key=None),
     ]
 
 
-def _override(window: _Window, item: Override) -> Config:
-    calls = item.per_minute if window.seconds == MINUTE else item.per_hour
-    tenant = None if item.tenant == "*" else item.tenant
-    return _descriptor(_bucket(max(1, calls), max(1, calls), window.seconds), tenant=tenant, subject=item.subject)
+def _client_actions(limits: Limits) -> list[list[Config]]:
+    named = list(enumerate(limits.overrides))
+    tenant, subject = _header("x-auth-tenant", "tenant"), _header("x-auth-subject", "subject")
+    meant = [[_meant(_chosen(number), item, expected=True), tenant] for number, item in named]
+    others = [_meant(_spared(number), item, expected=False) for number, item in named]
+    return [*meant, [*others, tenant, subject], [_header("x-api-key", "key")]]
+
+
+def _override(window: _Window, number: int, item: Override) -> Config:
+    calls = max(1, item.per_minute if window.seconds == MINUTE else item.per_hour)
+    entries: dict[str, str | None] = {_chosen(number): "yes", "tenant": None}
+    return _descriptor(_bucket(calls, calls, window.seconds), **entries)
+
+
+def _meant(key: str, item: Override, *, expected: bool) -> Config:
+    """An entry for the calls that an override means, or for all others."""
+    named = {"x-auth-subject": item.subject, **({} if item.tenant == "*" else {"x-auth-tenant": item.tenant})}
+    headers = [{"name": name, "string_match": {"exact": value}} for name, value in named.items()]
+    return {
+        "header_value_match": {
+            "descriptor_key": key,
+            "descriptor_value": "yes",
+            "expect_match": expected,
+            "headers": headers,
+        }
+    }
+
+
+def _chosen(number: int) -> str:
+    return f"override_{number}"
+
+
+def _spared(number: int) -> str:
+    return f"not_override_{number}"
 
 
 def _descriptor(bucket: Config, **entries: str | None) -> Config:

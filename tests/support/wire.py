@@ -21,7 +21,7 @@ from pytest_httpserver import HTTPServer
 import ragproto
 from ragctl.gateway import GatewayOptions, write_dynamic
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
-from ragctl.gateway.options import Backends, Endpoint
+from ragctl.gateway.options import Backends, Endpoint, Limits
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -189,7 +189,7 @@ def _await_healthy(admin: str, process: subprocess.Popen[bytes], members: int) -
 
 
 def gateway_options(query_port: int | None = None) -> GatewayOptions:
-    """Options with small limits on free ports, without verification of tokens."""
+    """Options with small limits on free ports, without verification of tokens and limits of calls."""
     return GatewayOptions(
         listen=Endpoint("127.0.0.1", free_port()),
         admin_port=free_port(),
@@ -197,6 +197,7 @@ def gateway_options(query_port: int | None = None) -> GatewayOptions:
         descriptors=Path(ragproto.__file__).parent / "descriptors.binpb",
         max_seconds=MAX_SECONDS,
         max_request_bytes=MAX_REQUEST_BYTES,
+        limits=Limits(per_minute=0, per_hour=0, ip_per_minute=0),
     )
 
 

@@ -206,11 +206,18 @@ def test_each_api_key_has_a_limit_of_its_own(gateway: Gateway) -> None:
     assert ask(gateway, {"x-api-key": "rag_three"}).status_code == 200
 
 
-def test_an_override_replaces_the_limits_of_one_client(gateway: Gateway) -> None:
-    five = statuses(gateway, bearer("five"), 9)
-    assert five[:5] == [200] * 5
-    assert 429 in five
-    assert statuses(gateway, bearer("free"), 60) == [200] * 60
+def test_an_override_replaces_the_limits_of_the_clients_it_names_and_of_no_others(tmp_path: Path) -> None:
+    rules = Jwt("issuer", "query", 60, jwks=json.dumps(JWKS))
+    for number in range(3):  # the order in which Envoy looks at descriptors differs from process to process
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with running_gateway(folder, jwt=rules, limits=LIMITS) as gateway:
+            five = statuses(gateway, bearer("five"), 9)
+            assert five[:5] == [200] * 5
+            assert 429 in five
+            for tenant in ("acme", "beta"):
+                assert statuses(gateway, bearer("free", tenant=tenant), 15) == [200] * 15
+            assert 429 in statuses(gateway, bearer("five", tenant="beta"), 6)
 
 
 def test_the_hourly_limit_holds_where_the_minute_allows_more(tmp_path: Path) -> None:
@@ -230,6 +237,15 @@ def test_an_address_is_limited_before_anything_is_verified(tmp_path: Path) -> No
         with grpc.insecure_channel(gateway.address) as channel, pytest.raises(grpc.RpcError) as caught:
             v1_grpc.QueryServiceStub(channel).Query(v1.QueryRequest(query="x"), timeout=10)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_addresses_that_are_free_are_not_limited_whichever_way_envoy_hashes_its_descriptors(tmp_path: Path) -> None:
+    limits = Limits(per_minute=0, per_hour=0, ip_per_minute=1, ip_burst=2, free_addresses=("127.0.0.1", "::1"))
+    for number in range(3):  # the order in which Envoy looks at descriptors differs from process to process
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with running_gateway(folder, limits=limits) as gateway:
+            assert statuses(gateway, {}, 6) == [200] * 6
 
 
 def test_the_default_limits_are_a_hundred_a_minute_and_a_thousand_an_hour(settings_with_keys: Any) -> None:
