@@ -53,6 +53,11 @@ class Metrics:
         self.ready = Gauge(
             "rag_server_ready", "1 when queries can be answered, as GET /ready says.", registry=self.registry
         )
+        self.audit_lost = Counter(
+            "rag_server_audit_lost",
+            "Audit entries given up because the database was away for too long.",
+            registry=self.registry,
+        )
         self.build = Gauge(
             "rag_server_build_info", "Always 1; the label carries the version.", ["version"], registry=self.registry
         )

@@ -15,6 +15,7 @@ from rag_core.embedding.base import Embedder
 from rag_core.identity import TokenRules, TokenVerifier
 from rag_core.index import open_index
 from rag_core.index.base import VectorIndex
+from rag_core.key_source import FileKeys, KeySource, UrlKeys
 from rag_core.reranking import Reranker, open_reranker
 from rag_core.settings import Settings
 
@@ -78,7 +79,7 @@ def open_parts(settings: Settings) -> Parts:
     rules = TokenRules(
         settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, settings.jwt_leeway_seconds
     )
-    verifier = TokenVerifier(settings.jwks_path, rules)
+    verifier = TokenVerifier(_open_keys(settings), rules)
     endpoint = settings.index_endpoint if settings.qdrant_url is None else None
     # Behind a caller who waits for seconds: a short limit, and no waiting for a process to come back.
     hurried = {"index_timeout_seconds": INDEX_PROBE_SECONDS, "index_retry_seconds": 0.0}
@@ -99,6 +100,12 @@ def open_parts(settings: Settings) -> Parts:
         raise
     store = LazyStore(lambda: _open_store(settings))
     return Parts(index, embedder, open_answerer(settings), verifier, store, reranker, endpoint)
+
+
+def _open_keys(settings: Settings) -> KeySource:
+    if settings.jwt_jwks_url is not None:
+        return UrlKeys(settings.jwt_jwks_url, refresh=settings.jwt_jwks_refresh_seconds)
+    return FileKeys(settings.jwks_path)
 
 
 def _open_store(settings: Settings) -> Store:

@@ -30,6 +30,11 @@ class Policy:
     scope: str
     gate: Gate | None = None
 
+    @property
+    def audited(self) -> bool:
+        """Whether each call goes on record: those that change something do, reading does not."""
+        return self.scope.endswith(".write")
+
 
 POLICIES: dict[str, Policy] = {
     "/ragproto.query.v1.QueryService/Query": Policy(READ, Gate.ANSWER),

@@ -14,6 +14,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from query_server.audit import AuditTrail
 from query_server.blocking import BlockingPool
 from query_server.freshness import Freshness
 from query_server.handlers.admin import AdminHandler
@@ -25,6 +26,7 @@ from query_server.handlers.ordering import Ordering
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
+from query_server.identities import Identities
 from query_server.interceptors import Chain, build_chain, build_gates, build_index_chain
 from query_server.listening import LOOPBACK, bind, new_server, stop_signals
 from query_server.metrics import Metrics
@@ -99,6 +101,8 @@ class QueryServer:
         self._ordering = Ordering(parts.reranker, window=settings.rerank_candidates)
         self._freshness = Freshness(parts.store, seconds=settings.freshness_seconds)
         self._monitor = ReadinessMonitor(parts.index, self._pool, self.metrics, self._publish_readiness)
+        self._identities = Identities(parts.verifier, parts.store)
+        self._audit = AuditTrail(parts.store, self.metrics)
         self._servers: list[grpc.aio.Server] = []
         self._index_service: IndexServicer | None = None
         self._searcher: Searcher | None = None
@@ -126,7 +130,14 @@ class QueryServer:
             await self.stop(grace=0)
             raise
         await self._monitor.refresh()
-        works = (self._monitor.run(), self._models.run(), self._source_gauges.run(), self._freshness.run())
+        works = (
+            self._monitor.run(),
+            self._models.run(),
+            self._source_gauges.run(),
+            self._freshness.run(),
+            self._identities.watch(),
+            self._audit.run(),
+        )
         self._watching = [asyncio.create_task(work) for work in works]
         _log.info("serving", query=self.ports.query, metrics=self.ports.metrics, index=self.ports.index)
         return self.ports
@@ -144,7 +155,7 @@ class QueryServer:
 
     def _client_server(self, searcher: Searcher) -> grpc.aio.Server:
         gates = build_gates(self._settings, self.metrics)
-        chain = build_chain(self._settings, self._parts.verifier, self.metrics, gates)
+        chain = build_chain(self._settings, self._identities, self._audit, self.metrics, gates)
         server = self._new_server(chain, self._settings.max_message_bytes)
         search = SearchHandler(
             self._settings,
@@ -216,6 +227,7 @@ class QueryServer:
             with suppress(asyncio.CancelledError):
                 await watching
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
+        await self._audit.flush()
         await self._models.close()
         await self._embedder.close()
         if self._searcher is not None:

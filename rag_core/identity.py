@@ -1,4 +1,4 @@
-"""Who is calling: verification of signed tokens against the keys of a JWKS file.
+"""Who is calling: verification of signed tokens against the keys of an issuer.
 
 Only what a verified token says becomes a `Principal`. Signatures are checked by PyJWT; claims are checked here, because
 the library accepts a missing or non-numeric `exp` and a missing `sub`. Every check fails closed.
@@ -11,30 +11,33 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import jwt
 
-from rag_core.errors import PermissionDenied, RagError, Reason, Unauthenticated
+from rag_core.errors import InvalidInput, PermissionDenied, Reason, Unauthenticated
+from rag_core.key_source import FileKeys, KeySource
 from rag_core.keys import VerificationKey, generate_key, load_jwks, mint, public_jwk
 from rag_core.models import Principal
 
 __all__ = [
     "TokenRules",
     "TokenVerifier",
+    "UnknownKey",
     "VerificationKey",
+    "VerifiedToken",
     "generate_key",
     "load_jwks",
     "mint",
     "public_jwk",
     "read_claims",
+    "require_identity_names",
 ]
 
 MAX_TOKEN_CHARS = 8192
 CACHE_ENTRIES = 10_000
-RELOAD_SECONDS = 2.0
 MAX_GROUPS = 256
 
 _TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
@@ -56,43 +59,61 @@ class TokenRules:
     leeway: int
 
 
+class UnknownKey(Unauthenticated):
+    """A well-formed token that names a key we do not have (yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What a good token says. `issued` and `expires` are in seconds of Unix time."""
+
+    principal: Principal
+    issued: float
+    expires: float
+
+
 class TokenVerifier:
-    """Verifies tokens against a JWKS file that may be replaced while we run. Thread-safe.
+    """Verifies tokens against keys that may change while we run. Thread-safe.
 
     A verified token is remembered by its hash, so that a repeated call costs no signature check; expiry is checked
-    every time, and a change of the key file forgets everything. A key file that turns bad keeps the last good keys.
+    every time, and a change of the keys forgets everything.
     """
 
-    def __init__(self, path: Path, rules: TokenRules, *, clock: Callable[[], float] = time.time) -> None:
-        self._path = path
+    def __init__(self, keys: KeySource | Path, rules: TokenRules, *, clock: Callable[[], float] = time.time) -> None:
+        """`keys` may be the path of a JWKS file. Raises `ConfigError` when that is absent or unusable."""
+        self._source: KeySource = FileKeys(keys) if isinstance(keys, Path) else keys
         self._rules = rules
         self._clock = clock
         self._lock = threading.Lock()
-        self._keys = load_jwks(path)
-        self._stamp = _file_stamp(path)
-        self._checked = time.monotonic()
-        self._cache: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self._known_by: Mapping[str, VerificationKey] = {}
+        self._cache: OrderedDict[bytes, VerifiedToken] = OrderedDict()
 
     def verify(self, token: str) -> Principal:
-        """The caller a token stands for.
+        """The caller a token stands for; see `check` for what it raises."""
+        return self.check(token).principal
 
-        Raises `Unauthenticated` (`TOKEN_MALFORMED`, `TOKEN_INVALID`, `TOKEN_EXPIRED`), or `PermissionDenied`
-        (`TENANT_MISSING`) for a good token that names no single tenant.
+    def check(self, token: str) -> VerifiedToken:
+        """What a token says.
+
+        Raises `Unauthenticated` (`TOKEN_MALFORMED`, `TOKEN_INVALID`, `TOKEN_EXPIRED`), as `UnknownKey` when its key is
+        not known; `PermissionDenied` (`TENANT_MISSING`) for a good token that names no single tenant; `Unavailable`
+        (`KEYS_UNAVAILABLE`) while there are no keys at all.
         """
-        self._reload_when_changed()
+        keys = self._source.current()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        with self._lock:
-            known = self._cache.get(digest)
+        known = self._recall(digest, keys)
         if known is None:
-            keys = self._keys
             known = self._verify_fresh(token, keys)
             self._remember(digest, known, keys)
-        principal, expires = known
-        if expires + self._rules.leeway <= self._clock():
+        if known.expires + self._rules.leeway <= self._clock():
             raise Unauthenticated(Reason.TOKEN_EXPIRED, "token: expired; get a new one")
-        return principal
+        return known
 
-    def _verify_fresh(self, token: str, keys: Mapping[str, VerificationKey]) -> tuple[Principal, float]:
+    def fetch_unknown(self) -> bool:
+        """Ask the issuer for new keys after an `UnknownKey`; blocks. Tells whether another try is worthwhile."""
+        return self._source.fetch_unknown()
+
+    def _verify_fresh(self, token: str, keys: Mapping[str, VerificationKey]) -> VerifiedToken:
         key = _select_key(_read_header(token), keys)
         try:
             claims = jwt.decode(
@@ -106,37 +127,30 @@ class TokenVerifier:
             raise _invalid("signature does not verify") from None
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise _malformed() from None
-        return read_claims(claims, self._rules, self._clock())
+        principal, expires = read_claims(claims, self._rules, self._clock())
+        return VerifiedToken(principal, float(claims["iat"]), expires)
 
-    def _remember(self, digest: bytes, known: tuple[Principal, float], keys: Mapping[str, VerificationKey]) -> None:
+    def _recall(self, digest: bytes, keys: Mapping[str, VerificationKey]) -> VerifiedToken | None:
         with self._lock:
-            if keys is not self._keys:
+            if keys is not self._known_by:
+                self._known_by = keys
+                self._cache.clear()
+            return self._cache.get(digest)
+
+    def _remember(self, digest: bytes, known: VerifiedToken, keys: Mapping[str, VerificationKey]) -> None:
+        with self._lock:
+            if keys is not self._known_by:
                 return  # the keys were replaced meanwhile; the one that signed this may be gone
             self._cache[digest] = known
             if len(self._cache) > CACHE_ENTRIES:
                 self._cache.popitem(last=False)
-
-    def _reload_when_changed(self) -> None:
-        if time.monotonic() - self._checked < RELOAD_SECONDS:
-            return
-        with self._lock:
-            self._checked = time.monotonic()
-            stamp = _file_stamp(self._path)
-            if stamp == self._stamp:
-                return
-            try:
-                self._keys = load_jwks(self._path)
-            except RagError:
-                return
-            self._stamp = stamp
-            self._cache.clear()
 
 
 def _select_key(header: Mapping[str, object], keys: Mapping[str, VerificationKey]) -> VerificationKey:
     key_id = header.get("kid")
     key = keys.get(key_id) if isinstance(key_id, str) else None
     if key is None:
-        raise _invalid("signed with an unknown key")
+        raise UnknownKey(Reason.TOKEN_INVALID, "token: signed with an unknown key")
     if header.get("alg") != key.algorithm:
         raise _invalid("algorithm is not the one of its key")
     return key
@@ -214,17 +228,17 @@ def _scopes(claim: object) -> frozenset[str]:
     return frozenset(claim.split())
 
 
+def require_identity_names(tenant: str, others: Iterable[str]) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) for a tenant, subject, group or name that no token could carry."""
+    if not _TENANT.fullmatch(tenant):
+        raise InvalidInput(Reason.FIELD_INVALID, "tenant: 1 to 64 letters, digits and _.-")
+    if not all(map(_PRINTABLE.fullmatch, others)):
+        raise InvalidInput(Reason.FIELD_INVALID, "names: 1 to 256 characters without line breaks")
+
+
 def _invalid(why: str) -> Unauthenticated:
     return Unauthenticated(Reason.TOKEN_INVALID, f"token: {why}")
 
 
 def _malformed() -> Unauthenticated:
     return Unauthenticated(Reason.TOKEN_MALFORMED, "token: not a signed JWT")
-
-
-def _file_stamp(path: Path) -> tuple[int, int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (status.st_mtime_ns, status.st_size, status.st_ino)

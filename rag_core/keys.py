@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rag_core.errors import ConfigError, Reason
 
 MIN_RSA_BITS = 2048
+FILE_SETTING = "RAG_JWT_PUBLIC_KEYS"
 _KEY_ID = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 
 
@@ -88,26 +89,35 @@ def mint(
 def load_jwks(path: Path) -> dict[str, VerificationKey]:
     """Read a JWKS file. Raises `ConfigError` when it is absent, holds no key, or holds one that is weak or secret."""
     try:
-        document = json.loads(path.read_text("utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(Reason.SECRET_MISSING, "RAG_JWT_PUBLIC_KEYS: the file does not exist") from None
-    except (OSError, ValueError):
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_JWT_PUBLIC_KEYS: not a readable JSON file") from None
+        raise ConfigError(Reason.SECRET_MISSING, f"{FILE_SETTING}: the file does not exist") from None
+    except OSError:
+        raise ConfigError(Reason.CONFIG_INVALID, f"{FILE_SETTING}: not a readable JSON file") from None
+    return parse_jwks(data, FILE_SETTING)
+
+
+def parse_jwks(data: bytes, setting: str) -> dict[str, VerificationKey]:
+    """The keys of a JWKS document by key id; errors name `setting`. Raises `ConfigError` as `load_jwks` does."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ConfigError(Reason.CONFIG_INVALID, f"{setting}: not a readable JSON file") from None
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not entries:
-        raise ConfigError(Reason.SECRET_MISSING, "RAG_JWT_PUBLIC_KEYS: the key set is empty")
+        raise ConfigError(Reason.SECRET_MISSING, f"{setting}: the key set is empty")
     keys: dict[str, VerificationKey] = {}
     for position, entry in enumerate(entries):
-        key = _verification_key(entry, position)
+        key = _verification_key(entry, position, setting)
         if key.key_id in keys:
-            raise ConfigError(Reason.CONFIG_INVALID, f"RAG_JWT_PUBLIC_KEYS: two keys have the kid {key.key_id}")
+            raise ConfigError(Reason.CONFIG_INVALID, f"{setting}: two keys have the kid {key.key_id}")
         keys[key.key_id] = key
     return keys
 
 
-def _verification_key(entry: object, position: int) -> VerificationKey:
+def _verification_key(entry: object, position: int, setting: str) -> VerificationKey:
     def refuse(why: str, reason: Reason = Reason.CONFIG_INVALID) -> ConfigError:
-        return ConfigError(reason, f"RAG_JWT_PUBLIC_KEYS: key {position}: {why}")
+        return ConfigError(reason, f"{setting}: key {position}: {why}")
 
     if not isinstance(entry, dict):
         raise refuse("not an object")

@@ -102,6 +102,20 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOKEN_EXPIRED: ("The token has expired.", "Get a new token."),
     R.TENANT_MISSING: ("The token names no tenant.", "The issuer must add a `tenant` claim."),
     R.SCOPE_MISSING: ("The token lacks the scope for this method.", "Ask for the scope named in the message."),
+    R.TOKEN_REVOKED: ("Tokens of this subject issued before a moment were revoked.", "Get a new token."),
+    R.API_KEY_INVALID: (
+        "The API key is unknown, revoked or expired: the three look the same.",
+        "`rag key list`, `rag key create`.",
+    ),
+    R.API_KEY_NOT_FOUND: ("No such API key.", "`rag key list`."),
+    R.KEYS_UNAVAILABLE: (
+        "The issuer's public keys could not be read yet, so no token can be verified.",
+        "Check RAG_JWT_JWKS_URL and the issuer; it is tried again by itself.",
+    ),
+    R.RATE_LIMITED: (
+        "The client or its address made more calls than the gateway allows.",
+        "Wait for the seconds in `Retry-After`; ask for another limit.",
+    ),
     R.OVERLOADED: (
         "The server is at its limit and refused the call at once.",
         "Wait for the pushback time, then retry.",

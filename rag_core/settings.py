@@ -11,6 +11,7 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +21,9 @@ from rag_core.filters import FieldType
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 MIN_SECRET_LENGTH = 32
+MIN_SECRET_VARIETY = 8
+MIN_PASSWORD_LENGTH = 12
+DEFAULT_PASSWORDS = frozenset({"administrator", "changemechangeme", "passwordpassword", "postgrespostgres"})
 
 
 class Settings(BaseSettings):
@@ -282,6 +286,13 @@ class Settings(BaseSettings):
     jwt_public_keys: Path | None = Field(
         None, description="JWKS file with the public keys that verify tokens; default `$RAG_HOME/secrets/jwks.json`."
     )
+    jwt_jwks_url: str | None = Field(
+        None,
+        description="Address of the JWKS of an identity provider, instead of a file; https, or http on loopback.",
+    )
+    jwt_jwks_refresh_seconds: float = Field(
+        300, ge=1, le=86_400, description="How often that address is read; a key that was removed there dies by then."
+    )
     jwt_issuer: str = Field("rag-platform", min_length=1, description="Required `iss` claim.")
     jwt_audience: str = Field("rag-query", min_length=1, description="Required `aud` claim.")
     jwt_max_lifetime_seconds: int = Field(86_400, ge=60, description="Longest accepted `exp - iat`.")
@@ -297,6 +308,49 @@ class Settings(BaseSettings):
     alertmanager_url: str | None = Field(None, description="Base URL of an Alertmanager that receives alerts.")
     alert_timeout_seconds: float = Field(10, gt=0, le=60, description="Time allowed to one alert message.")
     alert_interval_seconds: int = Field(60, ge=10, le=3600, description="How often the conditions are looked at.")
+
+    # --- gateway ---------------------------------------------------------------------------------------------
+    replicas: int = Field(
+        1, ge=1, le=16, description="Query servers of the local stack; `rag up --replicas N` sets it."
+    )
+    replica_ports: str | None = Field(
+        None,
+        description="gRPC/HTTP port pairs of the further ones (`50061/9474,…`); unset: the first's plus 10, 20, …",
+    )
+    gateway_blue: str | None = Field(
+        None, description="`host:port` of the query servers of the blue colour; unset: those of the local stack."
+    )
+    gateway_green: str | None = Field(None, description="`host:port` of the green colour; unset: there is none.")
+    gateway_discovery: Literal["file", "dns"] = Field(
+        "file", description="`dns`: every address behind a name of `gateway_blue` and `gateway_green` is a server."
+    )
+    gateway_client_per_minute: int = Field(100, ge=0, description="Calls a client may make a minute; 0: no limit.")
+    gateway_client_per_hour: int = Field(1000, ge=0, description="Calls a client may make an hour; 0: no limit.")
+    gateway_client_burst: int = Field(100, ge=1, description="Calls a client that was idle may make at once.")
+    gateway_ip_per_minute: int = Field(1200, ge=0, description="Calls an address may make a minute; 0: no limit.")
+    gateway_ip_burst: int = Field(300, ge=1, description="Calls an idle address may make at once.")
+    gateway_limited_clients: int = Field(
+        10_000, ge=100, description="Clients (and addresses) counted at once; more than that forget the oldest."
+    )
+    gateway_limit_overrides: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Limits of single clients: `tenant/subject=per_minute:per_hour`, with commas; `*` is any tenant.",
+    )
+    gateway_cors_origins: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="Origins whose pages may call the API from a browser, separated by commas."
+    )
+    gateway_tls_certificate: Path | None = Field(None, description="Certificate chain (PEM); set it to serve TLS.")
+    gateway_tls_key: Path | None = Field(None, description="Its private key (PEM).")
+    gateway_expose_admin: bool = Field(
+        False, description="Serve `admin.v1.AdminService` to tokens with the scope `admin` as well."
+    )
+    gateway_trusted_hops: int = Field(
+        0, ge=0, le=10, description="Proxies before the gateway whose X-Forwarded-For is believed."
+    )
+    gateway_metrics_port: Port | None = Field(
+        None,
+        description="Port for Prometheus to read the gateway's statistics; unset: only Envoy's admin port has them.",
+    )
 
     # --- observability ---------------------------------------------------------------------------------------
     failpoint: str | None = Field(
@@ -318,7 +372,7 @@ class Settings(BaseSettings):
             )
             raise ConfigError(Reason.CONFIG_INVALID, problems) from None
 
-    @field_validator("metadata_fields", mode="before")
+    @field_validator("metadata_fields", "gateway_limit_overrides", "gateway_cors_origins", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -364,20 +418,20 @@ class Settings(BaseSettings):
             return
         if self.database_url is None:
             raise ConfigError(Reason.SECRET_MISSING, "RAG_DATABASE_URL must be set in production")
+        _require_strong_password(self.database_url.get_secret_value())
+        if self.jwt_public_keys is None and self.jwt_jwks_url is None:
+            # The default is the key pair of a local stack, whose private half lies beside it.
+            raise ConfigError(
+                Reason.SECRET_MISSING, "RAG_JWT_PUBLIC_KEYS or RAG_JWT_JWKS_URL must be set in production"
+            )
         if self.failpoint is not None:
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_FAILPOINT is for tests only")
         if self.embedder == "fake":
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_EMBEDDER=fake is for tests only")
         if self.qdrant_url is None:
-            secret = self.index_secret.get_secret_value() if self.index_secret else ""
-            if not secret:
-                raise ConfigError(
-                    Reason.SECRET_MISSING, "RAG_INDEX_SECRET must be set in production without RAG_QDRANT_URL"
-                )
-            if len(secret) < MIN_SECRET_LENGTH or len(set(secret)) < 8:
-                raise ConfigError(
-                    Reason.SECRET_WEAK, f"RAG_INDEX_SECRET needs at least {MIN_SECRET_LENGTH} random characters"
-                )
+            _require_strong("RAG_INDEX_SECRET", self.index_secret, "in production without RAG_QDRANT_URL")
+        else:
+            _require_strong("RAG_QDRANT_API_KEY", self.qdrant_api_key, "in production with RAG_QDRANT_URL")
 
     @property
     def metadata_types(self) -> dict[str, FieldType]:
@@ -447,3 +501,27 @@ def split_list(value: str) -> list[str]:
 def environment_secret(name: str) -> str | None:
     """The value of a variable that a source file names as the place of a secret (`rag_core.secrets`)."""
     return os.environ.get(name)
+
+
+def _require_strong(name: str, secret: SecretStr | None, when: str) -> None:
+    """Raise `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) unless a secret is set, long and not a repeated letter."""
+    value = secret.get_secret_value() if secret else ""
+    if not value:
+        raise ConfigError(Reason.SECRET_MISSING, f"{name} must be set {when}")
+    if len(value) < MIN_SECRET_LENGTH or len(set(value)) < MIN_SECRET_VARIETY:
+        raise ConfigError(Reason.SECRET_WEAK, f"{name} needs at least {MIN_SECRET_LENGTH} random characters")
+
+
+def _require_strong_password(url: str) -> None:
+    """Raise `ConfigError` (`SECRET_WEAK`) for a password that is short or a known default.
+
+    None at all is allowed: the server may trust a certificate or a cloud identity instead.
+    """
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return  # not a URL; opening the database says so
+    if password is not None and (len(password) < MIN_PASSWORD_LENGTH or password.lower() in DEFAULT_PASSWORDS):
+        raise ConfigError(
+            Reason.SECRET_WEAK, f"RAG_DATABASE_URL needs a password of at least {MIN_PASSWORD_LENGTH} characters"
+        )

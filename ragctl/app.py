@@ -11,9 +11,11 @@ from cyclopts import App, CycloptsError
 
 from rag_core.errors import ConfigError, RagError, Reason
 from ragctl.commands import (
+    audit,
     documents,
     gateway,
     index_generations,
+    key,
     quarantine,
     query,
     source,
@@ -46,9 +48,10 @@ app = App(
 )
 
 # The modules of `ragctl.commands` are light: what is heavy they import when a command runs.
-for _command in (stack.up, stack.down, stack.status, query.query, verify.verify, token.token):
+for _command in (stack.up, stack.down, stack.status, query.query, verify.verify):
     app.command(_command)
-for _group in (source.app, documents.app, stream.app, quarantine.app, index_generations.app, gateway.app):
+_CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
+for _group in (*_CONTENT, token.app, key.app, audit.app, gateway.app):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
 

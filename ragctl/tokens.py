@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,18 +15,63 @@ from rag_core.settings import Settings
 SCOPES = ("query.read", "documents.read", "documents.write", "admin")
 DEFAULT_TENANT = "default"
 DAY_SECONDS = 86_400
+SETTLE_SECONDS = 3.0
+"""Longer than the server and the gateway take to see a changed key file."""
 
 
 def ensure_keys(settings: Settings) -> None:
     """Create the signing key and the JWKS file unless they exist or the keys come from elsewhere. Idempotent."""
     from rag_core.identity import generate_key
 
-    if settings.jwt_public_keys is not None or (signing_key_path(settings).exists() and settings.jwks_path.exists()):
+    if settings.jwt_public_keys is not None or settings.jwt_jwks_url is not None:
+        return
+    if signing_key_path(settings).exists() and settings.jwks_path.exists():
         return
     private_pem, jwks = generate_key()
     # The public half first: a key that signs what nobody can verify would be worse than a key that is not there yet.
     write_private(settings.jwks_path, json.dumps(jwks, indent=2) + "\n")
     write_private(signing_key_path(settings), private_pem)
+
+
+def rotate_keys(settings: Settings, *, settle: float = SETTLE_SECONDS) -> list[str]:
+    """Make a new signing key and let the old ones go on verifying. Returns the key ids, the new one last.
+
+    Between publishing and using it `settle` seconds pass.
+
+    Raises `ConfigError` (`SECRET_MISSING`) where the keys are not ours.
+    """
+    from rag_core.identity import generate_key
+
+    known = _own_keys(settings)
+    private_pem, jwks = generate_key()
+    keys = [*known, *jwks["keys"]]
+    write_private(settings.jwks_path, json.dumps({"keys": keys}, indent=2) + "\n")
+    time.sleep(settle)  # every verifier has looked at the file by then, so no token of the new key is refused
+    write_private(signing_key_path(settings), private_pem)
+    return [key["kid"] for key in keys]
+
+
+def retire_keys(settings: Settings) -> list[str]:
+    """Keep only the newest key. Returns its id. Raises as `rotate_keys`."""
+    newest = _own_keys(settings)[-1:]
+    write_private(settings.jwks_path, json.dumps({"keys": newest}, indent=2) + "\n")
+    return [key["kid"] for key in newest]
+
+
+def _own_keys(settings: Settings) -> list[dict[str, str]]:
+    if settings.jwt_public_keys is not None or settings.jwt_jwks_url is not None:
+        raise ConfigError(Reason.CONFIG_INVALID, "the keys come from an identity provider; rotate them there")
+    if not signing_key_path(settings).exists():
+        raise ConfigError(Reason.SECRET_MISSING, "no signing key here: run `rag up` first")
+    keys: list[dict[str, str]] = json.loads(settings.jwks_path.read_text("utf-8"))["keys"]
+    return keys
+
+
+def known_scopes() -> tuple[str, ...]:
+    """Every scope that some method needs."""
+    from query_server.policies import POLICIES
+
+    return tuple(sorted({policy.scope for policy in POLICIES.values()}))
 
 
 def mint_token(

@@ -18,6 +18,7 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "proto"
+ERROR_DETAILS = "google/rpc/error_details.proto"
 
 
 def includes(sources: Path) -> list[Path]:
@@ -35,16 +36,22 @@ def generate(target: Path) -> None:
         f"--python_out={target}",
         f"--pyi_out={target}",
         f"--grpc_python_out={target}",
-        f"--descriptor_set_out={target / 'ragproto' / 'descriptors.binpb'}",
-        "--include_imports",
         *protos,
     ]
     if protoc.main(arguments) != 0:
         raise SystemExit("protoc failed")
+    descriptors(target / "ragproto" / "descriptors.binpb", [*protos, ERROR_DETAILS])
     for folder in {Path(proto).parent for proto in protos}:
         for package in (folder, *folder.parents):
             if package != Path():
                 (target / package / "__init__.py").touch()
+
+
+def descriptors(target: Path, protos: list[str]) -> None:
+    """Write what the gateway transcodes by. It must know the types of an error's details, or it sends no body."""
+    flags = ["--include_imports", f"--descriptor_set_out={target}"]
+    if protoc.main(["protoc", *(f"-I{include}" for include in includes(SOURCES)), *flags, *protos]) != 0:
+        raise SystemExit("protoc failed")
 
 
 def image(target: Path, sources: Path) -> None:

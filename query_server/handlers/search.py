@@ -29,8 +29,6 @@ from rag_core.index.base import SearchMode, SearchRequest, SearchResult
 from rag_core.models import Principal
 from rag_core.settings import Settings
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -1,4 +1,4 @@
-"""Who may call: a verified token with the method's scope, or the local secret for the index service."""
+"""Who may call: a verified identity with the method's scope, or the local secret for the index service."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from query_server.calls import Call
+from query_server.identities import Identities
 from query_server.interceptors.chain import Layer
 from query_server.policies import POLICIES
 from rag_core.errors import PermissionDenied, Reason, Unauthenticated
-from rag_core.identity import TokenVerifier
 from rag_core.index.wire import SECRET_KEY
 
 
-def require_token(verifier: TokenVerifier) -> Layer:
-    """Verify the bearer token and check the scope of the policy table; a method without a policy is refused."""
+def require_identity(identities: Identities) -> Layer:
+    """Verify the credentials and check the scope of the policy table; a method without a policy is refused."""
 
     @asynccontextmanager
     async def layer(call: Call) -> AsyncIterator[None]:
-        call.identity = verifier.verify(_bearer_token(call))
+        call.identity = await identities.identify(call)
         policy = POLICIES.get(call.method)
         if policy is None or policy.scope not in call.identity.scopes:
             wanted = policy.scope if policy else "none that can be granted"
@@ -41,13 +41,3 @@ def require_index_secret(secret: str) -> Layer:
         yield
 
     return layer
-
-
-def _bearer_token(call: Call) -> str:
-    header = call.header("authorization")
-    if not header:
-        raise Unauthenticated(Reason.TOKEN_MISSING, "authorization: send `Bearer <token>`")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated(Reason.TOKEN_MALFORMED, "authorization: send `Bearer <token>`")
-    return token.strip()

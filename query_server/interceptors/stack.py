@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from query_server.interceptors.authorize import require_index_secret, require_token
+from query_server.audit import AuditTrail
+from query_server.identities import Identities
+from query_server.interceptors.authorize import require_identity, require_index_secret
 from query_server.interceptors.chain import Chain
 from query_server.interceptors.deadline import limit_time
 from query_server.interceptors.errors import map_errors
@@ -10,7 +12,6 @@ from query_server.interceptors.gates import ConcurrencyGate, limit_concurrency
 from query_server.interceptors.observe import observe
 from query_server.metrics import Metrics
 from query_server.policies import Gate
-from rag_core.identity import TokenVerifier
 from rag_core.settings import Settings
 
 Gates = dict[Gate, ConcurrencyGate]
@@ -43,14 +44,15 @@ def build_gates(settings: Settings, metrics: Metrics) -> Gates:
     }
 
 
-def build_chain(settings: Settings, verifier: TokenVerifier, metrics: Metrics, gates: Gates) -> Chain:
+def build_chain(settings: Settings, identities: Identities, audit: AuditTrail, metrics: Metrics, gates: Gates) -> Chain:
     """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
     return Chain(
         [
             observe(metrics),
             map_errors(pushback_ms=PUSHBACK_MS),
             limit_time(default=settings.default_deadline_seconds, cap=settings.max_deadline_seconds),
-            require_token(verifier),
+            audit.layer,
+            require_identity(identities),
             limit_concurrency(gates),
         ]
     )

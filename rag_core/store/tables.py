@@ -268,6 +268,34 @@ audit = Table(
     Column("action", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("details", JSONB, nullable=False, server_default="{}"),
+    Column("tenant", Text, comment="whose data it concerned; null: the platform's"),
+    Column("outcome", Text, nullable=False, server_default="ok", comment="ok, or the reason code of the refusal"),
+    Index("ix_audit_at", "at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True, comment="the public part of the key"),
+    Column("secret_hash", LargeBinary, nullable=False, comment="sha256 of the secret part, which has 256 random bits"),
+    Column("name", Text, nullable=False, comment="what it is for, in words of its owner"),
+    Column("tenant", Text, nullable=False),
+    Column("groups", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_by", Text, nullable=False),
+    _now("created_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True), comment="to the minute"),
+)
+
+token_revocations = Table(
+    "token_revocations",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("before", DateTime(timezone=True), nullable=False, comment="tokens issued before this are refused"),
+    Column("forget_at", DateTime(timezone=True), nullable=False, comment="no such token can be valid any more"),
 )
 
 quality_runs = Table(

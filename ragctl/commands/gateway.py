@@ -1,6 +1,8 @@
-"""`rag gateway`: the Envoy configuration made from the settings."""
+"""`rag gateway`: the configuration made from the settings, and the running gateway of the local stack."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from cyclopts import App
 
@@ -10,18 +12,26 @@ app = App(name="gateway", help="The Envoy configuration.", help_format="plaintex
 
 
 @app.command
-def render(*, json: Json = False) -> None:
-    """Print the configuration that `rag up` gives to Envoy.
+def render(*, folder: Path | None = None, json: Json = False) -> None:
+    """Print the whole configuration as one file, or write the bootstrap and the watched files into a folder.
 
     Example: rag gateway render > envoy.yaml
+
+    Parameters
+    ----------
+    folder
+        Write `bootstrap.yaml` and its files here instead; start Envoy with `-c FOLDER/bootstrap.yaml`.
     """
     from rag_core.settings import Settings
-    from ragctl.gateway import GatewayOptions
+    from ragctl.gateway import GatewayOptions, write_dynamic
     from ragctl.gateway import render as render_yaml
     from ragctl.gateway.bootstrap import bootstrap
 
     options = GatewayOptions.from_settings(Settings.load())
-    if json:
+    if folder is not None:
+        changed = write_dynamic(options, folder.absolute())
+        emit_json({"changed": changed}) if json else say("\n".join(changed) or "nothing changed")
+    elif json:
         emit_json(bootstrap(options))
     else:
         say(render_yaml(options).rstrip("\n"))
@@ -42,3 +52,45 @@ def validate(*, json: Json = False) -> None:
         emit_json({"valid": True})
     else:
         say("valid")
+
+
+@app.command
+def apply(*, json: Json = False) -> None:
+    """Bring the running gateway of the local stack to the settings. Envoy judges them first; a refusal changes nothing.
+
+    Example: RAG_GATEWAY_CLIENT_PER_MINUTE=300 rag gateway apply
+    """
+    from ragctl.gateway.live import apply as apply_files
+    from ragctl.stack.up import load
+
+    settings, home = load()
+    changed = apply_files(settings, home.gateway)
+    emit_json({"changed": changed}) if json else say("\n".join(changed) or "nothing changed")
+
+
+@app.command
+def shift(percent: int, /, *, json: Json = False) -> None:
+    """Send a share of the requests to the green query servers (RAG_GATEWAY_GREEN), the rest to blue.
+
+    Example: rag gateway shift 10
+    """
+    from ragctl.gateway.live import shift as shift_share
+    from ragctl.stack.up import load
+
+    settings, home = load()
+    shift_share(settings, home.gateway, percent)
+    emit_json({"green_percent": percent}) if json else say(f"{percent} % to green, {100 - percent} % to blue")
+
+
+@app.command
+def kong(*, json: Json = False) -> None:
+    """Print the declarative file for teams that run Kong: the same routes, limits and keys.
+
+    Example: rag gateway kong > kong.yaml
+    """
+    from rag_core.settings import Settings
+    from ragctl.gateway.kong import kong_config, render_kong
+    from ragctl.gateway.options import GatewayOptions
+
+    options = GatewayOptions.from_settings(Settings.load())
+    emit_json(kong_config(options)) if json else say(render_kong(options).rstrip("\n"))

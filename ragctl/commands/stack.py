@@ -22,6 +22,7 @@ def up(
     docs: Path | None = None,
     ingest: Annotated[bool, Parameter(negative="--no-ingest")] = True,
     wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
+    replicas: int | None = None,
     json: Json = False,
 ) -> int:
     """Start the local stack, ingest its sources and print how to use it. Safe to repeat; it starts what is missing.
@@ -36,6 +37,8 @@ def up(
         Launch a run for each source that never had a good one.
     wait
         Wait for those runs.
+    replicas
+        Query servers behind the gateway, from now on; a running stack is scaled without a restart.
     """
     from ragctl.stack.display import open_display
     from ragctl.stack.sources import ensure_sources
@@ -47,7 +50,7 @@ def up(
         try:
             changed = ensure_sources(settings, home, docs)
             with open_display(silent=json) as display:
-                stack = start_stack(display)
+                stack = start_stack(display, replicas=replicas)
                 outcomes = _ingest(stack, display, reload=changed, wait=wait) if ingest else []
         except KeyboardInterrupt:
             note("interrupted: what has started keeps running; `rag up` goes on, `rag down` stops it")

@@ -1,14 +1,21 @@
-"""`rag token`: an access token for the local stack."""
+"""`rag token`: access tokens for the local stack, and the end of tokens wherever they come from."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from ragctl.output import Json, emit_json, say
 
+app = App(
+    name="token",
+    help="Mint an access token for the local stack, or revoke tokens.\n\nExample: TOKEN=$(rag token --tenant acme)",
+    help_format="plaintext",
+)
 
+
+@app.default
 def token(
     *,
     subject: str = "developer",
@@ -43,3 +50,59 @@ def token(
         emit_json({"token": text, "subject": subject, "tenant": tenant, "scopes": list(scope), "expires_in": lifetime})
     else:
         say(text)
+
+
+@app.command
+def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> None:
+    """Refuse every token of a subject issued until now, within a second. New ones work. Recorded with your name.
+
+    Example: rag token revoke ann@example.org --tenant acme
+
+    Parameters
+    ----------
+    subject
+        The `sub` claim of the tokens.
+    tenant
+        Their tenant.
+    """
+    from rag_core.identity import require_identity_names
+    from rag_core.settings import Settings
+    from rag_core.store.access import revoke_tokens
+    from ragctl.commands._database import actor, transaction
+
+    settings = Settings.load()
+    require_identity_names(tenant, (subject,))
+    # What lives longest was issued a moment ago and is accepted for the leeway after its end.
+    lifetime = settings.jwt_max_lifetime_seconds + settings.jwt_leeway_seconds
+    with transaction() as connection:
+        before = revoke_tokens(connection, tenant=tenant, subject=subject, lifetime=lifetime, actor=actor())
+    if json:
+        emit_json({"revoked": subject, "tenant": tenant, "issued_before": before})
+    else:
+        say(f"{subject}: tokens issued before {before:%Y-%m-%d %H:%M:%S} UTC are refused")
+
+
+@app.command
+def rotate(*, json: Json = False) -> None:
+    """Make a new signing key for the local stack. Tokens of the old one stay valid until `rag token retire`.
+
+    Example: rag token rotate
+    """
+    from rag_core.settings import Settings
+    from ragctl.tokens import rotate_keys
+
+    kids = rotate_keys(Settings.load())
+    emit_json({"keys": kids}) if json else say(f"signing with {kids[-1]}; {len(kids)} keys verify")
+
+
+@app.command
+def retire(*, json: Json = False) -> None:
+    """Forget every key but the one that signs now; what older ones signed is refused within seconds.
+
+    Example: rag token retire
+    """
+    from rag_core.settings import Settings
+    from ragctl.tokens import retire_keys
+
+    kids = retire_keys(Settings.load())
+    emit_json({"keys": kids}) if json else say(f"only {kids[-1]} verifies now")

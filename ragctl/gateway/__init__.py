@@ -1,14 +1,19 @@
-"""Envoy configuration from settings: data structures in, one YAML file out. No templates.
+"""Envoy configuration from settings: data structures in, YAML files out. No templates.
 
 options.py    what the gateway needs to know, taken from the settings
-clusters.py   where requests go: the query server (gRPC) and its HTTP probes
-routes.py     which requests go there, for how long, with which retries
+api.py        the methods and REST paths, read from the descriptors and the policy table
+files.py      one file for everything, or a bootstrap with files that are replaced while Envoy runs
+clusters.py   where requests go: two colours of query servers (gRPC), their HTTP probes, the issuer's keys
+routes.py     which requests go there, with which weights, for how long, with which retries
+access.py     tokens and scopes
+limits.py     calls per client and per address
 filters.py    the HTTP filter chain, in order
-listener.py   the port, the connection limits, the access log
-bootstrap.py  all of it as one file, and its validation by Envoy itself
+replies.py    the errors that Envoy answers itself
+listener.py   the port, TLS, the connection limits, header hygiene, the access log
+bootstrap.py  all of it, and its validation by Envoy itself
 """
 
-from ragctl.gateway.bootstrap import render, validate, write
+from ragctl.gateway.bootstrap import render, validate, write, write_dynamic
 from ragctl.gateway.options import GatewayOptions
 
-__all__ = ["GatewayOptions", "render", "validate", "write"]
+__all__ = ["GatewayOptions", "render", "validate", "write", "write_dynamic"]

@@ -1,4 +1,4 @@
-"""The whole configuration as one file, and Envoy's own opinion of it."""
+"""The whole configuration, as one file or as a bootstrap with watched files, and Envoy's own opinion of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import yaml
-
 from rag_core.errors import ConfigError, Reason
-from ragctl.gateway.clusters import address, clusters
-from ragctl.gateway.listener import listener
+from ragctl.gateway.access import jwt_filter
+from ragctl.gateway.clusters import address, assignment, clusters, endpoints
+from ragctl.gateway.files import JWT_FILTER, Inline, Watched, replace_file, resource, resources, to_yaml
+from ragctl.gateway.listener import ADMIN, certificate, listeners
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, extension
+from ragctl.gateway.routes import route_config
 
 # Without --disable-hot-restart Envoy exits when the process that spawned it ends. Without the strict flag a typo in a
 # dynamic file is accepted silently. One worker thread: one backend on one host gains nothing from more.
@@ -27,25 +28,52 @@ _MAX_DOWNSTREAM_CONNECTIONS = 10_000
 
 
 def bootstrap(options: GatewayOptions) -> Config:
-    """The configuration as plain data."""
-    return {
-        "node": {"id": "rag-gateway", "cluster": "rag"},
-        "admin": {"address": address(Endpoint("127.0.0.1", options.admin_port))},
-        "static_resources": {"listeners": [listener(options)], "clusters": clusters(options)},
-        "overload_manager": {"resource_monitors": [_connection_monitor()]},
+    """The static twin as plain data: everything in one file."""
+    inline = Inline()
+    statics = {"listeners": listeners(options, inline), "clusters": [*clusters(options, inline), *_admin(options)]}
+    return {**_frame(options), "static_resources": statics}
+
+
+def dynamic_files(options: GatewayOptions, folder: Path) -> dict[str, Config]:
+    """The same as a bootstrap and one file per kind of resource in `folder`, by file name."""
+    watched = Watched(folder)
+    lists = {"lds_config": watched.source("lds"), "cds_config": watched.source("cds")}
+    statics = {"static_resources": {"clusters": _admin(options)}} if options.metrics else {}
+    files: dict[str, Config] = {
+        f"eds-{name}.yaml": resource("config.endpoint.v3.ClusterLoadAssignment", config)
+        for name, config in endpoints(options).items()
     }
+    if options.jwt is not None:
+        keys: Config = {"name": JWT_FILTER, "typed_config": jwt_filter(options, options.jwt)}
+        files["ecds.yaml"] = resource("config.core.v3.TypedExtensionConfig", keys)
+    if options.tls is not None:
+        secret: Config = {"name": "gateway", "tls_certificate": certificate(options.tls)}
+        files["sds.yaml"] = resource("extensions.transport_sockets.tls.v3.Secret", secret)
+    files["rds.yaml"] = resource("config.route.v3.RouteConfiguration", route_config(options))
+    files["cds.yaml"] = resources("config.cluster.v3.Cluster", clusters(options, watched))
+    files["lds.yaml"] = resources("config.listener.v3.Listener", listeners(options, watched))
+    files["bootstrap.yaml"] = {**_frame(options), "dynamic_resources": lists, **statics}
+    return files
 
 
 def render(options: GatewayOptions) -> str:
-    """The configuration as YAML."""
-    return yaml.safe_dump(bootstrap(options), sort_keys=False, allow_unicode=True, width=120)
+    """The static twin as YAML."""
+    return to_yaml(bootstrap(options))
 
 
 def write(options: GatewayOptions, path: Path) -> None:
-    """Write the configuration, whole or not at all: a running Envoy or a validation never sees half a file."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(render(options), encoding="utf-8")
-    temporary.replace(path)
+    """Write the static twin, whole or not at all: a running Envoy or a validation never sees half a file."""
+    replace_file(path, render(options))
+
+
+def write_dynamic(options: GatewayOptions, folder: Path) -> list[str]:
+    """Bring the files in `folder` to these options; returns the names of those that changed.
+
+    Members come before the clusters and routes that refer to them, so that a running Envoy never routes to nobody.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = dynamic_files(options, folder)
+    return [name for name, config in files.items() if replace_file(folder / name, to_yaml(config))]
 
 
 def envoy_path() -> Path:
@@ -60,7 +88,7 @@ def envoy_path() -> Path:
 
 
 def validate(options: GatewayOptions) -> None:
-    """Let Envoy check the configuration. Raises `ConfigError` (`CONFIG_INVALID`) with its message."""
+    """Let Envoy check the static twin. Raises `ConfigError` (`CONFIG_INVALID`) with its message."""
     with tempfile.TemporaryDirectory(prefix="rag-gateway-") as folder:
         path = Path(folder) / "envoy.yaml"
         write(options, path)
@@ -71,6 +99,21 @@ def validate(options: GatewayOptions) -> None:
         raise ConfigError(
             Reason.CONFIG_INVALID, f"Envoy refuses the gateway configuration: {lines[-1] if lines else 'no reason'}"
         )
+
+
+def _frame(options: GatewayOptions) -> Config:
+    return {
+        "node": {"id": "rag-gateway", "cluster": "rag"},
+        "admin": {"address": address(Endpoint("127.0.0.1", options.admin_port))},
+        "overload_manager": {"resource_monitors": [_connection_monitor()]},
+    }
+
+
+def _admin(options: GatewayOptions) -> list[Config]:
+    if options.metrics is None:
+        return []
+    where = assignment(ADMIN, (Endpoint("127.0.0.1", options.admin_port),))
+    return [{"name": ADMIN, "type": "STATIC", "connect_timeout": "1s", "load_assignment": where}]
 
 
 def _connection_monitor() -> Config:

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from urllib.parse import urlsplit
 
-from ragctl.gateway.options import Config, Endpoint, GatewayOptions, any_of
+from rag_core.errors import ConfigError, Reason
+from ragctl.gateway.files import Sources
+from ragctl.gateway.options import Backends, Config, Endpoint, GatewayOptions, any_of
 
-QUERY = "query"
+BLUE = "query-blue"
+GREEN = "query-green"
 PROBES = "query-probes"
+KEYS = "jwks"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def clusters(options: GatewayOptions) -> list[Config]:
+def clusters(options: GatewayOptions, sources: Sources) -> list[Config]:
     """All clusters."""
-    return [_query(options), _probes(options)]
+    found = [
+        _query(BLUE, options.blue, options, sources),
+        _query(GREEN, options.green, options, sources),
+        _probes(options, sources),
+    ]
+    if options.jwt is not None and options.jwt.jwks_url:
+        found.append(_keys(options.jwt.jwks_url))
+    return found
 
 
-def _query(options: GatewayOptions) -> Config:
+def endpoints(options: GatewayOptions) -> dict[str, Config]:
+    """The endpoint files of the clusters that are discovered by file, by cluster name."""
+    named = {BLUE: (options.blue, options.blue.query), GREEN: (options.green, options.green.query)}
+    named[PROBES] = (options.blue, options.blue.probes)
+    return {name: assignment(name, where) for name, (colour, where) in named.items() if colour.discovery == "file"}
+
+
+def assignment(name: str, where: tuple[Endpoint, ...]) -> Config:
+    """A load assignment; a colour without servers has an empty one."""
+    members = [{"endpoint": {"address": address(item)}} for item in where]
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": members}] if members else []}
+
+
+def _query(name: str, colour: Backends, options: GatewayOptions, sources: Sources) -> Config:
     return {
-        **_static(QUERY, options.query),
+        **_discovered(name, colour, colour.query, sources),
         "lb_policy": "LEAST_REQUEST",
         "typed_extension_protocol_options": {_HTTP_OPTIONS: _http2()},
         "health_checks": [_grpc_health_check()],
@@ -39,20 +63,52 @@ def _query(options: GatewayOptions) -> Config:
     }
 
 
-def _probes(options: GatewayOptions) -> Config:
-    return {**_static(PROBES, options.probes), "lb_policy": "ROUND_ROBIN"}
+def _probes(options: GatewayOptions, sources: Sources) -> Config:
+    return {**_discovered(PROBES, options.blue, options.blue.probes, sources), "lb_policy": "ROUND_ROBIN"}
 
 
-def _static(name: str, endpoints: Iterable[Endpoint]) -> Config:
-    return {
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(item)}} for item in endpoints]}],
-        },
+def _discovered(name: str, colour: Backends, where: tuple[Endpoint, ...], sources: Sources) -> Config:
+    common: Config = {"name": name, "connect_timeout": "1s"}
+    if colour.discovery == "dns":
+        dns = {"type": "STRICT_DNS", "dns_refresh_rate": "2s", "respect_dns_ttl": False, "dns_lookup_family": "ALL"}
+        return {**common, **dns, "load_assignment": assignment(name, where)}
+    return {**common, **sources.endpoints(name, assignment(name, where))}
+
+
+def _keys(url: str) -> Config:
+    """Where the identity provider's keys are read. Its certificate is checked against the system's authorities."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    host = parts.hostname or ""
+    config: Config = {
+        "name": KEYS,
+        "type": "STRICT_DNS",
+        "connect_timeout": "3s",
+        "load_assignment": assignment(KEYS, (Endpoint(host, parts.port or (443 if secure else 80)),)),
     }
+    if secure:
+        trusted = {"trusted_ca": {"filename": system_authorities()}, "match_typed_subject_alt_names": [_names(host)]}
+        tls = any_of(
+            "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            sni=host,
+            common_tls_context={"validation_context": trusted},
+        )
+        config["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": tls}
+    return config
+
+
+def system_authorities() -> str:
+    """The file with the certificate authorities that this system trusts. Raises `ConfigError` when it has none."""
+    import ssl
+
+    found = ssl.get_default_verify_paths().cafile
+    if found is None:
+        raise ConfigError(Reason.CONFIG_INVALID, "no file of trusted authorities here: set SSL_CERT_FILE to one")
+    return found
+
+
+def _names(host: str) -> Config:
+    return {"san_type": "DNS", "matcher": {"exact": host}}
 
 
 def address(endpoint: Endpoint) -> Config:

@@ -1,19 +1,24 @@
-"""The HTTP filter chain. Order matters: a body is bounded before it is transcoded, and the router is last."""
+"""The HTTP filter chain. Order matters: what is cheap to refuse is refused first, a body is bounded before it is
+transcoded, and the router is last."""
 
 from __future__ import annotations
 
+from ragctl.gateway.access import jwt_filter, scope_filter
+from ragctl.gateway.api import api_methods
+from ragctl.gateway.files import Sources
+from ragctl.gateway.limits import address_limit, client_limits
 from ragctl.gateway.options import Config, GatewayOptions, extension
 
-TRANSCODED_SERVICES = (
-    "ragproto.query.v1.QueryService",
-    "ragproto.query.v2.QueryService",
-    "ragproto.documents.v1.DocumentService",
-)
 
-
-def http_filters(options: GatewayOptions) -> list[Config]:
+def http_filters(options: GatewayOptions, sources: Sources) -> list[Config]:
     """The chain for the public listener."""
+    verified = [sources.keys(jwt_filter(options, options.jwt)), scope_filter(options)] if options.jwt else []
     return [
+        extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors"),
+        extension("envoy.filters.http.grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb"),
+        *address_limit(options),
+        *verified,
+        *client_limits(options),
         _body_size_limit(options),
         _transcoder(options),
         _grpc_stats(),
@@ -30,11 +35,12 @@ def _body_size_limit(options: GatewayOptions) -> Config:
 
 
 def _transcoder(options: GatewayOptions) -> Config:
+    methods = api_methods(options.descriptors, admin=options.expose_admin)
     return extension(
         "envoy.filters.http.grpc_json_transcoder",
         "extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         proto_descriptor=str(options.descriptors),
-        services=list(TRANSCODED_SERVICES),
+        services=list(dict.fromkeys(method.service for method in methods if method.rest)),
         convert_grpc_status=True,
         print_options={
             "always_print_primitive_fields": True,

@@ -1,69 +1,55 @@
-"""The public listener: port, connection limits, header hygiene, error bodies and the access log."""
+"""The listeners: the public one (port, TLS, limits, header hygiene, access log) and the one for Prometheus."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from rag_core.errors import Reason
 from ragctl.gateway.clusters import address
+from ragctl.gateway.files import Sources
 from ragctl.gateway.filters import http_filters
-from ragctl.gateway.options import Config, GatewayOptions, extension, seconds
+from ragctl.gateway.options import Config, GatewayOptions, Tls, any_of, extension, seconds
+from ragctl.gateway.replies import local_replies
 from ragctl.gateway.routes import route_config
 
-FORBIDDEN_HEADER_PREFIXES = ("x-auth-", "x-rag-", "x-envoy-")
+FORBIDDEN_HEADER_PREFIXES = ("x-auth-", "x-rag-", "x-envoy-", "x-tenant", "x-jwt-", "x-forwarded-client-cert")
 """Headers that only the platform may set between its parts; a client's are removed before anything reads them."""
 
+ADMIN = "envoy-admin"
 _IDLE_SECONDS = 300.0
+_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
-@dataclass(frozen=True, slots=True)
-class _LocalError:
-    """How an answer that Envoy makes itself looks to the caller. `message=None` keeps Envoy's own text."""
-
-    http_status: int
-    grpc_status: int
-    reason: Reason
-    message: str | None = None
+def listeners(options: GatewayOptions, sources: Sources) -> list[Config]:
+    """All listeners."""
+    return [public_listener(options, sources), *([_metrics_listener(options)] if options.metrics else [])]
 
 
-_LOCAL_ERRORS = (
-    _LocalError(400, 3, Reason.FIELD_INVALID),
-    _LocalError(404, 12, Reason.METHOD_UNKNOWN),
-    _LocalError(405, 12, Reason.METHOD_UNKNOWN),
-    _LocalError(408, 4, Reason.DEADLINE, "the request did not arrive in time"),
-    _LocalError(413, 8, Reason.REQUEST_TOO_LARGE, "the request body is larger than the gateway accepts"),
-    _LocalError(429, 8, Reason.OVERLOADED, "too many requests; try again later"),
-    _LocalError(503, 14, Reason.SERVER_UNAVAILABLE, "the query server cannot be reached; try again"),
-    _LocalError(504, 4, Reason.DEADLINE, "the time allowed for the call ran out"),
-)
-
-
-def listener(options: GatewayOptions) -> Config:
+def public_listener(options: GatewayOptions, sources: Sources) -> Config:
     """The listener for gRPC and REST on one port."""
     manager = extension(
-        "envoy.filters.network.http_connection_manager",
-        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        **_connection_manager(options),
+        "envoy.filters.network.http_connection_manager", _MANAGER, **_connection_manager(options, sources)
     )
+    chain: Config = {"filters": [manager]}
+    if options.tls is not None:
+        chain["transport_socket"] = _tls(options.tls, sources)
     return {
         "name": "public",
         "address": address(options.listen),
         # Another process must get an error for this port, never a share of the traffic.
         "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": 1_048_576,
-        "filter_chains": [{"filters": [manager]}],
+        "filter_chains": [chain],
     }
 
 
-def _connection_manager(options: GatewayOptions) -> Config:
+def _connection_manager(options: GatewayOptions, sources: Sources) -> Config:
     return {
         "stat_prefix": "public",
-        "route_config": route_config(options),
-        "http_filters": http_filters(options),
+        **sources.routes(route_config(options)),
+        "http_filters": http_filters(options, sources),
         "access_log": [_access_log()],
-        "local_reply_config": _local_replies(),
-        "early_header_mutation_extensions": [_strip_headers()],
+        "local_reply_config": local_replies(),
+        "early_header_mutation_extensions": [_strip_headers(options)],
         "use_remote_address": True,
+        "xff_num_trusted_hops": options.trusted_hops,
         "server_name": "rag-gateway",
         "normalize_path": True,
         "merge_slashes": True,
@@ -73,6 +59,7 @@ def _connection_manager(options: GatewayOptions) -> Config:
         "stream_idle_timeout": seconds(_IDLE_SECONDS),
         "delayed_close_timeout": "1s",
         "drain_timeout": "5s",
+        "max_request_headers_kb": 32,
         "common_http_protocol_options": {
             "idle_timeout": seconds(_IDLE_SECONDS),
             "headers_with_underscores_action": "DROP_HEADER",
@@ -86,61 +73,38 @@ def _connection_manager(options: GatewayOptions) -> Config:
     }
 
 
-def _strip_headers() -> Config:
+def _strip_headers(options: GatewayOptions) -> Config:
+    prefixes = list(FORBIDDEN_HEADER_PREFIXES)
+    if not options.trusted_hops:
+        prefixes.append("x-forwarded-")  # nobody before us is believed about anything
     return extension(
         "envoy.http.early_header_mutation.header_mutation",
         "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
         mutations=[
-            {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
-            for prefix in FORBIDDEN_HEADER_PREFIXES
+            {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}} for prefix in prefixes
         ],
     )
 
 
-def _local_replies() -> Config:
-    mappers = [mapper for error in _LOCAL_ERRORS for mapper in (_grpc_reply(error), _rest_reply(error))]
-    return {"mappers": mappers, "body_format": {"json_format": _error_body(13, Reason.INTERNAL)}}
-
-
-def _grpc_reply(error: _LocalError) -> Config:
-    """A gRPC client gets plain text; the status Envoy derives from the HTTP code is not always the right one."""
-    header = {"key": "grpc-status", "value": str(error.grpc_status)}
+def certificate(tls: Tls) -> Config:
+    """The certificate, by its files; Envoy looks at their folder for replacements."""
     return {
-        "filter": {"and_filter": {"filters": [_has_status(error.http_status), *_NATIVE_GRPC]}},
-        **_body(error),
-        "headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
-        "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}},
+        "certificate_chain": {"filename": str(tls.certificate)},
+        "private_key": {"filename": str(tls.key)},
+        "watched_directory": {"path": str(tls.certificate.parent)},
     }
 
 
-def _rest_reply(error: _LocalError) -> Config:
-    return {
-        "filter": _has_status(error.http_status),
-        **_body(error),
-        "body_format_override": {"json_format": _error_body(error.grpc_status, error.reason)},
-    }
-
-
-def _body(error: _LocalError) -> Config:
-    return {} if error.message is None else {"body": {"inline_string": error.message}}
-
-
-def _has_status(status: int) -> Config:
-    value = {"default_value": status, "runtime_key": f"gateway.local_reply.{status}"}
-    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
-
-
-# A transcoded request also carries a gRPC content type by then, and the header that remembers its first path.
-_NATIVE_GRPC: list[Config] = [
-    {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}},
-    {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": False}}},
-]
-
-
-def _error_body(code: int, reason: Reason) -> Config:
-    """The JSON form of `google.rpc.Status`, as the transcoder prints the server's own errors."""
-    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason.value, "domain": "rag-platform"}
-    return {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": [info]}
+def _tls(tls: Tls, sources: Sources) -> Config:
+    context = any_of(
+        "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context={
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+            **sources.certificates(certificate(tls)),
+        },
+    )
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
 def _access_log() -> Config:
@@ -155,6 +119,7 @@ def _access_log() -> Config:
         "flags": "%RESPONSE_FLAGS%",
         "details": "%RESPONSE_CODE_DETAILS%",
         "milliseconds": "%DURATION%",
+        "cluster": "%UPSTREAM_CLUSTER_RAW%",
         "upstream": "%UPSTREAM_HOST%",
         "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
         "bytes_in": "%BYTES_RECEIVED%",
@@ -167,3 +132,27 @@ def _access_log() -> Config:
         "extensions.access_loggers.stream.v3.StdoutAccessLog",
         log_format={"json_format": fields},
     )
+
+
+def _metrics_listener(options: GatewayOptions) -> Config:
+    """`GET /stats/prometheus` and nothing else of the admin interface."""
+    assert options.metrics is not None  # noqa: S101
+    get = [{"name": ":method", "string_match": {"exact": "GET"}}]
+    routes = [
+        {"match": {"path": path, "headers": get}, "route": {"cluster": ADMIN, "timeout": "5s"}}
+        for path in ("/stats/prometheus", "/ready")
+    ]
+    manager = extension(
+        "envoy.filters.network.http_connection_manager",
+        _MANAGER,
+        stat_prefix="metrics",
+        route_config={"virtual_hosts": [{"name": "metrics", "domains": ["*"], "routes": routes}]},
+        http_filters=[extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
+        normalize_path=True,
+    )
+    return {
+        "name": "metrics",
+        "address": address(options.metrics),
+        "enable_reuse_port": False,
+        "filter_chains": [{"filters": [manager]}],
+    }

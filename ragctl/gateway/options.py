@@ -1,17 +1,26 @@
-"""What the gateway is told: addresses, limits and the file with the service descriptors."""
+"""What the gateway is told: addresses, limits, keys and the file with the service descriptors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import ragproto
+from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
 Config = dict[str, object]
 """A piece of Envoy configuration, ready for YAML."""
 
 _DEADLINE_SLACK_SECONDS = 1.0
+UNLIMITED = 1_000_000
+"""Calls a minute that no client reaches."""
+_OPERATORS = ("developer", "console", "bench")
+"""Subjects of the tokens that the local stack makes for its own operator."""
+_OVERRIDE = re.compile(r"([^/=,\s]+)/([^/=,]+)=(\d+)(?::(\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +32,191 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """Other limits for one client. `tenant="*"` means the subject in every tenant."""
+
+    tenant: str
+    subject: str
+    per_minute: int
+    per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Calls allowed. A burst is the size of a bucket that is refilled at the rate; 0 a minute switches a limit off."""
+
+    per_minute: int = 100
+    per_hour: int = 1000
+    burst: int = 100
+    ip_per_minute: int = 1200
+    ip_burst: int = 300
+    clients: int = 10_000
+    overrides: tuple[Override, ...] = ()
+    free_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Jwt:
+    """How tokens are checked: the same rules as the server's. One of `jwks` (a document) and `jwks_url` is set."""
+
+    issuer: str
+    audience: str
+    leeway: int
+    jwks: str = ""
+    jwks_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of the certificate chain and the private key; replaced files are taken up while running."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """One colour of query servers: addresses, or a DNS name whose every address is one (a headless service)."""
+
+    query: tuple[Endpoint, ...] = ()
+    probes: tuple[Endpoint, ...] = ()
+    discovery: Literal["file", "dns"] = "file"
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayOptions:
     """Everything the configuration depends on, so that equal options give an equal file.
 
     `max_seconds` caps any call and is a little above the server's own cap, so that callers see the server's error.
+    `green_percent` of the requests go to the second colour. `metrics` is where Prometheus may read, when anywhere.
     """
 
     listen: Endpoint
     admin_port: int
-    query: tuple[Endpoint, ...]
-    probes: tuple[Endpoint, ...]
+    blue: Backends
     descriptors: Path
     max_seconds: float
     max_request_bytes: int
+    green: Backends = Backends()
+    green_percent: int = 0
+    jwt: Jwt | None = None
+    limits: Limits = field(default_factory=Limits)
+    cors_origins: tuple[str, ...] = ()
+    tls: Tls | None = None
+    expose_admin: bool = False
+    trusted_hops: int = 0
+    metrics: Endpoint | None = None
     max_connections: int = 1024
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> GatewayOptions:
-        """Options of the embedded stack: one query server on this host."""
-        backend = reachable(settings.host)
+    def from_settings(cls, settings: Settings, *, green_percent: int = 0) -> GatewayOptions:
+        """Options of these settings. Raises `ConfigError` for values that contradict each other."""
+        green = _named(settings.gateway_green, settings) if settings.gateway_green else Backends()
+        if green_percent and not green.query:
+            raise ConfigError(Reason.CONFIG_INVALID, "no traffic can go to green: RAG_GATEWAY_GREEN is not set")
         return cls(
             listen=Endpoint(settings.host, settings.gateway_port),
             admin_port=settings.envoy_admin_port,
-            query=(Endpoint(backend, settings.query_port),),
-            probes=(Endpoint(backend, settings.metrics_port),),
+            blue=_named(settings.gateway_blue, settings) if settings.gateway_blue else local_backends(settings),
+            green=green,
+            green_percent=green_percent,
             descriptors=Path(ragproto.__file__).parent / "descriptors.binpb",
             max_seconds=settings.max_deadline_seconds + _DEADLINE_SLACK_SECONDS,
             max_request_bytes=settings.max_message_bytes,
+            jwt=_jwt(settings),
+            limits=_limits(settings),
+            cors_origins=tuple(sorted(settings.gateway_cors_origins)),
+            tls=_tls(settings),
+            expose_admin=settings.gateway_expose_admin,
+            trusted_hops=settings.gateway_trusted_hops,
+            metrics=Endpoint(settings.host, settings.gateway_metrics_port) if settings.gateway_metrics_port else None,
         )
+
+
+def local_backends(settings: Settings) -> Backends:
+    """The query servers of this host's stack."""
+    host = reachable(settings.host)
+    ports = replica_ports(settings)
+    return Backends(
+        query=tuple(Endpoint(host, query) for query, _ in ports),
+        probes=tuple(Endpoint(host, probe) for _, probe in ports),
+    )
+
+
+def replica_ports(settings: Settings) -> list[tuple[int, int]]:
+    """gRPC and HTTP port of each query server of the local stack; the first one owns the embedded index.
+
+    Raises `ConfigError` (`CONFIG_INVALID`) when RAG_REPLICA_PORTS does not name a pair for each further replica.
+    """
+    first = (settings.query_port, settings.metrics_port)
+    if settings.replica_ports is None:
+        step = 10
+        return [(first[0] + step * number, first[1] + step * number) for number in range(settings.replicas)]
+    try:
+        pairs = [(int(query), int(http)) for query, http in (p.split("/") for p in settings.replica_ports.split(","))]
+    except ValueError:
+        raise ConfigError(Reason.CONFIG_INVALID, "RAG_REPLICA_PORTS: pairs like 50061/9474, with commas") from None
+    if len(pairs) < settings.replicas - 1:
+        raise ConfigError(Reason.CONFIG_INVALID, f"RAG_REPLICA_PORTS: names {len(pairs)} pairs for further replicas")
+    return [first, *pairs[: settings.replicas - 1]]
+
+
+def _named(address: str, settings: Settings) -> Backends:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigError(Reason.CONFIG_INVALID, "RAG_GATEWAY_BLUE and RAG_GATEWAY_GREEN: host:port")
+    query = (Endpoint(host, int(port)),)
+    return Backends(query, (Endpoint(host, settings.metrics_port),), settings.gateway_discovery)
+
+
+def _jwt(settings: Settings) -> Jwt:
+    rules = (settings.jwt_issuer, settings.jwt_audience, settings.jwt_leeway_seconds)
+    if settings.jwt_jwks_url is not None:
+        return Jwt(*rules, jwks_url=settings.jwt_jwks_url)
+    try:
+        return Jwt(*rules, jwks=settings.jwks_path.read_text("utf-8"))
+    except OSError:
+        raise ConfigError(
+            Reason.SECRET_MISSING,
+            "no public keys to verify tokens with: run `rag up` first, or set RAG_JWT_PUBLIC_KEYS or RAG_JWT_JWKS_URL",
+        ) from None
+
+
+def _limits(settings: Settings) -> Limits:
+    overrides = [*_overrides(settings.gateway_limit_overrides)]
+    local = settings.environment == "development"
+    if local:
+        overrides += [Override("*", subject, UNLIMITED, UNLIMITED) for subject in _OPERATORS]
+    return Limits(
+        per_minute=settings.gateway_client_per_minute,
+        per_hour=settings.gateway_client_per_hour,
+        burst=settings.gateway_client_burst,
+        ip_per_minute=settings.gateway_ip_per_minute,
+        ip_burst=settings.gateway_ip_burst,
+        clients=settings.gateway_limited_clients,
+        overrides=tuple(overrides),
+        free_addresses=("127.0.0.1", "::1") if local else (),
+    )
+
+
+def _overrides(entries: Iterable[str]) -> Iterable[Override]:
+    for entry in sorted(entries):
+        found = _OVERRIDE.fullmatch(entry)
+        if found is None:
+            raise ConfigError(
+                Reason.CONFIG_INVALID, "RAG_GATEWAY_LIMIT_OVERRIDES: entries like tenant/subject=per_minute:per_hour"
+            )
+        tenant, subject, minute, hour = found.groups()
+        yield Override(tenant, subject, int(minute), int(hour or int(minute) * 60))
+
+
+def _tls(settings: Settings) -> Tls | None:
+    certificate, key = settings.gateway_tls_certificate, settings.gateway_tls_key
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise ConfigError(Reason.CONFIG_INVALID, "RAG_GATEWAY_TLS_CERTIFICATE and RAG_GATEWAY_TLS_KEY go together")
+    return Tls(certificate.absolute(), key.absolute())
 
 
 def reachable(host: str) -> str:

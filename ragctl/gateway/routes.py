@@ -6,57 +6,92 @@ first match, deadlines and retries the second, so both kinds of route carry them
 
 from __future__ import annotations
 
-from ragctl.gateway.clusters import PROBES, QUERY
+from ragctl.gateway.api import Method, Rest, api_methods, public_services
+from ragctl.gateway.clusters import BLUE, GREEN, PROBES
 from ragctl.gateway.options import Config, GatewayOptions, any_of, seconds
 
-GRPC_SERVICES = (
-    "ragproto.query.v1.QueryService",
-    "ragproto.query.v2.QueryService",
-    "ragproto.documents.v1.DocumentService",
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-)
-"""Services callable by gRPC. `ragproto.admin.v1` is absent on purpose."""
-
-REST_PATHS = ("/api/v1/query", "/api/v2/search", "/api/v2/search/batch", "/api/v2/answer")
-DOCUMENT_ROUTES: tuple[tuple[Config, tuple[str, ...]], ...] = (
-    ({"path": "/api/v1/documents"}, ("GET", "POST")),
-    ({"path_separated_prefix": "/api/v1/documents"}, ("GET", "PUT", "DELETE")),
-)
-"""Which methods a path of the documents takes: the collection, then one document by its id."""
-WRITING_SERVICE = "ragproto.documents.v1.DocumentService"
 PROBE_PATHS = ("/health", "/ready")
+FORWARDED_NO_FURTHER = ("x-auth-tenant", "x-auth-subject")
+"""Set by the gateway for its own limits; the server reads the token itself."""
+_CORS_SECONDS = 600
+_CORS_REQUEST = "authorization,content-type,x-api-key,x-request-id,grpc-timeout,x-grpc-web,x-user-agent"
+_CORS_RESPONSE = "grpc-status,grpc-message,grpc-status-details-bin,retry-after,x-request-id,deprecation,link"
 
 
 def route_config(options: GatewayOptions) -> Config:
     """The route table of the public listener."""
+    methods = api_methods(options.descriptors, admin=options.expose_admin)
+    rest = [(method, binding) for method in methods for binding in method.rest]
     routes = [
-        *(_grpc(service, options) for service in GRPC_SERVICES),
-        *(_rest(path, options) for path in REST_PATHS),
-        *(_refuse({"path": path}, 405, "use POST with a JSON body") for path in REST_PATHS),
-        *(route for match, methods in DOCUMENT_ROUTES for route in _documents(match, methods, options)),
+        *(_grpc(method, options) for method in methods),
+        *(_public(service, options) for service in public_services()),
+        *(_rest(method, binding, options) for method, binding in rest),
+        *(_preflight(origin, options) for origin in options.cors_origins),
+        *_wrong_verbs(rest),
         *(_probe(path) for path in PROBE_PATHS),
         _refuse({"prefix": "/"}, 404, "no such endpoint"),
     ]
-    return {"name": "public", "virtual_hosts": [{"name": "public", "domains": ["*"], "routes": routes}]}
+    host: Config = {
+        "name": "public",
+        "domains": ["*"],
+        "routes": routes,
+        "request_headers_to_remove": list(FORWARDED_NO_FURTHER),
+    }
+    if options.cors_origins:
+        host["typed_per_filter_config"] = {"envoy.filters.http.cors": _cors(options)}
+    return {"name": "public", "virtual_hosts": [host]}
 
 
-def _grpc(service: str, options: GatewayOptions) -> Config:
-    action = _forward(options, writes=service == WRITING_SERVICE)
-    return {"name": service, "match": {"prefix": f"/{service}/", "grpc": {}}, "route": action}
+def path_match(binding: Rest) -> Config:
+    """How a REST path is recognised."""
+    if binding.pattern is None:
+        return {"path": binding.path}
+    return {"safe_regex": {"regex": binding.pattern}}
 
 
-def _documents(match: Config, methods: tuple[str, ...], options: GatewayOptions) -> list[Config]:
-    allowed: Config = {"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(methods)}}}
-    path = str(next(iter(match.values())))
-    taken: Config = {"name": path, "match": {**match, "headers": [allowed]}, "route": _forward(options, writes=True)}
-    return [taken, _refuse(match, 405, f"use {', '.join(methods)}")]
+# A prefix, because gRPC-Web is recognised here too: its filter rewrites the type only after the route was chosen.
+_GRPC_TYPE: Config = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
 
 
-def _rest(path: str, options: GatewayOptions) -> Config:
-    post = {"name": ":method", "string_match": {"exact": "POST"}}
-    return {"name": path, "match": {"path": path, "headers": [post]}, "route": _forward(options)}
+def _grpc(method: Method, options: GatewayOptions) -> Config:
+    match = {"path": method.path, "headers": [_GRPC_TYPE]}
+    return {"name": method.path, "match": match, "route": _forward(options, repeatable=method.repeatable)}
+
+
+def _public(service: str, options: GatewayOptions) -> Config:
+    match = {"prefix": f"/{service}/", "headers": [_GRPC_TYPE]}
+    return {"name": service, "match": match, "route": _forward(options, repeatable=True)}
+
+
+def _rest(method: Method, binding: Rest, options: GatewayOptions) -> Config:
+    verb = {"name": ":method", "string_match": {"exact": binding.verb}}
+    return {
+        "name": f"{binding.verb} {binding.path}",
+        "match": {**path_match(binding), "headers": [verb]},
+        "route": _forward(options, repeatable=method.repeatable),
+    }
+
+
+def _wrong_verbs(rest: list[tuple[Method, Rest]]) -> list[Config]:
+    by_path: dict[str, list[Rest]] = {}
+    for _, binding in rest:
+        by_path.setdefault(binding.path, []).append(binding)
+    return [
+        _refuse(path_match(bindings[0]), 405, f"use {' or '.join(sorted({item.verb for item in bindings}))}")
+        for bindings in by_path.values()
+    ]
+
+
+def _preflight(origin: str, options: GatewayOptions) -> Config:
+    """Answered by the CORS filter, which looks at routes that forward only; so none but its own origins get one."""
+    wanted = {":method": "OPTIONS", "origin": origin}
+    headers: list[Config] = [{"name": name, "string_match": {"exact": value}} for name, value in wanted.items()]
+    headers.append({"name": "access-control-request-method", "present_match": True})
+    return {
+        "name": f"preflight {origin}",
+        "match": {"prefix": "/", "headers": headers},
+        "route": _forward(options, repeatable=False),
+    }
 
 
 def _probe(path: str) -> Config:
@@ -71,25 +106,29 @@ def _refuse(match: Config, status: int, message: str) -> Config:
     return {"match": match, "direct_response": {"status": status, "body": {"inline_string": message}}}
 
 
-def _forward(options: GatewayOptions, *, writes: bool = False) -> Config:
+def _forward(options: GatewayOptions, *, repeatable: bool) -> Config:
     limit = seconds(options.max_seconds)
+    weights = [
+        {"name": BLUE, "weight": 100 - options.green_percent},
+        {"name": GREEN, "weight": options.green_percent},
+    ]
     return {
-        "cluster": QUERY,
+        "weighted_clusters": {"clusters": weights},
         # `timeout` would turn a deadline into UNAVAILABLE; this pair keeps the client's own deadline, capped.
         "timeout": "0s",
         "max_stream_duration": {"max_stream_duration": limit, "grpc_timeout_header_max": limit},
         "idle_timeout": limit,
-        "retry_policy": _retries(writes=writes),
+        "retry_policy": _retries(repeatable),
     }
 
 
-def _retries(*, writes: bool) -> Config:
-    # A call that only reads may always be tried again; one that writes only where it cannot have begun.
-    # "Overloaded" is not retried: that feeds overload.
-    begun = "" if writes else ",unavailable"
+def _retries(repeatable: bool) -> Config:
+    # "Overloaded" is not retried: that feeds overload. A call that may have had an effect is sent again only when it
+    # cannot have reached a server.
+    after = "connect-failure,refused-stream"
     return {
-        "retry_on": f"connect-failure,refused-stream,reset-before-request{begun}",
-        "num_retries": 2,
+        "retry_on": f"{after},reset-before-request,reset,unavailable" if repeatable else after,
+        "num_retries": 3,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
         "retry_host_predicate": [
             {
@@ -97,5 +136,16 @@ def _retries(*, writes: bool) -> Config:
                 "typed_config": any_of("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
             }
         ],
-        "host_selection_retry_max_attempts": 3,
+        "host_selection_retry_max_attempts": 5,
     }
+
+
+def _cors(options: GatewayOptions) -> Config:
+    return any_of(
+        "extensions.filters.http.cors.v3.CorsPolicy",
+        allow_origin_string_match=[{"exact": origin} for origin in options.cors_origins],
+        allow_methods="GET,POST,PUT,DELETE",
+        allow_headers=_CORS_REQUEST,
+        expose_headers=_CORS_RESPONSE,
+        max_age=str(_CORS_SECONDS),
+    )

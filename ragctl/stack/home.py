@@ -69,8 +69,9 @@ class Home:
         return self.dagster / "workspace.yaml"
 
     @property
-    def envoy_file(self) -> Path:
-        return self.run / "envoy.yaml"
+    def gateway(self) -> Path:
+        """The files Envoy watches; `bootstrap.yaml` is the one it is started with."""
+        return self.run / "gateway"
 
     @property
     def console_token(self) -> Path:
@@ -165,8 +166,11 @@ class Home:
 
 
 def settings_digest(settings: Settings) -> str:
-    """Hash of every setting, secrets included: when it differs, running parts are out of date."""
-    values = settings.model_dump(mode="python")
+    """Hash of every setting, secrets included: when it differs, running parts are out of date.
+
+    The number of replicas is left out: none of the others has to restart for one more.
+    """
+    values = settings.model_dump(mode="python", exclude={"replicas"})
     plain = {
         name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
         for name, value in values.items()

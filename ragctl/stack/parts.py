@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
-from ragctl.gateway.options import reachable
+from ragctl.gateway.options import reachable, replica_ports
 from ragctl.stack import probes
 from ragctl.stack.home import Home
 from ragctl.stack.probes import Health, Probe
 
 LOCATION = "rag"
 TOKEN_MAX_AGE_SECONDS = 2 * 3600
+FIRST_QUERY_SERVER = "query-server"
+REPLICA_RETRY_SECONDS = 5
+"""How long a search of a replica waits for an owner that restarts; callers wait ten seconds by default."""
 
 _CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
 _STREAMLIT = tuple(
@@ -57,7 +60,7 @@ def build_parts(settings: Settings, home: Home) -> list[Part]:
     return [
         *database,
         *([_index(settings)] if settings.qdrant_url is None else []),
-        _query_server(settings),
+        *_query_servers(settings),
         _stream(settings),
         *_dagster(settings, home),
         _tokens(home),
@@ -102,16 +105,19 @@ def _index(settings: Settings) -> Part:
     )
 
 
-def _query_server(settings: Settings) -> Part:
-    ports: tuple[tuple[int, str], ...] = (
-        (settings.query_port, "RAG_QUERY_PORT"),
-        (settings.metrics_port, "RAG_METRICS_PORT"),
-    )
+def _query_servers(settings: Settings) -> list[Part]:
+    first, *further = replica_ports(settings)
+    return [_query_server(settings, first), *(_replica(settings, n, ports) for n, ports in enumerate(further, 2))]
+
+
+def _query_server(settings: Settings, ports: tuple[int, int]) -> Part:
+    query, http = ports
+    listens: tuple[tuple[int, str], ...] = ((query, "RAG_QUERY_PORT"), (http, "RAG_METRICS_PORT"))
     return Part(
-        name="query-server",
+        name=FIRST_QUERY_SERVER,
         command=_python("query_server"),
-        probe=probes.http(f"http://{reachable(settings.host)}:{settings.metrics_port}/health"),
-        port_settings=ports,
+        probe=probes.http(f"http://{reachable(settings.host)}:{http}/health"),
+        port_settings=listens,
         needs=("migrate", "model"),
         waits=_database_waits(settings),
         stop_wave=3,
@@ -133,6 +139,19 @@ def _stream(settings: Settings) -> Part:
         waits=waits,
         stop_wave=2,
         stop_seconds=int(settings.stream_drain_seconds) + 5,
+    )
+
+
+def _replica(settings: Settings, number: int, ports: tuple[int, int]) -> Part:
+    query, http = ports
+    return replace(
+        _query_server(settings, ports),
+        name=f"{FIRST_QUERY_SERVER}-{number}",
+        port_settings=((query, "RAG_REPLICA_PORTS"), (http, "RAG_REPLICA_PORTS")),
+        env=(
+            ("RAG_QUERY_PORT", str(query)),
+            ("RAG_METRICS_PORT", str(http)),
+        ),
     )
 
 
@@ -210,7 +229,7 @@ def _console(settings: Settings, home: Home) -> Part:
 def _gateway(settings: Settings, home: Home) -> Part:
     return Part(
         name="gateway",
-        command=(str(envoy_path()), *ENVOY_FLAGS, "-c", str(home.envoy_file)),
+        command=(str(envoy_path()), *ENVOY_FLAGS, "-c", str(home.gateway / "bootstrap.yaml")),
         probe=probes.http(f"http://127.0.0.1:{settings.envoy_admin_port}/ready", expect="LIVE"),
         port_settings=(
             (settings.gateway_port, "RAG_GATEWAY_PORT"),

@@ -103,6 +103,16 @@ class Supervisor:
             return {}
         return {item["name"]: _info(item) for item in listed}
 
+    def reload(self) -> None:
+        """Take up the configuration that was written: new parts can be started, dropped ones are stopped first."""
+        with self._rpc() as supervisor:
+            [[added, changed, removed]] = supervisor.reloadConfig()
+            for name in (*changed, *removed):
+                supervisor.stopProcessGroup(name)
+                supervisor.removeProcessGroup(name)
+            for name in (*changed, *added):
+                supervisor.addProcessGroup(name)
+
     def start_part(self, name: str) -> None:
         """Start a part without waiting; no-op when it runs."""
         self._call("startProcess", name, ignore=_ALREADY_STARTED_FAULTS)

@@ -1,19 +1,25 @@
-"""`python -m ragctl.stack.token_keeper`: keeps the console's and the developer's token files valid.
+"""`python -m ragctl.stack.token_keeper`: keeps token files valid, and the gateway's keys up to date.
 
 The console must not hold a key that could sign anything, so it reads a token from a file, and this part renews the
-file long before the token in it expires.
+file long before the token in it expires. When the signing key was changed, tokens and the gateway follow.
 """
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
+import time
+from pathlib import Path
 
+from rag_core.errors import RagError
 from rag_core.settings import Settings
 from ragctl.stack.home import Home
 from ragctl.tokens import SCOPES, mint_token, write_private
 
 RENEW_SECONDS = 3600.0
+KEYS_SECONDS = 1.0
+"""How often the key file is looked at."""
 
 
 def renew(settings: Settings, home: Home) -> None:
@@ -23,17 +29,41 @@ def renew(settings: Settings, home: Home) -> None:
         write_private(path, mint_token(settings, subject=subject, scopes=SCOPES, lifetime=lifetime) + "\n")
 
 
+def keep_gateway_keys(settings: Settings, home: Home) -> None:
+    """Give the gateway the keys of the JWKS file. A file that is no key set just now changes nothing."""
+    from ragctl.gateway.live import apply
+
+    try:
+        apply(settings, home.gateway)
+    except RagError as error:
+        print(json.dumps({"event": "gateway keys not changed", "reason": error.reason}), flush=True)
+
+
 def main() -> None:
-    """Renew at once, then every hour (sooner when tokens live shorter), until SIGTERM."""
+    """Renew at once, then every hour (sooner when tokens live shorter), until SIGTERM; look for new keys meanwhile."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()
     home = Home.of(settings)
     pause = min(RENEW_SECONDS, settings.jwt_max_lifetime_seconds / 2)
+    seen, due = _stamp(settings.jwks_path), 0.0
     while True:
-        renew(settings, home)
-        if stop.wait(pause):
+        if time.monotonic() >= due:
+            renew(settings, home)
+            due = time.monotonic() + pause
+        if stop.wait(KEYS_SECONDS):
             return
+        now = _stamp(settings.jwks_path)
+        if now != seen:
+            seen, due = now, 0.0
+            keep_gateway_keys(settings, home)
+
+
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 if __name__ == "__main__":

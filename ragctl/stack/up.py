@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass
 
 from rag_core.settings import Settings
-from ragctl.gateway import GatewayOptions
-from ragctl.gateway import write as write_gateway
+from ragctl.gateway.bootstrap import write_dynamic
+from ragctl.gateway.live import current_options
 from ragctl.stack.display import Display
 from ragctl.stack.environment import stack_environment, write_stack_env
 from ragctl.stack.home import Home, StackState, settings_digest
-from ragctl.stack.parts import Part, build_parts
+from ragctl.stack.parts import FIRST_QUERY_SERVER, Part, build_parts
 from ragctl.stack.processes import check_distinct_ports, check_ports, end_processes
 from ragctl.stack.start import part_work, run_all, step_work
 from ragctl.stack.steps import model_is_prepared
@@ -34,20 +34,25 @@ class Stack:
     """Parts that ran before this command."""
 
 
-def load(home_override: Home | None = None) -> tuple[Settings, Home]:
-    """Settings with an absolute home, so that equal stacks have equal settings wherever the command is run."""
-    settings = Settings.load()
+def load(home_override: Home | None = None, *, replicas: int | None = None) -> tuple[Settings, Home]:
+    """Settings with an absolute home, so that equal stacks have equal settings wherever the command is run.
+
+    `replicas` wins over what the environment and `stack.env` say.
+    """
+    settings = Settings.load(**({} if replicas is None else {"replicas": replicas}))
     home = home_override or Home.of(settings)
     return settings.model_copy(update={"home": home.root}), home
 
 
-def start_stack(display: Display) -> Stack:
+def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
     """Start what does not run yet and wait until all parts are healthy. Call it with the home's lock held.
+
+    `replicas` changes the number of query servers; None keeps what it is.
 
     Raises `Conflict` (`PORT_TAKEN`, `HOME_IN_USE`), `ConfigError`, or `Unavailable` (`START_FAILED`).
     """
     began = time.monotonic()
-    settings, home = load()
+    settings, home = load(replicas=replicas)
     prepared = _prepare(settings, home)
     settings, parts = prepared.settings, prepared.parts
     supervisor = Supervisor(home)
@@ -58,7 +63,7 @@ def start_stack(display: Display) -> Stack:
     if not model_is_prepared(settings):
         steps.append(step_work("model", (), environment, display))
     alive = frozenset(name for name, info in supervisor.infos().items() if info.alive)
-    if "query-server" in alive:
+    if FIRST_QUERY_SERVER in alive:
         steps = []  # both have been done before it started
     asyncio.run(run_all([*steps, *(part_work(part, supervisor, home) for part in parts)], display))
     return Stack(settings, home, parts, time.monotonic() - began, alive)
@@ -81,6 +86,8 @@ def _prepare(settings: Settings, home: Home) -> _Prepared:
         if state.settings_digest == settings_digest(settings):
             alive = {name for name, info in supervisor.infos().items() if info.alive}
             check_ports(part for part in parts if part.name not in alive)
+            if supervisor.infos().keys() != {part.name for part in parts}:
+                _scale(settings, home, parts)
             return _Prepared(settings, parts, state)
         # Parts read their settings once, so new ones need new processes. A sure restart beats a clever one.
         stop_stack(settings, home, parts)
@@ -97,12 +104,24 @@ def _write_files(settings: Settings, home: Home) -> _Prepared:
 
     ensure_keys(settings)
     write_stack_env(settings, home)
-    settings, _ = load(home)
+    settings, _ = load(home, replicas=settings.replicas)
     parts = build_parts(settings, home)
     (home.dagster / "dagster.yaml").write_text(render_dagster_yaml(settings), encoding="utf-8")
     home.workspace_file.write_text(render_workspace_yaml(settings), encoding="utf-8")
-    write_gateway(GatewayOptions.from_settings(settings), home.envoy_file)
+    write_dynamic(current_options(settings, home.gateway), home.gateway)
     Supervisor(home).write_config(parts)
     state = StackState(new_secret(), settings_digest(settings))
     home.write_state(state)
     return _Prepared(settings, parts, state)
+
+
+def _scale(settings: Settings, home: Home, parts: list[Part]) -> None:
+    """More or fewer query servers beside the running ones; nobody else restarts.
+
+    The gateway stops sending before a server stops, and sends to a new one only when its health check has passed.
+    """
+    write_stack_env(settings, home)
+    write_dynamic(current_options(settings, home.gateway), home.gateway)
+    supervisor = Supervisor(home)
+    supervisor.write_config(parts)
+    supervisor.reload()

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from pytest_httpserver import HTTPServer
 
 import ragproto
-from ragctl.gateway import GatewayOptions, write
+from ragctl.gateway import GatewayOptions, write_dynamic
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
-from ragctl.gateway.options import Endpoint
+from ragctl.gateway.options import Backends, Endpoint, Limits
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -132,6 +132,7 @@ class Gateway:
     peer: WirePeer
     probes: HTTPServer
     log: Path
+    options: GatewayOptions
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -160,56 +161,56 @@ def wire_peer() -> Iterator[WirePeer]:
 @contextmanager
 def running_envoy(options: GatewayOptions, folder: Path) -> Iterator[str]:
     """Envoy with these options; yields its address once it sees a healthy backend. Its log is in `folder`."""
-    path = folder / "envoy.yaml"
-    write(options, path)
-    command = [str(envoy_path()), *ENVOY_FLAGS, "-c", str(path), "--file-flush-interval-msec", "50"]
+    files = folder / "gateway"
+    write_dynamic(options, files)
+    command = [str(envoy_path()), *ENVOY_FLAGS, "-c", str(files / "bootstrap.yaml"), "--file-flush-interval-msec", "50"]
     with (folder / "envoy.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
-        _await_healthy(f"http://127.0.0.1:{options.admin_port}", process)
+        _await_healthy(f"http://127.0.0.1:{options.admin_port}", process, len(options.blue.query))
         yield f"{options.listen.host}:{options.listen.port}"
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _await_healthy(admin: str, process: subprocess.Popen[bytes]) -> None:
+def _await_healthy(admin: str, process: subprocess.Popen[bytes], members: int) -> None:
     transport = httpx.HTTPTransport(retries=10)  # waits for the port with growing pauses
     with httpx.Client(transport=transport, timeout=10, trust_env=False) as client:
         for _ in range(2000):
             assert process.poll() is None, "Envoy ended while starting"
             try:
-                stats = client.get(f"{admin}/stats?filter=cluster.query.membership_healthy").text
+                stats = client.get(f"{admin}/stats?filter=cluster.query-blue.membership_healthy").text
             except httpx.ConnectError:
                 continue
-            if stats.strip().endswith(": 1"):
+            if stats.strip().endswith(f": {members}"):
                 return
     raise AssertionError("Envoy never saw a healthy backend")
 
 
 def gateway_options(query_port: int | None = None) -> GatewayOptions:
-    """Options with small limits on free ports."""
+    """Options with small limits on free ports, without verification of tokens and limits of calls."""
     return GatewayOptions(
         listen=Endpoint("127.0.0.1", free_port()),
         admin_port=free_port(),
-        query=(Endpoint("127.0.0.1", query_port or free_port()),),
-        probes=(Endpoint("127.0.0.1", free_port()),),
+        blue=Backends((Endpoint("127.0.0.1", query_port or free_port()),), (Endpoint("127.0.0.1", free_port()),)),
         descriptors=Path(ragproto.__file__).parent / "descriptors.binpb",
         max_seconds=MAX_SECONDS,
         max_request_bytes=MAX_REQUEST_BYTES,
+        limits=Limits(per_minute=0, per_hour=0, ip_per_minute=0),
     )
 
 
 @contextmanager
-def running_gateway(folder: Path) -> Iterator[Gateway]:
-    """Envoy, a scripted query server and its HTTP probes, all on free ports."""
+def running_gateway(folder: Path, **changes: Any) -> Iterator[Gateway]:
+    """Envoy, a scripted query server and its HTTP probes, all on free ports. `changes` are further options."""
     with wire_peer() as peer:
-        options = gateway_options(peer.port)
-        probes = HTTPServer(host="127.0.0.1", port=options.probes[0].port)
+        options = replace(gateway_options(peer.port), **changes)
+        probes = HTTPServer(host="127.0.0.1", port=options.blue.probes[0].port)
         probes.start()
         try:
             with running_envoy(options, folder) as address:
-                gateway = Gateway(address, peer, probes, folder / "envoy.log")
+                gateway = Gateway(address, peer, probes, folder / "envoy.log", options)
                 yield gateway
                 gateway.http.close()
         finally:

@@ -203,6 +203,11 @@ def test_a_taken_port_refuses_to_start_and_is_named(home: Path, port: str) -> No
         ({"RAG_INDEX_SECRET": "a" * 40}, "SECRET_WEAK"),
         ({"RAG_INDEX_SECRET": ""}, "SECRET_MISSING"),
         ({"RAG_JWT_PUBLIC_KEYS": "/nonexistent/keys"}, "SECRET_MISSING"),
+        ({"RAG_JWT_PUBLIC_KEYS": ""}, "SECRET_MISSING"),
+        ({"RAG_JWT_JWKS_URL": "http://idp.example/jwks"}, "CONFIG_INVALID"),
+        ({"RAG_DATABASE_URL": "postgresql://rag:postgres@127.0.0.1:1/none"}, "SECRET_WEAK"),
+        ({"RAG_QDRANT_URL": "http://127.0.0.1:1"}, "SECRET_MISSING"),
+        ({"RAG_QDRANT_URL": "http://127.0.0.1:1", "RAG_QDRANT_API_KEY": "short"}, "SECRET_WEAK"),
         ({"RAG_EMBEDDER": "fake"}, "CONFIG_INVALID"),
     ],
 )

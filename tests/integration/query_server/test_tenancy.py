@@ -17,11 +17,10 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from rag_core.index.base import SearchRequest, SearchResult, VectorIndex
-from ragproto.admin.v1 import admin_pb2
 from ragproto.documents.v1 import documents_pb2
-from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.methods import public_methods
 from tests.support.query_server import Doc, Running, failing, failure_of, running
 
 WORDS = [
@@ -149,8 +148,7 @@ def test_an_acl_entry_opens_a_document_only_to_its_holders(two_tenants: Running)
 
 
 def client_methods() -> list[descriptor.MethodDescriptor]:
-    modules = (v1, v2, admin_pb2)
-    return [m for module in modules for service in module.DESCRIPTOR.services_by_name.values() for m in service.methods]
+    return public_methods()
 
 
 def all_methods() -> list[descriptor.MethodDescriptor]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_core import identity
+from rag_core import identity, key_source
 from rag_core.errors import ConfigError, PermissionDenied, RagError, Reason, Unauthenticated
 from rag_core.identity import TokenRules, TokenVerifier, generate_key, load_jwks, mint, public_jwk
 
@@ -224,7 +224,7 @@ def replaced(path: Path, text: str) -> None:
 def test_s11_a_removed_key_is_refused_although_its_token_was_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "RELOAD_SECONDS", 0.0)
+    monkeypatch.setattr(key_source, "RELOAD_SECONDS", 0.0)
     path = tmp_path / "jwks.json"
     second_private, second = generate_key()
     path.write_text(json.dumps({"keys": [*JWKS["keys"], *second["keys"]]}))
@@ -243,7 +243,7 @@ def test_s11_a_removed_key_is_refused_although_its_token_was_cached(
 def test_f54_a_key_file_that_turns_bad_keeps_the_last_good_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    monkeypatch.setattr(identity, "RELOAD_SECONDS", 0.0)
+    monkeypatch.setattr(key_source, "RELOAD_SECONDS", 0.0)
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps(JWKS))
     verifier = TokenVerifier(path, RULES, clock=lambda: NOW)

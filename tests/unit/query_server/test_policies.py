@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from query_server.policies import ADMIN, POLICIES, is_public
-from ragproto.admin.v1 import admin_pb2
-from ragproto.documents.v1 import documents_pb2
-from ragproto.query.v1 import query_pb2 as v1
-from ragproto.query.v2 import query_pb2 as v2
+from query_server.policies import ADMIN, POLICIES, Policy, is_public
+from ragctl.tokens import known_scopes
+from tests.support.methods import public_methods
 
 
-def methods() -> set[str]:
-    services = [
-        service
-        for module in (v1, v2, documents_pb2, admin_pb2)
-        for service in module.DESCRIPTOR.services_by_name.values()
-    ]
-    return {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
+def paths() -> set[str]:
+    return {f"/{method.containing_service.full_name}/{method.name}" for method in public_methods()}
 
 
 def test_the_table_names_exactly_the_rpcs_of_the_descriptors() -> None:
-    assert set(POLICIES) == methods()
+    assert set(POLICIES) == paths()
 
 
 def test_admin_methods_need_the_admin_scope() -> None:
@@ -28,5 +21,14 @@ def test_admin_methods_need_the_admin_scope() -> None:
 
 def test_only_health_and_reflection_are_public() -> None:
     assert is_public("/grpc.health.v1.Health/Check")
-    assert not any(map(is_public, methods()))
+    assert not any(map(is_public, paths()))
     assert not is_public("/ragproto.grpc.health.v1.Health/Check")
+
+
+def test_what_changes_something_goes_on_record() -> None:
+    assert Policy("documents.write").audited
+    assert not Policy("query.read").audited
+
+
+def test_a_key_or_token_can_be_given_exactly_the_scopes_of_the_table() -> None:
+    assert set(known_scopes()) == {policy.scope for policy in POLICIES.values()}

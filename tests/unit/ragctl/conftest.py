@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from rag_core.settings import Settings
 from ragctl.gateway import GatewayOptions
+from ragctl.tokens import ensure_keys
 from tests.support.wire import Gateway, gateway_options, running_gateway
 
 
@@ -14,6 +17,15 @@ from tests.support.wire import Gateway, gateway_options, running_gateway
 def options() -> GatewayOptions:
     """Options of a gateway whose backends are on free ports."""
     return gateway_options()
+
+
+@pytest.fixture
+def settings_with_keys(tmp_path: Path) -> Settings:
+    """The default settings in a home that has a key pair."""
+    settings = Settings(home=tmp_path)
+    settings.secrets_dir.mkdir()
+    ensure_keys(settings)
+    return settings
 
 
 @pytest.fixture(scope="session")

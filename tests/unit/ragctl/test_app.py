@@ -12,6 +12,7 @@ from typing import Any
 import jwt
 import pytest
 
+from rag_core.errors import RagError
 from ragctl.app import app, run
 from ragctl.tokens import ensure_keys
 
@@ -150,7 +151,10 @@ def test_down_without_a_stack_is_harmless(home: Path, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out) == {"stopped": False}
 
 
-def test_a_reader_that_has_enough_is_no_error() -> None:
+def test_a_reader_that_has_enough_is_no_error(home: Path) -> None:
+    from rag_core.settings import Settings
+
+    ensure_keys(Settings.load())
     program = "from ragctl.app import main; import sys; sys.argv = ['rag', 'gateway', 'render']; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
@@ -161,3 +165,58 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(30) == 0
+
+
+def test_a_key_is_printed_once_listed_without_its_secret_revoked_and_on_record(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_DATABASE_URL", database_url)
+    assert run(["key", "create", "report", "--tenant", "acme", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert run(["key", "list", "--json"]) == 0
+    listed = capsys.readouterr().out
+    assert made["key"].split("_", 2)[2] not in listed
+    assert [(key["key_id"], key["state"]) for key in json.loads(listed)] == [(made["key_id"], "valid")]
+    assert run(["key", "revoke", made["key_id"]]) == 0
+    assert run(["key", "revoke", made["key_id"]]) == 1
+    assert run(["key", "revoke", "nothing"]) == 1
+    assert "API_KEY_NOT_FOUND" in capsys.readouterr().err
+    assert run(["token", "revoke", "ann", "--tenant", "acme"]) == 0
+    capsys.readouterr()
+    assert run(["audit", "list", "--tenant", "acme", "--json"]) == 0
+    assert [(row["action"], row["outcome"]) for row in json.loads(capsys.readouterr().out)] == [
+        ("token.revoke", "ok"),
+        ("key.revoke", "ok"),
+        ("key.create", "ok"),
+    ]
+    assert run(["audit", "list", "--action", "key.create", "--since", "2020-01-01", "--limit", "1"]) == 0
+    assert "key.create" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--scope", "everything"], ["--days", "0"], ["--days", "9999"], ["--tenant", "*"], ["--group", ""]]
+)
+def test_a_key_that_could_open_too_much_is_not_made(
+    arguments: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["key", "create", "x", *arguments]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_local_keys_are_rotated_and_retired(home: Path) -> None:
+    from rag_core.identity import TokenRules, TokenVerifier
+    from rag_core.settings import Settings
+    from ragctl.tokens import mint_token, retire_keys, rotate_keys
+
+    settings = Settings.load()
+    ensure_keys(settings)
+    rules = TokenRules(settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, 0)
+    old = mint_token(settings, subject="ann")
+    assert len(rotate_keys(settings, settle=0)) == 2
+    new = mint_token(settings, subject="ann")
+    for token in (old, new):
+        assert TokenVerifier(settings.jwks_path, rules).verify(token).subject == "ann"
+    assert len(retire_keys(settings)) == 1
+    assert TokenVerifier(settings.jwks_path, rules).verify(new).subject == "ann"
+    with pytest.raises(RagError):
+        TokenVerifier(settings.jwks_path, rules).verify(old)

@@ -15,6 +15,7 @@ from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from ragctl.gateway import GatewayOptions, render, validate, write
 from ragctl.gateway.bootstrap import bootstrap
+from ragctl.gateway.options import Endpoint
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -24,13 +25,13 @@ from tests.support.wire import MAX_REQUEST_BYTES, MAX_SECONDS, Gateway
 QUERY = "/api/v1/query"
 
 
-def test_envoy_accepts_the_configuration_of_the_default_settings() -> None:
-    validate(GatewayOptions.from_settings(Settings()))
+def test_envoy_accepts_the_configuration_of_the_default_settings(settings_with_keys: Settings) -> None:
+    validate(GatewayOptions.from_settings(settings_with_keys))
 
 
-def test_a_configuration_envoy_refuses_is_reported_with_its_reason(options: GatewayOptions, tmp_path: Path) -> None:
+def test_a_configuration_envoy_refuses_is_reported_with_its_reason(options: GatewayOptions) -> None:
     with pytest.raises(ConfigError, match="Envoy refuses") as caught:
-        validate(dataclasses.replace(options, descriptors=tmp_path / "absent.binpb"))
+        validate(dataclasses.replace(options, listen=Endpoint("no address", 1)))
     assert caught.value.reason is Reason.CONFIG_INVALID
 
 
@@ -42,8 +43,8 @@ def test_equal_options_give_an_equal_file_and_plain_yaml(options: GatewayOptions
     assert list(tmp_path.iterdir()) == [tmp_path / "envoy.yaml"]
 
 
-def test_the_admin_interface_is_on_loopback_whatever_the_listener(options: GatewayOptions) -> None:
-    settings = Settings(host="0.0.0.0")  # noqa: S104
+def test_s31_the_admin_interface_is_on_loopback_whatever_the_listener(settings_with_keys: Settings) -> None:
+    settings = settings_with_keys.model_copy(update={"host": "0.0.0.0"})  # noqa: S104
     rendered = yaml.safe_load(render(GatewayOptions.from_settings(settings)))
     assert rendered["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
     listener = rendered["static_resources"]["listeners"][0]["address"]["socket_address"]

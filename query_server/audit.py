@@ -1,0 +1,114 @@
+"""The audit trail of calls: what changed something, and what a known caller was refused.
+
+Entries wait in memory and are written together beside the calls; when the database is away longer than the room lasts,
+further ones are counted as lost. Their loss never fails a call, and a flood of refusals cannot fill the table faster
+than one batch a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from query_server.calls import Call
+from query_server.metrics import Metrics
+from query_server.parts import LazyStore
+from query_server.policies import POLICIES
+from rag_core.errors import RagError, Reason
+
+ROOM = 1000
+"""Entries that may wait, and the most that one write takes."""
+WRITE_SECONDS = 1.0
+_log = structlog.get_logger("query_server.audit")
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    at: datetime
+    actor: str
+    tenant: str
+    action: str
+    outcome: str
+    request_id: str
+
+
+class AuditTrail:
+    """Collects and writes. For one event loop."""
+
+    def __init__(self, store: LazyStore, metrics: Metrics) -> None:
+        self._store = store
+        self._lost = metrics.audit_lost
+        self._waiting: deque[_Note] = deque()
+
+    @asynccontextmanager
+    async def layer(self, call: Call) -> AsyncIterator[None]:
+        """Note the outcome of a call when it belongs on record."""
+        outcome = "ok"
+        try:
+            yield
+        except RagError as error:
+            outcome = error.reason
+            raise
+        except BaseException:
+            outcome = Reason.INTERNAL
+            raise
+        finally:
+            self._note(call, outcome)
+
+    async def run(self) -> None:
+        """Write now and then until cancelled."""
+        while True:
+            await asyncio.sleep(WRITE_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits; keep it when the database is away."""
+        if not self._waiting:
+            return
+        batch = list(self._waiting)
+        self._waiting.clear()
+        try:
+            await asyncio.to_thread(self._write, batch)
+        except RagError as error:
+            _log.warning("audit entries wait for the database", entries=len(batch), reason=error.reason)
+            for note in batch:
+                self._keep(note)
+
+    def _note(self, call: Call, outcome: str) -> None:
+        policy = POLICIES.get(call.method)
+        refused = outcome == Reason.SCOPE_MISSING
+        if call.identity is None or not (refused or (policy is not None and policy.audited)):
+            return
+        who = call.identity
+        self._keep(_Note(datetime.now(UTC), who.subject, who.tenant, call.method, outcome, call.request_id))
+
+    def _keep(self, note: _Note) -> None:
+        if len(self._waiting) < ROOM:
+            self._waiting.append(note)
+        else:
+            self._lost.inc()
+
+    def _write(self, batch: list[_Note]) -> None:
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
+        from rag_core.store.audit import Entry, append
+
+        entries = [
+            Entry(
+                actor=note.actor,
+                action=note.action,
+                target=note.tenant,
+                outcome=note.outcome,
+                tenant=note.tenant,
+                details={"request_id": note.request_id},
+                at=note.at,
+            )
+            for note in batch
+        ]
+        with self._store.get().engine.begin() as connection:
+            append(connection, entries)

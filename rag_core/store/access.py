@@ -1,0 +1,123 @@
+"""Rows that say who may come in: API keys and revoked tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from rag_core.api_keys import ApiKey, new_api_key
+from rag_core.errors import Conflict, NotFound, Reason
+from rag_core.store import audit
+from rag_core.store.tables import api_keys, token_revocations
+
+USED_EVERY = timedelta(minutes=1)
+_SHOWN = [column for column in api_keys.c if column is not api_keys.c.secret_hash]
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What a key shall open. `days` is its life."""
+
+    name: str
+    tenant: str
+    scopes: Sequence[str]
+    groups: Sequence[str] = ()
+    days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key as the server needs it."""
+
+    digest: bytes
+    tenant: str
+    groups: tuple[str, ...]
+    scopes: frozenset[str]
+    expires: datetime
+    revoked: bool
+
+
+def create_key(connection: Connection, wanted: NewKey, *, actor: str) -> ApiKey:
+    """Make a key and put it on record. Its text exists only in what is returned."""
+    key = new_api_key()
+    expires = datetime.now(UTC) + timedelta(days=wanted.days)
+    connection.execute(
+        insert(api_keys).values(
+            key_id=key.key_id,
+            secret_hash=key.digest,
+            name=wanted.name,
+            tenant=wanted.tenant,
+            groups=list(wanted.groups),
+            scopes=sorted(set(wanted.scopes)),
+            created_by=actor,
+            expires_at=expires,
+        )
+    )
+    details = {"name": wanted.name, "scopes": sorted(set(wanted.scopes)), "expires": expires.isoformat()}
+    audit.record(connection, actor=actor, action="key.create", target=key.key_id, details=details, tenant=wanted.tenant)
+    return key
+
+
+def list_keys(connection: Connection, *, tenant: str | None = None) -> list[dict[str, Any]]:
+    """All keys without their hashes, newest first."""
+    statement = select(*_SHOWN).order_by(api_keys.c.created_at.desc(), api_keys.c.key_id)
+    if tenant is not None:
+        statement = statement.where(api_keys.c.tenant == tenant)
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def revoke_key(connection: Connection, key_id: str, *, actor: str) -> None:
+    """End a key now. Raises `NotFound` (`API_KEY_NOT_FOUND`), `Conflict` when it has been revoked before."""
+    row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {key_id!r}")
+    if row.revoked_at is not None:
+        raise Conflict(Reason.API_KEY_INVALID, f"key: revoked already, {row.revoked_at:%Y-%m-%d %H:%M}")
+    connection.execute(update(api_keys).where(api_keys.c.key_id == key_id).values(revoked_at=func.now()))
+    audit.record(connection, actor=actor, action="key.revoke", target=key_id, details={}, tenant=row.tenant)
+
+
+def find_key(connection: Connection, key_id: str) -> StoredKey | None:
+    """One key, None when there is none of this id."""
+    row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).one_or_none()
+    return None if row is None else _stored(row)
+
+
+def note_use(connection: Connection, key_id: str) -> None:
+    """Remember that a key was used, unless that is known for this minute."""
+    old = func.coalesce(api_keys.c.last_used_at, datetime.min.replace(tzinfo=UTC)) < func.now() - USED_EVERY
+    connection.execute(update(api_keys).where(api_keys.c.key_id == key_id, old).values(last_used_at=func.now()))
+
+
+def revoke_tokens(connection: Connection, *, tenant: str, subject: str, lifetime: int, actor: str) -> datetime:
+    """Refuse every token of a subject issued until now. `lifetime` is the longest any can live, in seconds."""
+    now = datetime.now(UTC)
+    values = {"before": now, "forget_at": now + timedelta(seconds=lifetime)}
+    statement = upsert(token_revocations).values(tenant=tenant, subject=subject, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "subject"], set_=values))
+    connection.execute(delete(token_revocations).where(token_revocations.c.forget_at < func.now()))
+    audit.record(connection, actor=actor, action="token.revoke", target=subject, details={}, tenant=tenant)
+    return now
+
+
+def revocations(connection: Connection) -> dict[tuple[str, str], float]:
+    """Tenant and subject to the moment (Unix seconds) before which their tokens are refused."""
+    columns = token_revocations.c
+    rows = connection.execute(select(columns.tenant, columns.subject, columns.before))
+    return {(tenant, subject): before.timestamp() for tenant, subject, before in rows}
+
+
+def _stored(row: Row[Any]) -> StoredKey:
+    return StoredKey(
+        digest=bytes(row.secret_hash),
+        tenant=row.tenant,
+        groups=tuple(row.groups),
+        scopes=frozenset(row.scopes),
+        expires=row.expires_at,
+        revoked=row.revoked_at is not None,
+    )

@@ -1,0 +1,30 @@
+"""What commands that change rows share: one transaction, and the name it is recorded with."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """One transaction on the database of the settings."""
+    from rag_core.settings import Settings
+    from rag_core.store import open_store
+
+    store = open_store(Settings.load())
+    try:
+        with store.engine.begin() as connection:
+            yield connection
+    finally:
+        store.close()
+
+
+def actor() -> str:
+    """Who the audit log names for a command typed here."""
+    return f"rag:{getpass.getuser()}"

@@ -1,0 +1,122 @@
+"""`rag key`: API keys, for clients that cannot get a token."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from ragctl.commands._database import actor, transaction
+from ragctl.output import Json, emit_json, note, say, table
+
+app = App(name="key", help="API keys: create, list, revoke.", help_format="plaintext")
+MAX_DAYS = 730
+
+
+@app.command
+def create(
+    name: str,
+    /,
+    *,
+    tenant: str = "default",
+    scope: Annotated[tuple[str, ...], Parameter(negative="")] = ("query.read",),
+    group: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    days: int = 90,
+    json: Json = False,
+) -> None:
+    """Make an API key and print it, this once: only its hash is kept. Recorded with your name.
+
+    Example: curl -H "x-api-key: $(rag key create nightly-report)" -d '{"query": "..."}' http://127.0.0.1:8080/api/v2/search
+
+    Parameters
+    ----------
+    name
+        What the key is for.
+    tenant
+        The one tenant whose documents it opens.
+    scope
+        What it may do; give it several times for several scopes.
+    group
+        Groups whose documents it opens.
+    days
+        Days until it expires, 730 at most.
+    """
+    from rag_core.store.access import NewKey, create_key
+
+    _check(name, tenant, scope, group, days)
+    with transaction() as connection:
+        key = create_key(connection, NewKey(name, tenant, scope, group, days), actor=actor())
+    if json:
+        emit_json({"key_id": key.key_id, "key": key.text, "tenant": tenant, "scopes": list(scope), "days": days})
+        return
+    note(f"key {key.key_id} for tenant {tenant}; it is shown only now")
+    say(key.text)
+
+
+@app.command(name="list")
+def list_(*, tenant: str | None = None, json: Json = False) -> None:
+    """List API keys with their last use, newest first. The keys themselves are not stored anywhere.
+
+    Example: rag key list --tenant acme
+
+    Parameters
+    ----------
+    tenant
+        Only of this tenant.
+    """
+    from rag_core.store.access import list_keys
+
+    with transaction() as connection:
+        keys = list_keys(connection, tenant=tenant)
+    if json:
+        emit_json([{**key, "state": _state(key)} for key in keys])
+        return
+    columns = ("key", "name", "tenant", "scopes", "state", "expires", "last used")
+    table(columns, [_row(key) for key in keys], empty="no keys")
+
+
+@app.command
+def revoke(key_id: str, /, *, json: Json = False) -> None:
+    """End an API key; the servers refuse it within a second. Recorded with your name.
+
+    Example: rag key revoke 4Jw0mXr2kQpZ
+    """
+    from rag_core.store.access import revoke_key
+
+    with transaction() as connection:
+        revoke_key(connection, key_id, actor=actor())
+    emit_json({"revoked": key_id}) if json else say(f"{key_id}: revoked")
+
+
+def _check(name: str, tenant: str, scopes: tuple[str, ...], groups: tuple[str, ...], days: int) -> None:
+    from rag_core.errors import InvalidInput, Reason
+    from rag_core.identity import require_identity_names
+    from ragctl.tokens import known_scopes
+
+    require_identity_names(tenant, (name, *groups))
+    if not 1 <= days <= MAX_DAYS:
+        raise InvalidInput(Reason.CONFIG_RANGE, f"days: 1 to {MAX_DAYS}")
+    unknown = sorted(set(scopes) - set(known_scopes()))
+    if unknown or not scopes:
+        raise InvalidInput(Reason.FIELD_INVALID, f"scope: unknown {unknown}; there are {', '.join(known_scopes())}")
+
+
+def _state(key: dict[str, Any]) -> str:
+    from datetime import UTC, datetime
+
+    if key["revoked_at"] is not None:
+        return "revoked"
+    return "expired" if key["expires_at"] <= datetime.now(UTC) else "valid"
+
+
+def _row(key: dict[str, Any]) -> list[object]:
+    used = key["last_used_at"]
+    return [
+        key["key_id"],
+        key["name"],
+        key["tenant"],
+        " ".join(key["scopes"]),
+        _state(key),
+        f"{key['expires_at']:%Y-%m-%d}",
+        f"{used:%Y-%m-%d %H:%M}" if used else "never",
+    ]

@@ -1,0 +1,109 @@
+"""Who is let through: verification of tokens, and the scope each method needs.
+
+The gateway checks to shed what cannot succeed; the server checks again, so that a direct connection is no hole. API
+keys pass to the server unchecked: their hashes, scopes and revocations are rows in PostgreSQL, of which a copy here
+(Envoy's own key filter wants the keys in clear text in a file) would be both a secret and out of date.
+"""
+
+from __future__ import annotations
+
+from ragctl.gateway.api import Method, api_methods, public_services
+from ragctl.gateway.clusters import KEYS
+from ragctl.gateway.files import JWT_FILTER
+from ragctl.gateway.options import Config, GatewayOptions, Jwt, any_of, extension
+from ragctl.gateway.routes import PROBE_PATHS
+
+_PROVIDER = "tokens"
+_PAYLOAD = "token"
+_CACHED_TOKENS = 10_000
+_MAX_CACHED_TOKEN_BYTES = 8192
+
+# Only without a token: what is sent beside a key must not decide whether the token is looked at.
+_HAS_KEY: Config = {"name": "x-api-key", "present_match": True}
+_HAS_NO_TOKEN: Config = {"name": "authorization", "present_match": False}
+
+
+def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
+    """The configuration of the token filter. What no rule names needs a token."""
+    provider = {
+        "issuer": jwt.issuer,
+        "audiences": [jwt.audience],
+        "require_expiration": True,
+        "clock_skew_seconds": jwt.leeway,
+        "forward": True,
+        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
+        "claim_to_headers": [
+            {"header_name": "x-auth-tenant", "claim_name": "tenant"},
+            {"header_name": "x-auth-subject", "claim_name": "sub"},
+        ],
+        "payload_in_metadata": _PAYLOAD,
+        "normalize_payload_in_metadata": {"space_delimited_claims": ["scope"]},
+        "jwt_cache_config": {"jwt_cache_size": _CACHED_TOKENS, "jwt_max_token_size": _MAX_CACHED_TOKEN_BYTES},
+        **_keys(options, jwt),
+    }
+    open_paths = [{"path": path} for path in PROBE_PATHS]
+    open_paths += [{"prefix": f"/{service}/"} for service in public_services()]
+    rules = [
+        *({"match": match} for match in open_paths),
+        {"match": {"prefix": "/", "headers": [_HAS_KEY, _HAS_NO_TOKEN]}},
+        {"match": {"prefix": "/"}, "requires": {"provider_name": _PROVIDER}},
+    ]
+    return any_of(
+        "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        providers={_PROVIDER: provider},
+        rules=rules,
+    )
+
+
+def _keys(options: GatewayOptions, jwt: Jwt) -> Config:
+    if not jwt.jwks_url:
+        return {"local_jwks": {"inline_string": jwt.jwks}}
+    remote = {
+        "http_uri": {"uri": jwt.jwks_url, "cluster": KEYS, "timeout": "3s"},
+        "cache_duration": "300s",
+        "async_fetch": {"fast_listener": True, "failed_refetch_duration": "5s"},
+        "retry_policy": {"num_retries": 2},
+    }
+    return {"remote_jwks": remote}
+
+
+def scope_filter(options: GatewayOptions) -> Config:
+    """Refuses a verified token without the scope of the method. Paths that are no method pass on to their 404."""
+    by_scope: dict[str, list[Method]] = {}
+    methods = api_methods(options.descriptors, admin=options.expose_admin)
+    for method in methods:
+        by_scope.setdefault(method.scope, []).append(method)
+    policies: Config = {
+        f"scope {scope}": {"permissions": [_calls(named)], "principals": [_holds(scope), _sends_key()]}
+        for scope, named in sorted(by_scope.items())
+    }
+    policies["no method of the API"] = {
+        "permissions": [{"not_rule": _calls(list(methods))}],
+        "principals": [{"any": True}],
+    }
+    return extension(
+        "envoy.filters.http.rbac",
+        "extensions.filters.http.rbac.v3.RBAC",
+        rules={"action": "ALLOW", "policies": policies},
+    )
+
+
+def _calls(methods: list[Method]) -> Config:
+    rules: list[Config] = []
+    for method in methods:
+        rules.append({"url_path": {"path": {"exact": method.path}}})
+        for binding in method.rest:
+            path = {"exact": binding.path} if binding.pattern is None else {"safe_regex": {"regex": binding.pattern}}
+            verb = {"header": {"name": ":method", "string_match": {"exact": binding.verb}}}
+            rules.append({"and_rules": {"rules": [{"url_path": {"path": path}}, verb]}})
+    return {"or_rules": {"rules": rules}}
+
+
+def _holds(scope: str) -> Config:
+    path = [{"key": _PAYLOAD}, {"key": "scope"}]
+    value = {"list_match": {"one_of": {"string_match": {"exact": scope}}}}
+    return {"metadata": {"filter": JWT_FILTER, "path": path, "value": value}}
+
+
+def _sends_key() -> Config:
+    return {"and_ids": {"ids": [{"header": _HAS_KEY}, {"header": _HAS_NO_TOKEN}]}}

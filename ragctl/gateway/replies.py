@@ -1,0 +1,88 @@
+"""How the answers look that Envoy makes itself: gRPC statuses for gRPC, the JSON of `google.rpc.Status` for REST."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rag_core.errors import Reason
+from ragctl.gateway.options import Config
+
+
+@dataclass(frozen=True, slots=True)
+class LocalError:
+    """An HTTP status of Envoy's own. `message=None` keeps Envoy's text; `lacks` narrows it to a missing header."""
+
+    http_status: int
+    grpc_status: int
+    reason: Reason
+    message: str | None = None
+    lacks: str | None = None
+
+
+LOCAL_ERRORS = (
+    LocalError(400, 3, Reason.FIELD_INVALID),
+    LocalError(401, 16, Reason.TOKEN_MISSING, "send `authorization: Bearer <token>` or `x-api-key`", "authorization"),
+    LocalError(401, 16, Reason.TOKEN_INVALID, "the token does not verify, or it has expired; get a new one"),
+    LocalError(403, 7, Reason.SCOPE_MISSING, "the token is not meant for this method (scope or audience)"),
+    LocalError(404, 12, Reason.METHOD_UNKNOWN),
+    LocalError(405, 12, Reason.METHOD_UNKNOWN),
+    LocalError(408, 4, Reason.DEADLINE, "the request did not arrive in time"),
+    LocalError(413, 8, Reason.REQUEST_TOO_LARGE, "the request body is larger than the gateway accepts"),
+    LocalError(429, 8, Reason.RATE_LIMITED, "too many calls from this client; wait for the time in Retry-After"),
+    LocalError(431, 8, Reason.REQUEST_TOO_LARGE, "the request headers are larger than the gateway accepts"),
+    LocalError(503, 14, Reason.SERVER_UNAVAILABLE, "the query server cannot be reached; try again"),
+    LocalError(504, 4, Reason.DEADLINE, "the time allowed for the call ran out"),
+)
+
+
+def local_replies() -> Config:
+    """The mapping of the connection manager."""
+    mappers = [mapper for error in LOCAL_ERRORS for mapper in (_grpc_reply(error), _rest_reply(error))]
+    return {"mappers": mappers, "body_format": {"json_format": _error_body(13, Reason.INTERNAL)}}
+
+
+def _grpc_reply(error: LocalError) -> Config:
+    """A gRPC client gets plain text; the status Envoy derives from the HTTP code is not always the right one."""
+    header = {"key": "grpc-status", "value": str(error.grpc_status)}
+    return {
+        "filter": {"and_filter": {"filters": [*_conditions(error), *_NATIVE_GRPC]}},
+        **_body(error),
+        "headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+        "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}},
+    }
+
+
+def _rest_reply(error: LocalError) -> Config:
+    conditions = _conditions(error)
+    return {
+        "filter": conditions[0] if len(conditions) == 1 else {"and_filter": {"filters": conditions}},
+        **_body(error),
+        "body_format_override": {"json_format": _error_body(error.grpc_status, error.reason)},
+    }
+
+
+def _body(error: LocalError) -> Config:
+    return {} if error.message is None else {"body": {"inline_string": error.message}}
+
+
+def _conditions(error: LocalError) -> list[Config]:
+    value = {"default_value": error.http_status, "runtime_key": f"gateway.local_reply.{error.http_status}"}
+    status: Config = {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+    return [status] if error.lacks is None else [status, _header(error.lacks, present_match=False)]
+
+
+def _header(name: str, **match: object) -> Config:
+    return {"header_filter": {"header": {"name": name, **match}}}
+
+
+# A transcoded request also carries a gRPC content type by then, and the header that remembers its first path.
+_NATIVE_GRPC: list[Config] = [
+    _header("content-type", string_match={"prefix": "application/grpc"}),
+    _header("x-envoy-original-path", present_match=False),
+]
+
+
+def _error_body(code: int, reason: Reason) -> Config:
+    """The JSON form of `google.rpc.Status`, as the transcoder prints the server's own errors."""
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason.value, "domain": "rag-platform"}
+    return {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": [info]}

@@ -1,0 +1,312 @@
+"""API keys, revoked tokens, keys of an issuer by address, and the audit trail, on a server with a real database."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from pytest_httpserver import HTTPServer
+from sqlalchemy import text, update
+from werkzeug import Request, Response
+
+from query_server import identities
+from query_server.policies import POLICIES
+from rag_core.api_keys import ApiKey
+from rag_core.identity import TokenRules, TokenVerifier, generate_key, mint
+from rag_core.key_source import UrlKeys
+from rag_core.settings import Settings
+from rag_core.store import Store, open_store
+from rag_core.store.access import NewKey, create_key, list_keys, revoke_key, revoke_tokens
+from rag_core.store.audit import Query, find
+from rag_core.store.tables import api_keys
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.query_server import Doc, Running, failing, failure, running
+
+DOCS = [
+    Doc("The bell rings at nine.", tenant="acme"),
+    Doc("The bell of hr rings at ten.", locator="hr.md", tenant="acme", acl=("group:hr",)),
+    Doc("The bell of b rings at noon.", locator="b.md", tenant="b"),
+]
+Metadata = tuple[tuple[str, str], ...]
+
+
+@pytest.fixture
+def server(tmp_path: Path, settings: Settings) -> Iterator[Running]:
+    with running(tmp_path / "server", docs=DOCS, open_store=lambda: open_store(settings)) as started:
+        yield started
+
+
+def make(store: Store, **wanted: Any) -> ApiKey:
+    with store.engine.begin() as connection:
+        return create_key(
+            connection, NewKey(**{"name": "test", "tenant": "acme", "scopes": ["query.read"]} | wanted), actor="rag:me"
+        )
+
+
+def search(server: Running, metadata: Metadata) -> list[str]:
+    stub = v2_grpc.QueryServiceStub(server.channel)
+    response = stub.Search(v2.SearchRequest(query="bell"), metadata=metadata, timeout=20)
+    return sorted(passage.locator for passage in response.passages)
+
+
+def keyed(key: ApiKey) -> Metadata:
+    return (("x-api-key", key.text),)
+
+
+def reason(server: Running, metadata: Metadata) -> tuple[grpc.StatusCode, str]:
+    failed = failing(lambda: search(server, metadata))
+    return failed.code, failed.reason
+
+
+def refused_within(server: Running, metadata: Metadata, seconds: float) -> str:
+    """The reason once the call is refused; asked without pause until then."""
+    began = time.monotonic()
+    while True:
+        failed = failure(lambda: search(server, metadata))
+        if failed is not None:
+            assert time.monotonic() - began < seconds
+            assert failed.code is grpc.StatusCode.UNAUTHENTICATED
+            return failed.message
+        assert time.monotonic() - began < 10 * seconds, "never refused"
+
+
+REFUSED = (grpc.StatusCode.UNAUTHENTICATED, "API_KEY_INVALID")
+
+
+def test_an_api_key_opens_its_tenant_and_groups_and_nothing_else(server: Running, store: Store) -> None:
+    assert search(server, keyed(make(store))) == ["doc.txt"]
+    assert search(server, keyed(make(store, groups=["hr"]))) == ["doc.txt", "hr.md"]
+    assert search(server, keyed(make(store, tenant="b"))) == ["b.md"]
+
+
+def test_s05_an_api_key_needs_the_scope_of_the_method(server: Running, store: Store) -> None:
+    assert reason(server, keyed(make(store, scopes=["admin"]))) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "SCOPE_MISSING",
+    )
+
+
+def test_a_key_is_kept_as_a_hash_only(store: Store) -> None:
+    key = make(store)
+    with store.engine.connect() as connection:
+        row = str(connection.execute(text("SELECT row_to_json(k)::text FROM rag.api_keys k")).scalar_one())
+        trail = str(connection.execute(text("SELECT json_agg(a)::text FROM rag.audit a")).scalar_one())
+    assert key.secret not in row + trail
+    assert key.key_id in row
+    assert key.secret not in repr(key)
+
+
+@pytest.mark.parametrize(
+    "damage", ["another secret", "another id", "cut", "no prefix", "empty id", "too long", "spaces"]
+)
+def test_s09_a_damaged_key_is_refused_like_an_unknown_one(server: Running, store: Store, damage: str) -> None:
+    key, other = make(store), make(store)
+    sent = {
+        "another secret": f"rag_{key.key_id}_{other.secret}",
+        "another id": f"rag_{'A' * 12}_{key.secret}",
+        "cut": key.text[:-1],
+        "no prefix": key.text.removeprefix("rag_"),
+        "empty id": f"rag__{key.secret}",
+        "too long": key.text * 50,
+        "spaces": f" {key.text} x",
+    }[damage]
+    failed = failing(lambda: search(server, (("x-api-key", sent),)))
+    assert (failed.code, failed.reason, failed.message) == (*REFUSED, "x-api-key: not a valid key")
+
+
+def test_s12_a_revoked_key_is_refused_within_a_second(server: Running, store: Store) -> None:
+    key = make(store)
+    assert search(server, keyed(key))
+    with store.engine.begin() as connection:
+        revoke_key(connection, key.key_id, actor="rag:me")
+    assert "not a valid key" in refused_within(server, keyed(key), 1.0)
+
+
+def test_an_expired_key_is_refused_although_its_row_was_cached(
+    server: Running, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make(store)
+    assert search(server, keyed(key))
+    monkeypatch.setattr(identities, "KEY_SECONDS", 0.0)
+    with store.engine.begin() as connection:
+        connection.execute(update(api_keys).values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
+    assert reason(server, keyed(key)) == REFUSED
+
+
+def test_the_last_use_of_a_key_is_on_record(server: Running, store: Store) -> None:
+    key, unused = make(store), make(store)
+    search(server, keyed(key))
+    with store.engine.connect() as connection:
+        used = {row["key_id"]: row["last_used_at"] for row in list_keys(connection)}
+    assert used[key.key_id] is not None
+    assert used[unused.key_id] is None
+
+
+def test_without_the_database_no_key_opens_anything(tmp_path: Path) -> None:
+    with running(tmp_path, docs=DOCS) as server:
+        sent = (("x-api-key", ApiKey("A" * 12, "b" * 43).text),)
+        assert reason(server, sent) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
+        assert search(server, server.auth())
+
+
+def test_a_token_beside_a_key_decides(server: Running, store: Store) -> None:
+    good = keyed(make(store))
+    assert reason(server, (*good, ("authorization", "Bearer a.b.c")))[1] == "TOKEN_MALFORMED"
+
+
+def test_s12_a_revoked_subjects_tokens_are_refused_within_a_second_and_new_ones_work(
+    server: Running, store: Store
+) -> None:
+    old, other = server.auth(subject="ann"), server.auth(subject="bob")
+    assert search(server, old)
+    with store.engine.begin() as connection:
+        revoke_tokens(connection, tenant="acme", subject="ann", lifetime=86_400, actor="rag:me")
+    assert "revoked" in refused_within(server, old, 1.5)
+    assert search(server, other)
+    assert search(server, server.auth(subject="ann", now=time.time() + 2))
+    assert reason(server, old) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
+
+
+def test_a_refusal_of_a_known_caller_goes_on_record_and_reading_does_not(server: Running, store: Store) -> None:
+    search(server, server.auth())
+    failing(
+        lambda: admin_pb2_grpc.AdminServiceStub(server.channel).GetStatus(
+            admin_pb2.GetStatusRequest(), metadata=server.auth(subject="curious"), timeout=20
+        )
+    )
+    server.run(server.server._audit.flush())
+    with store.engine.connect() as connection:
+        entries = find(connection, Query())
+    assert [(e["actor"], e["action"], e["outcome"], e["tenant"]) for e in entries] == [
+        ("curious", "/ragproto.admin.v1.AdminService/GetStatus", "SCOPE_MISSING", "acme")
+    ]
+    assert entries[0]["details"]["request_id"]
+
+
+def test_a_method_without_a_policy_is_refused(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(POLICIES, "/ragproto.query.v2.QueryService/Search")
+    assert reason(server, server.auth(scopes=["query.read", "admin"])) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "SCOPE_MISSING",
+    )
+
+
+# --- keys of an issuer, by address ----------------------------------------------------------------------------
+
+
+class Issuer:
+    """A JWKS endpoint that counts."""
+
+    def __init__(self, http: HTTPServer) -> None:
+        self.keys: list[Any] = []
+        self.fetches = 0
+        self.status = 200
+        http.expect_request("/jwks").respond_with_handler(self._answer)
+        self.url = http.url_for("/jwks")
+
+    def _answer(self, _: Request) -> Response:
+        self.fetches += 1
+        return Response(json.dumps({"keys": self.keys}), self.status, content_type="application/json")
+
+    def new_key(self) -> Callable[..., Metadata]:
+        """Publish a key; returns what signs with it."""
+        private, jwks = generate_key()
+        self.keys += jwks["keys"]
+        return signer(private)
+
+
+def signer(private: str) -> Callable[..., Metadata]:
+    def sign(subject: str = "ann") -> Metadata:
+        token = mint(
+            private,
+            subject=subject,
+            tenant="acme",
+            issuer="rag-platform",
+            audience="rag-query",
+            scopes=["query.read"],
+            lifetime=600,
+        )
+        return (("authorization", f"Bearer {token}"),)
+
+    return sign
+
+
+@pytest.fixture
+def issuer(httpserver: HTTPServer) -> Issuer:
+    return Issuer(httpserver)
+
+
+def rules() -> TokenRules:
+    return TokenRules("rag-platform", "rag-query", 86_400, 60)
+
+
+def test_s11_an_unknown_key_is_fetched_once_in_thirty_seconds_however_many_ask(tmp_path: Path, issuer: Issuer) -> None:
+    clock = [1000.0]
+    old = issuer.new_key()
+    keys = UrlKeys(issuer.url, refresh=10_000, clock=lambda: clock[0])
+    with running(tmp_path, docs=DOCS, parts={"verifier": TokenVerifier(keys, rules())}) as server:
+        assert search(server, old())
+        new = issuer.new_key()
+        assert reason(server, new())[1] == "TOKEN_INVALID"  # the start itself fetched a moment ago
+        assert issuer.fetches == 1
+        clock[0] += 30
+        assert search(server, new())
+        assert search(server, old())
+        assert issuer.fetches == 2
+        made_up = [signer(generate_key()[0])() for _ in range(4)]
+        threads = [threading.Thread(target=reason, args=(server, metadata)) for metadata in made_up]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert issuer.fetches == 2
+        clock[0] += 30
+        for metadata in made_up:
+            assert reason(server, metadata)[1] == "TOKEN_INVALID"
+        assert issuer.fetches == 3
+
+
+def test_s11_a_key_the_issuer_dropped_is_refused_after_the_refresh(tmp_path: Path, issuer: Issuer) -> None:
+    clock = [1000.0]
+    old, new = issuer.new_key(), issuer.new_key()
+    keys = UrlKeys(issuer.url, refresh=300, clock=lambda: clock[0])
+    with running(tmp_path, docs=DOCS, parts={"verifier": TokenVerifier(keys, rules())}) as server:
+        cached = old()
+        assert search(server, cached)
+        issuer.keys = issuer.keys[1:]
+        clock[0] += 301
+        assert "unknown key" in refused_within(server, cached, 5.0)
+        assert search(server, new())
+
+
+def test_an_issuer_that_fails_changes_nothing_and_one_that_never_answered_opens_nothing(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    clock = [1000.0]
+    sign = issuer.new_key()
+    issuer.status = 503
+    keys = UrlKeys(issuer.url, refresh=300, clock=lambda: clock[0])
+    with running(tmp_path, docs=DOCS, parts={"verifier": TokenVerifier(keys, rules())}) as server:
+        assert reason(server, sign()) == (grpc.StatusCode.UNAVAILABLE, "KEYS_UNAVAILABLE")
+        issuer.status = 200
+        clock[0] += 30
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                assert search(server, sign())
+                break
+            except grpc.RpcError:
+                assert time.monotonic() < deadline
+        issuer.status = 500
+        clock[0] += 301
+        assert search(server, sign())
+        assert search(server, sign("bob"))

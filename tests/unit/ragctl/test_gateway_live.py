@@ -1,0 +1,184 @@
+"""A gateway that is changed while it runs: weights, members, certificates; and what it is spared."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rag_core.errors import ConfigError, Reason
+from rag_core.settings import Settings
+from ragctl.gateway import GatewayOptions, write_dynamic
+from ragctl.gateway.live import apply, current_options, shift
+from ragctl.gateway.options import Backends, Endpoint, Tls, replica_ports
+from ragproto.query.v1 import query_pb2 as v1
+from tests.support.certificates import self_signed
+from tests.support.postgres import free_port
+from tests.support.wire import WirePeer, running_gateway, wire_peer
+
+QUERY = "/api/v1/query"
+
+
+@pytest.fixture
+def green() -> Iterator[WirePeer]:
+    with wire_peer() as peer:
+        peer.query = lambda request: v1.QueryResponse(answer="green")
+        yield peer
+
+
+def test_f39_traffic_moves_between_blue_and_green_without_a_failed_call(tmp_path: Path, green: WirePeer) -> None:
+    colours = Backends((Endpoint("127.0.0.1", green.port),))
+    with running_gateway(tmp_path, green=colours, max_seconds=20) as gateway:
+        gateway.peer.query = lambda request: v1.QueryResponse(answer="blue")
+
+        def answers_until(percent: int, wanted: str) -> None:
+            changed = write_dynamic(replace(gateway.options, green_percent=percent), tmp_path / "gateway")
+            assert changed == ["rds.yaml"]
+            answer = ""
+            while answer != wanted:  # each answer on the way is one of the two, and none fails
+                response = gateway.http.post(QUERY, json={"query": "x"})
+                assert response.status_code == 200
+                answer = response.json()["answer"]
+                assert answer in {"blue", "green"}
+
+        # Green is known since the start, and its health was checked with blue's.
+        for percent, wanted in ((100, "green"), (0, "blue"), (100, "green")):
+            answers_until(percent, wanted)
+        answers_until(50, "blue")
+        found = {gateway.http.post(QUERY, json={"query": "x"}).json()["answer"] for _ in range(60)}
+        assert found == {"blue", "green"}
+
+
+def test_a_server_joins_and_leaves_by_file_without_a_failed_call(tmp_path: Path, green: WirePeer) -> None:
+    with running_gateway(tmp_path, max_seconds=20) as gateway:
+        gateway.peer.query = lambda request: v1.QueryResponse(answer="first")
+        first = gateway.options.blue.query
+        second = (Endpoint("127.0.0.1", green.port),)
+
+        def members(where: tuple[Endpoint, ...]) -> None:
+            changed = replace(gateway.options, blue=replace(gateway.options.blue, query=where))
+            assert write_dynamic(changed, tmp_path / "gateway") == ["eds-query-blue.yaml"]
+
+        def until(wanted: str) -> None:
+            answer = ""
+            while answer != wanted:
+                response = gateway.http.post(QUERY, json={"query": "x"})
+                assert response.status_code == 200
+                answer = response.json()["answer"]
+
+        members(first + second)
+        until("green")
+        members(second)
+        gateway.peer.stop()
+        until("green")
+
+
+def test_f36_a_configuration_envoy_refuses_changes_nothing(settings_with_keys: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "gateway"
+    apply(settings_with_keys, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ConfigError, match="Envoy refuses"):
+        apply(settings_with_keys.model_copy(update={"host": "no address"}), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_share_of_green_is_remembered_while_there_is_a_green(settings_with_keys: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "gateway"
+    two = settings_with_keys.model_copy(update={"gateway_green": "10.0.0.2:50051"})
+    shift(two, folder, 10)
+    assert current_options(two, folder).green_percent == 10
+    assert current_options(settings_with_keys, folder).green_percent == 0
+    with pytest.raises(ConfigError) as caught:
+        shift(two, folder, 101)
+    assert caught.value.reason is Reason.CONFIG_RANGE
+    with pytest.raises(ConfigError, match="GREEN"):
+        shift(settings_with_keys, folder, 1)
+
+
+def test_tls_is_served_and_a_new_certificate_taken_up(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    port = free_port()
+    tls = Tls(certificate, key)
+    with running_gateway(tmp_path, tls=tls, listen=Endpoint("127.0.0.1", port), max_seconds=20) as gateway:
+        url = f"https://127.0.0.1:{port}{QUERY}"
+
+        def ask(authority: str) -> int:
+            context = ssl.create_default_context(cadata=authority)
+            with httpx.Client(trust_env=False, verify=context, timeout=10) as client:
+                return client.post(url, json={"query": "x"}).status_code
+
+        first = certificate.read_text()
+        assert ask(first) == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.post(url.replace("https", "http"), json={"query": "x"}, trust_env=False)
+        fresh = tmp_path / "fresh"
+        fresh.mkdir()
+        for made, path in zip(self_signed(fresh), (certificate, key), strict=True):
+            os.replace(made, path)  # noqa: PTH105  by rename, as a certificate manager does it
+        second = certificate.read_text()
+        seen = 0
+        while seen != 200:
+            try:
+                seen = ask(second)
+            except httpx.ConnectError:
+                continue
+        with pytest.raises(httpx.ConnectError):
+            ask(first)
+        assert gateway.peer.metadata
+
+
+def test_prometheus_reads_the_statistics_and_nothing_else_of_the_admin_interface(tmp_path: Path) -> None:
+    metrics = Endpoint("127.0.0.1", free_port())
+    with running_gateway(tmp_path, metrics=metrics, max_seconds=20) as gateway:
+        gateway.http.post(QUERY, json={"query": "x"})
+        base = f"http://127.0.0.1:{metrics.port}"
+        page = httpx.get(f"{base}/stats/prometheus", trust_env=False).text
+        assert 'envoy_cluster_membership_healthy{envoy_cluster_name="query-blue"} 1' in page
+        for path in ("/", "/config_dump", "/quitquitquit", "/stats", "/stats/prometheus/../../config_dump", "/certs"):
+            assert httpx.get(f"{base}{path}", trust_env=False).status_code == 404
+        assert httpx.post(f"{base}/stats/prometheus", trust_env=False).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["query-blue", "query-green", "query-probes"])
+def test_a_headless_service_is_discovered_by_dns(settings_with_keys: Settings, name: str) -> None:
+    from ragctl.gateway.bootstrap import bootstrap
+
+    update = {"gateway_blue": "blue.svc:50051", "gateway_green": "green.svc:50051", "gateway_discovery": "dns"}
+    options = GatewayOptions.from_settings(settings_with_keys.model_copy(update=update))
+    clusters = {item["name"]: item for item in bootstrap(options)["static_resources"]["clusters"]}  # type: ignore[index]
+    assert clusters[name]["type"] == "STRICT_DNS" or name == "query-probes"
+    assert "svc" in str(clusters[name]["load_assignment"])
+
+
+def test_replicas_get_ports_of_their_own() -> None:
+    assert replica_ports(Settings(replicas=3)) == [(50051, 9464), (50061, 9474), (50071, 9484)]
+    assert replica_ports(Settings(replicas=2, replica_ports="7/8,9/10")) == [(50051, 9464), (7, 8)]
+    for wrong in ("7", "a/b", "7/8/9"):
+        with pytest.raises(ConfigError, match="RAG_REPLICA_PORTS"):
+            replica_ports(Settings(replicas=2, replica_ports=wrong))
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"gateway_limit_overrides": frozenset({"ann=5"})},
+        {"gateway_limit_overrides": frozenset({"a/b=x"})},
+        {"gateway_blue": "nowhere"},
+        {"gateway_tls_certificate": Path("a.pem")},
+    ],
+    ids=str,
+)
+def test_settings_that_make_no_gateway_are_refused(settings_with_keys: Settings, update: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="RAG_GATEWAY"):
+        GatewayOptions.from_settings(settings_with_keys.model_copy(update=update))
+
+
+def test_without_keys_there_is_no_gateway(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        GatewayOptions.from_settings(Settings(home=tmp_path))
+    assert caught.value.reason is Reason.SECRET_MISSING
