@@ -30,7 +30,7 @@ def clusters(options: GatewayOptions, sources: Sources) -> list[Config]:
 def endpoints(options: GatewayOptions) -> dict[str, Config]:
     """The endpoint files of the clusters that are discovered by file, by cluster name."""
     named = {BLUE: (options.blue, options.blue.query), GREEN: (options.green, options.green.query)}
-    named[PROBES] = (options.blue, options.blue.probes)
+    named[PROBES] = (options.blue, _probed(options))
     return {name: assignment(name, where) for name, (colour, where) in named.items() if colour.discovery == "file"}
 
 
@@ -64,7 +64,18 @@ def _query(name: str, colour: Backends, options: GatewayOptions, sources: Source
 
 
 def _probes(options: GatewayOptions, sources: Sources) -> Config:
-    return {**_discovered(PROBES, options.blue, options.blue.probes, sources), "lb_policy": "ROUND_ROBIN"}
+    # Either colour may be gone: a server whose process does not answer is not asked whether it is ready.
+    alive = {"timeout": "1s", "interval": "1s", "no_traffic_interval": "1s", "unhealthy_threshold": 2}
+    return {
+        **_discovered(PROBES, options.blue, _probed(options), sources),
+        "lb_policy": "ROUND_ROBIN",
+        "health_checks": [{**alive, "healthy_threshold": 1, "http_health_check": {"path": "/health"}}],
+        "ignore_health_on_host_removal": True,
+    }
+
+
+def _probed(options: GatewayOptions) -> tuple[Endpoint, ...]:
+    return (*options.blue.probes, *options.green.probes)
 
 
 def _discovered(name: str, colour: Backends, where: tuple[Endpoint, ...], sources: Sources) -> Config:

@@ -1,8 +1,8 @@
 """The gateway before two sets of query servers, blue and green, on hosts that a name service knows.
 
 A transformation of the single-host configuration, so that filters, limits and routes are written once:
-  * each cluster of the query server becomes one per colour, resolved by DNS;
-  * the routes go to both by weight, and come from a watched file, so that a switch needs no restart;
+  * the routes come from a watched file, with the weights of the colours as placeholders, so that a switch needs no
+    restart;
   * a listener for probes and metrics, because the admin interface stays on loopback.
 """
 
@@ -16,10 +16,11 @@ from typing import Any
 import yaml
 
 from ragctl.gateway.bootstrap import bootstrap
-from ragctl.gateway.clusters import PROBES, QUERY, address
-from ragctl.gateway.options import Endpoint, GatewayOptions, extension
+from ragctl.gateway.clusters import BLUE, GREEN, address
+from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, extension
 
 COLOURS = ("blue", "green")
+_COLOUR_OF = {BLUE: "blue", GREEN: "green"}
 QUERY_HOST = {colour: f"@@query-{colour}@@" for colour in COLOURS}
 STATUS_PORT = 9902
 ROUTES_FOLDER = "/etc/envoy/routes"
@@ -34,6 +35,12 @@ class Shared:
     routes: dict[str, Any]
 
 
+def colour(name: str, *, query: int, probes: int) -> Backends:
+    """The query servers of a colour: every address behind its name is one, at these ports."""
+    host = QUERY_HOST[name]
+    return Backends((Endpoint(host, query),), (Endpoint(host, probes),), "dns")
+
+
 def share(options: GatewayOptions) -> Shared:
     """Both files. Hosts and weights are the placeholders `@@query-COLOUR@@` and `@@weight-COLOUR@@`."""
     start: dict[str, Any] = copy.deepcopy(bootstrap(options))
@@ -41,7 +48,7 @@ def share(options: GatewayOptions) -> Shared:
     manager = _connection_manager(resources["listeners"][0])
     routes = manager.pop("route_config")
     manager["rds"] = _watched(routes["name"])
-    resources["clusters"] = [*_per_colour(resources["clusters"]), _admin_cluster(options.admin_port)]
+    resources["clusters"].append(_admin_cluster(options.admin_port))
     resources["listeners"].append(_status_listener())
     return Shared(start, {"resources": [{"@type": _ROUTES_TYPE, **_weighted(routes)}]})
 
@@ -68,37 +75,11 @@ def _watched(name: str) -> dict[str, Any]:
     return {"route_config_name": name, "config_source": {"resource_api_version": "V3", "path_config_source": source}}
 
 
-def _per_colour(clusters: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    made = []
-    for cluster in clusters:
-        if cluster["name"] not in {QUERY, PROBES}:
-            made.append(cluster)
-            continue
-        made += [_resolved(cluster, colour) for colour in COLOURS]
-    return made
-
-
-def _resolved(cluster: dict[str, Any], colour: str) -> dict[str, Any]:
-    mine = copy.deepcopy(cluster)
-    mine["name"] = mine["load_assignment"]["cluster_name"] = f"{cluster['name']}-{colour}"
-    # Every pod is an endpoint of its own, so that load, health and retries are per pod.
-    mine |= {"type": "STRICT_DNS", "dns_refresh_rate": "2s", "dns_lookup_family": "V4_PREFERRED"}
-    for group in mine["load_assignment"]["endpoints"]:
-        for endpoint in group["lb_endpoints"]:
-            endpoint["endpoint"]["address"]["socket_address"]["address"] = QUERY_HOST[colour]
-    return mine
-
-
 def _weighted(routes: dict[str, Any]) -> dict[str, Any]:
     for host in routes["virtual_hosts"]:
         for route in host["routes"]:
-            action = route.get("route", {})
-            name = action.get("cluster")
-            if name in {QUERY, PROBES}:
-                del action["cluster"]
-                action["weighted_clusters"] = {
-                    "clusters": [{"name": f"{name}-{colour}", "weight": f"@@weight-{colour}@@"} for colour in COLOURS]
-                }
+            for cluster in route.get("route", {}).get("weighted_clusters", {}).get("clusters", []):
+                cluster["weight"] = f"@@weight-{_COLOUR_OF[cluster['name']]}@@"
     return routes
 
 

@@ -70,7 +70,7 @@ class Reader:
 
     def keyless(self) -> int:
         """Rows that nothing names."""
-        null_keys = [self.relation.element(name).is_(None) for name in self._options.key]
+        null_keys: list[ColumnElement[bool]] = [self.relation.element(name).is_(None) for name in self._options.key]
         statement = select(func.count()).select_from(self.relation.source)
         return int(self.rows(statement.where(null_keys[0] if len(null_keys) == 1 else _any(null_keys)))[0][0])
 
@@ -115,7 +115,7 @@ class Reader:
         relation, options = self.relation, self._options
         texts = [relation.text(name) for name in (*options.key, options.updated_at)]
         deleted = self._deleted() if options.deleted is not None else literal_column("0")
-        acl = literal_column("NULL")
+        acl: ColumnElement[Any] = literal_column("NULL")
         if options.acl is not None:
             name = options.acl.column
             acl = relation.dialect.items(relation.element(name), relation.columns[name])

@@ -53,7 +53,7 @@ def resolve(connection: Connection, options: SqlOptions) -> Relation:
     there, `QUERY_NOT_READ_ONLY`.
     """
     dialect = DIALECTS[options.database.driver]
-    wanted = [column(quoted_name(name, True)) for name in options.columns]
+    wanted: list[ColumnClause[Any]] = [column(quoted_name(name, True)) for name in options.columns]
     if options.query is not None:
         statement = _statement(options.query, options.database.driver)
         found = connection.execute(select(text("*")).select_from(statement.columns().subquery(_ALIAS)).limit(0))
