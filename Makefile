@@ -45,8 +45,8 @@ check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, d
 format: $(VENV)/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-generate: $(VENV)/.dev ## Regenerate ragproto/ and docs/reference/
-	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_docs.py
+generate: $(VENV)/.dev ## Regenerate ragproto/, docs/reference/ and the generated half of the chart
+	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/generate_chart.py
 
 docs: $(VENV)/.dev ## Regenerate the reference pages and check every link
 	@$(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/check_links.py

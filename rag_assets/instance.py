@@ -12,8 +12,7 @@ from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
 LOCATION = "rag"
-POOL_LIMITS = {"embedding": 1}
-"""Embedding uses every core of this machine, so a second one beside it gains nothing."""
+EMBEDDING_POOL = "embedding"
 _HEADER = (
     "# Written by `rag up` from the settings; changes here are lost. See docs/explanation/pipeline-in-dagster.md\n"
 )
@@ -28,8 +27,8 @@ def render_dagster_yaml(settings: Settings) -> str:
 
 
 def render_workspace_yaml(settings: Settings) -> str:
-    """The workspace: one code location, served on loopback."""
-    server = {"host": "127.0.0.1", "port": settings.code_location_port, "location_name": LOCATION}
+    """The workspace: one code location, served on loopback unless the settings say where."""
+    server = {"host": settings.code_location_host, "port": settings.code_location_port, "location_name": LOCATION}
     return _HEADER + yaml.safe_dump({"load_from": [{"grpc_server": server}]}, sort_keys=False)
 
 
@@ -40,7 +39,7 @@ def _instance(settings: Settings) -> dict[str, Any]:
         "run_launcher": {
             "module": "rag_assets.launcher",
             "class": "ProcessRunLauncher",
-            "config": {"pool_limits": POOL_LIMITS},
+            "config": {"pool_limits": {EMBEDDING_POOL: settings.embedding_runs}},
         },
         "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "QueuedRunCoordinator"},
         "concurrency": {

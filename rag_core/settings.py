@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     log_json: bool | None = Field(None, description="JSON log lines; unset: unless on a terminal.")
     host: str = Field("127.0.0.1", description="Address every local server listens on.")
 
+    secrets_folder: Path | None = Field(
+        None,
+        description="Folder with secrets as files named like the variable in lower case (`rag_database_url`); "
+        "the environment wins.",
+    )
+
     # --- ports of the embedded stack -------------------------------------------------------------------------
     gateway_port: Port = Field(8080, description="Envoy: gRPC and REST.")
     envoy_admin_port: Port = Field(9901, description="Envoy admin interface (loopback only).")
@@ -134,6 +140,13 @@ class Settings(BaseSettings):
     )
     delete_guard_minimum: int = Field(50, ge=1, description="Deletions below this number are never held.")
     max_concurrent_runs: int = Field(2, ge=1, le=1000, description="Dagster runs at once.")
+    embedding_runs: int = Field(
+        1, ge=1, le=1000, description="Runs that embed at once (Dagster pool `embedding`); one uses a whole machine."
+    )
+    dagster_yaml: Path | None = Field(
+        None, description="Instance configuration a container uses instead of the generated one."
+    )
+    code_location_host: str = Field("127.0.0.1", description="Where the Dagster code location is served.")
     event_retention_days: int = Field(30, ge=1, description="Age at which Dagster events and ticks are purged.")
 
     # --- query server ----------------------------------------------------------------------------------------
@@ -199,8 +212,9 @@ class Settings(BaseSettings):
     def load(cls, **overrides: object) -> Self:
         """Read environment and `stack.env`. Raises `ConfigError` (`CONFIG_INVALID`) that lists every problem."""
         home = Path(str(overrides.get("home") or os.environ.get("RAG_HOME") or cls.model_fields["home"].default))
+        secrets = _secrets_folder(overrides)
         try:
-            return cls(_env_file=home / "stack.env", **overrides)  # type: ignore[arg-type]
+            return cls(_env_file=home / "stack.env", _secrets_dir=secrets, **overrides)  # type: ignore[arg-type]
         except ValidationError as error:
             problems = "; ".join(
                 f"RAG_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
@@ -288,3 +302,10 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"postgresql://rag@127.0.0.1:{self.postgres_port}/rag"
+
+
+def _secrets_folder(overrides: dict[str, object]) -> str | None:
+    folder = overrides.get("secrets_folder") or os.environ.get("RAG_SECRETS_FOLDER")
+    if folder and not Path(str(folder)).is_dir():
+        raise ConfigError(Reason.SECRET_MISSING, "RAG_SECRETS_FOLDER: not a folder")
+    return str(folder) if folder else None

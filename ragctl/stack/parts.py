@@ -18,11 +18,11 @@ LOCATION = "rag"
 TOKEN_MAX_AGE_SECONDS = 2 * 3600
 
 _CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
-_STREAMLIT = tuple(
+STREAMLIT_FLAGS = tuple(
     "--server.headless true --server.enableXsrfProtection true --server.fileWatcherType none"  # noqa: SIM905
     " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer".split()
 )
-_LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
+LOCATIONS_QUERY = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
   locationOrLoadError { __typename ... on PythonError { message causes { message } } } } }
   ... on PythonError { message } } }"""
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
@@ -124,7 +124,7 @@ def _dagster(settings: Settings, home: Home) -> list[Part]:
     web = Part(
         name="dagster-webserver",
         command=_python("dagster_webserver", "-h", host, "-p", port, *workspace),
-        probe=probes.graphql(f"{url}/graphql", _LOCATIONS, judge_locations),
+        probe=probes.graphql(f"{url}/graphql", LOCATIONS_QUERY, judge_locations),
         port_settings=((settings.dagster_port, "RAG_DAGSTER_PORT"),),
         needs=needs,
         waits=(*waits, code_server),
@@ -160,7 +160,7 @@ def _console(settings: Settings, home: Home) -> Part:
     url = f"http://{reachable(settings.host)}:{port}"
     return Part(
         name="console",
-        command=_python("streamlit", "run", app, *address, *_STREAMLIT),
+        command=_python("streamlit", "run", app, *address, *STREAMLIT_FLAGS),
         probe=probes.http(f"{url}/_stcore/health", expect="ok"),
         port_settings=((port, "RAG_CONSOLE_PORT"),),
         env=(

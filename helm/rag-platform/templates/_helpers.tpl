@@ -1,0 +1,238 @@
+{{- /* Names: RELEASE-rag-platform-COMPONENT, or RELEASE-COMPONENT when the release says it already. */ -}}
+{{- define "rag.fullname" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" }}{{ end -}}
+{{- end -}}
+
+{{- /* list ROOT COMPONENT */ -}}
+{{- define "rag.name" -}}
+{{ include "rag.fullname" (index . 0) }}-{{ index . 1 }}
+{{- end -}}
+
+{{- define "rag.selector" -}}
+app.kubernetes.io/name: {{ (index . 0).Chart.Name }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- /* By these the network policies find pods, also those of runs, which Dagster labels itself: list ROOT ROLE */ -}}
+{{- define "rag.role" -}}
+rag-platform/role: {{ index . 1 }}
+rag-platform/release: {{ (index . 0).Release.Name }}
+{{- end -}}
+
+{{- define "rag.labels" -}}
+{{ include "rag.selector" . }}
+app.kubernetes.io/part-of: rag-platform
+app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
+{{ include "rag.role" (list (index . 0) (regexReplaceAll "-(blue|green)$" (index . 1) "")) }}
+helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
+{{- end -}}
+
+{{- define "rag.meta" -}}
+name: {{ include "rag.name" . }}
+namespace: {{ (index . 0).Release.Namespace }}
+labels:
+  {{- include "rag.labels" . | nindent 2 }}
+{{- end -}}
+
+{{- /* One setting as a plain number or word: list ROOT NAME DEFAULT. Helm reads every number as a float. */ -}}
+{{- define "rag.setting" -}}
+{{- $value := index . 2 -}}
+{{- if hasKey (index . 0).Values.settings (index . 1) }}{{ $value = index (index . 0).Values.settings (index . 1) }}{{ end -}}
+{{- include "rag.plain" $value -}}
+{{- end -}}
+
+{{- define "rag.plain" -}}
+{{- if kindIs "slice" . }}{{ join "," . }}{{ else if and (kindIs "float64" .) (eq (floor .) .) }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end -}}
+{{- end -}}
+
+{{- /* The gateway's cap on a call is a little above the server's own, so that callers see the server's error. */ -}}
+{{- define "rag.gatewaySeconds" -}}
+{{ add1f (include "rag.setting" (list . "max_deadline_seconds" 30.0) | float64) }}
+{{- end -}}
+
+{{- define "rag.image" -}}
+{{- $root := index . 0 -}}{{- $role := index . 1 -}}
+{{ $root.Values.images.registry }}/{{ $role }}@{{ index $root.Values.images $role }}
+{{- end -}}
+
+{{- /* Pod Security "restricted", said by every pod and container itself: list ROOT SERVICEACCOUNT UID */ -}}
+{{- define "rag.podSecurity" -}}
+serviceAccountName: {{ include "rag.name" (list (index . 0) (index . 1)) }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with (index . 0).Values.images.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ index . 2 }}
+  runAsGroup: {{ index . 2 }}
+  fsGroup: {{ index . 2 }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "rag.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  capabilities:
+    drop: [ALL]
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- /* Resources without the empty processor limit. */ -}}
+{{- define "rag.resources" -}}
+requests:
+  {{- toYaml .requests | nindent 2 }}
+limits:
+  memory: {{ .limits.memory }}
+  {{- with .limits.cpu }}
+  cpu: {{ . }}
+  {{- end }}
+{{- end -}}
+
+{{- /* The keys of the Secret that our programs read: all optional to Kubernetes; the program says what is missing. */ -}}
+{{- define "rag.secretNames" -}}
+{{ .Files.Get "files/secrets.txt" }}
+{{- end -}}
+
+{{- define "rag.env" -}}
+{{- $secret := .Values.secrets.existingSecret -}}
+{{- range splitList " " (include "rag.secretNames" .) }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret }}
+      key: {{ . }}
+      optional: true
+{{- end }}
+{{- end -}}
+
+{{- /* Environment variables that hold no secret. */ -}}
+{{- define "rag.settings" -}}
+RAG_ENVIRONMENT: {{ .Values.environment }}
+RAG_HOST: 0.0.0.0
+RAG_LOG_JSON: "true"
+RAG_JWT_PUBLIC_KEYS: /etc/rag/jwks/jwks.json
+RAG_SOURCES_DIR: /etc/rag/sources
+RAG_DAGSTER_YAML: /etc/rag/dagster/dagster.yaml
+RAG_QDRANT_URL: {{ include "rag.qdrantUrl" . | quote }}
+RAG_CODE_LOCATION_HOST: {{ include "rag.name" (list . "dagster-code") }}
+{{- range $name, $value := omit .Values.settings "qdrant_url" }}
+RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "rag.qdrantUrl" -}}
+{{- if .Values.qdrant.enabled -}}
+http://{{ include "rag.name" (list . "qdrant") }}:6334
+{{- else -}}
+{{ required "settings.qdrant_url is required unless qdrant.enabled" .Values.settings.qdrant_url }}
+{{- end -}}
+{{- end -}}
+
+{{- define "rag.envFrom" -}}
+envFrom:
+  - configMapRef:
+      name: {{ include "rag.name" (list . "settings") }}
+env:
+  {{- include "rag.env" . | nindent 2 }}
+{{- end -}}
+
+{{- define "rag.jwksMap" -}}
+{{ .Values.auth.existingConfigMap | default (include "rag.name" (list . "jwks")) }}
+{{- end -}}
+
+{{- define "rag.scratch" -}}
+- name: tmp
+  emptyDir:
+    sizeLimit: 1Gi
+{{- end -}}
+
+{{- define "rag.scratchMount" -}}
+- name: tmp
+  mountPath: /tmp
+{{- end -}}
+
+{{- /* What Dagster's processes and runs read: sources, documents, the instance. */ -}}
+{{- define "rag.dagsterVolumes" -}}
+{{ include "rag.scratch" . }}
+- name: sources
+  configMap:
+    name: {{ include "rag.name" (list . "sources") }}
+- name: dagster
+  configMap:
+    name: {{ include "rag.name" (list . "dagster") }}
+{{- range .Values.sources.claims }}
+- name: documents-{{ .name }}
+  persistentVolumeClaim:
+    claimName: {{ .claimName }}
+    readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "rag.dagsterMounts" -}}
+{{ include "rag.scratchMount" . }}
+- name: sources
+  mountPath: /etc/rag/sources
+  readOnly: true
+- name: dagster
+  mountPath: /etc/rag/dagster
+  readOnly: true
+{{- range .Values.sources.claims }}
+- name: documents-{{ .name }}
+  mountPath: {{ .mountPath }}
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- /* A token for the Kubernetes API that expires, only for the pods that start and stop runs. */ -}}
+{{- define "rag.apiVolume" -}}
+- name: kubernetes
+  projected:
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3600
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                fieldPath: metadata.namespace
+{{- end -}}
+
+{{- define "rag.apiMount" -}}
+- name: kubernetes
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
+{{- end -}}
+
+{{- /* list ROOT ROLE */ -}}
+{{- define "rag.command" -}}
+command: [python, -P, -m, ragctl.container, {{ . }}]
+{{- end -}}
+
+{{- /* One pod per node and zone where there are enough of them: list ROOT COMPONENT */ -}}
+{{- define "rag.spread" -}}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "rag.selector" $ | nindent 8 }}
+  {{- end }}
+{{- end -}}

@@ -1,0 +1,173 @@
+"""Values of the single parts: replicas, resources and scaling."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+Cpu = Annotated[str, StringConstraints(pattern=r"^([0-9]+m|[0-9]+(\.[0-9]+)?)$")]
+Bytes = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti)$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Replicas = Annotated[int, Field(ge=1, le=500)]
+
+
+class PartModel(BaseModel):
+    """Base of all values: unknown names are refused, names are in camel case."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Amounts(PartModel):
+    """An amount of processor and memory."""
+
+    cpu: Cpu = Field(description="Cores, or thousandths with `m`.")
+    memory: Bytes = Field(description="Bytes with a unit.")
+
+
+class Limits(PartModel):
+    """The most a container may take. Without a processor limit it uses what is idle on its node."""
+
+    cpu: Cpu | None = Field(None, description="Cores.")
+    memory: Bytes = Field(description="Bytes with a unit.")
+
+
+class Resources(PartModel):
+    """Both halves are required: a pod without them is the first to be evicted and starves its neighbours."""
+
+    requests: Amounts = Field(description="What is reserved.")
+    limits: Limits = Field(description="Where it is stopped.")
+
+
+def resources(cpu: str, memory: str, most: str) -> Resources:
+    """Requests of `cpu` and `memory`, and `most` as the memory limit."""
+    return Resources(requests=Amounts(cpu=cpu, memory=memory), limits=Limits(memory=most))
+
+
+class Part(PartModel):
+    """A Deployment with a fixed number of pods."""
+
+    replicas: Replicas = Field(1, description="Pods.")
+    resources: Resources
+
+
+class DagsterRuns(PartModel):
+    """The Kubernetes Job of one run."""
+
+    resources: Resources = Field(resources("1", "2Gi", "4Gi"), description="Of one run; a source may ask for others.")
+    ttl_seconds_after_finished: int = Field(3600, ge=60, description="How long a finished Job stays to be looked at.")
+    node_selector: dict[str, str] = Field({}, description="Nodes for runs.")
+
+
+class Dagster(PartModel):
+    """Code location, webserver, daemon and runs."""
+
+    code: Part = Field(Part(resources=resources("200m", "512Mi", "1Gi")), description="Code location (gRPC).")
+    webserver: Part = Field(Part(resources=resources("200m", "384Mi", "1Gi")), description="UI and GraphQL.")
+    daemon: Resources = Field(resources("200m", "384Mi", "1Gi"), description="Sensors, schedules, queue: one pod.")
+    runs: DagsterRuns = Field(DagsterRuns(), description="One Job per run.")
+
+
+class Colour(PartModel):
+    """One of the two sets of query servers."""
+
+    enabled: bool = Field(description="Whether its pods exist. The colour with traffic must be enabled.")
+    weight: int = Field(ge=0, le=100, description="Share of the traffic; both together are 100.")
+    digest: Digest | None = Field(None, description="Image of this colour; unset: images.query.")
+
+
+class Colours(PartModel):
+    """Blue and green."""
+
+    blue: Colour = Field(Colour(enabled=True, weight=100), description="Blue.")
+    green: Colour = Field(Colour(enabled=False, weight=0), description="Green.")
+
+
+class Autoscaling(PartModel):
+    """HorizontalPodAutoscaler of each colour."""
+
+    min_replicas: Replicas = Field(2, description="Fewest pods.")
+    max_replicas: Replicas = Field(10, description="Most pods.")
+    cpu_percent: int = Field(70, ge=10, le=100, description="Processor use aimed at, of the request.")
+    in_flight: int = Field(
+        0,
+        ge=0,
+        description="Calls in flight per pod aimed at; needs a metrics adapter for `rag_server_in_flight`. 0: off.",
+    )
+
+
+class Query(PartModel):
+    """Query servers."""
+
+    colours: Colours = Field(Colours(), description="Blue and green. `rag deploy` moves the weights.")
+    autoscaling: Autoscaling = Field(Autoscaling(), description="Pods per colour.")
+    max_unavailable: int = Field(1, ge=1, description="Pods a node drain may take at once.")
+    resources: Resources = Field(resources("1", "1Gi", "2Gi"), description="Of one pod.")
+
+
+class Keda(PartModel):
+    """Scaling by consumer lag; needs KEDA in the cluster."""
+
+    enabled: bool = Field(False, description="Create a ScaledObject instead of fixed replicas.")
+    min_replicas: Replicas = Field(1, description="Fewest pods.")
+    max_replicas: Replicas = Field(8, description="Most pods; more than partitions are idle.")
+    lag_threshold: int = Field(1000, ge=1, description="Messages behind, per pod.")
+    bootstrap_servers: str = Field("", description="Kafka addresses for KEDA.")
+    topic: str = Field("rag-documents", min_length=1, description="Topic.")
+    consumer_group: str = Field("rag-stream", min_length=1, description="Consumer group.")
+
+
+class Stream(PartModel):
+    """Stream workers (`rag stream`)."""
+
+    enabled: bool = Field(False, description="Run them.")
+    replicas: Replicas = Field(1, description="Pods, without KEDA.")
+    resources: Resources = Field(resources("500m", "1Gi", "2Gi"), description="Of one pod.")
+    keda: Keda = Field(Keda(), description="Scaling by lag.")
+
+
+class Gateway(PartModel):
+    """Envoy."""
+
+    image: str = Field("docker.io/envoyproxy/envoy-distroless", min_length=1, description="Image without tag.")
+    digest: Digest = Field(description="Digest of the image.")
+    replicas: Replicas = Field(2, description="Pods.")
+    max_unavailable: int = Field(1, ge=1, description="Pods a node drain may take at once.")
+    service_type: Literal["ClusterIP", "LoadBalancer"] = Field("ClusterIP", description="Kind of Service.")
+    resources: Resources = Field(resources("200m", "128Mi", "512Mi"), description="Of one pod.")
+
+
+class Console(PartModel):
+    """Operations console."""
+
+    enabled: bool = Field(True, description="Run it.")
+    token_secret: str = Field(
+        "rag-console", min_length=1, description="Secret whose key `token` is an access token with the scope `admin`."
+    )
+    resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
+
+
+class Jobs(PartModel):
+    """Migration and bootstrap."""
+
+    resources: Resources = Field(resources("200m", "1Gi", "2Gi"), description="Of each Job.")
+    deadline_seconds: int = Field(900, ge=30, description="Time allowed to each.")
+
+
+class Evaluation(PartModel):
+    """A single pod with a volume: for trying the platform, not for data you would miss."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"enabled": {"const": True}}, "required": ["enabled"]},
+            "then": {"required": ["digest"], "properties": {"digest": {"type": "string"}}},
+        }
+    )
+
+    enabled: bool = Field(False, description="Run it in the chart.")
+    image: str = Field(min_length=1, description="Image without tag.")
+    digest: Digest | None = Field(None, description="Digest of the image; required when enabled.")
+    storage: Bytes = Field("10Gi", description="Size of the volume.")
+    storage_class: str = Field("", description="StorageClass; empty: the cluster's default.")
+    resources: Resources = Field(resources("250m", "512Mi", "2Gi"), description="Of the pod.")

@@ -1,0 +1,58 @@
+"""The settings of the program that the chart passes on: their names, and their JSON schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import SecretStr
+
+from rag_core.settings import Settings
+
+# The chart decides these itself: addresses, ports and folders are the same in every pod.
+_OF_THE_CHART = frozenset(
+    {"host", "environment", "failpoint", "index_endpoint", "code_location_host", "log_json", "prometheus_url"}
+)
+_REPLACEMENTS: dict[str, dict[str, Any]] = {
+    # A set is one comma-separated variable; as a list it cannot be mistyped.
+    "metadata_fields": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
+}
+
+
+def settable() -> list[str]:
+    """Names of the settings an installation may give, in the order of the source."""
+    return [name for name, field in Settings.model_fields.items() if _passed_on(name, field.annotation)]
+
+
+def secret_names() -> list[str]:
+    """Environment variables that hold a secret, as the keys of the Kubernetes Secret."""
+    return [f"RAG_{name.upper()}" for name, field in Settings.model_fields.items() if _is(field.annotation, SecretStr)]
+
+
+def settings_schema() -> dict[str, Any]:
+    """JSON schema of the map `settings`; unknown names are refused."""
+    properties = Settings.model_json_schema(mode="validation")["properties"]
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: _plain(name, properties[name]) for name in settable()},
+    }
+
+
+def _passed_on(name: str, annotation: object) -> bool:
+    fixed = name in _OF_THE_CHART or name.endswith("_port")
+    return not fixed and not _is(annotation, SecretStr) and not _is(annotation, Path)
+
+
+def _is(annotation: object, kind: type) -> bool:
+    return annotation is kind or kind in get_args(annotation)
+
+
+def _plain(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in schema.items() if key not in {"title", "default"}}
+    if name in _REPLACEMENTS:
+        return {**_REPLACEMENTS[name], "description": kept["description"]}
+    if "anyOf" in kept:  # `null` would be an empty variable; leaving the name out says the same
+        choices = [choice for choice in kept.pop("anyOf") if choice != {"type": "null"}]
+        kept |= choices[0] if len(choices) == 1 else {"anyOf": choices}
+    return kept

@@ -1,0 +1,148 @@
+"""What an installation may set. `values.yaml` (defaults, comments) and `values.schema.json` are written from this."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from ragctl.chart.parts import Console, Dagster, Digest, Evaluation, Gateway, Jobs, PartModel, Query, Stream
+
+# All addresses, or a network of at least 8 bits; a larger one could hold the metadata service unnoticed.
+Cidr = Annotated[
+    str, StringConstraints(pattern=r"^(0\.0\.0\.0/0|::/0|[0-9.]+/([89]|[12][0-9]|3[0-2])|[0-9a-f:]+/[1-9][0-9]+)$")
+]
+
+
+class PullSecret(PartModel):
+    """A reference to a registry credential."""
+
+    name: str = Field(min_length=1, description="Name of the Secret.")
+
+
+class Images(PartModel):
+    """Our own images, one per role, all of one release. There are no tags: what runs is named by its digest."""
+
+    registry: str = Field("registry.example.com/rag", min_length=1, description="Registry and path before the role.")
+    pull_policy: Literal["IfNotPresent", "Always"] = Field("IfNotPresent", description="When a node pulls.")
+    pull_secrets: list[PullSecret] = Field([], description="Secrets with registry credentials.")
+    dagster: Digest = Field(description="Digest of REGISTRY/dagster: code location, webserver, daemon, runs, jobs.")
+    query: Digest = Field(description="Digest of REGISTRY/query.")
+    stream: Digest = Field(description="Digest of REGISTRY/stream.")
+    console: Digest = Field(description="Digest of REGISTRY/console.")
+
+
+class Secrets(PartModel):
+    """Where secrets come from. The chart never makes or holds one."""
+
+    existing_secret: str = Field(
+        "rag-platform", min_length=1, description="Secret with RAG_DATABASE_URL and, where used, the other keys."
+    )
+
+
+class Auth(PartModel):
+    """Whose tokens are accepted. Only public keys; issuer and audience are settings (jwt_issuer, jwt_audience)."""
+
+    jwks: str = Field("", description="The identity provider's JWKS document (JSON text).")
+    existing_config_map: str = Field("", description="Or a ConfigMap that holds it as `jwks.json`.")
+
+
+class Claim(PartModel):
+    """A volume with documents, mounted read-only where the sources are read."""
+
+    name: str = Field(pattern=r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$", description="Name of the volume in the pod.")
+    claim_name: str = Field(min_length=1, description="PersistentVolumeClaim (ReadOnlyMany or ReadWriteMany).")
+    mount_path: str = Field(pattern=r"^/data(/.*)?$", description="Absolute path below /data.")
+
+
+class Sources(PartModel):
+    """The sources of documents."""
+
+    files: dict[str, str] = Field({}, description="Source files by name without `.yaml`, as text.")
+    claims: list[Claim] = Field([], description="Volumes with documents for filesystem sources.")
+
+
+class Tls(PartModel):
+    """The certificate of the public name."""
+
+    secret_name: str = Field("rag-platform-tls", min_length=1, description="Secret with the certificate.")
+    cluster_issuer: str = Field("", description="cert-manager ClusterIssuer that fills it; empty: you fill it.")
+
+
+class ParentGateway(PartModel):
+    """The Gateway an HTTPRoute attaches to."""
+
+    name: str = Field("", description="Name of the Gateway.")
+    namespace: str = Field("", description="Its namespace; empty: this one.")
+    section: str = Field("https", description="Its TLS listener.")
+
+
+class Ingress(PartModel):
+    """How clients reach the gateway from outside."""
+
+    kind: Literal["none", "ingress", "gateway"] = Field("none", description="Ingress, Gateway API, or neither.")
+    host: str = Field("", description="Public DNS name.")
+    class_name: str = Field("", description="IngressClass.")
+    annotations: dict[str, str] = Field({}, description="Further annotations, for example the backend protocol.")
+    tls: Tls = Field(Tls(), description="Certificate.")
+    gateway: ParentGateway = Field(ParentGateway(), description="For kind `gateway`.")
+    namespace: str = Field("ingress", min_length=1, description="Namespace of the controller, let in to the gateway.")
+
+
+class Destination(PartModel):
+    """Addresses outside the cluster that pods may reach, besides the port."""
+
+    cidrs: list[Cidr] = Field([], description="Networks in CIDR form; the metadata service is always excepted.")
+    port: int = Field(ge=1, le=65535, description="TCP port.")
+
+
+class NetworkPolicy(PartModel):
+    """Default deny both ways; these are the only edges beside those between the parts."""
+
+    dns_namespace: str = Field("kube-system", min_length=1, description="Namespace of the cluster's DNS.")
+    monitoring_namespace: str = Field("monitoring", min_length=1, description="Namespace whose pods may read metrics.")
+    operator_namespace: str = Field("", description="Namespace let in to Dagster's UI and the console; empty: none.")
+    api_server: Destination = Field(
+        Destination(port=6443),
+        description="The Kubernetes API as pods reach it behind its Service, for the daemon and webserver only.",
+    )
+    postgresql: Destination = Field(Destination(port=5432), description="External PostgreSQL.")
+    qdrant: Destination = Field(Destination(port=6334), description="External Qdrant (gRPC).")
+    kafka: Destination = Field(Destination(port=9092), description="External Kafka.")
+    models: Destination = Field(Destination(port=443), description="Embedding and answer endpoints.")
+    sources: Destination = Field(Destination(port=443), description="What sources are read from over the network.")
+
+
+class Monitoring(PartModel):
+    """Objects of the Prometheus operator."""
+
+    service_monitor: bool = Field(False, description="Create ServiceMonitors.")
+    prometheus_rule: bool = Field(False, description="Create the alerting rules of deploy/prometheus.")
+    dashboards: bool = Field(False, description="Create ConfigMaps that a Grafana sidecar loads.")
+    labels: dict[str, str] = Field({}, description="Labels by which your Prometheus selects them.")
+
+
+class Values(PartModel):
+    """All values of the chart."""
+
+    environment: Literal["development", "production"] = Field(
+        "production", description="`production` refuses to start with missing or weak secrets."
+    )
+    images: Images = Field(description="Our images, by digest.")
+    settings: dict[str, object] = Field({}, description="Settings of the program (docs/reference/settings.md).")
+    secrets: Secrets = Field(Secrets(), description="Secrets, by reference.")
+    auth: Auth = Field(Auth(), description="Public keys that verify tokens.")
+    sources: Sources = Field(Sources(), description="What is ingested.")
+    dagster: Dagster = Field(Dagster(), description="The pipeline.")
+    query: Query = Field(Query(), description="Query servers, blue and green.")
+    stream: Stream = Field(Stream(), description="Stream workers.")
+    gateway: Gateway = Field(description="Envoy.")
+    console: Console = Field(Console(), description="Operations console.")
+    jobs: Jobs = Field(Jobs(), description="Migration and bootstrap.")
+    postgresql: Evaluation = Field(
+        Evaluation(image="docker.io/library/postgres"), description="PostgreSQL for evaluation."
+    )
+    qdrant: Evaluation = Field(Evaluation(image="docker.io/qdrant/qdrant"), description="Qdrant for evaluation.")
+    ingress: Ingress = Field(Ingress(), description="The way in from outside.")
+    network_policy: NetworkPolicy = Field(NetworkPolicy(), description="Which packets may flow.")
+    monitoring: Monitoring = Field(Monitoring(), description="Prometheus operator objects.")

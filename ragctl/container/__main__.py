@@ -1,0 +1,50 @@
+"""Entry of a container. Exit code 2 for wrong configuration, 1 for anything else that went wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rag_core.errors import ConfigError, RagError, Reason
+from rag_core.logging import configure_logging
+from rag_core.settings import Settings
+
+_USAGE = "roles: migrate, bootstrap, identity FOLDER, health ROLE_OR_URL, or one of "
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do or become the role; returns an exit code unless it became another program."""
+    configure_logging()
+    try:
+        _run(arguments, Settings.load())
+    except RagError as error:
+        print(f"{error.reason}: {error.message}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    return 0
+
+
+def _run(arguments: Sequence[str], settings: Settings) -> None:
+    from ragctl.container import roles
+
+    match list(arguments):
+        case ["migrate" | "bootstrap" as task]:
+            from ragctl.container import tasks
+
+            roles.prepare(settings, task)
+            {"migrate": tasks.migrate, "bootstrap": tasks.bootstrap}[task](settings)
+        case ["identity", folder]:
+            from ragctl.container import identity
+
+            identity.serve(settings, folder)
+        case ["health", target]:
+            from ragctl.container import health
+
+            health.check(settings, target)
+        case [role] if role in roles.ROLES:
+            roles.become(settings, role)
+        case _:
+            raise ConfigError(Reason.USAGE, _USAGE + ", ".join(roles.ROLES))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,72 @@
+"""The processes a container can be."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from rag_assets.instance import LOCATION, render_dagster_yaml, render_workspace_yaml
+from rag_core.errors import ConfigError, Reason
+from rag_core.settings import Settings
+
+ROLES = ("query-server", "dagster-code", "dagster-webserver", "dagster-daemon", "stream", "console")
+_OF_DAGSTER = ("dagster-code", "dagster-webserver", "dagster-daemon", "stream", "migrate", "bootstrap")
+
+
+def become(settings: Settings, role: str) -> None:
+    """Replace this process by the role's, so that signals and exit codes are its own."""
+    prepare(settings, role)
+    command = command_of(settings, role)
+    os.execv(command[0], command)  # noqa: S606  fixed commands
+
+
+def command_of(settings: Settings, role: str) -> list[str]:
+    """The command line of a role."""
+    host, workspace = settings.host, str(_dagster_home() / "workspace.yaml")
+    code_port, web_port = str(settings.code_location_port), str(settings.dagster_port)
+    if role == "stream":
+        return [str(Path(sys.executable).parent / "rag"), "stream"]
+    # -P: the working folder must not shadow modules.
+    python = [sys.executable, "-P", "-m"]
+    match role:
+        case "query-server":
+            return [*python, "query_server"]
+        case "dagster-code":
+            where = ["-h", host, "-p", code_port, "-m", "rag_assets.definitions", "--location-name", LOCATION]
+            return [*python, "dagster", "code-server", "start", *where]
+        case "dagster-webserver":
+            return [*python, "dagster_webserver", "-h", host, "-p", web_port, "-w", workspace]
+        case "dagster-daemon":
+            return [*python, "dagster._daemon", "run", "-w", workspace]
+        case "console":
+            return [*python, "streamlit", "run", *_console(settings)]
+    raise ConfigError(Reason.USAGE, f"no such role: {role}")
+
+
+def prepare(settings: Settings, role: str) -> None:
+    """Check the secrets, and lay out what Dagster reads: its folder, and the database URL in the environment."""
+    if role != "console":
+        settings.require_production_secrets()
+    if role not in _OF_DAGSTER:
+        return
+    home = _dagster_home()
+    home.mkdir(parents=True, exist_ok=True)
+    given = settings.dagster_yaml
+    instance = given.read_text("utf-8") if given else render_dagster_yaml(settings)
+    (home / "dagster.yaml").write_text(instance, "utf-8")
+    (home / "workspace.yaml").write_text(render_workspace_yaml(settings), "utf-8")
+    # dagster.yaml names this variable; when the secret came as a file it is not there yet.
+    os.environ["RAG_DATABASE_URL"] = settings.effective_database_url
+
+
+def _dagster_home() -> Path:
+    return Path(os.environ["DAGSTER_HOME"])
+
+
+def _console(settings: Settings) -> list[str]:
+    import console
+    from ragctl.stack.parts import STREAMLIT_FLAGS
+
+    app = str(Path(console.__file__).parent / "app.py")
+    return [app, "--server.address", settings.host, "--server.port", str(settings.console_port), *STREAMLIT_FLAGS]

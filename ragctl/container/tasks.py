@@ -1,0 +1,42 @@
+"""Work that ends. Each is idempotent and safe beside another of its kind, so that a hook can be tried again."""
+
+from __future__ import annotations
+
+import structlog
+
+from rag_assets.instance import EMBEDDING_POOL
+from rag_core.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def migrate(settings: Settings) -> None:
+    """Bring our schema and Dagster's up to date.
+
+    Raises `Conflict` (`DATABASE_VERSION`) when a newer program wrote the database, `Unavailable` when it is down.
+    """
+    from dagster import DagsterInstance
+
+    from rag_core.store.migrate import HEAD, upgrade
+
+    upgrade(settings)
+    with DagsterInstance.get() as instance:
+        instance.upgrade()
+    log.info("migrated", revision=HEAD)
+
+
+def bootstrap(settings: Settings) -> None:
+    """Make what query servers and runs expect to be there: the first index generation and the pool's limit.
+
+    Raises what opening database, index and model raises.
+    """
+    from dagster import DagsterInstance
+
+    from rag_core.pipeline.resources import Pipeline
+
+    with DagsterInstance.get() as instance:
+        # Set before any run: Dagster's default limit does not hold when a pool is first used.
+        instance.event_log_storage.set_concurrency_slots(EMBEDDING_POOL, settings.embedding_runs)
+    with Pipeline(settings) as pipeline:
+        generation = pipeline.ensure_generation()
+    log.info("bootstrapped", generation=generation, embedding_runs=settings.embedding_runs)

@@ -1,0 +1,130 @@
+"""What every preset must keep, whatever else is set: catalogue rows S31, S38 and S40."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.chart import PRESETS, Manifest, containers, find, pod_specs, render, values
+
+# A second colour, a worker scaled by lag and everything optional, so that no template escapes.
+_ALL: dict[str, Any] = {
+    "query": {"colours": {"green": {"enabled": True}}, "autoscaling": {"inFlight": 8}},
+    "stream": {"enabled": True, "keda": {"enabled": True, "bootstrapServers": "kafka:9092"}},
+    "ingress": {"kind": "ingress", "host": "rag.example.com"},
+    "monitoring": {"serviceMonitor": True, "prometheusRule": True, "dashboards": True},
+}
+
+
+@pytest.fixture(params=[*PRESETS, "all"], scope="module")
+def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
+    return render(values("dev", _ALL) if request.param == "all" else values(request.param))
+
+
+def test_s38_every_container_keeps_the_restricted_profile(manifests: list[Manifest]) -> None:
+    seen = 0
+    for name, container in containers(manifests):
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False, name
+        assert security["readOnlyRootFilesystem"] is True, name
+        assert security["runAsNonRoot"] is True, name
+        assert security["capabilities"] == {"drop": ["ALL"]}, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert "privileged" not in security, name
+        seen += 1
+    assert seen >= 9
+
+
+def test_s38_every_pod_is_numeric_non_root_without_token_or_host(manifests: list[Manifest]) -> None:
+    for name, spec in pod_specs(manifests):
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["runAsUser"] > 0, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert spec["automountServiceAccountToken"] is False, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
+        assert [v for v in spec["volumes"] if "hostPath" in v] == [], name
+
+
+def test_s38_every_container_has_resources_and_an_image_by_digest(manifests: list[Manifest]) -> None:
+    for name, container in containers(manifests):
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+        assert "memory" in container["resources"]["limits"], name
+        image, _, digest = container["image"].partition("@sha256:")
+        assert len(digest) == 64, name
+        assert ":" not in image.rpartition("/")[2], name
+
+
+def test_s38_long_running_containers_have_three_probes(manifests: list[Manifest]) -> None:
+    running = [item for item in manifests if item["kind"] in {"Deployment", "StatefulSet"}]
+    for name, container in containers(running):
+        assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(), name
+
+
+def test_s38_a_node_drain_can_always_go_on(manifests: list[Manifest]) -> None:
+    budgets = [item for item in manifests if item["kind"] == "PodDisruptionBudget"]
+    assert len(budgets) >= 2
+    assert all(item["spec"]["maxUnavailable"] >= 1 for item in budgets)
+
+
+def test_s31_only_the_gateway_can_be_reached_from_outside(manifests: list[Manifest]) -> None:
+    services = [item for item in manifests if item["kind"] == "Service"]
+    for service in services:
+        spec = service["spec"]
+        public = service["metadata"]["labels"]["app.kubernetes.io/component"] == "gateway"
+        assert spec.get("type", "ClusterIP") == "ClusterIP" or public
+        assert "externalIPs" not in spec
+        if public:
+            assert [port["port"] for port in spec["ports"]] == [8080]
+    assert not [item for item in services for port in item["spec"]["ports"] if port["port"] in {9901, 6335, 6333}]
+
+
+def test_s31_the_admin_interface_of_envoy_stays_on_loopback(manifests: list[Manifest]) -> None:
+    envoy = find(manifests, "ConfigMap", "-gateway")["data"]["envoy.yaml"]
+    admin = envoy[envoy.index("admin:") : envoy.index("static_resources:")]
+    assert "address: 127.0.0.1" in admin
+
+
+def test_s31_ingress_and_route_lead_to_the_gateway_with_tls() -> None:
+    by_ingress = find(render(values("production")), "Ingress", "-gateway")
+    assert by_ingress["spec"]["tls"] == [{"hosts": ["rag.example.com"], "secretName": "rag-platform-tls"}]
+    assert by_ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "letsencrypt"
+    given = values("production", {"ingress": {"kind": "gateway", "gateway": {"name": "public"}}})
+    route = find(render(given), "HTTPRoute", "-gateway")
+    assert route["spec"]["parentRefs"][0]["sectionName"] == "https"
+    assert route["spec"]["rules"][0]["backendRefs"][0]["name"].endswith("-gateway")
+
+
+def test_s40_no_role_is_wide(manifests: list[Manifest]) -> None:
+    assert [item for item in manifests if item["kind"] in {"ClusterRole", "ClusterRoleBinding"}] == []
+    rules = [rule for item in manifests if item["kind"] == "Role" for rule in item["rules"]]
+    for rule in rules:
+        assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+        assert not {"secrets", "pods/exec", "pods/attach", "serviceaccounts/token"} & set(rule["resources"])
+        assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
+
+
+def test_s40_only_webserver_and_daemon_hold_a_token_and_it_expires(manifests: list[Manifest]) -> None:
+    holders = set()
+    for name, spec in pod_specs(manifests):
+        for volume in spec["volumes"]:
+            for source in volume.get("projected", {}).get("sources", []):
+                if "serviceAccountToken" in source:
+                    assert source["serviceAccountToken"]["expirationSeconds"] <= 3600
+                    holders.add(name.rpartition("platform-")[2])
+    assert holders == {"dagster-webserver", "dagster-daemon"}
+    (binding,) = (item for item in manifests if item["kind"] == "RoleBinding")
+    assert {subject["name"].rpartition("platform-")[2] for subject in binding["subjects"]} == holders
+
+
+def test_every_pod_uses_an_account_of_the_chart(manifests: list[Manifest]) -> None:
+    accounts = {item["metadata"]["name"] for item in manifests if item["kind"] == "ServiceAccount"}
+    assert {spec["serviceAccountName"] for _, spec in pod_specs(manifests)} <= accounts
+
+
+def test_no_object_holds_a_secret(manifests: list[Manifest]) -> None:
+    assert [item for item in manifests if item["kind"] == "Secret"] == []
+    for name, container in containers(manifests):
+        for variable in container.get("env", []):
+            secret = variable["name"].endswith(("_KEY", "_SECRET", "_PASSWORD", "DATABASE_URL"))
+            assert not secret or "valueFrom" in variable, name

@@ -1,0 +1,150 @@
+"""B76 and drift: what the values may say, and that the generated files are current."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import helm_python
+import pytest
+
+from rag_core.settings import Settings
+from ragctl.chart import writer
+from ragctl.chart.settings import secret_names, settable
+from tests.support.chart import CHART, DIGEST, PRESETS, ROOT, chart, find, notes, render, values
+
+
+def test_generated_files_are_current() -> None:
+    assert writer.stale(ROOT) == []
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_lints_without_a_warning(preset: str) -> None:
+    report = helm_python.lint(CHART, values(preset), strict=True, namespace="rag")
+    assert report["errors"] == []
+    assert [message for message in report["messages"] if message["severity"] >= 2] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"gateway": {"replicas": 0}}, "replicas"),
+        ({"query": {"autoscaling": {"minReplicas": 0}}}, "minReplicas"),
+        ({"query": {"maxUnavailable": 0}}, "maxUnavailable"),
+        ({"images": {"tag": "latest"}}, "tag"),
+        ({"images": {"query": "latest"}}, "query"),
+        ({"gateway": {"digest": ""}}, "digest"),
+        ({"console": {"resources": {"requests": None}}}, "requests"),
+        ({"query": {"resources": {"limits": {"memory": None}}}}, "memory"),
+        ({"query": {"resources": {"requests": {"cpu": "lots"}}}}, "cpu"),
+        ({"settings": {"max_message_byte": 1}}, "max_message_byte"),
+        ({"settings": {"default_top_k": 1000}}, "default_top_k"),
+        ({"settings": {"database_url": "postgresql://u:p@h/d"}}, "database_url"),
+        ({"settings": {"failpoint": "after_commit:1:kill"}}, "failpoint"),
+        ({"networkPolicy": {"models": {"cidrs": ["128.0.0.0/1"]}}}, "cidrs"),
+        ({"quary": {}}, "quary"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_b76_a_value_that_must_not_be_fails_the_render(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=says):
+        render(values("production", change))
+
+
+@pytest.mark.parametrize("image", ["dagster", "query", "stream", "console"])
+def test_b76_a_missing_digest_fails_the_render(image: str) -> None:
+    given = values("staging")
+    del given["images"][image]
+    with pytest.raises(helm_python.HelmError, match=image):
+        render(given)
+
+
+def test_b76_an_evaluation_part_needs_a_digest_only_when_it_runs() -> None:
+    given = values("dev")
+    del given["qdrant"]["digest"]
+    with pytest.raises(helm_python.HelmError, match="digest"):
+        render(given)
+    assert "digest" not in values("production").get("qdrant", {})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"query": {"colours": {"green": {"weight": 10}}}}, "add up to 100"),
+        ({"query": {"colours": {"blue": {"weight": 0}, "green": {"weight": 100}}}}, "green has traffic and is not"),
+        ({"auth": {"jwks": ""}}, "jwks"),
+        ({"settings": {"qdrant_url": None}}, "qdrant_url"),
+        ({"networkPolicy": {"models": {"cidrs": ["169.254.169.254/32"]}}}, "metadata service"),
+        ({"stream": {"keda": {"enabled": True}}}, "bootstrapServers"),
+        ({"ingress": {"host": ""}}, "ingress.host"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_values_that_contradict_each_other_fail_the_render(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=says):
+        render(values("production", change))
+
+
+def test_settings_reach_the_pods_as_the_program_reads_them() -> None:
+    given = {"max_file_bytes": 123_456_789, "delete_guard_fraction": 0.25, "metadata_fields": ["team", "lang"]}
+    data = find(render(values("staging", {"settings": given})), "ConfigMap", "-settings")["data"]
+    settings = Settings(**{name.removeprefix("RAG_").lower(): value for name, value in data.items()})
+    assert settings.max_file_bytes == 123_456_789
+    assert settings.delete_guard_fraction == 0.25
+    assert settings.metadata_fields == {"team", "lang"}
+    assert settings.qdrant_url == "https://qdrant.example.com:6334"
+    assert settings.environment == "production"
+
+
+def test_every_setting_is_settable_or_decided_by_the_chart_or_secret() -> None:
+    known = {*settable(), *(name.removeprefix("RAG_").lower() for name in secret_names())}
+    left = set(Settings.model_fields) - known
+    assert {name for name in left if not name.endswith("_port")} == {
+        "home",
+        "environment",
+        "host",
+        "secrets_folder",
+        "dagster_yaml",
+        "code_location_host",
+        "index_endpoint",
+        "jwt_public_keys",
+        "sources_dir",
+        "failpoint",
+        "log_json",
+        "prometheus_url",
+    }
+
+
+def test_the_chart_and_the_program_have_one_version() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert chart().metadata["version"] == chart().metadata["appVersion"] == project["version"]
+
+
+def test_the_notes_give_three_commands_that_name_what_exists() -> None:
+    given = values("dev")
+    text = notes(given)
+    assert text.count("\n  helm test rag ") == 1
+    services = {item["metadata"]["name"] for item in render(given) if item["kind"] == "Service"}
+    named = {word.removeprefix("service/") for word in text.split() if word.startswith("service/")}
+    assert named == {"rag-rag-platform-gateway", "rag-rag-platform-dagster-webserver"}
+    assert named <= services
+
+
+def test_the_colours_have_images_of_their_own_and_one_shape() -> None:
+    other = "sha256:" + "b" * 64
+    colours = {"green": {"enabled": True, "weight": 30, "digest": other}, "blue": {"weight": 70}}
+    manifests = render(values("production", {"query": {"colours": colours}}))
+    blue, green = (find(manifests, "Deployment", f"-query-{colour}") for colour in ("blue", "green"))
+    assert blue["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f"/query@{DIGEST}")
+    assert green["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f"/query@{other}")
+    assert "replicas" not in green["spec"]
+    for colour in ("blue", "green"):
+        scaler = find(manifests, "HorizontalPodAutoscaler", f"-query-{colour}")
+        assert scaler["spec"]["scaleTargetRef"]["name"].endswith(f"-query-{colour}")
+        assert find(manifests, "PodDisruptionBudget", f"-query-{colour}")
+        spread = find(manifests, "Deployment", f"-query-{colour}")["spec"]["template"]["spec"]
+        assert {rule["topologyKey"] for rule in spread["topologySpreadConstraints"]} == {
+            "kubernetes.io/hostname",
+            "topology.kubernetes.io/zone",
+        }
