@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_LINK_MODE ?= copy
 export RAG_HOME
 
-.PHONY: help up down status setup test check format generate bench test-faults test-containers docs lock clean
+.PHONY: help up down status setup test check format generate bench test-faults test-containers chart-package ci-local docs lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -41,6 +41,12 @@ test-containers: $(VENV)/.test ## Build and run the container images (needs root
 
 check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs
 	@$(BIN)/python scripts/check.py
+
+chart-package: $(VENV)/.dev ## Lint the Helm chart and pack it into dist/
+	@$(BIN)/python scripts/generate_chart.py --package dist
+
+ci-local: $(VENV)/.dev ## Check .gitlab-ci.yml and really run its jobs that need no privileges (JOBS=chart for fewer)
+	@scripts/ci_local.sh $(JOBS)
 
 format: $(VENV)/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

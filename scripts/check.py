@@ -21,6 +21,8 @@ CHECKS: list[tuple[str, list[str]]] = [
     ("yaml", ["yamllint", "--strict", "."]),
     ("generated code", ["python", "scripts/generate_protos.py", "--check"]),
     ("reference docs", ["python", "scripts/generate_docs.py", "--check"]),
+    ("chart", ["python", "scripts/generate_chart.py", "--check"]),
+    ("dockerfile", ["hadolint", "deploy/Dockerfile"]),
     ("links", ["python", "scripts/check_links.py"]),
 ]
 
@@ -36,6 +38,23 @@ def run(name: str, command: list[str]) -> bool:
     if result.returncode:
         print(result.stdout + result.stderr, flush=True)
     return result.returncode == 0
+
+
+def system_checks() -> list[tuple[str, list[str]]]:
+    """Checks by programs that no package index has; each is left out, and says so, where the program is missing."""
+    compose = ["docker-compose", "-f", "deploy/compose.yaml", "--profile", "*", "config", "-q"]
+    wanted = [
+        ("compose", compose),
+        ("alert rules", ["promtool", "test", "rules", "deploy/prometheus/tests/rag.test.yaml"]),
+    ]
+    found = []
+    for name, command in wanted:
+        path = shutil.which(command[0])
+        if path is None:
+            print(f"skip {name:<16} {command[0]} is not installed", flush=True)
+        else:
+            found.append((name, [path, *command[1:]]))
+    return found
 
 
 def proto_checks() -> list[tuple[str, list[str]]]:
@@ -81,7 +100,7 @@ def baseline() -> str | None:
 
 
 def main() -> int:
-    failed = [name for name, command in [*CHECKS, *proto_checks()] if not run(name, command)]
+    failed = [name for name, command in [*CHECKS, *system_checks(), *proto_checks()] if not run(name, command)]
     print("all checks passed" if not failed else f"failed: {', '.join(failed)}")
     return bool(failed)
 

@@ -9,7 +9,7 @@ from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.logging import configure_logging
 from rag_core.settings import Settings
 
-_USAGE = "roles: migrate, bootstrap, identity FOLDER, health ROLE_OR_URL, or one of "
+_USAGE = "roles: migrate, bootstrap, identity FOLDER, gateway FOLDER [GREEN_WEIGHT], health ROLE_OR_URL, or one of "
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,6 +36,10 @@ def _run(arguments: Sequence[str], settings: Settings) -> None:
             from ragctl.container import identity
 
             identity.serve(settings, folder)
+        case ["gateway", folder, *weight] if len(weight) <= 1:
+            from ragctl.container import gateway
+
+            gateway.write(settings, folder, *weight)
         case ["health", target]:
             from ragctl.container import health
 

@@ -9,8 +9,11 @@ A transformation of the single-host configuration, so that filters, limits and r
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import yaml
 
 from ragctl.gateway.bootstrap import bootstrap
 from ragctl.gateway.clusters import PROBES, QUERY, address
@@ -41,6 +44,14 @@ def share(options: GatewayOptions) -> Shared:
     resources["clusters"] = [*_per_colour(resources["clusters"]), _admin_cluster(options.admin_port)]
     resources["listeners"].append(_status_listener())
     return Shared(start, {"resources": [{"@type": _ROUTES_TYPE, **_weighted(routes)}]})
+
+
+def filled(data: dict[str, Any], replacements: Mapping[str, str]) -> str:
+    """One of the two as YAML, with its placeholders replaced by plain YAML scalars or Helm expressions."""
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+    for mark, value in replacements.items():
+        text = text.replace(f"'{mark}'", value).replace(mark, value)
+    return text
 
 
 _ROUTES_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"

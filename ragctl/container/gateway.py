@@ -1,0 +1,39 @@
+"""Envoy's files for two sets of query servers that the network knows as `query-blue` and `query-green`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from rag_core.errors import ConfigError, Reason
+from rag_core.settings import Settings
+from ragctl.gateway.options import Endpoint, GatewayOptions
+from ragctl.gateway.shared import COLOURS, QUERY_HOST, filled, share
+
+
+def write(settings: Settings, folder: str, green: str = "0") -> None:
+    """Write `envoy.yaml`, the descriptors and, last, the watched `routes/routes.yaml` with `green` per cent for green.
+
+    Each file appears whole, by a rename, which is also what makes Envoy look. Raises `ConfigError` for a bad weight.
+    """
+    if not green.isascii() or not green.isdigit() or int(green) > 100:
+        raise ConfigError(Reason.USAGE, "the weight of green must be 0 to 100")
+    target = Path(folder)
+    options = GatewayOptions.from_settings(settings)
+    descriptors = target / "descriptors.binpb"
+    _replace(descriptors, options.descriptors.read_bytes())
+    listen = Endpoint("0.0.0.0", options.listen.port)  # noqa: S104  its network is the container's own
+    shared = share(dataclasses.replace(options, listen=listen, descriptors=Path("/etc/envoy/static/descriptors.binpb")))
+    hosts = {QUERY_HOST[colour]: f"query-{colour}" for colour in COLOURS}
+    weights = {"@@weight-green@@": green, "@@weight-blue@@": str(100 - int(green))}
+    _replace(target / "envoy.yaml", filled(shared.bootstrap, hosts).encode())
+    (target / "routes").mkdir(exist_ok=True)
+    _replace(target / "routes" / "routes.yaml", filled(shared.routes, weights).encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.chmod(0o444)
+    temporary.replace(path)

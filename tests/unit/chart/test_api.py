@@ -1,0 +1,163 @@
+"""Every preset against the schemas of three Kubernetes versions, and the Jobs that dagster-k8s makes of runs."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import MagicMock
+
+import kubernetes
+import pytest
+import yaml
+from dagster_k8s import K8sRunLauncher
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.job import construct_dagster_k8s_job
+
+from rag_core.settings import Settings
+from ragctl.chart.files import gateway_files
+from tests.support.chart import DIGEST, NAMESPACE, PRESETS, Manifest, find, render, values
+from tests.support.kubernetes import problems
+
+VERSIONS = ("1.31", "1.34", "1.37")
+# Objects of operators, whose schemas Kubernetes does not publish.
+_FOREIGN = ("monitoring.coreos.com/", "keda.sh/", "cert-manager.io/", "gateway.networking.k8s.io/")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_object_is_valid_in_this_version(preset: str, version: str) -> None:
+    own = [item for item in render(values(preset)) if not item["apiVersion"].startswith(_FOREIGN)]
+    assert len(own) > 40
+    assert [problem for item in own for problem in problems(version, item)] == []
+
+
+@pytest.fixture(scope="module")
+def launcher_config() -> dict[str, Any]:
+    data = find(render(values("production")), "ConfigMap", "-dagster")["data"]
+    config: dict[str, Any] = yaml.safe_load(data["dagster.yaml"])["run_launcher"]
+    return config
+
+
+@pytest.fixture(scope="module")
+def job(launcher_config: dict[str, Any]) -> Manifest:
+    """The Job as the launcher would send it, made by its own code from the rendered configuration."""
+    given = {name: value for name, value in launcher_config["config"].items() if name != "load_incluster_config"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
+        launcher = K8sRunLauncher(
+            **given, load_incluster_config=False, k8s_client_batch_api=MagicMock(), k8s_client_core_api=MagicMock()
+        )
+    context = K8sContainerContext.create_from_config(None)
+    context = context.merge(
+        K8sContainerContext(
+            env_config_maps=launcher.env_config_maps,
+            volumes=launcher.volumes,
+            volume_mounts=launcher.volume_mounts,
+            labels=launcher.labels,
+            resources=launcher.resources,
+            namespace=launcher.job_namespace,
+            service_account_name=launcher.service_account_name,
+            image_pull_policy=launcher.image_pull_policy,
+            run_k8s_config=_user_config(launcher),
+        )
+    )
+    made = construct_dagster_k8s_job(
+        job_config=context.get_k8s_job_config(launcher.job_image, launcher),
+        args=["dagster", "api", "execute_run", "{}"],
+        job_name="dagster-run-1",
+        component="run_worker",
+        user_defined_k8s_config=context.run_k8s_config,
+    )
+    plain: Manifest = kubernetes.client.ApiClient().sanitize_for_serialization(made)
+    return plain
+
+
+def _user_config(launcher: K8sRunLauncher) -> Any:
+    from dagster_k8s.job import UserDefinedDagsterK8sConfig
+
+    return UserDefinedDagsterK8sConfig.from_dict(dict(launcher.run_k8s_config))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_job_of_a_run_is_valid(job: Manifest, version: str) -> None:
+    assert problems(version, job) == []
+
+
+def test_s38_the_job_of_a_run_keeps_the_restricted_profile(job: Manifest) -> None:
+    spec = job["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["image"] == f"registry.example.com/rag/dagster@{DIGEST}"
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert spec["securityContext"]["runAsUser"] == 10001
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["serviceAccountName"].endswith("-run")
+    assert container["resources"]["limits"]["memory"] == "4Gi"
+
+
+def test_the_job_of_a_run_reads_settings_secrets_sources_and_documents(job: Manifest) -> None:
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"configMapRef": {"name": "rag-rag-platform-settings"}}]
+    database = next(item for item in container["env"] if item["name"] == "RAG_DATABASE_URL")
+    assert database["valueFrom"]["secretKeyRef"]["name"] == "rag-platform"
+    mounts = {item["mountPath"]: item.get("readOnly", False) for item in container["volumeMounts"]}
+    assert mounts["/etc/rag/sources"] is True
+    assert mounts["/data/handbook"] is True
+    assert mounts["/tmp"] is False
+    assert job["spec"]["ttlSecondsAfterFinished"] == 3600
+    assert job["spec"]["backoffLimit"] == 0
+
+
+def test_s39_the_network_policies_find_the_pod_of_a_run(job: Manifest) -> None:
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert labels["rag-platform/role"] == "run"
+    assert labels["rag-platform/release"] == "rag"
+
+
+def test_the_instance_is_the_one_of_the_local_stack_with_another_launcher() -> None:
+    from rag_assets.instance import render_dagster_yaml
+
+    given = {"max_concurrent_runs": 7, "event_retention_days": 9}
+    data = find(render(values("staging", {"settings": given})), "ConfigMap", "-dagster")["data"]
+    deployed = yaml.safe_load(data["dagster.yaml"])
+    local = yaml.safe_load(render_dagster_yaml(Settings.model_validate({"database_url": "postgresql://h/d", **given})))
+    assert deployed.pop("run_launcher")["class"] == "K8sRunLauncher"
+    local.pop("run_launcher")
+    assert deployed == local
+    assert deployed["run_monitoring"]["enabled"] is True
+
+
+def test_the_gateway_carries_the_limits_of_the_settings_and_the_weights_of_the_colours() -> None:
+    given = {
+        "settings": {"max_message_bytes": 1_000_000, "max_deadline_seconds": 20},
+        "query": {"colours": {"blue": {"weight": 95}, "green": {"enabled": True, "weight": 5}}},
+    }
+    manifests = render(values("production", given))
+    envoy = find(manifests, "ConfigMap", "-gateway")["data"]["envoy.yaml"]
+    routes = yaml.safe_load(find(manifests, "ConfigMap", "-gateway-routes")["data"]["routes.yaml"])
+    assert "max_request_bytes: 1000000" in envoy
+    first = routes["resources"][0]["virtual_hosts"][0]["routes"][0]["route"]
+    assert first["max_stream_duration"]["max_stream_duration"] == "21s"
+    assert [(item["name"], item["weight"]) for item in first["weighted_clusters"]["clusters"]] == [
+        ("query-blue", 95),
+        ("query-green", 5),
+    ]
+    hosts = {
+        where["endpoint"]["address"]["socket_address"]["address"]
+        for cluster in yaml.safe_load(envoy)["static_resources"]["clusters"]
+        for group in cluster["load_assignment"]["endpoints"]
+        for where in group["lb_endpoints"]
+    }
+    assert hosts == {"rag-rag-platform-query-blue", "rag-rag-platform-query-green", "127.0.0.1"}
+    assert NAMESPACE not in hosts
+
+
+def test_no_placeholder_is_left_in_the_generated_files() -> None:
+    for text in gateway_files().values():
+        assert "@@" not in text
+        assert "987654321" not in text
+        assert "98765" not in text

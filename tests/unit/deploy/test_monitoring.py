@@ -1,0 +1,124 @@
+"""Alert rules, dashboards, the log shipper's file and Compose, as far as they can be read without running them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from query_server.metrics import Metrics
+from tests.support.chart import ROOT
+
+DEPLOY = ROOT / "deploy"
+OURS = re.compile(r"\brag_[a-z_]+\b")
+
+
+def exported() -> set[str]:
+    """Names a scrape of the query server can give."""
+    names = set()
+    for family in Metrics().registry.collect():
+        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}.get(family.type, ("",))
+        names |= {family.name + suffix for suffix in suffixes}
+    return names
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((DEPLOY / "prometheus" / "rag.rules.yaml").read_text("utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def test_rules_and_dashboards_only_name_metrics_that_exist() -> None:
+    texts = [rule["expr"] for rule in rules()]
+    for path in (DEPLOY / "dashboards").glob("*.json"):
+        board = json.loads(path.read_text("utf-8"))
+        texts += [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    named = {name for text in texts for name in OURS.findall(text)}
+    assert len(named) > 8
+    assert named - exported() == set()
+
+
+def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
+    alerts = [rule for rule in rules() if "alert" in rule]
+    assert len(alerts) >= 8
+    for alert in alerts:
+        assert alert["labels"]["severity"] in {"page", "warn"}
+        assert {"summary", "action"} <= alert["annotations"].keys()
+
+
+def test_silence_is_an_alert() -> None:
+    assert any("absent(" in rule["expr"] for rule in rules() if rule.get("labels", {}).get("severity") == "page")
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: promtool)")
+def test_the_rules_fire_when_they_should_and_only_then() -> None:
+    command = ["promtool", "test", "rules", str(DEPLOY / "prometheus" / "tests" / "rag.test.yaml")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))  # type: ignore[no-any-return]
+
+
+def test_compose_pins_upstream_images_and_publishes_on_loopback() -> None:
+    services = compose()["services"]
+    upstream = {name: item["image"] for name, item in services.items() if item["image"].startswith("docker.io/")}
+    assert set(upstream) == {"postgres", "qdrant", "gateway", "kafka", "prometheus", "alertmanager"}
+    for image in upstream.values():
+        assert re.search(r":v?\d+\.\d+", image), image
+    published = [port for item in services.values() for port in item.get("ports", [])]
+    assert published
+    assert all(port.startswith(("127.0.0.1:", "${RAG_GATEWAY_ADDRESS:-127.0.0.1}:")) for port in published)
+
+
+def test_compose_holds_no_secret_and_our_containers_are_confined() -> None:
+    document = compose()
+    assert all("file" in item for item in document["secrets"].values())
+    ours = [item for item in document["services"].values() if item["image"].startswith("${RAG_IMAGE")]
+    assert len(ours) >= 9
+    for item in ours:
+        assert item["read_only"] is True
+        assert item["cap_drop"] == ["ALL"]
+        assert item["security_opt"] == ["no-new-privileges:true"]
+        assert "mem_limit" in item
+    for item in document["services"].values():
+        assert not [name for name in item.get("environment", {}) if name.endswith(("_PASSWORD", "_KEY", "_SECRET"))]
+
+
+def test_every_profile_of_compose_is_one_that_is_documented() -> None:
+    profiles = {profile for item in compose()["services"].values() for profile in item["profiles"]}
+    assert profiles == {"core", "stream", "monitoring", "green"}
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+def test_compose_accepts_the_file(tmp_path: Path) -> None:
+    command = ["docker-compose", "-f", str(DEPLOY / "compose.yaml"), "--profile", "*", "config", "-q"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+def test_s41_the_images_are_numeric_non_root_and_hold_no_tool_of_the_build() -> None:
+    text = (DEPLOY / "Dockerfile").read_text("utf-8")
+    stages = re.split(r"(?m)^FROM ", text)[1:]
+    final = [stage for stage in stages if re.match(r"runtime AS (query|dagster|stream|console)\n", stage)]
+    assert len(final) == 4
+    runtime = next(stage for stage in stages if stage.startswith("base AS runtime"))
+    assert re.search(r"(?m)^USER 10001:10001$", runtime)
+    assert "-perm /6000" in runtime
+    for stage in final:
+        assert not re.search(r"(?m)^(RUN|ADD|USER) ", stage)
+        assert "HEALTHCHECK" in stage
+    assert not re.search(r"(?im)^(ENV|ARG) .*(password|secret|token|api_key)", text)
+    assert text.count("--require-hashes") >= 6
+
+
+def test_the_build_context_is_a_list_of_what_is_let_in() -> None:
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert "*" in lines
+    assert not [line for line in lines if line.startswith("!") and ("secret" in line or ".git" in line)]
