@@ -7,7 +7,6 @@ everything else, and no line of the configuration is written twice.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
