@@ -191,7 +191,7 @@ class Settings(BaseSettings):
         0.2, gt=0, le=1, description="A stream stops when more than this share of its last messages is unusable."
     )
     stream_poison_window: int = Field(100, ge=10, le=100_000, description="How many messages that share is taken of.")
-    stream_metrics_port: Port = Field(9465, description="Stream worker: /metrics and /health over HTTP.")
+    stream_metrics_port: Port = Field(9466, description="Stream worker: /metrics and /health over HTTP.")
     stream_heartbeat_seconds: float = Field(5, gt=0, le=300, description="Time between two heartbeats of a worker.")
     stream_reconcile_seconds: float = Field(
         60, gt=0, le=86_400, description="How often a worker looks for accepted changes that the index still lacks."
@@ -539,6 +539,13 @@ def _require_strong_password(url: str) -> None:
         raise ConfigError(
             Reason.SECRET_WEAK, f"RAG_DATABASE_URL needs a password of at least {MIN_PASSWORD_LENGTH} characters"
         )
+
+
+def _secrets_folder(overrides: dict[str, object]) -> str | None:
+    folder = overrides.get("secrets_folder") or os.environ.get("RAG_SECRETS_FOLDER")
+    if folder and not Path(str(folder)).is_dir():
+        raise ConfigError(Reason.SECRET_MISSING, "RAG_SECRETS_FOLDER: not a folder")
+    return str(folder) if folder else None
 
 
 def _secrets_folder(overrides: dict[str, object]) -> str | None:

@@ -11,9 +11,8 @@ from rag_core.settings import Settings
 from ragctl.container import roles
 from ragctl.stack import probes
 from ragctl.stack.parts import LOCATIONS_QUERY, judge_locations
-from ragctl.stack.probes import Probe
+from ragctl.stack.probes import Health, Probe
 
-STREAM_PORT = 9466
 
 
 def check(settings: Settings, target: str) -> None:
@@ -41,7 +40,7 @@ def _probe(settings: Settings, target: str) -> Probe:
         case "query-server":
             return probes.http(f"http://127.0.0.1:{settings.metrics_port}/ready")
         case "stream":
-            return probes.http(f"http://127.0.0.1:{STREAM_PORT}/health")
+            return probes.http(f"http://127.0.0.1:{settings.stream_metrics_port}/health")
         case "console":
             return probes.http(f"http://127.0.0.1:{settings.console_port}/_stcore/health", expect="ok")
         case "dagster-code":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, FromClause, Inspector, TextClause, column, inspect, select, table, text
-from sqlalchemy.sql.elements import ColumnElement, quoted_name
+from sqlalchemy.sql.elements import ColumnClause, ColumnElement, quoted_name
 
 from rag_assets.connectors.sql.columns import Column, Family, family_of
 from rag_assets.connectors.sql.dialects import DIALECTS, Dialect

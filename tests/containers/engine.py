@@ -1,0 +1,81 @@
+"""A Docker engine of the test's own, images built from the checkout, and the stack of deploy/compose.yaml on them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.chart import ROOT
+
+TOOLS = ("dockerd", "docker", "docker-compose", "mmdebstrap")
+PROJECT = "rag-containers"
+PORTS = {"RAG_GATEWAY_PORT": "18081", "RAG_DAGSTER_PORT": "13001", "RAG_CONSOLE_PORT": "18502"}
+_HERE = Path(__file__).parent
+_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+_BASE_PACKAGES = "ca-certificates,python3,python3-venv"
+
+
+def missing() -> str | None:
+    """Why containers cannot be run here, `None` when they can."""
+    if os.geteuid() != 0:
+        return "needs root, to run a Docker engine"
+    absent = [tool for tool in TOOLS if shutil.which(tool) is None]
+    return f"needs {', '.join(absent)} (Debian: docker.io docker-cli docker-compose mmdebstrap)" if absent else None
+
+
+@contextmanager
+def engine(folder: Path) -> Iterator[dict[str, str]]:
+    """A running engine; yields the environment that reaches it. It and all it made are gone afterwards."""
+    socket = folder / "docker.sock"
+    command = ["dockerd", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
+    command += ["--pidfile", str(folder / "pid"), "--host", f"unix://{socket}"]
+    with (folder / "dockerd.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    environment = {**os.environ, "DOCKER_HOST": f"unix://{socket}", **PORTS}
+    try:
+        deadline = time.monotonic() + 60
+        while subprocess.run(["docker", "version"], env=environment, capture_output=True, check=False).returncode:
+            assert process.poll() is None, (folder / "dockerd.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "the engine does not answer"
+            time.sleep(0.2)
+        yield environment
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def build(environment: dict[str, str], folder: Path) -> None:
+    """The base, our images, and the stand-ins for upstream ones."""
+    base = folder / "base.tar"
+    run(environment, "mmdebstrap", "--quiet", "--variant=minbase", f"--include={_BASE_PACKAGES}", "trixie", str(base))
+    run(environment, "docker", "import", str(base), "rag-base:local")
+    for role in ("query", "dagster", "console"):
+        _build(environment, ROOT / "deploy" / "Dockerfile", ROOT, role, f"rag-platform/{role}:local")
+    for helper in ("postgres", "envoy", "kafka"):
+        _build(environment, _HERE / "helpers.Dockerfile", _HERE, helper, f"rag-test/{helper}:local")
+
+
+def _build(environment: dict[str, str], file: Path, context: Path, target: str, tag: str) -> None:
+    arguments = ["--build-arg", "BASE=rag-base:local", "--build-arg", "ENVOY=1.40.0", "--build-arg", "BROKER=0.1.2"]
+    if _CERTIFICATES.exists():
+        arguments += ["--secret", f"id=ca,src={_CERTIFICATES}"]
+    where = ["-f", str(file), "--target", target, "-t", tag, str(context)]
+    run(environment, "docker", "buildx", "build", "--quiet", "--network", "host", *arguments, *where)
+
+
+def run(environment: dict[str, str], *command: str) -> str:
+    """Run a command to its end and return what it printed; its errors are the test's failure."""
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{' '.join(command[:4])} …: {(result.stdout + result.stderr)[-3000:]}"
+    return result.stdout
+
+
+def compose(environment: dict[str, str], *arguments: str) -> str:
+    """Docker Compose on our file with the test's changes."""
+    files = ["-f", str(ROOT / "deploy" / "compose.yaml"), "-f", str(_HERE / "compose.override.yaml")]
+    return run(environment, "docker-compose", *files, "-p", PROJECT, "--profile", "core", *arguments)
