@@ -7,6 +7,7 @@ everything else, and no line of the configuration is written twice.
 from __future__ import annotations
 
 from pathlib import Path
+
 import yaml
 
 import ragproto

@@ -14,7 +14,6 @@ from ragctl.stack.parts import LOCATIONS_QUERY, judge_locations
 from ragctl.stack.probes import Health, Probe
 
 
-
 def check(settings: Settings, target: str) -> None:
     """Return when the role in this container works, or the URL answers with success.
 
