@@ -546,10 +546,3 @@ def _secrets_folder(overrides: dict[str, object]) -> str | None:
     if folder and not Path(str(folder)).is_dir():
         raise ConfigError(Reason.SECRET_MISSING, "RAG_SECRETS_FOLDER: not a folder")
     return str(folder) if folder else None
-
-
-def _secrets_folder(overrides: dict[str, object]) -> str | None:
-    folder = overrides.get("secrets_folder") or os.environ.get("RAG_SECRETS_FOLDER")
-    if folder and not Path(str(folder)).is_dir():
-        raise ConfigError(Reason.SECRET_MISSING, "RAG_SECRETS_FOLDER: not a folder")
-    return str(folder) if folder else None

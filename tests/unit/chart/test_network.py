@@ -102,7 +102,7 @@ def test_s39_default_deny_covers_every_pod_both_ways(network: Network) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_s39_exactly_the_listed_edges_are_open(preset: str) -> None:
     network = Network(render(values(preset)))
-    ports = sorted({port for *_, port in INSIDE | EVALUATION} | {6333, 6335, 9901, 9902, 8501, 9465, 22, 443})
+    ports = sorted({port for *_, port in INSIDE | EVALUATION} | {6333, 6335, 9901, 9902, 8501, 9466, 22, 443})
     found = {(a, b, port) for a in ROLES for b in ROLES for port in ports if network.pods(a, b, port)}
     assert found == (INSIDE | EVALUATION if preset == "dev" else INSIDE)
 
@@ -127,9 +127,9 @@ def test_s39_external_stores_are_reached_by_address_and_port_only() -> None:
 
 def test_s39_other_namespaces_reach_metrics_and_the_gateway_and_nothing_else() -> None:
     network = Network(render(values("production")))
-    ports = (5432, 6334, 3000, 4266, 8080, 8501, 9464, 9465, 9901, 9902, 50051)
+    ports = (5432, 6334, 3000, 4266, 8080, 8501, 9464, 9466, 9901, 9902, 50051)
     found = {(role, port) for role in ROLES for port in ports if network.into("monitoring", role, port)}
-    assert found == {("query", 9464), ("stream", 9465), ("gateway", 9902)}
+    assert found == {("query", 9464), ("stream", 9466), ("gateway", 9902)}
     assert {(r, p) for r in ROLES for p in ports if network.into("ingress", r, p)} == {("gateway", 8080)}
     assert not any(network.into("default", role, port) for role in ROLES for port in ports)
     operators = Network(render(values("production", {"networkPolicy": {"operatorNamespace": "ops"}})))
