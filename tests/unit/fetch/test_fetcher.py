@@ -139,6 +139,7 @@ def test_b56_a_gzip_bomb_is_not_inflated_beyond_the_limit(open_fetcher: Open, ht
         ("deflate", zlib.compress(b"hello" * 1000)[2:-4]),
         ("identity", b"hello" * 1000),
     ],
+    ids=["gzip", "x-gzip", "deflate", "raw-deflate", "identity"],
 )
 def test_compressed_answers_are_inflated(
     open_fetcher: Open, httpserver: HTTPServer, encoding: str, body: bytes
@@ -155,6 +156,7 @@ def test_compressed_answers_are_inflated(
         ("gzip", b"not gzip", InvalidInput),
         ("gzip", gzip.compress(b"hello" * 1000)[:-10], Unavailable),
     ],
+    ids=["unknown", "twice", "not gzip", "cut short"],
 )
 def test_an_answer_that_is_not_compressed_as_it_says_is_refused(
     open_fetcher: Open, httpserver: HTTPServer, encoding: str, body: bytes, error: type[RagError]
