@@ -139,6 +139,8 @@ def main() -> None:
     driver.documents.started.wait(LIMIT_SECONDS)
     driver.queries.started.wait(LIMIT_SECONDS)
     print(json.dumps(driver.measure(arguments.documents, arguments.burst)), flush=True)
+    for subject in (driver.documents, driver.queries):
+        subject.ending.set()
 
 
 if __name__ == "__main__":
