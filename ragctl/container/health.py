@@ -11,7 +11,7 @@ from rag_core.settings import Settings
 from ragctl.container import roles
 from ragctl.stack import probes
 from ragctl.stack.parts import LOCATIONS_QUERY, judge_locations
-from ragctl.stack.probes import Probe
+from ragctl.stack.probes import Health, Probe
 
 STREAM_PORT = 9465
 
@@ -25,9 +25,13 @@ def check(settings: Settings, target: str) -> None:
         # Its heartbeats are in the database; Dagster's own command reads them.
         roles.prepare(settings, target)
         os.execv(sys.executable, [sys.executable, "-P", "-m", "dagster._daemon", "liveness-check"])  # noqa: S606
-    health = asyncio.run(_probe(settings, target)())
+    health = asyncio.run(_ask(_probe(settings, target)))
     if not health.ok:
         raise Unavailable(Reason.SERVER_UNAVAILABLE, health.detail)
+
+
+async def _ask(probe: Probe) -> Health:
+    return await probe()
 
 
 def _probe(settings: Settings, target: str) -> Probe:

@@ -107,7 +107,7 @@ def test_the_job_of_a_run_reads_settings_secrets_sources_and_documents(job: Mani
     mounts = {item["mountPath"]: item.get("readOnly", False) for item in container["volumeMounts"]}
     assert mounts["/etc/rag/sources"] is True
     assert mounts["/data/handbook"] is True
-    assert mounts["/tmp"] is False
+    assert mounts["/tmp"] is False  # noqa: S108
     assert job["spec"]["ttlSecondsAfterFinished"] == 3600
     assert job["spec"]["backoffLimit"] == 0
 
