@@ -15,7 +15,7 @@ git clone --quiet . "$work/clone"
 cd "$work/clone"
 # It reads the project's name from the remote; nothing is fetched.
 git remote set-url origin git@gitlab.example.com:rag/platform.git
-run() { node "$work/tool/node_modules/gitlab-ci-local/src/index.js" --force-shell-executor --shell-isolation "$@"; }
+run() { "$work/tool/node_modules/.bin/gitlab-ci-local" --force-shell-executor --shell-isolation "$@"; }
 run --list
 jobs=("$@")
 [ "${#jobs[@]}" -gt 0 ] || jobs=(lint unit chart integration)
