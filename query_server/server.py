@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from query_server.blocking import BlockingPool
 from query_server.handlers.admin import AdminHandler
 from query_server.handlers.answer import AnswerHandler
+from query_server.handlers.operations import OperationsHandler
 from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
 from query_server.interceptors import Chain, build_chain, build_index_chain
@@ -27,11 +28,12 @@ from query_server.query_embedder import QueryEmbedder
 from query_server.readiness import ReadinessMonitor
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.index import IndexServicer
+from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from rag_core.errors import Conflict, Reason
 from rag_core.settings import Settings
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
@@ -46,6 +48,7 @@ _QUERY_SERVICES = (
     v2.DESCRIPTOR.services_by_name["QueryService"].full_name,
 )
 _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
+_OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = structlog.get_logger("query_server")
 
@@ -122,8 +125,10 @@ class QueryServer:
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, answers), server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin), server)
+        operations = OperationsServicer(OperationsHandler(self._parts.store))
+        operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*_QUERY_SERVICES, _ADMIN_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*_QUERY_SERVICES, _ADMIN_SERVICE, _OPERATIONS_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 

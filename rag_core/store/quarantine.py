@@ -89,7 +89,7 @@ def clear(connection: Connection, tenant: str, source: str, locators: Sequence[s
         )
 
 
-def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str) -> str:
+def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str, why: str = "") -> str:
     """Have the next run try an input again; returns its locator. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
     row = _locked(connection, row_id, tenant)
     connection.execute(
@@ -102,15 +102,15 @@ def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str) -> 
     connection.execute(
         update(chunkings).where(chunkings.c.doc_id.in_(stored), chunkings.c.rejected).values(text_version=0)
     )
-    _audited(connection, "quarantine.redrive", row_id, row.source, row.locator, actor)
+    _audited(connection, "quarantine.redrive", actor, row.source, _facts(row_id, row.locator, tenant, why))
     return str(row.locator)
 
 
-def discard(connection: Connection, row_id: int, *, tenant: str, actor: str) -> str:
+def discard(connection: Connection, row_id: int, *, tenant: str, actor: str, why: str = "") -> str:
     """Accept that an input stays out until it changes; returns its locator. Raises `NotFound`."""
     row = _locked(connection, row_id, tenant)
     connection.execute(update(quarantine).where(quarantine.c.id == row_id).values(skipped=True))
-    _audited(connection, "quarantine.discard", row_id, row.source, row.locator, actor)
+    _audited(connection, "quarantine.discard", actor, row.source, _facts(row_id, row.locator, tenant, why))
     return str(row.locator)
 
 
@@ -130,5 +130,9 @@ def _locked(connection: Connection, row_id: int, tenant: str) -> _Row:
     return _Row(row.source, row.locator)
 
 
-def _audited(connection: Connection, action: str, row_id: int, source: str, locator: str, actor: str) -> None:
-    audit.record(connection, actor=actor, action=action, target=source, details={"id": row_id, "locator": locator})
+def _facts(row_id: int, locator: str, tenant: str, why: str) -> dict[str, object]:
+    return {"id": row_id, "locator": locator, "tenant": tenant} | ({"reason": why} if why else {})
+
+
+def _audited(connection: Connection, action: str, actor: str, source: str, facts: dict[str, object]) -> None:
+    audit.record(connection, actor=actor, action=action, target=source, details=facts)
