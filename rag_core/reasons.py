@@ -46,6 +46,9 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOKEN_EXPIRED: ("The token has expired.", "Get a new token."),
     R.TENANT_MISSING: ("The token names no tenant.", "The issuer must add a `tenant` claim."),
     R.SCOPE_MISSING: ("The token lacks the scope for this method.", "Ask for the scope named in the message."),
+    R.SIGN_IN_FAILED: ("The name or the password is wrong.", "Try again, or set a new one with `rag account add`."),
+    R.SIGN_IN_LOCKED: ("This name failed to sign in five times in a row.", "Wait 30 seconds."),
+    R.ACCOUNT_NOT_FOUND: ("No console account has this name.", "See `rag account list`."),
     R.OVERLOADED: (
         "The server is at its limit and refused the call at once.",
         "Wait for the pushback time, then retry.",

@@ -146,7 +146,7 @@ def _tokens(home: Home) -> Part:
     return Part(
         name="tokens",
         command=_python("ragctl.stack.token_keeper"),
-        probe=probes.fresh_file(home.console_token, TOKEN_MAX_AGE_SECONDS),
+        probe=probes.fresh_file(home.dev_token, TOKEN_MAX_AGE_SECONDS),
         stop_wave=1,
     )
 
@@ -167,7 +167,10 @@ def _console(settings: Settings, home: Home) -> Part:
             ("RAG_CONSOLE_QUERY_ADDRESS", f"{reachable(settings.host)}:{settings.query_port}"),
             ("RAG_CONSOLE_GATEWAY_URL", f"http://{reachable(settings.host)}:{settings.gateway_port}"),
             ("RAG_CONSOLE_DAGSTER_URL", f"http://{reachable(settings.host)}:{settings.dagster_port}"),
-            ("RAG_CONSOLE_TOKEN_FILE", str(home.console_token)),
+            ("RAG_CONSOLE_METRICS_URLS", f"http://{reachable(settings.host)}:{settings.metrics_port}/metrics"),
+            ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
+            ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
+            ("RAG_CONSOLE_SIGN_IN_SOCKET", str(home.token_socket)),
         ),
         stop_wave=0,
         stop_seconds=5,

@@ -13,8 +13,18 @@ import pytest
 from rag_core.ids import document_id
 from rag_core.settings import Settings
 from rag_core.store import Store, open_store
-from rag_core.store.tables import audit, chunkings, chunks, documents, embeddings, generation_documents, generations
-from rag_core.store.tables import quarantine, run_stages, sources
+from rag_core.store.tables import (
+    audit,
+    chunkings,
+    chunks,
+    documents,
+    embeddings,
+    generation_documents,
+    generations,
+    quarantine,
+    run_stages,
+    sources,
+)
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
 from tests.support.query_server import Running, failure_of, running
@@ -57,6 +67,7 @@ def entry(tenant: str, locator: str, **changes: Any) -> dict[str, Any]:
         "token": "t",
         "parsed_as": "p",
         "attempts": 3,
+        "skipped": False,
         "run_id": "run-1",
     }
     return values | changes
@@ -89,7 +100,8 @@ def fill(store: Store) -> None:
         db.execute(chunkings.insert(), [{"doc_id": vault, "chunker": "c", "text_version": 3, "chunk_count": 2}])
         for ordinal, (start, end) in enumerate(((0, 24), (26, 49))):
             db.execute(chunks.insert(), [{
-                "doc_id": vault, "chunker": "c", "ordinal": ordinal, "chunk_id": uuid.uuid4(), "start": start, "end": end,
+                "doc_id": vault, "chunker": "c", "ordinal": ordinal, "chunk_id": uuid.uuid4(), "start": start,
+                "end": end,
                 "embed_text": TEXT[start:end], "text_hash": bytes([ordinal]), "tokens": 6, "headings": ["Vault"],
             }])  # fmt: skip
         db.execute(embeddings.insert(), [{"text_hash": bytes([0]), "embedder": "e", "vector": b"\0" * 16}])
@@ -101,7 +113,8 @@ def fill(store: Store) -> None:
         for number, stage in enumerate(("documents", "index")):
             db.execute(run_stages.insert(), [{
                 "run_id": "run-1", "tenant": "acme", "source": "handbook", "shard": 0, "stage": stage,
-                "counts": counts if number == 0 else {"upserted": 2}, "seconds": {"total": 1.5}, "complete": number == 1,
+                "counts": counts if number == 0 else {"upserted": 2}, "seconds": {"total": 1.5},
+                "complete": number == 1,
                 "problem": None if number else "MASS_DELETE_HELD",
             }])  # fmt: skip
 
