@@ -9,7 +9,11 @@ from ragproto.query.v2 import query_pb2 as v2
 
 
 def methods() -> set[str]:
-    services = [service for module in (v1, v2, admin_pb2, operations_pb2) for service in module.DESCRIPTOR.services_by_name.values()]
+    services = [
+        service
+        for module in (v1, v2, admin_pb2, operations_pb2)
+        for service in module.DESCRIPTOR.services_by_name.values()
+    ]
     return {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
 
 
