@@ -59,8 +59,14 @@ class Shared:
     known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
     outages: dict[str, float] = field(default_factory=dict)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self.channels.close()
+        for client in (self.dagster, self.gateway, self.metrics):
+            client.close()
 
-@st.cache_resource
+
+@st.cache_resource(on_release=Shared.close)
 def shared() -> Shared:
     """One per process."""
     settings = ConsoleSettings()

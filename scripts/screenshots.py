@@ -1,4 +1,4 @@
-"""`make screenshots`: the pictures of docs/console.md, taken from the running stack of RAG_HOME, in English and Chinese."""
+"""`make screenshots`: the pictures of docs/console.md in both languages, taken from the running stack of RAG_HOME."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FLAGS = [
 ]  # fmt: skip
 PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "audit")
 QUESTIONS = {"en": "When are backups taken?", "zh": "备份什么时候进行？"}
-FIND = {"en": "backup", "zh": "备份"}
+FIND = {"en": "performance", "zh": "备份"}
 
 
 def main() -> int:
@@ -90,11 +90,20 @@ def find(page: Page, language: str) -> None:
     box.press("Enter")
 
 
+def sync(page: Page, language: str) -> None:
+    """A real action, so that the audit log has something to show."""
+    if language == "en":
+        page.get_by_role("button", name="Sync now").click()
+        page.get_by_label("Reason (for the audit log)").first.fill("new handbook was published")
+        page.get_by_role("button", name="Confirm").first.click()
+        page.get_by_text("Started").first.wait_for()
+
+
 def traffic(page: Page, language: str) -> None:
     page.get_by_test_id("stVegaLiteChart").first.wait_for()
 
 
-PREPARE: dict[str, Callable[[Page, str], None]] = {"ask": ask, "index": find, "traffic": traffic}
+PREPARE: dict[str, Callable[[Page, str], None]] = {"sources": sync, "ask": ask, "index": find, "traffic": traffic}
 
 
 def save(page: Page, name: str) -> None:

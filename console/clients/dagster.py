@@ -90,6 +90,10 @@ class DagsterClient:
         self._location = settings.dagster_location
         self._http = http_client(settings.call_seconds)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
     def health(self) -> DagsterHealth:
         """Whether its daemons live and the code is loaded."""
         data = self._query(documents.HEALTH)

@@ -29,9 +29,15 @@ class Channels:
         options = [("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 2000)]
         server = grpc.insecure_channel(settings.query_address, options=options)
         gateway = grpc.insecure_channel(urlsplit(settings.gateway_url).netloc, options=options)
+        self._opened = (server, gateway)
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for channel in self._opened:
+            channel.close()
 
 
 class Api:

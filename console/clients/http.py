@@ -29,6 +29,10 @@ class GatewayClient:
         self._url = f"{settings.gateway_url.rstrip('/')}/ready"
         self._http = http_client(settings.call_seconds)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
     def ready(self) -> None:
         """Raises `ServiceError` with the reason when they cannot."""
         try:

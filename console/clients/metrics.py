@@ -55,6 +55,10 @@ class MetricsClient:
         self._ring: deque[Sample] = deque()
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
     @property
     def remembers(self) -> bool:
         """Whether history is our own ring and so begins when the console looks for the first time."""

@@ -27,8 +27,10 @@ def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | Non
         text = st.text_area(t("Question"), max_chars=MAX_QUESTION_CHARS, height=80, key="question-text")
         left, middle, right = st.columns(3)
         sources = left.multiselect(t("Only these sources"), names)
-        language = middle.selectbox(t("Only this language"), ["", "en", "zh"], format_func=lambda key: key or t("all"))
-        mode = middle.selectbox(t("Mode of the search"), list(MODES), format_func=t)
+        languages = {"": t("all"), "en": "English", "zh": "中文"}
+        modes = {name: t(name) for name in MODES}
+        language = middle.selectbox(t("Only this language"), list(languages), format_func=languages.__getitem__)
+        mode = middle.selectbox(t("Mode of the search"), list(modes), format_func=modes.__getitem__)
         top_k = right.slider(t("Passages to draw on"), 1, 50, 10)
         with st.container(horizontal=True):
             if st.form_submit_button(t("Answer"), type="primary"):

@@ -39,7 +39,7 @@ def find() -> str | None:
                "version": t("Version"), "at": t("Changed")}  # fmt: skip
     event = table(
         rows, columns, empty=t("The platform holds no such document. Is it in the source? Has the source run?"),
-        on_select="rerun", selection_mode="single-row", key="documents", height=250,
+        on_select="rerun", selection_mode="single-row", key="documents",
     )  # fmt: skip
     picked = chosen_row(event)
     if picked is None and text.strip() and len(rows) == 1:

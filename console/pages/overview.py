@@ -68,7 +68,7 @@ def _verdict(
         st.success(t("All well: {count} components are healthy.", count=len(rows)), icon=":material/check_circle:")
         return
     broken = any(not row.healthy for row in rows)
-    heading = t("{count} things need you.", count=len(found))
+    heading = t("Needs attention: {count}", count=len(found))
     (st.error if broken else st.warning)(heading, icon=":material/error:" if broken else ":material/warning:")
     for todo in found:
         values = {key: plain_markdown(str(value)) for key, value in todo.values}

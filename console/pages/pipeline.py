@@ -58,7 +58,8 @@ def materialize(source: str, shards: int) -> None:
         return t("Started: {id}", id=shared().dagster.launch(key, shards=shards, stages=chosen)[:8])
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox(t("Stage"), ["all", *views.STAGES], key="stage", format_func=t, width=220)
+        stages = {name: t(name) for name in ("all", *views.STAGES)}
+        st.selectbox(t("Stage"), list(stages), key="stage", format_func=stages.__getitem__, width=220)
         confirm(t("Materialize"), t("Starts a run of the chosen stage."), launch, key=f"run-{key}",
                 icon=":material/play_arrow:")  # fmt: skip
         st.link_button(t("Open Dagster"), _LINK, icon=":material/open_in_new:")

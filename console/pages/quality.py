@@ -57,8 +57,8 @@ def browser(chosen: dict[str, Any]) -> None:
         return
     counted = [{"source": item.source, "reason": item.reason, "entries": item.entries} for item in found.counts]
     total = sum(item.entries for item in found.counts)
-    st.caption(t("{count} entries match.", count=total))
-    left, right = st.columns([3, 1], gap="large")
+    st.caption(t("Entries: {count}", count=total))
+    left, right = st.columns([2, 1], gap="medium")
     with right:
         table(counted, {"reason": t("Reason"), "source": t("Source"), "entries": t("Entries")}, empty="")
     rows = views.quarantine_rows(found.entries)

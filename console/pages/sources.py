@@ -117,9 +117,9 @@ def one(source: str) -> None:
     now_running(source)
     actions(source, detail)
     left, right = st.columns([1, 2], gap="large")
-    for label, text in views.facts(detail):
-        left.caption(t(label))
-        left.text(text)
+    with left:
+        known = [{"fact": t(label), "value": text} for label, text in views.facts(detail)]
+        table(known, {"fact": t("Fact"), "value": t("Value")}, empty="")
     with right:
         stages = look("query server", lambda: api().runs(source, 80)) or []
         rows = [{**row, "at": age(row["at"])} for row in views.count_rows(stages)][:12]

@@ -43,7 +43,7 @@ def _charts(samples: list[views.Sample]) -> None:
     ):
         rows = [
             {**row, "at": datetime.fromtimestamp(row["at"], zoned)}
-            for row in views.rates(samples, views.REQUESTS, label)
+            for row in views.rates(samples, views.REQUESTS, label, without="/ragproto.admin.")
         ]
         place.subheader(title)
         if rows:

@@ -99,10 +99,10 @@ def todos(
         found.extend(_of_source(source, now))
     failed = _failed_last(runs)
     if failed:
-        values = (("count", len(failed)), ("names", ", ".join(sorted(failed)[:5])))
-        found.append(Todo("The last run failed of {count} sources: {names}", "pipeline", values))
+        values = (("names", ", ".join(sorted(failed)[:5])),)
+        found.append(Todo("The last run failed: {names}", "pipeline", values))
     if quarantined:
-        found.append(Todo("{count} inputs are in quarantine", "quality", (("count", quarantined),)))
+        found.append(Todo("Inputs in quarantine: {count}", "quality", (("count", quarantined),)))
     return found
 
 

@@ -13,7 +13,7 @@ from console.views.health import is_stale
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
-COUNTS = ("read", "stored", "unchanged", "deleted", "quarantined", "skipped")
+COUNTS = ("read", "added", "updated", "unchanged", "deleted", "quarantined", "skipped")
 
 
 def source_rows(
@@ -58,7 +58,7 @@ def key_of(source: str) -> str:
 
 
 def count_rows(stages: Iterable[ops.RunStage]) -> list[dict[str, Any]]:
-    """One row per run and shard with the accounting of its first stage: read = stored + unchanged + …"""
+    """One row per run and shard with the accounting of its first stage: read = added + updated + unchanged + …"""
     return [
         {
             "run": stage.run_id[:8],

@@ -13,15 +13,28 @@ Values = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 REQUESTS, SECONDS = "rag_server_requests_total", "rag_server_request_seconds_bucket"
 
 
-def rates(samples: Sequence[Sample], name: str, label: str) -> list[dict[str, Any]]:
-    """Per second, for each value of a label, between each two samples: rows of `at`, the label and `rate`."""
+def rates(samples: Sequence[Sample], name: str, label: str, *, without: str = "-") -> list[dict[str, Any]]:
+    """Per second, for each value of a label, between each two samples: rows of `at`, the label and `rate`.
+
+    Methods whose name begins with `without` are left out: the console's own looks are no traffic.
+    """
+    if len(samples) < 2:
+        return []
+
+    # What never moved in this time would only crowd the legend.
+    def counted(labels: dict[str, str]) -> bool:
+        return not labels.get("method", "").startswith(without)
+
+    moved = {value for value, count in _grew(samples[0], samples[-1], name, label, where=counted).items() if count}
     rows = []
     for before, after in pairwise(samples):
         seconds = after.at - before.at
         if seconds <= 0:
             continue
-        for value, count in sorted(_grew(before, after, name, label).items()):
-            rows.append({"at": after.at, label: short(value), "rate": count / seconds})
+        grew = _grew(before, after, name, label, where=counted)
+        rows += [
+            {"at": after.at, label: short(value), "rate": grew.get(value, 0.0) / seconds} for value in sorted(moved)
+        ]
     return rows
 
 
@@ -35,6 +48,8 @@ def table(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     failed = _grew(first, last, REQUESTS, "method", where=lambda labels: labels.get("code") != "OK")
     rows = []
     for method, count in sorted(calls.items()):
+        if not count:
+            continue
         buckets = _buckets(first, last, method)
         rows.append(
             {
@@ -87,10 +102,10 @@ def quantile(buckets: Mapping[float, float], share: float) -> float | None:
 
 
 def short(method: str) -> str:
-    """`/ragproto.query.v2.QueryService/Search` as `v2 Search`."""
+    """`/ragproto.query.v2.QueryService/Search` as `query.v2 Search`."""
     service, _, name = method.removeprefix("/").partition("/")
     parts = service.split(".")
-    return f"{parts[-2]} {name}" if name and len(parts) > 2 else method
+    return f"{'.'.join(parts[-3:-1])} {name}" if name and len(parts) > 2 else method
 
 
 def gateway_rows(values: Values) -> list[dict[str, Any]]:

@@ -20,7 +20,8 @@ TOKEN_MAX_AGE_SECONDS = 2 * 3600
 _CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
 _STREAMLIT = tuple(
     "--server.headless true --server.enableXsrfProtection true --server.fileWatcherType none"  # noqa: SIM905
-    " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer".split()
+    " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer"
+    " --theme.light.primaryColor #0b5cad --theme.dark.primaryColor #4a9be8".split()
 )
 _LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
   locationOrLoadError { __typename ... on PythonError { message causes { message } } } } }

@@ -11,6 +11,7 @@ import os
 import socketserver
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ MAX_NAMES = 1000
 class Attempts:
     """Counts failures by name: after five in a row a name waits, so that passwords cannot be guessed quickly."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._failures: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
@@ -40,14 +42,14 @@ class Attempts:
         """Raise `Exhausted` (`SIGN_IN_LOCKED`) while a name has to wait."""
         with self._lock:
             failures, last = self._failures.get(name, (0, 0.0))
-        if failures >= FREE_FAILURES and time.monotonic() < last + LOCK_SECONDS:
+        if failures >= FREE_FAILURES and self._clock() < last + LOCK_SECONDS:
             raise Exhausted(Reason.SIGN_IN_LOCKED, f"too many failures; wait {LOCK_SECONDS:.0f} seconds")
 
     def failed(self, name: str) -> None:
         """Count a failure. The longest known names are forgotten, so that made-up ones cannot fill the memory."""
         with self._lock:
             failures, _ = self._failures.pop(name, (0, 0.0))
-            self._failures[name] = (failures + 1, time.monotonic())
+            self._failures[name] = (failures + 1, self._clock())
             if len(self._failures) > MAX_NAMES:
                 self._failures.pop(next(iter(self._failures)))
 

@@ -102,12 +102,10 @@ def test_s35_every_answer_forbids_what_comes_from_elsewhere(client: TestClient) 
         assert headers["x-frame-options"] == "DENY"
 
 
-@pytest.mark.parametrize("name", ["big.bin", "page.html", "../../etc/passwd"])
+@pytest.mark.parametrize("name", ["big.bin", "page.html", "..%2f..%2fetc%2fpasswd"])
 def test_s36_files_are_refused_whatever_they_are_called(client: TestClient, name: str) -> None:
     response = client.put(f"/_stcore/upload_file/session/{name}", content=b"x" * 1024)
-    assert response.status_code in {303, 403, 404}
-    assert response.text != "page"
-    assert client.put("/_stcore/upload_file/session/file", content=b"x").status_code == 403
+    assert (response.status_code, response.text) == (403, "the console takes no files")
 
 
 def test_other_ways_to_sign_in_have_no_form() -> None:

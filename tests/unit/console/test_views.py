@@ -86,8 +86,8 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
         ("overview", "index is not healthy: INDEX_EMPTY"),
         ("sources", "wiki is stale: no complete listing for more than a day"),
         ("sources", "docs: 60 deletions wait for your decision"),
-        ("pipeline", "The last run failed of 1 sources: b"),
-        ("quality", "3 inputs are in quarantine"),
+        ("pipeline", "The last run failed: b"),
+        ("quality", "Inputs in quarantine: 3"),
     ]
     assert health.todos(rows[1:], [], runs[:1], 0, NOW) == []
 
@@ -109,13 +109,11 @@ def test_a_source_is_ok_held_stale_or_paused(held: int, age: int, on: bool, stat
 
 def test_the_accounting_of_runs_is_shown_for_their_first_stage() -> None:
     stages = [
-        ops.RunStage(
-            run_id="abcdefgh1", stage="documents", counts={"read": 3, "stored": 2, "skipped": 1}, seconds=1.25
-        ),
+        ops.RunStage(run_id="abcdefgh1", stage="documents", counts={"read": 3, "added": 2, "skipped": 1}, seconds=1.25),
         ops.RunStage(run_id="abcdefgh1", stage="index", counts={"upserted": 2}),
     ]
     [row] = sources.count_rows(stages)
-    assert (row["read"], row["stored"], row["skipped"], row["deleted"], row["run"]) == (3, 2, 1, 0, "abcdefgh")
+    assert (row["read"], row["added"], row["skipped"], row["deleted"], row["run"]) == (3, 2, 1, 0, "abcdefgh")
 
 
 def test_the_wizard_writes_a_file_that_the_pipeline_accepts(tmp_path: Path) -> None:
@@ -194,7 +192,7 @@ def sample(at: float, ok: float, slow: float, failed: float = 0) -> Sample:
 def test_rates_latencies_and_reasons_come_from_what_the_counters_grew() -> None:
     samples = [sample(0, 100, 0), sample(10, 180, 8, failed=20)]
     [row] = traffic.table(samples)
-    assert (row["method"], row["rate"], row["errors"]) == ("v2 Search", 10.0, 0.2)
+    assert (row["method"], row["rate"], row["errors"]) == ("query.v2 Search", 10.0, 0.2)
     assert row["p50"] == pytest.approx(100 * 40 / 72)
     assert row["p95"] == pytest.approx(100 + 900 * (76 - 72) / 8)
     assert traffic.reasons(samples) == [{"reason": "INDEX_EMPTY", "calls": 20}]

@@ -22,9 +22,9 @@ def sentences() -> Iterator[str]:
     """Every literal that is handed to a translating function."""
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"t", "word", "Todo"}:
-                if node.args and isinstance(node.args[0], ast.Constant):
-                    yield str(node.args[0].value)
+            match node:
+                case ast.Call(func=ast.Name(id="t" | "word" | "Todo"), args=[ast.Constant(value=str(text)), *_]):
+                    yield text
 
 
 def words() -> set[str]:
