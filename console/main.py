@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from console.clients import SIGNED_OUT, ServiceError
 from console.session import Role, identify, language, shared, t
@@ -15,7 +16,7 @@ from console.wording import LANGUAGES
 _PAGES = Path(__file__).parent / "pages"
 
 
-def _navigation(role: Role) -> list[st.Page]:  # type: ignore[valid-type]  # a function that makes pages
+def _navigation(role: Role) -> list[StreamlitPage]:
     wanted = [
         ("overview", t("Overview"), ":material/monitoring:"),
         ("sources", t("Sources"), ":material/folder_open:"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
@@ -17,7 +17,6 @@ from ragproto.query.v2 import query_pb2, query_pb2_grpc
 
 SERVER = "query server"
 GATEWAY = "gateway"
-T = TypeVar("T")
 
 
 class Channels:
@@ -50,11 +49,15 @@ class Api:
 
     def who_am_i(self) -> ops.WhoAmIResponse:
         """Who the token stands for, as the API verified it."""
-        return self._operate("WhoAmI")
+        found: ops.WhoAmIResponse = self._operate("WhoAmI")
+        return found
 
     def status(self) -> admin_pb2.GetStatusResponse:
         """Components, counts of sources, generations."""
-        return self._call(SERVER, self._channels.admin.GetStatus, admin_pb2.GetStatusRequest())
+        found: admin_pb2.GetStatusResponse = self._call(
+            SERVER, self._channels.admin.GetStatus, admin_pb2.GetStatusRequest()
+        )
+        return found
 
     def sources(self) -> list[ops.SourceDetail]:
         """Sources with cursor, ACL, held deletions and newest run."""
@@ -70,11 +73,13 @@ class Api:
 
     def quarantine(self, **chosen: Any) -> ops.ListQuarantineResponse:
         """A page of quarantined inputs."""
-        return self._operate("ListQuarantine", **chosen)
+        found: ops.ListQuarantineResponse = self._operate("ListQuarantine", **chosen)
+        return found
 
     def quarantined(self, entry: int) -> ops.GetQuarantineEntryResponse:
         """One quarantined input with its payload."""
-        return self._operate("GetQuarantineEntry", id=entry)
+        found: ops.GetQuarantineEntryResponse = self._operate("GetQuarantineEntry", id=entry)
+        return found
 
     def redrive(self, ids: Sequence[int], reason: str) -> int:
         """Have inputs tried again; returns how many."""
@@ -90,11 +95,13 @@ class Api:
 
     def inspect(self, doc_id: str) -> ops.InspectDocumentResponse:
         """One document down to its spans."""
-        return self._operate("InspectDocument", doc_id=doc_id)
+        found: ops.InspectDocumentResponse = self._operate("InspectDocument", doc_id=doc_id)
+        return found
 
     def audit(self, **chosen: Any) -> ops.ListAuditResponse:
         """A page of the audit log."""
-        return self._operate("ListAudit", **chosen)
+        found: ops.ListAuditResponse = self._operate("ListAudit", **chosen)
+        return found
 
     def record(self, action: str, target: str, reason: str, **details: str) -> None:
         """Put an action on record before it is done elsewhere; refused means that it must not be done."""
@@ -110,7 +117,8 @@ class Api:
 
     def search(self, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages, through the gateway."""
-        return self._call(GATEWAY, self._channels.query.Search, request)
+        found: query_pb2.SearchResponse = self._call(GATEWAY, self._channels.query.Search, request)
+        return found
 
     def answer(self, request: query_pb2.AnswerRequest) -> Iterator[query_pb2.AnswerEvent]:
         """The events of an answer as they arrive. Raises also half-way."""

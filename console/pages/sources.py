@@ -116,7 +116,7 @@ def one(source: str) -> None:
         st.warning(held, icon=":material/gavel:")
     now_running(source)
     actions(source, detail)
-    left, right = st.columns([1, 2], gap="large")
+    left, right = st.columns([1, 3], gap="medium")
     with left:
         known = [{"fact": t(label), "value": text} for label, text in views.facts(detail)]
         table(known, {"fact": t("Fact"), "value": t("Value")}, empty="")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import streamlit as st
 
+from console.clients import Sample
 from console.session import shared, t, zone
 from console.ui import at, look, table
 from console.views import traffic as views
@@ -34,7 +35,7 @@ def traffic() -> None:
         table(views.gateway_rows(gateway), columns, empty=t("None."))
 
 
-def _charts(samples: list[views.Sample]) -> None:
+def _charts(samples: list[Sample]) -> None:
     zoned = zone()
     left, right = st.columns(2)
     for place, label, title in (
@@ -54,7 +55,7 @@ def _charts(samples: list[views.Sample]) -> None:
             place.caption(t("The first figures come after a few seconds."))
 
 
-def _methods(samples: list[views.Sample]) -> None:
+def _methods(samples: list[Sample]) -> None:
     rows = [
         {
             **row,
@@ -69,7 +70,7 @@ def _methods(samples: list[views.Sample]) -> None:
     table(rows, columns, empty=t("No calls yet."))
 
 
-def _refusals(samples: list[views.Sample]) -> None:
+def _refusals(samples: list[Sample]) -> None:
     left, right = st.columns([1, 3])
     left.metric(t("Shed by a full queue"), f"{views.shed(samples):,}")
     with right:

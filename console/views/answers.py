@@ -65,10 +65,17 @@ def source_filter(sources: Sequence[str], language: str) -> query_pb2.Filter | N
         chosen.append(("source", list(sources)))
     if language:
         chosen.append(("language", [language]))
-    parts = [query_pb2.Filter(**{"in": query_pb2.Filter.In(field=field, values=values)}) for field, values in chosen]
+    parts = [_one_of(field, values) for field, values in chosen]
     if len(parts) < 2:
         return parts[0] if parts else None
     return query_pb2.Filter(all=query_pb2.Filter.Group(conditions=parts))
+
+
+def _one_of(field: str, values: list[str]) -> query_pb2.Filter:
+    made = query_pb2.Filter()
+    # `in` is a word of Python, so the field has no attribute that could be written.
+    getattr(made, "in").CopyFrom(query_pb2.Filter.In(field=field, values=values))
+    return made
 
 
 def as_curl(gateway: str, path: str, request: Any) -> str:

@@ -100,7 +100,7 @@ def from_found(found: Found) -> pb.DocumentRow:
         title=found.title,
         version=found.version,
         updated_at=_time(found.updated_at),
-        state=pb.DocumentState.Value(f"DOCUMENT_STATE_{found.state.name}"),
+        state=f"DOCUMENT_STATE_{found.state.name}",
     )
 
 

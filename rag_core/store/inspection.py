@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from rag_core.ids import document_id
 
@@ -171,18 +172,22 @@ def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> Inspected
         run_id=rest.run_id,
         deleted_at=rest.deleted_at,
         text=rest.text,
-        spans=tuple(Span(*span[:4], tuple(span.headings), span.tokens, span.embedded) for span in spans),
+        spans=tuple(_span(row) for row in spans),
         held=tuple(Held(*generation) for generation in held),
     )
 
 
-def _found(row: object) -> Found:
-    values = row._mapping  # type: ignore[attr-defined]
-    named = ("doc_id", "source", "locator", "title", "version", "updated_at")
-    return Found(*(values[name] for name in named), state=_state(values))
+def _span(row: Row[Any]) -> Span:
+    headings = tuple(row.headings)
+    return Span(row.chunk_id, row.ordinal, row.start, row.end, headings, row.tokens, row.embedded)
 
 
-def _state(values: Mapping[str, object]) -> DocumentState:
+def _found(row: Row[Any]) -> Found:
+    state = _state(row._mapping)
+    return Found(row.doc_id, row.source, row.locator, row.title, row.version, row.updated_at, state)
+
+
+def _state(values: Mapping[Any, Any]) -> DocumentState:
     if values["deleted_at"] is not None:
         return DocumentState.DELETED
     if values["quarantined"]:

@@ -84,7 +84,7 @@ def payload(connection: Connection, tenant: str, item: Quarantined, limit: int) 
 
 
 def _one(row: Row[tuple[object, ...]] | None) -> Quarantined | None:
-    return Quarantined(*row) if row is not None else None  # type: ignore[arg-type]
+    return Quarantined(*row) if row is not None else None
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:

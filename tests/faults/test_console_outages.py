@@ -75,13 +75,16 @@ def test_f52_a_part_that_stops_is_named_and_its_return_needs_no_reload(
 ) -> None:
     attention = page.get_by_text("Needs attention: 1", exact=True)  # the input in quarantine, and nothing else
     expect(attention).to_be_visible()
-    stopped = psutil.Process(stack.pid(part))
-    stopped.suspend()
+    process = psutil.Process(stack.pid(part))
+    stopped = [process, *process.children(recursive=True)]  # PostgreSQL serves each connection by a child
+    for item in stopped:
+        item.suspend()
     try:
         expect(page.get_by_text(said).first).to_be_visible()
         assert page.get_by_text("Traceback").count() == 0
     finally:
-        stopped.resume()
+        for item in stopped:
+            item.resume()
     expect(attention).to_be_visible()
 
 

@@ -109,7 +109,16 @@ def fill(store: Store) -> None:
             entry("acme", "bad.md"), entry("acme", "locked.pdf", stage="parse", reason="ENCRYPTED"),
             entry("acme", "empty.txt", skipped=True, reason="EMPTY_DOCUMENT"), entry("other", "secret.pdf"),
         ])  # fmt: skip
-        counts = {"read": 9, "added": 3, "updated": 2, "unchanged": 2, "deleted": 1, "quarantined": 1, "skipped": 0, "held": 7}
+        counts = {
+            "read": 9,
+            "added": 3,
+            "updated": 2,
+            "unchanged": 2,
+            "deleted": 1,
+            "quarantined": 1,
+            "skipped": 0,
+            "held": 7,
+        }
         for number, stage in enumerate(("documents", "index")):
             db.execute(run_stages.insert(), [{
                 "run_id": "run-1", "tenant": "acme", "source": "handbook", "shard": 0, "stage": stage,

@@ -283,7 +283,7 @@ def test_audit_details_are_told_in_words_with_the_reason_apart() -> None:
     assert (row["reason"], row["details"]) == ("fixed", "id: 3, locator: a\\u202e.md")
 
 
-def test_s47_a_cell_that_a_spreadsheet_would_run_is_made_text() -> None:
+def test_a_cell_that_a_spreadsheet_would_run_is_made_text() -> None:
     text = records.as_csv(
         [{"locator": "=HYPERLINK(1)", "n": 3}, {"locator": "@x", "n": -1}, {"locator": "a,b", "n": 0}]
     )
