@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_LINK_MODE ?= copy
 export RAG_HOME
 
-.PHONY: help up down status setup test check format generate bench test-faults test-containers chart-package ci-local docs lock clean
+.PHONY: help up down status setup test check format generate bench test-faults test-containers chart-package ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ generate: $(VENV)/.dev ## Regenerate ragproto/, docs/reference/ and the generate
 
 docs: $(VENV)/.dev ## Regenerate the reference pages and check every link
 	@$(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/check_links.py
+
+screenshots: $(VENV)/.test ## Take the pictures of docs/console.md from the running stack (needs Chromium)
+	@$(BIN)/python scripts/screenshots.py
 
 bench: $(VENV)/.runtime ## Run the benchmarks of docs/performance.md (long; see `rag bench --help`)
 	@$(BIN)/rag bench all

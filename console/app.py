@@ -1,12 +1,19 @@
-"""Entry point of the console: `streamlit run console/app.py`."""
+"""Entry point of the console: `streamlit run console/app.py`. The pages begin in `main.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import streamlit as st
+from starlette.middleware import Middleware
+from streamlit.starlette import App
 
-st.set_page_config(page_title="RAG platform", layout="wide")
-_PAGES = Path(__file__).parent / "pages"
-# No icon: Streamlit would fetch it as the page's favicon from a host on the internet.
-st.navigation([st.Page(_PAGES / "overview.py", title="Overview", default=True)]).run()
+from console.protection import Protection
+from console.settings import ConsoleSettings
+from console.sign_in import sign_in_routes
+
+_SETTINGS = ConsoleSettings()
+app = App(
+    Path(__file__).parent / "main.py",
+    routes=sign_in_routes(_SETTINGS),
+    middleware=[Middleware(Protection, settings=_SETTINGS)],
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,10 +14,24 @@ class ConsoleSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RAG_CONSOLE_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    query_address: str = Field("127.0.0.1:50051", description="`host:port` of the query server, for its own report.")
+    query_address: str = Field("127.0.0.1:50051", description="`host:port` of the query server, for admin services.")
     gateway_url: str = Field("http://127.0.0.1:8080", description="The gateway, for questions and its readiness.")
     dagster_url: str = Field("http://127.0.0.1:3000", description="The Dagster webserver.")
-    token_file: Path | None = Field(None, description="File with the access token; read again for every call.")
+    dagster_link: str | None = Field(None, description="Where a browser finds Dagster, when that is another address.")
+    dagster_location: str = Field("rag", description="Name of the code location in Dagster.")
+    metrics_urls: str = Field(
+        "http://127.0.0.1:9464/metrics", description="Metrics pages of the query servers, separated by commas."
+    )
+    envoy_admin_url: str | None = Field(None, description="Envoy's admin interface; unset: no gateway figures.")
+    prometheus_url: str | None = Field(None, description="Prometheus; unset: the metrics pages, kept for 15 minutes.")
+    sign_in: Literal["local", "oidc", "none"] = Field(
+        "local",
+        description="`local`: the accounts of `rag account`. `oidc`: Streamlit's own login, whose access token is used."
+        " `none`: everyone who can reach the console acts with the token of `token_file`.",
+    )
+    sign_in_socket: Path | None = Field(None, description="Socket that changes a password into a token (`local`).")
+    secure_cookie: bool = Field(False, description="Send the session cookie over HTTPS only.")
+    token_file: Path | None = Field(None, description="File with the access token (`none`); read again for every call.")
     call_seconds: float = Field(5, gt=0, le=60, description="Time allowed to one look at a part.")
     answer_seconds: float = Field(30, gt=0, le=300, description="Time allowed to one answer.")
     refresh_seconds: float = Field(5, ge=1, le=300, description="Pause between two looks at the platform.")

@@ -12,7 +12,11 @@ from enum import StrEnum
 READ = "query.read"
 DOCUMENTS_READ = "documents.read"
 DOCUMENTS_WRITE = "documents.write"
+OBSERVE = "ops.read"
+OPERATE = "ops.write"
 ADMIN = "admin"
+
+_INCLUDES = {OPERATE: frozenset({OBSERVE}), ADMIN: frozenset({OBSERVE, OPERATE})}
 
 
 class Gate(StrEnum):
@@ -46,18 +50,37 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
-    "/ragproto.admin.v1.AdminService/GetStatus": Policy(ADMIN),
     "/ragproto.admin.v1.AdminService/BuildGeneration": Policy(ADMIN),
     "/ragproto.admin.v1.AdminService/EvaluateGeneration": Policy(ADMIN),
     "/ragproto.admin.v1.AdminService/PromoteGeneration": Policy(ADMIN),
     "/ragproto.admin.v1.AdminService/RollbackGeneration": Policy(ADMIN),
     "/ragproto.admin.v1.AdminService/RetireGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/GetStatus": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/WhoAmI": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/ListSources": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/ListRuns": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/ReleaseDeletions": Policy(OPERATE),
+    "/ragproto.admin.v1.OperationsService/ListQuarantine": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/GetQuarantineEntry": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/RedriveQuarantine": Policy(OPERATE),
+    "/ragproto.admin.v1.OperationsService/DiscardQuarantine": Policy(OPERATE),
+    "/ragproto.admin.v1.OperationsService/FindDocuments": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/InspectDocument": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/ListAudit": Policy(OPERATE),
+    "/ragproto.admin.v1.OperationsService/RecordAction": Policy(OPERATE),
+    "/ragproto.admin.v1.OperationsService/RateAnswer": Policy(READ),
+    "/ragproto.admin.v1.OperationsService/ListRatings": Policy(OBSERVE),
 }
 
 PUBLIC_SERVICES = frozenset(
     {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"}
 )
 """Served without a token: they carry no data."""
+
+
+def allows(scopes: frozenset[str], wanted: str) -> bool:
+    """Whether a token with these scopes has the wanted one, by name or included in a wider one."""
+    return wanted in scopes or any(wanted in _INCLUDES.get(scope, ()) for scope in scopes)
 
 
 def is_public(method: str) -> bool:

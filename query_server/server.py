@@ -22,6 +22,7 @@ from query_server.handlers.answer import AnswerHandler
 from query_server.handlers.batch import BatchHandler
 from query_server.handlers.documents import DocumentsHandler
 from query_server.handlers.generations import GenerationsHandler
+from query_server.handlers.operations import OperationsHandler
 from query_server.handlers.ordering import Ordering
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.search import SearchHandler
@@ -39,12 +40,13 @@ from query_server.searching import LocalSearcher, RemoteSearcher, Searcher
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.documents import DocumentServicer
 from query_server.servicers.index import IndexServicer
+from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.source_gauges import SourceGauges
 from rag_core.embedding.base import Embedder
 from rag_core.settings import Settings
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -59,6 +61,7 @@ _QUERY_SERVICES = (
 )
 _DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
 _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
+_OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = structlog.get_logger("query_server")
 
@@ -174,8 +177,11 @@ class QueryServer:
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
+        operations = OperationsServicer(OperationsHandler(self._parts.store))
+        operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        ours = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, _OPERATIONS_SERVICE)
+        names = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 

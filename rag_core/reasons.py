@@ -116,6 +116,9 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The client or its address made more calls than the gateway allows.",
         "Wait for the seconds in `Retry-After`; ask for another limit.",
     ),
+    R.SIGN_IN_FAILED: ("The name or the password is wrong.", "Try again, or set a new one with `rag account add`."),
+    R.SIGN_IN_LOCKED: ("This name failed to sign in five times in a row.", "Wait 30 seconds."),
+    R.ACCOUNT_NOT_FOUND: ("No console account has this name.", "See `rag account list`."),
     R.OVERLOADED: (
         "The server is at its limit and refused the call at once.",
         "Wait for the pushback time, then retry.",

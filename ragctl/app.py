@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 
 from rag_core.errors import ConfigError, RagError, Reason
 from ragctl.commands import (
+    account,
     audit,
     documents,
     gateway,
@@ -51,7 +52,7 @@ app = App(
 for _command in (stack.up, stack.down, stack.status, query.query, verify.verify):
     app.command(_command)
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
-for _group in (*_CONTENT, token.app, key.app, audit.app, gateway.app):
+for _group in (*_CONTENT, account.app, token.app, key.app, audit.app, gateway.app):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
 

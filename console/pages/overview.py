@@ -1,171 +1,147 @@
-"""The first page: is it healthy, what does it hold, what did it do last, and a question to try.
+"""Is all well, and if not, what to do: one glance.
 
-Text that comes from documents is shown by `st.text` and `st.dataframe` only, which interpret nothing: no HTML, no
-Markdown, no links, no images. It never becomes a label, a key or a message.
+Text that comes from documents is shown on every page by `st.text` and `st.dataframe` only, which interpret nothing: no
+HTML, no Markdown, no links, no images. It never becomes a label, a key or a message.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import streamlit as st
 
-from console import views
-from console.clients import DagsterClient, DagsterHealth, GatewayClient, QueryClient, Run, ServiceError
-from console.settings import ConsoleSettings
+from console.clients import Run, ServiceError
+from console.session import api, shared, t
+from console.ui import age, at, look, plain_markdown, problem, table
+from console.views import health
+from console.views.formats import number
+from console.views.pipeline import run_rows
+from console.views.traffic import overall
 from ragproto.admin.v1 import admin_pb2
-from ragproto.query.v2 import query_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
 
-_SETTINGS = ConsoleSettings()
-MAX_QUESTION_CHARS = 8192
+T = TypeVar("T")
 
-
-@st.cache_resource
-def _query_client() -> QueryClient:
-    return QueryClient(_SETTINGS)
+_REFRESH = shared().settings.refresh_seconds
+_PAGES = {"sources": "pages/sources.py", "pipeline": "pages/pipeline.py", "quality": "pages/quality.py"}
 
 
-@st.cache_resource
-def _dagster_client() -> DagsterClient:
-    return DagsterClient(_SETTINGS)
-
-
-@st.cache_resource
-def _gateway_client() -> GatewayClient:
-    return GatewayClient(_SETTINGS)
-
-
-def _status() -> admin_pb2.GetStatusResponse | ServiceError:
-    try:
-        return _query_client().status()
-    except ServiceError as error:
-        return error
-
-
-def _dagster_health() -> DagsterHealth | ServiceError:
-    try:
-        return _dagster_client().health()
-    except ServiceError as error:
-        return error
-
-
-def _gateway_problem() -> ServiceError | None:
-    try:
-        _gateway_client().ready()
-    except ServiceError as error:
-        return error
-    return None
-
-
-def _runs() -> list[Run] | ServiceError:
-    try:
-        return _dagster_client().runs()
-    except ServiceError as error:
-        return error
-
-
-@st.fragment(run_every=_SETTINGS.refresh_seconds)
+@st.fragment(run_every=_REFRESH)
 def platform() -> None:
-    """Health, figures and sources; looks again by itself, so a part that comes back shows without a reload."""
-    status = _status()
-    _show_health(views.health_rows(status, _dagster_health(), _gateway_problem()))
+    """Verdict, components and figures; looks again by itself, so a part that comes back shows without a reload."""
+    status = _attempt(lambda: api().status())
+    dagster = _attempt(lambda: shared().dagster.health())
+    gateway = _attempt(lambda: shared().gateway.ready())
+    runs = _attempt(lambda: shared().dagster.runs(50))
+    sources = _attempt(lambda: api().sources())
+    rows = health.health_rows(status, dagster, gateway if isinstance(gateway, ServiceError) else None)
+    totals = health.Totals() if isinstance(status, ServiceError) else health.totals(status)
+    _verdict(rows, [] if isinstance(sources, ServiceError) else sources, runs, totals.quarantined)
     if isinstance(status, ServiceError):
-        st.warning(f"Figures: {views.unavailable(status)}.", icon=":material/cloud_off:")
+        problem("Figures", status)
+    else:
+        shared().outages.pop("Figures", None)
+        _figures(totals)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _components(rows)
+    with right:
+        if not isinstance(status, ServiceError):
+            _freshness(status)
+        _last_runs(runs)
+
+
+def _attempt(load: Callable[[], T]) -> T | ServiceError:
+    try:
+        return load()
+    except ServiceError as error:
+        return error
+
+
+def _verdict(
+    rows: list[health.HealthRow], sources: list[ops.SourceDetail], runs: list[Run] | ServiceError, quarantined: int
+) -> None:
+    found = health.todos(rows, sources, [] if isinstance(runs, ServiceError) else runs, quarantined, time.time())
+    if not found:
+        st.success(t("All well: {count} components are healthy.", count=len(rows)), icon=":material/check_circle:")
         return
-    _show_totals(views.totals(status))
-    rows = views.source_rows(status)
-    st.subheader("Sources")
-    if rows:
-        st.dataframe(rows, hide_index=True, width="stretch")
-    else:
-        st.caption("No source has run yet.")
+    broken = any(not row.healthy for row in rows)
+    heading = t("Needs attention: {count}", count=len(found))
+    (st.error if broken else st.warning)(heading, icon=":material/error:" if broken else ":material/warning:")
+    for todo in found:
+        values = {key: plain_markdown(str(value)) for key, value in todo.values}
+        sentence = t(todo.sentence, **values)
+        if todo.page in _PAGES:
+            st.page_link(_PAGES[todo.page], label=sentence, icon=":material/arrow_forward:")
+        else:
+            st.markdown(f"- {sentence}")
 
 
-def _show_health(rows: list[views.HealthRow]) -> None:
-    broken = [row for row in rows if not row.healthy]
-    if broken:
-        st.error(f"{len(broken)} of {len(rows)} components are not healthy.", icon=":material/error:")
-    else:
-        st.success(f"All {len(rows)} components are healthy.", icon=":material/check_circle:")
-    table = [
-        {"component": row.component, "state": views.OK if row.healthy else views.NOT_OK, "reason": row.reason}
+def _figures(totals: health.Totals) -> None:
+    figures = [
+        (t("Documents"), number(totals.documents)),
+        (t("Chunks"), number(totals.chunks)),
+        (t("Vectors"), number(totals.vectors)),
+        (t("To be indexed"), number(totals.pending)),
+        (t("Quarantined"), number(totals.quarantined)),
+        (t("Held deletions"), number(totals.held)),
+    ]
+    samples = look("metrics", lambda: shared().metrics.history())
+    rate, p95 = overall(samples or [])
+    figures.append((t("Queries per second"), f"{rate:.2f}" if samples else "–"))
+    figures.append((t("Latency p95"), f"{p95:,.0f} ms" if p95 is not None else "–"))
+    for column, (label, value) in zip(st.columns(len(figures)), figures, strict=True):
+        column.metric(label, value)
+
+
+def _components(rows: list[health.HealthRow]) -> None:
+    st.subheader(t("Components"))
+    shown = [
+        {
+            "component": t(row.component),
+            "state": f"✔ {t('healthy')}" if row.healthy else f"✖ {t('not healthy')}",
+            "reason": row.reason,
+        }
         for row in rows
     ]
-    st.dataframe(table, hide_index=True, width="stretch")
+    columns = {"component": t("Component"), "state": t("State"), "reason": t("Reason")}
+    table(shown, columns, empty="")
 
 
-def _show_totals(totals: views.Totals) -> None:
-    figures = {
-        "Documents": totals.documents,
-        "Chunks": totals.chunks,
-        "Vectors": totals.vectors,
-        "To be indexed": totals.pending,
-        "Quarantined": totals.quarantined,
-        "Held deletions": totals.held,
+def _freshness(status: admin_pb2.GetStatusResponse) -> None:
+    st.subheader(t("Freshness"))
+    rows = [
+        {
+            "source": item.name,
+            "age": age(item.last_complete_at.seconds or None),
+            "documents": number(item.documents),
+            "pending": number(item.pending),
+        }
+        for item in status.sources
+    ]
+    columns = {
+        "source": t("Source"),
+        "age": t("Last complete listing"),
+        "documents": t("Documents"),
+        "pending": t("To be indexed"),
     }
-    for column, (label, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.metric(label, f"{value:,}")
+    table(rows, columns, empty=t("No source has run yet."))
 
 
-@st.fragment(run_every=_SETTINGS.refresh_seconds)
-def last_runs() -> None:
-    """The newest runs of the pipeline."""
-    st.subheader("Last runs")
-    runs = _runs()
+def _last_runs(runs: list[Run] | ServiceError) -> None:
+    st.subheader(t("Last runs"))
     if isinstance(runs, ServiceError):
-        st.warning(f"Runs: {views.unavailable(runs)}.", icon=":material/cloud_off:")
+        problem("Runs", runs)
         return
-    rows = views.run_rows(runs, time.time())
-    if rows:
-        st.dataframe(rows, hide_index=True, width="stretch")
-    else:
-        st.caption("No run yet.")
-    st.link_button("Open Dagster", _SETTINGS.dagster_url, icon=":material/open_in_new:")
+    shared().outages.pop("Runs", None)
+    rows = [
+        {**row, "started": at(row["started"]), "status": t(row["status"])} for row in run_rows(runs[:8], time.time())
+    ]
+    columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Seconds")}
+    table(rows, columns, empty=t("No run yet."))
 
 
-@st.fragment
-def question() -> None:
-    """A question through the gateway, answered as it is written."""
-    st.subheader("Ask")
-    with st.form("question", border=False):
-        text = st.text_area(
-            "Question", max_chars=MAX_QUESTION_CHARS, height=80, placeholder="What would you like to know?"
-        )
-        top_k = st.slider("Passages to draw on", min_value=1, max_value=50, value=10)
-        asked = st.form_submit_button("Ask", type="primary")
-    if not asked:
-        return
-    if not text.strip():
-        st.info("Type a question first.")
-        return
-    try:
-        _show_answer(text, top_k)
-    except ServiceError as error:
-        st.error(f"The question could not be answered: {views.unavailable(error)}.", icon=":material/cloud_off:")
-
-
-def _show_answer(text: str, top_k: int) -> None:
-    place, parts = st.empty(), []
-    final = query_pb2.AnswerFinal()
-    for event in _query_client().answer(text, top_k):
-        if event.HasField("final"):
-            final = event.final
-        else:
-            parts.append(event.delta.text)
-            place.text(views.plain("".join(parts)))
-    problem = views.outcome_text(final)
-    if problem:
-        place.empty()  # text of an answer that broke off must not be used
-        st.info(problem)
-        return
-    for line in views.citation_lines(final.answered.citations):
-        st.text(line)
-
-
-st.title("Overview")
-left, right = st.columns([3, 2], gap="large")
-with left:
-    platform()
-    last_runs()
-with right:
-    question()
+st.title(t("Overview"))
+platform()

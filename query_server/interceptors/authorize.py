@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from query_server.calls import Call
 from query_server.identities import Identities
 from query_server.interceptors.chain import Layer
-from query_server.policies import POLICIES
+from query_server.policies import POLICIES, allows
 from rag_core.errors import PermissionDenied, Reason, Unauthenticated
 from rag_core.index.wire import SECRET_KEY
 
@@ -21,7 +21,7 @@ def require_identity(identities: Identities) -> Layer:
     async def layer(call: Call) -> AsyncIterator[None]:
         call.identity = await identities.identify(call)
         policy = POLICIES.get(call.method)
-        if policy is None or policy.scope not in call.identity.scopes:
+        if policy is None or not allows(call.identity.scopes, policy.scope):
             wanted = policy.scope if policy else "none that can be granted"
             raise PermissionDenied(Reason.SCOPE_MISSING, f"this method needs the scope {wanted}")
         yield

@@ -47,9 +47,14 @@ def record(
     target: str,
     details: Mapping[str, Any],
     tenant: str | None = None,
-) -> None:
-    """Append one action in the current transaction, so that it is on record exactly when it happened."""
-    append(connection, [Entry(actor, action, target, tenant=tenant, details=details)])
+) -> int:
+    """Append one action in the current transaction, so that it is on record exactly when it happened.
+
+    `tenant`, or `details["tenant"]`, says who may read it. Returns its number.
+    """
+    whose = tenant if tenant is not None else details.get("tenant")
+    values = {"actor": actor, "action": action, "target": target, "tenant": whose, "details": dict(details)}
+    return int(connection.execute(insert(audit).values(**values).returning(audit.c.id)).scalar_one())
 
 
 def append(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -77,3 +82,39 @@ def find(connection: Connection, query: Query) -> list[dict[str, Any]]:
     if query.since is not None:
         statement = statement.where(columns.at >= query.since)
     return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action on record."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    details: Mapping[str, Any]
+
+
+def newest(
+    connection: Connection,
+    tenant: str,
+    *,
+    actor: str = "",
+    action: str = "",
+    target: str = "",
+    before: int | None = None,
+    limit: int,
+) -> list[Action]:
+    """Actions of a tenant, newest first; `action` is a beginning, an empty text means any."""
+    columns = audit.c
+    statement = select(columns.id, columns.at, columns.actor, columns.action, columns.target, columns.details)
+    statement = statement.where(columns.tenant == tenant).order_by(columns.id.desc()).limit(limit)
+    for column, value in ((columns.actor, actor), (columns.target, target)):
+        if value:
+            statement = statement.where(column == value)
+    if action:
+        statement = statement.where(columns.action.startswith(action, autoescape=True))
+    if before is not None:
+        statement = statement.where(columns.id < before)
+    return [Action(*row) for row in connection.execute(statement)]

@@ -149,7 +149,7 @@ def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str, not
     connection.execute(
         update(chunkings).where(chunkings.c.doc_id.in_(stored), chunkings.c.rejected).values(text_version=0)
     )
-    _audited(connection, "quarantine.redrive", row_id, row, actor, note)
+    _audited(connection, "quarantine.redrive", row_id, row, tenant, actor, note)
     return str(row.locator)
 
 
@@ -157,7 +157,7 @@ def discard(connection: Connection, row_id: int, *, tenant: str, actor: str, not
     """Accept that an input stays out until it changes; returns its locator. Raises `NotFound`."""
     row = _locked(connection, row_id, tenant)
     connection.execute(update(quarantine).where(quarantine.c.id == row_id).values(skipped=True))
-    _audited(connection, "quarantine.discard", row_id, row, actor, note)
+    _audited(connection, "quarantine.discard", row_id, row, tenant, actor, note)
     return str(row.locator)
 
 
@@ -179,8 +179,8 @@ def _locked(connection: Connection, row_id: int, tenant: str) -> _Row:
     return _Row(row.source, row.locator, row.reason, row.attempts)
 
 
-def _audited(connection: Connection, action: str, row_id: int, row: _Row, actor: str, note: str) -> None:
+def _audited(connection: Connection, action: str, row_id: int, row: _Row, tenant: str, actor: str, note: str) -> None:
     details = {"id": row_id, "locator": row.locator, "reason": row.reason, "attempts": row.attempts}
     if note:
         details["note"] = storable(note)[:_MAX_MESSAGE]
-    audit.record(connection, actor=actor, action=action, target=row.source, details=details)
+    audit.record(connection, actor=actor, action=action, target=row.source, details=details, tenant=tenant)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.store.tables import run_stages
@@ -50,3 +52,45 @@ def counts(connection: Connection, *, run_id: str, tenant: str, source: str, sha
         )
     )
     return found or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage of one run over one shard did; `seconds` is how long it took."""
+
+    run_id: str
+    source: str
+    shard: int
+    stage: str
+    counts: Mapping[str, int]
+    seconds: float
+    complete: bool
+    problem: str | None
+    finished_at: datetime
+
+
+_SHOWN = [run_stages.c[name] for name in Stage.__slots__]
+
+
+def newest(connection: Connection, tenant: str, *, source: str = "", limit: int) -> list[Stage]:
+    """Finished stages of a tenant's runs, newest first, of one source or of all."""
+    statement = select(*_SHOWN).where(run_stages.c.tenant == tenant)
+    if source:
+        statement = statement.where(run_stages.c.source == source)
+    return [_stage(row) for row in connection.execute(statement.order_by(run_stages.c.finished_at.desc()).limit(limit))]
+
+
+def last_of_each(connection: Connection, tenant: str) -> dict[str, Stage]:
+    """The newest finished `documents` stage of each source."""
+    statement = (
+        select(*_SHOWN)
+        .distinct(run_stages.c.source)
+        .where(run_stages.c.tenant == tenant, run_stages.c.stage == "documents")
+        .order_by(run_stages.c.source, run_stages.c.finished_at.desc())
+    )
+    return {row.source: _stage(row) for row in connection.execute(statement)}
+
+
+def _stage(row: Row[tuple[object, ...]]) -> Stage:
+    values = dict(row._mapping)
+    return Stage(**(values | {"seconds": float(values["seconds"].get("total", 0))}))

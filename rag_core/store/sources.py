@@ -66,16 +66,21 @@ def approved_deletions(connection: Connection, tenant: str, name: str) -> int:
     return connection.scalar(select(sources.c.deletions_approved).where(_is(tenant, name))) or 0
 
 
-def approve(connection: Connection, tenant: str, name: str, actor: str) -> int:
+def approve(
+    connection: Connection, tenant: str, name: str, actor: str, *, why: str = "", expected: int | None = None
+) -> int:
     """Release what is held now, for the next run only; returns how many deletions that is.
 
-    Raises `NotFound` (`SOURCE_NOT_FOUND`), and `Conflict` (`MASS_DELETE_HELD`) when nothing is held.
+    Raises `NotFound` (`SOURCE_NOT_FOUND`), and `Conflict` (`MASS_DELETE_HELD`) when nothing is held or when it is not
+    the `expected` number.
     """
     held: int | None = connection.scalar(select(sources.c.held_deletions).where(_is(tenant, name)).with_for_update())
     if held is None:
         raise NotFound(Reason.SOURCE_NOT_FOUND, f"source: no source {name!r}")
     if held == 0:
         raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: no deletions are held")
+    if expected not in (None, held):
+        raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: {held} deletions are held now; look again")
     connection.execute(
         update(sources).where(_is(tenant, name)).values(deletions_approved_at=func.now(), deletions_approved=held)
     )
@@ -84,7 +89,7 @@ def approve(connection: Connection, tenant: str, name: str, actor: str) -> int:
         actor=actor,
         action="source.approve_deletions",
         target=name,
-        details={"tenant": tenant, "held": held},
+        details={"tenant": tenant, "held": held} | ({"reason": why} if why else {}),
     )
     return held
 
@@ -104,6 +109,11 @@ def save_cursor(connection: Connection, tenant: str, name: str, shard: int, valu
     """Remember where a shard's run ended, leaving the other shards' cursors as they are."""
     merged = sources.c.cursor.op("||")(func.jsonb_build_object(str(shard), cast(value, JSONB)))
     connection.execute(update(sources).where(_is(tenant, name)).values(cursor=merged))
+
+
+def all_of(connection: Connection, tenant: str) -> list[Row[tuple[object, ...]]]:
+    """Every source of a tenant, by name."""
+    return list(connection.execute(select(sources).where(sources.c.tenant == tenant).order_by(sources.c.name)))
 
 
 def finish(connection: Connection, tenant: str, name: str, *, change_token: str | None = None) -> None:

@@ -427,3 +427,19 @@ erasures = Table(
     _now("erased_at"),
     Column("receipt", JSONB, nullable=False, server_default="{}", comment="what was removed where, without content"),
 )
+
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    _now("at"),
+    Column("actor", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("good", Boolean, nullable=False),
+    Column("comment", Text, nullable=False, server_default=""),
+    Column("generation", Text, nullable=False, server_default=""),
+    Column("citations", JSONB, nullable=False, server_default="[]", comment="spans that were cited"),
+    Index("ix_ratings_tenant", "tenant", "id"),
+)

@@ -74,15 +74,26 @@ def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list
 
 
 def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
+    from ragctl.stack.accounts import FIRST_ACCOUNT
     from ragctl.stack.guide import examples, urls
     from ragctl.stack.question import answerable_question
 
     if json:
         ingested = {outcome.source: outcome.status for outcome in outcomes}
-        emit_json({"ready_seconds": round(stack.seconds, 1), "ingest": ingested, "urls": urls(stack.settings)})
+        made = {"name": FIRST_ACCOUNT, "password": stack.console_password} if stack.console_password else None
+        emit_json(
+            {
+                "ready_seconds": round(stack.seconds, 1),
+                "ingest": ingested,
+                "urls": urls(stack.settings),
+                "console_account": made,
+            }
+        )
         return
     say(f"\nReady after {stack.seconds:.1f} s.\n")
     table(("what", "where"), urls(stack.settings).items())
+    if stack.console_password:
+        say(f"\nConsole account: {FIRST_ACCOUNT}, password: {stack.console_password} (shown only now; `rag account`)")
     say("\nTry:\n")
     for title, command in examples(stack.settings, stack.home, answerable_question(stack.settings)):
         say(f"# {title}\n{command}\n")

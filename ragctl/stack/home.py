@@ -74,8 +74,14 @@ class Home:
         return self.run / "gateway"
 
     @property
-    def console_token(self) -> Path:
-        return self.secrets / "console-token"
+    def accounts_file(self) -> Path:
+        """Who may sign in to the console."""
+        return self.secrets / "console-accounts.json"
+
+    @property
+    def token_socket(self) -> Path:
+        """Where the console changes a password into a token."""
+        return self.runtime / "tokens.sock"
 
     @property
     def dev_token(self) -> Path:

@@ -21,7 +21,8 @@ FIRST_QUERY_SERVER = "query-server"
 _CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
 STREAMLIT_FLAGS = tuple(
     "--server.headless true --server.enableXsrfProtection true --server.fileWatcherType none"  # noqa: SIM905
-    " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer".split()
+    " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer"
+    " --theme.light.primaryColor #0b5cad --theme.dark.primaryColor #4a9be8".split()
 )
 LOCATIONS_QUERY = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
   locationOrLoadError { __typename ... on PythonError { message causes { message } } } } }
@@ -195,7 +196,7 @@ def _tokens(home: Home) -> Part:
     return Part(
         name="tokens",
         command=_python("ragctl.stack.token_keeper"),
-        probe=probes.fresh_file(home.console_token, TOKEN_MAX_AGE_SECONDS),
+        probe=probes.fresh_file(home.dev_token, TOKEN_MAX_AGE_SECONDS),
         stop_wave=1,
     )
 
@@ -216,7 +217,10 @@ def _console(settings: Settings, home: Home) -> Part:
             ("RAG_CONSOLE_QUERY_ADDRESS", f"{reachable(settings.host)}:{settings.query_port}"),
             ("RAG_CONSOLE_GATEWAY_URL", f"http://{reachable(settings.host)}:{settings.gateway_port}"),
             ("RAG_CONSOLE_DAGSTER_URL", f"http://{reachable(settings.host)}:{settings.dagster_port}"),
-            ("RAG_CONSOLE_TOKEN_FILE", str(home.console_token)),
+            ("RAG_CONSOLE_METRICS_URLS", f"http://{reachable(settings.host)}:{settings.metrics_port}/metrics"),
+            ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
+            ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
+            ("RAG_CONSOLE_SIGN_IN_SOCKET", str(home.token_socket)),
         ),
         stop_wave=0,
         stop_seconds=5,

@@ -1,7 +1,8 @@
 """`python -m ragctl.stack.token_keeper`: keeps token files valid, and the gateway's keys up to date.
 
 The console must not hold a key that could sign anything, so it reads a token from a file, and this part renews the
-file long before the token in it expires. When the signing key was changed, tokens and the gateway follow.
+file long before the token in it expires. When the signing key was changed, tokens and the gateway follow. People who
+sign in to the console get a token of their role here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 
 from rag_core.errors import RagError
 from rag_core.settings import Settings
+from ragctl.stack.accounts import Accounts
 from ragctl.stack.home import Home
+from ragctl.stack.token_broker import TokenBroker
 from ragctl.tokens import SCOPES, mint_token, write_private
 
 RENEW_SECONDS = 3600.0
@@ -23,10 +26,9 @@ KEYS_SECONDS = 1.0
 
 
 def renew(settings: Settings, home: Home) -> None:
-    """Write fresh tokens, valid for as long as the server accepts at most."""
+    """Write a fresh token for the developer, valid for as long as the server accepts at most."""
     lifetime = settings.jwt_max_lifetime_seconds
-    for path, subject in ((home.console_token, "console"), (home.dev_token, "developer")):
-        write_private(path, mint_token(settings, subject=subject, scopes=SCOPES, lifetime=lifetime) + "\n")
+    write_private(home.dev_token, mint_token(settings, subject="developer", scopes=SCOPES, lifetime=lifetime) + "\n")
 
 
 def keep_gateway_keys(settings: Settings, home: Home) -> None:
@@ -45,6 +47,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()
     home = Home.of(settings)
+    broker = TokenBroker(home.token_socket, settings, Accounts(home.accounts_file))
+    threading.Thread(target=broker.serve_forever, name="broker", daemon=True).start()
     pause = min(RENEW_SECONDS, settings.jwt_max_lifetime_seconds / 2)
     seen, due = _stamp(settings.jwks_path), 0.0
     while True:
@@ -52,6 +56,8 @@ def main() -> None:
             renew(settings, home)
             due = time.monotonic() + pause
         if stop.wait(KEYS_SECONDS):
+            broker.shutdown()
+            broker.server_close()
             return
         now = _stamp(settings.jwks_path)
         if now != seen:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.live import current_options
+from ragctl.stack.accounts import Accounts
 from ragctl.stack.display import Display
 from ragctl.stack.environment import stack_environment, write_stack_env
 from ragctl.stack.home import Home, StackState, settings_digest
@@ -32,6 +33,8 @@ class Stack:
     seconds: float
     found_running: frozenset[str]
     """Parts that ran before this command."""
+    console_password: str | None = None
+    """Of the console account that this command made; it is shown once and kept nowhere."""
 
 
 def load(home_override: Home | None = None, *, replicas: int | None = None) -> tuple[Settings, Home]:
@@ -53,6 +56,7 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
     """
     began = time.monotonic()
     settings, home = load(replicas=replicas)
+    console_password = Accounts(home.accounts_file).create_first()
     prepared = _prepare(settings, home)
     settings, parts = prepared.settings, prepared.parts
     supervisor = Supervisor(home)
@@ -66,7 +70,7 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
     if FIRST_QUERY_SERVER in alive:
         steps = []  # both have been done before it started
     asyncio.run(run_all([*steps, *(part_work(part, supervisor, home) for part in parts)], display))
-    return Stack(settings, home, parts, time.monotonic() - began, alive)
+    return Stack(settings, home, parts, time.monotonic() - began, alive, console_password)
 
 
 @dataclass(frozen=True, slots=True)

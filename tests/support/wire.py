@@ -22,7 +22,7 @@ import ragproto
 from ragctl.gateway import GatewayOptions, write_dynamic
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.options import Backends, Endpoint, Limits
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
@@ -45,6 +45,10 @@ class WirePeer:
         )
         self.delay_seconds = 0.0
         self.failure: grpc.StatusCode | None = None
+        self.operations: dict[str, Any] = {}
+        self.asked: list[tuple[str, Any]] = []
+        self.scopes = ["admin", "query.read"]
+        self.passages: list[v2.Passage] = []
         self.metadata: dict[str, str] = {}
         self.time_remaining: float | None = None
         self._loop = asyncio.new_event_loop()
@@ -75,6 +79,7 @@ class WirePeer:
         v1_grpc.add_QueryServiceServicer_to_server(_V1(self), server)
         v2_grpc.add_QueryServiceServicer_to_server(_V2(self), server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(_Admin(self), server)
+        operations_pb2_grpc.add_OperationsServiceServicer_to_server(_operations(self), server)
         servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -109,6 +114,10 @@ class _V2(v2_grpc.QueryServiceServicer):
     def __init__(self, peer: WirePeer) -> None:
         self._peer = peer
 
+    async def Search(self, request: v2.SearchRequest, context: Any) -> v2.SearchResponse:
+        await self._peer.receive(context)
+        return v2.SearchResponse(passages=self._peer.passages, generation="g")
+
     async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:
         await self._peer.receive(context)
         for event in self._peer.answer:
@@ -122,6 +131,26 @@ class _Admin(admin_pb2_grpc.AdminServiceServicer):
     async def GetStatus(self, request: admin_pb2.GetStatusRequest, context: Any) -> admin_pb2.GetStatusResponse:
         await self._peer.receive(context)
         return self._peer.status
+
+
+def _operations(peer: WirePeer) -> operations_pb2_grpc.OperationsServiceServicer:
+    """Every method answers what `peer.operations` holds under its name, else an empty message."""
+    servicer = operations_pb2_grpc.OperationsServiceServicer()
+    service = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"]
+    for method in service.methods:
+        setattr(servicer, method.name, _answering(peer, method.name, getattr(operations_pb2, method.output_type.name)))
+    return servicer
+
+
+def _answering(peer: WirePeer, name: str, empty: Callable[..., Any]) -> Callable[..., Any]:
+    async def answer(request: Any, context: Any) -> Any:
+        await peer.receive(context)
+        peer.asked.append((name, request))
+        if name == "WhoAmI":
+            return empty(subject="ann", tenant="acme", scopes=peer.scopes)
+        return peer.operations.get(name, empty())
+
+    return answer
 
 
 @dataclass
@@ -143,6 +172,8 @@ class Gateway:
         self.peer.delay_seconds = 0
         self.peer.failure = None
         self.peer.answer = []
+        self.peer.operations, self.peer.asked, self.peer.passages = {}, [], []
+        self.peer.scopes = ["admin", "query.read"]
         self.peer.status = admin_pb2.GetStatusResponse()
         self.probes.clear()
 

@@ -2,49 +2,72 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from streamlit.testing.v1 import AppTest
+from werkzeug import Request, Response
 
+import console
 from tests.support.wire import Gateway, running_gateway
 
-APP = Path(__file__).parents[3] / "console" / "app.py"
+ROOT = Path(console.__file__).parent
+APP = ROOT / "app.py"
+RUN = "0a1b2c3d-0000-0000-0000-000000000000"
+METRICS = 'rag_server_requests_total{method="/ragproto.query.v2.QueryService/Search",code="OK",reason=""} 5\n'
 
-HEALTHY_DAGSTER: dict[str, Any] = {
-    "instance": {"daemonHealth": {"allDaemonStatuses": [{"daemonType": "SENSOR", "required": True, "healthy": True}]}},
-    "workspaceOrError": {
-        "__typename": "Workspace",
-        "locationEntries": [
-            {"name": "rag", "loadStatus": "LOADED", "locationOrLoadError": {"__typename": "RepositoryLocation"}}
-        ],
-    },
-    "runsOrError": {
-        "__typename": "Runs",
-        "results": [
-            {
-                "runId": "0a1b2c3d-0000-0000-0000-000000000000",
-                "jobName": "handbook",
-                "status": "SUCCESS",
-                "startTime": 1_700_000_000.0,
-                "endTime": 1_700_000_012.5,
-                "creationTime": 1_700_000_000.0,
-            }
-        ],
-    },
-}
+
+def healthy_dagster() -> dict[str, Any]:
+    """Every field that the console asks for, by name; Dagster itself would send those of the query only."""
+    location = {"name": "rag", "loadStatus": "LOADED", "locationOrLoadError": {"__typename": "RepositoryLocation"}}
+    run = {
+        "runId": RUN, "jobName": "handbook_sync", "status": "SUCCESS", "startTime": 1_700_000_000.0,
+        "endTime": 1_700_000_012.5, "creationTime": 1_700_000_000.0, "canTerminate": False, "tags": [],
+        "assetSelection": [{"path": ["handbook", "index"]}],
+    }  # fmt: skip
+    tick = {"status": "SKIPPED", "timestamp": 1_700_000_000.0, "skipReason": "unchanged", "error": None}
+    sensor = {
+        "name": "handbook_changes", "targets": [{"pipelineName": "handbook_sync"}], "nextTick": None,
+        "sensorState": {"id": "sensor-1", "status": "RUNNING", "ticks": [tick]},
+    }  # fmt: skip
+    nodes = [
+        {"assetKey": {"path": ["handbook", stage]}, "groupName": "handbook", "dependencyKeys": [],
+         "assetChecksOrError": {"checks": []}}
+        for stage in ("documents", "chunks", "embeddings", "index")
+    ]  # fmt: skip
+    return {
+        "instance": {"daemonHealth": {"allDaemonStatuses": [
+            {"daemonType": "SENSOR", "required": True, "healthy": True},
+        ]}},
+        "workspaceOrError": {"__typename": "Workspace", "locationEntries": [location]},
+        "runsOrError": {"__typename": "Runs", "results": [run]},
+        "sensorsOrError": {"results": [sensor]},
+        "schedulesOrError": {"results": []},
+        "assetNodes": nodes,
+        "assetsLatestInfo": [],
+        "logsForRun": {"events": []},
+        "partitionBackfillsOrError": {"results": []},
+        "launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": RUN}},
+        "launchRunReexecution": {"__typename": "LaunchRunSuccess", "run": {"runId": RUN}},
+        "stopSensor": {"__typename": "StopSensorMutationResult"},
+        "terminateRun": {"__typename": "TerminateRunSuccess"},
+    }  # fmt: skip
 
 
 @dataclass
 class Platform:
-    """What the console talks to."""
+    """What the console talks to. `asked` are the GraphQL documents and variables that came."""
 
     gateway: Gateway
     dagster: HTTPServer
     token_file: Path
+    data: dict[str, Any] = field(default_factory=healthy_dagster)
+    asked: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,6 +76,8 @@ class Platform:
             "RAG_CONSOLE_QUERY_ADDRESS": f"127.0.0.1:{self.gateway.peer.port}",
             "RAG_CONSOLE_GATEWAY_URL": f"http://{self.gateway.address}",
             "RAG_CONSOLE_DAGSTER_URL": self.dagster.url_for(""),
+            "RAG_CONSOLE_METRICS_URLS": self.dagster.url_for("/metrics"),
+            "RAG_CONSOLE_SIGN_IN": "none",
             "RAG_CONSOLE_TOKEN_FILE": str(self.token_file),
             "RAG_CONSOLE_REFRESH_SECONDS": "1",
         }
@@ -61,8 +86,21 @@ class Platform:
         """Everything healthy."""
         self.gateway.reset()
         self.gateway.probes.expect_request("/ready").respond_with_json({"ready": True, "reasons": []})
+        self.data, self.asked = healthy_dagster(), []
         self.dagster.clear()
-        self.dagster.expect_request("/graphql").respond_with_json({"data": HEALTHY_DAGSTER})
+        self.dagster.expect_request("/metrics").respond_with_data(METRICS)
+        self.dagster.expect_request("/graphql").respond_with_handler(self._graphql)
+
+    def _graphql(self, request: Request) -> Response:
+        self.asked.append(request.get_json())
+        return Response(json.dumps({"data": self.data}), content_type="application/json")
+
+    @property
+    def mutations(self) -> list[str]:
+        """What Dagster was told to do."""
+        return [
+            item["query"].partition("{ ")[2].partition("(")[0] for item in self.asked if "mutation" in item["query"]
+        ]
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +120,15 @@ def platform(running_platform: Platform) -> Platform:
     """The platform, healthy and empty."""
     running_platform.reset()
     return running_platform
+
+
+@pytest.fixture
+def app(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The console on its first page, not yet run."""
+    import streamlit as st
+
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    st.cache_resource.clear()  # clients of another test's platform
+    yield AppTest.from_file(str(ROOT / "main.py"), default_timeout=60)
+    st.cache_resource.clear()

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from pathlib import Path
 
-from console import views
-from console.clients import DagsterHealth, Run, ServiceError
+import pytest
+import yaml
+from google.protobuf.json_format import Parse
+
+from console.clients import Asset, Automation, Check, DagsterHealth, Run, Sample, ServiceError
+from console.views import answers, formats, health, pipeline, records, sources, traffic, wizard
+from console.wording import translate
+from rag_assets.config import load_sources
 from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2
 
 FINE = DagsterHealth((), ())
+NOW = 1_700_000_000.0
+
+
+def say(text: str, **values: object) -> str:
+    return translate("en", text, **values)
 
 
 def test_each_component_has_a_row_and_a_reason_when_it_is_not_healthy() -> None:
@@ -19,7 +32,7 @@ def test_each_component_has_a_row_and_a_reason_when_it_is_not_healthy() -> None:
             admin_pb2.Component(name="index", healthy=False, detail="INDEX_EMPTY"),
         ]
     )
-    rows = views.health_rows(status, DagsterHealth(("SENSOR",), ("rag",)), None)
+    rows = health.health_rows(status, DagsterHealth(("SENSOR",), ("rag",)), None)
     assert [(row.component, row.healthy, row.reason) for row in rows] == [
         ("database", True, ""),
         ("index", False, "INDEX_EMPTY"),
@@ -31,7 +44,7 @@ def test_each_component_has_a_row_and_a_reason_when_it_is_not_healthy() -> None:
 
 
 def test_a_part_that_does_not_answer_is_shown_by_its_code() -> None:
-    rows = views.health_rows(
+    rows = health.health_rows(
         ServiceError("query server", "UNAVAILABLE"),
         ServiceError("Dagster", "DAGSTER_UNAVAILABLE"),
         ServiceError("gateway", "INDEX_EMPTY"),
@@ -58,50 +71,247 @@ def test_totals_sum_the_sources_and_count_the_active_generation_only() -> None:
             admin_pb2.Generation(name="old", state="active", points=25),
         ],
     )
-    assert views.totals(status) == views.Totals(documents=3, chunks=25, vectors=25, pending=1, quarantined=3, held=4)
+    assert health.totals(status) == health.Totals(documents=3, chunks=25, vectors=25, pending=1, quarantined=3, held=4)
 
 
-def test_a_source_that_never_completed_says_so() -> None:
-    status = admin_pb2.GetStatusResponse(sources=[admin_pb2.SourceStatus(name="a")])
-    assert views.source_rows(status)[0]["last complete"] == "never"
+def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
+    stale, held = ops.SourceDetail(name="wiki"), ops.SourceDetail(name="docs", held_deletions=60)
+    stale.last_complete_at.seconds = int(NOW) - health.STALE_SECONDS - 1
+    held.last_complete_at.seconds = int(NOW)
+    runs = [Run("2", "a_sync", "SUCCESS", 2, 3, "a"), Run("1", "b_sync", "FAILURE", 1, 2, "b"),
+            Run("0", "a_sync", "FAILURE", 0, 1, "a")]  # fmt: skip
+    rows = [health.HealthRow("index", False, "INDEX_EMPTY"), health.HealthRow("database", True)]
+    found = health.todos(rows, [stale, held], runs, 3, NOW)
+    assert [(todo.page, say(todo.sentence, **dict(todo.values))) for todo in found] == [
+        ("overview", "index is not healthy: INDEX_EMPTY"),
+        ("sources", "wiki is stale: no complete listing for more than a day"),
+        ("sources", "docs: 60 deletions wait for your decision"),
+        ("pipeline", "The last run failed: b"),
+        ("quality", "Inputs in quarantine: 3"),
+    ]
+    assert health.todos(rows[1:], [], runs[:1], 0, NOW) == []
 
 
-@pytest.mark.parametrize(
-    ("run", "seconds", "started"),
-    [
-        (Run("r" * 36, "a", "SUCCESS", 100.0, 107.5), 7.5, "1970-01-01 00:01:40 UTC"),
-        (Run("r" * 36, "a", "STARTED", 100.0, None), 20.0, "1970-01-01 00:01:40 UTC"),
-        (Run("r" * 36, "a", "QUEUED", None, None), None, "never"),
-    ],
-)
-def test_a_run_shows_its_duration_so_far(run: Run, seconds: float | None, started: str) -> None:
-    (row,) = views.run_rows([run], now=120.0)
-    assert (row["seconds"], row["started"], row["run"]) == (seconds, started, "r" * 8)
+@pytest.mark.parametrize(("held", "age", "on", "state"), [
+    (0, 10, True, "ok"), (5, 10, True, "held"), (0, 30 * 3600, True, "stale"), (0, 10, False, "paused"),
+])  # fmt: skip
+def test_a_source_is_ok_held_stale_or_paused(held: int, age: int, on: bool, state: str) -> None:
+    counted = admin_pb2.SourceStatus(name="my-docs", held_deletions=held)
+    detail = ops.SourceDetail(name="my-docs")
+    counted.last_complete_at.seconds = detail.last_complete_at.seconds = int(NOW) - age
+    automations = [
+        Automation("my_docs_changes", "sensor", "my_docs_sync", on, "s", None, None, "", ""),
+        Automation("other_changes", "sensor", "other_sync", True, "o", None, None, "", ""),
+    ]
+    [row] = sources.source_rows([counted], {"my-docs": detail}, automations, NOW)
+    assert (row["state"], row["age"]) == (state, age)
 
 
-def test_citations_are_plain_text_with_controls_written_out() -> None:
-    citation = query_pb2.Citation(
-        number=1, source="s", locator="a\u202eb.txt", version=2, start=3, end=9, quote="<b>\x1b[31mred</b>"
+def test_the_accounting_of_runs_is_shown_for_their_first_stage() -> None:
+    stages = [
+        ops.RunStage(run_id="abcdefgh1", stage="documents", counts={"read": 3, "added": 2, "skipped": 1}, seconds=1.25),
+        ops.RunStage(run_id="abcdefgh1", stage="index", counts={"upserted": 2}),
+    ]
+    [row] = sources.count_rows(stages)
+    assert (row["read"], row["added"], row["skipped"], row["deleted"], row["run"]) == (3, 2, 1, 0, "abcdefgh")
+
+
+def test_the_wizard_writes_a_file_that_the_pipeline_accepts(tmp_path: Path) -> None:
+    given = wizard.Answers(
+        name="handbook",
+        tenant="acme",
+        root=str(tmp_path),
+        include="**/*.md, **/*.txt",
+        acl="group:hr\nuser:ann",
+        shards=2,
     )
-    (line,) = views.citation_lines([citation])
-    assert "\x1b" not in line
-    assert "\u202e" not in line
-    assert "<b>\\u001b[31mred</b>" in line
-    assert "s: a\\u202eb.txt, version 2, characters 3 to 9" in line
+    assert wizard.problems(given) == []
+    (tmp_path / "handbook.yaml").write_text(wizard.source_yaml(given), "utf-8")
+    [source] = load_sources(tmp_path)
+    assert (source.name, source.tenant, source.acl, source.shards) == ("handbook", "acme", ["group:hr", "user:ann"], 2)
+    assert list(source.options.include) == ["**/*.md", "**/*.txt"]
 
 
-def test_an_answer_that_came_needs_no_explanation() -> None:
-    assert views.outcome_text(query_pb2.AnswerFinal(answered=query_pb2.AnswerFinal.Answered())) == ""
+def test_the_wizard_names_everything_that_cannot_stay() -> None:
+    wrong = wizard.Answers(name="Bad name", tenant="a b", root="relative", acl="role:x", cron="often")
+    assert [sentence.partition(":")[0] for sentence in wizard.problems(wrong)] == [
+        "Name", "Tenant", "Folder", "ACL", "Schedule",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("final", "said"),
-    [
-        (query_pb2.AnswerFinal(abstained=query_pb2.AnswerFinal.Abstained(reason="NO_RESULTS")), "matches"),
-        (query_pb2.AnswerFinal(abstained=query_pb2.AnswerFinal.Abstained(reason="NEW")), "no answer"),
-        (query_pb2.AnswerFinal(failed=query_pb2.AnswerFinal.Failed(reason="DEADLINE", message="<x>")), "DEADLINE"),
-    ],
-)
-def test_an_answer_that_did_not_come_is_explained(final: query_pb2.AnswerFinal, said: str) -> None:
-    assert said in views.outcome_text(final)
-    assert "<x>" not in views.outcome_text(final)
+def test_text_in_the_wizard_cannot_add_keys_to_the_yaml() -> None:
+    hostile = wizard.Answers(name="x", tenant="t", root="/a\nshards: 99", acl="everyone")
+    assert yaml.safe_load(wizard.source_yaml(hostile))["attributes"]["options"]["root"] == "/a\nshards: 99"
+
+
+def test_why_a_run_failed_is_its_innermost_cause() -> None:
+    error = {"message": "wrapped", "causes": [{"message": "outer"}, {"message": "LISTING_INCOMPLETE: gone\n"}]}
+    assert pipeline.failure_reason([{"message": "x"}, {"error": error}]) == "LISTING_INCOMPLETE: gone"
+    assert pipeline.failure_reason([{"message": "x"}]) == ""
+
+
+def test_progress_tells_the_newest_stage_and_the_time_that_is_left() -> None:
+    def event(step: str, second: int, message: str) -> dict[str, object]:
+        return {"stepKey": step, "timestamp": str(int((NOW + second) * 1000)), "message": message}
+
+    events = [event("docs__documents", 0, "start"), event("docs__documents", 5, "9 of 9"),
+              event("docs__embeddings", 10, "start"), event("docs__embeddings", 30, "100 of 400")]  # fmt: skip
+    found = pipeline.progress(events, NOW + 40)
+    assert found == pipeline.Progress("embeddings", 100, 400, 50.0)
+    assert pipeline.progress(events[:1], NOW) is None
+
+
+def test_the_chain_is_drawn_with_a_mark_beside_the_colour() -> None:
+    assets = [Asset("s", "index", ("embeddings",), NOW, "FAILURE"), Asset("s", "documents", (), NOW, "SUCCESS"),
+              Asset("s", "chunks", ("documents",), None, "", busy=True)]  # fmt: skip
+    rows = pipeline.stage_rows(assets)
+    assert [(row["stage"], row["status"]) for row in rows] == [
+        ("documents", "success"), ("chunks", "running"), ("index", "failure"),
+    ]  # fmt: skip
+    drawn = pipeline.graph(rows)
+    assert "✖ index" in drawn
+    assert '"documents" -> "chunks"' in drawn
+
+
+def sample(at: float, ok: float, slow: float, failed: float = 0) -> Sample:
+    method = ("method", "/ragproto.query.v2.QueryService/Search")
+
+    def key(name: str, *more: tuple[str, str]) -> tuple[str, tuple[tuple[str, str], ...]]:
+        return name, tuple(sorted((method, *more)))
+
+    values = {
+        key(traffic.REQUESTS, ("code", "OK"), ("reason", "")): ok,
+        key(traffic.REQUESTS, ("code", "UNAVAILABLE"), ("reason", "INDEX_EMPTY")): failed,
+        key(traffic.SECONDS, ("le", "0.1")): ok - slow,
+        key(traffic.SECONDS, ("le", "1.0")): ok,
+        key(traffic.SECONDS, ("le", "+Inf")): ok,
+    }
+    return Sample(at, values)
+
+
+def test_rates_latencies_and_reasons_come_from_what_the_counters_grew() -> None:
+    samples = [sample(0, 100, 0), sample(10, 180, 8, failed=20)]
+    [row] = traffic.table(samples)
+    assert (row["method"], row["rate"], row["errors"]) == ("query.v2 Search", 10.0, 0.2)
+    assert row["p50"] == pytest.approx(100 * 40 / 72)
+    assert row["p95"] == pytest.approx(100 + 900 * (76 - 72) / 8)
+    assert traffic.reasons(samples) == [{"reason": "INDEX_EMPTY", "calls": 20}]
+    assert traffic.overall(samples)[0] == 10.0
+
+
+def test_a_counter_that_fell_belongs_to_a_server_that_was_started_anew() -> None:
+    [row] = traffic.rates([sample(0, 100, 0), sample(10, 30, 0)], traffic.REQUESTS, "method")
+    assert row["rate"] == 3.0
+    assert traffic.table([sample(0, 1, 0)]) == []
+
+
+def test_gateway_figures_name_each_cluster() -> None:
+    cluster = (("envoy_cluster_name", "query"),)
+    values = {("envoy_cluster_membership_total", cluster): 3.0, ("envoy_cluster_membership_healthy", cluster): 2.0,
+              ("envoy_http_local_rate_limit_rate_limited", (("a", "b"),)): 4.0}  # fmt: skip
+    assert traffic.gateway_rows(values) == [{"cluster": "query", "hosts": 3, "healthy": 2, "retries": 0}]
+    assert traffic.limited(values) == 4
+
+
+def test_a_passage_shows_the_parts_of_its_score_that_there_are() -> None:
+    both = query_pb2.Passage(title="T", score=0.5, dense_score=0.9, lexical_score=3, text="a\u202eb")
+    dense = query_pb2.Passage(locator="x.md", score=0.4, dense_score=0.8)
+    rows = answers.passage_rows([both, dense])
+    assert [(row["title"], row["dense"], row["lexical"]) for row in rows] == [("T", 0.9, 3.0), ("x.md", 0.8, None)]
+    assert rows[0]["text"] == "a\\u202eb"
+
+
+def test_a_citation_shows_controls_and_overrides_written_out() -> None:
+    text = answers.citation_text(
+        query_pb2.Citation(number=1, title="a\u202eb", quote="c\x07d", locator="e", source="s")
+    )
+    assert "a\\u202eb" in text
+    assert "c\\u0007d" in text
+
+
+@pytest.mark.parametrize(("final", "said"), [
+    (query_pb2.AnswerFinal(abstained=query_pb2.AnswerFinal.Abstained(reason="NOT_SUPPORTED")),
+     ("The sources do not answer this question.", "")),
+    (query_pb2.AnswerFinal(abstained=query_pb2.AnswerFinal.Abstained(reason="NEW")),
+     ("There is no answer to this question.", "")),
+    (query_pb2.AnswerFinal(failed=query_pb2.AnswerFinal.Failed(reason="DEADLINE")),
+     ("The answer broke off: {code}.", "DEADLINE")),
+    (query_pb2.AnswerFinal(), ("The answer broke off: {code}.", "STREAM_ENDED")),
+    (query_pb2.AnswerFinal(answered=query_pb2.AnswerFinal.Answered()), ("", "")),
+])  # fmt: skip
+def test_an_answer_that_did_not_come_is_explained(final: query_pb2.AnswerFinal, said: tuple[str, str]) -> None:
+    assert answers.outcome(final) == said
+
+
+def test_a_copied_request_carries_the_question_safely_and_no_token() -> None:
+    request = query_pb2.SearchRequest(query="it's $(rm -rf /) 什么", top_k=3, filter=answers.source_filter(["a"], "zh"))
+    curl = answers.as_curl("http://127.0.0.1:8080", "/api/v2/search", request)
+    assert "$RAG_TOKEN" in curl
+    body = curl.partition(" -d ")[2].replace("'\"'\"'", "\0").strip("'").replace("\0", "'")
+    assert Parse(body, query_pb2.SearchRequest()) == request
+    compile(answers.as_python("http://127.0.0.1:8080", "Search", request), "copied", "exec")
+    assert answers.as_grpcurl("http://h:1", "Search", request).endswith(" h:1 ragproto.query.v2.QueryService/Search")
+
+
+def test_no_narrowing_is_no_filter() -> None:
+    assert answers.source_filter([], "") is None
+    assert answers.source_filter(["a"], "").WhichOneof("condition") == "in"  # type: ignore[union-attr]
+
+
+def test_failed_checks_come_first_and_blocking_ones_before_warnings() -> None:
+    def check(name: str, passed: bool | None, blocking: bool) -> Check:
+        return Check("s", "index", name, blocking, passed, "WARN", None, "", (("held", "7"),))
+
+    found = records.check_rows(
+        [check("a", True, True), check("b", False, False), check("c", False, True), check("d", None, True)]
+    )
+    assert [(row["check"], row["result"]) for row in found] == [
+        ("c", "failed"), ("b", "failed"), ("a", "passed"), ("d", "never"),
+    ]  # fmt: skip
+    assert found[0]["figures"] == "held 7"
+
+
+def test_a_span_is_shown_in_its_surroundings_and_never_beyond_the_text() -> None:
+    assert records.around("0123456789", 3, 5, margin=2) == ("… 12", "34", "56 …")
+    assert records.around("abc", 5, 99) == ("abc", "", "")
+
+
+def test_audit_details_are_told_in_words_with_the_reason_apart() -> None:
+    record = ops.AuditRecord(actor="ann", action="quarantine.redrive", target="docs")
+    record.details.update({"id": 3, "reason": "fixed", "locator": "a\u202e.md"})
+    [row] = records.audit_rows([record])
+    assert (row["reason"], row["details"]) == ("fixed", "id: 3, locator: a\\u202e.md")
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_made_text() -> None:
+    text = records.as_csv(
+        [{"locator": "=HYPERLINK(1)", "n": 3}, {"locator": "@x", "n": -1}, {"locator": "a,b", "n": 0}]
+    )
+    assert text == "locator,n\n'=HYPERLINK(1),3\n'@x,-1\n\"a,b\",0\n"
+    assert records.as_csv([]) == ""
+
+
+def test_judgements_leave_as_json_lines() -> None:
+    rating = ops.Rating(id=1, actor="ann", judgement=ops.RateAnswerRequest(question="什么", good=True))
+    [line] = records.golden_lines([rating]).splitlines()
+    assert json.loads(line)["judgement"] == {"question": "什么", "good": True}
+
+
+@pytest.mark.parametrize(("value", "shown"), [
+    (0, "0"), (9_999, "9,999"), (12_345, "12.3 k"), (999_999, "1,000 k"), (4_560_000, "4.56 M"), (7e9, "7 G"),
+])  # fmt: skip
+def test_numbers_are_exact_while_they_are_small(value: float, shown: str) -> None:
+    assert formats.number(value) == shown
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [
+    (0.44, "0.4 s"), (75, "75 s"), (720, "12 min"), (12_000, "3 h 20 min"), (300_000, "3 d"),
+])  # fmt: skip
+def test_durations_have_two_figures_at_most(seconds: float, shown: str) -> None:
+    assert formats.duration(seconds) == shown
+
+
+def test_sizes_and_ages_are_told_in_units() -> None:
+    assert (formats.size(900), formats.size(2048)) == ("900 B", "2.0 KiB")
+    assert formats.ago(NOW - 1, NOW, say) == "just now"
+    assert formats.ago(NOW - 300, NOW, say) == "5 min ago"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from query_server.policies import ADMIN, POLICIES, Policy, is_public
+from query_server.policies import ADMIN, OBSERVE, OPERATE, POLICIES, Policy, allows, is_public
 from ragctl.tokens import known_scopes
 from tests.support.methods import public_methods
 
@@ -15,8 +15,17 @@ def test_the_table_names_exactly_the_rpcs_of_the_descriptors() -> None:
     assert set(POLICIES) == paths()
 
 
-def test_admin_methods_need_the_admin_scope() -> None:
-    assert all((policy.scope == ADMIN) == ("/ragproto.admin." in name) for name, policy in POLICIES.items())
+def test_a_reader_of_answers_operates_nothing() -> None:
+    open_to_readers = {name for name, policy in POLICIES.items() if allows(frozenset({"query.read"}), policy.scope)}
+    assert {name for name in open_to_readers if "/ragproto.admin." in name} == {
+        "/ragproto.admin.v1.OperationsService/RateAnswer"
+    }
+
+
+def test_wider_scopes_include_narrower_ones_and_never_the_other_way_round() -> None:
+    order = [OBSERVE, OPERATE, ADMIN]
+    for held, name in enumerate(order):
+        assert [allows(frozenset({name}), wanted) for wanted in order] == [held >= number for number in range(3)]
 
 
 def test_only_health_and_reflection_are_public() -> None:

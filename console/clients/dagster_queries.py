@@ -1,0 +1,50 @@
+"""The GraphQL documents of the console, each tried against the pinned Dagster."""
+
+from __future__ import annotations
+
+HEALTH = """{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }
+  workspaceOrError { __typename ... on Workspace { locationEntries { name loadStatus
+    locationOrLoadError { __typename } } } } }"""
+RUNS = """query($filter: RunsFilter, $limit: Int!, $cursor: String) {
+  runsOrError(filter: $filter, limit: $limit, cursor: $cursor) { __typename
+  ... on Runs { results { runId jobName status startTime endTime creationTime canTerminate
+    assetSelection { path } tags { key value } } } } }"""
+RUN_LOG = """query($id: ID!) { logsForRun(runId: $id, limit: 1000) { __typename
+  ... on EventConnection { events { __typename ... on MessageEvent { timestamp level message stepKey }
+    ... on ExecutionStepFailureEvent { error { message causes { message } } }
+    ... on RunFailureEvent { error { message } } } } } }"""
+GRAPH = """query($group: AssetGroupSelector) { assetNodes(group: $group) { assetKey { path } groupName
+  dependencyKeys { path } isPartitioned kinds } }"""
+LATEST = """query($keys: [AssetKeyInput!]!) { assetsLatestInfo(assetKeys: $keys) { assetKey { path } inProgressRunIds
+  unstartedRunIds latestRun { runId status endTime } latestMaterialization { timestamp runId } } }"""
+CHECKS = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path } assetChecksOrError {
+  __typename ... on AssetChecks { checks { name blocking executionForLatestMaterialization { status timestamp runId
+    evaluation { severity success description metadataEntries { label __typename ... on IntMetadataEntry { intValue }
+      ... on FloatMetadataEntry { floatValue } ... on TextMetadataEntry { text } } } } } } } } }"""
+AUTOMATIONS = """query($repository: RepositorySelector!) {
+  sensorsOrError(repositorySelector: $repository) { __typename ... on Sensors { results { name targets { pipelineName }
+    nextTick { timestamp } sensorState { id status
+      ticks(limit: 1) { status timestamp skipReason error { message } } } } } }
+  schedulesOrError(repositorySelector: $repository) { __typename ... on Schedules { results { name pipelineName
+    cronSchedule scheduleState { id status nextTick { timestamp }
+      ticks(limit: 1) { status timestamp skipReason error { message } } } } } } }"""
+LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
+  ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on PipelineNotFoundError { message }
+  ... on InvalidSubsetError { message } ... on UnauthorizedError { message } } }"""
+BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename
+  ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } ... on UnauthorizedError { message } } }"""
+RETRY = """mutation($params: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $params) { __typename
+  ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on UnauthorizedError { message } } }"""
+TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) { __typename ... on TerminateRunFailure { message }
+  ... on RunNotFoundError { message } ... on UnauthorizedError { message } ... on PythonError { message } } }"""
+START_SENSOR = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename
+  ... on SensorNotFoundError { message } ... on UnauthorizedError { message } ... on PythonError { message } } }"""
+STOP_SENSOR = """mutation($id: String!) { stopSensor(id: $id) { __typename
+  ... on UnauthorizedError { message } ... on PythonError { message } } }"""
+START_SCHEDULE = """mutation($selector: ScheduleSelector!) { startSchedule(scheduleSelector: $selector) { __typename
+  ... on ScheduleNotFoundError { message } ... on UnauthorizedError { message } ... on PythonError { message } } }"""
+STOP_SCHEDULE = """mutation($id: String!) { stopRunningSchedule(id: $id) { __typename
+  ... on UnauthorizedError { message } ... on PythonError { message } } }"""
+BACKFILLS = """query($limit: Int!) { partitionBackfillsOrError(limit: $limit) { __typename ... on PartitionBackfills {
+  results { id status timestamp numPartitions assetSelection { path }
+    partitionStatusCounts { runStatus count } } } } }"""

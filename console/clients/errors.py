@@ -1,0 +1,50 @@
+"""How every client of the console fails: a code to show, never a stack or a raw message."""
+
+from __future__ import annotations
+
+import re
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+DENIED = frozenset({"SCOPE_MISSING", "PERMISSION_DENIED"})
+SIGNED_OUT = frozenset(
+    {"TOKEN_MISSING", "TOKEN_MALFORMED", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_REVOKED", "TENANT_MISSING"}
+)
+_DOWN = frozenset(
+    {"UNAVAILABLE", "DEADLINE_EXCEEDED", "DEADLINE", "DATABASE_UNAVAILABLE", "INDEX_UNAVAILABLE", "DAGSTER_UNAVAILABLE",
+     "SERVER_UNAVAILABLE", "UNIMPLEMENTED", "SHUTTING_DOWN", "CANCELLED", "UNKNOWN", "METRICS_UNAVAILABLE"}
+)  # fmt: skip
+
+
+class ServiceError(Exception):
+    """A part did not do what it was asked. `code` is a reason code of the platform or a gRPC status name.
+
+    `detail` is the platform's own sentence on a request it refused; it is plain text and may be empty.
+    """
+
+    def __init__(self, service: str, code: str, detail: str = "") -> None:
+        super().__init__(f"{service}: {code}")
+        self.service = service
+        self.code = code if _CODE.fullmatch(code) else "UNKNOWN"
+        self.detail = detail[:500]
+
+    @property
+    def down(self) -> bool:
+        """Whether the part could not be reached, rather than refused."""
+        return self.code in _DOWN
+
+
+def from_rpc(service: str, error: grpc.RpcError) -> ServiceError:
+    """The platform's reason when the server gave one, else the name of the gRPC status."""
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except ValueError:
+        status = None
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return ServiceError(service, str(info.reason), str(status.message))
+    return ServiceError(service, str(error.code().name))

@@ -1,0 +1,150 @@
+"""gRPC: reports and actions at the query server itself, questions through the gateway like any client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+
+from console.clients.errors import ServiceError, from_rpc
+from console.settings import ConsoleSettings
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.admin.v1 import operations_pb2 as ops
+from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc
+from ragproto.query.v2 import query_pb2, query_pb2_grpc
+
+SERVER = "query server"
+GATEWAY = "gateway"
+
+
+class Channels:
+    """The connections, shared by all sessions. Thread-safe."""
+
+    def __init__(self, settings: ConsoleSettings) -> None:
+        self.settings = settings
+        # A proxy of the environment must not see calls to our own servers.
+        options = [("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 2000)]
+        server = grpc.insecure_channel(settings.query_address, options=options)
+        gateway = grpc.insecure_channel(urlsplit(settings.gateway_url).netloc, options=options)
+        self._opened = (server, gateway)
+        self.admin = admin_pb2_grpc.AdminServiceStub(server)
+        self.operations = ops_rpc.OperationsServiceStub(server)
+        self.query = query_pb2_grpc.QueryServiceStub(gateway)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for channel in self._opened:
+            channel.close()
+
+
+class Api:
+    """The platform as one caller sees it. Every method raises `ServiceError`."""
+
+    def __init__(self, channels: Channels, token: str) -> None:
+        self._channels = channels
+        self._settings = channels.settings
+        self._metadata = [("authorization", f"Bearer {token}")]
+
+    def who_am_i(self) -> ops.WhoAmIResponse:
+        """Who the token stands for, as the API verified it."""
+        found: ops.WhoAmIResponse = self._operate("WhoAmI")
+        return found
+
+    def status(self) -> admin_pb2.GetStatusResponse:
+        """Components, counts of sources, generations."""
+        found: admin_pb2.GetStatusResponse = self._call(
+            SERVER, self._channels.admin.GetStatus, admin_pb2.GetStatusRequest()
+        )
+        return found
+
+    def sources(self) -> list[ops.SourceDetail]:
+        """Sources with cursor, ACL, held deletions and newest run."""
+        return list(self._operate("ListSources").sources)
+
+    def runs(self, source: str = "", limit: int = 100) -> list[ops.RunStage]:
+        """What each stage of the newest runs did."""
+        return list(self._operate("ListRuns", source=source, limit=limit).stages)
+
+    def release(self, source: str, expected: int, reason: str) -> int:
+        """Release held deletions; returns how many."""
+        return int(self._operate("ReleaseDeletions", source=source, expected=expected, reason=reason).released)
+
+    def quarantine(self, **chosen: Any) -> ops.ListQuarantineResponse:
+        """A page of quarantined inputs."""
+        found: ops.ListQuarantineResponse = self._operate("ListQuarantine", **chosen)
+        return found
+
+    def quarantined(self, entry: int) -> ops.GetQuarantineEntryResponse:
+        """One quarantined input with its payload."""
+        found: ops.GetQuarantineEntryResponse = self._operate("GetQuarantineEntry", id=entry)
+        return found
+
+    def redrive(self, ids: Sequence[int], reason: str) -> int:
+        """Have inputs tried again; returns how many."""
+        return len(self._operate("RedriveQuarantine", ids=ids, reason=reason).locators)
+
+    def discard(self, ids: Sequence[int], reason: str) -> int:
+        """Leave inputs out; returns how many."""
+        return len(self._operate("DiscardQuarantine", ids=ids, reason=reason).locators)
+
+    def find(self, text: str, source: str = "", limit: int = 50) -> list[ops.DocumentRow]:
+        """Documents by a part of their name."""
+        return list(self._operate("FindDocuments", text=text, source=source, limit=limit).documents)
+
+    def inspect(self, doc_id: str) -> ops.InspectDocumentResponse:
+        """One document down to its spans."""
+        found: ops.InspectDocumentResponse = self._operate("InspectDocument", doc_id=doc_id)
+        return found
+
+    def audit(self, **chosen: Any) -> ops.ListAuditResponse:
+        """A page of the audit log."""
+        found: ops.ListAuditResponse = self._operate("ListAudit", **chosen)
+        return found
+
+    def record(self, action: str, target: str, reason: str, **details: str) -> None:
+        """Put an action on record before it is done elsewhere; refused means that it must not be done."""
+        self._operate("RecordAction", action=action, target=target, reason=reason, details=details)
+
+    def rate(self, rating: ops.RateAnswerRequest) -> None:
+        """Store a judgement."""
+        self._call(SERVER, self._channels.operations.RateAnswer, rating)
+
+    def ratings(self) -> list[ops.Rating]:
+        """Stored judgements, newest first."""
+        return list(self._operate("ListRatings").ratings)
+
+    def search(self, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
+        """Passages, through the gateway."""
+        found: query_pb2.SearchResponse = self._call(GATEWAY, self._channels.query.Search, request)
+        return found
+
+    def answer(self, request: query_pb2.AnswerRequest) -> Iterator[query_pb2.AnswerEvent]:
+        """The events of an answer as they arrive. Raises also half-way."""
+        try:
+            yield from self._channels.query.Answer(
+                request, timeout=self._settings.answer_seconds, metadata=self._metadata
+            )
+        except grpc.RpcError as error:
+            raise from_rpc(GATEWAY, error) from None
+
+    def _operate(self, name: str, **fields: Any) -> Any:
+        return self._call(SERVER, getattr(self._channels.operations, name), getattr(ops, f"{name}Request")(**fields))
+
+    def _call(self, service: str, method: Any, request: Any) -> Any:
+        try:
+            return method(request, timeout=self._settings.call_seconds, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_rpc(service, error) from None
+
+
+def read_token(settings: ConsoleSettings) -> str:
+    """The token of `token_file`. Raises `ServiceError` (`TOKEN_MISSING`)."""
+    try:
+        token = settings.token_file.read_text("ascii")[:8192].strip() if settings.token_file else ""
+    except (OSError, UnicodeDecodeError):
+        token = ""
+    if not token:
+        raise ServiceError("console", "TOKEN_MISSING")
+    return token

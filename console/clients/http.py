@@ -1,0 +1,51 @@
+"""Plain HTTP to our own servers, and the gateway's readiness."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache
+
+import httpx
+
+from console.clients.errors import ServiceError
+from console.settings import ConsoleSettings
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    # One set for all calls: reading them anew costs each tens of milliseconds of processor time.
+    return ssl.create_default_context()
+
+
+def http_client(seconds: float) -> httpx.Client:
+    """A client that goes through no proxy of the environment. Thread-safe."""
+    return httpx.Client(timeout=seconds, trust_env=False, verify=_certificates())
+
+
+class GatewayClient:
+    """Whether requests that come in through the gateway can be answered. Thread-safe."""
+
+    def __init__(self, settings: ConsoleSettings) -> None:
+        self._url = f"{settings.gateway_url.rstrip('/')}/ready"
+        self._http = http_client(settings.call_seconds)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def ready(self) -> None:
+        """Raises `ServiceError` with the reason when they cannot."""
+        try:
+            response = self._http.get(self._url)
+        except httpx.HTTPError:
+            raise ServiceError("gateway", "SERVER_UNAVAILABLE") from None
+        if not response.is_success:
+            raise ServiceError("gateway", _ready_reason(response))
+
+
+def _ready_reason(response: httpx.Response) -> str:
+    try:
+        reasons = response.json().get("reasons")
+    except (ValueError, AttributeError):
+        reasons = None
+    return str(reasons[0]) if isinstance(reasons, list) and reasons else "SERVER_UNAVAILABLE"

@@ -1,0 +1,145 @@
+"""Traffic figures: from Prometheus when configured, else from the services' own pages, kept for 15 minutes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from console.clients.errors import ServiceError
+from console.clients.http import http_client
+from console.settings import ConsoleSettings
+
+Labels = tuple[tuple[str, str], ...]
+KEEP_SECONDS = 900.0
+LEAST_SECONDS = 2.0
+"""Pages are not read more often than this, however many sessions look."""
+SERIES = (
+    "rag_server_requests_total",
+    "rag_server_request_seconds_bucket",
+    "rag_server_gate_refused_total",
+    "rag_server_answers_total",
+    "rag_server_ready",
+    "rag_server_in_flight",
+)
+_GATEWAY_SERIES = (
+    "envoy_http_local_rate_limit_rate_limited",
+    "envoy_cluster_membership_healthy",
+    "envoy_cluster_membership_total",
+    "envoy_cluster_upstream_rq_retry",
+    "envoy_http_downstream_rq_total",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Every series at one moment (seconds since the epoch), summed over the servers that answered."""
+
+    at: float
+    values: Mapping[tuple[str, Labels], float]
+
+
+class MetricsClient:
+    """Reads and remembers. One per process; thread-safe."""
+
+    def __init__(self, settings: ConsoleSettings) -> None:
+        self._pages = [page.strip() for page in settings.metrics_urls.split(",") if page.strip()]
+        self._envoy = settings.envoy_admin_url
+        self._prometheus = settings.prometheus_url
+        self._http = http_client(settings.call_seconds)
+        self._ring: deque[Sample] = deque()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether history is our own ring and so begins when the console looks for the first time."""
+        return self._prometheus is None
+
+    def history(self) -> list[Sample]:
+        """The last 15 minutes, oldest first. Raises `ServiceError` (`METRICS_UNAVAILABLE`) when nothing answers."""
+        if self._prometheus is not None:
+            return self._from_prometheus(self._prometheus.rstrip("/"))
+        with self._lock:
+            now = time.time()
+            if not self._ring or now - self._ring[-1].at >= LEAST_SECONDS:
+                self._ring.append(self._look(now))
+            while self._ring[0].at < now - KEEP_SECONDS:
+                self._ring.popleft()
+            return list(self._ring)
+
+    def gateway(self) -> Mapping[tuple[str, Labels], float] | None:
+        """Envoy's own figures now, `None` when its admin interface is not configured. Raises `ServiceError`."""
+        if self._envoy is None:
+            return None
+        text = self._get("gateway", f"{self._envoy.rstrip('/')}/stats/prometheus")
+        return parse(text, _GATEWAY_SERIES)
+
+    def _look(self, now: float) -> Sample:
+        values: dict[tuple[str, Labels], float] = {}
+        failure: ServiceError | None = None
+        answered = 0
+        for page in self._pages:
+            try:
+                found = parse(self._get("metrics", page), SERIES)
+            except ServiceError as error:
+                failure = error
+                continue
+            answered += 1
+            for key, value in found.items():
+                values[key] = values.get(key, 0.0) + value
+        if failure is not None and not answered:
+            raise failure
+        return Sample(now, values)
+
+    def _from_prometheus(self, url: str) -> list[Sample]:
+        end = time.time()
+        query = f'sum by (__name__, method, code, reason, gate, outcome, le) ({{__name__=~"{"|".join(SERIES)}"}})'
+        params = {"query": query, "start": str(end - KEEP_SECONDS), "end": str(end), "step": "15"}
+        try:
+            body = self._http.get(f"{url}/api/v1/query_range", params=params).json()
+            results = body["data"]["result"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            raise ServiceError("Prometheus", "METRICS_UNAVAILABLE") from None
+        moments: dict[float, dict[tuple[str, Labels], float]] = {}
+        for series in results:
+            labels = dict(series["metric"])
+            name = labels.pop("__name__", "")
+            for at, value in series["values"]:
+                moments.setdefault(float(at), {})[name, _labels(labels)] = float(value)
+        return [Sample(at, values) for at, values in sorted(moments.items())]
+
+    def _get(self, service: str, url: str) -> str:
+        try:
+            response = self._http.get(url)
+        except httpx.HTTPError:
+            raise ServiceError(service, "METRICS_UNAVAILABLE") from None
+        if not response.is_success:
+            raise ServiceError(service, "METRICS_UNAVAILABLE")
+        return response.text
+
+
+def parse(text: str, names: Iterable[str]) -> dict[tuple[str, Labels], float]:
+    """The wanted series of a metrics page. Raises `ServiceError` (`METRICS_UNAVAILABLE`) for what is no such page."""
+    wanted = set(names)
+    lines = "\n".join(line for line in text.splitlines() if line.partition("{")[0].partition(" ")[0] in wanted)
+    try:
+        return {
+            (sample.name, _labels(sample.labels)): sample.value
+            for family in text_string_to_metric_families(lines + "\n")
+            for sample in family.samples
+        }
+    except ValueError:
+        raise ServiceError("metrics", "METRICS_UNAVAILABLE") from None
+
+
+def _labels(labels: Mapping[str, str]) -> Labels:
+    return tuple(sorted(labels.items()))

@@ -1,0 +1,105 @@
+"""The frame of every page: who is signed in, language and time zone, navigation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from console.clients import SIGNED_OUT, ServiceError
+from console.session import Role, identify, language, shared, t
+from console.sign_in import SIGN_IN
+from console.ui import problem
+from console.wording import LANGUAGES
+
+_PAGES = Path(__file__).parent / "pages"
+
+
+def _navigation(role: Role) -> list[StreamlitPage]:
+    wanted = [
+        ("overview", t("Overview"), ":material/monitoring:"),
+        ("sources", t("Sources"), ":material/folder_open:"),
+        ("pipeline", t("Pipeline"), ":material/account_tree:"),
+        ("quality", t("Quality"), ":material/fact_check:"),
+        ("index", t("Index"), ":material/database:"),
+        ("ask", t("Ask"), ":material/forum:"),
+        ("traffic", t("Traffic"), ":material/speed:"),
+    ]
+    if role >= Role.OPERATOR:
+        wanted.append(("audit", t("Audit"), ":material/history:"))
+    return [
+        st.Page(_PAGES / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
+        for name, title, icon in wanted
+    ]
+
+
+def _sidebar(name: str, role: Role) -> None:
+    with st.sidebar:
+        names = list(LANGUAGES)
+        st.selectbox(
+            "Language / 语言",
+            names,
+            index=names.index(language()),
+            key="language",
+            format_func=lambda key: LANGUAGES[key],
+        )
+        st.toggle(t("Times in UTC"), key="utc", help=t("Off: the time zone of your browser."))
+        if name:
+            st.caption(t("Signed in as {name} ({role})", name=name, role=t(role.name.lower())))
+        _sign_out()
+
+
+def _sign_out() -> None:
+    mode = shared().settings.sign_in
+    if mode == "oidc" and st.user.is_logged_in:
+        st.button(t("Sign out"), on_click=st.logout)
+    elif mode == "local":
+        st.link_button(t("Sign out"), "/sign-out")
+
+
+def _at_the_door(error: ServiceError) -> None:
+    """What is shown to somebody whom the API did not verify."""
+    st.title(t("RAG platform"))
+    mode = shared().settings.sign_in
+    if error.code not in SIGNED_OUT:
+        problem("query server", error)
+        st.caption(t("Your sign-in cannot be verified now; this page looks again by itself."))
+        _look_again()
+    elif mode == "oidc":
+        st.button(t("Sign in"), type="primary", on_click=st.login)
+    elif mode == "local":
+        st.info(t("You are signed out."))
+        st.link_button(t("Sign in"), SIGN_IN, type="primary")
+    else:
+        st.warning(t("No valid access token: {code}.", code=error.code))
+
+
+@st.fragment(run_every=shared().settings.refresh_seconds)
+def _look_again() -> None:
+    try:
+        identify()
+    except ServiceError as error:
+        if error.code not in SIGNED_OUT:
+            return
+    st.rerun()
+
+
+def _main() -> None:
+    try:
+        st.session_state["identity"] = who = identify()
+    except ServiceError as error:
+        refusal = error
+        st.session_state.pop("identity", None)
+        _sidebar("", Role.NONE)
+        # Without a navigation of our own Streamlit would offer the scripts of `pages/` itself.
+        st.navigation([st.Page(lambda: _at_the_door(refusal), title="RAG platform")], position="hidden").run()
+        return
+    pages = _navigation(who.role)
+    _sidebar(who.subject, who.role)
+    st.navigation(pages).run()
+
+
+# An icon of our own: without one Streamlit fetches the icon of the page from a host on the internet.
+st.set_page_config(page_title="RAG platform", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
+_main()

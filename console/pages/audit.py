@@ -1,0 +1,38 @@
+"""Audit: who did what, when and why."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from console.session import api, t
+from console.ui import at, look, table, today
+from console.views import records as views
+
+_PAGE_RECORDS = 100
+
+st.title(t("Audit"))
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    chosen = {
+        "actor": st.text_input(t("Who"), max_chars=256, key="a-actor").strip(),
+        "action": st.text_input(t("What (beginning, such as quarantine.)"), max_chars=64, key="a-action").strip(),
+        "target": st.text_input(t("On what"), max_chars=256, key="a-target").strip(),
+    }
+if st.session_state.get("a-filter") != chosen:
+    st.session_state["a-filter"], st.session_state["a-page"] = chosen, ""
+page = st.session_state.get("a-page", "")
+found = look("query server", lambda: api().audit(**chosen, limit=_PAGE_RECORDS, page_token=page))
+if found is not None:
+    rows = views.audit_rows(found.records)
+    shown = [{**row, "at": at(row["at"])} for row in rows]
+    columns = {"at": t("When"), "actor": t("Who"), "action": t("What"), "target": t("On what"), "reason": t("Reason"),
+               "details": t("Details")}  # fmt: skip
+    table(shown, columns, empty=t("Nothing is on record."))
+    with st.container(horizontal=True):
+        if found.next_page_token and st.button(t("Older records")):
+            st.session_state["a-page"] = found.next_page_token
+            st.rerun()
+        if page and st.button(t("Newest")):
+            st.session_state["a-page"] = ""
+            st.rerun()
+        if rows:
+            st.download_button("CSV", views.as_csv(shown), f"audit-{today()}.csv", "text/csv")

@@ -1,0 +1,131 @@
+"""The index: its generations, and a document down to its chunks and spans."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from console.session import api, t
+from console.ui import age, at, chosen_row, look, table, timestamp
+from console.views import records as views
+from console.views.formats import number, plain, size
+from ragproto.admin.v1 import operations_pb2 as ops
+
+
+def generations() -> None:
+    """Every generation with what it was built with."""
+    status = look("query server", lambda: api().status())
+    if status is None:
+        return
+    rows = [
+        {**row, "state": t(row["state"]), "points": number(row["points"]), "at": age(row["at"])}
+        for row in views.generation_rows(status.generations)
+    ]
+    columns = {"name": t("Name"), "state": t("State"), "points": t("Vectors"), "at": t("Created"),
+               "embedder": t("Embedder"), "chunker": t("Chunker")}  # fmt: skip
+    table(rows, columns, empty=t("There is no generation yet."))
+
+
+def find() -> str | None:
+    """Documents by a part of their name; returns the id of the one that is chosen."""
+    asked = st.query_params.get("doc", "")
+    text = st.text_input(
+        t("Why is a document missing? Part of its path or title, or its id"), value=asked, max_chars=1024, key="find"
+    )
+    found = look("query server", lambda: api().find(text.strip()))
+    if found is None:
+        return None
+    rows = [{**row, "state": t(row["state"]), "at": age(row["at"])} for row in views.document_rows(found)]
+    columns = {"locator": t("Document"), "title": t("Title"), "source": t("Source"), "state": t("State"),
+               "version": t("Version"), "at": t("Changed")}  # fmt: skip
+    event = table(
+        rows, columns, empty=t("The platform holds no such document. Is it in the source? Has the source run?"),
+        on_select="rerun", selection_mode="single-row", key="documents",
+    )  # fmt: skip
+    picked = chosen_row(event)
+    if picked is None and text.strip() and len(rows) == 1:
+        picked = 0
+    if picked is None or picked >= len(rows):
+        return None
+    if not rows[picked]["version"]:
+        st.info(t("It was never stored: see the quarantine for the reason."))
+        return None
+    return str(rows[picked]["doc_id"])
+
+
+def inspect(doc_id: str) -> None:
+    """Facts, place in each generation, chunks and the text of one of them in its surroundings."""
+    found = look("query server", lambda: api().inspect(doc_id))
+    if found is None:
+        return
+    st.text(plain(found.document.title or found.document.locator))
+    verdict(found)
+    facts = {
+        t("Type"): found.media_type,
+        t("Language"): found.language or "–",
+        t("Size"): size(found.bytes),
+        t("Version"): str(found.document.version),
+        t("Chunks"): str(len(found.chunks)),
+        t("Who may see it"): ", ".join(found.acl) or t("nobody"),
+    }
+    for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
+        column.caption(label)
+        column.text(plain(value))
+    held = [
+        {"generation": item.generation, "state": t(item.state), "version": item.indexed_version or t("none")}
+        for item in found.generations
+    ]
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        table(held, {"generation": t("Generation"), "state": t("State"), "version": t("Version held")}, empty="")
+        rows = views.chunk_rows(found)
+        columns = {"ordinal": "#", "start": t("From"), "end": t("To"), "tokens": t("Tokens"), "embedded": t("Vector"),
+                   "headings": t("Headings")}  # fmt: skip
+        event = table(
+            rows, columns, empty=t("It has no chunks."), on_select="rerun", selection_mode="single-row", key="chunks"
+        )
+    with right:
+        span(found, chosen_row(event))
+
+
+def verdict(found: ops.InspectDocumentResponse) -> None:
+    """Whether it can be found, and why not."""
+    state = t(views.STATES.get(found.document.state, "unknown"))
+    sentence = t("This document is: {state}.", state=state)
+    if found.document.state == ops.DOCUMENT_STATE_SEARCHABLE:
+        st.success(sentence, icon=":material/check_circle:")
+    else:
+        st.warning(sentence, icon=":material/warning:")
+    if found.quarantine.id:
+        st.text(plain(f"{found.quarantine.reason}: {found.quarantine.message}"))
+    if found.HasField("deleted_at"):
+        st.caption(t("Deleted {time}", time=at(timestamp(found.deleted_at))))
+
+
+def span(found: ops.InspectDocumentResponse, chunk: int | None) -> None:
+    """The text, or a chunk or cited span of it in its surroundings."""
+    if found.text_withheld:
+        st.info(t("You may not see the text: its ACL does not admit you."), icon=":material/lock:")
+        return
+    cited = st.query_params.get("span", "")
+    bounds = [int(part) for part in cited.split("-") if part.isascii() and part.isdigit() and len(part) < 10]
+    if chunk is not None and chunk < len(found.chunks):
+        bounds = [found.chunks[chunk].start, found.chunks[chunk].end]
+    if len(bounds) != 2:
+        with st.container(height=420):
+            st.text(plain(found.text))
+        return
+    before, inside, after = views.around(found.text, *bounds)
+    st.caption(t("Characters {start} to {end}", start=bounds[0], end=bounds[1]))
+    with st.container(height=420):
+        st.text(before)
+        with st.container(border=True):
+            st.text(inside)
+        st.text(after)
+
+
+st.title(t("Index"))
+generations()
+st.subheader(t("Documents"))
+chosen = find()
+if chosen is not None:
+    inspect(chosen)

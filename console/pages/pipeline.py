@@ -1,0 +1,138 @@
+"""The pipeline in Dagster: the chain of a source, its runs, sensors and schedules."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from console.clients import Run
+from console.panels.automations import automations
+from console.session import api, shared, t
+from console.ui import age, at, chosen_row, confirm, look, table
+from console.views import pipeline as views
+from console.views.sources import key_of
+
+_SETTINGS = shared().settings
+_LINK = _SETTINGS.dagster_link or _SETTINGS.dagster_url
+_PAGE_RUNS = 50
+
+
+@st.fragment(run_every=_SETTINGS.refresh_seconds)
+def chain(source: str) -> None:
+    """The asset graph of one source with the state and age of each stage."""
+    assets = look("Dagster", lambda: shared().dagster.assets(key_of(source)))
+    if assets is None:
+        return
+    rows = views.stage_rows(assets)
+    if not rows:
+        st.caption(t("Dagster knows no assets of this source."))
+        return
+    shown = [
+        {
+            "stage": t(row["stage"]),
+            "status": _marked(row["status"]),
+            "at": age(row["at"]),
+        }
+        for row in rows
+    ]
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.graphviz_chart(views.graph(rows), width="stretch")
+    with right:
+        table(shown, {"stage": t("Stage"), "status": t("Last run"), "at": t("Materialized")}, empty="")
+
+
+def _marked(status: str) -> str:
+    """A status that is told by its mark as well as by its word."""
+    return f"{views.MARKS.get(status, '•')} {t(status)}"
+
+
+def materialize(source: str, shards: int) -> None:
+    """Run the chain or one stage of it."""
+    key = key_of(source)
+
+    def launch(why: str) -> str:
+        chosen = [stage] if (stage := st.session_state.get("stage")) in views.STAGES else []
+        api().record("dagster.launch", f"{key}_sync", why, stages=",".join(chosen) or "all")
+        return t("Started: {id}", id=shared().dagster.launch(key, shards=shards, stages=chosen)[:8])
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        stages = {name: t(name) for name in ("all", *views.STAGES)}
+        st.selectbox(t("Stage"), list(stages), key="stage", format_func=stages.__getitem__, width=220)
+        confirm(t("Materialize"), t("Starts a run of the chosen stage."), launch, key=f"run-{key}",
+                icon=":material/play_arrow:")  # fmt: skip
+        st.link_button(t("Open Dagster"), _LINK, icon=":material/open_in_new:")
+
+
+def runs(source: str) -> Run | None:
+    """The run list of a source or of all; returns the run that is chosen."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        failed = st.toggle(t("Only failed runs"), key="failed")
+        cursor = st.session_state.get("cursor", "")
+        if cursor and st.button(t("Newest")):
+            st.session_state["cursor"] = cursor = ""
+    job = f"{key_of(source)}_sync" if source else ""
+    statuses = ["FAILURE"] if failed else []
+    found = look("Dagster", lambda: shared().dagster.runs(_PAGE_RUNS, job=job, statuses=statuses, cursor=cursor))
+    if found is None:
+        return None
+    rows = [
+        {**row, "status": _marked(row["status"]), "started": at(row["started"]),
+         "run": row["run"][:8]}
+        for row in views.run_rows(found, time.time())
+    ]  # fmt: skip
+    columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Seconds"),
+               "shard": t("Shard"), "run": t("Run")}  # fmt: skip
+    event = table(rows, columns, empty=t("No run yet."), on_select="rerun", selection_mode="single-row", key="runs")
+    if len(found) == _PAGE_RUNS and st.button(t("Older runs")):
+        st.session_state["cursor"] = found[-1].run_id
+        st.rerun()
+    picked = chosen_row(event)
+    return found[picked] if picked is not None and picked < len(found) else None
+
+
+def one_run(run: Run) -> None:
+    """Why it failed, and what can be done."""
+    st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(run.status.lower())}")
+    if run.status == "FAILURE":
+        reason = views.failure_reason(look("Dagster", lambda: shared().dagster.log(run.run_id)) or [])
+        st.caption(t("Why it failed"))
+        st.text(reason or t("Dagster recorded no reason."))
+
+    def retry(why: str) -> str:
+        api().record("dagster.retry", run.run_id, why, job=run.job)
+        return t("Started: {id}", id=shared().dagster.retry(run.run_id)[:8])
+
+    def terminate(why: str) -> str:
+        api().record("dagster.terminate", run.run_id, why, job=run.job)
+        shared().dagster.terminate(run.run_id)
+        return t("The run is being stopped.")
+
+    with st.container(horizontal=True):
+        confirm(t("Retry"), t("Runs again what failed, with the same settings."), retry, key=f"retry-{run.run_id}",
+                icon=":material/replay:", disabled=run.status not in {"FAILURE", "CANCELED"})  # fmt: skip
+        confirm(t("Terminate"), t("Stops the run; the next one goes on where it was."), terminate,
+                key=f"stop-{run.run_id}", icon=":material/stop_circle:", disabled=not run.can_terminate)  # fmt: skip
+        st.link_button(t("Open in Dagster"), f"{_LINK}/runs/{run.run_id}", icon=":material/open_in_new:")
+
+
+st.title(t("Pipeline"))
+details = {item.name: item for item in look("query server", lambda: api().sources()) or []}
+source_name = st.selectbox(t("Source"), sorted(details), key="pipeline-source") if details else ""
+if source_name:
+    chain(source_name)
+    materialize(source_name, max(1, details[source_name].shards))
+run_tab, automation_tab, backfill_tab = st.tabs([t("Runs"), t("Sensors and schedules"), t("Backfills")])
+with run_tab:
+    chosen = runs(source_name if source_name and st.toggle(t("Only this source"), key="mine") else "")
+    if chosen is not None:
+        one_run(chosen)
+with automation_tab:
+    automations()
+with backfill_tab:
+    backfills = look("Dagster", lambda: shared().dagster.backfills())
+    shown = [{**row, "at": age(row["at"]), "status": t(row["status"])} for row in views.backfill_rows(backfills or [])]
+    shown = [{**row, "progress": f"{row['progress']:.0%}"} for row in shown]
+    table(shown, {"source": t("Source"), "status": t("State"), "at": t("Started"), "progress": t("Progress"),
+                  "failed": t("Failed")}, empty=t("None."))  # fmt: skip

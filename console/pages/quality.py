@@ -1,0 +1,147 @@
+"""Quality: the checks of a source, and the browser of what could not be used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from console.clients import ServiceError
+from console.session import Role, api, role, shared, t
+from console.ui import age, at, confirm, look, problem, table, today
+from console.views import records as views
+from console.views.formats import plain
+from console.views.sources import key_of
+
+STAGES = ("list", "fetch", "parse", "chunk", "embed", "index")
+_PAGE_ENTRIES = 50
+
+
+def checks(source: str) -> None:
+    """The newest results, what failed first."""
+    found = look("Dagster", lambda: shared().dagster.checks(key_of(source)))
+    if found is None:
+        return
+    marks = {"passed": "✔", "failed": "✖", "never": "○"}
+    rows = [
+        {**row, "result": f"{marks[row['result']]} {t(row['result'])}", "severity": t(row["severity"]),
+         "stage": t(row["stage"]), "at": age(row["at"])}
+        for row in views.check_rows(found)
+    ]  # fmt: skip
+    columns = {"check": t("Check"), "stage": t("Stage"), "result": t("Result"), "severity": t("Severity"),
+               "at": t("Evaluated"), "figures": t("Figures"), "note": t("Note")}  # fmt: skip
+    table(rows, columns, empty=t("No check has run yet."))
+
+
+def choose(sources: list[str]) -> dict[str, Any]:
+    """The filters of the browser."""
+    every = t("all")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        source = st.selectbox(t("Source"), ["", *sources], format_func=lambda name: name or every, key="q-source")
+        stage = st.selectbox(
+            t("Stage"), ["", *STAGES], format_func=lambda name: t(name) if name else every, key="q-stage"
+        )
+        reason = st.text_input(t("Reason code"), key="q-reason", max_chars=64).strip().upper()
+        skipped = st.toggle(t("Also left out by policy"), key="q-skipped")
+    chosen = {"source": source, "stage": stage, "reason": reason, "include_skipped": skipped}
+    if st.session_state.get("q-filter") != chosen:
+        st.session_state["q-filter"], st.session_state["q-page"] = chosen, ""
+    return chosen
+
+
+def browser(chosen: dict[str, Any]) -> None:
+    """Entries of the quarantine, and what to do with those that are ticked."""
+    page = st.session_state.get("q-page", "")
+    found = look("query server", lambda: api().quarantine(**chosen, limit=_PAGE_ENTRIES, page_token=page))
+    if found is None:
+        return
+    counted = [{"source": item.source, "reason": item.reason, "entries": item.entries} for item in found.counts]
+    total = sum(item.entries for item in found.counts)
+    st.caption(t("Entries: {count}", count=total))
+    left, right = st.columns([2, 1], gap="medium")
+    with right:
+        table(counted, {"reason": t("Reason"), "source": t("Source"), "entries": t("Entries")}, empty="")
+    rows = views.quarantine_rows(found.entries)
+    with left:
+        shown = [{**row, "at": age(row["at"]), "stage": t(row["stage"])} for row in rows]
+        columns = {"locator": t("Input"), "source": t("Source"), "reason": t("Reason"), "stage": t("Stage"),
+                   "attempts": t("Attempts"), "at": t("Last failure"), "message": t("Message")}  # fmt: skip
+        event = table(
+            shown, columns, empty=t("Nothing is quarantined."), on_select="rerun", selection_mode="multi-row",
+            key="quarantine",
+        )  # fmt: skip
+        with st.container(horizontal=True):
+            if found.next_page_token and st.button(t("Older entries")):
+                st.session_state["q-page"] = found.next_page_token
+                st.rerun()
+            if page and st.button(t("Newest")):
+                st.session_state["q-page"] = ""
+                st.rerun()
+            if rows:
+                st.download_button("CSV", views.as_csv(rows), f"quarantine-{today()}.csv", "text/csv")
+    ticked = [rows[index] for index in (event.selection.rows if event is not None else []) if index < len(rows)]
+    act([row["id"] for row in ticked])
+    if len(ticked) == 1:
+        payload(ticked[0]["id"])
+
+
+def act(ids: list[int]) -> None:
+    """Redrive or discard what is ticked."""
+    with st.container(horizontal=True):
+        confirm(t("Redrive {count}", count=len(ids)), t("The next run of the source tries these inputs again."),
+                lambda why: t("{count} will be tried again.", count=api().redrive(ids, why)), key="redrive",
+                icon=":material/replay:", disabled=not ids)  # fmt: skip
+        confirm(t("Discard {count}", count=len(ids)), t("These inputs stay out until they change."),
+                lambda why: t("{count} are left out.", count=api().discard(ids, why)), key="discard",
+                icon=":material/block:", disabled=not ids)  # fmt: skip
+
+
+def payload(entry: int) -> None:
+    """One entry with what is stored of its input, as text."""
+    found = look("query server", lambda: api().quarantined(entry))
+    if found is None:
+        return
+    st.caption(t("First failure {first}, last failure {last}, run {run}", first=at(found.entry.first_at.seconds),
+                 last=at(found.entry.last_at.seconds), run=found.entry.run_id[:8]))  # fmt: skip
+    st.text(plain(f"{found.entry.locator}\n{found.entry.reason}: {found.entry.message}"))
+    if found.payload_withheld:
+        st.info(t("A payload is stored. Only the role admin may see it."), icon=":material/lock:")
+    elif found.payload:
+        with st.container(height=300):
+            st.text(plain(found.payload))
+        if found.payload_truncated:
+            st.caption(t("Only the beginning is shown."))
+    else:
+        st.caption(t("Nothing is stored of this input: it failed before that."))
+
+
+def golden() -> None:
+    """Judgements of answers, for the golden set."""
+    try:
+        ratings = api().ratings()
+    except ServiceError as error:
+        problem("query server", error)
+        return
+    rows = [
+        {"at": age(item.at.seconds), "actor": item.actor, "good": "👍" if item.judgement.good else "👎",
+         "question": plain(item.judgement.question), "comment": plain(item.judgement.comment)}
+        for item in ratings
+    ]  # fmt: skip
+    table(rows, {"good": t("Judgement"), "question": t("Question"), "comment": t("Comment"), "actor": t("Who"),
+                 "at": t("When")}, empty=t("No answer has been judged yet."))  # fmt: skip
+    if ratings:
+        st.download_button("JSON lines", views.golden_lines(ratings), f"golden-{today()}.jsonl", "application/jsonl")
+
+
+st.title(t("Quality"))
+names = [item.name for item in look("query server", lambda: api().sources()) or []]
+quarantine_tab, check_tab, golden_tab = st.tabs([t("Quarantine"), t("Checks"), t("Judged answers")])
+with quarantine_tab:
+    if role() < Role.OPERATOR:
+        st.caption(t("You may look; redrive and discard need the role operator."))
+    browser(choose(names))
+with check_tab:
+    if names:
+        checks(st.selectbox(t("Source"), names, key="check-source"))
+with golden_tab:
+    golden()

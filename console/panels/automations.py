@@ -1,0 +1,37 @@
+"""Sensors and schedules, and their switch."""
+
+from __future__ import annotations
+
+from console.clients import Automation
+from console.session import api, shared, t
+from console.ui import age, at, chosen_row, confirm, look, plain_markdown, table
+from console.views import pipeline as views
+
+
+def automations() -> None:
+    """Sensors and schedules with their last tick; one can be switched."""
+    found = look("Dagster", lambda: shared().dagster.automations())
+    if found is None:
+        return
+    rows = [
+        {**row, "kind": t(row["kind"]), "last": age(row["last"]), "tick": t(row["tick"]) if row["tick"] else "",
+         "next": at(row["next"]) if row["next"] else "–"}
+        for row in views.automation_rows(found)
+    ]  # fmt: skip
+    columns = {"name": t("Name"), "kind": t("Kind"), "on": t("On"), "last": t("Last tick"), "tick": t("Result"),
+               "next": t("Next"), "note": t("Note")}  # fmt: skip
+    event = table(rows, columns, empty=t("None."), on_select="rerun", selection_mode="single-row", key="automations")
+    picked = chosen_row(event)
+    if picked is not None and picked < len(found):
+        _switch(found[picked])
+
+
+def _switch(item: Automation) -> None:
+    def switch(why: str) -> str:
+        api().record("dagster.pause" if item.running else "dagster.resume", item.name, why)
+        shared().dagster.switch(item, on=not item.running)
+        return t("Done. The list shows it at the next look.")
+
+    name = plain_markdown(item.name)
+    label = t("Switch {name} off", name=name) if item.running else t("Switch {name} on", name=name)
+    confirm(label, t("Runs under way go on."), switch, key=f"switch-{item.name}")

@@ -1,0 +1,62 @@
+"""What stands before every request: security headers, no uploads, and the way to the sign-in page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import PlainTextResponse, RedirectResponse
+
+from console.settings import ConsoleSettings
+from console.sign_in import COOKIE, SIGN_IN
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    # Text of documents is shown as text; should a page ever fail at that, nothing is loaded from elsewhere still.
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; connect-src 'self'; "
+        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # Not `no-referrer`: the browser would then hide the origin of our own sign-in form as well.
+    "referrer-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+_OPEN = ("/_stcore", "/static", "/media", "/component", SIGN_IN, "/sign-out", "/auth", "/oauth2callback")
+
+
+class Protection:
+    """Middleware around the whole app."""
+
+    def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
+        self._app = app
+        self._local = settings.sign_in == "local"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        if "/upload_file" in path:
+            # No page takes files, so nobody may fill the memory with them.
+            await PlainTextResponse("the console takes no files", 403)(scope, receive, with_headers)
+        elif self._local and not path.startswith(_OPEN) and COOKIE not in _cookies(scope):
+            await RedirectResponse(SIGN_IN, 303)(scope, receive, with_headers)
+        else:
+            await self._app(scope, receive, with_headers)
+
+
+def _cookies(scope: Scope) -> dict[str, str]:
+    return cookie_parser(Headers(scope=scope).get("cookie", ""))

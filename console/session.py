@@ -1,0 +1,155 @@
+"""Who looks, in which language and time zone, and the clients that all sessions share."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from enum import IntEnum
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from console.clients import (
+    SIGNED_OUT,
+    Api,
+    Channels,
+    DagsterClient,
+    GatewayClient,
+    MetricsClient,
+    ServiceError,
+    read_token,
+)
+from console.settings import ConsoleSettings
+from console.sign_in import COOKIE
+from console.wording import language_of, translate
+
+VERIFY_SECONDS = 60.0
+MAX_KNOWN = 1000
+
+
+class Role(IntEnum):
+    """What the API lets a caller do; each includes those before it."""
+
+    NONE = 0
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A caller as the API verified it."""
+
+    subject: str
+    tenant: str
+    role: Role
+
+
+@dataclass(slots=True)
+class Shared:
+    """What sessions share: connections, whom the API has verified, and since when a part cannot be reached."""
+
+    settings: ConsoleSettings
+    channels: Channels
+    dagster: DagsterClient
+    gateway: GatewayClient
+    metrics: MetricsClient
+    known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
+    outages: dict[str, float] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.channels.close()
+        for client in (self.dagster, self.gateway, self.metrics):
+            client.close()
+
+
+@st.cache_resource(on_release=Shared.close)
+def shared() -> Shared:
+    """One per process."""
+    settings = ConsoleSettings()
+    return Shared(
+        settings, Channels(settings), DagsterClient(settings), GatewayClient(settings), MetricsClient(settings)
+    )
+
+
+def api() -> Api:
+    """The platform as this session's caller sees it. Raises `ServiceError` (`TOKEN_MISSING`)."""
+    return Api(shared().channels, token())
+
+
+def token() -> str:
+    """The access token of this session. Raises `ServiceError` (`TOKEN_MISSING`)."""
+    settings = shared().settings
+    found: str | None
+    if settings.sign_in == "none":
+        return read_token(settings)
+    if settings.sign_in == "oidc":
+        found = st.user.tokens["access"] if st.user.is_logged_in else None
+    else:
+        found = st.context.cookies.get(COOKIE)
+    if not found:
+        raise ServiceError("console", "TOKEN_MISSING")
+    return found
+
+
+def identify() -> Identity:
+    """Who this session acts for, verified by the API at most once a minute.
+
+    While the API is down a caller it has verified before stays known. Raises `ServiceError`: a code of `SIGNED_OUT`
+    when the token is not good, another when nobody can tell.
+    """
+    place, now = shared(), time.monotonic()
+    digest = hashlib.sha256(token().encode()).digest()
+    known = place.known.get(digest)
+    if known is not None and now - known[1] < VERIFY_SECONDS:
+        return known[0]
+    try:
+        said = api().who_am_i()
+    except ServiceError as error:
+        if error.code in SIGNED_OUT:
+            place.known.pop(digest, None)
+        elif known is not None and error.down:
+            return known[0]
+        raise
+    identity = Identity(said.subject, said.tenant, role_of(said.scopes))
+    if len(place.known) >= MAX_KNOWN:
+        place.known.pop(next(iter(place.known)))
+    place.known[digest] = (identity, now)
+    return identity
+
+
+def role_of(scopes: object) -> Role:
+    """The role that scopes amount to."""
+    held = set(scopes)  # type: ignore[call-overload]
+    for scope, role in (("admin", Role.ADMIN), ("ops.write", Role.OPERATOR), ("ops.read", Role.VIEWER)):
+        if scope in held:
+            return role
+    return Role.NONE
+
+
+def role() -> Role:
+    """The role of this session, `NONE` while nobody can tell."""
+    found = st.session_state.get("identity")
+    return found.role if isinstance(found, Identity) else Role.NONE
+
+
+def language() -> str:
+    """`en` or `zh`: chosen in the sidebar, else what the browser prefers."""
+    return str(st.session_state.get("language") or language_of(st.context.locale or "en"))
+
+
+def t(text: str, /, **values: object) -> str:
+    """The sentence in the session's language, with `values` in its braces."""
+    return translate(language(), text, **values)
+
+
+def zone() -> tzinfo:
+    """The time zone of this session: the browser's, or UTC when chosen or unknown."""
+    name = "UTC" if st.session_state.get("utc") else st.context.timezone or "UTC"
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return ZoneInfo("UTC")

@@ -1,0 +1,129 @@
+"""The sign-in page of local accounts. The password goes to the token broker; the browser keeps the token it gives in a
+cookie that scripts cannot read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import socket
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from console.settings import ConsoleSettings
+from console.wording import ENGLISH, language_of, translate
+
+COOKIE = "rag_console"
+SIGN_IN = "/sign-in"
+MAX_FORM_BYTES = 4096
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
+main { max-width: 22rem; margin: 15vh auto; padding: 0 1rem } h1 { font-size: 1.4rem }
+label { display: block; margin: 1rem 0 .25rem } input, button { font: inherit; width: 100%; padding: .5rem;
+box-sizing: border-box; border: 1px solid #888; border-radius: .4rem } button { margin-top: 1.5rem; cursor: pointer;
+background: #0b5cad; color: #fff; border-color: #0b5cad }
+[role=alert] { border-left: .3rem solid #b00; padding-left: .6rem }
+"""
+
+
+def sign_in_routes(settings: ConsoleSettings) -> list[Route]:
+    """The routes; none unless people sign in with local accounts."""
+    if settings.sign_in != "local":
+        return []
+    entrance = _Entrance(settings)
+    return [
+        Route(SIGN_IN, entrance.form, methods=["GET"]),
+        Route(SIGN_IN, entrance.submit, methods=["POST"]),
+        Route("/sign-out", entrance.leave, methods=["GET"]),
+    ]
+
+
+class _Entrance:
+    def __init__(self, settings: ConsoleSettings) -> None:
+        self._settings = settings
+
+    async def form(self, request: Request) -> Response:
+        return _page(_language(request), "")
+
+    async def submit(self, request: Request) -> Response:
+        """Sign in. `SameSite=Strict` and the origin keep other sites from doing it for the visitor."""
+        language = _language(request)
+        if not _same_origin(request):
+            return _page(language, "FORBIDDEN", 403)
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_FORM_BYTES:
+                return _page(language, "SIGN_IN_FAILED", 413)
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=8)
+        name, password = (fields.get(key, [""])[0] for key in ("name", "password"))
+        reply = await asyncio.to_thread(_ask_broker, self._settings.sign_in_socket, name.strip(), password)
+        if "token" not in reply:
+            return _page(language, str(reply.get("reason", "SIGN_IN_UNAVAILABLE")), 401)
+        response = RedirectResponse("/", 303)
+        response.set_cookie(
+            COOKIE,
+            str(reply["token"]),
+            max_age=int(str(reply["expires_in"])),
+            httponly=True,
+            samesite="strict",
+            secure=self._settings.secure_cookie,
+        )
+        return response
+
+    async def leave(self, request: Request) -> Response:
+        response = RedirectResponse(SIGN_IN, 303)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return response
+
+
+def _ask_broker(path: Path | None, name: str, password: str) -> dict[str, object]:
+    if path is None:
+        return {}
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(10)
+            connection.connect(str(path))
+            connection.sendall(json.dumps({"name": name, "password": password}).encode() + b"\n")
+            with connection.makefile("rb") as reader:
+                reply = json.loads(reader.readline(65_536))
+    except (OSError, ValueError):
+        return {}
+    return reply if isinstance(reply, dict) else {}
+
+
+def _same_origin(request: Request) -> bool:
+    origin = request.headers.get("origin")
+    return origin is None or origin.partition("://")[2] == request.headers.get("host")
+
+
+def _language(request: Request) -> str:
+    return language_of(request.headers.get("accept-language", ENGLISH))
+
+
+_PROBLEMS = {
+    "FORBIDDEN": "Sign in on the console's own page.",
+    "SIGN_IN_FAILED": "Name or password is wrong.",
+    "SIGN_IN_LOCKED": "Too many failures. Wait half a minute.",
+    "SIGN_IN_UNAVAILABLE": "Signing in is not possible now: the part that gives out tokens does not answer.",
+}
+
+
+def _page(language: str, problem: str, status: int = 200) -> HTMLResponse:
+    def word(text: str) -> str:
+        return html.escape(translate(language, text))
+
+    said = f"<p role=alert>{word(_PROBLEMS.get(problem, _PROBLEMS['SIGN_IN_FAILED']))}</p>" if problem else ""
+    body = f"""<!doctype html><html lang="{language}"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>{word("Sign in")}</title><style>{_STYLE}</style>
+<main><h1>{word("RAG platform")}</h1>{said}<form method="post" action="{SIGN_IN}">
+<label for="name">{word("Name")}</label><input id="name" name="name" autocomplete="username" required autofocus>
+<label for="password">{word("Password")}</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required>
+<button>{word("Sign in")}</button></form></main></html>"""
+    return HTMLResponse(body, status, headers={"cache-control": "no-store"})

@@ -1,0 +1,115 @@
+"""Widgets that every page uses: panels that survive an outage, tables, confirmed actions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from console.clients import DENIED, ServiceError
+from console.session import Role, role, shared, t, zone
+from console.views.formats import ago, clock
+
+T = TypeVar("T")
+
+
+def look(part: str, load: Callable[[], T]) -> T | None:
+    """What `load` finds; `None` after the panel has said what it cannot reach, why, and since when."""
+    outages = shared().outages
+    try:
+        found = load()
+    except ServiceError as error:
+        problem(part, error)
+        return None
+    outages.pop(part, None)
+    return found
+
+
+def problem(part: str, error: ServiceError) -> None:
+    """Say that a part cannot be reached, or refused. Never a stack, never a blank panel."""
+    if error.code in DENIED:
+        st.info(t("Your role does not include this ({code}).", code=error.code), icon=":material/lock:")
+        return
+    if not error.down:
+        st.warning(t("{part} refused: {code}.", part=t(part), code=error.code), icon=":material/warning:")
+        if error.detail:
+            st.text(error.detail)
+        return
+    since = shared().outages.setdefault(part, time.time())
+    text = t("{part}: service unavailable, {code}, since {time}.", part=t(part), code=error.code, time=at(since))
+    st.warning(text, icon=":material/cloud_off:")
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str, **more: Any) -> Any:
+    """A table of rows by stable keys under translated headings. `st.dataframe` shows cells as text."""
+    if not rows:
+        st.caption(empty)
+        return None
+    return st.dataframe(
+        list(rows), column_order=list(columns), column_config=dict(columns), hide_index=True, width="stretch", **more
+    )
+
+
+def chosen_row(event: Any) -> int | None:
+    """The number of the row that is selected in a table with `on_select`."""
+    rows = event.selection.rows if event is not None else []
+    return rows[0] if rows else None
+
+
+def at(seconds: float | None) -> str:
+    """A moment in the session's time zone."""
+    return clock(seconds, zone()) if seconds else t("never")
+
+
+def age(seconds: float | None) -> str:
+    """How long ago, in words."""
+    return ago(seconds, time.time(), t) if seconds else t("never")
+
+
+def confirm(
+    label: str,
+    explain: str,
+    act: Callable[[str], str],
+    *,
+    key: str,
+    need: Role = Role.OPERATOR,
+    icon: str | None = None,
+    disabled: bool = False,
+) -> None:
+    """A button that says what will happen, asks for a reason, acts and shows the result.
+
+    Call it outside of fragments that refresh themselves. The API decides whether the caller may; a role that may not
+    only finds the button off.
+    """
+    allowed = role() >= need
+    note = None if allowed else t("Needs the role {role}.", role=t(need.name.lower()))
+    with st.popover(label, icon=icon, disabled=disabled or not allowed, help=note):
+        st.write(explain)
+        why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500)
+        if st.button(t("Confirm"), key=f"{key}-do", type="primary"):
+            try:
+                st.session_state[f"{key}-result"] = (True, act(why))
+            except ServiceError as error:
+                detail = f" {error.detail}" if error.detail else ""
+                st.session_state[f"{key}-result"] = (False, t("Not done: {code}.", code=error.code) + detail)
+        result = st.session_state.pop(f"{key}-result", None)
+        if result is not None:
+            (st.success if result[0] else st.error)(plain_markdown(result[1]))
+
+
+def plain_markdown(text: str) -> str:
+    """Text in which Markdown finds nothing to interpret."""
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()<>#+-.!|~$:" else char for char in text)
+
+
+def timestamp(message: Any) -> float | None:
+    """Seconds of a protobuf timestamp, `None` when unset."""
+    return float(message.seconds) + message.nanos / 1e9 if message.seconds else None
+
+
+def today() -> str:
+    """Now, for file names."""
+    return f"{datetime.now(zone()):%Y-%m-%d-%H%M}"

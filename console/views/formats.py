@@ -1,0 +1,59 @@
+"""Numbers, times and text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+
+Translate = Callable[..., str]
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def number(value: float) -> str:
+    """A count: exact below ten thousand, then with three figures (12.3 k, 4.56 M)."""
+    if abs(value) < 1e4:
+        return f"{value:,.0f}"
+    unit, factor = next((unit, factor) for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)) if abs(value) >= factor)
+    scaled = value / factor
+    digits = 0 if abs(scaled) >= 99.95 else 1 if abs(scaled) >= 9.995 else 2
+    text = f"{scaled:,.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {unit}"
+
+
+def size(value: float) -> str:
+    """Bytes in binary units."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def duration(seconds: float) -> str:
+    """A length of time: 0.4 s, 75 s, 12 min, 3 h 20 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    hours, rest = divmod(int(seconds), _HOUR)
+    return f"{hours} h {rest // _MINUTE} min" if hours < 48 else f"{seconds / _DAY:.0f} d"
+
+
+def ago(seconds: float, now: float, t: Translate) -> str:
+    """How long before `now`."""
+    past = max(0.0, now - seconds)
+    if past < 5:
+        return t("just now")
+    return t("{time} ago", time=duration(past).replace(".0 s", " s"))
+
+
+def clock(seconds: float, zone: tzinfo) -> str:
+    """A moment in a time zone, with the zone's own abbreviation."""
+    return f"{datetime.fromtimestamp(seconds, zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def plain(text: str) -> str:
+    """Text with every character that could steer a display (controls, bidirectional overrides) written out."""
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\u{ord(char):04x}" for char in text)

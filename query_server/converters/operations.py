@@ -1,0 +1,194 @@
+"""Messages of admin.v1.OperationsService."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from query_server.handlers.operations import MAX_PAYLOAD_CHARS, MAX_SHOWN_TEXT_CHARS, Inspection, Payload
+from rag_core.errors import InvalidInput, Reason
+from ragproto.admin.v1 import operations_pb2 as pb
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+    from rag_core.store.audit import Action
+    from rag_core.store.inspection import Found, Span
+    from rag_core.store.quarantine_view import Quarantined
+    from rag_core.store.ratings import Judgement, Rating
+    from rag_core.store.runs import Stage
+
+
+def to_doc_id(value: str) -> uuid.UUID:
+    """Raises `InvalidInput` (`FIELD_INVALID`)."""
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        raise InvalidInput(Reason.FIELD_INVALID, "doc_id: must be a UUID") from None
+
+
+def from_source(row: Row[tuple[object, ...]], last: Stage | None) -> pb.SourceDetail:
+    """A source; `row` is its row in the table."""
+    message = pb.SourceDetail(
+        name=row.name,
+        kind=row.kind,
+        shards=row.shards,
+        acl=row.acl or (),
+        held_deletions=row.held_deletions,
+        held_at=_time(row.held_at),
+        approved_deletions=row.deletions_approved or 0,
+        last_complete_at=_time(row.last_complete_at),
+        last_run=from_stage(last) if last else None,
+    )
+    message.cursor.update(row.cursor)
+    return message
+
+
+def from_stage(stage: Stage) -> pb.RunStage:
+    """A stage of a run."""
+    return pb.RunStage(
+        run_id=stage.run_id,
+        source=stage.source,
+        shard=stage.shard,
+        stage=stage.stage,
+        counts={name: int(count) for name, count in stage.counts.items()},
+        seconds=stage.seconds,
+        complete=stage.complete,
+        problem=stage.problem or "",
+        finished_at=_time(stage.finished_at),
+    )
+
+
+def from_entry(entry: Quarantined) -> pb.QuarantineEntry:
+    """An entry of the quarantine."""
+    return pb.QuarantineEntry(
+        id=entry.id,
+        source=entry.source,
+        locator=entry.locator,
+        stage=entry.stage,
+        reason=entry.reason,
+        message=entry.message,
+        attempts=entry.attempts,
+        skipped=entry.skipped,
+        run_id=entry.run_id,
+        first_at=_time(entry.first_at),
+        last_at=_time(entry.last_at),
+    )
+
+
+def from_payload(payload: Payload) -> pb.GetQuarantineEntryResponse:
+    """An entry with what is stored of its input."""
+    text = payload.text or ""
+    return pb.GetQuarantineEntryResponse(
+        entry=from_entry(payload.entry),
+        payload=text[:MAX_PAYLOAD_CHARS],
+        payload_truncated=len(text) > MAX_PAYLOAD_CHARS,
+        payload_withheld=payload.withheld,
+    )
+
+
+def from_found(found: Found) -> pb.DocumentRow:
+    """A document in a list."""
+    return pb.DocumentRow(
+        doc_id=str(found.doc_id),
+        source=found.source,
+        locator=found.locator,
+        title=found.title,
+        version=found.version,
+        updated_at=_time(found.updated_at),
+        state=f"DOCUMENT_STATE_{found.state.name}",
+    )
+
+
+def from_inspection(inspection: Inspection) -> pb.InspectDocumentResponse:
+    """A document with its chunks."""
+    document, text = inspection.document, inspection.text or ""
+    return pb.InspectDocumentResponse(
+        document=from_found(document.found),
+        media_type=document.media_type,
+        language=document.language,
+        bytes=document.bytes,
+        acl=document.acl or (),
+        acl_inherited=document.acl_inherited,
+        metadata=document.metadata,
+        flags=document.flags,
+        run_id=document.run_id,
+        deleted_at=_time(document.deleted_at),
+        text=text[:MAX_SHOWN_TEXT_CHARS],
+        text_truncated=len(text) > MAX_SHOWN_TEXT_CHARS,
+        text_withheld=inspection.text is None,
+        chunks=map(_chunk, document.spans),
+        generations=[
+            pb.GenerationVersion(generation=item.generation, state=item.state, indexed_version=item.indexed_version)
+            for item in document.held
+        ],
+        quarantine=from_entry(inspection.quarantine) if inspection.quarantine else None,
+    )
+
+
+def from_action(action: Action) -> pb.AuditRecord:
+    """A record of the audit log. The tenant is left out: it is the caller's own."""
+    message = pb.AuditRecord(
+        id=action.id, at=_time(action.at), actor=action.actor, action=action.action, target=action.target
+    )
+    message.details.update({name: value for name, value in action.details.items() if name != "tenant"})
+    return message
+
+
+def to_judgement(message: pb.RateAnswerRequest) -> Judgement:
+    """Raises `InvalidInput` (`FIELD_INVALID`) for a citation of no document."""
+    from rag_core.store.ratings import Judgement
+
+    return Judgement(
+        question=message.question,
+        answer=message.answer,
+        good=message.good,
+        comment=message.comment,
+        generation=message.generation,
+        citations=[
+            {"doc_id": str(to_doc_id(item.doc_id)), "version": item.version, "start": item.start, "end": item.end}
+            for item in message.citations
+        ],
+    )
+
+
+def from_ratings(ratings: Iterable[Rating]) -> pb.ListRatingsResponse:
+    """Stored judgements."""
+    return pb.ListRatingsResponse(ratings=map(_rating, ratings))
+
+
+def _rating(rating: Rating) -> pb.Rating:
+    said = rating.judgement
+    judgement = pb.RateAnswerRequest(
+        question=said.question,
+        answer=said.answer,
+        good=said.good,
+        comment=said.comment,
+        generation=said.generation,
+        citations=[pb.CitedSpan(**item) for item in said.citations],  # type: ignore[arg-type]
+    )
+    return pb.Rating(id=rating.id, at=_time(rating.at), actor=rating.actor, judgement=judgement)
+
+
+def _chunk(span: Span) -> pb.ChunkSpan:
+    return pb.ChunkSpan(
+        chunk_id=str(span.chunk_id),
+        ordinal=span.ordinal,
+        start=span.start,
+        end=span.end,
+        headings=span.headings,
+        tokens=span.tokens,
+        embedded=span.embedded,
+    )
+
+
+def _time(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message

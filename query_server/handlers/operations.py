@@ -1,0 +1,210 @@
+"""What operators look into and do. Every action and its audit record are one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from query_server.handlers.operation_rules import (
+    check_action,
+    check_facts,
+    check_ids,
+    check_judgement,
+    check_text_field,
+)
+from query_server.parts import LazyStore
+from query_server.policies import ADMIN
+from rag_core.errors import NotFound, Reason
+from rag_core.models import Principal
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from rag_core.store.audit import Action
+    from rag_core.store.inspection import Found, Inspected
+    from rag_core.store.quarantine_view import Quarantined, Wanted
+    from rag_core.store.ratings import Judgement, Rating
+    from rag_core.store.runs import Stage
+
+MAX_PAYLOAD_CHARS = 20_000
+MAX_SHOWN_TEXT_CHARS = 500_000
+_LIMIT_STATEMENTS = "SET LOCAL statement_timeout = '8s'"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A quarantined input; `text` is `None` when nothing is stored of it, or when it is `withheld`."""
+
+    entry: Quarantined
+    text: str | None
+    withheld: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A document; `text` is `None` when the caller may not see it."""
+
+    document: Inspected
+    text: str | None
+    quarantine: Quarantined | None
+
+
+class OperationsHandler:
+    """Works on the caller's tenant only. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down.
+
+    SQLAlchemy is imported at the first call: it takes as long to load as the rest of the server.
+    """
+
+    def __init__(self, store: LazyStore) -> None:
+        self._store = store
+
+    async def sources(self, principal: Principal) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
+        """Every source, with its newest run."""
+
+        def read(connection: Connection) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
+            from rag_core.store import runs, sources
+
+            last = runs.last_of_each(connection, principal.tenant)
+            return [(row, last.get(str(row.name))) for row in sources.all_of(connection, principal.tenant)]
+
+        return await self._transact(read)
+
+    async def runs(self, principal: Principal, source: str, limit: int) -> list[Stage]:
+        """Finished stages of runs, newest first."""
+        from rag_core.store import runs
+
+        check_text_field("source", source)
+        return await self._transact(lambda db: runs.newest(db, principal.tenant, source=source, limit=limit))
+
+    async def release(self, principal: Principal, source: str, why: str, expected: int | None) -> int:
+        """Release held deletions; returns how many. Raises `NotFound`, `Conflict` (`MASS_DELETE_HELD`)."""
+        from rag_core.store import sources
+
+        check_text_field("source", source)
+        check_text_field("reason", why)
+        tenant, actor = principal.tenant, principal.subject
+        return await self._transact(lambda db: sources.approve(db, tenant, source, actor, why=why, expected=expected))
+
+    async def quarantine(
+        self, wanted: Wanted, before: int | None, limit: int
+    ) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
+        """A page of entries, and the counts of all."""
+
+        def read(connection: Connection) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
+            from rag_core.store import quarantine_view as view
+
+            return view.page(connection, wanted, before=before, limit=limit), view.counts(connection, wanted)
+
+        return await self._transact(read)
+
+    async def quarantined(self, principal: Principal, entry_id: int) -> Payload:
+        """One entry. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
+
+        def read(connection: Connection) -> Payload:
+            from rag_core.store import quarantine_view as view
+
+            entry = view.entry(connection, principal.tenant, entry_id)
+            if entry is None:
+                raise NotFound(Reason.QUARANTINE_NOT_FOUND, f"quarantine: no entry {entry_id}")
+            text = view.payload(connection, principal.tenant, entry, MAX_PAYLOAD_CHARS + 1)
+            seen = ADMIN in principal.scopes
+            return Payload(entry, text if seen else None, withheld=text is not None and not seen)
+
+        return await self._transact(read)
+
+    async def redrive(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
+        """Have inputs tried again. Raises `NotFound`, and nothing is done then."""
+        from rag_core.store.quarantine import redrive
+
+        return await self._each(principal, ids, why, redrive)
+
+    async def discard(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
+        """Leave inputs out. Raises `NotFound`, and nothing is done then."""
+        from rag_core.store.quarantine import discard
+
+        return await self._each(principal, ids, why, discard)
+
+    async def _each(self, principal: Principal, ids: Sequence[int], why: str, act: Callable[..., str]) -> list[str]:
+        check_ids(ids)
+        check_text_field("reason", why)
+        tenant, actor = principal.tenant, principal.subject
+        return await self._transact(lambda db: [act(db, entry, tenant=tenant, actor=actor, note=why) for entry in ids])
+
+    async def find(self, principal: Principal, wanted: str, source: str, limit: int) -> list[Found]:
+        """Documents by a part of their name."""
+        from rag_core.store import inspection
+
+        check_text_field("text", wanted, limit=1024)
+        check_text_field("source", source)
+        return await self._transact(
+            lambda db: inspection.find(db, principal.tenant, wanted=wanted.strip(), source=source, limit=limit)
+        )
+
+    async def inspect(self, principal: Principal, doc_id: uuid.UUID) -> Inspection:
+        """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`)."""
+
+        def read(connection: Connection) -> Inspection:
+            from rag_core.store import inspection
+            from rag_core.store import quarantine_view as view
+
+            found = inspection.inspect(connection, principal.tenant, doc_id)
+            if found is None:
+                raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: there is none with this id")
+            entry = view.entry_of(connection, principal.tenant, found.found.source, found.found.locator)
+            return Inspection(found, found.text if _may_read(principal, found.acl) else None, entry)
+
+        return await self._transact(read)
+
+    async def audit(
+        self, principal: Principal, filters: Mapping[str, str], before: int | None, limit: int
+    ) -> list[Action]:
+        """Actions, newest first."""
+        from rag_core.store import audit
+
+        for name, value in filters.items():
+            check_text_field(name, value)
+        return await self._transact(
+            lambda db: audit.newest(db, principal.tenant, before=before, limit=limit, **filters)
+        )
+
+    async def record(self, principal: Principal, action: str, target: str, why: str, facts: Mapping[str, str]) -> int:
+        """Put an action that is done elsewhere on record."""
+        from rag_core.store import audit
+
+        check_action(action)
+        check_text_field("target", target, required=True)
+        check_text_field("reason", why)
+        check_facts(facts)
+        details = {**facts, "tenant": principal.tenant} | ({"reason": why} if why else {})
+        return await self._transact(
+            lambda db: audit.record(db, actor=principal.subject, action=action, target=target, details=details)
+        )
+
+    async def rate(self, principal: Principal, judgement: Judgement) -> int:
+        """Store a judgement of an answer."""
+        from rag_core.store import ratings
+
+        check_judgement(judgement)
+        return await self._transact(lambda db: ratings.add(db, principal.tenant, principal.subject, judgement))
+
+    async def ratings(self, principal: Principal, limit: int) -> list[Rating]:
+        """Stored judgements, newest first."""
+        from rag_core.store import ratings
+
+        return await self._transact(lambda db: ratings.newest(db, principal.tenant, limit))
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with self._store.get().engine.begin() as connection:
+                connection.exec_driver_sql(_LIMIT_STATEMENTS)
+                return work(connection)
+
+        return await asyncio.to_thread(run)
+
+
+def _may_read(principal: Principal, acl: tuple[str, ...] | None) -> bool:
+    return ADMIN in principal.scopes or (acl is not None and not set(acl).isdisjoint(principal.acl_entries))

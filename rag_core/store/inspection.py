@@ -1,0 +1,208 @@
+"""Looking up documents for an operator: which there are, where one stands, and what was made of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from rag_core.ids import document_id
+
+
+class DocumentState(StrEnum):
+    """Where a document stands for a reader of the active generation."""
+
+    SEARCHABLE = "searchable"
+    PENDING = "pending"
+    DELETED = "deleted"
+    WITHOUT_ACL = "without_acl"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document in a list; version 0 stands for an input that was never stored."""
+
+    doc_id: uuid.UUID
+    source: str
+    locator: str
+    title: str
+    version: int
+    updated_at: datetime
+    state: DocumentState
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A chunk of the active generation's chunker; `embedded` says whether its vector is stored."""
+
+    chunk_id: uuid.UUID
+    ordinal: int
+    start: int
+    end: int
+    headings: tuple[str, ...]
+    tokens: int
+    embedded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The version of a document that a generation holds, 0 for none."""
+
+    generation: str
+    state: str
+    indexed_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """Everything that is stored of one document. `acl=None`: nobody may see it."""
+
+    found: Found
+    media_type: str
+    language: str
+    bytes: int
+    acl: tuple[str, ...] | None
+    acl_inherited: bool
+    metadata: Mapping[str, str]
+    flags: tuple[str, ...]
+    run_id: str
+    deleted_at: datetime | None
+    text: str
+    spans: tuple[Span, ...]
+    held: tuple[Held, ...]
+
+
+_ROWS = """
+WITH active AS (SELECT name FROM rag.generations WHERE state = 'active'),
+found AS (
+    SELECT doc_id, source, locator, title, version, updated_at, deleted_at, acl
+    FROM rag.documents d WHERE d.tenant = :tenant AND {condition}
+    ORDER BY updated_at DESC, doc_id LIMIT :limit
+)
+SELECT f.*, g.indexed_version,
+       EXISTS (SELECT FROM rag.quarantine q WHERE q.tenant = :tenant AND q.source = f.source
+               AND q.locator = f.locator AND NOT q.skipped) AS quarantined
+FROM found f
+LEFT JOIN active a ON true
+LEFT JOIN rag.generation_documents g ON g.generation = a.name AND g.doc_id = f.doc_id
+ORDER BY f.updated_at DESC, f.doc_id
+"""
+_MATCHING = text(
+    _ROWS.format(
+        condition="(:source = '' OR d.source = :source) AND (:text = '' OR d.locator ILIKE :like"
+        " OR d.title ILIKE :like OR d.doc_id = CAST(:doc_id AS uuid))"
+    )
+)
+_ONE = text(_ROWS.format(condition="d.doc_id = :doc_id"))
+_UNSTORED = text("""
+SELECT q.source, q.locator, q.last_at FROM rag.quarantine q
+WHERE q.tenant = :tenant AND NOT q.skipped AND (:source = '' OR q.source = :source)
+AND (:text = '' OR q.locator ILIKE :like)
+AND NOT EXISTS (SELECT FROM rag.documents d WHERE d.tenant = q.tenant AND d.source = q.source
+                AND d.locator = q.locator)
+ORDER BY q.last_at DESC LIMIT :limit
+""")
+
+
+def find(connection: Connection, tenant: str, *, wanted: str, source: str, limit: int) -> list[Found]:
+    """Documents by a part of their locator or title or by their id, newest change first; then inputs never stored."""
+    parameters = {
+        "tenant": tenant,
+        "source": source,
+        "text": wanted,
+        "like": f"%{_escaped(wanted)}%",
+        "limit": limit,
+        "doc_id": _id_or_none(wanted),
+    }
+    found = [_found(row) for row in connection.execute(_MATCHING, parameters)]
+    room = limit - len(found)
+    if room <= 0:
+        return found
+    unstored = connection.execute(_UNSTORED, parameters | {"limit": room})
+    return found + [
+        Found(
+            document_id(tenant, row.source, row.locator), row.source, row.locator, "", 0, row.last_at,
+            DocumentState.QUARANTINED,
+        )
+        for row in unstored
+    ]  # fmt: skip
+
+
+_REST = text("""
+SELECT media_type, language, bytes, acl, acl_inherited, metadata, flags, run_id, deleted_at, text
+FROM rag.documents WHERE doc_id = :doc_id
+""")
+_SPANS = text("""
+SELECT c.chunk_id, c.ordinal, c.start, c."end", c.headings, c.tokens,
+       EXISTS (SELECT FROM rag.embeddings e WHERE e.text_hash = c.text_hash AND e.embedder = a.embedder) AS embedded
+FROM rag.generations a JOIN rag.chunks c ON c.chunker = a.chunker
+WHERE a.state = 'active' AND c.doc_id = :doc_id ORDER BY c.ordinal
+""")
+_HELD = text("""
+SELECT g.name, g.state, coalesce(d.indexed_version, 0)
+FROM rag.generations g LEFT JOIN rag.generation_documents d ON d.generation = g.name AND d.doc_id = :doc_id
+ORDER BY g.created_at DESC
+""")
+
+
+def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> Inspected | None:
+    """One document of the tenant, `None` when there is none."""
+    parameters = {"tenant": tenant, "doc_id": doc_id, "limit": 1}
+    row = connection.execute(_ONE, parameters).one_or_none()
+    if row is None:
+        return None
+    rest = connection.execute(_REST, {"doc_id": doc_id}).one()
+    spans = connection.execute(_SPANS, {"doc_id": doc_id})
+    held = connection.execute(_HELD, {"doc_id": doc_id})
+    return Inspected(
+        found=_found(row),
+        media_type=rest.media_type,
+        language=rest.language,
+        bytes=rest.bytes,
+        acl=tuple(rest.acl) if rest.acl is not None else None,
+        acl_inherited=rest.acl_inherited,
+        metadata=rest.metadata,
+        flags=tuple(rest.flags),
+        run_id=rest.run_id,
+        deleted_at=rest.deleted_at,
+        text=rest.text,
+        spans=tuple(_span(row) for row in spans),
+        held=tuple(Held(*generation) for generation in held),
+    )
+
+
+def _span(row: Row[Any]) -> Span:
+    headings = tuple(row.headings)
+    return Span(row.chunk_id, row.ordinal, row.start, row.end, headings, row.tokens, row.embedded)
+
+
+def _found(row: Row[Any]) -> Found:
+    state = _state(row._mapping)
+    return Found(row.doc_id, row.source, row.locator, row.title, row.version, row.updated_at, state)
+
+
+def _state(values: Mapping[Any, Any]) -> DocumentState:
+    if values["deleted_at"] is not None:
+        return DocumentState.DELETED
+    if values["quarantined"]:
+        return DocumentState.QUARANTINED
+    if values["acl"] is None:
+        return DocumentState.WITHOUT_ACL
+    return DocumentState.SEARCHABLE if values["indexed_version"] == values["version"] else DocumentState.PENDING
+
+
+def _escaped(wanted: str) -> str:
+    return wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _id_or_none(wanted: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(wanted)
+    except ValueError:
+        return None

@@ -1,0 +1,90 @@
+"""`rag account`: who may sign in to the local console."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from ragctl.output import Json, emit_json, say, table
+
+if TYPE_CHECKING:
+    from ragctl.stack.accounts import Accounts
+
+app = App(name="account", help="People who may sign in to the local console.", help_format="plaintext")
+
+
+@app.command(name="list")
+def list_(*, json: Json = False) -> None:
+    """List the accounts.
+
+    Example: rag account list
+    """
+    rows = [
+        {"name": account.name, "role": str(account.role), "tenant": account.tenant, "groups": list(account.groups)}
+        for account in _accounts().all().values()
+    ]
+    if json:
+        emit_json(rows)
+    else:
+        cells = [[row["name"], row["role"], row["tenant"], ", ".join(row["groups"])] for row in rows]
+        table(("name", "role", "tenant", "groups"), cells, empty="no account; `rag up` makes the first one")
+
+
+@app.command
+def add(
+    name: str,
+    /,
+    *,
+    role: Literal["viewer", "operator", "admin"] = "viewer",
+    tenant: str = "default",
+    group: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    password_stdin: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> None:
+    """Add a person, or give one a new password and role. Prints a made-up password once.
+
+    Example: rag account add lin --role operator
+
+    Parameters
+    ----------
+    role
+        viewer looks, operator acts, admin also sees payloads and text whatever their ACL.
+    tenant
+        The one tenant whose documents the account works on.
+    group
+        Groups whose documents it sees.
+    password_stdin
+        Take the password from standard input instead.
+    """
+    from ragctl.stack.accounts import Role
+
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(15)
+    _accounts().add(name, Role(role), password, tenant=tenant, groups=group)
+    shown = {} if password_stdin else {"password": password}
+    if json:
+        emit_json({"name": name, "role": role, **shown})
+    else:
+        say(f"{name} ({role})" + (f", password: {password}" if shown else ""))
+
+
+@app.command
+def remove(name: str, /, *, json: Json = False) -> None:
+    """Take a person's access away. Who is signed in stays so until the token expires, 12 hours at most.
+
+    Example: rag account remove lin
+    """
+    _accounts().remove(name)
+    emit_json({"removed": name}) if json else say(f"{name} is removed")
+
+
+def _accounts() -> Accounts:
+    from rag_core.settings import Settings
+    from ragctl.stack.accounts import Accounts
+    from ragctl.stack.home import Home
+
+    home = Home.of(Settings.load())
+    home.create()
+    return Accounts(home.accounts_file)

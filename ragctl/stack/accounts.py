@@ -1,0 +1,139 @@
+"""Who may sign in to the local console: `$RAG_HOME/secrets/console-accounts.json`, passwords as scrypt hashes.
+
+In production an identity provider knows the people (`RAG_CONSOLE_SIGN_IN=oidc`) and this file does not exist.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rag_core.errors import ConfigError, InvalidInput, NotFound, Reason, Unauthenticated
+from ragctl.tokens import DEFAULT_TENANT, write_private
+
+FIRST_ACCOUNT = "admin"
+MIN_PASSWORD_CHARS = 12
+MAX_PASSWORD_CHARS = 256
+_NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
+_COST = {"n": 2**14, "r": 8, "p": 1}
+"""16 MB and some 50 ms for each guess."""
+
+
+class Role(StrEnum):
+    """What a person may do in the console."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+SCOPES: dict[Role, tuple[str, ...]] = {
+    Role.VIEWER: ("query.read", "ops.read"),
+    Role.OPERATOR: ("query.read", "ops.read", "ops.write"),
+    Role.ADMIN: ("query.read", "admin"),
+}
+"""The scopes of each role; the query server, not the console, decides what they open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person. `salt` and `hash` are base64."""
+
+    name: str
+    role: Role
+    salt: str
+    hash: str
+    tenant: str = DEFAULT_TENANT
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The file of accounts. Every change rewrites it as a whole, under a lock."""
+
+    path: Path
+
+    def create_first(self) -> str | None:
+        """Make the account `admin` when there is no file yet; returns its password, which is stored nowhere."""
+        if self.path.exists():
+            return None
+        password = secrets.token_urlsafe(15)
+        self.add(FIRST_ACCOUNT, Role.ADMIN, password)
+        return password
+
+    def add(
+        self, name: str, role: Role, password: str, *, tenant: str = DEFAULT_TENANT, groups: tuple[str, ...] = ()
+    ) -> None:
+        """Add a person, or give one a new password and role.
+
+        Raises `InvalidInput` (`FIELD_INVALID`) for a name or password that will not do.
+        """
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(Reason.FIELD_INVALID, "name: lower-case letters, digits, dot, dash and underscore")
+        if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
+            raise InvalidInput(
+                Reason.FIELD_INVALID, f"password: {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters"
+            )
+        salt = secrets.token_bytes(16)
+        account = Account(name, role, _text(salt), _text(_hash(password, salt)), tenant, groups)
+        with self._changing() as accounts:
+            accounts[name] = account
+
+    def remove(self, name: str) -> None:
+        """Take a person's access away; a token they hold dies when it expires. Raises `NotFound`."""
+        with self._changing() as accounts:
+            if accounts.pop(name, None) is None:
+                raise NotFound(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name!r}")
+
+    def all(self) -> dict[str, Account]:
+        """Every account by name. Raises `ConfigError` when the file is damaged."""
+        try:
+            return {item["name"]: _account(item) for item in json.loads(self.path.read_text("utf-8"))}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError):
+            raise ConfigError(
+                Reason.CONFIG_INVALID, "console-accounts.json is damaged; remove it, then `rag up`"
+            ) from None
+
+    def verify(self, name: str, password: str) -> Account:
+        """The account of a person. Raises `Unauthenticated`, with the same text and effort whatever was wrong."""
+        account = self.all().get(name)
+        salt = base64.b64decode(account.salt) if account else b"\0" * 16
+        given = _text(_hash(password[:MAX_PASSWORD_CHARS], salt))
+        if account is None or not hmac.compare_digest(given, account.hash):
+            raise Unauthenticated(Reason.SIGN_IN_FAILED, "name or password is wrong")
+        return account
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Account]]:
+        with self.path.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            accounts = self.all()
+            yield accounts
+            rows = [asdict(account) for _, account in sorted(accounts.items())]
+            write_private(self.path, json.dumps(rows, indent=2) + "\n")
+
+
+def _account(item: dict[str, object]) -> Account:
+    groups = tuple(str(group) for group in item.get("groups", ()))  # type: ignore[attr-defined]
+    role = Role(str(item["role"]))
+    return Account(str(item["name"]), role, str(item["salt"]), str(item["hash"]), str(item["tenant"]), groups)
+
+
+def _hash(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=salt, **_COST)
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,474 @@
+import datetime
+
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class DocumentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DOCUMENT_STATE_UNSPECIFIED: _ClassVar[DocumentState]
+    DOCUMENT_STATE_SEARCHABLE: _ClassVar[DocumentState]
+    DOCUMENT_STATE_PENDING: _ClassVar[DocumentState]
+    DOCUMENT_STATE_DELETED: _ClassVar[DocumentState]
+    DOCUMENT_STATE_WITHOUT_ACL: _ClassVar[DocumentState]
+    DOCUMENT_STATE_QUARANTINED: _ClassVar[DocumentState]
+DOCUMENT_STATE_UNSPECIFIED: DocumentState
+DOCUMENT_STATE_SEARCHABLE: DocumentState
+DOCUMENT_STATE_PENDING: DocumentState
+DOCUMENT_STATE_DELETED: DocumentState
+DOCUMENT_STATE_WITHOUT_ACL: DocumentState
+DOCUMENT_STATE_QUARANTINED: DocumentState
+
+class WhoAmIRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WhoAmIResponse(_message.Message):
+    __slots__ = ("subject", "tenant", "scopes")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SCOPES_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    tenant: str
+    scopes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, subject: _Optional[str] = ..., tenant: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListSourcesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSourcesResponse(_message.Message):
+    __slots__ = ("sources",)
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    sources: _containers.RepeatedCompositeFieldContainer[SourceDetail]
+    def __init__(self, sources: _Optional[_Iterable[_Union[SourceDetail, _Mapping]]] = ...) -> None: ...
+
+class SourceDetail(_message.Message):
+    __slots__ = ("name", "kind", "shards", "cursor", "acl", "held_deletions", "held_at", "approved_deletions", "last_complete_at", "last_run")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    ACL_FIELD_NUMBER: _ClassVar[int]
+    HELD_DELETIONS_FIELD_NUMBER: _ClassVar[int]
+    HELD_AT_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_DELETIONS_FIELD_NUMBER: _ClassVar[int]
+    LAST_COMPLETE_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_RUN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    shards: int
+    cursor: _struct_pb2.Struct
+    acl: _containers.RepeatedScalarFieldContainer[str]
+    held_deletions: int
+    held_at: _timestamp_pb2.Timestamp
+    approved_deletions: int
+    last_complete_at: _timestamp_pb2.Timestamp
+    last_run: RunStage
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., shards: _Optional[int] = ..., cursor: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., acl: _Optional[_Iterable[str]] = ..., held_deletions: _Optional[int] = ..., held_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_run: _Optional[_Union[RunStage, _Mapping]] = ...) -> None: ...
+
+class RunStage(_message.Message):
+    __slots__ = ("run_id", "source", "shard", "stage", "counts", "seconds", "complete", "problem", "finished_at")
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    source: str
+    shard: int
+    stage: str
+    counts: _containers.ScalarMap[str, int]
+    seconds: float
+    complete: bool
+    problem: str
+    finished_at: _timestamp_pb2.Timestamp
+    def __init__(self, run_id: _Optional[str] = ..., source: _Optional[str] = ..., shard: _Optional[int] = ..., stage: _Optional[str] = ..., counts: _Optional[_Mapping[str, int]] = ..., seconds: _Optional[float] = ..., complete: _Optional[bool] = ..., problem: _Optional[str] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListRunsRequest(_message.Message):
+    __slots__ = ("source", "limit")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    limit: int
+    def __init__(self, source: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListRunsResponse(_message.Message):
+    __slots__ = ("stages",)
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    stages: _containers.RepeatedCompositeFieldContainer[RunStage]
+    def __init__(self, stages: _Optional[_Iterable[_Union[RunStage, _Mapping]]] = ...) -> None: ...
+
+class ReleaseDeletionsRequest(_message.Message):
+    __slots__ = ("source", "reason", "expected")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    reason: str
+    expected: int
+    def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ..., expected: _Optional[int] = ...) -> None: ...
+
+class ReleaseDeletionsResponse(_message.Message):
+    __slots__ = ("released",)
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    released: int
+    def __init__(self, released: _Optional[int] = ...) -> None: ...
+
+class ListQuarantineRequest(_message.Message):
+    __slots__ = ("source", "reason", "stage", "include_skipped", "limit", "page_token")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    reason: str
+    stage: str
+    include_skipped: bool
+    limit: int
+    page_token: str
+    def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., include_skipped: _Optional[bool] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListQuarantineResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token", "counts")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[QuarantineEntry]
+    next_page_token: str
+    counts: _containers.RepeatedCompositeFieldContainer[QuarantineCount]
+    def __init__(self, entries: _Optional[_Iterable[_Union[QuarantineEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., counts: _Optional[_Iterable[_Union[QuarantineCount, _Mapping]]] = ...) -> None: ...
+
+class QuarantineCount(_message.Message):
+    __slots__ = ("source", "reason", "entries")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    reason: str
+    entries: int
+    def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ..., entries: _Optional[int] = ...) -> None: ...
+
+class QuarantineEntry(_message.Message):
+    __slots__ = ("id", "source", "locator", "stage", "reason", "message", "attempts", "skipped", "run_id", "first_at", "last_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LOCATOR_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_AT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    source: str
+    locator: str
+    stage: str
+    reason: str
+    message: str
+    attempts: int
+    skipped: bool
+    run_id: str
+    first_at: _timestamp_pb2.Timestamp
+    last_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., attempts: _Optional[int] = ..., skipped: _Optional[bool] = ..., run_id: _Optional[str] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetQuarantineEntryRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
+
+class GetQuarantineEntryResponse(_message.Message):
+    __slots__ = ("entry", "payload", "payload_truncated", "payload_withheld")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    entry: QuarantineEntry
+    payload: str
+    payload_truncated: bool
+    payload_withheld: bool
+    def __init__(self, entry: _Optional[_Union[QuarantineEntry, _Mapping]] = ..., payload: _Optional[str] = ..., payload_truncated: _Optional[bool] = ..., payload_withheld: _Optional[bool] = ...) -> None: ...
+
+class RedriveQuarantineRequest(_message.Message):
+    __slots__ = ("ids", "reason")
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[int]
+    reason: str
+    def __init__(self, ids: _Optional[_Iterable[int]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RedriveQuarantineResponse(_message.Message):
+    __slots__ = ("locators",)
+    LOCATORS_FIELD_NUMBER: _ClassVar[int]
+    locators: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, locators: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DiscardQuarantineRequest(_message.Message):
+    __slots__ = ("ids", "reason")
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[int]
+    reason: str
+    def __init__(self, ids: _Optional[_Iterable[int]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DiscardQuarantineResponse(_message.Message):
+    __slots__ = ("locators",)
+    LOCATORS_FIELD_NUMBER: _ClassVar[int]
+    locators: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, locators: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FindDocumentsRequest(_message.Message):
+    __slots__ = ("text", "source", "limit")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    source: str
+    limit: int
+    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class FindDocumentsResponse(_message.Message):
+    __slots__ = ("documents",)
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    documents: _containers.RepeatedCompositeFieldContainer[DocumentRow]
+    def __init__(self, documents: _Optional[_Iterable[_Union[DocumentRow, _Mapping]]] = ...) -> None: ...
+
+class DocumentRow(_message.Message):
+    __slots__ = ("doc_id", "source", "locator", "title", "version", "updated_at", "state")
+    DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LOCATOR_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    doc_id: str
+    source: str
+    locator: str
+    title: str
+    version: int
+    updated_at: _timestamp_pb2.Timestamp
+    state: DocumentState
+    def __init__(self, doc_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., version: _Optional[int] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[DocumentState, str]] = ...) -> None: ...
+
+class InspectDocumentRequest(_message.Message):
+    __slots__ = ("doc_id",)
+    DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    doc_id: str
+    def __init__(self, doc_id: _Optional[str] = ...) -> None: ...
+
+class InspectDocumentResponse(_message.Message):
+    __slots__ = ("document", "media_type", "language", "bytes", "acl", "acl_inherited", "metadata", "flags", "run_id", "deleted_at", "text", "text_truncated", "text_withheld", "chunks", "generations", "quarantine")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    ACL_FIELD_NUMBER: _ClassVar[int]
+    ACL_INHERITED_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DELETED_AT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    TEXT_WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINE_FIELD_NUMBER: _ClassVar[int]
+    document: DocumentRow
+    media_type: str
+    language: str
+    bytes: int
+    acl: _containers.RepeatedScalarFieldContainer[str]
+    acl_inherited: bool
+    metadata: _containers.ScalarMap[str, str]
+    flags: _containers.RepeatedScalarFieldContainer[str]
+    run_id: str
+    deleted_at: _timestamp_pb2.Timestamp
+    text: str
+    text_truncated: bool
+    text_withheld: bool
+    chunks: _containers.RepeatedCompositeFieldContainer[ChunkSpan]
+    generations: _containers.RepeatedCompositeFieldContainer[GenerationVersion]
+    quarantine: QuarantineEntry
+    def __init__(self, document: _Optional[_Union[DocumentRow, _Mapping]] = ..., media_type: _Optional[str] = ..., language: _Optional[str] = ..., bytes: _Optional[int] = ..., acl: _Optional[_Iterable[str]] = ..., acl_inherited: _Optional[bool] = ..., metadata: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Iterable[str]] = ..., run_id: _Optional[str] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., text: _Optional[str] = ..., text_truncated: _Optional[bool] = ..., text_withheld: _Optional[bool] = ..., chunks: _Optional[_Iterable[_Union[ChunkSpan, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[GenerationVersion, _Mapping]]] = ..., quarantine: _Optional[_Union[QuarantineEntry, _Mapping]] = ...) -> None: ...
+
+class ChunkSpan(_message.Message):
+    __slots__ = ("chunk_id", "ordinal", "start", "end", "headings", "tokens", "embedded")
+    CHUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    HEADINGS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDED_FIELD_NUMBER: _ClassVar[int]
+    chunk_id: str
+    ordinal: int
+    start: int
+    end: int
+    headings: _containers.RepeatedScalarFieldContainer[str]
+    tokens: int
+    embedded: bool
+    def __init__(self, chunk_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., headings: _Optional[_Iterable[str]] = ..., tokens: _Optional[int] = ..., embedded: _Optional[bool] = ...) -> None: ...
+
+class GenerationVersion(_message.Message):
+    __slots__ = ("generation", "state", "indexed_version")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    INDEXED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    generation: str
+    state: str
+    indexed_version: int
+    def __init__(self, generation: _Optional[str] = ..., state: _Optional[str] = ..., indexed_version: _Optional[int] = ...) -> None: ...
+
+class ListAuditRequest(_message.Message):
+    __slots__ = ("actor", "action", "target", "limit", "page_token")
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    actor: str
+    action: str
+    target: str
+    limit: int
+    page_token: str
+    def __init__(self, actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListAuditResponse(_message.Message):
+    __slots__ = ("records", "next_page_token")
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[AuditRecord]
+    next_page_token: str
+    def __init__(self, records: _Optional[_Iterable[_Union[AuditRecord, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class AuditRecord(_message.Message):
+    __slots__ = ("id", "at", "actor", "action", "target", "details")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    at: _timestamp_pb2.Timestamp
+    actor: str
+    action: str
+    target: str
+    details: _struct_pb2.Struct
+    def __init__(self, id: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class RecordActionRequest(_message.Message):
+    __slots__ = ("action", "target", "reason", "details")
+    class DetailsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    action: str
+    target: str
+    reason: str
+    details: _containers.ScalarMap[str, str]
+    def __init__(self, action: _Optional[str] = ..., target: _Optional[str] = ..., reason: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class RecordActionResponse(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
+
+class RateAnswerRequest(_message.Message):
+    __slots__ = ("question", "answer", "good", "comment", "generation", "citations")
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    GOOD_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
+    question: str
+    answer: str
+    good: bool
+    comment: str
+    generation: str
+    citations: _containers.RepeatedCompositeFieldContainer[CitedSpan]
+    def __init__(self, question: _Optional[str] = ..., answer: _Optional[str] = ..., good: _Optional[bool] = ..., comment: _Optional[str] = ..., generation: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[CitedSpan, _Mapping]]] = ...) -> None: ...
+
+class CitedSpan(_message.Message):
+    __slots__ = ("doc_id", "version", "start", "end")
+    DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    doc_id: str
+    version: int
+    start: int
+    end: int
+    def __init__(self, doc_id: _Optional[str] = ..., version: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+
+class RateAnswerResponse(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
+
+class ListRatingsRequest(_message.Message):
+    __slots__ = ("limit",)
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    def __init__(self, limit: _Optional[int] = ...) -> None: ...
+
+class ListRatingsResponse(_message.Message):
+    __slots__ = ("ratings",)
+    RATINGS_FIELD_NUMBER: _ClassVar[int]
+    ratings: _containers.RepeatedCompositeFieldContainer[Rating]
+    def __init__(self, ratings: _Optional[_Iterable[_Union[Rating, _Mapping]]] = ...) -> None: ...
+
+class Rating(_message.Message):
+    __slots__ = ("id", "at", "actor", "judgement")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    JUDGEMENT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    at: _timestamp_pb2.Timestamp
+    actor: str
+    judgement: RateAnswerRequest
+    def __init__(self, id: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., judgement: _Optional[_Union[RateAnswerRequest, _Mapping]] = ...) -> None: ...

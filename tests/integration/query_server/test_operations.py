@@ -1,0 +1,303 @@
+"""OperationsService: what operators look into and do, on a real database, one tenant at a time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from rag_core.ids import document_id
+from rag_core.settings import Settings
+from rag_core.store import Store, open_store
+from rag_core.store.tables import (
+    audit,
+    chunkings,
+    chunks,
+    documents,
+    embeddings,
+    generation_documents,
+    generations,
+    quarantine,
+    run_stages,
+    sources,
+)
+from ragproto.admin.v1 import operations_pb2 as pb
+from ragproto.admin.v1 import operations_pb2_grpc as rpc
+from tests.support.query_server import Running, failure_of, running
+
+TEXT = "The vault opens at nine.\n\nNobody may enter alone."
+VIEWER, OPERATOR, ADMIN = ["query.read", "ops.read"], ["query.read", "ops.read", "ops.write"], ["query.read", "admin"]
+
+
+def document(tenant: str, locator: str, **changes: Any) -> dict[str, Any]:
+    values = {
+        "doc_id": document_id(tenant, "handbook", locator),
+        "tenant": tenant,
+        "source": "handbook",
+        "locator": locator,
+        "version": 3,
+        "text_version": 3,
+        "source_version": 3,
+        "token": "t",
+        "parsed_as": "p",
+        "content_hash": b"",
+        "text_hash": b"",
+        "bytes": 46,
+        "media_type": "text/plain",
+        "title": f"Title of {locator}",
+        "text": TEXT,
+        "acl": ["everyone"],
+        "run_id": "run-1",
+    }
+    return values | changes
+
+
+def entry(tenant: str, locator: str, **changes: Any) -> dict[str, Any]:
+    values = {
+        "tenant": tenant,
+        "source": "handbook",
+        "locator": locator,
+        "stage": "chunk",
+        "reason": "ZERO_CHUNKS",
+        "message": "nothing to index",
+        "token": "t",
+        "parsed_as": "p",
+        "attempts": 3,
+        "skipped": False,
+        "run_id": "run-1",
+    }
+    return values | changes
+
+
+def fill(store: Store) -> None:
+    with store.engine.begin() as db:
+        for tenant, held in (("acme", 7), ("other", 1)):
+            db.execute(sources.insert(), [{"tenant": tenant, "name": "handbook", "kind": "filesystem", "shards": 1,
+                                           "cursor": {"offset": 12}, "held_deletions": held}])  # fmt: skip
+        db.execute(generations.insert(), [
+            {"name": "g1", "state": "active", "embedder": "e", "dimensions": 4, "chunker": "c"},
+            {"name": "g0", "state": "retired", "embedder": "e", "dimensions": 4, "chunker": "c"},
+        ])  # fmt: skip
+        rows = [
+            document("acme", "vault.md"),
+            document("acme", "due.md", version=4),
+            document("acme", "mute.md", acl=None),
+            document("acme", "hr.md", acl=["group:hr"]),
+            document("acme", "bad.md"),
+            document("other", "canary.md"),
+        ]
+        db.execute(documents.insert(), rows)
+        db.execute(documents.update().where(documents.c.locator == "due.md").values(title="100% due"))
+        for row in rows:
+            db.execute(generation_documents.insert(), [
+                {"generation": "g1", "doc_id": row["doc_id"], "indexed_version": 3}
+            ])  # fmt: skip
+        vault = rows[0]["doc_id"]
+        db.execute(chunkings.insert(), [{"doc_id": vault, "chunker": "c", "text_version": 3, "chunk_count": 2}])
+        for ordinal, (start, end) in enumerate(((0, 24), (26, 49))):
+            db.execute(chunks.insert(), [{
+                "doc_id": vault, "chunker": "c", "ordinal": ordinal, "chunk_id": uuid.uuid4(), "start": start,
+                "end": end,
+                "embed_text": TEXT[start:end], "text_hash": bytes([ordinal]), "tokens": 6, "headings": ["Vault"],
+            }])  # fmt: skip
+        db.execute(embeddings.insert(), [{"text_hash": bytes([0]), "embedder": "e", "vector": b"\0" * 16}])
+        db.execute(quarantine.insert(), [
+            entry("acme", "bad.md"), entry("acme", "locked.pdf", stage="parse", reason="ENCRYPTED"),
+            entry("acme", "empty.txt", skipped=True, reason="EMPTY_DOCUMENT"), entry("other", "secret.pdf"),
+        ])  # fmt: skip
+        counts = {
+            "read": 9,
+            "added": 3,
+            "updated": 2,
+            "unchanged": 2,
+            "deleted": 1,
+            "quarantined": 1,
+            "skipped": 0,
+            "held": 7,
+        }
+        for number, stage in enumerate(("documents", "index")):
+            db.execute(run_stages.insert(), [{
+                "run_id": "run-1", "tenant": "acme", "source": "handbook", "shard": 0, "stage": stage,
+                "counts": counts if number == 0 else {"upserted": 2}, "seconds": {"total": 1.5},
+                "complete": number == 1,
+                "problem": None if number else "MASS_DELETE_HELD",
+            }])  # fmt: skip
+
+
+class Ops:
+    """The service as one caller sees it."""
+
+    def __init__(self, server: Running, **claims: Any) -> None:
+        self._stub = rpc.OperationsServiceStub(server.channel)
+        self._metadata = server.auth(**claims)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        request = getattr(pb, f"{name}Request")
+        method = getattr(self._stub, name)
+        return lambda **fields: method(request(**fields), metadata=self._metadata, timeout=20)
+
+    def refused(self, name: str, **fields: Any) -> str:
+        with pytest.raises(grpc.RpcError) as caught:
+            getattr(self, name)(**fields)
+        return failure_of(caught.value).reason
+
+
+@pytest.fixture
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    opened = open_store(Settings(home=tmp_path, database_url=database_url))
+    fill(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[Running]:
+    def opener() -> Store:
+        return open_store(Settings(home=tmp_path, database_url=database_url))
+
+    with running(tmp_path / "home", open_store=opener) as started:
+        yield started
+
+
+def test_each_role_may_do_what_it_is_for_and_no_more(server: Running) -> None:
+    viewer, operator, reader = Ops(server, scopes=VIEWER), Ops(server, scopes=OPERATOR), Ops(server)
+    assert viewer.WhoAmI() == pb.WhoAmIResponse(subject="ann", tenant="acme", scopes=sorted(VIEWER))
+    assert reader.refused("ListQuarantine") == "SCOPE_MISSING"
+    for action in ("RedriveQuarantine", "DiscardQuarantine", "ReleaseDeletions", "RecordAction", "ListAudit"):
+        assert viewer.refused(action) == "SCOPE_MISSING", action
+    assert operator.RecordAction(action="dagster.launch", target="handbook_sync").id > 0
+    assert Ops(server, scopes=["admin"]).ListAudit().records[0].action == "dagster.launch"
+
+
+def test_sources_and_runs_tell_what_happened(server: Running) -> None:
+    viewer = Ops(server, scopes=VIEWER)
+    [source] = viewer.ListSources().sources
+    assert (source.held_deletions, source.cursor["offset"], source.last_run.problem) == (7, 12, "MASS_DELETE_HELD")
+    assert source.last_run.counts["read"] == 9
+    assert {stage.stage for stage in viewer.ListRuns(source="handbook").stages} == {"documents", "index"}
+    assert not viewer.ListRuns(source="elsewhere").stages
+
+
+def test_held_deletions_are_released_for_the_number_that_was_seen(server: Running) -> None:
+    operator = Ops(server, scopes=OPERATOR)
+    assert operator.refused("ReleaseDeletions", source="handbook", expected=6) == "MASS_DELETE_HELD"
+    assert operator.ReleaseDeletions(source="handbook", expected=7, reason="moved on purpose").released == 7
+    [record] = operator.ListAudit(action="source.").records
+    assert (record.actor, record.target, record.details["reason"]) == ("ann", "handbook", "moved on purpose")
+    assert operator.refused("ReleaseDeletions", source="nowhere") == "SOURCE_NOT_FOUND"
+
+
+def test_the_quarantine_is_listed_by_page_with_counts_of_all_pages(server: Running) -> None:
+    viewer = Ops(server, scopes=VIEWER)
+    first = viewer.ListQuarantine(limit=1)
+    second = viewer.ListQuarantine(limit=1, page_token=first.next_page_token)
+    assert [item.locator for item in (*first.entries, *second.entries)] == ["locked.pdf", "bad.md"]
+    assert {(item.reason, item.entries) for item in first.counts} == {("ENCRYPTED", 1), ("ZERO_CHUNKS", 1)}
+    assert not viewer.ListQuarantine(limit=1, page_token=second.next_page_token).entries
+    assert len(viewer.ListQuarantine(include_skipped=True).entries) == 3
+    assert [item.locator for item in viewer.ListQuarantine(reason="ENCRYPTED").entries] == ["locked.pdf"]
+
+
+def test_s46_a_payload_is_shown_to_the_admin_of_its_own_tenant_only(server: Running) -> None:
+    [bad] = [item for item in Ops(server, scopes=VIEWER).ListQuarantine().entries if item.locator == "bad.md"]
+    withheld = Ops(server, scopes=OPERATOR).GetQuarantineEntry(id=bad.id)
+    assert (withheld.payload, withheld.payload_withheld) == ("", True)
+    assert Ops(server, scopes=ADMIN).GetQuarantineEntry(id=bad.id).payload == TEXT
+    assert Ops(server, tenant="other", scopes=ADMIN).refused("GetQuarantineEntry", id=bad.id) == "QUARANTINE_NOT_FOUND"
+
+
+def test_redrive_and_discard_are_all_or_nothing_and_on_record(server: Running) -> None:
+    operator = Ops(server, scopes=OPERATOR)
+    ids = {item.locator: item.id for item in operator.ListQuarantine().entries}
+    foreign = Ops(server, tenant="other", scopes=OPERATOR).ListQuarantine().entries[0].id
+    both = [ids["bad.md"], foreign]
+    assert operator.refused("RedriveQuarantine", ids=both) == "QUARANTINE_NOT_FOUND"
+    assert not operator.ListAudit().records
+    assert operator.RedriveQuarantine(ids=[ids["bad.md"]], reason="parser fixed").locators == ["bad.md"]
+    assert operator.DiscardQuarantine(ids=[ids["locked.pdf"]]).locators == ["locked.pdf"]
+    assert [item.attempts for item in operator.ListQuarantine().entries] == [0]
+    records = operator.ListAudit(action="quarantine.").records
+    assert [(item.action, item.details["locator"]) for item in records] == [
+        ("quarantine.discard", "locked.pdf"), ("quarantine.redrive", "bad.md"),
+    ]  # fmt: skip
+    assert not Ops(server, tenant="other", scopes=ADMIN).ListAudit().records
+
+
+def test_documents_are_found_by_name_title_or_id_with_their_state(server: Running) -> None:
+    viewer = Ops(server, scopes=VIEWER)
+    states = {item.locator: pb.DocumentState.Name(item.state)[15:] for item in viewer.FindDocuments().documents}
+    assert states == {
+        "vault.md": "SEARCHABLE", "due.md": "PENDING", "mute.md": "WITHOUT_ACL", "hr.md": "SEARCHABLE",
+        "bad.md": "QUARANTINED", "locked.pdf": "QUARANTINED",
+    }  # fmt: skip
+    assert [item.locator for item in viewer.FindDocuments(text="100% d").documents] == ["due.md"]
+    vault = str(document_id("acme", "handbook", "vault.md"))
+    assert [item.locator for item in viewer.FindDocuments(text=vault).documents] == ["vault.md"]
+    assert not viewer.FindDocuments(text="canary").documents
+
+
+def test_a_document_is_inspected_down_to_its_spans_and_its_text_follows_the_acl(server: Running) -> None:
+    viewer = Ops(server, scopes=VIEWER)
+    found = viewer.InspectDocument(doc_id=str(document_id("acme", "handbook", "vault.md")))
+    assert [found.text[item.start : item.end] for item in found.chunks] == TEXT.split("\n\n")
+    assert [item.embedded for item in found.chunks] == [True, False]
+    assert {(item.generation, item.indexed_version) for item in found.generations} == {("g1", 3), ("g0", 0)}
+    hidden = str(document_id("acme", "handbook", "hr.md"))
+    withheld = viewer.InspectDocument(doc_id=hidden)
+    assert (withheld.text, withheld.text_withheld) == ("", True)
+    assert Ops(server, scopes=VIEWER, groups=["hr"]).InspectDocument(doc_id=hidden).text == TEXT
+    assert Ops(server, scopes=ADMIN).InspectDocument(doc_id=hidden).text == TEXT
+    assert viewer.InspectDocument(doc_id=str(document_id("acme", "handbook", "mute.md"))).text_withheld
+    canary = str(document_id("other", "handbook", "canary.md"))
+    assert viewer.refused("InspectDocument", doc_id=canary) == "DOCUMENT_NOT_FOUND"
+
+
+def test_a_judgement_comes_back_as_it_was_given(server: Running) -> None:
+    span = pb.CitedSpan(doc_id=str(uuid.uuid4()), version=2, start=3, end=9)
+    given = {"question": "什么时候?", "answer": "九点。[1]", "good": True, "comment": "", "citations": [span]}
+    assert Ops(server).RateAnswer(**given).id > 0
+    [rating] = Ops(server, scopes=VIEWER).ListRatings().ratings
+    assert (rating.actor, rating.judgement) == ("ann", pb.RateAnswerRequest(**given))
+    assert not Ops(server, tenant="other", scopes=VIEWER).ListRatings().ratings
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("ListQuarantine", {"limit": 0}),
+        ("ListQuarantine", {"page_token": "-1"}),
+        ("ListQuarantine", {"page_token": "9" * 40}),
+        ("RedriveQuarantine", {"ids": []}),
+        ("RedriveQuarantine", {"ids": [1, 1]}),
+        ("FindDocuments", {"text": "x" * 2000}),
+        ("InspectDocument", {"doc_id": "../etc"}),
+        ("RecordAction", {"action": "rm", "target": "x"}),
+        ("RecordAction", {"action": "dagster.launch", "target": " "}),
+        ("RateAnswer", {"question": " "}),
+        ("RateAnswer", {"question": "q", "citations": [pb.CitedSpan(doc_id="x")]}),
+    ],
+)
+def test_bad_requests_are_typed(server: Running, method: str, fields: dict[str, Any]) -> None:
+    assert Ops(server, scopes=ADMIN).refused(method, **fields) == "FIELD_INVALID"
+
+
+def test_what_belongs_to_the_record_itself_cannot_be_set(server: Running) -> None:
+    fields = {"action": "dagster.launch", "target": "x", "details": {"tenant": "other"}}
+    assert Ops(server, scopes=ADMIN).refused("RecordAction", **fields) == "RESERVED_FIELD"
+    assert Ops(server, scopes=ADMIN).refused("ListQuarantine", source="a\0b") == "TEXT_INVALID"
+
+
+def test_without_a_database_every_call_says_so(tmp_path: Path) -> None:
+    with running(tmp_path) as started:
+        assert Ops(started, scopes=ADMIN).refused("ListAudit") == "DATABASE_UNAVAILABLE"
+        assert Ops(started, scopes=ADMIN).WhoAmI().subject == "ann"
+
+
+def test_older_records_that_name_no_tenant_are_shown_to_nobody(server: Running, store: Store) -> None:
+    with store.engine.begin() as db:
+        db.execute(audit.insert(), [{"actor": "x", "action": "a", "target": "t", "details": {}}])
+    assert not Ops(server, scopes=ADMIN).ListAudit().records

@@ -1,0 +1,257 @@
+"""Every page, run by Streamlit's own test harness against a scripted platform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
+from ragproto.query.v2 import query_pb2 as v2
+from tests.unit.console.conftest import Platform
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)> [click](javascript:alert(1)) ![](http://attacker.example/?q=1) **bold** $x$ :red[y]"
+)
+PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "audit")
+
+
+def opened(app: AppTest, page: str) -> AppTest:
+    app.run()
+    return app.switch_page(f"pages/{page}.py").run()
+
+
+def button(app: AppTest, label: str) -> Any:
+    return next(item for item in app.button if item.label == label)
+
+
+def with_source(platform: Platform, **changes: Any) -> None:
+    peer = platform.gateway.peer
+    counted = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=1234, chunks=5678)
+    counted.held_deletions = changes.get("held_deletions", 0)
+    peer.status = admin_pb2.GetStatusResponse(
+        components=[admin_pb2.Component(name="database", healthy=True)],
+        sources=[counted],
+        generations=[admin_pb2.Generation(name="g", state="active", points=5678)],
+    )
+    detail = ops.SourceDetail(name="handbook", kind="filesystem", shards=1, **changes)
+    peer.operations["ListSources"] = ops.ListSourcesResponse(sources=[detail])
+
+
+def interpreted(app: AppTest) -> str:
+    shown = [*app.markdown, *app.caption, *app.info, *app.error, *app.warning, *app.success, *app.subheader, *app.title]
+    return "\n".join([*(item.value for item in shown), *(item.label for item in app.button)])
+
+
+def test_a_healthy_platform_is_all_well(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    app.run()
+    assert not app.exception
+    assert [item.value for item in app.success] == ["All well: 5 components are healthy."]
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert (figures["Documents"], figures["Vectors"], figures["Held deletions"]) == ("1,234", "5,678", "0")
+    assert list(app.dataframe[1].value["source"]) == ["handbook"]
+    assert platform.gateway.peer.metadata["authorization"] == "Bearer a.b.c"
+
+
+def test_what_needs_a_person_stands_at_the_top(app: AppTest, platform: Platform) -> None:
+    with_source(platform, held_deletions=60)
+    app.run()
+    assert [item.value for item in app.warning] == ["Needs attention: 1"]
+
+
+@pytest.mark.parametrize(("page", "language"), [*((page, "en") for page in PAGES), ("overview", "zh")])
+def test_f52_every_page_stands_with_every_backend_down_and_recovers(
+    app: AppTest, platform: Platform, monkeypatch: pytest.MonkeyPatch, page: str, language: str
+) -> None:
+    monkeypatch.setattr("console.clients.metrics.LEAST_SECONDS", 0)
+    with_source(platform)
+    app.session_state["language"] = language
+    opened(app, page)
+    platform.gateway.peer.failure = grpc.StatusCode.UNAVAILABLE
+    platform.dagster.clear()
+    app.run()
+    assert not app.exception
+    said = " ".join(item.value for item in app.warning)
+    assert page == "ask" or ("服务不可用" if language == "zh" else "service unavailable") in said
+    platform.reset()
+    with_source(platform)
+    app.run()
+    assert not app.exception
+    assert not app.warning
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_s35_text_from_documents_is_nowhere_interpreted(app: AppTest, platform: Platform, page: str) -> None:
+    with_source(platform)
+    peer = platform.gateway.peer
+    row = ops.DocumentRow(doc_id="d", source="handbook", locator=HOSTILE, title=HOSTILE, version=1, state=1)
+    entry = ops.QuarantineEntry(id=1, source="handbook", locator=HOSTILE, message=HOSTILE, reason="PARSE_FAILED")
+    record = ops.AuditRecord(actor=HOSTILE, action="quarantine.redrive", target=HOSTILE)
+    record.details.update({"locator": HOSTILE})
+    rating = ops.Rating(actor=HOSTILE, judgement=ops.RateAnswerRequest(question=HOSTILE, comment=HOSTILE))
+    peer.operations |= {
+        "FindDocuments": ops.FindDocumentsResponse(documents=[row]),
+        "InspectDocument": ops.InspectDocumentResponse(document=row, text=HOSTILE, flags=[HOSTILE]),
+        "ListQuarantine": ops.ListQuarantineResponse(entries=[entry]),
+        "ListAudit": ops.ListAuditResponse(records=[record]),
+        "ListRatings": ops.ListRatingsResponse(ratings=[rating]),
+    }
+    opened(app, page)
+    if page == "index":
+        app.text_input(key="find").input("img").run()
+        assert HOSTILE in [item.value for item in app.text]
+    assert not app.exception
+    assert "attacker" not in interpreted(app)
+    assert "onerror" not in interpreted(app)
+
+
+def _ask(app: AppTest, question: str, label: str = "Answer") -> AppTest:
+    opened(app, "ask")
+    app.text_area(key="question-text").input(question)
+    return button(app, label).click().run()
+
+
+def test_s35_an_answer_and_its_citations_are_text(app: AppTest, platform: Platform) -> None:
+    citation = v2.Citation(number=1, title=HOSTILE, source="s", locator=HOSTILE, quote=HOSTILE)
+    platform.gateway.peer.answer = [
+        v2.AnswerEvent(delta=v2.AnswerDelta(text=HOSTILE)),
+        v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]))),
+    ]
+    _ask(app, "x")
+    assert not app.exception
+    assert app.text[0].value == HOSTILE
+    assert "attacker" not in interpreted(app)
+
+
+def test_a_citation_opens_its_span_in_the_document(app: AppTest, platform: Platform) -> None:
+    text = "前文。备份每天进行。后文。"
+    citation = v2.Citation(number=1, title="手册", doc_id="d", start=3, end=10, quote=text[3:10])
+    platform.gateway.peer.answer = [
+        v2.AnswerEvent(delta=v2.AnswerDelta(text="备份每天进行。[1]")),
+        v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[citation]), generation="g")),
+    ]
+    platform.gateway.peer.operations["InspectDocument"] = ops.InspectDocumentResponse(text=text)
+    _ask(app, "什么时候备份?")
+    app.toggle(key="cite-1").set_value(True).run()
+    assert [item.value for item in app.text][2:] == ["前文。", text[3:10], "后文。"]
+
+
+def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform) -> None:
+    span = v2.Citation(number=1, doc_id="00000000-0000-0000-0000-000000000001", version=2, start=1, end=5)
+    platform.gateway.peer.answer = [
+        v2.AnswerEvent(delta=v2.AnswerDelta(text="yes [1]")),
+        v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=[span]))),
+    ]
+    _ask(app, "really?")
+    app.feedback[0].set_value(1)
+    button(app, "Keep for the golden set").click().run()
+    [rating] = [request for name, request in platform.gateway.peer.asked if name == "RateAnswer"]
+    assert (rating.question, rating.answer, rating.good, rating.citations[0].end) == ("really?", "yes [1]", True, 5)
+
+
+@pytest.mark.parametrize(("final", "said"), [
+    (v2.AnswerFinal(abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED")),
+     "The sources do not answer this question."),
+    (v2.AnswerFinal(failed=v2.AnswerFinal.Failed(reason="DEADLINE")), "The answer broke off: DEADLINE."),
+])  # fmt: skip
+def test_text_of_an_answer_that_did_not_come_is_taken_back(
+    app: AppTest, platform: Platform, final: v2.AnswerFinal, said: str
+) -> None:
+    platform.gateway.peer.answer = [
+        v2.AnswerEvent(delta=v2.AnswerDelta(text="half a")), v2.AnswerEvent(final=final),
+    ]  # fmt: skip
+    _ask(app, "x")
+    assert [item.value for item in app.info] == [said]
+    assert not app.text
+
+
+def test_a_search_shows_the_parts_of_each_score(app: AppTest, platform: Platform) -> None:
+    platform.gateway.peer.passages = [v2.Passage(title="T", score=0.5, dense_score=0.9, lexical_score=2)]
+    _ask(app, "x", "Search only")
+    row = app.dataframe[0].value.iloc[0]
+    assert (row["title"], row["score"], row["dense"], row["lexical"]) == ("T", 0.5, 0.9, 2.0)
+
+
+def test_an_empty_question_is_not_sent(app: AppTest) -> None:
+    _ask(app, "   ")
+    assert [item.value for item in app.info] == ["Type a question first."]
+
+
+def test_a_sync_is_on_record_before_dagster_is_told(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    opened(app, "sources")
+    app.text_input(key="sync-handbook-why").input("new edition")
+    app.button(key="sync-handbook-do").click().run()
+    [record] = [request for name, request in platform.gateway.peer.asked if name == "RecordAction"]
+    assert (record.action, record.target, record.reason) == ("dagster.launch", "handbook_sync", "new edition")
+    assert platform.mutations == ["launchRun"]
+
+
+def test_without_a_record_dagster_is_not_told(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    opened(app, "sources")
+    platform.gateway.peer.failure = grpc.StatusCode.PERMISSION_DENIED
+    app.button(key="sync-handbook-do").click().run()
+    assert platform.mutations == []
+    assert not app.exception
+
+
+def test_pausing_a_source_stops_its_sensor(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    opened(app, "sources")
+    app.button(key="pause-handbook-do").click().run()
+    assert platform.mutations == ["stopSensor"]
+
+
+def test_held_deletions_are_released_for_the_number_that_is_shown(app: AppTest, platform: Platform) -> None:
+    with_source(platform, held_deletions=60)
+    opened(app, "sources")
+    app.button(key="delete_sweep-handbook-do").click().run()
+    [request] = [request for name, request in platform.gateway.peer.asked if name == "ReleaseDeletions"]
+    assert (request.source, request.expected) == ("handbook", 60)
+
+
+def test_the_wizard_shows_the_yaml_or_what_is_wrong(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    opened(app, "sources")
+    inputs = {item.label: item for item in app.text_input}
+    inputs["Name"].input("wiki")
+    inputs["Folder (absolute path)"].input("/srv/wiki")
+    button(app, "Make the YAML").click().run()
+    assert "root: /srv/wiki" in app.code[0].value
+    {item.label: item for item in app.text_input}["Folder (absolute path)"].input("wiki")
+    button(app, "Make the YAML").click().run()
+    assert not app.code
+    assert "Folder: give an absolute path." in [item.value for item in app.warning]
+
+
+def test_a_viewer_sees_and_is_offered_no_action(app: AppTest, platform: Platform) -> None:
+    platform.gateway.peer.scopes = ["ops.read", "query.read"]
+    with_source(platform)
+    app.run()
+    assert "Signed in as ann (viewer)" in [item.value for item in app.sidebar.caption]
+    app.switch_page("pages/sources.py").run()
+    assert not app.exception
+    assert [item for item in app.expander if item.label == "Add a source"] == []
+
+
+def test_a_visitor_without_a_good_token_is_shown_nothing(
+    app: AppTest, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_CONSOLE_TOKEN_FILE", str(platform.token_file.with_name("absent")))
+    app.run()
+    assert not app.exception
+    assert "TOKEN_MISSING" in app.warning[0].value
+    assert not app.dataframe
+    assert platform.asked == []
+
+
+def test_the_interface_speaks_chinese(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    app.session_state["language"] = "zh"
+    app.run()
+    assert [item.value for item in app.success] == ["一切正常：5 个组件均健康。"]

@@ -1,0 +1,65 @@
+"""Both languages say everything."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import console
+from console.views import answers, pipeline, records, sources
+from console.wording import language_of, translate
+from console.wording.zh import CHINESE
+
+ROOT = Path(console.__file__).parent
+FIELDS = re.compile(r"\{(\w+)\}")
+
+
+def sentences() -> Iterator[str]:
+    """Every literal that is handed to a translating function."""
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id="t" | "word" | "Todo"), args=[ast.Constant(value=str(text)), *_]):
+                    yield text
+
+
+def words() -> set[str]:
+    """What pages translate through a variable."""
+    return {*records.STATES.values(), *answers.ABSTENTIONS.values(), *pipeline.MARKS, *pipeline.STAGES, *sources.COUNTS,
+            "ok", "held", "stale", "paused", "sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid",
+            "dense", "lexical", "active", "building", "ready", "retired", "viewer", "operator", "admin"}  # fmt: skip
+
+
+def test_every_sentence_has_a_chinese_translation() -> None:
+    assert sorted({*sentences(), *words()} - CHINESE.keys()) == []
+
+
+def test_a_translation_has_the_same_fields_as_its_sentence() -> None:
+    wrong = [
+        text for text, chinese in CHINESE.items() if sorted(FIELDS.findall(text)) != sorted(FIELDS.findall(chinese))
+    ]
+    assert wrong == []
+
+
+def test_a_sentence_without_translation_stays_english() -> None:
+    assert translate("zh", "no such sentence {n}", n=1) == "no such sentence 1"
+
+
+@pytest.mark.parametrize(("preferred", "language"), [
+    ("zh-CN", "zh"), ("fr-FR, zh;q=0.8, en;q=0.5", "zh"), ("en-GB", "en"), ("fr", "en"), ("", "en"),
+])  # fmt: skip
+def test_the_language_is_the_first_preferred_one_that_there_is(preferred: str, language: str) -> None:
+    assert language_of(preferred) == language
+
+
+def test_no_page_is_longer_than_150_lines_or_renders_html() -> None:
+    for path in ROOT.rglob("*.py"):
+        text = path.read_text("utf-8")
+        assert "unsafe_allow" not in text, path
+        assert "st.html" not in text, path
+        if path.parent.name == "pages":
+            assert len(text.splitlines()) <= 150, path

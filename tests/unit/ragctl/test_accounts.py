@@ -1,0 +1,136 @@
+"""Console accounts and the broker that changes a password into a token."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag_core.errors import ConfigError, Exhausted, InvalidInput, NotFound, Unauthenticated
+from rag_core.identity import TokenRules, TokenVerifier
+from rag_core.settings import Settings
+from ragctl.stack.accounts import SCOPES, Accounts, Role
+from ragctl.stack.token_broker import FREE_FAILURES, LOCK_SECONDS, Attempts, TokenBroker
+from ragctl.tokens import ensure_keys
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> Accounts:
+    found = Accounts(tmp_path / "accounts.json")
+    found.add("lin", Role.OPERATOR, PASSWORD, groups=("hr",))
+    return found
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    made = Settings(home=tmp_path)
+    made.secrets_dir.mkdir()
+    ensure_keys(made)
+    return made
+
+
+@pytest.fixture
+def broker(tmp_path: Path, settings: Settings, accounts: Accounts) -> Iterator[TokenBroker]:
+    server = TokenBroker(tmp_path / "sock", settings, accounts)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+def test_the_first_account_is_made_once_and_its_password_is_stored_nowhere(tmp_path: Path) -> None:
+    found = Accounts(tmp_path / "accounts.json")
+    password = found.create_first()
+    assert password is not None
+    assert found.create_first() is None
+    assert password not in found.path.read_text()
+    assert found.path.stat().st_mode & 0o077 == 0
+    assert found.verify("admin", password).role is Role.ADMIN
+
+
+def test_a_wrong_name_and_a_wrong_password_look_the_same(accounts: Accounts) -> None:
+    said = set()
+    for name, password in (("lin", "wrong"), ("nobody", PASSWORD), ("", "")):
+        with pytest.raises(Unauthenticated) as caught:
+            accounts.verify(name, password)
+        said.add(str(caught.value))
+    assert said == {"SIGN_IN_FAILED: name or password is wrong"}
+
+
+def test_an_account_is_replaced_and_removed(accounts: Accounts) -> None:
+    accounts.add("lin", Role.VIEWER, "another password")
+    with pytest.raises(Unauthenticated):
+        accounts.verify("lin", PASSWORD)
+    assert accounts.verify("lin", "another password").role is Role.VIEWER
+    accounts.remove("lin")
+    with pytest.raises(NotFound):
+        accounts.remove("lin")
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("Lin", PASSWORD), ("a b", PASSWORD), ("lin", "short"), ("lin", "x" * 300)]
+)
+def test_a_name_or_password_that_will_not_do_is_refused(accounts: Accounts, name: str, password: str) -> None:
+    with pytest.raises(InvalidInput):
+        accounts.add(name, Role.VIEWER, password)
+
+
+def test_a_damaged_file_admits_nobody_and_says_so(accounts: Accounts) -> None:
+    accounts.path.write_text("{")
+    with pytest.raises(ConfigError, match="damaged"):
+        accounts.verify("lin", PASSWORD)
+
+
+def exchange(broker: TokenBroker, line: bytes) -> dict[str, object]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(broker.server_address))
+        connection.sendall(line)
+        with connection.makefile("rb") as reader:
+            return dict(json.loads(reader.readline()))
+
+
+def test_a_person_gets_a_token_with_the_scopes_of_the_role(broker: TokenBroker, settings: Settings) -> None:
+    reply = exchange(broker, json.dumps({"name": "lin", "password": PASSWORD}).encode() + b"\n")
+    verifier = TokenVerifier(settings.jwks_path, TokenRules(settings.jwt_issuer, settings.jwt_audience, 86_400, 0))
+    caller = verifier.verify(str(reply["token"]))
+    assert (caller.subject, caller.tenant, caller.groups) == ("lin", "default", ("hr",))
+    assert caller.scopes == set(SCOPES[Role.OPERATOR])
+    assert "admin" not in caller.scopes
+
+
+def test_the_socket_is_closed_to_other_users(broker: TokenBroker) -> None:
+    assert Path(str(broker.server_address)).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "line", [b"\n", b"nonsense\n", b"[]\n", b'{"name": 1, "password": "x"}\n', b"[" * 4000 + b"\n"]
+)
+def test_nonsense_gets_a_reason(broker: TokenBroker, line: bytes) -> None:
+    assert exchange(broker, line) == {"reason": "FIELD_INVALID"}
+
+
+def test_a_name_that_keeps_failing_waits_even_with_the_right_password(broker: TokenBroker) -> None:
+    wrong, right = (json.dumps({"name": "lin", "password": text}).encode() for text in ("wrong", PASSWORD))
+    for _ in range(FREE_FAILURES):
+        assert broker.answer(wrong) == {"reason": "SIGN_IN_FAILED"}
+    assert broker.answer(right) == {"reason": "SIGN_IN_LOCKED"}
+
+
+def test_a_name_may_try_again_after_the_wait() -> None:
+    now = 0.0
+    attempts = Attempts(lambda: now)
+    for _ in range(FREE_FAILURES):
+        attempts.failed("lin")
+    with pytest.raises(Exhausted):
+        attempts.check("lin")
+    now = LOCK_SECONDS + 1
+    attempts.check("lin")
