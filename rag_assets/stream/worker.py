@@ -62,8 +62,7 @@ class Worker:
             applier = EventApplier(
                 pipeline.store,
                 pipeline.index,
-                pipeline.embedder,
-                pipeline.chunker,
+                pipeline.kits,
                 pipeline.parser,
                 self.settings,
             )

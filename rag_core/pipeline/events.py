@@ -15,27 +15,31 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection
 
 from rag_core import failpoints
-from rag_core.embedding.base import Embedder
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id, fingerprint
 from rag_core.index.base import VectorIndex
 from rag_core.models import RawDocument, SourceItem
 from rag_core.pipeline.base import Scope
-from rag_core.pipeline.chunks import chunk_documents, chunk_given
-from rag_core.pipeline.embeddings import embed_chunks, embed_given
+from rag_core.pipeline.chunks import chunk_given
+from rag_core.pipeline.embeddings import embed_given
+from rag_core.pipeline.follow import chunk_following, embed_following
 from rag_core.pipeline.index import index_documents, index_given
+from rag_core.pipeline.kits import Kit, Kits
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, read_bytes
 from rag_core.settings import Settings
 from rag_core.sources import Source
-from rag_core.store import documents, locks
+from rag_core.store import documents, generations, locks
 from rag_core.store.documents import Gone, Held
 from rag_core.store.engine import Store
 from rag_core.store.listing import Due
-from rag_core.text import Chunker, Parser
+from rag_core.text import Parser
+
+log = structlog.get_logger(__name__)
 
 _FLAKY: Final = frozenset({Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED})
 """Refusals that depend on the moment; the others are the same at every try."""
@@ -98,15 +102,13 @@ class EventApplier:
         self,
         store: Store,
         index: VectorIndex,
-        embedder: Embedder,
-        chunker: Chunker,
+        kits: Kits,
         parser: Parser,
         settings: Settings,
     ) -> None:
         self._store = store
         self._index = index
-        self._embedder = embedder
-        self._chunker = chunker
+        self._kits = kits
         self._parser = parser
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.parser_workers, thread_name_prefix="parse-event")
@@ -129,8 +131,8 @@ class EventApplier:
         """Bring what is stored of a source through the later stages: what a worker that died had left."""
         scope, settings = Scope(source, run_id), self._settings
         reports = [
-            chunk_documents(self._store, self._chunker, scope, settings),
-            embed_chunks(self._store, self._embedder, self._chunker.fingerprint, scope, settings),
+            chunk_following(self._store, self._kits, scope, settings),
+            embed_following(self._store, self._kits, scope, settings),
             index_documents(self._store, self._index, scope, settings),
         ]
         return {report.stage: report.counts["embedded" if report.stage == "embeddings" else "documents"]
@@ -194,11 +196,26 @@ class EventApplier:
 
     def _follow(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
         """The later stages for these documents. What is already done of them costs a look and nothing else."""
-        settings, chunker = self._settings, self._chunker
-        chunked = chunk_given(connection, chunker, scope, settings, ids)
-        embedded = embed_given(connection, self._embedder, chunker.fingerprint, scope, settings, ids)
-        counts = index_given(connection, self._index, settings, ids)
-        return counts + Counter(chunked=chunked, embedded=embedded)
+        settings = self._settings
+        counts: Counter[str] = Counter()
+        for kit in self._following(connection):
+            counts["chunked"] += chunk_given(connection, kit.chunker, scope, settings, ids)
+            counts["embedded"] += embed_given(connection, kit.embedder, kit.chunker.fingerprint, scope, settings, ids)
+        return counts + index_given(connection, self._index, settings, ids)
+
+    def _following(self, connection: Connection) -> Iterable[Kit]:
+        """The kit of every generation that follows, each once. One that cannot be had now is left to its build or to
+        the next run, unless readers are on it and it may come back."""
+        made: dict[tuple[str, str], Kit] = {}
+        for row in generations.following(connection):
+            try:
+                made.setdefault((row.embedder, row.chunker), self._kits.of(row))
+            except RagError as error:
+                if isinstance(error, Unavailable) and row.state == "active":
+                    raise
+                log.warning("generation_deferred", generation=row.name, reason=error.reason, message=error.message)
+        connection.commit()
+        return made.values()
 
 
 def _doc_id(source: Source, event: Event) -> uuid.UUID:

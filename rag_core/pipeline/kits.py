@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from functools import cached_property
 
@@ -49,6 +50,7 @@ class Kits:
         self.own = own or make_kit(settings)
         self._owned = own is None
         self._others: dict[str, Kit] = {}
+        self._making = threading.Lock()
 
     def of(self, generation: Generation) -> Kit:
         """The kit of a generation. Raises `Conflict` (`GENERATION_STATE`) when it cannot be had any more."""
@@ -87,9 +89,10 @@ class Kits:
         if settings is self._settings:
             return self.own
         key = json.dumps(recipe_of(settings), sort_keys=True)
-        if key not in self._others:
-            self._others[key] = self._with_shared_model(make_kit(settings), settings)
-        return self._others[key]
+        with self._making:
+            if key not in self._others:
+                self._others[key] = self._with_shared_model(make_kit(settings), settings)
+            return self._others[key]
 
     def _with_shared_model(self, kit: Kit, settings: Settings) -> Kit:
         """A kit that differs only in its chunker uses the model that is loaded already."""

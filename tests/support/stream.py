@@ -16,6 +16,8 @@ from rag_assets.stream.pump import Pump
 from rag_core.errors import Unavailable
 from rag_core.index.base import VectorIndex
 from rag_core.pipeline import Applied, Event, EventApplier, Settled, ensure_generation
+from rag_core.pipeline.kits import Kit, Kits
+from rag_core.recipe import recipe_of
 from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.store import Store, inbox
@@ -44,7 +46,9 @@ class Stream:
 
     def __post_init__(self) -> None:
         ensure_generation(self.store, self.index, self.embedder, self.chunker)
-        self.applier = EventApplier(self.store, self.index, self.embedder, self.chunker, self.parser, self.settings)
+        own = Kit(lambda: self.embedder, lambda: self.chunker, recipe_of(self.settings))
+        self.kits = Kits(self.settings, own)
+        self.applier = EventApplier(self.store, self.index, self.kits, self.parser, self.settings)
         self.flow = Flow(self.store, self.index, self.parser, self.settings, PUSHED)
         self._opened: list[StreamSource] = []
 

@@ -26,6 +26,7 @@ def pipeline(stream: Stream) -> Any:
         index=stream.index,
         embedder=stream.embedder,
         chunker=stream.chunker,
+        kits=stream.kits,
         parser=stream.parser,
         ensure_generation=lambda: "g",
     )

@@ -1,0 +1,60 @@
+"""Pushed and streamed changes reach every generation that follows, each through its own chunker and embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from rag_core.generations import build, declare, promote
+from rag_core.pipeline import Event, EventApplier
+from rag_core.text import Parser
+from tests.support.generations import Plant, word_kit
+from tests.unit.generations.conftest import manual
+
+OTHER = "other"
+
+
+@pytest.fixture
+def applier(plant: Plant, parser: Parser) -> Iterator[EventApplier]:
+    flow = plant.flow
+    opened = EventApplier(flow.store, flow.index, plant.kits, parser, flow.settings)
+    yield opened
+    opened.close()
+
+
+def push(plant: Plant, applier: EventApplier, version: int, content: str | None) -> None:
+    event = Event(
+        locator="pushed",
+        source_version=version,
+        token=f"t{version}",
+        event_at=datetime.now(UTC),
+        content=None if content is None else content.encode(),
+        acl=("everyone",),
+    )
+    applier.apply(plant.flow.source, f"stream-{version}", [event], lambda connection, settled: None)
+
+
+def texts(plant: Plant, generation: str) -> set[str]:
+    """The text of the pushed document's chunks."""
+    points = (point for batch in plant.flow.index.scroll(generation) for point in batch)
+    return {point.payload.text for point in points if point.payload.locator == "pushed"}
+
+
+def test_a_pushed_document_is_in_the_generation_readers_are_on_and_in_the_one_that_comes(
+    plant: Plant, applier: EventApplier
+) -> None:
+    flow, kit = plant.flow, word_kit(tokens=12)
+    active = plant.ensure()
+    declare(flow.store, flow.index, kit, name=OTHER, actor="ann")
+    build(flow.store, flow.index, kit, OTHER, flow.settings)
+    push(plant, applier, 1, manual("winch"))
+    both = texts(plant, active), texts(plant, OTHER)
+    assert all(both)
+    assert both[0] != both[1], "each generation has its own chunks"
+    promote(flow.store, flow.index, OTHER, flow.settings, actor="ann", override="no golden set here")
+    push(plant, applier, 2, manual("anchor"))
+    assert all("anchor" in " ".join(texts(plant, name)) for name in (active, OTHER))
+    push(plant, applier, 3, None)
+    assert not texts(plant, active) | texts(plant, OTHER)
