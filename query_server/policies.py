@@ -83,6 +83,11 @@ def allows(scopes: frozenset[str], wanted: str) -> bool:
     return wanted in scopes or any(wanted in _INCLUDES.get(scope, ()) for scope in scopes)
 
 
+def granting(wanted: str) -> tuple[str, ...]:
+    """The scopes that open what needs `wanted`: itself and those that include it."""
+    return (wanted, *sorted(scope for scope, included in _INCLUDES.items() if wanted in included))
+
+
 def is_public(method: str) -> bool:
     """Whether the full method name belongs to a public service."""
     return method.removeprefix("/").partition("/")[0] in PUBLIC_SERVICES

@@ -98,6 +98,8 @@ class EmbeddedPostgres:
                 "synchronous_commit": "off",
                 "full_page_writes": "off",
                 "shared_buffers": "32MB",
+                # Its worker belongs to another role, so a database it looks at could not be dropped.
+                "autovacuum": "off",
             }
         argv = [str(bin_dir / "postgres"), "-D", str(place), "-p", str(self.port)]
         for name, value in options.items():

@@ -75,7 +75,10 @@ def dagster_file() -> str:
         text = text.replace(
             str(getattr(settings, name)), f'{{{{ include "rag.setting" (list . "{name}" {default}) }}}}'
         )
-    return _HEADER + text
+    default = Settings.model_fields["max_concurrent_runs"].default
+    runs = f'include "rag.setting" (list . "max_concurrent_runs" {default})'
+    # A limit that the instance derives from the number of runs: one slot is kept free beside generation builds.
+    return _HEADER + text.replace("998", f"{{{{ max 1 (sub ({runs} | int) 1) }}}}")
 
 
 def descriptors() -> bytes:

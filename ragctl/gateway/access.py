@@ -7,6 +7,7 @@ keys pass to the server unchecked: their hashes, scopes and revocations are rows
 
 from __future__ import annotations
 
+from query_server.policies import granting
 from ragctl.gateway.api import Method, api_methods, public_services
 from ragctl.gateway.clusters import KEYS
 from ragctl.gateway.files import JWT_FILTER
@@ -74,7 +75,7 @@ def scope_filter(options: GatewayOptions) -> Config:
     for method in methods:
         by_scope.setdefault(method.scope, []).append(method)
     policies: Config = {
-        f"scope {scope}": {"permissions": [_calls(named)], "principals": [_holds(scope), _sends_key()]}
+        f"scope {scope}": {"permissions": [_calls(named)], "principals": [*map(_holds, granting(scope)), _sends_key()]}
         for scope, named in sorted(by_scope.items())
     }
     policies["no method of the API"] = {

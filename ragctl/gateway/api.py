@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from query_server.policies import ADMIN, POLICIES, PUBLIC_SERVICES
+from query_server.policies import POLICIES, PUBLIC_SERVICES
 
+ADMIN_PACKAGE = "/ragproto.admin."
+"""What operates the platform; the gateway carries it only when it is told to."""
 _VARIABLE = re.compile(r"\{[^}=]+(?:=([^}]+))?\}")
 
 
@@ -45,12 +47,12 @@ class Method:
     @property
     def repeatable(self) -> bool:
         """Whether it only reads, so that the gateway may send it twice."""
-        return self.scope.endswith(".read") or self.scope == ADMIN
+        return self.scope.endswith(".read")
 
 
 @cache
 def api_methods(descriptors: Path, *, admin: bool = False) -> tuple[Method, ...]:
-    """The methods the gateway exposes, in the order of the descriptors; those of scope `admin` only when asked."""
+    """The methods the gateway exposes, in the order of the descriptors; those of `ragproto.admin` only when asked."""
     # Imported for its effect too: the HTTP annotations of the descriptors are read through it.
     from google.api import annotations_pb2
     from google.protobuf.descriptor_pb2 import FileDescriptorSet
@@ -62,7 +64,7 @@ def api_methods(descriptors: Path, *, admin: bool = False) -> tuple[Method, ...]
             for method in service.method:
                 path = f"/{name}/{method.name}"
                 policy = POLICIES.get(path)
-                if policy is not None and (admin or policy.scope != ADMIN):
+                if policy is not None and (admin or not path.startswith(ADMIN_PACKAGE)):
                     rule = method.options.Extensions[annotations_pb2.http]
                     found.append(Method(path, name, policy.scope, tuple(_bindings(rule))))
     return tuple(found)
