@@ -23,6 +23,7 @@ from query_server.servicers.index import IndexServicer
 from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.index import open_index
 from rag_core.index.base import VectorIndex
+from rag_core.index.upkeep import kept_up
 from rag_core.logging import configure_logging
 from rag_core.settings import Settings
 from ragproto.admin.v1 import index_pb2, index_pb2_grpc
@@ -99,7 +100,8 @@ async def serve(settings: Settings) -> None:
             server = IndexServer(settings, index)
             try:
                 await server.start(IndexListen(settings.index_port, settings.index_metrics_port))
-                await stopping.wait()
+                with kept_up(index, settings):
+                    await stopping.wait()
             finally:
                 await server.stop()
         finally:

@@ -45,6 +45,7 @@ from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.source_gauges import SourceGauges
 from rag_core.embedding.base import Embedder
+from rag_core.index.upkeep import kept_up
 from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
@@ -263,7 +264,8 @@ async def serve(settings: Settings) -> bool:
         server = QueryServer(settings, parts)
         try:
             await server.start()
-            await stopping.wait()
+            with kept_up(parts.index, settings):
+                await stopping.wait()
             await server.drain()
         finally:
             if not server.stuck:

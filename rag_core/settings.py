@@ -251,6 +251,11 @@ class Settings(BaseSettings):
         16, ge=1, description="Answers in progress at once; they never take the place of searches."
     )
     max_queued_answers: int = Field(32, ge=0, description="Length of their queue.")
+    index_optimize_points: int = Field(
+        10_000,
+        ge=0,
+        description="Embedded index: so many points without a search graph, and one is built in the background; 0: never.",
+    )
     search_threads: int = Field(8, ge=1, le=256, description="Index searches that run in parallel.")
     max_index_message_bytes: int = Field(
         67_108_864, ge=1_048_576, description="Largest message on the loopback index port."

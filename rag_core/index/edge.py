@@ -116,6 +116,10 @@ class EdgeIndex:
     def optimize(self, generation: str) -> None:
         self._get(generation).optimize()
 
+    def unindexed(self, generation: str) -> int:
+        """Points of a generation that no search graph holds yet: a search compares each of them."""
+        return self._get(generation).reader.unindexed()
+
     def close(self) -> None:
         """Close and seal every generation, then give up the folder. Idempotent.
 

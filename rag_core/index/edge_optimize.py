@@ -7,8 +7,10 @@ meanwhile before it moves over (`EdgeGeneration.optimize`).
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from rag_core.errors import RagError, Reason
 from rag_core.index.edge_files import copy_sparse, require_space
 
 _NICE = 10
+_PR_SET_PDEATHSIG = 1
 
 
 def copy_shard(source: Path, target: Path) -> None:
@@ -39,7 +42,8 @@ def optimize_copy(path: Path) -> None:
 
 
 def main(path: str) -> None:
-    """Entry of the child."""
+    """Entry of the child, which ends with its parent: nobody would take up its work."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.nice(_NICE)
     shard = edge.EdgeShard.load(path)
     shard.optimize()

@@ -148,6 +148,11 @@ class ShardReader:
         """Number of points by the engine's own counters, without a scan."""
         return self.call(lambda shard: shard.info().points_count)
 
+    def unindexed(self) -> int:
+        """Points whose dense vector is in no search graph. The sparse vectors always count as indexed."""
+        info = self.call(lambda shard: shard.info())
+        return max(0, 2 * info.points_count - info.indexed_vectors_count)
+
     def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
         """Chunk id, document id and version of every point of these documents."""
         within = DIALECT.any_of("doc_id", list(map(str, doc_ids)))
