@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 RAG_HOME ?= .rag
 DOCS ?=
 PYTEST_ARGS ?=
-# Two workers: the suite is sized for two cores, and each worker has its own database and model session.
-PYTEST_WORKERS ?= 2
+# Three workers on two cores: many tests wait for a process to start. Each has its own database and model session.
+PYTEST_WORKERS ?= 3
 # Trust the machine's certificates (a company proxy has its own), and say nothing when a cache is on another disk.
 export UV_SYSTEM_CERTS ?= 1
 export UV_LINK_MODE ?= copy

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 pytest_plugins = ["tests.support.postgres"]
+
+# A shell that runs the suite in the background has it ignore SIGINT. Its children inherit that, and Dagster gives
+# SIGTERM the meaning of SIGINT: they could not be ended.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import configparser
 import io
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -55,6 +56,21 @@ class ProcessInfo:
         return max(0.0, self.now - self.started) if self.alive else 0.0
 
 
+@contextmanager
+def _sigint_as_usual() -> Iterator[None]:
+    """A shell that runs a command in the background has it ignore SIGINT, and the parts would inherit that. Dagster gives
+    SIGTERM the meaning of SIGINT: its processes could not be ended in order."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Supervisor:
     """Client of the supervisord of one home."""
 
@@ -84,9 +100,16 @@ class Supervisor:
         for stale in (self._socket, self._pid_file):
             stale.unlink(missing_ok=True)
         command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(self._config)]
-        result = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=30, check=False, start_new_session=True
-        )
+        with _sigint_as_usual():
+            result = subprocess.run(
+                command,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while not self.running():
             if result.returncode != 0 or time.monotonic() > deadline:
