@@ -58,8 +58,10 @@ class ProcessInfo:
 
 @contextmanager
 def _sigint_as_usual() -> Iterator[None]:
-    """A shell that runs a command in the background has it ignore SIGINT, and the parts would inherit that. Dagster gives
-    SIGTERM the meaning of SIGINT: its processes could not be ended in order."""
+    """A shell that runs a command in the background has it ignore SIGINT, and the parts would inherit that.
+
+    Dagster gives SIGTERM the meaning of SIGINT, so its processes could not be ended in order.
+    """
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:
         yield
