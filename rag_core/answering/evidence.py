@@ -39,6 +39,19 @@ def question_units(text: str) -> tuple[Unit, ...]:
     return tuple(_units(text, _QUESTION_WORDS)) or tuple(_units(text, None))
 
 
+def repeats(question: str, sentence: str) -> bool:
+    """Whether a sentence says the question itself (a heading of a list of questions, an example call).
+
+    It covers every word of the question and answers none of it.
+    """
+    return question.rstrip().endswith(("?", "？")) and _spoken(question) in _spoken(sentence)
+
+
+def _spoken(text: str) -> str:
+    """The words alone, with a space around each, so that no word is found within another."""
+    return f" {' '.join(match.group().casefold() for match in _WORD.finditer(text))} "
+
+
 def text_terms(texts: Sequence[str]) -> list[Terms]:
     """The lexical terms of each text."""
     return [frozenset(sparse.indices) for sparse in encode_documents(texts)]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Citation, Delta, Question, cite
 from rag_core.answering.display import display
-from rag_core.answering.evidence import Unit, coverage, question_units, term_weights, text_terms
+from rag_core.answering.evidence import Unit, coverage, question_units, repeats, term_weights, text_terms
 from rag_core.answering.sentences import split_sentences
 from rag_core.index.base import Hit
 
@@ -136,6 +136,7 @@ def _sentences(question: Question, units: Sequence[Unit], weights: dict[int, flo
         (rank, start, end)
         for rank, hit in enumerate(question.hits[:MAX_PASSAGES])
         for start, end in split_sentences(hit.payload.text)
+        if not repeats(question.text, hit.payload.text[start:end])
     ][:MAX_CANDIDATES]
     terms = text_terms([question.hits[rank].payload.text[start:end] for rank, start, end in spans])
     best = max(max(hit.score for hit in question.hits), 1e-9)

@@ -51,6 +51,26 @@ def test_chinese_questions_find_chinese_sentences() -> None:
     assert outcome.citations[0].quote == "年假为每年二十五天。"
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("How long does parental leave last?", "How long does parental leave last? Parental leave lasts 16 weeks."),
+        (
+            "How long does parental leave last?",
+            '$ ask "how long does  parental leave last?"\n\nParental leave lasts 16 weeks.',
+        ),
+        ("年假每年有多少天？", "年假每年有多少天？年假为每年二十五天。"),
+    ],
+)
+def test_a_sentence_that_only_repeats_the_question_is_not_its_answer(asked: str, said: str) -> None:
+    outcome = compose(Question(asked, (hit(said, dense=0.9), hit(OFFICE, score=0.2, dense=0.8))))
+    assert isinstance(outcome, Answered)
+    assert [citation.quote for citation in outcome.citations] in (
+        ["Parental leave lasts 16 weeks."],
+        ["年假为每年二十五天。"],
+    )
+
+
 def test_nothing_found_and_nothing_supported_are_told_apart() -> None:
     assert compose(Question("anything", ())) == Abstained(Abstention.NO_RESULTS)
     assert compose(question("Who won the football cup in 1966?")) == Abstained(Abstention.NOT_SUPPORTED)
