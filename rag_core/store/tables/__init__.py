@@ -1,0 +1,68 @@
+"""The tables of the truth. Alembic migrations in `migrations/` create them; a test compares the two.
+
+Row state drives the pipeline: what a stage still has to do is a join, so a crash at any point leaves work for the next
+run and nothing else.
+
+    documents.version        bumped on every change that the index must follow (content, ACL, metadata, deletion)
+    chunkings.text_version   per document and chunker; <> documents.text_version -> chunk again
+    embeddings               absent row for (text_hash, embedder) -> embed
+    generation_documents     indexed_version <> documents.version -> apply to that generation
+    inbox                    applied_at is null -> the stream worker applies it
+"""
+
+from rag_core.store.tables.base import SCHEMA, metadata
+from rag_core.store.tables.content import (
+    chunkings,
+    chunks,
+    documents,
+    embeddings,
+    generation_documents,
+    generations,
+    quarantine,
+    query_replicas,
+    run_stages,
+    source_items,
+    sources,
+)
+from rag_core.store.tables.operations import (
+    alerts,
+    api_keys,
+    audit,
+    quality_runs,
+    ratings,
+    token_revocations,
+)
+from rag_core.store.tables.streams import (
+    dead_letters,
+    erasures,
+    inbox,
+    stream_offsets,
+    stream_workers,
+)
+
+__all__ = [
+    "SCHEMA",
+    "alerts",
+    "api_keys",
+    "audit",
+    "chunkings",
+    "chunks",
+    "dead_letters",
+    "documents",
+    "embeddings",
+    "erasures",
+    "generation_documents",
+    "generations",
+    "inbox",
+    "metadata",
+    "quality_runs",
+    "quarantine",
+    "query_replicas",
+    "ratings",
+    "run_stages",
+    "source_items",
+    "sources",
+    "stream_offsets",
+    "stream_workers",
+    "token_revocations",
+]

@@ -1,0 +1,24 @@
+"""The schema that every table is in, and the column most of them have."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Column, DateTime, MetaData, func
+
+SCHEMA = "rag"
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+
+def now_column(name: str) -> Column[datetime]:
+    """A time that is set when the row is written."""
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())

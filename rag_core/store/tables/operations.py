@@ -1,0 +1,109 @@
+"""What operators do and are told: audit, keys, quality, alerts, ratings."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from rag_core.store.tables.base import metadata, now_column
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    now_column("at"),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default="{}"),
+    Column("tenant", Text, comment="whose data it concerned; null: the platform's"),
+    Column("outcome", Text, nullable=False, server_default="ok", comment="ok, or the reason code of the refusal"),
+    Index("ix_audit_at", "at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True, comment="the public part of the key"),
+    Column("secret_hash", LargeBinary, nullable=False, comment="sha256 of the secret part, which has 256 random bits"),
+    Column("name", Text, nullable=False, comment="what it is for, in words of its owner"),
+    Column("tenant", Text, nullable=False),
+    Column("groups", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_by", Text, nullable=False),
+    now_column("created_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True), comment="to the minute"),
+)
+
+token_revocations = Table(
+    "token_revocations",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("before", DateTime(timezone=True), nullable=False, comment="tokens issued before this are refused"),
+    Column("forget_at", DateTime(timezone=True), nullable=False, comment="no such token can be valid any more"),
+)
+
+quality_runs = Table(
+    "quality_runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("score", Float, nullable=False, comment="0..100"),
+    Column("profile", JSONB, nullable=False, comment="what the shard looked like; see rag_core.quality.Profile"),
+    Column("findings", JSONB, nullable=False, comment="values by source rule that fired, as warnings and errors"),
+    Column("failed", Integer, nullable=False, comment="inputs this run sent to quarantine"),
+    Column("tried", Integer, nullable=False, comment="inputs this run read"),
+    Column("exceeded", Boolean, nullable=False, comment="more failed than the source allows"),
+    Column("good", Boolean, nullable=False, comment="later runs are compared with the newest good one"),
+    now_column("finished_at"),
+    Index("ix_quality_runs_source", "tenant", "source", "shard", "finished_at"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", Text, primary_key=True, comment="kind and what it is about; one row per condition"),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("tenant", Text, nullable=False, server_default=""),
+    Column("source", Text, nullable=False, server_default=""),
+    Column("summary", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default="{}"),
+    now_column("started_at"),
+    Column("ended_at", DateTime(timezone=True), comment="the condition is over"),
+    Column("delivered", JSONB, nullable=False, server_default="{}", comment="per notifier: state and time last sent"),
+)
+
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    now_column("at"),
+    Column("actor", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("good", Boolean, nullable=False),
+    Column("comment", Text, nullable=False, server_default=""),
+    Column("generation", Text, nullable=False, server_default=""),
+    Column("citations", JSONB, nullable=False, server_default="[]", comment="spans that were cited"),
+    Index("ix_ratings_tenant", "tenant", "id"),
+)
