@@ -91,7 +91,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "A dead letter could not be stored, so nothing was skipped.",
         "Mend the dead-letter topic or the database; the worker repeats.",
     ),
-    R.STREAM_BUSY: ("Another worker consumes this stream.", "Nothing; it takes over when that one ends."),
     R.ERASURE_INCOMPLETE: (
         "The document is still found somewhere after its erasure.",
         "Run the erasure again when every part is up; the receipt names the place.",
@@ -304,6 +303,5 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "read ≠ indexed + unchanged + deleted + quarantined + skipped.",
         "Run the source again; then report it.",
     ),
-    R.VERIFY_FAILED: ("Rows and index differ.", "`rag verify` lists the differences; docs/operations.md."),
     R.INTERNAL: ("A defect. The log has the details under the request id.", "Report it with the request id."),
 }

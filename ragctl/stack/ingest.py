@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from rag_core.errors import Conflict, NotFound, RagError, Reason, Unavailable
+from rag_core.errors import NotFound, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.dagster import DagsterApi
 from ragctl.stack.display import Display
@@ -231,16 +231,6 @@ SELECT (SELECT count(*) FROM live),
        (SELECT count(*) FROM parts p WHERE EXISTS (SELECT 1 FROM rag.embeddings e WHERE e.text_hash = p.text_hash)),
        (SELECT count(*) FROM rag.quarantine q WHERE q.source = :source AND NOT q.skipped)
 """
-
-
-def require_success(outcomes: list[Outcome]) -> None:
-    """Raise `Conflict` (`START_FAILED`) that names the sources whose run did not succeed."""
-    failed = [outcome.source for outcome in outcomes if outcome.status != "SUCCESS"]
-    if failed:
-        raise Conflict(
-            Reason.START_FAILED,
-            f"the run of {', '.join(failed)} did not succeed; the Dagster UI and `rag status` say why",
-        )
 
 
 def _belongs(run: dict[str, Any], job: SourceJob) -> bool:
