@@ -227,6 +227,20 @@ def test_redrive_and_discard_are_all_or_nothing_and_on_record(server: Running) -
     assert not Ops(server, tenant="other", scopes=ADMIN).ListAudit().records
 
 
+def test_the_audit_log_is_read_in_pages_and_by_actor_target_and_beginning(server: Running) -> None:
+    operator = Ops(server, scopes=OPERATOR)
+    made = [operator.RecordAction(action="dagster.launch", target=target).id for target in ("a", "b", "a")]
+    first = operator.ListAudit(limit=2)
+    second = operator.ListAudit(limit=2, page_token=first.next_page_token)
+    assert [[record.id for record in page.records] for page in (first, second)] == [made[:0:-1], made[:1]]
+    assert [record.id for record in operator.ListAudit(target="a", action="dagster.", actor="ann").records] == [
+        made[2],
+        made[0],
+    ]
+    for other in ({"actor": "an"}, {"target": "c"}, {"action": "dagster_"}, {"action": "launch"}):
+        assert not operator.ListAudit(**other).records, other
+
+
 def test_documents_are_found_by_name_title_or_id_with_their_state(server: Running) -> None:
     viewer = Ops(server, scopes=VIEWER)
     states = {item.locator: pb.DocumentState.Name(item.state)[15:] for item in viewer.FindDocuments().documents}
