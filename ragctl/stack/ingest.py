@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from rag_core.errors import Conflict, NotFound, RagError, Reason, Unavailable
+from rag_core.errors import NotFound, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.dagster import DagsterApi
 from ragctl.stack.display import Display
@@ -57,7 +57,10 @@ class Outcome:
     source: str
     status: str
     seconds: float
-    run_ids: tuple[str, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "SUCCESS"
 
 
 def source_jobs(settings: Settings) -> dict[str, SourceJob]:
@@ -171,7 +174,7 @@ class Sync:
     def _outcome(self, job: SourceJob, runs: list[dict[str, Any]]) -> Outcome:
         states = {run["status"] for run in runs if _tag(run, _WILL_RETRY_TAG) != "true"}
         worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
-        return Outcome(job.source, worst, time.time() - self._began, tuple(run["runId"] for run in runs))
+        return Outcome(job.source, worst, time.time() - self._began)
 
     def close(self) -> None:
         """Close the connection."""
@@ -231,16 +234,6 @@ SELECT (SELECT count(*) FROM live),
        (SELECT count(*) FROM parts p WHERE EXISTS (SELECT 1 FROM rag.embeddings e WHERE e.text_hash = p.text_hash)),
        (SELECT count(*) FROM rag.quarantine q WHERE q.source = :source AND NOT q.skipped)
 """
-
-
-def require_success(outcomes: list[Outcome]) -> None:
-    """Raise `Conflict` (`START_FAILED`) that names the sources whose run did not succeed."""
-    failed = [outcome.source for outcome in outcomes if outcome.status != "SUCCESS"]
-    if failed:
-        raise Conflict(
-            Reason.START_FAILED,
-            f"the run of {', '.join(failed)} did not succeed; the Dagster UI and `rag status` say why",
-        )
 
 
 def _belongs(run: dict[str, Any], job: SourceJob) -> bool:
