@@ -48,13 +48,13 @@ class BlockingPool:
 
     def _watch(self, future: Future[T]) -> None:
         self._stuck += 1
-        self._gauge.set(self._stuck)
+        self._gauge.inc()
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: _call_soon(loop, self._released))
 
     def _released(self) -> None:
         self._stuck -= 1
-        self._gauge.set(self._stuck)
+        self._gauge.dec()
 
     @property
     def stuck(self) -> int:

@@ -17,7 +17,10 @@ WAITED_SECONDS = 0.25
 
 
 class Breaker:
-    """For one event loop. `threshold` silent calls in a row open it; any answer, good or bad, closes it."""
+    """For one event loop. `threshold` silent calls in a row open it; any answer, good or bad, closes it.
+
+    Silent calls are added to `gauge` and taken away again, so that it can be shared with other counts.
+    """
 
     def __init__(self, threshold: int, *, gauge: Gauge, clock: Callable[[], float] = time.monotonic) -> None:
         self._threshold = threshold
@@ -59,11 +62,11 @@ class Breaker:
             self._answered()
 
     def _answered(self) -> None:
+        self._gauge.dec(self._silent)
         self._silent = 0
-        self._gauge.set(0)
 
     def _failed(self) -> None:
+        self._gauge.inc()
         self._silent += 1
         if self.open:
             self._trial_at = self._clock() + COOLDOWN_SECONDS
-        self._gauge.set(self._silent)

@@ -33,11 +33,18 @@ class Policy:
 
     scope: str
     gate: Gate | None = None
+    stores: bool = False
+    """Whether a call leaves something behind although readers may make it."""
 
     @property
     def audited(self) -> bool:
         """Whether each call goes on record: those that change something do, reading does not."""
         return self.scope.endswith(".write")
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it only reads, so that the gateway may send a call twice."""
+        return self.scope.endswith(".read") and not self.stores
 
 
 POLICIES: dict[str, Policy] = {
@@ -68,7 +75,7 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.OperationsService/InspectDocument": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListAudit": Policy(OPERATE),
     "/ragproto.admin.v1.OperationsService/RecordAction": Policy(OPERATE),
-    "/ragproto.admin.v1.OperationsService/RateAnswer": Policy(READ),
+    "/ragproto.admin.v1.OperationsService/RateAnswer": Policy(READ, stores=True),
     "/ragproto.admin.v1.OperationsService/ListRatings": Policy(OBSERVE),
 }
 

@@ -94,10 +94,16 @@ class QueryModels:
         return await self._pool.run(self._index.alias)
 
     async def moved_to(self, generation: str) -> bool:
-        """Take note that the alias has moved; whether this server can follow."""
+        """Take note that the alias has moved; whether this server can follow.
+
+        Raises `Unavailable` (`EMBEDDER_UNAVAILABLE`) when it cannot and there is no generation to stay on: the first
+        one was promoted just now.
+        """
         try:
             await self.embedder_of(generation)
         except RagError as error:
+            if self._served is None:
+                raise
             _log.warning("generation_not_followed", generation=generation, message=error.message)
             return False
         self._served = generation

@@ -7,13 +7,15 @@ from datetime import datetime, tzinfo
 
 Translate = Callable[..., str]
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_NUMBERS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
+_SIZES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 
 def number(value: float) -> str:
     """A count: exact below ten thousand, then with three figures (12.3 k, 4.56 M)."""
     if abs(value) < 1e4:
         return f"{value:,.0f}"
-    unit, factor = next((unit, factor) for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)) if abs(value) >= factor)
+    unit, factor = next((unit, factor) for unit, factor in _NUMBERS if abs(value) >= factor)
     scaled = value / factor
     digits = 0 if abs(scaled) >= 99.95 else 1 if abs(scaled) >= 9.995 else 2
     text = f"{scaled:,.{digits}f}"
@@ -22,11 +24,10 @@ def number(value: float) -> str:
 
 def size(value: float) -> str:
     """Bytes in binary units."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
-        value /= 1024
-    raise AssertionError("unreachable")
+    if value < 1024:
+        return f"{value:,.0f} B"
+    unit, factor = next((unit, factor) for unit, factor in _SIZES if value >= factor)
+    return f"{value / factor:,.1f} {unit}"
 
 
 def duration(seconds: float) -> str:

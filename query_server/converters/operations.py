@@ -16,7 +16,7 @@ from ragproto.admin.v1 import operations_pb2 as pb
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-    from rag_core.store.audit import Action
+    from rag_core.store.audit import Entry
     from rag_core.store.inspection import Found, Span
     from rag_core.store.quarantine_view import Quarantined
     from rag_core.store.ratings import Judgement, Rating
@@ -130,12 +130,12 @@ def from_inspection(inspection: Inspection) -> pb.InspectDocumentResponse:
     )
 
 
-def from_action(action: Action) -> pb.AuditRecord:
+def from_audit_entry(entry: Entry) -> pb.AuditRecord:
     """A record of the audit log. The tenant is left out: it is the caller's own."""
     message = pb.AuditRecord(
-        id=action.id, at=_time(action.at), actor=action.actor, action=action.action, target=action.target
+        id=entry.id, at=_time(entry.at), actor=entry.actor, action=entry.action, target=entry.target
     )
-    message.details.update({name: value for name, value in action.details.items() if name != "tenant"})
+    message.details.update({name: value for name, value in entry.details.items() if name != "tenant"})
     return message
 
 

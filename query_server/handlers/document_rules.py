@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from query_server.handlers.validation import check_text
+from query_server.handlers.validation import check_storable
 from rag_core.errors import InvalidInput, Reason
 from rag_core.filters import RESERVED_FIELDS
 
@@ -28,7 +28,7 @@ RESERVED_METADATA: Final = RESERVED_FIELDS | {"source", "doc_id", "source_versio
 _SOURCE = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _METADATA_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _ACL_ENTRY = re.compile(r"everyone|(?:user|group):[^\x00-\x20\x7f]{1,256}")
-_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(;.{0,200})?")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(;[^\x00-\x1f\x7f]{0,200})?")
 
 
 def check_source(source: str) -> str:
@@ -73,7 +73,7 @@ def check_title(title: str) -> str | None:
     """Raises `InvalidInput` (`FIELD_INVALID`, `TEXT_INVALID`)."""
     if len(title) > MAX_TITLE_CHARS:
         raise InvalidInput(Reason.FIELD_INVALID, f"title: {len(title)} > {MAX_TITLE_CHARS} characters")
-    _check_storable(title, "title")
+    check_storable(title, "title")
     return title or None
 
 
@@ -107,7 +107,7 @@ def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
             raise InvalidInput(Reason.FIELD_INVALID, "metadata: names are lower-case letters, digits and _")
         if len(value) > MAX_METADATA_CHARS:
             raise InvalidInput(Reason.FIELD_INVALID, f"metadata.{name}: {len(value)} > {MAX_METADATA_CHARS} characters")
-        _check_storable(value, f"metadata.{name}")
+        check_storable(value, f"metadata.{name}")
     return dict(metadata)
 
 
@@ -161,12 +161,6 @@ def _binding(tenant: str, source: str, after: uuid.UUID) -> bytes:
 
 
 def _check_id(value: str, field: str) -> None:
-    _check_storable(value, field)
+    check_storable(value, field)
     if any(unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") for char in value):
         raise InvalidInput(Reason.ID_CHARS, f"{field}: control and invisible characters are not allowed")
-
-
-def _check_storable(value: str, field: str) -> None:
-    check_text(value, field)
-    if "\x00" in value:
-        raise InvalidInput(Reason.TEXT_INVALID, f"{field}: contains NUL")

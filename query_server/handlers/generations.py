@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
+from query_server.handlers.validation import check_storable
 from query_server.parts import Parts
 from rag_core.models import Principal
 from rag_core.settings import Settings
@@ -22,7 +23,8 @@ T = TypeVar("T")
 class GenerationsHandler:
     """Build, evaluate, promote, roll back, retire, in the name of the caller.
 
-    Every method raises what `rag_core.generations` raises, and `Unavailable` (`DATABASE_UNAVAILABLE`).
+    Every method raises what `rag_core.generations` raises, `InvalidInput` for what is no text that can be stored, and
+    `Unavailable` (`DATABASE_UNAVAILABLE`).
     """
 
     def __init__(self, settings: Settings, parts: Parts) -> None:
@@ -41,6 +43,7 @@ class GenerationsHandler:
         dry_run: bool,
     ) -> tuple[str, Forecast]:
         """Forecast a build and declare it unless it is a dry run; the generation's name and the forecast."""
+        _check(name=name, reason=reason)
 
         def run(store: Store) -> tuple[str, Forecast]:
             from rag_core.generations import declare, forecast
@@ -62,6 +65,7 @@ class GenerationsHandler:
 
     async def evaluate(self, principal: Principal, name: str) -> None:
         """Ask the pipeline to run the gate."""
+        _check(generation=name)
 
         def run(store: Store) -> None:
             from rag_core.generations.gate import want_evaluation
@@ -72,6 +76,7 @@ class GenerationsHandler:
 
     async def promote(self, principal: Principal, name: str, override: str) -> Moved:
         """Move readers."""
+        _check(generation=name, override_reason=override)
 
         def run(store: Store) -> Moved:
             from rag_core.generations import promote
@@ -83,6 +88,7 @@ class GenerationsHandler:
 
     async def rollback(self, principal: Principal, reason: str) -> Moved:
         """Move readers back."""
+        _check(reason=reason)
 
         def run(store: Store) -> Moved:
             from rag_core.generations import rollback
@@ -93,6 +99,7 @@ class GenerationsHandler:
 
     async def retire(self, principal: Principal, name: str, reason: str, *, now: bool) -> None:
         """End a generation."""
+        _check(generation=name, reason=reason)
 
         def run(store: Store) -> None:
             from rag_core.generations import retire
@@ -113,6 +120,11 @@ class GenerationsHandler:
 
         own = Kit(lambda: self._parts.embedder, lambda: open_chunker(self._settings), recipe_of(self._settings))
         return Kits(self._settings, own)
+
+
+def _check(**fields: str) -> None:
+    for name, value in fields.items():
+        check_storable(value, name)
 
 
 def _actor(principal: Principal) -> str:

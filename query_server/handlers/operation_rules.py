@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from query_server.handlers.validation import check_text
+from query_server.handlers.validation import check_storable
 from rag_core.errors import InvalidInput, Reason
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ ACTIONS = frozenset({"dagster.launch", "dagster.terminate", "dagster.retry", "da
 
 def check_text_field(name: str, value: str, *, limit: int = MAX_FIELD_CHARS, required: bool = False) -> None:
     """Raise `InvalidInput`: `TEXT_INVALID` for what is no text, `FIELD_INVALID` when too long or missing."""
-    check_text(value, name)
-    if "\0" in value:
-        raise InvalidInput(Reason.TEXT_INVALID, f"{name}: contains a NUL character")
+    check_storable(value, name)
     if len(value) > limit:
         raise InvalidInput(Reason.FIELD_INVALID, f"{name}: {len(value)} > {limit} characters")
     if required and not value.strip():

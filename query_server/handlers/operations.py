@@ -23,7 +23,7 @@ from rag_core.models import Principal
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from rag_core.store.audit import Action
+    from rag_core.store.audit import Entry
     from rag_core.store.inspection import Found, Inspected
     from rag_core.store.quarantine_view import Quarantined, Wanted
     from rag_core.store.ratings import Judgement, Rating
@@ -161,15 +161,21 @@ class OperationsHandler:
 
     async def audit(
         self, principal: Principal, filters: Mapping[str, str], before: int | None, limit: int
-    ) -> list[Action]:
-        """Actions, newest first."""
+    ) -> list[Entry]:
+        """Actions, newest first. An empty filter lets everything pass."""
         from rag_core.store import audit
 
         for name, value in filters.items():
             check_text_field(name, value)
-        return await self._transact(
-            lambda db: audit.newest(db, principal.tenant, before=before, limit=limit, **filters)
+        wanted = audit.Query(
+            tenant=principal.tenant,
+            actor=filters["actor"] or None,
+            action_start=filters["action"] or None,
+            target=filters["target"] or None,
+            before=before,
+            limit=limit,
         )
+        return await self._transact(lambda db: audit.find(db, wanted))
 
     async def record(self, principal: Principal, action: str, target: str, why: str, facts: Mapping[str, str]) -> int:
         """Put an action that is done elsewhere on record."""

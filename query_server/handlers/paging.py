@@ -49,13 +49,13 @@ class PageTokens:
         try:
             raw = base64.b64decode(token[:MAX_TOKEN_CHARS] + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
-            raise _invalid() from None
+            raise invalid_token() from None
         body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
         if len(body) < _HEAD.size or not hmac.compare_digest(mac, self._mac(body, context)):
-            raise _invalid()
+            raise invalid_token()
         version, expires, offset = _HEAD.unpack_from(body)
         if version != _VERSION or expires < self._clock() or not 0 < offset < MAX_RESULTS:
-            raise _invalid()
+            raise invalid_token()
         return Position(offset, body[_HEAD.size :].decode())
 
     def _mac(self, body: bytes, context: bytes) -> bytes:
@@ -77,5 +77,6 @@ def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> byt
     return repr(parts).encode("utf-8", "surrogatepass")
 
 
-def _invalid() -> InvalidInput:
+def invalid_token() -> InvalidInput:
+    """The one error for whatever is wrong with a token, or with what it stands for."""
     return InvalidInput(Reason.PAGE_TOKEN_INVALID, "page_token: not valid for this request; ask again without one")

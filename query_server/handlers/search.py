@@ -9,7 +9,7 @@ from datetime import datetime
 
 from query_server.freshness import Freshness
 from query_server.handlers.ordering import Ordering
-from query_server.handlers.paging import MAX_RESULTS, PageTokens, Position, context_of
+from query_server.handlers.paging import MAX_RESULTS, PageTokens, Position, context_of, invalid_token
 from query_server.handlers.validation import (
     Query,
     check_diversity,
@@ -122,7 +122,8 @@ class SearchHandler:
         """The first `limit` hits of a plan in their final order, and the query's vector (a lexical search has none)."""
         wide = max(limit, self._ordering.window) if plan.reorders else limit
         request = replace(plan.request, limit=wide)
-        found, vector = await (self._current(request) if request.generation is None else self._pinned(request, plan))
+        pinned = request.generation
+        found, vector = await (self._current(request) if pinned is None else self._pinned(request, pinned))
         if not found.hits:
             await self._require_sources(request, found.generation)
         if not plan.reorders:
@@ -149,24 +150,21 @@ class SearchHandler:
             if alias is None or alias == request.generation:
                 raise
         else:
-            if request.generation in (None, found.generation):
+            if request.generation == found.generation:
                 return found
             alias = found.generation
         return None if await self._models.moved_to(alias) else await self._searcher.search(request)
 
-    async def _pinned(self, request: SearchRequest, plan: Plan) -> tuple[SearchResult, Vectors | None]:
+    async def _pinned(self, request: SearchRequest, generation: str) -> tuple[SearchResult, Vectors | None]:
         """Search the generation of the pages before."""
         try:
-            embedder = await self._models.embedder_of(request.generation or "")
+            embedder = await self._models.embedder_of(generation)
             vector = await _embed(embedder, request)
             return await self._searcher.search(replace(request, vector=vector)), vector
         except RagError as error:
-            gone = error.reason is Reason.GENERATION_NOT_FOUND or not self._models.knows(request.generation or "")
-            if plan.offset and gone:  # it was retired between two pages
-                raise InvalidInput(
-                    Reason.PAGE_TOKEN_INVALID, "page_token: not valid for this request; ask again without one"
-                ) from None
-            raise
+            if error.reason is not Reason.GENERATION_NOT_FOUND and self._models.knows(generation):
+                raise
+            raise invalid_token() from None  # it was retired between two pages
 
     async def _marks(self, plan: Plan, result: SearchResult) -> tuple[list[Span], ...]:
         texts = [hit.payload.text for hit in result.hits]

@@ -70,6 +70,13 @@ def check_text(text: str, field: str) -> None:
         raise InvalidInput(Reason.TEXT_INVALID, f"{field}: contains a lone surrogate") from None
 
 
+def check_storable(text: str, field: str) -> None:
+    """Raise `InvalidInput` (`TEXT_INVALID`) for what PostgreSQL cannot hold as text."""
+    check_text(text, field)
+    if "\0" in text:
+        raise InvalidInput(Reason.TEXT_INVALID, f"{field}: contains a NUL character")
+
+
 def check_top_k(top_k: int | None, *, default: int) -> int:
     """The number of results. Raises `InvalidInput` (`TOP_K_RANGE`)."""
     if top_k is None:

@@ -91,7 +91,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         before = check_page_token(request.page_token)
         found = await self._operations.audit(current_call().principal, filters, before, limit)
         return pb.ListAuditResponse(
-            records=map(to_message.from_action, found),
+            records=map(to_message.from_audit_entry, found),
             next_page_token=str(found[-1].id) if len(found) == limit else "",
         )
 

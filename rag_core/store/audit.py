@@ -16,7 +16,7 @@ OK = "ok"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One action. `outcome` is `ok` or a reason code; `at` is set by the database when it is not known earlier."""
+    """One action. `outcome` is `ok` or a reason code; the database sets `at` when it is not known earlier, and `id`."""
 
     actor: str
     action: str
@@ -25,17 +25,22 @@ class Entry:
     tenant: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     at: datetime | None = None
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which entries are wanted; every given value must match."""
+    """Which entries are wanted; every given value must match, `action_start` as a beginning."""
 
     actor: str | None = None
     action: str | None = None
+    target: str | None = None
     outcome: str | None = None
     tenant: str | None = None
+    action_start: str | None = None
     since: datetime | None = None
+    before: int | None = None
+    """Only entries with a smaller id: those after a page that ended with it."""
     limit: int = 50
 
 
@@ -53,68 +58,33 @@ def record(
     `tenant`, or `details["tenant"]`, says who may read it. Returns its number.
     """
     whose = tenant if tenant is not None else details.get("tenant")
-    values = {"actor": actor, "action": action, "target": target, "tenant": whose, "details": dict(details)}
-    return int(connection.execute(insert(audit).values(**values).returning(audit.c.id)).scalar_one())
+    return _insert(connection, Entry(actor, action, target, tenant=whose, details=details))
 
 
 def append(connection: Connection, entries: Sequence[Entry]) -> None:
     """Append entries."""
     for entry in entries:
-        values = {
-            "actor": entry.actor,
-            "action": entry.action,
-            "target": entry.target,
-            "outcome": entry.outcome,
-            "tenant": entry.tenant,
-            "details": dict(entry.details),
-        }
-        connection.execute(insert(audit).values(values if entry.at is None else {**values, "at": entry.at}))
+        _insert(connection, entry)
 
 
-def find(connection: Connection, query: Query) -> list[dict[str, Any]]:
-    """Entries, newest first."""
+def find(connection: Connection, query: Query) -> list[Entry]:
+    """Entries, the one that was put on record last first."""
     columns = audit.c
-    statement = select(audit).order_by(columns.at.desc(), columns.id.desc()).limit(query.limit)
-    wanted = {"actor": query.actor, "action": query.action, "outcome": query.outcome, "tenant": query.tenant}
-    for name, value in wanted.items():
+    statement = select(audit).order_by(columns.id.desc()).limit(query.limit)
+    for name in ("actor", "action", "target", "outcome", "tenant"):
+        value = getattr(query, name)
         if value is not None:
             statement = statement.where(columns[name] == value)
+    if query.action_start is not None:
+        statement = statement.where(columns.action.startswith(query.action_start, autoescape=True))
     if query.since is not None:
         statement = statement.where(columns.at >= query.since)
-    return [dict(row._mapping) for row in connection.execute(statement)]
+    if query.before is not None:
+        statement = statement.where(columns.id < query.before)
+    return [Entry(**row._mapping) for row in connection.execute(statement)]
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One action on record."""
-
-    id: int
-    at: datetime
-    actor: str
-    action: str
-    target: str
-    details: Mapping[str, Any]
-
-
-def newest(
-    connection: Connection,
-    tenant: str,
-    *,
-    actor: str = "",
-    action: str = "",
-    target: str = "",
-    before: int | None = None,
-    limit: int,
-) -> list[Action]:
-    """Actions of a tenant, newest first; `action` is a beginning, an empty text means any."""
-    columns = audit.c
-    statement = select(columns.id, columns.at, columns.actor, columns.action, columns.target, columns.details)
-    statement = statement.where(columns.tenant == tenant).order_by(columns.id.desc()).limit(limit)
-    for column, value in ((columns.actor, actor), (columns.target, target)):
-        if value:
-            statement = statement.where(column == value)
-    if action:
-        statement = statement.where(columns.action.startswith(action, autoescape=True))
-    if before is not None:
-        statement = statement.where(columns.id < before)
-    return [Action(*row) for row in connection.execute(statement)]
+def _insert(connection: Connection, entry: Entry) -> int:
+    known = {"details": dict(entry.details)} | ({"at": entry.at} if entry.at is not None else {})
+    values = {name: getattr(entry, name) for name in ("actor", "action", "target", "outcome", "tenant")} | known
+    return int(connection.execute(insert(audit).values(values).returning(audit.c.id)).scalar_one())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 
 from cyclopts import App
@@ -48,13 +49,14 @@ def list_(
 
     moment = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since
     with transaction() as connection:
-        found = find(connection, Query(actor, action, outcome, tenant, moment, limit))
+        wanted = Query(actor=actor, action=action, outcome=outcome, tenant=tenant, since=moment, limit=limit)
+        found = find(connection, wanted)
     if json:
-        emit_json(found)
+        emit_json([asdict(entry) for entry in found])
         return
     columns = ("when", "who", "what", "target", "tenant", "outcome")
     rows = [
-        [f"{row['at']:%Y-%m-%d %H:%M:%S}", row["actor"], row["action"], row["target"], row["tenant"], row["outcome"]]
-        for row in found
+        [f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.actor, entry.action, entry.target, entry.tenant, entry.outcome]
+        for entry in found
     ]
     table(columns, rows, empty="no entries")

@@ -91,7 +91,7 @@ def sync(
         emit_json(states)
     else:
         table(("source", "run"), states.items())
-    return int(any(outcome.status != "SUCCESS" for outcome in outcomes))
+    return int(not all(outcome.succeeded for outcome in outcomes))
 
 
 @app.command

@@ -56,7 +56,7 @@ def up(
             note("interrupted: what has started keeps running; `rag up` goes on, `rag down` stops it")
             raise
     _report(stack, outcomes, json=json)
-    return int(any(outcome.status != "SUCCESS" for outcome in outcomes))
+    return int(not all(outcome.succeeded for outcome in outcomes))
 
 
 def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:

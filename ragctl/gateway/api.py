@@ -37,17 +37,13 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One RPC: its gRPC path, its REST bindings, the scope it needs, and whether a second try is harmless."""
+    """One RPC: its gRPC path, the scope it needs, whether a second try is harmless, and its REST bindings."""
 
     path: str
     service: str
     scope: str
+    repeatable: bool
     rest: tuple[Rest, ...]
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether it only reads, so that the gateway may send it twice."""
-        return self.scope.endswith(".read")
 
 
 @cache
@@ -66,7 +62,7 @@ def api_methods(descriptors: Path, *, admin: bool = False) -> tuple[Method, ...]
                 policy = POLICIES.get(path)
                 if policy is not None and (admin or not path.startswith(ADMIN_PACKAGE)):
                     rule = method.options.Extensions[annotations_pb2.http]
-                    found.append(Method(path, name, policy.scope, tuple(_bindings(rule))))
+                    found.append(Method(path, name, policy.scope, policy.repeatable, tuple(_bindings(rule))))
     return tuple(found)
 
 

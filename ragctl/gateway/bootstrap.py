@@ -9,7 +9,7 @@ from pathlib import Path
 from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.access import jwt_filter
 from ragctl.gateway.clusters import address, assignment, clusters, endpoints
-from ragctl.gateway.files import JWT_FILTER, Inline, Watched, replace_file, resource, resources, to_yaml
+from ragctl.gateway.files import JWT_FILTER, Inline, Sources, Watched, replace_file, resource, resources, to_yaml
 from ragctl.gateway.listener import ADMIN, certificate, listeners
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, extension
 from ragctl.gateway.routes import route_config
@@ -27,10 +27,10 @@ ENVOY_FLAGS = (
 _MAX_DOWNSTREAM_CONNECTIONS = 10_000
 
 
-def bootstrap(options: GatewayOptions) -> Config:
-    """The static twin as plain data: everything in one file."""
-    inline = Inline()
-    statics = {"listeners": listeners(options, inline), "clusters": [*clusters(options, inline), *_admin(options)]}
+def bootstrap(options: GatewayOptions, sources: Sources | None = None) -> Config:
+    """The static twin as plain data: everything in one file, unless `sources` puts a piece elsewhere."""
+    where = sources or Inline()
+    statics = {"listeners": listeners(options, where), "clusters": [*clusters(options, where), *_admin(options)]}
     return {**_frame(options), "static_resources": statics}
 
 

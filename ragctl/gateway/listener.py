@@ -1,11 +1,11 @@
-"""The listeners: the public one (port, TLS, limits, header hygiene, access log) and the one for Prometheus."""
+"""The listeners: the public one (port, TLS, limits, header hygiene, access log) and the one for probes and metrics."""
 
 from __future__ import annotations
 
 from ragctl.gateway.clusters import address
 from ragctl.gateway.files import Sources
 from ragctl.gateway.filters import http_filters
-from ragctl.gateway.options import Config, GatewayOptions, Tls, any_of, extension, seconds
+from ragctl.gateway.options import Config, Endpoint, GatewayOptions, Tls, any_of, extension, seconds
 from ragctl.gateway.replies import local_replies
 from ragctl.gateway.routes import route_config
 
@@ -19,7 +19,7 @@ _MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnection
 
 def listeners(options: GatewayOptions, sources: Sources) -> list[Config]:
     """All listeners."""
-    return [public_listener(options, sources), *([_metrics_listener(options)] if options.metrics else [])]
+    return [public_listener(options, sources), *([_status_listener(options.metrics)] if options.metrics else [])]
 
 
 def public_listener(options: GatewayOptions, sources: Sources) -> Config:
@@ -134,25 +134,25 @@ def _access_log() -> Config:
     )
 
 
-def _metrics_listener(options: GatewayOptions) -> Config:
-    """`GET /stats/prometheus` and nothing else of the admin interface."""
-    assert options.metrics is not None  # noqa: S101
+def _status_listener(listen: Endpoint) -> Config:
+    """Two pages of the admin interface, by GET only: it could also stop Envoy and show its configuration."""
     get = [{"name": ":method", "string_match": {"exact": "GET"}}]
     routes = [
         {"match": {"path": path, "headers": get}, "route": {"cluster": ADMIN, "timeout": "5s"}}
-        for path in ("/stats/prometheus", "/ready")
+        for path in ("/ready", "/stats/prometheus")
     ]
     manager = extension(
         "envoy.filters.network.http_connection_manager",
         _MANAGER,
-        stat_prefix="metrics",
-        route_config={"virtual_hosts": [{"name": "metrics", "domains": ["*"], "routes": routes}]},
-        http_filters=[extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
+        stat_prefix="status",
         normalize_path=True,
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+        route_config={"name": "status", "virtual_hosts": [{"name": "status", "domains": ["*"], "routes": routes}]},
+        http_filters=[extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
     )
     return {
-        "name": "metrics",
-        "address": address(options.metrics),
+        "name": "status",
+        "address": address(listen),
         "enable_reuse_port": False,
         "filter_chains": [{"filters": [manager]}],
     }

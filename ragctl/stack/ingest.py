@@ -57,7 +57,10 @@ class Outcome:
     source: str
     status: str
     seconds: float
-    run_ids: tuple[str, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "SUCCESS"
 
 
 def source_jobs(settings: Settings) -> dict[str, SourceJob]:
@@ -171,7 +174,7 @@ class Sync:
     def _outcome(self, job: SourceJob, runs: list[dict[str, Any]]) -> Outcome:
         states = {run["status"] for run in runs if _tag(run, _WILL_RETRY_TAG) != "true"}
         worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
-        return Outcome(job.source, worst, time.time() - self._began, tuple(run["runId"] for run in runs))
+        return Outcome(job.source, worst, time.time() - self._began)
 
     def close(self) -> None:
         """Close the connection."""

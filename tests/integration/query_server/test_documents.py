@@ -141,6 +141,7 @@ def test_versions_grow_by_themselves_and_an_older_one_is_refused(server: Running
         ({"source_version": 0}, "FIELD_INVALID"),
         ({"source_version": -5}, "FIELD_INVALID"),
         ({"media_type": "nonsense"}, "FIELD_INVALID"),
+        ({"media_type": "text/plain;a=\x00"}, "FIELD_INVALID"),
         ({"title": "x" * 513}, "FIELD_INVALID"),
         ({"idempotency_key": "x" * 129}, "FIELD_INVALID"),
     ],

@@ -25,9 +25,10 @@ from rag_core.store.tables import (
     run_stages,
     sources,
 )
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
-from tests.support.query_server import Running, failure_of, running
+from tests.support.query_server import Running, failing, failure_of, running
 
 TEXT = "The vault opens at nine.\n\nNobody may enter alone."
 VIEWER, OPERATOR, ADMIN = ["query.read", "ops.read"], ["query.read", "ops.read", "ops.write"], ["query.read", "admin"]
@@ -227,6 +228,20 @@ def test_redrive_and_discard_are_all_or_nothing_and_on_record(server: Running) -
     assert not Ops(server, tenant="other", scopes=ADMIN).ListAudit().records
 
 
+def test_the_audit_log_is_read_in_pages_and_by_actor_target_and_beginning(server: Running) -> None:
+    operator = Ops(server, scopes=OPERATOR)
+    made = [operator.RecordAction(action="dagster.launch", target=target).id for target in ("a", "b", "a")]
+    first = operator.ListAudit(limit=2)
+    second = operator.ListAudit(limit=2, page_token=first.next_page_token)
+    assert [[record.id for record in page.records] for page in (first, second)] == [made[:0:-1], made[:1]]
+    assert [record.id for record in operator.ListAudit(target="a", action="dagster.", actor="ann").records] == [
+        made[2],
+        made[0],
+    ]
+    for other in ({"actor": "an"}, {"target": "c"}, {"action": "dagster_"}, {"action": "launch"}):
+        assert not operator.ListAudit(**other).records, other
+
+
 def test_documents_are_found_by_name_title_or_id_with_their_state(server: Running) -> None:
     viewer = Ops(server, scopes=VIEWER)
     states = {item.locator: pb.DocumentState.Name(item.state)[15:] for item in viewer.FindDocuments().documents}
@@ -289,6 +304,26 @@ def test_what_belongs_to_the_record_itself_cannot_be_set(server: Running) -> Non
     fields = {"action": "dagster.launch", "target": "x", "details": {"tenant": "other"}}
     assert Ops(server, scopes=ADMIN).refused("RecordAction", **fields) == "RESERVED_FIELD"
     assert Ops(server, scopes=ADMIN).refused("ListQuarantine", source="a\0b") == "TEXT_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("BuildGeneration", {"reason": "a\0b"}),
+        ("EvaluateGeneration", {"generation": "a\0b"}),
+        ("PromoteGeneration", {"generation": "a\0b"}),
+        ("PromoteGeneration", {"generation": "g", "override_reason": "a\0b"}),
+        ("RollbackGeneration", {"reason": "a\0b"}),
+        ("RetireGeneration", {"generation": "g", "reason": "a\0b"}),
+    ],
+)
+def test_what_the_database_cannot_hold_is_refused_for_generations(
+    server: Running, method: str, fields: dict[str, Any]
+) -> None:
+    call = getattr(admin_pb2_grpc.AdminServiceStub(server.channel), method)
+    request = getattr(admin_pb2, f"{method}Request")(**fields)
+    refused = failing(lambda: call(request, metadata=server.auth(scopes=ADMIN), timeout=20))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TEXT_INVALID")
 
 
 def test_without_a_database_every_call_says_so(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2
 
-FINE = DagsterHealth((), ())
 NOW = 1_700_000_000.0
 
 
@@ -312,6 +311,8 @@ def test_durations_have_two_figures_at_most(seconds: float, shown: str) -> None:
 
 
 def test_sizes_and_ages_are_told_in_units() -> None:
-    assert (formats.size(900), formats.size(2048)) == ("900 B", "2.0 KiB")
+    assert [formats.size(value) for value in (900, 2048, 3 * 1024**2, 5000 * 1024**3)] == [
+        "900 B", "2.0 KiB", "3.0 MiB", "5,000.0 GiB",
+    ]  # fmt: skip
     assert formats.ago(NOW - 1, NOW, say) == "just now"
     assert formats.ago(NOW - 300, NOW, say) == "5 min ago"
