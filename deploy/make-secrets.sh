@@ -9,5 +9,6 @@ keep() { [ -s "$folder/$1" ] || printf '%s' "$2" > "$folder/$1"; chmod 444 "$fol
 keep postgres_password "$(random)"
 keep rag_database_url "postgresql://rag:$(cat "$folder/postgres_password")@postgres:5432/rag"
 keep rag_qdrant_api_key "$(random)"
+keep rag_page_token_secret "$(random)"
 keep alert_webhook_url "http://127.0.0.1:9/replace-me"
 echo "secrets are in $folder"

@@ -60,7 +60,12 @@ def metrics_page() -> str:
     from query_server.metrics import Metrics
     from rag_assets.stream.metrics import StreamMetrics
 
-    lines = ["# Metrics\n", "The query server's `/metrics` (RAG_METRICS_PORT).\n", *_metric_rows(Metrics().registry)]
+    lines = [
+        "# Metrics\n",
+        "`/metrics` of the query server (RAG_METRICS_PORT) and of the index process (RAG_INDEX_METRICS_PORT), which",
+        "fills those of calls and of the index.\n",
+        *_metric_rows(Metrics().registry),
+    ]
     lines += [
         "",
         "The stream worker's `/metrics` (RAG_STREAM_METRICS_PORT).\n",

@@ -100,7 +100,7 @@ class Autoscaling(PartModel):
 class Query(PartModel):
     """Query servers."""
 
-    colours: Colours = Field(Colours(), description="Blue and green. `rag deploy` moves the weights.")
+    colours: Colours = Field(Colours(), description="Blue and green. `helm upgrade` moves the weights.")
     autoscaling: Autoscaling = Field(Autoscaling(), description="Pods per colour.")
     max_unavailable: int = Field(1, ge=1, description="Pods a node drain may take at once.")
     resources: Resources = Field(resources("1", "1Gi", "2Gi"), description="Of one pod.")

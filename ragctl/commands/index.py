@@ -22,7 +22,7 @@ app = App(name="index", help="Index generations.", help_format="plaintext")
 def rebuild(generation: str | None = None, /, *, json: Json = False) -> None:
     """Empty a generation, damaged or not, and fill it again from PostgreSQL. Nothing is parsed or embedded again.
 
-    With the embedded index, stop the stack first (`rag down`): the query server owns the folder while it runs.
+    With the embedded index, stop the stack first (`rag down`): the part `index` owns the folder while it runs.
 
     Example: rag index rebuild
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from ragctl.gateway.options import Endpoint, GatewayOptions
-from ragctl.gateway.shared import COLOURS, QUERY_HOST, filled, share
+from ragctl.gateway.shared import COLOURS, QUERY_HOST, colour, filled, share
 
 
 def write(settings: Settings, folder: str, green: str = "0") -> None:
@@ -21,13 +21,14 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
         raise ConfigError(Reason.USAGE, "the weight of green must be 0 to 100")
     target = Path(folder)
     options = GatewayOptions.from_settings(settings)
-    descriptors = target / "descriptors.binpb"
-    _replace(descriptors, options.descriptors.read_bytes())
+    _replace(target / "descriptors.binpb", options.descriptors.read_bytes())
     listen = Endpoint("0.0.0.0", options.listen.port)  # noqa: S104  its network is the container's own
-    shared = share(dataclasses.replace(options, listen=listen, descriptors=Path("/etc/envoy/static/descriptors.binpb")))
-    hosts = {QUERY_HOST[colour]: f"query-{colour}" for colour in COLOURS}
+    blue, green_servers = (colour(name, query=settings.query_port, probes=settings.metrics_port) for name in COLOURS)
+    shared = share(dataclasses.replace(options, listen=listen, blue=blue, green=green_servers))
+    hosts = {QUERY_HOST[name]: f"query-{name}" for name in COLOURS}
+    mounted = {str(options.descriptors): "/etc/envoy/static/descriptors.binpb"}
     weights = {"@@weight-green@@": green, "@@weight-blue@@": str(100 - int(green))}
-    _replace(target / "envoy.yaml", filled(shared.bootstrap, hosts).encode())
+    _replace(target / "envoy.yaml", filled(shared.bootstrap, {**hosts, **mounted}).encode())
     (target / "routes").mkdir(exist_ok=True)
     _replace(target / "routes" / "routes.yaml", filled(shared.routes, weights).encode())
 

@@ -25,8 +25,6 @@ def command_of(settings: Settings, role: str) -> list[str]:
     """The command line of a role."""
     host, workspace = settings.host, str(_dagster_home() / "workspace.yaml")
     code_port, web_port = str(settings.code_location_port), str(settings.dagster_port)
-    if role == "stream":
-        return [str(Path(sys.executable).parent / "rag"), "stream"]
     # -P: the working folder must not shadow modules.
     python = [sys.executable, "-P", "-m"]
     match role:
@@ -39,6 +37,8 @@ def command_of(settings: Settings, role: str) -> list[str]:
             return [*python, "dagster_webserver", "-h", host, "-p", web_port, "-w", workspace]
         case "dagster-daemon":
             return [*python, "dagster._daemon", "run", "-w", workspace]
+        case "stream":
+            return [*python, "rag_assets.stream"]
         case "console":
             return [*python, "streamlit", "run", *_console(settings)]
     raise ConfigError(Reason.USAGE, f"no such role: {role}")

@@ -144,7 +144,7 @@ def local_backends(settings: Settings) -> Backends:
 
 
 def replica_ports(settings: Settings) -> list[tuple[int, int]]:
-    """gRPC and HTTP port of each query server of the local stack; the first one owns the embedded index.
+    """gRPC and HTTP port of each query server of the local stack.
 
     Raises `ConfigError` (`CONFIG_INVALID`) when RAG_REPLICA_PORTS does not name a pair for each further replica.
     """

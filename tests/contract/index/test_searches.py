@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from rag_core import failpoints
@@ -174,6 +175,15 @@ def test_a_hybrid_search_without_any_word_is_a_dense_one(index: VectorIndex) -> 
     hits = index.search(request("???", vector=vector_of("the rudder"))).hits
     assert [hit.payload.text for hit in hits] == ["the rudder", "the wing"]
     assert all(0 <= hit.score <= 1 for hit in hits)
+
+
+def test_one_known_word_of_a_question_in_another_language_does_not_outweigh_its_meaning(index: VectorIndex) -> None:
+    meant, named = "the crane lifts the load", "valve 7 of the boiler"
+    filled(index, document("a", [meant]), document("b", [named]), *(document(str(n), [f"x{n}"]) for n in range(12)))
+    vector = vector_of(meant) + np.float32(0.5) * vector_of(named)
+    vector /= np.float32(np.linalg.norm(vector))
+    assert ask(index, "boiler", vector=vector)[0] == named
+    assert ask(index, "boiler kran hebt die schwere last auf den wagen", vector=vector)[0] == meant
 
 
 FINDS = {

@@ -12,6 +12,7 @@ from dagster_k8s import K8sRunLauncher
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import construct_dagster_k8s_job
 
+from console.settings import ConsoleSettings
 from rag_core.settings import Settings
 from ragctl.chart.files import gateway_files
 from tests.support.chart import DIGEST, NAMESPACE, PRESETS, Manifest, find, render, values
@@ -154,6 +155,22 @@ def test_the_gateway_carries_the_limits_of_the_settings_and_the_weights_of_the_c
     }
     assert hosts == {"rag-rag-platform-query-blue", "rag-rag-platform-query-green", "127.0.0.1"}
     assert NAMESPACE not in hosts
+
+
+def test_the_console_is_told_how_people_come_in_and_reads_the_servers_that_have_the_traffic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    colours = {"blue": {"weight": 0}, "green": {"enabled": True, "weight": 100}}
+    deployment = find(render(values("production", {"query": {"colours": colours}})), "Deployment", "-console")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    for item in container["env"]:
+        monkeypatch.setenv(item["name"], item["value"])
+    told = ConsoleSettings()
+    assert told.sign_in == "none"  # the accounts of `rag account` are behind a socket of the local stack
+    assert told.token_file is not None
+    assert str(told.token_file.parent) in {item["mountPath"] for item in container["volumeMounts"]}
+    assert told.query_address == "rag-rag-platform-query-green:50051"
+    assert told.metrics_urls == "http://rag-rag-platform-query-green:9464/metrics"
 
 
 def test_no_placeholder_is_left_in_the_generated_files() -> None:

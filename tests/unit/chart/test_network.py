@@ -27,6 +27,7 @@ INSIDE = {
     ("gateway", "query", 50051),
     ("gateway", "query", 9464),
     ("console", "query", 50051),
+    ("console", "query", 9464),
     ("console", "gateway", 8080),
     ("console", "dagster-webserver", 3000),
     ("test", "gateway", 8080),

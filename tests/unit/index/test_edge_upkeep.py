@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
+from rag_core.index.base import GenerationSpec, VectorIndex
 from rag_core.index.edge import EdgeIndex
-from rag_core.index.upkeep import EdgeUpkeep
-from tests.support.index_points import ask, document, filled
+from rag_core.index.upkeep import EdgeUpkeep, kept_up
+from rag_core.settings import Settings
+from tests.support.index_points import SPEC, ask, document, filled
 from tests.support.postgres import fast_folder
 
 LEAST = 100
@@ -41,3 +45,44 @@ def test_a_generation_is_optimized_when_it_has_grown_and_not_again_for_what_the_
     assert upkeep.run_once() == ["g1"]
     assert ask(index, "number", limit=300)
     assert index.count("g1") == LEAST - 1 + LEAST + LEAST // 2 + LEAST
+
+
+class Scripted:
+    """An index of one generation, of which a test says how many points there are and how many have no graph."""
+
+    def __init__(self) -> None:
+        self.points = self.bare = 0
+
+    def generations(self) -> list[GenerationSpec]:
+        return [SPEC]
+
+    def count(self, generation: str) -> int:
+        return self.points
+
+    def unindexed(self, generation: str) -> int:
+        return self.bare
+
+    def optimize(self, generation: str) -> None:
+        self.bare = 0
+
+
+def test_while_much_is_written_a_graph_waits_until_it_is_quiet() -> None:
+    scripted = Scripted()
+    upkeep = EdgeUpkeep(cast("EdgeIndex", scripted), least=LEAST)
+    scripted.points, scripted.bare = 10 * LEAST, 3 * LEAST
+    assert upkeep.run_once() == []
+    scripted.points, scripted.bare = 11 * LEAST, 4 * LEAST
+    assert upkeep.run_once() == [], "still being written"
+    assert upkeep.run_once() == ["g1"]
+    scripted.points, scripted.bare = 30 * LEAST, 19 * LEAST
+    assert upkeep.run_once() == ["g1"], "most points are without a graph"
+
+
+def test_only_an_index_of_this_process_is_looked_after_and_only_if_wanted(index: EdgeIndex) -> None:
+    def threads(kept: VectorIndex, points: int) -> int:
+        with kept_up(kept, Settings(index_optimize_points=points)):
+            return sum(thread.name == "index-upkeep" for thread in threading.enumerate())
+
+    assert threads(cast("VectorIndex", Scripted()), LEAST) == 0
+    assert threads(index, 0) == 0
+    assert threads(index, LEAST) == 1

@@ -1,0 +1,117 @@
+"""What the containers of deploy/compose.yaml are told, against the programs that are told it."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from console.settings import ConsoleSettings
+from rag_core.errors import ConfigError
+from rag_core.settings import Settings
+from ragctl.container.gateway import write
+from ragctl.container.roles import ROLES, command_of
+from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.tokens import ensure_keys
+from tests.support.chart import ROOT
+
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text("utf-8"))["services"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Those of `gateway-config`, with keys that `identity` has made."""
+    made = Settings(home=tmp_path / "identity")
+    made.secrets_dir.mkdir(parents=True)
+    ensure_keys(made)
+    return Settings(home=tmp_path, environment="production", jwt_public_keys=made.jwks_path)
+
+
+def gateway(settings: Settings, folder: Path, *weight: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    write(settings, str(folder), *weight)
+    read = [yaml.safe_load((folder / name).read_text("utf-8")) for name in ("envoy.yaml", "routes/routes.yaml")]
+    return read[0]["static_resources"], read[1]["resources"][0]["virtual_hosts"][0]
+
+
+def test_the_gateway_of_compose_finds_both_colours_by_their_service_names(settings: Settings, tmp_path: Path) -> None:
+    statics, routes = gateway(settings, tmp_path, "30")
+    hosts = {
+        cluster["name"]: {
+            where["endpoint"]["address"]["socket_address"]["address"]
+            for group in cluster["load_assignment"]["endpoints"]
+            for where in group["lb_endpoints"]
+        }
+        for cluster in statics["clusters"]
+    }
+    assert hosts == {
+        "query-blue": {"query-blue"},
+        "query-green": {"query-green"},
+        "query-probes": {"query-blue", "query-green"},
+        "admin": {"127.0.0.1"},
+    }
+    assert {"query-blue", "query-green"} <= SERVICES.keys()
+    shares = {
+        tuple((item["name"], item["weight"]) for item in route["route"]["weighted_clusters"]["clusters"])
+        for route in routes["routes"]
+        if "weighted_clusters" in route.get("route", {})
+    }
+    assert shares == {(("query-blue", 70), ("query-green", 30))}
+
+
+def test_the_gateway_of_compose_verifies_tokens_and_exempts_nobody(settings: Settings, tmp_path: Path) -> None:
+    statics, _ = gateway(settings, tmp_path)
+    manager = statics["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    filters = {item["name"]: item["typed_config"] for item in manager["http_filters"]}
+    (provider,) = filters["envoy.filters.http.jwt_authn"]["providers"].values()
+    assert provider["local_jwks"] == {"inline_string": settings.jwks_path.read_text("utf-8")}
+    assert "developer" not in str(filters)
+
+
+def test_envoy_accepts_the_files_of_compose(settings: Settings, tmp_path: Path) -> None:
+    gateway(settings, tmp_path)
+    file = tmp_path / "envoy.yaml"
+    file.chmod(0o644)
+    text = file.read_text("utf-8").replace("/etc/envoy/static", str(tmp_path))
+    file.write_text(text.replace("/etc/envoy/routes", str(tmp_path / "routes")))
+    command = [str(envoy_path()), "--mode", "validate", *ENVOY_FLAGS, "-c", str(file)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("weight", ["101", "-1", "half", ""])
+def test_a_weight_that_is_no_percentage_is_refused(settings: Settings, tmp_path: Path, weight: str) -> None:
+    with pytest.raises(ConfigError, match="0 to 100"):
+        write(settings, str(tmp_path), weight)
+
+
+def test_compose_gives_the_gateway_the_keys_and_the_mode_of_the_servers() -> None:
+    config, servers = SERVICES["gateway-config"], SERVICES["query-blue"]
+    for name in ("RAG_ENVIRONMENT", "RAG_JWT_PUBLIC_KEYS"):
+        assert config["environment"][name] == servers["environment"][name]
+    assert "identity:/run/identity:ro" in config["volumes"]
+    assert "identity" in config["depends_on"]
+
+
+def test_compose_tells_the_console_how_people_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVICES["console"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    told = ConsoleSettings()
+    assert told.sign_in == "none"  # the accounts of `rag account` are behind a socket of the local stack
+    assert told.token_file == Path("/run/identity/console-token")
+    assert "127.0.0.1" not in f"{told.query_address} {told.gateway_url} {told.dagster_url} {told.metrics_urls}"
+
+
+def test_both_colours_sign_page_tokens_with_one_secret() -> None:
+    assert all("rag_page_token_secret" in SERVICES[name]["secrets"] for name in ("query-blue", "query-green"))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_becomes_a_program_that_exists(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "/tmp/dagster")  # noqa: S108  where the images have it
+    python, safe_path, as_module, module, *_ = command_of(Settings(), role)
+    assert (Path(python).exists(), safe_path, as_module) == (True, "-P", "-m")
+    assert importlib.util.find_spec(module) is not None
