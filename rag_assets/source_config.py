@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rag_assets.connectors.fields import AclEntry, MetadataName, Model
-from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kinds import Options
 from rag_assets.cron import cron_problem
 from rag_core.quality import RULES, QualityPolicy, Severity
@@ -40,6 +39,8 @@ def _rule(value: str) -> str:
 
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+_UNDIVIDED = {"kafka": "a topic has its own partitions", "web": "every shard would crawl the whole site"}
+"""Kinds of source that shards cannot divide, and why."""
 RuleName = Annotated[str, AfterValidator(_rule)]
 
 
@@ -94,9 +95,10 @@ class SourceConfig(Model):
     options: Annotated[Options, Field(discriminator="kind")] = Field(description="What to read, by kind.")
 
     @model_validator(mode="after")
-    def _one_shard_of_a_topic(self) -> Self:
-        if isinstance(self.options, KafkaOptions) and self.shards != 1:
-            raise ValueError("shards: a topic has its own partitions; leave shards at 1")
+    def _shards_divide_the_work(self) -> Self:
+        why = _UNDIVIDED.get(self.options.kind)
+        if why is not None and self.shards != 1:
+            raise ValueError(f"shards: {why}; leave shards at 1")
         return self
 
     @property
