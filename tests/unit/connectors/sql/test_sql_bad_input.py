@@ -212,7 +212,7 @@ def test_b53_a_column_or_table_that_went_away_fails_the_listing(
 @pytest.mark.parametrize(
     "host",
     ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "0.0.0.0", "::",
-     "224.0.0.1", "::ffff:127.0.0.1", "2852039166"],
+     "224.0.0.1", "::ffff:127.0.0.1", "2852039166", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "240.0.0.1"],
 )  # fmt: skip
 def test_b54_a_host_that_is_never_a_database_is_not_called(host: str) -> None:
     with pytest.raises(InvalidInput) as caught:
