@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ def state_token(options: SqlOptions, state: State) -> str:
     return f"{layout(options)}:{state.newest}:{state.rows}{young}"
 
 
-class _Base:
+class _Base(ABC):
     """What both listings share. Iterate once."""
 
     def __init__(self, options: SqlOptions, reader: Reader) -> None:
@@ -64,8 +65,9 @@ class _Base:
         except RagError as error:
             self.error = str(error)
 
+    @abstractmethod
     def _entries(self) -> Iterator[Any]:
-        raise NotImplementedError
+        """What the source says; reads the state first."""
 
     def _entry(self, row: Row) -> SourceItem | Problem | Removed:
         width = len(self._options.key)
