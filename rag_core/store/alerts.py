@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select, text, update
+from sqlalchemy import Connection, case, func, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.alerts.base import Alert, AlertKind
@@ -98,12 +98,6 @@ UPDATE rag.alerts SET delivered = (
     WHERE told.key = ANY(:names))
 WHERE EXISTS (SELECT FROM jsonb_object_keys(delivered) AS name WHERE name <> ALL(:names))
 """)
-
-
-def open_keys(connection: Connection, kind: AlertKind) -> list[str]:
-    """Keys of the open alerts of a kind."""
-    statement = select(alerts.c.key).where(alerts.c.kind == str(kind), alerts.c.ended_at.is_(None))
-    return list(connection.scalars(statement))
 
 
 def purge(connection: Connection, *, days: int) -> int:
