@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.sql import SqlOptions
 from rag_assets.connectors.sql.hosts import checked_addresses
+from rag_assets.connectors.sql.options import AclColumn
 from rag_assets.connectors.sql.query import read_only_query
+from rag_assets.connectors.sql.values import acl_entries
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.models import SourceItem
 from tests.unit.connectors.sql.conftest import Database, Open, items
@@ -223,6 +226,10 @@ def test_b54_a_host_that_is_never_a_database_is_not_called(host: str) -> None:
 def test_b54_loopback_and_private_networks_are_where_databases_live() -> None:
     assert checked_addresses("127.0.0.1", 1) == ["127.0.0.1"]
     assert checked_addresses("10.0.0.7", 1) == ["10.0.0.7"]
+
+
+def test_an_acl_that_nests_without_end_admits_nobody() -> None:
+    assert acl_entries("[" * 5000, AclColumn(column="readers"), "1") == (NOBODY,)
 
 
 def options_with(**database: object) -> SqlOptions:
