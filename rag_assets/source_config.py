@@ -6,9 +6,9 @@ import difflib
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.connectors.fields import AclEntry, MetadataName, Model
 from rag_assets.connectors.kinds import Options
 from rag_assets.cron import cron_problem
 from rag_core.quality import RULES, QualityPolicy, Severity
@@ -39,29 +39,25 @@ def _rule(value: str) -> str:
 
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-AclEntry = Annotated[str, StringConstraints(pattern=r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$")]
+_UNDIVIDED = {"kafka": "a topic has its own partitions", "web": "every shard would crawl the whole site"}
+"""Kinds of source that shards cannot divide, and why."""
 RuleName = Annotated[str, AfterValidator(_rule)]
-MetadataKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ScheduleConfig(_Model):
+class ScheduleConfig(Model):
     """When the full reconcile runs whatever the sensor saw."""
 
     cron: Annotated[str, AfterValidator(_cron)] = Field("0 3 * * *", description="Five fields, or @daily and its kin.")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field("UTC", description="IANA name.")
 
 
-class SensorConfig(_Model):
+class SensorConfig(Model):
     """How often the source is asked whether it changed."""
 
     interval_seconds: int = Field(30, ge=5, le=86_400, description="Seconds between two looks; Dagster's floor is 5.")
 
 
-class QualityConfig(_Model):
+class QualityConfig(Model):
     """What this source makes of the rules in docs/reference/quality-rules.md."""
 
     severity: dict[RuleName, Severity] = Field({}, description="By rule: `ignore`, `warn` or `error`.")
@@ -79,7 +75,7 @@ class QualityConfig(_Model):
         return QualityPolicy(self.severity, self.limit, self.max_failed_share, self.max_failed_minimum)
 
 
-class SourceConfig(_Model):
+class SourceConfig(Model):
     """The `attributes` of one source file."""
 
     name: SourceName = Field(description="Name of the source, of its asset group and of the `source` field of answers.")
@@ -92,16 +88,17 @@ class SourceConfig(_Model):
     schedule: ScheduleConfig | None = Field(ScheduleConfig(), description="Full reconcile; null for none.")
     sensor: SensorConfig | None = Field(SensorConfig(), description="Change sensor; null for none.")
     freshness_minutes: int | None = Field(1500, ge=1, le=525_600, description="Age at which it is stale; null: never.")
-    metadata: dict[MetadataKey, Annotated[str, StringConstraints(max_length=1024)]] = Field(
+    metadata: dict[MetadataName, Annotated[str, StringConstraints(max_length=1024)]] = Field(
         {}, max_length=32, description="Copied to every document."
     )
     quality: QualityConfig = Field(QualityConfig(), description="Severity and limits of the quality rules.")
     options: Annotated[Options, Field(discriminator="kind")] = Field(description="What to read, by kind.")
 
     @model_validator(mode="after")
-    def _one_shard_of_a_topic(self) -> Self:
-        if isinstance(self.options, KafkaOptions) and self.shards != 1:
-            raise ValueError("shards: a topic has its own partitions; leave shards at 1")
+    def _shards_divide_the_work(self) -> Self:
+        why = _UNDIVIDED.get(self.options.kind)
+        if why is not None and self.shards != 1:
+            raise ValueError(f"shards: {why}; leave shards at 1")
         return self
 
     @property

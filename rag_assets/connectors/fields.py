@@ -15,7 +15,8 @@ MAX_LOCATOR_BYTES: Final = 2048
 """PostgreSQL's unique index refuses keys much above this."""
 NOBODY: Final = "group:rag-nobody"
 """Stands for a list without a usable entry: known to admit no one, unlike an ACL that was never known."""
-ACL_ENTRY: Final = re.compile(r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$")
+_ACL_PATTERN: Final = r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$"
+_ACL_ENTRY: Final = re.compile(_ACL_PATTERN)
 _SECRET_NAME: Final = re.compile(
     r"^(authorization|cookie|proxy-authorization|x-api-key|.*(token|secret|password|passwd|api[-_]?key|access[-_]?key).*)$",
     re.IGNORECASE,
@@ -28,6 +29,11 @@ class Model(BaseModel):
     """Options are strict and frozen."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def is_acl_entry(text: str) -> bool:
+    """Whether this can admit someone."""
+    return _ACL_ENTRY.fullmatch(text) is not None
 
 
 def _url(value: str) -> str:
@@ -61,4 +67,5 @@ Url = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_url)]
 JsonPath = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_path)]
 Plain = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,128}$")]
+AclEntry = Annotated[str, StringConstraints(pattern=_ACL_PATTERN)]
 MetadataName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]

@@ -14,7 +14,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 
 from rag_assets.lib.failures import typed_failures
-from rag_assets.lib.naming import PARTITION_TAG, STAGES, asset_key, job_name
+from rag_assets.lib.naming import PARTITION_TAG, STAGES, asset_key, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
 from rag_core.alerts import Alert, AlertKind, Notifier, deliver, open_notifiers
 from rag_core.alerts.conditions import held_deletions, poisoned, stale_sources
@@ -79,7 +79,7 @@ def evaluate(
 
 def run_failures(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]) -> Iterator[Alert]:
     """Jobs (and shards of them) whose last finished run failed."""
-    wanted = [(job_name(one), shard, one) for one in configs for shard in _shards(one)]
+    wanted = [(job_name(one), shard, one) for one in configs for shard in partition_keys(one)]
     for job, shard, config in [*wanted, ("maintenance", None, None)]:
         tags = {PARTITION_TAG: shard} if shard is not None else {}
         filters = dg.RunsFilter(
@@ -127,7 +127,3 @@ def blocked_checks(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]
                 {"run_id": record.run_id},
                 started_at=datetime.fromtimestamp(record.create_timestamp, UTC),
             )
-
-
-def _shards(config: SourceConfig) -> list[str | None]:
-    return [str(shard) for shard in range(config.shards)] if config.shards > 1 else [None]

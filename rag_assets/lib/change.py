@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from rag_assets.connectors import open_connector, outside_of
-from rag_assets.lib.naming import PARTITION_TAG, job_name
+from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import RagError
 from rag_core.ids import fingerprint
@@ -93,7 +93,7 @@ def evaluate(
     config: SourceConfig, connector: Connector, instance: dg.DagsterInstance, *, now: float
 ) -> dg.SkipReason | list[dg.RunRequest]:
     """A run request for each shard that needs one, or why none does. `now` is in seconds since the epoch."""
-    shards = [str(shard) for shard in range(config.shards)] if config.shards > 1 else [None]
+    shards = partition_keys(config)
     histories = {shard: _history(config, instance, shard) for shard in shards}
     idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
     if not idle:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from rag_assets.lib.naming import SOURCE_TAG, job_name
+from rag_assets.lib.naming import SOURCE_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def reconcile_schedule(config: SourceConfig, job: UnresolvedAssetJobDefinition) 
     """A run of every shard at the configured time, whatever the sensor saw; `None` when there is none."""
     if config.schedule is None:
         return None
-    shards = [str(shard) for shard in range(config.shards)] if config.shards > 1 else [None]
+    shards = partition_keys(config)
     status = dg.DefaultScheduleStatus.RUNNING if config.enabled else dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(

@@ -22,9 +22,15 @@ def job_name(config: SourceConfig) -> str:
     return f"{config.key}_sync"
 
 
+def partition_keys(config: SourceConfig) -> list[str | None]:
+    """One key per shard; `None` alone for a source that is not sharded."""
+    return [str(shard) for shard in range(config.shards)] if config.shards > 1 else [None]
+
+
 def partitions(config: SourceConfig) -> dg.StaticPartitionsDefinition | None:
     """One partition per shard, `None` for a source that is not sharded."""
-    return dg.StaticPartitionsDefinition([str(shard) for shard in range(config.shards)]) if config.shards > 1 else None
+    keys = [key for key in partition_keys(config) if key is not None]
+    return dg.StaticPartitionsDefinition(keys) if keys else None
 
 
 def scope_of(config: SourceConfig, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Scope:

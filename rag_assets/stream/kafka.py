@@ -44,16 +44,14 @@ class KafkaSource:
 
     stops_on_poison = True
 
-    def __init__(
-        self, options: KafkaOptions, source: Source, store: Store, settings: Settings, secrets: dict[str, str]
-    ) -> None:
+    def __init__(self, options: KafkaOptions, source: Source, store: Store, settings: Settings) -> None:
         self.name = f"kafka:{source.name}"
         self.stream = f"{source.tenant}/{source.name}"
         self._options, self._source, self._store, self._settings = options, source, store, settings
         self._decoder = Decoder(options, source)
-        self._consumer = Consumer(consumer_config(options, source, secrets), error_cb=self._on_error)
+        self._consumer = Consumer(consumer_config(options, source), error_cb=self._on_error)
         produces = options.dead_letter_topic or options.completion_topic
-        self._producer = Producer(producer_config(options, secrets)) if produces else None
+        self._producer = Producer(producer_config(options)) if produces else None
         self._ready = threading.Condition()
         self._buffer: deque[tuple[Message, float]] = deque()
         self._bytes = 0

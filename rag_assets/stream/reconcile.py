@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
 from sqlalchemy import Connection, text
 
 from rag_assets.stream import letters
 from rag_assets.stream.base import Message
+from rag_assets.stream.streams import kafka_configs
 from rag_core.errors import RagError
 from rag_core.pipeline import EventApplier, Settled
 from rag_core.pipeline.resources import Pipeline
@@ -53,8 +56,11 @@ def finish_left(store: Store, applier: EventApplier, run_id: str) -> int:
     return done
 
 
-def redrive(store: Store, applier: EventApplier, run_id: str) -> int:
-    """Apply again the dead letters whose quarantine entry an operator has redriven; returns how many were taken."""
+def redrive(store: Store, applier: EventApplier, run_id: str, configured: Iterable[Source] = ()) -> int:
+    """Apply again the dead letters whose quarantine entry an operator has redriven; returns how many were taken.
+
+    `configured` are the sources that have a file: metadata and quality rules are there and not in the database.
+    """
     with store.engine.connect() as connection:
         names = connection.execute(_STREAMS, {"kinds": list(STREAM_KINDS)}).all()
         sources = {
@@ -63,6 +69,7 @@ def redrive(store: Store, applier: EventApplier, run_id: str) -> int:
             )
             for row in names
         }
+        sources |= {f"{source.tenant}/{source.name}": source for source in configured}
         rows = streams.redriven(connection, list(sources), _REDRIVES)
     for row in rows:
         if "source_version" not in row.attributes:
@@ -90,14 +97,15 @@ def upkeep(store: Store, settings: Settings) -> None:
 
 def maintain(pipeline: Pipeline, applier: EventApplier, run_id: str) -> int:
     """All of it, as often as the settings say. What fails is told and tried again the next time."""
+    done = 0
     try:
         pipeline.ensure_generation()
         done = finish_left(pipeline.store, applier, run_id)
-        redrive(pipeline.store, applier, run_id)
         upkeep(pipeline.store, pipeline.settings)
+        # Last, because a source file that cannot be read postpones it, and nothing else.
+        redrive(pipeline.store, applier, run_id, [config.source for config in kafka_configs(pipeline.settings)])
     except RagError as error:
         log.warning("reconcile_postponed", reason=error.reason, problem=error.message)
-        return 0
     return done
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from rag_assets.config import SourceConfig, load_all_sources
-from rag_assets.connectors.kafka.client import read_secrets
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream.base import StreamSource
 from rag_assets.stream.inbox import InboxSource
@@ -46,4 +45,4 @@ def open_kafka(config: SourceConfig, store: Store, settings: Settings) -> Stream
     options = config.options
     assert isinstance(options, KafkaOptions)  # noqa: S101
     configure_source(store, Scope(config.source, "stream"), settings)
-    return KafkaSource(options, config.source, store, settings, read_secrets(options))
+    return KafkaSource(options, config.source, store, settings)

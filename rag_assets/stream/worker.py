@@ -52,8 +52,9 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         """State and totals of each stream, for the heartbeat and /health."""
-        running = {name: {"state": pump.state, **pump.counts} for name, pump in self.pumps.items()}
-        return {**{name: {"state": state} for name, state in self._states.items()}, **running}
+        # Copies, because the threads of streams that open late add to both.
+        running = {name: {"state": pump.state, **pump.counts} for name, pump in dict(self.pumps).items()}
+        return {**{name: {"state": state} for name, state in dict(self._states).items()}, **running}
 
     def run(self) -> bool:
         """Work until told to stop. Tells whether all came to rest in time. Raises what opening the parts raises."""
@@ -157,7 +158,7 @@ class Worker:
         try:
             with pipeline.store.engine.begin() as connection:
                 streams.beat(connection, self.name, self.status())
-            for pump in self.pumps.values():
+            for pump in list(self.pumps.values()):
                 lag = pump.source.lag()
                 self.metrics.lag.labels(pump.source.name).set(lag.messages)
                 self.metrics.lag_seconds.labels(pump.source.name).set(lag.seconds)

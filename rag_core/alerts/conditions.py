@@ -9,8 +9,6 @@ from rag_core.alerts.base import Alert, AlertKind
 from rag_core.store.conditions import SourceState
 from rag_core.store.quality import Latest
 
-FROM_ROWS = (AlertKind.DELETIONS_HELD, AlertKind.SOURCE_STALE, AlertKind.POISON_RATE)
-
 
 def held_deletions(states: Iterable[SourceState]) -> Iterator[Alert]:
     """Deletions that wait for an operator."""

@@ -21,7 +21,7 @@ from rag_core.settings import MIN_SECRET_LENGTH, Settings
 log = structlog.get_logger("rag.alerts")
 
 TIMESTAMP_HEADER, SIGNATURE_HEADER = "X-Rag-Timestamp", "X-Rag-Signature"
-_ATTEMPTS = 3
+_RETRYING = stamina.RetryingCaller(attempts=3, timeout=30, wait_initial=0.2)
 
 
 class LogNotifier:
@@ -133,10 +133,13 @@ def _client(timeout: float) -> httpx.Client:
 
 
 def _post(client: httpx.Client, name: str, url: str, body: bytes, headers: dict[str, str]) -> None:
+    def once() -> None:
+        # The status is the whole answer: a body could be without end.
+        with client.stream("POST", url, content=body, headers=headers) as response:
+            response.raise_for_status()
+
     try:
-        for attempt in stamina.retry_context(on=_worth_repeating, attempts=_ATTEMPTS, timeout=30, wait_initial=0.2):
-            with attempt:
-                client.post(url, content=body, headers=headers).raise_for_status()
+        _RETRYING(_worth_repeating, once)
     except httpx.HTTPStatusError as error:
         raise _undelivered(name, f"answered {error.response.status_code}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -1,4 +1,4 @@
-"""Every call to a host outside goes through here: checked addresses, bounded answers, no surprises by redirects.
+"""Calls of sources and models to hosts outside: checked addresses, bounded answers, no surprises by redirects.
 
 addresses.py  which addresses may be connected to
 policy.py     which URLs may be asked for, and the limits of an answer

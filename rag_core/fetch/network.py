@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -56,15 +56,15 @@ class GuardedBackend(httpcore.NetworkBackend):
         socket_options: _Options = None,
     ) -> httpcore.NetworkStream:
         addresses = resolve(self._policy, self._resolver, host, port, remaining(timeout))
-        for number, address in enumerate(addresses, start=1):
-            try:
-                stream = self._real.connect_tcp(address, port, remaining(timeout), local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if number == len(addresses):
-                    raise
-            else:
-                return _GuardedStream(stream)
-        raise AssertionError("a checked name has an address")
+
+        def connect(address: str) -> httpcore.NetworkStream:
+            left = remaining(timeout)
+            return _GuardedStream(self._real.connect_tcp(address, port, left, local_address, socket_options))
+
+        for address in addresses[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return connect(address)
+        return connect(addresses[-1])
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: _Options = None
@@ -112,13 +112,10 @@ class GuardedAsyncBackend(httpcore.AsyncNetworkBackend):
         socket_options: _Options = None,
     ) -> httpcore.AsyncNetworkStream:
         addresses = await resolve_async(self._policy, self._resolver, host, port, timeout)
-        for number, address in enumerate(addresses, start=1):
-            try:
+        for address in addresses[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return await self._real.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if number == len(addresses):
-                    raise
-        raise AssertionError("a checked name has an address")
+        return await self._real.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(
         self,

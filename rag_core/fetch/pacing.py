@@ -44,17 +44,16 @@ class Pacing:
         A wait that the host asks for is honoured up to `longest`; beyond it the error comes at once, because a run that
         sleeps for an hour looks like one that hangs.
         """
-        tries = stamina.retry_context(
-            on=self._pause, attempts=self.attempts, timeout=None, wait_initial=0.5, wait_max=30
-        )
+        retrying = stamina.RetryingCaller(attempts=self.attempts, timeout=None, wait_initial=0.5, wait_max=30)
+
+        def paced() -> T:
+            self.wait()
+            return attempt()
+
         try:
-            for each in tries:
-                with each:
-                    self.wait()
-                    return attempt()
+            return retrying(self._pause, paced)
         except Again as again:
             raise again.error from None
-        raise AssertionError("a retry loop ends by a return or an error")
 
     def wait(self) -> None:
         """Wait for the next start that the rate allows."""

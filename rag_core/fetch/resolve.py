@@ -26,7 +26,7 @@ def system_resolver(host: str, port: int) -> list[str]:
 
 
 def resolve(policy: FetchPolicy, resolver: Resolver, host: str, port: int, timeout: float | None) -> list[str]:
-    """The addresses of a host, all of them allowed.
+    """The addresses of a host, at least one and all of them allowed.
 
     The system's resolver cannot be interrupted, so it runs in a thread that is not waited for beyond `timeout`.
     Raises `InvalidInput` (`SSRF_BLOCKED`), `httpcore.ConnectError` and `httpcore.ConnectTimeout`.

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rag_core.errors import RagError, Reason
-from rag_core.ids import document_id, fingerprint, shard_of
+from rag_core.ids import document_id, shard_of
 from rag_core.models import SourceItem
 from rag_core.pipeline import cursors
 from rag_core.pipeline.base import Progress, Scope, StageReport
 from rag_core.pipeline.deletions import Deletions, bury, delete_gone, delete_removed
 from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import Read, Reader
+from rag_core.pipeline.reading import Read, Reader, parsed_as
 from rag_core.settings import Settings
 from rag_core.sources import Changes, Connector, Listing, Problem, Removed
 from rag_core.store import documents, listing, locks, runs, sources
@@ -91,9 +91,7 @@ class _Sync:
         self._settings = settings
         self._progress = progress
         self._key = (scope.source.tenant, scope.source.name, scope.shard)
-        # Metadata and rules of the source are inputs of every document, so other ones mean to read them again.
-        rules = scope.source.quality.fingerprint
-        self._parsed_as = fingerprint(parser.fingerprint, sorted(scope.source.metadata.items()), rules)
+        self._parsed_as = parsed_as(parser, scope.source)
         self._reader = Reader(
             connector,
             parser,

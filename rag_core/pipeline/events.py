@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -20,7 +21,7 @@ from sqlalchemy import Connection
 
 from rag_core import failpoints
 from rag_core.errors import RagError, Reason, Unavailable
-from rag_core.ids import document_id, fingerprint
+from rag_core.ids import document_id
 from rag_core.index.base import VectorIndex
 from rag_core.models import RawDocument, SourceItem
 from rag_core.pipeline.base import Scope
@@ -30,7 +31,7 @@ from rag_core.pipeline.follow import chunk_following, embed_following
 from rag_core.pipeline.index import index_documents, index_given
 from rag_core.pipeline.kits import Kit, Kits
 from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import Read, read_bytes
+from rag_core.pipeline.reading import Read, parsed_as, read_bytes
 from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.store import documents, generations, locks
@@ -148,10 +149,9 @@ class EventApplier:
         held = documents.held(connection, ids)
         connection.commit()
         newest, outcomes = _newest(scope.source, events, held)
-        parsed_as = fingerprint(self._parser.fingerprint, sorted(scope.source.metadata.items()))
-        batch = Batch(scope, parsed_as)
+        batch = Batch(scope, parsed_as(self._parser, scope.source))
         refused = []
-        reads = self._read([event for event in newest if event.content is not None], scope, parsed_as, held)
+        reads = self._read([event for event in newest if event.content is not None], batch, held)
         for event, read, attempts in reads:
             if isinstance(read.failure, Unavailable):
                 raise read.failure
@@ -180,16 +180,18 @@ class EventApplier:
         return settled
 
     def _read(
-        self, events: Sequence[Event], scope: Scope, parsed_as: str, held: Mapping[uuid.UUID, Held]
+        self, events: Sequence[Event], batch: Batch, held: Mapping[uuid.UUID, Held]
     ) -> Iterable[tuple[Event, Read, int]]:
+        source = batch.scope.source
+
         def read(event: Event) -> tuple[Event, Read, int]:
-            due = _due(event, held.get(_doc_id(scope.source, event)))
-            raw = _raw(event)
-            outcome = read_bytes(self._parser, parsed_as, due, raw, event.source_version)
-            attempts = 1
+            due, raw = _due(event, held.get(_doc_id(source, event))), _raw(event)
+            once = partial(
+                read_bytes, self._parser, batch.parsed_as, due, raw, event.source_version, quality=source.quality
+            )
+            outcome, attempts = once(), 1
             while _may_pass(outcome) and attempts < self._settings.stream_attempts:
-                outcome = read_bytes(self._parser, parsed_as, due, raw, event.source_version)
-                attempts += 1
+                outcome, attempts = once(), attempts + 1
             return event, outcome, attempts
 
         return [read(events[0])] if len(events) == 1 else self._pool.map(read, events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
@@ -19,14 +19,6 @@ from rag_core.store.engine import Store
 from rag_core.store.generations import Generation
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Followed:
-    """A chunker, or a chunker with an embedder, and the furthest of the generations made with it."""
-
-    generation: Generation
-    kit: Kit
 
 
 def chunk_following(

@@ -12,9 +12,10 @@ import structlog
 
 from rag_core import failpoints
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.ids import fingerprint
 from rag_core.models import ParsedDocument, RawDocument, SourceItem
 from rag_core.quality import QualityPolicy, judge_text
-from rag_core.sources import Connector
+from rag_core.sources import Connector, Source
 from rag_core.store.copying import is_storable
 from rag_core.store.listing import Due
 from rag_core.text import Parser
@@ -93,6 +94,14 @@ class Reader:
         failpoints.reach("after_fetch")
         reading = pool.submit(read_bytes, self._parser, self._parsed_as, due, raw, quality=self._quality)
         return reading, len(raw.content)
+
+
+def parsed_as(parser: Parser, source: Source) -> str:
+    """Changes when the same bytes would be read or judged differently, so that they are read again.
+
+    Metadata and rules of the source are inputs of every document, as the parser is.
+    """
+    return fingerprint(parser.fingerprint, sorted(source.metadata.items()), source.quality.fingerprint)
 
 
 def read_bytes(

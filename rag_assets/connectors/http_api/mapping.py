@@ -12,7 +12,7 @@ from typing import Any
 import jsonpath
 import structlog
 
-from rag_assets.connectors.fields import ACL_ENTRY, MAX_LOCATOR_BYTES, NOBODY
+from rag_assets.connectors.fields import MAX_LOCATOR_BYTES, NOBODY, is_acl_entry
 from rag_assets.connectors.http_api.options import AclField, HttpApiOptions
 from rag_core.errors import InvalidInput, Reason, Unavailable
 
@@ -119,7 +119,7 @@ class Mapping:
             # A path through an empty list finds nothing too, but then the list itself is there.
             return (NOBODY,) if option is not None and _empty_list(option, item) else None
         named = {_named(value, option) for value in _flat(found)}
-        entries = tuple(sorted(name for name in named if ACL_ENTRY.match(name)))
+        entries = tuple(sorted(name for name in named if is_acl_entry(name)))
         if len(entries) < len(named):
             log.warning("acl_entries_ignored", ignored=len(named) - len(entries))
         return entries or (NOBODY,)

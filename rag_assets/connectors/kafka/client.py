@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_core.errors import ConfigError, Reason
 from rag_core.sources import Source
 
 
-def consumer_config(options: KafkaOptions, source: Source, secrets: dict[str, str]) -> dict[str, Any]:
-    """Of the consumer. Positions are ours (PostgreSQL), so the broker's are never used to start from."""
+def consumer_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
+    """Of the consumer. Positions are ours (PostgreSQL), so the broker's are never used to start from.
+
+    Raises `ConfigError` (`SECRET_MISSING`).
+    """
     return {
-        **_common(options, secrets),
+        **_common(options),
         "group.id": options.group or f"rag-{source.tenant}-{source.name}",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -28,28 +29,15 @@ def consumer_config(options: KafkaOptions, source: Source, secrets: dict[str, st
     }
 
 
-def producer_config(options: KafkaOptions, secrets: dict[str, str]) -> dict[str, Any]:
-    """Of the producer of dead letters and completions: acknowledged by all replicas, in order, without repeats."""
-    return {**_common(options, secrets), "enable.idempotence": True, "linger.ms": 0, "message.timeout.ms": 10_000}
+def producer_config(options: KafkaOptions) -> dict[str, Any]:
+    """Of the producer of dead letters and completions: acknowledged by all replicas, in order, without repeats.
+
+    Raises as `consumer_config`.
+    """
+    return {**_common(options), "enable.idempotence": True, "linger.ms": 0, "message.timeout.ms": 10_000}
 
 
-def secret_names(options: KafkaOptions) -> list[str]:
-    """The environment variables that hold this source's secrets."""
-    return [name for name in (options.security.username_env, options.security.password_env) if name]
-
-
-def read_secrets(options: KafkaOptions) -> dict[str, str]:
-    """The secrets an options block names. Raises `ConfigError` (`SECRET_MISSING`) with the name only."""
-    found = {}
-    for name in secret_names(options):
-        value = os.environ.get(name)
-        if not value:
-            raise ConfigError(Reason.SECRET_MISSING, f"SECRET_MISSING: {name}")
-        found[name] = value
-    return found
-
-
-def _common(options: KafkaOptions, secrets: dict[str, str]) -> dict[str, Any]:
+def _common(options: KafkaOptions) -> dict[str, Any]:
     security = options.security
     config: dict[str, Any] = {
         "bootstrap.servers": options.brokers,
@@ -61,6 +49,7 @@ def _common(options: KafkaOptions, secrets: dict[str, str]) -> dict[str, Any]:
         config["ssl.ca.location"] = security.ca_file
     if security.protocol.startswith("SASL"):
         config["sasl.mechanism"] = security.mechanism
-        config["sasl.username"] = secrets[security.username_env or ""]
-        config["sasl.password"] = secrets[security.password_env or ""]
+        for name, secret in (("sasl.username", security.username), ("sasl.password", security.password)):
+            if secret is not None:
+                config[name] = secret.read().get_secret_value()
     return config

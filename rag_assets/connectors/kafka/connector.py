@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from rag_assets.connectors.kafka.client import consumer_config, read_secrets
+from rag_assets.connectors.kafka.client import consumer_config
 from rag_assets.connectors.kafka.decode import Decoder, Record
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_core.errors import ConfigError, InvalidInput, RagError, Reason, Unavailable
@@ -35,7 +35,7 @@ class KafkaConnector:
 
     def ends(self) -> dict[int, tuple[int, int]]:
         """The first offset and the one after the last, by partition. Raises `Unavailable` (`BROKER_UNAVAILABLE`)."""
-        consumer = Consumer(consumer_config(self._options, self._source, read_secrets(self._options)))
+        consumer = Consumer(consumer_config(self._options, self._source))
         try:
             return self._ends(consumer)
         finally:
@@ -44,7 +44,7 @@ class KafkaConnector:
     def check(self) -> dict[str, Any]:
         try:
             Decoder(self._options, self._source)
-            consumer = Consumer(consumer_config(self._options, self._source, read_secrets(self._options)))
+            consumer = Consumer(consumer_config(self._options, self._source))
             try:
                 ends = self._ends(consumer)
                 sample = self._sample(consumer, ends)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import jsonschema
 from jsonschema.protocols import Validator
 
+from rag_assets.connectors.fields import is_acl_entry
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.pipeline import Event
@@ -22,7 +23,6 @@ from rag_core.store.copying import is_storable
 MAX_KEY_BYTES: Final = 1024
 MAX_METADATA: Final = 32
 MAX_METADATA_CHARS: Final = 1024
-_ACL_ENTRY = re.compile(r"everyone|(?:user|group):[^\x00-\x20\x7f]{1,256}")
 _METADATA_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MAX_VERSION = 2**62
 _OFFSET_BITS = 20
@@ -163,7 +163,7 @@ class Decoder:
             return None
         if not isinstance(entries, list) or not 1 <= len(entries) <= 256:
             raise _invalid(f"{self._fields.acl}: must be a list of 1 to 256 entries")
-        if not all(isinstance(entry, str) and _ACL_ENTRY.fullmatch(entry) for entry in entries):
+        if not all(isinstance(entry, str) and is_acl_entry(entry) for entry in entries):
             raise _invalid(f"{self._fields.acl}: entries are everyone, user:<subject> or group:<name>")
         return tuple(dict.fromkeys(entries))
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
+
+from rag_assets.connectors.fields import Model
+from rag_core.secrets import SecretRef
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_$-]+(\.[A-Za-z0-9_$-]+){0,7}$", max_length=256)]
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class KafkaFields(_Model):
+class KafkaFields(Model):
     """Where in the JSON object a message says what; dots lead into nested objects."""
 
     content: FieldPath = Field("text", description="The text. Required in each message that is no deletion.")
@@ -28,23 +26,23 @@ class KafkaFields(_Model):
     metadata: FieldPath | None = Field("metadata", description="Object whose text, number and truth values are kept.")
 
 
-class KafkaSecurity(_Model):
+class KafkaSecurity(Model):
     """How the broker is reached. Secrets are named, never written here."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    username_env: Variable | None = Field(None, description="Environment variable with the user name.")
-    password_env: Variable | None = Field(None, description="Environment variable with the password.")
+    username: SecretRef | None = Field(None, description="Where the user name is.")
+    password: SecretRef | None = Field(None, description="Where the password is.")
     ca_file: str | None = Field(None, max_length=4096, description="CA certificates; absent: the system's.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.protocol.startswith("SASL") and not (self.username_env and self.password_env):
-            raise ValueError("username_env and password_env are required with SASL")
+        if self.protocol.startswith("SASL") and not (self.username and self.password):
+            raise ValueError("username and password are required with SASL")
         return self
 
 
-class KafkaOptions(_Model):
+class KafkaOptions(Model):
     """A topic of JSON documents: the key names the document, a null value deletes it."""
 
     kind: Literal["kafka"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from psycopg.postgres import types as postgres_types
@@ -23,15 +24,15 @@ class _Named(UserDefinedType[Any]):
         return self.name
 
 
-class Dialect:
+class Dialect(ABC):
     """Common behaviour; values cross the wire as text, so that no value of a row can break its whole page."""
 
     now: ClassVar[str]
     """Expression of the database's clock in UTC, as text."""
 
+    @abstractmethod
     def described(self, name: str, code: Any) -> Column:
         """A column from the description of a result."""
-        raise NotImplementedError
 
     def text(self, element: ColumnElement[Any], column: Column) -> ColumnElement[Any]:
         """The column as text that `bind` understands."""

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 
 from rag_core.errors import InvalidInput, Reason, Unavailable
+from rag_core.fetch import AddressRules
+from rag_core.fetch.addresses import Address, carried
+from rag_core.fetch.resolve import system_resolver
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_RULES = AddressRules.parse(
+    (
+        "127.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15",
+        "::1/128", "fc00::/7", "fec0::/10",
+    )
+)  # fmt: skip
+"""Besides public addresses: loopback and private networks, where databases live."""
 
 
 def checked_addresses(host: str, port: int) -> list[str]:
-    """Every address of a host, all of them checked. Loopback and private networks are where databases live.
+    """Every address of a host, all of them checked.
 
-    Raises `InvalidInput` (`SSRF_BLOCKED`) for link-local (instance metadata), multicast, unspecified and reserved
+    Raises `InvalidInput` (`SSRF_BLOCKED`) for link-local, instance metadata, multicast, unspecified and reserved
     addresses, also where an IPv6 address carries them, and `Unavailable` when the name does not resolve.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = system_resolver(host, port)
     except (OSError, UnicodeError):
         raise Unavailable(Reason.SOURCE_UNAVAILABLE, "the name of the database host does not resolve") from None
-    addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
     for text in addresses:
-        if _forbidden(ipaddress.ip_address(text.partition("%")[0])):
+        if _is_forbidden(ipaddress.ip_address(text)):
             raise InvalidInput(Reason.SSRF_BLOCKED, "the database host leads to an address that is never a database")
     return addresses
 
@@ -38,22 +44,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _forbidden(address: _Address) -> bool:
-    inner = _embedded(address)
-    if inner is not None:
-        return _forbidden(inner) or inner.is_loopback
-    loopback = address.is_loopback
-    return (
-        address.is_link_local
-        or address.is_multicast
-        or address.is_unspecified
-        or (address.is_reserved and not loopback)
-    )
-
-
-def _embedded(address: _Address) -> ipaddress.IPv4Address | None:
-    if isinstance(address, ipaddress.IPv4Address):
-        return None
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+def _is_forbidden(address: Address) -> bool:
+    # Nobody has a reason to spell loopback as an address of another network.
+    return _RULES.problem(address) is not None or any(inner.is_loopback for inner in carried(address))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rag_assets.connectors.sql import locators
 from rag_assets.connectors.sql.options import SqlOptions
-from rag_assets.connectors.sql.positions import Position, is_young, lower, moment, moved_back
+from rag_assets.connectors.sql.positions import Position, is_young, lower, moment, moved_back, spelled
 from rag_assets.connectors.sql.reader import Reader, Row, State
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.ids import fingerprint
@@ -28,7 +29,7 @@ def state_token(options: SqlOptions, state: State) -> str:
     return f"{layout(options)}:{state.newest}:{state.rows}{young}"
 
 
-class _Base:
+class _Base(ABC):
     """What both listings share. Iterate once."""
 
     def __init__(self, options: SqlOptions, reader: Reader) -> None:
@@ -52,7 +53,7 @@ class _Base:
         """The newest position, but never ahead of the database's clock: a row dated tomorrow must not hide today's."""
         position = self._state.newest if self._state is not None else None
         if self._state is not None and moment(position) is not None:
-            position = lower(position, _like(self._state.now, position))
+            position = lower(position, _clock(self._state, position))
         elif isinstance(position, str) and not position.lstrip("-").isdigit():
             position = None  # no time and no number (infinity): the next run lists everything
         return {"layout": layout(self._options), "position": position}
@@ -64,8 +65,9 @@ class _Base:
         except RagError as error:
             self.error = str(error)
 
+    @abstractmethod
     def _entries(self) -> Iterator[Any]:
-        raise NotImplementedError
+        """What the source says; reads the state first."""
 
     def _entry(self, row: Row) -> SourceItem | Problem | Removed:
         width = len(self._options.key)
@@ -111,7 +113,7 @@ class SqlChanges(_Base):
             return
         since = self._since
         if moment(since) is not None:  # a clock that was set back must not hide what is written now
-            since = lower(since, _like(self._state.now, since)) or since
+            since = lower(since, _clock(self._state, since)) or since
         start = moved_back(since, self._options.overlap)
         for row in self._reader.by_change(start, self._state.newest):
             yield self._entry(row)
@@ -121,14 +123,7 @@ class SqlChanges(_Base):
             yield self._entry(row)
 
 
-def _like(now: str, position: object) -> str:
-    """The clock, spelled as the column spells time."""
-    text, like = moment(now), str(position)
-    if text is None:
-        return now
-    separator = like[10] if len(like) > 10 else " "
-    plain = text.replace(tzinfo=None).isoformat(separator, "microseconds" if "." in like else "seconds")
-    if len(like) == 10:
-        return plain[:10]
-    zoned = moment(like) is not None and (like.endswith("Z") or "+" in like[10:])
-    return plain + ("Z" if like.endswith("Z") else "+00:00") if zoned else plain
+def _clock(state: State, like: Position | None) -> Position:
+    """The database's clock, spelled as the column spells time."""
+    now = moment(state.now)
+    return state.now if now is None else spelled(now, str(like))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from rag_assets.connectors.fields import MetadataName, Model
 from rag_core.secrets import SecretRef
 
 # No shape is demanded of names here: a name counts when the catalogue of the database knows it, whatever it looks like.
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?$|^[0-9A-Fa-f:.]{2,45}$")]
-MetadataName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
 def _as_list(value: object) -> object:
@@ -26,11 +26,7 @@ def _sqlite_path(value: str) -> str:
     return str(path)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ServerDatabase(_Model):
+class ServerDatabase(Model):
     """A PostgreSQL or MySQL database. Parts instead of a URL, so that no option can be smuggled in."""
 
     driver: Literal["postgresql", "mysql"]
@@ -47,7 +43,7 @@ class ServerDatabase(_Model):
     )
 
 
-class SqliteDatabase(_Model):
+class SqliteDatabase(Model):
     """A SQLite file, opened for reading only."""
 
     driver: Literal["sqlite"]
@@ -56,7 +52,7 @@ class SqliteDatabase(_Model):
     )
 
 
-class AclColumn(_Model):
+class AclColumn(Model):
     """Who may see a row, from a column: an array, a JSON list, or text with a separator."""
 
     column: Name
@@ -64,7 +60,7 @@ class AclColumn(_Model):
     prefix: Literal["user:", "group:"] | None = Field(None, description="Put before entries that have none.")
 
 
-class SqlOptions(_Model):
+class SqlOptions(Model):
     """One document per row."""
 
     kind: Literal["sql"]

@@ -53,20 +53,24 @@ def moved_back(value: Position, overlap: int) -> Position:
         earlier = found - timedelta(seconds=overlap)
     except OverflowError:
         return value
-    return _spelled(earlier, value)
+    return spelled(earlier, value)
 
 
-def _spelled(when: datetime, like: str) -> str:
+def spelled(when: datetime, like: str) -> str:
+    """A time as a column spells times: with the separator, the precision and the zone of `like`, which is one."""
     if len(like) == len("2026-01-01"):
         return when.date().isoformat()
+    zone = datetime.fromisoformat(like.strip()).tzinfo
+    there = when.astimezone(zone or UTC)
     fraction = re.search(r"\.(\d+)", like)
-    written = when.isoformat(like[10], "microseconds" if fraction else "seconds")
-    plain, _, zone = written.partition("+")
+    precision = "microseconds" if fraction else "seconds"
+    plain = there.replace(tzinfo=None).isoformat(like[10], precision)
+    offset = there.isoformat(like[10], precision)[len(plain) :]
     if fraction:
         plain = plain[: len(plain) - 6 + min(6, len(fraction.group(1)))]
-    if like.endswith("Z"):
-        return f"{plain}Z"
-    return f"{plain}+{zone}" if datetime.fromisoformat(like).tzinfo else plain
+    if zone is None:
+        return plain
+    return plain + ("Z" if like.endswith("Z") else offset)
 
 
 def is_young(value: object, now: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import stamina
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal_column, not_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal_column, not_, or_, select, tuple_
 
 from rag_assets.connectors.sql.engines import open_engine
 from rag_assets.connectors.sql.failures import translated
@@ -20,6 +20,7 @@ from rag_assets.connectors.sql.relation import Relation, resolve
 from rag_core.errors import Unavailable
 
 ATTEMPTS = 3
+_RETRYING = stamina.RetryingCaller(attempts=ATTEMPTS, timeout=60, wait_initial=0.2, wait_max=5, wait_jitter=0.2)
 Result = TypeVar("Result")
 Row = Sequence[Any]
 
@@ -59,20 +60,17 @@ class Reader:
         relation = self.relation
         updated = self._options.updated_at
         newest = relation.dialect.text(func.max(relation.element(updated)), relation.columns[updated])
-        statement = select(newest, func.count(), literal_column(relation.dialect.now)).select_from(relation.source)
-        if self._options.deleted is not None:
-            live = not_(self._deleted())
+        if self._options.deleted is not None:  # a deletion is a change too, while the count is of what is left
             newest = select(newest).select_from(relation.source).scalar_subquery()
-            statement = select(newest, func.count(), literal_column(relation.dialect.now)).select_from(relation.source)
-            statement = statement.where(live)
-        row = self.rows(statement)[0]
+        statement = select(newest, func.count(), literal_column(relation.dialect.now)).select_from(relation.source)
+        row = self.rows(statement.where(*self.live()))[0]
         return State(row[0], int(row[1]), str(row[2]))
 
     def keyless(self) -> int:
         """Rows that nothing names."""
-        null_keys: list[ColumnElement[bool]] = [self.relation.element(name).is_(None) for name in self._options.key]
+        null_keys = [self.relation.element(name).is_(None) for name in self._options.key]
         statement = select(func.count()).select_from(self.relation.source)
-        return int(self.rows(statement.where(null_keys[0] if len(null_keys) == 1 else _any(null_keys)))[0][0])
+        return int(self.rows(statement.where(or_(*null_keys)))[0][0])
 
     def by_key(self, *conditions: ColumnElement[bool]) -> Iterator[Row]:
         """(keys..., updated_at, deleted, acl) of every row in the order of the key, a page in memory at a time."""
@@ -130,23 +128,15 @@ class Reader:
         return self.relation.dialect.is_deleted(self.relation.element(name), self.relation.columns[name])
 
     def _retried(self, work: Callable[[Connection], Result]) -> Result:
-        for attempt in stamina.retry_context(
-            on=Unavailable, attempts=ATTEMPTS, timeout=60, wait_initial=0.2, wait_max=5, wait_jitter=0.2
-        ):
-            with attempt, translated():
-                if self._engine is None:
-                    self._engine = open_engine(self._options)
-                with self._engine.connect() as connection:
-                    return work(connection)
-        raise AssertionError("unreachable")  # pragma: no cover
+        return _RETRYING(Unavailable, self._once, work)
+
+    def _once(self, work: Callable[[Connection], Result]) -> Result:
+        with translated():
+            if self._engine is None:
+                self._engine = open_engine(self._options)
+            with self._engine.connect() as connection:
+                return work(connection)
 
 
 def _after(order: list[ColumnElement[Any]], last: list[ColumnElement[Any]]) -> ColumnElement[bool]:
     return order[0] > last[0] if len(order) == 1 else tuple_(*order) > tuple_(*last)
-
-
-def _any(conditions: list[ColumnElement[bool]]) -> ColumnElement[bool]:
-    found = conditions[0]
-    for condition in conditions[1:]:
-        found = found | condition
-    return found

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 import structlog
 
+from rag_assets.connectors.fields import NOBODY, is_acl_entry
 from rag_assets.connectors.sql.options import AclColumn
 from rag_core.errors import InvalidInput, Reason
 
@@ -15,9 +15,6 @@ log = structlog.get_logger(__name__)
 
 SMALL_CELL_BYTES = 65_536
 """Largest title, metadata value or ACL."""
-NOBODY = "group:rag-nobody"
-"""Stands for a list without a usable entry: known to admit no one, unlike an ACL that was never known."""
-_ENTRY = re.compile(r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$")
 _KINDS = ("user:", "group:")
 
 
@@ -53,7 +50,7 @@ def acl_entries(cell: object, options: AclColumn, locator: str) -> tuple[str, ..
     if cell is None:
         return None
     named = [f"{options.prefix or ''}{name}" if _bare(name) else name for name in _split(plain(cell), options)]
-    entries = tuple(dict.fromkeys(name for name in named if _ENTRY.match(name)))
+    entries = tuple(dict.fromkeys(name for name in named if is_acl_entry(name)))
     if len(entries) < len(set(named)):
         log.warning("acl_entries_ignored", locator=locator, ignored=len(set(named)) - len(entries))
     return entries or (NOBODY,)
@@ -67,7 +64,7 @@ def _split(value: str, options: AclColumn) -> list[str]:
     if value.lstrip().startswith("["):
         try:
             found = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [value]
         return [item if isinstance(item, str) else "" for item in found]
     return [item.strip() for item in value.split(options.separator) if item.strip()]

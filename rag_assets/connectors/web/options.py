@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from rag_assets.connectors.fields import MetadataName, Model, Plain, Url
+from rag_assets.connectors.fields import AclEntry, MetadataName, Model, Plain, Url
 
 PathGlob = Annotated[str, StringConstraints(pattern=r"^[/*][^\x00-\x20\x7f]{0,511}$")]
-AclEntry = Annotated[str, StringConstraints(pattern=r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
 
 

@@ -62,7 +62,7 @@ class KafkaHarness:
 
     def open(self, **settings: object) -> KafkaSource:
         made = self.stream.settings.model_copy(update=settings)
-        return KafkaSource(self.options, self.source, self.stream.store, made, {})
+        return KafkaSource(self.options, self.source, self.stream.store, made)
 
 
 @pytest.fixture(params=["inbox", "kafka"])

@@ -70,6 +70,14 @@ def test_a_missing_folder_holds_no_source(tmp_path: Path) -> None:
     assert load_sources(tmp_path / "none") == []
 
 
+WEB = {"kind": "web", "seeds": ["https://example.com/"]}
+TOPIC = {"kind": "kafka", "brokers": "localhost:9092", "topic": "tickets"}
+
+
+def topic(**security: object) -> dict[str, object]:
+    return {**TOPIC, "security": security}
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -94,6 +102,20 @@ def test_a_missing_folder_holds_no_source(tmp_path: Path) -> None:
         ({"options": {"kind": "filesystem"}}, "attributes.options.root: Field required"),
         ({"options": {"kind": "ftp", "root": "/srv"}}, "attributes.options: Input tag 'ftp'"),
         ({"options": {"kind": "filesystem", "root": "/srv", "glob": "*"}}, "attributes.options.glob: unknown key"),
+        (
+            {"shards": 2, "options": WEB},
+            "attributes: shards: every shard would crawl the whole site; leave shards at 1",
+        ),
+        ({"shards": 2, "options": TOPIC}, "attributes: shards: a topic has its own partitions; leave shards at 1"),
+        (
+            {"options": topic(protocol="SASL_SSL")},
+            "attributes.options.security: username and password are required with SASL",
+        ),
+        ({"options": topic(password="hunter2")}, "attributes.options.security.password: SECRET_INLINE_FORBIDDEN"),
+        (
+            {"options": topic(password={"env": "PGPASSWORD"})},
+            "attributes.options.security.password.env: String should match",
+        ),
     ],
 )
 def test_b71_a_wrong_value_is_named_with_its_place(

@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from pytest_httpserver import HTTPServer
 
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
 from rag_core.fetch import Pacing, endpoint_client, retry_after
 from rag_core.fetch.pacing import Again, check_state
+from tests.unit.fetch.conftest import Open
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,6 +31,30 @@ async def test_s23_a_configured_endpoint_opens_no_other_origin(httpserver: HTTPS
         for url in (f"http://127.0.0.1:{free_tcp_port}/", "http://10.0.0.1/", "ftp://127.0.0.1/"):
             with pytest.raises(InvalidInput):
                 await client.get(url)
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1", "127.0.0.2"], ["127.0.0.2", "127.0.0.1"]])
+async def test_the_next_address_is_tried_when_one_does_not_answer(
+    httpserver: HTTPServer, open_fetcher: Open, addresses: list[str]
+) -> None:
+    httpserver.expect_request("/x").respond_with_data("here")
+    url = f"http://two.test:{httpserver.port}/"
+    assert open_fetcher(resolver=lambda _host, _port: addresses).get(f"{url}x").content == b"here"
+    async with endpoint_client(url, resolver=lambda _host, _port: addresses) as client:
+        assert (await client.get("x")).text == "here"
+
+
+async def test_a_host_none_of_whose_addresses_answers_is_unreachable(open_fetcher: Open, free_tcp_port: int) -> None:
+    def resolver(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1", "127.0.0.2"]
+
+    url = f"http://two.test:{free_tcp_port}/"
+    with pytest.raises(Unavailable) as caught:
+        open_fetcher(resolver=resolver).get(url)
+    assert caught.value.reason is Reason.HOST_UNREACHABLE
+    async with endpoint_client(url, resolver=resolver) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get("x")
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/v1", "http://[fd00:ec2::254]:8000/v1", "http://0.0.0.0/v1"])

@@ -45,6 +45,9 @@ def test_another_policy_judges_every_document_again(flow: Flow) -> None:
     flow.source = replace(flow.source, quality=QualityPolicy({"error_page": "ignore"}))
     assert flow.run().indexed == 1
     assert flow.quarantined() == {}
+    flow.source = replace(flow.source, quality=QualityPolicy())
+    flow.run()
+    assert "a.txt" in flow.quarantined()
 
 
 def test_too_many_failures_exceed_the_threshold_and_the_next_run_without_new_ones_does_not(flow: Flow) -> None:

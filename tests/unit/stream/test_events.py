@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from rag_core import failpoints
 from rag_core.errors import Reason, Unavailable
 from rag_core.failpoints import FailpointReached
 from rag_core.pipeline import Settled
+from rag_core.quality import QualityPolicy
 from tests.support.pipeline import prose
 from tests.support.stream import PUSHED, Failing, Stream, event, no_progress
 
@@ -205,3 +207,15 @@ def test_random_events_in_random_batches_end_in_the_state_of_the_highest_version
         stream.apply(*events[:size])
         events = events[size:]
     assert stream.texts() == expected
+
+
+def test_the_quality_rules_of_the_source_judge_its_events_too(stream: Stream) -> None:
+    page = "502 Bad Gateway\n\nnginx"
+    refused = stream.apply(event("a", 1, page)).settled.refused
+    assert [one.error.reason for one in refused] == [Reason.QUALITY_ERROR_PAGE]
+    lenient = replace(PUSHED, quality=QualityPolicy({"error_page": "warn"}))
+    assert stream.apply(event("a", 2, page), source=lenient).settled.refused == ()
+    assert stream.flow.row("a").flags == ["quality:error_page"]
+    # The bytes are the same, but with other rules they are read again.
+    refused = stream.apply(event("a", 3, page)).settled.refused
+    assert [one.error.reason for one in refused] == [Reason.QUALITY_ERROR_PAGE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from rag_assets.stream.reconcile import finish_left, left, redrive, upkeep
 from rag_core import failpoints
 from rag_core.errors import Conflict, InvalidInput, Reason, Unavailable
 from rag_core.failpoints import FailpointReached
+from rag_core.quality import QualityPolicy
 from rag_core.store import quarantine, streams
 from rag_core.store.streams import DeadLetter
 from tests.support.stream import PUSHED, Failing, Stream, event
@@ -131,6 +133,17 @@ def test_a_redriven_dead_letter_is_tried_again_and_forgotten_when_it_works(strea
     assert stream.texts() == {"bad": "Readable now."}
     assert letters(stream) == []
     assert stream.flow.quarantined() == {}
+
+
+def test_a_redriven_dead_letter_gets_the_metadata_and_the_rules_of_its_source_file(stream: Stream) -> None:
+    stream.push("bad", "502 Bad Gateway\n\nnginx")
+    drain(stream.pump())
+    with stream.store.engine.begin() as connection:
+        quarantine.redrive(connection, stream.flow.quarantined()["bad"].id, tenant="acme", actor="test")
+    configured = replace(PUSHED, metadata={"team": "ops"}, quality=QualityPolicy({"error_page": "ignore"}))
+    assert redrive(stream.store, stream.applier, "again", [configured]) == 1
+    assert stream.flow.row("bad").metadata["team"] == "ops"
+    assert letters(stream) == []
 
 
 def test_f49_a_dead_letter_that_cannot_be_stored_stops_the_stream_before_it(stream: Stream) -> None:

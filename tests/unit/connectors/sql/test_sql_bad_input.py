@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.sql import SqlOptions
 from rag_assets.connectors.sql.hosts import checked_addresses
+from rag_assets.connectors.sql.options import AclColumn
 from rag_assets.connectors.sql.query import read_only_query
+from rag_assets.connectors.sql.values import acl_entries
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.models import SourceItem
 from tests.unit.connectors.sql.conftest import Database, Open, items
@@ -212,7 +215,7 @@ def test_b53_a_column_or_table_that_went_away_fails_the_listing(
 @pytest.mark.parametrize(
     "host",
     ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "0.0.0.0", "::",
-     "224.0.0.1", "::ffff:127.0.0.1", "2852039166"],
+     "224.0.0.1", "::ffff:127.0.0.1", "2852039166", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "240.0.0.1"],
 )  # fmt: skip
 def test_b54_a_host_that_is_never_a_database_is_not_called(host: str) -> None:
     with pytest.raises(InvalidInput) as caught:
@@ -223,6 +226,10 @@ def test_b54_a_host_that_is_never_a_database_is_not_called(host: str) -> None:
 def test_b54_loopback_and_private_networks_are_where_databases_live() -> None:
     assert checked_addresses("127.0.0.1", 1) == ["127.0.0.1"]
     assert checked_addresses("10.0.0.7", 1) == ["10.0.0.7"]
+
+
+def test_an_acl_that_nests_without_end_admits_nobody() -> None:
+    assert acl_entries("[" * 5000, AclColumn(column="readers"), "1") == (NOBODY,)
 
 
 def options_with(**database: object) -> SqlOptions:
