@@ -62,11 +62,14 @@ class Breaker:
             self._answered()
 
     def _answered(self) -> None:
-        self._gauge.dec(self._silent)
+        if self.open:
+            self._gauge.dec()
         self._silent = 0
 
     def _failed(self) -> None:
-        self._gauge.inc()
         self._silent += 1
+        # Counted once it opens: a single silent call with no traffic after it must not look like a stuck index.
+        if self._silent == self._threshold:
+            self._gauge.inc()
         if self.open:
             self._trial_at = self._clock() + COOLDOWN_SECONDS

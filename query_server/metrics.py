@@ -97,7 +97,7 @@ class Metrics:
         )
         self.stuck_calls = Gauge(
             "rag_server_index_stuck_calls",
-            "Index calls still running after their caller's deadline; when no thread is left, searches fail at once.",
+            "Index calls still running after their caller's deadline; one more while the breaker is open.",
             registry=self.registry,
         )
         self.index_writes = Counter(

@@ -73,25 +73,23 @@ class OpenAIClient:
         timeout = self._endpoint.timeout
         deadline = asyncio.get_running_loop().time() + timeout
         last = "no connection"
+
+        async def attempt() -> Vectors:
+            nonlocal last
+            try:
+                return await self._attempt(texts)
+            except _Failed as failed:
+                last = failed.problem
+                raise
+
         try:
             async with asyncio.timeout_at(deadline):
-                async for attempt in stamina.retry_context(
-                    on=lambda error: _backoff(error, deadline),
-                    attempts=None,
-                    timeout=timeout,
-                    wait_max=10,
-                ):
-                    with attempt:
-                        try:
-                            return await self._attempt(texts)
-                        except _Failed as failed:
-                            last = failed.problem
-                            raise
+                retrying = stamina.AsyncRetryingCaller(attempts=None, timeout=timeout, wait_max=10)
+                return await retrying(lambda error: _backoff(error, deadline), attempt)
         except _Failed as failed:
             raise _unavailable(failed.problem) from None
         except TimeoutError:
             raise _unavailable(f"no answer in {timeout:g} s; last: {last}") from None
-        raise AssertionError("a retry loop ends by a return or an error")
 
     async def close(self) -> None:
         await self._http.aclose()

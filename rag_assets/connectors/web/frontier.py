@@ -35,6 +35,7 @@ class Frontier:
         self._left_out = left_out
         self._queue: deque[Target] = deque()
         self._seen: set[str] = set()
+        self._queued: set[str] = set()
         self._limit = max(_SEEN_LEAST, _SEEN_PER_PAGE * options.max_pages)
         self._variants: Counter[str] = Counter()
         self._taken = 0
@@ -61,7 +62,11 @@ class Frontier:
         """Queue a page that we hold, whatever its depth: it is asked for even when no link leads to it any more."""
         if url not in self._seen:
             self._seen.add(url)
-            self._queue.append(Target(url, depth, "an earlier crawl"))
+            self._append(Target(url, depth, "an earlier crawl"))
+
+    def visits(self, url: str) -> bool:
+        """Whether a page was asked for in this crawl or is still to be: no limit kept it out of the queue."""
+        return url in self._queued
 
     def take(self) -> Target | None:
         """The next page; `None` when there is none or the budget of requests is used up."""
@@ -104,6 +109,10 @@ class Frontier:
                 why = f"{Reason.CRAWL_BUDGET}: more than max_variants queries of this path"
                 self._refuse(target.url, Outcome.BUDGET, why, target.depth, target.found_on)
                 return
+        self._append(target)
+
+    def _append(self, target: Target) -> None:
+        self._queued.add(target.url)
         self._queue.append(target)
 
     def _refuse(self, url: str, outcome: Outcome, why: str, depth: int, found_on: str) -> None:

@@ -176,6 +176,8 @@ class WebListing:
         url = self._frontier.offer(page.canonical, base=target.url, depth=target.depth, found_on=target.url)
         if url is None or url == target.url or url in self._elsewhere:
             return None
+        if not self._frontier.visits(url):
+            return None  # a limit keeps the crawl from it, and then this page is all there is of its text
         self._elsewhere.add(target.url)
         return url
 

@@ -131,6 +131,15 @@ def test_b61_depth_pages_and_variants_are_bounded_and_told(site: Site, crawl: Ru
     assert few.why("/cal?month=3").startswith("budget: CRAWL_BUDGET: max_pages")
 
 
+def test_b61_a_page_is_kept_when_a_limit_keeps_the_crawl_from_its_canonical_form(site: Site, crawl: Run) -> None:
+    site.page("/", "Home page", links=["/cal?month=0", "/cal?month=1", "/summary"])
+    site.page("/cal", "A month")
+    site.page("/summary", "All months in one page", head="<link rel=canonical href='/cal?all=1'>")
+    found = crawl(max_variants=2)
+    assert "max_variants" in found.why("/cal?all=1")
+    assert "/summary" in found.items
+
+
 def test_b61_a_page_with_countless_links_and_a_huge_url_is_bounded(site: Site, crawl: Run) -> None:
     site.page("/", "Home page", links=[f"/l{number}" for number in range(5000)] + ["/x?" + "y" * 10_000])
     site.page("/l1", "Text")
