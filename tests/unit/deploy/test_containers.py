@@ -51,7 +51,7 @@ def test_the_gateway_of_compose_finds_both_colours_by_their_service_names(settin
         "query-blue": {"query-blue"},
         "query-green": {"query-green"},
         "query-probes": {"query-blue", "query-green"},
-        "admin": {"127.0.0.1"},
+        "envoy-admin": {"127.0.0.1"},
     }
     assert {"query-blue", "query-green"} <= SERVICES.keys()
     shares = {
