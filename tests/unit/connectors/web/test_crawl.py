@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import time
 from collections.abc import Callable
 
@@ -32,7 +33,8 @@ def test_pages_in_scope_are_reached_by_links_and_each_url_is_explained(site: Sit
     assert found.why("http://other.example/") == "out of scope: another host"
     assert found.why("/img.png") == "not a document: CONTENT_TYPE: image/png is not read"
     assert found.report["/a"]["found_on"] == site.url("/")
-    assert len([path for path in site.asked if path.startswith("/b")]) == 1
+    # The crawl also asks for a page by a random name, which may start with any letter.
+    assert [path for path in site.asked if re.match(r"/b(\W|$)", path)] == ["/b?x=1"]
 
 
 def test_include_exclude_and_hosts_bound_the_scope(site: Site, crawl: Run) -> None:
