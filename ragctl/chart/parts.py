@@ -130,7 +130,7 @@ class Stream(PartModel):
 class Gateway(PartModel):
     """Envoy."""
 
-    image: str = Field("docker.io/envoyproxy/envoy-distroless", min_length=1, description="Image without tag.")
+    image: str = Field("docker.io/envoyproxy/envoy", min_length=1, description="Image without tag.")
     digest: Digest = Field(description="Digest of the image.")
     replicas: Replicas = Field(2, description="Pods.")
     max_unavailable: int = Field(1, ge=1, description="Pods a node drain may take at once.")
@@ -142,8 +142,16 @@ class Console(PartModel):
     """Operations console."""
 
     enabled: bool = Field(True, description="Run it.")
+    sign_in: Literal["none", "oidc"] = Field(
+        "none",
+        description="`oidc`: each person by your identity provider. `none`: who reaches it acts with the one token of"
+        " tokenSecret; for a proxy that has its own login.",
+    )
     token_secret: str = Field(
-        "rag-console", min_length=1, description="Secret whose key `token` is an access token with the scope `admin`."
+        "rag-console", min_length=1, description="For `none`: Secret whose key `token` is an access token."
+    )
+    oidc_secret: str = Field(
+        "rag-console-oidc", min_length=1, description="For `oidc`: Secret whose key `secrets.toml` is Streamlit's."
     )
     resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
 

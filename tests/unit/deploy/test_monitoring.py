@@ -106,7 +106,7 @@ def test_compose_accepts_the_file(tmp_path: Path) -> None:
 def test_s41_the_images_are_numeric_non_root_and_hold_no_tool_of_the_build() -> None:
     text = (DEPLOY / "Dockerfile").read_text("utf-8")
     stages = re.split(r"(?m)^FROM ", text)[1:]
-    final = [stage for stage in stages if re.match(r"runtime AS (query|dagster|stream|console)\n", stage)]
+    final = [stage for stage in stages if re.match(r"(runtime|embedding) AS (query|dagster|stream|console)\n", stage)]
     assert len(final) == 4
     runtime = next(stage for stage in stages if stage.startswith("base AS runtime"))
     assert re.search(r"(?m)^USER 10001:10001$", runtime)
