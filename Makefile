@@ -39,8 +39,8 @@ test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about 15 minu
 test-containers: $(VENV)/.test ## Build and run the container images (needs root and Debian)
 	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)
 
-check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs
-	@$(BIN)/python scripts/check.py
+check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs, secrets (CHECKS=types for fewer)
+	@$(BIN)/python scripts/check.py $(CHECKS)
 
 chart-package: $(VENV)/.dev ## Lint the Helm chart and pack it into dist/
 	@$(BIN)/python scripts/generate_chart.py --package dist

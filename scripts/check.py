@@ -24,6 +24,7 @@ CHECKS: list[tuple[str, list[str]]] = [
     ("chart", ["python", "scripts/generate_chart.py", "--check"]),
     ("dockerfile", ["hadolint", "deploy/Dockerfile"]),
     ("links", ["python", "scripts/check_links.py"]),
+    ("secrets", ["python", "scripts/check_secrets.py"]),
 ]
 
 
@@ -100,7 +101,13 @@ def baseline() -> str | None:
 
 
 def main() -> int:
-    failed = [name for name, command in [*CHECKS, *system_checks(), *proto_checks()] if not run(name, command)]
+    """Run the checks that are named, or all."""
+    wanted = set(sys.argv[1:])
+    checks = [*CHECKS, *system_checks(), *proto_checks()]
+    unknown = wanted - {name for name, _ in checks}
+    if unknown:
+        sys.exit(f"no such check: {', '.join(sorted(unknown))}")
+    failed = [name for name, command in checks if (not wanted or name in wanted) and not run(name, command)]
     print("all checks passed" if not failed else f"failed: {', '.join(failed)}")
     return bool(failed)
 

@@ -14,6 +14,6 @@ target "stand-ins" {
   context    = "tests/containers"
   dockerfile = "helpers.Dockerfile"
   target     = helper
-  args       = { ENVOY = "1.40.0", BROKER = "0.1.2" }
+  args       = { ENVOY = "1.40.0", BROKER = "0.1.2", POSTGRES = "18.6.3" }
   tags       = ["rag-test/${helper}:local"]
 }
