@@ -101,13 +101,16 @@ def baseline() -> str | None:
 
 
 def main() -> int:
-    """Run the checks that are named, or all."""
-    wanted = set(sys.argv[1:])
+    """Run the checks that are named, all but those named with a dash before it, or all."""
     checks = [*CHECKS, *system_checks(), *proto_checks()]
-    unknown = wanted - {name for name, _ in checks}
+    names = {name for name, _ in checks}
+    left_out = {name[1:] for name in sys.argv[1:] if name.startswith("-")}
+    wanted = {name for name in sys.argv[1:] if not name.startswith("-")}
+    unknown = (left_out | wanted) - names
     if unknown:
         sys.exit(f"no such check: {', '.join(sorted(unknown))}")
-    failed = [name for name, command in checks if (not wanted or name in wanted) and not run(name, command)]
+    chosen = (wanted or names) - left_out
+    failed = [name for name, command in checks if name in chosen and not run(name, command)]
     print("all checks passed" if not failed else f"failed: {', '.join(failed)}")
     return bool(failed)
 

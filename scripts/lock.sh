@@ -9,6 +9,7 @@ compile pyproject.toml "${extras[@]}" --group build --group test -c requirements
 compile pyproject.toml "${extras[@]}" --group build -c requirements/dev.txt -o requirements/runtime.txt
 compile --group bootstrap -o requirements/bootstrap.txt
 compile --group sbom -c requirements/dev.txt -o requirements/sbom.txt
+compile --group audit -o requirements/audit.txt
 compile --group build -c requirements/dev.txt -o requirements/build.txt
 # What images hold: packages of every role, which are one layer in all of them, and what a role adds. The embedded database
 # is for one machine without containers.

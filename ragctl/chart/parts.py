@@ -106,6 +106,15 @@ class Query(PartModel):
     resources: Resources = Field(resources("1", "1Gi", "2Gi"), description="Of one pod.")
 
 
+class KedaTopic(PartModel):
+    """A Kafka topic whose lag counts."""
+
+    topic: str = Field(min_length=1, description="Name.")
+    consumer_group: str = Field(
+        min_length=1, description="Group of the source: rag-TENANT-SOURCE unless it says other."
+    )
+
+
 class Keda(PartModel):
     """Scaling by consumer lag; needs KEDA in the cluster."""
 
@@ -114,8 +123,7 @@ class Keda(PartModel):
     max_replicas: Replicas = Field(8, description="Most pods; more than partitions are idle.")
     lag_threshold: int = Field(1000, ge=1, description="Messages behind, per pod.")
     bootstrap_servers: str = Field("", description="Kafka addresses for KEDA.")
-    topic: str = Field("rag-documents", min_length=1, description="Topic.")
-    consumer_group: str = Field("rag-stream", min_length=1, description="Consumer group.")
+    topics: list[KedaTopic] = Field([], description="Topics of the sources, each with its consumer group.")
 
 
 class Stream(PartModel):

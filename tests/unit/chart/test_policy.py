@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
+from query_server.metrics import Metrics
 from tests.support.chart import PRESETS, Manifest, containers, find, pod_specs, render, values
 
+KEDA = {
+    "enabled": True,
+    "bootstrapServers": "kafka:9092",
+    "topics": [{"topic": name, "consumerGroup": f"rag-default-{name}"} for name in ("tickets", "wiki")],
+}
 # A second colour, a worker scaled by lag and everything optional, so that no template escapes.
 _ALL: dict[str, Any] = {
     "query": {"colours": {"green": {"enabled": True}}, "autoscaling": {"inFlight": 8}},
-    "stream": {"enabled": True, "keda": {"enabled": True, "bootstrapServers": "kafka:9092"}},
+    "stream": {"enabled": True, "keda": KEDA},
     "ingress": {"kind": "ingress", "host": "rag.example.com"},
     "monitoring": {"serviceMonitor": True, "prometheusRule": True, "dashboards": True},
 }
@@ -109,6 +115,26 @@ def test_s40_only_webserver_and_daemon_hold_a_token_and_it_expires(manifests: li
     assert holders == {"dagster-webserver", "dagster-daemon"}
     (binding,) = (item for item in manifests if item["kind"] == "RoleBinding")
     assert {subject["name"].rpartition("platform-")[2] for subject in binding["subjects"]} == holders
+
+
+def test_query_servers_scale_by_processor_and_by_calls_in_flight() -> None:
+    scaler = find(render(values("production")), "HorizontalPodAutoscaler", "-query-blue")["spec"]
+    cpu, calls = scaler["metrics"]
+    assert cpu["resource"]["name"] == "cpu"
+    assert calls["pods"]["metric"]["name"] == "rag_server_in_flight"
+    assert "rag_server_in_flight" in {family.name for family in Metrics().registry.collect()}
+    plain = values("production", {"query": {"autoscaling": {"inFlight": 0}}})
+    assert len(find(render(plain), "HorizontalPodAutoscaler", "-query-blue")["spec"]["metrics"]) == 1
+
+
+def test_keda_scales_workers_by_the_lag_of_every_topic_and_owns_their_number() -> None:
+    manifests = render(values("production", {"stream": {"keda": KEDA}}))
+    scaled = find(manifests, "ScaledObject", "-stream")["spec"]
+    groups = {item["metadata"]["topic"]: item["metadata"]["consumerGroup"] for item in scaled["triggers"]}
+    assert groups == {"tickets": "rag-default-tickets", "wiki": "rag-default-wiki"}
+    worker = find(manifests, "Deployment", "-stream")
+    assert scaled["scaleTargetRef"]["name"] == worker["metadata"]["name"]
+    assert "replicas" not in worker["spec"]
 
 
 def test_every_pod_uses_an_account_of_the_chart(manifests: list[Manifest]) -> None:

@@ -80,6 +80,7 @@ def test_b76_an_evaluation_part_needs_a_digest_only_when_it_runs() -> None:
         ({"settings": {"qdrant_url": None}}, "qdrant_url"),
         ({"networkPolicy": {"models": {"cidrs": ["169.254.169.254/32"]}}}, "metadata service"),
         ({"stream": {"keda": {"enabled": True}}}, "bootstrapServers"),
+        ({"stream": {"keda": {"enabled": True, "bootstrapServers": "kafka:9092"}}}, "topics"),
         ({"ingress": {"host": ""}}, "ingress.host"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
