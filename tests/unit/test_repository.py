@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import audit
 import check_secrets as secret_check
 import pytest
 
@@ -42,6 +44,20 @@ def test_s42_smaller_locks_are_cut_from_the_developer_lock() -> None:
         )
 
     assert pins("runtime.txt") <= pins("test.txt") <= pins("dev.txt")
+
+
+def test_s42_an_advisory_is_excused_until_its_date_and_for_a_reason() -> None:
+    today = datetime.date(2026, 11, 25)
+
+    def entry(until: str, reason: str = "not reached") -> str:
+        return f'[[allow]]\nid = "GHSA-1"\nuntil = {until}\nreason = "{reason}"\n'
+
+    assert audit.excused(entry("2026-11-25"), today) == ["GHSA-1"]
+    assert audit.excused(entry("2026-11-24"), today) == []
+    for bad in (entry("2028-01-01"), entry("2026-12-01", reason=""), entry('"soon"')):
+        with pytest.raises(ValueError, match="GHSA-1"):
+            audit.excused(bad, today)
+    audit.excused(audit.ALLOWED.read_text("utf-8"), datetime.datetime.now(tz=datetime.UTC).date())
 
 
 def test_every_reason_code_says_what_it_means_and_what_to_do() -> None:
