@@ -83,6 +83,7 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.OperationsService/ListRatings": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListAlerts": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListQuality": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/SearchGeneration": Policy(OBSERVE, Gate.SEARCH),
 }
 
 PUBLIC_SERVICES = frozenset(

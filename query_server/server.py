@@ -181,7 +181,7 @@ class QueryServer:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
         transactions = Transactions(self._parts.store)
-        operations = OperationsServicer(OperationsHandler(transactions), ConditionsHandler(transactions))
+        operations = OperationsServicer(OperationsHandler(transactions), ConditionsHandler(transactions), search)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         ours = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, _OPERATIONS_SERVICE)

@@ -10,9 +10,11 @@ import grpc.aio
 from query_server.calls import current_call
 from query_server.converters import conditions as from_condition
 from query_server.converters import operations as to_message
+from query_server.converters.query_v2 import from_page, to_query
 from query_server.handlers.conditions import ConditionsHandler
 from query_server.handlers.operation_rules import check_limit, check_page_token, check_text_field
 from query_server.handlers.operations import OperationsHandler
+from query_server.handlers.search import SearchHandler
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
 
@@ -22,9 +24,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OperationsServicer(rpc.OperationsServiceServicer):
     """What operators look into and do."""
 
-    def __init__(self, operations: OperationsHandler, conditions: ConditionsHandler) -> None:
+    def __init__(self, operations: OperationsHandler, conditions: ConditionsHandler, search: SearchHandler) -> None:
         self._operations = operations
         self._conditions = conditions
+        self._search = search
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, context: Context) -> pb.WhoAmIResponse:
         caller = current_call().principal
@@ -121,3 +124,12 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=1000)
         results, findings = await self._conditions.quality(current_call().principal, request.source, limit)
         return from_condition.from_quality(results, findings)
+
+    async def SearchGeneration(
+        self, request: pb.SearchGenerationRequest, context: Context
+    ) -> pb.SearchGenerationResponse:
+        call = current_call()
+        check_text_field("generation", request.generation, required=True)
+        page = await self._search.search_in(request.generation, call.principal, to_query(request.search))
+        call.note(page.result)
+        return pb.SearchGenerationResponse(found=from_page(page))

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from ragproto.query.v2 import query_pb2 as _query_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -583,3 +584,17 @@ class RuleFinding(_message.Message):
     found: int
     samples: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, rule: _Optional[str] = ..., found: _Optional[int] = ..., samples: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SearchGenerationRequest(_message.Message):
+    __slots__ = ("generation", "search")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    generation: str
+    search: _query_pb2.SearchRequest
+    def __init__(self, generation: _Optional[str] = ..., search: _Optional[_Union[_query_pb2.SearchRequest, _Mapping]] = ...) -> None: ...
+
+class SearchGenerationResponse(_message.Message):
+    __slots__ = ("found",)
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    found: _query_pb2.SearchResponse
+    def __init__(self, found: _Optional[_Union[_query_pb2.SearchResponse, _Mapping]] = ...) -> None: ...
