@@ -77,7 +77,7 @@ class DagsterClient:
         ]
 
     def objectives(self) -> dict[str, float]:
-        """How old, in seconds, each source's index may become before it is stale; sources without a limit are absent."""
+        """How old, in seconds, the index of each asset group may become; groups without a limit are absent."""
         nodes = self._query(documents.OBJECTIVES)["assetNodes"]
         limits = {tuple(node["assetKey"]["path"]): node.get("internalFreshnessPolicy") or {} for node in nodes}
         return {

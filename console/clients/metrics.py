@@ -34,12 +34,10 @@ SERIES = (
     "rag_stream_lag_seconds",
     "rag_stream_halted",
 )
+_LABELS = ("__name__", "method", "code", "reason", "gate", "outcome", "tenant", "step", "stream", "le")
 _GATEWAY_SERIES = (
     "envoy_http_local_rate_limit_rate_limited",
-    "envoy_cluster_membership_healthy",
-    "envoy_cluster_membership_total",
-    "envoy_cluster_upstream_rq_retry",
-    "envoy_http_downstream_rq_total",
+    "envoy_http_local_rate_limit_ok",
 )
 
 
@@ -130,7 +128,7 @@ class MetricsClient:
 
     def _from_prometheus(self, url: str) -> list[Sample]:
         end = time.time()
-        query = f'sum by (__name__, method, code, reason, gate, outcome, tenant, step, stream, le) ({{__name__=~"{"|".join(SERIES)}"}})'
+        query = f'sum by ({", ".join(_LABELS)}) ({{__name__=~"{"|".join(SERIES)}"}})'
         params = {"query": query, "start": str(end - KEEP_SECONDS), "end": str(end), "step": "15"}
         try:
             body = self._http.get(f"{url}/api/v1/query_range", params=params).json()
