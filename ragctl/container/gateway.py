@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.files import replace_file
 from rag_core.settings import Settings
 from ragctl.gateway.options import Endpoint, GatewayOptions
 from ragctl.gateway.shared import COLOURS, QUERY_HOST, colour, filled, share
+
+_READ_ONLY = 0o444
 
 
 def write(settings: Settings, folder: str, green: str = "0") -> None:
@@ -21,20 +23,13 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
         raise ConfigError(Reason.USAGE, "the weight of green must be 0 to 100")
     target = Path(folder)
     options = GatewayOptions.from_settings(settings)
-    _replace(target / "descriptors.binpb", options.descriptors.read_bytes())
+    replace_file(target / "descriptors.binpb", options.descriptors.read_bytes(), mode=_READ_ONLY)
     listen = Endpoint("0.0.0.0", options.listen.port)  # noqa: S104  its network is the container's own
     blue, green_servers = (colour(name, query=settings.query_port, probes=settings.metrics_port) for name in COLOURS)
     shared = share(dataclasses.replace(options, listen=listen, blue=blue, green=green_servers))
     hosts = {QUERY_HOST[name]: f"query-{name}" for name in COLOURS}
     mounted = {str(options.descriptors): "/etc/envoy/static/descriptors.binpb"}
     weights = {"@@weight-green@@": green, "@@weight-blue@@": str(100 - int(green))}
-    _replace(target / "envoy.yaml", filled(shared.bootstrap, {**hosts, **mounted}).encode())
+    replace_file(target / "envoy.yaml", filled(shared.bootstrap, {**hosts, **mounted}).encode(), mode=_READ_ONLY)
     (target / "routes").mkdir(exist_ok=True)
-    _replace(target / "routes" / "routes.yaml", filled(shared.routes, weights).encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.chmod(0o444)
-    temporary.replace(path)
+    replace_file(target / "routes" / "routes.yaml", filled(shared.routes, weights).encode(), mode=_READ_ONLY)
