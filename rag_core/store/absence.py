@@ -79,9 +79,3 @@ def unnamed(connection: Connection, tenant: str, source: str, shard: int, run_id
     params = {"tenant": tenant, "source": source, "shard": shard, "run_id": run_id}
     mine, others = connection.execute(_UNNAMED, params).one()
     return mine, others
-
-
-def entries(connection: Connection, shard: int | None = None) -> int:
-    """How many entries the listing has, for one shard or in all."""
-    statement = text("SELECT count(*) FROM listing WHERE CAST(:shard AS int) IS NULL OR shard = :shard")
-    return connection.scalar(statement, {"shard": shard}) or 0

@@ -222,3 +222,9 @@ def emptied(connection: Connection, tenant: str, source: str, shard: int) -> lis
     """Documents we hold that the connector now reports as empty: what they said before is not true any more."""
     found = connection.scalars(_EMPTIED, {"tenant": tenant, "source": source, "shard": shard})
     return list(found)
+
+
+def entries(connection: Connection, shard: int | None = None) -> int:
+    """How many entries the listing has, for one shard or in all."""
+    statement = text("SELECT count(*) FROM listing WHERE CAST(:shard AS int) IS NULL OR shard = :shard")
+    return connection.scalar(statement, {"shard": shard}) or 0
