@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from rag_core import failpoints
 from rag_core.pipeline.base import Scope
 from rag_core.settings import Settings
-from rag_core.store import documents, listing, sources
+from rag_core.store import absence, documents, listing, sources, tombstones
 from rag_core.store.engine import Store
 
 _PAGE = 1000
@@ -34,7 +34,7 @@ def delete_gone(connection: Connection, scope: Scope, settings: Settings, *, sea
     An operator's approval releases up to the number that was held, once. Without `search` nothing is known to be gone.
     """
     tenant, source = scope.source.tenant, scope.source.name
-    missing = listing.find_gone(connection, tenant, source) if search else 0
+    missing = absence.find_gone(connection, tenant, source) if search else 0
     if missing == 0:
         sources.hold(connection, tenant, source, 0)
         connection.commit()
@@ -42,7 +42,7 @@ def delete_gone(connection: Connection, scope: Scope, settings: Settings, *, sea
     approved = sources.approved_deletions(connection, tenant, source)
     if _suspicious(connection, scope, settings, missing) and missing > approved:
         sources.hold(connection, tenant, source, missing)
-        held = sum(len(page) for page in listing.gone(connection, scope.shard, _PAGE))
+        held = sum(len(page) for page in absence.gone(connection, scope.shard, _PAGE))
         connection.commit()
         return Deletions(held=held, held_in_source=missing)
     connection.commit()
@@ -59,10 +59,10 @@ def delete_removed(connection: Connection, scope: Scope, settings: Settings) -> 
     A hold that an earlier run left stands: these documents say nothing about the others.
     """
     tenant, source = scope.source.tenant, scope.source.name
-    missing = listing.find_removed(connection, tenant, source)
+    missing = absence.find_removed(connection, tenant, source)
     if missing and _many(connection, scope, settings, missing):
         sources.hold(connection, tenant, source, missing)
-        held = sum(len(page) for page in listing.gone(connection, scope.shard, _PAGE))
+        held = sum(len(page) for page in absence.gone(connection, scope.shard, _PAGE))
         connection.commit()
         return Deletions(held=held, held_in_source=missing)
     connection.commit()
@@ -80,14 +80,14 @@ def approve_deletions(store: Store, tenant: str, source: str, actor: str) -> int
 
 def bury(connection: Connection, scope: Scope, doc_ids: Sequence[uuid.UUID]) -> int:
     """Tombstone some documents and commit."""
-    buried = documents.bury(connection, scope.run_id, doc_ids)
+    buried = tombstones.bury(connection, scope.run_id, doc_ids)
     connection.commit()
     failpoints.reach("after_commit")
     return buried
 
 
 def _bury(connection: Connection, scope: Scope) -> int:
-    return sum(bury(connection, scope, page) for page in listing.gone(connection, scope.shard, _PAGE))
+    return sum(bury(connection, scope, page) for page in absence.gone(connection, scope.shard, _PAGE))
 
 
 def _suspicious(connection: Connection, scope: Scope, settings: Settings, missing: int) -> bool:

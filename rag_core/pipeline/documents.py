@@ -19,7 +19,7 @@ from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, Reader, parsed_as
 from rag_core.settings import Settings
 from rag_core.sources import Changes, Connector, Listing, Problem, Removed
-from rag_core.store import documents, listing, locks, runs, sources
+from rag_core.store import absence, documents, listing, locks, runs, sources
 from rag_core.store.copying import is_storable, storable
 from rag_core.store.engine import Store
 from rag_core.text import Parser
@@ -255,7 +255,7 @@ class _Sync:
         return kept
 
     def _totals(self, kept: Deletions, *, clean: bool) -> dict[str, int]:
-        mine, others = (0, 0) if clean else listing.unnamed(self._connection, *self._key, self._scope.run_id)
+        mine, others = (0, 0) if clean else absence.unnamed(self._connection, *self._key, self._scope.run_id)
         self._counts["updated"] += mine
         self._counts["unchanged"] += others
         counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}

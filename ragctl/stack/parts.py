@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rag_assets.location import LOCATION
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.options import reachable, replica_ports
@@ -14,7 +15,6 @@ from ragctl.stack import probes
 from ragctl.stack.home import Home
 from ragctl.stack.probes import Health, Probe
 
-LOCATION = "rag"
 TOKEN_MAX_AGE_SECONDS = 2 * 3600
 FIRST_QUERY_SERVER = "query-server"
 
