@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-
 import pytest
 
 from rag_core.generations.golden import GoldenSet
 from tests.support.generations import Plant, golden
 from tests.support.pipeline import Flow
-
 
 TOPICS = (
     "pump", "valve", "boiler", "ladder", "crane", "forklift", "sensor", "turbine", "gasket", "filter", "conveyor",
