@@ -215,7 +215,7 @@ def mark(connection: Connection, generation: str, applied: Sequence[tuple[uuid.U
         "versions": [version for _, version in applied],
     }
     connection.execute(_MARK, params)
-    visibility.settle(connection, params["ids"])
+    visibility.settle(connection, [doc_id for doc_id, _ in applied])
 
 
 _EXPECTED = text("""
