@@ -77,9 +77,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Abstained:
-    """The end without an answer. No delta came before it that a client may use."""
+    """The end without an answer. No delta came before it that a client may use. Tokens may have been spent on it."""
 
     reason: Abstention
+    tokens: Tokens | None = None
 
 
 AnswerEvent = Delta | Answered | Abstained

@@ -106,6 +106,13 @@ class ServingSettings(BaseModel):
     replicas: int = Field(
         1, ge=1, le=16, description="Query servers of the local stack; `rag up --replicas N` sets it."
     )
+    hang_seconds: float = Field(
+        30,
+        ge=0,
+        le=3600,
+        description="`rag up`: an index process or query server that answers no health check for so long is killed and "
+        "started again; 0: never.",
+    )
     replica_ports: str | None = Field(
         None,
         description="gRPC/HTTP port pairs of the further ones (`50061/9474,…`); unset: the first's plus 10, 20, …",
