@@ -13,6 +13,8 @@ PYTEST_WORKERS ?= 3
 export UV_SYSTEM_CERTS ?= 1
 export UV_LINK_MODE ?= copy
 export RAG_HOME
+# Where nothing may write bytecode every process compiles all it imports, which is most of the time of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help up down status setup test check audit format generate bench test-faults test-containers chart-package ci-local docs screenshots lock clean
 

@@ -117,6 +117,11 @@ class Metrics:
             "Index calls still running after their caller's deadline; one more while the breaker is open.",
             registry=self.registry,
         )
+        self.withheld = Gauge(
+            "rag_server_withheld",
+            "Documents, or whole sources, kept from who lost access to them until the index has the change.",
+            registry=self.registry,
+        )
         self.index_writes = Counter(
             "rag_server_index_points",
             "Points written or removed through the loopback index service, and updates ignored as stale.",

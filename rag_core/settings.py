@@ -78,9 +78,14 @@ class Settings(ContentSettings, ServingSettings, BaseSettings):
     index_retry_seconds: float = Field(
         60, ge=0, le=600, description="How long a pipeline waits for the index to come back."
     )
-    index_batch_documents: int = Field(64, ge=1, le=1000, description="Documents sent to the index in one write.")
+    index_batch_documents: int = Field(
+        256, ge=1, le=1000, description="Documents sent to the index in one write, each of which ends with a flush."
+    )
     index_batch_points: int = Field(
-        512, ge=1, le=10000, description="Points sent to the index in one write at most (a larger document goes alone)."
+        1024,
+        ge=1,
+        le=10000,
+        description="Points sent to the index in one write at most (a larger document goes alone).",
     )
 
     # --- embedding -------------------------------------------------------------------------------------------

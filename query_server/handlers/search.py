@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -147,6 +147,11 @@ class SearchHandler:
             return found, vector
         hits = await self._ordering.order(request.text, found.hits, rerank=plan.rerank, diversity=plan.diversity)
         return SearchResult(found.generation, hits[:limit]), vector
+
+    async def embed_passages(self, generation: str, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts as the passages of a generation have them. Raises `Unavailable` as a search does."""
+        embedder = await self._models.embedder_of(generation)
+        return await embedder.embed_passages(texts)
 
     async def _current(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
         """Search what readers are on. Vector and search are of one generation; when readers are moved in between, both

@@ -61,9 +61,9 @@ def up(
 
 
 def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
+    from rag_assets.location import LOCATION
     from ragctl.dagster import DagsterApi
     from ragctl.stack.ingest import Sync
-    from ragctl.stack.parts import LOCATION
 
     if reload and "dagster-code" in stack.found_running:
         DagsterApi(stack.settings).reload(LOCATION)
