@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from rag_assets.connectors.kafka.client import consumer_config, producer_config
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_assets.connectors.kafka.snapshot import record_of
+from rag_assets.connectors.kafka.snapshot import log_end, record_of
 from rag_assets.stream.base import Lag, Message, Position
 from rag_assets.stream.inbox import attributes_of
 from rag_core.errors import Conflict, InvalidInput, RagError, Reason, Unavailable
@@ -226,6 +226,8 @@ class KafkaSource:
         # A partition that is new in a topic already consumed holds messages that nobody has seen.
         fresh = low if known or self._options.start == "earliest" else high
         wanted = known.get(partition.partition, fresh)
+        if wanted > high > low:  # before the stream is stopped, the log itself has the word
+            high = log_end(self._options, self._source, TopicPartition(partition.topic, partition.partition, high - 1))
         if not low <= wanted <= high:
             raise Conflict(
                 Reason.OFFSET_OUT_OF_RANGE,

@@ -23,7 +23,7 @@ from rag_core.pipeline.listed import copy_listing
 from rag_core.pipeline.reading import Read, Reader, parsed_as
 from rag_core.settings import Settings
 from rag_core.sources import Connector, Source
-from rag_core.store import documents, listing
+from rag_core.store import documents, listing, locks
 from rag_core.store.engine import Store
 from rag_core.store.listing import Due
 from rag_core.text import Parser
@@ -85,7 +85,7 @@ def verify_source(
     reached at all.
     """
     started = time.monotonic()
-    with store.engine.connect() as connection:
+    with locks.looking_connection(store) as connection:
         look = _Look(connection, connector, parser, source, settings)
         look.run(sample, progress)
     return SourceReport(

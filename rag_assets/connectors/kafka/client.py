@@ -29,6 +29,11 @@ def consumer_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
     }
 
 
+def reader_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
+    """Of a consumer that only looks and is told where a partition ends. Raises as `consumer_config`."""
+    return {**consumer_config(options, source), "enable.partition.eof": True}
+
+
 def producer_config(options: KafkaOptions) -> dict[str, Any]:
     """Of the producer of dead letters and completions: acknowledged by all replicas, in order, without repeats.
 

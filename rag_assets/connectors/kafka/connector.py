@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from rag_assets.connectors.kafka.client import consumer_config
+from rag_assets.connectors.kafka.client import consumer_config, reader_config
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.snapshot import TopicListing, record_of
@@ -32,7 +32,7 @@ class KafkaConnector:
         """Reads the whole topic, once, up to its present end."""
         self.close()
         self._spool = Spool()
-        self._consumer = Consumer(consumer_config(self._options, self._source))
+        self._consumer = Consumer(reader_config(self._options, self._source))
         ends = self._ends(self._consumer)
         return TopicListing(self._options, Decoder(self._options, self._source), ends, self._consumer, self._spool)
 

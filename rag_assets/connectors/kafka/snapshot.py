@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from rag_assets.connectors.kafka.client import reader_config
 from rag_assets.connectors.kafka.decode import Decoder, Record
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
 from rag_core.models import SourceItem
-from rag_core.sources import Problem
+from rag_core.sources import Problem, Source
 
 _READ_AT_ONCE = 500
 SECONDS = 30.0
-"""Longest silence of a broker that still owes messages."""
+"""Longest silence of a broker that has not said yet that this was all."""
 
 
 class TopicListing:
@@ -67,21 +68,8 @@ class TopicListing:
         self._finished = True
 
     def _records(self) -> Iterator[Record]:
-        left = {number: high for number, (low, high) in self._ends.items() if high > low}
-        topic = self._options.topic
-        self._consumer.assign([TopicPartition(topic, number, self._ends[number][0]) for number in left])
-        while left:
-            received = self._consumer.consume(_READ_AT_ONCE, SECONDS)
-            if not received:
-                raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {topic}: no message for {SECONDS:.0f} s")
-            for raw in received:
-                if (error := raw.error()) is not None:
-                    raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {topic}: {error.name()}")
-                record = record_of(raw)
-                if record.offset < left.get(record.partition, 0):
-                    yield record
-                if record.offset + 1 >= left.get(record.partition, 0):
-                    left.pop(record.partition, None)
+        places = [TopicPartition(self._options.topic, number, low) for number, (low, _) in self._ends.items()]
+        return read_to_end(self._consumer, places)
 
     def _fold(self, record: Record) -> None:
         """The newest version wins, and one that brings no ACL keeps what it had. What is no event changes nothing."""
@@ -104,6 +92,37 @@ class TopicListing:
             acl=list(event.acl) if event.acl is not None else kept,
             metadata=dict(event.metadata),
         )
+
+
+def read_to_end(consumer: Consumer, places: list[TopicPartition]) -> Iterator[Record]:
+    """Every message from these places to the end of each partition, by the log itself.
+
+    The consumer reports ends (`enable.partition.eof`). Raises `Unavailable` (`BROKER_UNAVAILABLE`).
+    """
+    left = {place.partition for place in places}
+    consumer.assign(places)
+    while left:
+        first = consumer.poll(SECONDS)
+        if first is None:
+            raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {places[0].topic}: silent for {SECONDS:.0f} s")
+        for raw in (first, *consumer.consume(_READ_AT_ONCE, 0)):
+            error = raw.error()
+            if error is None:
+                yield record_of(raw)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                left.discard(raw.partition() or 0)
+            else:
+                raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {places[0].topic}: {error.name()}")
+
+
+def log_end(options: KafkaOptions, source: Source, place: TopicPartition) -> int:
+    """The offset after the last message, read from `place` on: a broker may name the start of its last batch as the
+    end when it is asked. Raises as `read_to_end`."""
+    consumer = Consumer(reader_config(options, source))
+    try:
+        return max((record.offset + 1 for record in read_to_end(consumer, [place])), default=place.offset)
+    finally:
+        consumer.close()
 
 
 def record_of(raw: Any) -> Record:
