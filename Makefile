@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_LINK_MODE ?= copy
 export RAG_HOME
 
-.PHONY: help up down status setup test check format generate bench test-faults test-containers chart-package ci-local docs screenshots lock clean
+.PHONY: help up down status setup test check format generate bench test-faults test-mysql test-containers chart-package ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about 15 minu
 
 test-containers: $(VENV)/.test ## Build and run the container images (needs root and Debian)
 	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)
+
+test-mysql: $(VENV)/.test ## Run the tests of SQL sources over MariaDB too (Debian's mariadb-server)
+	@scripts/test_mysql.sh
 
 check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs
 	@$(BIN)/python scripts/check.py
