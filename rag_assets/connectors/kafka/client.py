@@ -50,6 +50,9 @@ def _common(options: KafkaOptions) -> dict[str, Any]:
         "reconnect.backoff.max.ms": 2000,
         "client.id": "rag",
     }
+    if security.protocol.endswith("SSL"):
+        # The client's own defaults, said aloud because releases differed in them.
+        config |= {"enable.ssl.certificate.verification": True, "ssl.endpoint.identification.algorithm": "https"}
     if security.ca_file:
         config["ssl.ca.location"] = security.ca_file
     if security.protocol.startswith("SASL"):
