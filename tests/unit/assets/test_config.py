@@ -230,6 +230,15 @@ def test_b25_a_root_or_pattern_that_leads_elsewhere_is_refused(
     assert line.startswith(f"CONFIG_INVALID at sources/handbook.yaml: attributes.options.{place}: PATH_OUTSIDE_ROOT:")
 
 
+@pytest.mark.parametrize("name", ["../etc", "a/b", "/a", "a\\b", ".hidden", "a.b", "A", "", "a" * 64])
+def test_s25_a_name_that_becomes_a_group_a_job_and_an_asset_key_cannot_be_a_path(
+    sources_dir: Path, write_source: WriteSource, name: str
+) -> None:
+    write_source(name=name)
+    (line,) = refused(sources_dir)
+    assert line.startswith("CONFIG_INVALID at sources/handbook.yaml: attributes.name:")
+
+
 @pytest.mark.parametrize("pattern", ["a//b", "./a", "a/", "**a", "a**/b"])
 def test_a_pattern_that_could_never_match_is_refused(
     sources_dir: Path, write_source: WriteSource, pattern: str
