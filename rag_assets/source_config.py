@@ -109,6 +109,11 @@ class SourceConfig(Model):
         return Source(self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy)
 
     @property
+    def has_runs(self) -> bool:
+        """Whether runs bring it up to date; a topic with `consume: stream` is the stream worker's alone."""
+        return self.options.kind != "kafka" or self.options.consume == "batch"
+
+    @property
     def key(self) -> str:
         """The name as Dagster can use it for groups, jobs and asset keys, which have no hyphen."""
         return self.name.replace("-", "_")

@@ -22,7 +22,7 @@ def kafka_definitions(config: SourceConfig) -> dg.Definitions:
         tags={"rag/tenant": config.tenant},
         kinds={"kafka"},
     )
-    if config.options.kind != "kafka" or config.options.consume == "stream":
+    if not config.has_runs:
         return dg.Definitions(assets=[spec])
     job = _job(config)
     sensor, schedule = _sensor(config, job), _schedule(config, job)

@@ -37,7 +37,7 @@ def reason_of(database: Database, connect_to: Open, **options: object) -> Reason
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 @pytest.mark.parametrize("slot", ["table", "key", "updated_at", "content", "title", "deleted"])
-def test_b49_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
+def test_b49_s29_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
     sqlite_database: Database, connect_to: Open, name: str, slot: str
 ) -> None:
     sqlite_database.articles(2)
@@ -46,7 +46,7 @@ def test_b49_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_b49_the_same_holds_for_postgresql(postgres_database: Database, connect_to: Open, name: str) -> None:
+def test_b49_s29_the_same_holds_for_postgresql(postgres_database: Database, connect_to: Open, name: str) -> None:
     postgres_database.articles(2)
     for slot in ("table", "content"):
         assert reason_of(postgres_database, connect_to, **{slot: name}) is Reason.IDENTIFIER_INVALID
