@@ -16,7 +16,8 @@ Kind = FindingKind
 
 
 def look(flow: Flow, **more: Any) -> SourceReport:
-    return verify_source(flow.store, flow.connector, flow.parser, flow.source, flow.settings, **more)
+    connector: Any = flow.connector
+    return verify_source(flow.store, connector, flow.parser, flow.source, flow.settings, **more)
 
 
 def kinds(flow: Flow, **more: Any) -> dict[FindingKind, int]:
