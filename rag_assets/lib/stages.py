@@ -56,7 +56,7 @@ def _documents(config: SourceConfig) -> dg.AssetsDefinition:
                 told = progress_to(context)
                 report = sync_documents(store, connector, parser, scope, settings, told, changes=changes)
                 connector.note(context)
-        return materialized(report)
+        return materialized(report, **connector.outcomes)
 
     return documents
 

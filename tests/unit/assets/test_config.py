@@ -71,6 +71,7 @@ def test_a_missing_folder_holds_no_source(tmp_path: Path) -> None:
 
 
 WEB = {"kind": "web", "seeds": ["https://example.com/"]}
+API = {"kind": "http_api", "url": "https://example.com/items", "fields": {"id": "$.id", "content": "$.body"}}
 TOPIC = {"kind": "kafka", "brokers": "localhost:9092", "topic": "tickets"}
 
 
@@ -105,6 +106,11 @@ def topic(**security: object) -> dict[str, object]:
         (
             {"shards": 2, "options": WEB},
             "attributes: shards: every shard would crawl the whole site; leave shards at 1",
+        ),
+        (
+            {"shards": 2, "options": API},
+            "attributes: shards: every shard would read every page of the list (with `detail` shards divide its "
+            "requests); leave shards at 1",
         ),
         ({"shards": 2, "options": TOPIC}, "attributes: shards: a topic has its own partitions; leave shards at 1"),
         (
