@@ -189,8 +189,12 @@ def query(
 
 
 @app.command
-def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json: Json = False) -> None:
+def stream(
+    *, documents: int = 200, burst: int = 500, peer: bool = True, brokers: str | None = None, as_json: Json = False
+) -> None:
     """Time a change until searches see it and a deletion until they do not, beside Pathway; and the rate of a burst.
+
+    Example: rag bench stream --brokers 127.0.0.1:9092
 
     Parameters
     ----------
@@ -200,6 +204,8 @@ def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json
         Documents pushed at once.
     peer
         Run the peer as well, installed under RAG_HOME/bench.
+    brokers
+        A running Kafka, host:port: the same changes through a topic of it as well.
     as_json
         Print one JSON document.
     """
@@ -207,7 +213,8 @@ def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json
     from benchmarks.report import progress_bar, show
 
     with progress_bar("stream") as progress:
-        report = bench.run(Settings.load(), bench.Sizes(documents=documents, burst=burst), peer=peer, progress=progress)
+        sizes = bench.Sizes(documents=documents, burst=burst)
+        report = bench.run(Settings.load(), sizes, peer=peer, progress=progress, brokers=brokers)
     show(report, as_json=as_json)
 
 

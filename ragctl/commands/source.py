@@ -24,7 +24,7 @@ def list_(*, json: Json = False) -> None:
 
     Example: rag source list
     """
-    rows = [_described(config) for config in _configured()]
+    rows = [_described(config) for config in _named(None)]
     if json:
         emit_json(rows)
     else:
@@ -168,20 +168,12 @@ def _quiet() -> Iterator[None]:
         structlog.configure(**before)
 
 
-def _configured() -> list[SourceConfig]:
-    from rag_assets.config import load_all_sources
+def _named(name: str | None) -> list[SourceConfig]:
+    """The source of this name, all of them without one."""
+    from rag_assets.config import find_sources
     from rag_core.settings import Settings
 
-    return load_all_sources(Settings.load().effective_sources_dir)
-
-
-def _named(name: str | None) -> list[SourceConfig]:
-    from rag_core.errors import NotFound, Reason
-
-    found = [config for config in _configured() if name in (None, config.name)]
-    if name is not None and not found:
-        raise NotFound(Reason.SOURCE_NOT_FOUND, f"no source file defines {name!r}; see `rag source list`")
-    return found
+    return find_sources(Settings.load().effective_sources_dir, None if name is None else [name])
 
 
 def _described(config: SourceConfig) -> dict[str, Any]:
