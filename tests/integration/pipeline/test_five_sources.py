@@ -27,7 +27,6 @@ from rag_core.store import Store
 from rag_core.store.source_memory import StoredMemory
 from rag_core.text import Parser
 from rag_core.verify import SourceReport, verify, verify_source
-from tests.support.flow import index, parser  # noqa: F401
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
 from tests.support.pipeline import Flow
 from tests.support.places import TENANT, Place, Places
