@@ -104,8 +104,8 @@ def world(
     broker: Broker,  # noqa: F811
     store: Store,
     settings: Settings,
-    index: EdgeIndex,  # noqa: F811
-    parser: Parser,  # noqa: F811
+    index: EdgeIndex,
+    parser: Parser,
 ) -> Iterator[World]:
     given = conninfo_to_dict(empty_database_url)
     database = {
