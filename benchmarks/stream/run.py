@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.ingest.workbench import Workbench, free_port, open_workbench
+from benchmarks.ingest.workbench import Workbench, open_workbench
 from benchmarks.peers.install import ensure_peer, run_peer
+from benchmarks.processes import free_port
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.stream.feeds import Feed, InboxFeed, TopicFeed
 from benchmarks.stream.ours import Measured, measure

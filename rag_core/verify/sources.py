@@ -23,7 +23,7 @@ from rag_core.pipeline.listed import copy_listing
 from rag_core.pipeline.reading import Read, Reader, parsed_as
 from rag_core.settings import Settings
 from rag_core.sources import Connector, Source
-from rag_core.store import documents, listing, locks
+from rag_core.store import absence, documents, listing, locks
 from rag_core.store.engine import Store
 from rag_core.store.listing import Due
 from rag_core.text import Parser
@@ -195,7 +195,7 @@ class _Look:
             self._find(FindingKind.NOT_HELD, f"{locator}: {failure.reason}, and not in quarantine")
 
     def _judge_absent(self) -> None:
-        listing.find_gone(self._connection, **self._of)
+        absence.find_gone(self._connection, **self._of)
         self._connection.commit()
         for row in self._connection.execute(text("SELECT locator, doc_id FROM gone ORDER BY locator")):
             self._find(FindingKind.NOT_AT_SOURCE, f"{row.locator}: is stored, and not at the source", row.doc_id)

@@ -32,7 +32,6 @@ from tests.support.pipeline import Flow
 from tests.support.places import TENANT, Place, Places
 from tests.support.sites import POLICY
 from tests.support.stream import Stream
-from tests.unit.pipeline.conftest import index, parser  # noqa: F401
 
 EACH = 6
 
@@ -105,8 +104,8 @@ def world(
     broker: Broker,  # noqa: F811
     store: Store,
     settings: Settings,
-    index: EdgeIndex,  # noqa: F811
-    parser: Parser,  # noqa: F811
+    index: EdgeIndex,
+    parser: Parser,
 ) -> Iterator[World]:
     given = conninfo_to_dict(empty_database_url)
     database = {
