@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import logging
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from ragctl.commands._quiet import quiet
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
@@ -151,21 +150,8 @@ def _checked(config: SourceConfig) -> dict[str, Any]:
     from rag_assets.connectors import open_connector, outside_of
     from rag_core.settings import Settings
 
-    with _quiet(), open_connector(config, outside_of(config, Settings.load())) as connector:
+    with quiet(), open_connector(config, outside_of(config, Settings.load())) as connector:
         return connector.check()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No log lines of connectors between the lines of the result."""
-    import structlog
-
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
 
 
 def _named(name: str | None) -> list[SourceConfig]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ragctl.commands._quiet import quiet
 from ragctl.output import Json, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _compared(store: Store, settings: Settings, configs: list[SourceConfig], sam
     from rag_core.verify import verify_source
 
     reports = []
-    with closing(open_parser(settings)) as parser:
+    with quiet(), closing(open_parser(settings)) as parser:
         for config in configs:
             outside = outside_of(config, settings, store, remember=False)
             with open_connector(config, outside) as connector, progress_bar(f"reading {config.name}") as progress:
