@@ -9,14 +9,14 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.support.browser import CHROMIUM, FLAGS, NEEDS
 from tests.support.local_stack import LocalStack
-from tests.unit.console.test_browser import _FLAGS, CHROMIUM
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.browser,
     pytest.mark.timeout(1500),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium fonts-noto-cjk)"),
+    pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
 ]
 PATIENCE_MS = 90_000
 
@@ -49,7 +49,7 @@ def stack(signed_up: SignedUp) -> LocalStack:
 @pytest.fixture
 def page(signed_up: SignedUp, stack: LocalStack) -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         opened = browser.new_page()
         opened.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
