@@ -17,7 +17,6 @@ import console
 from tests.support.wire import Gateway, running_gateway
 
 ROOT = Path(console.__file__).parent
-APP = ROOT / "app.py"
 RUN = "0a1b2c3d-0000-0000-0000-000000000000"
 METRICS = 'rag_server_requests_total{method="/ragproto.query.v2.QueryService/Search",code="OK",reason=""} 5\n'
 
