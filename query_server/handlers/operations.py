@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from query_server.handlers.operation_rules import (
     check_judgement,
     check_text_field,
 )
+from query_server.handlers.transactions import transact
 from query_server.parts import LazyStore
 from query_server.policies import ADMIN
 from rag_core.errors import NotFound, Reason
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 MAX_PAYLOAD_CHARS = 20_000
 MAX_SHOWN_TEXT_CHARS = 500_000
-_LIMIT_STATEMENTS = "SET LOCAL statement_timeout = '8s'"
 T = TypeVar("T")
 
 
@@ -204,12 +203,7 @@ class OperationsHandler:
         return await self._transact(lambda db: ratings.newest(db, principal.tenant, limit))
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
-        def run() -> T:
-            with self._store.get().engine.begin() as connection:
-                connection.exec_driver_sql(_LIMIT_STATEMENTS)
-                return work(connection)
-
-        return await asyncio.to_thread(run)
+        return await transact(self._store, work)
 
 
 def _may_read(principal: Principal, acl: tuple[str, ...] | None) -> bool:
