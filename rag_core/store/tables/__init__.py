@@ -24,6 +24,7 @@ from rag_core.store.tables.content import (
     source_items,
     sources,
 )
+from rag_core.store.tables.deployments import colours, deployment_steps, deployments
 from rag_core.store.tables.operations import (
     alerts,
     api_keys,
@@ -47,7 +48,10 @@ __all__ = [
     "audit",
     "chunkings",
     "chunks",
+    "colours",
     "dead_letters",
+    "deployment_steps",
+    "deployments",
     "documents",
     "embeddings",
     "erasures",
