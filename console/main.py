@@ -26,6 +26,7 @@ def _navigation(role: Role) -> list[StreamlitPage]:
         ("index", t("Index"), ":material/database:"),
         ("ask", t("Ask"), ":material/forum:"),
         ("traffic", t("Traffic"), ":material/speed:"),
+        ("deployments", t("Deployments"), ":material/rocket_launch:"),
     ]
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))

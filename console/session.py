@@ -17,6 +17,7 @@ from console.clients import (
     Channels,
     DagsterClient,
     GatewayClient,
+    GitLabClient,
     MetricsClient,
     ServiceError,
     read_token,
@@ -56,13 +57,14 @@ class Shared:
     dagster: DagsterClient
     gateway: GatewayClient
     metrics: MetricsClient
+    gitlab: GitLabClient
     known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
     outages: dict[str, float] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close the connections."""
         self.channels.close()
-        for client in (self.dagster, self.gateway, self.metrics):
+        for client in (self.dagster, self.gateway, self.metrics, self.gitlab):
             client.close()
 
 
@@ -71,7 +73,12 @@ def shared() -> Shared:
     """One per process."""
     settings = ConsoleSettings()
     return Shared(
-        settings, Channels(settings), DagsterClient(settings), GatewayClient(settings), MetricsClient(settings)
+        settings,
+        Channels(settings),
+        DagsterClient(settings),
+        GatewayClient(settings),
+        MetricsClient(settings),
+        GitLabClient(settings),
     )
 
 
