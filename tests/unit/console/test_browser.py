@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from ragproto.admin.v1 import admin_pb2
 from ragproto.query.v2 import query_pb2 as v2
-from tests.support.browser import CHROMIUM, NEEDS, chromium, running_console
+from tests.support.browser import CHROMIUM, NEEDS
 from tests.unit.console.conftest import Platform
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
 _HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\"> [go](javascript:alert(1)) ![i](http://attacker.example/p.png?q=1)"
 )
-
-
-@pytest.fixture(scope="session")
-def console_url(running_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_console(tmp_path_factory.mktemp("streamlit"), running_platform.environment) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(console_url: str, platform: Platform, browser: Browser) -> Iterator[Page]:
-    """The overview page of a new visitor."""
-    opened = browser.new_context(locale="en-GB").new_page()
-    opened.set_default_timeout(30_000)
-    opened.goto(console_url)
-    yield opened
-    opened.context.close()
 
 
 def test_s35_hostile_text_runs_nothing_loads_nothing_and_links_nowhere(page: Page, platform: Platform) -> None:
