@@ -22,6 +22,7 @@ from console.clients import (
     ServiceError,
     read_token,
 )
+from console.pulse import Pulse
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE
 from console.wording import language_of, translate
@@ -58,6 +59,7 @@ class Shared:
     gateway: GatewayClient
     metrics: MetricsClient
     gitlab: GitLabClient
+    pulse: Pulse
     known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
     outages: dict[str, float] = field(default_factory=dict)
 
@@ -79,6 +81,7 @@ def shared() -> Shared:
         GatewayClient(settings),
         MetricsClient(settings),
         GitLabClient(settings),
+        Pulse(settings.refresh_seconds / 2),
     )
 
 
