@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rag_core.errors import ConfigError, Reason
@@ -125,7 +126,11 @@ class Settings(ContentSettings, ServingSettings, BaseSettings):
 
     @classmethod
     def load(cls, **overrides: object) -> Self:
-        """Read environment and `stack.env`. Raises `ConfigError` (`CONFIG_INVALID`) that lists every problem."""
+        """Read environment and `stack.env`.
+
+        Raises `ConfigError` that lists every problem: `CONFIG_RANGE` when all are numbers out of range, else
+        `CONFIG_INVALID`.
+        """
         home = Path(str(overrides.get("home") or os.environ.get("RAG_HOME") or cls.model_fields["home"].default))
         secrets = _secrets_folder(overrides)
         try:
@@ -134,7 +139,8 @@ class Settings(ContentSettings, ServingSettings, BaseSettings):
             problems = "; ".join(
                 f"RAG_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
             )
-            raise ConfigError(Reason.CONFIG_INVALID, problems) from None
+            reason = Reason.CONFIG_RANGE if all(map(_is_range, error.errors())) else Reason.CONFIG_INVALID
+            raise ConfigError(reason, problems) from None
 
     @field_validator("metadata_fields", "gateway_limit_overrides", "gateway_cors_origins", mode="before")
     @classmethod
@@ -167,9 +173,11 @@ class Settings(ContentSettings, ServingSettings, BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.chunk_overlap * 2 > self.chunk_tokens:
-            raise ValueError("chunk_overlap must be at most half of chunk_tokens (CONFIG_RANGE)")
+            raise PydanticCustomError(Reason.CONFIG_RANGE, "chunk_overlap must be at most half of chunk_tokens")
         if self.default_deadline_seconds > self.max_deadline_seconds:
-            raise ValueError("default_deadline_seconds must not exceed max_deadline_seconds (CONFIG_RANGE)")
+            raise PydanticCustomError(
+                Reason.CONFIG_RANGE, "default_deadline_seconds must not exceed max_deadline_seconds"
+            )
         if self.embedder == "openai" and not (self.embed_url and self.embed_model and self.embed_dimensions):
             raise ValueError("embedder=openai needs embed_url, embed_model and embed_dimensions")
         if self.answerer == "openai" and not (self.answer_url and self.answer_model):
@@ -256,6 +264,13 @@ class Settings(ContentSettings, ServingSettings, BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"postgresql://rag@127.0.0.1:{self.postgres_port}/rag"
+
+
+_RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", str(Reason.CONFIG_RANGE)}
+
+
+def _is_range(problem: ErrorDetails) -> bool:
+    return problem["type"] in _RANGES
 
 
 def split_list(value: str) -> list[str]:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from rag_core.index.base import VectorIndex
 from rag_core.pipeline import Scope, sync_documents
 from rag_core.store import open_store
+from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
@@ -80,18 +81,25 @@ def test_what_is_lost_is_gone_on_every_leg_before_the_index_is_told(flow_behind:
     assert found(server, groups=HR) == {"salary.txt", "paint.txt"}
 
 
-def test_no_other_call_shows_it_either(flow_behind: Flow, server: Running) -> None:
+def test_s13_what_is_lost_is_in_no_answer_of_any_call(flow_behind: Flow, server: Running) -> None:
+    stub = v2_grpc.QueryServiceStub(server.channel)
+    call = {"metadata": server.auth(scopes=["query.read", "documents.read"]), "timeout": 20}
+    first = stub.Search(v2.SearchRequest(query="nine", top_k=1), **call)
     commit_and_die(flow_behind)
     assert eventually(lambda: withheld(server) == 2)
     searches = [v2.SearchRequest(query="salary of the captain"), v2.SearchRequest(query="when does the bell ring")]
-    stub, call = v2_grpc.QueryServiceStub(server.channel), {"metadata": server.auth(), "timeout": 20}
     seen: list[Message] = [stub.BatchSearch(v2.BatchSearchRequest(searches=searches), **call)]
     for search in searches:
         seen += stub.Answer(v2.AnswerRequest(query=search.query), **call)
         seen.append(v1_grpc.QueryServiceStub(server.channel).Query(v1.QueryRequest(query=search.query), **call))
+    seen.append(stub.Search(v2.SearchRequest(query="nine", page_token=first.next_page_token), **call))
     everything = "".join(map(str, seen))
     assert "Paint the hull" in everything
     assert not any(secret in everything for secret in ("gold", "rings"))
+    documents = documents_pb2_grpc.DocumentServiceStub(server.channel)
+    for locator in ("salary.txt", "bell.txt"):
+        request = documents_pb2.GetRequest(doc_id=str(flow_behind.doc_id(locator)))
+        assert failing(lambda: documents.Get(request, **call)).reason == "DOCUMENT_NOT_FOUND"  # noqa: B023
 
 
 def test_permissions_that_were_never_read_refuse_every_search_where_that_is_asked_for(tmp_path: Path) -> None:
