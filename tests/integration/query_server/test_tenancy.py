@@ -242,10 +242,12 @@ _OPERATIONS = (
     "RedriveQuarantine",
     "SearchGeneration",
 )
-WITHOUT_IDENTIFIERS = {f"ragproto.admin.v1.AdminService.{name}" for name in _GENERATIONS} | {
-    f"ragproto.admin.v1.OperationsService.{name}" for name in _OPERATIONS
+WITHOUT_IDENTIFIERS = {
+    *(f"ragproto.admin.v1.AdminService.{name}" for name in _GENERATIONS),
+    *(f"ragproto.admin.v1.OperationsService.{name}" for name in _OPERATIONS),
+    "ragproto.admin.v1.DeploymentService.ListDeployments",
 }
-"""Generations belong to no tenant; the others take numbers or words, with tests of their own in test_operations."""
+"""Generations and deployments belong to no tenant; the others take numbers or words, with tests of their own in test_operations."""
 
 
 def test_s03_covers_every_rpc_that_takes_an_identifier() -> None:
