@@ -21,6 +21,7 @@ from rag_core.errors import ConfigError, Reason
 from rag_core.filters import FieldType
 from rag_core.setting_groups import Port
 from rag_core.setting_groups.content import ContentSettings
+from rag_core.setting_groups.deploying import DeployingSettings
 from rag_core.setting_groups.serving import ServingSettings
 
 MIN_SECRET_LENGTH = 32
@@ -29,7 +30,7 @@ MIN_PASSWORD_LENGTH = 12
 DEFAULT_PASSWORDS = frozenset({"administrator", "changemechangeme", "passwordpassword", "postgrespostgres"})
 
 
-class Settings(ContentSettings, ServingSettings, BaseSettings):
+class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings):
     """Environment variables are the upper-case field names with the prefix `RAG_`."""
 
     model_config = SettingsConfigDict(env_prefix="RAG_", frozen=True, extra="ignore", env_ignore_empty=True)

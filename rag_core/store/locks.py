@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from rag_core.errors import RagError
+from rag_core.errors import Conflict, RagError, Reason
 from rag_core.store.engine import Store
 
 _ALL = "all"
@@ -43,6 +43,22 @@ def exclusive_connection(store: Store, *, wait: float) -> Iterator[Connection]:
     """As `shard_connection`, but alone on everything: no stage runs meanwhile."""
     with _session(store, [], [_key(_ALL)], wait) as connection:
         yield connection
+
+
+@contextmanager
+def deployer_connection(store: Store, target: str, *, wait: float) -> Iterator[Connection]:
+    """A connection that alone may move deployments of this target on.
+
+    Raises `Conflict` (`DEPLOYMENT_BUSY`) when another process holds it for longer than `wait` seconds.
+    """
+    try:
+        with _session(store, [], [_key("deployer", target)], wait) as connection:
+            yield connection
+    except Conflict as error:
+        if error.reason is not Reason.SOURCE_BUSY:
+            raise
+        message = "another process works on a deployment; `rag deploy status` shows how far it is"
+        raise Conflict(Reason.DEPLOYMENT_BUSY, message) from None
 
 
 def lock_transaction(connection: Connection, name: str) -> None:
