@@ -22,6 +22,8 @@ POINTS = frozenset(
         "before_stale_delete",  # new points are in, the old ones not yet out
         "after_build_slice",  # a part of a generation is built, the rest is not
         "after_promote_commit",  # PostgreSQL names another active generation, the alias has not moved
+        "deploy_recorded",  # a deployment's next state is in PostgreSQL, nothing was done for it yet
+        "deploy_acted",  # its work was done (servers started, weights moved), the result is not in PostgreSQL
         "before_mark",  # the mark is written, its transaction not committed
     }
 )
