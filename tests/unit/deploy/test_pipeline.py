@@ -30,7 +30,7 @@ def commands(job: dict[str, Any]) -> str:
 
 
 def test_every_kind_of_work_has_a_job() -> None:
-    wanted = {"lint", "types", "unit", "integration", "browser", "chart", "audit", "images", "sbom", "scan", "sign"}
+    wanted = {"lint", "typecheck", "unit", "integration", "browser", "chart", "audit", "images", "sbom", "scan", "sign"}
     wanted |= {"verify", "review", "stop-review", "staging", "production", "rollback", "nightly"}
     assert wanted <= JOBS.keys()
 
