@@ -129,6 +129,7 @@ def generations(
 @app.command
 def ingest(
     *,
+    rows: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("overhead", "unchanged", "edited", "memory"),
     documents: int = 300,
     unchanged: tuple[int, int] = (1000, 10_000),
     memory: tuple[int, int] = (10_000, 50_000),
@@ -138,8 +139,12 @@ def ingest(
 ) -> None:
     """Measure the pipeline: overhead over embedding, the unchanged run, an edited paragraph, memory.
 
+    Example: rag bench ingest --rows unchanged edited
+
     Parameters
     ----------
+    rows
+        What to measure, of: overhead unchanged edited memory.
     documents
         Files of the run that is compared with embedding alone (real model).
     unchanged
@@ -156,7 +161,7 @@ def ingest(
     from benchmarks import ingest as bench
     from benchmarks.report import progress_bar, show
 
-    sizes = bench.Sizes(documents=documents, unchanged=unchanged, memory=memory, rounds=rounds)
+    sizes = bench.Sizes(rows=rows, documents=documents, unchanged=unchanged, memory=memory, rounds=rounds)
     with progress_bar("ingest") as progress:
         report = bench.run(Settings.load(), sizes, peer=peer, progress=progress)
     show(report, as_json=as_json)

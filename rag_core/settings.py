@@ -12,7 +12,6 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,11 +21,7 @@ from rag_core.filters import FieldType
 from rag_core.setting_groups import Port
 from rag_core.setting_groups.content import ContentSettings
 from rag_core.setting_groups.serving import ServingSettings
-
-MIN_SECRET_LENGTH = 32
-MIN_SECRET_VARIETY = 8
-MIN_PASSWORD_LENGTH = 12
-DEFAULT_PASSWORDS = frozenset({"administrator", "changemechangeme", "passwordpassword", "postgrespostgres"})
+from rag_core.setting_groups.strength import require_bounded, require_strong, require_strong_password
 
 
 class Settings(ContentSettings, ServingSettings, BaseSettings):
@@ -83,9 +78,14 @@ class Settings(ContentSettings, ServingSettings, BaseSettings):
     index_retry_seconds: float = Field(
         60, ge=0, le=600, description="How long a pipeline waits for the index to come back."
     )
-    index_batch_documents: int = Field(64, ge=1, le=1000, description="Documents sent to the index in one write.")
+    index_batch_documents: int = Field(
+        256, ge=1, le=1000, description="Documents sent to the index in one write, each of which ends with a flush."
+    )
     index_batch_points: int = Field(
-        512, ge=1, le=10000, description="Points sent to the index in one write at most (a larger document goes alone)."
+        1024,
+        ge=1,
+        le=10000,
+        description="Points sent to the index in one write at most (a larger document goes alone).",
     )
 
     # --- embedding -------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Settings(ContentSettings, ServingSettings, BaseSettings):
             return
         if self.database_url is None:
             raise ConfigError(Reason.SECRET_MISSING, "RAG_DATABASE_URL must be set in production")
-        _require_strong_password(self.database_url.get_secret_value())
+        require_strong_password(self.database_url.get_secret_value())
         if self.jwt_public_keys is None and self.jwt_jwks_url is None:
             # The default is the key pair of a local stack, whose private half lies beside it.
             raise ConfigError(
@@ -193,9 +193,10 @@ class Settings(ContentSettings, ServingSettings, BaseSettings):
         if self.embedder == "fake":
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_EMBEDDER=fake is for tests only")
         if self.qdrant_url is None:
-            _require_strong("RAG_INDEX_SECRET", self.index_secret, "in production without RAG_QDRANT_URL")
+            require_strong("RAG_INDEX_SECRET", self.index_secret, "in production without RAG_QDRANT_URL")
         else:
-            _require_strong("RAG_QDRANT_API_KEY", self.qdrant_api_key, "in production with RAG_QDRANT_URL")
+            require_strong("RAG_QDRANT_API_KEY", self.qdrant_api_key, "in production with RAG_QDRANT_URL")
+            require_bounded("RAG_QDRANT_API_KEY", self.qdrant_api_key)
 
     @property
     def metadata_types(self) -> dict[str, FieldType]:
@@ -265,30 +266,6 @@ def split_list(value: str) -> list[str]:
 def environment_secret(name: str) -> str | None:
     """The value of a variable that a source file names as the place of a secret (`rag_core.secrets`)."""
     return os.environ.get(name)
-
-
-def _require_strong(name: str, secret: SecretStr | None, when: str) -> None:
-    """Raise `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) unless a secret is set, long and not a repeated letter."""
-    value = secret.get_secret_value() if secret else ""
-    if not value:
-        raise ConfigError(Reason.SECRET_MISSING, f"{name} must be set {when}")
-    if len(value) < MIN_SECRET_LENGTH or len(set(value)) < MIN_SECRET_VARIETY:
-        raise ConfigError(Reason.SECRET_WEAK, f"{name} needs at least {MIN_SECRET_LENGTH} random characters")
-
-
-def _require_strong_password(url: str) -> None:
-    """Raise `ConfigError` (`SECRET_WEAK`) for a password that is short or a known default.
-
-    None at all is allowed: the server may trust a certificate or a cloud identity instead.
-    """
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return  # not a URL; opening the database says so
-    if password is not None and (len(password) < MIN_PASSWORD_LENGTH or password.lower() in DEFAULT_PASSWORDS):
-        raise ConfigError(
-            Reason.SECRET_WEAK, f"RAG_DATABASE_URL needs a password of at least {MIN_PASSWORD_LENGTH} characters"
-        )
 
 
 def _secrets_folder(overrides: dict[str, object]) -> str | None:

@@ -8,16 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from benchmarks import processes
 from benchmarks.generations import corpus
-from benchmarks.ingest.workbench import free_port, open_workbench
-from benchmarks.query import processes
+from benchmarks.ingest.workbench import open_workbench
+from benchmarks.processes import free_port
 from rag_core.errors import Reason, Unavailable
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
@@ -64,15 +65,18 @@ def installed(settings: Settings, documents: int) -> Iterator[Installation]:
         own = _own(workbench.installation("fake"))
         ensure_keys(own)
         corpus.write_golden(own.home / "golden" / "bench", documents)
-        environment = _environment(own)
-        more = {name: value for name, value in environment.items() if name.startswith("RAG_")}
-        with processes.query_server(own, more=more), Pipeline(own) as pipeline:
-            ready = f"http://{own.host}:{own.stream_metrics_port}/health"
-            with processes.process("stream worker", [str(_RAG), "stream"], environment, own.home, ready):
+        with processes.index_process(own), Pipeline(own) as pipeline:
+            made = Installation(own, pipeline)
+            with _process(own, "stream worker", [str(_RAG), "stream"], f"{own.stream_metrics_port}/health"):
                 corpus.push(pipeline, range(documents))
-                made = Installation(own, pipeline)
                 made.wait_for_inbox()
-                yield made
+                server = [sys.executable, "-m", "query_server"]  # ready only once there is something to search
+                with _process(own, "query server", server, f"{own.metrics_port}/ready"):
+                    yield made
+
+
+def _process(settings: Settings, name: str, command: list[str], ready: str) -> AbstractContextManager[float]:
+    return processes.process(name, command, _environment(settings), settings.home, f"http://{settings.host}:{ready}")
 
 
 def _own(settings: Settings) -> Settings:

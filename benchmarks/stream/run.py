@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.ingest.workbench import free_port, open_workbench
+from benchmarks.ingest.workbench import open_workbench
 from benchmarks.peers.install import ensure_peer, run_peer
+from benchmarks.processes import free_port
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.stream.ours import Measured, measure
 from benchmarks.timing import percentile

@@ -91,6 +91,23 @@ class SearchHandler:
         result = SearchResult(found.generation, found.hits[plan.offset : end])
         return Page(result, token, as_of, await self._marks(plan, result) if query.highlight else ())
 
+    async def search_in(self, generation: str, principal: Principal, query: Query) -> Page:
+        """The best passages of a generation that readers need not be on, without a further page.
+
+        Raises what `search` raises, and `NotFound` (`GENERATION_NOT_FOUND`).
+        """
+        asked = replace(query, page_token="", highlight=False)
+        plan = self.checked(principal, asked, default_cap=self._settings.default_max_per_document)
+        try:
+            await self._models.embedder_of(generation)
+        except RagError:
+            if self._models.knows(generation):
+                raise
+            raise NotFound(Reason.GENERATION_NOT_FOUND, "index: there is no generation of this name") from None
+        chosen = replace(plan, request=replace(plan.request, generation=generation))
+        found, _ = await self.retrieve(chosen, plan.request.limit)
+        return Page(found, "", None)
+
     def as_of(self, principal: Principal) -> datetime | None:
         """Up to when the index is known to hold what was committed for the caller's tenant."""
         return self._freshness.as_of(principal.tenant)

@@ -17,9 +17,10 @@ from rag_core.pipeline.base import Progress, Scope, StageReport
 from rag_core.pipeline.deletions import Deletions, bury, delete_gone, delete_removed
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, Reader, parsed_as
+from rag_core.pipeline.visibility import Publisher
 from rag_core.settings import Settings
 from rag_core.sources import Changes, Connector, Listing, Problem, Removed
-from rag_core.store import documents, listing, locks, runs, sources
+from rag_core.store import absence, documents, listing, locks, runs, sources
 from rag_core.store.copying import is_storable, storable
 from rag_core.store.engine import Store
 from rag_core.text import Parser
@@ -40,11 +41,14 @@ def sync_documents(
     progress: Progress | None = None,
     *,
     changes: bool = False,
+    publisher: Publisher | None = None,
 ) -> StageReport:
     """Bring the stored documents of one shard to what the source holds now.
 
     With `changes` a connector that can (`rag_core.sources.Incremental`) is asked only for what is new since the last
     run; documents it does not name are `absent`. Whenever that is not known to be enough, everything is listed.
+
+    With a `publisher` permissions and deletions reach the index right after each commit, not with the index stage.
 
     An item whose token, parser and settings are those of the stored row is not read. What is read is committed in
     batches, so an interrupted run loses at most one. Counts: `read` and its parts `added`, `updated`, `unchanged`,
@@ -57,7 +61,8 @@ def sync_documents(
     configure_source(store, scope, settings)
     tenant, source = scope.source.tenant, scope.source.name
     with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
-        return _Sync(connection, connector, parser, scope, settings, progress, changes=changes).run()
+        sync = _Sync(connection, connector, parser, scope, settings, progress, changes=changes, publisher=publisher)
+        return sync.run()
 
 
 def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
@@ -84,6 +89,7 @@ class _Sync:
         progress: Progress | None,
         *,
         changes: bool,
+        publisher: Publisher | None,
     ) -> None:
         self._connection = connection
         self._connector = connector
@@ -100,6 +106,7 @@ class _Sync:
             max_bytes=settings.sync_batch_bytes,
             quality=scope.source.quality,
         )
+        self._publisher = publisher
         self._counts: Counter[str] = Counter()
         self._bytes = 0
         self._nothing_gone = False
@@ -220,6 +227,7 @@ class _Sync:
             bury(self._connection, self._scope, emptied)
         listing.record_problems(self._connection, *self._key, parsed_as=self._parsed_as, run_id=self._scope.run_id)
         self._connection.commit()
+        self._publish()
         self._counts["updated"] += known.pop("changed", 0)
         due = known.pop("due", 0)
         self._counts.update(known)
@@ -230,10 +238,18 @@ class _Sync:
         for done, read in enumerate(self._reads(), start=1):
             batch.add(read)
             if len(batch) >= self._settings.sync_batch_documents or batch.chars >= self._settings.sync_batch_bytes:
-                self._counts.update(batch.commit(self._connection))
+                self._commit(batch)
             if self._progress is not None:
                 self._progress(done, due)
+        self._commit(batch)
+
+    def _commit(self, batch: Batch) -> None:
         self._counts.update(batch.commit(self._connection))
+        self._publish()
+
+    def _publish(self) -> None:
+        if self._publisher is not None:
+            self._publisher.publish(self._connection, self._scope)
 
     def _reads(self) -> Iterator[Read]:
         for read in self._reader.read(listing.due(self._connection, _DUE_PAGE)):
@@ -244,18 +260,19 @@ class _Sync:
 
     def _delete(self) -> Deletions:
         if self._partial:
-            kept = delete_removed(self._connection, self._scope, self._settings)
+            kept = delete_removed(self._connection, self._scope, self._settings, committed=self._publish)
             self._counts["deleted"] += kept.deleted
             return kept
         tenant, source, shard = self._key
         listing.forget_absent_failures(self._connection, tenant, source, shard)
         self._connection.commit()
-        kept = delete_gone(self._connection, self._scope, self._settings, search=not self._nothing_gone)
+        search = not self._nothing_gone
+        kept = delete_gone(self._connection, self._scope, self._settings, search=search, committed=self._publish)
         self._counts["deleted"] += kept.deleted
         return kept
 
     def _totals(self, kept: Deletions, *, clean: bool) -> dict[str, int]:
-        mine, others = (0, 0) if clean else listing.unnamed(self._connection, *self._key, self._scope.run_id)
+        mine, others = (0, 0) if clean else absence.unnamed(self._connection, *self._key, self._scope.run_id)
         self._counts["updated"] += mine
         self._counts["unchanged"] += others
         counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}

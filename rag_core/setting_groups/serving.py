@@ -64,6 +64,13 @@ class ServingSettings(BaseModel):
     freshness_seconds: float = Field(
         2, gt=0, le=3600, description="How often `as_of` is brought up to date (less often on a slow database)."
     )
+    acl_max_age_seconds: float = Field(
+        0,
+        ge=0,
+        le=86400,
+        description="Refuse searches when changed permissions could not be read from PostgreSQL for so long; 0: go on "
+        "with the last ones (while PostgreSQL is down for everyone, none change).",
+    )
     metadata_fields: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas. "

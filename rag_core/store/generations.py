@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.errors import NotFound, Reason
 from rag_core.index.base import GenerationSpec
+from rag_core.store import visibility
 from rag_core.store.tables import generation_documents, generations
 
 FOLLOWING = ("building", "ready", "active")
@@ -201,13 +202,17 @@ WHERE generation_documents.indexed_version < excluded.indexed_version
 
 
 def mark(connection: Connection, generation: str, applied: Sequence[tuple[uuid.UUID, int]]) -> None:
-    """Record which versions the index holds, after it has flushed them. An older version never replaces a newer one."""
+    """Record which versions the index holds, after it has flushed them. An older version never replaces a newer one.
+
+    A change of permissions that every generation holds now is settled with it.
+    """
     params = {
         "generation": generation,
         "ids": [doc_id for doc_id, _ in applied],
         "versions": [version for _, version in applied],
     }
     connection.execute(_MARK, params)
+    visibility.settle(connection, params["ids"])
 
 
 _EXPECTED = text("""

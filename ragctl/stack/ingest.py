@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from rag_assets.location import LOCATION
 from rag_core.errors import NotFound, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.dagster import DagsterApi
 from ragctl.stack.display import Display
-from ragctl.stack.parts import LOCATION
 
 REPOSITORY = "__repository__"
 STAGES = ("documents", "chunks", "embeddings", "index")

@@ -225,6 +225,7 @@ def test_s37_a_confined_process_has_no_network_and_no_files(tmp_path: os.PathLik
     assert imports == "True"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a worker closes its own /proc entries to everyone else")
 def test_s37_a_worker_gets_no_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_INDEX_SECRET", "x" * 40)
     pool = SandboxPool(workers=1, memory_mb=512, timeout_seconds=30)

@@ -1,8 +1,9 @@
-"""Starts the query server, the gateway and the peer as processes of their own, and stops them."""
+"""Starts the query server, the index process, the gateway and the peer as processes of their own, and stops them."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -23,28 +24,33 @@ _STOP_SECONDS = 30
 
 
 @contextmanager
-def query_server(
-    settings: Settings, *, engine_apart: bool = True, more: Mapping[str, str] | None = None
-) -> Iterator[float]:
+def query_server(settings: Settings, *, engine_apart: bool = True) -> Iterator[float]:
     """The server of these settings; yields the seconds from its start to ready.
 
-    The engine runs in a process of its own, as `rag up` starts it, or inside the server. `more` is added to the
-    environment of both: without it they know no database.
+    The engine runs in a process of its own, as `rag up` starts it, or inside the server.
     """
     started = time.perf_counter()
     with ExitStack() as stack:
         if engine_apart:
             ready = f"http://{settings.host}:{settings.index_metrics_port}/ready"
-            stack.enter_context(_ours("index process", "query_server.index_process", settings, ready, more))
+            stack.enter_context(_ours("index process", "query_server.index_process", settings, ready))
         elif settings.index_endpoint is not None:
             settings = settings.model_copy(update={"index_endpoint": None})
         ready = f"http://{settings.host}:{settings.metrics_port}/ready"
-        stack.enter_context(_ours("query server", "query_server", settings, ready, more))
+        stack.enter_context(_ours("query server", "query_server", settings, ready))
         yield time.perf_counter() - started
 
 
 @contextmanager
-def _ours(name: str, module: str, settings: Settings, ready: str, more: Mapping[str, str] | None) -> Iterator[None]:
+def index_process(settings: Settings) -> Iterator[None]:
+    """The owner of the index folder alone, which may be empty still; `settings.index_endpoint` reaches it."""
+    alive = f"http://{settings.host}:{settings.index_metrics_port}/health"
+    with _ours("index process", "query_server.index_process", settings, alive):
+        yield
+
+
+@contextmanager
+def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[None]:
     names = ("home", "host", "query_port", "index_port", "index_metrics_port", "metrics_port", "embedder")
     ours = {f"RAG_{field.upper()}": str(getattr(settings, field)) for field in (*names, "embed_threads")}
     if settings.index_endpoint is not None:
@@ -53,8 +59,7 @@ def _ours(name: str, module: str, settings: Settings, ready: str, more: Mapping[
         ours["RAG_INDEX_SECRET"] = settings.index_secret.get_secret_value()
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}
     command = [sys.executable, "-m", module]
-    environment = inherited | ours | dict(more or {}) | {"PYTHONPATH": str(ROOT)}
-    with process(name, command, environment, settings.home, ready):
+    with process(name, command, inherited | ours | {"PYTHONPATH": str(ROOT)}, settings.home, ready):
         yield
 
 
@@ -113,3 +118,10 @@ def _wait(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> N
             time.sleep(0.02)
     last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
     raise Unavailable(Reason.START_FAILED, f"the {name} did not become ready: {last[-500:]}")
+
+
+def free_port() -> int:
+    """A TCP port on loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
