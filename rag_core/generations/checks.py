@@ -186,7 +186,8 @@ def vectors(candidate: Candidate, embedder: Embedder) -> Check:
     if other or middle < TYPICAL:
         detail = (
             f"{other or 'most'} of {len(texts)} stored vectors are not what the embedder gives for their text "
-            f"(median cosine {middle:.3f}, least {lowest:.3f}): another prefix, another model, or vectors of other texts"
+            f"(median cosine {middle:.3f}, least {lowest:.3f}): another prefix, another model, "
+            "or vectors of other texts"
         )
         return Check("vectors", False, detail, figures)
     if alike > ALIKE:
