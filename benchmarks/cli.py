@@ -91,6 +91,42 @@ def _sizes(chunker: str) -> tuple[int, int]:
 
 
 @app.command
+def generations(
+    *,
+    chunks: int = 20_000,
+    rate: float = 50,
+    edits: float = 2,
+    rounds: int = 5,
+    idle_seconds: float = 30,
+    as_json: Json = False,
+) -> None:
+    """Change the model under queries and edits: build, judge, promote, roll back, promote; count what fails or is lost.
+
+    Parameters
+    ----------
+    chunks
+        Size of the corpus.
+    rate
+        Queries a second.
+    edits
+        Edits, deletions and new documents a second.
+    rounds
+        Model changes, one after the other.
+    idle_seconds
+        Rest before each, to compare latencies with.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import generations as bench
+    from benchmarks.report import progress_bar, show
+
+    sizes = bench.Sizes(chunks=chunks, rate=rate, edits=edits, rounds=rounds, idle_seconds=idle_seconds)
+    with progress_bar("generations") as progress:
+        report = bench.run(Settings.load(), sizes, progress=progress)
+    show(report, as_json=as_json)
+
+
+@app.command
 def ingest(
     *,
     rows: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("overhead", "unchanged", "edited", "memory"),

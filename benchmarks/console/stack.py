@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import yaml
 
-from benchmarks.ingest.workbench import free_port
+from benchmarks.processes import free_port
 from rag_core.settings import Settings
 
 PORTS = (

@@ -39,7 +39,6 @@ class State(StrEnum):
 
 
 _FINAL = {State.DONE, State.ROLLED_BACK, State.REFUSED, State.REPLACED}
-_MOVING = {State.SHIFT, State.WATCH, State.ROLLING_BACK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +75,11 @@ class Deployment:
 
     @property
     def can_roll_back(self) -> bool:
-        """Whether it has traffic, and the colour before is still there."""
-        if self.wanted == ROLLBACK:
+        """Whether it is under way, or has the traffic while the colour before is still there."""
+        if self.wanted == ROLLBACK or self.state is State.ROLLING_BACK:
             return False
         kept = self.keep_until is not None and self.keep_until > datetime.now(UTC)
-        return self.state in _MOVING or (self.state is State.DONE and kept)
+        return not self.state.final or (self.state is State.DONE and kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +116,9 @@ def add(connection: Connection, **values: Any) -> Deployment:
     locks.lock_transaction(connection, "deployments")
     if unfinished(connection, values["target"]) is not None:
         raise Conflict(Reason.DEPLOYMENT_BUSY, "another deployment is under way; `rag deploy status` shows it")
+    # Its servers take the place of the colour that was kept for the rollback of an earlier one.
+    kept = (deployments.c.target == values["target"], deployments.c.keep_until.is_not(None))
+    connection.execute(update(deployments).where(*kept).values(keep_until=None))
     row = connection.execute(insert(deployments).values(**values).returning(deployments)).one()
     return _from_row(row)
 
@@ -158,13 +160,10 @@ def unfinished(connection: Connection, target: str) -> Deployment | None:
     return None if row is None else _from_row(row)
 
 
-def serving(connection: Connection, target: str) -> Deployment | None:
-    """The newest deployment that ended with all the traffic; the one whose rollback could be asked for."""
-    columns = deployments.c
-    wanted = select(deployments).where(columns.target == target, columns.state.in_((State.DONE, State.ROLLED_BACK)))
-    row = connection.execute(wanted.order_by(columns.id.desc()).limit(1)).one_or_none()
-    found = None if row is None else _from_row(row)
-    return found if found is not None and found.state is State.DONE else None
+def newest(connection: Connection, target: str) -> Deployment | None:
+    """The newest deployment of a target."""
+    found = page(connection, 1, target=target)
+    return found[0] if found else None
 
 
 def ask(connection: Connection, number: int, what: str, *, actor: str, why: str, tenant: str | None) -> Deployment:

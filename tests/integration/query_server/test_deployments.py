@@ -63,8 +63,7 @@ def begin(store: Store, **changes: Any) -> int:
     }
     with store.engine.begin() as connection:
         row = deployments.add(connection, **values | changes)
-        if row.state.final:
-            deployments.change(connection, row.id, state=row.state)
+        deployments.change(connection, row.id, state=row.state)
         return row.id
 
 
@@ -75,7 +74,6 @@ def test_a_switch_is_asked_for_once_by_an_administrator_with_a_reason(server: Ru
     assert viewer("GetDeployment").deployment.can_switch
     assert reason(lambda: viewer("RequestSwitch", id=number, reason="now")) == "SCOPE_MISSING"
     assert reason(lambda: admin("RequestSwitch", id=number)) == "FIELD_INVALID"
-    assert reason(lambda: admin("RequestRollback", id=number, reason="why not")) == "DEPLOYMENT_STATE"
     assert admin("RequestSwitch", id=number, reason="quality is better").deployment.wanted == "switch"
     assert reason(lambda: admin("RequestSwitch", id=number, reason="again")) == "DEPLOYMENT_STATE"
     with store.engine.connect() as connection:
@@ -111,6 +109,7 @@ def test_operators_see_colours_history_and_what_can_be_asked_for(server: Running
         "GREEN_SLOW",
         False,
     )
+    assert reason(lambda: admin("RequestRollback", id=old, reason="why not")) == "DEPLOYMENT_STATE"
     found = viewer("GetDeployment", id=number)
     assert [(step.step, step.weight, dict(step.figures)) for step in found.history] == [
         ("smoke.golden", 0, {"questions": 20}),
