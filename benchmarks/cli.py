@@ -93,6 +93,7 @@ def _sizes(chunker: str) -> tuple[int, int]:
 @app.command
 def ingest(
     *,
+    rows: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("overhead", "unchanged", "edited", "memory"),
     documents: int = 300,
     unchanged: tuple[int, int] = (1000, 10_000),
     memory: tuple[int, int] = (10_000, 50_000),
@@ -102,8 +103,12 @@ def ingest(
 ) -> None:
     """Measure the pipeline: overhead over embedding, the unchanged run, an edited paragraph, memory.
 
+    Example: rag bench ingest --rows unchanged edited
+
     Parameters
     ----------
+    rows
+        What to measure, of: overhead unchanged edited memory.
     documents
         Files of the run that is compared with embedding alone (real model).
     unchanged
@@ -120,7 +125,7 @@ def ingest(
     from benchmarks import ingest as bench
     from benchmarks.report import progress_bar, show
 
-    sizes = bench.Sizes(documents=documents, unchanged=unchanged, memory=memory, rounds=rounds)
+    sizes = bench.Sizes(rows=rows, documents=documents, unchanged=unchanged, memory=memory, rounds=rounds)
     with progress_bar("ingest") as progress:
         report = bench.run(Settings.load(), sizes, peer=peer, progress=progress)
     show(report, as_json=as_json)
@@ -184,8 +189,12 @@ def query(
 
 
 @app.command
-def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json: Json = False) -> None:
+def stream(
+    *, documents: int = 200, burst: int = 500, peer: bool = True, brokers: str | None = None, as_json: Json = False
+) -> None:
     """Time a change until searches see it and a deletion until they do not, beside Pathway; and the rate of a burst.
+
+    Example: rag bench stream --brokers 127.0.0.1:9092
 
     Parameters
     ----------
@@ -195,6 +204,8 @@ def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json
         Documents pushed at once.
     peer
         Run the peer as well, installed under RAG_HOME/bench.
+    brokers
+        A running Kafka, host:port: the same changes through a topic of it as well.
     as_json
         Print one JSON document.
     """
@@ -202,7 +213,8 @@ def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json
     from benchmarks.report import progress_bar, show
 
     with progress_bar("stream") as progress:
-        report = bench.run(Settings.load(), bench.Sizes(documents=documents, burst=burst), peer=peer, progress=progress)
+        sizes = bench.Sizes(documents=documents, burst=burst)
+        report = bench.run(Settings.load(), sizes, peer=peer, progress=progress, brokers=brokers)
     show(report, as_json=as_json)
 
 

@@ -10,10 +10,11 @@ from streamlit.navigation.page import StreamlitPage
 from console.clients import SIGNED_OUT, ServiceError
 from console.session import Role, identify, language, shared, t
 from console.sign_in import SIGN_IN
-from console.ui import problem
+from console.ui import DOWN, problem
 from console.wording import LANGUAGES
 
 _PAGES = Path(__file__).parent / "pages"
+_DRAWN = "page-was-drawn-just-now"
 
 
 def _navigation(role: Role) -> list[StreamlitPage]:
@@ -85,7 +86,15 @@ def _look_again() -> None:
     st.rerun()
 
 
+@st.fragment(run_every=shared().settings.refresh_seconds)
+def _recover() -> None:
+    """Panels that do not look again by themselves are drawn anew while a part is down, until it answers."""
+    if not st.session_state.pop(_DRAWN, False) and st.session_state.get(DOWN):
+        st.rerun()
+
+
 def _main() -> None:
+    st.session_state.pop(DOWN, None)
     try:
         st.session_state["identity"] = who = identify()
     except ServiceError as error:
@@ -98,6 +107,8 @@ def _main() -> None:
     pages = _navigation(who.role)
     _sidebar(who.subject, who.role)
     st.navigation(pages).run()
+    st.session_state[_DRAWN] = True
+    _recover()
 
 
 # An icon of our own: without one Streamlit fetches the icon of the page from a host on the internet.

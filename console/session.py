@@ -136,6 +136,12 @@ def role() -> Role:
     return found.role if isinstance(found, Identity) else Role.NONE
 
 
+def tenant() -> str:
+    """The tenant of this session, empty while nobody can tell."""
+    found = st.session_state.get("identity")
+    return found.tenant if isinstance(found, Identity) else ""
+
+
 def language() -> str:
     """`en` or `zh`: chosen in the sidebar, else what the browser prefers."""
     return str(st.session_state.get("language") or language_of(st.context.locale or "en"))

@@ -20,12 +20,14 @@ from query_server.freshness import Freshness
 from query_server.handlers.admin import AdminHandler
 from query_server.handlers.answer import AnswerHandler
 from query_server.handlers.batch import BatchHandler
+from query_server.handlers.conditions import ConditionsHandler
 from query_server.handlers.documents import DocumentsHandler
 from query_server.handlers.generations import GenerationsHandler
 from query_server.handlers.operations import OperationsHandler
 from query_server.handlers.ordering import Ordering
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.search import SearchHandler
+from query_server.handlers.transactions import Transactions
 from query_server.http import HttpServer
 from query_server.identities import Identities
 from query_server.interceptors import Chain, build_chain, build_gates, build_index_chain
@@ -185,7 +187,8 @@ class QueryServer:
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
-        operations = OperationsServicer(OperationsHandler(self._parts.store))
+        transactions = Transactions(self._parts.store)
+        operations = OperationsServicer(OperationsHandler(transactions), ConditionsHandler(transactions), search)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         ours = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, _OPERATIONS_SERVICE)

@@ -7,7 +7,7 @@ from datetime import datetime
 import streamlit as st
 
 from console.clients import Sample
-from console.session import shared, t, zone
+from console.session import shared, t, tenant, zone
 from console.ui import at, look, table
 from console.views import traffic as views
 
@@ -27,12 +27,8 @@ def traffic() -> None:
         _charts(samples)
         _methods(samples)
         _refusals(samples)
-    gateway = look("gateway", client.gateway)
-    if gateway is not None:
-        st.subheader(t("Gateway"))
-        st.metric(t("Refused by a rate limit (since it started)"), f"{views.limited(gateway):,}")
-        columns = {"cluster": t("Cluster"), "hosts": t("Hosts"), "healthy": t("Healthy"), "retries": t("Retries")}
-        table(views.gateway_rows(gateway), columns, empty=t("None."))
+        _tenants(samples)
+    _gateway()
 
 
 def _charts(samples: list[Sample]) -> None:
@@ -76,6 +72,34 @@ def _refusals(samples: list[Sample]) -> None:
     with right:
         columns = {"reason": t("Reason"), "calls": t("Calls")}
         table(views.reasons(samples), columns, empty=t("No call failed."))
+
+
+def _tenants(samples: list[Sample]) -> None:
+    st.subheader(t("Tenants"))
+    rows = [{**row, "rate": f"{row['rate']:.2f}"} for row in views.tenant_rows(samples, tenant())]
+    columns = {"tenant": t("Tenant"), "calls": t("Calls"), "rate": t("Calls per second"), "failed": t("Failed"),
+               "shed": t("Shed")}  # fmt: skip
+    table(rows, columns, empty=t("No calls yet."))
+    st.caption(t("Other tenants than yours are told by the hash that the request log has."))
+
+
+def _gateway() -> None:
+    client = shared().metrics
+    found = look("gateway", lambda: (client.gateway(), client.replicas()))
+    if found is None or found[0] is None:
+        return
+    st.subheader(t("Gateway"))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.caption(t("Query servers"))
+        rows = [{**row, "health": f"{'✔' if row['health'] == 'healthy' else '✖'} {t(row['health'])}"}
+                for row in views.replica_rows(found[1])]  # fmt: skip
+        columns = {"colour": t("Colour"), "address": t("Address"), "health": t("Health"), "weight": t("Weight")}
+        table(rows, columns, empty=t("None."))
+    with right:
+        st.caption(t("Calls by limit, since the gateway started"))
+        limits = [{**row, "limit": t(row["limit"])} for row in views.limit_rows(found[0])]
+        table(limits, {"limit": t("Limit"), "passed": t("Let through"), "refused": t("Refused")}, empty=t("None."))
 
 
 st.title(t("Traffic"))

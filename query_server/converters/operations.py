@@ -39,9 +39,9 @@ def from_source(row: Row[tuple[object, ...]], last: Stage | None) -> pb.SourceDe
         shards=row.shards,
         acl=row.acl or (),
         held_deletions=row.held_deletions,
-        held_at=_time(row.held_at),
+        held_at=timestamp(row.held_at),
         approved_deletions=row.deletions_approved or 0,
-        last_complete_at=_time(row.last_complete_at),
+        last_complete_at=timestamp(row.last_complete_at),
         last_run=from_stage(last) if last else None,
     )
     message.cursor.update(row.cursor)
@@ -59,7 +59,7 @@ def from_stage(stage: Stage) -> pb.RunStage:
         seconds=stage.seconds,
         complete=stage.complete,
         problem=stage.problem or "",
-        finished_at=_time(stage.finished_at),
+        finished_at=timestamp(stage.finished_at),
     )
 
 
@@ -75,8 +75,8 @@ def from_entry(entry: Quarantined) -> pb.QuarantineEntry:
         attempts=entry.attempts,
         skipped=entry.skipped,
         run_id=entry.run_id,
-        first_at=_time(entry.first_at),
-        last_at=_time(entry.last_at),
+        first_at=timestamp(entry.first_at),
+        last_at=timestamp(entry.last_at),
     )
 
 
@@ -99,7 +99,7 @@ def from_found(found: Found) -> pb.DocumentRow:
         locator=found.locator,
         title=found.title,
         version=found.version,
-        updated_at=_time(found.updated_at),
+        updated_at=timestamp(found.updated_at),
         state=f"DOCUMENT_STATE_{found.state.name}",
     )
 
@@ -117,7 +117,7 @@ def from_inspection(inspection: Inspection) -> pb.InspectDocumentResponse:
         metadata=document.metadata,
         flags=document.flags,
         run_id=document.run_id,
-        deleted_at=_time(document.deleted_at),
+        deleted_at=timestamp(document.deleted_at),
         text=text[:MAX_SHOWN_TEXT_CHARS],
         text_truncated=len(text) > MAX_SHOWN_TEXT_CHARS,
         text_withheld=inspection.text is None,
@@ -133,7 +133,12 @@ def from_inspection(inspection: Inspection) -> pb.InspectDocumentResponse:
 def from_audit_entry(entry: Entry) -> pb.AuditRecord:
     """A record of the audit log. The tenant is left out: it is the caller's own."""
     message = pb.AuditRecord(
-        id=entry.id, at=_time(entry.at), actor=entry.actor, action=entry.action, target=entry.target
+        id=entry.id,
+        at=timestamp(entry.at),
+        actor=entry.actor,
+        action=entry.action,
+        target=entry.target,
+        outcome=entry.outcome,
     )
     message.details.update({name: value for name, value in entry.details.items() if name != "tenant"})
     return message
@@ -171,7 +176,7 @@ def _rating(rating: Rating) -> pb.Rating:
         generation=said.generation,
         citations=[pb.CitedSpan(**item) for item in said.citations],  # type: ignore[arg-type]
     )
-    return pb.Rating(id=rating.id, at=_time(rating.at), actor=rating.actor, judgement=judgement)
+    return pb.Rating(id=rating.id, at=timestamp(rating.at), actor=rating.actor, judgement=judgement)
 
 
 def _chunk(span: Span) -> pb.ChunkSpan:
@@ -186,7 +191,8 @@ def _chunk(span: Span) -> pb.ChunkSpan:
     )
 
 
-def _time(moment: datetime | None) -> Timestamp | None:
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """A moment, unset when there is none."""
     if moment is None:
         return None
     message = Timestamp()

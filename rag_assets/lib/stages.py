@@ -59,7 +59,7 @@ def _documents(config: SourceConfig) -> dg.AssetsDefinition:
                     store, connector, parser, scope, settings, told, changes=changes, publisher=publisher
                 )
                 connector.note(context)
-        return materialized(report, published=publisher.counts["documents"])
+        return materialized(report, published=publisher.counts["documents"], **connector.outcomes)
 
     return documents
 

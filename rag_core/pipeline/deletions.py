@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from rag_core import failpoints
 from rag_core.pipeline.base import Scope
 from rag_core.settings import Settings
-from rag_core.store import documents, listing, sources
+from rag_core.store import absence, documents, listing, sources, tombstones
 from rag_core.store.engine import Store
 
 _PAGE = 1000
@@ -47,7 +47,7 @@ def delete_gone(
     `committed` is called after each page of deletions.
     """
     tenant, source = scope.source.tenant, scope.source.name
-    missing = listing.find_gone(connection, tenant, source) if search else 0
+    missing = absence.find_gone(connection, tenant, source) if search else 0
     if missing == 0:
         sources.hold(connection, tenant, source, 0)
         connection.commit()
@@ -55,7 +55,7 @@ def delete_gone(
     approved = sources.approved_deletions(connection, tenant, source)
     if _suspicious(connection, scope, settings, missing) and missing > approved:
         sources.hold(connection, tenant, source, missing)
-        held = sum(len(page) for page in listing.gone(connection, scope.shard, _PAGE))
+        held = sum(len(page) for page in absence.gone(connection, scope.shard, _PAGE))
         connection.commit()
         return Deletions(held=held, held_in_source=missing)
     connection.commit()
@@ -74,10 +74,10 @@ def delete_removed(
     A hold that an earlier run left stands: these documents say nothing about the others.
     """
     tenant, source = scope.source.tenant, scope.source.name
-    missing = listing.find_removed(connection, tenant, source)
+    missing = absence.find_removed(connection, tenant, source)
     if missing and _many(connection, scope, settings, missing):
         sources.hold(connection, tenant, source, missing)
-        held = sum(len(page) for page in listing.gone(connection, scope.shard, _PAGE))
+        held = sum(len(page) for page in absence.gone(connection, scope.shard, _PAGE))
         connection.commit()
         return Deletions(held=held, held_in_source=missing)
     connection.commit()
@@ -95,7 +95,7 @@ def approve_deletions(store: Store, tenant: str, source: str, actor: str) -> int
 
 def bury(connection: Connection, scope: Scope, doc_ids: Sequence[uuid.UUID]) -> int:
     """Tombstone some documents and commit."""
-    buried = documents.bury(connection, scope.run_id, doc_ids)
+    buried = tombstones.bury(connection, scope.run_id, doc_ids)
     connection.commit()
     failpoints.reach("after_commit")
     return buried
@@ -103,7 +103,7 @@ def bury(connection: Connection, scope: Scope, doc_ids: Sequence[uuid.UUID]) -> 
 
 def _bury(connection: Connection, scope: Scope, committed: Committed) -> int:
     buried = 0
-    for page in listing.gone(connection, scope.shard, _PAGE):
+    for page in absence.gone(connection, scope.shard, _PAGE):
         buried += bury(connection, scope, page)
         committed()
     return buried

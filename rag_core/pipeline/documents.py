@@ -9,24 +9,21 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rag_core.errors import RagError, Reason
-from rag_core.ids import document_id, shard_of
-from rag_core.models import SourceItem
+from rag_core.errors import Reason
 from rag_core.pipeline import cursors
 from rag_core.pipeline.base import Progress, Scope, StageReport
 from rag_core.pipeline.deletions import Deletions, bury, delete_gone, delete_removed
+from rag_core.pipeline.listed import copy_listing
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, Reader, parsed_as
 from rag_core.pipeline.visibility import Publisher
 from rag_core.settings import Settings
-from rag_core.sources import Changes, Connector, Listing, Problem, Removed
-from rag_core.store import documents, listing, locks, runs, sources
-from rag_core.store.copying import is_storable, storable
+from rag_core.sources import Changes, Connector, Listing
+from rag_core.store import absence, documents, listing, locks, runs, sources
 from rag_core.store.engine import Store
 from rag_core.text import Parser
 
 STAGE = "documents"
-_LISTING_PAGE = 5000
 _DUE_PAGE = 500
 _PREVIEW = 10
 _PARTS = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped")
@@ -166,49 +163,10 @@ class _Sync:
         )
 
     def _copy(self, entries: Listing | Changes) -> str | None:
-        rows: list[tuple[object, ...]] = []
-        removed: list[tuple[str, int]] = []
-        error: str | None = None
-        try:
-            for entry in entries:
-                if isinstance(entry, Removed):
-                    removed.append((storable(entry.locator), self._shard_of(entry.locator)))
-                else:
-                    rows.append(self._row(entry))
-                if len(rows) + len(removed) >= _LISTING_PAGE:
-                    self._append(rows, removed)
-        except RagError as failure:
-            error = str(failure)
-        self._append(rows, removed)
-        self._counts["duplicates"] = listing.drop_repeats(self._connection)
-        self._connection.commit()
-        if error is None and not entries.complete:
-            error = entries.error or "the listing stopped early"
+        copied = copy_listing(self._connection, self._scope.source, entries)
+        self._counts["duplicates"] = copied.duplicates
         self._position = getattr(entries, "cursor", None)
-        return error
-
-    def _append(self, rows: list[tuple[object, ...]], removed: list[tuple[str, int]]) -> None:
-        listing.append(self._connection, rows)
-        listing.append_removed(self._connection, removed)
-        self._connection.commit()
-        rows.clear()
-        removed.clear()
-
-    def _row(self, entry: SourceItem | Problem) -> tuple[object, ...]:
-        shard = self._shard_of(entry.locator)
-        if isinstance(entry, Problem):
-            message = storable(entry.message)
-            return storable(entry.locator), None, None, None, shard, str(entry.reason), message, entry.skipped
-        if not (is_storable(entry.locator) and is_storable(entry.token)):
-            message = "the name has characters that cannot be stored"
-            return storable(entry.locator), None, None, None, shard, str(Reason.ID_CHARS), message, False
-        return entry.locator, entry.token, entry.size, entry.modified_at, shard, None, None, False
-
-    def _shard_of(self, locator: str) -> int:
-        source = self._scope.source
-        if source.shards == 1:
-            return 0
-        return shard_of(document_id(source.tenant, source.name, storable(locator)), source.shards)
+        return copied.error
 
     def _compare(self) -> int:
         known = listing.compare(
@@ -272,7 +230,7 @@ class _Sync:
         return kept
 
     def _totals(self, kept: Deletions, *, clean: bool) -> dict[str, int]:
-        mine, others = (0, 0) if clean else listing.unnamed(self._connection, *self._key, self._scope.run_id)
+        mine, others = (0, 0) if clean else absence.unnamed(self._connection, *self._key, self._scope.run_id)
         self._counts["updated"] += mine
         self._counts["unchanged"] += others
         counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}

@@ -209,13 +209,10 @@ def mark(connection: Connection, generation: str, applied: Sequence[tuple[uuid.U
 
     A change of permissions that every generation holds now is settled with it.
     """
-    params = {
-        "generation": generation,
-        "ids": [doc_id for doc_id, _ in applied],
-        "versions": [version for _, version in applied],
-    }
+    ids = [doc_id for doc_id, _ in applied]
+    params = {"generation": generation, "ids": ids, "versions": [version for _, version in applied]}
     connection.execute(_MARK, params)
-    visibility.settle(connection, [doc_id for doc_id, _ in applied])
+    visibility.settle(connection, ids)
 
 
 _EXPECTED = text("""

@@ -45,6 +45,13 @@ def exclusive_connection(store: Store, *, wait: float) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def looking_connection(store: Store) -> Iterator[Connection]:
+    """A connection that holds nothing, for temporary tables of one that only looks; they end with it."""
+    with _session(store, [], [], 0) as connection:
+        yield connection
+
+
 def lock_transaction(connection: Connection, name: str) -> None:
     """Wait for the named lock and hold it until the current transaction ends."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _key("name", name)})

@@ -8,7 +8,7 @@ from pathlib import Path
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import validate, write_dynamic
-from ragctl.gateway.files import replace_file
+from ragctl.gateway.files import update_file
 from ragctl.gateway.options import GatewayOptions
 
 _SHARE = "green-percent"
@@ -42,4 +42,4 @@ def shift(settings: Settings, folder: Path, percent: int) -> None:
         raise ConfigError(Reason.CONFIG_RANGE, "percent: 0 to 100")
     options = GatewayOptions.from_settings(settings, green_percent=percent)
     write_dynamic(options, folder)
-    replace_file(folder / _SHARE, f"{percent}")
+    update_file(folder / _SHARE, f"{percent}")

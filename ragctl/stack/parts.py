@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rag_assets.location import LOCATION
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.options import reachable, replica_ports
@@ -14,7 +15,6 @@ from ragctl.stack import probes
 from ragctl.stack.home import Home
 from ragctl.stack.probes import Health, Probe
 
-LOCATION = "rag"
 TOKEN_MAX_AGE_SECONDS = 2 * 3600
 WATCHDOG_MAX_AGE_SECONDS = 60
 FIRST_QUERY_SERVER = "query-server"
@@ -233,7 +233,7 @@ def _console(settings: Settings, home: Home) -> Part:
             ("RAG_CONSOLE_QUERY_ADDRESS", f"{reachable(settings.host)}:{settings.query_port}"),
             ("RAG_CONSOLE_GATEWAY_URL", f"http://{reachable(settings.host)}:{settings.gateway_port}"),
             ("RAG_CONSOLE_DAGSTER_URL", f"http://{reachable(settings.host)}:{settings.dagster_port}"),
-            ("RAG_CONSOLE_METRICS_URLS", f"http://{reachable(settings.host)}:{settings.metrics_port}/metrics"),
+            ("RAG_CONSOLE_METRICS_URLS", ",".join(_metrics_pages(settings))),
             ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
             ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
             ("RAG_CONSOLE_SIGN_IN_SOCKET", str(home.token_socket)),
@@ -242,6 +242,12 @@ def _console(settings: Settings, home: Home) -> Part:
         stop_seconds=5,
         url=url,
     )
+
+
+def _metrics_pages(settings: Settings) -> list[str]:
+    """The pages the console reads: of the query servers and of the stream worker."""
+    ports = [http for _, http in replica_ports(settings)] + [settings.stream_metrics_port]
+    return [f"http://{reachable(settings.host)}:{port}/metrics" for port in ports]
 
 
 def _gateway(settings: Settings, home: Home) -> Part:

@@ -132,6 +132,11 @@ def test_another_dimension_stops_the_build_and_is_refused(plant: Plant, question
     assert caught.value.reason is Reason.VECTOR_DIM
     with flow.store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE rag.generations SET state = 'ready' WHERE name = 'candidate'")
+        # As if it held every document, or the gate would wait for them to arrive.
+        connection.exec_driver_sql(
+            "INSERT INTO rag.generation_documents (generation, doc_id, indexed_version)"
+            " SELECT 'candidate', doc_id, version FROM rag.documents"
+        )
     plant.kits._others[key_of(kit.recipe)] = kit
     evaluation = evaluate(flow.store, flow.index, plant.kits, row.name, flow.settings, golden=[questions])
     assert "64 dimensions" in failed(plant, evaluation)["vectors"]

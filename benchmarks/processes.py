@@ -1,8 +1,9 @@
-"""Starts the query server, the gateway and the peer as processes of their own, and stops them."""
+"""Starts the query server, the index process, the gateway and the peer as processes of their own, and stops them."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -38,6 +39,14 @@ def query_server(settings: Settings, *, engine_apart: bool = True) -> Iterator[f
         ready = f"http://{settings.host}:{settings.metrics_port}/ready"
         stack.enter_context(_ours("query server", "query_server", settings, ready))
         yield time.perf_counter() - started
+
+
+@contextmanager
+def index_process(settings: Settings) -> Iterator[None]:
+    """The owner of the index folder alone, which may be empty still; `settings.index_endpoint` reaches it."""
+    alive = f"http://{settings.host}:{settings.index_metrics_port}/health"
+    with _ours("index process", "query_server.index_process", settings, alive):
+        yield
 
 
 @contextmanager
@@ -108,3 +117,10 @@ def _wait(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> N
             time.sleep(0.02)
     last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
     raise Unavailable(Reason.START_FAILED, f"the {name} did not become ready: {last[-500:]}")
+
+
+def free_port() -> int:
+    """A TCP port on loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
