@@ -29,6 +29,7 @@ def up(
     image: str | None = None,
     generation: str = "",
     reason: str = "",
+    and_switch: Annotated[bool, Parameter(name="--switch", negative="")] = False,
     json: Json = False,
 ) -> None:
     """Start a release on the idle colour and judge it: health, v1 and v2 queries, golden questions, a burst of load.
@@ -51,6 +52,8 @@ def up(
         Index generation that is promoted when all traffic is on the release, and rolled back with it.
     reason
         Why, for the history and the audit log.
+    and_switch
+        When it is ready, move the traffic as `rag deploy switch` does.
     """
     from ragctl.commands._database import actor
     from ragctl.deploy.judges import RealGenerations
@@ -62,7 +65,9 @@ def up(
         if generation:
             RealGenerations(known.settings, known.store).require(generation)
         row = known.up(Request(wanted, actor(), reason, generation))
-    _report(row, "READY", json=json)
+        if and_switch and row.state.name == "READY":
+            row = known.switch(actor(), reason)
+    _report(row, "DONE" if and_switch else "READY", json=json)
 
 
 @app.command
