@@ -30,7 +30,7 @@ def gateway_files() -> dict[str, str]:
     """`envoy.yaml` (read once) and `routes.yaml` (watched: a change of weights is live within a minute at most)."""
     shared = share(_options())
     most_bytes = Settings.model_fields["max_message_bytes"].default
-    weights = {f"@@weight-{name}@@": f"{{{{ .Values.query.colours.{name}.weight | int }}}}" for name in COLOURS}
+    weights = {f"@@weight-{name}@@": f'{{{{ include "rag.weight" (list . "{name}") }}}}' for name in COLOURS}
     hosts = {QUERY_HOST[name]: _name(f"query-{name}") for name in COLOURS}
     numbers = {
         str(_BUNDLED): _MOUNTED,

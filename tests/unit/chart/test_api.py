@@ -169,8 +169,8 @@ def test_the_console_is_told_how_people_come_in_and_reads_the_servers_that_have_
     assert told.sign_in == "none"  # the accounts of `rag account` are behind a socket of the local stack
     assert told.token_file is not None
     assert str(told.token_file.parent) in {item["mountPath"] for item in container["volumeMounts"]}
-    assert told.query_address == "rag-rag-platform-query-green:50051"
-    assert told.metrics_urls == "http://rag-rag-platform-query-green:9464/metrics"
+    assert told.query_address == "rag-rag-platform-query:50051"
+    assert told.metrics_urls == "http://rag-rag-platform-query:9464/metrics"
 
 
 def test_no_placeholder_is_left_in_the_generated_files() -> None:
