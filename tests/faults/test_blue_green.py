@@ -25,6 +25,7 @@ from ragctl.gateway.colours import Release
 from ragctl.stack.home import Home
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.support.bad_release import make_interpreter
+from tests.support.deploy_contract import check_target
 from tests.support.local_stack import RAG, LocalStack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
@@ -176,6 +177,11 @@ def test_f40_a_bad_green_is_refused_and_blue_is_untouched(stack: LocalStack, fau
     assert load.sizes.keys() == {BLUE_RESULTS}
     _, status = stack.rag("deploy", "status")
     assert {item["name"]: item["weight"] for item in status["colours"]} == {"blue": 100, "green": 0}
+
+
+def test_the_local_stack_keeps_the_contract_of_targets(stack: LocalStack) -> None:
+    with deployments(stack) as known:
+        check_target(known.target, Release("r2"), Release("r3", environment={"RAG_QUERY_CACHE_ENTRIES": "7"}))
 
 
 def test_colours_and_weights_survive_a_kill_of_the_deployer_down_and_up(stack: LocalStack) -> None:
