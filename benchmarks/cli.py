@@ -91,6 +91,42 @@ def _sizes(chunker: str) -> tuple[int, int]:
 
 
 @app.command
+def generations(
+    *,
+    chunks: int = 20_000,
+    rate: float = 50,
+    edits: float = 2,
+    rounds: int = 5,
+    idle_seconds: float = 30,
+    as_json: Json = False,
+) -> None:
+    """Change the model under queries and edits: build, judge, promote, roll back, promote; count what fails or is lost.
+
+    Parameters
+    ----------
+    chunks
+        Size of the corpus.
+    rate
+        Queries a second.
+    edits
+        Edits, deletions and new documents a second.
+    rounds
+        Model changes, one after the other.
+    idle_seconds
+        Rest before each, to compare latencies with.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import generations as bench
+    from benchmarks.report import progress_bar, show
+
+    sizes = bench.Sizes(chunks=chunks, rate=rate, edits=edits, rounds=rounds, idle_seconds=idle_seconds)
+    with progress_bar("generations") as progress:
+        report = bench.run(Settings.load(), sizes, progress=progress)
+    show(report, as_json=as_json)
+
+
+@app.command
 def ingest(
     *,
     rows: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("overhead", "unchanged", "edited", "memory"),
@@ -241,6 +277,44 @@ def answers(*, data: Path, queries: int | None = None, as_json: Json = False) ->
     show(report, as_json=as_json)
 
 
+@app.command
+def console(
+    *,
+    sources: int = 200,
+    runs: int = 10_000,
+    sessions: int = 20,
+    rounds: int = 5,
+    looks: int = 1,
+    as_json: Json = False,
+) -> None:
+    """Paint every page of the console over a seeded platform, then open them in many sessions at once.
+
+    Example: rag bench console --sources 50 --runs 1000 --sessions 5
+
+    Parameters
+    ----------
+    sources
+        Sources of the platform.
+    runs
+        Runs that it remembers.
+    sessions
+        Sessions at once.
+    rounds
+        Times each page is painted in Chromium.
+    looks
+        Times the fragments of each page look again in each session.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import console as bench
+    from benchmarks.report import progress_bar, show
+
+    with progress_bar("console") as progress:
+        sizes = bench.Sizes(sources=sources, runs=runs, sessions=sessions, rounds=rounds, looks=looks)
+        report = bench.run(Settings.load(), sizes, progress=progress)
+    show(report, as_json=as_json)
+
+
 @app.command(name="all")
 def everything(*, data: Path | None = None) -> None:
     """Run every benchmark with its default sizes; takes about an hour on two cores.
@@ -257,3 +331,4 @@ def everything(*, data: Path | None = None) -> None:
     ingest()
     query()
     stream()
+    console()

@@ -59,7 +59,7 @@ def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[No
         ours["RAG_INDEX_SECRET"] = settings.index_secret.get_secret_value()
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}
     command = [sys.executable, "-m", module]
-    with _process(name, command, inherited | ours | {"PYTHONPATH": str(ROOT)}, settings.home, ready):
+    with process(name, command, inherited | ours | {"PYTHONPATH": str(ROOT)}, settings.home, ready):
         yield
 
 
@@ -70,7 +70,7 @@ def gateway(settings: Settings) -> Iterator[None]:
     write(GatewayOptions.from_settings(settings), path)
     ready = f"http://127.0.0.1:{settings.envoy_admin_port}/ready"
     command = [str(envoy_path()), *ENVOY_FLAGS, "-c", str(path)]
-    with _process("gateway", command, dict(os.environ), settings.home, ready):
+    with process("gateway", command, dict(os.environ), settings.home, ready):
         yield
 
 
@@ -80,28 +80,29 @@ def chroma_service(python: Path, arguments: Mapping[str, object], folder: Path, 
     url = f"http://127.0.0.1:{port}"
     options = [f"--{key}={value}" for key, value in arguments.items()]
     command = [str(python), "-m", "benchmarks.peers.chroma_service", f"--port={port}", *options]
-    with _process("peer", command, peer_environment(), folder, f"{url}/health"):
+    with process("peer", command, peer_environment(), folder, f"{url}/health"):
         yield url
 
 
 @contextmanager
-def _process(
+def process(
     name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path, ready: str
 ) -> Iterator[float]:
+    """Any process, up once `ready` answers 200; its output goes to a file in `folder`. Raises `Unavailable`."""
     log = folder / f"{name.replace(' ', '-')}.log"
     started = time.perf_counter()
     with log.open("w") as output:
-        process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+        child = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, cwd=folder)
         try:
-            _wait(name, process, ready, log)
+            _wait(name, child, ready, log)
             yield time.perf_counter() - started
         finally:
-            process.terminate()
+            child.terminate()
             try:
-                process.wait(_STOP_SECONDS)
+                child.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                child.kill()
+                child.wait()
 
 
 def _wait(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:

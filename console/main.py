@@ -8,13 +8,13 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from console.clients import SIGNED_OUT, ServiceError
-from console.session import Role, identify, language, shared, t
+from console.session import Role, api, identify, language, shared, t
 from console.sign_in import SIGN_IN
 from console.ui import DOWN, problem
 from console.wording import LANGUAGES
 
 _PAGES = Path(__file__).parent / "pages"
-_DRAWN = "page-was-drawn-just-now"
+_DRAWN, _SEEN = "page-was-drawn-just-now", "parts-that-were-down-then"
 
 
 def _navigation(role: Role) -> list[StreamlitPage]:
@@ -26,6 +26,7 @@ def _navigation(role: Role) -> list[StreamlitPage]:
         ("index", t("Index"), ":material/database:"),
         ("ask", t("Ask"), ":material/forum:"),
         ("traffic", t("Traffic"), ":material/speed:"),
+        ("deployments", t("Deployments"), ":material/rocket_launch:"),
     ]
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
@@ -88,8 +89,13 @@ def _look_again() -> None:
 
 @st.fragment(run_every=shared().settings.refresh_seconds)
 def _recover() -> None:
-    """Panels that do not look again by themselves are drawn anew while a part is down, until it answers."""
-    if not st.session_state.pop(_DRAWN, False) and st.session_state.get(DOWN):
+    """Draw the page anew when a part has gone or come back, and while a panel waits for one."""
+    place = shared()
+    # Alerts are read from the database, so that this is asked for as well.
+    down = place.pulse.down({"query server": lambda: api().alerts(), "Dagster": lambda: place.dagster.health()})
+    if st.session_state.pop(_DRAWN, False):
+        st.session_state[_SEEN] = down
+    elif st.session_state.get(DOWN) or down != st.session_state.get(_SEEN):
         st.rerun()
 
 

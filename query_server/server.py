@@ -21,13 +21,13 @@ from query_server.handlers.admin import AdminHandler
 from query_server.handlers.answer import AnswerHandler
 from query_server.handlers.batch import BatchHandler
 from query_server.handlers.conditions import ConditionsHandler
+from query_server.handlers.deployments import DeploymentsHandler
 from query_server.handlers.documents import DocumentsHandler
 from query_server.handlers.generations import GenerationsHandler
 from query_server.handlers.operations import OperationsHandler
 from query_server.handlers.ordering import Ordering
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.search import SearchHandler
-from query_server.handlers.transactions import Transactions
 from query_server.http import HttpServer
 from query_server.identities import Identities
 from query_server.interceptors import Chain, build_chain, build_gates, build_index_chain
@@ -40,6 +40,7 @@ from query_server.query_models import QueryModels
 from query_server.readiness import ReadinessMonitor
 from query_server.searching import LocalSearcher, RemoteSearcher, Searcher
 from query_server.servicers.admin import AdminServicer
+from query_server.servicers.deployments import DeploymentServicer
 from query_server.servicers.documents import DocumentServicer
 from query_server.servicers.index import IndexServicer
 from query_server.servicers.operations import OperationsServicer
@@ -50,7 +51,16 @@ from query_server.withdrawals import Withdrawals, WithholdingSearcher
 from rag_core.embedding.base import Embedder
 from rag_core.index.upkeep import kept_up
 from rag_core.settings import Settings
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc, operations_pb2, operations_pb2_grpc
+from ragproto.admin.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    deployments_pb2,
+    deployments_pb2_grpc,
+    index_pb2,
+    index_pb2_grpc,
+    operations_pb2,
+    operations_pb2_grpc,
+)
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -67,6 +77,7 @@ _QUERY_SERVICES = (
 _DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"].full_name
 _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
+_DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = structlog.get_logger("query_server")
 
@@ -187,11 +198,13 @@ class QueryServer:
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
-        transactions = Transactions(self._parts.store)
-        operations = OperationsServicer(OperationsHandler(transactions), ConditionsHandler(transactions), search)
+        store = self._parts.store
+        operations = OperationsServicer(OperationsHandler(store), ConditionsHandler(store), search)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
+        deployments = DeploymentServicer(DeploymentsHandler(store))
+        deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        ours = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, _OPERATIONS_SERVICE)
+        ours = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
         names = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server

@@ -146,6 +146,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "A golden set is malformed.",
         "See the message; the layout is in docs/explanation/generations.md.",
     ),
+    R.RATING_NOT_FOUND: ("There is no judgement of that number.", "`rag index golden list` shows them."),
     R.DATABASE_UNAVAILABLE: ("PostgreSQL cannot be reached.", "`rag status`; check RAG_DATABASE_URL."),
     R.DATABASE_VERSION: (
         "The database was written by another release of this program or of PostgreSQL.",
@@ -302,6 +303,34 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.ACCOUNTING_MISMATCH: (
         "read ≠ indexed + unchanged + deleted + quarantined + skipped.",
         "Run the source again; then report it.",
+    ),
+    R.DEPLOYMENT_BUSY: (
+        "Another process is working on a deployment, or another one is under way.",
+        "`rag deploy status`; wait for it, or `rag deploy rollback`.",
+    ),
+    R.DEPLOYMENT_STATE: ("The deployment is not in a state that allows this.", "`rag deploy status` says what it is."),
+    R.DEPLOYMENT_NOT_FOUND: ("No such deployment.", "`rag deploy status`."),
+    R.ROLLBACK_REQUESTED: ("An operator asked for the rollback.", "Nothing; the colour before serves."),
+    R.TARGET_UNAVAILABLE: (
+        "The place that is deployed to (supervisor, Kubernetes API) did not answer or refused.",
+        "Mend it, then run the same command again: it goes on where it was.",
+    ),
+    R.GREEN_UNHEALTHY: (
+        "The servers of the new release did not become, or stay, ready.",
+        "Read the log of the colour that `rag deploy status` names; the traffic was not touched or is back.",
+    ),
+    R.GREEN_WRONG: (
+        "The new release answers golden questions worse than the one that serves, or not at all.",
+        "Compare its settings and model with those of the serving release.",
+    ),
+    R.GREEN_SLOW: (
+        "The new release answers more slowly than RAG_DEPLOY_LATENCY_SECONDS allows.",
+        "Find out why, or raise the objective.",
+    ),
+    R.GREEN_FAILING: ("Too many calls to the new release failed.", "Read its log."),
+    R.GREEN_SILENT: (
+        "No metrics of the new release could be had, so nobody can say that it works.",
+        "Check /metrics of its servers and Envoy's admin port.",
     ),
     R.INTERNAL: ("A defect. The log has the details under the request id.", "Report it with the request id."),
 }

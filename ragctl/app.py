@@ -13,6 +13,7 @@ from rag_core.errors import ConfigError, RagError, Reason
 from ragctl.commands import (
     account,
     audit,
+    deploy,
     documents,
     gateway,
     index_generations,
@@ -52,7 +53,7 @@ app = App(
 for _command in (stack.up, stack.down, stack.status, query.query, verify.verify):
     app.command(_command)
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
-for _group in (*_CONTENT, account.app, token.app, key.app, audit.app, gateway.app):
+for _group in (*_CONTENT, account.app, token.app, key.app, audit.app, gateway.app, deploy.app):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
 

@@ -21,5 +21,5 @@ options=(--force-shell-executor --shell-isolation --concurrency 1)
 run() { "$work/tool/node_modules/.bin/gitlab-ci-local" "${options[@]}" "$@"; }
 run --list
 jobs=("$@")
-[ "${#jobs[@]}" -gt 0 ] || jobs=(lint types unit integration browser chart)
+[ "${#jobs[@]}" -gt 0 ] || jobs=(lint typecheck unit integration browser chart)
 run "${jobs[@]}"

@@ -3,6 +3,7 @@
 from console.clients.dagster import DagsterClient
 from console.clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run
 from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
+from console.clients.gitlab import CiPipeline, Environment, GitLabClient
 from console.clients.grpc_api import Api, Channels, read_token
 from console.clients.http import GatewayClient
 from console.clients.metrics import MetricsClient, Replica, Sample
@@ -15,9 +16,12 @@ __all__ = [
     "Automation",
     "Channels",
     "Check",
+    "CiPipeline",
     "DagsterClient",
     "DagsterHealth",
+    "Environment",
     "GatewayClient",
+    "GitLabClient",
     "MetricsClient",
     "Replica",
     "Run",

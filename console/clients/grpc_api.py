@@ -12,6 +12,8 @@ from console.clients.errors import ServiceError, from_rpc
 from console.clients.patience import Patience
 from console.settings import ConsoleSettings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.admin.v1 import deployments_pb2 as deploy
+from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
@@ -33,6 +35,7 @@ class Channels:
         self.patience = Patience()
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
+        self.deployments = deploy_rpc.DeploymentServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
 
     def close(self) -> None:
@@ -150,6 +153,27 @@ class Api:
         """End a generation that readers are not on."""
         self._administer("RetireGeneration", generation=generation, reason=reason)
 
+    def colours(self) -> list[deploy.Colour]:
+        """Both colours of each target as the deployer saw them last."""
+        return list(self._deploy("ListColours").colours)
+
+    def deployments(self, limit: int = 20) -> list[deploy.Deployment]:
+        """Deployments, newest first."""
+        return list(self._deploy("ListDeployments", limit=limit).deployments)
+
+    def deployment(self, number: int = 0) -> deploy.GetDeploymentResponse:
+        """One deployment with its history; 0: the newest."""
+        found: deploy.GetDeploymentResponse = self._deploy("GetDeployment", id=number)
+        return found
+
+    def switch_deployment(self, number: int, reason: str) -> None:
+        """Have the traffic moved to a deployment."""
+        self._deploy("RequestSwitch", id=number, reason=reason)
+
+    def roll_back_deployment(self, number: int, reason: str) -> None:
+        """Have the traffic moved back."""
+        self._deploy("RequestRollback", id=number, reason=reason)
+
     def search_in(self, generation: str, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages of one generation."""
         found: query_pb2.SearchResponse = self._operate("SearchGeneration", generation=generation, search=request).found
@@ -171,6 +195,11 @@ class Api:
 
     def _operate(self, name: str, **fields: Any) -> Any:
         return self._call(SERVER, getattr(self._channels.operations, name), getattr(ops, f"{name}Request")(**fields))
+
+    def _deploy(self, name: str, **fields: Any) -> Any:
+        return self._call(
+            SERVER, getattr(self._channels.deployments, name), getattr(deploy, f"{name}Request")(**fields)
+        )
 
     def _administer(self, name: str, **fields: Any) -> Any:
         request = getattr(admin_pb2, f"{name}Request")(**fields)

@@ -113,7 +113,10 @@ if asked is not None and asked[0] == "Compare":
     compare(asked[1])
 elif asked is not None:
     try:
-        answer(asked[2]) if asked[0] == "Answer" else search(asked[1])
+        if asked[0] == "Answer":
+            answer(asked[2])
+        else:
+            search(asked[1])
     except ServiceError as failure:
         problem("gateway", failure)
     copies(asked[0], asked[2] if asked[0] == "Answer" else asked[1])

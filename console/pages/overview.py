@@ -23,6 +23,7 @@ from console.views.traffic import overall
 
 T = TypeVar("T")
 
+_FIGURES_IN_A_ROW = 5
 _REFRESH = shared().settings.refresh_seconds
 _PAGES = {"sources": "pages/sources.py", "pipeline": "pages/pipeline.py", "quality": "pages/quality.py"}
 
@@ -103,8 +104,9 @@ def _figures(totals: health.Totals) -> None:
     figures.append((t("Latency p95"), f"{p95:,.0f} ms" if p95 is not None else "–"))
     found = canary(samples or [])
     figures.append((t("Pushed to found, p95"), duration(found) if found is not None else "–"))
-    for column, (label, value) in zip(st.columns(len(figures)), figures, strict=True):
-        column.metric(label, value)
+    places = [*st.columns(_FIGURES_IN_A_ROW), *st.columns(_FIGURES_IN_A_ROW)]
+    for place, (label, value) in zip(places, figures, strict=False):
+        place.metric(label, value)
 
 
 st.title(t("Overview"))

@@ -36,13 +36,13 @@ def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]
         "source": t("Source"),
         "kind": t("Kind"),
         "state": t("State"),
-        "age": t("Age of the last complete listing"),
+        "age": t("Age of the listing"),
         "documents": t("Documents"),
         "chunks": t("Chunks"),
         "pending": t("To be indexed"),
         "quarantined": t("Quarantined"),
         "held": t("Held deletions"),
-        "problem": t("Problem of the last run"),
+        "problem": t("Problem"),
     }
     event = table(
         shown, columns, empty=t("No source has run yet."), on_select="rerun", selection_mode="single-row", key="sources"
@@ -107,7 +107,7 @@ def one(source: str, detail: ops.SourceDetail, automations: list[Automation]) ->
     now_running(source)
     mine = [item for item in automations if item.job == f"{views.key_of(source)}_sync"]
     actions(source, detail, mine)
-    left, right = st.columns([1, 2], gap="medium")
+    left, right = st.columns([2, 3], gap="medium")
     with left:
         facts = [*views.facts(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
                  *((item.kind, _automation(item)) for item in mine)]  # fmt: skip
@@ -117,7 +117,7 @@ def one(source: str, detail: ops.SourceDetail, automations: list[Automation]) ->
         stages = look("query server", lambda: api().runs(source, 80)) or []
         rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"])} for row in views.count_rows(stages)]
         columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Duration"),
-                   "problem": t("Problem"), "run": t("Run")}  # fmt: skip
+                   "problem": t("Problem")}  # fmt: skip
         table(rows[:12], columns, empty=t("No run yet."))
 
 

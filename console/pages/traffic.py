@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import streamlit as st
 
+from console.charts import over_time
 from console.clients import Sample
-from console.session import shared, t, tenant, zone
+from console.session import shared, t, tenant
 from console.ui import at, look, table
 from console.views import traffic as views
 
@@ -32,23 +31,15 @@ def traffic() -> None:
 
 
 def _charts(samples: list[Sample]) -> None:
-    zoned = zone()
-    left, right = st.columns(2)
-    for place, label, title in (
-        (left, "method", t("Calls per second by method")),
-        (right, "code", t("Calls per second by result")),
+    left, right = st.columns(2, gap="medium")
+    for place, label, title, legend in (
+        (left, "method", t("Calls per second by method"), t("Method")),
+        (right, "code", t("Calls per second by result"), t("Result")),
     ):
-        rows = [
-            {**row, "at": datetime.fromtimestamp(row["at"], zoned)}
-            for row in views.rates(samples, views.REQUESTS, label, without="/ragproto.admin.")
-        ]
-        place.subheader(title)
-        if rows:
-            place.line_chart(
-                rows, x="at", y="rate", color=label, x_label=t("Time"), y_label=t("Calls per second"), height=260
-            )
-        else:
-            place.caption(t("The first figures come after a few seconds."))
+        with place:
+            st.subheader(title)
+            rows = views.rates(samples, views.REQUESTS, label, without="/ragproto.admin.")
+            over_time(rows, "rate", t("Calls per second"), by=label, legend=legend)
 
 
 def _methods(samples: list[Sample]) -> None:

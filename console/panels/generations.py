@@ -25,13 +25,13 @@ def generations() -> None:
          "gate": t(row["gate"]), "at": age(row["at"])}
         for row in views.rows(found)
     ]  # fmt: skip
-    columns = {"name": t("Name"), "state": t("State"), "model": t("Model (dimensions)"), "documents": t("Documents"),
-               "pending": t("To be indexed"), "points": t("Vectors"), "bytes": t("Size of the vectors"),
+    columns = {"name": t("Name"), "state": t("State"), "model": t("Model"), "documents": t("Documents"),
+               "pending": t("To be indexed"), "points": t("Vectors"), "bytes": t("Size"),
                "parity": t("Parity"), "ndcg": "nDCG@10", "gate": t("Gate"), "at": t("Created")}  # fmt: skip
     event = table(rows, columns, empty=t("There is no generation yet."), on_select="rerun",
                   selection_mode="single-row", key="generations")  # fmt: skip
     picked = chosen_row(event)
-    chosen = found[picked] if picked is not None and picked < len(found) else None
+    chosen = found[picked] if picked is not None and picked < len(found) else views.foremost(found)
     _actions(chosen, found)
     if chosen is not None:
         _details(chosen)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import streamlit as st
 
+from console.charts import over_time
 from console.clients import Check
-from console.session import api, t, zone
+from console.session import api, t
 from console.ui import look, table
 from console.views import quality as views
-
-_HEIGHT = 200
 
 
 def history(source: str, checks: list[Check] | None) -> None:
@@ -24,7 +22,7 @@ def history(source: str, checks: list[Check] | None) -> None:
     if not rows:
         st.caption(t("No run has been judged yet."))
         return
-    _charts(_zoned(rows), _zoned(views.languages(found.results)))
+    _charts(rows, views.languages(found.results))
     left, right = st.columns([1, 2], gap="medium")
     with left:
         counted = [{**row, "severity": t(row["severity"])} for row in views.severities(checks or [])]
@@ -41,21 +39,18 @@ def history(source: str, checks: list[Check] | None) -> None:
               empty=t("No rule found anything."), row_height=60)  # fmt: skip
 
 
-def _zoned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**row, "at": datetime.fromtimestamp(row["at"], zone())} for row in rows]
-
-
 def _charts(rows: list[dict[str, Any]], languages: list[dict[str, Any]]) -> None:
-    charts = (
-        (t("Score of each run (0 to 100)"), rows, "score", t("Score")),
-        (t("Median size of the documents"), rows, "kibibytes", "KiB"),
-        (t("Share of duplicates"), rows, "duplicates", t("Share")),
-    )
     first, second = st.columns(2, gap="medium"), st.columns(2, gap="medium")
-    places = (*first, *second)
-    for place, (title, data, name, unit) in zip(places, charts, strict=False):
-        place.caption(title)
-        place.scatter_chart(data, x="at", y=name, x_label=t("Time"), y_label=unit, height=_HEIGHT)
-    places[-1].caption(t("Languages"))
-    places[-1].bar_chart(languages, x="at", y="share", color="language", x_label=t("Time"), y_label=t("Share"),
-                         height=_HEIGHT)  # fmt: skip
+    with first[0]:
+        st.caption(t("Score of each run (0 to 100)"))
+        over_time(rows, "score", t("Score"), bounds=(0, 100))
+    with first[1]:
+        st.caption(t("Median size of the documents"))
+        over_time(rows, "kibibytes", "KiB")
+    with second[0]:
+        st.caption(t("Share of duplicates"))
+        over_time(rows, "duplicates", t("Share"), bounds=(0, 1), percent=True)
+    with second[1]:
+        st.caption(t("Languages"))
+        over_time(languages, "share", t("Share"), by="language", legend=t("Language"), bounds=(0, 1), percent=True,
+                  bars=True)  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from console.views.formats import duration, number, plain
@@ -32,6 +32,12 @@ def rows(generations: Iterable[admin_pb2.Generation]) -> list[dict[str, Any]]:
         }
         for item in generations
     ]
+
+
+def foremost(generations: Sequence[admin_pb2.Generation]) -> admin_pb2.Generation | None:
+    """The one to look at first: what waits to be promoted, else what readers are on."""
+    order = {"ready": 0, "building": 1, "active": 2}
+    return min(generations, key=lambda item: order.get(item.state, 9), default=None)
 
 
 def model(item: admin_pb2.Generation) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from console.wording.zh_deployments import DEPLOYMENTS
 from console.wording.zh_operations import OPERATIONS
 
 CHINESE: dict[str, str] = {
     **OPERATIONS,
+    **DEPLOYMENTS,
     "A payload is stored. Only the role admin may see it.": "已存有内容，只有 admin 角色可以查看。",
     "A run is {status} since {time}.": "有一次运行处于“{status}”状态，自 {time} 起。",
     "Add a source": "添加数据源",

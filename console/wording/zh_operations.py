@@ -1,4 +1,4 @@
-"""Chinese for what came with the pages of generations, quality, real time and deployments."""
+"""Chinese for what came with the pages of generations, quality and of real time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ OPERATIONS: dict[str, str] = {
     "Let through": "放行",
     "Limit": "限流规则",
     "Median size of the documents": "文档大小中位数",
-    "Model (dimensions)": "模型（维度）",
     "No rule found anything.": "没有规则命中。",
     "No run has been judged yet.": "尚无运行被评定。",
     "Objective": "目标",
@@ -47,7 +46,6 @@ OPERATIONS: dict[str, str] = {
     "Outcome": "结果",
     "Overlap (tokens)": "重叠（词元）",
     "Parity": "一致性",
-    "Problem of the last run": "上次运行的问题",
     "Promote {name}": "启用 {name}",
     "Pushed to found, p95": "推送至可检索 p95",
     "Pushed to found, p95: {time}": "推送至可检索，p95：{time}",
@@ -74,7 +72,6 @@ OPERATIONS: dict[str, str] = {
     "Share of duplicates": "重复占比",
     "Shed": "过载拒绝",
     "Since": "自",
-    "Size of the vectors": "向量大小",
     "Stream": "流",
     "Tenants": "租户",
     "Texts to embed": "待计算向量的文本",

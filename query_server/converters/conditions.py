@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from query_server.converters.operations import timestamp
+from query_server.converters.times import to_timestamp
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ def from_alert(alert: Alert) -> pb.Alert:
         severity=alert.severity,
         source=alert.source,
         summary=alert.summary,
-        started_at=timestamp(alert.started_at),
-        ended_at=timestamp(alert.ended_at),
+        started_at=to_timestamp(alert.started_at),
+        ended_at=to_timestamp(alert.ended_at),
     )
 
 
@@ -47,5 +47,5 @@ def _result(result: Result) -> pb.QualityResult:
         flagged=seen.flagged,
         median_bytes=seen.median_bytes,
         languages=seen.languages,
-        finished_at=timestamp(result.finished_at),
+        finished_at=to_timestamp(result.finished_at),
     )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from query_server.converters.times import to_timestamp
 from query_server.handlers.operations import MAX_PAYLOAD_CHARS, MAX_SHOWN_TEXT_CHARS, Inspection, Payload
 from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import operations_pb2 as pb
@@ -39,9 +37,9 @@ def from_source(row: Row[tuple[object, ...]], last: Stage | None) -> pb.SourceDe
         shards=row.shards,
         acl=row.acl or (),
         held_deletions=row.held_deletions,
-        held_at=timestamp(row.held_at),
+        held_at=to_timestamp(row.held_at),
         approved_deletions=row.deletions_approved or 0,
-        last_complete_at=timestamp(row.last_complete_at),
+        last_complete_at=to_timestamp(row.last_complete_at),
         last_run=from_stage(last) if last else None,
     )
     message.cursor.update(row.cursor)
@@ -59,7 +57,7 @@ def from_stage(stage: Stage) -> pb.RunStage:
         seconds=stage.seconds,
         complete=stage.complete,
         problem=stage.problem or "",
-        finished_at=timestamp(stage.finished_at),
+        finished_at=to_timestamp(stage.finished_at),
     )
 
 
@@ -75,8 +73,8 @@ def from_entry(entry: Quarantined) -> pb.QuarantineEntry:
         attempts=entry.attempts,
         skipped=entry.skipped,
         run_id=entry.run_id,
-        first_at=timestamp(entry.first_at),
-        last_at=timestamp(entry.last_at),
+        first_at=to_timestamp(entry.first_at),
+        last_at=to_timestamp(entry.last_at),
     )
 
 
@@ -99,7 +97,7 @@ def from_found(found: Found) -> pb.DocumentRow:
         locator=found.locator,
         title=found.title,
         version=found.version,
-        updated_at=timestamp(found.updated_at),
+        updated_at=to_timestamp(found.updated_at),
         state=f"DOCUMENT_STATE_{found.state.name}",
     )
 
@@ -117,7 +115,7 @@ def from_inspection(inspection: Inspection) -> pb.InspectDocumentResponse:
         metadata=document.metadata,
         flags=document.flags,
         run_id=document.run_id,
-        deleted_at=timestamp(document.deleted_at),
+        deleted_at=to_timestamp(document.deleted_at),
         text=text[:MAX_SHOWN_TEXT_CHARS],
         text_truncated=len(text) > MAX_SHOWN_TEXT_CHARS,
         text_withheld=inspection.text is None,
@@ -134,7 +132,7 @@ def from_audit_entry(entry: Entry) -> pb.AuditRecord:
     """A record of the audit log. The tenant is left out: it is the caller's own."""
     message = pb.AuditRecord(
         id=entry.id,
-        at=timestamp(entry.at),
+        at=to_timestamp(entry.at),
         actor=entry.actor,
         action=entry.action,
         target=entry.target,
@@ -176,7 +174,7 @@ def _rating(rating: Rating) -> pb.Rating:
         generation=said.generation,
         citations=[pb.CitedSpan(**item) for item in said.citations],  # type: ignore[arg-type]
     )
-    return pb.Rating(id=rating.id, at=timestamp(rating.at), actor=rating.actor, judgement=judgement)
+    return pb.Rating(id=rating.id, at=to_timestamp(rating.at), actor=rating.actor, judgement=judgement)
 
 
 def _chunk(span: Span) -> pb.ChunkSpan:
@@ -189,12 +187,3 @@ def _chunk(span: Span) -> pb.ChunkSpan:
         tokens=span.tokens,
         embedded=span.embedded,
     )
-
-
-def timestamp(moment: datetime | None) -> Timestamp | None:
-    """A moment, unset when there is none."""
-    if moment is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message

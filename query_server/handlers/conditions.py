@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from query_server.handlers.operation_rules import check_text_field
-from query_server.handlers.transactions import Transactions
+from query_server.handlers.transactions import transact
+from query_server.parts import LazyStore
 from rag_core.models import Principal
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 class ConditionsHandler:
     """Reads of the caller's tenant. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
+    def __init__(self, store: LazyStore) -> None:
+        self._store = store
 
     async def alerts(self, principal: Principal, limit: int, *, ended: bool) -> list[Alert]:
         """Open alerts and, when wanted, those that are over."""
@@ -29,7 +30,7 @@ class ConditionsHandler:
 
             return alerts.newest(connection, principal.tenant, ended=ended, limit=limit)
 
-        return await self._transactions.run(read)
+        return await transact(self._store, read)
 
     async def quality(self, principal: Principal, source: str, limit: int) -> tuple[list[Result], list[Findings]]:
         """Results of a source's newest runs, and what its rules found."""
@@ -44,4 +45,4 @@ class ConditionsHandler:
             duplicates = any(item.profile.duplicates for item in newest)
             return found, history.findings(connection, tenant, source, duplicates=duplicates)
 
-        return await self._transactions.run(read)
+        return await transact(self._store, read)

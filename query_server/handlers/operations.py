@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from query_server.handlers.operation_rules import (
     check_action,
@@ -14,7 +14,8 @@ from query_server.handlers.operation_rules import (
     check_judgement,
     check_text_field,
 )
-from query_server.handlers.transactions import Transactions
+from query_server.handlers.transactions import transact
+from query_server.parts import LazyStore
 from query_server.policies import ADMIN
 from rag_core.errors import NotFound, Reason
 from rag_core.models import Principal
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 MAX_PAYLOAD_CHARS = 20_000
 MAX_SHOWN_TEXT_CHARS = 500_000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class OperationsHandler:
     SQLAlchemy is imported at the first call: it takes as long to load as the rest of the server.
     """
 
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
+    def __init__(self, store: LazyStore) -> None:
+        self._store = store
 
     async def sources(self, principal: Principal) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
         """Every source, with its newest run."""
@@ -68,14 +70,14 @@ class OperationsHandler:
             last = runs.last_of_each(connection, principal.tenant)
             return [(row, last.get(str(row.name))) for row in sources.all_of(connection, principal.tenant)]
 
-        return await self._transactions.run(read)
+        return await self._transact(read)
 
     async def runs(self, principal: Principal, source: str, limit: int) -> list[Stage]:
         """Finished stages of runs, newest first."""
         from rag_core.store import runs
 
         check_text_field("source", source)
-        return await self._transactions.run(lambda db: runs.newest(db, principal.tenant, source=source, limit=limit))
+        return await self._transact(lambda db: runs.newest(db, principal.tenant, source=source, limit=limit))
 
     async def release(self, principal: Principal, source: str, why: str, expected: int | None) -> int:
         """Release held deletions; returns how many. Raises `NotFound`, `Conflict` (`MASS_DELETE_HELD`)."""
@@ -84,9 +86,7 @@ class OperationsHandler:
         check_text_field("source", source)
         check_text_field("reason", why)
         tenant, actor = principal.tenant, principal.subject
-        return await self._transactions.run(
-            lambda db: sources.approve(db, tenant, source, actor, why=why, expected=expected)
-        )
+        return await self._transact(lambda db: sources.approve(db, tenant, source, actor, why=why, expected=expected))
 
     async def quarantine(
         self, wanted: Wanted, before: int | None, limit: int
@@ -98,7 +98,7 @@ class OperationsHandler:
 
             return view.page(connection, wanted, before=before, limit=limit), view.counts(connection, wanted)
 
-        return await self._transactions.run(read)
+        return await self._transact(read)
 
     async def quarantined(self, principal: Principal, entry_id: int) -> Payload:
         """One entry. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
@@ -111,7 +111,7 @@ class OperationsHandler:
             seen = ADMIN in principal.scopes
             return Payload(entry, text if seen else None, withheld=text is not None and not seen)
 
-        return await self._transactions.run(read)
+        return await self._transact(read)
 
     async def redrive(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
         """Have inputs tried again. Raises `NotFound`, and nothing is done then."""
@@ -129,9 +129,7 @@ class OperationsHandler:
         check_ids(ids)
         check_text_field("reason", why)
         tenant, actor = principal.tenant, principal.subject
-        return await self._transactions.run(
-            lambda db: [act(db, entry, tenant=tenant, actor=actor, note=why) for entry in ids]
-        )
+        return await self._transact(lambda db: [act(db, entry, tenant=tenant, actor=actor, note=why) for entry in ids])
 
     async def find(self, principal: Principal, wanted: str, source: str, limit: int) -> list[Found]:
         """Documents by a part of their name."""
@@ -139,7 +137,7 @@ class OperationsHandler:
 
         check_text_field("text", wanted, limit=1024)
         check_text_field("source", source)
-        return await self._transactions.run(
+        return await self._transact(
             lambda db: inspection.find(db, principal.tenant, wanted=wanted.strip(), source=source, limit=limit)
         )
 
@@ -156,7 +154,7 @@ class OperationsHandler:
             entry = view.entry_of(connection, principal.tenant, found.found.source, found.found.locator)
             return Inspection(found, found.text if _may_read(principal, found.acl) else None, entry)
 
-        return await self._transactions.run(read)
+        return await self._transact(read)
 
     async def audit(
         self, principal: Principal, filters: Mapping[str, str], before: int | None, limit: int
@@ -174,7 +172,7 @@ class OperationsHandler:
             before=before,
             limit=limit,
         )
-        return await self._transactions.run(lambda db: audit.find(db, wanted))
+        return await self._transact(lambda db: audit.find(db, wanted))
 
     async def record(self, principal: Principal, action: str, target: str, why: str, facts: Mapping[str, str]) -> int:
         """Put an action that is done elsewhere on record."""
@@ -185,7 +183,7 @@ class OperationsHandler:
         check_text_field("reason", why)
         check_facts(facts)
         details = {**facts, "tenant": principal.tenant} | ({"reason": why} if why else {})
-        return await self._transactions.run(
+        return await self._transact(
             lambda db: audit.record(db, actor=principal.subject, action=action, target=target, details=details)
         )
 
@@ -194,13 +192,16 @@ class OperationsHandler:
         from rag_core.store import ratings
 
         check_judgement(judgement)
-        return await self._transactions.run(lambda db: ratings.add(db, principal.tenant, principal.subject, judgement))
+        return await self._transact(lambda db: ratings.add(db, principal.tenant, principal.subject, judgement))
 
     async def ratings(self, principal: Principal, limit: int) -> list[Rating]:
         """Stored judgements, newest first."""
         from rag_core.store import ratings
 
-        return await self._transactions.run(lambda db: ratings.newest(db, principal.tenant, limit))
+        return await self._transact(lambda db: ratings.newest(db, principal.tenant, limit))
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        return await transact(self._store, work)
 
 
 def _may_read(principal: Principal, acl: tuple[str, ...] | None) -> bool:

@@ -1,4 +1,4 @@
-"""Reads and writes of operators: each in one transaction of bounded time, on a thread of its own."""
+"""Database work beside the event loop."""
 
 from __future__ import annotations
 
@@ -15,18 +15,15 @@ _LIMIT_STATEMENTS = "SET LOCAL statement_timeout = '8s'"
 T = TypeVar("T")
 
 
-class Transactions:
-    """Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down."""
+async def transact(store: LazyStore, work: Callable[[Connection], T]) -> T:
+    """Do `work` in a thread and in one transaction whose statements end before the caller's patience does.
 
-    def __init__(self, store: LazyStore) -> None:
-        self._store = store
+    Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down.
+    """
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns, once it is committed."""
+    def run() -> T:
+        with store.get().engine.begin() as connection:
+            connection.exec_driver_sql(_LIMIT_STATEMENTS)
+            return work(connection)
 
-        def transact() -> T:
-            with self._store.get().engine.begin() as connection:
-                connection.exec_driver_sql(_LIMIT_STATEMENTS)
-                return work(connection)
-
-        return await asyncio.to_thread(transact)
+    return await asyncio.to_thread(run)

@@ -134,19 +134,16 @@ def change(connection: Connection, name: str, **values: Any) -> None:
     connection.execute(update(generations).where(generations.c.name == name).values(**values))
 
 
-def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0)) -> None:
-    """Make a generation the active one; the one before stays `ready` for `keep`, so that readers can return to it."""
+def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0), back: bool = False) -> None:
+    """Make a generation the active one; the one before stays `ready` for `keep`, so that readers can return to it.
+
+    `back` means that they return now: there is nothing further to go back to then.
+    """
     before = active(connection)
     if before is not None:
         change(connection, before.name, state="ready", keep_until=func.now() + keep)
-    change(
-        connection,
-        name,
-        state="active",
-        promoted_at=func.now(),
-        promoted_from=before.name if before else None,
-        keep_until=None,
-    )
+    came_from = before.name if before and not back else None
+    change(connection, name, state="active", promoted_at=func.now(), promoted_from=came_from, keep_until=None)
 
 
 def set_frozen(connection: Connection, name: str, *, frozen: bool) -> None:

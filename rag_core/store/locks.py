@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from rag_core.errors import RagError
+from rag_core.errors import Conflict, RagError, Reason
 from rag_core.store.engine import Store
 
 _ALL = "all"
@@ -50,6 +50,22 @@ def looking_connection(store: Store) -> Iterator[Connection]:
     """A connection that holds nothing, for temporary tables of one that only looks; they end with it."""
     with _session(store, [], [], 0) as connection:
         yield connection
+
+
+@contextmanager
+def deployer_connection(store: Store, target: str, *, wait: float) -> Iterator[Connection]:
+    """A connection that alone may move deployments of this target on.
+
+    Raises `Conflict` (`DEPLOYMENT_BUSY`) when another process holds it for longer than `wait` seconds.
+    """
+    try:
+        with _session(store, [], [_key("deployer", target)], wait) as connection:
+            yield connection
+    except Conflict as error:
+        if error.reason is not Reason.SOURCE_BUSY:
+            raise
+        message = "another process works on a deployment; `rag deploy status` shows how far it is"
+        raise Conflict(Reason.DEPLOYMENT_BUSY, message) from None
 
 
 def lock_transaction(connection: Connection, name: str) -> None:

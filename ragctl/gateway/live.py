@@ -8,6 +8,7 @@ from pathlib import Path
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import validate, write_dynamic
+from ragctl.gateway.colours import colour_backends, read_colours
 from ragctl.gateway.files import update_file
 from ragctl.gateway.options import GatewayOptions
 
@@ -15,12 +16,23 @@ _SHARE = "green-percent"
 
 
 def current_options(settings: Settings, folder: Path) -> GatewayOptions:
-    """Options of the settings with the share of green that was set last; none while there is no green."""
+    """Options of the settings with the colours that run and the share of green that was set last.
+
+    So whoever brings the files up to date leaves a deployment as it is. The share counts only while there is a green.
+    """
     options = GatewayOptions.from_settings(settings)
+    colours = read_colours(folder)
+    if settings.gateway_blue is None:
+        options = replace(options, blue=colour_backends(settings, colours, "blue"))
+    if settings.gateway_green is None:
+        options = replace(options, green=colour_backends(settings, colours, "green"))
+    return replace(options, green_percent=green_share(folder) if options.green.query else 0)
+
+
+def green_share(folder: Path) -> int:
+    """Per cent of the requests for green, as it was set last."""
     share = folder / _SHARE
-    if not options.green.query or not share.exists():
-        return options
-    return replace(options, green_percent=int(share.read_text("ascii")))
+    return int(share.read_text("ascii")) if share.exists() else 0
 
 
 def apply(settings: Settings, folder: Path) -> list[str]:
@@ -40,6 +52,9 @@ def shift(settings: Settings, folder: Path, percent: int) -> None:
     """
     if not 0 <= percent <= 100:
         raise ConfigError(Reason.CONFIG_RANGE, "percent: 0 to 100")
-    options = GatewayOptions.from_settings(settings, green_percent=percent)
-    write_dynamic(options, folder)
+    options = current_options(settings, folder)
+    if percent and not options.green.query:
+        raise ConfigError(Reason.CONFIG_INVALID, "there is no green: `rag deploy up`, or set RAG_GATEWAY_GREEN")
+    # The share first: whoever writes the files after a crash here writes the new one.
     update_file(folder / _SHARE, f"{percent}")
+    write_dynamic(replace(options, green_percent=percent), folder)

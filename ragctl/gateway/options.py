@@ -152,13 +152,18 @@ def replica_ports(settings: Settings) -> list[tuple[int, int]]:
     if settings.replica_ports is None:
         step = 10
         return [(first[0] + step * number, first[1] + step * number) for number in range(settings.replicas)]
-    try:
-        pairs = [(int(query), int(http)) for query, http in (p.split("/") for p in settings.replica_ports.split(","))]
-    except ValueError:
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_REPLICA_PORTS: pairs like 50061/9474, with commas") from None
+    pairs = port_pairs("RAG_REPLICA_PORTS", settings.replica_ports)
     if len(pairs) < settings.replicas - 1:
         raise ConfigError(Reason.CONFIG_INVALID, f"RAG_REPLICA_PORTS: names {len(pairs)} pairs for further replicas")
     return [first, *pairs[: settings.replicas - 1]]
+
+
+def port_pairs(setting: str, value: str) -> list[tuple[int, int]]:
+    """Pairs of a gRPC and an HTTP port. Raises `ConfigError` (`CONFIG_INVALID`)."""
+    try:
+        return [(int(query), int(http)) for query, http in (pair.split("/") for pair in value.split(","))]
+    except ValueError:
+        raise ConfigError(Reason.CONFIG_INVALID, f"{setting}: pairs like 50061/9474, with commas") from None
 
 
 def _named(address: str, settings: Settings) -> Backends:

@@ -89,6 +89,11 @@ class Home:
         return self.runtime / "tokens.sock"
 
     @property
+    def deployer_beat(self) -> Path:
+        """Touched by the deployer as long as it works."""
+        return self.run / "deployer"
+
+    @property
     def dev_token(self) -> Path:
         return self.secrets / "dev-token"
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from rag_assets.location import LOCATION
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
-from ragctl.gateway.options import reachable, replica_ports
+from ragctl.gateway.colours import COLOURS, Release, colour_ports, read_colours
+from ragctl.gateway.options import reachable
 from ragctl.stack import probes
 from ragctl.stack.home import Home
 from ragctl.stack.probes import Health, Probe
 
 TOKEN_MAX_AGE_SECONDS = 2 * 3600
 WATCHDOG_MAX_AGE_SECONDS = 60
+BEAT_MAX_AGE_SECONDS = 180
 FIRST_QUERY_SERVER = "query-server"
 
 _CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
@@ -59,16 +62,18 @@ class Part:
 def build_parts(settings: Settings, home: Home) -> list[Part]:
     """All parts of the embedded stack in the order they are shown."""
     database = [] if settings.database_url else [_postgres(settings)]
+    servers = query_server_parts(settings, home)
     return [
         *database,
         *([_index(settings)] if settings.qdrant_url is None else []),
-        *_query_servers(settings),
+        *servers,
         _watchdog(home),
-        _stream(settings),
+        _stream(settings, tuple(part.name for part in servers)),
         *_dagster(settings, home),
         _tokens(home),
         _console(settings, home),
         _gateway(settings, home),
+        _deployer(settings, home),
     ]
 
 
@@ -109,21 +114,39 @@ def _index(settings: Settings) -> Part:
     )
 
 
-def _query_servers(settings: Settings) -> list[Part]:
-    first, *further = replica_ports(settings)
-    return [_query_server(settings, first), *(_replica(settings, n, ports) for n, ports in enumerate(further, 2))]
+def query_server_parts(settings: Settings, home: Home) -> list[Part]:
+    """The servers of both colours. Those of blue have the names that a stack without deployments has."""
+    colours = read_colours(home.gateway)
+    return [part for name in COLOURS for part in colour_parts(settings, name, colours.of(name))]
 
 
-def _query_server(settings: Settings, ports: tuple[int, int]) -> Part:
+def colour_parts(settings: Settings, colour: str, release: Release | None) -> list[Part]:
+    """The servers of a colour; none when nothing runs there."""
+    if release is None:
+        return []
+    first = FIRST_QUERY_SERVER if colour == "blue" else f"{FIRST_QUERY_SERVER}-{colour}"
+    pairs = enumerate(colour_ports(settings, colour), 1)
+    return [
+        _query_server(settings, release, first if number == 1 else f"{first}-{number}", ports, colour)
+        for number, ports in pairs
+    ]
+
+
+def _query_server(settings: Settings, release: Release, name: str, ports: tuple[int, int], colour: str) -> Part:
     query, http = ports
-    listens: tuple[tuple[int, str], ...] = ((query, "RAG_QUERY_PORT"), (http, "RAG_METRICS_PORT"))
+    if name == FIRST_QUERY_SERVER:
+        names = ("RAG_QUERY_PORT", "RAG_METRICS_PORT")
+    else:
+        names = ("RAG_GREEN_PORTS",) * 2 if colour == "green" else ("RAG_REPLICA_PORTS",) * 2
+    own = {"RAG_QUERY_PORT": str(query), "RAG_METRICS_PORT": str(http)}
     return Part(
-        name=FIRST_QUERY_SERVER,
-        command=_python("query_server"),
+        name=name,
+        command=(release.python or sys.executable, *_python("query_server")[1:]),
         probe=probes.http(f"http://{reachable(settings.host)}:{http}/health"),
-        port_settings=listens,
+        port_settings=((query, names[0]), (http, names[1])),
         needs=("migrate", "model"),
         waits=_database_waits(settings),
+        env=tuple({**release.environment, **own}.items()),
         stop_wave=3,
         stop_seconds=int(settings.drain_seconds + settings.grace_seconds) + 5,
         heartbeat=f"{reachable(settings.host)}:{query}",
@@ -140,7 +163,7 @@ def _watchdog(home: Home) -> Part:
     )
 
 
-def _stream(settings: Settings) -> Part:
+def _stream(settings: Settings, servers: tuple[str, ...]) -> Part:
     waits = _database_waits(settings)
     if settings.qdrant_url is None:
         waits += (f"127.0.0.1:{settings.index_port}",)
@@ -150,23 +173,10 @@ def _stream(settings: Settings) -> Part:
         # Its own /health says 503 while a stream is halted: the process works, and `rag status` must say so.
         probe=probes.http(f"http://{reachable(settings.host)}:{settings.stream_metrics_port}/health"),
         port_settings=((settings.stream_metrics_port, "RAG_STREAM_METRICS_PORT"),),
-        needs=("migrate", "model", "query-server"),
+        needs=("migrate", "model", *servers),
         waits=waits,
         stop_wave=2,
         stop_seconds=int(settings.stream_drain_seconds) + 5,
-    )
-
-
-def _replica(settings: Settings, number: int, ports: tuple[int, int]) -> Part:
-    query, http = ports
-    return replace(
-        _query_server(settings, ports),
-        name=f"{FIRST_QUERY_SERVER}-{number}",
-        port_settings=((query, "RAG_REPLICA_PORTS"), (http, "RAG_REPLICA_PORTS")),
-        env=(
-            ("RAG_QUERY_PORT", str(query)),
-            ("RAG_METRICS_PORT", str(http)),
-        ),
     )
 
 
@@ -230,7 +240,7 @@ def _console(settings: Settings, home: Home) -> Part:
         probe=probes.http(f"{url}/_stcore/health", expect="ok"),
         port_settings=((port, "RAG_CONSOLE_PORT"),),
         env=(
-            ("RAG_CONSOLE_QUERY_ADDRESS", f"{reachable(settings.host)}:{settings.query_port}"),
+            ("RAG_CONSOLE_QUERY_ADDRESS", any_query_server(settings)),
             ("RAG_CONSOLE_GATEWAY_URL", f"http://{reachable(settings.host)}:{settings.gateway_port}"),
             ("RAG_CONSOLE_DAGSTER_URL", f"http://{reachable(settings.host)}:{settings.dagster_port}"),
             ("RAG_CONSOLE_METRICS_URLS", ",".join(_metrics_pages(settings))),
@@ -245,9 +255,9 @@ def _console(settings: Settings, home: Home) -> Part:
 
 
 def _metrics_pages(settings: Settings) -> list[str]:
-    """The pages the console reads: of the query servers and of the stream worker."""
-    ports = [http for _, http in replica_ports(settings)] + [settings.stream_metrics_port]
-    return [f"http://{reachable(settings.host)}:{port}/metrics" for port in ports]
+    """The pages the console reads: of the query servers, whichever colour runs, and of the stream worker."""
+    ports = [http for colour in COLOURS for _, http in colour_ports(settings, colour)]
+    return [f"http://{reachable(settings.host)}:{port}/metrics" for port in (*ports, settings.stream_metrics_port)]
 
 
 def _gateway(settings: Settings, home: Home) -> Part:
@@ -263,6 +273,31 @@ def _gateway(settings: Settings, home: Home) -> Part:
         stop_seconds=5,
         url=f"http://{reachable(settings.host)}:{settings.gateway_port}",
     )
+
+
+def _deployer(settings: Settings, home: Home) -> Part:
+    """Carries out what operators ask of deployments, and goes on with one whose command died."""
+    return Part(
+        name="deployer",
+        command=_python("ragctl.deploy.keeper"),
+        probe=probes.fresh_file(home.deployer_beat, BEAT_MAX_AGE_SECONDS),
+        needs=("migrate",),
+        waits=_database_waits(settings),
+        stop_wave=0,  # it talks to the supervisor and the gateway, and must not begin anything while they stop
+        stop_seconds=30,
+    )
+
+
+def any_query_server(settings: Settings) -> str:
+    """A gRPC target that is whichever colour runs: the next address is tried when one does not answer."""
+    host = reachable(settings.host)
+    ports = [colour_ports(settings, colour)[0][0] for colour in COLOURS]
+    try:
+        version = ip_address(host).version
+    except ValueError:
+        return f"{host}:{ports[0]}"  # a name cannot be given twice
+    shown = f"[{host}]" if version == 6 else host
+    return f"ipv{version}:" + ",".join(f"{shown}:{port}" for port in ports)
 
 
 def judge_locations(data: dict[str, Any]) -> Health:

@@ -9,9 +9,8 @@ from typing import Any
 
 from rag_core.errors import RagError
 from rag_core.settings import Settings
-from ragctl.gateway.options import reachable
 from ragctl.stack.home import Home
-from ragctl.stack.parts import Part
+from ragctl.stack.parts import Part, any_query_server
 from ragctl.stack.probes import Health
 from ragctl.stack.supervisor import ProcessInfo, Supervisor
 
@@ -107,7 +106,7 @@ def read_platform(settings: Settings) -> dict[str, Any]:
     from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 
     token = mint_token(settings, subject="rag-status", scopes=("admin",), lifetime=60)
-    with open_channel(f"{reachable(settings.host)}:{settings.query_port}") as channel, typed_errors():
+    with open_channel(any_query_server(settings)) as channel, typed_errors():
         response = admin_pb2_grpc.AdminServiceStub(channel).GetStatus(
             admin_pb2.GetStatusRequest(), timeout=_CALL_SECONDS, metadata=[("authorization", f"Bearer {token}")]
         )

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -128,10 +128,14 @@ class Supervisor:
             return {}
         return {item["name"]: _info(item) for item in listed}
 
-    def reload(self) -> None:
-        """Take up the configuration that was written: new parts can be started, dropped ones are stopped first."""
+    def reload(self, only: Container[str] | None = None) -> None:
+        """Take up the configuration that was written: new parts can be started, dropped ones are stopped first.
+
+        With `only` parts of other names stay as they run.
+        """
         with self._rpc() as supervisor:
-            [[added, changed, removed]] = supervisor.reloadConfig()
+            [found] = supervisor.reloadConfig()
+            added, changed, removed = ([name for name in names if only is None or name in only] for names in found)
             for name in (*changed, *removed):
                 supervisor.stopProcessGroup(name)
                 supervisor.removeProcessGroup(name)

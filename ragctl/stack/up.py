@@ -67,7 +67,7 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
     if not model_is_prepared(settings):
         steps.append(step_work("model", (), environment, display))
     alive = frozenset(name for name, info in supervisor.infos().items() if info.alive)
-    if FIRST_QUERY_SERVER in alive:
+    if any(name.startswith(FIRST_QUERY_SERVER) for name in alive):
         steps = []  # both have been done before it started
     asyncio.run(run_all([*steps, *(part_work(part, supervisor, home) for part in parts)], display))
     return Stack(settings, home, parts, time.monotonic() - began, alive, console_password)

@@ -47,6 +47,8 @@ def engine(folder: Path) -> Iterator[dict[str, str]]:
     finally:
         process.terminate()
         process.wait(60)
+        # The engine mounts its folder onto itself and leaves it so.
+        subprocess.run(["umount", str(folder / "data")], capture_output=True, check=False)
 
 
 def build(environment: dict[str, str], folder: Path) -> None:

@@ -26,6 +26,7 @@ from rag_core.store.tables.content import (
     sources,
     visibility_changes,
 )
+from rag_core.store.tables.deployments import colours, deployment_steps, deployments
 from rag_core.store.tables.operations import (
     alerts,
     api_keys,
@@ -49,7 +50,10 @@ __all__ = [
     "audit",
     "chunkings",
     "chunks",
+    "colours",
     "dead_letters",
+    "deployment_steps",
+    "deployments",
     "documents",
     "embeddings",
     "erasures",

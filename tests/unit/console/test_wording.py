@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import console
-from console.views import answers, generations, pipeline, records, sources, traffic
+from console.views import answers, deployments, generations, pipeline, records, sources, traffic
 from console.wording import language_of, translate
 from console.wording.zh import CHINESE
 from ragproto.admin.v1 import admin_pb2
@@ -34,13 +34,21 @@ def words() -> set[str]:
     forecast = generations.forecast_facts(admin_pb2.BuildForecast(cost=1))
     labels = {label for label, _ in [*forecast, *sources.facts(ops.SourceDetail())]}
     rows = {*records.STATES.values(), *answers.ABSTENTIONS.values(), *pipeline.MARKS, *pipeline.STAGES}
-    return {*labels, *rows, *generations.GATES, *traffic.LIMITS.values(), *sources.COUNTS, *_PLAIN}
+    return {
+        *labels,
+        *rows,
+        *generations.GATES,
+        *deployments.STATES.values(),
+        *traffic.LIMITS.values(),
+        *sources.COUNTS,
+        *_PLAIN,
+    }
 
 
 _PLAIN = {
     *("ok", "held", "stale", "paused", "sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid"),
     *("dense", "lexical", "active", "building", "ready", "retired", "healthy", "unhealthy", "critical", "warning"),
-    *("error", "viewer", "operator", "admin"),
+    *("local", "kubernetes", "switch", "rollback", "error", "viewer", "operator", "admin"),
 }
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from query_server.metrics import Metrics
+from rag_core.alerts.base import AlertKind
 from tests.support.chart import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -50,6 +51,15 @@ def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
     for alert in alerts:
         assert alert["labels"]["severity"] in {"page", "warn"}
         assert {"summary", "action"} <= alert["annotations"].keys()
+
+
+def test_every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    of_rules = {rule["alert"] for rule in rules() if "alert" in rule}
+    of_sensor = {"".join(word.title() for word in kind.split("_")) for kind in AlertKind}
+    assert re.findall(r"(?m)^### (\w+)$", text)
+    assert set(re.findall(r"(?m)^### (\w+)$", text)) == of_rules | of_sensor
+    assert set(OURS.findall(text)) <= {family.name for family in Metrics().registry.collect()} | exported()
 
 
 def test_silence_is_an_alert() -> None:

@@ -1,0 +1,247 @@
+"""`rag deploy`: a new release of the query servers beside the one that serves, then the traffic in steps, or back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from ragctl.output import Json, emit_json, note, say, table
+
+if TYPE_CHECKING:
+    from rag_core.store.deployments import Colour, Deployment, Step
+    from ragctl.deploy.service import Deployments
+
+app = App(name="deploy", help="Blue/green deployments of the query servers.", help_format="plaintext")
+TargetOption = Annotated[Literal["local", "kubernetes"], Parameter(help="Where: the stack of `rag up`, or a cluster.")]
+
+
+@app.command
+def up(
+    *,
+    release: str,
+    target: TargetOption = "local",
+    python: str | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    image: str | None = None,
+    generation: str = "",
+    reason: str = "",
+    json: Json = False,
+) -> None:
+    """Start a release on the idle colour and judge it: health, v1 and v2 queries, golden questions, a burst of load.
+
+    No request of a user reaches it. Exits with 1 and the reason code when it is refused; the serving colour goes on.
+
+    Example: rag deploy up --release 2.4.0 --python /opt/rag-2.4.0/bin/python
+
+    Parameters
+    ----------
+    release
+        Name to tell it by.
+    python
+        Local: interpreter of the environment that the release is installed in. Unset: this one.
+    set_
+        Local: setting of its servers that differs from the stack's, as RAG_NAME=value; may be repeated. No secrets.
+    image
+        Kubernetes: image with its digest (`registry/query@sha256:…`).
+    generation
+        Index generation that is promoted when all traffic is on the release, and rolled back with it.
+    reason
+        Why, for the history and the audit log.
+    """
+    from ragctl.commands._database import actor
+    from ragctl.deploy.judges import RealGenerations
+    from ragctl.deploy.releases import make_release
+    from ragctl.deploy.service import Request
+
+    wanted = make_release(target, release, python=python, assignments=set_ or (), image=image)
+    with _deployments(target, quiet=json) as known:
+        if generation:
+            RealGenerations(known.settings, known.store).require(generation)
+        row = known.up(Request(wanted, actor(), reason, generation))
+    _report(row, "READY", json=json)
+
+
+@app.command
+def switch(*, target: TargetOption = "local", reason: str = "", json: Json = False) -> None:
+    """Move the traffic to the release that is ready, in steps, and watch each. Goes back by itself when one fails.
+
+    Run it again after a crash: it goes on where it was. Exits with 1 and the reason code when it went back.
+
+    Example: rag deploy switch
+
+    Parameters
+    ----------
+    reason
+        Why, for the history and the audit log.
+    """
+    from ragctl.commands._database import actor
+
+    with _deployments(target, quiet=json) as known:
+        row = known.switch(actor(), reason)
+    _report(row, "DONE", json=json)
+
+
+@app.command
+def rollback(*, target: TargetOption = "local", reason: str = "", json: Json = False) -> None:
+    """Move the traffic back to the colour before, at once, and the index generation that was promoted with it.
+
+    Also ends a deployment that is ready or under way in another process.
+
+    Example: rag deploy rollback --reason "answers lack citations"
+
+    Parameters
+    ----------
+    reason
+        Why, for the history and the audit log.
+    """
+    from ragctl.commands._database import actor
+
+    with _deployments(target, quiet=json) as known:
+        row = known.roll_back(actor(), reason)
+    _report(row, "ROLLED_BACK", "REFUSED", json=json)
+
+
+@app.command
+def status(*, target: TargetOption = "local", limit: int = 5, json: Json = False) -> None:
+    """Show both colours, the newest deployments and the history of the last. Retires a colour whose time is over.
+
+    Example: rag deploy status
+
+    Parameters
+    ----------
+    limit
+        Deployments at most.
+    """
+    from rag_core.store import deployments
+
+    with _deployments(target, quiet=True) as known:
+        known.look_after()
+        with known.store.engine.connect() as connection:
+            colours = [colour for colour in deployments.seen_colours(connection) if colour.target == target]
+            rows = deployments.page(connection, limit, target=target)
+            history = deployments.history(connection, rows[0].id) if rows else []
+    if json:
+        found: dict[str, Sequence[Any]] = {"colours": colours, "deployments": rows, "history": history}
+        emit_json({name: [asdict(item) for item in items] for name, items in found.items()})
+    else:
+        _print_status(colours, rows, history)
+
+
+@app.command
+def watch(*, target: TargetOption = "local") -> None:
+    """Carry out what is asked for in the console or over gRPC, until it is ended. `rag up` runs it for the local stack.
+
+    Example: rag deploy watch --target kubernetes
+    """
+    import signal
+    import threading
+
+    from ragctl.deploy.keeper import keep
+    from ragctl.stack.up import load
+
+    settings, home = load()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    keep(settings, home, target, stop, lambda: None)
+
+
+@contextmanager
+def _deployments(target: Literal["local", "kubernetes"], *, quiet: bool) -> Iterator[Deployments]:
+    from rag_core import failpoints
+    from rag_core.store import open_store
+    from ragctl.deploy.service import Deployments
+    from ragctl.deploy.targets import open_target
+    from ragctl.stack.up import load
+
+    settings, home = load()
+    failpoints.arm(settings.failpoint)
+    store = open_store(settings)
+    try:
+        yield Deployments.real(store, open_target(target, settings, home), settings, _teller(quiet=quiet))
+    finally:
+        store.close()
+
+
+def _teller(*, quiet: bool) -> Any:
+    said = [""]
+
+    def tell(text: str) -> None:
+        if not quiet and text != said[0]:
+            said[0] = text
+            note(f"  {text}")
+
+    return tell
+
+
+def _report(row: Deployment, *wanted: str, json: bool) -> None:
+    """Print what became of a deployment. Raises `Conflict` with its reason when it is not what was wanted."""
+    from rag_core.errors import Conflict, Reason
+
+    if json:
+        emit_json(asdict(row))
+    if row.state.name not in wanted:
+        reason = Reason(row.reason) if row.reason else Reason.DEPLOYMENT_STATE
+        raise Conflict(
+            reason, f"deployment {row.id} ({row.release}) {row.state}: {row.detail}; {row.from_colour} serves"
+        )
+    if not json:
+        state = row.state.replace("_", " ")
+        say(f"deployment {row.id}: {row.release} on {row.colour} is {state}, weight {row.weight} %")
+
+
+def _print_status(colours: Sequence[Colour], rows: Sequence[Deployment], history: Sequence[Step]) -> None:
+    table(
+        ("colour", "release", "weight", "ready", "kept until", "detail"),
+        [
+            (
+                item.name,
+                item.release or "-",
+                f"{item.weight} %",
+                f"{item.healthy} of {item.servers}",
+                _time(item.keep_until),
+                item.detail,
+            )
+            for item in colours
+        ],
+    )
+    say()
+    table(
+        ("deployment", "release", "colour", "state", "weight", "by", "created", "reason"),
+        [
+            (
+                row.id,
+                row.release,
+                row.colour,
+                row.state,
+                f"{row.weight} %",
+                row.actor,
+                _time(row.created_at),
+                row.reason,
+            )
+            for row in rows
+        ],
+        empty="no deployment yet",
+    )
+    if history:
+        say()
+        columns = ("at", "step", "", "weight", "seconds", "found")
+        marks = {True: "ok", False: "FAILED"}
+        table(
+            columns,
+            [
+                (_time(one.at), one.step, marks[one.passed], f"{one.weight} %", f"{one.seconds:.1f}", _found(one))
+                for one in history
+            ],
+        )
+
+
+def _found(step: Step) -> str:
+    return f"{step.reason}: {step.detail}" if step.reason else step.detail
+
+
+def _time(moment: Any) -> str:
+    return moment.astimezone().strftime("%m-%d %H:%M:%S") if moment is not None else ""

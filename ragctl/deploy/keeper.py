@@ -1,0 +1,65 @@
+"""`python -m ragctl.deploy.keeper`: the deployer that runs beside the stack.
+
+It carries out what operators ask for in the console or over gRPC, goes on with a deployment whose command died, and
+retires a colour when its grace period is over. `rag deploy watch` is the same for a cluster.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from rag_core import failpoints
+from rag_core.errors import RagError
+from rag_core.logging import configure_logging
+from rag_core.settings import Settings
+from ragctl.deploy.targets import TargetName, open_target
+from ragctl.stack.home import Home
+
+POLL_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+_log = structlog.get_logger("ragctl.deployer")
+Beat = Callable[[], None]
+
+
+def keep(settings: Settings, home: Home, target: TargetName, stop: threading.Event, beat: Beat) -> None:
+    """Work until `stop` is set; calls `beat` at least every few seconds while it does."""
+    from rag_core.store import Store, open_store
+    from ragctl.deploy.service import Deployments
+
+    store: Store | None = None
+    due = 0.0
+    while not stop.is_set():
+        beat()
+        try:
+            store = store or open_store(settings)
+            kept = Deployments.real(store, open_target(target, settings, home), settings, lambda text: beat())
+            kept.resume()
+            if time.monotonic() >= due:
+                kept.look_after()
+                due = time.monotonic() + LOOK_SECONDS
+        except RagError as error:
+            # The database or the target is away: they come back, and the rows say what to go on with.
+            _log.warning("deployments wait", reason=error.reason, message=error.message)
+        stop.wait(POLL_SECONDS)
+    if store is not None:
+        store.close()
+
+
+def main() -> None:
+    """The part `deployer` of the local stack, until SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settings = Settings.load()
+    configure_logging(level=settings.log_level, json=settings.log_json)
+    failpoints.arm(settings.failpoint)
+    home = Home.of(settings)
+    keep(settings.model_copy(update={"home": home.root}), home, "local", stop, lambda: home.deployer_beat.touch())
+
+
+if __name__ == "__main__":
+    main()

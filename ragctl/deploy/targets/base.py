@@ -1,0 +1,73 @@
+"""Where releases run: what the deployer needs of a place, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ragctl.gateway.colours import Release
+
+COLOURS = ("blue", "green")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A query server: where it answers gRPC, and where it shows its metrics and whether it is ready."""
+
+    query: str
+    http: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How many servers of a colour should run and how many of them are ready. `detail` says what is wrong."""
+
+    servers: int
+    ready: int
+    detail: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.servers > 0 and self.ready >= self.servers
+
+
+class Target(Protocol):
+    """A place with two colours of query servers behind a gateway.
+
+    Every method can be repeated: doing what was done already changes nothing. Raises `Unavailable`
+    (`TARGET_UNAVAILABLE`) when the place does not answer or refuses.
+    """
+
+    name: str
+
+    def release(self, colour: str) -> Release | None:
+        """What a colour should run; None: nothing."""
+
+    def start(self, colour: str, release: Release) -> None:
+        """Have a colour run this release, in as many servers as the other one. Does not wait for them."""
+
+    def stop(self, colour: str) -> None:
+        """Have nothing run there; calls in flight end well."""
+
+    def health(self, colour: str) -> Health:
+        """How its servers are, as the gateway needs them."""
+
+    def servers(self, colour: str) -> Sequence[Server]:
+        """Its servers that can be called past the gateway."""
+
+    def green_percent(self) -> int:
+        """Share of the requests that green gets."""
+
+    def shift(self, green_percent: int) -> None:
+        """Give green this share and blue the rest; returns when the gateway has taken it up."""
+
+
+def other(colour: str) -> str:
+    """The other colour."""
+    return COLOURS[1 - COLOURS.index(colour)]
+
+
+def serving_colour(target: Target) -> str:
+    """The colour with the larger share."""
+    return "green" if target.green_percent() > 50 else "blue"

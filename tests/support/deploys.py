@@ -1,0 +1,109 @@
+"""A place to deploy to that keeps everything in memory, and judges that say what a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rag_core.errors import Conflict, Reason
+from rag_core.settings import Settings
+from rag_core.store import Store
+from ragctl.deploy.judges import Observe
+from ragctl.deploy.policy import Verdict
+from ragctl.deploy.service import Deployments
+from ragctl.deploy.targets.base import Health, Server
+from ragctl.gateway.colours import FIRST_RELEASE, Release
+
+
+@dataclass
+class MemoryTarget:
+    """One healthy server per colour that runs something; `broken` releases never become ready."""
+
+    name: str = "local"
+    running: dict[str, Release] = field(default_factory=lambda: {"blue": Release(FIRST_RELEASE)})
+    green: int = 0
+    broken: set[str] = field(default_factory=set)
+    weights: list[int] = field(default_factory=list)
+
+    def release(self, colour: str) -> Release | None:
+        return self.running.get(colour)
+
+    def start(self, colour: str, release: Release) -> None:
+        self.running[colour] = release
+
+    def stop(self, colour: str) -> None:
+        self.running.pop(colour, None)
+
+    def health(self, colour: str) -> Health:
+        release = self.running.get(colour)
+        if release is None:
+            return Health(0, 0, "nothing runs there")
+        return Health(1, 0, "it dies") if release.name in self.broken else Health(1, 1)
+
+    def servers(self, colour: str) -> Sequence[Server]:
+        return [Server(f"{colour}:1", f"http://{colour}:2")] if colour in self.running else []
+
+    def green_percent(self) -> int:
+        return self.green
+
+    def shift(self, green_percent: int) -> None:
+        self.green = green_percent
+        self.weights.append(green_percent)
+
+
+@dataclass
+class Opinions:
+    """A judge: one verdict for the smoke suite, and one for each share of the traffic that it does not find good."""
+
+    smoke_test: Verdict = field(default_factory=Verdict.good)
+    bad_at: dict[int, Verdict] = field(default_factory=dict)
+    during_watch: Callable[[], None] = lambda: None
+    weight: Callable[[], int] = lambda: 0
+
+    def smoke(
+        self, candidate: Sequence[Server], serving: Sequence[Server]
+    ) -> Iterable[tuple[str, Callable[[], Verdict]]]:
+        return [("smoke.golden", lambda: self.smoke_test)]
+
+    def watch(self, servers: Callable[[], Sequence[Server]]) -> Observe:
+        verdict = self.bad_at.get(self.weight(), Verdict.good())
+
+        def observe(final: bool) -> Verdict | None:
+            self.during_watch()
+            return verdict if final or not verdict.passed else None
+
+        return observe
+
+
+@dataclass
+class MemoryGenerations:
+    """Readers are on `now`; those in `refused` cannot be promoted."""
+
+    now: str = "g1"
+    refused: set[str] = field(default_factory=set)
+
+    def active(self) -> str:
+        return self.now
+
+    def promote(self, name: str, actor: str) -> None:
+        if name in self.refused:
+            raise Conflict(Reason.GENERATION_REFUSED, f"generation {name}: recall lost 12 points")
+        self.now = name
+
+    def back(self, name: str, before: str, actor: str) -> None:
+        self.now = before
+
+
+@dataclass
+class Bench:
+    """Deployments to a target in memory, on a real database."""
+
+    store: Store
+    settings: Settings
+    target: MemoryTarget = field(default_factory=MemoryTarget)
+    judge: Opinions = field(default_factory=Opinions)
+    generations: MemoryGenerations = field(default_factory=MemoryGenerations)
+
+    def deployments(self) -> Deployments:
+        self.judge.weight = self.target.green_percent
+        return Deployments(self.store, self.target, self.settings, self.judge, self.generations)
