@@ -13,8 +13,10 @@ PYTEST_WORKERS ?= 3
 export UV_SYSTEM_CERTS ?= 1
 export UV_LINK_MODE ?= copy
 export RAG_HOME
+# Where nothing may write bytecode every process compiles all it imports, which is most of the time of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status setup test check format generate bench test-faults test-containers chart-package ci-local docs screenshots lock clean
+.PHONY: help up down status setup test check audit format generate bench test-faults test-mysql test-containers chart-package ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -39,8 +41,14 @@ test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about 15 minu
 test-containers: $(VENV)/.test ## Build and run the container images (needs root and Debian)
 	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)
 
-check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs
-	@$(BIN)/python scripts/check.py
+test-mysql: $(VENV)/.test ## Run the tests of SQL sources over MariaDB too (Debian's mariadb-server)
+	@scripts/test_mysql.sh
+
+check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs, secrets (CHECKS=types for fewer)
+	@$(BIN)/python scripts/check.py $(CHECKS)
+
+audit: $(VENV)/.bootstrap ## Ask the advisory database about every locked package
+	@$(BIN)/python scripts/audit.py
 
 chart-package: $(VENV)/.dev ## Lint the Helm chart and pack it into dist/
 	@$(BIN)/python scripts/generate_chart.py --package dist
@@ -51,8 +59,9 @@ ci-local: $(VENV)/.dev ## Check .gitlab-ci.yml and really run its jobs that need
 format: $(VENV)/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-generate: $(VENV)/.dev ## Regenerate ragproto/, docs/reference/ and the generated half of the chart
-	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/generate_chart.py
+generate: $(VENV)/.dev ## Regenerate ragproto/, docs/reference/, deploy/kong.yaml and the generated half of the chart
+	@$(BIN)/python scripts/generate_protos.py && $(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/generate_kong.py \
+		&& $(BIN)/python scripts/generate_chart.py
 
 docs: $(VENV)/.dev ## Regenerate the reference pages and check every link
 	@$(BIN)/python scripts/generate_docs.py && $(BIN)/python scripts/check_links.py

@@ -91,8 +91,45 @@ def _sizes(chunker: str) -> tuple[int, int]:
 
 
 @app.command
+def generations(
+    *,
+    chunks: int = 20_000,
+    rate: float = 50,
+    edits: float = 2,
+    rounds: int = 5,
+    idle_seconds: float = 30,
+    as_json: Json = False,
+) -> None:
+    """Change the model under queries and edits: build, judge, promote, roll back, promote; count what fails or is lost.
+
+    Parameters
+    ----------
+    chunks
+        Size of the corpus.
+    rate
+        Queries a second.
+    edits
+        Edits, deletions and new documents a second.
+    rounds
+        Model changes, one after the other.
+    idle_seconds
+        Rest before each, to compare latencies with.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import generations as bench
+    from benchmarks.report import progress_bar, show
+
+    sizes = bench.Sizes(chunks=chunks, rate=rate, edits=edits, rounds=rounds, idle_seconds=idle_seconds)
+    with progress_bar("generations") as progress:
+        report = bench.run(Settings.load(), sizes, progress=progress)
+    show(report, as_json=as_json)
+
+
+@app.command
 def ingest(
     *,
+    rows: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("overhead", "unchanged", "edited", "memory"),
     documents: int = 300,
     unchanged: tuple[int, int] = (1000, 10_000),
     memory: tuple[int, int] = (10_000, 50_000),
@@ -102,8 +139,12 @@ def ingest(
 ) -> None:
     """Measure the pipeline: overhead over embedding, the unchanged run, an edited paragraph, memory.
 
+    Example: rag bench ingest --rows unchanged edited
+
     Parameters
     ----------
+    rows
+        What to measure, of: overhead unchanged edited memory.
     documents
         Files of the run that is compared with embedding alone (real model).
     unchanged
@@ -120,7 +161,7 @@ def ingest(
     from benchmarks import ingest as bench
     from benchmarks.report import progress_bar, show
 
-    sizes = bench.Sizes(documents=documents, unchanged=unchanged, memory=memory, rounds=rounds)
+    sizes = bench.Sizes(rows=rows, documents=documents, unchanged=unchanged, memory=memory, rounds=rounds)
     with progress_bar("ingest") as progress:
         report = bench.run(Settings.load(), sizes, peer=peer, progress=progress)
     show(report, as_json=as_json)
@@ -184,8 +225,12 @@ def query(
 
 
 @app.command
-def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json: Json = False) -> None:
+def stream(
+    *, documents: int = 200, burst: int = 500, peer: bool = True, brokers: str | None = None, as_json: Json = False
+) -> None:
     """Time a change until searches see it and a deletion until they do not, beside Pathway; and the rate of a burst.
+
+    Example: rag bench stream --brokers 127.0.0.1:9092
 
     Parameters
     ----------
@@ -195,6 +240,8 @@ def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json
         Documents pushed at once.
     peer
         Run the peer as well, installed under RAG_HOME/bench.
+    brokers
+        A running Kafka, host:port: the same changes through a topic of it as well.
     as_json
         Print one JSON document.
     """
@@ -202,7 +249,8 @@ def stream(*, documents: int = 200, burst: int = 500, peer: bool = True, as_json
     from benchmarks.report import progress_bar, show
 
     with progress_bar("stream") as progress:
-        report = bench.run(Settings.load(), bench.Sizes(documents=documents, burst=burst), peer=peer, progress=progress)
+        sizes = bench.Sizes(documents=documents, burst=burst)
+        report = bench.run(Settings.load(), sizes, peer=peer, progress=progress, brokers=brokers)
     show(report, as_json=as_json)
 
 
@@ -229,6 +277,44 @@ def answers(*, data: Path, queries: int | None = None, as_json: Json = False) ->
     show(report, as_json=as_json)
 
 
+@app.command
+def console(
+    *,
+    sources: int = 200,
+    runs: int = 10_000,
+    sessions: int = 20,
+    rounds: int = 5,
+    looks: int = 1,
+    as_json: Json = False,
+) -> None:
+    """Paint every page of the console over a seeded platform, then open them in many sessions at once.
+
+    Example: rag bench console --sources 50 --runs 1000 --sessions 5
+
+    Parameters
+    ----------
+    sources
+        Sources of the platform.
+    runs
+        Runs that it remembers.
+    sessions
+        Sessions at once.
+    rounds
+        Times each page is painted in Chromium.
+    looks
+        Times the fragments of each page look again in each session.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks import console as bench
+    from benchmarks.report import progress_bar, show
+
+    with progress_bar("console") as progress:
+        sizes = bench.Sizes(sources=sources, runs=runs, sessions=sessions, rounds=rounds, looks=looks)
+        report = bench.run(Settings.load(), sizes, progress=progress)
+    show(report, as_json=as_json)
+
+
 @app.command(name="all")
 def everything(*, data: Path | None = None) -> None:
     """Run every benchmark with its default sizes; takes about an hour on two cores.
@@ -245,3 +331,4 @@ def everything(*, data: Path | None = None) -> None:
     ingest()
     query()
     stream()
+    console()

@@ -8,12 +8,13 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from console.clients import SIGNED_OUT, ServiceError
-from console.session import Role, identify, language, shared, t
+from console.session import Role, api, identify, language, shared, t
 from console.sign_in import SIGN_IN
-from console.ui import problem
+from console.ui import DOWN, problem
 from console.wording import LANGUAGES
 
 _PAGES = Path(__file__).parent / "pages"
+_DRAWN, _SEEN = "page-was-drawn-just-now", "parts-that-were-down-then"
 
 
 def _navigation(role: Role) -> list[StreamlitPage]:
@@ -25,6 +26,7 @@ def _navigation(role: Role) -> list[StreamlitPage]:
         ("index", t("Index"), ":material/database:"),
         ("ask", t("Ask"), ":material/forum:"),
         ("traffic", t("Traffic"), ":material/speed:"),
+        ("deployments", t("Deployments"), ":material/rocket_launch:"),
     ]
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
@@ -85,7 +87,20 @@ def _look_again() -> None:
     st.rerun()
 
 
+@st.fragment(run_every=shared().settings.refresh_seconds)
+def _recover() -> None:
+    """Draw the page anew when a part has gone or come back, and while a panel waits for one."""
+    place = shared()
+    # Alerts are read from the database, so that this is asked for as well.
+    down = place.pulse.down({"query server": lambda: api().alerts(), "Dagster": lambda: place.dagster.health()})
+    if st.session_state.pop(_DRAWN, False):
+        st.session_state[_SEEN] = down
+    elif st.session_state.get(DOWN) or down != st.session_state.get(_SEEN):
+        st.rerun()
+
+
 def _main() -> None:
+    st.session_state.pop(DOWN, None)
     try:
         st.session_state["identity"] = who = identify()
     except ServiceError as error:
@@ -98,6 +113,8 @@ def _main() -> None:
     pages = _navigation(who.role)
     _sidebar(who.subject, who.role)
     st.navigation(pages).run()
+    st.session_state[_DRAWN] = True
+    _recover()
 
 
 # An icon of our own: without one Streamlit fetches the icon of the page from a host on the internet.

@@ -17,10 +17,12 @@ from console.clients import (
     Channels,
     DagsterClient,
     GatewayClient,
+    GitLabClient,
     MetricsClient,
     ServiceError,
     read_token,
 )
+from console.pulse import Pulse
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE
 from console.wording import language_of, translate
@@ -56,13 +58,15 @@ class Shared:
     dagster: DagsterClient
     gateway: GatewayClient
     metrics: MetricsClient
+    gitlab: GitLabClient
+    pulse: Pulse
     known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
     outages: dict[str, float] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close the connections."""
         self.channels.close()
-        for client in (self.dagster, self.gateway, self.metrics):
+        for client in (self.dagster, self.gateway, self.metrics, self.gitlab):
             client.close()
 
 
@@ -71,7 +75,13 @@ def shared() -> Shared:
     """One per process."""
     settings = ConsoleSettings()
     return Shared(
-        settings, Channels(settings), DagsterClient(settings), GatewayClient(settings), MetricsClient(settings)
+        settings,
+        Channels(settings),
+        DagsterClient(settings),
+        GatewayClient(settings),
+        MetricsClient(settings),
+        GitLabClient(settings),
+        Pulse(settings.refresh_seconds / 2),
     )
 
 
@@ -134,6 +144,12 @@ def role() -> Role:
     """The role of this session, `NONE` while nobody can tell."""
     found = st.session_state.get("identity")
     return found.role if isinstance(found, Identity) else Role.NONE
+
+
+def tenant() -> str:
+    """The tenant of this session, empty while nobody can tell."""
+    found = st.session_state.get("identity")
+    return found.tenant if isinstance(found, Identity) else ""
 
 
 def language() -> str:

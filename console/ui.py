@@ -14,6 +14,8 @@ from console.session import Role, role, shared, t, zone
 from console.views.formats import ago, clock
 
 T = TypeVar("T")
+DOWN = "a-part-is-down"
+"""Set while a panel of this page waits for a part to return; the frame then looks again by itself."""
 
 
 def look(part: str, load: Callable[[], T]) -> T | None:
@@ -28,6 +30,15 @@ def look(part: str, load: Callable[[], T]) -> T | None:
     return found
 
 
+def attempt(act: Callable[[], T], part: str = "query server") -> T | None:
+    """What `act` returns; `None` after saying why it was refused."""
+    try:
+        return act()
+    except ServiceError as error:
+        problem(part, error)
+        return None
+
+
 def problem(part: str, error: ServiceError) -> None:
     """Say that a part cannot be reached, or refused. Never a stack, never a blank panel."""
     if error.code in DENIED:
@@ -38,12 +49,13 @@ def problem(part: str, error: ServiceError) -> None:
         if error.detail:
             st.text(error.detail)
         return
+    st.session_state[DOWN] = True
     since = shared().outages.setdefault(part, time.time())
     text = t("{part}: service unavailable, {code}, since {time}.", part=t(part), code=error.code, time=at(since))
     st.warning(text, icon=":material/cloud_off:")
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str, **more: Any) -> Any:
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, empty: str, **more: Any) -> Any:
     """A table of rows by stable keys under translated headings. `st.dataframe` shows cells as text."""
     if not rows:
         st.caption(empty)
@@ -78,8 +90,12 @@ def confirm(
     need: Role = Role.OPERATOR,
     icon: str | None = None,
     disabled: bool = False,
+    asks: bool = True,
+    must_say: bool = False,
 ) -> None:
-    """A button that says what will happen, asks for a reason, acts and shows the result.
+    """A button that says what will happen, asks for a reason (unless `asks` is off), acts and shows the result.
+
+    `must_say`: nothing is done without a reason.
 
     Call it outside of fragments that refresh themselves. The API decides whether the caller may; a role that may not
     only finds the button off.
@@ -88,16 +104,23 @@ def confirm(
     note = None if allowed else t("Needs the role {role}.", role=t(need.name.lower()))
     with st.popover(label, icon=icon, disabled=disabled or not allowed, help=note):
         st.write(explain)
-        why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500)
+        why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500) if asks else ""
         if st.button(t("Confirm"), key=f"{key}-do", type="primary"):
-            try:
-                st.session_state[f"{key}-result"] = (True, act(why))
-            except ServiceError as error:
-                detail = f" {error.detail}" if error.detail else ""
-                st.session_state[f"{key}-result"] = (False, t("Not done: {code}.", code=error.code) + detail)
+            st.session_state[f"{key}-result"] = _done(act, why, must_say=must_say)
         result = st.session_state.pop(f"{key}-result", None)
         if result is not None:
             (st.success if result[0] else st.error)(plain_markdown(result[1]))
+
+
+def _done(act: Callable[[str], str], why: str, *, must_say: bool) -> tuple[bool, str]:
+    """Whether it was done, and what to say."""
+    if must_say and not why.strip():
+        return False, t("Say why first.")
+    try:
+        return True, act(why)
+    except ServiceError as error:
+        detail = f" {error.detail}" if error.detail else ""
+        return False, t("Not done: {code}.", code=error.code) + detail
 
 
 def plain_markdown(text: str) -> str:

@@ -25,6 +25,7 @@ from rag_core.errors import RagError, Reason
 ROOM = 1000
 """Entries that may wait, and the most that one write takes."""
 WRITE_SECONDS = 1.0
+OK = "ok"
 _log = structlog.get_logger("query_server.audit")
 
 
@@ -38,6 +39,14 @@ class _Note:
     request_id: str
 
 
+def _belongs(method: str, outcome: str) -> bool:
+    """Whether a call goes on record here; what its handler has recorded is not told twice."""
+    policy = POLICIES.get(method)
+    if policy is None or outcome == Reason.SCOPE_MISSING:
+        return outcome == Reason.SCOPE_MISSING
+    return policy.audited and not (policy.recorded and outcome == OK)
+
+
 class AuditTrail:
     """Collects and writes. For one event loop."""
 
@@ -49,7 +58,7 @@ class AuditTrail:
     @asynccontextmanager
     async def layer(self, call: Call) -> AsyncIterator[None]:
         """Note the outcome of a call when it belongs on record."""
-        outcome = "ok"
+        outcome = OK
         try:
             yield
         except RagError as error:
@@ -81,9 +90,7 @@ class AuditTrail:
                 self._keep(note)
 
     def _note(self, call: Call, outcome: str) -> None:
-        policy = POLICIES.get(call.method)
-        refused = outcome == Reason.SCOPE_MISSING
-        if call.identity is None or not (refused or (policy is not None and policy.audited)):
+        if call.identity is None or not _belongs(call.method, outcome):
             return
         who = call.identity
         self._keep(_Note(datetime.now(UTC), who.subject, who.tenant, call.method, outcome, call.request_id))

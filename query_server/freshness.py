@@ -6,20 +6,15 @@ which is still true: the moment only gets older.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import structlog
-
 from query_server.parts import LazyStore
-from rag_core.errors import RagError
+from query_server.watching import Watch
 
 MAX_SHARE = 0.05
 """Part of the time that the question may keep the database busy; on a large installation it is asked less often."""
-_log = structlog.get_logger("query_server.freshness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +30,15 @@ class Freshness:
 
     def __init__(self, store: LazyStore, *, seconds: float) -> None:
         self._store = store
-        self._seconds = seconds
         self._finding: Finding | None = None
+        watch = Watch("freshness", self._read, self._take, seconds=seconds, share=MAX_SHARE)
+        self.run, self.refresh = watch.run, watch.refresh
 
     def as_of(self, tenant: str) -> datetime | None:
         """`None` until the database has been asked once."""
         if self._finding is None:
             return None
         return self._finding.behind.get(tenant, self._finding.checked)
-
-    async def refresh(self) -> float:
-        """Ask once; returns the seconds until the next time."""
-        started = time.monotonic()
-        try:
-            self._finding = await asyncio.to_thread(self._read)
-        except RagError as error:
-            _log.debug("freshness is unknown", reason=error.reason)
-        return max(self._seconds, (time.monotonic() - started) / MAX_SHARE)
 
     def _read(self) -> Finding:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
@@ -60,7 +47,5 @@ class Freshness:
         with self._store.get().engine.connect() as connection:
             return Finding(*oldest_unindexed(connection))
 
-    async def run(self) -> None:
-        """Keep asking until cancelled."""
-        while True:  # noqa: ASYNC110  there is no event to wait for: time passes
-            await asyncio.sleep(await self.refresh())
+    def _take(self, finding: Finding) -> None:
+        self._finding = finding

@@ -16,8 +16,9 @@ import structlog
 
 from query_server.calls import Call
 from query_server.parts import LazyStore
+from query_server.watching import Watch
 from rag_core.api_keys import ApiKey, invalid_key, parse_api_key
-from rag_core.errors import RagError, Reason, Unauthenticated
+from rag_core.errors import Reason, Unauthenticated
 from rag_core.identity import TokenVerifier, UnknownKey, VerifiedToken
 from rag_core.models import Principal
 
@@ -62,7 +63,7 @@ class Identities:
 
     async def watch(self) -> None:
         """Keep up with revocations until cancelled."""
-        await self._revocations.watch()
+        await self._revocations.watch.run()
 
     async def _by_token(self, token: str) -> Principal:
         try:
@@ -137,7 +138,7 @@ class _Revocations:
     def __init__(self, store: LazyStore) -> None:
         self._store = store
         self._before: dict[tuple[str, str], float] = {}
-        self._reachable = True
+        self.watch = Watch("revocations", self._load, self._take, seconds=REVOCATION_SECONDS)
 
     def check(self, token: VerifiedToken) -> None:
         """Raise `Unauthenticated` (`TOKEN_REVOKED`) for a token issued before its subject's tokens were revoked."""
@@ -145,22 +146,14 @@ class _Revocations:
         if before is not None and token.issued < before:
             raise Unauthenticated(Reason.TOKEN_REVOKED, "token: revoked; get a new one")
 
-    async def watch(self) -> None:
-        while True:
-            try:
-                self._before = await asyncio.to_thread(self._load)
-                self._reachable = True
-            except RagError as error:
-                if self._reachable:
-                    _log.warning("revocations not read; the last ones hold", reason=error.reason)
-                self._reachable = False
-            await asyncio.sleep(REVOCATION_SECONDS)
-
     def _load(self) -> dict[tuple[str, str], float]:
         from rag_core.store.access import revocations
 
         with self._store.get().engine.connect() as connection:
             return revocations(connection)
+
+    def _take(self, before: dict[tuple[str, str], float]) -> None:
+        self._before = before
 
 
 def _bearer(header: str) -> str:

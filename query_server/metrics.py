@@ -1,7 +1,7 @@
 """Every metric of the query server, in one place; docs/reference/metrics.md is generated from it.
 
-Labels are bounded: methods come from the policy table, codes and reasons from fixed enumerations. No tenant, subject or
-text is ever a label.
+Labels are bounded: methods come from the policy table, codes and reasons from fixed enumerations. No subject or
+text is ever a label, and a tenant only as the hash that the request log has, for the first `MAX_TENANTS` of a process.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32)
+MAX_TENANTS = 200
 
 
 class Metrics:
@@ -19,16 +20,32 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+        self._tenants: set[str] = set()
         self._define_calls()
         self._define_queries()
         self._define_index()
         self._define_sources()
+
+    def tenant(self, hashed: str) -> str:
+        """The label of a tenant: its hash while there is room."""
+        if hashed not in self._tenants:
+            if len(self._tenants) >= MAX_TENANTS:
+                return "other"
+            self._tenants.add(hashed)
+        return hashed
 
     def _define_calls(self) -> None:
         self.requests = Counter(
             "rag_server_requests",
             "Calls finished, by method, gRPC status code and reason code (empty when OK).",
             ["method", "code", "reason"],
+            registry=self.registry,
+        )
+        self.tenant_calls = Counter(
+            "rag_server_tenant_calls",
+            "Calls of verified callers, by tenant (its hash in the request log; `other` after the first 200) and"
+            " outcome: ok, shed (a full queue, too little time) or failed.",
+            ["tenant", "outcome"],
             registry=self.registry,
         )
         self.seconds = Histogram(
@@ -98,6 +115,11 @@ class Metrics:
         self.stuck_calls = Gauge(
             "rag_server_index_stuck_calls",
             "Index calls still running after their caller's deadline; one more while the breaker is open.",
+            registry=self.registry,
+        )
+        self.withheld = Gauge(
+            "rag_server_withheld",
+            "Documents, or whole sources, kept from who lost access to them until the index has the change.",
             registry=self.registry,
         )
         self.index_writes = Counter(

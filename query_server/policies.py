@@ -35,16 +35,20 @@ class Policy:
     gate: Gate | None = None
     stores: bool = False
     """Whether a call leaves something behind although readers may make it."""
+    looks: bool = False
+    """Whether a call changes nothing although its scope acts."""
+    recorded: bool = False
+    """Whether the handler puts a call that succeeded on record, in the transaction that does it."""
 
     @property
     def audited(self) -> bool:
         """Whether each call goes on record: those that change something do, reading does not."""
-        return self.scope.endswith(".write")
+        return self.scope.endswith(".write") and not self.looks
 
     @property
     def repeatable(self) -> bool:
         """Whether it only reads, so that the gateway may send a call twice."""
-        return self.scope.endswith(".read") and not self.stores
+        return self.looks or (self.scope.endswith(".read") and not self.stores)
 
 
 POLICIES: dict[str, Policy] = {
@@ -71,17 +75,20 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.OperationsService/WhoAmI": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListSources": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListRuns": Policy(OBSERVE),
-    "/ragproto.admin.v1.OperationsService/ReleaseDeletions": Policy(OPERATE),
+    "/ragproto.admin.v1.OperationsService/ReleaseDeletions": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.OperationsService/ListQuarantine": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/GetQuarantineEntry": Policy(OBSERVE),
-    "/ragproto.admin.v1.OperationsService/RedriveQuarantine": Policy(OPERATE),
-    "/ragproto.admin.v1.OperationsService/DiscardQuarantine": Policy(OPERATE),
+    "/ragproto.admin.v1.OperationsService/RedriveQuarantine": Policy(OPERATE, recorded=True),
+    "/ragproto.admin.v1.OperationsService/DiscardQuarantine": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.OperationsService/FindDocuments": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/InspectDocument": Policy(OBSERVE),
-    "/ragproto.admin.v1.OperationsService/ListAudit": Policy(OPERATE),
-    "/ragproto.admin.v1.OperationsService/RecordAction": Policy(OPERATE),
+    "/ragproto.admin.v1.OperationsService/ListAudit": Policy(OPERATE, looks=True),
+    "/ragproto.admin.v1.OperationsService/RecordAction": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.OperationsService/RateAnswer": Policy(READ, stores=True),
     "/ragproto.admin.v1.OperationsService/ListRatings": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/ListAlerts": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/ListQuality": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/SearchGeneration": Policy(OBSERVE, Gate.SEARCH),
 }
 
 PUBLIC_SERVICES = frozenset(

@@ -56,6 +56,10 @@ class QueryEmbedder:
         finally:
             pending.waiters -= 1
 
+    async def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of a few passages, shape [n, dimensions], made behind the queries that wait. Raises as `embed`."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._embedder.embed_passages, texts)
+
     def _join(self, text: str) -> _Pending:
         pending = self._pending.get(text)
         self._metrics.embed_lookups.labels("shared" if pending else "miss").inc()

@@ -20,6 +20,7 @@ from query_server.freshness import Freshness
 from query_server.handlers.admin import AdminHandler
 from query_server.handlers.answer import AnswerHandler
 from query_server.handlers.batch import BatchHandler
+from query_server.handlers.conditions import ConditionsHandler
 from query_server.handlers.deployments import DeploymentsHandler
 from query_server.handlers.documents import DocumentsHandler
 from query_server.handlers.generations import GenerationsHandler
@@ -46,6 +47,7 @@ from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.source_gauges import SourceGauges
+from query_server.withdrawals import Withdrawals, WithholdingSearcher
 from rag_core.embedding.base import Embedder
 from rag_core.index.upkeep import kept_up
 from rag_core.settings import Settings
@@ -65,6 +67,7 @@ from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 
+FIRST_READ_SECONDS = 2.0
 REMOTE_BATCHES = 4
 """Embedding requests in flight at once towards an endpoint."""
 _QUERY_SERVICES = (
@@ -119,6 +122,7 @@ class QueryServer:
         self._monitor = ReadinessMonitor(parts.index, self._pool, self.metrics, self._publish_readiness)
         self._identities = Identities(parts.verifier, parts.store)
         self._audit = AuditTrail(parts.store, self.metrics)
+        self._withdrawals = Withdrawals(parts.store, self.metrics, max_age=settings.acl_max_age_seconds)
         self._servers: list[grpc.aio.Server] = []
         self._index_service: IndexServicer | None = None
         self._searcher: Searcher | None = None
@@ -140,6 +144,9 @@ class QueryServer:
     async def start(self, listen: Listen | None = None) -> Listen:
         """Listen. Raises `Conflict` (`PORT_TAKEN`) and leaves nothing open then."""
         wanted = listen or Listen.of(self._settings)
+        with suppress(TimeoutError):  # a database that hangs must not keep the server from starting
+            async with asyncio.timeout(FIRST_READ_SECONDS):
+                await self._withdrawals.refresh()
         try:
             self.ports = await self._listen(wanted)
         except BaseException:
@@ -152,6 +159,7 @@ class QueryServer:
             self._source_gauges.run(),
             self._freshness.run(),
             self._identities.watch(),
+            self._withdrawals.watch(),
             self._audit.run(),
         )
         self._watching = [asyncio.create_task(work) for work in works]
@@ -160,7 +168,7 @@ class QueryServer:
 
     async def _listen(self, wanted: Listen) -> Listen:
         self._http = HttpServer(wanted.host, wanted.metrics, self.metrics.registry, lambda: self._monitor.state)
-        self._searcher = self._make_searcher()
+        self._searcher = WithholdingSearcher(self._make_searcher(), self._withdrawals)
         clients = self._client_server(self._searcher)
         query = bind(clients, wanted.host, wanted.query, "RAG_QUERY_PORT")
         index = self._bind_index(wanted.index)
@@ -190,9 +198,10 @@ class QueryServer:
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
-        operations = OperationsServicer(OperationsHandler(self._parts.store))
+        store = self._parts.store
+        operations = OperationsServicer(OperationsHandler(store), ConditionsHandler(store), search)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
-        deployments = DeploymentServicer(DeploymentsHandler(self._parts.store))
+        deployments = DeploymentServicer(DeploymentsHandler(store))
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         ours = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)

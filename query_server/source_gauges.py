@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
-
-import structlog
 
 from query_server.metrics import Metrics
 from query_server.parts import LazyStore
-from rag_core.errors import RagError
+from query_server.watching import Watch
 
 if TYPE_CHECKING:
     from rag_core.store.conditions import SourceState
     from rag_core.store.quality import Latest
 
 INTERVAL_SECONDS = 30.0
-_log = structlog.get_logger("query_server.source_gauges")
 
 
 class SourceGauges:
-    """Refreshes the gauges every 30 s. While the database is down they keep their values, and the log says so once."""
+    """Refreshes the gauges every 30 s. While the database is down they keep their values."""
 
     def __init__(self, store: LazyStore, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
-        self._reachable = True
-
-    async def run(self) -> None:
-        """Refresh until cancelled."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(INTERVAL_SECONDS)
-
-    async def refresh(self) -> None:
-        """Read once. Sources that are gone lose their series."""
-        try:
-            states, results = await asyncio.to_thread(self._read)
-        except RagError as error:
-            if self._reachable:
-                _log.warning("source_gauges_stale", reason=str(error.reason))
-            self._reachable = False
-            return
-        self._reachable = True
-        self._set(states, results)
+        watch = Watch("source gauges", self._read, self._set, seconds=INTERVAL_SECONDS)
+        self.run, self.refresh = watch.run, watch.refresh
 
     def _read(self) -> tuple[list[SourceState], list[Latest]]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
@@ -53,7 +32,9 @@ class SourceGauges:
         with self._store.get().engine.connect() as connection:
             return source_states(connection), quality.latest(connection)
 
-    def _set(self, states: list[SourceState], results: list[Latest]) -> None:
+    def _set(self, found: tuple[list[SourceState], list[Latest]]) -> None:
+        """Sources that are gone lose their series."""
+        states, results = found
         metrics = self._metrics
         for gauge in (
             metrics.source_quality,

@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 
 from rag_assets.source_config import SourceConfig
 from rag_assets.strict_yaml import load_yaml
-from rag_core.errors import ConfigError, Reason
+from rag_core.errors import ConfigError, NotFound, Reason
 
-__all__ = ["COMPONENT_TYPE", "PROJECT_DEFS", "SourceConfig", "load_all_sources", "load_sources"]
+__all__ = ["COMPONENT_TYPE", "PROJECT_DEFS", "SourceConfig", "find_sources", "load_all_sources", "load_sources"]
 
 COMPONENT_TYPE = "rag_assets.components.DocumentSource"
 PROJECT_DEFS = Path(__file__).parent / "defs"
@@ -43,6 +43,18 @@ def load_sources(directory: Path) -> list[SourceConfig]:
 def load_all_sources(directory: Path, *, defs: Path = PROJECT_DEFS) -> list[SourceConfig]:
     """The sources of the project's own `defs` folder and of `directory`. Raises as `load_sources`."""
     return _load([*_project_files(defs), *_source_files(directory)])
+
+
+def find_sources(directory: Path, names: Iterable[str] | None = None) -> list[SourceConfig]:
+    """The sources of these names, all without them. Raises as `load_sources`, and `NotFound` (`SOURCE_NOT_FOUND`)."""
+    known = load_all_sources(directory)
+    if names is None:
+        return known
+    by_name = {source.name: source for source in known}
+    for name in names:
+        if name not in by_name:
+            raise NotFound(Reason.SOURCE_NOT_FOUND, f"no source file defines {name!r}; see `rag source list`")
+    return [by_name[name] for name in names]
 
 
 def _source_files(directory: Path) -> list[tuple[Path, str]]:

@@ -8,10 +8,10 @@ import yaml
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from rag_assets.location import LOCATION
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
-LOCATION = "rag"
 EMBEDDING_POOL = "embedding"
 _HEADER = (
     "# Written by `rag up` from the settings; changes here are lost. See docs/explanation/pipeline-in-dagster.md\n"

@@ -39,7 +39,11 @@ def _rule(value: str) -> str:
 
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-_UNDIVIDED = {"kafka": "a topic has its own partitions", "web": "every shard would crawl the whole site"}
+_UNDIVIDED = {
+    "kafka": "a topic has its own partitions",
+    "web": "every shard would crawl the whole site",
+    "http_api": "every shard would read every page of the list (with `detail` shards divide its requests)",
+}
 """Kinds of source that shards cannot divide, and why."""
 RuleName = Annotated[str, AfterValidator(_rule)]
 
@@ -97,7 +101,8 @@ class SourceConfig(Model):
     @model_validator(mode="after")
     def _shards_divide_the_work(self) -> Self:
         why = _UNDIVIDED.get(self.options.kind)
-        if why is not None and self.shards != 1:
+        divides = self.options.kind == "http_api" and self.options.detail is not None
+        if why is not None and not divides and self.shards != 1:
             raise ValueError(f"shards: {why}; leave shards at 1")
         return self
 
@@ -107,6 +112,11 @@ class SourceConfig(Model):
         acl = tuple(self.acl) if self.acl is not None else None
         metadata, policy = dict(self.metadata), self.quality.policy
         return Source(self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy)
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether runs bring it up to date; a topic with `consume: stream` is the stream worker's alone."""
+        return self.options.kind != "kafka" or self.options.consume == "batch"
 
     @property
     def key(self) -> str:

@@ -12,9 +12,9 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rag_core.errors import ConfigError, Reason
@@ -23,11 +23,7 @@ from rag_core.setting_groups import Port
 from rag_core.setting_groups.content import ContentSettings
 from rag_core.setting_groups.deploying import DeployingSettings
 from rag_core.setting_groups.serving import ServingSettings
-
-MIN_SECRET_LENGTH = 32
-MIN_SECRET_VARIETY = 8
-MIN_PASSWORD_LENGTH = 12
-DEFAULT_PASSWORDS = frozenset({"administrator", "changemechangeme", "passwordpassword", "postgrespostgres"})
+from rag_core.setting_groups.strength import require_bounded, require_strong, require_strong_password
 
 
 class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings):
@@ -84,9 +80,14 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
     index_retry_seconds: float = Field(
         60, ge=0, le=600, description="How long a pipeline waits for the index to come back."
     )
-    index_batch_documents: int = Field(64, ge=1, le=1000, description="Documents sent to the index in one write.")
+    index_batch_documents: int = Field(
+        256, ge=1, le=1000, description="Documents sent to the index in one write, each of which ends with a flush."
+    )
     index_batch_points: int = Field(
-        512, ge=1, le=10000, description="Points sent to the index in one write at most (a larger document goes alone)."
+        1024,
+        ge=1,
+        le=10000,
+        description="Points sent to the index in one write at most (a larger document goes alone).",
     )
 
     # --- embedding -------------------------------------------------------------------------------------------
@@ -126,7 +127,11 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
 
     @classmethod
     def load(cls, **overrides: object) -> Self:
-        """Read environment and `stack.env`. Raises `ConfigError` (`CONFIG_INVALID`) that lists every problem."""
+        """Read environment and `stack.env`.
+
+        Raises `ConfigError` that lists every problem: `CONFIG_RANGE` when all are numbers out of range, else
+        `CONFIG_INVALID`.
+        """
         home = Path(str(overrides.get("home") or os.environ.get("RAG_HOME") or cls.model_fields["home"].default))
         secrets = _secrets_folder(overrides)
         try:
@@ -135,7 +140,8 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
             problems = "; ".join(
                 f"RAG_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
             )
-            raise ConfigError(Reason.CONFIG_INVALID, problems) from None
+            reason = Reason.CONFIG_RANGE if all(map(_is_range, error.errors())) else Reason.CONFIG_INVALID
+            raise ConfigError(reason, problems) from None
 
     @field_validator("metadata_fields", "gateway_limit_overrides", "gateway_cors_origins", mode="before")
     @classmethod
@@ -168,9 +174,11 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.chunk_overlap * 2 > self.chunk_tokens:
-            raise ValueError("chunk_overlap must be at most half of chunk_tokens (CONFIG_RANGE)")
+            raise PydanticCustomError(Reason.CONFIG_RANGE, "chunk_overlap must be at most half of chunk_tokens")
         if self.default_deadline_seconds > self.max_deadline_seconds:
-            raise ValueError("default_deadline_seconds must not exceed max_deadline_seconds (CONFIG_RANGE)")
+            raise PydanticCustomError(
+                Reason.CONFIG_RANGE, "default_deadline_seconds must not exceed max_deadline_seconds"
+            )
         if self.embedder == "openai" and not (self.embed_url and self.embed_model and self.embed_dimensions):
             raise ValueError("embedder=openai needs embed_url, embed_model and embed_dimensions")
         if self.answerer == "openai" and not (self.answer_url and self.answer_model):
@@ -183,7 +191,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
             return
         if self.database_url is None:
             raise ConfigError(Reason.SECRET_MISSING, "RAG_DATABASE_URL must be set in production")
-        _require_strong_password(self.database_url.get_secret_value())
+        require_strong_password(self.database_url.get_secret_value())
         if self.jwt_public_keys is None and self.jwt_jwks_url is None:
             # The default is the key pair of a local stack, whose private half lies beside it.
             raise ConfigError(
@@ -194,9 +202,10 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
         if self.embedder == "fake":
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_EMBEDDER=fake is for tests only")
         if self.qdrant_url is None:
-            _require_strong("RAG_INDEX_SECRET", self.index_secret, "in production without RAG_QDRANT_URL")
+            require_strong("RAG_INDEX_SECRET", self.index_secret, "in production without RAG_QDRANT_URL")
         else:
-            _require_strong("RAG_QDRANT_API_KEY", self.qdrant_api_key, "in production with RAG_QDRANT_URL")
+            require_strong("RAG_QDRANT_API_KEY", self.qdrant_api_key, "in production with RAG_QDRANT_URL")
+            require_bounded("RAG_QDRANT_API_KEY", self.qdrant_api_key)
 
     @property
     def metadata_types(self) -> dict[str, FieldType]:
@@ -258,6 +267,13 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
         return f"postgresql://rag@127.0.0.1:{self.postgres_port}/rag"
 
 
+_RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", str(Reason.CONFIG_RANGE)}
+
+
+def _is_range(problem: ErrorDetails) -> bool:
+    return problem["type"] in _RANGES
+
+
 def split_list(value: str) -> list[str]:
     """The parts of a setting that is a list separated by commas."""
     return [part.strip() for part in value.split(",") if part.strip()]
@@ -266,30 +282,6 @@ def split_list(value: str) -> list[str]:
 def environment_secret(name: str) -> str | None:
     """The value of a variable that a source file names as the place of a secret (`rag_core.secrets`)."""
     return os.environ.get(name)
-
-
-def _require_strong(name: str, secret: SecretStr | None, when: str) -> None:
-    """Raise `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) unless a secret is set, long and not a repeated letter."""
-    value = secret.get_secret_value() if secret else ""
-    if not value:
-        raise ConfigError(Reason.SECRET_MISSING, f"{name} must be set {when}")
-    if len(value) < MIN_SECRET_LENGTH or len(set(value)) < MIN_SECRET_VARIETY:
-        raise ConfigError(Reason.SECRET_WEAK, f"{name} needs at least {MIN_SECRET_LENGTH} random characters")
-
-
-def _require_strong_password(url: str) -> None:
-    """Raise `ConfigError` (`SECRET_WEAK`) for a password that is short or a known default.
-
-    None at all is allowed: the server may trust a certificate or a cloud identity instead.
-    """
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return  # not a URL; opening the database says so
-    if password is not None and (len(password) < MIN_PASSWORD_LENGTH or password.lower() in DEFAULT_PASSWORDS):
-        raise ConfigError(
-            Reason.SECRET_WEAK, f"RAG_DATABASE_URL needs a password of at least {MIN_PASSWORD_LENGTH} characters"
-        )
 
 
 def _secrets_folder(overrides: dict[str, object]) -> str | None:

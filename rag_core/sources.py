@@ -182,3 +182,31 @@ class TransientMemory:
     def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for locator in sorted(self._states):
             yield locator, dict(self._states[locator])
+
+
+class UntouchedMemory:
+    """A `SourceMemory` that reads another one and leaves it as it is: for looking at a source without a run."""
+
+    def __init__(self, base: SourceMemory) -> None:
+        self._base = base
+        self._own: dict[str, dict[str, Any] | None] = {}
+        """What would have been stored; `None` where it would have been forgotten."""
+
+    def get(self, locator: str) -> dict[str, Any] | None:
+        found = self._own[locator] if locator in self._own else self._base.get(locator)
+        return dict(found) if found is not None else None
+
+    def put(self, states: Mapping[str, Mapping[str, Any]]) -> None:
+        self._own.update({locator: dict(state) for locator, state in states.items()})
+
+    def forget(self, locators: Sequence[str]) -> None:
+        self._own.update(dict.fromkeys(locators))
+
+    def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for locator, state in self._base.all():
+            if locator not in self._own:
+                yield locator, state
+        for locator in sorted(self._own):
+            found = self._own.get(locator)
+            if found is not None:
+                yield locator, dict(found)

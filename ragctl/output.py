@@ -6,6 +6,7 @@ import json as _json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -44,7 +45,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     from rich.table import Table
     from rich.text import Text
 
-    listed = [[visible("" if cell is None else str(cell)) for cell in row] for row in rows]
+    listed = [[visible(_cell(value)) for value in row] for row in rows]
     if not listed:
         say(empty)
         return
@@ -52,6 +53,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     for row in listed:
         grid.add_row(*(Text(cell, overflow="fold") for cell in row))
     console().print(grid)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return "" if value is None else str(value)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.files import replace_file
 from rag_core.settings import Settings
 
 SCOPES = ("query.read", "documents.read", "documents.write", "admin")
@@ -122,10 +122,4 @@ def new_secret() -> str:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_file(path, text.encode(), mode=0o600)

@@ -24,6 +24,7 @@ CHECKS: list[tuple[str, list[str]]] = [
     ("chart", ["python", "scripts/generate_chart.py", "--check"]),
     ("dockerfile", ["hadolint", "deploy/Dockerfile"]),
     ("links", ["python", "scripts/check_links.py"]),
+    ("secrets", ["python", "scripts/check_secrets.py"]),
 ]
 
 
@@ -100,7 +101,16 @@ def baseline() -> str | None:
 
 
 def main() -> int:
-    failed = [name for name, command in [*CHECKS, *system_checks(), *proto_checks()] if not run(name, command)]
+    """Run the checks that are named, all but those named with a dash before it, or all."""
+    checks = [*CHECKS, *system_checks(), *proto_checks()]
+    names = {name for name, _ in checks}
+    left_out = {name[1:] for name in sys.argv[1:] if name.startswith("-")}
+    wanted = {name for name in sys.argv[1:] if not name.startswith("-")}
+    unknown = (left_out | wanted) - names
+    if unknown:
+        sys.exit(f"no such check: {', '.join(sorted(unknown))}")
+    chosen = (wanted or names) - left_out
+    failed = [name for name, command in checks if name in chosen and not run(name, command)]
     print("all checks passed" if not failed else f"failed: {', '.join(failed)}")
     return bool(failed)
 

@@ -15,8 +15,11 @@ git clone --quiet . "$work/clone"
 cd "$work/clone"
 # It reads the project's name from the remote; nothing is fetched.
 git remote set-url origin git@gitlab.example.com:rag/platform.git
-run() { "$work/tool/node_modules/.bin/gitlab-ci-local" --force-shell-executor --shell-isolation "$@"; }
+# One job at a time, because each is made for a machine of its own, and the package cache of this one.
+options=(--force-shell-executor --shell-isolation --concurrency 1)
+[ -x "$OLDPWD/.venv/bin/uv" ] && options+=(--variable "UV_CACHE_DIR=$("$OLDPWD/.venv/bin/uv" cache dir)")
+run() { "$work/tool/node_modules/.bin/gitlab-ci-local" "${options[@]}" "$@"; }
 run --list
 jobs=("$@")
-[ "${#jobs[@]}" -gt 0 ] || jobs=(lint unit chart integration)
+[ "${#jobs[@]}" -gt 0 ] || jobs=(lint typecheck unit integration browser chart)
 run "${jobs[@]}"

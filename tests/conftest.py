@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-pytest_plugins = ["tests.support.postgres"]
+pytest_plugins = ["tests.support.postgres", "tests.support.flow"]
 
 # A shell that runs the suite in the background has it ignore SIGINT. Its children inherit that, and Dagster gives
 # SIGTERM the meaning of SIGINT: they could not be ended.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,14 @@ from typing import Literal
 
 import psycopg
 from psycopg import sql
+from pydantic import SecretStr
 
+from benchmarks.processes import free_port, index_process
 from rag_core.embedding import prepare_model
 from rag_core.settings import Settings
 from rag_core.store.embedded import EmbeddedPostgres
 from rag_core.store.migrate import upgrade
+from ragctl.tokens import new_secret
 
 
 class Workbench:
@@ -41,6 +43,15 @@ class Workbench:
         changes = {"home": home, "database_url": self._server.url(name), "embedder": embedder, "index_endpoint": None}
         return Settings.model_validate(self._settings.model_dump() | changes)
 
+    @contextmanager
+    def with_index_process(self, settings: Settings) -> Iterator[Settings]:
+        """The same installation with its index in a process of its own, as in a running stack."""
+        ports = {name: free_port() for name in ("index_port", "index_metrics_port")}
+        reach = {"index_endpoint": f"127.0.0.1:{ports['index_port']}", "index_secret": SecretStr(new_secret())}
+        apart = settings.model_copy(update=ports | reach)
+        with index_process(apart):
+            yield apart
+
 
 @contextmanager
 def open_workbench(settings: Settings) -> Iterator[Workbench]:
@@ -57,10 +68,3 @@ def open_workbench(settings: Settings) -> Iterator[Workbench]:
             yield Workbench(settings, root, server)
         finally:
             server.stop()
-
-
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The worker as it runs in production, in a process of its own with its index, driven through the inbox."""
+"""The worker as it runs in production, in a process of its own with its index, driven through a stream."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.stream.feeds import TENANT, Feed
 from benchmarks.stream_texts import document
 from rag_assets.stream.worker import Worker
 from rag_core.errors import Reason, Unavailable
 from rag_core.filters import In
 from rag_core.index.base import SearchMode, SearchRequest, VectorIndex
 from rag_core.models import EVERYONE
-from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
-from rag_core.store import inbox
-from rag_core.store.inbox import Change
 
-TENANT, SOURCE = "bench", "push"
 LOOK_SECONDS = 0.002
 LIMIT_SECONDS = 300.0
 
@@ -32,7 +29,7 @@ class Measured:
     burst_rate: float
 
 
-def measure(settings: Settings, documents: int, burst: int) -> Measured:
+def measure(settings: Settings, feed: Feed, documents: int, burst: int) -> Measured:
     """Push and delete one document after the other, then `burst` at once."""
     worker = Worker(settings)
     thread = threading.Thread(target=worker.run, name="worker")
@@ -40,25 +37,25 @@ def measure(settings: Settings, documents: int, burst: int) -> Measured:
     try:
         if not worker.ready.wait(LIMIT_SECONDS) or worker.pipeline is None:
             raise Unavailable(Reason.START_FAILED, "the stream worker did not start")
-        return _Run(worker.pipeline).measure(documents, burst)
+        return _Run(worker.pipeline.index, feed).measure(documents, burst)
     finally:
         worker.stop()
         thread.join(LIMIT_SECONDS)
+        feed.close()
 
 
 class _Run:
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-        self._index: VectorIndex = pipeline.index
+    def __init__(self, index: VectorIndex, feed: Feed) -> None:
+        self._index, self._feed = index, feed
 
     def measure(self, documents: int, burst: int) -> Measured:
         searchable, gone = [], []
         for number in range(-3, documents):  # the first few warm up
             began = time.perf_counter()
-            doc_id = self._push(number, document(number))
+            doc_id = self._feed.push(number, document(number))
             self._until(lambda doc_id=doc_id: self._found(doc_id))  # type: ignore[misc]
             middle = time.perf_counter()
-            self._push(number, None)
+            self._feed.push(number, None)
             self._until(lambda doc_id=doc_id: not self._found(doc_id))  # type: ignore[misc]
             if number >= 0:
                 searchable.append(middle - began)
@@ -68,18 +65,10 @@ class _Run:
     def _burst(self, first: int, count: int) -> float:
         began = time.perf_counter()
         for number in range(first, first + count):
-            self._push(number, document(number))
+            self._feed.push(number, document(number))
         generation = self._index.alias() or ""
         self._until(lambda: self._index.count(generation, tenant=TENANT) >= count)
         return count / (time.perf_counter() - began)
-
-    def _push(self, number: int, content: str | None) -> str:
-        raw = content.encode() if content is not None else None
-        change = Change(
-            TENANT, SOURCE, f"{number}.txt", "bench", raw, "text/plain", acl=(EVERYONE,) if raw is not None else None
-        )
-        with self._pipeline.store.engine.begin() as connection:
-            return str(inbox.accept(connection, change, max_pending=10**6).doc_id)
 
     def _found(self, doc_id: str) -> bool:
         request = SearchRequest(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from benchmarks.ingest.workbench import free_port, open_workbench
+from benchmarks.ingest.workbench import Workbench, open_workbench
 from benchmarks.peers.install import ensure_peer, run_peer
+from benchmarks.processes import free_port
 from benchmarks.report import Cell, Progress, Report, Table, Target
+from benchmarks.stream.feeds import Feed, InboxFeed, TopicFeed
 from benchmarks.stream.ours import Measured, measure
 from benchmarks.timing import percentile
 from rag_core.settings import Settings
@@ -25,14 +29,16 @@ class Sizes:
     burst: int = 500
 
 
-def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> Report:
-    """Measure both. Each starts with an empty index and embeds with the bundled model."""
+def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress, brokers: str | None = None) -> Report:
+    """Measure the inbox, a topic when there are `brokers`, and the peer. Each starts with an empty index and embeds
+    with the bundled model."""
     python = ensure_peer(settings.home, "pathway", [PEER]) if peer else None
-    progress(0, 2)
+    progress(0, 3)
     with open_workbench(settings) as workbench:
-        changes = {"stream_metrics_port": free_port(), "stream_canary_seconds": 0, "stream_report_seconds": 0}
-        ours = measure(workbench.installation("onnx").model_copy(update=changes), sizes.documents, sizes.burst)
-        progress(1, 2)
+        ours = _measured(workbench, sizes, InboxFeed)
+        progress(1, 3)
+        topic = _measured(workbench, sizes, partial(TopicFeed, brokers=brokers)) if brokers else None
+        progress(2, 3)
         theirs: dict[str, Any] | None = None
         if python is not None:
             arguments = {"home": workbench.home, "documents": sizes.documents, "burst": sizes.burst}
@@ -45,7 +51,8 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
         else "no peer in this run",
         f"seen by a search every 2 ms; {sizes.documents} documents of one chunk, one after the other, then a burst",
     )
-    rows = [_row("stream worker", ours), *([_row(PEER, other)] if other else [])]
+    named = (("stream worker, inbox", ours), ("stream worker, Kafka topic", topic), (PEER, other))
+    rows = [_row(name, measured) for name, measured in named if measured is not None]
     columns = (
         "what",
         *(f"searchable p{share} ms" for share in _SHARES),
@@ -54,6 +61,12 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
     )
     return Report("bench stream", (Table("From the change to the search", columns, tuple(rows)),),
                   _targets(ours, other), notes)  # fmt: skip
+
+
+def _measured(workbench: Workbench, sizes: Sizes, feed: Callable[[Settings], Feed]) -> Measured:
+    changes = {"stream_metrics_port": free_port(), "stream_canary_seconds": 0, "stream_report_seconds": 0}
+    settings = workbench.installation("onnx").model_copy(update=changes)
+    return measure(settings, feed(settings), sizes.documents, sizes.burst)
 
 
 def _row(name: str, measured: Measured) -> tuple[Cell, ...]:

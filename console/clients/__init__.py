@@ -1,10 +1,12 @@
 """The wires of the console: gRPC, GraphQL, HTTP. Every failure is a `ServiceError`."""
 
-from console.clients.dagster import Asset, Automation, Check, DagsterClient, DagsterHealth, Run
+from console.clients.dagster import DagsterClient
+from console.clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run
 from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
+from console.clients.gitlab import CiPipeline, Environment, GitLabClient
 from console.clients.grpc_api import Api, Channels, read_token
 from console.clients.http import GatewayClient
-from console.clients.metrics import MetricsClient, Sample
+from console.clients.metrics import MetricsClient, Replica, Sample
 
 __all__ = [
     "DENIED",
@@ -14,10 +16,14 @@ __all__ = [
     "Automation",
     "Channels",
     "Check",
+    "CiPipeline",
     "DagsterClient",
     "DagsterHealth",
+    "Environment",
     "GatewayClient",
+    "GitLabClient",
     "MetricsClient",
+    "Replica",
     "Run",
     "Sample",
     "ServiceError",

@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 import grpc
 
 from console.clients.errors import ServiceError, from_rpc
+from console.clients.patience import Patience
 from console.settings import ConsoleSettings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.admin.v1 import deployments_pb2 as deploy
+from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
@@ -29,8 +32,10 @@ class Channels:
         server = grpc.insecure_channel(settings.query_address, options=options)
         gateway = grpc.insecure_channel(urlsplit(settings.gateway_url).netloc, options=options)
         self._opened = (server, gateway)
+        self.patience = Patience()
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
+        self.deployments = deploy_rpc.DeploymentServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
 
     def close(self) -> None:
@@ -115,6 +120,65 @@ class Api:
         """Stored judgements, newest first."""
         return list(self._operate("ListRatings").ratings)
 
+    def alerts(self, *, ended: bool = False) -> list[ops.Alert]:
+        """Alerts, those that are open first."""
+        return list(self._operate("ListAlerts", include_ended=ended).alerts)
+
+    def quality(self, source: str, limit: int = 200) -> ops.ListQualityResponse:
+        """Results of a source's newest runs, and what its rules found."""
+        found: ops.ListQualityResponse = self._operate("ListQuality", source=source, limit=limit)
+        return found
+
+    def build(self, **wanted: Any) -> admin_pb2.BuildGenerationResponse:
+        """What a generation would cost and, unless `dry_run`, its declaration."""
+        built: admin_pb2.BuildGenerationResponse = self._administer("BuildGeneration", **wanted)
+        return built
+
+    def evaluate(self, generation: str) -> None:
+        """Ask for the gate to be run."""
+        self._administer("EvaluateGeneration", generation=generation)
+
+    def promote(self, generation: str, override: str = "") -> admin_pb2.GenerationMove:
+        """Move readers; `override` says why although the gate refuses."""
+        asked = {"generation": generation, "override_reason": override}
+        move: admin_pb2.GenerationMove = self._administer("PromoteGeneration", **asked).move
+        return move
+
+    def roll_back(self, reason: str) -> admin_pb2.GenerationMove:
+        """Move readers back to where they were."""
+        move: admin_pb2.GenerationMove = self._administer("RollbackGeneration", reason=reason).move
+        return move
+
+    def retire(self, generation: str, reason: str) -> None:
+        """End a generation that readers are not on."""
+        self._administer("RetireGeneration", generation=generation, reason=reason)
+
+    def colours(self) -> list[deploy.Colour]:
+        """Both colours of each target as the deployer saw them last."""
+        return list(self._deploy("ListColours").colours)
+
+    def deployments(self, limit: int = 20) -> list[deploy.Deployment]:
+        """Deployments, newest first."""
+        return list(self._deploy("ListDeployments", limit=limit).deployments)
+
+    def deployment(self, number: int = 0) -> deploy.GetDeploymentResponse:
+        """One deployment with its history; 0: the newest."""
+        found: deploy.GetDeploymentResponse = self._deploy("GetDeployment", id=number)
+        return found
+
+    def switch_deployment(self, number: int, reason: str) -> None:
+        """Have the traffic moved to a deployment."""
+        self._deploy("RequestSwitch", id=number, reason=reason)
+
+    def roll_back_deployment(self, number: int, reason: str) -> None:
+        """Have the traffic moved back."""
+        self._deploy("RequestRollback", id=number, reason=reason)
+
+    def search_in(self, generation: str, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
+        """Passages of one generation."""
+        found: query_pb2.SearchResponse = self._operate("SearchGeneration", generation=generation, search=request).found
+        return found
+
     def search(self, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages, through the gateway."""
         found: query_pb2.SearchResponse = self._call(GATEWAY, self._channels.query.Search, request)
@@ -132,11 +196,25 @@ class Api:
     def _operate(self, name: str, **fields: Any) -> Any:
         return self._call(SERVER, getattr(self._channels.operations, name), getattr(ops, f"{name}Request")(**fields))
 
-    def _call(self, service: str, method: Any, request: Any) -> Any:
+    def _deploy(self, name: str, **fields: Any) -> Any:
+        return self._call(
+            SERVER, getattr(self._channels.deployments, name), getattr(deploy, f"{name}Request")(**fields)
+        )
+
+    def _administer(self, name: str, **fields: Any) -> Any:
+        request = getattr(admin_pb2, f"{name}Request")(**fields)
+        # Moving readers waits for the query servers, and a forecast reads every row.
+        return self._call(SERVER, getattr(self._channels.admin, name), request, self._settings.answer_seconds)
+
+    def _call(self, service: str, method: Any, request: Any, seconds: float | None = None) -> Any:
+        self._channels.patience.require(service)
         try:
-            return method(request, timeout=self._settings.call_seconds, metadata=self._metadata)
+            return method(request, timeout=seconds or self._settings.call_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise from_rpc(service, error) from None
+            failure = from_rpc(service, error)
+            if failure.code == "DEADLINE_EXCEEDED":
+                self._channels.patience.waited(service, failure.code)
+            raise failure from None
 
 
 def read_token(settings: ConsoleSettings) -> str:

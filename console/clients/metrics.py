@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,13 +28,16 @@ SERIES = (
     "rag_server_answers_total",
     "rag_server_ready",
     "rag_server_in_flight",
+    "rag_server_tenant_calls_total",
+    "rag_canary_seconds_bucket",
+    "rag_stream_lag_messages",
+    "rag_stream_lag_seconds",
+    "rag_stream_halted",
 )
+_LABELS = ("__name__", "method", "code", "reason", "gate", "outcome", "tenant", "step", "stream", "le")
 _GATEWAY_SERIES = (
     "envoy_http_local_rate_limit_rate_limited",
-    "envoy_cluster_membership_healthy",
-    "envoy_cluster_membership_total",
-    "envoy_cluster_upstream_rq_retry",
-    "envoy_http_downstream_rq_total",
+    "envoy_http_local_rate_limit_ok",
 )
 
 
@@ -42,6 +47,16 @@ class Sample:
 
     at: float
     values: Mapping[tuple[str, Labels], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A host behind the gateway as its health checks see it; `weight` is its share within its cluster."""
+
+    cluster: str
+    address: str
+    health: str
+    weight: int
 
 
 class MetricsClient:
@@ -83,6 +98,17 @@ class MetricsClient:
         text = self._get("gateway", f"{self._envoy.rstrip('/')}/stats/prometheus")
         return parse(text, _GATEWAY_SERIES)
 
+    def replicas(self) -> list[Replica]:
+        """The hosts that the gateway knows; none when its admin interface is not configured. Raises `ServiceError`."""
+        if self._envoy is None:
+            return []
+        try:
+            clusters = json.loads(self._get("gateway", f"{self._envoy.rstrip('/')}/clusters?format=json"))
+            return [_replica(cluster["name"], host) for cluster in clusters["cluster_statuses"]
+                    for host in cluster.get("host_statuses", ())]  # fmt: skip
+        except (ValueError, KeyError, TypeError):
+            raise ServiceError("gateway", "METRICS_UNAVAILABLE") from None
+
     def _look(self, now: float) -> Sample:
         values: dict[tuple[str, Labels], float] = {}
         failure: ServiceError | None = None
@@ -102,7 +128,7 @@ class MetricsClient:
 
     def _from_prometheus(self, url: str) -> list[Sample]:
         end = time.time()
-        query = f'sum by (__name__, method, code, reason, gate, outcome, le) ({{__name__=~"{"|".join(SERIES)}"}})'
+        query = f'sum by ({", ".join(_LABELS)}) ({{__name__=~"{"|".join(SERIES)}"}})'
         params = {"query": query, "start": str(end - KEEP_SECONDS), "end": str(end), "step": "15"}
         try:
             body = self._http.get(f"{url}/api/v1/query_range", params=params).json()
@@ -125,6 +151,16 @@ class MetricsClient:
         if not response.is_success:
             raise ServiceError(service, "METRICS_UNAVAILABLE")
         return response.text
+
+
+def _replica(cluster: str, host: dict[str, Any]) -> Replica:
+    socket = host["address"].get("socket_address", {})
+    status = host.get("health_status", {})
+    # Whatever is set beside the health of the discovery service is a check that failed.
+    failed = [name for name, value in status.items() if name != "eds_health_status" and value]
+    health = failed[0] if failed else str(status.get("eds_health_status", "UNKNOWN")).lower()
+    address = f"{socket.get('address', '?')}:{socket.get('port_value', '?')}"
+    return Replica(cluster, address, health, int(host.get("weight", 1)))
 
 
 def parse(text: str, names: Iterable[str]) -> dict[tuple[str, Labels], float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.clients import ServiceError
+from console.panels.compare import compare
 from console.panels.evidence import judge, span
 from console.session import api, shared, t
 from console.ui import chosen_row, look, problem, table
@@ -37,6 +38,8 @@ def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | Non
                 st.session_state["asked"] = "Answer"
             if st.form_submit_button(t("Search only")):
                 st.session_state["asked"] = "Search"
+            if st.form_submit_button(t("Compare two generations")):
+                st.session_state["asked"] = "Compare"
     kind = st.session_state.get("asked")
     if kind is None:
         return None
@@ -106,9 +109,14 @@ def copies(kind: str, request: query_pb2.SearchRequest | query_pb2.AnswerRequest
 
 st.title(t("Ask"))
 asked = form()
-if asked is not None:
+if asked is not None and asked[0] == "Compare":
+    compare(asked[1])
+elif asked is not None:
     try:
-        answer(asked[2]) if asked[0] == "Answer" else search(asked[1])
+        if asked[0] == "Answer":
+            answer(asked[2])
+        else:
+            search(asked[1])
     except ServiceError as failure:
         problem("gateway", failure)
     copies(asked[0], asked[2] if asked[0] == "Answer" else asked[1])

@@ -24,8 +24,8 @@ found = look("query server", lambda: api().audit(**chosen, limit=_PAGE_RECORDS, 
 if found is not None:
     rows = views.audit_rows(found.records)
     shown = [{**row, "at": at(row["at"])} for row in rows]
-    columns = {"at": t("When"), "actor": t("Who"), "action": t("What"), "target": t("On what"), "reason": t("Reason"),
-               "details": t("Details")}  # fmt: skip
+    columns = {"at": t("When"), "actor": t("Who"), "action": t("What"), "target": t("On what"), "outcome": t("Outcome"),
+               "reason": t("Reason"), "details": t("Details")}  # fmt: skip
     table(shown, columns, empty=t("Nothing is on record."))
     with st.container(horizontal=True):
         if found.next_page_token and st.button(t("Older records")):

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from console.panels.build_generation import build_generation
+from console.panels.generations import generations
 from console.session import api, t
 from console.ui import age, at, chosen_row, look, table, timestamp
 from console.views import records as views
-from console.views.formats import number, plain, size
+from console.views.formats import plain, size
 from ragproto.admin.v1 import operations_pb2 as ops
-
-
-def generations() -> None:
-    """Every generation with what it was built with."""
-    status = look("query server", lambda: api().status())
-    if status is None:
-        return
-    rows = [
-        {**row, "state": t(row["state"]), "points": number(row["points"]), "at": age(row["at"])}
-        for row in views.generation_rows(status.generations)
-    ]
-    columns = {"name": t("Name"), "state": t("State"), "points": t("Vectors"), "at": t("Created"),
-               "embedder": t("Embedder"), "chunker": t("Chunker")}  # fmt: skip
-    table(rows, columns, empty=t("There is no generation yet."))
 
 
 def find() -> str | None:
@@ -125,6 +113,8 @@ def span(found: ops.InspectDocumentResponse, chunk: int | None) -> None:
 
 st.title(t("Index"))
 generations()
+with st.expander(t("Build a generation"), icon=":material/construction:"):
+    build_generation()
 st.subheader(t("Documents"))
 chosen = find()
 if chosen is not None:

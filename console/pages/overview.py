@@ -12,18 +12,18 @@ from typing import TypeVar
 
 import streamlit as st
 
-from console.clients import Run, ServiceError
+from console.clients import ServiceError
+from console.panels import summary
 from console.session import api, shared, t
-from console.ui import age, at, look, plain_markdown, problem, table
+from console.ui import look, plain_markdown, problem
 from console.views import health
-from console.views.formats import number
-from console.views.pipeline import run_rows
+from console.views.formats import duration, number
+from console.views.streams import canary
 from console.views.traffic import overall
-from ragproto.admin.v1 import admin_pb2
-from ragproto.admin.v1 import operations_pb2 as ops
 
 T = TypeVar("T")
 
+_FIGURES_IN_A_ROW = 5
 _REFRESH = shared().settings.refresh_seconds
 _PAGES = {"sources": "pages/sources.py", "pipeline": "pages/pipeline.py", "quality": "pages/quality.py"}
 
@@ -36,9 +36,15 @@ def platform() -> None:
     gateway = _attempt(lambda: shared().gateway.ready())
     runs = _attempt(lambda: shared().dagster.runs(50))
     sources = _attempt(lambda: api().sources())
+    alerts = _attempt(lambda: api().alerts())
+    objectives = _known(_attempt(lambda: shared().dagster.objectives()), {})
     rows = health.health_rows(status, dagster, gateway if isinstance(gateway, ServiceError) else None)
     totals = health.Totals() if isinstance(status, ServiceError) else health.totals(status)
-    _verdict(rows, [] if isinstance(sources, ServiceError) else sources, runs, totals.quarantined)
+    found = health.todos(
+        rows, _known(sources, []), _known(runs, []), totals.quarantined, time.time(), alerts=_known(alerts, []),
+        objectives=objectives,
+    )  # fmt: skip
+    _verdict(rows, found)
     if isinstance(status, ServiceError):
         problem("Figures", status)
     else:
@@ -46,11 +52,12 @@ def platform() -> None:
         _figures(totals)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        _components(rows)
+        summary.components(rows)
+        summary.alerts(alerts)
     with right:
         if not isinstance(status, ServiceError):
-            _freshness(status)
-        _last_runs(runs)
+            summary.freshness(status, objectives)
+        summary.last_runs(runs)
 
 
 def _attempt(load: Callable[[], T]) -> T | ServiceError:
@@ -60,10 +67,11 @@ def _attempt(load: Callable[[], T]) -> T | ServiceError:
         return error
 
 
-def _verdict(
-    rows: list[health.HealthRow], sources: list[ops.SourceDetail], runs: list[Run] | ServiceError, quarantined: int
-) -> None:
-    found = health.todos(rows, sources, [] if isinstance(runs, ServiceError) else runs, quarantined, time.time())
+def _known(found: T | ServiceError, otherwise: T) -> T:
+    return otherwise if isinstance(found, ServiceError) else found
+
+
+def _verdict(rows: list[health.HealthRow], found: list[health.Todo]) -> None:
     if not found:
         st.success(t("All well: {count} components are healthy.", count=len(rows)), icon=":material/check_circle:")
         return
@@ -74,7 +82,9 @@ def _verdict(
         values = {key: plain_markdown(str(value)) for key, value in todo.values}
         sentence = t(todo.sentence, **values)
         if todo.page in _PAGES:
-            st.page_link(_PAGES[todo.page], label=sentence, icon=":material/arrow_forward:")
+            source = dict(todo.values).get("name")
+            chosen = {"source": str(source)} if source else None
+            st.page_link(_PAGES[todo.page], label=sentence, icon=":material/arrow_forward:", query_params=chosen)
         else:
             st.markdown(f"- {sentence}")
 
@@ -92,55 +102,11 @@ def _figures(totals: health.Totals) -> None:
     rate, p95 = overall(samples or [])
     figures.append((t("Queries per second"), f"{rate:.2f}" if samples else "–"))
     figures.append((t("Latency p95"), f"{p95:,.0f} ms" if p95 is not None else "–"))
-    for column, (label, value) in zip(st.columns(len(figures)), figures, strict=True):
-        column.metric(label, value)
-
-
-def _components(rows: list[health.HealthRow]) -> None:
-    st.subheader(t("Components"))
-    shown = [
-        {
-            "component": t(row.component),
-            "state": f"✔ {t('healthy')}" if row.healthy else f"✖ {t('not healthy')}",
-            "reason": row.reason,
-        }
-        for row in rows
-    ]
-    columns = {"component": t("Component"), "state": t("State"), "reason": t("Reason")}
-    table(shown, columns, empty="")
-
-
-def _freshness(status: admin_pb2.GetStatusResponse) -> None:
-    st.subheader(t("Freshness"))
-    rows = [
-        {
-            "source": item.name,
-            "age": age(item.last_complete_at.seconds or None),
-            "documents": number(item.documents),
-            "pending": number(item.pending),
-        }
-        for item in status.sources
-    ]
-    columns = {
-        "source": t("Source"),
-        "age": t("Last complete listing"),
-        "documents": t("Documents"),
-        "pending": t("To be indexed"),
-    }
-    table(rows, columns, empty=t("No source has run yet."))
-
-
-def _last_runs(runs: list[Run] | ServiceError) -> None:
-    st.subheader(t("Last runs"))
-    if isinstance(runs, ServiceError):
-        problem("Runs", runs)
-        return
-    shared().outages.pop("Runs", None)
-    rows = [
-        {**row, "started": at(row["started"]), "status": t(row["status"])} for row in run_rows(runs[:8], time.time())
-    ]
-    columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Seconds")}
-    table(rows, columns, empty=t("No run yet."))
+    found = canary(samples or [])
+    figures.append((t("Pushed to found, p95"), duration(found) if found is not None else "–"))
+    places = [*st.columns(_FIGURES_IN_A_ROW), *st.columns(_FIGURES_IN_A_ROW)]
+    for place, (label, value) in zip(places, figures, strict=False):
+        place.metric(label, value)
 
 
 st.title(t("Overview"))

@@ -8,9 +8,11 @@ import streamlit as st
 
 from console.clients import Run
 from console.panels.automations import automations
+from console.panels.backfills import backfills
 from console.session import api, shared, t
 from console.ui import age, at, chosen_row, confirm, look, table
 from console.views import pipeline as views
+from console.views.formats import duration
 from console.views.sources import key_of
 
 _SETTINGS = shared().settings
@@ -77,13 +79,15 @@ def runs(source: str) -> Run | None:
     found = look("Dagster", lambda: shared().dagster.runs(_PAGE_RUNS, job=job, statuses=statuses, cursor=cursor))
     if found is None:
         return None
+    problems = views.problems(look("query server", lambda: api().runs(source, 500)) or []) if found else {}
     rows = [
-        {**row, "status": _marked(row["status"]), "started": at(row["started"]),
-         "run": row["run"][:8]}
+        {**row, "status": _marked(row["status"]), "started": at(row["started"]), "run": row["run"][:8],
+         "seconds": duration(row["seconds"]) if row["seconds"] is not None else "–",
+         "problem": problems.get(row["run"], "")}
         for row in views.run_rows(found, time.time())
     ]  # fmt: skip
-    columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Seconds"),
-               "shard": t("Shard"), "run": t("Run")}  # fmt: skip
+    columns = {"source": t("Source"), "status": t("State"), "started": t("Started"), "seconds": t("Duration"),
+               "problem": t("Problem"), "shard": t("Shard"), "run": t("Run")}  # fmt: skip
     event = table(rows, columns, empty=t("No run yet."), on_select="rerun", selection_mode="single-row", key="runs")
     if len(found) == _PAGE_RUNS and st.button(t("Older runs")):
         st.session_state["cursor"] = found[-1].run_id
@@ -131,8 +135,4 @@ with run_tab:
 with automation_tab:
     automations()
 with backfill_tab:
-    backfills = look("Dagster", lambda: shared().dagster.backfills())
-    shown = [{**row, "at": age(row["at"]), "status": t(row["status"])} for row in views.backfill_rows(backfills or [])]
-    shown = [{**row, "progress": f"{row['progress']:.0%}"} for row in shown]
-    table(shown, {"source": t("Source"), "status": t("State"), "at": t("Started"), "progress": t("Progress"),
-                  "failed": t("Failed")}, empty=t("None."))  # fmt: skip
+    backfills()

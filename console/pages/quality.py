@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from console.clients import ServiceError
+from console.panels.quality_history import history
 from console.session import Role, api, role, shared, t
 from console.ui import age, at, confirm, look, problem, table, today
 from console.views import records as views
@@ -18,8 +19,9 @@ _PAGE_ENTRIES = 50
 
 
 def checks(source: str) -> None:
-    """The newest results, what failed first."""
+    """Score and drift over time, then the newest results of the checks, what failed first."""
     found = look("Dagster", lambda: shared().dagster.checks(key_of(source)))
+    history(source, found)
     if found is None:
         return
     marks = {"passed": "✔", "failed": "✖", "never": "○"}
@@ -135,7 +137,7 @@ def golden() -> None:
 
 st.title(t("Quality"))
 names = [item.name for item in look("query server", lambda: api().sources()) or []]
-quarantine_tab, check_tab, golden_tab = st.tabs([t("Quarantine"), t("Checks"), t("Judged answers")])
+quarantine_tab, check_tab, golden_tab = st.tabs([t("Quarantine"), t("Score and checks"), t("Judged answers")])
 with quarantine_tab:
     if role() < Role.OPERATOR:
         st.caption(t("You may look; redrive and discard need the role operator."))

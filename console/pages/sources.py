@@ -8,9 +8,11 @@ import streamlit as st
 
 from console.clients import Automation
 from console.panels.add_source import add_source
-from console.session import Role, api, role, shared, t
-from console.ui import age, at, chosen_row, confirm, look, table, timestamp
+from console.panels.source_actions import actions
+from console.session import Role, api, role, shared, t, tenant
+from console.ui import age, at, chosen_row, look, table, timestamp
 from console.views import sources as views
+from console.views import streams
 from console.views.formats import duration, number
 from console.views.pipeline import ACTIVE, progress
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -18,35 +20,39 @@ from ragproto.admin.v1 import operations_pb2 as ops
 _REFRESH = shared().settings.refresh_seconds
 
 
-def overview() -> str | None:
-    """The list; returns the source that is chosen in it."""
+def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]) -> str | None:
+    """The list; returns the source that is chosen in it, or asked for by the address of the page."""
     status = look("query server", lambda: api().status())
     if status is None:
         return None
-    details = {item.name: item for item in look("query server", lambda: api().sources()) or []}
-    automations = look("Dagster", lambda: shared().dagster.automations()) or []
-    rows = views.source_rows(status.sources, details, automations, time.time())
+    objectives = look("Dagster", lambda: shared().dagster.objectives()) or {}
+    rows = views.source_rows(status.sources, details, automations, time.time(), objectives)
     shown = [
-        {**row, "state": t(row["state"]), "age": duration(row["age"]) if row["age"] is not None else t("never")}
+        {**row, "state": f"{views.STATE_MARKS[row['state']]} {t(row['state'])}",
+         "age": duration(row["age"]) if row["age"] is not None else t("never")}
         for row in rows
-    ]
+    ]  # fmt: skip
     columns = {
         "source": t("Source"),
         "kind": t("Kind"),
         "state": t("State"),
-        "age": t("Age of the last complete listing"),
+        "age": t("Age of the listing"),
         "documents": t("Documents"),
         "chunks": t("Chunks"),
         "pending": t("To be indexed"),
         "quarantined": t("Quarantined"),
         "held": t("Held deletions"),
+        "problem": t("Problem"),
     }
     event = table(
         shown, columns, empty=t("No source has run yet."), on_select="rerun", selection_mode="single-row", key="sources"
     )
     number_of = chosen_row(event)
     if number_of is None and rows:
-        number_of = next((at_ for at_, row in enumerate(rows) if row["state"] != "ok"), 0)
+        asked = st.query_params.get("source", "")
+        wanted = [place for place, row in enumerate(rows) if row["source"] == asked]
+        wanted += [place for place, row in enumerate(rows) if row["state"] != "ok"]
+        number_of = wanted[0] if wanted else 0
     return str(rows[number_of]["source"]) if number_of is not None and number_of < len(rows) else None
 
 
@@ -69,45 +75,29 @@ def now_running(source: str) -> None:
     )
 
 
-def actions(source: str, detail: ops.SourceDetail) -> None:
-    """Sync, pause, release."""
-    key, dagster = views.key_of(source), shared().dagster
-
-    def sync(why: str) -> str:
-        api().record("dagster.launch", f"{key}_sync", why, source=source)
-        return t("Started: {id}", id=dagster.launch(key, shards=max(1, detail.shards))[:8])
-
-    def switch(items: list[Automation], why: str, *, on: bool) -> str:
-        api().record("dagster.resume" if on else "dagster.pause", source, why)
-        for item in items:
-            dagster.switch(item, on=on)
-        return t("{count} switched on.", count=len(items)) if on else t("{count} switched off.", count=len(items))
-
-    def release(why: str) -> str:
-        return t("{count} deletions are released for the next run.",
-                 count=api().release(source, detail.held_deletions, why))  # fmt: skip
-
-    mine = [item for item in look("Dagster", dagster.automations) or [] if item.job == f"{key}_sync"]
-    on, off = [item for item in mine if item.running], [item for item in mine if not item.running]
-    pause, resume = (lambda why: switch(on, why, on=False)), (lambda why: switch(off, why, on=True))
-    held = detail.held_deletions
-    offered = [
-        ("sync", t("Sync now"), t("Lists the source and brings the index to what it holds."), sync, True),
-        ("pause", t("Pause"), t("Stops the change sensor and the schedule. Runs under way go on."), pause, bool(on)),
-        ("play_arrow", t("Resume"), t("Starts the change sensor and the schedule."), resume, bool(off)),
-        ("delete_sweep", t("Release {count} deletions", count=held),
-         t("The next run deletes what the source no longer lists. This cannot be taken back."), release, held > 0),
+@st.fragment(run_every=_REFRESH)
+def real_time() -> None:
+    """What waits in the streams, and how long a pushed document takes to be found."""
+    samples = look("metrics", shared().metrics.history)
+    rows = streams.lag_rows(samples or [], tenant())
+    if not rows:
+        return
+    st.subheader(t("Real time"))
+    found = streams.canary(samples or [])
+    st.caption(t("Pushed to found, p95: {time}", time=duration(found) if found is not None else "–"))
+    shown = [
+        {**row, "seconds": duration(row["seconds"]), "waiting": number(row["waiting"]),
+         "halted": f"✖ {t('halted')}" if row["halted"] else f"✔ {t('running')}"}
+        for row in rows
     ]  # fmt: skip
-    with st.container(horizontal=True):
-        for icon, label, explain, act, possible in offered:
-            confirm(label, explain, act, key=f"{icon}-{key}", icon=f":material/{icon}:", disabled=not possible)
+    columns = {"stream": t("Stream"), "halted": t("State"), "waiting": t("Changes that wait"),
+               "seconds": t("The oldest waits for")}  # fmt: skip
+    table(shown, columns, empty="")
 
 
-def one(source: str) -> None:
+def one(source: str, detail: ops.SourceDetail, automations: list[Automation]) -> None:
     """Everything about one source."""
     st.subheader(source)
-    details = {item.name: item for item in look("query server", lambda: api().sources()) or []}
-    detail = details.get(source, ops.SourceDetail())
     if detail.last_run.problem:
         st.warning(t("The last run ended with {code}.", code=detail.last_run.problem), icon=":material/warning:")
     if detail.held_deletions:
@@ -115,23 +105,37 @@ def one(source: str) -> None:
                  time=at(timestamp(detail.held_at)))  # fmt: skip
         st.warning(held, icon=":material/gavel:")
     now_running(source)
-    actions(source, detail)
-    left, right = st.columns([1, 3], gap="medium")
+    mine = [item for item in automations if item.job == f"{views.key_of(source)}_sync"]
+    actions(source, detail, mine)
+    left, right = st.columns([2, 3], gap="medium")
     with left:
-        known = [{"fact": t(label), "value": text} for label, text in views.facts(detail)]
+        facts = [*views.facts(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
+                 *((item.kind, _automation(item)) for item in mine)]  # fmt: skip
+        known = [{"fact": t(label), "value": text} for label, text in facts]
         table(known, {"fact": t("Fact"), "value": t("Value")}, empty="")
     with right:
         stages = look("query server", lambda: api().runs(source, 80)) or []
-        rows = [{**row, "at": age(row["at"])} for row in views.count_rows(stages)][:12]
-        columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Seconds"),
-                   "problem": t("Problem"), "run": t("Run")}  # fmt: skip
-        table(rows, columns, empty=t("No run yet."))
+        rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"])} for row in views.count_rows(stages)]
+        columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Duration"),
+                   "problem": t("Problem")}  # fmt: skip
+        table(rows[:12], columns, empty=t("No run yet."))
+
+
+def _automation(item: Automation) -> str:
+    if not item.running:
+        return t("off")
+    return (
+        t("next {time}", time=at(item.next_at)) if item.next_at else t("on, last tick {time}", time=age(item.last_at))
+    )
 
 
 st.title(t("Sources"))
-chosen = overview()
+found_details = {item.name: item for item in look("query server", lambda: api().sources()) or []}
+found_automations = look("Dagster", lambda: shared().dagster.automations()) or []
+chosen = overview(found_details, found_automations)
 if chosen is not None:
-    one(chosen)
+    one(chosen, found_details.get(chosen, ops.SourceDetail()), found_automations)
+real_time()
 if role() >= Role.OPERATOR:
     with st.expander(t("Add a source"), icon=":material/add:"):
         add_source()

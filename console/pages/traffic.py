@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import streamlit as st
 
+from console.charts import over_time
 from console.clients import Sample
-from console.session import shared, t, zone
+from console.session import shared, t, tenant
 from console.ui import at, look, table
 from console.views import traffic as views
 
@@ -27,32 +26,20 @@ def traffic() -> None:
         _charts(samples)
         _methods(samples)
         _refusals(samples)
-    gateway = look("gateway", client.gateway)
-    if gateway is not None:
-        st.subheader(t("Gateway"))
-        st.metric(t("Refused by a rate limit (since it started)"), f"{views.limited(gateway):,}")
-        columns = {"cluster": t("Cluster"), "hosts": t("Hosts"), "healthy": t("Healthy"), "retries": t("Retries")}
-        table(views.gateway_rows(gateway), columns, empty=t("None."))
+        _tenants(samples)
+    _gateway()
 
 
 def _charts(samples: list[Sample]) -> None:
-    zoned = zone()
-    left, right = st.columns(2)
-    for place, label, title in (
-        (left, "method", t("Calls per second by method")),
-        (right, "code", t("Calls per second by result")),
+    left, right = st.columns(2, gap="medium")
+    for place, label, title, legend in (
+        (left, "method", t("Calls per second by method"), t("Method")),
+        (right, "code", t("Calls per second by result"), t("Result")),
     ):
-        rows = [
-            {**row, "at": datetime.fromtimestamp(row["at"], zoned)}
-            for row in views.rates(samples, views.REQUESTS, label, without="/ragproto.admin.")
-        ]
-        place.subheader(title)
-        if rows:
-            place.line_chart(
-                rows, x="at", y="rate", color=label, x_label=t("Time"), y_label=t("Calls per second"), height=260
-            )
-        else:
-            place.caption(t("The first figures come after a few seconds."))
+        with place:
+            st.subheader(title)
+            rows = views.rates(samples, views.REQUESTS, label, without="/ragproto.admin.")
+            over_time(rows, "rate", t("Calls per second"), by=label, legend=legend)
 
 
 def _methods(samples: list[Sample]) -> None:
@@ -76,6 +63,34 @@ def _refusals(samples: list[Sample]) -> None:
     with right:
         columns = {"reason": t("Reason"), "calls": t("Calls")}
         table(views.reasons(samples), columns, empty=t("No call failed."))
+
+
+def _tenants(samples: list[Sample]) -> None:
+    st.subheader(t("Tenants"))
+    rows = [{**row, "rate": f"{row['rate']:.2f}"} for row in views.tenant_rows(samples, tenant())]
+    columns = {"tenant": t("Tenant"), "calls": t("Calls"), "rate": t("Calls per second"), "failed": t("Failed"),
+               "shed": t("Shed")}  # fmt: skip
+    table(rows, columns, empty=t("No calls yet."))
+    st.caption(t("Other tenants than yours are told by the hash that the request log has."))
+
+
+def _gateway() -> None:
+    client = shared().metrics
+    found = look("gateway", lambda: (client.gateway(), client.replicas()))
+    if found is None or found[0] is None:
+        return
+    st.subheader(t("Gateway"))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.caption(t("Query servers"))
+        rows = [{**row, "health": f"{'✔' if row['health'] == 'healthy' else '✖'} {t(row['health'])}"}
+                for row in views.replica_rows(found[1])]  # fmt: skip
+        columns = {"colour": t("Colour"), "address": t("Address"), "health": t("Health"), "weight": t("Weight")}
+        table(rows, columns, empty=t("None."))
+    with right:
+        st.caption(t("Calls by limit, since the gateway started"))
+        limits = [{**row, "limit": t(row["limit"])} for row in views.limit_rows(found[0])]
+        table(limits, {"limit": t("Limit"), "passed": t("Let through"), "refused": t("Refused")}, empty=t("None."))
 
 
 st.title(t("Traffic"))

@@ -39,7 +39,9 @@ def duration(seconds: float) -> str:
     if seconds < 2 * _HOUR:
         return f"{seconds / _MINUTE:.0f} min"
     hours, rest = divmod(int(seconds), _HOUR)
-    return f"{hours} h {rest // _MINUTE} min" if hours < 48 else f"{seconds / _DAY:.0f} d"
+    if hours >= 48:
+        return f"{seconds / _DAY:.0f} d"
+    return f"{hours} h {rest // _MINUTE} min" if rest >= _MINUTE else f"{hours} h"
 
 
 def ago(seconds: float, now: float, t: Translate) -> str:

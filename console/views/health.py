@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from console.clients import DagsterHealth, Run, ServiceError
+from console.views.formats import duration
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
-STALE_SECONDS = 25 * 3600
-"""A source whose last complete listing is older is called stale: the nightly reconcile has failed by then."""
+STALE_SECONDS = 25 * 3600.0
+"""The objective of a source whose own is not known: by then the nightly reconcile has failed."""
+_COVERED = frozenset({"source_stale", "deletions_held", "run_failed"})
+"""Alerts that say what is seen here already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,14 @@ def totals(status: admin_pb2.GetStatusResponse) -> Totals:
 
 
 def todos(
-    rows: Sequence[HealthRow], sources: Iterable[ops.SourceDetail], runs: Sequence[Run], quarantined: int, now: float
+    rows: Sequence[HealthRow],
+    sources: Iterable[ops.SourceDetail],
+    runs: Sequence[Run],
+    quarantined: int,
+    now: float,
+    *,
+    alerts: Iterable[ops.Alert] = (),
+    objectives: Mapping[str, float] | None = None,
 ) -> list[Todo]:
     """What needs a person, the most urgent first. `now` is in seconds since the epoch."""
     found = [
@@ -96,7 +107,12 @@ def todos(
         if not row.healthy
     ]
     for source in sources:
-        found.extend(_of_source(source, now))
+        found.extend(_of_source(source, now, objective_of(source.name, objectives or {})))
+    found += [
+        Todo("Alert: {summary}", "sources" if item.source else "pipeline", (("summary", item.summary),))
+        for item in alerts
+        if item.kind not in _COVERED
+    ]
     failed = _failed_last(runs)
     if failed:
         values = (("names", ", ".join(sorted(failed)[:5])),)
@@ -106,20 +122,52 @@ def todos(
     return found
 
 
-def _of_source(source: ops.SourceDetail, now: float) -> list[Todo]:
+def _of_source(source: ops.SourceDetail, now: float, objective: float) -> list[Todo]:
     name = ("name", source.name)
     found = []
     if source.held_deletions:
         values = (name, ("count", source.held_deletions))
         found.append(Todo("{name}: {count} deletions wait for your decision", "sources", values))
-    if is_stale(source, now):
-        found.append(Todo("{name} is stale: no complete listing for more than a day", "sources", (name,)))
+    if is_stale(source.last_complete_at.seconds, now, objective):
+        limit = ("limit", duration(objective))
+        found.append(Todo("{name} is stale: no complete listing for more than {limit}", "sources", (name, limit)))
     return found
 
 
-def is_stale(source: ops.SourceDetail, now: float) -> bool:
-    """Whether the last complete listing is older than a day and an hour; a new source has that long to begin."""
-    return bool(source.last_complete_at.seconds) and now - source.last_complete_at.seconds > STALE_SECONDS
+def objective_of(source: str, objectives: Mapping[str, float]) -> float:
+    """How old, in seconds, a source may become; `objectives` are by asset group."""
+    return objectives.get(source.replace("-", "_"), STALE_SECONDS)
+
+
+def is_stale(completed: float, now: float, objective: float = STALE_SECONDS) -> bool:
+    """Whether the last complete listing is older than the objective; a new source has that long to begin."""
+    return bool(completed) and now - completed > objective
+
+
+def freshness_rows(
+    sources: Iterable[admin_pb2.SourceStatus], objectives: Mapping[str, float], now: float
+) -> list[dict[str, Any]]:
+    """One row per source, stale ones first: age and objective in seconds, and whether it is met."""
+    rows = []
+    for item in sources:
+        completed, objective = item.last_complete_at.seconds, objective_of(item.name, objectives)
+        met = not is_stale(completed, now, objective) if completed else None
+        age = max(0.0, now - completed) if completed else None
+        rows.append(
+            {"source": item.name, "met": met, "age": age, "objective": objective, "documents": item.documents,
+             "pending": item.pending}
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: (row["met"] is not False, row["source"]))
+
+
+def alert_rows(alerts: Iterable[ops.Alert]) -> list[dict[str, Any]]:
+    """One row per alert, critical ones first."""
+    ordered = sorted(alerts, key=lambda item: (item.severity != "critical", -item.started_at.seconds))
+    return [
+        {"severity": item.severity, "kind": item.kind, "source": item.source, "summary": item.summary,
+         "at": item.started_at.seconds}
+        for item in ordered
+    ]  # fmt: skip
 
 
 def _failed_last(runs: Sequence[Run]) -> set[str]:

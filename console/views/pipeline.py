@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from console.clients import Asset, Automation, Run
+from ragproto.admin.v1 import operations_pb2 as ops
 
 STAGES = ("documents", "chunks", "embeddings", "index")
 ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
@@ -39,6 +40,11 @@ def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
         }
         for run in runs
     ]
+
+
+def problems(stages: Iterable[ops.RunStage]) -> dict[str, str]:
+    """The reason code of each run that did not do all it should, by run."""
+    return {item.run_id: item.problem for item in stages if item.problem}
 
 
 def failure_reason(events: Sequence[dict[str, Any]]) -> str:
@@ -133,6 +139,7 @@ def backfill_rows(backfills: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 "status": item["status"].lower(),
                 "at": item["timestamp"],
                 "progress": done / total if total else 0.0,
+                "done": f"{done} / {total}",
                 "failed": counts.get("FAILURE", 0),
             }
         )

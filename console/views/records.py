@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 
 from console.clients import Check
 from console.views.formats import plain
-from ragproto.admin.v1 import admin_pb2
+from console.views.quality import severity_of
 from ragproto.admin.v1 import operations_pb2 as ops
 
 STATES = {
@@ -50,7 +50,7 @@ def check_rows(checks: Iterable[Check]) -> list[dict[str, Any]]:
             "check": item.name,
             "stage": item.stage,
             "result": {True: "passed", False: "failed", None: "never"}[item.passed],
-            "severity": "blocking" if item.blocking else item.severity.lower() or "warn",
+            "severity": severity_of(item),
             "at": item.at,
             "figures": ", ".join(f"{name} {value}" for name, value in item.figures),
             "note": plain(item.description),
@@ -72,21 +72,6 @@ def document_rows(documents: Iterable[ops.DocumentRow]) -> list[dict[str, Any]]:
             "doc_id": item.doc_id,
         }
         for item in documents
-    ]
-
-
-def generation_rows(generations: Iterable[admin_pb2.Generation]) -> list[dict[str, Any]]:
-    """One row per index generation."""
-    return [
-        {
-            "name": item.name,
-            "state": item.state,
-            "points": item.points,
-            "embedder": item.embedder,
-            "chunker": item.chunker,
-            "at": item.created_at.seconds or None,
-        }
-        for item in generations
     ]
 
 
@@ -124,13 +109,20 @@ def audit_rows(records: Iterable[ops.AuditRecord]) -> list[dict[str, Any]]:
             {
                 "at": item.at.seconds,
                 "actor": plain(item.actor),
-                "action": item.action,
+                "action": _named(item.action),
                 "target": plain(item.target),
+                "outcome": item.outcome or "ok",
                 "reason": plain(str(reason)),
                 "details": plain(", ".join(f"{key}: {_whole(value)}" for key, value in sorted(details.items()))),
             }
         )
     return rows
+
+
+def _named(action: str) -> str:
+    """What was done; a call on record by its path is told by service and method."""
+    service, _, method = action.removeprefix("/").partition("/")
+    return f"{service.rpartition('.')[2]}.{method}" if action.startswith("/") else action
 
 
 def golden_lines(ratings: Sequence[ops.Rating]) -> str:

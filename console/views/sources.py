@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from console.clients import Automation
-from console.views.health import is_stale
+from console.views.health import is_stale, objective_of
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -21,35 +21,44 @@ def source_rows(
     details: Mapping[str, ops.SourceDetail],
     automations: Iterable[Automation],
     now: float,
+    objectives: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """One row per source. `state` is paused, held, stale or ok; `age` is seconds since the last complete listing."""
     running = {item.job.removesuffix("_sync") for item in automations if item.running}
-    return [_row(item, details.get(item.name, ops.SourceDetail()), running, now) for item in counted]
+    limits = objectives or {}
+    return [
+        _row(item, _state(item, running, now, objective_of(item.name, limits)), details.get(item.name), now)
+        for item in counted
+    ]
 
 
-def _row(item: admin_pb2.SourceStatus, detail: ops.SourceDetail, running: set[str], now: float) -> dict[str, Any]:
+def _row(item: admin_pb2.SourceStatus, state: str, detail: ops.SourceDetail | None, now: float) -> dict[str, Any]:
     seconds = item.last_complete_at.seconds
     return {
         "source": item.name,
         "kind": item.kind,
-        "state": _state(item, detail, running, now),
+        "state": state,
         "documents": item.documents,
         "chunks": item.chunks,
         "pending": item.pending,
         "quarantined": item.quarantined,
         "held": item.held_deletions,
         "age": max(0.0, now - seconds) if seconds else None,
+        "problem": detail.last_run.problem if detail is not None else "",
     }
 
 
-def _state(item: admin_pb2.SourceStatus, detail: ops.SourceDetail, running: set[str], now: float) -> str:
+def _state(item: admin_pb2.SourceStatus, running: set[str], now: float, objective: float) -> str:
     if item.held_deletions:
         return "held"
-    if detail.name and is_stale(detail, now):
+    if is_stale(item.last_complete_at.seconds, now, objective):
         return "stale"
     if running and key_of(item.name) not in running:
         return "paused"
     return "ok"
+
+
+STATE_MARKS = {"ok": "✔", "stale": "✖", "held": "⏸", "paused": "⏸"}
 
 
 def key_of(source: str) -> str:

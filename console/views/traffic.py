@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from console.clients import Sample
+from console.clients import Replica, Sample
+from console.views.counters import cumulative, grew, quantile
 
 Values = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 REQUESTS, SECONDS = "rag_server_requests_total", "rag_server_request_seconds_bucket"
+TENANT_CALLS = "rag_server_tenant_calls_total"
 
 
 def rates(samples: Sequence[Sample], name: str, label: str, *, without: str = "-") -> list[dict[str, Any]]:
@@ -25,15 +27,15 @@ def rates(samples: Sequence[Sample], name: str, label: str, *, without: str = "-
     def counted(labels: dict[str, str]) -> bool:
         return not labels.get("method", "").startswith(without)
 
-    moved = {value for value, count in _grew(samples[0], samples[-1], name, label, where=counted).items() if count}
+    moved = {value for value, count in grew(samples[0], samples[-1], name, label, where=counted).items() if count}
     rows = []
     for before, after in pairwise(samples):
         seconds = after.at - before.at
         if seconds <= 0:
             continue
-        grew = _grew(before, after, name, label, where=counted)
+        increase = grew(before, after, name, label, where=counted)
         rows += [
-            {"at": after.at, label: short(value), "rate": grew.get(value, 0.0) / seconds} for value in sorted(moved)
+            {"at": after.at, label: short(value), "rate": increase.get(value, 0.0) / seconds} for value in sorted(moved)
         ]
     return rows
 
@@ -44,8 +46,8 @@ def table(samples: Sequence[Sample]) -> list[dict[str, Any]]:
         return []
     first, last = samples[0], samples[-1]
     seconds = last.at - first.at
-    calls = _grew(first, last, REQUESTS, "method")
-    failed = _grew(first, last, REQUESTS, "method", where=lambda labels: labels.get("code") != "OK")
+    calls = grew(first, last, REQUESTS, "method")
+    failed = grew(first, last, REQUESTS, "method", where=lambda labels: labels.get("code") != "OK")
     rows = []
     for method, count in sorted(calls.items()):
         if not count:
@@ -67,7 +69,7 @@ def overall(samples: Sequence[Sample], method: str = "QueryService") -> tuple[fl
     if len(samples) < 2:
         return 0.0, None
     first, last = samples[0], samples[-1]
-    calls = {name: grew for name, grew in _grew(first, last, REQUESTS, "method").items() if method in name}
+    calls = {name: count for name, count in grew(first, last, REQUESTS, "method").items() if method in name}
     merged: dict[float, float] = {}
     for name in calls:
         for bound, count in _buckets(first, last, name).items():
@@ -79,26 +81,9 @@ def reasons(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     """Failed calls by reason code over all samples, the most frequent first."""
     if len(samples) < 2:
         return []
-    counts = _grew(samples[0], samples[-1], REQUESTS, "reason")
+    counts = grew(samples[0], samples[-1], REQUESTS, "reason")
     rows = [{"reason": reason, "calls": int(count)} for reason, count in counts.items() if reason and count]
     return sorted(rows, key=lambda row: (-row["calls"], row["reason"]))
-
-
-def quantile(buckets: Mapping[float, float], share: float) -> float | None:
-    """Milliseconds below which a share of the calls lie, by linear interpolation in cumulative buckets of seconds."""
-    ordered = sorted(buckets.items())
-    total = ordered[-1][1] if ordered else 0.0
-    if total <= 0:
-        return None
-    below, lower = 0.0, 0.0
-    for bound, count in ordered:
-        if count >= share * total:
-            if math.isinf(bound):
-                return lower * 1000
-            inside = count - below
-            return (lower + (bound - lower) * ((share * total - below) / inside if inside else 1.0)) * 1000
-        below, lower = count, bound
-    return lower * 1000
 
 
 def short(method: str) -> str:
@@ -108,56 +93,59 @@ def short(method: str) -> str:
     return f"{'.'.join(parts[-3:-1])} {name}" if name and len(parts) > 2 else method
 
 
-def gateway_rows(values: Values) -> list[dict[str, Any]]:
-    """Envoy's clusters: hosts and how many of them are healthy."""
-    clusters: dict[str, dict[str, float]] = {}
-    for (name, labels), value in values.items():
-        cluster = dict(labels).get("envoy_cluster_name")
-        if cluster:
-            clusters.setdefault(cluster, {})[name] = value
+def replica_rows(replicas: Iterable[Replica]) -> list[dict[str, Any]]:
+    """The query servers behind the gateway: address, health and weight; other clusters are no replicas."""
     return [
-        {
-            "cluster": cluster,
-            "hosts": int(found.get("envoy_cluster_membership_total", 0)),
-            "healthy": int(found.get("envoy_cluster_membership_healthy", 0)),
-            "retries": int(found.get("envoy_cluster_upstream_rq_retry", 0)),
-        }
-        for cluster, found in sorted(clusters.items())
-    ]
+        {"colour": item.cluster.removeprefix("query-"), "address": item.address, "health": item.health,
+         "weight": item.weight}
+        for item in sorted(replicas, key=lambda item: (item.cluster, item.address))
+        if item.cluster.startswith("query-") and item.cluster != "query-probes"
+    ]  # fmt: skip
 
 
-def limited(values: Values) -> int:
-    """Calls that Envoy refused because a limit was reached, since it started."""
-    return int(sum(value for (name, _), value in values.items() if "rate_limited" in name))
+LIMITS = {"address": "per address and minute", "minute": "per client and minute", "hour": "per client and hour"}
+
+
+def limit_rows(values: Values) -> list[dict[str, Any]]:
+    """Calls that passed and that were refused, by limit, since the gateway started."""
+    limits: dict[str, dict[str, float]] = {}
+    for (name, labels), value in values.items():
+        limit = dict(labels).get("envoy_local_http_ratelimit_prefix")
+        if limit:
+            limits.setdefault(limit, {})[name.rpartition("rate_limit_")[2]] = value
+    return [
+        {"limit": LIMITS.get(name.removeprefix("limit_"), name), "passed": int(found.get("ok", 0)),
+         "refused": int(found.get("rate_limited", 0))}
+        for name, found in sorted(limits.items())
+    ]  # fmt: skip
+
+
+def tenant_rows(samples: Sequence[Sample], own: str) -> list[dict[str, Any]]:
+    """Calls per tenant over all samples, the busiest first: per second, failed and shed. Others than the caller's
+    `own` are told by the hash that the request log has."""
+    if len(samples) < 2:
+        return []
+    first, last = samples[0], samples[-1]
+    seconds = max(last.at - first.at, 1e-9)
+    totals = grew(first, last, TENANT_CALLS, "tenant")
+    by = {name: grew(first, last, TENANT_CALLS, "tenant", where=lambda found, name=name: found.get("outcome") == name)
+          for name in ("failed", "shed")}  # fmt: skip
+    mine = hashlib.sha256(own.encode()).hexdigest()[:12]
+    rows = [
+        {"tenant": own if name == mine else name, "calls": int(count), "rate": count / seconds,
+         "failed": int(by["failed"].get(name, 0)), "shed": int(by["shed"].get(name, 0))}
+        for name, count in totals.items()
+        if count
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: (-row["calls"], row["tenant"]))
 
 
 def shed(samples: Sequence[Sample]) -> int:
     """Calls that the query server refused because a queue was full."""
     if len(samples) < 2:
         return 0
-    return int(sum(_grew(samples[0], samples[-1], "rag_server_gate_refused_total", "gate").values()))
-
-
-def _grew(before: Sample, after: Sample, name: str, label: str, where: Any = lambda labels: True) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for labels, value in _series(after, name):
-        if where(labels):
-            past = before.values.get((name, tuple(sorted(labels.items()))), 0.0)
-            # A counter that fell belongs to a server that was started anew.
-            found[labels.get(label, "")] = found.get(labels.get(label, ""), 0.0) + (
-                value - past if value >= past else value
-            )
-    return found
+    return int(sum(grew(samples[0], samples[-1], "rag_server_gate_refused_total", "gate").values()))
 
 
 def _buckets(before: Sample, after: Sample, method: str) -> dict[float, float]:
-    return {
-        float(bound): count
-        for bound, count in _grew(
-            before, after, SECONDS, "le", where=lambda labels: labels.get("method") == method
-        ).items()
-    }
-
-
-def _series(sample: Sample, name: str) -> Iterable[tuple[dict[str, str], float]]:
-    return ((dict(labels), value) for (found, labels), value in sample.values.items() if found == name)
+    return cumulative(before, after, SECONDS, lambda labels: labels.get("method") == method)

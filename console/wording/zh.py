@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from console.wording.zh_deployments import DEPLOYMENTS
+from console.wording.zh_operations import OPERATIONS
+
 CHINESE: dict[str, str] = {
+    **OPERATIONS,
+    **DEPLOYMENTS,
     "A payload is stored. Only the role admin may see it.": "已存有内容，只有 admin 角色可以查看。",
     "A run is {status} since {time}.": "有一次运行处于“{status}”状态，自 {time} 起。",
     "Add a source": "添加数据源",
@@ -21,10 +26,7 @@ CHINESE: dict[str, str] = {
     "Changed": "更改时间",
     "Characters {start} to {end}": "第 {start} 至 {end} 个字符",
     "Check": "检查",
-    "Checks": "检查",
-    "Chunker": "分块器",
     "Chunks": "文本块",
-    "Cluster": "集群",
     "Comment": "备注",
     "Commit it as {file} in the folder of sources, then run: rag source check": (
         "请将其以 {file} 提交到数据源目录，然后运行：rag source check"
@@ -45,7 +47,6 @@ CHINESE: dict[str, str] = {
     "Document": "文档",
     "Documents": "文档",
     "Done. The list shows it at the next look.": "已完成，列表将在下次刷新时更新。",
-    "Embedder": "向量模型",
     "Ended": "结束时间",
     "Entries": "条目",
     "Errors": "错误率",
@@ -64,9 +65,7 @@ CHINESE: dict[str, str] = {
     "Generation": "索引代",
     "Generation {name}": "索引代 {name}",
     "Headings": "标题",
-    "Healthy": "健康",
     "Held deletions": "待批删除",
-    "Hosts": "主机",
     "Index": "索引",
     "Input": "输入",
     "It has no chunks.": "没有文本块。",
@@ -150,11 +149,9 @@ CHINESE: dict[str, str] = {
     "Reason (for the audit log)": "原因（记入审计日志）",
     "Reason code": "原因代码",
     "Redrive {count}": "重试 {count} 条",
-    "Refused by a rate limit (since it started)": "被限流拒绝（自启动起）",
     "Release {count} deletions": "批准 {count} 项删除",
     "Result": "结果",
     "Resume": "恢复",
-    "Retries": "重试",
     "Retry": "重试",
     "Run": "运行",
     "Runs": "运行",
@@ -319,7 +316,6 @@ CHINESE: dict[str, str] = {
     "{count} switched on.": "已启用 {count} 个。",
     "Needs attention: {count}": "需要处理：{count} 项",
     "{count} will be tried again.": "将重试 {count} 条。",
-    "{name} is stale: no complete listing for more than a day": "{name} 已过期：超过一天没有完整列举",
     "{name}: {count} deletions wait for your decision": "{name}：{count} 项删除等待您的决定",
     "{part} refused: {code}.": "{part} 拒绝了请求：{code}。",
     "{part}: service unavailable, {code}, since {time}.": "{part}：服务不可用，{code}，自 {time} 起。",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from query_server.handlers.platform_status import (
     ComponentStatus,
+    GenerationEvent,
     GenerationRow,
     GenerationStatus,
     SourceCounts,
@@ -18,6 +19,8 @@ from ragproto.admin.v1 import admin_pb2 as pb
 if TYPE_CHECKING:
     from rag_core.generations import Forecast
     from rag_core.generations.lifecycle import Moved
+
+_MOMENTS = ("created_at", "ready_at", "evaluation_wanted_at", "promoted_at", "keep_until", "retired_at")
 
 
 def from_status(status: Status) -> pb.GetStatusResponse:
@@ -68,12 +71,19 @@ def _add_row(message: pb.Generation, row: GenerationRow) -> None:
     message.actor, message.reason, message.frozen = row.actor, row.reason, row.frozen
     message.promoted_from = row.promoted_from or ""
     message.settings.update({name: str(value) for name, value in row.settings.items() if value is not None})
-    moments = {"created_at": row.created_at, "promoted_at": row.promoted_at, "keep_until": row.keep_until}
-    for field, moment in moments.items():
+    for field in _MOMENTS:
+        moment = getattr(row, field)
         if moment is not None:
             getattr(message, field).FromDatetime(moment)
+    message.events.extend(map(_event, row.events))
     if row.evaluation is not None:
         _add_evaluation(message, row.evaluation)
+
+
+def _event(event: GenerationEvent) -> pb.GenerationEvent:
+    message = pb.GenerationEvent(actor=event.actor, action=event.action, reason=event.reason, detail=event.detail)
+    message.at.FromDatetime(event.at)
+    return message
 
 
 def _add_evaluation(message: pb.Generation, evaluation: Mapping[str, Any]) -> None:

@@ -131,7 +131,12 @@ def from_inspection(inspection: Inspection) -> pb.InspectDocumentResponse:
 def from_audit_entry(entry: Entry) -> pb.AuditRecord:
     """A record of the audit log. The tenant is left out: it is the caller's own."""
     message = pb.AuditRecord(
-        id=entry.id, at=to_timestamp(entry.at), actor=entry.actor, action=entry.action, target=entry.target
+        id=entry.id,
+        at=to_timestamp(entry.at),
+        actor=entry.actor,
+        action=entry.action,
+        target=entry.target,
+        outcome=entry.outcome,
     )
     message.details.update({name: value for name, value in entry.details.items() if name != "tenant"})
     return message

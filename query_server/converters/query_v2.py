@@ -95,10 +95,10 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
     final = pb.AnswerFinal(generation=result.generation, usage=usage)
     if found.as_of is not None:
         final.as_of.FromDatetime(found.as_of)
+    if not isinstance(event, Failed) and event.tokens is not None:
+        final.usage.prompt_tokens, final.usage.completion_tokens = event.tokens.prompt, event.tokens.completion
     match event:
-        case Answered(citations, tokens):
-            if tokens is not None:
-                final.usage.prompt_tokens, final.usage.completion_tokens = tokens.prompt, tokens.completion
+        case Answered(citations):
             final.answered.CopyFrom(pb.AnswerFinal.Answered(citations=[_citation(c, result) for c in citations]))
         case Abstained(reason):
             final.abstained.reason = reason

@@ -96,6 +96,12 @@ async def _in_time(work: Awaitable[T], reason: Reason) -> T:
 
 def _newest_first(found: list[GenerationStatus], rows: dict[str, GenerationRow]) -> tuple[GenerationStatus, ...]:
     merged = [_with_row(status, rows.get(status.spec.name)) for status in found]
+    known = {status.spec.name for status in found}
+    merged += [
+        GenerationStatus(row.spec, row.state, 0, row)
+        for name, row in rows.items()
+        if row.state == "retired" and name not in known
+    ]
     # The index knows no time; those that the database does not know come last.
     return tuple(
         sorted(merged, key=lambda status: status.row.created_at.timestamp() if status.row else 0, reverse=True)

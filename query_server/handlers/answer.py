@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from query_server.handlers.search import SearchHandler
 from query_server.handlers.validation import Query
@@ -95,7 +96,13 @@ class AnswerHandler:
         as_of, limit = self._search.as_of(principal), plan.request.limit
         found, vector = await self._search.retrieve(plan, max(limit, MIN_RETRIEVED))
         result = SearchResult(found.generation, found.hits[:limit])
-        question = Question(plan.request.text, result.hits, vector, contrast=found.hits[limit:])
+        question = Question(
+            plan.request.text,
+            result.hits,
+            vector,
+            contrast=found.hits[limit:],
+            embed=partial(self._search.embed_passages, found.generation),
+        )
         return Retrieved(result, as_of, started), self._events(question, deadline)
 
     async def _events(self, question: Question, deadline: float) -> AsyncGenerator[AnswerEvent, None]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 
-from query_server.handlers.platform_status import GenerationRow, SourceCounts
-from rag_core.store import generations
+from query_server.handlers.platform_status import GenerationEvent, GenerationRow, SourceCounts
+from rag_core.store import audit, generations
 from rag_core.store.generations import Generation
+
+EVENTS_SHOWN = 20
+_EVENTS_READ = 500
+_ACTIONS = "index."
 
 # A tombstone is pending only for a generation that still holds the document.
 _SOURCES = text("""
@@ -78,19 +83,50 @@ def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ..
 def generation_rows(connection: Connection) -> dict[str, GenerationRow]:
     """What the database knows of every generation, by name."""
     held = {row.generation: row for row in connection.execute(_HELD)}
-    return {row.name: _generation(row, held.get(row.name)) for row in generations.all_of(connection)}
+    events = _events(connection)
+    return {row.name: _generation(row, held.get(row.name), events[row.name]) for row in generations.all_of(connection)}
 
 
-def _generation(row: Generation, held: Any) -> GenerationRow:
+def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
+    """What was done with each generation, newest first."""
+    found: defaultdict[str, list[GenerationEvent]] = defaultdict(list)
+    for entry in audit.find(connection, audit.Query(action_start=_ACTIONS, outcome=audit.OK, limit=_EVENTS_READ)):
+        if len(found[entry.target]) < EVENTS_SHOWN:
+            found[entry.target].append(_event(entry))
+    return found
+
+
+def _event(entry: audit.Entry) -> GenerationEvent:
+    details = entry.details
+    met = {
+        "set aside": details.get("refused"),
+        "failed": ", ".join(details.get("failed", [])),
+        "from": details.get("from"),
+    }
+    return GenerationEvent(
+        at=entry.at or datetime.now(UTC),
+        actor=entry.actor,
+        action=entry.action.removeprefix(_ACTIONS),
+        reason=details.get("override") or details.get("reason") or "",
+        detail="; ".join(f"{what}: {value}" for what, value in met.items() if value),
+    )
+
+
+def _generation(row: Generation, held: Any, events: list[GenerationEvent]) -> GenerationRow:
     return GenerationRow(
+        spec=row.spec,
         state=row.state,
         created_at=row.created_at or datetime.now(UTC),
         documents=held.documents if held else 0,
         pending=held.pending if held else 0,
+        events=tuple(events),
         settings=row.settings,
         actor=row.actor,
         reason=row.reason,
         frozen=row.frozen,
+        ready_at=row.ready_at,
+        evaluation_wanted_at=row.evaluation_wanted_at,
+        retired_at=row.retired_at,
         promoted_at=row.promoted_at,
         promoted_from=row.promoted_from,
         keep_until=row.keep_until,

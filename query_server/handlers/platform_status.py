@@ -25,17 +25,33 @@ class SourceCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class GenerationEvent:
+    """One step in the life of a generation: `detail` says what the action met."""
+
+    at: datetime
+    actor: str
+    action: str
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRow:
     """What the database knows of a generation: `documents` it holds, `pending` ones it lacks, and its history."""
 
+    spec: GenerationSpec
     state: str
     created_at: datetime
     documents: int = 0
     pending: int = 0
+    events: tuple[GenerationEvent, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     actor: str = ""
     reason: str = ""
     frozen: bool = False
+    ready_at: datetime | None = None
+    evaluation_wanted_at: datetime | None = None
+    retired_at: datetime | None = None
     promoted_at: datetime | None = None
     promoted_from: str | None = None
     keep_until: datetime | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -91,6 +91,23 @@ class SearchHandler:
         result = SearchResult(found.generation, found.hits[plan.offset : end])
         return Page(result, token, as_of, await self._marks(plan, result) if query.highlight else ())
 
+    async def search_in(self, generation: str, principal: Principal, query: Query) -> Page:
+        """The best passages of a generation that readers need not be on, without a further page.
+
+        Raises what `search` raises, and `NotFound` (`GENERATION_NOT_FOUND`).
+        """
+        asked = replace(query, page_token="", highlight=False)
+        plan = self.checked(principal, asked, default_cap=self._settings.default_max_per_document)
+        try:
+            await self._models.embedder_of(generation)
+        except RagError:
+            if self._models.knows(generation):
+                raise
+            raise NotFound(Reason.GENERATION_NOT_FOUND, "index: there is no generation of this name") from None
+        chosen = replace(plan, request=replace(plan.request, generation=generation))
+        found, _ = await self.retrieve(chosen, plan.request.limit)
+        return Page(found, "", None)
+
     def as_of(self, principal: Principal) -> datetime | None:
         """Up to when the index is known to hold what was committed for the caller's tenant."""
         return self._freshness.as_of(principal.tenant)
@@ -130,6 +147,11 @@ class SearchHandler:
             return found, vector
         hits = await self._ordering.order(request.text, found.hits, rerank=plan.rerank, diversity=plan.diversity)
         return SearchResult(found.generation, hits[:limit]), vector
+
+    async def embed_passages(self, generation: str, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts as the passages of a generation have them. Raises `Unavailable` as a search does."""
+        embedder = await self._models.embedder_of(generation)
+        return await embedder.embed_passages(texts)
 
     async def _current(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
         """Search what readers are on. Vector and search are of one generation; when readers are moved in between, both

@@ -20,6 +20,7 @@ from query_server.status import REQUEST_ID_KEY
 from rag_core.errors import Reason
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_SHED = (Reason.OVERLOADED, Reason.RATE_LIMITED)
 _log = structlog.get_logger("query_server.call")
 
 
@@ -70,6 +71,10 @@ def _report(call: Call, metrics: Metrics, code: str) -> None:
     metrics.requests.labels(call.method, code, call.reason).inc()
     metrics.seconds.labels(call.method).observe(seconds)
     identity = call.identity
+    tenant = _hashed(identity.tenant) if identity else None
+    if tenant is not None:
+        outcome = "ok" if code == "OK" else "shed" if call.reason in _SHED else "failed"
+        metrics.tenant_calls.labels(metrics.tenant(tenant), outcome).inc()
     _log.info(
         "call",
         method=call.method,
@@ -77,7 +82,7 @@ def _report(call: Call, metrics: Metrics, code: str) -> None:
         reason=call.reason,
         ms=round(seconds * 1000, 2),
         request_id=call.request_id,
-        tenant=_hashed(identity.tenant) if identity else None,
+        tenant=tenant,
         subject=_hashed(identity.subject) if identity else None,
         **call.facts,
     )

@@ -8,9 +8,13 @@ from typing import Any
 import grpc.aio
 
 from query_server.calls import current_call
+from query_server.converters import conditions as from_condition
 from query_server.converters import operations as to_message
+from query_server.converters.query_v2 import from_page, to_query
+from query_server.handlers.conditions import ConditionsHandler
 from query_server.handlers.operation_rules import check_limit, check_page_token, check_text_field
 from query_server.handlers.operations import OperationsHandler
+from query_server.handlers.search import SearchHandler
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
 
@@ -20,8 +24,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OperationsServicer(rpc.OperationsServiceServicer):
     """What operators look into and do."""
 
-    def __init__(self, operations: OperationsHandler) -> None:
+    def __init__(self, operations: OperationsHandler, conditions: ConditionsHandler, search: SearchHandler) -> None:
         self._operations = operations
+        self._conditions = conditions
+        self._search = search
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, context: Context) -> pb.WhoAmIResponse:
         caller = current_call().principal
@@ -108,3 +114,22 @@ class OperationsServicer(rpc.OperationsServiceServicer):
     async def ListRatings(self, request: pb.ListRatingsRequest, context: Context) -> pb.ListRatingsResponse:
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
         return to_message.from_ratings(await self._operations.ratings(current_call().principal, limit))
+
+    async def ListAlerts(self, request: pb.ListAlertsRequest, context: Context) -> pb.ListAlertsResponse:
+        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
+        found = await self._conditions.alerts(current_call().principal, limit, ended=request.include_ended)
+        return pb.ListAlertsResponse(alerts=map(from_condition.from_alert, found))
+
+    async def ListQuality(self, request: pb.ListQualityRequest, context: Context) -> pb.ListQualityResponse:
+        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=1000)
+        results, findings = await self._conditions.quality(current_call().principal, request.source, limit)
+        return from_condition.from_quality(results, findings)
+
+    async def SearchGeneration(
+        self, request: pb.SearchGenerationRequest, context: Context
+    ) -> pb.SearchGenerationResponse:
+        call = current_call()
+        check_text_field("generation", request.generation, required=True)
+        page = await self._search.search_in(request.generation, call.principal, to_query(request.search))
+        call.note(page.result)
+        return pb.SearchGenerationResponse(found=from_page(page))

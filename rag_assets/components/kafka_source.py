@@ -5,6 +5,8 @@
 import dagster as dg
 
 from rag_assets.lib.failures import typed_failures
+from rag_assets.lib.jobs import job_tags, reconcile_schedule
+from rag_assets.lib.naming import job_name
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream.drain import drain
 from rag_assets.stream.report import stream_key
@@ -22,10 +24,10 @@ def kafka_definitions(config: SourceConfig) -> dg.Definitions:
         tags={"rag/tenant": config.tenant},
         kinds={"kafka"},
     )
-    if config.options.kind != "kafka" or config.options.consume == "stream":
+    if not config.has_runs:
         return dg.Definitions(assets=[spec])
     job = _job(config)
-    sensor, schedule = _sensor(config, job), _schedule(config, job)
+    sensor, schedule = _sensor(config, job), reconcile_schedule(config, job)
     return dg.Definitions(
         assets=[spec], jobs=[job], sensors=[sensor] if sensor else [], schedules=[schedule] if schedule else []
     )
@@ -39,7 +41,7 @@ def _job(config: SourceConfig) -> dg.JobDefinition:
         metadata = {"applied": sum(counts.values())}
         context.log_event(dg.AssetMaterialization(stream_key(config.key), metadata=metadata))
 
-    @dg.job(name=f"{config.key}_sync", executor_def=dg.in_process_executor, tags={"rag/source": config.key})
+    @dg.job(name=job_name(config), executor_def=dg.in_process_executor, tags=job_tags(config))
     def sync() -> None:
         drain_topic()
 
@@ -69,16 +71,3 @@ def _sensor(config: SourceConfig, job: dg.JobDefinition) -> dg.SensorDefinition 
         return dg.RunRequest(tags={"rag/waiting": str(waiting)}) if waiting else dg.SkipReason("nothing waits")
 
     return changes
-
-
-def _schedule(config: SourceConfig, job: dg.JobDefinition) -> dg.ScheduleDefinition | None:
-    if config.schedule is None:
-        return None
-    status = dg.DefaultScheduleStatus.RUNNING if config.enabled else dg.DefaultScheduleStatus.STOPPED
-    return dg.ScheduleDefinition(
-        name=f"{config.key}_reconcile",
-        job=job,
-        cron_schedule=config.schedule.cron,
-        execution_timezone=config.schedule.timezone,
-        default_status=status,
-    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rag_assets.connectors.kafka import KafkaOptions
 from rag_assets.connectors.outside import Outside
 from rag_core.fetch import FetchPolicy
-from rag_core.sources import Closeable, TransientMemory
+from rag_core.sources import Closeable, SourceMemory, TransientMemory, UntouchedMemory
 
 if TYPE_CHECKING:
     from rag_assets.config import SourceConfig
@@ -30,11 +30,19 @@ def build_connector(config: SourceConfig, outside: Outside | None = None) -> Con
     return CONNECTORS[config.options.kind](config.options, outside or Outside())
 
 
-def outside_of(config: SourceConfig, settings: Settings, store: Store | None = None) -> Outside:
-    """What the installation gives the connector of a source; without a store it remembers nothing."""
+def outside_of(
+    config: SourceConfig, settings: Settings, store: Store | None = None, *, remember: bool = True
+) -> Outside:
+    """What the installation gives the connector of a source; without a store it remembers nothing.
+
+    Without `remember` it knows what earlier runs left and leaves nothing itself.
+    """
     from rag_core.store.source_memory import StoredMemory
 
-    memory = StoredMemory(store, config.tenant, config.name) if store is not None else TransientMemory()
+    memory: SourceMemory = TransientMemory()
+    if store is not None:
+        stored = StoredMemory(store, config.tenant, config.name)
+        memory = stored if remember else UntouchedMemory(stored)
     return Outside(settings.max_file_bytes, FetchPolicy.from_settings(settings), memory)
 
 

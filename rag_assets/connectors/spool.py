@@ -26,13 +26,11 @@ class Spool:
 
     def put(self, locator: str, content: bytes, **about: Any) -> bool:
         """Keep one; false when the locator is there already (the first stays)."""
-        if self._writes % _COMMIT_EVERY == 0:
-            if self._writes:
-                self._database.execute("COMMIT")
-            self._database.execute("BEGIN")
-        self._writes += 1
-        row = (locator, json.dumps(about), content)
-        return self._database.execute("INSERT OR IGNORE INTO items VALUES (?, ?, ?)", row).rowcount == 1
+        return self._write("INSERT OR IGNORE INTO items VALUES (?, ?, ?)", locator, content, about)
+
+    def replace(self, locator: str, content: bytes, **about: Any) -> None:
+        """Keep one in the place of what was kept before."""
+        self._write("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", locator, content, about)
 
     def get(self, locator: str) -> tuple[bytes, dict[str, Any]] | None:
         """What was kept, `None` when nothing was."""
@@ -46,6 +44,14 @@ class Spool:
         """All locators in order."""
         for (locator,) in self._database.execute("SELECT locator FROM items ORDER BY locator"):
             yield locator
+
+    def _write(self, statement: str, locator: str, content: bytes, about: dict[str, Any]) -> bool:
+        if self._writes % _COMMIT_EVERY == 0:
+            if self._writes:
+                self._database.execute("COMMIT")
+            self._database.execute("BEGIN")
+        self._writes += 1
+        return self._database.execute(statement, (locator, json.dumps(about), content)).rowcount == 1
 
     def close(self) -> None:
         """Remove the file. Idempotent."""

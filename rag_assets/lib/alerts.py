@@ -15,13 +15,15 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, STAGES, asset_key, job_name, partition_keys
+from rag_assets.lib.streams import JOB as STREAM_JOB
 from rag_assets.source_config import SourceConfig
+from rag_assets.stream.waiting import MISSED_BEATS
 from rag_core.alerts import Alert, AlertKind, Notifier, deliver, open_notifiers
-from rag_core.alerts.conditions import held_deletions, poisoned, stale_sources
+from rag_core.alerts.conditions import halted_streams, held_deletions, poisoned, stale_sources
 from rag_core.alerts.delivery import Delivery
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
-from rag_core.store import quality
+from rag_core.store import quality, streams
 from rag_core.store.conditions import source_states
 from rag_core.store.engine import Store
 
@@ -41,13 +43,14 @@ def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.Sens
         name="alerts",
         minimum_interval_seconds=settings.alert_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Failed runs, blocking checks, stale sources, held deletions and poison rates, to the notifiers.",
+        description="Failed runs, blocking checks, stale sources, held deletions, poison rates, halted streams.",
     )
     def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SkipReason:
         with typed_failures():
             notifiers = open_notifiers(pipeline.settings)
             try:
-                outcome = evaluate(pipeline.store, context.instance, configs, notifiers)
+                living = MISSED_BEATS * pipeline.settings.stream_heartbeat_seconds
+                outcome = evaluate(pipeline.store, context.instance, configs, notifiers, living=living)
             finally:
                 for notifier in notifiers:
                     notifier.close()
@@ -65,8 +68,9 @@ def evaluate(
     notifiers: Sequence[Notifier],
     *,
     now: datetime | None = None,
+    living: float = 30.0,
 ) -> Delivery:
-    """Look at everything once and tell the notifiers."""
+    """Look at everything once and tell the notifiers. A stream worker lives when it beat within `living` seconds."""
     when = now or datetime.now(UTC)
     conditions = [*run_failures(instance, configs), *blocked_checks(instance, configs)]
     with closing(store.engine.connect()) as connection:
@@ -74,13 +78,14 @@ def evaluate(
         minutes = {one.name: one.freshness_minutes for one in configs if one.enabled and one.freshness_minutes}
         conditions += [*held_deletions(states), *stale_sources(states, minutes, when)]
         conditions += poisoned(quality.latest(connection))
+        conditions += halted_streams(streams.workers(connection, within_seconds=living))
     return deliver(store, notifiers, conditions, now=when)
 
 
 def run_failures(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]) -> Iterator[Alert]:
     """Jobs (and shards of them) whose last finished run failed."""
     wanted = [(job_name(one), shard, one) for one in configs for shard in partition_keys(one)]
-    for job, shard, config in [*wanted, ("maintenance", None, None)]:
+    for job, shard, config in [*wanted, ("maintenance", None, None), (STREAM_JOB, None, None)]:
         tags = {PARTITION_TAG: shard} if shard is not None else {}
         filters = dg.RunsFilter(
             job_name=job, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]

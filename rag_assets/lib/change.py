@@ -51,6 +51,12 @@ class Observed:
             self._listing = changes
         return changes
 
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """What a listing tells of itself besides (what became of the URLs of a crawl), as metadata of its asset."""
+        found: Mapping[str, int] = getattr(self._listing, "outcomes", {})
+        return {f"crawl_{name}": count for name, count in sorted(found.items())}
+
     def note(self, context: dg.AssetExecutionContext) -> None:
         """Tag the run with what its listing looked like; a change after it makes the source look different."""
         if self._listing is not None:

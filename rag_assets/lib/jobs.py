@@ -1,4 +1,4 @@
-"""The job of a source and its reconcile schedule."""
+"""The job of a source, its tags and its reconcile schedule."""
 
 from __future__ import annotations
 
@@ -18,20 +18,27 @@ MAX_CRASH_RETRIES = 2
 
 def sync_job(config: SourceConfig) -> UnresolvedAssetJobDefinition:
     """The whole chain in one run (per shard), in one process: a run of four assets costs 2 s, not 8."""
-    tags: dict[str, object] = {"dagster/max_retries": str(MAX_CRASH_RETRIES)}
-    if config.shards == 1:
-        # The run queue allows one run per value. Shards run side by side, each fenced by its lock in the database.
-        tags[SOURCE_TAG] = config.key
     return dg.define_asset_job(
         job_name(config),
         selection=dg.AssetSelection.groups(config.key),
         description=f"Bring source `{config.name}` up to date, from listing to index.",
-        tags=tags,
+        tags=job_tags(config),
         executor_def=dg.in_process_executor,
     )
 
 
-def reconcile_schedule(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition | None:
+def job_tags(config: SourceConfig) -> dict[str, str]:
+    """The tags of every run of a source."""
+    tags = {"dagster/max_retries": str(MAX_CRASH_RETRIES)}
+    if config.shards == 1:
+        # The run queue allows one run per value. Shards run side by side, each fenced by its lock in the database.
+        tags[SOURCE_TAG] = config.key
+    return tags
+
+
+def reconcile_schedule(
+    config: SourceConfig, job: UnresolvedAssetJobDefinition | dg.JobDefinition
+) -> dg.ScheduleDefinition | None:
     """A run of every shard at the configured time, whatever the sensor saw; `None` when there is none."""
     if config.schedule is None:
         return None

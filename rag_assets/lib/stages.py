@@ -17,6 +17,7 @@ from rag_assets.lib.reports import materialized, progress_to
 from rag_assets.source_config import SourceConfig
 from rag_core.pipeline import chunk_following, embed_following, index_documents, sync_documents
 from rag_core.pipeline.resources import Pipeline
+from rag_core.pipeline.visibility import Publisher
 
 EMBEDDING_POOL = "embedding"
 """Embedding uses every core, so runs take turns at it; its limit is set by `rag_assets.instance`."""
@@ -53,10 +54,12 @@ def _documents(config: SourceConfig) -> dg.AssetsDefinition:
             scope, changes = scope_of(config, context), context.run.tags.get(LISTING_TAG) == CHANGES
             with open_connector(config, outside_of(config, settings, store)) as opened:
                 connector = Observed(opened)
-                told = progress_to(context)
-                report = sync_documents(store, connector, parser, scope, settings, told, changes=changes)
+                told, publisher = progress_to(context), Publisher(lambda: pipeline.index, settings)
+                report = sync_documents(
+                    store, connector, parser, scope, settings, told, changes=changes, publisher=publisher
+                )
                 connector.note(context)
-        return materialized(report)
+        return materialized(report, published=publisher.counts["documents"], **connector.outcomes)
 
     return documents
 

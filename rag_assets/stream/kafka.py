@@ -20,8 +20,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from sqlalchemy import Connection
 
 from rag_assets.connectors.kafka.client import consumer_config, producer_config
-from rag_assets.connectors.kafka.decode import Decoder, Record
+from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.connectors.kafka.snapshot import log_end, record_of
 from rag_assets.stream.base import Lag, Message, Position
 from rag_assets.stream.inbox import attributes_of
 from rag_core.errors import Conflict, InvalidInput, RagError, Reason, Unavailable
@@ -196,10 +197,7 @@ class KafkaSource:
             self._ready.notify_all()
 
     def _message(self, raw: Any) -> Message:
-        kind, stamp = raw.timestamp()
-        stamp = stamp if kind else None
-        headers = {name: value for name, value in raw.headers() or () if isinstance(value, bytes)}
-        record = Record(raw.topic(), raw.partition(), raw.offset(), raw.key(), raw.value(), stamp, headers)
+        record = record_of(raw)
         position = Position(record.topic, record.partition, record.offset)
         locator, size = self._decoder.locator(record), len(record.value or b"")
         try:
@@ -228,6 +226,8 @@ class KafkaSource:
         # A partition that is new in a topic already consumed holds messages that nobody has seen.
         fresh = low if known or self._options.start == "earliest" else high
         wanted = known.get(partition.partition, fresh)
+        if wanted > high > low:  # before the stream is stopped, the log itself has the word
+            high = log_end(self._options, self._source, TopicPartition(partition.topic, partition.partition, high - 1))
         if not low <= wanted <= high:
             raise Conflict(
                 Reason.OFFSET_OUT_OF_RANGE,

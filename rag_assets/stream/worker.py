@@ -71,10 +71,12 @@ class Worker:
             stack.enter_context(MetricsServer(self.settings, self.metrics.registry, self.status))
             self._wait_for_generation(pipeline)
             sources = self._read_sources()
+            opened = openers(pipeline.store, self.settings, sources)
             threads = [
                 self._thread(name, partial(self._serve, name, opener, pipeline, applier))
-                for name, opener in openers(pipeline.store, self.settings, sources).items()
+                for name, opener in opened.items()
             ]
+            log.info("started", worker=self.name, streams=sorted(opened))
             if self.settings.stream_canary_seconds:
                 canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)
                 threads.append(self._thread("canary", partial(canary.run, self._stopping)))

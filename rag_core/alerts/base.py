@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
     SOURCE_STALE = "source_stale"
     DELETIONS_HELD = "deletions_held"
     POISON_RATE = "poison_rate"
+    STREAM_HALTED = "stream_halted"
 
 
 @dataclass(frozen=True, slots=True)

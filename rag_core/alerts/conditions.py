@@ -1,13 +1,18 @@
-"""Conditions that the rows show: held deletions, sources that are stale, runs in which too much failed."""
+"""Conditions that the rows show: held deletions, stale sources, runs in which too much failed, streams that stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from rag_core.alerts.base import Alert, AlertKind
+from rag_core.errors import Reason
 from rag_core.store.conditions import SourceState
 from rag_core.store.quality import Latest
+
+_HALTED = "halted: "
+"""How a worker's heartbeat begins the state of such a stream."""
 
 
 def held_deletions(states: Iterable[SourceState]) -> Iterator[Alert]:
@@ -60,6 +65,26 @@ def poisoned(results: Iterable[Latest]) -> Iterator[Alert]:
                 result.tenant,
                 {"failed": result.failed, "tried": result.tried},
             )
+
+
+def halted_streams(workers: Iterable[Mapping[str, Any]]) -> Iterator[Alert]:
+    """Streams that wait for an operator, by the heartbeats of living workers (`rag_core.store.streams.workers`)."""
+    halted = {
+        (name, str(stream["state"]).removeprefix(_HALTED))
+        for worker in workers
+        for name, stream in worker["details"].items()
+        if str(stream.get("state", "")).startswith(_HALTED)
+    }
+    for name, reason in sorted(halted):
+        kind = AlertKind.POISON_RATE if reason == Reason.POISON_RATE else AlertKind.STREAM_HALTED
+        yield Alert(
+            f"{kind}:stream/{name}",
+            kind,
+            "critical",
+            f"the stream {name} stands still until an operator acts: {reason}; see `rag stream status`",
+            name.removeprefix("kafka:"),
+            details={"reason": reason},
+        )
 
 
 def _key(kind: AlertKind, tenant: str, source: str) -> str:

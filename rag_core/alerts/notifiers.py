@@ -16,7 +16,8 @@ import structlog
 
 from rag_core.alerts.base import Alert, Notifier
 from rag_core.errors import ConfigError, Reason, Unavailable
-from rag_core.settings import MIN_SECRET_LENGTH, Settings
+from rag_core.setting_groups.strength import MIN_SECRET_LENGTH
+from rag_core.settings import Settings
 
 log = structlog.get_logger("rag.alerts")
 

@@ -6,13 +6,15 @@ span of a retrieved passage: `document.text[start:end] == quote`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from rag_core.embedding.base import Vectors
 from rag_core.index.base import Hit
+
+EmbedPassages = Callable[[Sequence[str]], Awaitable[Vectors]]
 
 
 class Abstention(StrEnum):
@@ -29,13 +31,14 @@ class Question:
     """What to answer, and from what: hits in descending relevance, and the query's vector (shape [dimensions]).
 
     `contrast` are the hits after them. They are never quoted; they show what an unrelated passage scores, without which
-    a question for one passage could not be judged.
+    a question for one passage could not be judged. `embed` makes passage vectors with the model of `vector`.
     """
 
     text: str
     hits: tuple[Hit, ...]
     vector: Vectors | None = None
     contrast: tuple[Hit, ...] = ()
+    embed: EmbedPassages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Abstained:
-    """The end without an answer. No delta came before it that a client may use."""
+    """The end without an answer. No delta came before it that a client may use. Tokens may have been spent on it."""
 
     reason: Abstention
+    tokens: Tokens | None = None
 
 
 AnswerEvent = Delta | Answered | Abstained

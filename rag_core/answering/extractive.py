@@ -2,7 +2,8 @@
 
 The sentences that cover most of the question, from the passages that rank highest, are quoted with their exact spans.
 Whether they answer at all is a calibrated rule over three signs: how much of the question the best sentence and its
-passage cover, and how much nearer that passage is to the question than the others. Figures and method are in
+passage cover, and how much nearer that passage is to the question than the others. Where the words say nothing, because
+question and documents are in different languages, `across` compares meanings instead. Figures and method are in
 docs/retrieval-answers.md.
 """
 
@@ -11,22 +12,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from operator import mul
 from typing import NamedTuple
 
-from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Citation, Delta, Question, cite
+from rag_core.answering import across
+from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question
 from rag_core.answering.display import display
-from rag_core.answering.evidence import Unit, coverage, question_units, repeats, term_weights, text_terms
-from rag_core.answering.sentences import split_sentences
+from rag_core.answering.evidence import Unit, coverage, question_units, term_weights, text_terms
+from rag_core.answering.quoting import Sentence, candidates, citations, nearness
 from rag_core.index.base import Hit
 
 MAX_PASSAGES = 5
-MAX_SENTENCES = 3
 MAX_CANDIDATES = 200
-MIN_COMPARED = 3
-NEUTRAL_NEARNESS = 0.25
-"""The value of nearness that is as common with an answer as without."""
 KEEP_RATIO = 0.75
 """A further sentence is quoted when its score is at least this share of the best one's."""
 RANK_WEIGHT = 0.5
@@ -49,26 +46,15 @@ class Signs(NamedTuple):
     nearness: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A candidate: `hits[rank].payload.text[start:end]`, and its share of the question."""
-
-    rank: int
-    start: int
-    end: int
-    covered: float
-    score: float
-
-
 class ExtractiveAnswerer:
-    """Quotes; needs no model and no network. Safe for concurrent use."""
+    """Quotes; needs no model but the one that embedded the question. Safe for concurrent use."""
 
     def __init__(self, threshold: float = 0.0) -> None:
         """`threshold` is added to what the evidence must exceed; higher abstains more often."""
         self._threshold = threshold
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
-        outcome = await asyncio.to_thread(compose, question, self._threshold)
+        outcome = await decide(question, self._threshold)
         if isinstance(outcome, Abstained):
             yield outcome
             return
@@ -83,15 +69,29 @@ class ExtractiveAnswerer:
         return
 
 
+async def decide(question: Question, threshold: float = 0.0) -> Answered | Abstained:
+    """Choose the sentences, by their words or else by their meaning. Raises what `question.embed` raises."""
+    outcome, known = await asyncio.to_thread(weigh, question, threshold)
+    if isinstance(outcome, Abstained) and known <= across.KNOWN:
+        return await across.compose(question, threshold) or outcome
+    return outcome
+
+
 def compose(question: Question, threshold: float = 0.0) -> Answered | Abstained:
-    """Choose the sentences. Pure; 3 to 5 ms for ten passages of 200 tokens."""
+    """Choose the sentences by their words. Pure; 3 to 5 ms for ten passages of 200 tokens."""
+    return weigh(question, threshold)[0]
+
+
+def weigh(question: Question, threshold: float = 0.0) -> tuple[Answered | Abstained, float]:
+    """As `compose`, with the part of the question's words that the best passage knows."""
     if not question.hits:
-        return Abstained(Abstention.NO_RESULTS)
+        return Abstained(Abstention.NO_RESULTS), 1.0
     ranked, signs = examine(question)
-    if not ranked or sum(map(mul, WEIGHTS, signs)) + BIAS <= threshold:
-        return Abstained(Abstention.NOT_SUPPORTED)
-    citations = tuple(_citations(question.hits, ranked))
-    return Answered(citations) if citations else Abstained(Abstention.NOT_SUPPORTED)
+    if ranked and sum(map(mul, WEIGHTS, signs)) + BIAS > threshold:
+        quoted = citations(question.hits, ranked, at_least=KEEP_RATIO * ranked[0].score)
+        if quoted:
+            return Answered(quoted), signs.words
+    return Abstained(Abstention.NOT_SUPPORTED), signs.words
 
 
 def examine(question: Question) -> tuple[list[Sentence], Signs]:
@@ -100,29 +100,16 @@ def examine(question: Question) -> tuple[list[Sentence], Signs]:
     retrieved = question.hits + question.contrast
     passages = text_terms([_evidence_text(hit) for hit in retrieved])
     weights = term_weights(units, passages)
-    ranked = sorted(_sentences(question, units, weights), key=lambda sentence: -sentence.score)
+    ranked = sorted(_sentences(question, units, weights), key=lambda found: -found[0].score)
     if not ranked:
         return [], Signs(0, 0, 0, 0)
-    best = ranked[0]
-    return ranked, Signs(
-        sentence=best.covered,
+    best, covered = ranked[0]
+    return [sentence for sentence, _ in ranked], Signs(
+        sentence=covered,
         passage=coverage(units, passages[best.rank], weights),
         words=coverage(units, passages[best.rank]),
         nearness=nearness(retrieved, best.rank),
     )
-
-
-def nearness(hits: Sequence[Hit], rank: int) -> float:
-    """How much nearer to the question the passage is than the average one: the ratio of cosine distances, minus one.
-
-    A ratio, because embedders differ in how they spread cosines. Neutral when there is too little to compare with.
-    """
-    cosines = [hit.dense for hit in hits if hit.dense is not None]
-    own = hits[rank].dense
-    if own is None or len(cosines) < MIN_COMPARED:
-        return NEUTRAL_NEARNESS
-    average = sum(cosines) / len(cosines)
-    return min(2.0, max(-0.5, (1 - average) / max(1 - own, 1e-3) - 1))
 
 
 def _evidence_text(hit: Hit) -> str:
@@ -131,36 +118,17 @@ def _evidence_text(hit: Hit) -> str:
     return "\n".join((payload.title, *payload.headings, payload.text))
 
 
-def _sentences(question: Question, units: Sequence[Unit], weights: dict[int, float]) -> list[Sentence]:
-    spans = [
-        (rank, start, end)
-        for rank, hit in enumerate(question.hits[:MAX_PASSAGES])
-        for start, end in split_sentences(hit.payload.text)
-        if not repeats(question.text, hit.payload.text[start:end])
-    ][:MAX_CANDIDATES]
+def _sentences(question: Question, units: Sequence[Unit], weights: dict[int, float]) -> list[tuple[Sentence, float]]:
+    """Candidates with the part of the question that each covers."""
+    spans = candidates(question, passages=MAX_PASSAGES, limit=MAX_CANDIDATES)
     terms = text_terms([question.hits[rank].payload.text[start:end] for rank, start, end in spans])
     best = max(max(hit.score for hit in question.hits), 1e-9)
     found = []
     for (rank, start, end), own in zip(spans, terms, strict=True):
         covered = coverage(units, own, weights)
-        found.append(Sentence(rank, start, end, covered, covered + RANK_WEIGHT * question.hits[rank].score / best))
+        score = covered + RANK_WEIGHT * question.hits[rank].score / best
+        found.append((Sentence(rank, start, end, score), covered))
     return found
-
-
-def _citations(hits: Sequence[Hit], ranked: Sequence[Sentence]) -> list[Citation]:
-    chosen: list[Citation] = []
-    shown: set[str] = set()
-    for sentence in ranked:
-        if len(chosen) == MAX_SENTENCES or sentence.score < KEEP_RATIO * ranked[0].score:
-            break
-        citation = cite(
-            hits[sentence.rank], number=len(chosen) + 1, rank=sentence.rank, start=sentence.start, end=sentence.end
-        )
-        text = display(citation.quote)
-        if text and text not in shown:
-            shown.add(text)
-            chosen.append(citation)
-    return chosen
 
 
 def _separator(previous: str, piece: str) -> str:

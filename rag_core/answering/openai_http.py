@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import httpx
 
-from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question
+from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question, Tokens
 from rag_core.answering.display import display
 from rag_core.answering.support import SupportChecker
 from rag_core.errors import DeadlineExceeded, InvalidInput, Reason, Unavailable
@@ -48,12 +48,15 @@ class OpenAIAnswerer:
             return
         checker = SupportChecker(hits)
         deadline = asyncio.get_running_loop().time() + self._timeout
-        first = True
+        first, tokens = True, None
         stream = self._stream(question.text, hits)
         try:
             while True:
                 async with asyncio.timeout_at(deadline):
                     piece = await anext(stream, None)
+                if isinstance(piece, Tokens):
+                    tokens = piece
+                    continue
                 for sentence in checker.finish() if piece is None else checker.feed(piece):
                     yield Delta(sentence if first else f" {sentence}")
                     first = False
@@ -63,19 +66,21 @@ class OpenAIAnswerer:
             raise DeadlineExceeded(Reason.DEADLINE, f"the model took longer than {self._timeout:g} seconds") from None
         finally:
             await stream.aclose()
-        yield Answered(checker.citations) if checker.citations else Abstained(Abstention.NOT_SUPPORTED)
+        cited = checker.citations
+        yield Answered(cited, tokens) if cited else Abstained(Abstention.NOT_SUPPORTED, tokens)
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _stream(self, question: str, hits: Sequence[Hit]) -> AsyncGenerator[str, None]:
-        """The model's text as it comes. Raises `Unavailable` (`ANSWERER_UNAVAILABLE`)."""
+    async def _stream(self, question: str, hits: Sequence[Hit]) -> AsyncGenerator[str | Tokens, None]:
+        """The model's text as it comes, and what it cost. Raises `Unavailable` (`ANSWERER_UNAVAILABLE`)."""
         body = {
             "model": self._model,
             "messages": prompt(question, hits),
             "stream": True,
             "temperature": 0,
             "max_tokens": MAX_ANSWER_TOKENS,
+            "stream_options": {"include_usage": True},
         }
         received = 0
         try:
@@ -83,14 +88,16 @@ class OpenAIAnswerer:
                 if response.status_code != httpx.codes.OK:
                     raise _unavailable(f"answered with status {response.status_code}")
                 async for line in response.aiter_lines():
-                    piece = _piece(line)
-                    if piece is None:
+                    if (event := _event(line)) is None:
                         return
+                    piece, tokens = event
                     received += len(piece)
                     if received > MAX_ANSWER_CHARS:
                         raise _unavailable("sent an endless answer")
                     if piece:
                         yield piece
+                    if tokens is not None:
+                        yield tokens
         except InvalidInput as error:
             raise _unavailable(f"is not called: {error.message}") from None
         except httpx.HTTPError:
@@ -125,21 +132,34 @@ def open_openai_answerer(settings: Settings) -> OpenAIAnswerer:
     return OpenAIAnswerer(client, model=str(settings.answer_model), timeout=settings.answer_timeout_seconds)
 
 
-def _piece(line: str) -> str | None:
-    """The text of one line of the event stream; `None` at its end. Raises `Unavailable` for what is no such line."""
+def _event(line: str) -> tuple[str, Tokens | None] | None:
+    """Text and token counts of one line of the event stream; `None` at its end.
+
+    Raises `Unavailable` for what is no such line.
+    """
     if not line.startswith("data:"):
-        return ""
+        return "", None
     data = line.removeprefix("data:").strip()
     if data == "[DONE]":
         return None
     try:
-        choices = json.loads(data)["choices"]
+        message = json.loads(data)
+        choices = message["choices"]
         content = choices[0]["delta"].get("content") if choices else ""
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise _unavailable("sent something that is not a chat completion stream") from None
     if content is not None and not isinstance(content, str):
         raise _unavailable("sent something that is not a chat completion stream")
-    return content or ""
+    return content or "", _tokens(message.get("usage"))
+
+
+def _tokens(usage: object) -> Tokens | None:
+    """The counts of the last event, where the endpoint sends them. They are a courtesy: odd ones are left out."""
+    if not isinstance(usage, dict):
+        return None
+    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    prompt, completion = (count if type(count) is int and 0 <= count < 2**63 else None for count in counts)
+    return None if prompt is None or completion is None else Tokens(prompt, completion)
 
 
 def _unavailable(what: str) -> Unavailable:

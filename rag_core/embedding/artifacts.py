@@ -10,14 +10,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rag_core.errors import DataCorruption, RagError, Reason, Unavailable
+from rag_core.files import replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +55,9 @@ class Artifact:
 
     def _write(self, folder: Path, content: bytes) -> None:
         digest = hashlib.sha256(content).hexdigest()
-        prefix = f".{self.kind}-partial-"
-        for leftover in folder.glob(f"{prefix}*"):  # of a process that was killed; we hold the lock
+        for leftover in folder.glob(f".{self.kind}-*"):  # of a process that was killed; we hold the lock
             leftover.unlink()
-        handle, temporary = tempfile.mkstemp(prefix=prefix, dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(folder / f"{self.kind}-{self.recipe}-{digest}{self.suffix}")
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(folder / f"{self.kind}-{self.recipe}-{digest}{self.suffix}", content)
 
     def _read(self, path: Path) -> bytes:
         content = path.read_bytes()

@@ -40,21 +40,24 @@ def build_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-_loaded: dict[Path, Tokenizer] = {}
+_loaded: list[Tokenizer] = []
+_checked: set[Path] = set()
 _loading = threading.Lock()
 
 
 def load_tokenizer(model_dir: Path) -> Tokenizer:
     """The tokenizer from the model folder, building the file the first time. Loading takes about 1 s.
 
-    One per process, because it holds 300 MB: the chunker and the embedder share it, so never change its options.
-    Raises `DataCorruption` (`MODEL_CORRUPT`) when the file was changed.
+    One per process whatever the folder, because it holds 300 MB and every valid file says the same: the chunker and the
+    embedder share it, so never change its options. Raises `DataCorruption` (`MODEL_CORRUPT`) when the file was changed.
     """
     with _loading:
-        if model_dir not in _loaded:
+        if model_dir not in _checked:
             content = TOKENIZER_FILE.load(model_dir, lambda: build_tokenizer().to_str().encode())
-            _loaded[model_dir] = Tokenizer.from_buffer(content)
-        return _loaded[model_dir]
+            if not _loaded:
+                _loaded.append(Tokenizer.from_buffer(content))
+            _checked.add(model_dir)
+        return _loaded[0]
 
 
 class E5TokenCounter:

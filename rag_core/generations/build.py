@@ -213,6 +213,7 @@ def _finish(store: Store, index: VectorIndex, row: Generation) -> str:
     points = index.count(row.name)
     if row.state == "building" and points >= _OPTIMIZE_POINTS:
         index.optimize(row.name)
+    failpoints.reach("before_ready")
     with store.engine.begin() as connection:
         locks.lock_transaction(connection, "generations")
         now = generations.get(connection, row.name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import func
 
+from rag_core import failpoints
 from rag_core.errors import Conflict, RagError, Reason
 from rag_core.generations import checks
 from rag_core.generations.checks import Candidate, Check
@@ -73,6 +74,7 @@ def evaluate(
     baseline = None if active is None or active.name == name else active
     run = _Gate(store, index, kits, row, baseline, settings, golden, progress)
     evaluation = Evaluation(name, baseline.name if baseline else None, tuple(run.checks()))
+    failpoints.reach("before_judgement_kept")
     with store.engine.begin() as connection:
         values = {"evaluation": evaluation.to_json(), "evaluation_wanted_at": None}
         generations.change(connection, name, **values)

@@ -27,6 +27,7 @@ from rag_core.store.generations import Generation
 
 _POLL_SECONDS = 0.1
 _LOOKS = 5
+_ROLLBACK = "index.rollback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +100,22 @@ def promote(
 def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str, reason: str = "") -> Moved:
     """Move readers back to the generation they were on before. It was kept up to date, so nothing is lost.
 
-    Raises `NotFound` (`GENERATION_NOT_FOUND`) when there is none, `Conflict` (`GENERATION_STATE`) when its grace period
-    is over.
+    One that was interrupted is finished when it is run again; a second one does not move readers forward again.
+    Raises `NotFound` (`GENERATION_NOT_FOUND`) when there is none to go back to, `Conflict` (`GENERATION_STATE`) when
+    its grace period is over.
     """
     started = time.monotonic()
     with store.engine.connect() as connection:
         active = generations.active(connection)
-        if active is None or active.promoted_from is None:
-            raise NotFound(Reason.GENERATION_NOT_FOUND, "there is no generation to roll back to")
-        row = generations.get(connection, active.promoted_from)
+        if active is not None and active.promoted_from is not None:
+            row = generations.get(connection, active.promoted_from)
+    if active is None or active.promoted_from is None:
+        return _finish_rollback(store, index, active, started)
     if row.state != "ready":
         raise Conflict(
             Reason.GENERATION_STATE, f"generation {row.name} is {row.state}: its grace period is over; build it again"
         )
-    return _move(store, index, row, settings, actor, "index.rollback", {"reason": reason}, started)
+    return _move(store, index, row, settings, actor, _ROLLBACK, {"reason": reason}, started)
 
 
 def retire(store: Store, index: VectorIndex, name: str, *, actor: str, reason: str = "", now: bool = False) -> None:
@@ -133,11 +136,13 @@ def retire(store: Store, index: VectorIndex, name: str, *, actor: str, reason: s
         if row.state != "retired":
             generations.change(connection, name, state="retired", retired_at=func.now(), keep_until=None)
             audit.record(connection, actor=actor, action="index.retire", target=name, details={"reason": reason})
+    failpoints.reach("after_retire_commit")
     # A run that read the list of generations before this may still write; it would fail loudly on a missing one.
     with locks.exclusive_connection(store, wait=60) as connection:
-        index.drop(name)
         generations.forget_marks(connection, name)
         connection.commit()
+        failpoints.reach("before_retire_drop")
+        index.drop(name)  # last: while its files are there, `retire_expired` takes up what was cut short
 
 
 def retire_expired(store: Store, index: VectorIndex) -> list[str]:
@@ -164,6 +169,16 @@ def refusal(row: Generation) -> str:
     return "; ".join(f"{check['name']}: {check['detail']}" for check in failed)
 
 
+def _finish_rollback(store: Store, index: VectorIndex, active: Generation | None, started: float) -> Moved:
+    """Move the alias of a rollback that died before it did. Raises `NotFound` when there is nothing to finish."""
+    before = index.alias()
+    if active is None or before == active.name:
+        told = "" if active is None else f"; readers are on {active.name}, and another one can be promoted by its name"
+        raise NotFound(Reason.GENERATION_NOT_FOUND, f"there is no generation to roll back to{told}")
+    index.promote(active.name)
+    return Moved(active.name, before, _pending(store, active.name), time.monotonic() - started)
+
+
 def _move(
     store: Store,
     index: VectorIndex,
@@ -183,11 +198,12 @@ def _move(
         locks.lock_transaction(connection, "generations")
         before = generations.active(connection)
         if before is None or before.name != row.name:
-            generations.activate(connection, row.name, keep=keep)
+            generations.activate(connection, row.name, keep=keep, back=action == _ROLLBACK)
             record = {**details, "from": before.name if before else None}
             audit.record(connection, actor=actor, action=action, target=row.name, details=record)
     failpoints.reach("after_promote_commit")
     index.promote(row.name)
+    failpoints.reach("after_alias_move")
     seconds = time.monotonic() - started
     return Moved(row.name, before.name if before else None, _pending(store, row.name), seconds)
 

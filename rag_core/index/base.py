@@ -88,6 +88,20 @@ class ApplyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """What a caller may not see although the index still says so: permissions and deletions it was not told yet."""
+
+    doc_ids: tuple[uuid.UUID, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.doc_ids or self.sources)
+
+
+NOTHING_WITHHELD = Withheld()
+
+
+@dataclass(frozen=True, slots=True)
 class SearchRequest:
     """One retrieval. `tenant` and `acl` come from the verified caller and are applied outermost on every leg.
 
@@ -107,6 +121,8 @@ class SearchRequest:
     """Hits of one document at most."""
     with_vectors: bool = False
     """Whether hits carry their vectors."""
+    withheld: Withheld = NOTHING_WITHHELD
+    """Left out on every leg, and of the term statistics, like what the caller was never allowed to see."""
 
 
 @dataclass(frozen=True, slots=True)

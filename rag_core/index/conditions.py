@@ -49,14 +49,20 @@ class Dialect(Protocol[Filter]):
     def none_of(self, filters: Sequence[Filter]) -> Filter: ...
 
 
-def scope(dialect: Dialect[Filter], tenant: str, acl: Sequence[str]) -> Filter:
-    """What a caller may see: the tenant's points that name at least one of the caller's ACL entries."""
-    return dialect.all_of([dialect.any_of("tenant", [tenant]), dialect.any_of("acl", list(acl))])
+def scope(dialect: Dialect[Filter], request: SearchRequest) -> Filter:
+    """What a caller may see: the tenant's points that name at least one of the caller's ACL entries, but for those
+    that are withheld."""
+    allowed = [dialect.any_of("tenant", [request.tenant]), dialect.any_of("acl", list(request.acl))]
+    withheld = request.withheld
+    hidden = [("doc_id", [str(doc_id) for doc_id in withheld.doc_ids]), ("source", list(withheld.sources))]
+    if refused := [dialect.any_of(field, values) for field, values in hidden if values]:
+        allowed.append(dialect.none_of(refused))
+    return dialect.all_of(allowed)
 
 
 def narrowed(dialect: Dialect[Filter], request: SearchRequest) -> Filter:
     """The scope of a search with the caller's own filter inside it."""
-    outer = scope(dialect, request.tenant, request.acl)
+    outer = scope(dialect, request)
     return outer if request.filter is None else dialect.all_of([outer, translate(dialect, request.filter)])
 
 

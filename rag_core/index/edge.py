@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rag_core.errors import Conflict, DataCorruption, NotFound, Reason, Unavailable
+from rag_core.files import sync_folder
 from rag_core.index import checks, edge_files, retrieval
 from rag_core.index.base import (
     ApplyResult,
@@ -73,7 +74,7 @@ class EdgeIndex:
             dropped.close()
             trash = dropped.folder.with_name(f".old-{uuid.uuid4().hex}")
             dropped.folder.rename(trash)
-            edge_files.sync_folder(trash.parent)
+            sync_folder(trash.parent)
             shutil.rmtree(trash, ignore_errors=True)
 
     def reset(self, generation: str) -> None:

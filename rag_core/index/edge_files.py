@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_core.errors import Conflict, DataCorruption, Exhausted, Reason
+from rag_core.files import replace_file, sync_folder
 
 SEAL = "seal.json"
 SEAL_BUDGET = 2 << 30
@@ -22,22 +23,7 @@ _BLOCK = 1 << 20
 
 def write_durably(path: Path, content: dict[str, Any]) -> None:
     """Replace a small JSON file so that after a power cut it holds the old or the new content, never neither."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make renames, creations and removals in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(path, json.dumps(content).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import qdrant_edge as edge
 
 from rag_core import failpoints
 from rag_core.errors import DataCorruption, RagError, Reason, Unavailable
+from rag_core.files import sync_folder
 from rag_core.index import checks, edge_files, edge_optimize, edge_writer, lexical
 from rag_core.index.base import ApplyResult, DocumentUpdate, GenerationSpec, Point
 from rag_core.index.edge_dialect import engine_errors
@@ -60,7 +61,7 @@ class EdgeGeneration:
         edge_files.write_durably(temporary / SPEC, _spec_content(spec, shard))
         edge_files.write_durably(temporary / POINTS, {"at_least": 0})
         temporary.rename(folder)
-        edge_files.sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
     @property
     def reader(self) -> ShardReader:

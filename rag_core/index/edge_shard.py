@@ -20,7 +20,7 @@ import qdrant_edge as edge
 from rag_core.embedding.base import Vectors
 from rag_core.index.base import Point
 from rag_core.index.edge_dialect import CLOSED, DIALECT, EdgeDialect, engine_errors, point_id, scored, vectors_of
-from rag_core.index.fusion import KNOWN_HITS, Scored, fuse, lexical_share
+from rag_core.index.fusion import KNOWN_HITS, Scored, fuse, lexical_weight
 from rag_core.index.lexical import Sparse
 from rag_core.index.payloads import IDENTITY, KEYWORDS, from_json_or_blank
 from rag_core.index.planning import Identity
@@ -94,14 +94,15 @@ class ShardReader:
         )
         near, words = self.call(lambda shard: shard.query_batch(batch))
         matching = {point_id(hit): hit.score for hit in words if hit.score > 0}
-        best = fuse({point_id(hit): hit.score for hit in near}, matching, self._share(terms, matching), limit)
+        best = fuse({point_id(hit): hit.score for hit in near}, matching, self._weight(terms, matching), limit)
         payloads = self._payloads([chunk_id for chunk_id, _ in best])
         return [Scored(chunk_id, score, payloads[chunk_id]) for chunk_id, score in best if chunk_id in payloads]
 
-    def _share(self, terms: Sparse, matching: Mapping[uuid.UUID, float]) -> float:
+    def _weight(self, terms: Sparse, matching: Mapping[uuid.UUID, float]) -> float:
         ids: list[edge.PointId] = [*islice(matching, KNOWN_HITS)]
         records = self.call(lambda shard: shard.retrieve(ids, with_payload=False, with_vector=[LEXICAL]))
-        return lexical_share(terms.indices, (vectors_of(record)[LEXICAL].indices for record in records))
+        known = {point_id(record): vectors_of(record)[LEXICAL].indices for record in records}
+        return lexical_weight(terms.indices, [known[chunk_id] for chunk_id in matching if chunk_id in known])
 
     def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
         """By id; a point that was removed since is not in it."""

@@ -1,8 +1,15 @@
 """Fusion of the dense and the lexical leg, and the rule that the newest version wins.
 
-By distribution (DBSF): each leg's scores are placed within three standard deviations around their mean and added. The
-lexical leg counts by how much of the query its best hits know: of a question in another language they know a number or
-a name, and the rest is chance. Chosen by cross-validation over the public sets; docs/retrieval.md has the table.
+By distribution (DBSF): each leg's scores are placed within three standard deviations around their mean, and the legs
+are averaged. How much each leg counts is judged for every query from what it found:
+
+- the lexical leg by the share of the query's terms that its best hits know. Of a question in another language they know
+  a number or a name, and the rest is chance. It counts up to three times when its best hit alone has the terms: that
+  is a name, a code or a quotation;
+- the dense leg by how far its best hit stands out. When everything is about equally near, as for a part number, the
+  order of its hits is chance.
+
+Chosen by cross-validation over the public sets and many made from them; docs/retrieval.md has the tables.
 """
 
 from __future__ import annotations
@@ -10,7 +17,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +25,11 @@ CANDIDATES = 100
 """Points each leg hands to the fusion at least: its distribution is estimated from them."""
 KNOWN_HITS = 20
 """Best lexical hits whose terms are looked at to judge how much of the query the lexical leg knows."""
-KNOWN_SHARE = 0.5
-"""Share of the query's terms from which the lexical leg counts in full."""
+FULL_MATCH = 2.0
+"""What is added to the lexical leg's weight when its best hit has all terms of the query; nothing at a half of them."""
+STANDING = 0.3
+"""Part of the way from the average candidate to a cosine of 1 that the best one must have gone for the dense leg to
+count in full."""
 SPARE = 16
 """Points fetched beyond the limit, so that dropping old versions still fills it."""
 
@@ -41,22 +51,40 @@ class Scored:
         return int(self.payload["version"])
 
 
-def lexical_share(query: Iterable[int], hits: Iterable[Iterable[int]]) -> float:
-    """How much the lexical leg counts, in [0, 1], from the query's terms and those of its best hits together."""
+def lexical_weight(query: Iterable[int], hits: Sequence[Iterable[int]]) -> float:
+    """How much the lexical leg counts, in [0, 1 + `FULL_MATCH`], from the query's terms and those of its best hits."""
     wanted = set(query)
-    if not wanted:
+    found = [wanted.intersection(hit) for hit in hits]
+    if not wanted or not found:
         return 0.0
-    known = wanted & {term for hit in hits for term in hit}
-    return min(1.0, len(known) / len(wanted) / KNOWN_SHARE)
+    known = len(set().union(*found)) / len(wanted)
+    matched = len(found[0]) / len(wanted)
+    return float(known**2 * (1 + FULL_MATCH * max(0.0, 2 * matched - 1)))
+
+
+def dense_weight(scores: Collection[float]) -> float:
+    """How much the dense leg counts, in [0, 1], from the cosines of its candidates."""
+    if len(scores) < 2:
+        return 1.0
+    best = max(scores)
+    others = (math.fsum(scores) - best) / (len(scores) - 1)
+    return min(1.0, (best - others) / max(1 - others, 1e-6) / STANDING)
 
 
 def fuse(
-    dense: Mapping[uuid.UUID, float], lexical: Mapping[uuid.UUID, float], share: float, limit: int
+    dense: Mapping[uuid.UUID, float], lexical: Mapping[uuid.UUID, float], weight: float, limit: int
 ) -> list[tuple[uuid.UUID, float]]:
-    """The best `limit` points of both legs with their fused scores, in [0, 2] but for outliers, best first."""
-    fused = by_distribution(dense)
+    """The best `limit` points of both legs with their fused scores, in [0, 1] but for outliers, best first.
+
+    `weight` is that of the lexical leg.
+    """
+    dense_share = dense_weight(dense.values())
+    whole = dense_share + weight
+    if whole == 0:  # every candidate is as near as the others, and no word is known: there is no order
+        dense_share = whole = 1.0
+    fused = {chunk_id: score * dense_share / whole for chunk_id, score in by_distribution(dense).items()}
     for chunk_id, score in by_distribution(lexical).items():
-        fused[chunk_id] = fused.get(chunk_id, 0.0) + share * score
+        fused[chunk_id] = fused.get(chunk_id, 0.0) + score * weight / whole
     return sorted(fused.items(), key=lambda item: -item[1])[:limit]
 
 
@@ -71,8 +99,8 @@ def by_distribution(scores: Mapping[uuid.UUID, float]) -> dict[uuid.UUID, float]
 
 
 def unit_score(fused: float) -> float:
-    """A fused score (the sum of two legs) in [0, 1]. Scores above three deviations share the 1; their order stays."""
-    return min(1.0, max(0.0, fused / 2))
+    """A fused score in [0, 1]. Scores above three deviations share the 1; their order stays."""
+    return min(1.0, max(0.0, fused))
 
 
 def newest_only(candidates: Sequence[Scored], newer: Mapping[str, int] | None = None) -> list[Scored]:

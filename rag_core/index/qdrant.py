@@ -7,6 +7,7 @@ until the server has applied them.
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -33,14 +34,27 @@ from rag_core.index.qdrant_reader import DENSE, LEXICAL, QdrantReader, to_struct
 ALIAS = "rag-live"
 _METADATA = "rag_platform"
 _GRPC_PORT = 6334
+_DEFERRED, _INDEXED = (
+    models.OptimizersConfigDiff(indexing_threshold=0),
+    models.OptimizersConfigDiff(indexing_threshold=20_000),
+)
+"""No search graph while a generation is filled: built once at the end it costs a fraction of building it along the way.
+20,000 KB of vectors without a graph is the server's own default."""
+_LOOK_SECONDS = 0.5
+_CALM_LOOKS = 3
+"""The optimizer starts a moment after it was told to."""
+_OPTIMIZE_SECONDS = 6 * 3600.0
 Result = TypeVar("Result")
 
 
 class QdrantIndex:
     """See `VectorIndex`."""
 
-    def __init__(self, client: QdrantClient, *, local: bool = False) -> None:
-        """`local` means qdrant-client's in-memory mode: not thread-safe and without payload indexes."""
+    def __init__(
+        self, client: QdrantClient, *, local: bool = False, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        """`local` means qdrant-client's in-memory mode: not thread-safe, without payload indexes and optimizer."""
+        self._pause = pause
         self._client = client
         self._local = local
         self._one_at_a_time = threading.RLock()
@@ -84,6 +98,7 @@ class QdrantIndex:
                 spec.name,
                 vectors_config={DENSE: models.VectorParams(size=spec.dimensions, distance=models.Distance.COSINE)},
                 sparse_vectors_config={LEXICAL: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                optimizers_config=_DEFERRED,
                 metadata={_METADATA: _described(spec)},
             )
         )
@@ -112,6 +127,8 @@ class QdrantIndex:
 
     def promote(self, generation: str) -> None:
         self._spec(generation)
+        # The first generation of an installation is promoted empty: nobody optimizes it by hand.
+        self._call(lambda client: client.update_collection(generation, optimizers_config=_INDEXED))
         create = models.CreateAliasOperation(
             create_alias=models.CreateAlias(collection_name=generation, alias_name=ALIAS)
         )
@@ -157,8 +174,19 @@ class QdrantIndex:
         return len(existing)
 
     def optimize(self, generation: str) -> None:
-        """Nothing to do: a server optimizes on its own."""
+        """Let the server build its search graphs, which it was told to leave, and wait until it is done."""
         self._spec(generation)
+        self._call(lambda client: client.update_collection(generation, optimizers_config=_INDEXED))
+        deadline = time.monotonic() + _OPTIMIZE_SECONDS
+        calm = 0
+        while calm < _CALM_LOOKS:
+            if time.monotonic() > deadline:
+                raise Unavailable(Reason.INDEX_UNAVAILABLE, f"generation {generation} is still being optimized")
+            busy = (
+                self._call(lambda client: client.get_collection(generation)).status is not models.CollectionStatus.GREEN
+            )
+            calm = 0 if busy else calm + 1
+            self._pause(_LOOK_SECONDS)
 
     def close(self) -> None:
         self._client.close()

@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient, models
 
 from rag_core.embedding.base import Vectors
 from rag_core.index.base import Point
-from rag_core.index.fusion import KNOWN_HITS, Scored, fuse, lexical_share
+from rag_core.index.fusion import KNOWN_HITS, Scored, fuse, lexical_weight
 from rag_core.index.lexical import Sparse
 from rag_core.index.payloads import IDENTITY, from_json_or_blank, to_json
 from rag_core.index.planning import Identity
@@ -57,9 +57,9 @@ class QdrantReader:
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
         ]
         near, matching, known = self._call(lambda client: client.query_batch_points(self._collection, requests))
-        share = lexical_share(terms.indices, (_terms(point) for point in known.points if point.score > 0))
+        weight = lexical_weight(terms.indices, [_terms(point) for point in known.points if point.score > 0])
         lexical = {chunk_id: score for chunk_id, score in _scores(matching).items() if score > 0}
-        best = fuse(_scores(near), lexical, share, limit)
+        best = fuse(_scores(near), lexical, weight, limit)
         payloads = self._payloads([chunk_id for chunk_id, _ in best])
         return [Scored(chunk_id, score, payloads[chunk_id]) for chunk_id, score in best if chunk_id in payloads]
 

@@ -85,7 +85,7 @@ class _Search:
         self._request = request
         self._within = narrowed(engine.dialect, request)
         # Term statistics over exactly what the caller may see: other tenants' texts cannot show through in scores.
-        self._corpus = scope(engine.dialect, request.tenant, request.acl)
+        self._corpus = scope(engine.dialect, request)
         self._terms = lexical.encode_query(request.text) if request.mode is not SearchMode.DENSE else Sparse([], [])
         self._mode = request.mode
         if request.mode is SearchMode.HYBRID and not self._terms:

@@ -24,6 +24,7 @@ from rag_core.index.base import (
     SearchMode,
     SearchRequest,
     SearchResult,
+    Withheld,
 )
 from rag_core.index.wire_conditions import condition_from_wire, condition_to_wire
 from ragproto.admin.v1 import index_pb2 as pb
@@ -100,6 +101,8 @@ def search_to_wire(request: SearchRequest) -> pb.SearchIndexRequest:
         filter=None if request.filter is None else condition_to_wire(request.filter),
         per_document=request.per_document or 0,
         with_vectors=request.with_vectors,
+        withheld_documents=[doc_id.bytes for doc_id in request.withheld.doc_ids],
+        withheld_sources=request.withheld.sources,
     )
 
 
@@ -118,6 +121,7 @@ def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
         generation=message.generation or None,
         per_document=message.per_document or None,
         with_vectors=message.with_vectors,
+        withheld=Withheld(tuple(map(id_from_wire, message.withheld_documents)), tuple(message.withheld_sources)),
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from rag_core.pipeline.base import Scope
 from rag_core.sources import Changes, Connector, Incremental
-from rag_core.store import listing, quarantine, sources
+from rag_core.store import absence, quarantine, sources
 
 
 def open_changes(
@@ -34,7 +34,7 @@ def open_changes(
 def fits(connection: Connection, changes: Changes, scope: Scope) -> bool:
     """Whether the source holds as many items as we know of. If not, rows were deleted that no change tells about."""
     rows = changes.rows
-    return rows is None or listing.known(connection, scope.source.tenant, scope.source.name) == rows
+    return rows is None or absence.known(connection, scope.source.tenant, scope.source.name) == rows
 
 
 def save(connection: Connection, scope: Scope, parsed_as: str, position: Mapping[str, Any] | None) -> None:

@@ -9,23 +9,21 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rag_core.errors import RagError, Reason
-from rag_core.ids import document_id, shard_of
-from rag_core.models import SourceItem
+from rag_core.errors import Reason
 from rag_core.pipeline import cursors
 from rag_core.pipeline.base import Progress, Scope, StageReport
 from rag_core.pipeline.deletions import Deletions, bury, delete_gone, delete_removed
+from rag_core.pipeline.listed import copy_listing
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, Reader, parsed_as
+from rag_core.pipeline.visibility import Publisher
 from rag_core.settings import Settings
-from rag_core.sources import Changes, Connector, Listing, Problem, Removed
-from rag_core.store import documents, listing, locks, runs, sources
-from rag_core.store.copying import is_storable, storable
+from rag_core.sources import Changes, Connector, Listing
+from rag_core.store import absence, documents, listing, locks, runs, sources
 from rag_core.store.engine import Store
 from rag_core.text import Parser
 
 STAGE = "documents"
-_LISTING_PAGE = 5000
 _DUE_PAGE = 500
 _PREVIEW = 10
 _PARTS = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped")
@@ -40,11 +38,14 @@ def sync_documents(
     progress: Progress | None = None,
     *,
     changes: bool = False,
+    publisher: Publisher | None = None,
 ) -> StageReport:
     """Bring the stored documents of one shard to what the source holds now.
 
     With `changes` a connector that can (`rag_core.sources.Incremental`) is asked only for what is new since the last
     run; documents it does not name are `absent`. Whenever that is not known to be enough, everything is listed.
+
+    With a `publisher` permissions and deletions reach the index right after each commit, not with the index stage.
 
     An item whose token, parser and settings are those of the stored row is not read. What is read is committed in
     batches, so an interrupted run loses at most one. Counts: `read` and its parts `added`, `updated`, `unchanged`,
@@ -57,7 +58,8 @@ def sync_documents(
     configure_source(store, scope, settings)
     tenant, source = scope.source.tenant, scope.source.name
     with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
-        return _Sync(connection, connector, parser, scope, settings, progress, changes=changes).run()
+        sync = _Sync(connection, connector, parser, scope, settings, progress, changes=changes, publisher=publisher)
+        return sync.run()
 
 
 def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
@@ -84,6 +86,7 @@ class _Sync:
         progress: Progress | None,
         *,
         changes: bool,
+        publisher: Publisher | None,
     ) -> None:
         self._connection = connection
         self._connector = connector
@@ -100,6 +103,7 @@ class _Sync:
             max_bytes=settings.sync_batch_bytes,
             quality=scope.source.quality,
         )
+        self._publisher = publisher
         self._counts: Counter[str] = Counter()
         self._bytes = 0
         self._nothing_gone = False
@@ -159,49 +163,10 @@ class _Sync:
         )
 
     def _copy(self, entries: Listing | Changes) -> str | None:
-        rows: list[tuple[object, ...]] = []
-        removed: list[tuple[str, int]] = []
-        error: str | None = None
-        try:
-            for entry in entries:
-                if isinstance(entry, Removed):
-                    removed.append((storable(entry.locator), self._shard_of(entry.locator)))
-                else:
-                    rows.append(self._row(entry))
-                if len(rows) + len(removed) >= _LISTING_PAGE:
-                    self._append(rows, removed)
-        except RagError as failure:
-            error = str(failure)
-        self._append(rows, removed)
-        self._counts["duplicates"] = listing.drop_repeats(self._connection)
-        self._connection.commit()
-        if error is None and not entries.complete:
-            error = entries.error or "the listing stopped early"
+        copied = copy_listing(self._connection, self._scope.source, entries)
+        self._counts["duplicates"] = copied.duplicates
         self._position = getattr(entries, "cursor", None)
-        return error
-
-    def _append(self, rows: list[tuple[object, ...]], removed: list[tuple[str, int]]) -> None:
-        listing.append(self._connection, rows)
-        listing.append_removed(self._connection, removed)
-        self._connection.commit()
-        rows.clear()
-        removed.clear()
-
-    def _row(self, entry: SourceItem | Problem) -> tuple[object, ...]:
-        shard = self._shard_of(entry.locator)
-        if isinstance(entry, Problem):
-            message = storable(entry.message)
-            return storable(entry.locator), None, None, None, shard, str(entry.reason), message, entry.skipped
-        if not (is_storable(entry.locator) and is_storable(entry.token)):
-            message = "the name has characters that cannot be stored"
-            return storable(entry.locator), None, None, None, shard, str(Reason.ID_CHARS), message, False
-        return entry.locator, entry.token, entry.size, entry.modified_at, shard, None, None, False
-
-    def _shard_of(self, locator: str) -> int:
-        source = self._scope.source
-        if source.shards == 1:
-            return 0
-        return shard_of(document_id(source.tenant, source.name, storable(locator)), source.shards)
+        return copied.error
 
     def _compare(self) -> int:
         known = listing.compare(
@@ -220,6 +185,7 @@ class _Sync:
             bury(self._connection, self._scope, emptied)
         listing.record_problems(self._connection, *self._key, parsed_as=self._parsed_as, run_id=self._scope.run_id)
         self._connection.commit()
+        self._publish()
         self._counts["updated"] += known.pop("changed", 0)
         due = known.pop("due", 0)
         self._counts.update(known)
@@ -230,10 +196,18 @@ class _Sync:
         for done, read in enumerate(self._reads(), start=1):
             batch.add(read)
             if len(batch) >= self._settings.sync_batch_documents or batch.chars >= self._settings.sync_batch_bytes:
-                self._counts.update(batch.commit(self._connection))
+                self._commit(batch)
             if self._progress is not None:
                 self._progress(done, due)
+        self._commit(batch)
+
+    def _commit(self, batch: Batch) -> None:
         self._counts.update(batch.commit(self._connection))
+        self._publish()
+
+    def _publish(self) -> None:
+        if self._publisher is not None:
+            self._publisher.publish(self._connection, self._scope)
 
     def _reads(self) -> Iterator[Read]:
         for read in self._reader.read(listing.due(self._connection, _DUE_PAGE)):
@@ -244,18 +218,19 @@ class _Sync:
 
     def _delete(self) -> Deletions:
         if self._partial:
-            kept = delete_removed(self._connection, self._scope, self._settings)
+            kept = delete_removed(self._connection, self._scope, self._settings, committed=self._publish)
             self._counts["deleted"] += kept.deleted
             return kept
         tenant, source, shard = self._key
         listing.forget_absent_failures(self._connection, tenant, source, shard)
         self._connection.commit()
-        kept = delete_gone(self._connection, self._scope, self._settings, search=not self._nothing_gone)
+        search = not self._nothing_gone
+        kept = delete_gone(self._connection, self._scope, self._settings, search=search, committed=self._publish)
         self._counts["deleted"] += kept.deleted
         return kept
 
     def _totals(self, kept: Deletions, *, clean: bool) -> dict[str, int]:
-        mine, others = (0, 0) if clean else listing.unnamed(self._connection, *self._key, self._scope.run_id)
+        mine, others = (0, 0) if clean else absence.unnamed(self._connection, *self._key, self._scope.run_id)
         self._counts["updated"] += mine
         self._counts["unchanged"] += others
         counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}

@@ -22,7 +22,7 @@ from rag_core.filters import In
 from rag_core.index.base import DocumentUpdate, SearchMode, SearchRequest, VectorIndex
 from rag_core.pipeline.base import Progress
 from rag_core.pipeline.resources import Pipeline
-from rag_core.store import audit, documents, erasures, locks
+from rag_core.store import audit, erasures, locks, tombstones
 from rag_core.store.erasures import Subject
 
 
@@ -98,7 +98,7 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
         _append(settings.erasure_ledger, subject, actor, now)
         chunk_ids, texts = erasures.chunk_ids(connection, subject.doc_id), erasures.texts(connection, subject.doc_id)
         # A tombstone first: if the index is away now, what is stored says nothing any more and the rest can follow.
-        documents.bury(connection, "erasure", [subject.doc_id])
+        tombstones.bury(connection, "erasure", [subject.doc_id])
         connection.commit()
         removed = {"points": _remove_points(index, subject, chunk_ids)}
         removed |= erasures.remove(connection, subject, texts)

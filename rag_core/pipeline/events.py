@@ -35,9 +35,10 @@ from rag_core.pipeline.reading import Read, parsed_as, read_bytes
 from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.store import documents, generations, locks
-from rag_core.store.documents import Gone, Held
+from rag_core.store.documents import Held
 from rag_core.store.engine import Store
 from rag_core.store.listing import Due
+from rag_core.store.tombstones import Gone
 from rag_core.text import Parser
 
 log = structlog.get_logger(__name__)

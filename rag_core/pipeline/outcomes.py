@@ -14,9 +14,10 @@ from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
 from rag_core.pipeline.base import Scope
 from rag_core.pipeline.reading import Read
-from rag_core.store import documents, quarantine
-from rag_core.store.documents import Gone, NewDocument, Touch
+from rag_core.store import documents, quarantine, tombstones
+from rag_core.store.documents import NewDocument, Touch
 from rag_core.store.quarantine import BEFORE_STORE, Entry
+from rag_core.store.tombstones import Gone
 
 
 @dataclass(slots=True)
@@ -67,8 +68,8 @@ class Batch:
         updated = documents.write(connection, tenant, source, shard, run, self.updated)
         touched = documents.touch(connection, run, self.same)
         documents.touch(connection, run, self.reacled)
-        documents.bury(connection, run, [_known_id(read) for read in self.emptied if read.source_version is None])
-        documents.bury_versions(connection, tenant, source, shard, run, [*self.gone, *_versions(self.emptied)])
+        tombstones.bury(connection, run, [_known_id(read) for read in self.emptied if read.source_version is None])
+        tombstones.bury_versions(connection, tenant, source, shard, run, [*self.gone, *_versions(self.emptied)])
         quarantine.record(connection, tenant, source, shard, run, self.failed)
         fine = [row.locator for row in (*self.added, *self.updated)] + [touch.locator for touch in self.same]
         quarantine.clear(connection, tenant, source, fine, BEFORE_STORE)

@@ -64,6 +64,13 @@ class ServingSettings(BaseModel):
     freshness_seconds: float = Field(
         2, gt=0, le=3600, description="How often `as_of` is brought up to date (less often on a slow database)."
     )
+    acl_max_age_seconds: float = Field(
+        0,
+        ge=0,
+        le=86400,
+        description="Refuse searches when changed permissions could not be read from PostgreSQL for so long; 0: go on "
+        "with the last ones (while PostgreSQL is down for everyone, none change).",
+    )
     metadata_fields: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas. "
@@ -98,6 +105,13 @@ class ServingSettings(BaseModel):
     # --- gateway ---------------------------------------------------------------------------------------------
     replicas: int = Field(
         1, ge=1, le=16, description="Query servers of the local stack; `rag up --replicas N` sets it."
+    )
+    hang_seconds: float = Field(
+        30,
+        ge=0,
+        le=3600,
+        description="`rag up`: an index process or query server that answers no health check for so long is killed and "
+        "started again; 0: never.",
     )
     replica_ports: str | None = Field(
         None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, text, update
+from sqlalchemy import Connection, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.alerts.base import Alert, AlertKind
@@ -61,6 +61,16 @@ def end_others(connection: Connection, keys: Sequence[str], kinds: Sequence[str]
     if kinds is not None:
         statement = statement.where(alerts.c.kind.in_(list(kinds)))
     return connection.execute(statement.values(ended_at=now)).rowcount
+
+
+def newest(connection: Connection, tenant: str, *, ended: bool, limit: int) -> list[Alert]:
+    """Alerts that concern a tenant or the whole platform: open ones first, then, when wanted, those that are over."""
+    columns = alerts.c
+    statement = select(alerts).where(columns.tenant.in_([tenant, ""]))
+    if not ended:
+        statement = statement.where(columns.ended_at.is_(None))
+    ordered = statement.order_by(columns.ended_at.is_not(None), columns.started_at.desc(), columns.key)
+    return [_alert(row) for row in connection.execute(ordered.limit(limit))]
 
 
 def undelivered(connection: Connection) -> list[Known]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, insert, or_, select
 
 from rag_core.store.tables import audit
 
@@ -71,10 +71,12 @@ def find(connection: Connection, query: Query) -> list[Entry]:
     """Entries, the one that was put on record last first."""
     columns = audit.c
     statement = select(audit).order_by(columns.id.desc()).limit(query.limit)
-    for name in ("actor", "action", "target", "outcome", "tenant"):
+    for name in ("actor", "action", "target", "outcome"):
         value = getattr(query, name)
         if value is not None:
             statement = statement.where(columns[name] == value)
+    if query.tenant is not None:
+        statement = statement.where(_concerns(query.tenant))
     if query.action_start is not None:
         statement = statement.where(columns.action.startswith(query.action_start, autoescape=True))
     if query.since is not None:
@@ -82,6 +84,12 @@ def find(connection: Connection, query: Query) -> list[Entry]:
     if query.before is not None:
         statement = statement.where(columns.id < query.before)
     return [Entry(**row._mapping) for row in connection.execute(statement)]
+
+
+def _concerns(tenant: str) -> ColumnElement[bool]:
+    """What was done to a tenant's data, and what its people did to the platform: their names begin with its own."""
+    ours = audit.c.tenant.is_(None) & audit.c.actor.startswith(f"{tenant}/", autoescape=True)
+    return or_(audit.c.tenant == tenant, ours)
 
 
 def _insert(connection: Connection, entry: Entry) -> int:

@@ -91,6 +91,7 @@ _TRACES: dict[str, str] = {
     "chunks": "SELECT count(*) FROM rag.chunks WHERE doc_id = :doc_id",
     "chunkings": "SELECT count(*) FROM rag.chunkings WHERE doc_id = :doc_id",
     "generation_documents": "SELECT count(*) FROM rag.generation_documents WHERE doc_id = :doc_id",
+    "visibility_changes": "SELECT count(*) FROM rag.visibility_changes WHERE doc_id = :doc_id",
     "inbox": "SELECT count(*) FROM rag.inbox WHERE doc_id = :doc_id",
     "dead_letters": """
         SELECT count(*) FROM rag.dead_letters WHERE tenant = :tenant AND source = :source AND locator = :locator""",

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.errors import NotFound, Reason
 from rag_core.index.base import GenerationSpec
+from rag_core.store import visibility
 from rag_core.store.tables import generation_documents, generations
 
 FOLLOWING = ("building", "ready", "active")
@@ -133,19 +134,16 @@ def change(connection: Connection, name: str, **values: Any) -> None:
     connection.execute(update(generations).where(generations.c.name == name).values(**values))
 
 
-def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0)) -> None:
-    """Make a generation the active one; the one before stays `ready` for `keep`, so that readers can return to it."""
+def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0), back: bool = False) -> None:
+    """Make a generation the active one; the one before stays `ready` for `keep`, so that readers can return to it.
+
+    `back` means that they return now: there is nothing further to go back to then.
+    """
     before = active(connection)
     if before is not None:
         change(connection, before.name, state="ready", keep_until=func.now() + keep)
-    change(
-        connection,
-        name,
-        state="active",
-        promoted_at=func.now(),
-        promoted_from=before.name if before else None,
-        keep_until=None,
-    )
+    came_from = before.name if before and not back else None
+    change(connection, name, state="active", promoted_at=func.now(), promoted_from=came_from, keep_until=None)
 
 
 def set_frozen(connection: Connection, name: str, *, frozen: bool) -> None:
@@ -204,13 +202,14 @@ WHERE generation_documents.indexed_version < excluded.indexed_version
 
 
 def mark(connection: Connection, generation: str, applied: Sequence[tuple[uuid.UUID, int]]) -> None:
-    """Record which versions the index holds, after it has flushed them. An older version never replaces a newer one."""
-    params = {
-        "generation": generation,
-        "ids": [doc_id for doc_id, _ in applied],
-        "versions": [version for _, version in applied],
-    }
+    """Record which versions the index holds, after it has flushed them. An older version never replaces a newer one.
+
+    A change of permissions that every generation holds now is settled with it.
+    """
+    ids = [doc_id for doc_id, _ in applied]
+    params = {"generation": generation, "ids": ids, "versions": [version for _, version in applied]}
     connection.execute(_MARK, params)
+    visibility.settle(connection, ids)
 
 
 _EXPECTED = text("""

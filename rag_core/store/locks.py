@@ -46,6 +46,13 @@ def exclusive_connection(store: Store, *, wait: float) -> Iterator[Connection]:
 
 
 @contextmanager
+def looking_connection(store: Store) -> Iterator[Connection]:
+    """A connection that holds nothing, for temporary tables of one that only looks; they end with it."""
+    with _session(store, [], [], 0) as connection:
+        yield connection
+
+
+@contextmanager
 def deployer_connection(store: Store, target: str, *, wait: float) -> Iterator[Connection]:
     """A connection that alone may move deployments of this target on.
 

@@ -137,10 +137,13 @@ def beat(connection: Connection, worker: str, details: Mapping[str, Any]) -> Non
     connection.execute(_FORGOTTEN)
 
 
-def workers(connection: Connection) -> list[dict[str, Any]]:
-    """Every worker that beat within a day: `worker`, `started_at`, `beat_at`, `details`."""
-    statement = text("SELECT worker, started_at, beat_at, details FROM rag.stream_workers ORDER BY beat_at DESC")
-    return [dict(row._mapping) for row in connection.execute(statement)]
+def workers(connection: Connection, *, within_seconds: float = 86_400) -> list[dict[str, Any]]:
+    """Every worker that beat within so many seconds, a day: `worker`, `started_at`, `beat_at`, `details`."""
+    statement = text(
+        "SELECT worker, started_at, beat_at, details FROM rag.stream_workers"
+        " WHERE beat_at > now() - make_interval(secs => :seconds) ORDER BY beat_at DESC"
+    )
+    return [dict(row._mapping) for row in connection.execute(statement, {"seconds": within_seconds})]
 
 
 def leave(connection: Connection, worker: str) -> None:

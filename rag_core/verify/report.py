@@ -44,6 +44,14 @@ class FindingKind(StrEnum):
     """The chunk rows of indexed documents are not as many as their documents say."""
     ALIAS_MISMATCH = "alias_mismatch"
     """The alias does not point to the generation that PostgreSQL calls active."""
+    NOT_HELD = "not_held"
+    """An item of a source that is neither stored nor in quarantine nor left out by policy."""
+    NOT_AT_SOURCE = "not_at_source"
+    """A stored document that its source does not have (any more)."""
+    DIFFERS_FROM_SOURCE = "differs_from_source"
+    """A stored document with another text, title, metadata or ACL than its source gives it."""
+    UNPROVEN = "unproven"
+    """A source, or an item of it, that could not be read: nothing is known of what it holds."""
 
 
 STRAY = frozenset({FindingKind.PHANTOM, FindingKind.DUPLICATE})

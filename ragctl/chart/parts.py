@@ -120,6 +120,15 @@ class Deployer(PartModel):
     resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
 
 
+class KedaTopic(PartModel):
+    """A Kafka topic whose lag counts."""
+
+    topic: str = Field(min_length=1, description="Name.")
+    consumer_group: str = Field(
+        min_length=1, description="Group of the source: rag-TENANT-SOURCE unless it says other."
+    )
+
+
 class Keda(PartModel):
     """Scaling by consumer lag; needs KEDA in the cluster."""
 
@@ -128,8 +137,7 @@ class Keda(PartModel):
     max_replicas: Replicas = Field(8, description="Most pods; more than partitions are idle.")
     lag_threshold: int = Field(1000, ge=1, description="Messages behind, per pod.")
     bootstrap_servers: str = Field("", description="Kafka addresses for KEDA.")
-    topic: str = Field("rag-documents", min_length=1, description="Topic.")
-    consumer_group: str = Field("rag-stream", min_length=1, description="Consumer group.")
+    topics: list[KedaTopic] = Field([], description="Topics of the sources, each with its consumer group.")
 
 
 class Stream(PartModel):
@@ -144,7 +152,7 @@ class Stream(PartModel):
 class Gateway(PartModel):
     """Envoy."""
 
-    image: str = Field("docker.io/envoyproxy/envoy-distroless", min_length=1, description="Image without tag.")
+    image: str = Field("docker.io/envoyproxy/envoy", min_length=1, description="Image without tag.")
     digest: Digest = Field(description="Digest of the image.")
     replicas: Replicas = Field(2, description="Pods.")
     max_unavailable: int = Field(1, ge=1, description="Pods a node drain may take at once.")
@@ -156,8 +164,16 @@ class Console(PartModel):
     """Operations console."""
 
     enabled: bool = Field(True, description="Run it.")
+    sign_in: Literal["none", "oidc"] = Field(
+        "none",
+        description="`oidc`: each person by your identity provider. `none`: who reaches it acts with the one token of"
+        " tokenSecret; for a proxy that has its own login.",
+    )
     token_secret: str = Field(
-        "rag-console", min_length=1, description="Secret whose key `token` is an access token with the scope `admin`."
+        "rag-console", min_length=1, description="For `none`: Secret whose key `token` is an access token."
+    )
+    oidc_secret: str = Field(
+        "rag-console-oidc", min_length=1, description="For `oidc`: Secret whose key `secrets.toml` is Streamlit's."
     )
     resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
 

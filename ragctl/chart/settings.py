@@ -12,14 +12,14 @@ from rag_core.settings import Settings
 # The chart decides these itself: addresses, ports and folders are the same in every pod.
 _OF_THE_CHART = frozenset(
     {"host", "environment", "failpoint", "index_endpoint", "code_location_host", "log_json", "prometheus_url"}
-    # And these are the local stack's: its query servers, and the gateway that it generates while it runs.
+    # And these are the local stack's query servers.
     | {"replicas", "replica_ports"}
+    # The chart names the colours; its routes, which hold what is said of browsers and of admin.v1, are made beforehand.
+    | {"gateway_blue", "gateway_green", "gateway_discovery", "gateway_cors_origins", "gateway_expose_admin"}
 )
-_OF_THE_LOCAL_GATEWAY = "gateway_"
-_REPLACEMENTS: dict[str, dict[str, Any]] = {
-    # A set is one comma-separated variable; as a list it cannot be mistyped.
-    "metadata_fields": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
-}
+# A set is one comma-separated variable; as a list it cannot be mistyped.
+_LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+_REPLACEMENTS: dict[str, dict[str, Any]] = {"metadata_fields": _LIST, "gateway_limit_overrides": _LIST}
 
 
 def settable() -> list[str]:
@@ -43,7 +43,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def _passed_on(name: str, annotation: object) -> bool:
-    fixed = name in _OF_THE_CHART or name.startswith(_OF_THE_LOCAL_GATEWAY) or name.endswith("_port")
+    fixed = name in _OF_THE_CHART or name.endswith("_port")
     return not fixed and not _is(annotation, SecretStr) and not _is(annotation, Path)
 
 

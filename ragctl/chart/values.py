@@ -38,13 +38,20 @@ class Secrets(PartModel):
     existing_secret: str = Field(
         "rag-platform", min_length=1, description="Secret with RAG_DATABASE_URL and, where used, the other keys."
     )
+    query_secret: str = Field(
+        "", description="Another one for query servers, for example with accounts that may only read; empty: the same."
+    )
 
 
 class Auth(PartModel):
-    """Whose tokens are accepted. Only public keys; issuer and audience are settings (jwt_issuer, jwt_audience)."""
+    """Whose tokens are accepted. Only public keys; issuer and audience are settings (jwt_issuer, jwt_audience).
+
+    Exactly one of these or of the setting jwt_jwks_url, the address that keys are fetched from, is given.
+    """
 
     jwks: str = Field("", description="The identity provider's JWKS document (JSON text).")
     existing_config_map: str = Field("", description="Or a ConfigMap that holds it as `jwks.json`.")
+    existing_secret: str = Field("", description="Or a Secret that holds it as `jwks.json`.")
 
 
 class Claim(PartModel):
@@ -110,6 +117,9 @@ class NetworkPolicy(PartModel):
     qdrant: Destination = Field(Destination(port=6334), description="External Qdrant (gRPC).")
     kafka: Destination = Field(Destination(port=9092), description="External Kafka.")
     models: Destination = Field(Destination(port=443), description="Embedding and answer endpoints.")
+    identity: Destination = Field(
+        Destination(port=443), description="Identity provider: keys from jwt_jwks_url, sign-in to the console."
+    )
     sources: Destination = Field(Destination(port=443), description="What sources are read from over the network.")
 
 
@@ -131,7 +141,7 @@ class Values(PartModel):
     images: Images = Field(description="Our images, by digest.")
     settings: dict[str, object] = Field({}, description="Settings of the program (docs/reference/settings.md).")
     secrets: Secrets = Field(Secrets(), description="Secrets, by reference.")
-    auth: Auth = Field(Auth(), description="Public keys that verify tokens.")
+    auth: Auth = Field(Auth(), description="Public keys that verify tokens; one of these or settings.jwt_jwks_url.")
     sources: Sources = Field(Sources(), description="What is ingested.")
     dagster: Dagster = Field(Dagster(), description="The pipeline.")
     query: Query = Field(Query(), description="Query servers, blue and green.")

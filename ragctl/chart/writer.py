@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ragctl.chart.files import dagster_file, descriptors, gateway_files
+from ragctl.chart.files import dagster_file, routes_file
 from ragctl.chart.settings import secret_names, settings_schema
 from ragctl.chart.values import Values
 
@@ -26,8 +26,7 @@ _WIDTH = 116
 
 def chart_files(root: Path) -> dict[str, bytes]:
     """Content by path below the chart. `root` is the checkout, whose monitoring files are packed as they are."""
-    files = {f"files/gateway/{name}": text.encode() for name, text in gateway_files().items()}
-    files["files/gateway/descriptors.binpb"] = descriptors()
+    files = {"files/gateway/routes.yaml": routes_file().encode()}
     files["files/dagster.yaml"] = dagster_file().encode()
     files["files/secrets.txt"] = " ".join(secret_names()).encode()
     files["values.yaml"] = values_yaml().encode()

@@ -198,7 +198,11 @@ def _erase(doc_id: str, tenant: str, json: bool) -> None:
     if json:
         emit_json(receipt.as_dict())
     else:
-        table(("erased", ""), receipt.as_dict().items())
+        table(("erased", ""), [(name, _counted(value)) for name, value in receipt.as_dict().items()])
+
+
+def _counted(value: object) -> object:
+    return ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
 
 
 @contextmanager

@@ -110,7 +110,6 @@ def _state(key: dict[str, Any]) -> str:
 
 
 def _row(key: dict[str, Any]) -> list[object]:
-    used = key["last_used_at"]
     return [
         key["key_id"],
         key["name"],
@@ -118,5 +117,5 @@ def _row(key: dict[str, Any]) -> list[object]:
         " ".join(key["scopes"]),
         _state(key),
         f"{key['expires_at']:%Y-%m-%d}",
-        f"{used:%Y-%m-%d %H:%M}" if used else "never",
+        key["last_used_at"] or "never",
     ]

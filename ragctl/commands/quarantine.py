@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
@@ -54,7 +54,7 @@ def list_(
     if json:
         emit_json(rows)
     else:
-        table(_SHOWN, [_cells(row) for row in rows], empty="nothing is quarantined")
+        table(_SHOWN, [[row[name] for name in _SHOWN] for row in rows], empty="nothing is quarantined")
 
 
 @app.command
@@ -176,7 +176,3 @@ def _database() -> Iterator[Connection]:
 
 def _actor() -> str:
     return f"rag:{getpass.getuser()}"
-
-
-def _cells(row: dict[str, Any]) -> list[object]:
-    return [f"{row[name]:%Y-%m-%d %H:%M}" if name == "last_at" else row[name] for name in _SHOWN]

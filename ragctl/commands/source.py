@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import logging
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from ragctl.commands._quiet import quiet
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def list_(*, json: Json = False) -> None:
 
     Example: rag source list
     """
-    rows = [_described(config) for config in _configured()]
+    rows = [_described(config) for config in _named(None)]
     if json:
         emit_json(rows)
     else:
@@ -151,37 +150,16 @@ def _checked(config: SourceConfig) -> dict[str, Any]:
     from rag_assets.connectors import open_connector, outside_of
     from rag_core.settings import Settings
 
-    with _quiet(), open_connector(config, outside_of(config, Settings.load())) as connector:
+    with quiet(), open_connector(config, outside_of(config, Settings.load())) as connector:
         return connector.check()
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No log lines of connectors between the lines of the result."""
-    import structlog
-
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
-def _configured() -> list[SourceConfig]:
-    from rag_assets.config import load_all_sources
+def _named(name: str | None) -> list[SourceConfig]:
+    """The source of this name, all of them without one."""
+    from rag_assets.config import find_sources
     from rag_core.settings import Settings
 
-    return load_all_sources(Settings.load().effective_sources_dir)
-
-
-def _named(name: str | None) -> list[SourceConfig]:
-    from rag_core.errors import NotFound, Reason
-
-    found = [config for config in _configured() if name in (None, config.name)]
-    if name is not None and not found:
-        raise NotFound(Reason.SOURCE_NOT_FOUND, f"no source file defines {name!r}; see `rag source list`")
-    return found
+    return find_sources(Settings.load().effective_sources_dir, None if name is None else [name])
 
 
 def _described(config: SourceConfig) -> dict[str, Any]:

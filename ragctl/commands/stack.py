@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,9 +61,9 @@ def up(
 
 
 def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
+    from rag_assets.location import LOCATION
     from ragctl.dagster import DagsterApi
     from ragctl.stack.ingest import Sync
-    from ragctl.stack.parts import LOCATION
 
     if reload and "dagster-code" in stack.found_running:
         DagsterApi(stack.settings).reload(LOCATION)
@@ -172,18 +173,25 @@ def _print_platform(platform: dict[str, Any]) -> None:
         [(item["name"], "yes" if item["healthy"] else "no", item["detail"]) for item in platform["components"]],
     )
     say()
-    names = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions", "last_complete_at")
+    names = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions")
     table(
-        ("source", *names[1:]),
-        [[item.get(name, "") for name in names] for item in platform["sources"]],
+        ("source", *names[1:], "last complete"),
+        [[*(item.get(name) for name in names), _moment(item.get("last_complete_at"))] for item in platform["sources"]],
         empty="no source has run",
     )
     say()
     table(
         ("generation", "state", "points", "created"),
-        [(item["name"], item["state"], item["points"], item.get("created_at", "")) for item in platform["generations"]],
+        [
+            (item["name"], item["state"], item["points"], _moment(item.get("created_at")))
+            for item in platform["generations"]
+        ],
         empty="no index generation yet",
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _duration(seconds: float) -> str:

@@ -1,17 +1,22 @@
-"""`rag verify`: proof that the index holds exactly what the database says."""
+"""`rag verify`: proof that the index holds what the database says, and the database what the sources say."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ragctl.commands._quiet import quiet
 from ragctl.output import Json, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
+    from rag_assets.config import SourceConfig
     from rag_core.index.base import VectorIndex
+    from rag_core.settings import Settings
     from rag_core.store import Store
-    from rag_core.verify import VerifyReport
+    from rag_core.verify import Finding, SourceReport, VerifyReport
 
 _SHOWN = 20
 
@@ -20,20 +25,28 @@ def verify(
     *,
     generation: str | None = None,
     sample: int | None = None,
+    sources: Annotated[bool, Parameter(negative="")] = False,
+    source: list[str] | None = None,
     self_test: Annotated[bool, Parameter(negative="")] = False,
     repair: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
     """Compare every row with every point and search for each chunk by its own vector. Exits with 1 on any difference.
 
-    Example: rag verify --sample 1000
+    With `--sources` also every source with its rows: what it gives now, read and parsed anew, must be what is stored.
+
+    Example: rag verify --sources --sample 1000
 
     Parameters
     ----------
     generation
         The generation to check; without it the one that readers see.
     sample
-        Search only for so many chunks, chosen at random, instead of all. Everything is compared all the same.
+        Search only for so many chunks, and read again only so many unchanged items of a source, chosen at random.
+    sources
+        Compare the rows with every enabled source. A change that no run has taken up yet is a difference.
+    source
+        Compare the rows with this source; may be repeated.
     self_test
         Damage a scratch copy in every known way and prove that each damage is found.
     repair
@@ -44,6 +57,7 @@ def verify(
     from rag_core.store import open_store
 
     settings = Settings.load()
+    chosen = _chosen(settings, source, every=sources)
     store = open_store(settings)
     try:
         index = open_index(settings)
@@ -58,10 +72,42 @@ def verify(
                 report = _checked(store, index, generation, sample)
         finally:
             index.close()
+        compared = _compared(store, settings, chosen, sample)
     finally:
         store.close()
-    emit_json(report.to_json()) if json else _print(report)
-    return int(not report.clean)
+    if json:
+        emit_json(report.to_json() | ({"sources": [one.to_json() for one in compared]} if chosen else {}))
+    else:
+        _print(report)
+        _print_sources(compared)
+    return int(not (report.clean and all(one.clean for one in compared)))
+
+
+def _chosen(settings: Settings, names: list[str] | None, *, every: bool) -> list[SourceConfig]:
+    if not (names or every):
+        return []
+    from rag_assets.config import find_sources
+
+    found = find_sources(settings.effective_sources_dir, None if every else names)
+    return [config for config in found if config.enabled or not every]
+
+
+def _compared(store: Store, settings: Settings, configs: list[SourceConfig], sample: int | None) -> list[SourceReport]:
+    if not configs:
+        return []
+    from rag_assets.connectors import open_connector, outside_of
+    from rag_core.text import open_parser
+    from rag_core.verify import verify_source
+
+    reports = []
+    with quiet(), closing(open_parser(settings)) as parser:
+        for config in configs:
+            outside = outside_of(config, settings, store, remember=False)
+            with open_connector(config, outside) as connector, progress_bar(f"reading {config.name}") as progress:
+                reports.append(
+                    verify_source(store, connector, parser, config.source, settings, sample=sample, progress=progress)
+                )
+    return reports
 
 
 def _checked(store: Store, index: VectorIndex, generation: str | None, sample: int | None) -> VerifyReport:
@@ -99,5 +145,24 @@ def _print(report: VerifyReport) -> None:
     say()
     table(("difference", "count"), sorted((str(kind), count) for kind, count in report.totals.items()))
     say()
-    shown = report.findings[:_SHOWN]
+    _print_findings(report.findings)
+
+
+def _print_sources(reports: list[SourceReport]) -> None:
+    for report in reports:
+        say()
+        say(
+            f"source {report.source}: {report.listed} listed, {report.read} read, {report.stored} stored, "
+            f"{report.quarantined} in quarantine, {report.skipped} left out, in {report.seconds:.1f} s"
+        )
+        if report.clean:
+            say("clean")
+        else:
+            _print_findings(report.findings)
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    shown = findings[:_SHOWN]
     table(("difference", "document", "chunk", "detail"), [(f.kind, f.doc_id, f.chunk_id, f.detail) for f in shown])
+    if len(findings) > len(shown):
+        say(f"… and {len(findings) - len(shown)} more; --json lists them")

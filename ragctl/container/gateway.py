@@ -1,15 +1,23 @@
-"""Envoy's files for two sets of query servers that the network knows as `query-blue` and `query-green`."""
+"""Envoy's files for two sets of query servers on one network.
+
+They are known as `query-blue` and `query-green` unless RAG_GATEWAY_BLUE and RAG_GATEWAY_GREEN name others.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.files import replace_file
 from rag_core.settings import Settings
+from ragctl.gateway.clusters import system_authorities
 from ragctl.gateway.options import Endpoint, GatewayOptions
 from ragctl.gateway.shared import COLOURS, QUERY_HOST, colour, filled, share
+
+_MOUNTED = "/etc/envoy/static"
+"""Where Envoy's container sees the folder."""
+_READ_ONLY = 0o444
 
 
 def write(settings: Settings, folder: str, green: str = "0") -> None:
@@ -21,20 +29,23 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
         raise ConfigError(Reason.USAGE, "the weight of green must be 0 to 100")
     target = Path(folder)
     options = GatewayOptions.from_settings(settings)
-    _replace(target / "descriptors.binpb", options.descriptors.read_bytes())
+    replace_file(target / "descriptors.binpb", options.descriptors.read_bytes(), mode=_READ_ONLY)
     listen = Endpoint("0.0.0.0", options.listen.port)  # noqa: S104  its network is the container's own
     blue, green_servers = (colour(name, query=settings.query_port, probes=settings.metrics_port) for name in COLOURS)
     shared = share(dataclasses.replace(options, listen=listen, blue=blue, green=green_servers))
-    hosts = {QUERY_HOST[name]: f"query-{name}" for name in COLOURS}
-    mounted = {str(options.descriptors): "/etc/envoy/static/descriptors.binpb"}
+    hosts = {QUERY_HOST[name]: _host(settings, name) for name in COLOURS}
+    mounted = {str(options.descriptors): f"{_MOUNTED}/descriptors.binpb"}
+    if options.jwt and options.jwt.jwks_url.startswith("https:"):  # Envoy's image need not trust whom ours trusts
+        authorities = system_authorities()
+        replace_file(target / "authorities.pem", Path(authorities).read_bytes(), mode=_READ_ONLY)
+        mounted[authorities] = f"{_MOUNTED}/authorities.pem"
     weights = {"@@weight-green@@": green, "@@weight-blue@@": str(100 - int(green))}
-    _replace(target / "envoy.yaml", filled(shared.bootstrap, {**hosts, **mounted}).encode())
+    replace_file(target / "envoy.yaml", filled(shared.bootstrap, {**hosts, **mounted}).encode(), mode=_READ_ONLY)
     (target / "routes").mkdir(exist_ok=True)
-    _replace(target / "routes" / "routes.yaml", filled(shared.routes, weights).encode())
+    replace_file(target / "routes" / "routes.yaml", filled(shared.routes, weights).encode(), mode=_READ_ONLY)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.chmod(0o444)
-    temporary.replace(path)
+def _host(settings: Settings, name: str) -> str:
+    """The name under which the network knows a colour. Its ports are the same everywhere."""
+    given: str | None = getattr(settings, f"gateway_{name}")
+    return given.rpartition(":")[0] if given else f"query-{name}"

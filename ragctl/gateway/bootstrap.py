@@ -9,7 +9,7 @@ from pathlib import Path
 from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.access import jwt_filter
 from ragctl.gateway.clusters import address, assignment, clusters, endpoints
-from ragctl.gateway.files import JWT_FILTER, Inline, Sources, Watched, replace_file, resource, resources, to_yaml
+from ragctl.gateway.files import JWT_FILTER, Inline, Sources, Watched, resource, resources, to_yaml, update_file
 from ragctl.gateway.listener import ADMIN, certificate, listeners
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, extension
 from ragctl.gateway.routes import route_config
@@ -63,7 +63,7 @@ def render(options: GatewayOptions) -> str:
 
 def write(options: GatewayOptions, path: Path) -> None:
     """Write the static twin, whole or not at all: a running Envoy or a validation never sees half a file."""
-    replace_file(path, render(options))
+    update_file(path, render(options))
 
 
 def write_dynamic(options: GatewayOptions, folder: Path) -> list[str]:
@@ -73,7 +73,7 @@ def write_dynamic(options: GatewayOptions, folder: Path) -> list[str]:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = dynamic_files(options, folder)
-    return [name for name, config in files.items() if replace_file(folder / name, to_yaml(config))]
+    return [name for name, config in files.items() if update_file(folder / name, to_yaml(config))]
 
 
 def envoy_path() -> Path:

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
-from ragctl.gateway.files import replace_file
+from ragctl.gateway.files import update_file
 from ragctl.gateway.options import Backends, Endpoint, port_pairs, reachable, replica_ports
 
 ColourName = Literal["blue", "green"]
@@ -74,7 +74,7 @@ def write_colours(folder: Path, colours: Colours) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = {name: colours.of(name) for name in COLOURS}
     plain = {name: {"name": release.name, **release.spec} if release else None for name, release in found.items()}
-    replace_file(folder / _FILE, json.dumps(plain, indent=2) + "\n")
+    update_file(folder / _FILE, json.dumps(plain, indent=2) + "\n")
 
 
 def colour_ports(settings: Settings, colour: str) -> list[tuple[int, int]]:

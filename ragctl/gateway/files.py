@@ -6,13 +6,13 @@ which Envoy takes up when they are replaced by rename. Both are made by the same
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import yaml
 
+from rag_core.files import replace_file
 from ragctl.gateway.options import Config, any_of
 
 JWT_FILTER = "envoy.filters.http.jwt_authn"
@@ -106,11 +106,9 @@ def to_yaml(config: Config) -> str:
     return yaml.dump(config, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
 
 
-def replace_file(path: Path, text: str) -> bool:
+def update_file(path: Path, text: str) -> bool:
     """Bring a file to this content by rename, which is all Envoy watches for. Tells whether it changed."""
     if path.exists() and path.read_text("utf-8") == text:
         return False
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    replace_file(path, text.encode())
     return True

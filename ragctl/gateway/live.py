@@ -9,7 +9,7 @@ from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import validate, write_dynamic
 from ragctl.gateway.colours import colour_backends, read_colours
-from ragctl.gateway.files import replace_file
+from ragctl.gateway.files import update_file
 from ragctl.gateway.options import GatewayOptions
 
 _SHARE = "green-percent"
@@ -56,5 +56,5 @@ def shift(settings: Settings, folder: Path, percent: int) -> None:
     if percent and not options.green.query:
         raise ConfigError(Reason.CONFIG_INVALID, "there is no green: `rag deploy up`, or set RAG_GATEWAY_GREEN")
     # The share first: whoever writes the files after a crash here writes the new one.
-    replace_file(folder / _SHARE, f"{percent}")
+    update_file(folder / _SHARE, f"{percent}")
     write_dynamic(replace(options, green_percent=percent), folder)

@@ -38,17 +38,20 @@ class Silent:
 
 
 class Lines:
-    """For pipes and logs: a line when something is ready, and now and then one for long work."""
+    """For pipes and logs: a line when something is ready, and now and then one for long work that has moved."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
+        self._shown: dict[str, str] = {}
 
     def begin(self, name: str) -> None: ...
 
     def progress(self, name: str, done: int, total: int | None, unit: str = "") -> None:
-        if time.monotonic() - self._last >= _PLAIN_INTERVAL_SECONDS:
+        amount = _amount(done, total, unit)
+        if time.monotonic() - self._last >= _PLAIN_INTERVAL_SECONDS and amount != self._shown.get(name):
             self._last = time.monotonic()
-            note(f"  {name:<20} {_amount(done, total, unit)}")
+            self._shown[name] = amount
+            note(f"  {name:<20} {amount}")
 
     def ready(self, name: str, seconds: float, detail: str = "") -> None:
         note(f"  {name:<20} {detail or 'ready'} ({seconds:.1f} s)")

@@ -69,6 +69,11 @@ class Home:
         return self.dagster / "workspace.yaml"
 
     @property
+    def watchdog_beat(self) -> Path:
+        """Touched by the watchdog at each round."""
+        return self.run / "watchdog"
+
+    @property
     def gateway(self) -> Path:
         """The files Envoy watches; `bootstrap.yaml` is the one it is started with."""
         return self.run / "gateway"

@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from rag_assets.location import LOCATION
 from rag_core.errors import NotFound, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.dagster import DagsterApi
 from ragctl.stack.display import Display
-from ragctl.stack.parts import LOCATION
 
 REPOSITORY = "__repository__"
 STAGES = ("documents", "chunks", "embeddings", "index")
@@ -64,11 +64,14 @@ class Outcome:
 
 
 def source_jobs(settings: Settings) -> dict[str, SourceJob]:
-    """The job of every configured source, by source name. Raises `ConfigError` that lists all mistakes of the files."""
+    """The job of every configured source that has runs, by source name.
+
+    Raises `ConfigError` that lists all mistakes of the files.
+    """
     from rag_assets.config import load_all_sources
 
     sources = load_all_sources(settings.effective_sources_dir)
-    return {item.name: SourceJob(item.name, item.key, item.shards) for item in sources}
+    return {item.name: SourceJob(item.name, item.key, item.shards) for item in sources if item.has_runs}
 
 
 def launch(api: DagsterApi, job: SourceJob) -> None:
@@ -126,7 +129,8 @@ class Sync:
         """The job of one source. Raises `NotFound` (`SOURCE_NOT_FOUND`)."""
         if source not in self.jobs:
             known = ", ".join(sorted(self.jobs)) or "none"
-            raise NotFound(Reason.SOURCE_NOT_FOUND, f"no source {source!r}; there are: {known}")
+            message = f"no source {source!r} has runs (topics are the stream worker's); there are: {known}"
+            raise NotFound(Reason.SOURCE_NOT_FOUND, message)
         return self.jobs[source]
 
     def start(self, jobs: Iterable[SourceJob]) -> None:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from rag_assets.location import LOCATION
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.colours import COLOURS, Release, colour_ports, read_colours
@@ -16,8 +17,8 @@ from ragctl.stack import probes
 from ragctl.stack.home import Home
 from ragctl.stack.probes import Health, Probe
 
-LOCATION = "rag"
 TOKEN_MAX_AGE_SECONDS = 2 * 3600
+WATCHDOG_MAX_AGE_SECONDS = 60
 BEAT_MAX_AGE_SECONDS = 180
 FIRST_QUERY_SERVER = "query-server"
 
@@ -39,7 +40,8 @@ class Part:
 
     `needs` names parts and steps that must be ready before it starts; `waits` are addresses that it waits for at every
     start, also after a crash. Parts stop in the order of `stop_wave`, those of one wave together. `port_settings` maps
-    each port it listens on to the setting that changes it.
+    each port it listens on to the setting that changes it. At `heartbeat` (`host:port`) it serves `grpc.health.v1`; the
+    watchdog ends it when it does not answer any more.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Part:
     stop_seconds: int = 15
     start_seconds: float = 180
     url: str | None = None
+    heartbeat: str | None = None
 
 
 def build_parts(settings: Settings, home: Home) -> list[Part]:
@@ -64,6 +67,7 @@ def build_parts(settings: Settings, home: Home) -> list[Part]:
         *database,
         *([_index(settings)] if settings.qdrant_url is None else []),
         *servers,
+        _watchdog(home),
         _stream(settings, tuple(part.name for part in servers)),
         *_dagster(settings, home),
         _tokens(home),
@@ -106,6 +110,7 @@ def _index(settings: Settings) -> Part:
         ),
         stop_wave=4,  # after the query server and the runs
         stop_seconds=30,
+        heartbeat=f"127.0.0.1:{settings.index_port}",
     )
 
 
@@ -144,6 +149,17 @@ def _query_server(settings: Settings, release: Release, name: str, ports: tuple[
         env=tuple({**release.environment, **own}.items()),
         stop_wave=3,
         stop_seconds=int(settings.drain_seconds + settings.grace_seconds) + 5,
+        heartbeat=f"{reachable(settings.host)}:{query}",
+    )
+
+
+def _watchdog(home: Home) -> Part:
+    return Part(
+        name="watchdog",
+        command=_python("ragctl.stack.watchdog"),
+        probe=probes.fresh_file(home.watchdog_beat, WATCHDOG_MAX_AGE_SECONDS),
+        stop_wave=0,  # first: a part that is being stopped is silent for good reasons
+        stop_seconds=10,
     )
 
 
@@ -227,7 +243,7 @@ def _console(settings: Settings, home: Home) -> Part:
             ("RAG_CONSOLE_QUERY_ADDRESS", any_query_server(settings)),
             ("RAG_CONSOLE_GATEWAY_URL", f"http://{reachable(settings.host)}:{settings.gateway_port}"),
             ("RAG_CONSOLE_DAGSTER_URL", f"http://{reachable(settings.host)}:{settings.dagster_port}"),
-            ("RAG_CONSOLE_METRICS_URLS", f"http://{reachable(settings.host)}:{settings.metrics_port}/metrics"),
+            ("RAG_CONSOLE_METRICS_URLS", ",".join(_metrics_pages(settings))),
             ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
             ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
             ("RAG_CONSOLE_SIGN_IN_SOCKET", str(home.token_socket)),
@@ -236,6 +252,12 @@ def _console(settings: Settings, home: Home) -> Part:
         stop_seconds=5,
         url=url,
     )
+
+
+def _metrics_pages(settings: Settings) -> list[str]:
+    """The pages the console reads: of the query servers, whichever colour runs, and of the stream worker."""
+    ports = [http for colour in COLOURS for _, http in colour_ports(settings, colour)]
+    return [f"http://{reachable(settings.host)}:{port}/metrics" for port in (*ports, settings.stream_metrics_port)]
 
 
 def _gateway(settings: Settings, home: Home) -> Part:

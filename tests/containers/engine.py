@@ -47,30 +47,25 @@ def engine(folder: Path) -> Iterator[dict[str, str]]:
     finally:
         process.terminate()
         process.wait(60)
+        # The engine mounts its folder onto itself and leaves it so.
+        subprocess.run(["umount", str(folder / "data")], capture_output=True, check=False)
 
 
 def build(environment: dict[str, str], folder: Path) -> None:
-    """The base, our images, and the stand-ins for upstream ones."""
+    """The base, all our images and their contents in one build, and the stand-ins for upstream ones."""
     base = folder / "base.tar"
     run(environment, "mmdebstrap", "--quiet", "--variant=minbase", f"--include={_BASE_PACKAGES}", "trixie", str(base))
     run(environment, "docker", "import", str(base), "rag-base:local")
-    for role in ("query", "dagster", "console"):
-        _build(environment, ROOT / "deploy" / "Dockerfile", ROOT, role, f"rag-platform/{role}:local")
-    for helper in ("postgres", "envoy", "kafka"):
-        _build(environment, _HERE / "helpers.Dockerfile", _HERE, helper, f"rag-test/{helper}:local")
-
-
-def _build(environment: dict[str, str], file: Path, context: Path, target: str, tag: str) -> None:
-    arguments = ["--build-arg", "BASE=rag-base:local", "--build-arg", "ENVOY=1.40.0", "--build-arg", "BROKER=0.1.2"]
-    if _CERTIFICATES.exists():
-        arguments += ["--secret", f"id=ca,src={_CERTIFICATES}"]
-    where = ["-f", str(file), "--target", target, "-t", tag, str(context)]
-    run(environment, "docker", "buildx", "build", "--quiet", "--network", "host", *arguments, *where)
+    given = {"BASE": "rag-base:local", "CERTIFICATES": str(_CERTIFICATES) if _CERTIFICATES.exists() else ""}
+    files = ["-f", str(ROOT / "deploy" / "docker-bake.hcl"), "-f", str(_HERE / "bake.hcl")]
+    where = ["--set", f"sbom.output=type=local,dest={folder / 'sbom'}"]
+    bake = ["docker", "buildx", "bake", "--progress", "plain", *files, *where, "images", "sbom", "stand-ins"]
+    run({**environment, **given}, *bake)
 
 
 def run(environment: dict[str, str], *command: str) -> str:
     """Run a command to its end and return what it printed; its errors are the test's failure."""
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 0, f"{' '.join(command[:4])} …: {(result.stdout + result.stderr)[-3000:]}"
     return result.stdout
 
@@ -78,4 +73,5 @@ def run(environment: dict[str, str], *command: str) -> str:
 def compose(environment: dict[str, str], *arguments: str) -> str:
     """Docker Compose on our file with the test's changes."""
     files = ["-f", str(ROOT / "deploy" / "compose.yaml"), "-f", str(_HERE / "compose.override.yaml")]
-    return run(environment, "docker-compose", *files, "-p", PROJECT, "--profile", "core", *arguments)
+    profiles = ["--profile", "core", "--profile", "stream"]
+    return run(environment, "docker-compose", *files, "-p", PROJECT, *profiles, *arguments)

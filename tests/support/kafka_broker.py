@@ -79,12 +79,12 @@ class Broker:
             self.process = None
 
 
-def start_broker(port: int) -> Broker:
-    """Start a broker and wait until it answers."""
+def start_broker(port: int, *, advertised: str | None = None) -> Broker:
+    """Start a broker and wait until it answers. `advertised` is where it sends clients, if not to itself."""
     address = f"127.0.0.1:{port}"
     url = f"tcp://{address}"
     process = subprocess.Popen(
-        [str(_BINARY), "broker", "--listener-url", url, "--advertised-listener-url", url,
+        [str(_BINARY), "broker", "--listener-url", url, "--advertised-listener-url", f"tcp://{advertised or address}",
          "--storage-engine", "memory://tansu/", "--silent"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -30,7 +30,9 @@ def _validator(version: str, name: str) -> Draft202012Validator:
 
 @cache
 def _definitions(folder: Path) -> Registry[Any]:
-    return Registry().with_resource("_definitions.json", Resource.from_contents(_read(folder / "_definitions.json")))
+    definitions = Resource.from_contents(_read(folder / "_definitions.json"))
+    # Crawled here, or it would be again for each object.
+    return Registry().with_resource("_definitions.json", definitions).crawl()
 
 
 def _read(path: Path) -> Any:

@@ -14,20 +14,14 @@ from typing import Any
 
 import psutil
 
+from rag_core.settings import Settings
 from tests.support.postgres import free_port
 
 RAG = str(Path(sysconfig.get_path("scripts")) / "rag")
-PORTS = (
-    "GATEWAY_PORT",
-    "ENVOY_ADMIN_PORT",
-    "DAGSTER_PORT",
-    "CONSOLE_PORT",
-    "QUERY_PORT",
-    "METRICS_PORT",
-    "INDEX_PORT",
-    "POSTGRES_PORT",
-    "CODE_LOCATION_PORT",
-    "STREAM_METRICS_PORT",
+PORTS = tuple(
+    name.upper()
+    for name, field in Settings.model_fields.items()
+    if name.endswith("_port") and field.default is not None
 )
 
 

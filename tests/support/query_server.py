@@ -123,7 +123,7 @@ class Keys:
 
     def token(self, **claims: Any) -> str:
         wanted: dict[str, Any] = {"subject": "ann", "tenant": "acme", "scopes": ["query.read"], "lifetime": 600}
-        return mint(self.private, issuer="rag-platform", audience="rag-query", **(wanted | claims))
+        return mint(self.private, **({"issuer": "rag-platform", "audience": "rag-query"} | wanted | claims))
 
 
 def no_store() -> Store:

@@ -28,6 +28,8 @@ class Site:
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    fallback: Callable[[Request], Response | None] = lambda _: None
+    """Answers the paths that `answers` does not name; `None` is 404."""
 
     def __post_init__(self) -> None:
         self.server.expect_request(re.compile("^/.*")).respond_with_handler(self._answer)
@@ -57,7 +59,8 @@ class Site:
         self.asked.append(request.full_path.rstrip("?"))
         self.requests.append(request)
         answer = self.answers.get(request.path)
-        return answer(request) if answer is not None else Response("not here", 404)
+        found = answer(request) if answer is not None else self.fallback(request)
+        return found if found is not None else Response("not here", 404)
 
 
 def _with_etag(content: bytes, media_type: str, headers: dict[str, str]) -> Answer:

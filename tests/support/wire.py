@@ -22,7 +22,14 @@ import ragproto
 from ragctl.gateway import GatewayOptions, write_dynamic
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.options import Backends, Endpoint, Limits
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, operations_pb2, operations_pb2_grpc
+from ragproto.admin.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    deployments_pb2,
+    deployments_pb2_grpc,
+    operations_pb2,
+    operations_pb2_grpc,
+)
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
@@ -46,6 +53,7 @@ class WirePeer:
         self.delay_seconds = 0.0
         self.failure: grpc.StatusCode | None = None
         self.operations: dict[str, Any] = {}
+        """Answers of the admin services by the name of the method."""
         self.asked: list[tuple[str, Any]] = []
         self.scopes = ["admin", "query.read"]
         self.passages: list[v2.Passage] = []
@@ -78,8 +86,11 @@ class WirePeer:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         v1_grpc.add_QueryServiceServicer_to_server(_V1(self), server)
         v2_grpc.add_QueryServiceServicer_to_server(_V2(self), server)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(_Admin(self), server)
+        admin = _Admin(self)
+        _answer_each(self, admin, admin_pb2, "AdminService", "GetStatus")
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(_operations(self), server)
+        deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(_deployments(self), server)
         servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -134,12 +145,24 @@ class _Admin(admin_pb2_grpc.AdminServiceServicer):
 
 
 def _operations(peer: WirePeer) -> operations_pb2_grpc.OperationsServiceServicer:
-    """Every method answers what `peer.operations` holds under its name, else an empty message."""
     servicer = operations_pb2_grpc.OperationsServiceServicer()
-    service = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"]
-    for method in service.methods:
-        setattr(servicer, method.name, _answering(peer, method.name, getattr(operations_pb2, method.output_type.name)))
+    _answer_each(peer, servicer, operations_pb2, "OperationsService")
     return servicer
+
+
+def _deployments(peer: WirePeer) -> deployments_pb2_grpc.DeploymentServiceServicer:
+    servicer = deployments_pb2_grpc.DeploymentServiceServicer()
+    _answer_each(peer, servicer, deployments_pb2, "DeploymentService")
+    return servicer
+
+
+def _answer_each(
+    peer: WirePeer, servicer: Any, module: Any, service: str, without: frozenset[str] = frozenset()
+) -> None:
+    """Every method answers what `peer.operations` holds under its name, else an empty message."""
+    for method in module.DESCRIPTOR.services_by_name[service].methods:
+        if method.name not in without:
+            setattr(servicer, method.name, _answering(peer, method.name, getattr(module, method.output_type.name)))
 
 
 def _answering(peer: WirePeer, name: str, empty: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import audit
+import check_secrets as secret_check
 import pytest
 
 from rag_core.errors import Reason
@@ -43,6 +46,20 @@ def test_s42_smaller_locks_are_cut_from_the_developer_lock() -> None:
     assert pins("runtime.txt") <= pins("test.txt") <= pins("dev.txt")
 
 
+def test_s42_an_advisory_is_excused_until_its_date_and_for_a_reason() -> None:
+    today = datetime.date(2026, 11, 25)
+
+    def entry(until: str, reason: str = "not reached") -> str:
+        return f'[[allow]]\nid = "GHSA-1"\nuntil = {until}\nreason = "{reason}"\n'
+
+    assert audit.excused(entry("2026-11-25"), today) == ["GHSA-1"]
+    assert audit.excused(entry("2026-11-24"), today) == []
+    for bad in (entry("2028-01-01"), entry("2026-12-01", reason=""), entry('"soon"')):
+        with pytest.raises(ValueError, match="GHSA-1"):
+            audit.excused(bad, today)
+    audit.excused(audit.ALLOWED.read_text("utf-8"), datetime.datetime.now(tz=datetime.UTC).date())
+
+
 def test_every_reason_code_says_what_it_means_and_what_to_do() -> None:
     assert set(REASONS) == set(Reason)
     assert all(meaning.endswith(".") and action for meaning, action in REASONS.values())
@@ -62,14 +79,29 @@ def test_s33_no_code_evaluates_or_unpickles_what_it_reads() -> None:
     assert hits == []
 
 
+def test_s44_a_secret_is_found_in_the_checkout_in_what_was_deleted_and_in_an_archive(tmp_path: Path) -> None:
+    planted = "ghp" + "_" + "a1B2" * 9
+
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q")
+    (tmp_path / "notes.txt").write_text(f"token = {planted}")
+    git("add", ".")
+    assert secret_check.report(secret_check.checkout(tmp_path)) == ["notes.txt: GitHub token"]
+    git("commit", "-qm", "one")
+    git("rm", "-q", "notes.txt")
+    git("commit", "-qm", "two")
+    assert secret_check.report(secret_check.checkout(tmp_path)) == []
+    (line,) = secret_check.report(secret_check.history(tmp_path))
+    assert line.startswith("notes.txt (")
+    assert planted not in line
+
+
 def test_s44_no_private_key_or_token_is_committed() -> None:
-    secret = re.compile(
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}|eyJ[\w-]{20,}\.eyJ[\w-]{20,}\.[\w-]{20,}"
-    )
-    hits = [
-        str(path.relative_to(ROOT)) for path in tracked() if secret.search(path.read_bytes().decode("utf-8", "ignore"))
-    ]
-    assert hits == []
+    tracked()  # skips outside a checkout
+    assert secret_check.report(secret_check.checkout(ROOT)) == []
 
 
 def test_every_make_target_is_explained_by_make_help() -> None:

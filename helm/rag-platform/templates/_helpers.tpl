@@ -103,9 +103,10 @@ limits:
 {{ .Files.Get "files/secrets.txt" }}
 {{- end -}}
 
+{{- /* list ROOT SECRET */ -}}
 {{- define "rag.env" -}}
-{{- $secret := .Values.secrets.existingSecret -}}
-{{- range splitList " " (include "rag.secretNames" .) }}
+{{- $secret := index . 1 -}}
+{{- range splitList " " (include "rag.secretNames" (index . 0)) }}
 - name: {{ . }}
   valueFrom:
     secretKeyRef:
@@ -120,7 +121,9 @@ limits:
 RAG_ENVIRONMENT: {{ .Values.environment }}
 RAG_HOST: 0.0.0.0
 RAG_LOG_JSON: "true"
+{{- if include "rag.jwksSource" . }}
 RAG_JWT_PUBLIC_KEYS: /etc/rag/jwks/jwks.json
+{{- end }}
 RAG_SOURCES_DIR: /etc/rag/sources
 RAG_DAGSTER_YAML: /etc/rag/dagster/dagster.yaml
 RAG_QDRANT_URL: {{ include "rag.qdrantUrl" . | quote }}
@@ -138,16 +141,53 @@ http://{{ include "rag.name" (list . "qdrant") }}:6334
 {{- end -}}
 {{- end -}}
 
+{{- /* list ROOT SECRET */ -}}
 {{- define "rag.envFrom" -}}
 envFrom:
   - configMapRef:
-      name: {{ include "rag.name" (list . "settings") }}
+      name: {{ include "rag.name" (list (index . 0) "settings") }}
 env:
   {{- include "rag.env" . | nindent 2 }}
 {{- end -}}
 
-{{- define "rag.jwksMap" -}}
-{{ .Values.auth.existingConfigMap | default (include "rag.name" (list . "jwks")) }}
+{{- /* What Envoy's configuration is made from. Behind an ingress the caller's address is what the ingress says. */ -}}
+{{- define "rag.gatewayEnv" -}}
+{{- $hops := ternary 0 1 (eq .Values.ingress.kind "none") -}}
+{{- $own := dict "RAG_GATEWAY_TRUSTED_HOPS" (include "rag.setting" (list . "gateway_trusted_hops" $hops)) -}}
+{{- range $name := list "blue" "green" }}
+{{- $_ := set $own (printf "RAG_GATEWAY_%s" (upper $name)) (printf "%s:50051" (include "rag.name" (list $ (printf "query-%s" $name)))) }}
+{{- end }}
+{{- range $name, $value := mergeOverwrite (include "rag.settings" . | fromYaml) $own }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{- /* The volume source of the public keys; nothing when they come from an address. */ -}}
+{{- define "rag.jwksSource" -}}
+{{- if .Values.auth.existingSecret -}}
+secret:
+  secretName: {{ .Values.auth.existingSecret }}
+  items: [{key: jwks.json, path: jwks.json}]
+{{- else if or .Values.auth.jwks .Values.auth.existingConfigMap -}}
+configMap:
+  name: {{ .Values.auth.existingConfigMap | default (include "rag.name" (list . "jwks")) }}
+{{- end -}}
+{{- end -}}
+
+{{- define "rag.jwksVolume" -}}
+{{- with include "rag.jwksSource" . -}}
+- name: jwks
+  {{- . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "rag.jwksMount" -}}
+{{- if include "rag.jwksSource" . -}}
+- name: jwks
+  mountPath: /etc/rag/jwks
+  readOnly: true
+{{- end -}}
 {{- end -}}
 
 {{- define "rag.scratch" -}}

@@ -29,6 +29,11 @@ def consumer_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
     }
 
 
+def reader_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
+    """Of a consumer that only looks and is told where a partition ends. Raises as `consumer_config`."""
+    return {**consumer_config(options, source), "enable.partition.eof": True}
+
+
 def producer_config(options: KafkaOptions) -> dict[str, Any]:
     """Of the producer of dead letters and completions: acknowledged by all replicas, in order, without repeats.
 
@@ -45,6 +50,9 @@ def _common(options: KafkaOptions) -> dict[str, Any]:
         "reconnect.backoff.max.ms": 2000,
         "client.id": "rag",
     }
+    if security.protocol.endswith("SSL"):
+        # The client's own defaults, said aloud because releases differed in them.
+        config |= {"enable.ssl.certificate.verification": True, "ssl.endpoint.identification.algorithm": "https"}
     if security.ca_file:
         config["ssl.ca.location"] = security.ca_file
     if security.protocol.startswith("SASL"):

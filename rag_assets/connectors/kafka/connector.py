@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from rag_assets.connectors.kafka.client import consumer_config
-from rag_assets.connectors.kafka.decode import Decoder, Record
+from rag_assets.connectors.kafka.client import consumer_config, reader_config
+from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_core.errors import ConfigError, InvalidInput, RagError, Reason, Unavailable
+from rag_assets.connectors.kafka.snapshot import TopicListing, record_of
+from rag_assets.connectors.spool import Spool
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.ids import fingerprint
-from rag_core.models import SourceItem
+from rag_core.models import RawDocument, SourceItem
 from rag_core.sources import Source
 
 BROKER_SECONDS = 5.0
@@ -19,16 +21,36 @@ SAMPLE = 3
 
 
 class KafkaConnector:
-    """Implements the part of `Connector` that a stream has: `check` and `change_token`. A topic has no listing."""
+    """Implements `Connector` to look at a topic. What is consumed goes through `rag_assets.stream` instead."""
 
     def __init__(self, options: KafkaOptions, source: Source) -> None:
         self._options, self._source = options, source
+        self._spool: Spool | None = None
+        self._consumer: Consumer | None = None
 
-    def list_items(self) -> NoReturn:
-        raise _no_listing()
+    def list_items(self) -> TopicListing:
+        """Reads the whole topic, once, up to its present end."""
+        self.close()
+        self._spool = Spool()
+        self._consumer = Consumer(reader_config(self._options, self._source))
+        ends = self._ends(self._consumer)
+        return TopicListing(self._options, Decoder(self._options, self._source), ends, self._consumer, self._spool)
 
-    def fetch(self, item: SourceItem) -> NoReturn:
-        raise _no_listing()
+    def fetch(self, item: SourceItem) -> RawDocument:
+        kept = self._spool.get(item.locator) if self._spool is not None else None
+        if kept is None:
+            raise NotFound(Reason.VANISHED, "the topic was not listed, or does not have the document")
+        content, about = kept
+        acl = tuple(about["acl"]) if about["acl"] is not None else None
+        return RawDocument(item, content, about["media_type"], about["title"], acl, about["metadata"])
+
+    def close(self) -> None:
+        """Close the connection of a listing and remove its temporary file. Idempotent."""
+        spool, consumer, self._spool, self._consumer = self._spool, self._consumer, None, None
+        if spool is not None:
+            spool.close()
+        if consumer is not None:
+            consumer.close()
 
     def change_token(self) -> str:
         return fingerprint(sorted(self.ends().items()))
@@ -79,12 +101,8 @@ class KafkaConnector:
     def _said(self, raw: Any) -> str:
         if raw.error() is not None:
             return str(raw.error().name())
-        record = Record(raw.topic(), raw.partition(), raw.offset(), raw.key(), raw.value(), raw.timestamp()[1])
+        record = record_of(raw)
         try:
             return Decoder(self._options, self._source).event(record).locator
         except InvalidInput as refused:
             return f"{record.token}: {refused.reason}: {refused.message}"
-
-
-def _no_listing() -> ConfigError:
-    return ConfigError(Reason.CONFIG_INVALID, "a topic has no listing; see `rag stream status` and `rag stream drain`")

@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event
 
-from rag_assets.connectors.sql.hosts import checked_addresses, is_loopback
+from rag_assets.connectors.sql.hosts import checked_addresses, is_loopback, open_socket
 from rag_assets.connectors.sql.options import ServerDatabase, SqliteDatabase, SqlOptions
 from rag_core.errors import ConfigError, Reason
 
 _PORTS = {"postgresql": 5432, "mysql": 3306}
 _PROGRESS_STEPS = 20_000
+_MYSQL_NOT_REACHED = 2003
 _Setup = Callable[[Any], None]
 
 
@@ -90,7 +91,7 @@ def _postgres_tls(database: ServerDatabase) -> dict[str, str]:
 
 def _mysql(database: ServerDatabase, options: SqlOptions) -> Engine:
     port = database.port or _PORTS["mysql"]
-    checked_addresses(database.host, port)
+    addresses = checked_addresses(database.host, port)
     mode = _tls(database)
     arguments: dict[str, Any] = {
         "connect_timeout": options.connect_timeout_seconds,
@@ -108,16 +109,30 @@ def _mysql(database: ServerDatabase, options: SqlOptions) -> Engine:
     milliseconds = int(options.statement_timeout_seconds * 1000)
 
     def setup(connection: Any) -> None:
+        mariadb = "MariaDB" in connection.get_server_info()
+        limit = f"max_statement_time = {milliseconds / 1000}" if mariadb else f"max_execution_time = {milliseconds}"
         with connection.cursor() as cursor:
             for statement in (
-                f"SET SESSION max_execution_time = {milliseconds}",
+                f"SET SESSION {limit}",
                 "SET SESSION TRANSACTION READ ONLY",
                 "SET SESSION time_zone = '+00:00'",
             ):
                 cursor.execute(statement)
 
     url = URL.create("mysql+pymysql", database.user, _password(database), database.host, port, database.name)
-    return _engine(url, arguments, setup)
+    engine = _engine(url, arguments, setup)
+
+    @event.listens_for(engine, "do_connect")
+    def _pinned(dialect: Any, _record: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        # The driver would resolve the name again; the name it is given is what TLS compares.
+        connection = dialect.loaded_dbapi.connect(*given, **named, defer_connect=True)
+        try:
+            connection.connect(open_socket(addresses, port, options.connect_timeout_seconds))
+        except OSError as error:
+            raise dialect.loaded_dbapi.OperationalError(_MYSQL_NOT_REACHED, type(error).__name__) from None
+        return connection
+
+    return engine
 
 
 def _sqlite(database: SqliteDatabase, options: SqlOptions) -> Engine:

@@ -48,12 +48,12 @@ def translate(error: exc.DBAPIError) -> RagError:
 
 
 def _code(error: exc.DBAPIError) -> str | int | None:
-    """SQLSTATE or MySQL's error number; neither carries text."""
-    state = getattr(error.orig, "sqlstate", None)
-    if isinstance(state, str):
-        return state
+    """MySQL's error number, else the SQLSTATE; neither carries text."""
     first = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return first if isinstance(first, int) else None
+    if isinstance(first, int):
+        return first
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else None
 
 
 def _is_sqlite(error: exc.DBAPIError) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
+from collections.abc import Sequence
 
 from rag_core.errors import InvalidInput, Reason, Unavailable
 from rag_core.fetch import AddressRules
@@ -32,6 +34,17 @@ def checked_addresses(host: str, port: int) -> list[str]:
         if _is_forbidden(ipaddress.ip_address(text)):
             raise InvalidInput(Reason.SSRF_BLOCKED, "the database host leads to an address that is never a database")
     return addresses
+
+
+def open_socket(addresses: Sequence[str], port: int, seconds: float) -> socket.socket:
+    """A connection to the first of these addresses that answers. Raises `OSError` of the last when none does."""
+    for number, address in enumerate(addresses, start=1):
+        try:
+            return socket.create_connection((address, port), timeout=seconds)
+        except OSError:
+            if number == len(addresses):
+                raise
+    raise OSError("no address")
 
 
 def is_loopback(host: str) -> bool:

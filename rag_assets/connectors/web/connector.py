@@ -18,7 +18,7 @@ from rag_assets.connectors.web.urls import Scope
 from rag_assets.connectors.web.visits import Visit, Visitor
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.models import RawDocument, SourceItem
-from rag_core.sources import Problem, TransientMemory
+from rag_core.sources import Problem, SourceMemory, TransientMemory
 
 SAMPLE = 10
 CHECK_PAGES = 30
@@ -37,7 +37,7 @@ class WebConnector:
         self._scope = Scope(options, outside.fetch)
 
     def list_items(self) -> WebListing:
-        return self._listing(self._options)
+        return self._listing(self._options, self._memory)
 
     def fetch(self, item: SourceItem) -> RawDocument:
         kept = self._spool.get(item.locator)
@@ -65,8 +65,7 @@ class WebConnector:
 
     def check(self) -> dict[str, Any]:
         few = self._options.model_copy(update={"max_pages": min(CHECK_PAGES, self._options.max_pages)})
-        self._memory = TransientMemory()
-        listing = self._listing(few)
+        listing = self._listing(few, TransientMemory())
         entries = list(islice(listing, SAMPLE))
         items = [entry for entry in entries if isinstance(entry, SourceItem)]
         problems = [entry for entry in entries if isinstance(entry, Problem)]
@@ -94,13 +93,13 @@ class WebConnector:
     def _spool(self) -> Spool:
         return Spool()
 
-    def _listing(self, options: WebOptions) -> WebListing:
+    def _listing(self, options: WebOptions, memory: SourceMemory) -> WebListing:
         self.close()
         try:
             token = self.change_token()
         except RagError as error:
             token = f"unavailable:{error.reason}"
-        return WebListing(options, self._scope, self._visitor, self._memory, self._spool, token)
+        return WebListing(options, self._scope, self._visitor, memory, self._spool, token)
 
     def _again(self, url: str) -> tuple[bytes, str | None]:
         """A page whose content the crawl did not need."""

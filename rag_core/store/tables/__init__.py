@@ -7,6 +7,7 @@ run and nothing else.
     chunkings.text_version   per document and chunker; <> documents.text_version -> chunk again
     embeddings               absent row for (text_hash, embedder) -> embed
     generation_documents     indexed_version <> documents.version -> apply to that generation
+    visibility_changes       a row -> the query servers withhold the document from who lost access; written by a trigger
     inbox                    applied_at is null -> the stream worker applies it
 """
 
@@ -23,6 +24,7 @@ from rag_core.store.tables.content import (
     run_stages,
     source_items,
     sources,
+    visibility_changes,
 )
 from rag_core.store.tables.deployments import colours, deployment_steps, deployments
 from rag_core.store.tables.operations import (
@@ -69,4 +71,5 @@ __all__ = [
     "stream_offsets",
     "stream_workers",
     "token_revocations",
+    "visibility_changes",
 ]

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -172,6 +173,20 @@ generation_documents = Table(
     Column("generation", Text, ForeignKey(generations.c.name, ondelete="CASCADE"), primary_key=True),
     Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
     Column("indexed_version", BigInteger, nullable=False, comment="written only after the engine has flushed it"),
+)
+
+visibility_changes = Table(
+    "visibility_changes",
+    metadata,
+    Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
+    Column("position", BigInteger, Identity(always=False), nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("acl", ARRAY(Text), comment="who may see it now; null: nobody"),
+    Column("restricts", Boolean, nullable=False, comment="someone lost access since the index was told"),
+    Index("ix_visibility_changes_shard", "tenant", "source", "shard", "position"),
 )
 
 query_replicas = Table(

@@ -56,7 +56,7 @@ class SourceStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., pending: _Optional[int] = ..., quarantined: _Optional[int] = ..., held_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("name", "state", "points", "embedder", "chunker", "created_at", "documents", "pending", "settings", "actor", "reason", "promoted_at", "promoted_from", "keep_until", "frozen", "checks", "evaluated_at", "baseline", "passed", "dimensions")
+    __slots__ = ("name", "state", "points", "embedder", "chunker", "created_at", "documents", "pending", "settings", "actor", "reason", "promoted_at", "promoted_from", "keep_until", "frozen", "checks", "evaluated_at", "baseline", "passed", "dimensions", "ready_at", "evaluation_wanted_at", "retired_at", "events")
     class SettingsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,10 @@ class Generation(_message.Message):
     BASELINE_FIELD_NUMBER: _ClassVar[int]
     PASSED_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    READY_AT_FIELD_NUMBER: _ClassVar[int]
+    EVALUATION_WANTED_AT_FIELD_NUMBER: _ClassVar[int]
+    RETIRED_AT_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: str
     points: int
@@ -104,7 +108,25 @@ class Generation(_message.Message):
     baseline: str
     passed: bool
     dimensions: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., points: _Optional[int] = ..., embedder: _Optional[str] = ..., chunker: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., documents: _Optional[int] = ..., pending: _Optional[int] = ..., settings: _Optional[_Mapping[str, str]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., promoted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., promoted_from: _Optional[str] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frozen: _Optional[bool] = ..., checks: _Optional[_Iterable[_Union[GenerationCheck, _Mapping]]] = ..., evaluated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline: _Optional[str] = ..., passed: _Optional[bool] = ..., dimensions: _Optional[int] = ...) -> None: ...
+    ready_at: _timestamp_pb2.Timestamp
+    evaluation_wanted_at: _timestamp_pb2.Timestamp
+    retired_at: _timestamp_pb2.Timestamp
+    events: _containers.RepeatedCompositeFieldContainer[GenerationEvent]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., points: _Optional[int] = ..., embedder: _Optional[str] = ..., chunker: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., documents: _Optional[int] = ..., pending: _Optional[int] = ..., settings: _Optional[_Mapping[str, str]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., promoted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., promoted_from: _Optional[str] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frozen: _Optional[bool] = ..., checks: _Optional[_Iterable[_Union[GenerationCheck, _Mapping]]] = ..., evaluated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., baseline: _Optional[str] = ..., passed: _Optional[bool] = ..., dimensions: _Optional[int] = ..., ready_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., evaluation_wanted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retired_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., events: _Optional[_Iterable[_Union[GenerationEvent, _Mapping]]] = ...) -> None: ...
+
+class GenerationEvent(_message.Message):
+    __slots__ = ("at", "actor", "action", "reason", "detail")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    actor: str
+    action: str
+    reason: str
+    detail: str
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., action: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class GenerationCheck(_message.Message):
     __slots__ = ("name", "passed", "detail", "figures")

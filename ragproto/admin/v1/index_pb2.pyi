@@ -147,7 +147,7 @@ class ApplyResponse(_message.Message):
     def __init__(self, upserted: _Optional[int] = ..., removed: _Optional[int] = ..., stale: _Optional[int] = ...) -> None: ...
 
 class SearchIndexRequest(_message.Message):
-    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation", "filter", "per_document", "with_vectors")
+    __slots__ = ("tenant", "acl", "limit", "mode", "text", "vector", "generation", "filter", "per_document", "with_vectors", "withheld_documents", "withheld_sources")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ACL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +158,8 @@ class SearchIndexRequest(_message.Message):
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PER_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_SOURCES_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     acl: _containers.RepeatedScalarFieldContainer[str]
     limit: int
@@ -168,7 +170,9 @@ class SearchIndexRequest(_message.Message):
     filter: Condition
     per_document: int
     with_vectors: bool
-    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ..., filter: _Optional[_Union[Condition, _Mapping]] = ..., per_document: _Optional[int] = ..., with_vectors: _Optional[bool] = ...) -> None: ...
+    withheld_documents: _containers.RepeatedScalarFieldContainer[bytes]
+    withheld_sources: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, tenant: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., mode: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[bytes] = ..., generation: _Optional[str] = ..., filter: _Optional[_Union[Condition, _Mapping]] = ..., per_document: _Optional[int] = ..., with_vectors: _Optional[bool] = ..., withheld_documents: _Optional[_Iterable[bytes]] = ..., withheld_sources: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Condition(_message.Message):
     __slots__ = ("all", "any", "negated", "values", "time", "exists", "numbers")

@@ -107,6 +107,21 @@ class OperationsServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListRatingsRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListRatingsResponse.FromString,
                 _registered_method=True)
+        self.ListAlerts = channel.unary_unary(
+                '/ragproto.admin.v1.OperationsService/ListAlerts',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListAlertsResponse.FromString,
+                _registered_method=True)
+        self.ListQuality = channel.unary_unary(
+                '/ragproto.admin.v1.OperationsService/ListQuality',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListQualityRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListQualityResponse.FromString,
+                _registered_method=True)
+        self.SearchGeneration = channel.unary_unary(
+                '/ragproto.admin.v1.OperationsService/SearchGeneration',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationResponse.FromString,
+                _registered_method=True)
 
 
 class OperationsServiceServicer:
@@ -215,6 +230,27 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAlerts(self, request, context):
+        """Alerts, those that are open first. Scope `ops.read`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuality(self, request, context):
+        """How good a source was after each of its newest runs, and documents that its rules found. Scope `ops.read`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchGeneration(self, request, context):
+        """Search a generation that readers need not be on, as the caller would see it. Scope `ops.read`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -287,6 +323,21 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     servicer.ListRatings,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListRatingsRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListRatingsResponse.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListAlertsRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListAlertsResponse.SerializeToString,
+            ),
+            'ListQuality': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuality,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListQualityRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListQualityResponse.SerializeToString,
+            ),
+            'SearchGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchGeneration,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -670,6 +721,87 @@ class OperationsService:
             '/ragproto.admin.v1.OperationsService/ListRatings',
             ragproto_dot_admin_dot_v1_dot_operations__pb2.ListRatingsRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_operations__pb2.ListRatingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.OperationsService/ListAlerts',
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.ListAlertsRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.ListAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuality(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.OperationsService/ListQuality',
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.ListQualityRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.ListQualityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.OperationsService/SearchGeneration',
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.SearchGenerationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from rag_core import failpoints
 from rag_core.errors import InvalidInput, PermissionDenied, RagError, Reason
 from rag_core.filters import All, AnyOf, Condition, Exists, In, Not, TimeRange
-from rag_core.index.base import DocumentUpdate, SearchMode, VectorIndex
+from rag_core.index.base import DocumentUpdate, SearchMode, VectorIndex, Withheld
 from tests.support.index_points import MODES, NEW_YEAR, ask, doc, document, filled, request, vector_of
 
 CANARY = "canary of the other tenant"
@@ -67,6 +68,21 @@ def test_access_lists_fail_closed(index: VectorIndex, mode: SearchMode) -> None:
     assert ask(index, "wing", mode=mode) == ["wing for everyone"]
     assert ask(index, "wing", mode=mode, acl=("group:pilots",)) == ["wing for pilots"]
     assert set(ask(index, "wing", mode=mode, acl=("user:ann", "everyone"))) == {"wing for everyone", "wing for pilots"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_withheld_is_on_no_leg_and_in_no_statistic(index: VectorIndex, mode: SearchMode) -> None:
+    kept = [document("a", ["wing flap rudder"]), document("b", ["rudder"]), document("c", ["nose"])]
+    filled(index, *kept)
+    query = request("wing rudder", mode=mode)
+    alone = index.search(query)
+    lost = [document(f"lost {n}", [f"wing wing {n}"]) for n in range(3)]
+    index.apply("g1", [*lost, document("wiki", ["wing of the wiki"], source="wiki")])
+    withheld = Withheld(tuple(update.doc_id for update in lost), ("wiki",))
+    after = index.search(replace(query, withheld=withheld))
+    assert [hit.payload.text for hit in after.hits] == [hit.payload.text for hit in alone.hits]
+    assert [hit.score for hit in after.hits] == pytest.approx([hit.score for hit in alone.hits])
+    assert "wing of the wiki" in ask(index, "wing rudder", mode=mode)
 
 
 WING = document("wing.md", ["wing one"], language="en", media_type="text/markdown", updated_at=NEW_YEAR)

@@ -134,6 +134,22 @@ def test_f48_a_position_that_is_not_in_the_topic_stops_the_stream(topic: KafkaHa
     assert topic.stream.texts() == {}
 
 
+def test_f48_a_position_behind_the_last_batch_is_in_the_topic_whatever_the_broker_calls_its_end(
+    topic: KafkaHarness, broker: Broker
+) -> None:
+    """This broker names the start of its last batch as the end; after a restart that must not stop the stream."""
+    broker.produce(topic.topic, *[(f"d{number}", {"text": f"Text {number}."}) for number in range(6)])
+    source = topic.open()
+    consume(topic, source, 6)
+    source.close()
+    again = topic.open()
+    while not again.at_end():
+        assert again.poll(0.1) == []
+    topic.put("new", "New.")
+    consume(topic, again, 1)
+    assert topic.stream.texts()["new"] == "New."
+
+
 def test_f48_a_broker_that_comes_back_is_found_again_and_a_topic_made_anew_is_noticed(topic: KafkaHarness) -> None:
     port = free_port()
     broker = start_broker(port)

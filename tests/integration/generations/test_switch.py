@@ -210,6 +210,17 @@ def test_an_operator_builds_promotes_and_rolls_back_over_admin_v1(plant: Plant, 
     assert (back.active, flow.index.alias()) == (old, old)
     stub.RetireGeneration(admin.RetireGenerationRequest(generation=new, now=True), metadata=auth)
     assert plant.row(new).state == "retired"
+    history = {row.name: row for row in stub.GetStatus(admin.GetStatusRequest(), metadata=auth).generations}[new]
+    assert (history.state, history.points, history.retired_at.seconds > 0) == ("retired", 0, True)
+    told = [(event.action, event.actor, event.reason) for event in history.events]
+    assert told == [
+        ("retire", "acme/ann", ""),
+        ("promote", "acme/ann", "no golden set here"),
+        ("evaluate", "pipeline", ""),
+        ("want_evaluation", "acme/ann", ""),
+        ("build", "ann", "better"),
+    ]
+    assert "retrieval: only 0 golden questions" in history.events[1].detail
     actors = {row.actor for row in flow.all("SELECT actor FROM rag.audit WHERE action ~ 'promote|rollback|retire'")}
     assert "acme/ann" in actors
 

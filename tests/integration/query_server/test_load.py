@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.query_server import Doc, Failure, Running, failing, running
+from tests.support.waiting import eventually
 
 DOCS = [Doc("The bell rings at nine.")]
 SEARCH = v2.SearchRequest(query="bell")
@@ -118,18 +119,6 @@ def test_f35_a_hung_index_ends_every_call_by_its_deadline_and_opens_the_breaker(
     assert health.Check(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.SERVING
     index.release.set()
     assert eventually(lambda: search(server).passages)
-
-
-def eventually(attempt: Any) -> bool:
-    """Whether an attempt succeeds within ten seconds."""
-    end = time.monotonic() + 10
-    pause = threading.Event()
-    while time.monotonic() < end:
-        with suppress(grpc.RpcError):
-            if attempt():
-                return True
-        pause.wait(0.01)
-    return False
 
 
 def test_a_hung_index_does_not_hold_the_loop(hung: tuple[Running, HangingIndex]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import grpc
 import pytest
 
 from rag_core.ids import document_id
+from rag_core.quality.sources import Assessment, Profile
 from rag_core.settings import Settings
-from rag_core.store import Store, open_store
+from rag_core.store import Store, open_store, quality
 from rag_core.store.tables import (
+    alerts,
     audit,
     chunkings,
     chunks,
@@ -21,6 +24,7 @@ from rag_core.store.tables import (
     embeddings,
     generation_documents,
     generations,
+    quality_runs,
     quarantine,
     run_stages,
     sources,
@@ -330,6 +334,66 @@ def test_without_a_database_every_call_says_so(tmp_path: Path) -> None:
     with running(tmp_path) as started:
         assert Ops(started, scopes=ADMIN).refused("ListAudit") == "DATABASE_UNAVAILABLE"
         assert Ops(started, scopes=ADMIN).WhoAmI().subject == "ann"
+
+
+def test_an_action_is_on_record_once_and_looking_at_the_log_is_not(server: Running, store: Store) -> None:
+    operator = Ops(server, scopes=OPERATOR)
+    entries = {item.locator: item.id for item in operator.ListQuarantine().entries}
+    operator.RedriveQuarantine(ids=[entries["bad.md"]])
+    operator.RecordAction(action="dagster.launch", target="handbook_sync")
+    operator.refused("RedriveQuarantine", ids=[10_000])
+    operator.ListAudit()
+    server.run(server.server._audit.flush())
+    assert [(item.action.rpartition("/")[2], item.outcome) for item in operator.ListAudit().records] == [
+        ("RedriveQuarantine", "QUARANTINE_NOT_FOUND"),
+        ("dagster.launch", "ok"),
+        ("quarantine.redrive", "ok"),
+    ]
+
+
+def test_what_people_of_the_tenant_did_to_the_platform_is_theirs_to_read(server: Running, store: Store) -> None:
+    with store.engine.begin() as db:
+        for actor in ("acme/ann", "acme2/eve", "rag:root"):
+            db.execute(audit.insert(), [{"actor": actor, "action": "index.promote", "target": "g1", "details": {}}])
+    assert [item.actor for item in Ops(server, scopes=ADMIN).ListAudit().records] == ["acme/ann"]
+
+
+def test_open_alerts_come_first_and_other_tenants_are_not_told(server: Running, store: Store) -> None:
+    began = datetime(2026, 1, 2, tzinfo=UTC)
+    with store.engine.begin() as db:
+        for number, (tenant, ended) in enumerate((("acme", None), ("acme", began), ("", None), ("other", None))):
+            db.execute(alerts.insert(), [{
+                "key": str(number), "kind": "source_stale", "severity": "warning", "tenant": tenant,
+                "source": "handbook", "summary": f"alert {number}", "started_at": began, "ended_at": ended,
+            }])  # fmt: skip
+    viewer = Ops(server, scopes=VIEWER)
+    assert [item.summary for item in viewer.ListAlerts().alerts] == ["alert 0", "alert 2"]
+    every = viewer.ListAlerts(include_ended=True).alerts
+    assert [item.summary for item in every] == ["alert 0", "alert 2", "alert 1"]
+    assert every[0].started_at.seconds == began.timestamp()
+
+
+def test_the_quality_of_a_source_is_told_over_time_with_samples_of_what_failed(server: Running, store: Store) -> None:
+    key = ("acme", "handbook", 0)
+    with store.engine.begin() as db:
+        for run, score in (("run-1", 80.0), ("run-2", 90.0)):
+            profile = Profile(documents=5, duplicates=4, median_bytes=46, languages={"en": 5})
+            judged = Assessment(score, {"duplicate_ratio": 0.8}, {}, failed=1, tried=6, exceeded=False)
+            quality.record(db, key, run, profile, judged)
+            moment = datetime(2026, 1, 1, int(run[-1]), tzinfo=UTC)
+            changed = quality_runs.update().where(quality_runs.c.run_id == run)
+            db.execute(changed.values(finished_at=moment))
+        mine = documents.update().where(documents.c.tenant == "acme")
+        db.execute(mine.where(documents.c.locator == "due.md").values(flags=["quality:mojibake", "other"]))
+        db.execute(quarantine.insert(), [entry("acme", "noise.bin", reason="QUALITY_GARBAGE")])
+    found = Ops(server, scopes=VIEWER).ListQuality(source="handbook")
+    assert [(item.run_id, item.score) for item in found.results] == [("run-2", 90), ("run-1", 80)]
+    assert (found.results[0].languages["en"], found.results[0].warnings["duplicate_ratio"]) == (5, 0.8)
+    assert [(item.rule, item.found, list(item.samples)) for item in found.findings] == [
+        ("duplicate_ratio", 4, ["due.md", "hr.md", "mute.md", "vault.md"]),
+        ("garbage_text", 1, ["noise.bin"]),
+        ("mojibake", 1, ["due.md"]),
+    ]
 
 
 def test_older_records_that_name_no_tenant_are_shown_to_nobody(server: Running, store: Store) -> None:

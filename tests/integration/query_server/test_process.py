@@ -8,11 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import free_port
 from tests.support.query_server import INDEX_SECRET, Doc, Keys, failure, open_filled
+from tests.support.waiting import eventually
 
 QUERY = "when does the confidential bell ring?"
 DOCS = [Doc("The confidential bell rings at nine.")]
@@ -169,17 +169,6 @@ def test_f32_searches_wait_for_an_engine_that_is_restarted(home: Path) -> None:
             waiting = client.submit(search, env, keys)
             with process(env, "query_server.index_process"):
                 assert waiting.result(30).passages
-
-
-def eventually(attempt: Callable[[], bool]) -> bool:
-    """Whether an attempt succeeds within ten seconds."""
-    end = time.monotonic() + 10
-    pause = threading.Event()
-    while time.monotonic() < end:
-        if attempt():
-            return True
-        pause.wait(0.05)
-    return False
 
 
 @pytest.mark.parametrize("port", ["RAG_QUERY_PORT", "RAG_METRICS_PORT", "RAG_INDEX_PORT"])

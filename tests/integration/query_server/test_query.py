@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+
+from ragproto.admin.v1 import operations_pb2 as ops
+from ragproto.admin.v1 import operations_pb2_grpc as ops_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import Running
+from tests.integration.query_server.test_load import eventually
+from tests.support.query_server import Running, failing
 
 
 def test_search_finds_the_passage_and_names_the_generation(server: Running) -> None:
@@ -47,3 +52,30 @@ def test_an_answer_from_one_passage_is_the_same_as_from_many(server: Running) ->
     assert len(one.sources) == 1
     assert one.answer.startswith("Parental leave lasts 16 weeks. [1]")
     assert not many.abstained
+
+
+def test_a_generation_is_searched_by_name_under_the_same_acl_and_a_strange_name_is_an_error(server: Running) -> None:
+    stub = ops_grpc.OperationsServiceStub(server.channel)
+    caller = server.auth(scopes=["ops.read"])
+
+    def found(text: str, generation: str = "g1") -> list[str]:
+        request = ops.SearchGenerationRequest(generation=generation, search=v2.SearchRequest(query=text))
+        answer = stub.SearchGeneration(request, metadata=caller, timeout=20).found
+        assert answer.generation == "g1"
+        return [passage.locator for passage in answer.passages]
+
+    assert found("how many vacation days")[0] == "leave.md"
+    assert "pay.md" not in found("salaries are reviewed every June")
+    assert failing(lambda: found("x", "strange")).reason == "GENERATION_NOT_FOUND"
+
+
+def test_calls_are_counted_by_the_hash_of_the_tenant(server: Running) -> None:
+    def count(outcome: str) -> float:
+        labels = {"tenant": hashlib.sha256(b"acme").hexdigest()[:12], "outcome": outcome}
+        return server.server.metrics.registry.get_sample_value("rag_server_tenant_calls_total", labels) or 0.0
+
+    stub = v2_grpc.QueryServiceStub(server.channel)
+    ok, failed = count("ok"), count("failed")
+    stub.Search(v2.SearchRequest(query="vacation"), metadata=server.auth())
+    failing(lambda: stub.Search(v2.SearchRequest(query=""), metadata=server.auth()))
+    assert eventually(lambda: (count("ok"), count("failed")) == (ok + 1, failed + 1))

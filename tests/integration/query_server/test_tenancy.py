@@ -23,7 +23,7 @@ from ragproto.documents.v1 import documents_pb2
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.methods import public_methods
-from tests.support.query_server import Doc, Running, failing, failure_of, running
+from tests.support.query_server import GENERATION, Doc, Running, failing, failure_of, running
 
 WORDS = [
     "vacation",
@@ -182,6 +182,8 @@ def messages_with(kind: descriptor.Descriptor, field: str, value: str) -> Iterat
         message: Any = GetMessageClass(kind)()
         if "query" in names:
             message.query = "vacation"
+        if "generation" in names:
+            message.generation = GENERATION
         return message
 
     if "filter" in names:
@@ -197,7 +199,9 @@ def messages_with(kind: descriptor.Descriptor, field: str, value: str) -> Iterat
         setattr(message, name, crc32(value.encode()) if numeric else value)
         yield message
     for inside in kind.fields:
-        if inside.message_type is None or inside.name == "filter" or inside.message_type.file is not kind.file:
+        if inside.message_type is None or inside.name == "filter":
+            continue
+        if not inside.message_type.file.package.startswith("ragproto."):
             continue
         for part in messages_with(inside.message_type, field, value):
             message = fresh()
@@ -233,11 +237,14 @@ def test_s03_a_foreign_identifier_looks_like_one_that_does_not_exist(
 
 
 _GENERATIONS = ("EvaluateGeneration", "PromoteGeneration", "RetireGeneration", "RollbackGeneration")
-_OPERATIONS = ("DiscardQuarantine", "ListAudit", "ListRatings", "RecordAction", "RedriveQuarantine")
-WITHOUT_IDENTIFIERS = {f"ragproto.admin.v1.AdminService.{name}" for name in _GENERATIONS} | {
-    f"ragproto.admin.v1.OperationsService.{name}" for name in _OPERATIONS
+_OPERATIONS = ("DiscardQuarantine", "ListAlerts", "ListAudit", "ListRatings", "RecordAction", "RedriveQuarantine")
+WITHOUT_IDENTIFIERS = {
+    *(f"ragproto.admin.v1.AdminService.{name}" for name in _GENERATIONS),
+    *(f"ragproto.admin.v1.OperationsService.{name}" for name in _OPERATIONS),
+    "ragproto.admin.v1.DeploymentService.ListDeployments",
 }
-"""Generations belong to no tenant; the others take numbers or words, with tests of their own in test_operations."""
+"""Generations and deployments belong to no tenant; the others take numbers or words, with tests of their own in
+test_operations."""
 
 
 def test_s03_covers_every_rpc_that_takes_an_identifier() -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -40,6 +45,7 @@ def test_a_stack_answers_survives_every_kill_and_leaves_nothing_behind(stack: Lo
         ("docs", 2, 1)
     ]
     _every_interface_answers(stack)
+    _the_page_for_callers_can_be_followed(stack)
     _a_second_up_changes_nothing(stack, status)
     _every_part_comes_back(stack, status)
     _the_next_up_recovers_from_a_killed_supervisor(stack)
@@ -82,6 +88,21 @@ def _every_interface_answers(stack: LocalStack) -> None:
         assert {passage.source for passage in response.passages} == {"docs"}
     console = f"http://127.0.0.1:{stack.environment['RAG_CONSOLE_PORT']}"
     assert httpx.get(f"{console}/_stcore/health", trust_env=False).text == "ok"
+
+
+def _the_page_for_callers_can_be_followed(stack: LocalStack) -> None:
+    """From the token to the streamed answer, each command as docs/how-to/call-the-api.md prints it."""
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "call-the-api.md").read_text("utf-8")
+    page = page.replace("127.0.0.1:8080", f"127.0.0.1:{stack.environment['RAG_GATEWAY_PORT']}")
+    token, *calls = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "grpcurl" not in block]
+    environment = stack.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    script = "\n".join(["set -euo pipefail", token, *calls])
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"code":' not in done.stdout
+    assert all(part in done.stdout for part in ('"doc_id"', '"answer"', '"passages"', 'data: {"final"', ": revoked"))
 
 
 def _a_second_up_changes_nothing(stack: LocalStack, status: dict[str, Any]) -> None:

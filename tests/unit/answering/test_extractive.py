@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from rag_core.answering.base import Abstained, Abstention, Answered, Delta, Question, cite
 from rag_core.answering.display import display
-from rag_core.answering.extractive import NEUTRAL_NEARNESS, ExtractiveAnswerer, compose, nearness
+from rag_core.answering.extractive import ExtractiveAnswerer, compose
+from rag_core.answering.quoting import NEUTRAL_NEARNESS, nearness
 from tests.support.hits import hit
 
 LEAVE = "The handbook has rules. Parental leave lasts 16 weeks. It is paid in full."

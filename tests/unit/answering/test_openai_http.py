@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from rag_core.answering import open_answerer
-from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question
+from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question, Tokens
 from rag_core.answering.openai_http import prompt
 from rag_core.errors import DeadlineExceeded, RagError, Reason, Unavailable
 from rag_core.settings import Settings
@@ -79,6 +79,27 @@ async def test_the_answer_is_streamed_with_checked_citations(httpserver: HTTPSer
     assert seen[0].headers["authorization"] == "Bearer key-123"
     sent = json.loads(seen[0].get_data())
     assert (sent["model"], sent["stream"]) == ("m", True)
+
+
+def usage(**counts: Any) -> str:
+    return f"data: {json.dumps({'choices': [], 'usage': counts})}\n\n"
+
+
+@pytest.mark.parametrize("said", ["Parental leave lasts 16 weeks [1].", "NO_ANSWER"])
+async def test_what_the_model_read_and_wrote_is_told_at_the_end(httpserver: HTTPServer, said: str) -> None:
+    seen = serve(httpserver, [chunk(said), usage(prompt_tokens=321, completion_tokens=12), "data: [DONE]\n\n"])
+    final = (await ask(httpserver))[-1]
+    assert isinstance(final, Answered | Abstained)
+    assert final.tokens == Tokens(321, 12)
+    assert json.loads(seen[0].get_data())["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize("odd", [{}, {"prompt_tokens": "9"}, {"prompt_tokens": -1, "completion_tokens": 2}])
+async def test_odd_token_counts_spoil_no_answer(httpserver: HTTPServer, odd: dict[str, Any]) -> None:
+    serve(httpserver, [chunk("Parental leave lasts 16 weeks [1]."), usage(**odd), "data: [DONE]\n\n"])
+    final = (await ask(httpserver))[-1]
+    assert isinstance(final, Answered)
+    assert final.tokens is None
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,18 @@ def test_runs_are_not_stacked_while_one_is_queued_or_in_progress(sensor: Sensor,
     assert sensor.decide() == []
 
 
+def test_f12_a_daemon_that_dies_between_its_look_and_the_launch_loses_and_doubles_no_run(sensor: Sensor) -> None:
+    """The sensor has no cursor that could be ahead of the runs, and what was launched is seen at the next look."""
+    sensor.past(Status.SUCCESS, "another state")
+    (lost,) = sensor.decide()
+    (again,) = sensor.decide()
+    assert again.tags == lost.tags
+    sensor.past(Status.NOT_STARTED, again.tags[TOKEN_TAG])
+    assert sensor.decide() == []
+    sensor.past(Status.SUCCESS, again.tags[TOKEN_TAG])
+    assert sensor.decide() == []
+
+
 def test_a_run_that_did_not_note_what_it_saw_does_not_count(sensor: Sensor) -> None:
     sensor.past(Status.SUCCESS)
     assert len(sensor.decide()) == 1

@@ -71,6 +71,7 @@ def test_a_missing_folder_holds_no_source(tmp_path: Path) -> None:
 
 
 WEB = {"kind": "web", "seeds": ["https://example.com/"]}
+API = {"kind": "http_api", "url": "https://example.com/items", "fields": {"id": "$.id", "content": "$.body"}}
 TOPIC = {"kind": "kafka", "brokers": "localhost:9092", "topic": "tickets"}
 
 
@@ -105,6 +106,11 @@ def topic(**security: object) -> dict[str, object]:
         (
             {"shards": 2, "options": WEB},
             "attributes: shards: every shard would crawl the whole site; leave shards at 1",
+        ),
+        (
+            {"shards": 2, "options": API},
+            "attributes: shards: every shard would read every page of the list (with `detail` shards divide its "
+            "requests); leave shards at 1",
         ),
         ({"shards": 2, "options": TOPIC}, "attributes: shards: a topic has its own partitions; leave shards at 1"),
         (
@@ -228,6 +234,15 @@ def test_b25_a_root_or_pattern_that_leads_elsewhere_is_refused(
     write_source(options={"kind": "filesystem", **options})
     (line,) = refused(sources_dir)
     assert line.startswith(f"CONFIG_INVALID at sources/handbook.yaml: attributes.options.{place}: PATH_OUTSIDE_ROOT:")
+
+
+@pytest.mark.parametrize("name", ["../etc", "a/b", "/a", "a\\b", ".hidden", "a.b", "A", "", "a" * 64])
+def test_s25_a_name_that_becomes_a_group_a_job_and_an_asset_key_cannot_be_a_path(
+    sources_dir: Path, write_source: WriteSource, name: str
+) -> None:
+    write_source(name=name)
+    (line,) = refused(sources_dir)
+    assert line.startswith("CONFIG_INVALID at sources/handbook.yaml: attributes.name:")
 
 
 @pytest.mark.parametrize("pattern", ["a//b", "./a", "a/", "**a", "a**/b"])

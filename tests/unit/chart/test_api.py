@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -14,8 +16,7 @@ from dagster_k8s.job import construct_dagster_k8s_job
 
 from console.settings import ConsoleSettings
 from rag_core.settings import Settings
-from ragctl.chart.files import gateway_files
-from tests.support.chart import DIGEST, NAMESPACE, PRESETS, Manifest, find, render, values
+from tests.support.chart import DIGEST, PRESETS, Manifest, find, render, values
 from tests.support.kubernetes import problems
 
 VERSIONS = ("1.31", "1.34", "1.37")
@@ -132,49 +133,40 @@ def test_the_instance_is_the_one_of_the_local_stack_with_another_launcher() -> N
     assert deployed["run_monitoring"]["enabled"] is True
 
 
-def test_the_gateway_carries_the_limits_of_the_settings_and_the_weights_of_the_colours() -> None:
-    given = {
-        "settings": {"max_message_bytes": 1_000_000, "max_deadline_seconds": 20},
-        "query": {"colours": {"blue": {"weight": 95}, "green": {"enabled": True, "weight": 5}}},
-    }
-    manifests = render(values("production", given))
-    envoy = find(manifests, "ConfigMap", "-gateway")["data"]["envoy.yaml"]
-    routes = yaml.safe_load(find(manifests, "ConfigMap", "-gateway-routes")["data"]["routes.yaml"])
-    assert "max_request_bytes: 1000000" in envoy
-    first = routes["resources"][0]["virtual_hosts"][0]["routes"][0]["route"]
-    assert first["max_stream_duration"]["max_stream_duration"] == "21s"
-    assert [(item["name"], item["weight"]) for item in first["weighted_clusters"]["clusters"]] == [
-        ("query-blue", 95),
-        ("query-green", 5),
-    ]
-    hosts = {
-        where["endpoint"]["address"]["socket_address"]["address"]
-        for cluster in yaml.safe_load(envoy)["static_resources"]["clusters"]
-        for group in cluster["load_assignment"]["endpoints"]
-        for where in group["lb_endpoints"]
-    }
-    assert hosts == {"rag-rag-platform-query-blue", "rag-rag-platform-query-green", "127.0.0.1"}
-    assert NAMESPACE not in hosts
-
-
+@pytest.mark.parametrize("sign_in", ["none", "oidc"])
 def test_the_console_is_told_how_people_come_in_and_reads_the_servers_that_have_the_traffic(
-    monkeypatch: pytest.MonkeyPatch,
+    sign_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     colours = {"blue": {"weight": 0}, "green": {"enabled": True, "weight": 100}}
-    deployment = find(render(values("production", {"query": {"colours": colours}})), "Deployment", "-console")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    given = values("production", {"query": {"colours": colours}, "console": {"signIn": sign_in}})
+    spec = find(render(given), "Deployment", "-console")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
     for item in container["env"]:
         monkeypatch.setenv(item["name"], item["value"])
     told = ConsoleSettings()
-    assert told.sign_in == "none"  # the accounts of `rag account` are behind a socket of the local stack
-    assert told.token_file is not None
-    assert str(told.token_file.parent) in {item["mountPath"] for item in container["volumeMounts"]}
+    assert told.sign_in == sign_in
+    mounted = {item["mountPath"] for item in container["volumeMounts"]}
+    secret = next(volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume)
+    if sign_in == "none":
+        assert told.token_file is not None
+        assert str(told.token_file.parent) in mounted
+        assert secret == "rag-console"
+    else:
+        assert told.token_file is None
+        assert str(Path(os.environ["STREAMLIT_SECRETS_FILES"]).parent) in mounted
+        assert secret == "rag-console-oidc"
     assert told.query_address == "rag-rag-platform-query:50051"
     assert told.metrics_urls == "http://rag-rag-platform-query:9464/metrics"
 
 
-def test_no_placeholder_is_left_in_the_generated_files() -> None:
-    for text in gateway_files().values():
-        assert "@@" not in text
-        assert "987654321" not in text
-        assert "98765" not in text
+def test_query_servers_may_have_a_secret_of_their_own() -> None:
+    manifests = render(values("production", {"secrets": {"querySecret": "rag-reader"}}))
+    of = {}
+    for item in manifests:
+        if item["kind"] in {"Deployment", "Job"}:
+            for container in item["spec"]["template"]["spec"]["containers"]:
+                names = {e["valueFrom"]["secretKeyRef"]["name"] for e in container.get("env", []) if "valueFrom" in e}
+                of |= {item["metadata"]["name"].removeprefix("rag-rag-platform-"): names} if names else {}
+    assert of.pop("query-blue") == {"rag-reader"}
+    assert len(of) >= 6
+    assert all(names == {"rag-platform"} for names in of.values())

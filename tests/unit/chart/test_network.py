@@ -133,6 +133,7 @@ def test_s39_external_stores_are_reached_by_address_and_port_only() -> None:
     assert {role for role in ROLES if network.out(role, "10.2.0.9", 6334)} == set(_INDEX)
     assert not any(network.out(role, "10.2.0.9", 6335) for role in ROLES)
     assert {role for role in ROLES if network.out(role, "10.3.0.9", 9092)} == {"query", "stream"}
+    assert {role for role in ROLES if network.out(role, "10.4.0.9", 443)} == {"query", "gateway", "console"}
 
 
 def test_s39_other_namespaces_reach_metrics_and_the_gateway_and_nothing_else() -> None:

@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
+from query_server.metrics import Metrics
 from tests.support.chart import PRESETS, Manifest, containers, find, pod_specs, render, values
 
+KEDA = {
+    "enabled": True,
+    "bootstrapServers": "kafka:9092",
+    "topics": [{"topic": name, "consumerGroup": f"rag-default-{name}"} for name in ("tickets", "wiki")],
+}
 # A second colour, a worker scaled by lag and everything optional, so that no template escapes.
 _ALL: dict[str, Any] = {
     "query": {"colours": {"green": {"enabled": True}}, "autoscaling": {"inFlight": 8}},
-    "stream": {"enabled": True, "keda": {"enabled": True, "bootstrapServers": "kafka:9092"}},
+    "stream": {"enabled": True, "keda": KEDA},
     "ingress": {"kind": "ingress", "host": "rag.example.com"},
     "deployer": {"enabled": True, "release": "2.4.0"},
     "monitoring": {"serviceMonitor": True, "prometheusRule": True, "dashboards": True},
@@ -58,7 +64,7 @@ def test_s38_every_container_has_resources_and_an_image_by_digest(manifests: lis
 
 def test_s38_long_running_containers_have_three_probes(manifests: list[Manifest]) -> None:
     running = [item for item in manifests if item["kind"] in {"Deployment", "StatefulSet"}]
-    for name, container in containers(running):
+    for name, container in containers(running, initial=False):
         assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(), name
 
 
@@ -78,12 +84,6 @@ def test_s31_only_the_gateway_can_be_reached_from_outside(manifests: list[Manife
         if public:
             assert [port["port"] for port in spec["ports"]] == [8080]
     assert not [item for item in services for port in item["spec"]["ports"] if port["port"] in {9901, 6335, 6333}]
-
-
-def test_s31_the_admin_interface_of_envoy_stays_on_loopback(manifests: list[Manifest]) -> None:
-    envoy = find(manifests, "ConfigMap", "-gateway")["data"]["envoy.yaml"]
-    admin = envoy[envoy.index("admin:") : envoy.index("static_resources:")]
-    assert "address: 127.0.0.1" in admin
 
 
 def test_s31_ingress_and_route_lead_to_the_gateway_with_tls() -> None:
@@ -140,6 +140,26 @@ def test_s40_the_deployer_changes_the_two_colours_and_the_routes_only() -> None:
         ("configmaps", "gateway-routes"),
         ("pods", "*"),  # annotations that make a node refresh its mounts; names of pods cannot be known before
     }
+
+
+def test_query_servers_scale_by_processor_and_by_calls_in_flight() -> None:
+    scaler = find(render(values("production")), "HorizontalPodAutoscaler", "-query-blue")["spec"]
+    cpu, calls = scaler["metrics"]
+    assert cpu["resource"]["name"] == "cpu"
+    assert calls["pods"]["metric"]["name"] == "rag_server_in_flight"
+    assert "rag_server_in_flight" in {family.name for family in Metrics().registry.collect()}
+    plain = values("production", {"query": {"autoscaling": {"inFlight": 0}}})
+    assert len(find(render(plain), "HorizontalPodAutoscaler", "-query-blue")["spec"]["metrics"]) == 1
+
+
+def test_keda_scales_workers_by_the_lag_of_every_topic_and_owns_their_number() -> None:
+    manifests = render(values("production", {"stream": {"keda": KEDA}}))
+    scaled = find(manifests, "ScaledObject", "-stream")["spec"]
+    groups = {item["metadata"]["topic"]: item["metadata"]["consumerGroup"] for item in scaled["triggers"]}
+    assert groups == {"tickets": "rag-default-tickets", "wiki": "rag-default-wiki"}
+    worker = find(manifests, "Deployment", "-stream")
+    assert scaled["scaleTargetRef"]["name"] == worker["metadata"]["name"]
+    assert "replicas" not in worker["spec"]
 
 
 def test_every_pod_uses_an_account_of_the_chart(manifests: list[Manifest]) -> None:

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 from pytest_httpserver import HTTPServer
 from streamlit.testing.v1 import AppTest
 from werkzeug import Request, Response
 
 import console
+from tests.support.browser import chromium, running_console
 from tests.support.wire import Gateway, running_gateway
 
 ROOT = Path(console.__file__).parent
-APP = ROOT / "app.py"
+_PATIENCE_MS = 60_000
+"""A page that paints in a second takes many on a machine that is busy with other tests."""
 RUN = "0a1b2c3d-0000-0000-0000-000000000000"
 METRICS = 'rag_server_requests_total{method="/ragproto.query.v2.QueryService/Search",code="OK",reason=""} 5\n'
 
@@ -132,3 +135,26 @@ def app(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest
     st.cache_resource.clear()  # clients of another test's platform
     yield AppTest.from_file(str(ROOT / "main.py"), default_timeout=60)
     st.cache_resource.clear()
+
+
+@pytest.fixture(scope="session")
+def console_url(running_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_console(tmp_path_factory.mktemp("streamlit"), running_platform.environment) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(console_url: str, platform: Platform, browser: Browser) -> Iterator[Page]:
+    """The overview page of a new visitor."""
+    opened = browser.new_context(locale="en-GB").new_page()
+    opened.set_default_timeout(_PATIENCE_MS)
+    expect.set_options(timeout=_PATIENCE_MS)
+    opened.goto(console_url)
+    yield opened
+    opened.context.close()

@@ -2,72 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from ragproto.admin.v1 import admin_pb2
 from ragproto.query.v2 import query_pb2 as v2
-from tests.support.postgres import free_port
-from tests.unit.console.conftest import APP, Platform
+from tests.support.browser import CHROMIUM, NEEDS
+from tests.unit.console.conftest import Platform
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium fonts-noto-cjk)"),
-]
-_FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-]  # fmt: skip
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
 _HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\"> [go](javascript:alert(1)) ![i](http://attacker.example/p.png?q=1)"
 )
-_HTTP_WAIT = httpx.HTTPTransport(retries=10)
-
-
-@pytest.fixture(scope="session")
-def console_url(running_platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(APP), "--server.headless", "true", "--server.port", str(port),
-        "--server.address", "127.0.0.1", "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false",
-        "--client.showErrorDetails", "none", "--client.toolbarMode", "viewer",
-    ]  # fmt: skip
-    environment = {**os.environ, **running_platform.environment, "PYTHONPATH": str(APP.parent.parent)}
-    with (tmp_path_factory.mktemp("streamlit") / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        with httpx.Client(transport=_HTTP_WAIT, timeout=30, trust_env=False) as client:
-            assert client.get(f"http://127.0.0.1:{port}/_stcore/health").text == "ok"
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
-
-
-@pytest.fixture
-def page(console_url: str, platform: Platform, tmp_path: Path) -> Iterator[Page]:
-    """The overview page; `page.requested` holds every host that was asked for something."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
-        opened = browser.new_page()
-        opened.set_default_timeout(30_000)
-        opened.goto(console_url)
-        yield opened
-        browser.close()
 
 
 def test_s35_hostile_text_runs_nothing_loads_nothing_and_links_nowhere(page: Page, platform: Platform) -> None:

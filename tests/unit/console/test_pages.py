@@ -16,7 +16,7 @@ from tests.unit.console.conftest import Platform
 HOSTILE = (
     "<img src=x onerror=alert(1)> [click](javascript:alert(1)) ![](http://attacker.example/?q=1) **bold** $x$ :red[y]"
 )
-PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "audit")
+PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
 
 
 def opened(app: AppTest, page: str) -> AppTest:

@@ -75,7 +75,7 @@ def test_totals_sum_the_sources_and_count_the_active_generation_only() -> None:
 
 def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
     stale, held = ops.SourceDetail(name="wiki"), ops.SourceDetail(name="docs", held_deletions=60)
-    stale.last_complete_at.seconds = int(NOW) - health.STALE_SECONDS - 1
+    stale.last_complete_at.seconds = int(NOW - health.STALE_SECONDS) - 1
     held.last_complete_at.seconds = int(NOW)
     runs = [Run("2", "a_sync", "SUCCESS", 2, 3, "a"), Run("1", "b_sync", "FAILURE", 1, 2, "b"),
             Run("0", "a_sync", "FAILURE", 0, 1, "a")]  # fmt: skip
@@ -83,12 +83,15 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
     found = health.todos(rows, [stale, held], runs, 3, NOW)
     assert [(todo.page, say(todo.sentence, **dict(todo.values))) for todo in found] == [
         ("overview", "index is not healthy: INDEX_EMPTY"),
-        ("sources", "wiki is stale: no complete listing for more than a day"),
+        ("sources", "wiki is stale: no complete listing for more than 25 h"),
         ("sources", "docs: 60 deletions wait for your decision"),
         ("pipeline", "The last run failed: b"),
         ("quality", "Inputs in quarantine: 3"),
     ]
     assert health.todos(rows[1:], [], runs[:1], 0, NOW) == []
+    alerts = [ops.Alert(kind="poison_rate", summary="too many"), ops.Alert(kind="source_stale", summary="seen already")]
+    told = health.todos([], [stale], [], 0, NOW, alerts=alerts, objectives={"wiki": 1e9})
+    assert [todo.values for todo in told] == [(("summary", "too many"),)]
 
 
 @pytest.mark.parametrize(("held", "age", "on", "state"), [
@@ -202,14 +205,6 @@ def test_a_counter_that_fell_belongs_to_a_server_that_was_started_anew() -> None
     [row] = traffic.rates([sample(0, 100, 0), sample(10, 30, 0)], traffic.REQUESTS, "method")
     assert row["rate"] == 3.0
     assert traffic.table([sample(0, 1, 0)]) == []
-
-
-def test_gateway_figures_name_each_cluster() -> None:
-    cluster = (("envoy_cluster_name", "query"),)
-    values = {("envoy_cluster_membership_total", cluster): 3.0, ("envoy_cluster_membership_healthy", cluster): 2.0,
-              ("envoy_http_local_rate_limit_rate_limited", (("a", "b"),)): 4.0}  # fmt: skip
-    assert traffic.gateway_rows(values) == [{"cluster": "query", "hosts": 3, "healthy": 2, "retries": 0}]
-    assert traffic.limited(values) == 4
 
 
 def test_a_passage_shows_the_parts_of_its_score_that_there_are() -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 import console
-from console.views import answers, pipeline, records, sources
+from console.views import answers, deployments, generations, pipeline, records, sources, traffic
 from console.wording import language_of, translate
 from console.wording.zh import CHINESE
+from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
 
 ROOT = Path(console.__file__).parent
 FIELDS = re.compile(r"\{(\w+)\}")
@@ -29,9 +31,25 @@ def sentences() -> Iterator[str]:
 
 def words() -> set[str]:
     """What pages translate through a variable."""
-    return {*records.STATES.values(), *answers.ABSTENTIONS.values(), *pipeline.MARKS, *pipeline.STAGES, *sources.COUNTS,
-            "ok", "held", "stale", "paused", "sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid",
-            "dense", "lexical", "active", "building", "ready", "retired", "viewer", "operator", "admin"}  # fmt: skip
+    forecast = generations.forecast_facts(admin_pb2.BuildForecast(cost=1))
+    labels = {label for label, _ in [*forecast, *sources.facts(ops.SourceDetail())]}
+    rows = {*records.STATES.values(), *answers.ABSTENTIONS.values(), *pipeline.MARKS, *pipeline.STAGES}
+    return {
+        *labels,
+        *rows,
+        *generations.GATES,
+        *deployments.STATES.values(),
+        *traffic.LIMITS.values(),
+        *sources.COUNTS,
+        *_PLAIN,
+    }
+
+
+_PLAIN = {
+    *("ok", "held", "stale", "paused", "sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid"),
+    *("dense", "lexical", "active", "building", "ready", "retired", "healthy", "unhealthy", "critical", "warning"),
+    *("local", "kubernetes", "switch", "rollback", "error", "viewer", "operator", "admin"),
+}
 
 
 def test_every_sentence_has_a_chinese_translation() -> None:

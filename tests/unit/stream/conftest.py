@@ -10,11 +10,10 @@ from rag_core.settings import Settings
 from rag_core.store import Store
 from rag_core.text import Parser
 from tests.support.stream import Stream
-from tests.unit.pipeline.conftest import index, parser  # noqa: F401
 
 
 @pytest.fixture
-def stream(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> Iterator[Stream]:  # noqa: F811
+def stream(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> Iterator[Stream]:
     made = Stream(store, index, parser, settings)
     yield made
     made.close()

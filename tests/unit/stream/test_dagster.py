@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
+from rag_assets.lib import alerts
 from rag_assets.lib.streams import stream_definitions, stream_drain
 from rag_assets.stream.base import Lag
 from rag_assets.stream.report import Reporter, stream_key
@@ -56,6 +57,22 @@ def test_f13_a_drain_run_is_asked_for_when_something_waits_and_nobody_lives(stre
         latest = instance.get_latest_materialization_event(stream_key("inbox"))
         assert latest is not None
         assert isinstance(evaluate(instance, pipeline), dg.SkipReason)
+
+
+@pytest.mark.parametrize(("reason", "kind"), [("POISON_RATE", "poison_rate"), ("OFFSET_OUT_OF_RANGE", "stream_halted")])
+def test_b70_f48_a_stream_that_stands_still_is_an_alert_until_it_moves(stream: Stream, reason: str, kind: str) -> None:
+    told: list[tuple[str, str, bool]] = []
+    notifier: Any = SimpleNamespace(
+        name="test",
+        repeat_seconds=None,
+        send=lambda alerts: told.extend((str(one.kind), one.source, one.firing) for one in alerts),
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        for state in (f"halted: {reason}", f"halted: {reason}", "running"):
+            with stream.store.engine.begin() as connection:
+                streams.beat(connection, "worker", {"kafka:tickets": {"state": state}, "inbox": {"state": "running"}})
+            alerts.evaluate(stream.store, instance, [], [notifier])
+    assert told == [(kind, "tickets", True), (kind, "tickets", False)]
 
 
 def test_a_worker_reports_one_summary_per_interval_and_none_when_idle(stream: Stream) -> None:

@@ -78,9 +78,11 @@ def test_b32_content_other_than_the_name_promises_is_a_mismatch(refusal: Refusal
         (b"\x1f\x8b\x08" + bytes(20), "data.gz"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "letter.doc"),
         (bytes(range(32)) * 100, "blob"),
+        (b"PAR1" + bytes(64) + b"PAR1", "table.parquet"),
+        (b"PAR1" + bytes(64), "cut.parquet"),
     ],
 )
-def test_what_is_not_read_is_refused_as_unsupported(refusal: Refusal, content: bytes, name: str) -> None:
+def test_b39_what_is_not_read_is_refused_as_unsupported(refusal: Refusal, content: bytes, name: str) -> None:
     assert refusal(content, name) is Reason.TYPE_UNSUPPORTED
 
 

@@ -1,6 +1,7 @@
 # ruff: noqa: S104, S608, E501
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from rag_assets.connectors.fields import NOBODY
 from rag_assets.connectors.sql import SqlOptions
-from rag_assets.connectors.sql.hosts import checked_addresses
+from rag_assets.connectors.sql.hosts import checked_addresses, open_socket
 from rag_assets.connectors.sql.options import AclColumn
 from rag_assets.connectors.sql.query import read_only_query
 from rag_assets.connectors.sql.values import acl_entries
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.models import SourceItem
-from tests.unit.connectors.sql.conftest import Database, Open, items
+from tests.unit.connectors.sql.conftest import Database, Open, items, needs_mysql
 
 HOSTILE_NAMES = [
     "articles; DROP TABLE articles--",
@@ -36,7 +37,7 @@ def reason_of(database: Database, connect_to: Open, **options: object) -> Reason
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 @pytest.mark.parametrize("slot", ["table", "key", "updated_at", "content", "title", "deleted"])
-def test_b49_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
+def test_b49_s29_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
     sqlite_database: Database, connect_to: Open, name: str, slot: str
 ) -> None:
     sqlite_database.articles(2)
@@ -45,7 +46,7 @@ def test_b49_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_b49_the_same_holds_for_postgresql(postgres_database: Database, connect_to: Open, name: str) -> None:
+def test_b49_s29_the_same_holds_for_postgresql(postgres_database: Database, connect_to: Open, name: str) -> None:
     postgres_database.articles(2)
     for slot in ("table", "content"):
         assert reason_of(postgres_database, connect_to, **{slot: name}) is Reason.IDENTIFIER_INVALID
@@ -133,6 +134,54 @@ def test_b50_postgresql_stops_it_too(postgres_database: Database, connect_to: Op
     slow = "SELECT x AS id, 'b' AS body, x AS updated_at FROM generate_series(1, 1000000000) AS x"
     query = {"table": None, "query": slow, "statement_timeout_seconds": 0.2}
     assert reason_of(postgres_database, connect_to, **query) is Reason.QUERY_TIMEOUT
+
+
+@needs_mysql
+def test_b50_mysql_stops_it_too(mysql_database: Database, connect_to: Open) -> None:
+    many = " CROSS JOIN ".join(f"information_schema.columns AS c{number}" for number in range(4))
+    query = f"SELECT count(*) AS id, 'b' AS body, max(c0.ordinal_position) AS updated_at FROM {many}"
+    slow = {"table": None, "query": query, "statement_timeout_seconds": 0.2}
+    assert reason_of(mysql_database, connect_to, **slow) is Reason.QUERY_TIMEOUT
+
+
+@needs_mysql
+def test_b50_a_function_of_mysql_that_writes_meets_a_read_only_transaction(
+    mysql_database: Database, connect_to: Open
+) -> None:
+    mysql_database.articles(1)
+    mysql_database.execute("CREATE FUNCTION sneaky() RETURNS integer BEGIN DELETE FROM articles; RETURN 1; END")
+    query = "SELECT id, body, updated_at FROM articles WHERE id = sneaky()"
+    assert reason_of(mysql_database, connect_to, table=None, query=query) is Reason.QUERY_NOT_READ_ONLY
+    assert mysql_database.execute("SELECT count(*) FROM articles") == [(1,)]
+
+
+@needs_mysql
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_b49_s29_the_same_holds_for_mysql(mysql_database: Database, connect_to: Open, name: str) -> None:
+    mysql_database.articles(2)
+    for slot in ("table", "content", "key", "updated_at", "title", "deleted"):
+        assert reason_of(mysql_database, connect_to, **{slot: name}) is Reason.IDENTIFIER_INVALID
+    assert mysql_database.execute("SELECT count(*) FROM articles") == [(2,)]
+
+
+@needs_mysql
+def test_b54_mysql_is_reached_at_the_address_that_was_checked(
+    mysql_database: Database, connect_to: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name resolves in the check alone, so a driver that looked it up again would find nothing."""
+    mysql_database.articles(2)
+    address = mysql_database.options["host"]
+    monkeypatch.setattr("rag_assets.connectors.sql.hosts.system_resolver", lambda host, port: [address])
+    named = Database("mysql", {**mysql_database.options, "host": "db.invalid", "tls": "require"}, lambda *_: [])
+    found = connect_to(named).check()
+    assert (found["ok"], found["items"], found["error"]) == (True, 2, None)
+
+
+def test_b54_the_next_checked_address_is_tried_when_one_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with open_socket(["127.0.0.2", "127.0.0.1"], port, 5) as connected:
+            assert connected.getpeername() == ("127.0.0.1", port)
 
 
 def test_b50_a_function_that_writes_meets_a_read_only_transaction(

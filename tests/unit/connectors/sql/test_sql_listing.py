@@ -155,7 +155,8 @@ def test_rows_without_a_time_are_in_every_listing(database: Database, connect_to
 
 def test_a_row_written_this_very_second_is_looked_at_once_more(database: Database, connect_to: Open) -> None:
     database.articles(0)
-    clock = "date_trunc('second', now())" if database.driver == "postgresql" else "datetime('now')"
+    clocks = {"postgresql": "date_trunc('second', now())", "mysql": "utc_timestamp()", "sqlite": "datetime('now')"}
+    clock = clocks[database.driver]
     database.execute(f"INSERT INTO articles (id, body, updated_at) VALUES (1, 'x', {clock})")
     assert items(connect_to(database).list_items())["1"].token.endswith(":young")
 
@@ -196,7 +197,8 @@ def test_an_integer_version_works_as_well_as_a_time(database: Database, connect_
 
 def test_a_query_is_a_source_like_a_table(database: Database, connect_to: Open) -> None:
     database.articles(4)
-    query = "SELECT id, title || ': ' || body AS body, updated_at FROM articles WHERE id > 1 -- a comment"
+    joined = "concat(title, ': ', body)" if database.driver == "mysql" else "title || ': ' || body"
+    query = f"SELECT id, {joined} AS body, updated_at FROM articles WHERE id > 1 -- a comment"
     connector = connect_to(database, table=None, query=query, page=2)
     found = items(connector.list_items())
     assert set(found) == {"2", "3", "4"}

@@ -1,8 +1,9 @@
-"""Starts the query server, the gateway and the peer as processes of their own, and stops them."""
+"""Starts the query server, the index process, the gateway and the peer as processes of their own, and stops them."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -41,6 +42,14 @@ def query_server(settings: Settings, *, engine_apart: bool = True) -> Iterator[f
 
 
 @contextmanager
+def index_process(settings: Settings) -> Iterator[None]:
+    """The owner of the index folder alone, which may be empty still; `settings.index_endpoint` reaches it."""
+    alive = f"http://{settings.host}:{settings.index_metrics_port}/health"
+    with _ours("index process", "query_server.index_process", settings, alive):
+        yield
+
+
+@contextmanager
 def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[None]:
     names = ("home", "host", "query_port", "index_port", "index_metrics_port", "metrics_port", "embedder")
     ours = {f"RAG_{field.upper()}": str(getattr(settings, field)) for field in (*names, "embed_threads")}
@@ -50,7 +59,7 @@ def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[No
         ours["RAG_INDEX_SECRET"] = settings.index_secret.get_secret_value()
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}
     command = [sys.executable, "-m", module]
-    with _process(name, command, inherited | ours | {"PYTHONPATH": str(ROOT)}, settings.home, ready):
+    with process(name, command, inherited | ours | {"PYTHONPATH": str(ROOT)}, settings.home, ready):
         yield
 
 
@@ -61,7 +70,7 @@ def gateway(settings: Settings) -> Iterator[None]:
     write(GatewayOptions.from_settings(settings), path)
     ready = f"http://127.0.0.1:{settings.envoy_admin_port}/ready"
     command = [str(envoy_path()), *ENVOY_FLAGS, "-c", str(path)]
-    with _process("gateway", command, dict(os.environ), settings.home, ready):
+    with process("gateway", command, dict(os.environ), settings.home, ready):
         yield
 
 
@@ -71,28 +80,29 @@ def chroma_service(python: Path, arguments: Mapping[str, object], folder: Path, 
     url = f"http://127.0.0.1:{port}"
     options = [f"--{key}={value}" for key, value in arguments.items()]
     command = [str(python), "-m", "benchmarks.peers.chroma_service", f"--port={port}", *options]
-    with _process("peer", command, peer_environment(), folder, f"{url}/health"):
+    with process("peer", command, peer_environment(), folder, f"{url}/health"):
         yield url
 
 
 @contextmanager
-def _process(
+def process(
     name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path, ready: str
 ) -> Iterator[float]:
+    """Any process, up once `ready` answers 200; its output goes to a file in `folder`. Raises `Unavailable`."""
     log = folder / f"{name.replace(' ', '-')}.log"
     started = time.perf_counter()
     with log.open("w") as output:
-        process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+        child = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, cwd=folder)
         try:
-            _wait(name, process, ready, log)
+            _wait(name, child, ready, log)
             yield time.perf_counter() - started
         finally:
-            process.terminate()
+            child.terminate()
             try:
-                process.wait(_STOP_SECONDS)
+                child.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                child.kill()
+                child.wait()
 
 
 def _wait(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -108,3 +118,10 @@ def _wait(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> N
             time.sleep(0.02)
     last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
     raise Unavailable(Reason.START_FAILED, f"the {name} did not become ready: {last[-500:]}")
+
+
+def free_port() -> int:
+    """A TCP port on loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

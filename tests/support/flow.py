@@ -1,3 +1,5 @@
+"""Fixtures of the pipeline: the real parser, the real engine on an empty folder, and a `Flow` over an empty source."""
+
 from __future__ import annotations
 
 import shutil

@@ -1,0 +1,75 @@
+"""A seeded stack, pages painted one by one, then many sessions at once, as one report."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from benchmarks.console.paint import paint
+from benchmarks.console.seed import seed
+from benchmarks.console.sessions import Session, together
+from benchmarks.console.stack import running_stack
+from benchmarks.report import Cell, Progress, Report, Table, Target
+from benchmarks.timing import median, percentile
+from rag_core.settings import Settings
+
+_LIMIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the platform holds, and how it is looked at."""
+
+    sources: int = 200
+    runs: int = 10_000
+    documents: int = 10_000
+    sessions: int = 20
+    rounds: int = 5
+    looks: int = 1
+
+
+def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
+    """Start a stack, fill it, measure, and remove it."""
+    with running_stack(settings, sizes.sources) as stack:
+        seed(stack, sources=sizes.sources, runs=sizes.runs, documents=sizes.documents)
+        painted = paint(stack, sizes.rounds, progress)
+        sessions = asyncio.run(together(stack, sizes.sessions, sizes.looks))
+    opened = [seconds for session in sessions for _, seconds in session.opened]
+    refreshed = [seconds for session in sessions for seconds in session.refreshed]
+    tables = [_pages(sessions), _together(opened, refreshed)]
+    targets = [Target("page opened by one of the sessions, p95 s", percentile(opened, 95), _LIMIT_SECONDS, "the issue")]
+    if painted is not None:
+        tables.insert(0, _painted(painted))
+        slowest = max(median(seconds) for seconds in painted.values())
+        targets.insert(0, Target("slowest page painted, median s", slowest, _LIMIT_SECONDS, "the issue"))
+    notes = (
+        f"{sizes.sources} sources, {sizes.runs} runs in Dagster and in the tables, {sizes.documents} documents",
+        f"{sizes.sessions} sessions open every page in turn, all at once; on each their fragments look again"
+        f" {sizes.looks} time(s), 5 s apart",
+        "sessions speak the console's own protocol over WebSocket; pages are painted by Chromium"
+        if painted is not None
+        else "no Chromium or no Playwright: pages were not painted",
+    )
+    return Report("bench console", tuple(tables), tuple(targets), notes)
+
+
+def _painted(painted: dict[str, list[float]]) -> Table:
+    rows = tuple((page, median(seconds), max(seconds)) for page, seconds in painted.items())
+    return Table("Painted in Chromium, one visitor", ("page", "median s", "slowest s"), rows)
+
+
+def _pages(sessions: list[Session]) -> Table:
+    by_page: dict[str, list[float]] = {}
+    for session in sessions:
+        for page, seconds in session.opened:
+            by_page.setdefault(page, []).append(seconds)
+    rows = tuple((page, median(found), percentile(found, 95)) for page, found in by_page.items())
+    return Table(f"Opened by {len(sessions)} sessions at once", ("page", "median s", "p95 s"), rows)
+
+
+def _together(opened: list[float], refreshed: list[float]) -> Table:
+    measured = [("open a page", opened), *([("look again", refreshed)] if refreshed else [])]
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (what, len(found), *(percentile(found, share) for share in (50, 95, 99))) for what, found in measured
+    )
+    return Table("All sessions together", ("what", "times", "p50 s", "p95 s", "p99 s"), rows)

@@ -1,0 +1,88 @@
+"""Sessions of the console without a browser: what its pages exchange with the server, and how long that takes.
+
+A browser costs more than the server on a small machine, so many of them would measure themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+from benchmarks.console.stack import COOKIE, Stack
+
+PAGES = ("", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
+_DONE = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_EARLY_FOR_RERUN)
+_REFRESHED = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+_LOOK_SECONDS = 5.0
+
+
+@dataclass
+class Session:
+    """One visitor. `opened` are pages with the seconds each took; `refreshed` those of fragments that looked again."""
+
+    connection: ClientConnection
+    opened: list[tuple[str, float]] = field(default_factory=list)
+    refreshed: list[float] = field(default_factory=list)
+
+    async def open(self, page: str) -> list[str]:
+        """Go to a page and wait until it is painted; returns the fragments that want to look again."""
+        message = BackMsg()
+        message.rerun_script.page_name = page
+        message.rerun_script.context_info.locale = "en"
+        message.rerun_script.context_info.timezone = "UTC"
+        started = time.perf_counter()
+        await self.connection.send(message.SerializeToString())
+        fragments = await self._until(_DONE)
+        self.opened.append((page or "overview", time.perf_counter() - started))
+        return fragments
+
+    async def refresh(self, fragment: str) -> None:
+        """Look again, as a fragment of the page does by itself."""
+        message = BackMsg()
+        message.rerun_script.fragment_id = fragment
+        message.rerun_script.is_auto_rerun = True
+        started = time.perf_counter()
+        await self.connection.send(message.SerializeToString())
+        await self._until((_REFRESHED, *_DONE))
+        self.refreshed.append(time.perf_counter() - started)
+
+    async def _until(self, wanted: Sequence[int]) -> list[str]:
+        fragments = []
+        while True:
+            message = ForwardMsg()
+            message.ParseFromString(await self.connection.recv())  # type: ignore[arg-type]
+            kind = message.WhichOneof("type")
+            if kind == "auto_rerun":
+                fragments.append(message.auto_rerun.fragment_id)
+            elif kind == "script_finished" and message.script_finished in wanted:
+                return fragments
+
+
+async def visit(stack: Stack, number: int, pages: Sequence[str], looks: int) -> Session:
+    """Open pages one after the other; on each stay for some looks of its fragments. `number` shifts the order."""
+    address = stack.url.replace("http://", "ws://") + "/_stcore/stream"
+    headers = {"Cookie": f"{COOKIE}={stack.cookie}"}
+    async with connect(address, additional_headers=headers, subprotocols=[Subprotocol("streamlit")],
+                       max_size=None, origin=Origin(stack.url), proxy=None) as connection:  # fmt: skip
+        session = Session(connection)
+        ordered = itertools.islice(itertools.cycle(pages), number % len(pages), number % len(pages) + len(pages))
+        for page in ordered:
+            fragments = await session.open(page)
+            for _ in range(looks):
+                await asyncio.sleep(_LOOK_SECONDS)
+                for fragment in fragments:
+                    await session.refresh(fragment)
+        return session
+
+
+async def together(stack: Stack, sessions: int, looks: int) -> list[Session]:
+    """So many sessions at once, each on another page at any moment."""
+    return await asyncio.gather(*(visit(stack, number, PAGES, looks) for number in range(sessions)))

@@ -1,0 +1,84 @@
+"""The ways in which changes reach the worker: pushes into the inbox, messages on a topic."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Protocol
+
+from rag_core.ids import document_id
+from rag_core.models import EVERYONE
+from rag_core.settings import Settings
+from rag_core.store import Store, inbox, open_store
+from rag_core.store.inbox import Change
+
+TENANT = "bench"
+_BROKER_SECONDS = 30.0
+_SOURCE = """
+type: rag_assets.components.DocumentSource
+attributes:
+  name: topic
+  tenant: bench
+  acl: [everyone]
+  options: {{kind: kafka, brokers: "{brokers}", topic: {topic}, session_timeout_ms: 2000}}
+"""
+
+
+class Feed(Protocol):
+    """Where the benchmark writes its changes."""
+
+    name: str
+
+    def push(self, number: int, content: str | None) -> str:
+        """Hand a change over, durably; `None` deletes. Returns the id of the document."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class InboxFeed:
+    """As `documents.v1` does it: one committed row per change."""
+
+    name = "inbox"
+
+    def __init__(self, settings: Settings) -> None:
+        self._store: Store = open_store(settings)
+
+    def push(self, number: int, content: str | None) -> str:
+        raw = content.encode() if content is not None else None
+        acl = (EVERYONE,) if raw is not None else None
+        change = Change(TENANT, "push", f"{number}.txt", "bench", raw, "text/plain", acl=acl)
+        with self._store.engine.begin() as connection:
+            return str(inbox.accept(connection, change, max_pending=10**6).doc_id)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class TopicFeed:
+    """A topic of its own on a running broker, and the source file that has the worker read it."""
+
+    name = "topic"
+
+    def __init__(self, settings: Settings, brokers: str) -> None:
+        from confluent_kafka import Producer
+        from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+        self._topic = f"rag-bench-{os.getpid()}"
+        admin = AdminClient({"bootstrap.servers": brokers})
+        for future in admin.create_topics([NewTopic(self._topic, 1, 1)]).values():
+            future.result(_BROKER_SECONDS)
+        self._producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0, "acks": "all"})
+        folder = settings.effective_sources_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "topic.yaml").write_text(_SOURCE.format(brokers=brokers, topic=self._topic))
+
+    def push(self, number: int, content: str | None) -> str:
+        locator = f"{number}.txt"
+        value = None if content is None else json.dumps({"text": content}).encode()
+        self._producer.produce(self._topic, key=locator, value=value)
+        self._producer.poll(0)
+        return str(document_id(TENANT, "topic", locator))
+
+    def close(self) -> None:
+        self._producer.flush(_BROKER_SECONDS)

@@ -1,0 +1,162 @@
+"""What Dagster answers, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run; times are seconds since the epoch. `source` is the asset group it works on, empty when it has none."""
+
+    run_id: str
+    job: str
+    status: str
+    started: float | None
+    ended: float | None
+    source: str = ""
+    partition: str = ""
+    can_terminate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DagsterHealth:
+    """Daemons without a heartbeat and code locations that do not load."""
+
+    silent_daemons: tuple[str, ...]
+    broken_locations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One asset. `at` is when it was last materialized, `status` that of its newest run, `busy` a run under way."""
+
+    source: str
+    stage: str
+    after: tuple[str, ...]
+    at: float | None = None
+    status: str = ""
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Automation:
+    """A sensor or a schedule. `job` is what it starts."""
+
+    name: str
+    kind: str
+    job: str
+    running: bool
+    state_id: str
+    last_at: float | None
+    next_at: float | None
+    last_status: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The newest result of an asset check; `passed=None` before the first."""
+
+    source: str
+    stage: str
+    name: str
+    blocking: bool
+    passed: bool | None
+    severity: str
+    at: float | None
+    description: str
+    figures: tuple[tuple[str, str], ...]
+
+
+def to_run(item: dict[str, Any]) -> Run:
+    """A run."""
+    tags = {tag["key"]: tag["value"] for tag in item.get("tags") or ()}
+    selected = [asset["path"][0] for asset in item.get("assetSelection") or () if asset["path"]]
+    source = tags.get("rag/source") or tags.get("rag/sync") or (selected[0] if selected else "")
+    return Run(
+        item["runId"],
+        item["jobName"],
+        item["status"],
+        item["startTime"] or item["creationTime"],
+        item["endTime"],
+        source or item["jobName"].removesuffix("_sync"),
+        tags.get("dagster/partition", ""),
+        bool(item.get("canTerminate")),
+    )
+
+
+def is_loaded(location: dict[str, Any]) -> bool:
+    """Whether a code location can be used."""
+    loaded = location["locationOrLoadError"] or {}
+    return location["loadStatus"] == "LOADED" and loaded.get("__typename") == "RepositoryLocation"
+
+
+def to_asset(node: dict[str, Any], state: dict[str, Any]) -> Asset:
+    """An asset with its state."""
+    path = node["assetKey"]["path"]
+    latest = state.get("latestMaterialization") or {}
+    run = state.get("latestRun") or {}
+    return Asset(
+        node["groupName"],
+        path[-1],
+        tuple(key["path"][-1] for key in node["dependencyKeys"]),
+        int(latest["timestamp"]) / 1000 if latest else None,
+        run.get("status", ""),
+        bool(state.get("inProgressRunIds") or state.get("unstartedRunIds")),
+    )
+
+
+def to_sensor(item: dict[str, Any]) -> Automation:
+    """A sensor."""
+    jobs = [target["pipelineName"] for target in item.get("targets") or ()]
+    return _automation(item, "sensor", jobs[0] if jobs else "", item["sensorState"], item.get("nextTick"))
+
+
+def to_schedule(item: dict[str, Any]) -> Automation:
+    """A schedule."""
+    state = item["scheduleState"]
+    return _automation(item, "schedule", item["pipelineName"], state, state.get("nextTick"))
+
+
+def _automation(
+    item: dict[str, Any], kind: str, job: str, state: dict[str, Any], upcoming: dict[str, Any] | None
+) -> Automation:
+    tick = (state["ticks"] or [{}])[0]
+    error = tick.get("error") or {}
+    return Automation(
+        item["name"],
+        kind,
+        job,
+        state["status"] == "RUNNING",
+        state["id"],
+        tick.get("timestamp"),
+        (upcoming or {}).get("timestamp"),
+        tick.get("status", ""),
+        str(error.get("message") or tick.get("skipReason") or "").partition("\n")[0],
+    )
+
+
+def to_check(path: list[str], item: dict[str, Any]) -> Check:
+    """A check with its newest result."""
+    execution = item["executionForLatestMaterialization"] or {}
+    evaluation = execution.get("evaluation") or {}
+    entries = evaluation.get("metadataEntries") or ()
+    figures = [(entry["label"], _figure(entry)) for entry in entries]
+    return Check(
+        path[0],
+        path[-1],
+        item["name"],
+        item["blocking"],
+        evaluation.get("success"),
+        evaluation.get("severity", ""),
+        execution.get("timestamp"),
+        evaluation.get("description") or "",
+        tuple(figure for figure in figures if figure[1]),
+    )
+
+
+def _figure(entry: dict[str, Any]) -> str:
+    value = next((entry[key] for key in ("intValue", "floatValue", "text") if entry.get(key) is not None), "")
+    return str(value)

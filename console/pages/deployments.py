@@ -1,0 +1,63 @@
+"""Deployments: what runs where with how much of the traffic, what its gates found; switch and roll back."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from console.panels.ci import ci
+from console.panels.deployment import actions, history
+from console.session import api, shared, t
+from console.ui import age, at, chosen_row, look, table
+from console.views import deployments as views
+from console.views.formats import duration
+
+
+@st.fragment(run_every=shared().settings.refresh_seconds)
+def colours() -> None:
+    """Both colours; looks again by itself."""
+    found = look("query server", lambda: api().colours())
+    if found is None:
+        return
+    rows = views.colour_rows(found, time.time())
+    if rows and not any(row["watched"] for row in rows):
+        st.warning(t("No deployer is watching: what is asked for waits until one runs (rag deploy watch)."),
+                   icon=":material/visibility_off:")  # fmt: skip
+    shown = [
+        {**row, "weight": f"{row['weight']} %", "release": row["release"] or "–", "target": t(row["target"]),
+         "health": f"{'✔' if row['well'] else '✖'} {row['healthy']} / {row['servers']}", "seen": age(row["seen"]),
+         "keep": at(row["keep"]) if row["keep"] else "–"}
+        for row in rows
+    ]  # fmt: skip
+    columns = {"colour": t("Colour"), "target": t("Target"), "release": t("Release"), "weight": t("Share of requests"),
+               "health": t("Healthy servers"), "detail": t("Note"), "seen": t("Seen"),
+               "keep": t("Kept for a rollback until")}  # fmt: skip
+    table(shown, columns, empty=t("Nothing was deployed by rag deploy yet."))
+
+
+def deployments() -> None:
+    """The list; the newest is chosen unless another is."""
+    found = look("query server", lambda: api().deployments())
+    if not found:
+        return
+    st.subheader(t("Deployments"))
+    rows = [
+        {**row, "state": t(row["state"]), "weight": f"{row['weight']} %", "at": at(row["at"]),
+         "seconds": duration(row["seconds"]) if row["seconds"] is not None else t("goes on")}
+        for row in views.deployment_rows(found)
+    ]  # fmt: skip
+    columns = {"id": "#", "release": t("Release"), "colour": t("Colour"), "state": t("State"),
+               "weight": t("Share of requests"), "reason": t("Reason"), "actor": t("Who"), "why": t("Why"),
+               "at": t("Started"), "seconds": t("Duration")}  # fmt: skip
+    event = table(rows, columns, empty="", on_select="rerun", selection_mode="single-row", key="deployments")
+    picked = chosen_row(event)
+    chosen = found[picked if picked is not None and picked < len(found) else 0]
+    actions(chosen)
+    history(chosen.id)
+
+
+st.title(t("Deployments"))
+colours()
+deployments()
+ci()

@@ -1,0 +1,91 @@
+"""Index generations: what each holds, what the gate found, and building, judging, moving readers, ending."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from console.session import Role, api, t
+from console.ui import age, at, chosen_row, confirm, look, plain_markdown, table
+from console.views import generations as views
+from console.views.formats import number, size
+from ragproto.admin.v1 import admin_pb2
+
+
+def generations() -> None:
+    """The list; one can be chosen."""
+    status = look("query server", lambda: api().status())
+    if status is None:
+        return
+    found = list(status.generations)
+    rows = [
+        {**row, "state": t("frozen") if row["frozen"] else t(row["state"]), "points": number(row["points"]),
+         "documents": number(row["documents"]), "pending": number(row["pending"]), "bytes": size(row["bytes"]),
+         "parity": f"{row['parity']:.1%}" if row["parity"] is not None else "–",
+         "ndcg": f"{row['ndcg']:.3f}" if row["ndcg"] is not None else "–",
+         "gate": t(row["gate"]), "at": age(row["at"])}
+        for row in views.rows(found)
+    ]  # fmt: skip
+    columns = {"name": t("Name"), "state": t("State"), "model": t("Model"), "documents": t("Documents"),
+               "pending": t("To be indexed"), "points": t("Vectors"), "bytes": t("Size"),
+               "parity": t("Parity"), "ndcg": "nDCG@10", "gate": t("Gate"), "at": t("Created")}  # fmt: skip
+    event = table(rows, columns, empty=t("There is no generation yet."), on_select="rerun",
+                  selection_mode="single-row", key="generations")  # fmt: skip
+    picked = chosen_row(event)
+    chosen = found[picked] if picked is not None and picked < len(found) else views.foremost(found)
+    _actions(chosen, found)
+    if chosen is not None:
+        _details(chosen)
+
+
+def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generation]) -> None:
+    name = chosen.name if chosen is not None else ""
+    shown = plain_markdown(name) or "…"
+    state = chosen.state if chosen is not None else ""
+    passed = chosen is not None and views.gate(chosen) == "passed"
+    before = next((item.promoted_from for item in found if item.state == "active" and item.promoted_from), "")
+
+    def evaluate(why: str) -> str:
+        api().evaluate(name)
+        return t("The pipeline runs the gate; its result appears in the list.")
+
+    def promote(why: str) -> str:
+        move = api().promote(name, "" if passed else why)
+        return t("Readers are on {name}.", name=move.active)
+
+    def roll_back(why: str) -> str:
+        return t("Readers are on {name}.", name=api().roll_back(why).active)
+
+    def retire(why: str) -> str:
+        api().retire(name, why)
+        return t("{name} has ended.", name=name)
+
+    need = Role.ADMIN
+    moved = t("Readers move to it at once; the one before is kept for a rollback.")
+    overrides = t("The gate has not passed it: your reason overrides the gate and is kept.")
+    ends = t("Its files go, its history stays. There is no rollback to it after that.")
+    with st.container(horizontal=True):
+        confirm(t("Evaluate {name}", name=shown), t("Runs the gate on it: parity, coverage, retrieval, latency."),
+                evaluate, key="evaluate", need=need, icon=":material/rule:", asks=False,
+                disabled=state not in {"ready", "active"})  # fmt: skip
+        confirm(t("Promote {name}", name=shown), moved if passed else overrides, promote, key="promote", need=need,
+                icon=":material/upgrade:", disabled=state != "ready", must_say=not passed, asks=not passed)  # fmt: skip
+        confirm(t("Roll back to {name}", name=plain_markdown(before) or "…"), t("Readers go back to where they were."),
+                roll_back, key="rollback", need=need, icon=":material/undo:", disabled=not before)  # fmt: skip
+        confirm(t("Retire {name}", name=shown), ends, retire, key="retire", need=need, icon=":material/delete:",
+                disabled=state not in {"building", "ready", "retired"} or not name)  # fmt: skip
+
+
+def _details(chosen: admin_pb2.Generation) -> None:
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.caption(t("What the gate found {time}", time=at(chosen.evaluated_at.seconds)))
+        rows = [{**row, "passed": f"✔ {t('passed')}" if row["passed"] else f"✖ {t('failed')}"}
+                for row in views.check_rows(chosen)]  # fmt: skip
+        table(
+            rows, {"check": t("Check"), "passed": t("Result"), "detail": t("Found")}, empty=t("It was not evaluated.")
+        )
+    with right:
+        st.caption(t("What was done with it"))
+        events = [{**row, "at": at(row["at"])} for row in views.event_rows(chosen)]
+        table(events, {"at": t("When"), "actor": t("Who"), "action": t("What"), "reason": t("Reason"),
+                       "detail": t("Details")}, empty=t("Nothing is on record."))  # fmt: skip

@@ -1,0 +1,44 @@
+"""What an operator may do about a source."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from console.clients import Automation
+from console.session import api, shared, t
+from console.ui import confirm
+from console.views.sources import key_of
+from ragproto.admin.v1 import operations_pb2 as ops
+
+
+def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> None:
+    """Sync, pause, resume, release; `mine` are the sensor and the schedule of the source."""
+    key, dagster = key_of(source), shared().dagster
+
+    def sync(why: str) -> str:
+        api().record("dagster.launch", f"{key}_sync", why, source=source)
+        return t("Started: {id}", id=dagster.launch(key, shards=max(1, detail.shards))[:8])
+
+    def switch(items: list[Automation], why: str, *, on: bool) -> str:
+        api().record("dagster.resume" if on else "dagster.pause", source, why)
+        for item in items:
+            dagster.switch(item, on=on)
+        return t("{count} switched on.", count=len(items)) if on else t("{count} switched off.", count=len(items))
+
+    def release(why: str) -> str:
+        return t("{count} deletions are released for the next run.",
+                 count=api().release(source, detail.held_deletions, why))  # fmt: skip
+
+    on, off = [item for item in mine if item.running], [item for item in mine if not item.running]
+    pause, resume = (lambda why: switch(on, why, on=False)), (lambda why: switch(off, why, on=True))
+    held = detail.held_deletions
+    offered = [
+        ("sync", t("Sync now"), t("Lists the source and brings the index to what it holds."), sync, True),
+        ("pause", t("Pause"), t("Stops the change sensor and the schedule. Runs under way go on."), pause, bool(on)),
+        ("play_arrow", t("Resume"), t("Starts the change sensor and the schedule."), resume, bool(off)),
+        ("delete_sweep", t("Release {count} deletions", count=held),
+         t("The next run deletes what the source no longer lists. This cannot be taken back."), release, held > 0),
+    ]  # fmt: skip
+    with st.container(horizontal=True):
+        for icon, label, explain, act, possible in offered:
+            confirm(label, explain, act, key=f"{icon}-{key}", icon=f":material/{icon}:", disabled=not possible)

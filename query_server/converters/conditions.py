@@ -1,0 +1,51 @@
+"""Messages of admin.v1.OperationsService about alerts and quality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from query_server.converters.times import to_timestamp
+from ragproto.admin.v1 import operations_pb2 as pb
+
+if TYPE_CHECKING:
+    from rag_core.alerts.base import Alert
+    from rag_core.store.quality_history import Findings, Result
+
+
+def from_alert(alert: Alert) -> pb.Alert:
+    """An alert. Its tenant is left out: it is the caller's own, or none."""
+    return pb.Alert(
+        kind=str(alert.kind),
+        severity=alert.severity,
+        source=alert.source,
+        summary=alert.summary,
+        started_at=to_timestamp(alert.started_at),
+        ended_at=to_timestamp(alert.ended_at),
+    )
+
+
+def from_quality(results: Iterable[Result], findings: Iterable[Findings]) -> pb.ListQualityResponse:
+    """The quality of a source."""
+    found = [pb.RuleFinding(rule=item.rule, found=item.found, samples=item.samples) for item in findings]
+    return pb.ListQualityResponse(results=map(_result, results), findings=found)
+
+
+def _result(result: Result) -> pb.QualityResult:
+    judged, seen = result.assessment, result.profile
+    return pb.QualityResult(
+        run_id=result.run_id,
+        shard=result.shard,
+        score=judged.score,
+        failed=judged.failed,
+        tried=judged.tried,
+        exceeded=judged.exceeded,
+        warnings=judged.warnings,
+        errors=judged.errors,
+        documents=seen.documents,
+        duplicates=seen.duplicates,
+        flagged=seen.flagged,
+        median_bytes=seen.median_bytes,
+        languages=seen.languages,
+        finished_at=to_timestamp(result.finished_at),
+    )

@@ -1,0 +1,105 @@
+"""Access that ended a moment ago: every search leaves out what its caller lost before the index was told.
+
+A change of permissions or a deletion counts from its commit in PostgreSQL, whoever made it and whatever became of the
+process that did: a trigger notes it there, and each server reads the notes four times a second. The index needs no part
+in that, so a run that dies between the commit and the index opens nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from query_server.metrics import Metrics
+from query_server.parts import LazyStore
+from query_server.searching import Searcher
+from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.index.base import NOTHING_WITHHELD, SearchRequest, SearchResult, Withheld
+
+if TYPE_CHECKING:
+    from rag_core.store.visibility import Restriction
+
+READ_SECONDS = 0.25
+MAX_SHARE = 0.2
+"""Part of the time that the question may keep the database busy."""
+MAX_NAMED = 5000
+"""Documents of one source that are left out one by one; with more the whole source is, until the index caught up."""
+_log = structlog.get_logger("query_server.withdrawals")
+
+
+class Withdrawals:
+    """The last reading. For one event loop.
+
+    While the database is away the last reading stands: nothing can be committed there meanwhile. For an installation
+    where it may be away from this server alone, `max_age` (seconds, 0: never) ends that.
+    """
+
+    def __init__(self, store: LazyStore, metrics: Metrics, *, max_age: float) -> None:
+        self._store = store
+        self._gauge = metrics.withheld
+        self._max_age = max_age
+        self._read_at = float("-inf")
+        self._by_tenant: Mapping[str, Sequence[Restriction]] = {}
+        self._reachable = True
+
+    def withheld(self, tenant: str, acl: Sequence[str]) -> Withheld:
+        """What a caller lost. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) when the reading is too old."""
+        if self._max_age and time.monotonic() - self._read_at > self._max_age:
+            raise Unavailable(Reason.DATABASE_UNAVAILABLE, "permissions cannot be read; retry later")
+        lost = [one for one in self._by_tenant.get(tenant, ()) if one.acl.isdisjoint(acl)]
+        if not lost:
+            return NOTHING_WITHHELD
+        documents = tuple(one.doc_id for one in lost if one.doc_id is not None)
+        return Withheld(documents, tuple({one.source for one in lost if one.doc_id is None}))
+
+    async def watch(self) -> None:
+        """Keep reading until cancelled."""
+        while True:  # noqa: ASYNC110  there is no event to wait for: time passes
+            await asyncio.sleep(await self.refresh())
+
+    async def refresh(self) -> float:
+        """Read once; returns the seconds until the next time."""
+        began = time.monotonic()
+        try:
+            found = await asyncio.to_thread(self._read)
+        except RagError as error:
+            if self._reachable:
+                _log.warning("permissions not read; the last reading holds", reason=error.reason)
+            self._reachable = False
+            return READ_SECONDS
+        self._read_at, self._reachable = began, True
+        self._gauge.set(sum(map(len, found.values())))
+        self._by_tenant = found
+        return max(READ_SECONDS, (time.monotonic() - began) / MAX_SHARE)
+
+    def _read(self) -> Mapping[str, Sequence[Restriction]]:
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
+        from rag_core.store.visibility import restrictions
+
+        by_tenant = defaultdict(list)
+        with self._store.get().engine.connect() as connection:
+            for one in restrictions(connection, most=MAX_NAMED):
+                by_tenant[one.tenant].append(one)
+        return dict(by_tenant)
+
+
+class WithholdingSearcher:
+    """A searcher that every search goes through, so that no leg and no probe can be without it."""
+
+    def __init__(self, searcher: Searcher, withdrawals: Withdrawals) -> None:
+        self._searcher = searcher
+        self._withdrawals = withdrawals
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """See `Searcher.search`."""
+        withheld = self._withdrawals.withheld(request.tenant, request.acl)
+        return await self._searcher.search(replace(request, withheld=withheld) if withheld else request)
+
+    async def close(self) -> None:
+        await self._searcher.close()

@@ -1,0 +1,132 @@
+"""A topic as of its present end: the newest change of each key, as if it were a list of documents.
+
+Only for looking (`rag verify --sources`): what is consumed goes through `rag_assets.stream`, and no group is joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from rag_assets.connectors.kafka.client import reader_config
+from rag_assets.connectors.kafka.decode import Decoder, Record
+from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.connectors.spool import Spool
+from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
+from rag_core.models import SourceItem
+from rag_core.sources import Problem, Source
+
+_READ_AT_ONCE = 500
+SECONDS = 30.0
+"""Longest silence of a broker that has not said yet that this was all."""
+
+
+class TopicListing:
+    """The `Listing` of a topic. It is complete only when the topic still has everything that was ever in it."""
+
+    def __init__(
+        self,
+        options: KafkaOptions,
+        decoder: Decoder,
+        ends: dict[int, tuple[int, int]],
+        consumer: Consumer,
+        spool: Spool,
+    ) -> None:
+        self._options = options
+        self._decoder = decoder
+        self._ends = ends
+        self._consumer = consumer
+        self._spool = spool
+        self._finished = False
+        self._error: str | None = None
+        self.change_token = ""
+
+    @property
+    def complete(self) -> bool:
+        return self._finished and self.error is None
+
+    @property
+    def error(self) -> str | None:
+        expired = {number: low for number, (low, _) in self._ends.items() if low > 0}
+        if self._error is None and expired:
+            return f"the topic has forgotten its first messages (up to {expired}), so it is not the whole truth"
+        return self._error or (None if self._finished else "the topic was not read to its end")
+
+    def __iter__(self) -> Iterator[SourceItem | Problem]:
+        try:
+            for record in self._records():
+                self._fold(record)
+        except RagError as error:
+            self._error = f"{error.reason}: {error.message}"
+            return
+        for locator in self._spool.locators():
+            _, about = self._spool.get(locator) or (b"", {"deleted": True})
+            if not about["deleted"]:
+                yield SourceItem(locator, about["token"])
+        self._finished = True
+
+    def _records(self) -> Iterator[Record]:
+        places = [TopicPartition(self._options.topic, number, low) for number, (low, _) in self._ends.items()]
+        return read_to_end(self._consumer, places)
+
+    def _fold(self, record: Record) -> None:
+        """The newest version wins, and one that brings no ACL keeps what it had. What is no event changes nothing."""
+        try:
+            event = self._decoder.event(record)
+        except InvalidInput:
+            return
+        _, known = self._spool.get(event.locator) or (b"", None)
+        if known is not None and known["version"] >= event.source_version:
+            return
+        kept = known["acl"] if known is not None and not known["deleted"] else None
+        self._spool.replace(
+            event.locator,
+            event.content or b"",
+            version=event.source_version,
+            token=event.token,
+            deleted=event.content is None,
+            media_type=event.media_type,
+            title=event.title,
+            acl=list(event.acl) if event.acl is not None else kept,
+            metadata=dict(event.metadata),
+        )
+
+
+def read_to_end(consumer: Consumer, places: list[TopicPartition]) -> Iterator[Record]:
+    """Every message from these places to the end of each partition, by the log itself.
+
+    The consumer reports ends (`enable.partition.eof`). Raises `Unavailable` (`BROKER_UNAVAILABLE`).
+    """
+    left = {place.partition for place in places}
+    consumer.assign(places)
+    while left:
+        first = consumer.poll(SECONDS)
+        if first is None:
+            raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {places[0].topic}: silent for {SECONDS:.0f} s")
+        for raw in (first, *consumer.consume(_READ_AT_ONCE, 0)):
+            error = raw.error()
+            if error is None:
+                yield record_of(raw)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                left.discard(raw.partition() or 0)
+            else:
+                raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {places[0].topic}: {error.name()}")
+
+
+def log_end(options: KafkaOptions, source: Source, place: TopicPartition) -> int:
+    """The offset after the last message, read from `place` on: a broker may name the start of its last batch as the
+    end when it is asked. Raises as `read_to_end`."""
+    consumer = Consumer(reader_config(options, source))
+    try:
+        return max((record.offset + 1 for record in read_to_end(consumer, [place])), default=place.offset)
+    finally:
+        consumer.close()
+
+
+def record_of(raw: Any) -> Record:
+    """A message of the client."""
+    kind, stamp = raw.timestamp()
+    headers = {name: value for name, value in raw.headers() or () if isinstance(value, bytes)}
+    return Record(raw.topic(), raw.partition(), raw.offset(), raw.key(), raw.value(), stamp if kind else None, headers)

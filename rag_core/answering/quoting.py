@@ -1,0 +1,70 @@
+"""What is common to the ways of quoting: candidate sentences, how near a passage is, and citations of the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rag_core.answering.base import Citation, Question, cite
+from rag_core.answering.display import display
+from rag_core.answering.evidence import repeats
+from rag_core.answering.sentences import split_sentences
+from rag_core.index.base import Hit
+
+MAX_SENTENCES = 3
+MIN_COMPARED = 3
+NEUTRAL_NEARNESS = 0.25
+"""The value of nearness that is as common with an answer as without."""
+
+Span = tuple[int, int, int]
+"""`hits[rank].payload.text[start:end]` as (rank, start, end)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A candidate: `hits[rank].payload.text[start:end]`, and what it is worth."""
+
+    rank: int
+    start: int
+    end: int
+    score: float
+
+
+def candidates(question: Question, *, passages: int, limit: int) -> list[Span]:
+    """The sentences of the first passages that do not merely repeat the question, `limit` at most."""
+    return [
+        (rank, start, end)
+        for rank, hit in enumerate(question.hits[:passages])
+        for start, end in split_sentences(hit.payload.text)
+        if not repeats(question.text, hit.payload.text[start:end])
+    ][:limit]
+
+
+def nearness(hits: Sequence[Hit], rank: int) -> float:
+    """How much nearer to the question the passage is than the average one: the ratio of cosine distances, minus one.
+
+    A ratio, because embedders differ in how they spread cosines. Neutral when there is too little to compare with.
+    """
+    cosines = [hit.dense for hit in hits if hit.dense is not None]
+    own = hits[rank].dense
+    if own is None or len(cosines) < MIN_COMPARED:
+        return NEUTRAL_NEARNESS
+    average = sum(cosines) / len(cosines)
+    return min(2.0, max(-0.5, (1 - average) / max(1 - own, 1e-3) - 1))
+
+
+def citations(hits: Sequence[Hit], ranked: Sequence[Sentence], *, at_least: float) -> tuple[Citation, ...]:
+    """The first few sentences of a ranking whose score is at least so much, without repeats."""
+    chosen: list[Citation] = []
+    shown: set[str] = set()
+    for sentence in ranked:
+        if len(chosen) == MAX_SENTENCES or sentence.score < at_least:
+            break
+        citation = cite(
+            hits[sentence.rank], number=len(chosen) + 1, rank=sentence.rank, start=sentence.start, end=sentence.end
+        )
+        text = display(citation.quote)
+        if text and text not in shown:
+            shown.add(text)
+            chosen.append(citation)
+    return tuple(chosen)

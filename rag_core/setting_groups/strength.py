@@ -1,0 +1,71 @@
+"""What production asks of secrets: that they are there, cannot be guessed, and open no more than they must."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from rag_core.errors import ConfigError, Reason
+
+MIN_SECRET_LENGTH = 32
+MIN_SECRET_VARIETY = 8
+MIN_PASSWORD_LENGTH = 12
+DEFAULT_PASSWORDS = frozenset({"administrator", "changemechangeme", "passwordpassword", "postgrespostgres"})
+
+
+def require_strong(name: str, secret: SecretStr | None, when: str) -> None:
+    """Raise `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) unless a secret is set, long and not a repeated letter."""
+    value = secret.get_secret_value() if secret else ""
+    if not value:
+        raise ConfigError(Reason.SECRET_MISSING, f"{name} must be set {when}")
+    if len(value) < MIN_SECRET_LENGTH or len(set(value)) < MIN_SECRET_VARIETY:
+        raise ConfigError(Reason.SECRET_WEAK, f"{name} needs at least {MIN_SECRET_LENGTH} random characters")
+
+
+def require_strong_password(url: str) -> None:
+    """Raise `ConfigError` (`SECRET_WEAK`) for a password that is short or a known default.
+
+    None at all is allowed: the server may trust a certificate or a cloud identity instead.
+    """
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return  # not a URL; opening the database says so
+    if password is not None and (len(password) < MIN_PASSWORD_LENGTH or password.lower() in DEFAULT_PASSWORDS):
+        raise ConfigError(
+            Reason.SECRET_WEAK, f"RAG_DATABASE_URL needs a password of at least {MIN_PASSWORD_LENGTH} characters"
+        )
+
+
+def require_bounded(name: str, secret: SecretStr | None) -> None:
+    """Raise `ConfigError` (`SECRET_WEAK`) for a Qdrant token that never ends or opens everything.
+
+    Qdrant takes a token without `access` for one that may manage the whole server. A key that is no token is the
+    server's own and is judged by `require_strong` alone.
+    """
+    claims = _claims(secret.get_secret_value() if secret else "")
+    if claims is None:
+        return
+    if not claims.get("access"):
+        raise ConfigError(Reason.SECRET_WEAK, f"{name}: a token without `access` may manage the whole server")
+    expires = claims.get("exp")
+    if not isinstance(expires, int | float):
+        raise ConfigError(Reason.SECRET_WEAK, f"{name}: a token without `exp` never ends")
+    if expires <= time.time():
+        raise ConfigError(Reason.SECRET_WEAK, f"{name}: the token has expired")
+
+
+def _claims(value: str) -> dict[str, object] | None:
+    """What a signed token says, unverified: it is ours, and the server verifies it. `None` for anything else."""
+    parts = value.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return None
+    return claims if isinstance(claims, dict) else None

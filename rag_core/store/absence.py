@@ -1,0 +1,81 @@
+"""What the listing in its temporary table (`rag_core.store.listing`) does not name, and what that means."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, text
+
+_KNOWN = text("""
+SELECT count(*) FROM (
+    SELECT d.locator FROM rag.documents d
+    WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
+    UNION SELECT q.locator FROM rag.quarantine q WHERE q.tenant = :tenant AND q.source = :source AND q.stage <> 'list'
+    UNION SELECT l.locator FROM listing l
+) AS known WHERE NOT EXISTS (SELECT FROM removed r WHERE r.locator = known.locator)
+""")
+
+
+def known(connection: Connection, tenant: str, source: str) -> int:
+    """How many items we know of once this listing of changes is taken in: stored, quarantined or new, not deleted."""
+    return connection.scalar(_KNOWN, {"tenant": tenant, "source": source}) or 0
+
+
+_GONE = text("""
+INSERT INTO gone (locator, doc_id, shard)
+SELECT d.locator, d.doc_id, d.shard FROM rag.documents d
+WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
+  AND NOT EXISTS (SELECT FROM listing l WHERE l.locator = d.locator)
+""")
+
+
+def find_gone(connection: Connection, tenant: str, source: str) -> int:
+    """Queue the documents of the whole source that the listing does not name; returns how many there are."""
+    return connection.execute(_GONE, {"tenant": tenant, "source": source}).rowcount
+
+
+_REMOVED = text("""
+INSERT INTO gone (locator, doc_id, shard)
+SELECT d.locator, d.doc_id, d.shard FROM rag.documents d
+WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
+  AND d.locator IN (SELECT r.locator FROM removed r)
+""")
+
+
+def find_removed(connection: Connection, tenant: str, source: str) -> int:
+    """Queue the documents that the source itself says are deleted; returns how many there are in the whole source."""
+    return connection.execute(_REMOVED, {"tenant": tenant, "source": source}).rowcount
+
+
+def gone(connection: Connection, shard: int, page: int) -> Iterator[list[uuid.UUID]]:
+    """Ids of the queued documents of one shard, a page at a time."""
+    statement = text(
+        "SELECT locator, doc_id FROM gone WHERE shard = :shard AND locator > :after ORDER BY locator LIMIT :page"
+    )
+    after = ""
+    while True:
+        rows = connection.execute(statement, {"shard": shard, "after": after, "page": page}).all()
+        connection.commit()
+        if not rows:
+            return
+        yield [row.doc_id for row in rows]
+        after = rows[-1].locator
+
+
+_UNNAMED = text("""
+SELECT count(*) FILTER (WHERE d.run_id = :run_id AND q.id IS NULL),
+       count(*) FILTER (WHERE d.run_id <> :run_id OR q.id IS NOT NULL)
+FROM rag.documents d
+LEFT JOIN rag.quarantine q ON q.tenant = :tenant AND q.source = :source AND q.locator = d.locator
+     AND q.stage IN ('list', 'fetch', 'parse')
+WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.deleted_at IS NULL
+  AND NOT EXISTS (SELECT FROM listing l WHERE l.locator = d.locator)
+""")
+
+
+def unnamed(connection: Connection, tenant: str, source: str, shard: int, run_id: str) -> tuple[int, int]:
+    """Live documents of the shard that the listing does not name: (written by this run, the others)."""
+    params = {"tenant": tenant, "source": source, "shard": shard, "run_id": run_id}
+    mine, others = connection.execute(_UNNAMED, params).one()
+    return mine, others

@@ -1,0 +1,99 @@
+"""Tombstones: documents that are gone keep their id and a version, and nothing of what they said."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from rag_core.ids import text_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A deletion that carries a source version, of a document that need not be known."""
+
+    doc_id: uuid.UUID
+    locator: str
+    source_version: int
+
+
+def bury(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID]) -> int:
+    """Turn documents into tombstones: text, title, metadata and chunks go, the id and a new version stay.
+
+    Returns how many were alive. The tombstone itself is kept, so that no index generation can miss the deletion.
+    """
+    params = {"ids": list(doc_ids), "run_id": run_id, "empty": text_hash("")}
+    buried = connection.execute(_BURY, params).rowcount
+    connection.execute(_DROP_CHUNKS, params)
+    connection.execute(_DROP_CHUNKINGS, params)
+    connection.execute(_DROP_QUARANTINE, params)
+    return buried
+
+
+def bury_versions(
+    connection: Connection, tenant: str, source: str, shard: int, run_id: str, rows: Sequence[Gone]
+) -> int:
+    """As `bury`, fenced by the version the deletion carries. An unknown document gets a tombstone too, so that an older
+    event that arrives later cannot bring it to life. Returns how many were alive."""
+    if not rows:
+        return 0
+    ordered = sorted(rows, key=lambda row: row.doc_id)
+    params = {
+        "tenant": tenant,
+        "source": source,
+        "shard": shard,
+        "run_id": run_id,
+        "empty": text_hash(""),
+        "ids": [row.doc_id for row in ordered],
+        "locators": [row.locator for row in ordered],
+        "versions": [row.source_version for row in ordered],
+    }
+    buried = connection.execute(_BURY_VERSIONS, params).all()
+    dropped = {"ids": [row.doc_id for row in buried]}
+    for statement in (_DROP_CHUNKS, _DROP_CHUNKINGS, _DROP_QUARANTINE):
+        connection.execute(statement, dropped)
+    return sum(row.was_live for row in buried)
+
+
+_BURY = text("""
+UPDATE rag.documents
+SET deleted_at = now(), version = version + 1, text_version = version + 1, source_version = version + 1, token = '',
+    text = '', text_hash = :empty, content_hash = '', blocks = '[]', title = '', metadata = '{}', flags = '{}',
+    bytes = 0, run_id = :run_id, updated_at = now()
+WHERE doc_id IN (SELECT doc_id FROM rag.documents WHERE doc_id = ANY(:ids) AND deleted_at IS NULL
+                 ORDER BY doc_id FOR UPDATE)
+""")
+_DROP_CHUNKS = text("DELETE FROM rag.chunks WHERE doc_id = ANY(:ids)")
+_DROP_CHUNKINGS = text("DELETE FROM rag.chunkings WHERE doc_id = ANY(:ids)")
+_DROP_QUARANTINE = text("""
+DELETE FROM rag.quarantine q USING rag.documents d
+WHERE d.doc_id = ANY(:ids) AND q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator AND NOT q.skipped
+""")
+# The old row is read before the update, so that `was_live` tells what it was.
+_BURY_VERSIONS = text("""
+WITH gone AS (
+    SELECT n.doc_id, n.locator, n.source_version,
+           coalesce(d.deleted_at IS NULL, false) AND d.doc_id IS NOT NULL AS was_live
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:locators AS text[]), CAST(:versions AS bigint[]))
+         AS n (doc_id, locator, source_version)
+    LEFT JOIN rag.documents d ON d.doc_id = n.doc_id
+), buried AS (
+    INSERT INTO rag.documents AS d (doc_id, tenant, source, shard, locator, version, text_version, source_version,
+                                    token, parsed_as, content_hash, text_hash, bytes, media_type, text, run_id,
+                                    deleted_at)
+    SELECT doc_id, :tenant, :source, :shard, locator, 1, 1, source_version, '', '', '', :empty, 0, '', '', :run_id,
+           now()
+    FROM gone ORDER BY doc_id
+    ON CONFLICT (doc_id) DO UPDATE
+    SET deleted_at = coalesce(d.deleted_at, now()), source_version = excluded.source_version,
+        version = d.version + (d.deleted_at IS NULL)::int, text_version = d.version + (d.deleted_at IS NULL)::int,
+        token = '', text = '', text_hash = excluded.text_hash, content_hash = '', blocks = '[]', title = '',
+        metadata = '{}', flags = '{}', bytes = 0, run_id = excluded.run_id, updated_at = now()
+    WHERE excluded.source_version > d.source_version
+    RETURNING d.doc_id
+)
+SELECT doc_id, was_live FROM gone JOIN buried USING (doc_id)
+""")

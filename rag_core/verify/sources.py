@@ -1,0 +1,246 @@
+"""The rows against the source of truth: what a source gives now, read and parsed anew, compared with what is stored.
+
+With `verify`, which compares the rows with the index, this closes the chain from the source to what searches see.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from rag_core.errors import Reason, Unavailable
+from rag_core.ids import document_id, text_hash
+from rag_core.pipeline.base import Progress
+from rag_core.pipeline.listed import copy_listing
+from rag_core.pipeline.reading import Read, Reader, parsed_as
+from rag_core.settings import Settings
+from rag_core.sources import Connector, Source
+from rag_core.store import absence, documents, listing, locks
+from rag_core.store.engine import Store
+from rag_core.store.listing import Due
+from rag_core.text import Parser
+from rag_core.verify.report import Finding, FindingKind, Findings
+
+_PAGE = 500
+_NOTHING = "verify"
+"""Stands for the parser's fingerprint and the run, so that no stored outcome counts and every item is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What the comparison with one source found. `clean` is the verdict.
+
+    Of `listed` items, `read` were read and compared (the others are trusted, because their token is that of the row),
+    `quarantined` cannot be used and are known for it, `skipped` are left out (empty, excluded or erased).
+    """
+
+    source: str
+    tenant: str
+    listed: int
+    read: int
+    stored: int
+    quarantined: int
+    skipped: int
+    totals: dict[FindingKind, int]
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def clean(self) -> bool:
+        return not self.totals
+
+    def to_json(self) -> dict[str, Any]:
+        counts = ("source", "tenant", "listed", "read", "stored", "quarantined", "skipped")
+        return {
+            "clean": self.clean,
+            **{name: getattr(self, name) for name in counts},
+            "totals": {str(kind): count for kind, count in sorted(self.totals.items())},
+            "findings": [finding.to_json() for finding in self.findings],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def verify_source(
+    store: Store,
+    connector: Connector,
+    parser: Parser,
+    source: Source,
+    settings: Settings,
+    *,
+    sample: int | None = None,
+    progress: Progress | None = None,
+) -> SourceReport:
+    """List a source to its end, read its items as a first run would, and compare each with its row. Writes nothing.
+
+    With `sample`, of the items whose token is that of their row only about so many are read, chosen at random. What
+    changes at the source or in the rows meanwhile shows as a difference. Raises `Unavailable` when the source cannot be
+    reached at all.
+    """
+    started = time.monotonic()
+    with locks.looking_connection(store) as connection:
+        look = _Look(connection, connector, parser, source, settings)
+        look.run(sample, progress)
+    return SourceReport(
+        source=source.name,
+        tenant=source.tenant,
+        **{name: look.counts[name] for name in ("listed", "read", "stored", "quarantined", "skipped")},
+        totals=dict(look.findings.totals),
+        findings=tuple(look.findings.kept),
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Look:
+    def __init__(
+        self, connection: Connection, connector: Connector, parser: Parser, source: Source, settings: Settings
+    ) -> None:
+        self._connection = connection
+        self._connector = connector
+        self._source = source
+        self._of = {"tenant": source.tenant, "source": source.name}
+        self._reader = Reader(
+            connector,
+            parser,
+            parsed_as=parsed_as(parser, source),
+            workers=settings.parser_workers,
+            max_bytes=settings.sync_batch_bytes,
+            quality=source.quality,
+        )
+        self.counts: Counter[str] = Counter()
+        self.findings = Findings()
+
+    def run(self, sample: int | None, progress: Progress | None) -> None:
+        listing.prepare(self._connection)
+        error = copy_listing(self._connection, replace(self._source, shards=1), self._connector.list_items()).error
+        self.counts["listed"] = listing.entries(self._connection)
+        listing.compare(self._connection, **self._of, shard=0, parsed_as=_NOTHING, run_id=_NOTHING, attempts=0)
+        self._connection.commit()
+        self._judge_refused()
+        share = 1.0 if sample is None else sample / max(1, self.counts["listed"])
+        reads = self._reader.read(self._chosen(share))
+        done = 0
+        while page := list(islice(reads, _PAGE)):
+            self._judge(page)
+            done += len(page)
+            if progress is not None:
+                progress(done, self.counts["listed"])
+        if error is not None:
+            self._find(FindingKind.UNPROVEN, f"{self._source.name}: {error}")
+        else:
+            self._judge_absent()
+
+    def _chosen(self, share: float) -> Iterator[Due]:
+        """Items to read, as if nothing were known of them."""
+        chance = random.Random()  # noqa: S311 - a fixed seed would look at the same items for ever
+        for due in listing.due(self._connection, _PAGE):
+            if share < 1 and due.live and due.known_token == due.token and chance.random() >= share:
+                self.counts["stored"] += 1
+                continue
+            yield replace(due, live=False, content_hash=b"")
+
+    def _judge_refused(self) -> None:
+        """Entries that the connector itself could not offer."""
+        for row in self._connection.execute(_REFUSED, self._of):
+            if row.skipped or row.known:
+                self.counts["skipped" if row.skipped else "quarantined"] += 1
+            else:
+                self._find(FindingKind.NOT_HELD, f"{row.locator}: {row.reason}, and not in quarantine")
+        self._connection.commit()
+
+    def _judge(self, reads: Sequence[Read]) -> None:
+        ids = [document_id(self._source.tenant, self._source.name, read.due.locator) for read in reads]
+        rows = {row.doc_id: row for row in self._connection.execute(_ROWS, {"ids": ids})}
+        known = set(self._connection.scalars(_KNOWN, {**self._of, "locators": [read.due.locator for read in reads]}))
+        erased = {doc_id for doc_id, held in documents.held(self._connection, ids).items() if _is_erased(held, rows)}
+        self._connection.commit()
+        for doc_id, read in zip(ids, reads, strict=True):
+            self.counts["read"] += 1
+            if doc_id in erased:
+                self.counts["skipped"] += 1
+            elif read.document is not None:
+                self._judge_document(read, rows.get(doc_id), doc_id)
+            elif read.failure is not None:
+                self._judge_failure(read, rows.get(doc_id), read.due.locator in known)
+
+    def _judge_document(self, read: Read, row: Any, doc_id: uuid.UUID) -> None:
+        locator = read.due.locator
+        if row is None:
+            self._find(FindingKind.NOT_HELD, f"{locator}: is not stored", doc_id)
+            return
+        self.counts["stored"] += 1
+        wrong = list(_differences(read, row, self._source))
+        if wrong:
+            self._find(FindingKind.DIFFERS_FROM_SOURCE, f"{locator}: {', '.join(wrong)}", doc_id)
+
+    def _judge_failure(self, read: Read, row: Any, known: bool) -> None:
+        failure, locator = read.failure, read.due.locator
+        assert failure is not None  # noqa: S101
+        if failure.reason is Reason.EMPTY_DOCUMENT:
+            self.counts["skipped"] += 1
+            if row is not None:
+                self._find(FindingKind.DIFFERS_FROM_SOURCE, f"{locator}: is empty at the source", row.doc_id)
+        elif isinstance(failure, Unavailable):
+            self._find(FindingKind.UNPROVEN, f"{locator}: {failure.reason}")
+        elif known:
+            self.counts["quarantined"] += 1
+        else:
+            self._find(FindingKind.NOT_HELD, f"{locator}: {failure.reason}, and not in quarantine")
+
+    def _judge_absent(self) -> None:
+        absence.find_gone(self._connection, **self._of)
+        self._connection.commit()
+        for row in self._connection.execute(text("SELECT locator, doc_id FROM gone ORDER BY locator")):
+            self._find(FindingKind.NOT_AT_SOURCE, f"{row.locator}: is stored, and not at the source", row.doc_id)
+
+    def _find(self, kind: FindingKind, detail: str, doc_id: uuid.UUID | None = None) -> None:
+        self.findings.add(Finding(kind, detail, doc_id))
+
+
+def _is_erased(held: documents.Held, rows: dict[uuid.UUID, Any]) -> bool:
+    return bool(held.erased) and held.doc_id not in rows
+
+
+def _differences(read: Read, row: Any, source: Source) -> Iterator[str]:
+    document = read.document
+    assert document is not None  # noqa: S101
+    if text_hash(document.text) != bytes(row.text_hash):
+        yield "text"
+    for name in ("title", "language", "media_type"):
+        if getattr(document, name) != getattr(row, name):
+            yield name
+    if {**source.metadata, **document.metadata} != row.metadata:
+        yield "metadata"
+    if not _same_acl(read.raw_acl, row, source):
+        yield "ACL"
+
+
+def _same_acl(reported: tuple[str, ...] | None, row: Any, source: Source) -> bool:
+    """An item that reports no ACL keeps the one it had, else it has the default of its source."""
+    if reported is not None:
+        return row.acl is not None and set(row.acl) == set(reported)
+    if not row.acl_inherited and row.acl is not None:
+        return True
+    return source.acl is None or (row.acl is not None and set(row.acl) == set(source.acl))
+
+
+_ROWS = text("""
+SELECT d.doc_id, d.text_hash, d.title, d.language, d.media_type, d.metadata, d.acl, d.acl_inherited
+FROM rag.documents d WHERE d.doc_id = ANY(:ids) AND d.deleted_at IS NULL
+""")
+_KNOWN = text("""
+SELECT q.locator FROM rag.quarantine q
+WHERE q.tenant = :tenant AND q.source = :source AND q.locator = ANY(:locators)
+""")
+_REFUSED = text("""
+SELECT l.locator, l.reason, l.skipped, q.id IS NOT NULL AS known FROM listing l
+LEFT JOIN rag.quarantine q ON q.tenant = :tenant AND q.source = :source AND q.locator = l.locator
+WHERE l.reason IS NOT NULL ORDER BY l.locator
+""")

@@ -1,0 +1,90 @@
+"""`rag index golden`: judgements of answers that can become golden questions."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from ragctl.output import Json, emit_json, say, table
+
+app = App(
+    name="golden",
+    help="Golden questions from use: answers that people judged in the console.",
+    help_format="plaintext",
+)
+_SET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHOWN = 60
+
+
+@app.command(name="list")
+def list_(*, limit: int = 50, json: Json = False) -> None:
+    """List judged answers, the newest first, with the cited documents that are still here.
+
+    Example: rag index golden list
+
+    Parameters
+    ----------
+    limit
+        So many at most.
+    """
+    from rag_core.generations.candidates import candidates
+    from rag_core.settings import Settings
+    from rag_core.store import open_store
+
+    store = open_store(Settings.load())
+    try:
+        found = candidates(store, limit)
+    finally:
+        store.close()
+    if json:
+        emit_json([{name: getattr(one, name) for name in one.__slots__} for one in found])
+        return
+    rows = [
+        (one.id, "good" if one.good else "bad", one.question[:_SHOWN], ", ".join(one.documents) or "-", one.actor)
+        for one in found
+    ]
+    table(("id", "judged", "question", "documents", "by"), rows, empty="nobody has judged an answer yet")
+
+
+@app.command
+def accept(
+    rating: int,
+    /,
+    *,
+    to: str = "console",
+    document: Annotated[list[str] | None, Parameter(negative="")] = None,
+    json: Json = False,
+) -> None:
+    """Take a judged answer into a golden set; the gate asks its question from then on. Repeating it changes nothing.
+
+    Example: rag index golden accept 17 --document handbook/leave.md
+
+    Parameters
+    ----------
+    rating
+        Its number in the list.
+    to
+        The set, a folder in the golden directory (RAG_GOLDEN_DIR).
+    document
+        Where the answer is (source/locator), instead of the documents that were cited; may be repeated. Needed for an
+        answer that was judged bad.
+    """
+    from rag_core.errors import InvalidInput, Reason
+    from rag_core.generations.candidates import accept as take
+    from rag_core.settings import Settings
+    from rag_core.store import open_store
+
+    if not _SET.fullmatch(to):
+        raise InvalidInput(Reason.FIELD_INVALID, "--to: letters, digits, dot, dash and underscore, 64 at most")
+    settings = Settings.load()
+    store = open_store(settings)
+    try:
+        added = take(store, settings.effective_golden_dir / to, rating, document or ())
+    finally:
+        store.close()
+    if json:
+        emit_json({"rating": rating, "set": to, "added": added})
+    else:
+        say(f"judgement {rating}: {'now' if added else 'already'} in the golden set {to}")

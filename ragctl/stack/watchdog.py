@@ -1,0 +1,95 @@
+"""`python -m ragctl.stack.watchdog`: ends a part that runs and does not answer, so that the supervisor starts it again.
+
+supervisord sees a process that ends, not one that hangs (a dead lock in the engine, SIGSTOP). Every part with a
+`heartbeat` is asked `grpc.health.v1.Health/Check` with a deadline. One that has answered before and then says nothing
+for `RAG_HANG_SECONDS` is killed by its process id. What it was doing is repaired like any crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from rag_core.settings import Settings
+from ragctl.stack.home import Home
+from ragctl.stack.parts import Part, build_parts
+from ragctl.stack.supervisor import ProcessInfo, Supervisor
+
+ROUND_SECONDS = 2.0
+ASK_SECONDS = 2.0
+Ask = Callable[[str], bool]
+
+
+def answers(address: str) -> bool:
+    """Whether a gRPC server says anything about its health in time; NOT_SERVING is an answer too."""
+    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(address, options=options) as channel:
+        try:
+            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=ASK_SECONDS)
+        except grpc.RpcError:
+            return False
+    return True
+
+
+class Watchdog:
+    """Looks at the parts of one supervisor. `silence` is in seconds."""
+
+    def __init__(self, supervisor: Supervisor, parts: Sequence[Part], *, silence: float, ask: Ask = answers) -> None:
+        self._supervisor = supervisor
+        self._addresses = {part.name: part.heartbeat for part in parts if part.heartbeat is not None}
+        self._silence = silence
+        self._ask = ask
+        self._answered: dict[tuple[str, int], float] = {}
+
+    def look(self) -> list[str]:
+        """Ask every part once; returns the names of those that were ended.
+
+        A process that has not answered yet is left alone: it starts, and its start has a limit of its own.
+        """
+        infos = self._supervisor.infos()
+        alive = {name: info for name, info in infos.items() if name in self._addresses and info.state == "RUNNING"}
+        processes = {(name, info.pid) for name, info in alive.items()}
+        self._answered = {process: seen for process, seen in self._answered.items() if process in processes}
+        return [name for name, info in alive.items() if self._hangs(info) and self._end(info)]
+
+    def _hangs(self, info: ProcessInfo) -> bool:
+        process = (info.name, info.pid)
+        if self._ask(self._addresses[info.name]):
+            self._answered[process] = time.monotonic()
+            return False
+        seen = self._answered.get(process)
+        return seen is not None and time.monotonic() - seen > self._silence
+
+    def _end(self, info: ProcessInfo) -> bool:
+        # Only what the supervisor still runs under this id: a process that ended meanwhile gave its id back.
+        now = self._supervisor.infos().get(info.name)
+        if now is None or now.pid != info.pid or not now.alive:
+            return False
+        os.kill(info.pid, signal.SIGKILL)
+        print(json.dumps({"event": "hung part killed", "part": info.name, "pid": info.pid}), flush=True)
+        return True
+
+
+def main() -> None:
+    """Look until SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settings = Settings.load()
+    home = Home.of(settings)
+    parts = build_parts(settings, home)
+    watchdog = Watchdog(Supervisor(home), parts, silence=settings.hang_seconds)
+    while not stop.wait(ROUND_SECONDS):
+        if settings.hang_seconds:
+            watchdog.look()
+        home.watchdog_beat.touch()
+
+
+if __name__ == "__main__":
+    main()

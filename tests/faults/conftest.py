@@ -1,0 +1,59 @@
+"""One stack with the console in it for the tests of the console, and a browser that is signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import chromium
+from tests.support.local_stack import LocalStack
+
+PATIENCE_MS = 120_000
+DOCUMENTS = 60
+"""Enough that deleting them all at once is held for an operator."""
+
+
+@dataclass(frozen=True)
+class Console:
+    """A stack, the password that `rag up` printed, and a browser."""
+
+    stack: LocalStack
+    password: str
+    browser: Browser
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.stack.environment['RAG_CONSOLE_PORT']}"
+
+
+@pytest.fixture(scope="session")
+def operated() -> Iterator[Console]:
+    running = LocalStack(extra={"EMBEDDER": "fake"})
+    (running.docs / "backup.md").write_text("# Backups\n\nBackups are taken every night at three.\n", "utf-8")
+    (running.docs / "broken.pdf").write_bytes(b"%PDF-1.7\nnot really")
+    for number in range(DOCUMENTS):
+        (running.docs / f"page-{number}.md").write_text(f"# Page {number}\n\nWhat page {number} says.\n", "utf-8")
+    code, printed = running.rag("up", "--docs", str(running.docs), seconds=900)
+    assert code == 0, printed
+    assert printed["console_account"]["name"] == "admin"
+    with chromium() as browser:
+        yield Console(running, printed["console_account"]["password"], browser)
+    running.close()
+
+
+@pytest.fixture
+def page(operated: Console) -> Iterator[Page]:
+    """The overview as the first operator sees it."""
+    opened = operated.browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 1400}).new_page()
+    opened.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    opened.goto(f"{operated.url}/")
+    opened.locator("#name").fill("admin")
+    opened.locator("#password").fill(operated.password)
+    opened.locator("button").click()
+    expect(opened.get_by_role("heading", name="Overview")).to_be_visible()
+    yield opened
+    opened.context.close()

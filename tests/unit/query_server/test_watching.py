@@ -1,0 +1,35 @@
+"""What is read of the database beside the calls."""
+
+from __future__ import annotations
+
+import time
+
+from structlog.testing import capture_logs
+
+from query_server.watching import Watch
+from rag_core.errors import Reason, Unavailable
+
+
+async def test_the_last_finding_holds_while_the_database_is_away_and_the_log_says_so_once_per_outage() -> None:
+    answers: list[int | None] = [1, None, None, 2, None]
+    taken: list[int] = []
+
+    def read() -> int:
+        answer = answers.pop(0)
+        if answer is None:
+            raise Unavailable(Reason.DATABASE_UNAVAILABLE, "away")
+        return answer
+
+    watch = Watch("revocations", read, taken.append, seconds=0)
+    with capture_logs() as log:
+        for _ in range(5):
+            await watch.refresh()
+
+    assert taken == [1, 2]
+    assert [(line["what"], line["reason"]) for line in log] == [("revocations", "DATABASE_UNAVAILABLE")] * 2
+
+
+async def test_a_slow_read_is_repeated_less_often() -> None:
+    slow = Watch("freshness", lambda: time.sleep(0.02), lambda _: None, seconds=0.1, share=0.05)
+
+    assert await slow.refresh() >= 0.4

@@ -1,0 +1,33 @@
+"""What a person reads of a command's result."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from ragctl.output import table
+from ragctl.stack.display import Lines
+
+
+def test_tables_spell_truth_moments_and_nothing_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    shanghai = datetime(2026, 11, 25, 17, 30, tzinfo=timezone(timedelta(hours=8)))
+    table(("a", "b", "c", "d"), [(True, False, None, shanghai)])
+    row = capsys.readouterr().out.splitlines()[-1].split()
+    assert row == ["yes", "no", "2026-11-25", "09:30", "UTC"]
+
+
+def test_control_characters_of_a_cell_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    table(("name", "at"), [("a\x1b[2Jb", datetime(2026, 1, 2, tzinfo=UTC))])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_long_work_in_a_log_gives_a_line_only_when_it_has_moved(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragctl.stack.display._PLAIN_INTERVAL_SECONDS", 0.0)
+    lines = Lines()
+    for done in (0, 0, 0, 64, 64, 128):
+        lines.progress("ingest packages", done, 128, "texts embedded")
+    shown = capsys.readouterr().err.split("\n")
+    assert [line.split()[2] for line in shown if line] == ["0/128", "64/128", "128/128"]
