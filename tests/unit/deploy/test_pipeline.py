@@ -31,7 +31,17 @@ def commands(job: dict[str, Any]) -> str:
 
 def test_every_kind_of_work_has_a_job() -> None:
     wanted = {"lint", "typecheck", "unit", "integration", "browser", "chart", "audit", "images", "sbom", "scan", "sign"}
-    wanted |= {"verify", "review", "stop-review", "staging", "production", "rollback", "nightly"}
+    wanted |= {
+        "verify",
+        "review",
+        "stop-review",
+        "staging",
+        "production",
+        "blue-green",
+        "blue-green-rollback",
+        "rollback",
+        "nightly",
+    }
     assert wanted <= JOBS.keys()
 
 
@@ -50,6 +60,7 @@ def test_s43_only_protected_refs_build_sign_and_deploy() -> None:
     for name, job in JOBS.items():
         if job["stage"] == "test":
             continue
+        assert "environment" in job or job["stage"] in {"build", "secure"}, name
         for rule in job["rules"]:
             assert 'CI_COMMIT_REF_PROTECTED == "true"' in rule["if"], name
             merge_requests = re.search(r'PIPELINE_SOURCE != "merge_request_event"', rule["if"])
@@ -77,7 +88,7 @@ def test_s43_what_is_deployed_was_scanned_signed_and_verified() -> None:
         direct = set(JOBS[name].get("needs", []))
         return direct.union(*(before(item) for item in direct))
 
-    for name in ("review", "staging", "production"):
+    for name in ("review", "staging", "production", "blue-green"):
         assert before(name) >= TESTS | {"images", "sbom", "digests", "scan", "sign", "verify"}, name
         assert "dist/digests.yaml" in commands(JOBS[name])
     assert "--certificate-identity " in commands(JOBS["verify"])
@@ -102,4 +113,4 @@ def test_every_image_has_a_version() -> None:
         PIPELINE["variables"]["PYTHON_IMAGE"]
     }
     for name in names - {"$PYTHON_IMAGE"}:
-        assert re.search(r":v?\d+\.\d+|@sha256:", name), name
+        assert re.search(r":v?\d+\.\d+|:\$CI_COMMIT_SHA$", name), name
