@@ -49,7 +49,7 @@ def over_time(
     )
     if by:
         colour = alt.Color(f"{by}:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(title=legend, orient="bottom"))
-        chart = chart.encode(color=colour, strokeDash=alt.StrokeDash(f"{by}:N", legend=None))
+        chart = chart.encode(color=colour)
     st.altair_chart(chart.properties(height=_HEIGHT), width="stretch")
 
 

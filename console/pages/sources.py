@@ -107,18 +107,18 @@ def one(source: str, detail: ops.SourceDetail, automations: list[Automation]) ->
     now_running(source)
     mine = [item for item in automations if item.job == f"{views.key_of(source)}_sync"]
     actions(source, detail, mine)
-    left, right = st.columns([2, 3], gap="medium")
-    with left:
-        facts = [*views.facts(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
-                 *((item.kind, _automation(item)) for item in mine)]  # fmt: skip
-        known = [{"fact": t(label), "value": text} for label, text in facts]
-        table(known, {"fact": t("Fact"), "value": t("Value")}, empty="")
-    with right:
-        stages = look("query server", lambda: api().runs(source, 80)) or []
-        rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"])} for row in views.count_rows(stages)]
-        columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Duration"),
-                   "problem": t("Problem")}  # fmt: skip
-        table(rows[:12], columns, empty=t("No run yet."))
+    facts = [*views.facts(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
+             *((item.kind, _automation(item)) for item in mine)]  # fmt: skip
+    known = [{"fact": t(label), "value": text} for label, text in facts]
+    halves = st.columns(2, gap="medium")
+    for place, part in zip(halves, (known[: len(known) // 2], known[len(known) // 2 :]), strict=True):
+        with place:
+            table(part, {"fact": t("Fact"), "value": t("Value")}, empty="")
+    stages = look("query server", lambda: api().runs(source, 80)) or []
+    rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"])} for row in views.count_rows(stages)]
+    columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Duration"),
+               "problem": t("Problem"), "run": t("Run")}  # fmt: skip
+    table(rows[:12], columns, empty=t("No run yet."))
 
 
 def _automation(item: Automation) -> str:

@@ -76,16 +76,12 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
 
 
 def _details(chosen: admin_pb2.Generation) -> None:
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.caption(t("What the gate found {time}", time=at(chosen.evaluated_at.seconds)))
-        rows = [{**row, "passed": f"✔ {t('passed')}" if row["passed"] else f"✖ {t('failed')}"}
-                for row in views.check_rows(chosen)]  # fmt: skip
-        table(
-            rows, {"check": t("Check"), "passed": t("Result"), "detail": t("Found")}, empty=t("It was not evaluated.")
-        )
-    with right:
-        st.caption(t("What was done with it"))
-        events = [{**row, "at": at(row["at"])} for row in views.event_rows(chosen)]
-        table(events, {"at": t("When"), "actor": t("Who"), "action": t("What"), "reason": t("Reason"),
-                       "detail": t("Details")}, empty=t("Nothing is on record."))  # fmt: skip
+    st.caption(t("What the gate found {time}", time=at(chosen.evaluated_at.seconds)))
+    rows = [{**row, "passed": f"✔ {t('passed')}" if row["passed"] else f"✖ {t('failed')}"}
+            for row in views.check_rows(chosen)]  # fmt: skip
+    columns = {"check": t("Check"), "passed": t("Result"), "detail": t("Found")}
+    table(rows, columns, empty=t("It was not evaluated."))
+    st.caption(t("What was done with it"))
+    events = [{**row, "at": at(row["at"])} for row in views.event_rows(chosen)]
+    columns = {"at": t("When"), "actor": t("Who"), "action": t("What"), "reason": t("Reason"), "detail": t("Details")}
+    table(events, columns, empty=t("Nothing is on record."))
