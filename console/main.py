@@ -13,7 +13,8 @@ from console.sign_in import SIGN_IN
 from console.ui import DOWN, problem
 from console.wording import LANGUAGES
 
-_PAGES = Path(__file__).parent / "pages"
+# Not `pages`: Streamlit runs what it finds there by itself, without this frame, for whoever comes first to its address.
+_PAGES = Path(__file__).parent / "screens"
 _DRAWN, _SEEN = "page-was-drawn-just-now", "parts-that-were-down-then"
 
 
@@ -107,7 +108,7 @@ def _main() -> None:
         refusal = error
         st.session_state.pop("identity", None)
         _sidebar("", Role.NONE)
-        # Without a navigation of our own Streamlit would offer the scripts of `pages/` itself.
+        # Without a navigation of our own Streamlit would offer what it finds itself.
         st.navigation([st.Page(lambda: _at_the_door(refusal), title="RAG platform")], position="hidden").run()
         return
     pages = _navigation(who.role)

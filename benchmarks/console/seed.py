@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.storage.runs.schema import RunsTable, RunTagsTable
 from dagster._serdes import serialize_value
 from sqlalchemy import Engine, create_engine, insert
@@ -96,9 +96,8 @@ def _dagster_runs(stack: Stack, runs: list[tuple[str, str, int]]) -> None:
 
 
 def _dagster_engine(stack: Stack) -> Engine:
-    with DagsterInstance.from_config(f"{stack.environment['RAG_HOME']}/dagster") as instance:
-        url: str = instance.run_storage.postgres_url  # type: ignore[attr-defined]
-    return create_engine(url)
+    """An embedded stack keeps Dagster's tables in the same database."""
+    return create_engine(stack.database_url.replace("postgresql://", "postgresql+psycopg://"))
 
 
 def _ago(number: int) -> datetime:

@@ -40,6 +40,7 @@ class Place:
     store: Store
     token_file: Path
     browser: Browser
+    environment: dict[str, str]
 
     def act_as(self, scopes: list[str]) -> None:
         self.token_file.write_text(self.server.keys.token(subject="ann", scopes=scopes))
@@ -67,7 +68,7 @@ def place(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFa
                 "RAG_CONSOLE_REFRESH_SECONDS": "2",
             }
             with running_console(folder, environment) as address:
-                yield Place(address, server, store, folder / "token", browser)
+                yield Place(address, server, store, folder / "token", browser, environment)
         store.close()
     dagster.stop()
 
@@ -124,6 +125,17 @@ def test_held_deletions_are_released_and_on_record_once(page: Page) -> None:
     page.get_by_role("link", name="handbook: 7 deletions wait for your decision").click()
     act(page, "Release 7 deletions", "the chapter was withdrawn", "7 deletions are released")
     on_record(page, "the chapter was withdrawn", "approve")
+
+
+@pytest.mark.faults
+def test_whoever_comes_first_to_the_address_of_a_page_finds_it_in_its_frame(place: Place, tmp_path: Path) -> None:
+    place.act_as(VIEWER)
+    with running_console(tmp_path, place.environment) as fresh:
+        opened = place.browser.new_context(locale="en-GB").new_page()
+        opened.goto(f"{fresh}/ask")
+        expect(opened.get_by_text("Signed in as ann (viewer)")).to_be_visible(timeout=PATIENCE_MS)
+        expect(opened.get_by_role("heading", name="Ask", level=1)).to_be_visible(timeout=PATIENCE_MS)
+        opened.context.close()
 
 
 @pytest.mark.faults

@@ -21,7 +21,7 @@ PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic"
 
 def opened(app: AppTest, page: str) -> AppTest:
     app.run()
-    return app.switch_page(f"pages/{page}.py").run()
+    return app.switch_page(f"screens/{page}.py").run()
 
 
 def button(app: AppTest, label: str) -> Any:
@@ -246,7 +246,7 @@ def test_a_viewer_sees_and_is_offered_no_action(app: AppTest, platform: Platform
     with_source(platform)
     app.run()
     assert "Signed in as ann (viewer)" in [item.value for item in app.sidebar.caption]
-    app.switch_page("pages/sources.py").run()
+    app.switch_page("screens/sources.py").run()
     assert not app.exception
     assert [item for item in app.expander if item.label == "Add a source"] == []
 

@@ -79,5 +79,5 @@ def test_no_page_is_longer_than_150_lines_or_renders_html() -> None:
         text = path.read_text("utf-8")
         assert "unsafe_allow" not in text, path
         assert "st.html" not in text, path
-        if path.parent.name == "pages":
+        if path.parent.name == "screens":
             assert len(text.splitlines()) <= 150, path

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _FIGURES_IN_A_ROW = 5
 _REFRESH = shared().settings.refresh_seconds
-_PAGES = {"sources": "pages/sources.py", "pipeline": "pages/pipeline.py", "quality": "pages/quality.py"}
+_PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "quality": "screens/quality.py"}
 
 
 @st.fragment(run_every=_REFRESH)

@@ -27,7 +27,7 @@ def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | Non
     with st.form("question", border=False):
         text = st.text_area(t("Question"), max_chars=MAX_QUESTION_CHARS, height=80, key="question-text")
         left, middle, right = st.columns(3)
-        sources = left.multiselect(t("Only these sources"), names)
+        sources = left.multiselect(t("Only these sources"), names, placeholder=t("all"))
         languages = {"": t("all"), "en": "English", "zh": "中文"}
         modes = {name: t(name) for name in MODES}
         language = middle.selectbox(t("Only this language"), list(languages), format_func=languages.__getitem__)
