@@ -1,4 +1,4 @@
-"""One stack with the console in it for the tests of the console, and a browser that is signed in."""
+"""One stack with the console in it for the tests of the console, and a visitor who is signed in."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ DOCUMENTS = 60
 
 @dataclass(frozen=True)
 class Console:
-    """A stack, the password that `rag up` printed, and a browser."""
+    """A stack, and the password that `rag up` printed."""
 
     stack: LocalStack
     password: str
-    browser: Browser
 
     @property
     def url(self) -> str:
@@ -39,15 +38,21 @@ def operated() -> Iterator[Console]:
     code, printed = running.rag("up", "--docs", str(running.docs), seconds=900)
     assert code == 0, printed
     assert printed["console_account"]["name"] == "admin"
-    with chromium() as browser:
-        yield Console(running, printed["console_account"]["password"], browser)
+    yield Console(running, printed["console_account"]["password"])
     running.close()
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One per module: while it is open no other can be, and no test may run an event loop of its own."""
+    with chromium() as opened:
+        yield opened
+
+
 @pytest.fixture
-def page(operated: Console) -> Iterator[Page]:
+def page(operated: Console, browser: Browser) -> Iterator[Page]:
     """The overview as the first operator sees it."""
-    opened = operated.browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 1400}).new_page()
+    opened = browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 1400}).new_page()
     opened.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     opened.goto(f"{operated.url}/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psutil
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.faults.conftest import Console
 from tests.support.browser import CHROMIUM, NEEDS
@@ -49,8 +49,8 @@ def test_f52_a_part_that_stops_is_named_and_its_return_needs_no_reload(
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
 
 
-def test_an_unknown_visitor_sees_the_form_and_nothing_else(operated: Console) -> None:
-    stranger = operated.browser.new_context().new_page()
+def test_an_unknown_visitor_sees_the_form_and_nothing_else(operated: Console, browser: Browser) -> None:
+    stranger = browser.new_context().new_page()
     stranger.goto(f"{operated.url}/audit")
     expect(stranger.get_by_label("Password")).to_be_visible()
     stranger.context.close()

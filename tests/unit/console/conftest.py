@@ -144,8 +144,9 @@ def console_url(running_platform: Platform, tmp_path_factory: pytest.TempPathFac
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One per module: while it is open no other can be, and no test may run an event loop of its own."""
     with chromium() as opened:
         yield opened
 
