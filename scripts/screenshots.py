@@ -23,7 +23,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
-PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "audit")
+PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
 QUESTIONS = {"en": "When are backups taken?", "zh": "备份什么时候进行？"}
 FIND = {"en": "performance", "zh": "备份"}
 

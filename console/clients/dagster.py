@@ -131,6 +131,19 @@ class DagsterClient:
         document = documents.START_SENSOR if sensor else documents.START_SCHEDULE
         self._do(document, "startSensor" if sensor else "startSchedule", selector=selector)
 
+    def check(self, automation: Automation) -> str:
+        """Have a sensor look at its source now, starting nothing; returns why it would start nothing, else empty.
+
+        Raises also `ServiceError` (`DAGSTER_REFUSED`) with what the source answered when it cannot be read.
+        """
+        selector = {**self._repository(), "sensorName": automation.name}
+        result = self._do(documents.CHECK_SENSOR, "sensorDryRun", selector=selector)["evaluationResult"] or {}
+        error = result.get("error")
+        if error:
+            said = str([error, *(error.get("causes") or ())][-1]["message"])
+            raise ServiceError(NAME, "DAGSTER_REFUSED", said.strip().partition("\n")[0])
+        return str(result.get("skipReason") or "")
+
     def backfills(self, limit: int = 10) -> list[dict[str, Any]]:
         """The newest backfills as Dagster describes them."""
         answer = self._query(documents.BACKFILLS, limit=limit)["partitionBackfillsOrError"]

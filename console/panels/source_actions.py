@@ -29,10 +29,20 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> No
         return t("{count} deletions are released for the next run.",
                  count=api().release(source, detail.held_deletions, why))  # fmt: skip
 
+    sensor = next((item for item in mine if item.kind == "sensor"), None)
+
+    def check(why: str) -> str:
+        if sensor is None:
+            return t("This source has no sensor to ask.")
+        api().record("dagster.check", sensor.name, why, source=source)
+        return t("It can be read: {note}.", note=dagster.check(sensor) or t("there are changes, a run would start"))
+
     on, off = [item for item in mine if item.running], [item for item in mine if not item.running]
     pause, resume = (lambda why: switch(on, why, on=False)), (lambda why: switch(off, why, on=True))
     held = detail.held_deletions
     offered = [
+        ("troubleshoot", t("Check"), t("Connects to the source and asks whether it changed. Nothing is started."),
+         check, sensor is not None),
         ("sync", t("Sync now"), t("Lists the source and brings the index to what it holds."), sync, True),
         ("pause", t("Pause"), t("Stops the change sensor and the schedule. Runs under way go on."), pause, bool(on)),
         ("play_arrow", t("Resume"), t("Starts the change sensor and the schedule."), resume, bool(off)),

@@ -1,4 +1,4 @@
-"""Chinese for the page of deployments and the names of columns that came last."""
+"""Chinese for the page of deployments, the check of a source, and the names of columns that came last."""
 
 from __future__ import annotations
 
@@ -52,4 +52,10 @@ DEPLOYMENTS: dict[str, str] = {
     "traffic is moving": "流量切换中",
     "waiting for its servers": "等待服务就绪",
     "{release}: {state}, {weight} % of the requests": "{release}：{state}，占请求的 {weight}%",
+    "This source has no sensor to ask.": "此数据源没有可询问的传感器。",
+    "It can be read: {note}.": "可以读取：{note}。",
+    "there are changes, a run would start": "有变更，将启动运行",
+    "Connects to the source and asks whether it changed. Nothing is started.": (
+        "连接数据源并询问是否有变更，不启动任何运行。"
+    ),
 }

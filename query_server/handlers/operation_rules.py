@@ -18,7 +18,9 @@ MAX_ANSWER_CHARS = 100_000
 MAX_CITATIONS = 100
 MAX_FACTS = 16
 LARGEST_ID = 2**63 - 1
-ACTIONS = frozenset({"dagster.launch", "dagster.terminate", "dagster.retry", "dagster.pause", "dagster.resume"})
+ACTIONS = frozenset(
+    {"dagster.launch", "dagster.terminate", "dagster.retry", "dagster.pause", "dagster.resume", "dagster.check"}
+)
 
 
 def check_text_field(name: str, value: str, *, limit: int = MAX_FIELD_CHARS, required: bool = False) -> None:

@@ -107,8 +107,6 @@ class OperationsHandler:
             from rag_core.store import quarantine_view as view
 
             entry = view.entry(connection, principal.tenant, entry_id)
-            if entry is None:
-                raise NotFound(Reason.QUARANTINE_NOT_FOUND, f"quarantine: no entry {entry_id}")
             text = view.payload(connection, principal.tenant, entry, MAX_PAYLOAD_CHARS + 1)
             seen = ADMIN in principal.scopes
             return Payload(entry, text if seen else None, withheld=text is not None and not seen)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -102,35 +101,6 @@ def retry_due(connection: Connection, tenant: str, source: str, shard: int, atte
         or_(columns.token.is_(None), columns.attempts < attempts),
     )
     return connection.scalar(statement.limit(1)) is not None
-
-
-def find(
-    connection: Connection,
-    tenant: str,
-    *,
-    source: str | None = None,
-    reason: str | None = None,
-    skipped: bool = False,
-    limit: int | None = None,
-) -> list[dict[str, Any]]:
-    """Rows of a tenant, newest first: failures, and with `skipped` also what is left out by policy."""
-    columns = quarantine.c
-    statement = select(quarantine).where(columns.tenant == tenant).order_by(columns.last_at.desc(), columns.id)
-    for column, wanted in ((columns.source, source), (columns.reason, reason)):
-        if wanted is not None:
-            statement = statement.where(column == wanted)
-    if not skipped:
-        statement = statement.where(columns.skipped.is_(False))
-    return [dict(row._mapping) for row in connection.execute(statement.limit(limit))]
-
-
-def get(connection: Connection, row_id: int, *, tenant: str) -> dict[str, Any]:
-    """One row. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
-    columns = quarantine.c
-    row = connection.execute(select(quarantine).where(columns.id == row_id, columns.tenant == tenant)).one_or_none()
-    if row is None:
-        raise NotFound(Reason.QUARANTINE_NOT_FOUND, f"quarantine: no entry {row_id}")
-    return dict(row._mapping)
 
 
 def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str, note: str = "") -> str:

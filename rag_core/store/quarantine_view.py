@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
+from rag_core.errors import NotFound, Reason
 from rag_core.store.tables import documents, quarantine
 
 
@@ -41,7 +42,9 @@ class Wanted:
 _COLUMNS = [quarantine.c[name] for name in Quarantined.__slots__]
 
 
-def page(connection: Connection, wanted: Wanted, *, before: int | None, limit: int) -> list[Quarantined]:
+def page(
+    connection: Connection, wanted: Wanted, *, before: int | None = None, limit: int | None = None
+) -> list[Quarantined]:
     """Entries with a number below `before`, the highest first: what was first refused last comes first."""
     statement = select(*_COLUMNS).where(*_conditions(wanted)).order_by(quarantine.c.id.desc()).limit(limit)
     if before is not None:
@@ -61,17 +64,21 @@ def counts(connection: Connection, wanted: Wanted) -> list[tuple[str, str, int]]
     return [(source, reason, int(found)) for source, reason, found in connection.execute(statement)]
 
 
-def entry(connection: Connection, tenant: str, entry_id: int) -> Quarantined | None:
-    """One entry of the tenant."""
+def entry(connection: Connection, tenant: str, entry_id: int) -> Quarantined:
+    """One entry of the tenant. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
     statement = select(*_COLUMNS).where(quarantine.c.id == entry_id, quarantine.c.tenant == tenant)
-    return _one(connection.execute(statement).one_or_none())
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound(Reason.QUARANTINE_NOT_FOUND, f"quarantine: no entry {entry_id}")
+    return Quarantined(*row)
 
 
 def entry_of(connection: Connection, tenant: str, source: str, locator: str) -> Quarantined | None:
     """The entry of an input, skipped or not."""
     columns = quarantine.c
     statement = select(*_COLUMNS).where(columns.tenant == tenant, columns.source == source, columns.locator == locator)
-    return _one(connection.execute(statement).one_or_none())
+    row = connection.execute(statement).one_or_none()
+    return Quarantined(*row) if row is not None else None
 
 
 def payload(connection: Connection, tenant: str, item: Quarantined, limit: int) -> str | None:
@@ -81,10 +88,6 @@ def payload(connection: Connection, tenant: str, item: Quarantined, limit: int) 
     )
     found: str | None = connection.scalar(statement)
     return found
-
-
-def _one(row: Row[tuple[object, ...]] | None) -> Quarantined | None:
-    return Quarantined(*row) if row is not None else None
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -47,10 +48,11 @@ def list_(
     limit
         How many at most.
     """
-    from rag_core.store import quarantine
+    from rag_core.store.quarantine_view import Wanted, page
 
+    wanted = Wanted(tenant, source or "", reason or "", skipped=skipped)
     with _database() as connection:
-        rows = quarantine.find(connection, tenant, source=source, reason=reason, skipped=skipped, limit=limit)
+        rows = [asdict(row) for row in page(connection, wanted, limit=limit)]
     if json:
         emit_json(rows)
     else:
@@ -63,10 +65,10 @@ def show(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
 
     Example: rag quarantine show 17
     """
-    from rag_core.store import quarantine
+    from rag_core.store import quarantine_view
 
     with _database() as connection:
-        found = quarantine.get(connection, entry, tenant=tenant)
+        found = asdict(quarantine_view.entry(connection, tenant, entry))
     if json:
         emit_json(found)
     else:
@@ -144,12 +146,12 @@ def _act(
 ) -> list[str]:
     """All or nothing, in one transaction."""
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.store import quarantine
+    from rag_core.store.quarantine_view import Wanted, page
 
     if bool(entries) == bool(source or reason):
         raise InvalidInput(Reason.USAGE, "name entries, or --source or --reason for all that match")
     with _database() as connection:
-        chosen = entries or [row["id"] for row in quarantine.find(connection, tenant, source=source, reason=reason)]
+        chosen = entries or [row.id for row in page(connection, Wanted(tenant, source or "", reason or ""))]
         return [act(connection, entry, tenant=tenant, actor=_actor(), note=note) for entry in chosen]
 
 

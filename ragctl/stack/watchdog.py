@@ -85,10 +85,11 @@ def main() -> None:
     home = Home.of(settings)
     parts = build_parts(settings, home)
     watchdog = Watchdog(Supervisor(home), parts, silence=settings.hang_seconds)
-    while not stop.wait(ROUND_SECONDS):
+    while not stop.is_set():
         if settings.hang_seconds:
             watchdog.look()
         home.watchdog_beat.touch()
+        stop.wait(ROUND_SECONDS)
 
 
 if __name__ == "__main__":

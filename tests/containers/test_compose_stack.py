@@ -107,7 +107,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             compose(environment, "down", "--volumes", "--timeout", "5")
 
 
-def eventually(check: Callable[[], bool], seconds: float = 180) -> None:
+def eventually(check: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

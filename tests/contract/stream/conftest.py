@@ -11,7 +11,7 @@ from rag_assets.stream.kafka import KafkaSource
 from rag_core.sources import Source
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
 from tests.support.stream import PUSHED, Stream
-from tests.unit.stream.conftest import index, parser, stream  # noqa: F401
+from tests.unit.stream.conftest import stream  # noqa: F401
 
 TOPIC_SOURCE = Source("tickets", "acme", "kafka", acl=("everyone",))
 

@@ -50,6 +50,7 @@ def test_s43_only_protected_refs_build_sign_and_deploy() -> None:
     for name, job in JOBS.items():
         if job["stage"] == "test":
             continue
+        assert "environment" in job or job["stage"] in {"build", "secure"}, name
         for rule in job["rules"]:
             assert 'CI_COMMIT_REF_PROTECTED == "true"' in rule["if"], name
             merge_requests = re.search(r'PIPELINE_SOURCE != "merge_request_event"', rule["if"])
@@ -91,6 +92,13 @@ def test_production_waits_for_a_person_and_the_nightly_for_its_schedule() -> Non
     assert [rule["if"] for rule in JOBS["nightly"]["rules"]] == ['$CI_PIPELINE_SOURCE == "schedule"']
 
 
+def test_deploys_and_rollbacks_of_query_servers_are_blue_green() -> None:
+    for name in ("staging", "production"):
+        assert "deployer.release=$CI_COMMIT_SHORT_SHA" in JOBS[name]["variables"]["BLUE_GREEN"]
+        assert "$BLUE_GREEN" in commands(JOBS[name])
+    assert "deployer.rollback=true" in commands(JOBS["rollback"])
+
+
 def test_caches_are_keyed_by_the_lock() -> None:
     keyed = {tuple(JOBS[name]["cache"]["key"]["files"]) for name in TESTS}
     assert keyed == {("requirements/dev.txt",)}
@@ -102,4 +110,4 @@ def test_every_image_has_a_version() -> None:
         PIPELINE["variables"]["PYTHON_IMAGE"]
     }
     for name in names - {"$PYTHON_IMAGE"}:
-        assert re.search(r":v?\d+\.\d+|@sha256:", name), name
+        assert re.search(r":v?\d+\.\d+|:\$CI_COMMIT_SHA$", name), name

@@ -9,7 +9,7 @@ import pytest
 from rag_assets.connectors.sql import SqlConnector, SqlOptions
 from rag_core.errors import Reason
 from rag_core.pipeline import approve_deletions
-from rag_core.store import quarantine
+from rag_core.store import quarantine, quarantine_view
 from tests.support.pipeline import Flow, prose
 
 
@@ -113,8 +113,8 @@ def test_a_failed_row_is_tried_again_although_it_did_not_change(table: Table) ->
         table.flow.run(changes=True)
         assert table.flow.quarantined()["7"].attempts == attempts
     with table.flow.store.engine.begin() as connection:
-        row = quarantine.find(connection, "acme")[0]
-        quarantine.redrive(connection, row["id"], tenant="acme", actor="ann", note="again")
+        (row,) = quarantine_view.page(connection, quarantine_view.Wanted("acme"))
+        quarantine.redrive(connection, row.id, tenant="acme", actor="ann", note="again")
     table.flow.run(changes=True)
     assert table.flow.quarantined()["7"].attempts == 1
     (audited,) = table.flow.all("SELECT * FROM rag.audit WHERE action = 'quarantine.redrive'")
