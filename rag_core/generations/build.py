@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,8 +34,12 @@ _BATCH_DOCUMENTS = 16
 _BATCH_POINTS = 128
 """Small, because the process that answers searches does these writes too."""
 _OVERHEAD_SHARE = 3
+_ENDINGS = 200
 _OPTIMIZE_POINTS = 2000
 """Below it a search scans the points in less time than a graph takes to walk."""
+
+
+_HELD = text("SELECT count(*) FROM rag.generation_documents WHERE generation = :name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,7 @@ def build(
     index.create(row.spec)
     work = _Build(store, index, kit, row, settings, progress)
     with _paced(store, index, settings, throttle) as pace:
-        work.run(shards, pace)
-    with store.engine.connect() as connection:
-        remaining = sum(generations.backlog(connection, name).values())
-    state = _finish(store, index, row) if remaining == 0 else row.state
+        state, remaining = work.to_the_end(shards, pace)
     seconds = time.monotonic() - started
     return BuildReport(name, state, work.documents, work.embedded, seconds, pace.paused_seconds, remaining)
 
@@ -100,16 +102,39 @@ class _Build:
         self._progress = progress
         self.documents = self.embedded = 0
 
-    def run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
+    def to_the_end(self, shards: Collection[Shard] | None, pace: Throttle) -> tuple[str, int]:
+        """Build, and make the generation ready unless other shards are left: its state, and documents it lacks.
+
+        While edits keep coming something is always on its way, so the last step takes a few tries.
+        """
+        for attempt in range(_ENDINGS):
+            self._run(shards, pace)
+            if shards is not None and set(self._left(None)) - set(shards):
+                break
+            if attempt == 0:
+                self._optimize()
+            if self._make_ready():
+                break
+        with self._store.engine.connect() as connection:
+            state = generations.get(connection, self._row.name).state
+        return state, sum(self._left(None).values())
+
+    def _run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
         left = self._left(shards)
         total = sum(left.values())
+        idle: dict[Shard, dict[uuid.UUID, int]] = {}
         stuck: set[Shard] = set()
         while waiting := [shard for shard in left if shard not in stuck]:
             for shard in waiting:
                 if self._slice(shard):
+                    idle.pop(shard, None)
                     failpoints.reach("after_build_slice")
                 else:
-                    stuck.add(shard)
+                    # What came since the last look is on its way. What was there then too cannot be completed.
+                    lacking = self._lacking(shard)
+                    if idle.get(shard, {}).items() & lacking.items():
+                        stuck.add(shard)
+                    idle[shard] = lacking
                 pace.pause()
                 self._tell(sum(self._left(shards).values()), total)
             left = self._left(shards)
@@ -125,6 +150,10 @@ class _Build:
         with self._store.engine.connect() as connection:
             found = generations.backlog(connection, self._row.name)
         return {shard: count for shard, count in found.items() if shards is None or shard in shards}
+
+    def _lacking(self, shard: Shard) -> dict[uuid.UUID, int]:
+        with self._store.engine.connect() as connection:
+            return generations.lacking(connection, self._row.name, shard)
 
     def _slice(self, shard: Shard) -> bool:
         """Work on a shard for a while; whether anything moved (or might, once another run lets go of it)."""
@@ -163,6 +192,26 @@ class _Build:
                 stop=until,
             )
         return counts["documents"]
+
+    def _optimize(self) -> None:
+        if self._row.state == "building" and self._index.count(self._row.name) >= _OPTIMIZE_POINTS:
+            self._index.optimize(self._row.name)
+        failpoints.reach("before_ready")
+
+    def _make_ready(self) -> bool:
+        """Say `ready`, only when nothing is lacking at that moment; whether it is said, now or before."""
+        name = self._row.name
+        points = self._index.count(name)
+        with self._store.engine.begin() as connection:
+            locks.lock_transaction(connection, "generations")
+            if generations.get(connection, name).state != "building":
+                return True
+            if generations.backlog(connection, name):
+                return False
+            held = connection.scalar(_HELD, {"name": name}) or 0
+            counts = {"documents": held, "of": held, "points": points}
+            generations.change(connection, name, state="ready", ready_at=func.now(), counts=counts)
+        return True
 
     def _tell(self, left: int, total: int) -> None:
         if self._progress is not None:
@@ -203,23 +252,3 @@ def _paced(store: Store, index: VectorIndex, settings: Settings, given: Throttle
             throttle = open_throttle(settings, search_probe(index, active.name, active.dimensions, tenant))
     with throttle as entered:
         yield entered
-
-
-_HELD = text("SELECT count(*) FROM rag.generation_documents WHERE generation = :name")
-
-
-def _finish(store: Store, index: VectorIndex, row: Generation) -> str:
-    """Optimise, then say `ready`; only when nothing is lacking at that moment."""
-    points = index.count(row.name)
-    if row.state == "building" and points >= _OPTIMIZE_POINTS:
-        index.optimize(row.name)
-    failpoints.reach("before_ready")
-    with store.engine.begin() as connection:
-        locks.lock_transaction(connection, "generations")
-        now = generations.get(connection, row.name)
-        if now.state != "building" or generations.backlog(connection, row.name):
-            return now.state
-        held = connection.scalar(_HELD, {"name": row.name}) or 0
-        counts = {"documents": held, "of": held, "points": points}
-        generations.change(connection, row.name, state="ready", ready_at=func.now(), counts=counts)
-    return "ready"
