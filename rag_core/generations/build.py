@@ -105,44 +105,43 @@ class _Build:
     def to_the_end(self, shards: Collection[Shard] | None, pace: Throttle) -> tuple[str, int]:
         """Build, and make the generation ready unless other shards are left: its state, and documents it lacks.
 
-        While edits keep coming something is always on its way, so the last step takes a few tries.
+        While edits keep coming something is always on its way: ready means to hold every version that was there when
+        the last pass began.
         """
-        for attempt in range(_ENDINGS):
-            self._run(shards, pace)
-            if shards is not None and set(self._left(None)) - set(shards):
-                break
-            if attempt == 0:
-                self._optimize()
-            if self._make_ready():
-                break
+        self._run(shards, pace)
+        if shards is None or not set(self._left(None)) - set(shards):
+            self._optimize()
+            for _ in range(_ENDINGS):
+                wanted = self._lacking(None)
+                self._run(shards, pace)
+                if self._make_ready(wanted):
+                    break
+            self._run(shards, pace)  # new documents that live runs left to the build until it was ready
         with self._store.engine.connect() as connection:
             state = generations.get(connection, self._row.name).state
         return state, sum(self._left(None).values())
 
     def _run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
         left = self._left(shards)
-        total = sum(left.values())
-        idle: dict[Shard, dict[uuid.UUID, int]] = {}
-        stuck: set[Shard] = set()
-        while waiting := [shard for shard in left if shard not in stuck]:
+        total, stuck = sum(left.values()), 0
+        waiting = list(left)
+        while waiting:
+            again = []
             for shard in waiting:
-                if self._slice(shard):
-                    idle.pop(shard, None)
-                    failpoints.reach("after_build_slice")
+                before = self._lacking(shard)
+                if not self._slice(shard):
+                    again.append(shard)
                 else:
-                    # What came since the last look is on its way. What was there then too cannot be completed.
-                    lacking = self._lacking(shard)
-                    if idle.get(shard, {}).items() & lacking.items():
-                        stuck.add(shard)
-                    idle[shard] = lacking
+                    # A whole pass: what came meanwhile is on its way, what was there and still is cannot be completed.
+                    stuck += len(before.items() & self._lacking(shard).items())
+                failpoints.reach("after_build_slice")
                 pace.pause()
                 self._tell(sum(self._left(shards).values()), total)
-            left = self._left(shards)
-            stuck &= left.keys()
-        if left:
+            waiting = again
+        if stuck:
             raise Conflict(
                 Reason.GENERATION_STATE,
-                f"generation {self._row.name}: {sum(left.values())} documents cannot be completed now; "
+                f"generation {self._row.name}: {stuck} documents cannot be completed now; "
                 "their chunks or vectors are missing. `rag quarantine list` may tell why",
             )
 
@@ -151,34 +150,31 @@ class _Build:
             found = generations.backlog(connection, self._row.name)
         return {shard: count for shard, count in found.items() if shards is None or shard in shards}
 
-    def _lacking(self, shard: Shard) -> dict[uuid.UUID, int]:
+    def _lacking(self, shard: Shard | None) -> dict[uuid.UUID, int]:
         with self._store.engine.connect() as connection:
             return generations.lacking(connection, self._row.name, shard)
 
     def _slice(self, shard: Shard) -> bool:
-        """Work on a shard for a while; whether anything moved (or might, once another run lets go of it)."""
+        """Work on a shard for a while; whether it came to the end of what there was (not when another run has it)."""
         tenant, source, number = shard
         scope = Scope(Source(source, tenant, "build"), f"build-{self._row.name}", number)
         until = _Until(self._settings.build_slice_seconds)
         store, kit, settings = self._store, self._kit, self._settings
         try:
-            moved = chunk_documents(store, kit.chunker, scope, settings, stop=until).counts["documents"]
+            chunk_documents(store, kit.chunker, scope, settings, stop=until)
             if not until.over:
                 counts = embed_chunks(
                     store, kit.embedder, kit.chunker.fingerprint, scope, settings, whole=self._row.name, stop=until
                 ).counts
                 self.embedded += counts["embedded"]
-                moved += counts["embedded"] + counts["rejected"]
             if not until.over:
-                applied = self._apply(shard, until)
-                self.documents += applied
-                moved += applied
+                self.documents += self._apply(shard, until)
         except Conflict as error:
             if error.reason is not Reason.SOURCE_BUSY:
                 raise
             log.info("build_waits", generation=self._row.name, source=source, shard=number)
-            return True
-        return moved > 0
+            return False
+        return not until.over
 
     def _apply(self, shard: Shard, until: _Until) -> int:
         with locks.shard_connection(self._store, *shard, wait=self._settings.source_wait_seconds) as connection:
@@ -198,15 +194,15 @@ class _Build:
             self._index.optimize(self._row.name)
         failpoints.reach("before_ready")
 
-    def _make_ready(self) -> bool:
-        """Say `ready`, only when nothing is lacking at that moment; whether it is said, now or before."""
+    def _make_ready(self, wanted: dict[uuid.UUID, int]) -> bool:
+        """Say `ready` unless one of the wanted versions is lacking still; whether it is said, now or before."""
         name = self._row.name
         points = self._index.count(name)
         with self._store.engine.begin() as connection:
             locks.lock_transaction(connection, "generations")
             if generations.get(connection, name).state != "building":
                 return True
-            if generations.backlog(connection, name):
+            if wanted.items() & generations.lacking(connection, name).items():
                 return False
             held = connection.scalar(_HELD, {"name": name}) or 0
             counts = {"documents": held, "of": held, "points": points}
