@@ -114,6 +114,14 @@ class Editor:
         self.expected: dict[int, str | None] = {}
         """By document: the marker of its last accepted text, `None` when it was deleted."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
     def start(self) -> None:
         """Begin, or go on."""
         self._ended.clear()

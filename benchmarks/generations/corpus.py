@@ -16,9 +16,9 @@ TENANT, SOURCE = "bench", "push"
 PARAGRAPHS = 10
 """Of a document; with `CHUNK_TOKENS` each is a chunk."""
 CHUNK_TOKENS = 64
-EDITED = 40
+EDITED = 20
 """Documents that are edited while everything runs; they come first, and no query asks for their text."""
-QUESTIONS = 40
+QUESTIONS = 20
 _WORDS = 24
 _BATCH = 200
 

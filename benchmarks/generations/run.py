@@ -58,8 +58,10 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
     with installed(settings, documents) as installation:
         token = mint_token(installation.settings, subject="bench", tenant=corpus.TENANT)
         address = f"{installation.settings.host}:{installation.settings.query_port}"
-        editor = Editor(installation.pipeline, sizes.edits)
-        with Callers(address, token, _exact_texts(installation), sizes.rate) as callers:
+        with (
+            Callers(address, token, _exact_texts(installation), sizes.rate) as callers,
+            Editor(installation.pipeline, sizes.edits) as editor,
+        ):
             bench = _Bench(installation, callers, editor, sizes, progress)
             rounds = [bench.round(number) for number in range(sizes.rounds)]
     return _report(sizes, rounds, editor)

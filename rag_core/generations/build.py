@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,8 +34,12 @@ _BATCH_DOCUMENTS = 16
 _BATCH_POINTS = 128
 """Small, because the process that answers searches does these writes too."""
 _OVERHEAD_SHARE = 3
+_ENDINGS = 200
 _OPTIMIZE_POINTS = 2000
 """Below it a search scans the points in less time than a graph takes to walk."""
+
+
+_HELD = text("SELECT count(*) FROM rag.generation_documents WHERE generation = :name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,7 @@ def build(
     index.create(row.spec)
     work = _Build(store, index, kit, row, settings, progress)
     with _paced(store, index, settings, throttle) as pace:
-        work.run(shards, pace)
-    with store.engine.connect() as connection:
-        remaining = sum(generations.backlog(connection, name).values())
-    state = _finish(store, index, row) if remaining == 0 else row.state
+        state, remaining = work.to_the_end(shards, pace)
     seconds = time.monotonic() - started
     return BuildReport(name, state, work.documents, work.embedded, seconds, pace.paused_seconds, remaining)
 
@@ -100,24 +102,46 @@ class _Build:
         self._progress = progress
         self.documents = self.embedded = 0
 
-    def run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
+    def to_the_end(self, shards: Collection[Shard] | None, pace: Throttle) -> tuple[str, int]:
+        """Build, and make the generation ready unless other shards are left: its state, and documents it lacks.
+
+        While edits keep coming something is always on its way: ready means to hold every version that was there when
+        the last pass began.
+        """
+        self._run(shards, pace)
+        if shards is None or not set(self._left(None)) - set(shards):
+            self._optimize()
+            for _ in range(_ENDINGS):
+                wanted = self._lacking(None)
+                self._run(shards, pace)
+                if self._make_ready(wanted):
+                    break
+            self._run(shards, pace)  # new documents that live runs left to the build until it was ready
+        with self._store.engine.connect() as connection:
+            state = generations.get(connection, self._row.name).state
+        return state, sum(self._left(None).values())
+
+    def _run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
         left = self._left(shards)
-        total = sum(left.values())
-        stuck: set[Shard] = set()
-        while waiting := [shard for shard in left if shard not in stuck]:
+        total, stuck = sum(left.values()), 0
+        waiting = list(left)
+        while waiting:
+            again = []
             for shard in waiting:
-                if self._slice(shard):
-                    failpoints.reach("after_build_slice")
+                before = self._lacking(shard)
+                if not self._slice(shard):
+                    again.append(shard)
                 else:
-                    stuck.add(shard)
+                    # A whole pass: what came meanwhile is on its way, what was there and still is cannot be completed.
+                    stuck += len(before.items() & self._lacking(shard).items())
+                failpoints.reach("after_build_slice")
                 pace.pause()
                 self._tell(sum(self._left(shards).values()), total)
-            left = self._left(shards)
-            stuck &= left.keys()
-        if left:
+            waiting = again
+        if stuck:
             raise Conflict(
                 Reason.GENERATION_STATE,
-                f"generation {self._row.name}: {sum(left.values())} documents cannot be completed now; "
+                f"generation {self._row.name}: {stuck} documents cannot be completed now; "
                 "their chunks or vectors are missing. `rag quarantine list` may tell why",
             )
 
@@ -126,30 +150,31 @@ class _Build:
             found = generations.backlog(connection, self._row.name)
         return {shard: count for shard, count in found.items() if shards is None or shard in shards}
 
+    def _lacking(self, shard: Shard | None) -> dict[uuid.UUID, int]:
+        with self._store.engine.connect() as connection:
+            return generations.lacking(connection, self._row.name, shard)
+
     def _slice(self, shard: Shard) -> bool:
-        """Work on a shard for a while; whether anything moved (or might, once another run lets go of it)."""
+        """Work on a shard for a while; whether it came to the end of what there was (not when another run has it)."""
         tenant, source, number = shard
         scope = Scope(Source(source, tenant, "build"), f"build-{self._row.name}", number)
         until = _Until(self._settings.build_slice_seconds)
         store, kit, settings = self._store, self._kit, self._settings
         try:
-            moved = chunk_documents(store, kit.chunker, scope, settings, stop=until).counts["documents"]
+            chunk_documents(store, kit.chunker, scope, settings, stop=until)
             if not until.over:
                 counts = embed_chunks(
                     store, kit.embedder, kit.chunker.fingerprint, scope, settings, whole=self._row.name, stop=until
                 ).counts
                 self.embedded += counts["embedded"]
-                moved += counts["embedded"] + counts["rejected"]
             if not until.over:
-                applied = self._apply(shard, until)
-                self.documents += applied
-                moved += applied
+                self.documents += self._apply(shard, until)
         except Conflict as error:
             if error.reason is not Reason.SOURCE_BUSY:
                 raise
             log.info("build_waits", generation=self._row.name, source=source, shard=number)
-            return True
-        return moved > 0
+            return False
+        return not until.over
 
     def _apply(self, shard: Shard, until: _Until) -> int:
         with locks.shard_connection(self._store, *shard, wait=self._settings.source_wait_seconds) as connection:
@@ -163,6 +188,26 @@ class _Build:
                 stop=until,
             )
         return counts["documents"]
+
+    def _optimize(self) -> None:
+        if self._row.state == "building" and self._index.count(self._row.name) >= _OPTIMIZE_POINTS:
+            self._index.optimize(self._row.name)
+        failpoints.reach("before_ready")
+
+    def _make_ready(self, wanted: dict[uuid.UUID, int]) -> bool:
+        """Say `ready` unless one of the wanted versions is lacking still; whether it is said, now or before."""
+        name = self._row.name
+        points = self._index.count(name)
+        with self._store.engine.begin() as connection:
+            locks.lock_transaction(connection, "generations")
+            if generations.get(connection, name).state != "building":
+                return True
+            if wanted.items() & generations.lacking(connection, name).items():
+                return False
+            held = connection.scalar(_HELD, {"name": name}) or 0
+            counts = {"documents": held, "of": held, "points": points}
+            generations.change(connection, name, state="ready", ready_at=func.now(), counts=counts)
+        return True
 
     def _tell(self, left: int, total: int) -> None:
         if self._progress is not None:
@@ -203,23 +248,3 @@ def _paced(store: Store, index: VectorIndex, settings: Settings, given: Throttle
             throttle = open_throttle(settings, search_probe(index, active.name, active.dimensions, tenant))
     with throttle as entered:
         yield entered
-
-
-_HELD = text("SELECT count(*) FROM rag.generation_documents WHERE generation = :name")
-
-
-def _finish(store: Store, index: VectorIndex, row: Generation) -> str:
-    """Optimise, then say `ready`; only when nothing is lacking at that moment."""
-    points = index.count(row.name)
-    if row.state == "building" and points >= _OPTIMIZE_POINTS:
-        index.optimize(row.name)
-    failpoints.reach("before_ready")
-    with store.engine.begin() as connection:
-        locks.lock_transaction(connection, "generations")
-        now = generations.get(connection, row.name)
-        if now.state != "building" or generations.backlog(connection, row.name):
-            return now.state
-        held = connection.scalar(_HELD, {"name": row.name}) or 0
-        counts = {"documents": held, "of": held, "points": points}
-        generations.change(connection, row.name, state="ready", ready_at=func.now(), counts=counts)
-    return "ready"

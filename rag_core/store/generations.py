@@ -175,15 +175,18 @@ _LACKING = text("""
 SELECT d.doc_id, d.version FROM rag.documents d
 LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
 WHERE g.indexed_version IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
+  AND (CAST(:tenant AS text) IS NULL OR (d.tenant = :tenant AND d.source = :source AND d.shard = :shard))
 """)
 _HELD = text(
     "SELECT doc_id, indexed_version FROM rag.generation_documents WHERE generation = :name AND doc_id = ANY(:ids)"
 )
 
 
-def lacking(connection: Connection, name: str) -> dict[uuid.UUID, int]:
-    """Documents that a generation lacks, with their present version."""
-    return {row.doc_id: row.version for row in connection.execute(_LACKING, {"generation": name})}
+def lacking(connection: Connection, name: str, shard: tuple[str, str, int] | None = None) -> dict[uuid.UUID, int]:
+    """Documents that a generation lacks, of one shard or all, with their present version."""
+    tenant, source, number = shard or (None, None, None)
+    params = {"generation": name, "tenant": tenant, "source": source, "shard": number}
+    return {row.doc_id: row.version for row in connection.execute(_LACKING, params)}
 
 
 def held(connection: Connection, name: str, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:

@@ -66,7 +66,17 @@ def index_generation(
     with typed_failures():
         kit, settings = _kit(pipeline, name), pipeline.settings
         report = build(pipeline.store, pipeline.index, kit, name, settings, progress=progress_to(context))
-    return _built(report)
+        with pipeline.store.engine.connect() as connection:
+            row = generations.get(connection, name)
+    return dg.MaterializeResult(
+        metadata={
+            **asdict(report),
+            "points": row.counts.get("points", 0),
+            "started_by": row.actor,
+            "reason": row.reason,
+            "settings": dg.MetadataValue.json(row.settings),
+        }
+    )
 
 
 @dg.multi_asset_check(

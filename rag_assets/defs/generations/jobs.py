@@ -6,8 +6,9 @@ import dagster as dg
 
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.generations import BUILD_JOB, FINISH_JOB, GENERATION_TAG, requests
-from rag_core.generations import rollback
+from rag_core.generations import declare, forecast, retire, rollback
 from rag_core.pipeline.resources import Pipeline
+from rag_core.recipe import changed
 
 generation_build = dg.define_asset_job(
     BUILD_JOB,
@@ -31,25 +32,87 @@ generation_promote = dg.define_asset_job(
 )
 
 
+class DeclareConfig(dg.Config):
+    """What to build: `changes` are settings that differ from this installation's own (`chunk_tokens: "300"`).
+
+    `confirmed` agrees to a build above the limits; without it such a run ends with the forecast and builds nothing.
+    """
+
+    changes: dict[str, str] = {}  # noqa: RUF012  Dagster's configs are pydantic models
+    name: str = ""
+    reason: str = ""
+    confirmed: bool = False
+
+
 class RollbackConfig(dg.Config):
     """`reason` is kept in the audit."""
 
     reason: str = ""
 
 
+class RetireConfig(dg.Config):
+    """`now` ends a generation within its grace period too; `reason` is kept in the audit."""
+
+    generation: str
+    reason: str = ""
+    now: bool = False
+
+
+@dg.op
+def declare_generation(
+    context: dg.OpExecutionContext, config: DeclareConfig, pipeline: dg.ResourceParam[Pipeline]
+) -> None:
+    """Forecast a build and declare the generation; the sensor starts its runs."""
+    with typed_failures():
+        kit = pipeline.kits.for_settings(changed(pipeline.settings, config.changes))
+        expected = forecast(pipeline.store, kit, pipeline.settings)
+        context.log.info(f"forecast: {expected.to_json()}")
+        expected.require_consent(pipeline.settings, consent=config.confirmed)
+        row = declare(
+            pipeline.store, pipeline.index, kit, name=config.name or None, actor=_actor(context), reason=config.reason
+        )
+    context.add_output_metadata({"generation": row.name, **expected.to_json()})
+
+
 @dg.op
 def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, pipeline: dg.ResourceParam[Pipeline]) -> None:
     """Move readers back to the generation they were on before."""
     with typed_failures():
-        actor = f"dagster:{context.run.run_id[:8]}"
-        moved = rollback(pipeline.store, pipeline.index, pipeline.settings, actor=actor, reason=config.reason)
+        index, settings = pipeline.index, pipeline.settings
+        moved = rollback(pipeline.store, index, settings, actor=_actor(context), reason=config.reason)
     context.log.info(f"readers are on {moved.active}, before on {moved.before}; {moved.seconds:.2f} s")
+
+
+@dg.op
+def retire_generation(
+    context: dg.OpExecutionContext, config: RetireConfig, pipeline: dg.ResourceParam[Pipeline]
+) -> None:
+    """End a generation that readers are not on."""
+    with typed_failures():
+        name, reason = config.generation, config.reason
+        retire(pipeline.store, pipeline.index, name, actor=_actor(context), reason=reason, now=config.now)
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def generation_declare() -> None:
+    """Begin a generation with another model or chunker; the sensor `generation_builds` builds and judges it."""
+    declare_generation()
 
 
 @dg.job(executor_def=dg.in_process_executor)
 def generation_rollback() -> None:
     """Move readers back to the generation they were on before. It was kept up to date, so nothing is lost."""
     roll_back()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def generation_retire() -> None:
+    """End a generation that readers are not on: its files go, its row stays as history."""
+    retire_generation()
+
+
+def _actor(context: dg.OpExecutionContext) -> str:
+    return f"dagster:{context.run.run_id[:8]}"
 
 
 @dg.sensor(

@@ -40,7 +40,14 @@ class Location:
         self.defs = dg.Definitions(
             assets=[assets.index_generation_shards, assets.index_generation, assets.active_index_generation],
             asset_checks=[assets.index_generation_gate],
-            jobs=[jobs.generation_build, jobs.generation_finish, jobs.generation_promote, jobs.generation_rollback],
+            jobs=[
+                jobs.generation_declare,
+                jobs.generation_build,
+                jobs.generation_finish,
+                jobs.generation_promote,
+                jobs.generation_rollback,
+                jobs.generation_retire,
+            ],
             resources=resources,
         )
 
@@ -54,12 +61,17 @@ class Location:
             return generations.get(connection, name)
 
 
+def _config(op: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {"ops": {op: {"config": values}}}
+
+
 def test_a_generation_is_built_judged_promoted_and_rolled_back_by_runs(grown: Chain) -> None:
     location, pipeline = Location(grown), grown.pipeline
     assert requests(pipeline, grown.instance) == []
-    old = str(pipeline.index.alias())
-    kit = pipeline.kits.for_settings(changed(pipeline.settings, {"embed_model": "2"}))
-    name = declare(pipeline.store, pipeline.index, kit, actor="ann").name
+    old, name = str(pipeline.index.alias()), "second"
+    wanted = {"changes": {"embed_model": "2"}, "name": name, "reason": "a better model"}
+    assert location.execute("generation_declare", run_config=_config("declare_generation", wanted)).success
+    assert location.row(name).reason == "a better model"
     (build,) = requests(pipeline, grown.instance)
     assert (build.job_name, build.partition_key) == (BUILD_JOB, f"{name}:0:acme/handbook")
     assert location.execute(BUILD_JOB, build.partition_key).success
@@ -70,6 +82,8 @@ def test_a_generation_is_built_judged_promoted_and_rolled_back_by_runs(grown: Ch
     checks = {check.check_name: check.passed for check in judged.get_asset_check_evaluations()}
     assert checks == dict.fromkeys(("parity", "coverage", "vectors", "retrieval", "latency", "size"), True)
     assert judged.success
+    (made,) = judged.asset_materializations_for_node("index_generation")
+    assert made.metadata["reason"].value == "a better model"
     assert requests(pipeline, grown.instance) == []
     assert location.execute("generation_promote", name).success
     assert pipeline.index.alias() == name
@@ -77,6 +91,9 @@ def test_a_generation_is_built_judged_promoted_and_rolled_back_by_runs(grown: Ch
     assert grown.run().success
     assert location.execute("generation_rollback").success
     assert pipeline.index.alias() == old
+    retired = _config("retire_generation", {"generation": name, "now": True})
+    assert location.execute("generation_retire", run_config=retired).success
+    assert location.row(name).state == "retired"
     assert any("painted blue" in point.payload.text for page in pipeline.index.scroll(old) for point in page)
 
 
@@ -93,7 +110,7 @@ def test_a_generation_that_the_gate_refuses_fails_its_run_and_cannot_be_promoted
     assert "worse than the active one" in str(failed.description)
     refused = location.execute("generation_promote", name)
     assert not refused.success
-    config = {"ops": {"active_index_generation": {"config": {"override": "we know"}}}}
+    config = _config("active_index_generation", {"override": "we know"})
     assert location.execute("generation_promote", name, run_config=config).success
     assert pipeline.index.alias() == name
 
