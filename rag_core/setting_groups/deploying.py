@@ -45,6 +45,11 @@ class DeployingSettings(BaseModel):
         description="Token or API key (`query.read`) the smoke suite calls with; unset: signed with the local key.",
     )
 
+    deploy_namespace: str = Field("default", min_length=1, description="Kubernetes: namespace of the chart's objects.")
+    deploy_objects: str = Field(
+        "rag-rag-platform", min_length=1, description="Kubernetes: what the names of the chart's objects begin with."
+    )
+
     @field_validator("deploy_steps")
     @classmethod
     def _rising(cls, value: str) -> str:

@@ -28,7 +28,7 @@ _INSTANCE = ("max_concurrent_runs", "event_retention_days")
 
 def routes_file() -> str:
     """`routes.yaml`, which Envoy watches: a change of weights is live within a minute at most."""
-    weights = {f"@@weight-{name}@@": f"{{{{ .Values.query.colours.{name}.weight | int }}}}" for name in COLOURS}
+    weights = {f"@@weight-{name}@@": f'{{{{ include "rag.weight" (list . "{name}") }}}}' for name in COLOURS}
     seconds = {f"{_SECONDS:g}s": '{{ include "rag.gatewaySeconds" . }}s'}
     return _HEADER + filled(share(_options()).routes, {**seconds, **weights})
 

@@ -115,6 +115,20 @@ class KedaTopic(PartModel):
     )
 
 
+class Deployer(PartModel):
+    """Blue/green deployments by `rag deploy` inside the cluster. Its API access: the two query Deployments, the
+    gateway's routes, and marks on pods."""
+
+    enabled: bool = Field(
+        False, description="Run it. From then on live images and weights of the colours win over the values."
+    )
+    release: str = Field(
+        "", pattern=r"^[A-Za-z0-9._+-]*$", description="Deploy images.query under this name at the end of this upgrade."
+    )
+    rollback: bool = Field(False, description="Roll the newest deployment back at the end of this upgrade.")
+    resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
+
+
 class Keda(PartModel):
     """Scaling by consumer lag; needs KEDA in the cluster."""
 

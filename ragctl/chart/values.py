@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ragctl.chart.parts import Console, Dagster, Digest, Evaluation, Gateway, Jobs, PartModel, Query, Stream
+from ragctl.chart.parts import Console, Dagster, Deployer, Digest, Evaluation, Gateway, Jobs, PartModel, Query, Stream
 
 # All addresses, or a network of at least 8 bits; a larger one could hold the metadata service unnoticed.
 Cidr = Annotated[
@@ -148,6 +148,7 @@ class Values(PartModel):
     stream: Stream = Field(Stream(), description="Stream workers.")
     gateway: Gateway = Field(description="Envoy.")
     console: Console = Field(Console(), description="Operations console.")
+    deployer: Deployer = Field(Deployer(), description="Blue/green deployments.")
     jobs: Jobs = Field(Jobs(), description="Migration and bootstrap.")
     postgresql: Evaluation = Field(
         Evaluation(image="docker.io/library/postgres"), description="PostgreSQL for evaluation."

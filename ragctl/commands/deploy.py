@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -29,6 +30,7 @@ def up(
     image: str | None = None,
     generation: str = "",
     reason: str = "",
+    and_switch: Annotated[bool, Parameter(name="--switch", negative="")] = False,
     json: Json = False,
 ) -> None:
     """Start a release on the idle colour and judge it: health, v1 and v2 queries, golden questions, a burst of load.
@@ -51,6 +53,8 @@ def up(
         Index generation that is promoted when all traffic is on the release, and rolled back with it.
     reason
         Why, for the history and the audit log.
+    and_switch
+        When it is ready, move the traffic as `rag deploy switch` does.
     """
     from ragctl.commands._database import actor
     from ragctl.deploy.judges import RealGenerations
@@ -62,7 +66,9 @@ def up(
         if generation:
             RealGenerations(known.settings, known.store).require(generation)
         row = known.up(Request(wanted, actor(), reason, generation))
-    _report(row, "READY", json=json)
+        if and_switch and row.state.name == "READY":
+            row = known.switch(actor(), reason)
+    _report(row, "DONE" if and_switch else "READY", json=json)
 
 
 @app.command
@@ -132,10 +138,15 @@ def status(*, target: TargetOption = "local", limit: int = 5, json: Json = False
 
 
 @app.command
-def watch(*, target: TargetOption = "local") -> None:
+def watch(*, target: TargetOption = "local", beat: Path | None = None) -> None:
     """Carry out what is asked for in the console or over gRPC, until it is ended. `rag up` runs it for the local stack.
 
     Example: rag deploy watch --target kubernetes
+
+    Parameters
+    ----------
+    beat
+        Touch this file as long as it works, for a probe to look at.
     """
     import signal
     import threading
@@ -146,7 +157,7 @@ def watch(*, target: TargetOption = "local") -> None:
     settings, home = load()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    keep(settings, home, target, stop, lambda: None)
+    keep(settings, home, target, stop, beat.touch if beat is not None else lambda: None)
 
 
 @contextmanager

@@ -9,7 +9,10 @@ from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.logging import configure_logging
 from rag_core.settings import Settings
 
-_USAGE = "roles: migrate, bootstrap, identity FOLDER, gateway FOLDER [GREEN_WEIGHT], health ROLE_OR_URL, or one of "
+_USAGE = (
+    "roles: migrate, bootstrap, identity FOLDER, gateway FOLDER [GREEN_WEIGHT], deploy COMMAND …, health ROLE_OR_URL, "
+    "or one of "
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,6 +47,10 @@ def _run(arguments: Sequence[str], settings: Settings) -> None:
             from ragctl.container import health
 
             health.check(settings, target)
+        case ["deploy", *words]:
+            from ragctl.app import run
+
+            sys.exit(run(["deploy", *words]))
         case [role] if role in roles.ROLES:
             roles.become(settings, role)
         case _:

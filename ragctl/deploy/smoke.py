@@ -15,6 +15,7 @@ from rag_core.evaluation.metrics import CUT, ndcg
 from rag_core.generations.golden import load_golden
 from rag_core.settings import Settings
 from rag_core.store import Store
+from ragctl.deploy import watch
 from ragctl.deploy.calls import Asked, Client, Credentials, Timed, reads_all
 from ragctl.deploy.policy import Verdict
 from ragctl.deploy.targets.base import Server
@@ -43,6 +44,7 @@ class Smoke:
         yield "smoke.v2", lambda: self._on_each(candidate, lambda client: _v2(client, asked[0]))
         yield "smoke.golden", lambda: self._compare(candidate, serving, golden)
         yield "smoke.burst", lambda: self._burst(candidate, asked)
+        yield "smoke.metrics", lambda: _metrics(candidate)
 
     def _golden(self) -> list[Asked]:
         bound = [one.bind(self._store) for one in load_golden(self._settings)]
@@ -142,6 +144,16 @@ def _gain(client: Client, asked: Asked) -> float:
         return 0.0
     ranking = list(dict.fromkeys(f"{passage.source}/{passage.locator}" for passage in passages))
     return ndcg(ranking, asked.gains or {})
+
+
+def _metrics(servers: Sequence[Server]) -> Verdict:
+    found = watch.read(servers)
+    if isinstance(found, Verdict):
+        return found
+    calls = sum(counts.calls for counts in found.values())
+    if not calls:
+        return Verdict.bad(Reason.GREEN_SILENT, "its metrics do not count the calls that were just made")
+    return Verdict.good(f"{calls:.0f} calls counted")
 
 
 def _failed(server: Server, error: grpc.RpcError) -> Verdict:

@@ -155,8 +155,8 @@ def test_the_console_is_told_how_people_come_in_and_reads_the_servers_that_have_
         assert told.token_file is None
         assert str(Path(os.environ["STREAMLIT_SECRETS_FILES"]).parent) in mounted
         assert secret == "rag-console-oidc"
-    assert told.query_address == "rag-rag-platform-query-green:50051"
-    assert told.metrics_urls == "http://rag-rag-platform-query-green:9464/metrics"
+    assert told.query_address == "rag-rag-platform-query:50051"
+    assert told.metrics_urls == "http://rag-rag-platform-query:9464/metrics"
 
 
 def test_query_servers_may_have_a_secret_of_their_own() -> None:

@@ -108,6 +108,15 @@ def test_s39_exactly_the_listed_edges_are_open(preset: str) -> None:
     assert found == (INSIDE | EVALUATION if preset == "dev" else INSIDE)
 
 
+def test_s39_the_deployer_reaches_what_it_judges_and_the_kubernetes_api() -> None:
+    network = Network(render(values("production", {"deployer": {"enabled": True}})))
+    ports = (50051, 9464, 9902, 8080, 3000, 9901)
+    inside = {(role, port) for role in ROLES for port in ports if network.pods("deployer", role, port)}
+    assert inside == {("query", 50051), ("query", 9464), ("gateway", 9902)}
+    assert network.out("deployer", "10.0.0.1", 6443)
+    assert network.out("deployer", "10.1.0.9", 5432)
+
+
 def test_s39_no_pod_reaches_the_metadata_service(network: Network) -> None:
     reached = [(role, port) for role in ROLES for port in (80, 443, 6443) if network.out(role, "169.254.169.254", port)]
     assert reached == []

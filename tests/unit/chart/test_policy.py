@@ -19,6 +19,7 @@ _ALL: dict[str, Any] = {
     "query": {"colours": {"green": {"enabled": True}}, "autoscaling": {"inFlight": 8}},
     "stream": {"enabled": True, "keda": KEDA},
     "ingress": {"kind": "ingress", "host": "rag.example.com"},
+    "deployer": {"enabled": True, "release": "2.4.0"},
     "monitoring": {"serviceMonitor": True, "prometheusRule": True, "dashboards": True},
 }
 
@@ -104,7 +105,7 @@ def test_s40_no_role_is_wide(manifests: list[Manifest]) -> None:
         assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
 
 
-def test_s40_only_webserver_and_daemon_hold_a_token_and_it_expires(manifests: list[Manifest]) -> None:
+def test_s40_only_webserver_daemon_and_deployer_hold_a_token_and_it_expires(manifests: list[Manifest]) -> None:
     holders = set()
     for name, spec in pod_specs(manifests):
         for volume in spec["volumes"]:
@@ -112,9 +113,33 @@ def test_s40_only_webserver_and_daemon_hold_a_token_and_it_expires(manifests: li
                 if "serviceAccountToken" in source:
                     assert source["serviceAccountToken"]["expirationSeconds"] <= 3600
                     holders.add(name.rpartition("platform-")[2])
-    assert holders == {"dagster-webserver", "dagster-daemon"}
-    (binding,) = (item for item in manifests if item["kind"] == "RoleBinding")
-    assert {subject["name"].rpartition("platform-")[2] for subject in binding["subjects"]} == holders
+    launchers, deployers = {"dagster-webserver", "dagster-daemon"}, {"deployer", "deployer-release"}
+    assert holders - deployers == launchers
+    bound = {
+        item["metadata"]["name"].rpartition("platform-")[2]: {
+            subject["name"].rpartition("platform-")[2] for subject in item["subjects"]
+        }
+        for item in manifests
+        if item["kind"] == "RoleBinding"
+    }
+    assert bound == {"run-launcher": launchers} | ({"deployer": {"deployer"}} if holders & deployers else {})
+
+
+def test_s40_the_deployer_changes_the_two_colours_and_the_routes_only() -> None:
+    role = find(render(values("production", {"deployer": {"enabled": True}})), "Role", "-deployer")
+    changing = {
+        (resource, name)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", ["*"])
+        if "patch" in rule["verbs"]
+    }
+    assert {(resource, name.removeprefix("rag-rag-platform-")) for resource, name in changing} == {
+        ("deployments", "query-blue"),
+        ("deployments", "query-green"),
+        ("configmaps", "gateway-routes"),
+        ("pods", "*"),  # annotations that make a node refresh its mounts; names of pods cannot be known before
+    }
 
 
 def test_query_servers_scale_by_processor_and_by_calls_in_flight() -> None:
