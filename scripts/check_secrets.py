@@ -86,7 +86,8 @@ def _git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
 
 
 def main() -> int:
-    found = [line for places in (checkout, history, wheel) for line in report(places(ROOT))]
+    versioned = (checkout, history) if (ROOT / ".git").exists() else ()  # an unpacked archive has neither
+    found = [line for places in (*versioned, wheel) for line in report(places(ROOT))]
     print(*found, sep="\n")
     return bool(found)
 
