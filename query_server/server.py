@@ -159,7 +159,7 @@ class QueryServer:
             self._source_gauges.run(),
             self._freshness.run(),
             self._identities.watch(),
-            self._withdrawals.watch(),
+            self._withdrawals.run(),
             self._audit.run(),
         )
         self._watching = [asyncio.create_task(work) for work in works]

@@ -45,6 +45,8 @@ class Watch(Generic[Finding]):
             if self._reachable:
                 _log.warning("not read; what was found last holds", what=self._what, reason=str(error.reason))
             self._reachable = False
+        except Exception:  # a bug must not end the watch: what was found last would stand for good
+            _log.exception("not read", what=self._what)
         return max(self._seconds, (time.monotonic() - started) / self._share)
 
     async def run(self) -> None:

@@ -7,19 +7,17 @@ in that, so a run that dies between the commit and the index opens nothing.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from query_server.metrics import Metrics
 from query_server.parts import LazyStore
 from query_server.searching import Searcher
-from rag_core.errors import RagError, Reason, Unavailable
+from query_server.watching import Watch
+from rag_core.errors import Reason, Unavailable
 from rag_core.index.base import NOTHING_WITHHELD, SearchRequest, SearchResult, Withheld
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ MAX_SHARE = 0.2
 """Part of the time that the question may keep the database busy."""
 MAX_NAMED = 5000
 """Documents of one source that are left out one by one; with more the whole source is, until the index caught up."""
-_log = structlog.get_logger("query_server.withdrawals")
 
 
 class Withdrawals:
@@ -46,7 +43,8 @@ class Withdrawals:
         self._max_age = max_age
         self._read_at = float("-inf")
         self._by_tenant: Mapping[str, Sequence[Restriction]] = {}
-        self._reachable = True
+        watch = Watch("permissions", self._read, self._take, seconds=READ_SECONDS, share=MAX_SHARE)
+        self.run, self.refresh = watch.run, watch.refresh
 
     def withheld(self, tenant: str, acl: Sequence[str]) -> Withheld:
         """What a caller lost. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) when the reading is too old."""
@@ -58,35 +56,19 @@ class Withdrawals:
         documents = tuple(one.doc_id for one in lost if one.doc_id is not None)
         return Withheld(documents, tuple({one.source for one in lost if one.doc_id is None}))
 
-    async def watch(self) -> None:
-        """Keep reading until cancelled."""
-        while True:  # noqa: ASYNC110  there is no event to wait for: time passes
-            await asyncio.sleep(await self.refresh())
-
-    async def refresh(self) -> float:
-        """Read once; returns the seconds until the next time."""
-        began = time.monotonic()
-        try:
-            found = await asyncio.to_thread(self._read)
-        except RagError as error:
-            if self._reachable:
-                _log.warning("permissions not read; the last reading holds", reason=error.reason)
-            self._reachable = False
-            return READ_SECONDS
-        self._read_at, self._reachable = began, True
-        self._gauge.set(sum(map(len, found.values())))
-        self._by_tenant = found
-        return max(READ_SECONDS, (time.monotonic() - began) / MAX_SHARE)
-
-    def _read(self) -> Mapping[str, Sequence[Restriction]]:
+    def _read(self) -> tuple[float, Mapping[str, Sequence[Restriction]]]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
         from rag_core.store.visibility import restrictions
 
-        by_tenant = defaultdict(list)
+        began, by_tenant = time.monotonic(), defaultdict(list)
         with self._store.get().engine.connect() as connection:
             for one in restrictions(connection, most=MAX_NAMED):
                 by_tenant[one.tenant].append(one)
-        return dict(by_tenant)
+        return began, by_tenant
+
+    def _take(self, found: tuple[float, Mapping[str, Sequence[Restriction]]]) -> None:
+        self._read_at, self._by_tenant = found
+        self._gauge.set(sum(map(len, self._by_tenant.values())))
 
 
 class WithholdingSearcher:

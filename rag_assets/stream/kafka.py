@@ -19,10 +19,10 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from sqlalchemy import Connection
 
-from rag_assets.connectors.kafka.client import consumer_config, producer_config
+from rag_assets.connectors.kafka.client import consumer_config, producer_config, reader_config
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_assets.connectors.kafka.snapshot import log_end, record_of
+from rag_assets.connectors.kafka.snapshot import log_ends, record_of
 from rag_assets.stream.base import Lag, Message, Position
 from rag_assets.stream.inbox import attributes_of
 from rag_core.errors import Conflict, InvalidInput, RagError, Reason, Unavailable
@@ -227,7 +227,7 @@ class KafkaSource:
         fresh = low if known or self._options.start == "earliest" else high
         wanted = known.get(partition.partition, fresh)
         if wanted > high > low:  # before the stream is stopped, the log itself has the word
-            high = log_end(self._options, self._source, TopicPartition(partition.topic, partition.partition, high - 1))
+            high = self._end_of(TopicPartition(partition.topic, partition.partition, high - 1))
         if not low <= wanted <= high:
             raise Conflict(
                 Reason.OFFSET_OUT_OF_RANGE,
@@ -237,6 +237,13 @@ class KafkaSource:
             self._positions[partition.partition] = wanted
             self._highs[partition.partition] = high
         return TopicPartition(partition.topic, partition.partition, wanted)
+
+    def _end_of(self, place: TopicPartition) -> int:
+        reader = Consumer(reader_config(self._options, self._source))
+        try:
+            return log_ends(reader, [place])[place.partition]
+        finally:
+            reader.close()
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Forget what was read of partitions that are another's now. A batch already taken ends as it may: whoever has

@@ -106,6 +106,15 @@ class Query(PartModel):
     resources: Resources = Field(resources("1", "1Gi", "2Gi"), description="Of one pod.")
 
 
+class KedaTopic(PartModel):
+    """A Kafka topic whose lag counts."""
+
+    topic: str = Field(min_length=1, description="Name.")
+    consumer_group: str = Field(
+        min_length=1, description="Group of the source: rag-TENANT-SOURCE unless it says other."
+    )
+
+
 class Deployer(PartModel):
     """Blue/green deployments by `rag deploy` inside the cluster. Its API access: the two query Deployments, the
     gateway's routes, and marks on pods."""
@@ -118,15 +127,6 @@ class Deployer(PartModel):
     )
     rollback: bool = Field(False, description="Roll the newest deployment back at the end of this upgrade.")
     resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
-
-
-class KedaTopic(PartModel):
-    """A Kafka topic whose lag counts."""
-
-    topic: str = Field(min_length=1, description="Name.")
-    consumer_group: str = Field(
-        min_length=1, description="Group of the source: rag-TENANT-SOURCE unless it says other."
-    )
 
 
 class Keda(PartModel):

@@ -52,6 +52,7 @@ def on_record(page: Page, *reasons: str) -> None:
 
 def test_a_source_is_synced_paused_and_resumed(page: Page) -> None:
     go(page, "Sources")
+    act(page, "Check", "is it there", "It can be read:")
     act(page, "Sync now", "new edition", "Started:")
     act(page, "Pause", "the share moves", "switched off.")
     act(page, "Resume", "the share has moved", "switched on.")
@@ -85,7 +86,7 @@ def test_an_answer_is_given_opened_in_its_document_judged_and_compared(page: Pag
     page.get_by_role("button", name="Answer", exact=True).click()
     page.get_by_text("Show [1] in the document").click()
     expect(page.get_by_text("Backups are taken every night at three.").first).to_be_visible()
-    page.get_by_test_id("stFeedback").get_by_role("button").first.click()
+    page.get_by_test_id("stFeedbackButton").first.click()
     page.get_by_role("button", name="Keep for the golden set").click()
     expect(page.get_by_text("Kept.")).to_be_visible()
     page.get_by_role("button", name="Compare two generations").click()

@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -81,6 +82,12 @@ def empty_database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """URL (`postgresql://…`) of a new migrated database, dropped after the test."""
     yield from _database(postgres_server, _TEMPLATE)
+
+
+@contextmanager
+def temporary_database(server: EmbeddedPostgres) -> Iterator[str]:
+    """URL of a new migrated database for as long as a fixture of any scope wants it."""
+    yield from _database(server, _TEMPLATE)
 
 
 @pytest.fixture

@@ -20,7 +20,13 @@ def tls_front(port: int, target: int, certificate: Path, key: Path) -> Iterator[
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner, outer = await asyncio.open_connection("127.0.0.1", target)
-        await asyncio.gather(_pass(reader, outer), _pass(inner, writer))
+        passing = {asyncio.create_task(_pass(reader, outer)), asyncio.create_task(_pass(inner, writer))}
+        try:
+            await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Not closed but aborted: a farewell in TLS would outlive the loop.
+            for one in (outer, writer):
+                one.transport.abort()
 
     server = loop.run_until_complete(asyncio.start_server(serve, ("127.0.0.1", "127.0.0.2"), port, ssl=context))
     # A client that refuses the certificate is what some tests are about, and no news.
@@ -37,11 +43,10 @@ def tls_front(port: int, target: int, certificate: Path, key: Path) -> Iterator[
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, asyncio.CancelledError):
+    with contextlib.suppress(OSError):
         while data := await reader.read(65_536):
             writer.write(data)
             await writer.drain()
-    writer.close()
 
 
 async def _close(server: asyncio.Server) -> None:
@@ -50,3 +55,4 @@ async def _close(server: asyncio.Server) -> None:
     for task in ours:
         task.cancel()
     await asyncio.gather(*ours, return_exceptions=True)
+    await asyncio.sleep(0.1)  # what was aborted is told so in the next rounds of the loop

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from rag_assets.connectors.kafka.client import consumer_config, reader_config
+from rag_assets.connectors.kafka.client import reader_config
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_assets.connectors.kafka.snapshot import TopicListing, record_of
+from rag_assets.connectors.kafka.snapshot import TopicListing, log_ends, record_of
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.ids import fingerprint
@@ -32,7 +32,7 @@ class KafkaConnector:
         """Reads the whole topic, once, up to its present end."""
         self.close()
         self._spool = Spool()
-        self._consumer = Consumer(reader_config(self._options, self._source))
+        self._consumer = self._reader()
         ends = self._ends(self._consumer)
         return TopicListing(self._options, Decoder(self._options, self._source), ends, self._consumer, self._spool)
 
@@ -57,7 +57,7 @@ class KafkaConnector:
 
     def ends(self) -> dict[int, tuple[int, int]]:
         """The first offset and the one after the last, by partition. Raises `Unavailable` (`BROKER_UNAVAILABLE`)."""
-        consumer = Consumer(consumer_config(self._options, self._source))
+        consumer = self._reader()
         try:
             return self._ends(consumer)
         finally:
@@ -66,7 +66,7 @@ class KafkaConnector:
     def check(self) -> dict[str, Any]:
         try:
             Decoder(self._options, self._source)
-            consumer = Consumer(consumer_config(self._options, self._source))
+            consumer = self._reader()
             try:
                 ends = self._ends(consumer)
                 sample = self._sample(consumer, ends)
@@ -82,12 +82,18 @@ class KafkaConnector:
             topic = consumer.list_topics(name, timeout=BROKER_SECONDS).topics[name]
             if topic.error is not None or not topic.partitions:
                 raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {name}: does not exist")
-            return {
+            said = {
                 number: consumer.get_watermark_offsets(TopicPartition(name, number), timeout=BROKER_SECONDS)
                 for number in topic.partitions
             }
         except KafkaException as error:
             raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {name}: {error.args[0].name()}") from None
+        last = [TopicPartition(name, number, high - 1) for number, (low, high) in said.items() if high > low]
+        true = log_ends(consumer, last)
+        return {number: (low, true.get(number, high)) for number, (low, high) in said.items()}
+
+    def _reader(self) -> Consumer:
+        return Consumer(reader_config(self._options, self._source))
 
     def _sample(self, consumer: Consumer, ends: dict[int, tuple[int, int]]) -> list[str]:
         """The last messages of one partition, each as its key or as why it cannot be used."""
@@ -96,7 +102,8 @@ class KafkaConnector:
             return []
         number, low, high = filled[0]
         consumer.assign([TopicPartition(self._options.topic, number, max(low, high - SAMPLE))])
-        return [self._said(raw) for raw in consumer.consume(min(SAMPLE, high - low), BROKER_SECONDS)]
+        received = consumer.consume(min(SAMPLE, high - low), BROKER_SECONDS)
+        return [self._said(raw) for raw in received if not _is_end(raw)]
 
     def _said(self, raw: Any) -> str:
         if raw.error() is not None:
@@ -106,3 +113,7 @@ class KafkaConnector:
             return Decoder(self._options, self._source).event(record).locator
         except InvalidInput as refused:
             return f"{record.token}: {refused.reason}: {refused.message}"
+
+
+def _is_end(raw: Any) -> bool:
+    return raw.error() is not None and raw.error().code() == KafkaError._PARTITION_EOF

@@ -5,18 +5,17 @@ Only for looking (`rag verify --sources`): what is consumed goes through `rag_as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from rag_assets.connectors.kafka.client import reader_config
 from rag_assets.connectors.kafka.decode import Decoder, Record
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
 from rag_core.models import SourceItem
-from rag_core.sources import Problem, Source
+from rag_core.sources import Problem
 
 _READ_AT_ONCE = 500
 SECONDS = 30.0
@@ -94,35 +93,39 @@ class TopicListing:
         )
 
 
-def read_to_end(consumer: Consumer, places: list[TopicPartition]) -> Iterator[Record]:
+def read_to_end(consumer: Consumer, places: Sequence[TopicPartition]) -> Iterator[Record]:
     """Every message from these places to the end of each partition, by the log itself.
 
-    The consumer reports ends (`enable.partition.eof`). Raises `Unavailable` (`BROKER_UNAVAILABLE`).
+    The consumer reports ends (`client.reader_config`). Raises `Unavailable` (`BROKER_UNAVAILABLE`).
     """
+    return (record_of(raw) for raw in _until_end(consumer, places) if raw.error() is None)
+
+
+def log_ends(consumer: Consumer, places: Sequence[TopicPartition]) -> dict[int, int]:
+    """The offset after the last message of each partition, by the log itself from these places on.
+
+    A broker may name the start of its last batch as the end when it is asked. Raises as `read_to_end`.
+    """
+    reached = (raw for raw in _until_end(consumer, places) if raw.error() is not None)
+    return {raw.partition(): raw.offset() for raw in reached}
+
+
+def _until_end(consumer: Consumer, places: Sequence[TopicPartition]) -> Iterator[Any]:
+    """Messages, and for each partition the report that this was its last."""
     left = {place.partition for place in places}
-    consumer.assign(places)
+    if left:
+        consumer.assign(list(places))
     while left:
         first = consumer.poll(SECONDS)
         if first is None:
             raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {places[0].topic}: silent for {SECONDS:.0f} s")
         for raw in (first, *consumer.consume(_READ_AT_ONCE, 0)):
             error = raw.error()
-            if error is None:
-                yield record_of(raw)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                left.discard(raw.partition() or 0)
-            else:
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {places[0].topic}: {error.name()}")
-
-
-def log_end(options: KafkaOptions, source: Source, place: TopicPartition) -> int:
-    """The offset after the last message, read from `place` on: a broker may name the start of its last batch as the
-    end when it is asked. Raises as `read_to_end`."""
-    consumer = Consumer(reader_config(options, source))
-    try:
-        return max((record.offset + 1 for record in read_to_end(consumer, [place])), default=place.offset)
-    finally:
-        consumer.close()
+            if error is not None:
+                left.discard(raw.partition() or 0)
+            yield raw
 
 
 def record_of(raw: Any) -> Record:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from rag_assets.connectors.kafka.connector import KafkaConnector
 from rag_assets.stream.kafka import KafkaSource
 from rag_core.errors import Conflict, Reason
 from tests.contract.stream.conftest import KafkaHarness
@@ -142,6 +143,8 @@ def test_f48_a_position_behind_the_last_batch_is_in_the_topic_whatever_the_broke
     source = topic.open()
     consume(topic, source, 6)
     source.close()
+    connector = KafkaConnector(topic.options, topic.source)
+    assert connector.ends() == {0: (0, 6)}, "what `rag stream reset --to latest` and `rag source check` go by"
     again = topic.open()
     while not again.at_end():
         assert again.poll(0.1) == []

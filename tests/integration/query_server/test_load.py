@@ -17,15 +17,17 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from query_server.servicers.index import THREADS
 from rag_core.answering.base import Abstained, Abstention, AnswerEvent, Delta, Question
 from rag_core.errors import Reason, Unavailable
+from rag_core.index import wire
 from rag_core.index.base import SearchRequest, SearchResult, VectorIndex
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import Doc, Failure, Running, failing, running
+from tests.support.query_server import INDEX_SECRET, Doc, Failure, Running, failing, running
 from tests.support.waiting import eventually
 
 DOCS = [Doc("The bell rings at nine.")]
@@ -171,6 +173,27 @@ def test_f34_a_client_that_leaves_frees_its_slot(hung: tuple[Running, HangingInd
     assert eventually(lambda: gauge(server, "rag_server_requests_total", **labels) == 1)
     index.release.set()
     assert search(server).passages
+
+
+def test_f34_a_search_that_waits_in_the_index_process_is_never_run_once_its_caller_left(
+    hung: tuple[Running, HangingIndex],
+) -> None:
+    server, index = hung
+    method = "/ragproto.admin.v1.IndexService/SearchIndex"
+    message = index_pb2.SearchIndexRequest(tenant="acme", acl=["everyone"], limit=3, mode="lexical", text="bell")
+    metadata = ((wire.SECRET_KEY, INDEX_SECRET),)
+    with grpc.insecure_channel(server.index_target) as channel:
+        stub = index_pb2_grpc.IndexServiceStub(channel)
+        running_now = [stub.SearchIndex.future(message, metadata=metadata, timeout=60) for _ in range(THREADS)]
+        assert all(index.entered.acquire(timeout=20) for _ in running_now)
+        late = stub.SearchIndex.future(message, metadata=metadata, timeout=60)
+        assert eventually(lambda: gauge(server, "rag_server_in_flight", method=method) == THREADS + 1)
+        late.cancel()
+        assert eventually(lambda: gauge(server, "rag_server_in_flight", method=method) == THREADS)
+        index.release.set()
+        assert all(call.result(20).hits for call in running_now)
+        assert stub.SearchIndex(message, metadata=metadata, timeout=20).hits  # its turn comes after that of `late`
+    assert index.searches == THREADS + 1
 
 
 def test_b21_a_client_stream_that_closes_at_once_ends_cleanly(tmp_path: Path) -> None:

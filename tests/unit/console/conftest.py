@@ -57,6 +57,7 @@ def healthy_dagster() -> dict[str, Any]:
         "partitionBackfillsOrError": {"results": []},
         "launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": RUN}},
         "launchRunReexecution": {"__typename": "LaunchRunSuccess", "run": {"runId": RUN}},
+        "sensorDryRun": {"__typename": "DryRunInstigationTick", "evaluationResult": {"skipReason": "unchanged"}},
         "stopSensor": {"__typename": "StopSensorMutationResult"},
         "terminateRun": {"__typename": "TerminateRunSuccess"},
     }  # fmt: skip

@@ -96,6 +96,7 @@ def test_an_identity_that_a_stranger_signed_opens_nothing(place: Place) -> None:
     page.context.close()
 
 
+@pytest.mark.faults
 def test_a_token_that_the_query_server_does_not_accept_opens_nothing(place: Place) -> None:
     place.provider.access_token = lambda: place.server.keys.token(subject="ann", audience="another")
     page = place.visit()
@@ -106,6 +107,7 @@ def test_a_token_that_the_query_server_does_not_accept_opens_nothing(place: Plac
     page.context.close()
 
 
+@pytest.mark.faults
 def test_signing_out_ends_the_session_in_the_browser(place: Place) -> None:
     page = place.visit()
     page.get_by_role("button", name="Sign in").click()

@@ -207,6 +207,18 @@ def test_pausing_a_source_stops_its_sensor(app: AppTest, platform: Platform) -> 
     assert platform.mutations == ["stopSensor"]
 
 
+def test_a_check_asks_the_sensor_and_starts_nothing(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    opened(app, "sources")
+    app.button(key="troubleshoot-handbook-do").click().run()
+    assert platform.mutations == ["sensorDryRun"]
+    assert "It can be read: unchanged." in " ".join(item.value.replace("\\", "") for item in app.success)
+    error = {"message": "Error", "causes": [{"message": "FETCH_REFUSED: the share does not answer"}]}
+    platform.data["sensorDryRun"]["evaluationResult"] = {"error": error}
+    app.button(key="troubleshoot-handbook-do").click().run()
+    assert "FETCH_REFUSED" in app.error[0].value.replace("\\", "")
+
+
 def test_held_deletions_are_released_for_the_number_that_is_shown(app: AppTest, platform: Platform) -> None:
     with_source(platform, held_deletions=60)
     opened(app, "sources")

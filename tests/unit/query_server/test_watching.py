@@ -33,3 +33,17 @@ async def test_a_slow_read_is_repeated_less_often() -> None:
     slow = Watch("freshness", lambda: time.sleep(0.02), lambda _: None, seconds=0.1, share=0.05)
 
     assert await slow.refresh() >= 0.4
+
+
+async def test_a_bug_in_a_read_does_not_end_the_watch() -> None:
+    answers: list[int] = [1]
+    taken: list[int] = []
+    watch = Watch("permissions", lambda: answers.pop(0), taken.append, seconds=0)
+    with capture_logs() as log:
+        await watch.refresh()
+        await watch.refresh()
+        answers.append(2)
+        await watch.refresh()
+
+    assert taken == [1, 2]
+    assert [line["log_level"] for line in log] == ["error"]
