@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -135,29 +134,6 @@ def status(*, target: TargetOption = "local", limit: int = 5, json: Json = False
         emit_json({name: [asdict(item) for item in items] for name, items in found.items()})
     else:
         _print_status(colours, rows, history)
-
-
-@app.command
-def watch(*, target: TargetOption = "local", beat: Path | None = None) -> None:
-    """Carry out what is asked for in the console or over gRPC, until it is ended. `rag up` runs it for the local stack.
-
-    Example: rag deploy watch --target kubernetes
-
-    Parameters
-    ----------
-    beat
-        Touch this file as long as it works, for a probe to look at.
-    """
-    import signal
-    import threading
-
-    from ragctl.deploy.keeper import keep
-    from ragctl.stack.up import load
-
-    settings, home = load()
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    keep(settings, home, target, stop, beat.touch if beat is not None else lambda: None)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from rag_assets.location import LOCATION
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
-ROLES = ("query-server", "dagster-code", "dagster-webserver", "dagster-daemon", "stream", "console")
+ROLES = ("query-server", "dagster-code", "dagster-webserver", "dagster-daemon", "stream", "console", "deployer")
 _OF_DAGSTER = ("dagster-code", "dagster-webserver", "dagster-daemon", "stream", "migrate", "bootstrap")
 
 
@@ -40,6 +40,8 @@ def command_of(settings: Settings, role: str) -> list[str]:
             return [*python, "dagster._daemon", "run", "-w", workspace]
         case "stream":
             return [*python, "rag_assets.stream"]
+        case "deployer":
+            return [*python, "ragctl.deploy.keeper", "--target", "kubernetes", "--beat", "/tmp/deployer"]  # noqa: S108
         case "console":
             return [*python, "streamlit", "run", *_console(settings)]
     raise ConfigError(Reason.USAGE, f"no such role: {role}")

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rag_core import failpoints
-from rag_core.errors import Conflict, Reason
+from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.settings import Settings
 from rag_core.store import audit, deployments
 from rag_core.store.deployments import ROLLBACK, Deployment, State, Step
@@ -144,7 +144,11 @@ class Deployer:
         self.tell(f"back to {row.from_colour}")
         self.target.shift(_green_share(row, 0))
         if row.generation_before:
-            self.generations.back(row.generation, row.generation_before, row.actor)
+            try:
+                self.generations.back(row.generation, row.generation_before, row.actor)
+            except (Conflict, NotFound) as error:
+                # Its grace period is over: the release is back all the same, and the history says what is not.
+                return Verdict.bad(error.reason, f"the generation stays: {error.message}")
         return Verdict.good(f"all requests go to {row.from_colour}")
 
     def _finish(self, row: Deployment, verdict: Verdict, seconds: float) -> Deployment:

@@ -1,15 +1,17 @@
 """`python -m ragctl.deploy.keeper`: the deployer that runs beside the stack.
 
 It carries out what operators ask for in the console or over gRPC, goes on with a deployment whose command died, and
-retires a colour when its grace period is over. `rag deploy watch` is the same for a cluster.
+retires a colour when its grace period is over. With `--target kubernetes` it is the Deployment `deployer` of the chart.
 """
 
 from __future__ import annotations
 
+import argparse
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import structlog
 
@@ -50,15 +52,24 @@ def keep(settings: Settings, home: Home, target: TargetName, stop: threading.Eve
         store.close()
 
 
-def main() -> None:
-    """The part `deployer` of the local stack, until SIGTERM."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The part `deployer` of the local stack, or of a cluster, until SIGTERM."""
+    options = _parse(arguments)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()
     configure_logging(level=settings.log_level, json=settings.log_json)
     failpoints.arm(settings.failpoint)
     home = Home.of(settings)
-    keep(settings.model_copy(update={"home": home.root}), home, "local", stop, lambda: home.deployer_beat.touch())
+    beat = options.beat or home.deployer_beat
+    keep(settings.model_copy(update={"home": home.root}), home, options.target, stop, beat.touch)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="ragctl.deploy.keeper")
+    parser.add_argument("--target", choices=("local", "kubernetes"), default="local")
+    parser.add_argument("--beat", type=Path, help="touched as long as it works, for a probe to look at")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

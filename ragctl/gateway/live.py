@@ -55,6 +55,7 @@ def shift(settings: Settings, folder: Path, percent: int) -> None:
     options = current_options(settings, folder)
     if percent and not options.green.query:
         raise ConfigError(Reason.CONFIG_INVALID, "there is no green: `rag deploy up`, or set RAG_GATEWAY_GREEN")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The share first: whoever writes the files after a crash here writes the new one.
     update_file(folder / _SHARE, f"{percent}")
     write_dynamic(replace(options, green_percent=percent), folder)

@@ -43,10 +43,14 @@ class Watchdog:
 
     def __init__(self, supervisor: Supervisor, parts: Sequence[Part], *, silence: float, ask: Ask = answers) -> None:
         self._supervisor = supervisor
-        self._addresses = {part.name: part.heartbeat for part in parts if part.heartbeat is not None}
+        self.follow(parts)
         self._silence = silence
         self._ask = ask
         self._answered: dict[tuple[str, int], float] = {}
+
+    def follow(self, parts: Sequence[Part]) -> None:
+        """These are the parts from now on: a deployment starts and retires query servers while the stack runs."""
+        self._addresses = {part.name: part.heartbeat for part in parts if part.heartbeat is not None}
 
     def look(self) -> list[str]:
         """Ask every part once; returns the names of those that were ended.
@@ -83,10 +87,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()
     home = Home.of(settings)
-    parts = build_parts(settings, home)
-    watchdog = Watchdog(Supervisor(home), parts, silence=settings.hang_seconds)
+    watchdog = Watchdog(Supervisor(home), (), silence=settings.hang_seconds)
     while not stop.is_set():
         if settings.hang_seconds:
+            watchdog.follow(build_parts(settings, home))
             watchdog.look()
         home.watchdog_beat.touch()
         stop.wait(ROUND_SECONDS)

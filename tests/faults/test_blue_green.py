@@ -27,6 +27,7 @@ from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.support.bad_release import make_interpreter
 from tests.support.deploy_contract import check_target
 from tests.support.local_stack import RAG, LocalStack
+from tests.support.postgres import free_port
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
 
@@ -41,7 +42,8 @@ ROLLBACK_SECONDS = 5.0
 @pytest.fixture(scope="module")
 def stack() -> Iterator[LocalStack]:
     quick = {"DEPLOY_WATCH_SECONDS": "1", "DEPLOY_STEPS": "50,100", "DEPLOY_LATENCY_SECONDS": "4"}
-    running = LocalStack(extra={"EMBEDDER": "fake", "DEPLOY_BURST_REQUESTS": "40", **quick})
+    green = {"GREEN_PORTS": f"{free_port()}/{free_port()}"}
+    running = LocalStack(extra={"EMBEDDER": "fake", "DEPLOY_BURST_REQUESTS": "40", **quick, **green})
     for number in range(20):
         text = f"# Machine {number}\n\nThe machine number {number} is kept in hall {number * 3}.\n"
         (running.docs / f"{number:02}.md").write_text(text, "utf-8")
@@ -196,8 +198,10 @@ def test_colours_and_weights_survive_a_kill_of_the_deployer_down_and_up(stack: L
     deadline = time.monotonic() + 120
     while (newest := stack.rag("deploy", "status")[1]["deployments"][0])["state"] != "done":
         assert time.monotonic() < deadline, newest
-    assert stack.rag("down")[0] == 0
-    assert stack.rag("up", "--docs", str(stack.docs), seconds=600)[0] == 0
+    code, printed = stack.rag("down")
+    assert code == 0, printed
+    code, printed = stack.rag("up", "--docs", str(stack.docs), seconds=600)
+    assert code == 0, printed
     code, found = stack.rag("query", "machine number 7", "--search")
     assert (code, len(found["passages"])) == (0, GREEN_RESULTS)
     assert stack.rag("deploy", "rollback")[0] == 0

@@ -91,6 +91,8 @@ class MemoryGenerations:
         self.now = name
 
     def back(self, name: str, before: str, actor: str) -> None:
+        if before in self.refused:
+            raise Conflict(Reason.GENERATION_STATE, f"generation {before} is retired")
         self.now = before
 
 

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class DeploymentServiceStub:
     """Deployments concern the whole platform, not one tenant. The scope `ops.read` looks, `admin` asks. What is asked for is
-    stored and audited in one transaction and then done by the deployer that runs beside the stack (`rag deploy watch`),
+    stored and audited in one transaction and then done by the deployer that runs beside the stack (the part `deployer`),
     usually within a second; follow it with GetDeployment.
     """
 
@@ -66,7 +66,7 @@ class DeploymentServiceStub:
 
 class DeploymentServiceServicer:
     """Deployments concern the whole platform, not one tenant. The scope `ops.read` looks, `admin` asks. What is asked for is
-    stored and audited in one transaction and then done by the deployer that runs beside the stack (`rag deploy watch`),
+    stored and audited in one transaction and then done by the deployer that runs beside the stack (the part `deployer`),
     usually within a second; follow it with GetDeployment.
     """
 
@@ -144,7 +144,7 @@ def add_DeploymentServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class DeploymentService:
     """Deployments concern the whole platform, not one tenant. The scope `ops.read` looks, `admin` asks. What is asked for is
-    stored and audited in one transaction and then done by the deployer that runs beside the stack (`rag deploy watch`),
+    stored and audited in one transaction and then done by the deployer that runs beside the stack (the part `deployer`),
     usually within a second; follow it with GetDeployment.
     """
 

@@ -99,6 +99,18 @@ def test_a_generation_that_the_gate_refuses_takes_its_release_back(bench: Bench)
     assert (bench.target.green, bench.generations.now) == (0, "g1")
 
 
+def test_a_generation_that_cannot_go_back_any_more_does_not_hold_its_release(bench: Bench) -> None:
+    known = bench.deployments()
+    known.up(replace(WANTED, generation="g2"))
+    known.switch("rag:ann")
+    bench.generations.refused = {"g1"}
+    back = known.roll_back("rag:bob")
+    assert (back.state, bench.target.green, bench.generations.now) == (State.ROLLED_BACK, 0, "g2")
+    with bench.store.engine.connect() as connection:
+        last = deployments.history(connection, back.id)[-1]
+    assert (last.passed, last.reason) == (False, "GENERATION_STATE")
+
+
 def test_colours_take_turns_and_the_old_one_is_retired_after_its_grace_period(bench: Bench) -> None:
     known = bench.deployments()
     known.up(WANTED)
