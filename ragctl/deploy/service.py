@@ -23,6 +23,8 @@ from ragctl.gateway.colours import Release
 _POLL_SECONDS = 0.1
 _ROLLBACK_SECONDS = 60.0
 _NOW = 0.001
+_NEXT = 5.0
+"""Seconds a command waits for the deployer beside it, which looks around now and then and is soon done."""
 _ALL = 100
 
 
@@ -58,7 +60,7 @@ class Deployments:
         Repeating it judges again. A release that was ready and is not the wanted one is replaced. Raises `Conflict`
         (`DEPLOYMENT_BUSY`) while traffic is being moved, (`DEPLOYMENT_STATE`) when weights were set by hand.
         """
-        with self._deployer() as deployer:
+        with self._deployer(_NEXT) as deployer:
             return deployer.run(self._begin(deployer.connection, wanted))
 
     def switch(self, actor: str, why: str = "") -> Deployment:
@@ -66,7 +68,7 @@ class Deployments:
 
         Raises `Conflict` (`DEPLOYMENT_STATE`) when none is ready, (`DEPLOYMENT_BUSY`) while another process does it.
         """
-        with self._deployer() as deployer:
+        with self._deployer(_NEXT) as deployer:
             row = self._unfinished()
             if row is None:
                 raise Conflict(Reason.DEPLOYMENT_STATE, "nothing is ready for a switch; `rag deploy up` first")
@@ -192,6 +194,6 @@ class Deployments:
             return deployments.ask(connection, row.id, what, actor=actor, why=why, tenant=None)
 
     @contextmanager
-    def _deployer(self) -> Iterator[Deployer]:
-        with locks.deployer_connection(self.store, self.target.name, wait=_NOW) as connection:
+    def _deployer(self, wait: float = _NOW) -> Iterator[Deployer]:
+        with locks.deployer_connection(self.store, self.target.name, wait=wait) as connection:
             yield Deployer(connection, self.target, self.judge, self.generations, self.settings, self.tell)
