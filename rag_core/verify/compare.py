@@ -34,7 +34,7 @@ class Comparison:
         self.retrieved = 0
         """Points that were searched for by their own vector."""
         self.versions: dict[uuid.UUID, int] = {}
-        """The version of the row at which documents with findings were compared."""
+        """The version at which documents with findings were compared."""
 
     def run(self, scrolled: Iterator[Point]) -> Iterator[Point]:
         """Compare; yields every scrolled point that is what it should be."""
@@ -67,7 +67,7 @@ class Comparison:
         return row
 
     def _agree(self, row: Point, point: Point) -> bool:
-        found = [*_payload_differences(row.payload, point.payload), *self._vector_differences(row.vector, point.vector)]
+        found = [*payload_differences(row.payload, point.payload), *self._vector_differences(row.vector, point.vector)]
         for kind, detail in found:
             self._find(kind, detail, row)
         return not found
@@ -110,7 +110,8 @@ class Comparison:
         self._unexplained.clear()
 
 
-def _payload_differences(row: Payload, payload: Payload) -> Iterator[tuple[FindingKind, str]]:
+def payload_differences(row: Payload, payload: Payload) -> Iterator[tuple[FindingKind, str]]:
+    """In what the payload of a point is not what its row says."""
     if payload.tenant != row.tenant:
         yield FindingKind.WRONG_TENANT, "the point is in another tenant than its document"
     if set(payload.acl) != set(row.acl):

@@ -56,6 +56,8 @@ class FindingKind(StrEnum):
 
 STRAY = frozenset({FindingKind.PHANTOM, FindingKind.DUPLICATE})
 """Points that should not be there."""
+LATE = frozenset({FindingKind.MISSING, FindingKind.STALE_VERSION})
+"""What a point looks like that was scrolled before the write of the row it is compared with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ _TWIN = 1e-5
 """Cosine distance up to which two vectors count as equal."""
 
 
-def unfindable(index: VectorIndex, generation: str, points: Iterable[Point]) -> Iterator[Finding | None]:
-    """For each point a finding, or `None` when a search by its vector, as a reader of its tenant, puts it first.
+def unfindable(index: VectorIndex, generation: str, points: Iterable[Point]) -> Iterator[tuple[Point, Finding | None]]:
+    """Each point with a finding, or with `None` when a search by its vector, as a reader of its tenant, puts it first.
 
     Points with equal vectors (a repeated paragraph) share the place. A point open to no one is not searched for.
     """
@@ -28,7 +28,7 @@ def unfindable(index: VectorIndex, generation: str, points: Iterable[Point]) -> 
         hits = index.search(request).hits if point.payload.acl else ()
         found = bool(hits) and (hits[0].chunk_id == point.chunk_id or hits[0].score >= 1 - _TWIN)
         if found or not point.payload.acl:
-            yield None
+            yield point, None
         else:
             detail = "its own vector does not find it first"
-            yield Finding(FindingKind.NOT_RETRIEVABLE, detail, point.payload.doc_id, point.chunk_id)
+            yield point, Finding(FindingKind.NOT_RETRIEVABLE, detail, point.payload.doc_id, point.chunk_id)

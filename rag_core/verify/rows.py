@@ -46,11 +46,14 @@ JOIN rag.generation_documents g
 LEFT JOIN rag.embeddings e ON e.text_hash = c.text_hash AND e.embedder = :embedder
 WHERE c.chunker = :chunker AND d.deleted_at IS NULL AND d.acl IS NOT NULL AND NOT k.rejected
 """
-_POINTS = text(f"""
+_POINT = """
 SELECT c.chunk_id, c.doc_id, d.version, d.tenant, d.source, d.locator, d.title, d.acl, c.ordinal, c.start, c."end",
        c.headings, c.embed_text, d.language, d.media_type, d.updated_at, d.metadata, e.vector
-{_EXPECTED} AND c.chunk_id > :after ORDER BY c.chunk_id LIMIT :page
+"""
+_POINTS = text(f"""
+{_POINT} {_EXPECTED} AND c.chunk_id > :after ORDER BY c.chunk_id LIMIT :page
 """)
+_POINTS_AT = text(f"{_POINT} {_EXPECTED} AND c.chunk_id = ANY(:ids)")
 _EXIST = text(f"SELECT c.chunk_id {_EXPECTED} AND c.chunk_id = ANY(:ids)")
 _CHUNK_AT = text("""
 SELECT c.doc_id, c.ordinal, c.chunk_id FROM rag.chunks c
@@ -100,6 +103,12 @@ class GenerationRows:
             for row in rows
             if row.indexed_version != row.version or versions.get(row.doc_id, row.version) != row.version
         }
+
+    def points_at(self, chunk_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Point]:
+        """The points with these ids that the index should hold by now."""
+        with self._store.engine.connect() as connection:
+            rows = connection.execute(_POINTS_AT, {**self._keys, "ids": list(chunk_ids)}).all()
+        return {row.chunk_id: _point(row) for row in rows}
 
     def expected_now(self, chunk_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         """Which of these chunks the index should hold by now."""

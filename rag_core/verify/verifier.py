@@ -14,8 +14,8 @@ from rag_core.pipeline.base import Progress
 from rag_core.store import generations
 from rag_core.store.engine import Store
 from rag_core.store.generations import Generation
-from rag_core.verify.compare import Comparison
-from rag_core.verify.report import STRAY, Finding, FindingKind, Findings, VerifyReport
+from rag_core.verify.compare import Comparison, payload_differences
+from rag_core.verify.report import LATE, STRAY, Finding, FindingKind, Findings, VerifyReport
 from rag_core.verify.retrieval import unfindable
 from rag_core.verify.rows import Expectation, GenerationRows
 
@@ -43,10 +43,12 @@ def verify(
     row = _generation(store, index, generation, findings)
     rows = GenerationRows(store, row)
     comparison = compare(index, row.spec, rows, findings, self_retrieval, progress)
+    compared = set(findings.kept)
     states, chunks, held = rows.states()
     for finding in rows.document_findings():
         findings.add(finding)
     _withdraw_motion(index, row.name, rows, findings, comparison)
+    _withdraw_arrived(index, row.name, rows, findings, compared)
     if held != chunks:
         detail = f"{chunks} chunks according to their documents, {held} rows"
         findings.add(Finding(FindingKind.ACCOUNTING, detail))
@@ -75,9 +77,10 @@ def compare(
     comparison = Comparison(expectation, findings, spec.dimensions)
     points = (point for batch in index.scroll(spec.name) for point in batch)
     right = comparison.run(_reporting(points, progress, total))
-    for finding in unfindable(index, spec.name, _sampled(right, self_retrieval, total)):
+    for point, finding in unfindable(index, spec.name, _sampled(right, self_retrieval, total)):
         comparison.retrieved += 1
         if finding is not None:
+            comparison.versions.setdefault(point.payload.doc_id, point.payload.version)
             findings.add(finding)
     if index.count(spec.name) == total:  # else someone writes, and counts cannot agree with a scroll
         _check_counts(index, spec.name, comparison, findings)
@@ -135,6 +138,23 @@ def _withdraw_motion(
     standing = {point.chunk_id for point in index.fetch(generation, ours)} - rows.expected_now(ours)
     settled = set(ours) - standing
     findings.withdraw([finding for finding in doubtful if finding.doc_id in moving or finding.chunk_id in settled])
+
+
+def _withdraw_arrived(
+    index: VectorIndex, generation: str, rows: GenerationRows, findings: Findings, compared: set[Finding]
+) -> None:
+    """Take back what was compared with a row that is newer than the scroll: such a point is right at a second look."""
+    left = [finding for finding in findings.kept if finding in compared]
+    late = [finding.chunk_id for finding in left if finding.kind in LATE and _is_ours(finding.chunk_id)]
+    if not late:
+        return
+    wanted = rows.points_at(late)
+    arrived = {
+        point.chunk_id
+        for point in index.fetch(generation, late)
+        if point.chunk_id in wanted and not any(payload_differences(wanted[point.chunk_id].payload, point.payload))
+    }
+    findings.withdraw([finding for finding in left if finding.chunk_id in arrived])
 
 
 def _is_ours(chunk_id: uuid.UUID | None) -> TypeGuard[uuid.UUID]:

@@ -6,7 +6,7 @@ import json
 import math
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sqlalchemy import text
 from rag_core.errors import NotFound, Reason
 from rag_core.index.base import DocumentUpdate, GenerationSpec, Point
 from rag_core.index.edge import EdgeIndex
-from rag_core.verify import FindingKind, VerifyReport, rebuild, repair, verify
+from rag_core.verify import FindingKind, VerifyReport, rebuild, repair, rows, verify
 from tests.support.pipeline import Flow
 
 Kinds = set[FindingKind]
@@ -293,6 +293,35 @@ def test_writes_during_a_verification_are_no_damage(flow: Flow) -> None:
     writer.join()
     assert all(set(report.totals) <= {FindingKind.UNINDEXED} for report in reports), reports
     assert verify(flow.store, flow.index).clean
+
+
+class Overtaken:
+    """The index, but every document is written again after its points were scrolled and before most rows are read."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._edited = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._flow.index, name)
+
+    def scroll(self, generation: str) -> Iterator[list[Point]]:
+        batches = list(self._flow.index.scroll(generation))
+        if not self._edited:
+            self._edited = True
+            for number in range(8):
+                self._flow.connector.put(f"doc{number}.txt", f"Another text {number}, all of it.\n\n结尾相同。")
+            self._flow.run()
+        yield from batches
+
+
+def test_rows_that_overtake_the_scroll_are_no_damage_and_damage_stays(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "PAGE", 1)
+    assert verify(flow.store, Overtaken(flow)).clean  # type: ignore[arg-type]
+    _write(flow, [_payload(version=99)(point) for point in _document(flow)])
+    assert set(verify(flow.store, flow.index).totals) == {FindingKind.STALE_VERSION}
 
 
 def test_f17_a_reset_generation_is_rebuilt_without_embedding_anything(flow: Flow) -> None:
