@@ -29,7 +29,7 @@ def ensure_peer(home: Path, name: str, packages: Sequence[str]) -> Path:
     """
     wanted = [*packages, *(f"{package}=={version(package)}" for package in _EMBEDDING)]
     digest = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:12]
-    folder = home / "bench" / "peers" / f"{name}-{digest}"
+    folder = home.resolve() / "bench" / "peers" / f"{name}-{digest}"  # peers run in other working folders
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
