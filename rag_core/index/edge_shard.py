@@ -96,7 +96,11 @@ class ShardReader:
         matching = {point_id(hit): hit.score for hit in words if hit.score > 0}
         best = fuse({point_id(hit): hit.score for hit in near}, matching, self._weight(terms, matching), limit)
         payloads = self._payloads([chunk_id for chunk_id, _ in best])
-        return [Scored(chunk_id, score, payloads[chunk_id]) for chunk_id, score in best if chunk_id in payloads]
+        return [
+            Scored(chunk_id, score, payloads[chunk_id], matching.get(chunk_id))
+            for chunk_id, score in best
+            if chunk_id in payloads
+        ]
 
     def _weight(self, terms: Sparse, matching: Mapping[uuid.UUID, float]) -> float:
         ids: list[edge.PointId] = [*islice(matching, KNOWN_HITS)]
@@ -119,19 +123,10 @@ class ShardReader:
         )
         return scored(self.call(lambda shard: shard.query(request)))
 
-    def leg_scores(
-        self, ids: Sequence[uuid.UUID], vector: Vectors, terms: Sparse, corpus: edge.Filter
-    ) -> tuple[Scores, Scores]:
+    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
         these = edge.Filter(must=[edge.HasIdCondition(set(ids))])
-        batch = edge.QueryBatchRequest(
-            [
-                edge.QueryRequest(limit=len(ids), query=_near(vector), filter=these),
-                edge.QueryRequest(limit=len(ids), query=_matching(terms), filter=these, params=_statistics(corpus)),
-            ]
-        )
-        dense, lexical = self.call(lambda shard: shard.query_batch(batch))
-        words = {point_id(hit): hit.score for hit in lexical if hit.score > 0}
-        return {point_id(hit): hit.score for hit in dense}, words
+        request = edge.QueryRequest(limit=len(ids), query=_near(vector), filter=these)
+        return {point_id(hit): hit.score for hit in self.call(lambda shard: shard.query(request))}
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
         records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=False, with_vector=[DENSE]))

@@ -36,11 +36,12 @@ SPARE = 16
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A candidate: its score and its stored payload."""
+    """A candidate: its score and its stored payload; of a fused one also its BM25 score when that leg had it."""
 
     chunk_id: uuid.UUID
     score: float
     payload: Mapping[str, Any]
+    lexical: float | None = None
 
     @property
     def doc_id(self) -> str:

@@ -61,7 +61,11 @@ class QdrantReader:
         lexical = {chunk_id: score for chunk_id, score in _scores(matching).items() if score > 0}
         best = fuse(_scores(near), lexical, weight, limit)
         payloads = self._payloads([chunk_id for chunk_id, _ in best])
-        return [Scored(chunk_id, score, payloads[chunk_id]) for chunk_id, score in best if chunk_id in payloads]
+        return [
+            Scored(chunk_id, score, payloads[chunk_id], lexical.get(chunk_id))
+            for chunk_id, score in best
+            if chunk_id in payloads
+        ]
 
     def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
         """By id; a point that was removed since is not in it."""
@@ -77,19 +81,11 @@ class QdrantReader:
             query=_sparse(terms), using=LEXICAL, query_filter=within, limit=limit, search_params=_statistics(corpus)
         )
 
-    def leg_scores(
-        self, ids: Sequence[uuid.UUID], vector: Vectors, terms: Sparse, corpus: models.Filter
-    ) -> tuple[Scores, Scores]:
+    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
         these = models.Filter(must=[models.HasIdCondition(has_id=[str(chunk_id) for chunk_id in ids])])
-        limit = len(ids)
-        requests = [
-            models.QueryRequest(query=vector.tolist(), using=DENSE, filter=these, limit=limit),
-            models.QueryRequest(
-                query=_sparse(terms), using=LEXICAL, filter=these, limit=limit, params=_statistics(corpus)
-            ),
-        ]
-        dense, lexical = self._call(lambda client: client.query_batch_points(self._collection, requests))
-        return _scores(dense), {chunk_id: score for chunk_id, score in _scores(lexical).items() if score > 0}
+        request = models.QueryRequest(query=vector.tolist(), using=DENSE, filter=these, limit=len(ids))
+        (found,) = self._call(lambda client: client.query_batch_points(self._collection, [request]))
+        return _scores(found)
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
         wanted = [str(chunk_id) for chunk_id in ids]

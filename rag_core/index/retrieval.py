@@ -38,10 +38,8 @@ class Engine(Protocol[Filter]):
 
     def lexical(self, terms: Sparse, within: Filter, corpus: Filter, limit: int) -> list[Scored]: ...
 
-    def leg_scores(
-        self, ids: Sequence[uuid.UUID], vector: Vectors, terms: Sparse, corpus: Filter
-    ) -> tuple[Scores, Scores]:
-        """The dense and the lexical score of given points; a point without a query term has no lexical one."""
+    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
+        """The dense score of given points."""
         ...
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Vectors]:
@@ -153,6 +151,8 @@ class _Search:
         return min(1.0, max(0.0, (candidate.score + 1) / 2))
 
     def _leg_scores(self, kept: list[Scored]) -> tuple[Scores, Scores]:
+        """The dense and the lexical scores. A hit of a hybrid search has the one that its lexical leg returned: asking
+        the engine again would gather the term statistics, most of the cost of a search, a second time."""
         own = {candidate.chunk_id: candidate.score for candidate in kept}
         if self._mode is SearchMode.DENSE:
             return own, {}
@@ -160,4 +160,5 @@ class _Search:
             return {}, own
         if not kept:
             return {}, {}
-        return self._engine.leg_scores(list(own), self._request.vector, self._terms, self._corpus)
+        words = {candidate.chunk_id: candidate.lexical for candidate in kept if candidate.lexical is not None}
+        return self._engine.cosines(list(own), self._request.vector), words
