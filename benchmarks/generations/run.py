@@ -171,7 +171,8 @@ def _report(sizes: Sizes, rounds: list[Round], editor: Editor) -> Report:
         "rollback s", "gate refused", "answers",
     )  # fmt: skip
     rows = tuple(_row(number + 1, made) for number, made in enumerate(rounds))
-    ratios = [made.p95["building"] / made.p95["idle"] for made in rounds]
+    # Without an answer at rest there is nothing to compare with, and the failures say why.
+    ratios = [made.p95["building"] / made.p95["idle"] if made.p95["idle"] else float("inf") for made in rounds]
     targets = (
         Target("queries that failed", sum(len(made.failed) for made in rounds), 0, "all phases"),
         Target("answers of two generations", sum(len(made.mixed) for made in rounds), 0, "exact texts of chunks"),
