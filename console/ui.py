@@ -106,7 +106,9 @@ def confirm(
         st.write(explain)
         why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500) if asks else ""
         if st.button(t("Confirm"), key=f"{key}-do", type="primary"):
-            st.session_state[f"{key}-result"] = _done(act, why, must_say=must_say)
+            st.session_state[f"{key}-result"] = done = _done(act, why, must_say=must_say)
+            if done[0]:
+                st.rerun()  # what this run has drawn is from before
         result = st.session_state.pop(f"{key}-result", None)
         if result is not None:
             (st.success if result[0] else st.error)(plain_markdown(result[1]))

@@ -163,12 +163,14 @@ class DagsterClient:
         self._patience.require(NAME)
         try:
             response = self._http.post(self._url, json={"query": document, "variables": variables})
-            data = response.json().get("data")
+            answer = response.json()
+            data = answer.get("data")
         except httpx.TimeoutException:
             self._patience.waited(NAME, "DAGSTER_UNAVAILABLE")
             raise ServiceError(NAME, "DAGSTER_UNAVAILABLE") from None
         except (httpx.HTTPError, ValueError, AttributeError):
             raise ServiceError(NAME, "DAGSTER_UNAVAILABLE") from None
         if not isinstance(data, dict) or any(value is None for value in data.values()):
-            raise ServiceError(NAME, "DAGSTER_UNAVAILABLE")
+            said = [str(error.get("message", "")).strip() for error in answer.get("errors") or ()]
+            raise ServiceError(NAME, "DAGSTER_UNAVAILABLE", said[0].partition("\n")[0] if said else "")
         return data

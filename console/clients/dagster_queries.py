@@ -47,7 +47,8 @@ START_SCHEDULE = """mutation($selector: ScheduleSelector!) { startSchedule(sched
   ... on ScheduleNotFoundError { message } ... on UnauthorizedError { message } ... on PythonError { message } } }"""
 STOP_SCHEDULE = """mutation($id: String!) { stopRunningSchedule(id: $id) { __typename
   ... on UnauthorizedError { message } ... on PythonError { message } } }"""
-CHECK_SENSOR = """mutation($selector: SensorSelector!) { sensorDryRun(selectorData: $selector) { __typename
+CHECK_SENSOR = """mutation($selector: SensorSelector!) {
+  sensorDryRun(selectorData: $selector, cursor: null) { __typename
   ... on DryRunInstigationTick { evaluationResult { skipReason error { message causes { message } }
     runRequests { runKey } } }
   ... on SensorNotFoundError { message } ... on PythonError { message } } }"""

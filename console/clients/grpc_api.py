@@ -149,9 +149,9 @@ class Api:
         move: admin_pb2.GenerationMove = self._administer("RollbackGeneration", reason=reason).move
         return move
 
-    def retire(self, generation: str, reason: str) -> None:
-        """End a generation that readers are not on."""
-        self._administer("RetireGeneration", generation=generation, reason=reason)
+    def retire(self, generation: str, reason: str, *, now: bool = False) -> None:
+        """End a generation that readers are not on; `now`: although it is still kept for a rollback."""
+        self._administer("RetireGeneration", generation=generation, reason=reason, now=now)
 
     def colours(self) -> list[deploy.Colour]:
         """Both colours of each target as the deployer saw them last."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
 from console.session import Role, api, t
@@ -55,14 +57,19 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
     def roll_back(why: str) -> str:
         return t("Readers are on {name}.", name=api().roll_back(why).active)
 
+    kept = chosen is not None and views.kept(chosen, time.time())
+
     def retire(why: str) -> str:
-        api().retire(name, why)
+        api().retire(name, why, now=kept)
         return t("{name} has ended.", name=name)
 
     need = Role.ADMIN
     moved = t("Readers move to it at once; the one before is kept for a rollback.")
     overrides = t("The gate has not passed it: your reason overrides the gate and is kept.")
     ends = t("Its files go, its history stays. There is no rollback to it after that.")
+    if chosen is not None and kept:
+        until = at(chosen.keep_until.seconds)
+        ends += " " + t("It is kept for a rollback until {time}: your reason ends that now.", time=until)
     with st.container(horizontal=True):
         confirm(t("Evaluate {name}", name=shown), t("Runs the gate on it: parity, coverage, retrieval, latency."),
                 evaluate, key="evaluate", need=need, icon=":material/rule:", asks=False,
@@ -72,7 +79,7 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
         confirm(t("Roll back to {name}", name=plain_markdown(before) or "…"), t("Readers go back to where they were."),
                 roll_back, key="rollback", need=need, icon=":material/undo:", disabled=not before)  # fmt: skip
         confirm(t("Retire {name}", name=shown), ends, retire, key="retire", need=need, icon=":material/delete:",
-                disabled=state not in {"building", "ready", "retired"} or not name)  # fmt: skip
+                disabled=state not in {"building", "ready", "retired"} or not name, must_say=kept)  # fmt: skip
 
 
 def _details(chosen: admin_pb2.Generation) -> None:

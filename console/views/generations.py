@@ -67,6 +67,11 @@ def gate(item: admin_pb2.Generation) -> str:
     return "passed" if item.passed else "refused"
 
 
+def kept(item: admin_pb2.Generation, now: float) -> bool:
+    """Whether readers left it a while ago and its grace period still runs; `now` in Unix seconds."""
+    return item.state == "ready" and item.keep_until.seconds > now
+
+
 def _figures(item: admin_pb2.Generation, check: str) -> dict[str, float]:
     return next((dict(found.figures) for found in item.checks if found.name == check), {})
 

@@ -30,6 +30,9 @@ OPERATIONS: dict[str, str] = {
     "Further settings (embed_model=…, embedder=…)": "其他设置（embed_model=…、embedder=…）",
     "Gate": "门禁",
     "Health": "健康",
+    "It is kept for a rollback until {time}: your reason ends that now.": (
+        "它保留至 {time} 以便回滚：填写原因后立即结束保留。"
+    ),
     "It was not evaluated.": "尚未评估。",
     "Its files go, its history stays. There is no rollback to it after that.": (
         "删除其文件并保留历史，此后无法回滚到它。"

@@ -131,7 +131,8 @@ def retire(store: Store, index: VectorIndex, name: str, *, actor: str, reason: s
         if row.keep_until is not None and row.keep_until > datetime.now(UTC) and not now and row.state != "retired":
             until = row.keep_until.isoformat(timespec="minutes")
             raise Conflict(
-                Reason.GENERATION_STATE, f"generation {name} is kept for a rollback until {until}; use --now"
+                Reason.GENERATION_STATE,
+                f"generation {name} is kept for a rollback until {until}; set `now` (`--now`) to end it before",
             )
         if row.state != "retired":
             generations.change(connection, name, state="retired", retired_at=func.now(), keep_until=None)

@@ -103,7 +103,9 @@ class Platform:
     def mutations(self) -> list[str]:
         """What Dagster was told to do."""
         return [
-            item["query"].partition("{ ")[2].partition("(")[0] for item in self.asked if "mutation" in item["query"]
+            item["query"].partition("{")[2].partition("(")[0].strip()
+            for item in self.asked
+            if "mutation" in item["query"]
         ]
 
 

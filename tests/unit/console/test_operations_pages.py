@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import grpc
 import pytest
@@ -69,6 +70,21 @@ def test_a_generation_that_the_gate_refused_is_promoted_only_for_a_reason(app: A
     app.button(key="promote-do").click().run()
     [request] = asked(platform, "PromoteGeneration")
     assert request.override_reason == "the golden set is old"  # type: ignore[attr-defined]
+
+
+def test_a_generation_kept_for_a_rollback_is_retired_for_a_reason_only(app: AppTest, platform: Platform) -> None:
+    with_generations(platform)
+    kept = platform.gateway.peer.status.generations[0]
+    kept.keep_until.seconds = int(time.time()) + 3600
+    opened(app, "index")
+    assert any("kept for a rollback until" in item.value for item in app.markdown)
+    app.button(key="retire-do").click().run()
+    assert asked(platform, "RetireGeneration") == []
+    app.text_input(key="retire-why").input("the new one is proved")
+    app.button(key="retire-do").click().run()
+    [request] = asked(platform, "RetireGeneration")
+    assert (request.generation, request.reason) == ("g2", "the new one is proved")  # type: ignore[attr-defined]
+    assert request.now  # type: ignore[attr-defined]
 
 
 def test_a_refusal_of_the_platform_is_shown_where_it_was_asked(app: AppTest, platform: Platform) -> None:

@@ -1,0 +1,46 @@
+"""A code location with what the console asks Dagster about: a source whose stages wait, fail or succeed by a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import dagster as dg
+
+SWITCH = Path(os.environ["LOCATION_SWITCH"])
+STAGES = ("documents", "chunks", "embeddings", "index")
+
+
+def stage(name: str, before: str | None) -> dg.AssetsDefinition:
+    @dg.asset(name=name, key_prefix="docs", group_name="docs", deps=[dg.AssetKey(["docs", before])] if before else [])
+    def made() -> None:
+        wanted = SWITCH.read_text() if SWITCH.is_file() else ""
+        if wanted == f"fail {name}":
+            raise dg.Failure(f"{name} was told to fail")
+        while SWITCH.is_file() and SWITCH.read_text() == f"wait {name}":
+            time.sleep(0.05)
+
+    return made
+
+
+@dg.asset_check(asset=dg.AssetKey(["docs", "documents"]), blocking=True)
+def accounted() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True, metadata={"missing": 0})
+
+
+@dg.sensor(job_name="docs_sync", name="docs_changes")
+def docs_changes() -> dg.SkipReason:
+    if SWITCH.is_file() and SWITCH.read_text() == "unreadable":
+        raise ValueError("the folder cannot be read")
+    return dg.SkipReason("nothing changed")
+
+
+docs_sync = dg.define_asset_job("docs_sync", selection="group:docs")
+defs = dg.Definitions(
+    assets=[stage(name, before) for name, before in zip(STAGES, (None, *STAGES), strict=False)],
+    asset_checks=[accounted],
+    jobs=[docs_sync],
+    sensors=[docs_changes],
+    schedules=[dg.ScheduleDefinition(name="docs_daily", job=docs_sync, cron_schedule="0 3 * * *")],
+)

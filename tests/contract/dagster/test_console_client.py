@@ -1,0 +1,153 @@
+"""Every question and order of the console's Dagster client, put to the pinned Dagster itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from console.clients.dagster import DagsterClient
+from console.clients.dagster_answers import Automation, Run
+from console.clients.errors import ServiceError
+from console.settings import ConsoleSettings
+from tests.support.postgres import die_with_parent, free_port
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+LOCATION = Path(__file__).with_name("location.py")
+INSTANCE = """
+telemetry: {enabled: false}
+run_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A Dagster, and the file that tells its assets what to do."""
+
+    dagster: DagsterClient
+    wanted: Path
+
+    def run(self, run_id: str) -> Run:
+        return next(item for item in self.dagster.runs(50) if item.run_id == run_id)
+
+    def ends(self, run_id: str) -> str:
+        """The status a run ends with."""
+        final = {"SUCCESS", "FAILURE", "CANCELED"}
+        assert eventually(lambda: self.run(run_id).status in final, seconds=120), self.run(run_id)
+        return self.run(run_id).status
+
+    def automation(self, name: str) -> Automation:
+        return next(item for item in self.dagster.automations() if item.name == name)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    home = tmp_path_factory.mktemp("dagster")
+    (home / "dagster.yaml").write_text(INSTANCE, "utf-8")
+    port, wanted = free_port(), home / "wanted"
+    environment = {**os.environ, "DAGSTER_HOME": str(home), "LOCATION_SWITCH": str(wanted)}
+    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-f", str(LOCATION)]
+    with (home / "log").open("wb") as log:
+        served = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=home,
+                                  preexec_fn=die_with_parent)  # fmt: skip
+    settings = ConsoleSettings(dagster_url=f"http://127.0.0.1:{port}", dagster_location=LOCATION.name)
+    dagster = DagsterClient(settings)
+
+    def loaded() -> bool:
+        assert served.poll() is None, (home / "log").read_text()
+        try:
+            return not dagster.health().broken_locations
+        except ServiceError:
+            return False
+
+    try:
+        assert eventually(loaded, seconds=120), (home / "log").read_text()
+        yield Place(dagster, wanted)
+    finally:
+        dagster.close()
+        served.terminate()
+        served.wait(30)
+
+
+@pytest.fixture(autouse=True)
+def calm(place: Place) -> None:
+    place.wanted.unlink(missing_ok=True)
+
+
+def test_a_source_is_run_and_what_came_of_it_is_told(place: Place) -> None:
+    run_id = place.dagster.launch("docs")
+    assert place.ends(run_id) == "SUCCESS"
+    assert place.run(run_id).job == "docs_sync"
+    assets = {item.stage: item for item in place.dagster.assets("docs")}
+    assert {stage: item.after for stage, item in assets.items()} == {
+        "documents": (), "chunks": ("documents",), "embeddings": ("chunks",), "index": ("embeddings",)
+    }  # fmt: skip
+    assert all(item.at and item.status == "SUCCESS" for item in assets.values())
+    [check] = place.dagster.checks("docs")
+    assert (check.stage, check.name, check.blocking, check.passed) == ("documents", "accounted", True, True)
+    assert place.dagster.objectives() == {}
+    assert place.dagster.backfills() == []
+
+
+def test_some_stages_of_a_source_are_run_alone(place: Place) -> None:
+    run_id = place.dagster.launch("docs", stages=["index"])
+    assert place.ends(run_id) == "SUCCESS"
+    steps = {event.get("stepKey") for event in place.dagster.log(run_id)} - {None}
+    assert steps == {"docs__index"}
+
+
+def test_a_failed_run_says_why_and_is_run_again_from_where_it_failed(place: Place) -> None:
+    place.wanted.write_text("fail chunks")
+    failed = place.dagster.launch("docs")
+    assert place.ends(failed) == "FAILURE"
+    assert "chunks was told to fail" in str(place.dagster.log(failed))
+    place.wanted.unlink()
+    again = place.dagster.retry(failed)
+    assert place.ends(again) == "SUCCESS"
+    assert "docs__documents" not in {event.get("stepKey") for event in place.dagster.log(again)}
+
+
+def test_a_run_under_way_is_stopped(place: Place) -> None:
+    place.wanted.write_text("wait documents")
+    run_id = place.dagster.launch("docs")
+    assert eventually(lambda: place.run(run_id).status == "STARTED", seconds=60)
+    assert place.run(run_id).can_terminate
+    assert next(item for item in place.dagster.assets("docs") if item.stage == "documents").busy
+    place.dagster.terminate(run_id)
+    assert place.ends(run_id) == "CANCELED"
+
+
+def test_what_cannot_be_stopped_or_run_again_is_refused(place: Place) -> None:
+    for order in (place.dagster.terminate, place.dagster.retry):
+        with pytest.raises(ServiceError, match="DAGSTER_REFUSED"):
+            order("00000000-0000-0000-0000-000000000000")
+    with pytest.raises(ServiceError, match="DAGSTER_REFUSED"):
+        place.dagster.launch("nowhere")
+
+
+@pytest.mark.parametrize("name", ["docs_changes", "docs_daily"])
+def test_sensors_and_schedules_are_switched_on_and_off(place: Place, name: str) -> None:
+    assert not place.automation(name).running
+    place.dagster.switch(place.automation(name), on=True)
+    assert place.automation(name).running
+    place.dagster.switch(place.automation(name), on=False)
+    assert not place.automation(name).running
+
+
+def test_a_sensor_is_asked_without_starting_anything(place: Place) -> None:
+    sensor, before = place.automation("docs_changes"), len(place.dagster.runs(50))
+    assert place.dagster.check(sensor) == "nothing changed"
+    assert len(place.dagster.runs(50)) == before
+
+
+def test_a_source_that_its_sensor_cannot_read_is_refused_with_what_it_says(place: Place) -> None:
+    place.wanted.write_text("unreadable")
+    with pytest.raises(ServiceError, match="DAGSTER_REFUSED") as refused:
+        place.dagster.check(place.automation("docs_changes"))
+    assert refused.value.detail == "ValueError: the folder cannot be read"
