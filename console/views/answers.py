@@ -49,13 +49,13 @@ def compared_rows(ours: Sequence[query_pb2.Passage], theirs: Sequence[query_pb2.
     return rows
 
 
-def citation_text(item: query_pb2.Citation) -> str:
+PLACE = "{source}: {locator}, version {version}, characters {start} to {end}"
+
+
+def citation_text(item: query_pb2.Citation, place: str = PLACE) -> str:
     """Number, title, place and quote as plain text. Control characters are made visible."""
-    return plain(
-        f"[{item.number}] {item.title or item.locator}\n"
-        f"    {item.source}: {item.locator}, version {item.version}, characters {item.start} to {item.end}\n"
-        f"    “{item.quote}”"
-    )
+    where = place.format(source=item.source, locator=item.locator, version=item.version, start=item.start, end=item.end)
+    return plain(f"[{item.number}] {item.title or item.locator}\n    {where}\n    “{item.quote}”")
 
 
 def outcome(final: query_pb2.AnswerFinal) -> tuple[str, str]:

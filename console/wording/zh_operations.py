@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 OPERATIONS: dict[str, str] = {
+    "{source}: {locator}, version {version}, characters {start} to {end}": (
+        "{source}：{locator}，版本 {version}，第 {start} 至 {end} 个字符"
+    ),
     "Address": "地址",
     "Alert": "告警",
     "Alert: {summary}": "告警：{summary}",

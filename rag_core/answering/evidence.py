@@ -23,6 +23,8 @@ _QUESTION_WORDS = re.compile(
     "什么时候|什麼時候|为什么|為什麼|什么|什麼|多少|哪一个|哪一個|哪些|哪个|哪個|哪里|哪裡|哪年|哪一|哪|怎么|怎麼|怎样|怎樣|如何|何时|何時|何地|谁|誰|几|幾"
     "|吗|嗎|呢|是|的|了|在|有|被|由|和|与|與|及|对|對|从|從|到|以|为|為|个|個|其|该|該|这|這|那|些|之"
 )
+# A question mark with nothing behind it but what closes quotes, brackets and marks of code or stress.
+_INTERROGATIVE = re.compile("[?？][\\s\"'`*_)\\]}>”’»」』）】]*$")
 _ALSO_EMPTY = frozenset({"name", "many", "much", "kind", "type", "also", "may", "might", "shall", "via", "per"})
 
 
@@ -39,11 +41,13 @@ def question_units(text: str) -> tuple[Unit, ...]:
     return tuple(_units(text, _QUESTION_WORDS)) or tuple(_units(text, None))
 
 
-def repeats(question: str, sentence: str) -> bool:
-    """Whether a sentence says the question itself (a heading of a list of questions, an example call).
+def asks(question: str, sentence: str) -> bool:
+    """Whether a sentence asks rather than says: a heading of a list of questions, an example call with a question.
 
-    It covers every word of the question and answers none of it.
+    It may cover every word of the question and answers none of it.
     """
+    if _INTERROGATIVE.search(sentence):
+        return True
     return question.rstrip().endswith(("?", "？")) and _spoken(question) in _spoken(sentence)
 
 

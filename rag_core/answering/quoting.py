@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rag_core.answering.base import Citation, Question, cite
 from rag_core.answering.display import display
-from rag_core.answering.evidence import repeats
+from rag_core.answering.evidence import asks
 from rag_core.answering.sentences import split_sentences
 from rag_core.index.base import Hit
 
@@ -31,12 +31,12 @@ class Sentence:
 
 
 def candidates(question: Question, *, passages: int, limit: int) -> list[Span]:
-    """The sentences of the first passages that do not merely repeat the question, `limit` at most."""
+    """The sentences of the first passages that do not ask themselves, `limit` at most."""
     return [
         (rank, start, end)
         for rank, hit in enumerate(question.hits[:passages])
         for start, end in split_sentences(hit.payload.text)
-        if not repeats(question.text, hit.payload.text[start:end])
+        if not asks(question.text, hit.payload.text[start:end])
     ][:limit]
 
 

@@ -22,6 +22,12 @@ class DeployingSettings(BaseModel):
     deploy_ready_seconds: float = Field(
         180, ge=1, le=3600, description="Time that the servers of a new release have to become ready."
     )
+    deploy_failing_seconds: float = Field(
+        15,
+        ge=0,
+        le=3600,
+        description="How long servers of a new release may end at every start before it is refused as dead.",
+    )
     deploy_burst_requests: int = Field(
         200, ge=10, le=100_000, description="Searches sent to a new release, eight at a time, before it gets traffic."
     )

@@ -78,12 +78,17 @@ class Deployer:
         return Verdict.good(f"{row.release} as {row.colour}")
 
     def _wait_healthy(self, row: Deployment) -> Verdict | None:
-        deadline = time.monotonic() + self.settings.deploy_ready_seconds
+        began = time.monotonic()
+        failing_since: float | None = None
         while True:
-            health = self.target.health(row.colour)
+            health, now = self.target.health(row.colour), time.monotonic()
             if health.good:
                 return Verdict.good(f"{health.ready} of {health.servers} servers are ready", servers=health.servers)
-            if time.monotonic() > deadline:
+            if health.failed:
+                failing_since = failing_since if failing_since is not None else now
+                if now - failing_since >= self.settings.deploy_failing_seconds:
+                    return Verdict.bad(Reason.GREEN_UNHEALTHY, f"its servers end at every start: {health.detail}")
+            if now - began > self.settings.deploy_ready_seconds:
                 return Verdict.bad(Reason.GREEN_UNHEALTHY, health.detail or "its servers did not become ready")
             if self._asked_back(row):
                 return None

@@ -17,12 +17,13 @@ from ragctl.gateway.colours import FIRST_RELEASE, Release
 
 @dataclass
 class MemoryTarget:
-    """One healthy server per colour that runs something; `broken` releases never become ready."""
+    """One healthy server per colour that runs something; `broken` releases never become ready, `dying` ones end."""
 
     name: str = "local"
     running: dict[str, Release] = field(default_factory=lambda: {"blue": Release(FIRST_RELEASE)})
     green: int = 0
     broken: set[str] = field(default_factory=set)
+    dying: set[str] = field(default_factory=set)
     weights: list[int] = field(default_factory=list)
 
     def release(self, colour: str) -> Release | None:
@@ -38,7 +39,9 @@ class MemoryTarget:
         release = self.running.get(colour)
         if release is None:
             return Health(0, 0, "nothing runs there")
-        return Health(1, 0, "it dies") if release.name in self.broken else Health(1, 1)
+        if release.name in self.dying:
+            return Health(1, 0, "exit status 1", failed=True)
+        return Health(1, 0, "it is not ready") if release.name in self.broken else Health(1, 1)
 
     def servers(self, colour: str) -> Sequence[Server]:
         return [Server(f"{colour}:1", f"http://{colour}:2")] if colour in self.running else []

@@ -21,11 +21,15 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How many servers of a colour should run and how many of them are ready. `detail` says what is wrong."""
+    """How many servers of a colour should run and how many of them are ready. `detail` says what is wrong.
+
+    `failed`: one of them ended or was refused at its start, and the place will only try the same again.
+    """
 
     servers: int
     ready: int
     detail: str = ""
+    failed: bool = False
 
     @property
     def good(self) -> bool:

@@ -28,6 +28,8 @@ _OWNER = "helm"
 _CALL_SECONDS = 15
 _EFFECT_SECONDS = 120.0
 _POLL_SECONDS = 0.5
+_REFUSED = {"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"}
+"""Why a container waits although nothing that it waits for is under way; the kubelet tries again and again."""
 _UPDATES = re.compile(r"^envoy_http_rds_update_success\{[^}]*public[^}]*\} (\d+)", re.MULTILINE)
 
 
@@ -91,14 +93,29 @@ class KubernetesTarget:
             return Health(wanted, 0, "the cluster has not begun with the new pods")
         updated, available = status.updated_replicas or 0, status.available_replicas or 0
         ready = min(updated, available) if (status.replicas or 0) <= updated else 0
-        return Health(wanted, ready, "" if ready >= wanted else f"{updated} new pods, {available} pods available")
+        if ready >= wanted:
+            return Health(wanted, ready)
+        refused = self._refused(deployment)
+        detail = f"{updated} new pods, {available} pods available"
+        return Health(wanted, ready, f"{detail}; {refused}" if refused else detail, bool(refused))
+
+    def _refused(self, deployment: Any) -> str:
+        """Why a pod of the newest template does not start; empty when each starts or runs."""
+        pods = self._pods(_selector(deployment))
+        newest = max((pod.metadata.creation_timestamp for pod in pods if pod.metadata.creation_timestamp), default=None)
+        hashes = {_hash(pod) for pod in pods if pod.metadata.creation_timestamp == newest}
+        for pod in pods:
+            for container in (pod.status.container_statuses or []) if _hash(pod) in hashes else []:
+                waiting = container.state.waiting if container.state else None
+                if waiting is not None and waiting.reason in _REFUSED:
+                    return f"pod {pod.metadata.name}: {waiting.reason}"
+        return ""
 
     def servers(self, colour: str) -> Sequence[Server]:
         deployment = self._deployment(colour)
         if deployment is None:
             return ()
-        labels = ",".join(f"{name}={value}" for name, value in deployment.spec.selector.match_labels.items())
-        ready = [pod for pod in self._pods(labels) if _is_ready(pod)]
+        ready = [pod for pod in self._pods(_selector(deployment)) if _is_ready(pod)]
         return [Server(f"{_host(pod)}:{self._query}", f"http://{_host(pod)}:{self._http}") for pod in ready]
 
     def green_percent(self) -> int:
@@ -183,6 +200,15 @@ def _told(release: Release) -> dict[str, str | None]:
 def _template(release: Release) -> dict[str, Any]:
     container = {"name": _CONTAINER, "image": release.image}
     return {"metadata": {"annotations": {RELEASE: release.name}}, "spec": {"containers": [container]}}
+
+
+def _selector(deployment: Any) -> str:
+    return ",".join(f"{name}={value}" for name, value in deployment.spec.selector.match_labels.items())
+
+
+def _hash(pod: Any) -> str:
+    """Which template of its Deployment a pod was made from."""
+    return str((pod.metadata.labels or {}).get("pod-template-hash", ""))
 
 
 def _image(deployment: Any) -> str | None:

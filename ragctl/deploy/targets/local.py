@@ -66,7 +66,8 @@ class LocalTarget:
         problems = [*(f"{name} does not run" for name in down), *(problem for problem in answers if problem)]
         if not problems and known < len(parts):
             problems.append(f"the gateway finds {known} of {len(parts)} servers healthy")
-        return Health(len(parts), good, "; ".join(problems[:3]))
+        failed = any(infos[name].state == "BACKOFF" for name in down if name in infos)
+        return Health(len(parts), good, "; ".join(problems[:3]), failed)
 
     def servers(self, colour: str) -> Sequence[Server]:
         if self.release(colour) is None:

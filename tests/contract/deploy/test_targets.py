@@ -70,6 +70,20 @@ def test_pods_of_the_release_before_are_not_taken_for_the_new_ones(cluster: Clus
     assert target.health("green").good
 
 
+def test_pods_that_cannot_start_are_told_from_pods_that_take_their_time(cluster: Cluster, tmp_path: Path) -> None:
+    target = open_cluster(cluster, tmp_path)
+    target.start("green", Release("r2", image=DIGESTS[0]))
+    cluster.objects["deployments", f"{OBJECTS}-query-green"]["status"]["availableReplicas"] = 0
+    pod = cluster.objects["pods", "query-green-0"]
+    for reason, failed in (("ContainerCreating", False), ("ImagePullBackOff", True), ("CrashLoopBackOff", True)):
+        waiting = {"name": "query", "image": "", "imageID": "", "ready": False, "restartCount": 0,
+                   "state": {"waiting": {"reason": reason}}}  # fmt: skip
+        pod["status"] = {"containerStatuses": [waiting]}
+        health = target.health("green")
+        assert (health.good, health.failed) == (False, failed)
+        assert (reason in health.detail) is failed
+
+
 def test_an_api_that_refuses_or_is_away_is_a_typed_error(cluster: Cluster, tmp_path: Path) -> None:
     target = open_cluster(cluster, tmp_path)
     del cluster.objects["deployments", f"{OBJECTS}-query-green"]

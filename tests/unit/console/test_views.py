@@ -223,6 +223,12 @@ def test_a_citation_shows_controls_and_overrides_written_out() -> None:
     assert "c\\u0007d" in text
 
 
+def test_a_citation_names_its_place_in_the_language_of_the_page() -> None:
+    item = query_pb2.Citation(number=1, source="s", locator="a{b}.md", version=2, start=3, end=9, quote="q")
+    assert "s: a{b}.md, version 2, characters 3 to 9" in answers.citation_text(item)
+    assert "s：a{b}.md，版本 2，第 3 至 9 个字符" in answers.citation_text(item, translate("zh", answers.PLACE))
+
+
 @pytest.mark.parametrize(("final", "said"), [
     (query_pb2.AnswerFinal(abstained=query_pb2.AnswerFinal.Abstained(reason="NOT_SUPPORTED")),
      ("The sources do not answer this question.", "")),

@@ -41,6 +41,7 @@ def words() -> set[str]:
         *deployments.STATES.values(),
         *traffic.LIMITS.values(),
         *sources.COUNTS,
+        answers.PLACE,
         *_PLAIN,
     }
 

@@ -72,6 +72,14 @@ def test_f40_a_bad_release_is_refused_before_it_has_traffic(
         bench.deployments().switch("rag:ann")
 
 
+def test_f40_a_release_that_ends_at_every_start_is_not_waited_for(bench: Bench) -> None:
+    bench.target.dying = {"r2"}
+    patient = bench.settings.model_copy(update={"deploy_ready_seconds": 3600, "deploy_failing_seconds": 0.3})
+    row = replace(bench, settings=patient).deployments().up(WANTED)
+    assert (row.state, row.reason) == (State.REFUSED, "GREEN_UNHEALTHY")
+    assert row.detail == "its servers end at every start: exit status 1"
+
+
 def test_f40_a_release_that_turns_bad_under_traffic_goes_back_by_itself(bench: Bench) -> None:
     bench.judge.bad_at = {50: SLOW}
     known = bench.deployments()
