@@ -64,7 +64,8 @@ def retrieval(
     queries
         Use only the first so many queries of each set.
     sweep
-        A chunker to compare, TOKENS or TOKENS:OVERLAP; may be repeated.
+        A chunker to compare, TOKENS or TOKENS:OVERLAP, with :bare behind it for chunks without their headings; may be
+        repeated.
     as_json
         Print one JSON document.
     """
@@ -78,16 +79,20 @@ def retrieval(
             whole_documents=whole_documents,
             max_queries=queries,
             progress=progress,
-            sweep=[_sizes(chunker) for chunker in sweep or []],
+            sweep=[_chunker(text) for text in sweep or []],
         )
     show(report, as_json=as_json)
 
 
-def _sizes(chunker: str) -> tuple[int, int]:
-    tokens, _, overlap = chunker.partition(":")
+def _chunker(text: str) -> tuple[int, int, bool]:
+    """Tokens, overlap, and whether headings are embedded with each chunk."""
+    sizes, bare = text.removesuffix(":bare"), text.endswith(":bare")
+    tokens, _, overlap = sizes.partition(":")
     if not (tokens.isdecimal() and (overlap or "0").isdecimal()):
-        raise InvalidInput(Reason.FIELD_INVALID, f"--sweep {chunker}: expected TOKENS or TOKENS:OVERLAP")
-    return int(tokens), int(overlap or 0)
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"--sweep {text}: expected TOKENS or TOKENS:OVERLAP, then :bare or not"
+        )
+    return int(tokens), int(overlap or 0), not bare
 
 
 @app.command

@@ -14,7 +14,11 @@ from rag_core.settings import Settings
 Recipe = Mapping[str, Any]
 """Names of settings to their values, as JSON."""
 
-_ALWAYS = ("embedder", "chunk_tokens", "chunk_overlap")
+CHUNKING = ("chunk_tokens", "chunk_overlap", "chunk_context")
+"""What shapes chunks."""
+_ALWAYS = ("embedder", *CHUNKING)
+_BEFORE: Recipe = {"chunk_context": True}
+"""What held for recipes that were kept before there was such a choice."""
 _OF_MODELS = ("embed_model", "embed_dimensions", "embed_query_prefix", "embed_passage_prefix")
 _OF_ENDPOINT = ("embed_max_tokens",)
 _PLACE = ("embed_url",)
@@ -38,8 +42,10 @@ def settings_for(settings: Settings, recipe: Recipe) -> Settings:
     A recipe that differs only in where the model is reached gives these settings as they are: a model may move to
     another host. Raises `ConfigError` (`CONFIG_INVALID`) for a recipe that no settings could have.
     """
-    own = recipe_of(settings)
-    if not recipe or _identity(recipe) == _identity(own):
+    if not recipe:
+        return settings
+    recipe = {**_BEFORE, **recipe}
+    if _identity(recipe) == _identity(recipe_of(settings)):
         return settings
     known = {name: value for name, value in recipe.items() if name in {*CHANGEABLE, *_PLACE}}
     try:

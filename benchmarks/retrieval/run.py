@@ -19,6 +19,7 @@ from rag_core.evaluation.metrics import CUT, ndcg, recall, reciprocal_rank
 from rag_core.index.base import SearchMode, SearchRequest, VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.models import EVERYONE
+from rag_core.recipe import CHUNKING
 from rag_core.settings import Settings
 from rag_core.text import Chunker, open_chunker
 
@@ -41,11 +42,11 @@ def run(
     whole_documents: bool,
     max_queries: int | None,
     progress: Progress,
-    sweep: Sequence[tuple[int, int]] = (),
+    sweep: Sequence[tuple[int, int, bool]] = (),
 ) -> Report:
     """Index each set under a temporary folder and ask all its queries in each mode.
 
-    `sweep` lists chunkers as (tokens, overlap) to compare; without it the configured one is used.
+    `sweep` lists chunkers as (tokens, overlap, with headings) to compare; without it the configured one is used.
     """
     datasets = load_datasets(data, max_queries)
     embedder = open_embedder(settings)
@@ -84,14 +85,16 @@ def run(
 
 
 def _chunkers(
-    settings: Settings, sweep: Sequence[tuple[int, int]], *, whole: bool
+    settings: Settings, sweep: Sequence[tuple[int, int, bool]], *, whole: bool
 ) -> Iterator[tuple[str, Chunker | None]]:
     if whole:
         yield "whole documents", None
         return
-    for tokens, overlap in sweep or [(settings.chunk_tokens, settings.chunk_overlap)]:
-        changed = settings.model_copy(update={"chunk_tokens": tokens, "chunk_overlap": overlap})
-        yield f"{tokens} tokens, overlap {overlap}", open_chunker(changed)
+    own = (settings.chunk_tokens, settings.chunk_overlap, settings.chunk_context)
+    for chosen in sweep or [own]:
+        tokens, overlap, context = chosen
+        name = f"{tokens} tokens, overlap {overlap}{'' if context else ', without headings'}"
+        yield name, open_chunker(settings.model_copy(update=dict(zip(CHUNKING, chosen, strict=True))))
 
 
 def _scored(dataset: Dataset, chunked: Chunked, vectors: VectorCache, progress: Progress) -> dict[SearchMode, Scores]:

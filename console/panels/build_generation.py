@@ -18,8 +18,10 @@ def build_generation() -> None:
         further = right.text_input(
             t("Further settings (embed_model=…, embedder=…)"), max_chars=2000, key="build-further"
         )
+        context = st.checkbox(t("Embed title and headings with each chunk"), value=True, key="build-context")
         asked = st.form_submit_button(t("Forecast the cost"), type="primary")
-    settings = {"chunk_tokens": str(tokens), "chunk_overlap": str(overlap)} | views.pairs(further)
+    chunking = {"chunk_tokens": str(tokens), "chunk_overlap": str(overlap), "chunk_context": str(context).lower()}
+    settings = chunking | views.pairs(further)
     if asked:
         st.session_state.pop("forecast", None)
         found = attempt(lambda: api().build(settings=settings, dry_run=True))

@@ -29,6 +29,7 @@ OPERATIONS: dict[str, str] = {
     "First generation": "第一个索引代",
     "Forecast": "预测",
     "Forecast the cost": "预测成本",
+    "Embed title and headings with each chunk": "将标题和各级标题与每个分块一起嵌入",
     "Found": "发现",
     "Further settings (embed_model=…, embedder=…)": "其他设置（embed_model=…、embedder=…）",
     "Gate": "门禁",

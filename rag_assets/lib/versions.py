@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rag_core.ids import fingerprint
+from rag_core.recipe import CHUNKING
 from rag_core.settings import Settings
 from rag_core.text.base import ParseLimits
 from rag_core.text.chunking.chunker import CHUNKER_VERSION
@@ -14,7 +15,7 @@ def code_versions(settings: Settings) -> dict[str, str]:
 
     The exact fingerprints, model hash included, decide what is recomputed; the runs carry them as metadata.
     """
-    chunker = (CHUNKER_VERSION, settings.chunk_tokens, settings.chunk_overlap)
+    chunker = (CHUNKER_VERSION, *(getattr(settings, name) for name in CHUNKING))
     embedder = (settings.embedder, settings.embed_model, settings.embed_dimensions, settings.embed_passage_prefix)
     return {
         "documents": fingerprint(PARSER_VERSION, *ParseLimits.from_settings(settings).astuple()),

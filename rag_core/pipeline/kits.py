@@ -9,7 +9,7 @@ from functools import cached_property
 
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.errors import Conflict, RagError, Reason
-from rag_core.recipe import Recipe, recipe_of, settings_for
+from rag_core.recipe import CHUNKING, Recipe, recipe_of, settings_for
 from rag_core.settings import Settings
 from rag_core.store.generations import Generation
 from rag_core.text import Chunker, open_chunker
@@ -96,7 +96,7 @@ class Kits:
 
     def _with_shared_model(self, kit: Kit, settings: Settings) -> Kit:
         """A kit that differs only in its chunker uses the model that is loaded already."""
-        same = {"chunk_tokens": self._settings.chunk_tokens, "chunk_overlap": self._settings.chunk_overlap}
+        same = {name: getattr(self._settings, name) for name in CHUNKING}
         if {**recipe_of(settings), **same} == recipe_of(self._settings):
             return _Sharing(lambda: self.own.embedder, lambda: kit.chunker, kit.recipe)
         return kit

@@ -22,6 +22,9 @@ class ContentSettings(BaseModel):
         le=250,
         description="Tokens of the previous chunk repeated at the start of the next, at sentence borders.",
     )
+    chunk_context: bool = Field(
+        True, description="Whether title and headings are embedded, and found by words, with each chunk under them."
+    )
     max_file_bytes: int = Field(50_000_000, ge=1, description="Larger files are quarantined without being read.")
     max_text_chars: int = Field(20_000_000, ge=1, description="Longer extracted text is quarantined.")
     max_chunks: int = Field(20_000, ge=1, description="A document with more chunks is quarantined.")

@@ -33,11 +33,15 @@ CHUNKER_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class ChunkSettings:
-    """Sizes in model tokens. `max_chunks` shapes no chunk and so is not part of the fingerprint."""
+    """Sizes in model tokens; `context`: title and headings are put before the text that is embedded.
+
+    `max_chunks` shapes no chunk and so is not part of the fingerprint.
+    """
 
     tokens: int = 200
     overlap: int = 0
     max_chunks: int = 20_000
+    context: bool = True
 
 
 class _Piece(NamedTuple):
@@ -63,7 +67,10 @@ class Chunker:
     def fingerprint(self) -> str:
         """Changes whenever the same document could now give other chunks."""
         settings = self._settings
-        return fingerprint("chunker", CHUNKER_VERSION, settings.tokens, settings.overlap, self._counter.fingerprint)
+        # Only what differs from before there was a choice: the chunks of then are still the same.
+        without = () if settings.context else ("without context",)
+        sizes = (settings.tokens, settings.overlap)
+        return fingerprint("chunker", CHUNKER_VERSION, *sizes, self._counter.fingerprint, *without)
 
     def chunk(self, doc_id: uuid.UUID, document: ParsedDocument) -> list[Chunk]:
         """The chunks in reading order. All text but white space is in one of them.
@@ -100,7 +107,7 @@ class Chunker:
         budget = TokenBudget(self._counter, settings.tokens, settings.max_chunks)
         blocks = list(whole_blocks(document))
         sections, of_block = outline_sections(text, blocks)
-        contexts = ContextBuilder(document.title, settings.tokens, self._counter)
+        contexts = ContextBuilder(document.title, settings.tokens, self._counter, used=settings.context)
         headings = list({section.path[-1]: None for section in sections if section.path})
         contexts.learn(headings, budget.count(headings))
         rooms = [settings.tokens - contexts.of(section.path).tokens for section in sections]
@@ -199,7 +206,9 @@ def open_chunker(settings: Settings) -> Chunker:
     """The chunker as configured; counts with the bundled model's tokenizer, whichever embedder is used."""
     from rag_core.embedding import open_token_counter
 
-    sizes = ChunkSettings(settings.chunk_tokens, settings.chunk_overlap, settings.max_chunks)
+    sizes = ChunkSettings(
+        settings.chunk_tokens, settings.chunk_overlap, settings.max_chunks, context=settings.chunk_context
+    )
     return Chunker(sizes, open_token_counter(settings))
 
 

@@ -27,10 +27,14 @@ class Context:
 
 
 class ContextBuilder:
-    """Makes the context of one document's chunks: at most a third of a chunk, and a quarter for a table header."""
+    """Makes the context of one document's chunks: at most a third of a chunk, and a quarter for a table header.
 
-    def __init__(self, title: str, limit: int, counter: TokenCounter) -> None:
+    Unless it is `used`, title and headings are left out; a cut table keeps its header, which says what its cells are.
+    """
+
+    def __init__(self, title: str, limit: int, counter: TokenCounter, *, used: bool = True) -> None:
         self._title = title
+        self._used = used
         self._cap = limit // _CONTEXT_SHARE
         self.header_cap = limit // _HEADER_SHARE
         self._counter = counter
@@ -43,6 +47,8 @@ class ContextBuilder:
 
     def of(self, path: tuple[str, ...], inside: Sequence[str] = ()) -> Context:
         """Context for a chunk under `path` whose own text begins with the headings `inside`."""
+        if not self._used:
+            return Context("", 0)
         own = set(inside)
         parts = tuple(heading for heading in path if heading not in own)
         if self._title and self._title not in path and self._title not in own:

@@ -61,7 +61,7 @@ def test_chinese_questions_find_chinese_sentences() -> None:
             '$ ask "how long does  parental leave last?"\n\nParental leave lasts 16 weeks.',
         ),
         ("年假每年有多少天？", "年假每年有多少天？年假为每年二十五天。"),
-        ("parental leave: how long?", "How long does \"parental leave\" last? Parental leave lasts 16 weeks."),
+        ("parental leave: how long?", 'How long does "parental leave" last? Parental leave lasts 16 weeks.'),
         ("年假有多少天", '$ ask "每年的年假有多少天？"\n\n年假为每年二十五天。'),
     ],
 )

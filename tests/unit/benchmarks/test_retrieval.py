@@ -50,6 +50,19 @@ def test_every_mode_is_scored_through_the_real_index(tmp_path: Path, model_home:
     assert [target.met for target in report.targets] == [True]
 
 
+def test_chunkers_are_compared_by_size_overlap_and_headings(tmp_path: Path, model_home: Path) -> None:
+    write_set(tmp_path / "sets" / "tiny")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "models").symlink_to(model_home / "models")
+    report = retrieval.run(
+        Settings(home=home, embedder="fake"), tmp_path / "sets", whole_documents=False, max_queries=None,
+        progress=lambda done, total: None, sweep=[(64, 16, True), (64, 0, False)],
+    )  # fmt: skip
+    names = list(dict.fromkeys(row[1] for row in report.tables[0].rows))
+    assert names == ["64 tokens, overlap 16", "64 tokens, overlap 0, without headings"]
+
+
 def test_judgements_of_zero_are_not_relevant(tmp_path: Path) -> None:
     (dataset,) = load_datasets(write_set(tmp_path / "tiny"))
     assert dataset.judgements == {"1": {"stars": 1}, "2": {"bread": 1}}

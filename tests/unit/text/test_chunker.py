@@ -20,8 +20,8 @@ DOC = uuid.UUID(int=7)
 COUNTER = WordCounter()
 
 
-def chunker(tokens: int = 40, overlap: int = 0, max_chunks: int = 20_000) -> Chunker:
-    return Chunker(ChunkSettings(tokens, overlap, max_chunks), COUNTER)
+def chunker(tokens: int = 40, overlap: int = 0, max_chunks: int = 20_000, *, context: bool = True) -> Chunker:
+    return Chunker(ChunkSettings(tokens, overlap, max_chunks, context=context), COUNTER)
 
 
 def plain(text: str, title: str = "") -> ParsedDocument:
@@ -110,6 +110,15 @@ def test_title_is_context_unless_the_headings_show_it(read: Read) -> None:
     assert chunker().chunk(DOC, with_title)[0].embed_text == "Manual\n\nStart\n\ntext"
     without = read("# Start\n\ntext", "a.md")
     assert chunker().chunk(DOC, without)[0].embed_text == "Start\n\ntext"
+
+
+def test_without_context_the_text_alone_is_embedded_and_its_headings_are_still_known(read: Read) -> None:
+    document = read("---\ntitle: Manual\n---\n# Guide\n\n" + "word " * 90, "a.md")
+    with_context, bare = (chunker(context=context).chunk(DOC, document) for context in (True, False))
+    assert with_context[-1].embed_text.startswith("Manual > Guide\n\n")
+    assert all(chunk.embed_text == chunk.text for chunk in bare)
+    assert {chunk.headings for chunk in bare} == {("Guide",)}
+    require_sound(document, bare, 40)
 
 
 def test_small_blocks_of_a_section_are_merged_up_to_the_target(read: Read) -> None:
@@ -292,6 +301,7 @@ def test_fingerprint_follows_sizes_and_tokenizer_but_not_the_cap() -> None:
     others = {
         chunker(41).fingerprint,
         chunker(40, 5).fingerprint,
+        chunker(context=False).fingerprint,
         Chunker(ChunkSettings(40), SwallowingCounter()).fingerprint,
     }
-    assert len(others | {chunker().fingerprint}) == 4
+    assert len(others | {chunker().fingerprint}) == 5
