@@ -7,26 +7,24 @@ group's own offsets are told to the broker afterwards, for those who watch it, a
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from sqlalchemy import Connection
 
-from rag_assets.connectors.kafka.client import consumer_config, producer_config, reader_config
+from rag_assets.connectors.kafka.client import consumer_config, reader_config
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.snapshot import log_ends, record_of
 from rag_assets.stream.base import Lag, Message, Position
 from rag_assets.stream.inbox import attributes_of
+from rag_assets.stream.kafka_outbound import Outbound
 from rag_core.errors import Conflict, InvalidInput, RagError, Reason, Unavailable
-from rag_core.ids import document_id
 from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.store import streams
@@ -36,7 +34,6 @@ from rag_core.store.streams import DeadLetter
 log = structlog.get_logger(__name__)
 _POLL_SECONDS = 0.2
 _BROKER_SECONDS = 5.0
-_FLUSH_SECONDS = 15.0
 _AWAY_SECONDS = 10.0
 
 
@@ -51,8 +48,7 @@ class KafkaSource:
         self._options, self._source, self._store, self._settings = options, source, store, settings
         self._decoder = Decoder(options, source)
         self._consumer = Consumer(consumer_config(options, source), error_cb=self._on_error)
-        produces = options.dead_letter_topic or options.completion_topic
-        self._producer = Producer(producer_config(options)) if produces else None
+        self._outbound = Outbound(options, source)
         self._ready = threading.Condition()
         self._buffer: deque[tuple[Message, float]] = deque()
         self._bytes = 0
@@ -80,12 +76,7 @@ class KafkaSource:
             return self._take()
 
     def publish_dead(self, letters: Sequence[DeadLetter]) -> None:
-        topic = self._options.dead_letter_topic
-        if topic is None or not letters:
-            return
-        for letter in letters:
-            self._produce(topic, letter.locator, letter.payload, _headers(letter))
-        self._flush()
+        self._outbound.publish_dead(letters)
 
     def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
         streams.advance(connection, self.stream, self._options.topic, _next_offsets(messages))
@@ -96,9 +87,7 @@ class KafkaSource:
             for number, offset in offsets.items():
                 if number in self._positions:  # else it was taken away meanwhile
                     self._positions[number] = self._untold[number] = offset
-        if self._options.completion_topic is not None:
-            for message in messages:
-                self._complete(self._options.completion_topic, message, outcomes)
+        self._outbound.complete(messages, outcomes)
 
     def lag(self) -> Lag:
         with self._ready:
@@ -110,8 +99,7 @@ class KafkaSource:
         self._closing = True
         self._thread.join(timeout=30)
         self._consumer.close()
-        if self._producer is not None:
-            self._producer.flush(_FLUSH_SECONDS)
+        self._outbound.close()
 
     def at_end(self) -> bool:
         """Whether every assigned partition has been handed out up to its end. For a run that drains."""
@@ -282,56 +270,6 @@ class KafkaSource:
         with self._ready:
             self._problem = problem
             self._ready.notify_all()
-
-    # --- producing --------------------------------------------------------------------------------------------
-
-    def _complete(self, topic: str, message: Message, outcomes: Mapping[str, str]) -> None:
-        event, position = message.event, message.position
-        body = {
-            "doc_id": str(document_id(self._source.tenant, self._source.name, message.locator)),
-            "outcome": outcomes.get(position.token, "applied"),
-            "source_version": event.source_version if event is not None else None,
-            "topic": position.topic,
-            "partition": position.partition,
-            "offset": position.offset,
-            "at": datetime.now(UTC).isoformat(),
-        }
-        try:
-            self._produce(topic, message.locator, json.dumps(body).encode(), [])
-        except Unavailable as error:
-            log.warning("completion_not_told", stream=self.name, position=position.token, reason=error.reason)
-
-    def _produce(self, topic: str, key: str, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
-        assert self._producer is not None  # noqa: S101
-        try:
-            self._producer.produce(topic, key=key.encode(), value=value, headers=list(headers))
-            self._producer.poll(0)
-        except (BufferError, KafkaException):
-            raise _undelivered() from None
-
-    def _flush(self) -> None:
-        assert self._producer is not None  # noqa: S101
-        if self._producer.flush(_FLUSH_SECONDS):
-            self._producer.purge()
-            raise _undelivered()
-
-
-def _undelivered() -> Unavailable:
-    return Unavailable(Reason.DEAD_LETTER_UNAVAILABLE, "the dead-letter topic did not take a message; trying again")
-
-
-def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
-    said = {
-        "rag-reason": letter.reason,
-        "rag-stage": letter.stage,
-        "rag-message": letter.message,
-        "rag-topic": letter.topic,
-        "rag-partition": str(letter.partition),
-        "rag-offset": str(letter.offset),
-        "rag-sha256": letter.sha256.hex(),
-        "rag-source": f"{letter.tenant}/{letter.source}",
-    }
-    return [(name, value.encode("utf-8", "replace")) for name, value in said.items()]
 
 
 def _next_offsets(messages: Sequence[Message]) -> dict[int, int]:

@@ -188,6 +188,11 @@ def place(connection: Connection, tenant: str, doc_id: uuid.UUID) -> tuple[str, 
     return str(found.source), str(found.locator)
 
 
+def forget(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> int:
+    """Remove every trace of documents from the inbox, for an erasure; returns how many rows."""
+    return connection.execute(text("DELETE FROM rag.inbox WHERE doc_id = ANY(:ids)"), {"ids": list(doc_ids)}).rowcount
+
+
 def _by_key(connection: Connection, change: Change) -> Row[tuple[object, ...]] | None:
     params = {"tenant": change.tenant, "key": change.idempotency_key}
     return connection.execute(_KEYED, params).one_or_none()
@@ -304,8 +309,3 @@ SELECT c.source, c.locator, c.operation FROM (
 JOIN rag.sources s ON s.tenant = :tenant AND s.name = c.source AND s.kind = :kind
 ORDER BY c.source_version DESC LIMIT 1
 """)
-
-
-def forget(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> int:
-    """Remove every trace of documents from the inbox, for an erasure; returns how many rows."""
-    return connection.execute(text("DELETE FROM rag.inbox WHERE doc_id = ANY(:ids)"), {"ids": list(doc_ids)}).rowcount

@@ -21,6 +21,7 @@ from rag_core.quality import QualityPolicy
 from rag_core.store import quarantine, streams
 from rag_core.store.streams import DeadLetter
 from tests.support.stream import PUSHED, Failing, Stream, event
+from tests.support.waiting import eventually
 
 BROKEN = b"%PDF-1.7 broken"
 
@@ -232,6 +233,8 @@ def test_two_workers_share_an_inbox_one_at_a_time_and_the_other_takes_over(strea
     assert [one.locator for one in batch] == ["a"]
     assert second.source.poll(0.1) == []
     first.source.close()
+    # The database gives the lock away when it has noticed that the first one's connection is closed.
+    assert eventually(lambda: second.source.poll(0.05))
     drain(second)
     assert set(stream.texts()) == {"a"}
 
