@@ -14,6 +14,7 @@ import httpx
 from playwright.sync_api import Browser, sync_playwright
 
 import console
+from ragctl.stack.parts import STREAMLIT_FLAGS
 from tests.support.postgres import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -40,11 +41,8 @@ def chromium() -> Iterator[Browser]:
 def running_console(folder: Path, settings: Mapping[str, str], port: int | None = None) -> Iterator[str]:
     """The console with these settings; yields its address once it answers. `folder` is its working folder."""
     port = port or free_port()
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(_APP), "--server.headless", "true", "--server.port", str(port),
-        "--server.address", "127.0.0.1", "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false",
-        "--client.showErrorDetails", "none", "--client.toolbarMode", "viewer",
-    ]  # fmt: skip
+    address = ("--server.port", str(port), "--server.address", "127.0.0.1")
+    command = [sys.executable, "-m", "streamlit", "run", str(_APP), *address, *STREAMLIT_FLAGS]
     environment = {**os.environ, **settings, "PYTHONPATH": str(_APP.parent.parent)}
     with (folder / "console.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
