@@ -171,6 +171,17 @@ def backlog(connection: Connection, name: str) -> dict[tuple[str, str, int], int
     return {(row.tenant, row.source, row.shard): row.documents for row in rows}
 
 
+_HOLDING = text("""
+SELECT g.generation, count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents
+FROM rag.generation_documents g JOIN rag.documents d USING (doc_id) GROUP BY g.generation
+""")
+
+
+def holding(connection: Connection) -> dict[str, int]:
+    """How many documents each generation holds; a generation that holds none is absent."""
+    return {row.generation: row.documents for row in connection.execute(_HOLDING)}
+
+
 _LACKING = text("""
 SELECT d.doc_id, d.version FROM rag.documents d
 LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
