@@ -14,6 +14,8 @@ from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.wire import WirePeer, gateway_options, running_envoy, wire_peer
 
 LONG = "A passage of some length. " * 2000
+PROBE_BYTES = 200
+"""More than the answer to a health check of the gateway has."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_f37_a_stream_that_is_cut_ends_as_an_error_and_is_not_sent_again(
     network.bytes_per_second = 100_000  # what is not read yet is still on its way when the connection is cut
     answer = v2_grpc.QueryServiceStub(channel).Answer(v2.AnswerRequest(query="bell"), timeout=60)
     seen = [next(answer)]
-    network.reset_after, network.bytes_per_second = 0, None
+    network.spared_bytes, network.reset_after, network.bytes_per_second = PROBE_BYTES, 0, None
     with pytest.raises(grpc.RpcError) as cut:
         seen.extend(answer)
     assert cut.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL}
