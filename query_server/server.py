@@ -27,6 +27,7 @@ from query_server.handlers.generations import GenerationsHandler
 from query_server.handlers.operations import OperationsHandler
 from query_server.handlers.ordering import Ordering
 from query_server.handlers.paging import PageTokens
+from query_server.handlers.resuming import ResumeTokens
 from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
 from query_server.identities import Identities
@@ -181,16 +182,17 @@ class QueryServer:
         gates = build_gates(self._settings, self.metrics)
         chain = build_chain(self._settings, self._identities, self._audit, self.metrics, gates)
         server = self._new_server(chain, self._settings.max_message_bytes)
+        secret = _token_secret(self._settings)
         search = SearchHandler(
             self._settings,
             searcher,
             self._models,
             ordering=self._ordering,
-            tokens=PageTokens(_page_secret(self._settings)),
+            tokens=PageTokens(secret),
             freshness=self._freshness,
         )
         batches = BatchHandler(search, gates[Gate.SEARCH])
-        answers = AnswerHandler(search, self._parts.answerer, self.metrics)
+        answers = AnswerHandler(search, self._parts.answerer, ResumeTokens(secret), self.metrics)
         admin = AdminHandler(self._parts, self._pool, server_version())
         generations = GenerationsHandler(self._settings, self._parts)
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
@@ -317,12 +319,12 @@ def _parallel_queries(settings: Settings) -> tuple[int, int]:
     return settings.embed_threads or _cores(), 1
 
 
-def _page_secret(settings: Settings) -> bytes:
-    """The secret of the page tokens: its own, else that of the index, else one that only this process knows."""
+def _token_secret(settings: Settings) -> bytes:
+    """The secret of the page and resume tokens: its own, else that of the index, else one of this process alone."""
     for known in (settings.page_token_secret, settings.index_secret):
         if known is not None:
             return known.get_secret_value().encode()
-    _log.warning("page tokens work with this process only; set RAG_PAGE_TOKEN_SECRET for several servers")
+    _log.warning("page and resume tokens work with this process only; set RAG_PAGE_TOKEN_SECRET for several servers")
     return secrets.token_bytes(32)
 
 

@@ -32,6 +32,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The page token is not one of ours, has expired, or belongs to another request, caller or generation.",
         "Ask again without a page token.",
     ),
+    R.RESUME_TOKEN_INVALID: (
+        "The resume token is not one of ours, has expired, or belongs to another request or caller.",
+        "Ask again without a resume token.",
+    ),
+    R.RESUME_LOST: (
+        "The answer cannot go on where it broke off: the index changed, or the model answers differently.",
+        "Drop the text received so far and ask again without the resume token.",
+    ),
     R.CITATION_INVALID: (
         "The answerer cited something that was not retrieved; the answer was withheld.",
         "Ask again; if it stays, report the request id.",

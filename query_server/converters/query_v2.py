@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from query_server.converters.filters import filter_from_message
 from query_server.handlers.answer import Event, Failed, Retrieved
+from query_server.handlers.resuming import Piece
 from query_server.handlers.search import Page
 from query_server.handlers.validation import Query
-from rag_core.answering.base import Abstained, Answered, Citation, Delta
+from rag_core.answering.base import Abstained, Answered, Citation
 from rag_core.answering.highlights import Span
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index.base import Hit, SearchMode, SearchResult
@@ -33,7 +34,7 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
         rerank=request.rerank if request.HasField("rerank") else None,
     )
     if isinstance(request, pb.AnswerRequest):
-        return query
+        return replace(query, resume_token=request.resume_token)
     return replace(
         query,
         mode=_mode(request.mode),
@@ -88,8 +89,8 @@ def _outcome(outcome: Page | RagError) -> pb.BatchSearchResponse.Outcome:
 
 def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
     """One event; `found` is what the citations point into."""
-    if isinstance(event, Delta):
-        return pb.AnswerEvent(delta=pb.AnswerDelta(text=event.text))
+    if isinstance(event, Piece):
+        return pb.AnswerEvent(delta=pb.AnswerDelta(text=event.text), resume_token=event.resume_token)
     result = found.result
     usage = pb.AnswerFinal.Usage(passages=len(result.hits), milliseconds=found.milliseconds())
     final = pb.AnswerFinal(generation=result.generation, usage=usage)

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from query_server.handlers.search import SearchHandler
+from query_server.handlers.resuming import Piece, Progress, ResumeTokens, context_of, lost, resumable, unseen
+from query_server.handlers.search import Plan, SearchHandler
 from query_server.handlers.validation import Query
 from query_server.metrics import Metrics
 from rag_core.answering.base import Abstained, Abstention, Answered, Answerer, AnswerEvent, Delta, Question
 from rag_core.answering.validity import check_citations
-from rag_core.errors import DeadlineExceeded, RagError, Reason
+from rag_core.embedding.base import Vectors
+from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
 from rag_core.index.base import SearchResult
 from rag_core.models import Principal
 
@@ -32,7 +34,7 @@ class Failed:
     error: RagError
 
 
-Event = Delta | Answered | Abstained | Failed
+Event = Piece | Answered | Abstained | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,16 @@ class Answer:
 class AnswerHandler:
     """Answers questions in one piece or as a stream; both come from the same events."""
 
-    def __init__(self, search: SearchHandler, answerer: Answerer, metrics: Metrics) -> None:
+    def __init__(self, search: SearchHandler, answerer: Answerer, resumes: ResumeTokens, metrics: Metrics) -> None:
         self._search = search
         self._answerer = answerer
+        self._resumes = resumes
         self._metrics = metrics
 
     async def answer(self, principal: Principal, query: Query, deadline: float) -> Answer:
         """The whole answer. Raises what retrieval and the answerer raise."""
-        found, events = await self._start(principal, query, deadline)
+        plan = self._search.checked(principal, query)
+        found, events = await self._start(principal, plan, deadline)
         text: list[str] = []
         outcome: Answered | Abstained = Abstained(Abstention.NOT_SUPPORTED)
         async for event in events:
@@ -84,17 +88,24 @@ class AnswerHandler:
 
         A failure before the first event is raised, so that it becomes the status of the call; after it, it is the final
         event `Failed`, because a REST client has already seen 200.
+
+        With a resume token the text that the caller has is left out. Raises `InvalidInput` (`RESUME_TOKEN_INVALID`) and
+        `Conflict` (`RESUME_LOST`, when the answer no longer begins with that text).
         """
-        found, events = await self._start(principal, query, deadline)
-        return found, _ended(events)
+        plan = self._search.checked(principal, query)
+        context = context_of(plan)
+        seen = self._resumes.read(query.resume_token, context) if query.resume_token else None
+        found, events = await self._start(principal, plan.pinned_to(seen.generation) if seen else plan, deadline)
+        progress = Progress(found.result.generation)
+        rest = unseen(events, seen, progress) if seen else events
+        return found, _ended(resumable(rest, progress, partial(self._resumes.issue, context=context)))
 
     async def _start(
-        self, principal: Principal, query: Query, deadline: float
+        self, principal: Principal, plan: Plan, deadline: float
     ) -> tuple[Retrieved, AsyncGenerator[AnswerEvent, None]]:
         started = time.monotonic()
-        plan = self._search.checked(principal, query)
         as_of, limit = self._search.as_of(principal), plan.request.limit
-        found, vector = await self._search.retrieve(plan, max(limit, MIN_RETRIEVED))
+        found, vector = await self._retrieve(plan)
         result = SearchResult(found.generation, found.hits[:limit])
         question = Question(
             plan.request.text,
@@ -104,6 +115,14 @@ class AnswerHandler:
             embed=partial(self._search.embed_passages, found.generation),
         )
         return Retrieved(result, as_of, started), self._events(question, deadline)
+
+    async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
+        try:
+            return await self._search.retrieve(plan, max(plan.request.limit, MIN_RETRIEVED))
+        except NotFound as error:
+            if plan.pinned and error.reason is Reason.GENERATION_NOT_FOUND:
+                raise lost() from None  # it was retired since the stream was cut
+            raise
 
     async def _events(self, question: Question, deadline: float) -> AsyncGenerator[AnswerEvent, None]:
         outcome = "failed"
@@ -135,7 +154,7 @@ async def _until(events: AsyncGenerator[AnswerEvent, None], deadline: float) -> 
             yield event
 
 
-async def _ended(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[Event, None]:
+async def _ended(events: AsyncGenerator[Piece | Answered | Abstained, None]) -> AsyncGenerator[Event, None]:
     begun = False
     async with aclosing(events):
         try:

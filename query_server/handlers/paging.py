@@ -1,26 +1,19 @@
-"""Page tokens: signed, bound to the caller and the request, and short-lived. Nothing is kept on the server."""
+"""Page tokens: where the next page of a search begins. Nothing is kept on the server."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from query_server.handlers.tokens import SignedTokens
 from rag_core.errors import InvalidInput, Reason
 from rag_core.index.base import SearchRequest
 
 MAX_RESULTS = 500
 """Passages that can be paged through; ranks beyond it cost more than they tell."""
-LIFETIME_SECONDS = 900
-MAX_TOKEN_CHARS = 512
-_HEAD = struct.Struct(">BQI")
-_VERSION = 1
-_MAC_BYTES = 32
+_OFFSET = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +28,21 @@ class PageTokens:
     """Issues and reads tokens with one secret."""
 
     def __init__(self, secret: bytes, *, clock: Callable[[], float] = time.time) -> None:
-        self._key = hmac.new(secret, b"page-token", hashlib.sha256).digest()
-        self._clock = clock
+        self._tokens = SignedTokens(secret, b"page-token", clock=clock)
 
     def issue(self, position: Position, context: bytes) -> str:
         """A token for the page at `position` of the request that `context` stands for (see `context_of`)."""
-        expires = int(self._clock()) + LIFETIME_SECONDS
-        body = _HEAD.pack(_VERSION, expires, position.offset) + position.generation.encode()
-        return base64.urlsafe_b64encode(body + self._mac(body, context)).rstrip(b"=").decode("ascii")
+        return self._tokens.issue(_OFFSET.pack(position.offset) + position.generation.encode(), context)
 
     def read(self, token: str, context: bytes) -> Position:
         """Raises `InvalidInput` (`PAGE_TOKEN_INVALID`); the text is the same whatever is wrong with it."""
-        try:
-            raw = base64.b64decode(token[:MAX_TOKEN_CHARS] + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            raise invalid_token() from None
-        body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-        if len(body) < _HEAD.size or not hmac.compare_digest(mac, self._mac(body, context)):
+        content = self._tokens.read(token, context)
+        if content is None or len(content) < _OFFSET.size:
             raise invalid_token()
-        version, expires, offset = _HEAD.unpack_from(body)
-        if version != _VERSION or expires < self._clock() or not 0 < offset < MAX_RESULTS:
+        (offset,) = _OFFSET.unpack_from(content)
+        if not 0 < offset < MAX_RESULTS:
             raise invalid_token()
-        return Position(offset, body[_HEAD.size :].decode())
-
-    def _mac(self, body: bytes, context: bytes) -> bytes:
-        return hmac.new(self._key, body + hashlib.sha256(context).digest(), hashlib.sha256).digest()
+        return Position(offset, content[_OFFSET.size :].decode())
 
 
 def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> bytes:

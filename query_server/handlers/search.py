@@ -44,6 +44,15 @@ class Plan:
     def reorders(self) -> bool:
         return self.rerank or self.diversity > 0
 
+    @property
+    def pinned(self) -> bool:
+        """Whether it goes to a generation by name, not to the one that readers are on."""
+        return self.request.generation is not None
+
+    def pinned_to(self, generation: str) -> Plan:
+        """The same request to one generation."""
+        return replace(self, request=replace(self.request, generation=generation))
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -85,7 +94,12 @@ class SearchHandler:
         plan = self.checked(principal, query, default_cap=self._settings.default_max_per_document)
         as_of = self.as_of(principal)  # before the search: what is committed meanwhile may or may not be in it
         end = min(plan.offset + plan.request.limit, MAX_RESULTS)
-        found, _ = await self.retrieve(plan, end if end == MAX_RESULTS else end + 1)
+        try:
+            found, _ = await self.retrieve(plan, end if end == MAX_RESULTS else end + 1)
+        except NotFound as error:
+            if plan.pinned and error.reason is Reason.GENERATION_NOT_FOUND:
+                raise invalid_token() from None  # it was retired between two pages
+            raise
         more = len(found.hits) > end
         token = self._tokens.issue(Position(end, found.generation), plan.context) if more else ""
         result = SearchResult(found.generation, found.hits[plan.offset : end])
@@ -104,8 +118,7 @@ class SearchHandler:
             if self._models.knows(generation):
                 raise
             raise NotFound(Reason.GENERATION_NOT_FOUND, "index: there is no generation of this name") from None
-        chosen = replace(plan, request=replace(plan.request, generation=generation))
-        found, _ = await self.retrieve(chosen, plan.request.limit)
+        found, _ = await self.retrieve(plan.pinned_to(generation), plan.request.limit)
         return Page(found, "", None)
 
     def as_of(self, principal: Principal) -> datetime | None:
@@ -133,10 +146,13 @@ class SearchHandler:
         if not query.page_token:
             return Plan(request, 0, rerank, diversity, context)
         position = self._tokens.read(query.page_token, context)
-        return Plan(replace(request, generation=position.generation), position.offset, rerank, diversity, context)
+        return Plan(request, position.offset, rerank, diversity, context).pinned_to(position.generation)
 
     async def retrieve(self, plan: Plan, limit: int) -> tuple[SearchResult, Vectors | None]:
-        """The first `limit` hits of a plan in their final order, and the query's vector (a lexical search has none)."""
+        """The first `limit` hits of a plan in their final order, and the query's vector (a lexical search has none).
+
+        Raises `NotFound` (`GENERATION_NOT_FOUND`) when the generation that the plan names was retired.
+        """
         wide = max(limit, self._ordering.window) if plan.reorders else limit
         request = replace(plan.request, limit=wide)
         pinned = request.generation
@@ -178,7 +194,7 @@ class SearchHandler:
         return None if await self._models.moved_to(alias) else await self._searcher.search(request)
 
     async def _pinned(self, request: SearchRequest, generation: str) -> tuple[SearchResult, Vectors | None]:
-        """Search the generation of the pages before."""
+        """Search the generation of what came before."""
         try:
             embedder = await self._models.embedder_of(generation)
             vector = await _embed(embedder, request)
@@ -186,7 +202,7 @@ class SearchHandler:
         except RagError as error:
             if error.reason is not Reason.GENERATION_NOT_FOUND and self._models.knows(generation):
                 raise
-            raise invalid_token() from None  # it was retired between two pages
+            raise NotFound(Reason.GENERATION_NOT_FOUND, "index: this generation was retired") from None
 
     async def _marks(self, plan: Plan, result: SearchResult) -> tuple[list[Span], ...]:
         texts = [hit.payload.text for hit in result.hits]

@@ -40,6 +40,7 @@ class Query:
     mode: SearchMode = SearchMode.HYBRID
     filter: Condition | None = None
     page_token: str = ""
+    resume_token: str = ""
     max_per_document: int | None = None
     highlight: bool = False
     diversity: float = 0.0

@@ -45,6 +45,8 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         call = current_call()
         found, stream = await self._answers.stream(call.principal, to_query(request), call.deadline)
         call.note(found.result)
+        if request.resume_token:
+            call.facts.update(resumed=True)
         async with aclosing(stream) as events:
             async for event in events:
                 yield from_event(event, found)

@@ -49,7 +49,7 @@ class ServingSettings(BaseModel):
 
     page_token_secret: SecretStr | None = Field(
         None,
-        description="Signs page tokens, the same for all replicas; unset: from RAG_INDEX_SECRET, or made at start.",
+        description="Signs page and resume tokens, alike for all replicas; unset: RAG_INDEX_SECRET, or made at start.",
     )
     default_max_per_document: int = Field(
         5, ge=0, le=100, description="Passages of one document in a search that names no limit; 0 means no limit."

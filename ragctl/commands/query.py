@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ragctl.output import Json, emit_json, say, visible
@@ -63,11 +64,30 @@ def _answer(settings: Settings, text: str, top_k: int | None, tenant: str, json:
     from ragproto.query.v2 import query_pb2
 
     with _stub(settings, tenant) as (stub, call):
-        events = stub.Answer(query_pb2.AnswerRequest(query=text, top_k=top_k), **call)
+        events = _resumed(partial(stub.Answer, **call), query_pb2.AnswerRequest(query=text, top_k=top_k))
         if json:
             return _answer_as_json(events)
         final = _print_deltas(events)
     return _print_final(final)
+
+
+def _resumed(
+    ask: Callable[[query_pb2.AnswerRequest], Iterator[query_pb2.AnswerEvent]], request: query_pb2.AnswerRequest
+) -> Iterator[query_pb2.AnswerEvent]:
+    """The events of an answer. A stream that is cut after some text is taken up where it was, once."""
+    import grpc
+
+    try:
+        for event in ask(request):
+            request.resume_token = event.resume_token
+            yield event
+    except grpc.RpcError as error:
+        # A gateway that loses its server in mid-stream can only reset the stream, which gRPC calls INTERNAL.
+        if not request.resume_token or error.code() not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL}:
+            raise
+    else:
+        return
+    yield from ask(request)
 
 
 def _print_deltas(events: Iterator[query_pb2.AnswerEvent]) -> query_pb2.AnswerFinal:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from query_server.converters.filters import filter_from_message
 from query_server.handlers.paging import PageTokens
+from query_server.handlers.resuming import ResumeTokens
 from query_server.handlers.validation import check_filter, clean_text
 from rag_core.errors import InvalidInput, RagError, Reason, Unauthenticated
 from rag_core.identity import TokenRules, TokenVerifier
@@ -61,10 +62,13 @@ def test_s50_any_text_is_a_query_or_a_typed_error(text: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(token=st.text(max_size=120))
-def test_s50_any_text_is_no_page_token(token: str) -> None:
+def test_s50_any_text_is_no_page_token_and_no_resume_token(token: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         PageTokens(b"a secret").read(token, b"context")
     assert refused.value.reason is Reason.PAGE_TOKEN_INVALID
+    with pytest.raises(InvalidInput) as refused:
+        ResumeTokens(b"a secret").read(token, b"context")
+    assert refused.value.reason is Reason.RESUME_TOKEN_INVALID
 
 
 @pytest.fixture(scope="module")

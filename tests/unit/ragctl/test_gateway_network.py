@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
+import httpx
 import pytest
 
+from ragctl.app import run
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.answerers import ReadAloud
 from tests.support.fault_proxy import FaultProxy, fault_proxy
+from tests.support.query_server import Doc, Running, running
 from tests.support.wire import WirePeer, gateway_options, running_envoy, wire_peer
 
 LONG = "A passage of some length. " * 2000
+NUMBERED = " ".join(f"The bell rings for the {number}th time." for number in range(4000))
+"""A passage in which no part can be taken for another."""
+PROBE_BYTES = 200
+"""More than the answer to a health check of the gateway has."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +63,7 @@ def test_f37_a_stream_that_is_cut_ends_as_an_error_and_is_not_sent_again(
     network.bytes_per_second = 100_000  # what is not read yet is still on its way when the connection is cut
     answer = v2_grpc.QueryServiceStub(channel).Answer(v2.AnswerRequest(query="bell"), timeout=60)
     seen = [next(answer)]
-    network.reset_after, network.bytes_per_second = 0, None
+    network.spared_bytes, network.reset_after, network.bytes_per_second = PROBE_BYTES, 0, None
     with pytest.raises(grpc.RpcError) as cut:
         seen.extend(answer)
     assert cut.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL}
@@ -66,3 +78,92 @@ def test_f38_a_slow_network_delays_and_changes_nothing(path: tuple[WirePeer, Fau
         assert search(channel).passages[0].text == LONG
     finally:
         network.bytes_per_second = None
+
+
+class Behind:
+    """A real query server behind a gateway, with a network between them, and what `rag` and others need to ask it."""
+
+    def __init__(self, server: Running, network: FaultProxy, address: str) -> None:
+        self.server = server
+        self.network = network
+        self.address = address
+
+    def answer(self, channel: grpc.Channel, resume_token: str = "") -> Any:
+        request = v2.AnswerRequest(query="when does the bell ring?", resume_token=resume_token)
+        return v2_grpc.QueryServiceStub(channel).Answer(request, metadata=self.server.auth(), timeout=30)
+
+    @contextmanager
+    def cut_in_the_middle(self) -> Iterator[None]:
+        """An answer asked for within comes slowly, so that its beginning arrives, and is cut."""
+        resets = self.network.resets
+        self.network.bytes_per_second, self.network.reset_after = 300_000, len(NUMBERED) // 2
+        yield
+        self.network.bytes_per_second = None
+        assert self.network.resets == resets + 1
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+    home: Path = tmp_path_factory.mktemp("behind")
+    doc = Doc(NUMBERED, locator="bell.md")
+    with (
+        running(home, docs=[doc], parts={"answerer": ReadAloud(2000)}) as server,
+        fault_proxy(server.ports.query) as net,
+    ):
+        (home / "secrets").mkdir()
+        (home / "secrets" / "jwt-private.pem").write_text(server.keys.private)
+        net.spared_bytes = PROBE_BYTES
+        with running_envoy(replace(gateway_options(net.port), max_seconds=30), home) as address:
+            yield Behind(server, net, address)
+
+
+@pytest.fixture
+def rag(behind: Behind, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs `rag query` against the gateway; returns its exit code and what it printed."""
+    monkeypatch.setenv("RAG_HOME", str(behind.server.keys.path.parent))
+    monkeypatch.setenv("RAG_GATEWAY_PORT", behind.address.rpartition(":")[2])
+
+    def query(*options: str) -> tuple[int, str, str]:
+        code = run(["query", "when does the bell ring?", "--tenant", "acme", *options])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return query
+
+
+def test_f37_a_cut_answer_is_resumed_through_the_gateway_with_exactly_the_rest(behind: Behind) -> None:
+    with grpc.insecure_channel(behind.address) as channel:
+        whole = list(behind.answer(channel))
+        seen: list[v2.AnswerEvent] = []
+        with behind.cut_in_the_middle(), pytest.raises(grpc.RpcError):
+            seen.extend(behind.answer(channel))
+        assert 0 < len(seen) < len(whole) - 1
+        rest = list(behind.answer(channel, seen[-1].resume_token))
+    assert "".join(event.delta.text for event in [*seen, *rest]) == f"{NUMBERED} [1]"
+    assert len(seen) + len(rest) == len(whole)
+    assert rest[-1].final.answered == whole[-1].final.answered
+
+
+def test_f37_rag_query_resumes_by_itself_and_prints_no_text_twice(behind: Behind, rag: Any) -> None:
+    whole = rag()
+    assert whole[0] == 0
+    assert whole[1].startswith(f"{NUMBERED} [1]\n")
+    with behind.cut_in_the_middle():
+        assert rag() == whole
+    with behind.cut_in_the_middle():
+        assert json.loads(rag("--json")[1])["answer"] == f"{NUMBERED} [1]"
+
+
+def test_f37_a_rest_client_sees_the_token_and_resumes(behind: Behind) -> None:
+    headers = dict(behind.server.auth()) | {"accept": "text/event-stream"}
+
+    def ask(**fields: str) -> list[dict[str, Any]]:
+        body = {"query": "when does the bell ring?", **fields}
+        with httpx.stream("POST", f"http://{behind.address}/api/v2/answer", json=body, headers=headers) as response:
+            return [json.loads(line[5:]) for line in response.iter_lines() if line.startswith("data:")]
+
+    whole = ask()
+    rest = ask(resume_token=whole[2]["resume_token"])
+    assert [event["delta"] for event in rest[:-1]] == [event["delta"] for event in whole[3:-1]]
+    assert "resume_token" not in rest[-1]
+    assert rest[-1]["final"]["answered"] == whole[-1]["final"]["answered"]

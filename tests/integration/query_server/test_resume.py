@@ -1,0 +1,189 @@
+"""A streamed answer that is cut goes on where it was, for the one who asked and while the answer is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from query_server.handlers.resuming import ResumeTokens, Seen
+from query_server.handlers.tokens import LIFETIME_SECONDS
+from rag_core.errors import InvalidInput
+from ragproto.query.v2 import query_pb2 as pb
+from ragproto.query.v2 import query_pb2_grpc
+from tests.support.answerers import ReadAloud
+from tests.support.query_server import Doc, Running, failing, fill, running, update_of
+
+QUESTION = "When do the bells of the towers ring?"
+BELLS = Doc("The bells of the towers ring at nine: 鐘 in the north, 🔔 in the south, a gong by the sea.", "bells.md")
+DOCS = [BELLS, Doc("The towers have bells. The bells of the old towers ring at noon.", "noon.md")]
+INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "RESUME_TOKEN_INVALID")
+LOST = (grpc.StatusCode.FAILED_PRECONDITION, "RESUME_LOST")
+
+
+@pytest.fixture(scope="module")
+def bells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("bells"), docs=DOCS, parts={"answerer": ReadAloud(7)}) as server:
+        yield server
+
+
+@pytest.fixture
+def changing(tmp_path: Path) -> Iterator[Running]:
+    """A server whose index a test may change."""
+    with running(tmp_path, docs=[BELLS], parts={"answerer": ReadAloud(7)}) as server:
+        yield server
+
+
+def ask(server: Running, *, claims: dict[str, Any] | None = None, **fields: Any) -> list[pb.AnswerEvent]:
+    request = pb.AnswerRequest(**({"query": QUESTION} | fields))
+    stub = query_pb2_grpc.QueryServiceStub(server.channel)
+    return list(stub.Answer(request, metadata=server.auth(**claims or {}), timeout=20))
+
+
+def text_of(events: Sequence[pb.AnswerEvent]) -> str:
+    return "".join(event.delta.text for event in events)
+
+
+def final_of(events: Sequence[pb.AnswerEvent]) -> pb.AnswerFinal:
+    """The end, without the time it took."""
+    final = pb.AnswerFinal()
+    final.CopyFrom(events[-1].final)
+    final.usage.milliseconds = 0
+    return final
+
+
+def refused(server: Running, **fields: Any) -> tuple[grpc.StatusCode, str]:
+    failure = failing(lambda: ask(server, **fields))
+    return failure.code, failure.reason
+
+
+def test_f37_every_piece_of_text_and_nothing_else_carries_a_token(bells: Running) -> None:
+    events = ask(bells)
+    assert len(events) > 5
+    assert [event.HasField("resume_token") for event in events] == [event.HasField("delta") for event in events]
+    tokens = {event.resume_token for event in events if event.resume_token}
+    assert len(tokens) == len(events) - 1
+
+
+def test_f37_a_cut_stream_goes_on_with_exactly_the_rest_from_any_place(bells: Running) -> None:
+    whole = ask(bells)
+    for seen in range(1, len(whole)):
+        rest = ask(bells, resume_token=whole[seen - 1].resume_token)
+        assert text_of(whole[:seen]) + text_of(rest) == text_of(whole)
+        assert final_of(rest) == final_of(whole)
+        assert final_of(rest).answered.citations
+
+
+def test_f37_a_resumed_stream_can_be_cut_and_resumed_again(bells: Running) -> None:
+    whole = ask(bells)
+    second = ask(bells, resume_token=whole[1].resume_token)
+    third = ask(bells, resume_token=second[2].resume_token)
+    assert text_of(whole[:2]) + text_of(second[:3]) + text_of(third) == text_of(whole)
+
+
+def test_f37_an_answer_of_quoted_sentences_resumes(server: Running) -> None:
+    question = {"query": "How long is parental leave and is it paid in full?"}
+    whole = ask(server, **question)
+    assert len(whole) > 2
+    rest = ask(server, **question, resume_token=whole[0].resume_token)
+    assert text_of(whole[:1]) + text_of(rest) == text_of(whole)
+    assert final_of(rest) == final_of(whole)
+
+
+def test_f37_pieces_may_be_cut_in_other_places_than_before(bells: Running, tmp_path: Path) -> None:
+    whole = ask(bells)
+    with running(tmp_path, docs=DOCS, parts={"answerer": ReadAloud(10)}) as other:  # its secret is the same
+        rest = ask(other, resume_token=whole[2].resume_token)
+    assert text_of(whole[:3]) + text_of(rest) == text_of(whole)
+
+
+def tampered(token: str, place: int) -> str:
+    return token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resume_token": "nonsense"},
+        {"resume_token": "é"},
+        {"query": "When do the gongs of the towers ring?"},
+        {"top_k": 3},
+        {"max_per_document": 4},
+        {"filter": pb.Filter(eq=pb.Filter.Eq(field="source", value="handbook"))},
+        {"claims": {"tenant": "other"}},
+        {"claims": {"subject": "bob"}},
+        {"claims": {"groups": ["hr"]}},
+    ],
+)
+def test_f37_a_resume_token_belongs_to_one_request_of_one_caller(bells: Running, change: dict[str, Any]) -> None:
+    token = ask(bells)[2].resume_token
+    assert refused(bells, **({"resume_token": token} | change)) == INVALID
+
+
+def test_f37_a_resume_token_that_was_changed_anywhere_is_refused(bells: Running) -> None:
+    token = ask(bells)[2].resume_token
+    places = range(0, len(token) - 1, 9)
+    assert {refused(bells, resume_token=tampered(token, place)) for place in places} == {INVALID}
+
+
+def test_f37_a_page_token_is_no_resume_token_and_the_reverse(bells: Running) -> None:
+    stub = query_pb2_grpc.QueryServiceStub(bells.channel)
+    search = pb.SearchRequest(query=QUESTION, top_k=1)
+    page_token = stub.Search(search, metadata=bells.auth()).next_page_token
+    assert page_token
+    assert refused(bells, top_k=1, resume_token=page_token) == INVALID
+    search.page_token = ask(bells, top_k=1)[0].resume_token
+    assert failing(lambda: stub.Search(search, metadata=bells.auth())).reason == "PAGE_TOKEN_INVALID"
+
+
+def test_f37_a_resume_token_expires_and_differs_by_secret() -> None:
+    clock, seen = [1000.0], Seen("g1", 12, b"0123456789abcdef")
+    tokens = ResumeTokens(b"secret", clock=lambda: clock[0])
+    token = tokens.issue(seen, b"context")
+    assert tokens.read(token, b"context") == seen
+    with pytest.raises(InvalidInput):
+        ResumeTokens(b"other", clock=lambda: clock[0]).read(token, b"context")
+    clock[0] += LIFETIME_SECONDS + 1
+    with pytest.raises(InvalidInput):
+        tokens.read(token, b"context")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [BELLS.text.replace("towers", "cities"), BELLS.text[:10]],
+    ids=["another text of the same length", "ends before the place"],
+)
+def test_f37_an_answer_whose_text_changed_is_lost(changing: Running, text: str) -> None:
+    events = ask(changing)
+    changed = replace(BELLS, text=text, version=2)
+    changing.index.apply("g1", [update_of(changed, changing.embedder)])
+    assert refused(changing, resume_token=events[5].resume_token) == LOST
+
+
+def test_f37_an_answer_whose_source_is_gone_is_lost(changing: Running) -> None:
+    events = ask(changing)
+    changing.index.apply("g1", [replace(update_of(BELLS, changing.embedder), version=2, points=())])
+    assert refused(changing, resume_token=events[0].resume_token) == LOST
+
+
+def test_f37_a_change_after_the_text_that_was_sent_changes_only_the_rest(changing: Running) -> None:
+    events = ask(changing)
+    changed = replace(BELLS, text=BELLS.text.replace("gong", "horn"), version=2)
+    changing.index.apply("g1", [update_of(changed, changing.embedder)])
+    rest = ask(changing, resume_token=events[1].resume_token)
+    assert text_of(events[:2]) + text_of(rest) == f"{changed.text} [1]"
+    assert final_of(rest).answered.citations[0].version == 2
+
+
+def test_f37_an_answer_goes_on_in_its_generation_while_that_exists(changing: Running) -> None:
+    events = ask(changing)
+    fill(changing.index, [replace(BELLS, text="The bells of the towers never ring.")], changing.embedder, "g2")
+    rest = ask(changing, resume_token=events[2].resume_token)
+    assert text_of(events[:3]) + text_of(rest) == text_of(events)
+    assert final_of(rest).generation == "g1"
+    changing.index.drop("g1")
+    assert refused(changing, resume_token=events[2].resume_token) == LOST
