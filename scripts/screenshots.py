@@ -24,8 +24,8 @@ FLAGS = [
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
 PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
-QUESTIONS = {"en": "When are backups taken?", "zh": "备份什么时候进行？"}
-FIND = {"en": "performance", "zh": "备份"}
+QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
+FIND = {"en": "performance", "zh": "zh-CN"}
 
 
 def main() -> int:
@@ -85,7 +85,7 @@ def ask(page: Page, language: str) -> None:
 
 
 def find(page: Page, language: str) -> None:
-    box = page.get_by_test_id("stTextInput").locator("input")
+    box = page.locator(".st-key-find input")
     box.fill(FIND[language])
     box.press("Enter")
 

@@ -212,6 +212,8 @@ class _Build:
     def _tell(self, left: int, total: int) -> None:
         if self._progress is not None:
             self._progress(max(0, total - left), total)
+        if not total:
+            return  # nothing was lacking: what was counted when it became ready stands
         with self._store.engine.begin() as connection:
             generations.change(connection, self._row.name, counts={"documents": total - left, "of": total})
 

@@ -67,11 +67,12 @@ def index_generation(
         kit, settings = _kit(pipeline, name), pipeline.settings
         report = build(pipeline.store, pipeline.index, kit, name, settings, progress=progress_to(context))
         with pipeline.store.engine.connect() as connection:
-            row = generations.get(connection, name)
+            row, holding = generations.get(connection, name), generations.holding(connection)
     return dg.MaterializeResult(
         metadata={
             **asdict(report),
-            "points": row.counts.get("points", 0),
+            "documents_held": holding.get(name, 0),
+            "points": pipeline.index.count(name),
             "started_by": row.actor,
             "reason": row.reason,
             "settings": dg.MetadataValue.json(row.settings),
