@@ -40,7 +40,8 @@ def main() -> int:
         install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes"]
         subprocess.run([*install, "-r", str(ROOT / "requirements" / "audit.txt")], check=True)
         locks = [part for name in LOCKS for part in ("-r", str(ROOT / "requirements" / name))]
-        command = [python, "-m", "pip_audit", "--require-hashes", "--disable-pip", *ignored, *locks]
+        # Strict: a package that the database could not be asked about has not been found to be free of anything.
+        command = [python, "-m", "pip_audit", "--strict", "--require-hashes", "--disable-pip", *ignored, *locks]
         return subprocess.run(command, check=False).returncode
 
 
