@@ -30,7 +30,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.MESSAGE_INVALID: ("The message does not decode.", "Compare the client's stubs with the API reference."),
     R.PAGE_TOKEN_INVALID: (
         "The page token is not one of ours, has expired, or belongs to another request, caller or generation.",
-        "Ask again without a page token.",
+        "Ask again without a page token; keep query, filter and tenant between pages.",
     ),
     R.RESUME_TOKEN_INVALID: (
         "The resume token is not one of ours, has expired, or belongs to another request or caller.",
@@ -45,12 +45,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Ask again; if it stays, report the request id.",
     ),
     R.STREAM_LIMIT: ("A stream sent more messages than allowed.", "Open a new stream."),
-    R.REQUEST_TOO_LARGE: ("The request body or message is larger than allowed.", "Send less at once."),
+    R.REQUEST_TOO_LARGE: ("The request body or message is larger than RAG_MAX_MESSAGE_BYTES.", "Send less at once."),
     R.USAGE: ("A command was called with wrong arguments.", "See `rag COMMAND --help`."),
     R.TEXT_INVALID: ("A text is not valid Unicode.", "Remove lone surrogates."),
     R.FIELD_INVALID: ("A field of the request has a value it cannot have.", "See the message."),
     R.ID_CHARS: ("An id contains characters that ids cannot have.", "Use the id as it was given."),
-    R.REQUEST_TOO_LARGE: ("The request body is larger than RAG_MAX_MESSAGE_BYTES.", "Send less at once."),
     R.METHOD_UNKNOWN: ("The service has no such method.", "Compare with the API reference."),
     R.SOURCE_NOT_FOUND: ("No such source, or not for this caller.", "`rag source list`."),
     R.DOCUMENT_NOT_FOUND: ("No such document, or not for this caller.", "Check id and token."),
@@ -59,10 +58,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.DOCUMENT_TOO_LARGE: (
         "The content is larger than RAG_MAX_DOCUMENT_BYTES.",
         "Split the document, or offer it as a file of a source.",
-    ),
-    R.PAGE_TOKEN_INVALID: (
-        "The page token is not of this listing.",
-        "Start again without one; keep filter and tenant between pages.",
     ),
     R.IDEMPOTENCY_MISMATCH: (
         "The idempotency key was used for another request.",
@@ -77,7 +72,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Push into a source of its own.",
     ),
     R.INBOX_FULL: ("RAG_INBOX_MAX_PENDING changes wait already.", "Retry later; check that `rag stream` runs."),
-    R.KEY_MISSING: ("A message has no key, so it names no document.", "Produce it with the document's key."),
+    R.KEY_MISSING: (
+        "An item or a message has no key, so it names no document.",
+        "Give it one, or produce it with the document's key; without it nothing can be updated.",
+    ),
     R.EVENT_INVALID: ("A message is not the JSON object it must be.", "Correct the producer, then redrive."),
     R.EVENT_SCHEMA: ("A message does not match the source's JSON Schema.", "Correct the producer, then redrive."),
     R.TENANT_MISMATCH: (
@@ -120,8 +118,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Check RAG_JWT_JWKS_URL and the issuer; it is tried again by itself.",
     ),
     R.RATE_LIMITED: (
-        "The client or its address made more calls than the gateway allows.",
-        "Wait for the seconds in `Retry-After`; ask for another limit.",
+        "The client or its address made too many calls; of a source: its host asks to wait longer than a run does.",
+        "Wait for the seconds in `Retry-After`; ask for another limit, or lower the rate of the source.",
     ),
     R.SIGN_IN_FAILED: ("The name or the password is wrong.", "Try again, or set a new one with `rag account add`."),
     R.SIGN_IN_LOCKED: ("This name failed to sign in five times in a row.", "Wait 30 seconds."),
@@ -174,7 +172,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.STORAGE_FULL: ("A disk is full.", "Free space; the next run continues."),
     R.DAGSTER_UNAVAILABLE: ("The Dagster webserver cannot be reached.", "`rag status`."),
     R.SERVER_UNAVAILABLE: ("The query server or the gateway cannot be reached.", "`rag status`, `rag up`."),
-    R.USAGE: ("The command line is wrong.", "`rag COMMAND --help`."),
     R.CONFIG_INVALID: ("A setting or a source file is wrong.", "The message lists every problem with its place."),
     R.CONFIG_RANGE: ("A setting is out of its range, alone or together with another.", "See the settings reference."),
     R.SECRET_MISSING: ("A required secret is not set.", "Set the variable that is named."),
@@ -199,10 +196,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.REDIRECT_LIMIT: ("Redirects form a circle or a long chain.", "Configure the final URL."),
     R.CROSS_ORIGIN: ("A link or redirect leads to another origin.", "Configure that origin as its own source."),
     R.HOST_UNREACHABLE: ("No connection to a host outside, or it broke off.", "Check the host; the next run tries."),
-    R.RATE_LIMITED: (
-        "A host asks to wait longer than a run does.",
-        "Lower the rate of the source; the next run tries.",
-    ),
     R.HTTP_STATUS: ("A host answers with an error status.", "Check the URL and the host; the next run tries."),
     R.ACCESS_REFUSED: ("A host answers 401 or 403.", "Check the credentials of the source; nothing is deleted."),
     R.CONTENT_TYPE: (
@@ -273,7 +266,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The source refuses the user, the password or what it may read.",
         "Check the secret and the grants.",
     ),
-    R.SSRF_BLOCKED: ("An address that must not be called from here.", "Correct the host or URL."),
     R.IDENTIFIER_INVALID: ("A table or column name that the database does not have.", "Correct the source file."),
     R.SCHEMA_CHANGED: (
         "A table or column that the source names is not there (any more); nothing was deleted.",
@@ -290,7 +282,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.CELL_TOO_LARGE: ("A cell is larger than its limit.", "Raise max_cell_bytes or shorten the value."),
     R.VALUE_INVALID: ("A value cannot be converted.", "Correct the row."),
-    R.KEY_MISSING: ("An item has no key to name it by.", "Give it one; without it nothing can be updated."),
     R.KEY_NOT_UNIQUE: ("Several rows have the same key.", "Choose a key that is unique."),
     R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
     R.QUALITY_GARBAGE: (
@@ -307,7 +298,6 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "`rag quarantine list`, then mend the source or its `quality` limits.",
     ),
     R.ALERT_UNDELIVERED: ("A notifier did not take an alert.", "Check its URL and secret; it is sent again."),
-    R.KEY_MISSING: ("An item has no key to name it by.", "Give it one; without it nothing can be updated."),
     R.ACCOUNTING_MISMATCH: (
         "read ≠ indexed + unchanged + deleted + quarantined + skipped.",
         "Run the source again; then report it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
 import re
 import subprocess
@@ -63,6 +64,20 @@ def test_s42_an_advisory_is_excused_until_its_date_and_for_a_reason() -> None:
 def test_every_reason_code_says_what_it_means_and_what_to_do() -> None:
     assert set(REASONS) == set(Reason)
     assert all(meaning.endswith(".") and action for meaning, action in REASONS.values())
+
+
+def test_no_table_in_the_code_has_a_row_twice() -> None:
+    """Of two rows with one key Python keeps the last without a word."""
+    twice = [
+        f"{path.relative_to(ROOT)}:{key.lineno} {ast.unparse(key)}"
+        for path in tracked()
+        if path.suffix == ".py"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Dict)
+        for number, key in enumerate(node.keys)
+        if key is not None and ast.unparse(key) in {ast.unparse(other) for other in node.keys[:number] if other}
+    ]
+    assert twice == []
 
 
 def test_s33_no_code_evaluates_or_unpickles_what_it_reads() -> None:
