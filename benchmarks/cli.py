@@ -135,7 +135,7 @@ def generations(
 def ingest(
     *,
     rows: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("overhead", "unchanged", "edited", "memory"),
-    documents: int = 300,
+    documents: int = 1000,
     unchanged: tuple[int, int] = (1000, 10_000),
     memory: tuple[int, int] = (10_000, 50_000),
     rounds: int = 2,

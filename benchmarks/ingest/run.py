@@ -26,7 +26,7 @@ class Sizes:
     """What to measure, and how much: documents of about three chunks, for memory of one, unless said otherwise."""
 
     rows: tuple[str, ...] = ROWS
-    documents: int = 300
+    documents: int = 1000
     unchanged: tuple[int, int] = (1000, 10_000)
     memory: tuple[int, int] = (10_000, 50_000)
     rounds: int = 2
@@ -108,7 +108,8 @@ class _Bench:
         for documents in self._sizes.unchanged:
             folder = self._corpus(f"unchanged-{documents}", documents)
             first, *again = in_child(ingest, self._bench.installation("fake"), folder, 1 + _UNCHANGED_PASSES)
-            times.append(median([each.total for each in again]))
+            # The slowest: the first of them meets a database that has no statistics of these documents yet.
+            times.append(max(each.total for each in again))
             work += sum(each.embedded + each.counts["index"]["upserted"] for each in again)
             rows.append(("pipeline", documents, first.total, times[-1], times[-1] / documents * 1000))
             if self._python:

@@ -5,6 +5,7 @@ Importing this module loads neither ONNX nor ONNX Runtime, so chunking stays lig
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -55,6 +56,8 @@ def load_tokenizer(model_dir: Path) -> Tokenizer:
         if model_dir not in _checked:
             content = TOKENIZER_FILE.load(model_dir, lambda: build_tokenizer().to_str().encode())
             if not _loaded:
+                # Its own threads cost more than they bring for the few short texts of a document; ours take whole ones.
+                os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
                 _loaded.append(Tokenizer.from_buffer(content))
             _checked.add(model_dir)
         return _loaded[0]

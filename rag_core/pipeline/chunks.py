@@ -6,7 +6,9 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -60,14 +62,18 @@ def chunk_documents(
     """
     started = time.monotonic()
     tenant, source = scope.source.tenant, scope.source.name
-    with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
+    with (
+        locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection,
+        # Most of a chunker's time is in its tokenizer, which lets other threads run.
+        ThreadPoolExecutor(settings.parser_workers, thread_name_prefix="chunk") as threads,
+    ):
         total = chunks.find_pending(connection, tenant, source, scope.shard, chunker.fingerprint, known=known)
         counts: Counter[str] = Counter()
         preview: list[dict[str, str | int | float]] = []
         for ids in _batches(chunks.pending(connection, _PAGE), settings):
             texts = chunks.texts(connection, ids)
             connection.commit()
-            outcomes = [_chunk(chunker, text) for text in texts]
+            outcomes = list(threads.map(partial(_chunk, chunker), texts))
             _commit(connection, chunker, scope, outcomes)
             counts["documents"] += len(outcomes)
             counts["chunks"] += sum(len(outcome.chunked.chunks) for outcome in outcomes)

@@ -47,7 +47,8 @@ class Read:
 class Reader:
     """Fetches with the connector on the calling thread and parses on `workers` threads (each drives a sandbox).
 
-    At most `2 * workers` items, and about `max_bytes` of raw content, are held at once.
+    At most `8 * workers` items, and about `max_bytes` of raw content, are held at once: enough that the sandboxes have
+    work while what was read before is committed.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Reader:
                 future, size = self._submit(pool, item)
                 waiting.append((future, size))
                 held += size
-                while waiting and (len(waiting) > 2 * self._workers or held > self._max_bytes):
+                while waiting and (len(waiting) > 8 * self._workers or held > self._max_bytes):
                     done, freed = waiting.popleft()
                     held -= freed
                     yield done.result()

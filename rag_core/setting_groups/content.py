@@ -32,7 +32,9 @@ class ContentSettings(BaseModel):
     parser_memory_mb: int = Field(
         1024, ge=256, description="Address space of one parser sandbox; the libraries alone take about 150."
     )
-    parser_workers: int = Field(2, ge=1, le=64, description="Parser sandboxes that run at once.")
+    parser_workers: int = Field(
+        2, ge=1, le=64, description="Parser sandboxes that run at once; so many documents are chunked at once, too."
+    )
     parser_attempts: int = Field(
         3, ge=1, le=20, description="Runs in which a failing document is tried before it stays quarantined."
     )

@@ -211,10 +211,12 @@ def forget_absent_failures(connection: Connection, tenant: str, source: str, sha
     connection.execute(_ABSENT_FAILURES, {"tenant": tenant, "source": source, "shard": shard})
 
 
+# The few empty ones first: while the database has no statistics of a new source's documents, it would otherwise read
+# the listing once for each of them.
 _EMPTIED = text("""
-SELECT d.doc_id FROM listing l
-JOIN rag.documents d ON d.tenant = :tenant AND d.source = :source AND d.locator = l.locator AND d.deleted_at IS NULL
-WHERE l.shard = :shard AND l.reason = 'EMPTY_DOCUMENT'
+WITH empty AS MATERIALIZED (SELECT locator FROM listing WHERE shard = :shard AND reason = 'EMPTY_DOCUMENT')
+SELECT d.doc_id FROM empty e
+JOIN rag.documents d ON d.tenant = :tenant AND d.source = :source AND d.locator = e.locator AND d.deleted_at IS NULL
 """)
 
 

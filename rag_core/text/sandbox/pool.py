@@ -11,7 +11,7 @@ from rag_core.text.base import ParseLimits
 from rag_core.text.sandbox import frames
 from rag_core.text.sandbox.process import WorkerProcess
 
-_RECYCLE_AFTER: Final = 500
+_RECYCLE_AFTER: Final = 2000
 _DEATHS: Final = frozenset({Reason.PARSER_OOM, Reason.PARSER_CRASHED})
 
 
