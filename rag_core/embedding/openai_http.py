@@ -175,4 +175,14 @@ class _BackgroundLoop:
             self.run(last)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(_end_what_is_left())
         self._loop.close()
+
+
+async def _end_what_is_left() -> None:
+    """End calls that nobody waits for, and the body of an answer that was not read to its end."""
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

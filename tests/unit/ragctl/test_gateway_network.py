@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,11 +15,11 @@ import grpc
 import httpx
 import pytest
 
-from ragctl.app import run
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.answerers import ReadAloud
 from tests.support.fault_proxy import FaultProxy, fault_proxy
+from tests.support.local_stack import RAG
 from tests.support.query_server import Doc, Running, running
 from tests.support.wire import WirePeer, gateway_options, running_envoy, wire_peer
 
@@ -118,15 +120,15 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
 
 
 @pytest.fixture
-def rag(behind: Behind, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def rag(behind: Behind) -> Any:
     """Runs `rag query` against the gateway; returns its exit code and what it printed."""
-    monkeypatch.setenv("RAG_HOME", str(behind.server.keys.path.parent))
-    monkeypatch.setenv("RAG_GATEWAY_PORT", behind.address.rpartition(":")[2])
+    home, port = behind.server.keys.path.parent, behind.address.rpartition(":")[2]
+    environment = {**os.environ, "RAG_HOME": str(home), "RAG_GATEWAY_PORT": port}
 
-    def query(*options: str) -> tuple[int, str, str]:
-        code = run(["query", "when does the bell ring?", "--tenant", "acme", *options])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+    def query(*options: str) -> tuple[int, str]:
+        command = [RAG, "query", "when does the bell ring?", "--tenant", "acme", *options]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return ended.returncode, ended.stdout
 
     return query
 
@@ -145,9 +147,9 @@ def test_f37_a_cut_answer_is_resumed_through_the_gateway_with_exactly_the_rest(b
 
 
 def test_f37_rag_query_resumes_by_itself_and_prints_no_text_twice(behind: Behind, rag: Any) -> None:
-    whole = rag()
-    assert whole[0] == 0
-    assert whole[1].startswith(f"{NUMBERED} [1]\n")
+    code, printed = whole = rag()
+    assert code == 0
+    assert printed.startswith(f"{NUMBERED} [1]\n")
     with behind.cut_in_the_middle():
         assert rag() == whole
     with behind.cut_in_the_middle():
