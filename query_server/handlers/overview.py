@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 
 from query_server.handlers.platform_status import GenerationEvent, GenerationRow, SourceCounts
 from rag_core.store import audit, generations
-from rag_core.store.generations import Generation
+from rag_core.store.generations import Generation, Standing
 
 EVENTS_SHOWN = 20
 _EVENTS_READ = 500
@@ -44,17 +43,6 @@ ORDER BY s.name
 """)
 
 
-_HELD = text("""
-SELECT n.name AS generation,
-       count(*) FILTER (WHERE g.indexed_version = d.version AND d.deleted_at IS NULL) AS documents,
-       count(*) FILTER (WHERE g.indexed_version IS DISTINCT FROM d.version
-                        AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)) AS pending
-FROM rag.generations n CROSS JOIN rag.documents d
-LEFT JOIN rag.generation_documents g ON g.generation = n.name AND g.doc_id = d.doc_id
-WHERE n.state <> 'retired' GROUP BY n.name
-""")
-
-
 # A document is behind from its commit until the active generation holds its version. One that can never be indexed
 # (no known ACL, or text that could not be chunked) is not waited for.
 _UNINDEXED = text("""
@@ -82,9 +70,9 @@ def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ..
 
 def generation_rows(connection: Connection) -> dict[str, GenerationRow]:
     """What the database knows of every generation, by name."""
-    held = {row.generation: row for row in connection.execute(_HELD)}
+    standing = generations.standing(connection)
     events = _events(connection)
-    return {row.name: _generation(row, held.get(row.name), events[row.name]) for row in generations.all_of(connection)}
+    return {row.name: _generation(row, standing[row.name], events[row.name]) for row in generations.all_of(connection)}
 
 
 def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
@@ -112,13 +100,13 @@ def _event(entry: audit.Entry) -> GenerationEvent:
     )
 
 
-def _generation(row: Generation, held: Any, events: list[GenerationEvent]) -> GenerationRow:
+def _generation(row: Generation, standing: Standing, events: list[GenerationEvent]) -> GenerationRow:
     return GenerationRow(
         spec=row.spec,
         state=row.state,
         created_at=row.created_at or datetime.now(UTC),
-        documents=held.documents if held else 0,
-        pending=held.pending if held else 0,
+        documents=standing.documents,
+        pending=standing.pending,
         events=tuple(events),
         settings=row.settings,
         actor=row.actor,

@@ -171,15 +171,29 @@ def backlog(connection: Connection, name: str) -> dict[tuple[str, str, int], int
     return {(row.tenant, row.source, row.shard): row.documents for row in rows}
 
 
-_HOLDING = text("""
-SELECT g.generation, count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents
-FROM rag.generation_documents g JOIN rag.documents d USING (doc_id) GROUP BY g.generation
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many documents a generation holds in their present version, and how many it lacks."""
+
+    documents: int
+    pending: int
+
+
+_STANDING = text("""
+SELECT n.name,
+       count(*) FILTER (WHERE g.indexed_version = d.version AND d.deleted_at IS NULL) AS documents,
+       count(*) FILTER (WHERE g.indexed_version IS DISTINCT FROM d.version
+                        AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)) AS pending
+FROM rag.generations n
+LEFT JOIN rag.documents d ON n.state <> 'retired'
+LEFT JOIN rag.generation_documents g ON g.generation = n.name AND g.doc_id = d.doc_id
+GROUP BY n.name
 """)
 
 
-def holding(connection: Connection) -> dict[str, int]:
-    """How many documents each generation holds; a generation that holds none is absent."""
-    return {row.generation: row.documents for row in connection.execute(_HOLDING)}
+def standing(connection: Connection) -> dict[str, Standing]:
+    """Every generation's, by name. What was retired follows nothing any more: it holds and lacks nothing."""
+    return {row.name: Standing(row.documents, row.pending) for row in connection.execute(_STANDING)}
 
 
 _LACKING = text("""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rag_core.generations import Evaluation, Forecast
     from rag_core.generations.lifecycle import Moved
     from rag_core.pipeline.resources import Pipeline
-    from rag_core.store.generations import Generation
+    from rag_core.store.generations import Generation, Standing
 
 __all__ = ["app"]
 _NICE = 10
@@ -41,21 +42,14 @@ def generations(name: str | None = None, /, *, json: Json = False) -> None:
 
     with _pipeline() as pipeline, pipeline.store.engine.connect() as connection:
         rows = [rows_of.get(connection, name)] if name else rows_of.all_of(connection)
-        holding = rows_of.holding(connection)
-        # What has ended follows nothing any more: it lacks everything, and that is no news.
-        pending = {row.name: 0 if row.state == "retired" else sum(rows_of.backlog(connection, row.name).values())
-                   for row in rows}  # fmt: skip
+        standing = rows_of.standing(connection)
     if json:
-        emit_json([_as_json(row, holding.get(row.name, 0), pending[row.name]) for row in rows])
+        emit_json([_as_json(row, standing[row.name]) for row in rows])
     elif name:
-        _print_row(rows[0], holding.get(name, 0), pending[name])
+        _print_row(rows[0], standing[name])
     else:
         columns = ("name", "state", "documents", "pending", "chunk tokens", "embedder", "gate", "promoted")
-        table(
-            columns,
-            [_line(row, holding.get(row.name, 0), pending[row.name]) for row in rows],
-            empty="no generation yet",
-        )
+        table(columns, [_line(row, standing[row.name]) for row in rows], empty="no generation yet")
 
 
 @app.command
@@ -246,20 +240,20 @@ def _be_nice() -> None:
     os.nice(_NICE)
 
 
-def _as_json(row: Generation, documents: int, pending: int) -> dict[str, Any]:
-    return {field: getattr(row, field) for field in row.__slots__} | {"documents": documents, "pending": pending}
+def _as_json(row: Generation, standing: Standing) -> dict[str, Any]:
+    return {field: getattr(row, field) for field in row.__slots__} | asdict(standing)
 
 
-def _line(row: Generation, documents: int, pending: int) -> list[object]:
+def _line(row: Generation, standing: Standing) -> list[object]:
     verdict = "-" if row.evaluation is None else "passed" if row.evaluation["passed"] else "refused"
     promoted = row.promoted_at.isoformat(sep=" ", timespec="minutes") if row.promoted_at else "-"
     state = f"{row.state} (frozen)" if row.frozen else row.state
     tokens, embedder = row.settings.get("chunk_tokens", "?"), row.settings.get("embed_model") or row.embedder[:12]
-    return [row.name, state, documents, pending, tokens, embedder, verdict, promoted]
+    return [row.name, state, standing.documents, standing.pending, tokens, embedder, verdict, promoted]
 
 
-def _print_row(row: Generation, documents: int, pending: int) -> None:
-    shown = _as_json(row, documents, pending)
+def _print_row(row: Generation, standing: Standing) -> None:
+    shown = _as_json(row, standing)
     evaluation = shown.pop("evaluation")
     table(("field", "value"), [(field, value) for field, value in shown.items() if value not in (None, "", {})])
     if evaluation:

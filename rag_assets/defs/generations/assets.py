@@ -67,11 +67,11 @@ def index_generation(
         kit, settings = _kit(pipeline, name), pipeline.settings
         report = build(pipeline.store, pipeline.index, kit, name, settings, progress=progress_to(context))
         with pipeline.store.engine.connect() as connection:
-            row, holding = generations.get(connection, name), generations.holding(connection)
+            row, standing = generations.get(connection, name), generations.standing(connection)[name]
     return dg.MaterializeResult(
         metadata={
             **asdict(report),
-            "documents_held": holding.get(name, 0),
+            "documents_held": standing.documents,
             "points": pipeline.index.count(name),
             "started_by": row.actor,
             "reason": row.reason,

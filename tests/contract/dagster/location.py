@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import threading
 from pathlib import Path
 
 import dagster as dg
@@ -18,8 +18,8 @@ def stage(name: str, before: str | None) -> dg.AssetsDefinition:
         wanted = SWITCH.read_text() if SWITCH.is_file() else ""
         if wanted == f"fail {name}":
             raise dg.Failure(f"{name} was told to fail")
-        while SWITCH.is_file() and SWITCH.read_text() == f"wait {name}":
-            time.sleep(0.05)
+        if wanted == f"wait {name}":
+            threading.Event().wait(120)  # until the run is stopped
 
     return made
 

@@ -17,7 +17,7 @@ import qdrant_edge
 from sqlalchemy import text
 
 from rag_core.errors import NotFound, Reason
-from rag_core.index.base import DocumentUpdate, GenerationSpec, Point
+from rag_core.index.base import DocumentUpdate, GenerationSpec, Point, SearchRequest, SearchResult
 from rag_core.index.edge import EdgeIndex
 from rag_core.verify import FindingKind, VerifyReport, rebuild, repair, rows, verify
 from tests.support.pipeline import Flow
@@ -353,3 +353,29 @@ def test_a_repair_makes_a_damaged_index_clean(flow: Flow) -> None:
     assert repair(flow.store, flow.index, report) == 2
     after = verify(flow.store, flow.index)
     assert after.clean, after.findings
+
+
+class _PassingBy:
+    """The index, but a narrow search passes by what a search graph may pass by: here everything."""
+
+    def __init__(self, index: EdgeIndex) -> None:
+        self._index = index
+        self.narrow = self.wide = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        found = self._index.search(request)
+        if request.limit > 1:
+            self.wide += 1
+            return found
+        self.narrow += 1
+        return replace(found, hits=())
+
+
+def test_what_a_narrow_search_passes_by_and_a_wide_one_finds_is_retrievable(flow: Flow) -> None:
+    passing: Any = _PassingBy(flow.index)
+    report = verify(flow.store, passing)
+    assert report.clean, report.totals
+    assert passing.narrow == passing.wide == report.points > 0
