@@ -38,7 +38,7 @@ class EdgeGeneration:
     def __init__(self, folder: Path, *, space_reserve: int = SPACE_RESERVE) -> None:
         """Open a generation. `damage` tells why it cannot be read; every call but `reset` and `close` raises it."""
         self.folder = folder
-        self.spec, self._shard_folder, self._encoder = _read_spec(folder)
+        self.spec, self._shard_folder, self._encoder, self._sampled = _read_spec(folder)
         self.damage: RagError | None = None
         self._space_reserve = space_reserve
         self._write = threading.Lock()
@@ -58,7 +58,7 @@ class EdgeGeneration:
         temporary = folder.with_name(f".new-{uuid.uuid4().hex}")
         shard = f"shard-{uuid.uuid4().hex}"
         create_shard(temporary / shard, spec.dimensions)
-        edge_files.write_durably(temporary / SPEC, _spec_content(spec, shard))
+        edge_files.write_durably(temporary / SPEC, _spec_content(spec, shard, sampled=True))
         edge_files.write_durably(temporary / POINTS, {"at_least": 0})
         temporary.rename(folder)
         sync_folder(folder.parent)
@@ -131,6 +131,7 @@ class EdgeGeneration:
             self._close_shard()
             edge_files.break_seal(self.folder)
             edge_files.write_durably(self.folder / POINTS, {"at_least": 0})
+            self._sampled = True
             before = self._point_to(name)
             self.damage = None
             self._open()
@@ -156,7 +157,7 @@ class EdgeGeneration:
         at_least = edge_files.read_json(self.folder / POINTS).get("at_least")
         edge_files.break_seal(self.folder)
         with engine_errors():
-            reader = ShardReader(edge.EdgeShard.load(str(path)))
+            reader = ShardReader(edge.EdgeShard.load(str(path)), sampled=self._sampled)
         held = reader.points_count()
         if not isinstance(at_least, int) or held < at_least:
             reader.shard.close()
@@ -196,7 +197,7 @@ class EdgeGeneration:
         shutil.rmtree(self.folder / before, ignore_errors=True)
 
     def _point_to(self, name: str) -> str:
-        edge_files.write_durably(self.folder / SPEC, _spec_content(self.spec, name))
+        edge_files.write_durably(self.folder / SPEC, _spec_content(self.spec, name, sampled=self._sampled))
         before, self._shard_folder = self._shard_folder, name
         return before
 
@@ -207,7 +208,7 @@ class EdgeGeneration:
             self._reader = None
 
 
-def _spec_content(spec: GenerationSpec, shard: str) -> dict[str, Any]:
+def _spec_content(spec: GenerationSpec, shard: str, *, sampled: bool) -> dict[str, Any]:
     return {
         "name": spec.name,
         "dimensions": spec.dimensions,
@@ -215,11 +216,12 @@ def _spec_content(spec: GenerationSpec, shard: str) -> dict[str, Any]:
         "chunker": spec.chunker,
         "lexical": lexical.FINGERPRINT,
         "shard": shard,
+        "sampled": sampled,
     }
 
 
-def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str]:
-    """Specification, shard folder and lexical fingerprint."""
+def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool]:
+    """Specification, shard folder, lexical fingerprint, and whether the points carry their samples."""
     content = edge_files.read_json(folder / SPEC)
     try:
         spec = GenerationSpec(
@@ -230,7 +232,7 @@ def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str]:
             raise ValueError("name")
     except (KeyError, TypeError, ValueError) as error:
         raise DataCorruption(Reason.INDEX_CORRUPT, f"generation {folder.name} has a damaged specification") from error
-    return spec, shard, encoder
+    return spec, shard, encoder, content.get("sampled") is True
 
 
 def _explain(error: RagError, generation: str) -> DataCorruption:

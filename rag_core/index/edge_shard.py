@@ -60,8 +60,9 @@ class ShardReader:
 
     dialect: EdgeDialect = DIALECT
 
-    def __init__(self, shard: edge.EdgeShard) -> None:
+    def __init__(self, shard: edge.EdgeShard, *, sampled: bool) -> None:
         self._shard = shard
+        self.sampled = sampled
 
     @property
     def shard(self) -> edge.EdgeShard:

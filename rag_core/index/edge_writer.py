@@ -24,7 +24,7 @@ def upsert(shard: edge.EdgeShard, updates: Sequence[DocumentUpdate]) -> int:
             edge.Point(
                 point.chunk_id,
                 {DENSE: point.vector.tolist(), LEXICAL: edge.SparseVector(terms.indices, terms.values)},
-                to_json(point.payload, total),
+                to_json(point, total),
             )
             for (point, total), terms in zip(batch, vectors, strict=True)
         ]

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rag_core.errors import DataCorruption, Reason
-from rag_core.index.base import Payload
+from rag_core.index.base import Payload, Point
+from rag_core.index.statistics import SAMPLES, samples
 
 _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?", re.ASCII)
 TOTAL = "total"
@@ -21,12 +22,13 @@ IDENTITY = ["doc_id", "version", TOTAL]
 NUMBERS = "numbers"
 """Metadata values that are numbers, as numbers, for range filters."""
 
-KEYWORDS = ("source", "locator", "title", "language", "media_type")
+KEYWORDS = ("source", "locator", "title", "language", "media_type", SAMPLES)
 """Keyword fields with a payload index, beside tenant, doc_id and acl."""
 
 
-def to_json(payload: Payload, total: int) -> dict[str, Any]:
-    """The stored form. Times become UTC with microseconds, ids strings."""
+def to_json(point: Point, total: int) -> dict[str, Any]:
+    """The stored form of a payload. Times become UTC with microseconds, ids strings."""
+    payload = point.payload
     numbers = _numbers(payload.metadata)
     return {
         "tenant": payload.tenant,
@@ -47,6 +49,7 @@ def to_json(payload: Payload, total: int) -> dict[str, Any]:
         "updated_at": time_text(payload.updated_at),
         "metadata": dict(payload.metadata),
         **({NUMBERS: numbers} if numbers else {}),
+        **({SAMPLES: chosen} if (chosen := samples(point.chunk_id)) else {}),
     }
 
 

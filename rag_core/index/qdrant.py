@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -47,6 +48,15 @@ _OPTIMIZE_SECONDS = 6 * 3600.0
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the metadata of a collection say: how it was built, and whether its points carry their samples."""
+
+    spec: GenerationSpec
+    encoder: str
+    sampled: bool
+
+
 class QdrantIndex:
     """See `VectorIndex`."""
 
@@ -58,7 +68,7 @@ class QdrantIndex:
         self._client = client
         self._local = local
         self._one_at_a_time = threading.RLock()
-        self._known: dict[str, tuple[GenerationSpec, str]] = {}  # with the lexical encoder's fingerprint
+        self._known: dict[str, _Kept] = {}
 
     @classmethod
     def connect(cls, url: str, api_key: str | None, timeout: float) -> QdrantIndex:
@@ -90,7 +100,7 @@ class QdrantIndex:
         self._known.pop(spec.name, None)  # another process may have dropped it
         existing = self._find(spec.name)
         if existing is not None:
-            if existing[0] != spec:
+            if existing.spec != spec:
                 raise Conflict(Reason.GENERATION_STATE, f"generation {spec.name} exists and was built differently")
             return
         self._call(
@@ -119,7 +129,7 @@ class QdrantIndex:
     def generations(self) -> list[GenerationSpec]:
         collections = self._call(lambda client: client.get_collections()).collections
         found = (self._find(collection.name) for collection in collections)
-        return sorted((known[0] for known in found if known is not None), key=lambda spec: spec.name)
+        return sorted((known.spec for known in found if known is not None), key=lambda spec: spec.name)
 
     def alias(self) -> str | None:
         aliases = self._call(lambda client: client.get_aliases()).aliases
@@ -199,22 +209,23 @@ class QdrantIndex:
                 return request(self._client)
 
     def _reader(self, generation: str) -> QdrantReader:
-        self._spec(generation)
-        return QdrantReader(self._call, generation)
+        return QdrantReader(self._call, generation, sampled=self._kept(generation).sampled)
 
     def _spec(self, generation: str) -> GenerationSpec:
+        return self._kept(generation).spec
+
+    def _kept(self, generation: str) -> _Kept:
         known = self._find(generation)
         if known is None:
             raise NotFound(Reason.GENERATION_NOT_FOUND, "no such index generation")
-        spec, encoder = known
-        if encoder != lexical.FINGERPRINT:
+        if known.encoder != lexical.FINGERPRINT:
             raise Conflict(
                 Reason.GENERATION_STATE,
                 f"generation {generation} was built with another lexical encoder; build a new one with this version",
             )
-        return spec
+        return known
 
-    def _find(self, name: str) -> tuple[GenerationSpec, str] | None:
+    def _find(self, name: str) -> _Kept | None:
         if name not in self._known:
             if not self._call(lambda client: client.collection_exists(name)):
                 return None
@@ -223,7 +234,7 @@ class QdrantIndex:
             if not isinstance(stored, dict):
                 return None
             spec = GenerationSpec(name, int(stored["dimensions"]), str(stored["embedder"]), str(stored["chunker"]))
-            self._known[name] = (spec, str(stored["lexical"]))
+            self._known[name] = _Kept(spec, str(stored["lexical"]), stored.get("sampled") is True)
         return self._known[name]
 
     def _create_payload_indexes(self, collection: str) -> None:
@@ -267,4 +278,5 @@ def _described(spec: GenerationSpec) -> dict[str, Any]:
         "embedder": spec.embedder,
         "chunker": spec.chunker,
         "lexical": lexical.FINGERPRINT,
+        "sampled": True,
     }

@@ -35,9 +35,10 @@ class QdrantReader:
 
     dialect: QdrantDialect = DIALECT
 
-    def __init__(self, call: Call, collection: str) -> None:
+    def __init__(self, call: Call, collection: str, *, sampled: bool) -> None:
         self._call = call
         self._collection = collection
+        self.sampled = sampled
 
     def fused(
         self,
@@ -149,7 +150,7 @@ def to_struct(point: Point, total: int, terms: Sparse) -> models.PointStruct:
     return models.PointStruct(
         id=str(point.chunk_id),
         vector={DENSE: point.vector.tolist(), LEXICAL: _sparse(terms)},
-        payload=to_json(point.payload, total),
+        payload=to_json(point, total),
     )
 
 

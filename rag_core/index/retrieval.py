@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 from rag_core.embedding.base import Vectors
-from rag_core.index import checks, lexical
+from rag_core.index import checks, lexical, statistics
 from rag_core.index.base import Hit, SearchMode, SearchRequest
 from rag_core.index.conditions import Dialect, narrowed, scope
 from rag_core.index.fusion import CANDIDATES, SPARE, Scored, capped, in_order, newest_only, unit_score
@@ -27,6 +28,11 @@ class Engine(Protocol[Filter]):
 
     @property
     def dialect(self) -> Dialect[Filter]: ...
+
+    @property
+    def sampled(self) -> bool:
+        """Whether each point carries the samples that it is part of (`statistics`)."""
+        ...
 
     def fused(
         self, vector: Vectors, terms: Sparse, within: Filter, corpus: Filter, *, candidates: int, limit: int
@@ -82,12 +88,14 @@ class _Search:
         self._engine: Engine[Any] = engine
         self._request = request
         self._within = narrowed(engine.dialect, request)
-        # Term statistics over exactly what the caller may see: other tenants' texts cannot show through in scores.
-        self._corpus = scope(engine.dialect, request)
         self._terms = lexical.encode_query(request.text) if request.mode is not SearchMode.DENSE else Sparse([], [])
         self._mode = request.mode
         if request.mode is SearchMode.HYBRID and not self._terms:
             self._mode = SearchMode.DENSE
+
+    @cached_property
+    def _corpus(self) -> Any:
+        return statistics.corpus(self._engine, scope(self._engine.dialect, self._request))
 
     def candidates(self, limit: int) -> list[Scored]:
         vector = self._request.vector
