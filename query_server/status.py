@@ -13,6 +13,8 @@ from rag_core.errors import RagError, Reason
 DOMAIN = "rag-platform"
 DETAILS_KEY = "grpc-status-details-bin"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
+PUSHBACK_MS = 250
+"""How long a caller is asked to wait after OVERLOADED."""
 REQUEST_ID_KEY = "x-request-id"
 INTERNAL_MESSAGE = "internal error; report the request id"
 

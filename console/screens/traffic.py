@@ -89,7 +89,9 @@ def _gateway() -> None:
         table(rows, columns, empty=t("None."))
     with right:
         st.caption(t("Calls by limit, since the gateway started"))
-        limits = [{**row, "limit": t(row["limit"])} for row in views.limit_rows(found[0])]
+        limits = [{**row, "limit": t(row["limit"]), "refused": f"{row['refused']:,}",
+                   "passed": "–" if row["passed"] is None else f"{row['passed']:,}"}
+                  for row in views.limit_rows(found[0])]  # fmt: skip
         table(limits, {"limit": t("Limit"), "passed": t("Let through"), "refused": t("Refused")}, empty=t("None."))
 
 

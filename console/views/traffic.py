@@ -103,21 +103,27 @@ def replica_rows(replicas: Iterable[Replica]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+OVERFLOW = "envoy_cluster_upstream_rq_pending_overflow"
+IN_FLIGHT = "searches in flight"
 LIMITS = {"address": "per address and minute", "minute": "per client and minute", "hour": "per client and hour"}
 
 
 def limit_rows(values: Values) -> list[dict[str, Any]]:
-    """Calls that passed and that were refused, by limit, since the gateway started."""
+    """Calls that passed (`None`: not counted) and that were refused, by limit, since the gateway started."""
     limits: dict[str, dict[str, float]] = {}
+    beyond = 0.0
     for (name, labels), value in values.items():
         limit = dict(labels).get("envoy_local_http_ratelimit_prefix")
         if limit:
             limits.setdefault(limit, {})[name.rpartition("rate_limit_")[2]] = value
-    return [
+        elif name == OVERFLOW:
+            beyond += value
+    rows: list[dict[str, Any]] = [
         {"limit": LIMITS.get(name.removeprefix("limit_"), name), "passed": int(found.get("ok", 0)),
          "refused": int(found.get("rate_limited", 0))}
         for name, found in sorted(limits.items())
     ]  # fmt: skip
+    return [*rows, {"limit": IN_FLIGHT, "passed": None, "refused": int(beyond)}]
 
 
 def tenant_rows(samples: Sequence[Sample], own: str) -> list[dict[str, Any]]:

@@ -107,6 +107,7 @@ OPERATIONS: dict[str, str] = {
     "on, last tick {time}": "已启用，上次触发 {time}",
     "per address and minute": "每地址每分钟",
     "per client and hour": "每客户端每小时",
+    "searches in flight": "同时进行的检索",
     "per client and minute": "每客户端每分钟",
     "refused": "拒绝",
     "unhealthy": "不健康",

@@ -12,10 +12,10 @@ from query_server.interceptors.gates import ConcurrencyGate, limit_concurrency
 from query_server.interceptors.observe import observe
 from query_server.metrics import Metrics
 from query_server.policies import Gate
+from query_server.status import PUSHBACK_MS
 from rag_core.settings import Settings
 
 Gates = dict[Gate, ConcurrencyGate]
-PUSHBACK_MS = 250
 INDEX_CALL_SECONDS = 12 * 3600.0
 """`Optimize` and a full scroll take as long as they take; the client's own deadline is the limit that matters."""
 

@@ -136,6 +136,12 @@ class ServingSettings(BaseModel):
         frozenset(),
         description="Limits of single clients: `tenant/subject=per_minute:per_hour`, with commas; `*` is any tenant.",
     )
+    gateway_searches: int | None = Field(
+        None,
+        ge=0,
+        description="Searches that the gateway lets in flight to each colour; more are refused as OVERLOADED. Unset: "
+        "what the query servers of the local stack can hold; 0: only the servers refuse.",
+    )
     gateway_cors_origins: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="Origins whose pages may call the API from a browser, separated by commas."
     )

@@ -32,7 +32,9 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
     replace_file(target / "descriptors.binpb", options.descriptors.read_bytes(), mode=_READ_ONLY)
     listen = Endpoint("0.0.0.0", options.listen.port)  # noqa: S104  its network is the container's own
     blue, green_servers = (colour(name, query=settings.query_port, probes=settings.metrics_port) for name in COLOURS)
-    shared = share(dataclasses.replace(options, listen=listen, blue=blue, green=green_servers))
+    searches = settings.gateway_searches or 0  # of servers that are found by name nobody knows how many there are
+    here = dataclasses.replace(options, listen=listen, blue=blue, green=green_servers, searches=searches)
+    shared = share(here)
     hosts = {QUERY_HOST[name]: _host(settings, name) for name in COLOURS}
     mounted = {str(options.descriptors): f"{_MOUNTED}/descriptors.binpb"}
     if options.jwt and options.jwt.jwks_url.startswith("https:"):  # Envoy's image need not trust whom ours trusts

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from query_server.policies import POLICIES, PUBLIC_SERVICES
+from query_server.policies import POLICIES, PUBLIC_SERVICES, Gate
 
 ADMIN_PACKAGE = "/ragproto.admin."
 """What operates the platform; the gateway carries it only when it is told to."""
@@ -37,12 +37,14 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One RPC: its gRPC path, the scope it needs, whether a second try is harmless, and its REST bindings."""
+    """One RPC: its gRPC path, the scope it needs, whether a second try is harmless, whether the server counts it among
+    its searches, and its REST bindings."""
 
     path: str
     service: str
     scope: str
     repeatable: bool
+    searches: bool
     rest: tuple[Rest, ...]
 
 
@@ -62,7 +64,9 @@ def api_methods(descriptors: Path, *, admin: bool = False) -> tuple[Method, ...]
                 policy = POLICIES.get(path)
                 if policy is not None and (admin or not path.startswith(ADMIN_PACKAGE)):
                     rule = method.options.Extensions[annotations_pb2.http]
-                    found.append(Method(path, name, policy.scope, policy.repeatable, tuple(_bindings(rule))))
+                    searches = policy.gate is Gate.SEARCH
+                    bindings = tuple(_bindings(rule))
+                    found.append(Method(path, name, policy.scope, policy.repeatable, searches, bindings))
     return tuple(found)
 
 

@@ -12,6 +12,9 @@ BLUE = "query-blue"
 GREEN = "query-green"
 PROBES = "query-probes"
 KEYS = "jwks"
+SEARCHES = "HIGH"
+"""The priority of routes whose calls are searches. To Envoy a priority is a set of counters; these calls have their
+own, so that a flood of searches is stopped here and takes no place from anything else."""
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -59,7 +62,7 @@ def _query(name: str, colour: Backends, options: GatewayOptions, sources: Source
         # With the default of 50 % Envoy would send traffic to dead servers once half of them are dead.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "ignore_health_on_host_removal": True,
-        "circuit_breakers": {"thresholds": [_breaker(options.max_connections)]},
+        "circuit_breakers": {"thresholds": _breakers(options)},
     }
 
 
@@ -147,13 +150,22 @@ def _grpc_health_check() -> Config:
     }
 
 
-def _breaker(connections: int) -> Config:
-    # Overload is refused by the server, which knows its queue; these only bound the gateway's own memory.
+def _breakers(options: GatewayOptions) -> list[Config]:
+    # Each server refuses what its queue cannot take. Where it is known what all of them can take, more is refused here
+    # already, which costs a quarter. The other numbers only bound the gateway's own memory.
+    most = options.max_connections * 4
+    return [
+        _breaker("DEFAULT", options.max_connections, most),
+        _breaker(SEARCHES, options.max_connections, options.searches or most),
+    ]
+
+
+def _breaker(priority: str, connections: int, requests: int) -> Config:
     return {
-        "priority": "DEFAULT",
+        "priority": priority,
         "max_connections": connections,
         "max_pending_requests": connections,
-        "max_requests": connections * 4,
+        "max_requests": requests,
         "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 10},
         "track_remaining": True,
     }

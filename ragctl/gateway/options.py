@@ -89,6 +89,7 @@ class GatewayOptions:
 
     `max_seconds` caps any call and is a little above the server's own cap, so that callers see the server's error.
     `green_percent` of the requests go to the second colour. `metrics` is where Prometheus may read, when anywhere.
+    `searches` are let in flight to each colour, more are refused as OVERLOADED; 0 leaves that to the servers.
     """
 
     listen: Endpoint
@@ -107,6 +108,7 @@ class GatewayOptions:
     trusted_hops: int = 0
     metrics: Endpoint | None = None
     max_connections: int = 1024
+    searches: int = 0
 
     @classmethod
     def from_settings(cls, settings: Settings, *, green_percent: int = 0) -> GatewayOptions:
@@ -130,6 +132,7 @@ class GatewayOptions:
             expose_admin=settings.gateway_expose_admin,
             trusted_hops=settings.gateway_trusted_hops,
             metrics=Endpoint(settings.host, settings.gateway_metrics_port) if settings.gateway_metrics_port else None,
+            searches=_searches(settings),
         )
 
 
@@ -185,6 +188,14 @@ def _jwt(settings: Settings) -> Jwt:
             Reason.SECRET_MISSING,
             "no public keys to verify tokens with: run `rag up` first, or set RAG_JWT_PUBLIC_KEYS or RAG_JWT_JWKS_URL",
         ) from None
+
+
+def _searches(settings: Settings) -> int:
+    if settings.gateway_searches is not None:
+        return settings.gateway_searches
+    if settings.gateway_blue is not None:
+        return 0  # behind a name there may be any number of servers
+    return settings.replicas * (settings.max_concurrent_searches + settings.max_queued_searches)
 
 
 def _limits(settings: Settings) -> Limits:

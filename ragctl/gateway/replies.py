@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from query_server.status import DETAILS_KEY, DOMAIN, PUSHBACK_KEY, PUSHBACK_MS
 from rag_core.errors import Reason
 from ragctl.gateway.options import Config
 
 
 @dataclass(frozen=True, slots=True)
 class LocalError:
-    """An HTTP status of Envoy's own. `message=None` keeps Envoy's text; `lacks` narrows it to a missing header."""
+    """An HTTP status of Envoy's own. `message=None` keeps Envoy's text; `lacks` narrows it to a missing header, `flag`
+    to a response flag; `becomes` is the status that callers see instead; the headers are what they get besides."""
 
     http_status: int
     grpc_status: int
     reason: Reason
     message: str | None = None
     lacks: str | None = None
+    flag: str | None = None
+    becomes: int | None = None
+    grpc_headers: tuple[tuple[str, str], ...] = ()
+    rest_headers: tuple[tuple[str, str], ...] = ()
 
 
+_CIRCUIT_OPEN = "UO"
+"""Envoy's flag of a request that a circuit breaker did not let through."""
 LOCAL_ERRORS = (
     LocalError(400, 3, Reason.FIELD_INVALID),
     LocalError(401, 16, Reason.TOKEN_MISSING, "send `authorization: Bearer <token>` or `x-api-key`", "authorization"),
@@ -30,6 +42,16 @@ LOCAL_ERRORS = (
     LocalError(413, 8, Reason.REQUEST_TOO_LARGE, "the request body is larger than the gateway accepts"),
     LocalError(429, 8, Reason.RATE_LIMITED, "too many calls from this client; wait for the time in Retry-After"),
     LocalError(431, 8, Reason.REQUEST_TOO_LARGE, "the request headers are larger than the gateway accepts"),
+    LocalError(
+        503,
+        8,
+        Reason.OVERLOADED,
+        "the query servers are at their limit; retry after a short while",
+        flag=_CIRCUIT_OPEN,
+        becomes=429,
+        grpc_headers=((PUSHBACK_KEY, str(PUSHBACK_MS)),),
+        rest_headers=(("retry-after", "1"),),
+    ),
     LocalError(503, 14, Reason.SERVER_UNAVAILABLE, "the query server cannot be reached; try again"),
     LocalError(504, 4, Reason.DEADLINE, "the time allowed for the call ran out"),
 )
@@ -43,11 +65,10 @@ def local_replies() -> Config:
 
 def _grpc_reply(error: LocalError) -> Config:
     """A gRPC client gets plain text; the status Envoy derives from the HTTP code is not always the right one."""
-    header = {"key": "grpc-status", "value": str(error.grpc_status)}
     return {
         "filter": {"and_filter": {"filters": [*_conditions(error), *_NATIVE_GRPC]}},
-        **_body(error),
-        "headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+        **_said(error),
+        "headers_to_add": _added(("grpc-status", str(error.grpc_status)), *_details(error), *error.grpc_headers),
         "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}},
     }
 
@@ -56,19 +77,40 @@ def _rest_reply(error: LocalError) -> Config:
     conditions = _conditions(error)
     return {
         "filter": conditions[0] if len(conditions) == 1 else {"and_filter": {"filters": conditions}},
-        **_body(error),
+        **_said(error),
+        **({"headers_to_add": _added(*error.rest_headers)} if error.rest_headers else {}),
         "body_format_override": {"json_format": _error_body(error.grpc_status, error.reason)},
     }
 
 
-def _body(error: LocalError) -> Config:
-    return {} if error.message is None else {"body": {"inline_string": error.message}}
+def _said(error: LocalError) -> Config:
+    status: Config = {} if error.becomes is None else {"status_code": error.becomes}
+    return status if error.message is None else {**status, "body": {"inline_string": error.message}}
+
+
+def _added(*headers: tuple[str, str]) -> list[Config]:
+    return [
+        {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for key, value in headers
+    ]
+
+
+def _details(error: LocalError) -> list[tuple[str, str]]:
+    """The reason code for gRPC clients, where the message is known: they refuse details with another one."""
+    if error.message is None:
+        return []
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    status = status_pb2.Status(code=error.grpc_status, message=error.message, details=[info])
+    return [(DETAILS_KEY, base64.b64encode(status.SerializeToString()).decode())]
 
 
 def _conditions(error: LocalError) -> list[Config]:
     value = {"default_value": error.http_status, "runtime_key": f"gateway.local_reply.{error.http_status}"}
     status: Config = {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
-    return [status] if error.lacks is None else [status, _header(error.lacks, present_match=False)]
+    missing = [] if error.lacks is None else [_header(error.lacks, present_match=False)]
+    flagged: list[Config] = [] if error.flag is None else [{"response_flag_filter": {"flags": [error.flag]}}]
+    return [status, *missing, *flagged]
 
 
 def _header(name: str, **match: object) -> Config:
@@ -84,5 +126,5 @@ _NATIVE_GRPC: list[Config] = [
 
 def _error_body(code: int, reason: Reason) -> Config:
     """The JSON form of `google.rpc.Status`, as the transcoder prints the server's own errors."""
-    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason.value, "domain": "rag-platform"}
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason.value, "domain": DOMAIN}
     return {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": [info]}

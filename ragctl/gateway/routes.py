@@ -7,7 +7,7 @@ first match, deadlines and retries the second, so both kinds of route carry them
 from __future__ import annotations
 
 from ragctl.gateway.api import Method, Rest, api_methods, public_services
-from ragctl.gateway.clusters import BLUE, GREEN, PROBES
+from ragctl.gateway.clusters import BLUE, GREEN, PROBES, SEARCHES
 from ragctl.gateway.options import Config, GatewayOptions, any_of, seconds
 
 PROBE_PATHS = ("/health", "/ready")
@@ -55,7 +55,7 @@ _GRPC_TYPE: Config = {"name": "content-type", "string_match": {"prefix": "applic
 
 def _grpc(method: Method, options: GatewayOptions) -> Config:
     match = {"path": method.path, "headers": [_GRPC_TYPE]}
-    return {"name": method.path, "match": match, "route": _forward(options, repeatable=method.repeatable)}
+    return {"name": method.path, "match": match, "route": _forward_method(options, method)}
 
 
 def _public(service: str, options: GatewayOptions) -> Config:
@@ -68,7 +68,7 @@ def _rest(method: Method, binding: Rest, options: GatewayOptions) -> Config:
     return {
         "name": f"{binding.verb} {binding.path}",
         "match": {**path_match(binding), "headers": [verb]},
-        "route": _forward(options, repeatable=method.repeatable),
+        "route": _forward_method(options, method),
     }
 
 
@@ -104,6 +104,11 @@ def _probe(path: str) -> Config:
 
 def _refuse(match: Config, status: int, message: str) -> Config:
     return {"match": match, "direct_response": {"status": status, "body": {"inline_string": message}}}
+
+
+def _forward_method(options: GatewayOptions, method: Method) -> Config:
+    priority = {"priority": SEARCHES} if method.searches else {}
+    return {**_forward(options, repeatable=method.repeatable), **priority}
 
 
 def _forward(options: GatewayOptions, *, repeatable: bool) -> Config:

@@ -59,6 +59,9 @@ class WirePeer:
         self.passages: list[v2.Passage] = []
         self.metadata: dict[str, str] = {}
         self.time_remaining: float | None = None
+        self.arrived = threading.Semaphore(0)
+        """Counts the searches that are held."""
+        self._let_go: asyncio.Event | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: grpc.aio.Server | None = None
@@ -74,6 +77,16 @@ class WirePeer:
         if self._server is not None:
             self._run(self._server.stop(0))
             self._server = None
+
+    @contextmanager
+    def holding_searches(self) -> Iterator[None]:
+        """Keep every search until this is left."""
+        let_go = self._let_go = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._let_go = None
+            self._loop.call_soon_threadsafe(let_go.set)
 
     def close(self) -> None:
         """Stop and end the thread."""
@@ -97,6 +110,12 @@ class WirePeer:
         self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
         await server.start()
         self._server = server
+
+    async def held(self) -> None:
+        """Wait while searches are held."""
+        if (let_go := self._let_go) is not None:
+            self.arrived.release()
+            await let_go.wait()
 
     async def receive(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         """Note what came, then delay or fail as the test wants."""
@@ -127,6 +146,7 @@ class _V2(v2_grpc.QueryServiceServicer):
 
     async def Search(self, request: v2.SearchRequest, context: Any) -> v2.SearchResponse:
         await self._peer.receive(context)
+        await self._peer.held()
         return v2.SearchResponse(passages=self._peer.passages, generation="g")
 
     async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:

@@ -1,0 +1,67 @@
+"""More searches than the query servers can hold: the gateway refuses them, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from rag_core.settings import Settings
+from ragctl.gateway import GatewayOptions
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.wire import running_gateway
+
+SEARCH = "/api/v2/search"
+
+
+def test_f33_searches_beyond_what_the_servers_hold_are_refused_with_pushback_and_others_pass(tmp_path: Path) -> None:
+    with (
+        running_gateway(tmp_path, searches=2, max_seconds=20) as gateway,
+        grpc.insecure_channel(gateway.address) as channel,
+    ):
+        stub = v2_grpc.QueryServiceStub(channel)
+        request = v2.SearchRequest(query="wing")
+        with gateway.peer.holding_searches():
+            held = [stub.Search.future(request, timeout=20) for _ in range(2)]
+            for _ in held:
+                assert gateway.peer.arrived.acquire(timeout=10)
+
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Search(request, timeout=20)
+            _is_overloaded(caught.value)
+
+            response = gateway.http.post(SEARCH, json={"query": "wing"})
+            assert response.status_code == 429
+            assert response.json()["code"] == 8
+            assert response.json()["details"][0]["reason"] == "OVERLOADED"
+            assert response.headers["retry-after"] == "1"
+
+            assert gateway.http.post("/api/v1/query", json={"query": "wing"}).status_code == 200
+        assert [len(call.result().generation) for call in held] == [1, 1]
+        assert stub.Search(request, timeout=20).generation == "g"
+
+
+def test_the_gateway_lets_in_what_the_servers_of_the_local_stack_hold(settings_with_keys: Settings) -> None:
+    def searches(**update: object) -> int:
+        return GatewayOptions.from_settings(settings_with_keys.model_copy(update=update)).searches
+
+    one = settings_with_keys.max_concurrent_searches + settings_with_keys.max_queued_searches
+    assert searches() == one
+    assert searches(replicas=3) == 3 * one
+    assert searches(replicas=3, gateway_searches=10) == 10
+    assert searches(gateway_blue="query.svc:50051") == 0, "how many servers are behind a name is not known"
+
+
+def _is_overloaded(error: grpc.RpcError) -> None:
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    headers = {**dict(error.initial_metadata() or ()), **dict(error.trailing_metadata() or ())}
+    assert headers["grpc-retry-pushback-ms"] == "250"
+    status = rpc_status.from_call(error)
+    assert status is not None
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert (info.reason, info.domain) == ("OVERLOADED", "rag-platform")
