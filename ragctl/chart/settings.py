@@ -14,12 +14,17 @@ _OF_THE_CHART = frozenset(
     {"host", "environment", "failpoint", "index_endpoint", "code_location_host", "log_json", "prometheus_url"}
     # And these are the local stack's query servers.
     | {"replicas", "replica_ports"}
-    # The chart names the colours; its routes, which hold what is said of browsers and of admin.v1, are made beforehand.
-    | {"gateway_blue", "gateway_green", "gateway_discovery", "gateway_cors_origins", "gateway_expose_admin"}
+    # And the chart names the colours.
+    | {"gateway_blue", "gateway_green", "gateway_discovery"}
 )
 # A set is one comma-separated variable; as a list it cannot be mistyped.
 _LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
-_REPLACEMENTS: dict[str, dict[str, Any]] = {"metadata_fields": _LIST, "gateway_limit_overrides": _LIST}
+_ORIGINS: dict[str, Any] = {**_LIST, "items": {"type": "string", "pattern": r"^https?://[A-Za-z0-9.:\[\]-]+$"}}
+_REPLACEMENTS: dict[str, dict[str, Any]] = {
+    "metadata_fields": _LIST,
+    "gateway_limit_overrides": _LIST,
+    "gateway_cors_origins": _ORIGINS,
+}
 
 
 def settable() -> list[str]:

@@ -115,11 +115,17 @@ def test_the_gateway_finds_both_colours_and_the_routes_carry_their_weights(tmp_p
     assert hosts == {"rag-rag-platform-query-blue", "rag-rag-platform-query-green", "127.0.0.1"}
 
 
-def test_envoy_accepts_what_the_init_container_makes_with_the_routes_of_the_chart(tmp_path: Path) -> None:
+BROWSERS = ["https://app.example.com", "http://localhost:3000"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"gateway_cors_origins": BROWSERS, "gateway_expose_admin": True}], ids=str)
+def test_envoy_accepts_what_the_init_container_makes_with_the_routes_of_the_chart(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
     local = Settings(home=tmp_path)
     local.secrets_dir.mkdir(parents=True)
     ensure_keys(local)
-    made = Configured(tmp_path, {"auth": {"jwks": local.jwks_path.read_text("utf-8")}})
+    made = Configured(tmp_path, {"auth": {"jwks": local.jwks_path.read_text("utf-8")}, "settings": settings})
     # Validation reads no watched file, so the routes are put where they would be served.
     del made.manager["rds"]
     routes = yaml.safe_load(made.routes)["resources"][0]
@@ -129,6 +135,25 @@ def test_envoy_accepts_what_the_init_container_makes_with_the_routes_of_the_char
     command = [str(envoy_path()), "--mode", "validate", *ENVOY_FLAGS, "-c", str(file)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("admin", [False, True])
+def test_browsers_and_the_admin_api_pass_where_the_installation_says_so(tmp_path: Path, admin: bool) -> None:
+    settings = {"gateway_cors_origins": BROWSERS} if admin else {}
+    made = Configured(tmp_path, {"settings": {**settings, "gateway_expose_admin": admin}})
+    (host,) = yaml.safe_load(made.routes)["resources"][0]["virtual_hosts"]
+    policy = host["typed_per_filter_config"]["envoy.filters.http.cors"]
+    allowed = [origin["exact"] for origin in policy["allow_origin_string_match"] or []]
+    names = [route.get("name", "") for route in host["routes"]]
+    assert allowed == (BROWSERS if admin else [])
+    assert [name for name in names if name.startswith("preflight")] == [f'preflight "{origin}"' for origin in allowed]
+    assert any(name.startswith("/ragproto.admin.") for name in names) is admin
+    assert ("ragproto.admin.v1.AdminService" in made.text) is admin, "the rules about scopes and tokens"
+
+
+def test_an_origin_with_a_path_is_refused() -> None:
+    with pytest.raises(Exception, match="gateway_cors_origins"):
+        render(values("production", {"settings": {"gateway_cors_origins": ["https://app.example.com/"]}}))
 
 
 def test_no_placeholder_is_left_in_the_routes() -> None:
