@@ -63,6 +63,8 @@ def _typed(error: grpc.RpcError) -> RagError:
     details = error.details() or error.code().name
     if branch is Unavailable and details.startswith("failed to connect"):
         details = "the server does not answer; `rag status` shows the parts, `rag up` starts them"
+    if branch is Unavailable and "RST_STREAM" in details:
+        details = "the connection to the server broke; ask again"
     return branch(_reason(error) or fallback, details)
 
 

@@ -91,13 +91,22 @@ def _resumed(
 
 
 def _print_deltas(events: Iterator[query_pb2.AnswerEvent]) -> query_pb2.AnswerFinal:
+    import grpc
+
     from rag_core.errors import Reason, Unavailable
 
-    for event in events:
-        if event.HasField("final"):
-            return event.final
-        sys.stdout.write(visible(event.delta.text))
-        sys.stdout.flush()
+    begun = False
+    try:
+        for event in events:
+            if event.HasField("final"):
+                return event.final
+            sys.stdout.write(visible(event.delta.text))
+            sys.stdout.flush()
+            begun = True
+    except grpc.RpcError:
+        if begun:
+            say("")  # the error begins a line of its own
+        raise
     raise Unavailable(Reason.SERVER_UNAVAILABLE, "the answer broke off; ask again")
 
 

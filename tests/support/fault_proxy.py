@@ -28,6 +28,8 @@ class FaultProxy:
         self.port: int = self._server.sockets[0].getsockname()[1]
         self.reset_after: int | None = None
         """Answer bytes that still pass, over all connections, before one is reset; it holds once."""
+        self.then_after: list[int] = []
+        """The same for the resets after it, one after the other."""
         self.spared_bytes = 0
         """Pieces of at most this size pass uncounted, so that it is not a health check that is broken."""
         self.resets = 0
@@ -75,7 +77,7 @@ class FaultProxy:
         self.reset_after -= size
         if self.reset_after >= 0:
             return False
-        self.reset_after, self.resets = None, self.resets + 1
+        self.reset_after, self.resets = self.then_after.pop(0) if self.then_after else None, self.resets + 1
         return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from tests.support.wire import WirePeer, gateway_options, running_envoy, wire_pe
 LONG = "A passage of some length. " * 2000
 NUMBERED = " ".join(f"The bell rings for the {number}th time." for number in range(4000))
 """A passage in which no part can be taken for another."""
+Ended = subprocess.CompletedProcess[str]
 PROBE_BYTES = 200
 """More than the answer to a health check of the gateway has."""
 
@@ -95,13 +96,14 @@ class Behind:
         return v2_grpc.QueryServiceStub(channel).Answer(request, metadata=self.server.auth(), timeout=30)
 
     @contextmanager
-    def cut_in_the_middle(self) -> Iterator[None]:
-        """An answer asked for within comes slowly, so that its beginning arrives, and is cut."""
-        resets = self.network.resets
-        self.network.bytes_per_second, self.network.reset_after = 300_000, len(NUMBERED) // 2
+    def cut_in_the_middle(self, times: int = 1) -> Iterator[None]:
+        """An answer asked for within comes slowly, so that its beginning arrives, and is cut; what follows as well."""
+        resets, after = self.network.resets, len(NUMBERED) // 2 // times
+        self.network.bytes_per_second, self.network.reset_after = 300_000, after
+        self.network.then_after = [after] * (times - 1)
         yield
         self.network.bytes_per_second = None
-        assert self.network.resets == resets + 1
+        assert self.network.resets == resets + times
 
 
 @pytest.fixture(scope="module")
@@ -120,15 +122,14 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
 
 
 @pytest.fixture
-def rag(behind: Behind) -> Any:
-    """Runs `rag query` against the gateway; returns its exit code and what it printed."""
+def rag(behind: Behind) -> Callable[..., Ended]:
+    """Runs `rag query` against the gateway."""
     home, port = behind.server.keys.path.parent, behind.address.rpartition(":")[2]
     environment = {**os.environ, "RAG_HOME": str(home), "RAG_GATEWAY_PORT": port}
 
-    def query(*options: str) -> tuple[int, str]:
+    def query(*options: str) -> Ended:
         command = [RAG, "query", "when does the bell ring?", "--tenant", "acme", *options]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-        return ended.returncode, ended.stdout
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     return query
 
@@ -146,14 +147,23 @@ def test_f37_a_cut_answer_is_resumed_through_the_gateway_with_exactly_the_rest(b
     assert rest[-1].final.answered == whole[-1].final.answered
 
 
-def test_f37_rag_query_resumes_by_itself_and_prints_no_text_twice(behind: Behind, rag: Any) -> None:
-    code, printed = whole = rag()
-    assert code == 0
-    assert printed.startswith(f"{NUMBERED} [1]\n")
+def test_f37_rag_query_resumes_by_itself_and_prints_no_text_twice(behind: Behind, rag: Callable[..., Ended]) -> None:
+    whole = rag()
+    assert whole.returncode == 0
+    assert whole.stdout.startswith(f"{NUMBERED} [1]\n")
     with behind.cut_in_the_middle():
-        assert rag() == whole
+        assert rag().stdout == whole.stdout
     with behind.cut_in_the_middle():
-        assert json.loads(rag("--json")[1])["answer"] == f"{NUMBERED} [1]"
+        assert json.loads(rag("--json").stdout)["answer"] == f"{NUMBERED} [1]"
+
+
+def test_f37_rag_query_says_so_when_the_answer_is_cut_again(behind: Behind, rag: Callable[..., Ended]) -> None:
+    with behind.cut_in_the_middle(times=2):
+        ended = rag()
+    assert ended.returncode == 1
+    assert NUMBERED.startswith(ended.stdout.strip())
+    assert ended.stdout.endswith("\n")
+    assert ended.stderr == "rag: SERVER_UNAVAILABLE: the connection to the server broke; ask again\n"
 
 
 def test_f37_a_rest_client_sees_the_token_and_resumes(behind: Behind) -> None:
