@@ -78,6 +78,10 @@ class WirePeer:
             self._run(self._server.stop(0))
             self._server = None
 
+    def hold_no_more(self) -> None:
+        """Answer further searches at once; those that are held stay."""
+        self._let_go = None
+
     @contextmanager
     def holding_searches(self) -> Iterator[None]:
         """Keep every search until this is left."""
@@ -85,7 +89,7 @@ class WirePeer:
         try:
             yield
         finally:
-            self._let_go = None
+            self.hold_no_more()
             self._loop.call_soon_threadsafe(let_go.set)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -10,7 +11,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from rag_core.settings import Settings
-from ragctl.gateway import GatewayOptions
+from ragctl.gateway import GatewayOptions, write_dynamic
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.wire import running_gateway
@@ -43,6 +44,29 @@ def test_f33_searches_beyond_what_the_servers_hold_are_refused_with_pushback_and
             assert gateway.http.post("/api/v1/query", json={"query": "wing"}).status_code == 200
         assert [len(call.result().generation) for call in held] == [1, 1]
         assert stub.Search(request, timeout=20).generation == "g"
+
+
+def test_the_limit_follows_the_number_of_servers_without_a_failed_call(tmp_path: Path) -> None:
+    with (
+        running_gateway(tmp_path, searches=1, max_seconds=20) as gateway,
+        grpc.insecure_channel(gateway.address) as channel,
+    ):
+
+        def calls_until(status: int) -> None:
+            seen = 0
+            while seen != status:
+                assert gateway.http.post("/api/v1/query", json={"query": "wing"}).status_code == 200
+                seen = gateway.http.post(SEARCH, json={"query": "wing"}).status_code
+
+        with gateway.peer.holding_searches():
+            held = v2_grpc.QueryServiceStub(channel).Search.future(v2.SearchRequest(query="wing"), timeout=20)
+            assert gateway.peer.arrived.acquire(timeout=10)
+            calls_until(429)
+            gateway.peer.hold_no_more()
+            changed = write_dynamic(replace(gateway.options, searches=2), tmp_path / "gateway")
+            assert changed == ["cds.yaml"]
+            calls_until(200)
+        assert held.result().generation == "g"
 
 
 def test_the_gateway_lets_in_what_the_servers_of_the_local_stack_hold(settings_with_keys: Settings) -> None:
