@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import shutil
 import tempfile
 import time
@@ -64,7 +65,7 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
         systems = bench.start(stack, python)
         closed = asyncio.run(_closed_loops(systems, sizes, progress))
         opened = asyncio.run(_open_loop(systems[GATEWAY], sizes))
-        waves = asyncio.run(overload(systems[GATEWAY], _texts(), _knee(closed), sizes)) if sizes.overload else ()
+        waves = asyncio.run(overload(systems[GATEWAY], _texts(), _busiest(closed), sizes)) if sizes.overload else ()
     report = _report(sizes, closed, opened, cold, waves, peer=peer)
     if bench.build_seconds is None:
         return report
@@ -187,15 +188,18 @@ async def _open_loop(system: System, sizes: Sizes) -> Outcome:
         return await open_loop(call, asked, rate=sizes.rate, seconds=sizes.open_seconds or sizes.seconds * sizes.rounds)
 
 
-def _knee(closed: Closed) -> float:
-    """The best rate through the gateway of any number of calls in flight."""
-    return max(median([o.rate for o in outcomes]) for (name, _), outcomes in closed.items() if name == GATEWAY)
+def _busiest(closed: Closed) -> int:
+    """The number of calls in flight at which the gateway answers most."""
+    rates = {count: median([o.rate for o in outcomes]) for (name, count), outcomes in closed.items() if name == GATEWAY}
+    return max(rates, key=lambda count: rates[count])
 
 
 def _texts() -> list[str]:
-    """Questions of a natural length in both languages."""
+    """Questions of a natural length in both languages, mixed: any stretch of them costs the same to answer."""
     english = [" ".join(sentence.split()[:10]) for sentence in itertools.islice(package_sentences(), 2000)]
-    return english + chinese_sentences() * 20
+    texts = english + chinese_sentences() * 20
+    random.Random(0).shuffle(texts)
+    return texts
 
 
 def _report(sizes: Sizes, closed: Closed, opened: Outcome, cold: float, waves: Sequence[Wave], *, peer: bool) -> Report:
