@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from rag_core.index.base import Hit
 
 MAX_SENTENCES = 3
 MIN_COMPARED = 3
+STATEMENT = 24
+"""Bytes of words, four English ones or eight Chinese characters, that are more than a heading or a term."""
+_NO_WORD = re.compile(r"[\W_]+")
 NEUTRAL_NEARNESS = 0.25
 """The value of nearness that is as common with an answer as without."""
 
@@ -56,15 +60,21 @@ def nearness(hits: Sequence[Hit], rank: int) -> float:
 def citations(hits: Sequence[Hit], ranked: Sequence[Sentence], *, at_least: float) -> tuple[Citation, ...]:
     """The first few sentences of a ranking whose score is at least so much, without repeats."""
     chosen: list[Citation] = []
-    shown: set[str] = set()
+    shown: list[str] = []
     for sentence in ranked:
         if len(chosen) == MAX_SENTENCES or sentence.score < at_least:
             break
         citation = cite(
             hits[sentence.rank], number=len(chosen) + 1, rank=sentence.rank, start=sentence.start, end=sentence.end
         )
-        text = display(citation.quote)
-        if text and text not in shown:
-            shown.add(text)
+        said = _NO_WORD.sub(" ", display(citation.quote).casefold()).strip()
+        if display(citation.quote) and not any(_same(said, before) for before in shown):
+            shown.append(said)
             chosen.append(citation)
     return tuple(chosen)
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether one statement holds the other, as an example or a quotation of it does."""
+    shorter, longer = sorted((one, other), key=len)
+    return shorter == longer or (len(shorter.encode()) >= STATEMENT and shorter in longer)

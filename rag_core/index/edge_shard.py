@@ -25,6 +25,7 @@ from rag_core.index.lexical import Sparse
 from rag_core.index.payloads import IDENTITY, KEYWORDS, from_json_or_blank
 from rag_core.index.planning import Identity
 from rag_core.index.retrieval import Scores
+from rag_core.index.statistics import SAMPLES
 
 DENSE = "dense"
 LEXICAL = "lexical"
@@ -49,6 +50,8 @@ def create_shard(path: Path, dimensions: int) -> None:
         kinds: dict[str, Any] = {"tenant": edge.KeywordIndexParams(is_tenant=True), "doc_id": edge.UuidIndexParams()}
         kinds |= dict.fromkeys(("acl", *KEYWORDS), edge.PayloadSchemaType.Keyword)
         kinds |= {"version": edge.PayloadSchemaType.Integer, "updated_at": edge.PayloadSchemaType.Datetime}
+        # No dense search asks for a sample, so no search graph needs links within one.
+        kinds[SAMPLES] = edge.KeywordIndexParams(enable_hnsw=False)
         for field, kind in kinds.items():
             shard.update(edge.UpdateOperation.create_field_index(field, kind))
         shard.flush()

@@ -22,7 +22,7 @@ IDENTITY = ["doc_id", "version", TOTAL]
 NUMBERS = "numbers"
 """Metadata values that are numbers, as numbers, for range filters."""
 
-KEYWORDS = ("source", "locator", "title", "language", "media_type", SAMPLES)
+KEYWORDS = ("source", "locator", "title", "language", "media_type")
 """Keyword fields with a payload index, beside tenant, doc_id and acl."""
 
 

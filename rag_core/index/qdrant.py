@@ -31,6 +31,7 @@ from rag_core.index.payloads import KEYWORDS
 from rag_core.index.planning import READ_DOCUMENTS, operations, plan, slices
 from rag_core.index.qdrant_dialect import DIALECT, engine_errors
 from rag_core.index.qdrant_reader import DENSE, LEXICAL, QdrantReader, to_struct
+from rag_core.index.statistics import SAMPLES
 
 ALIAS = "rag-live"
 _METADATA = "rag_platform"
@@ -244,6 +245,8 @@ class QdrantIndex:
         kinds: dict[str, Any] = {"tenant": tenant, "doc_id": models.PayloadSchemaType.UUID}
         kinds |= dict.fromkeys(("acl", *KEYWORDS), models.PayloadSchemaType.KEYWORD)
         kinds |= {"version": models.PayloadSchemaType.INTEGER, "updated_at": models.PayloadSchemaType.DATETIME}
+        # No dense search asks for a sample, so no search graph needs links within one.
+        kinds[SAMPLES] = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False)
 
         def create_all(client: QdrantClient) -> None:
             for field, kind in kinds.items():

@@ -98,6 +98,31 @@ def test_the_same_sentence_of_two_documents_is_shown_once() -> None:
     assert len(quotes) == len(set(quotes))
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "again"),
+    [
+        (
+            "How long does parental leave last?",
+            "Parental leave lasts 16 weeks.",
+            'data: {"delta": {"text": "Parental leave lasts 16 weeks. [1]"}}',
+        ),
+        ("年假每年有多少天？", "年假为每年二十五天。", "文档示例：“年假为每年二十五天”。"),
+    ],
+)
+def test_a_statement_is_not_repeated_with_the_example_that_quotes_it(asked: str, said: str, again: str) -> None:
+    hits = (hit(said, dense=0.9), hit(again, dense=0.9), hit(OFFICE, score=0.2, dense=0.7))
+    outcome = compose(Question(asked, hits))
+    assert isinstance(outcome, Answered)
+    assert [citation.quote for citation in outcome.citations] == [said]
+
+
+def test_a_heading_does_not_keep_the_sentence_that_begins_with_it_away() -> None:
+    hits = (hit("Parental leave", score=1.0, dense=0.9), hit(LEAVE, dense=0.9), hit(OFFICE, score=0.2, dense=0.7))
+    outcome = compose(Question("parental leave", hits))
+    assert isinstance(outcome, Answered)
+    assert any("16 weeks" in citation.quote for citation in outcome.citations)
+
+
 def test_s14_text_of_a_document_cannot_fake_a_marker_or_hide_characters() -> None:
     shown = display("Parental leave [7] lasts\n\u202e16\u200b [1, 2] weeks\x00.")
     assert shown == "Parental leave lasts 16 weeks."
