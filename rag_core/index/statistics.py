@@ -1,10 +1,10 @@
 """From which points the term statistics of a search are gathered.
 
 Always from points that the caller may see and from no others, so that nobody's scores tell of texts that are hidden
-from them. The engine looks at every such point for each search (80 ns each on Edge), which a caller who sees a million
-would wait for. BM25 uses the logarithm of a word's share, and a share is known as well from some ten thousand points
-chosen by chance: a word in one of a thousand is found in 16 of 16,000 give or take 4, which moves its weight by a
-thirtieth.
+from them. The engine looks at every such point for each search (80 ns each on Edge, several hundred when few of many
+are taken), which a caller who sees a million would wait for. BM25 uses the logarithm of a word's share, and a share is
+known as well from some thousand points chosen by chance: a word in one of a thousand is found in 4 of 4,000 give or
+take 2, which moves its weight by a fifteenth, and rarer words weigh about the same as each other.
 
 So each point carries the samples that it belongs to: of every 2, 4, 8, … points one. Which ones is decided by its id, a
 hash, and never changes. A caller who sees few points is given exact statistics.
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 SAMPLES = "samples"
 """Keyword field with the samples that a point is part of, named by how many points there are for one of theirs."""
-ENOUGH = 16_384
+ENOUGH = 4_096
 """Points that statistics are gathered from at most."""
 _SHARES = tuple(2**power for power in range(1, 11))
-_COUNTED = 256
-"""The sample that is counted to learn how many points the caller sees: some hundred where that begins to matter."""
+_COUNTED = (1024, 32)
+"""The samples that are counted to learn how many points the caller sees, the second when the first has too few."""
+_TELLING = 64
+"""Points from which that is known well enough, to an eighth."""
 Filter = TypeVar("Filter")
 
 
@@ -39,9 +41,20 @@ def corpus(engine: Engine[Filter], visible: Filter, enough: int = ENOUGH) -> Fil
     it when there are more."""
     if not engine.sampled:
         return visible
-    seen = engine.count(_sample(engine, visible, _COUNTED)) * _COUNTED
+    seen = _seen(engine, visible)
     share = next((share for share in (1, *_SHARES) if seen <= enough * share), _SHARES[-1])
     return visible if share == 1 else _sample(engine, visible, share)
+
+
+def _seen(engine: Engine[Filter], visible: Filter) -> int:
+    """About how many points the caller sees."""
+    seen = 0
+    for share in _COUNTED:
+        found = engine.count(_sample(engine, visible, share))
+        seen = found * share
+        if found >= _TELLING:
+            break
+    return seen
 
 
 def _sample(engine: Engine[Filter], visible: Filter, share: int) -> Filter:
