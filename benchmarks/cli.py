@@ -205,7 +205,8 @@ def query(
     engine_inside
         Also ask a server that runs the embedded engine in its own process.
     overload
-        Send three times the best rate in five waves and count what is refused, how fast, and what still succeeds.
+        Send three times the best rate in five waves, from clients that have a core of their own, and count what is
+        refused, how fast, and what still succeeds.
     peer
         Ask the peer as well, installed under RAG_HOME/bench.
     as_json
