@@ -45,15 +45,21 @@ def internal_error() -> RagError:
 
 def trailers(error: RagError, request_id: str, *, pushback_ms: int | None = None) -> Metadata:
     """Trailing metadata of a failed call: `google.rpc.Status` with ErrorInfo and RequestInfo, and pushback if any."""
+    request = error_details_pb2.RequestInfo(request_id=request_id)
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
-    details: list[Message] = [info, error_details_pb2.RequestInfo(request_id=request_id)]
+    status = rich_status(code_of(error).value[0], error.message, info, request, pushback_ms=pushback_ms)
+    metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status))
+    return metadata if pushback_ms is None else (*metadata, (PUSHBACK_KEY, str(pushback_ms)))
+
+
+def rich_status(code: int, message: str, *details: Message, pushback_ms: int | None = None) -> bytes:
+    """`google.rpc.Status` as it travels under `DETAILS_KEY`, with RetryInfo when there is pushback."""
     if pushback_ms is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(pushback_ms)
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    status = status_pb2.Status(code=code_of(error).value[0], message=error.message, details=map(_pack, details))
-    metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status.SerializeToString()))
-    return metadata if pushback_ms is None else (*metadata, (PUSHBACK_KEY, str(pushback_ms)))
+        details = (*details, error_details_pb2.RetryInfo(retry_delay=delay))
+    packed: bytes = status_pb2.Status(code=code, message=message, details=map(_pack, details)).SerializeToString()
+    return packed
 
 
 def _pack(message: Message) -> any_pb2.Any:

@@ -218,7 +218,8 @@ def _report(sizes: Sizes, closed: Closed, opened: Outcome, cold: float, waves: S
         *([overload_table(waves)] if waves else []),
     )
     notes = (
-        f"{sizes.rounds} interleaved rounds of {sizes.seconds:g} s each; the clients run on the same cores",
+        f"{sizes.rounds} interleaved rounds of {sizes.seconds:g} s each",
+        "the clients run on the same cores, but for the overload",
         "vectors in the index are random, texts and BM25 real; no two questions are equal, so no cache helps",
         "the peer searches dense only" if peer else "no peer in this run",
     )

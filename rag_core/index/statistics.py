@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SAMPLES = "samples"
 """Keyword field with the samples that a point is part of, named by how many points there are for one of theirs."""
 ENOUGH = 4_096
-"""Points that statistics are gathered from at most."""
+"""Points that statistics are gathered from, about and at most, for a caller who sees up to a thousand times as many."""
 _SHARES = tuple(2**power for power in range(1, 11))
 _COUNTED = (1024, 32)
 """The samples that are counted to learn how many points the caller sees, the second when the first has too few."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass
 
-from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
 
-from query_server.status import DETAILS_KEY, DOMAIN, PUSHBACK_KEY, PUSHBACK_MS
+from query_server.status import DETAILS_KEY, DOMAIN, PUSHBACK_KEY, PUSHBACK_MS, rich_status
 from rag_core.errors import Reason
 from ragctl.gateway.options import Config
 
@@ -16,7 +16,7 @@ from ragctl.gateway.options import Config
 @dataclass(frozen=True, slots=True)
 class LocalError:
     """An HTTP status of Envoy's own. `message=None` keeps Envoy's text; `lacks` narrows it to a missing header, `flag`
-    to a response flag; `becomes` is the status that callers see instead; the headers are what they get besides."""
+    to a response flag; `becomes` is the status that callers see instead, `pushback_ms` how long they are to wait."""
 
     http_status: int
     grpc_status: int
@@ -25,8 +25,7 @@ class LocalError:
     lacks: str | None = None
     flag: str | None = None
     becomes: int | None = None
-    grpc_headers: tuple[tuple[str, str], ...] = ()
-    rest_headers: tuple[tuple[str, str], ...] = ()
+    pushback_ms: int | None = None
 
 
 _CIRCUIT_OPEN = "UO"
@@ -49,8 +48,7 @@ LOCAL_ERRORS = (
         "the query servers are at their limit; retry after a short while",
         flag=_CIRCUIT_OPEN,
         becomes=429,
-        grpc_headers=((PUSHBACK_KEY, str(PUSHBACK_MS)),),
-        rest_headers=(("retry-after", "1"),),
+        pushback_ms=PUSHBACK_MS,
     ),
     LocalError(503, 14, Reason.SERVER_UNAVAILABLE, "the query server cannot be reached; try again"),
     LocalError(504, 4, Reason.DEADLINE, "the time allowed for the call ran out"),
@@ -68,17 +66,17 @@ def _grpc_reply(error: LocalError) -> Config:
     return {
         "filter": {"and_filter": {"filters": [*_conditions(error), *_NATIVE_GRPC]}},
         **_said(error),
-        "headers_to_add": _added(("grpc-status", str(error.grpc_status)), *_details(error), *error.grpc_headers),
+        "headers_to_add": _added(("grpc-status", str(error.grpc_status)), *_details(error)),
         "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}},
     }
 
 
 def _rest_reply(error: LocalError) -> Config:
-    conditions = _conditions(error)
+    conditions, wait = _conditions(error), error.pushback_ms
     return {
         "filter": conditions[0] if len(conditions) == 1 else {"and_filter": {"filters": conditions}},
         **_said(error),
-        **({"headers_to_add": _added(*error.rest_headers)} if error.rest_headers else {}),
+        **({} if wait is None else {"headers_to_add": _added(("retry-after", str(math.ceil(wait / 1000))))}),
         "body_format_override": {"json_format": _error_body(error.grpc_status, error.reason)},
     }
 
@@ -99,10 +97,10 @@ def _details(error: LocalError) -> list[tuple[str, str]]:
     """The reason code for gRPC clients, where the message is known: they refuse details with another one."""
     if error.message is None:
         return []
-    info = any_pb2.Any()
-    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
-    status = status_pb2.Status(code=error.grpc_status, message=error.message, details=[info])
-    return [(DETAILS_KEY, base64.b64encode(status.SerializeToString()).decode())]
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    status = rich_status(error.grpc_status, error.message, info, pushback_ms=error.pushback_ms)
+    wait = [] if error.pushback_ms is None else [(PUSHBACK_KEY, str(error.pushback_ms))]
+    return [(DETAILS_KEY, base64.b64encode(status).decode()), *wait]
 
 
 def _conditions(error: LocalError) -> list[Config]:

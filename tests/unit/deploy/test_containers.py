@@ -82,6 +82,16 @@ def test_envoy_accepts_the_files_of_compose(settings: Settings, tmp_path: Path) 
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize(("wanted", "let_in"), [(None, 4096), (500, 500)])
+def test_searches_are_limited_only_to_what_is_said_where_servers_are_found_by_name(
+    settings: Settings, tmp_path: Path, wanted: int | None, let_in: int
+) -> None:
+    statics, _ = gateway(settings.model_copy(update={"gateway_searches": wanted}), tmp_path)
+    blue = next(cluster for cluster in statics["clusters"] if cluster["name"] == "query-blue")
+    thresholds = {item["priority"]: item["max_requests"] for item in blue["circuit_breakers"]["thresholds"]}
+    assert thresholds == {"DEFAULT": 4096, "HIGH": let_in}
+
+
 @pytest.mark.parametrize("weight", ["101", "-1", "half", ""])
 def test_a_weight_that_is_no_percentage_is_refused(settings: Settings, tmp_path: Path, weight: str) -> None:
     with pytest.raises(ConfigError, match="0 to 100"):

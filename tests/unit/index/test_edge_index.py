@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +21,8 @@ from rag_core.index import open_index
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document, filled, removal, request
-from tests.support.postgres import fast_folder
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    path = fast_folder()
-    yield path / "index"
-    shutil.rmtree(path)
 
 
 def _fill(folder: Path, count: int = 300) -> None:

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-from collections.abc import Iterator
 from typing import cast
-
-import pytest
 
 from rag_core.index.base import GenerationSpec, VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.index.upkeep import EdgeUpkeep, kept_up
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document, filled
-from tests.support.postgres import fast_folder
 
 LEAST = 100
-
-
-@pytest.fixture
-def index() -> Iterator[EdgeIndex]:
-    path = fast_folder()
-    opened = EdgeIndex(path / "index")
-    yield opened
-    opened.close()
-    shutil.rmtree(path)
 
 
 def write(index: EdgeIndex, first: int, count: int) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import shutil
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,18 +18,8 @@ from rag_core.index.qdrant_reader import QdrantReader
 from rag_core.index.retrieval import Engine
 from rag_core.index.statistics import ENOUGH, samples
 from tests.support.index_points import SPEC, document, filled, request
-from tests.support.postgres import fast_folder
 
 PER_DOCUMENT = 100
-
-
-@pytest.fixture
-def edge() -> Iterator[EdgeIndex]:
-    folder = fast_folder()
-    index = EdgeIndex(folder / "index")
-    yield index
-    index.close()
-    shutil.rmtree(folder)
 
 
 def test_a_sample_is_part_of_every_larger_one_and_about_as_large_as_its_name() -> None:
@@ -42,7 +30,7 @@ def test_a_sample_is_part_of_every_larger_one_and_about_as_large_as_its_name() -
         assert found == pytest.approx(50_000 / share, abs=5 * math.sqrt(50_000 / share))
 
 
-def test_who_sees_much_gets_scores_close_to_the_exact_ones_and_blind_to_the_rest(edge: EdgeIndex) -> None:
+def test_who_sees_much_gets_scores_close_to_the_exact_ones_and_blind_to_the_rest(index: EdgeIndex) -> None:
     """S01: also a sampled statistic is of the caller's own points alone."""
     points, rare = 24_000, 24
     assert points > ENOUGH
@@ -50,9 +38,9 @@ def test_who_sees_much_gets_scores_close_to_the_exact_ones_and_blind_to_the_rest
         document(str(number), [_text(PER_DOCUMENT * number + ordinal, points // rare) for ordinal in range(100)])
         for number in range(points // PER_DOCUMENT)
     ]
-    filled(edge, *documents)
+    filled(index, *documents)
 
-    before = _best(edge, "rare"), _best(edge, "common")
+    before = _best(index, "rare"), _best(index, "common")
     exact = _idf(points, rare) / _idf(points, points // 2)
     assert before[0] / before[1] == pytest.approx(exact, rel=0.15)
     assert before[0] / before[1] != pytest.approx(exact, rel=1e-6), "nothing was sampled"
@@ -60,8 +48,8 @@ def test_who_sees_much_gets_scores_close_to_the_exact_ones_and_blind_to_the_rest
     hidden = [f"rare other{number}" for number in range(PER_DOCUMENT)]
     others = [document(f"b{number}", hidden, tenant="beta") for number in range(50)]
     secret = [document(f"s{number}", hidden, acl=("group:board",)) for number in range(50)]
-    edge.apply(SPEC.name, [*others, *secret])
-    assert (_best(edge, "rare"), _best(edge, "common")) == pytest.approx(before, rel=1e-6)
+    index.apply(SPEC.name, [*others, *secret])
+    assert (_best(index, "rare"), _best(index, "common")) == pytest.approx(before, rel=1e-6)
 
 
 @pytest.mark.parametrize("sampled", [True, False])

@@ -6,14 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import grpc
-import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from rag_core.settings import Settings
 from ragctl.gateway import GatewayOptions, write_dynamic
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.query_server import failing
 from tests.support.wire import running_gateway
 
 SEARCH = "/api/v2/search"
@@ -31,9 +29,9 @@ def test_f33_searches_beyond_what_the_servers_hold_are_refused_with_pushback_and
             for _ in held:
                 assert gateway.peer.arrived.acquire(timeout=10)
 
-            with pytest.raises(grpc.RpcError) as caught:
-                stub.Search(request, timeout=20)
-            _is_overloaded(caught.value)
+            refused = failing(lambda: stub.Search(request, timeout=20))
+            assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+            assert refused.trailers["grpc-retry-pushback-ms"] == "250"
 
             response = gateway.http.post(SEARCH, json={"query": "wing"})
             assert response.status_code == 429
@@ -78,14 +76,3 @@ def test_the_gateway_lets_in_what_the_servers_of_the_local_stack_hold(settings_w
     assert searches(replicas=3) == 3 * one
     assert searches(replicas=3, gateway_searches=10) == 10
     assert searches(gateway_blue="query.svc:50051") == 0, "how many servers are behind a name is not known"
-
-
-def _is_overloaded(error: grpc.RpcError) -> None:
-    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    headers = {**dict(error.initial_metadata() or ()), **dict(error.trailing_metadata() or ())}
-    assert headers["grpc-retry-pushback-ms"] == "250"
-    status = rpc_status.from_call(error)
-    assert status is not None
-    info = error_details_pb2.ErrorInfo()
-    assert status.details[0].Unpack(info)
-    assert (info.reason, info.domain) == ("OVERLOADED", "rag-platform")
