@@ -38,7 +38,7 @@ _LABELS = ("__name__", "method", "code", "reason", "gate", "outcome", "tenant", 
 _GATEWAY_SERIES = (
     "envoy_http_local_rate_limit_rate_limited",
     "envoy_http_local_rate_limit_ok",
-    "envoy_cluster_upstream_rq_pending_overflow",
+    "envoy_cluster_upstream_rq_active_overflow",
 )
 
 

@@ -103,7 +103,7 @@ def replica_rows(replicas: Iterable[Replica]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-OVERFLOW = "envoy_cluster_upstream_rq_pending_overflow"
+OVERFLOW = "envoy_cluster_upstream_rq_active_overflow"
 IN_FLIGHT = "searches in flight"
 LIMITS = {"address": "per address and minute", "minute": "per client and minute", "hour": "per client and hour"}
 

@@ -139,7 +139,7 @@ def test_only_query_servers_are_replicas_and_limits_tell_what_they_refused() -> 
     label = (("envoy_local_http_ratelimit_prefix", "limit_minute"),)
     values = {("envoy_http_local_rate_limit_ok", label): 7.0, ("envoy_http_local_rate_limit_rate_limited", label): 2.0}
     cluster = (("envoy_cluster_name", "query-blue"),)
-    assert traffic.limit_rows({**values, ("envoy_cluster_upstream_rq_pending_overflow", cluster): 5.0}) == [
+    assert traffic.limit_rows({**values, ("envoy_cluster_upstream_rq_active_overflow", cluster): 5.0}) == [
         {"limit": "per client and minute", "passed": 7, "refused": 2},
         {"limit": "searches in flight", "passed": None, "refused": 5},
     ]

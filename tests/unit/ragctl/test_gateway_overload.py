@@ -7,14 +7,18 @@ from pathlib import Path
 
 import grpc
 
+from console.clients.metrics import MetricsClient
+from console.settings import ConsoleSettings
+from console.views import traffic
 from rag_core.settings import Settings
 from ragctl.gateway import GatewayOptions, write_dynamic
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.query_server import failing
-from tests.support.wire import running_gateway
+from tests.support.wire import Gateway, running_gateway
 
 SEARCH = "/api/v2/search"
+RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "rag.rules.yaml"
 
 
 def test_f33_searches_beyond_what_the_servers_hold_are_refused_with_pushback_and_others_pass(tmp_path: Path) -> None:
@@ -40,6 +44,7 @@ def test_f33_searches_beyond_what_the_servers_hold_are_refused_with_pushback_and
             assert response.headers["retry-after"] == "1"
 
             assert gateway.http.post("/api/v1/query", json={"query": "wing"}).status_code == 200
+            _are_seen_by_operators(gateway, 2)
         assert [len(call.result().generation) for call in held] == [1, 1]
         assert stub.Search(request, timeout=20).generation == "g"
 
@@ -76,3 +81,13 @@ def test_the_gateway_lets_in_what_the_servers_of_the_local_stack_hold(settings_w
     assert searches(replicas=3) == 3 * one
     assert searches(replicas=3, gateway_searches=10) == 10
     assert searches(gateway_blue="query.svc:50051") == 0, "how many servers are behind a name is not known"
+
+
+def _are_seen_by_operators(gateway: Gateway, refused: int) -> None:
+    """By the name that Envoy gives to what it counts: the console shows it, the alert is about it."""
+    client = MetricsClient(ConsoleSettings(envoy_admin_url=f"http://127.0.0.1:{gateway.options.admin_port}"))
+    found = client.gateway()
+    client.close()
+    assert found is not None
+    assert {"limit": traffic.IN_FLIGHT, "passed": None, "refused": refused} in traffic.limit_rows(found)
+    assert traffic.OVERFLOW in RULES.read_text("utf-8")
