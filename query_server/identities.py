@@ -141,10 +141,12 @@ class _Revocations:
         self.watch = Watch("revocations", self._load, self._take, seconds=REVOCATION_SECONDS)
 
     def check(self, token: VerifiedToken) -> None:
-        """Raise `Unauthenticated` (`TOKEN_REVOKED`) for a token issued before its subject's tokens were revoked."""
-        before = self._before.get((token.principal.tenant, token.principal.subject))
-        if before is not None and token.issued < before:
-            raise Unauthenticated(Reason.TOKEN_REVOKED, "token: revoked; get a new one")
+        """Raise `Unauthenticated` (`TOKEN_REVOKED`) for a token that was signed out, and one that was issued before its
+        subject's tokens were revoked."""
+        for name in (token.principal.subject, token.session):
+            before = self._before.get((token.principal.tenant, name))
+            if before is not None and token.issued < before:
+                raise Unauthenticated(Reason.TOKEN_REVOKED, "token: revoked; get a new one")
 
     def _load(self) -> dict[tuple[str, str], float]:
         from rag_core.store.access import revocations
@@ -154,6 +156,14 @@ class _Revocations:
 
     def _take(self, before: dict[tuple[str, str], float]) -> None:
         self._before = before
+
+
+def bearer_of(call: Call) -> str:
+    """The token of a call. Raises `Unauthenticated` (`TOKEN_MISSING`) when it has none, but perhaps an API key."""
+    header = call.header("authorization")
+    if not header:
+        raise Unauthenticated(Reason.TOKEN_MISSING, "only a token can be signed out; `rag key revoke` ends an API key")
+    return _bearer(header)
 
 
 def _bearer(header: str) -> str:
