@@ -47,7 +47,7 @@ test-mysql: $(VENV)/.test ## Run the tests of SQL sources over MariaDB too (Debi
 check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs, secrets (CHECKS=types for fewer)
 	@$(BIN)/python scripts/check.py $(CHECKS)
 
-audit: $(VENV)/.bootstrap ## Ask the advisory database about every locked package
+audit: $(VENV)/.runtime ## Ask the advisory database about every locked package, and check the programs inside wheels
 	@$(BIN)/python scripts/audit.py
 
 chart-package: $(VENV)/.dev ## Lint the Helm chart and pack it into dist/
