@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.errors import NotFound, Reason
 from rag_core.index.base import GenerationSpec
+from rag_core.index.checks import check_spec
 from rag_core.store import visibility
 from rag_core.store.tables import generation_documents, generations
 
@@ -92,7 +93,7 @@ def get(connection: Connection, name: str) -> Generation:
     """One generation. Raises `NotFound` (`GENERATION_NOT_FOUND`)."""
     row = connection.execute(select(*_SELECTED).where(generations.c.name == name)).one_or_none()
     if row is None:
-        raise NotFound(Reason.GENERATION_NOT_FOUND, f"index: no generation {name!r}")
+        raise NotFound(Reason.GENERATION_NOT_FOUND, f"index: no generation {name[:64]!r}")
     return Generation(*row)
 
 
@@ -109,7 +110,11 @@ def add(
     actor: str = "pipeline",
     reason: str = "",
 ) -> None:
-    """Create a generation in state `building`; one that exists (retired) is taken up again with its marks."""
+    """Create a generation in state `building`; one that exists (retired) is taken up again with its marks.
+
+    Raises `InvalidInput` (`FIELD_INVALID`) for a name or dimensions that no index can have.
+    """
+    check_spec(spec)
     values = {
         "state": "building",
         "details": {},
