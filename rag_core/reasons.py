@@ -283,6 +283,15 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.CELL_TOO_LARGE: ("A cell is larger than its limit.", "Raise max_cell_bytes or shorten the value."),
     R.VALUE_INVALID: ("A value cannot be converted.", "Correct the row."),
     R.KEY_NOT_UNIQUE: ("Several rows have the same key.", "Choose a key that is unique."),
+    R.CURSOR_NOT_USABLE: (
+        "The `updated_at` column cannot order changes.",
+        "Use a time or an integer column, or a `query` that casts it.",
+    ),
+    R.CURSOR_NULL: ("A row's `updated_at` is null, so no edit of it would be seen.", "Set it; the next run reads it."),
+    R.CURSOR_AHEAD: (
+        "Rows have an `updated_at` more than a day ahead, which is left out of the position.",
+        "Correct the column of these rows.",
+    ),
     R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
     R.QUALITY_GARBAGE: (
         "The text does not look like text: encoded data, noise, or one thing repeated.",
