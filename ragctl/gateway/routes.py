@@ -132,8 +132,8 @@ def _retries(repeatable: bool) -> Config:
     # cannot have reached a server.
     after = "connect-failure,refused-stream"
     return {
-        "retry_on": f"{after},reset-before-request,reset,unavailable" if repeatable else after,
-        "num_retries": 3,
+        "retry_on": f"{after},reset" if repeatable else after,
+        "num_retries": 2,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
         "retry_host_predicate": [
             {
@@ -141,7 +141,7 @@ def _retries(repeatable: bool) -> Config:
                 "typed_config": any_of("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
             }
         ],
-        "host_selection_retry_max_attempts": 5,
+        "host_selection_retry_max_attempts": 20,
     }
 
 
