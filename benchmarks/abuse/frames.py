@@ -49,6 +49,20 @@ def connect(address: str, *, settings: bytes = b"", source: str = "") -> socket.
     return opened
 
 
+def await_ends(connection: socket.socket, count: int) -> None:
+    """Read until so many streams have ended. Raises `TimeoutError` when the connection says nothing for its timeout."""
+    received, ended = b"", 0
+    while ended < count:
+        more = connection.recv(65_536)
+        if not more:
+            raise ConnectionResetError("the connection was closed before")
+        received += more
+        while len(received) >= 9 and len(received) >= 9 + (length := int.from_bytes(received[:3], "big")):
+            kind, flags = received[3], received[4]
+            ended += kind == RESET or (kind in (DATA, HEADERS) and bool(flags & END_STREAM))
+            received = received[9 + length :]
+
+
 def _text(value: str) -> bytes:
     """A string of HPACK (RFC 7541, 5.1 and 5.2), not compressed."""
     data = value.encode("ascii")

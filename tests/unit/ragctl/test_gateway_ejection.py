@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,9 @@ MANY = 40
 """Far more than any number of failures in a row after which a proxy would take a server out."""
 MALFORMED = {
     "a flag that does not exist": b"\xff\0\0\0\5hello",
+    "shorter than its length": b"\0\0\0\1\0hello",
     "longer than its length": b"\0\0\0\0\0rest",
+    "no message": b"",
     "not the message of the method": frames.message(b"\xff\xff\xff\xff\xff"),
     "said to be compressed": b"\1\0\0\0\5hello",
     "said to have 4 GiB": b"\0\xff\xff\xff\xffhello",
@@ -57,19 +58,7 @@ def send(served: tuple[Running, GatewayOptions], body: bytes, *extra: tuple[str,
     with frames.connect(f"{options.listen.host}:{options.listen.port}") as attacker:
         header_block = frames.block(extra)
         attacker.sendall(b"".join(frames.call(stream, header_block, body) for stream in frames.streams(MANY)))
-        await_ends(attacker, MANY)
-
-
-def await_ends(connection: socket.socket, count: int) -> None:
-    """Read until so many streams have ended."""
-    received, ended = b"", 0
-    while ended < count:
-        received += connection.recv(65_536)
-        while len(received) >= 9 and len(received) >= 9 + (length := int.from_bytes(received[:3], "big")):
-            kind, flags = received[3], received[4]
-            last = kind in (frames.DATA, frames.HEADERS) and flags & frames.END_STREAM
-            ended += bool(last or kind == frames.RESET)
-            received = received[9 + length :]
+        frames.await_ends(attacker, MANY)
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
