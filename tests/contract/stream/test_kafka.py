@@ -171,7 +171,7 @@ def test_f48_a_broker_that_comes_back_is_found_again_and_a_topic_made_anew_is_no
         again.produce(topic.topic, ("new", {"text": "New."}))
         with pytest.raises(Conflict) as stopped:
             consume(topic, topic.open(), 1)
-        assert stopped.value.reason is Reason.OFFSET_OUT_OF_RANGE
+        assert stopped.value.reason is Reason.TOPIC_RECREATED
     finally:
         broker.stop()
         if again is not None:
