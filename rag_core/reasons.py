@@ -89,6 +89,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.EVENT_FAILED: ("A change could not be applied for a reason that is a defect.", "The log has the details."),
     R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it; the worker goes on where it was."),
+    R.BROKER_REFUSED: (
+        "The message broker answered and refused: its own error is in the message, with the option to correct.",
+        "Correct the source file, the credentials or the broker; the worker goes on by itself.",
+    ),
+    R.TOPIC_RECREATED: (
+        "The topic was deleted and made anew, so the positions we hold are of another one. Nothing was skipped.",
+        "Decide: `rag stream reset SOURCE --to earliest|latest`, then restart the worker.",
+    ),
     R.OFFSET_OUT_OF_RANGE: (
         "The position we hold is not in the topic: messages expired unread, or the topic was made anew.",
         "Decide: `rag stream reset SOURCE --to earliest|latest`.",
