@@ -107,6 +107,11 @@ class ServingSettings(BaseModel):
     jwt_issuer: str = Field("rag-platform", min_length=1, description="Required `iss` claim.")
     jwt_audience: str = Field("rag-query", min_length=1, description="Required `aud` claim.")
     jwt_max_lifetime_seconds: int = Field(86_400, ge=60, description="Longest accepted `exp - iat`.")
+    jwt_platform_groups: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Groups of the identity provider whose members have a platform scope: `group=platform.admin` or "
+        "`group=platform.read`, separated by commas. Unset: only a token's own `scope` grants one.",
+    )
     jwt_leeway_seconds: int = Field(60, ge=0, le=300, description="Clock difference tolerated.")
 
     # --- gateway ---------------------------------------------------------------------------------------------
@@ -164,7 +169,7 @@ class ServingSettings(BaseModel):
     gateway_tls_certificate: Path | None = Field(None, description="Certificate chain (PEM); set it to serve TLS.")
     gateway_tls_key: Path | None = Field(None, description="Its private key (PEM).")
     gateway_expose_admin: bool = Field(
-        False, description="Serve `admin.v1.AdminService` to tokens with the scope `admin` as well."
+        False, description="Serve `admin.v1` at the gateway too, to tokens with the scopes its methods need."
     )
     gateway_trusted_hops: int = Field(
         0, ge=0, le=10, description="Proxies before the gateway whose X-Forwarded-For is believed."

@@ -65,6 +65,7 @@ class Jwt:
     leeway: int
     jwks: str = ""
     jwks_url: str = ""
+    platform_groups: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +184,11 @@ def _named(address: str, settings: Settings) -> Backends:
 
 def _jwt(settings: Settings) -> Jwt:
     rules = (settings.jwt_issuer, settings.jwt_audience, settings.jwt_leeway_seconds)
+    groups = settings.platform_groups
     if settings.jwt_jwks_url is not None:
-        return Jwt(*rules, jwks_url=settings.jwt_jwks_url)
+        return Jwt(*rules, jwks_url=settings.jwt_jwks_url, platform_groups=groups)
     try:
-        return Jwt(*rules, jwks=settings.jwks_path.read_text("utf-8"))
+        return Jwt(*rules, jwks=settings.jwks_path.read_text("utf-8"), platform_groups=groups)
     except OSError:
         raise ConfigError(
             Reason.SECRET_MISSING,
