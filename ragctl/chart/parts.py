@@ -60,28 +60,19 @@ class DagsterRuns(PartModel):
     node_selector: dict[str, str] = Field({}, description="Nodes for runs.")
 
 
+class CodeLocation(PartModel):
+    """The code location. One pod: the webserver reloads at every answer that comes from another one."""
+
+    resources: Resources = Field(resources("200m", "512Mi", "1Gi"), description="Of its pod.")
+
+
 class Dagster(PartModel):
     """Code location, webserver, daemon and runs."""
 
-    code: Part = Field(Part(resources=resources("200m", "512Mi", "1Gi")), description="Code location (gRPC).")
+    code: CodeLocation = Field(CodeLocation(), description="Code location (gRPC): one pod.")
     webserver: Part = Field(Part(resources=resources("200m", "384Mi", "1Gi")), description="UI and GraphQL.")
     daemon: Resources = Field(resources("200m", "384Mi", "1Gi"), description="Sensors, schedules, queue: one pod.")
     runs: DagsterRuns = Field(DagsterRuns(), description="One Job per run.")
-
-
-class Colour(PartModel):
-    """One of the two sets of query servers."""
-
-    enabled: bool = Field(description="Whether its pods exist. The colour with traffic must be enabled.")
-    weight: int = Field(ge=0, le=100, description="Share of the traffic; both together are 100.")
-    digest: Digest | None = Field(None, description="Image of this colour; unset: images.query.")
-
-
-class Colours(PartModel):
-    """Blue and green."""
-
-    blue: Colour = Field(Colour(enabled=True, weight=100), description="Blue.")
-    green: Colour = Field(Colour(enabled=False, weight=0), description="Green.")
 
 
 class Autoscaling(PartModel):
@@ -100,7 +91,6 @@ class Autoscaling(PartModel):
 class Query(PartModel):
     """Query servers."""
 
-    colours: Colours = Field(Colours(), description="Blue and green. `helm upgrade` moves the weights.")
     autoscaling: Autoscaling = Field(Autoscaling(), description="Pods per colour.")
     max_unavailable: int = Field(1, ge=1, description="Pods a node drain may take at once.")
     resources: Resources = Field(resources("1", "1Gi", "2Gi"), description="Of one pod.")
@@ -115,18 +105,19 @@ class KedaTopic(PartModel):
     )
 
 
-class Deployer(PartModel):
-    """Blue/green deployments by `rag deploy` inside the cluster. Its API access: the two query Deployments, the
-    gateway's routes, and marks on pods."""
+class Rollout(PartModel):
+    """How a new release of the query servers takes over."""
 
-    enabled: bool = Field(
-        False, description="Run it. From then on live images and weights of the colours win over the values."
-    )
+    engine: Literal["builtin"] = Field("builtin", description="`builtin`: the platform's own deployer, blue and green.")
     release: str = Field(
-        "", pattern=r"^[A-Za-z0-9._+-]*$", description="Deploy images.query under this name at the end of this upgrade."
+        "",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]{0,99})?$",
+        description="Name of the release of the query servers, such as a tag; empty: of their image.",
     )
-    rollback: bool = Field(False, description="Roll the newest deployment back at the end of this upgrade.")
-    resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
+    deadline_seconds: int = Field(
+        1800, ge=60, description="How long an upgrade waits for the release to serve. Give helm a longer `--timeout`."
+    )
+    resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of the deployer.")
 
 
 class Keda(PartModel):

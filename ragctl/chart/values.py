@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ragctl.chart.parts import Console, Dagster, Deployer, Digest, Evaluation, Gateway, Jobs, PartModel, Query, Stream
+from ragctl.chart.parts import Console, Dagster, Digest, Evaluation, Gateway, Jobs, PartModel, Query, Rollout, Stream
 
 # All addresses, or a network of at least 8 bits; a larger one could hold the metadata service unnoticed.
 Cidr = Annotated[
@@ -62,11 +62,25 @@ class Claim(PartModel):
     mount_path: str = Field(pattern=r"^/data(/.*)?$", description="Absolute path below /data.")
 
 
+class GoldenSet(PartModel):
+    """Questions whose right answers are known."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=40, description="Of the set.")
+    config_map: str = Field(
+        min_length=1, description="ConfigMap with corpus.jsonl, queries.jsonl and qrels.tsv, up to 1 MiB together."
+    )
+
+
 class Sources(PartModel):
     """The sources of documents."""
 
     files: dict[str, str] = Field({}, description="Source files by name without `.yaml`, as text.")
-    claims: list[Claim] = Field([], description="Volumes with documents for filesystem sources.")
+    claims: list[Claim] = Field(
+        [],
+        description="Volumes with documents for filesystem sources. Every pod of Dagster and every run mounts them, so"
+        " that they must be ReadOnlyMany or ReadWriteMany unless there is one node.",
+    )
+    golden: list[GoldenSet] = Field([], description="Golden sets that judge generations and releases.")
 
 
 class Tls(PartModel):
@@ -148,7 +162,7 @@ class Values(PartModel):
     stream: Stream = Field(Stream(), description="Stream workers.")
     gateway: Gateway = Field(description="Envoy.")
     console: Console = Field(Console(), description="Operations console.")
-    deployer: Deployer = Field(Deployer(), description="Blue/green deployments.")
+    rollout: Rollout = Field(Rollout(), description="How a new release of the query servers takes over.")
     jobs: Jobs = Field(Jobs(), description="Migration and bootstrap.")
     postgresql: Evaluation = Field(
         Evaluation(image="docker.io/library/postgres"), description="PostgreSQL for evaluation."

@@ -125,6 +125,9 @@ RAG_LOG_JSON: "true"
 RAG_JWT_PUBLIC_KEYS: /etc/rag/jwks/jwks.json
 {{- end }}
 RAG_SOURCES_DIR: /etc/rag/sources
+{{- if .Values.sources.golden }}
+RAG_GOLDEN_DIR: /etc/rag/golden
+{{- end }}
 RAG_DAGSTER_YAML: /etc/rag/dagster/dagster.yaml
 RAG_QDRANT_URL: {{ include "rag.qdrantUrl" . | quote }}
 RAG_CODE_LOCATION_HOST: {{ include "rag.name" (list . "dagster-code") }}
@@ -157,7 +160,11 @@ env:
 {{- range $name := list "blue" "green" }}
 {{- $_ := set $own (printf "RAG_GATEWAY_%s" (upper $name)) (printf "%s:50051" (include "rag.name" (list $ (printf "query-%s" $name)))) }}
 {{- end }}
-{{- range $name, $value := mergeOverwrite (include "rag.settings" . | fromYaml) $own }}
+{{- include "rag.settingsEnv" (mergeOverwrite (include "rag.settings" . | fromYaml) $own) }}
+{{- end -}}
+
+{{- define "rag.settingsEnv" -}}
+{{- range $name, $value := . }}
 - name: {{ $name }}
   value: {{ $value | quote }}
 {{- end }}
@@ -216,6 +223,23 @@ configMap:
     claimName: {{ .claimName }}
     readOnly: true
 {{- end }}
+{{- include "rag.goldenVolumes" . }}
+{{- end -}}
+
+{{- define "rag.goldenVolumes" -}}
+{{- range .Values.sources.golden }}
+- name: golden-{{ .name }}
+  configMap:
+    name: {{ .configMap }}
+{{- end }}
+{{- end -}}
+
+{{- define "rag.goldenMounts" -}}
+{{- range .Values.sources.golden }}
+- name: golden-{{ .name }}
+  mountPath: /etc/rag/golden/{{ .name }}
+  readOnly: true
+{{- end }}
 {{- end -}}
 
 {{- define "rag.dagsterMounts" -}}
@@ -231,6 +255,7 @@ configMap:
   mountPath: {{ .mountPath }}
   readOnly: true
 {{- end }}
+{{- include "rag.goldenMounts" . }}
 {{- end -}}
 
 {{- /* A token for the Kubernetes API that expires, only for the pods that start and stop runs. */ -}}
