@@ -46,7 +46,9 @@ def test_a_build_in_many_slices_counts_what_is_pending_as_often_as_one_in_few(
     for version, seconds in (("2", 60.0), ("3", 0.000_001)):
         kit, slices = word_kit(version=version), Slices()
         name = declare(flow.store, flow.index, kit, name=f"v{version}", actor="ann").name
-        settings = flow.settings.model_copy(update={"build_slice_seconds": seconds, "embed_batch": 1, "sync_batch_documents": 1})
+        settings = flow.settings.model_copy(
+            update={"build_slice_seconds": seconds, "embed_batch": 1, "sync_batch_documents": 1}
+        )
         event.listen(flow.store.engine, "after_cursor_execute", counted)
         assert build(flow.store, flow.index, kit, name, settings, throttle=slices).state == "ready"
         event.remove(flow.store.engine, "after_cursor_execute", counted)
