@@ -27,6 +27,7 @@ from rag_core.index.base import (
     SearchRequest,
     SearchResult,
 )
+from rag_core.index.conditions import within
 from rag_core.index.planning import READ_DOCUMENTS, operations, plan, slices
 from rag_core.index.qdrant_dialect import DIALECT, engine_errors
 from rag_core.index.qdrant_layout import ONE_NODE, QdrantLayout
@@ -170,8 +171,8 @@ class QdrantIndex:
             raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
         return SearchResult(name, retrieval.search(self._reader(name), request, self._spec(name).dimensions))
 
-    def count(self, generation: str, *, tenant: str | None = None) -> int:
-        return self._reader(generation).count(None if tenant is None else DIALECT.any_of("tenant", [tenant]))
+    def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
+        return self._reader(generation).count(within(DIALECT, tenant=tenant, source=source))
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         return self._reader(generation).scroll(batch, with_vectors=with_vectors)
