@@ -20,7 +20,7 @@ UNLIMITED = 1_000_000
 """Calls a minute that no client reaches."""
 _OPERATORS = ("developer", "console", "bench")
 """Subjects of the tokens that the local stack makes for its own operator."""
-_OVERRIDE = re.compile(r"([^/=,\s]+)/([^/=,]+)=(\d+)(?::(\d+))?")
+_OVERRIDE = re.compile(r"\A([^/=,\s]+)/([^/=,]+)=(\d{1,9})(?::(\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
