@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from sqlalchemy import Connection
 
@@ -25,13 +24,14 @@ from rag_assets.stream.base import Lag, Message, Position
 from rag_assets.stream.inbox import attributes_of
 from rag_assets.stream.kafka_outbound import Outbound
 from rag_core.errors import Conflict, InvalidInput, RagError, Reason, Unavailable
+from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.store import streams
 from rag_core.store.engine import Store
 from rag_core.store.streams import DeadLetter
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _POLL_SECONDS = 0.2
 _BROKER_SECONDS = 5.0
 _AWAY_SECONDS = 10.0

@@ -16,13 +16,13 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-import structlog
 from sqlalchemy import Connection
 
 from rag_core import failpoints
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
 from rag_core.index.base import VectorIndex
+from rag_core.logging import get_logger
 from rag_core.models import RawDocument, SourceItem
 from rag_core.pipeline.base import Scope
 from rag_core.pipeline.chunks import chunk_given
@@ -41,7 +41,7 @@ from rag_core.store.listing import Due
 from rag_core.store.tombstones import Gone
 from rag_core.text import Parser
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _FLAKY: Final = frozenset({Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED})
 """Refusals that depend on the moment; the others are the same at every try."""

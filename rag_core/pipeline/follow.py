@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import structlog
-
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
+from rag_core.logging import get_logger
 from rag_core.pipeline.base import Progress, Scope, StageReport
 from rag_core.pipeline.chunks import chunk_documents
 from rag_core.pipeline.embeddings import embed_chunks
@@ -18,7 +17,7 @@ from rag_core.store import generations
 from rag_core.store.engine import Store
 from rag_core.store.generations import Generation
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def chunk_following(
