@@ -59,6 +59,8 @@ class Identity:
     tenant: str
     role: Role
     platform: Platform = Platform.NONE
+    hashes: frozenset[str] = frozenset()
+    """What stands for the tenant in metrics."""
 
 
 @dataclass(slots=True)
@@ -138,11 +140,13 @@ def identify() -> Identity:
         elif known is not None and error.down:
             return known[0]
         raise
-    identity = Identity(said.subject, said.tenant, role_of(said.scopes), platform_of(said.scopes))
+    made = Identity(
+        said.subject, said.tenant, role_of(said.scopes), platform_of(said.scopes), frozenset(said.tenant_hashes)
+    )
     if len(place.known) >= MAX_KNOWN:
         place.known.pop(next(iter(place.known)))
-    place.known[digest] = (identity, now)
-    return identity
+    place.known[digest] = (made, now)
+    return made
 
 
 def role_of(scopes: Iterable[str]) -> Role:
@@ -180,20 +184,23 @@ def dagster() -> DagsterClient:
 
 def platform() -> Platform:
     """What this session may do beyond its tenant, `NONE` while nobody can tell."""
+    return identity().platform
+
+
+def identity() -> Identity:
+    """Who acts in this session, nobody while nobody can tell."""
     found = st.session_state.get("identity")
-    return found.platform if isinstance(found, Identity) else Platform.NONE
+    return found if isinstance(found, Identity) else Identity("", "", Role.NONE)
 
 
 def role() -> Role:
     """The role of this session, `NONE` while nobody can tell."""
-    found = st.session_state.get("identity")
-    return found.role if isinstance(found, Identity) else Role.NONE
+    return identity().role
 
 
 def tenant() -> str:
     """The tenant of this session, empty while nobody can tell."""
-    found = st.session_state.get("identity")
-    return found.tenant if isinstance(found, Identity) else ""
+    return identity().tenant
 
 
 def language() -> str:

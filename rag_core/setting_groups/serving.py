@@ -56,7 +56,22 @@ class ServingSettings(BaseModel):
 
     page_token_secret: SecretStr | None = Field(
         None,
-        description="Signs page and resume tokens, alike for all replicas; unset: RAG_INDEX_SECRET, or made at start.",
+        description="Signs page and resume tokens, alike for all replicas. Unset: made at every start; production "
+        "refuses to start.",
+    )
+    page_token_secret_accepted: SecretStr | None = Field(
+        None, description="Further secrets whose page and resume tokens are taken, with commas; for a rotation."
+    )
+    hash_secret: SecretStr | None = Field(
+        None,
+        description="Keys the hashes that stand for tenants and subjects in logs and metrics, alike for all replicas. "
+        "Unset: made at every start; production refuses to start.",
+    )
+    hash_secret_accepted: SecretStr | None = Field(
+        None, description="Further such secrets, with commas: a console still knows its own tenant by them."
+    )
+    reflection: bool | None = Field(
+        None, description="Answer gRPC server reflection; unset: in development only. It shows `admin.v1` to operators."
     )
     default_max_per_document: int = Field(
         5, ge=0, le=100, description="Passages of one document in a search that names no limit; 0 means no limit."

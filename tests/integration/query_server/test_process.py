@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -195,6 +196,9 @@ def test_a_taken_port_refuses_to_start_and_is_named(home: Path, port: str) -> No
         ({"RAG_QDRANT_URL": "http://127.0.0.1:1"}, "SECRET_MISSING"),
         ({"RAG_QDRANT_URL": "http://127.0.0.1:1", "RAG_QDRANT_API_KEY": "short"}, "SECRET_WEAK"),
         ({"RAG_EMBEDDER": "fake"}, "CONFIG_INVALID"),
+        ({"RAG_PAGE_TOKEN_SECRET": ""}, "RAG_PAGE_TOKEN_SECRET must be set"),
+        ({"RAG_HASH_SECRET": ""}, "RAG_HASH_SECRET must be set"),
+        ({"RAG_PAGE_TOKEN_SECRET": "short"}, "SECRET_WEAK"),
     ],
 )
 def test_s08_production_refuses_missing_and_weak_secrets(home: Path, changes: dict[str, str], reason: str) -> None:
@@ -203,6 +207,8 @@ def test_s08_production_refuses_missing_and_weak_secrets(home: Path, changes: di
         "RAG_ENVIRONMENT": "production",
         "RAG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "RAG_INDEX_SECRET": "0123456789abcdefghijklmnopqrstuv",
+        "RAG_PAGE_TOKEN_SECRET": "a123456789abcdefghijklmnopqrstuv",
+        "RAG_HASH_SECRET": "b123456789abcdefghijklmnopqrstuv",
         "RAG_EMBEDDER": "openai",
         "RAG_EMBED_URL": "http://127.0.0.1:1/v1",
         "RAG_EMBED_MODEL": "m",
@@ -210,6 +216,20 @@ def test_s08_production_refuses_missing_and_weak_secrets(home: Path, changes: di
     }
     code, output = refused(environment(home, **(strong | changes)))
     assert (code, reason in output) == (2, True), output
+
+
+def test_the_command_that_is_printed_for_a_missing_secret_makes_one_that_is_taken(home: Path) -> None:
+    Keys(home)
+    production = {"RAG_ENVIRONMENT": "production", "RAG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+                  "RAG_EMBEDDER": "onnx", "RAG_INDEX_SECRET": ""}  # fmt: skip
+    env = environment(home, **production)
+    for name in ("RAG_INDEX_SECRET", "RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET"):
+        _, output = refused(env)
+        missing = re.search(rf"{name} must be set .*?; this makes one: (python3 -c '[^']+')", output)
+        assert missing is not None, output
+        env[name] = subprocess.check_output(["sh", "-c", missing[1]], text=True).strip()
+    with process(env):
+        pass
 
 
 def ready(env: dict[str, str]) -> int:
