@@ -20,13 +20,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from rag_core.errors import ConfigError, Reason
 from rag_core.filters import FieldType
 from rag_core.setting_groups import Port
+from rag_core.setting_groups.cluster import QdrantSettings
 from rag_core.setting_groups.content import ContentSettings
 from rag_core.setting_groups.deploying import DeployingSettings
 from rag_core.setting_groups.serving import ServingSettings
 from rag_core.setting_groups.strength import require_bounded, require_strong, require_strong_password
 
 
-class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings):
+class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
     """Environment variables are the upper-case field names with the prefix `RAG_`."""
 
     model_config = SettingsConfigDict(env_prefix="RAG_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -143,7 +144,9 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
             reason = Reason.CONFIG_RANGE if all(map(_is_range, error.errors())) else Reason.CONFIG_INVALID
             raise ConfigError(reason, problems) from None
 
-    @field_validator("metadata_fields", "gateway_limit_overrides", "gateway_cors_origins", mode="before")
+    @field_validator(
+        "metadata_fields", "gateway_limit_overrides", "gateway_cors_origins", "jwt_platform_groups", mode="before"
+    )
     @classmethod
     def _split_names(cls, value: object) -> object:
         return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -160,6 +163,14 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
     def _ports(cls, value: str) -> str:
         if not all(re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})?", text) for text in split_list(value)):
             raise ValueError("must be ports or spans of ports, such as 443,8000-8999")
+        return value
+
+    @field_validator("jwt_platform_groups")
+    @classmethod
+    def _platform_scopes(cls, value: frozenset[str]) -> frozenset[str]:
+        for entry in value:
+            if not re.fullmatch(r"[^=].*=platform\.(read|admin)", entry):
+                raise ValueError(f"{entry!r}: write `group=platform.admin` or `group=platform.read`")
         return value
 
     @field_validator("metadata_fields")
@@ -212,6 +223,12 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
         """The declared metadata names with what each holds."""
         parts = (entry.partition(":") for entry in self.metadata_fields)
         return {name: FieldType(kind or FieldType.KEYWORD) for name, _, kind in parts}
+
+    @property
+    def platform_groups(self) -> tuple[tuple[str, str], ...]:
+        """Group and platform scope, for each that the identity provider's groups grant."""
+        pairs = (entry.rpartition("=") for entry in sorted(self.jwt_platform_groups))
+        return tuple((group, scope) for group, _, scope in pairs)
 
     # --- places under home -----------------------------------------------------------------------------------
     @property

@@ -6,7 +6,7 @@ import streamlit as st
 
 from console.charts import over_time
 from console.clients import Sample
-from console.session import shared, t, tenant
+from console.session import Platform, platform, shared, t, tenant
 from console.ui import at, look, table
 from console.views import traffic as views
 
@@ -23,11 +23,13 @@ def traffic() -> None:
             else t("Since {time}, from Prometheus.")
         )
         st.caption(note.format(time=at(samples[0].at) if samples else "–"))
-        _charts(samples)
-        _methods(samples)
-        _refusals(samples)
+        if platform() >= Platform.READER:
+            _charts(samples)
+            _methods(samples)
+            _refusals(samples)
         _tenants(samples)
-    _gateway()
+    if platform() >= Platform.READER:
+        _gateway()
 
 
 def _charts(samples: list[Sample]) -> None:

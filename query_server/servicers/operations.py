@@ -34,12 +34,12 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         return pb.WhoAmIResponse(subject=caller.subject, tenant=caller.tenant, scopes=sorted(caller.scopes))
 
     async def ListSources(self, request: pb.ListSourcesRequest, context: Context) -> pb.ListSourcesResponse:
-        found = await self._operations.sources(current_call().principal)
+        found = await self._operations.sources(current_call().principal, request.tenant)
         return pb.ListSourcesResponse(sources=[to_message.from_source(row, last) for row, last in found])
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=1000)
-        found = await self._operations.runs(current_call().principal, request.source, limit)
+        found = await self._operations.runs(current_call().principal, request.source, limit, request.tenant)
         return pb.ListRunsResponse(stages=map(to_message.from_stage, found))
 
     async def ReleaseDeletions(
@@ -95,7 +95,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
         filters = {"actor": request.actor, "action": request.action, "target": request.target}
         before = check_page_token(request.page_token)
-        found = await self._operations.audit(current_call().principal, filters, before, limit)
+        found = await self._operations.audit(current_call().principal, filters, before, limit, request.tenant)
         return pb.ListAuditResponse(
             records=map(to_message.from_audit_entry, found),
             next_page_token=str(found[-1].id) if len(found) == limit else "",
@@ -103,7 +103,12 @@ class OperationsServicer(rpc.OperationsServiceServicer):
 
     async def RecordAction(self, request: pb.RecordActionRequest, context: Context) -> pb.RecordActionResponse:
         number = await self._operations.record(
-            current_call().principal, request.action, request.target, request.reason, dict(request.details)
+            current_call().principal,
+            request.action,
+            request.target,
+            request.reason,
+            dict(request.details),
+            request.source,
         )
         return pb.RecordActionResponse(id=number)
 

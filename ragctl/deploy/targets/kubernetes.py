@@ -39,7 +39,7 @@ _EFFECT_SECONDS = 120.0
 _POLL_SECONDS = 0.5
 _REFUSED = {"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"}
 """Why a container waits although nothing that it waits for is under way; the kubelet tries again and again."""
-_UPDATES = re.compile(r"^envoy_http_rds_update_success\{[^}]*public[^}]*\} (\d+)", re.MULTILINE)
+_UPDATES = re.compile(r"^envoy_http_rds_update_success\{(?:(?!public)[^}])*+public[^}]*+\} (\d+)", re.MULTILINE)
 
 
 class KubernetesTarget:
