@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -78,6 +78,7 @@ class Dagster(PartModel):
 class Autoscaling(PartModel):
     """HorizontalPodAutoscaler of each colour."""
 
+    enabled: bool = Field(True, description="Scale. Without it the number is set by you, on the live Deployment.")
     min_replicas: Replicas = Field(2, description="Fewest pods.")
     max_replicas: Replicas = Field(10, description="Most pods.")
     cpu_percent: int = Field(70, ge=10, le=100, description="Processor use aimed at, of the request.")
@@ -140,6 +141,15 @@ class Stream(PartModel):
     keda: Keda = Field(Keda(), description="Scaling by lag.")
 
 
+class GatewayScaling(PartModel):
+    """HorizontalPodAutoscaler of the gateway."""
+
+    enabled: bool = Field(False, description="Scale, instead of `replicas`.")
+    min_replicas: Replicas = Field(2, description="Fewest pods.")
+    max_replicas: Replicas = Field(10, description="Most pods.")
+    cpu_percent: int = Field(70, ge=10, le=100, description="Processor use aimed at, of the request.")
+
+
 class Gateway(PartModel):
     """Envoy."""
 
@@ -147,8 +157,23 @@ class Gateway(PartModel):
     digest: Digest = Field(description="Digest of the image.")
     replicas: Replicas = Field(2, description="Pods.")
     max_unavailable: int = Field(1, ge=1, description="Pods a node drain may take at once.")
+    autoscaling: GatewayScaling = Field(GatewayScaling(), description="Number of pods by their use.")
     service_type: Literal["ClusterIP", "LoadBalancer"] = Field("ClusterIP", description="Kind of Service.")
+    service_annotations: dict[str, str] = Field({}, description="Of the Service, for example for a load balancer.")
+    external_traffic_policy: Literal["Local", "Cluster"] = Field(
+        "Local",
+        description="For LoadBalancer. `Local` keeps the caller's address, by which callers are limited.",
+    )
     resources: Resources = Field(resources("200m", "128Mi", "512Mi"), description="Of one pod.")
+
+
+class ConsoleIngress(PartModel):
+    """The console at a public name; with sign-in only."""
+
+    host: str = Field("", description="Public DNS name; empty: none.")
+    class_name: str = Field("", description="IngressClass.")
+    annotations: dict[str, str] = Field({}, description="Further annotations.")
+    tls_secret: str = Field("rag-console-tls", min_length=1, description="Secret with the certificate.")
 
 
 class Console(PartModel):
@@ -166,7 +191,28 @@ class Console(PartModel):
     oidc_secret: str = Field(
         "rag-console-oidc", min_length=1, description="For `oidc`: Secret whose key `secrets.toml` is Streamlit's."
     )
+    ingress: ConsoleIngress = Field(ConsoleIngress(), description="The way to the console from outside.")
     resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
+
+
+class Pods(PartModel):
+    """What every pod gets, those of runs included."""
+
+    labels: dict[str, str] = Field({}, description="Further labels, of the other objects too.")
+    annotations: dict[str, str] = Field({}, description="Further annotations; not of runs.")
+    node_selector: dict[str, str] = Field({}, description="Nodes.")
+    tolerations: list[dict[str, Any]] = Field([], description="Taints that are tolerated.")
+    affinity: dict[str, Any] = Field({}, description="Affinity.")
+    priority_class_name: str = Field("", description="PriorityClass.")
+    env: dict[str, str] = Field({}, description="Further environment variables of our programs, such as a proxy.")
+    volumes: list[dict[str, Any]] = Field([], description="Further volumes, for example with certificates.")
+    volume_mounts: list[dict[str, Any]] = Field([], description="Where they are mounted.")
+
+
+class ServiceAccounts(PartModel):
+    """The accounts of the pods."""
+
+    annotations: dict[str, str] = Field({}, description="Annotations, for example for workload identity.")
 
 
 class Jobs(PartModel):

@@ -125,6 +125,21 @@ def follow(*, target: TargetOption = "kubernetes", json: Json = False) -> None:
 
 
 @app.command
+def check(*, target: TargetOption = "kubernetes") -> None:
+    """Put the smoke suite to what serves. Exits with 1 and the reason code of the first check that fails.
+
+    Example: rag deploy check --target local
+    """
+    from rag_core.errors import Conflict, Reason
+
+    with _deployments(target, quiet=True) as known:
+        for name, verdict in known.check():
+            say(f"{name}: {verdict.detail or 'ok'}")
+            if not verdict.passed:
+                raise Conflict(Reason(verdict.reason), f"{name}: {verdict.detail}")
+
+
+@app.command
 def status(*, target: TargetOption = "local", limit: int = 5, json: Json = False) -> None:
     """Show both colours, the newest deployments and the history of the last. Retires a colour whose time is over.
 

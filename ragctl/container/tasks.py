@@ -43,10 +43,11 @@ def bootstrap(settings: Settings) -> None:
 
 def end_runs(namespace: str, release: str) -> None:
     """Delete the Jobs of the runs of a release of the chart, with their pods. Raises what the Kubernetes API raises."""
-    from kubernetes import client, config
+    from kubernetes import client
 
-    config.load_incluster_config()
-    batch = client.BatchV1Api()
+    from ragctl.deploy.targets.cluster import connected
+
+    batch = client.BatchV1Api(connected())
     jobs = batch.list_namespaced_job(namespace, label_selector=f"rag-platform/role=run,rag-platform/release={release}")
     for job in jobs.items:
         batch.delete_namespaced_job(job.metadata.name, namespace, propagation_policy="Background")

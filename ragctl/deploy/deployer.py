@@ -103,7 +103,7 @@ class Deployer:
                 return None
             self.tell(name)
             began = time.monotonic()
-            verdict = _checked(check)
+            verdict = checked(check)
             self._note(row, name, verdict, time.monotonic() - began)
             if not verdict.passed:
                 return verdict
@@ -198,7 +198,7 @@ class Deployer:
         return not done or done[-1] is None or done[-1] < oldest
 
 
-def _checked(check: Callable[[], Verdict]) -> Verdict:
+def checked(check: Callable[[], Verdict]) -> Verdict:
     """The verdict of a check. One that this installation does not let us make, for want of a credential, is no pass."""
     try:
         return check()

@@ -16,8 +16,9 @@ from rag_core.settings import Settings
 from rag_core.store import Store, audit, deployments, locks
 from rag_core.store.deployments import ROLLBACK, SWITCH, Colour, Deployment, State, Step
 from ragctl.deploy import policy
-from ragctl.deploy.deployer import Deployer, Tell
+from ragctl.deploy.deployer import Deployer, Tell, checked
 from ragctl.deploy.judges import Generations, Judge, RealGenerations, RealJudge
+from ragctl.deploy.policy import Verdict
 from ragctl.deploy.targets.base import COLOURS, Target, other, serving_colour
 from ragctl.gateway.colours import Release
 
@@ -129,6 +130,15 @@ class Deployments:
         seen = [self._seen(colour, row) for colour in COLOURS]
         with self.store.engine.begin() as connection:
             deployments.show_colours(connection, self.target.name, seen)
+
+    def check(self) -> Iterator[tuple[str, Verdict]]:
+        """The smoke suite on what serves, check by check, up to the first that fails."""
+        serving = self.target.servers(serving_colour(self.target))
+        for name, check in self.judge.smoke(serving, ()):
+            verdict = checked(check)
+            yield name, verdict
+            if not verdict.passed:
+                return
 
     def newest(self) -> Deployment | None:
         with self.store.engine.connect() as connection:

@@ -37,6 +37,13 @@ attributes:
   options: {kind: filesystem, root: /data/handbook}
   sensor: {interval_seconds: 5}
 """
+SIGN_IN = """[auth]
+redirect_uri = "https://console.example.com/oauth2callback"
+cookie_secret = "a secret of the tests that is long enough"
+client_id = "rag-console"
+client_secret = "another secret of the tests"
+server_metadata_url = "https://idp.example.com/.well-known/openid-configuration"
+"""
 FORWARD = """
 import asyncio, os, subprocess, sys
 server = subprocess.Popen([sys.executable, "-P", "-m", "query_server.index_process"])
@@ -138,7 +145,8 @@ def _prepare(
     }
     node = Node(
         docker, folder, network, manifests, _images, (host, int(port)), NAMESPACE, api.token, authority,
-        {"rag-platform": main, "rag-console": {"token": token}}, documents, _index,
+        {"rag-platform": main, "rag-console": {"token": token}, "rag-console-oidc": {"secrets.toml": SIGN_IN}},
+        documents, _index,
     )  # fmt: skip
     _outside(preset, docker, network, password, main)
     return Installation(node, api, token, {})

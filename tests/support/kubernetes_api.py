@@ -135,7 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._refused():
             owner = parse_qs(urlsplit(self.path).query).get("fieldManager", [""])[0]
             resource, name, sub = self._named()
-            self._send(self.known.patch(Patch(resource, name, sub, owner, self._body())))
+            found = self.known.patch(Patch(resource, name, sub, owner, self._body()))
+            self._send(_scale(found) if sub == "/scale" and found is not None else found)
 
     def _named(self) -> tuple[str, str, str]:
         found = _PATH.fullmatch(urlsplit(self.path).path)
@@ -165,6 +166,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
         return
+
+
+def _scale(item: Object) -> Object:
+    replicas = {"replicas": item["spec"]["replicas"]}
+    return {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": replicas, "status": replicas}
 
 
 def _has(item: Object, labels: dict[str, str]) -> bool:

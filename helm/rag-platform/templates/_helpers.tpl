@@ -1,6 +1,8 @@
 {{- /* Names: RELEASE-rag-platform-COMPONENT, or RELEASE-COMPONENT when the release says it already. */ -}}
 {{- define "rag.fullname" -}}
-{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" }}{{ end -}}
+{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}{{ else -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- if contains $name .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}{{ end -}}{{ end -}}
 {{- end -}}
 
 {{- /* list ROOT COMPONENT */ -}}
@@ -27,6 +29,19 @@ app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
 {{ include "rag.role" (list (index . 0) (regexReplaceAll "-(blue|green)$" (index . 1) "")) }}
 helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
+{{- include "rag.podLabels" (index . 0) }}
+{{- end -}}
+
+{{- define "rag.podLabels" -}}
+{{- with .Values.pods.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "rag.podAnnotations" -}}
+{{- with .Values.pods.annotations }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "rag.meta" -}}
@@ -74,6 +89,22 @@ securityContext:
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
+{{- $pods := (index . 0).Values.pods }}
+{{- with $pods.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pods.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pods.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pods.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
 {{- end -}}
 
 {{- define "rag.containerSecurity" -}}
@@ -113,6 +144,10 @@ limits:
       name: {{ $secret }}
       key: {{ . }}
       optional: true
+{{- end }}
+{{- range $name, $value := (index . 0).Values.pods.env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
 {{- end }}
 {{- end -}}
 
@@ -201,11 +236,17 @@ configMap:
 - name: tmp
   emptyDir:
     sizeLimit: 1Gi
+{{- with .Values.pods.volumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "rag.scratchMount" -}}
 - name: tmp
   mountPath: /tmp
+{{- with .Values.pods.volumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- /* What Dagster's processes and runs read: sources, documents, the instance. */ -}}

@@ -26,20 +26,8 @@ class Cluster:
 
     @classmethod
     def open(cls, namespace: str, objects: str) -> Cluster:
-        """With the identity of this pod, else the current context of the kubeconfig. Raises `ConfigError`."""
-        try:
-            from kubernetes import client, config
-        except ImportError:
-            raise ConfigError(Reason.CONFIG_INVALID, "--target kubernetes needs the package `kubernetes`") from None
-        try:
-            config.load_incluster_config()
-        except config.ConfigException:
-            try:
-                config.load_kube_config()
-            except config.ConfigException:
-                message = "no cluster here: neither a pod's identity nor a kubeconfig"
-                raise ConfigError(Reason.CONFIG_INVALID, message) from None
-        return cls(client.ApiClient(), namespace, objects)
+        """As `connected`."""
+        return cls(connected(), namespace, objects)
 
     def name(self, component: str) -> str:
         """Of the object of a component."""
@@ -109,6 +97,23 @@ class Cluster:
                 _content_type=_APPLY,
                 _request_timeout=_CALL_SECONDS,
             )
+
+
+def connected() -> Any:
+    """A client with the identity of this pod, else the current context of the kubeconfig. Raises `ConfigError`."""
+    try:
+        from kubernetes import client, config
+    except ImportError:
+        raise ConfigError(Reason.CONFIG_INVALID, "--target kubernetes needs the package `kubernetes`") from None
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        try:
+            config.load_kube_config()
+        except config.ConfigException:
+            message = "no cluster here: neither a pod's identity nor a kubeconfig"
+            raise ConfigError(Reason.CONFIG_INVALID, message) from None
+    return client.ApiClient()
 
 
 @contextmanager

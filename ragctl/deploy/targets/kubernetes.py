@@ -53,7 +53,7 @@ class KubernetesTarget:
 
     @classmethod
     def open(cls, settings: Settings) -> KubernetesTarget:
-        """With the identity of this pod, else the current context of the kubeconfig. Raises `ConfigError`."""
+        """Raises `ConfigError` where there is no cluster."""
         return cls(Cluster.open(settings.deploy_namespace, settings.deploy_objects), settings)
 
     def wanted(self) -> Release | None:

@@ -48,18 +48,19 @@ class Pod:
     end: Callable[[], None] = lambda: None
     follow: Callable[[], None] = lambda: None
     """Brings mounted files up to date, as a kubelet does now and then."""
+    waits: str = ""
+    """Why its containers do not start."""
     ending: bool = False
 
 
 @dataclass
 class Node:
-    """Runs the pods of one namespace. `broken`: images whose servers never become ready; `slow`: seconds by image."""
+    """Runs the pods of one namespace. `broken`: images whose servers end at every start."""
 
     kubernetes: Kubernetes
     namespace: str
     folder: Path
     broken: set[str] = field(default_factory=set)
-    slow: dict[str, float] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -163,6 +164,8 @@ class Node:
         truth = str(ready and code is None)
         states = {"Initialized": "True", "PodScheduled": "True", "ContainersReady": truth, "Ready": truth}
         state: Object = {"running": {"startedAt": now}}
+        if known.waits:
+            state = {"waiting": {"reason": known.waits}}
         if code is not None:
             times = {"startedAt": now, "finishedAt": now}
             state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", **times}}
@@ -201,17 +204,18 @@ class Node:
         number = next(_addresses)
         address = f"{self._network}.{number // 250}.{number % 250 + 1}"
         role = pod["metadata"].get("labels", {}).get("rag-platform/role", "")
-        makers = {"query": self._query, "gateway": self._gateway, "deployer": self._program}
-        if role in makers:
-            return makers[role](pod, address)
+        component = pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", "")
+        makers = {"query": self._query, "gateway": self._gateway, "deployer": self._program, "end-runs": self._program}
+        if maker := makers.get(component) or makers.get(role):
+            return maker(pod, address)
         ends = pod["spec"]["restartPolicy"] != "Always"
         return Pod(address, exit_code=lambda: 0 if ends else None)
 
     def _query(self, pod: Object, address: str) -> Pod:
         image = pod["spec"]["containers"][0]["image"]
         if image in self.broken:
-            return Pod(address, ready=lambda: False)
-        server = QueryStandIn(address, image, slow=self.slow.get(image, 0))
+            return Pod(address, ready=lambda: False, waits="CrashLoopBackOff")
+        server = QueryStandIn(address, image)
         return Pod(address, end=server.drain)
 
     def _program(self, pod: Object, address: str) -> Pod:

@@ -18,12 +18,16 @@ from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 
+LONG, LONG_SECONDS = "a long call", 14.0
+"""Longer than a gateway that ends goes on to be found."""
+_SECONDS = 0.1
+
 
 class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
-    """The interface that gateway and deployer see, at a pod's own address. `slow`: seconds that each call takes."""
+    """The interface that gateway and deployer see, at a pod's own address."""
 
-    def __init__(self, address: str, image: str, *, slow: float = 0.0) -> None:
-        self._image, self._slow, self._registry = image, slow, CollectorRegistry()
+    def __init__(self, address: str, image: str) -> None:
+        self._image, self._registry = image, CollectorRegistry()
         self._calls = Counter("rag_server_requests", "Calls.", ("method", "code"), registry=self._registry)
         self._seconds = Histogram("rag_server_request_seconds", "Time.", ("method",), registry=self._registry)
         self._server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
@@ -48,6 +52,7 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
 
     def Query(self, request: v1.QueryRequest, context: grpc.ServicerContext) -> v1.QueryResponse:
         with self._counted("/ragproto.query.v1.QueryService/Query"):
+            threading.Event().wait(LONG_SECONDS if request.query == LONG else _SECONDS)
             return v1.QueryResponse(answer=self._image)
 
     def Search(self, request: v2.SearchRequest, context: grpc.ServicerContext) -> v2.SearchResponse:
@@ -60,10 +65,7 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
 
     def _counted(self, method: str) -> Any:
         self._calls.labels(method, "OK").inc()
-        timer = self._seconds.labels(method).time()
-        if self._slow:
-            threading.Event().wait(self._slow)
-        return timer
+        return self._seconds.labels(method).time()
 
     def _pages(self) -> type[BaseHTTPRequestHandler]:
         known = self
@@ -74,7 +76,7 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
                 self.send_response(200 if known._ready or self.path != "/ready" else 503)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                with suppress(BrokenPipeError):  # who asked has no more patience on a busy machine
+                with suppress(OSError):  # who asked has no more patience on a busy machine
                     self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so

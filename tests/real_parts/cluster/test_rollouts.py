@@ -26,11 +26,12 @@ from rag_core.store.embedded import EmbeddedPostgres
 from ragctl.tokens import ensure_keys, mint_token
 from tests.real_parts.cluster.control_plane import Kubernetes, helm, kubernetes, missing
 from tests.real_parts.cluster.node import Node
+from tests.real_parts.cluster.query_stand_in import LONG
 from tests.support.chart import CHART, PRESETS, merged, values
 from tests.support.postgres import temporary_database
 
 pytestmark = [pytest.mark.real_parts, pytest.mark.timeout(3600)]
-SETTINGS = {"deploy_watch_seconds": 1, "deploy_burst_requests": 10, "deploy_ready_seconds": 60}
+SETTINGS = {"deploy_watch_seconds": 1, "deploy_burst_requests": 10, "deploy_failing_seconds": 2}
 SETTINGS |= dict.fromkeys(("gateway_client_per_minute", "gateway_client_per_hour", "gateway_ip_per_minute"), 0)
 KINDS = "deployments,statefulsets,jobs,cronjobs,pods,services,configmaps,serviceaccounts,roles,rolebindings"
 KINDS += ",networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,ingresses"
@@ -53,9 +54,11 @@ class Traffic:
     node: Node
     token: str
     answers: list[str] = field(default_factory=list)
+    long: list[str] = field(default_factory=list)
+    """Answers to calls that were begun long before, so that the server before may have given them."""
     failures: list[str] = field(default_factory=list)
 
-    def call(self) -> None:
+    def call(self, query: str = "a short call") -> None:
         gateways = self.node.endpoints(component="gateway")
         if not gateways:
             self.failures.append("no gateway is ready")
@@ -63,12 +66,13 @@ class Traffic:
         where = gateways[len(self.answers) % len(gateways)]
         headers = {"authorization": f"Bearer {self.token}", "connection": "close"}
         try:
-            response = self.client.post(f"http://{where}:8080/api/v1/query", json={"query": "x"}, headers=headers)
+            response = self.client.post(f"http://{where}:8080/api/v1/query", json={"query": query}, headers=headers)
         except httpx.HTTPError as error:
             self.failures.append(f"{where}: {error!r}")
             return
         if response.status_code == 200:
-            self.answers.append(response.json()["answer"].rpartition(":")[2])
+            found = self.long if query == LONG else self.answers
+            found.append(response.json()["answer"].rpartition(":")[2])
         else:
             self.failures.append(f"{where}: HTTP {response.status_code} {response.text[:200]}")
 
@@ -77,11 +81,12 @@ class Traffic:
         stop = threading.Event()
         self.client = httpx.Client(trust_env=False, timeout=30)
 
-        def work() -> None:
+        def work(query: str) -> None:
             while not stop.wait(0.05):
-                self.call()
+                self.call(query)
 
-        threads = [threading.Thread(target=work) for _ in range(2)]
+        queries = ["a short call", "a short call", LONG, LONG]
+        threads = [threading.Thread(target=work, args=(query,)) for query in queries]
         for thread in threads:
             thread.start()
         try:
@@ -138,9 +143,9 @@ class Installation:
         found = self.kubectl("get", KINDS, "-o", "name", "-l", "app.kubernetes.io/instance=rag").split()
         return [name for name in found if not name.startswith("pod/")]
 
-    def kubectl(self, *words: str) -> str:
+    def kubectl(self, *words: str, given: str = "") -> str:
         command = ["kubectl", "--kubeconfig", str(self.kubernetes.kubeconfig), "-n", self.namespace, *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return subprocess.run(command, input=given, capture_output=True, text=True, check=False).stdout
 
     def look(self) -> str:
         logs = [path.read_text()[-1500:] for path in sorted(self.node.folder.glob("*deployer*/log"))]
@@ -188,7 +193,8 @@ def _namespace(node: Node, url: str, token: str) -> None:
     names = ("RAG_QDRANT_API_KEY", "RAG_PAGE_TOKEN_SECRET", "POSTGRES_PASSWORD")
     main = {name: secrets.token_urlsafe(40) for name in names}
     main |= {"RAG_DATABASE_URL": _with_password(url), "RAG_DEPLOY_CREDENTIAL": token}
-    for name, data in {"rag-platform": main, "rag-console": {"token": token}}.items():
+    own = {"rag-platform": main, "rag-console": {"token": token}, "rag-console-oidc": {"secrets.toml": "[auth]"}}
+    for name, data in own.items():
         node.core.create_namespaced_secret(node.namespace, {"metadata": {"name": name}, "stringData": data})
     for number in range(2):
         spec = {"capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/none"}}
@@ -234,7 +240,7 @@ def test_tags_and_rollbacks_go_through_without_a_failed_request(installation: In
         known.upgrade(3)
         assert set(known.served()) == {tag(3).removeprefix("sha256:")}
         known.node.broken.add(image(4))
-        said = known.upgrade(4, fails=True, settings={"deploy_ready_seconds": 5})
+        said = known.upgrade(4, fails=True)
         assert "rollout" in said
         assert set(known.served()) == {tag(3).removeprefix("sha256:")}
         known.helm("rollback", "rag", "2", "--wait", "--timeout", TIMEOUT)
@@ -245,18 +251,34 @@ def test_tags_and_rollbacks_go_through_without_a_failed_request(installation: In
         assert set(known.served()) == {tag(2).removeprefix("sha256:")}
     assert traffic.failures[:5] == []
     assert len(traffic.answers) > 200
+    assert len(traffic.long) > 5
     store = open_store(known.settings)
     with store.engine.connect() as connection:
         rows = [(row.release, row.state) for row in reversed(deployments.page(connection, 20))]
     store.close()
     wanted = [("v1", "done"), ("v2", "done"), ("v3", "done"), ("v4", "refused"), ("v2", "done"), ("v5", "rolled_back")]
     assert rows == wanted
+    run = _begin_a_run(known)
     known.helm("uninstall", "rag", "--wait", "--timeout", TIMEOUT)
     deadline = time.monotonic() + 120
     while known.left() and time.monotonic() < deadline:
         time.sleep(0.5)  # the garbage collector works in its own time
     assert known.left() == []
+    assert run not in known.kubectl("get", "jobs", "-o", "name")
     assert known.node.problems == []
+
+
+def _begin_a_run(known: Installation) -> str:
+    """A Job as Dagster makes it, which Helm knows nothing of."""
+    labels = {"rag-platform/role": "run", "rag-platform/release": "rag"}
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
+    security |= {"seccompProfile": {"type": "RuntimeDefault"}, "runAsUser": 10001}
+    container = {"name": "run", "image": image(1), "command": ["never"], "securityContext": security}
+    template = {"metadata": {"labels": labels}, "spec": {"restartPolicy": "Never", "containers": [container]}}
+    body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "dagster-run-1", "labels": labels}}
+    known.kubectl("apply", "-f", "-", given=json.dumps({**body, "spec": {"template": template}}))
+    assert "dagster-run-1" in known.kubectl("get", "jobs", "-o", "name")
+    return "dagster-run-1"
 
 
 def _go_back_at_once(known: Installation) -> None:

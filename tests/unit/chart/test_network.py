@@ -31,6 +31,7 @@ INSIDE = {
     ("console", "gateway", 8080),
     ("console", "dagster-webserver", 3000),
     ("test", "gateway", 8080),
+    ("test", "dagster-webserver", 3000),
     ("dagster-webserver", "dagster-code", 4266),
     ("dagster-daemon", "dagster-code", 4266),
     ("dagster-daemon", "dagster-webserver", 3000),

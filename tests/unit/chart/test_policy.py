@@ -114,7 +114,7 @@ def test_s40_only_webserver_daemon_and_deployer_hold_a_token_and_it_expires(mani
                     assert source["serviceAccountToken"]["expirationSeconds"] <= 3600
                     holders.add(name.rpartition("platform-")[2])
     launchers, deployers = {"dagster-webserver", "dagster-daemon"}, {"deployer", "rollout"}
-    assert holders == launchers | deployers | {"end-runs"}, "which acts as the daemon"
+    assert holders == launchers | deployers | {"end-runs", "test-answers"}, "which acts as the daemon"
     bound = {
         item["metadata"]["name"].rpartition("platform-")[2]: {
             subject["name"].rpartition("platform-")[2] for subject in item["subjects"]

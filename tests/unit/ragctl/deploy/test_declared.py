@@ -159,6 +159,12 @@ def test_nobody_called_is_not_believed_when_the_gateway_counted_calls(
     assert bench.target.weights == [10, 0]
 
 
+def test_what_serves_can_be_put_to_the_smoke_suite_at_any_time(bench: Bench) -> None:
+    assert [(name, verdict.passed) for name, verdict in bench.deployments().check()] == [("smoke.golden", True)]
+    bench.judge.smoke_test = SLOW
+    assert [verdict.reason for _, verdict in bench.deployments().check()] == ["GREEN_SLOW"]
+
+
 def test_a_missing_credential_of_the_smoke_suite_refuses_the_release(bench: Bench) -> None:
     def missing() -> Verdict:
         raise ConfigError(Reason.SECRET_MISSING, "RAG_DEPLOY_CREDENTIAL: is not set")

@@ -23,6 +23,10 @@ spec:
     metadata:
       labels:
         {{- include "rag.queryLabels" . | nindent 8 }}
+      {{- with .Values.pods.annotations }}
+      annotations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
     spec:
       {{- include "rag.podSecurity" (list . "query" 10001) | nindent 6 }}
       {{- include "rag.spread" (list . "query-@@colour@@") | nindent 6 }}
@@ -76,6 +80,7 @@ spec:
 app.kubernetes.io/part-of: rag-platform
 {{ include "rag.role" (list . "query") }}
 rag-platform/colour: "@@colour@@"
+{{- include "rag.podLabels" . }}
 {{- end -}}
 
 {{- define "rag.querySeconds" -}}
