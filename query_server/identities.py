@@ -12,14 +12,13 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import structlog
-
 from query_server.calls import Call
 from query_server.parts import LazyStore
 from query_server.watching import Watch
 from rag_core.api_keys import ApiKey, invalid_key, parse_api_key
 from rag_core.errors import Reason, Unauthenticated
 from rag_core.identity import TokenVerifier, UnknownKey, VerifiedToken
+from rag_core.logging import get_logger
 from rag_core.models import Principal
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ USE_SECONDS = 60.0
 _LOOKUPS = 4
 """Rows read at once, so that a flood of made-up keys cannot take the database's connections."""
 _KEPT_KEYS = 10_000
-_log = structlog.get_logger("query_server.identities")
+_log = get_logger("query_server.identities")
 
 
 class Identities:

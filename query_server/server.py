@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc.aio
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
@@ -53,6 +52,7 @@ from query_server.withdrawals import Withdrawals, WithholdingSearcher
 from rag_core.embedding.base import Embedder
 from rag_core.index.upkeep import kept_up
 from rag_core.keyed_hash import NameHash
+from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from ragproto.admin.v1 import (
     admin_pb2,
@@ -82,7 +82,7 @@ _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
 _DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
-_log = structlog.get_logger("query_server")
+_log = get_logger("query_server")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-import structlog
-
 from rag_core.errors import RagError
+from rag_core.logging import get_logger
 
 Finding = TypeVar("Finding")
-_log = structlog.get_logger("query_server.watching")
+_log = get_logger("query_server.watching")
 
 
 class Watch(Generic[Finding]):

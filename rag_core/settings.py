@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from rag_core.errors import ConfigError, Reason
 from rag_core.filters import FieldType
 from rag_core.setting_groups import Port
+from rag_core.setting_groups.cluster import QdrantSettings
 from rag_core.setting_groups.content import ContentSettings
 from rag_core.setting_groups.deploying import DeployingSettings
 from rag_core.setting_groups.serving import ServingSettings
@@ -31,7 +32,7 @@ from rag_core.setting_groups.strength import (
 )
 
 
-class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings):
+class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
     """Environment variables are the upper-case field names with the prefix `RAG_`."""
 
     model_config = SettingsConfigDict(env_prefix="RAG_", frozen=True, extra="ignore", env_ignore_empty=True)

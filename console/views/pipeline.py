@@ -14,7 +14,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 
 STAGES = ("documents", "chunks", "embeddings", "index")
 ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
-_PROGRESS = re.compile(r"(\d+) of (\d+)")
+_PROGRESS = re.compile(r"(?<!\d)(\d{1,12}) of (\d{1,12})")
 _MAX_REASON = 400
 
 

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
-import structlog
 
 from query_server.calls import Call
 from query_server.interceptors.chain import Layer
@@ -18,10 +17,11 @@ from query_server.metrics import Metrics
 from query_server.status import REQUEST_ID_KEY
 from rag_core.errors import Reason
 from rag_core.keyed_hash import NameHash
+from rag_core.logging import get_logger
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _SHED = (Reason.OVERLOADED, Reason.RATE_LIMITED)
-_log = structlog.get_logger("query_server.call")
+_log = get_logger("query_server.call")
 
 
 def observe(metrics: Metrics, hashes: NameHash) -> Layer:

@@ -23,25 +23,14 @@ INDEX_CALL_SECONDS = 12 * 3600.0
 
 def build_gates(settings: Settings, metrics: Metrics) -> Gates:
     """The concurrency gates of one server."""
+    sizes = {
+        Gate.SEARCH: (settings.max_concurrent_searches, settings.max_queued_searches),
+        Gate.ANSWER: (settings.max_concurrent_answers, settings.max_queued_answers),
+        Gate.DOCUMENTS: (settings.max_concurrent_document_calls, settings.max_queued_document_calls),
+    }
     return {
-        Gate.SEARCH: ConcurrencyGate(
-            Gate.SEARCH,
-            slots=settings.max_concurrent_searches,
-            queue=settings.max_queued_searches,
-            metrics=metrics,
-        ),
-        Gate.ANSWER: ConcurrencyGate(
-            Gate.ANSWER,
-            slots=settings.max_concurrent_answers,
-            queue=settings.max_queued_answers,
-            metrics=metrics,
-        ),
-        Gate.DOCUMENTS: ConcurrencyGate(
-            Gate.DOCUMENTS,
-            slots=settings.max_concurrent_document_calls,
-            queue=settings.max_queued_document_calls,
-            metrics=metrics,
-        ),
+        gate: ConcurrencyGate(gate, slots=slots, queue=queue, share=settings.max_tenant_share, metrics=metrics)
+        for gate, (slots, queue) in sizes.items()
     }
 
 

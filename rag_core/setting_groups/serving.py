@@ -30,6 +30,13 @@ class ServingSettings(BaseModel):
         16, ge=1, description="Answers in progress at once; they never take the place of searches."
     )
     max_queued_answers: int = Field(32, ge=0, description="Length of their queue.")
+    max_tenant_share: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Share of the places for searches, answers and document calls, and of their queues, that one "
+        "tenant may hold; the rest is for others. 1: all of them.",
+    )
     index_optimize_points: int = Field(
         10_000,
         ge=0,
@@ -149,6 +156,15 @@ class ServingSettings(BaseModel):
     gateway_client_burst: int = Field(100, ge=1, description="Calls a client that was idle may make at once.")
     gateway_ip_per_minute: int = Field(1200, ge=0, description="Calls an address may make a minute; 0: no limit.")
     gateway_ip_burst: int = Field(300, ge=1, description="Calls an idle address may make at once.")
+    gateway_refused_keys_per_minute: int = Field(
+        30,
+        ge=0,
+        description="API keys of an address that may be refused in a minute; then only keys that were accepted pass from "
+        "there until the minute is over. 0: no limit.",
+    )
+    gateway_request_seconds: float = Field(
+        10, gt=0, le=600, description="Time a request may take to arrive complete; no query server hears of it before."
+    )
     gateway_limited_clients: int = Field(
         10_000, ge=100, description="Clients (and addresses) counted at once; more than that forget the oldest."
     )

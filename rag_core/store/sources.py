@@ -78,15 +78,10 @@ def hold(connection: Connection, tenant: str, name: str, deletions: int) -> None
     connection.execute(update(sources).where(_is(tenant, name)).values(**values))
 
 
-def approved_deletions(connection: Connection, tenant: str, name: str) -> int:
-    """How many deletions an operator has released for the next run."""
-    return connection.scalar(select(sources.c.deletions_approved).where(_is(tenant, name))) or 0
-
-
 def approve(
     connection: Connection, tenant: str, name: str, actor: str, *, why: str = "", expected: int | None = None
 ) -> int:
-    """Release what is held now, for the next run only; returns how many deletions that is.
+    """Release what is held now (`rag_core.store.holds`); returns how many deletions that is.
 
     Raises `NotFound` (`SOURCE_NOT_FOUND`), and `Conflict` (`MASS_DELETE_HELD`) when nothing is held or when it is not
     the `expected` number.
@@ -98,9 +93,9 @@ def approve(
         raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: no deletions are held")
     if expected not in (None, held):
         raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: {held} deletions are held now; look again")
-    connection.execute(
-        update(sources).where(_is(tenant, name)).values(deletions_approved_at=func.now(), deletions_approved=held)
-    )
+    # Not now(): what was held while this waited for the row was not seen, or it is in the number that was read.
+    approval = {"deletions_approved_at": func.clock_timestamp(), "deletions_approved": held}
+    connection.execute(update(sources).where(_is(tenant, name)).values(**approval))
     audit.record(
         connection,
         actor=actor,

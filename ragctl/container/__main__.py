@@ -11,7 +11,7 @@ from rag_core.settings import Settings
 
 _USAGE = (
     "roles: migrate, bootstrap, identity TOKENS KEYS, gateway FOLDER [GREEN_WEIGHT], deploy COMMAND …, "
-    "health ROLE_OR_URL, or one of "
+    "health ROLE_OR_URL, end-runs NAMESPACE RELEASE, or one of "
 )
 
 
@@ -43,6 +43,10 @@ def _run(arguments: Sequence[str], settings: Settings) -> None:
             from ragctl.container import gateway
 
             gateway.write(settings, folder, *weight)
+        case ["end-runs", namespace, release]:
+            from ragctl.container import tasks
+
+            tasks.end_runs(namespace, release)
         case ["health", target]:
             from ragctl.container import health
 

@@ -12,16 +12,12 @@ from ragctl.gateway.api import Method, api_methods, public_services
 from ragctl.gateway.clusters import KEYS
 from ragctl.gateway.files import JWT_FILTER
 from ragctl.gateway.options import Config, GatewayOptions, Jwt, any_of, extension
-from ragctl.gateway.routes import PROBE_PATHS
+from ragctl.gateway.routes import HAS_KEY, HAS_NO_TOKEN, PROBE_PATHS
 
 _PROVIDER = "tokens"
 _PAYLOAD = "token"
 _CACHED_TOKENS = 10_000
 _MAX_CACHED_TOKEN_BYTES = 8192
-
-# Only without a token: what is sent beside a key must not decide whether the token is looked at.
-_HAS_KEY: Config = {"name": "x-api-key", "present_match": True}
-_HAS_NO_TOKEN: Config = {"name": "authorization", "present_match": False}
 
 
 def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
@@ -46,7 +42,7 @@ def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
     open_paths += [{"prefix": f"/{service}/"} for service in public_services()]
     rules = [
         *({"match": match} for match in open_paths),
-        {"match": {"prefix": "/", "headers": [_HAS_KEY, _HAS_NO_TOKEN]}},
+        {"match": {"prefix": "/", "headers": [HAS_KEY, HAS_NO_TOKEN]}},
         {"match": {"prefix": "/"}, "requires": {"provider_name": _PROVIDER}},
     ]
     return any_of(
@@ -114,4 +110,4 @@ def _lists(claim: str, item: str) -> Config:
 
 
 def _sends_key() -> Config:
-    return {"and_ids": {"ids": [{"header": _HAS_KEY}, {"header": _HAS_NO_TOKEN}]}}
+    return {"and_ids": {"ids": [{"header": HAS_KEY}, {"header": HAS_NO_TOKEN}]}}

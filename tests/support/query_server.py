@@ -21,6 +21,7 @@ import numpy as np
 import structlog
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from structlog.testing import LogCapture
 
 from query_server.parts import LazyStore, Parts
 from query_server.server import Listen, QueryServer
@@ -185,11 +186,15 @@ def running(
     wrap: Callable[[VectorIndex], VectorIndex] = lambda index: index,
     open_store: Callable[[], Store] = no_store,
     parts: dict[str, Any] | None = None,
+    logged: bool = False,
     **changes: Any,
 ) -> Iterator[Running]:
-    """A server over a fresh index with `docs`; none leaves it without a generation. `changes` are settings."""
-    if not structlog.is_configured():  # its default prints every line
-        structlog.configure(processors=[_drop])
+    """A server over a fresh index with `docs`; none leaves it without a generation. `changes` are settings.
+
+    Its log lines are dropped unless `logged` or captured.
+    """
+    if not logged and not any(isinstance(one, LogCapture) for one in structlog.get_config()["processors"]):
+        structlog.configure(processors=[_drop])  # what holds without it prints every line
     home.mkdir(parents=True, exist_ok=True)
     settings = settings_of(home, **changes)
     keys, embedder = Keys(home), FakeEmbedder()
