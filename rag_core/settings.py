@@ -11,7 +11,7 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -26,10 +26,15 @@ from rag_core.setting_groups.deploying import DeployingSettings
 from rag_core.setting_groups.serving import ServingSettings
 from rag_core.setting_groups.strength import (
     require_bounded,
+    require_distinct,
     require_strong,
     require_strong_each,
     require_strong_password,
 )
+
+
+Rotating = Literal["index_secret", "page_token_secret", "hash_secret"]
+_ROTATING: tuple[Rotating, ...] = get_args(Rotating)
 
 
 class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
@@ -234,8 +239,9 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         for name in ("page_token_secret", "hash_secret"):
             require_strong(f"RAG_{name.upper()}", getattr(self, name), "in production")
             require_strong_each(f"RAG_{name.upper()}_ACCEPTED", getattr(self, f"{name}_accepted"))
+        require_distinct({f"RAG_{name.upper()}": self.rotating(name)[:1] for name in _ROTATING})
 
-    def rotating(self, name: Literal["index_secret", "page_token_secret", "hash_secret"]) -> tuple[bytes, ...]:
+    def rotating(self, name: Rotating) -> tuple[bytes, ...]:
         """The values of a secret: the one in use, then those that are accepted besides. Empty when it is not set."""
         values = [getattr(self, field) for field in (name, f"{name}_accepted")]
         texts = [text for value in values if value is not None for text in split_list(value.get_secret_value())]
