@@ -41,6 +41,8 @@ LOCAL_ERRORS = (
         "the request is not one complete message",
         metadata=(CHECK, "reason", Reason.MESSAGE_INVALID.value),
     ),
+    LocalError(400, 3, Reason.FIELD_UNKNOWN, metadata=(CHECK, "reason", Reason.FIELD_UNKNOWN.value)),
+    LocalError(400, 3, Reason.RESERVED_FIELD, metadata=(CHECK, "reason", Reason.RESERVED_FIELD.value)),
     LocalError(400, 3, Reason.FIELD_INVALID),
     LocalError(401, 16, Reason.TOKEN_MISSING, "send `authorization: Bearer <token>` or `x-api-key`", "authorization"),
     LocalError(401, 16, Reason.TOKEN_INVALID, "the token does not verify, or it has expired; get a new one"),

@@ -134,10 +134,15 @@ def upstream_requests(options: GatewayOptions) -> int:
 
 def test_a_connection_whose_calls_are_taken_back_again_and_again_is_closed(gateway: Gateway) -> None:
     call = frames.headers(1, frames.block([("x-api-key", frames.NO_KEY)]))
-    with frames.connect(gateway.address) as attacker, pytest.raises(ConnectionError):
-        for stream in frames.streams(10_000):
-            opened = call[:5] + stream.to_bytes(4, "big") + call[9:]
-            attacker.sendall(opened + frames.frame(frames.RESET, 0, stream, b"\0\0\0\x08"))
+    with frames.connect(gateway.address) as attacker:
+
+        def take_back_all() -> None:
+            for stream in frames.streams(10_000):
+                opened = call[:5] + stream.to_bytes(4, "big") + call[9:]
+                attacker.sendall(opened + frames.frame(frames.RESET, 0, stream, b"\0\0\0\x08"))
+
+        with pytest.raises(ConnectionError):
+            take_back_all()
     assert gateway.http.post("/api/v1/query", json={"query": "x"}).status_code == 200
 
 
