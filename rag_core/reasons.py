@@ -108,6 +108,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOKEN_MISSING: ("The call carries no bearer token.", "Send `authorization: Bearer …`; `rag token` makes one."),
     R.TOKEN_MALFORMED: ("The authorization value is not a bearer JWT.", "Send `Bearer` and the token."),
     R.TOKEN_INVALID: ("The token's signature or claims do not verify.", "Get a new token from the issuer."),
+    R.TOKEN_AUDIENCE: ("The token is meant for another audience.", "Get one for this service from the issuer."),
     R.TOKEN_EXPIRED: ("The token has expired.", "Get a new token."),
     R.TENANT_MISSING: ("The token names no tenant.", "The issuer must add a `tenant` claim."),
     R.SCOPE_MISSING: ("The token lacks the scope for this method.", "Ask for the scope named in the message."),
