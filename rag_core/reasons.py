@@ -49,6 +49,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.USAGE: ("A command was called with wrong arguments.", "See `rag COMMAND --help`."),
     R.TEXT_INVALID: ("A text is not valid Unicode.", "Remove lone surrogates."),
     R.FIELD_INVALID: ("A field of the request has a value it cannot have.", "See the message."),
+    R.FIELD_UNKNOWN: (
+        "The JSON body of a request has a field that this server's API does not have.",
+        "Compare its path in the message with the API reference; for an older server, leave it out.",
+    ),
     R.ID_CHARS: ("An id contains characters that ids cannot have.", "Use the id as it was given."),
     R.METHOD_UNKNOWN: ("The service has no such method.", "Compare with the API reference."),
     R.SOURCE_NOT_FOUND: ("No such source, or not for this caller.", "`rag source list`."),
@@ -112,6 +116,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOKEN_MISSING: ("The call carries no bearer token.", "Send `authorization: Bearer …`; `rag token` makes one."),
     R.TOKEN_MALFORMED: ("The authorization value is not a bearer JWT.", "Send `Bearer` and the token."),
     R.TOKEN_INVALID: ("The token's signature or claims do not verify.", "Get a new token from the issuer."),
+    R.TOKEN_AUDIENCE: ("The token is meant for another audience.", "Get one for this service from the issuer."),
     R.TOKEN_EXPIRED: ("The token has expired.", "Get a new token."),
     R.TENANT_MISSING: ("The token names no tenant.", "The issuer must add a `tenant` claim."),
     R.SCOPE_MISSING: ("The token lacks the scope for this method.", "Ask for the scope named in the message."),

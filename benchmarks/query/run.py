@@ -59,7 +59,7 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
     parent = (settings.home / "bench").resolve()
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="query-", dir=parent) as folder, ExitStack() as stack:
-        bench = _Bench(_installation(settings, Path(folder)), sizes)
+        bench = _Bench(installation(settings, Path(folder)), sizes)
         bench.prepare(progress)
         cold = bench.cold_starts()
         systems = bench.start(stack, python)
@@ -72,7 +72,7 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
     return replace(report, notes=(*report.notes, f"the index was built in {bench.build_seconds:.0f} s"))
 
 
-def _installation(settings: Settings, home: Path) -> Settings:
+def installation(settings: Settings, home: Path) -> Settings:
     """A home with keys, the shared model files and free ports."""
     (home / "models").symlink_to(settings.model_dir.resolve())
     (home / "secrets").mkdir(mode=0o700)

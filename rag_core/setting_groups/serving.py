@@ -159,8 +159,8 @@ class ServingSettings(BaseModel):
     gateway_refused_keys_per_minute: int = Field(
         30,
         ge=0,
-        description="API keys of an address that may be refused in a minute; then only keys that were accepted pass from "
-        "there until the minute is over. 0: no limit.",
+        description="API keys of an address that may be refused in a minute; then, until the minute is over, only keys "
+        "that were accepted in it pass from there. 0: no limit.",
     )
     gateway_request_seconds: float = Field(
         10, gt=0, le=600, description="Time a request may take to arrive complete; no query server hears of it before."
