@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -120,10 +119,3 @@ def _wait(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> N
             time.sleep(0.02)
     last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
     raise Unavailable(Reason.START_FAILED, f"the {name} did not become ready: {last[-500:]}")
-
-
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

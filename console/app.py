@@ -7,10 +7,12 @@ from pathlib import Path
 from starlette.middleware import Middleware
 from streamlit.starlette import App
 
+from console.logs import keep_content_out
 from console.protection import Protection
 from console.settings import ConsoleSettings
 from console.sign_in import sign_in_routes
 
+keep_content_out()
 _SETTINGS = ConsoleSettings()
 app = App(
     Path(__file__).parent / "main.py",

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from console.clients import SIGNED_OUT, ServiceError
-from console.session import Role, api, identify, language, shared, t
+from console.session import Platform, Role, api, identify, language, shared, t
 from console.sign_in import SIGN_IN
 from console.ui import DOWN, problem
 from console.wording import LANGUAGES
@@ -18,7 +18,7 @@ _PAGES = Path(__file__).parent / "screens"
 _DRAWN, _SEEN = "page-was-drawn-just-now", "parts-that-were-down-then"
 
 
-def _navigation(role: Role) -> list[StreamlitPage]:
+def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
     wanted = [
         ("overview", t("Overview"), ":material/monitoring:"),
         ("sources", t("Sources"), ":material/folder_open:"),
@@ -27,8 +27,9 @@ def _navigation(role: Role) -> list[StreamlitPage]:
         ("index", t("Index"), ":material/database:"),
         ("ask", t("Ask"), ":material/forum:"),
         ("traffic", t("Traffic"), ":material/speed:"),
-        ("deployments", t("Deployments"), ":material/rocket_launch:"),
     ]
+    if beyond >= Platform.READER:
+        wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
     return [
@@ -111,7 +112,7 @@ def _main() -> None:
         # Without a navigation of our own Streamlit would offer what it finds itself.
         st.navigation([st.Page(lambda: _at_the_door(refusal), title="RAG platform")], position="hidden").run()
         return
-    pages = _navigation(who.role)
+    pages = _navigation(who.role, who.platform)
     _sidebar(who.subject, who.role)
     st.navigation(pages).run()
     st.session_state[_DRAWN] = True

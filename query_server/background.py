@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
 from prometheus_client import Counter
 
+from rag_core.logging import get_logger
+
 RESTART_SECONDS = 1.0
-_log = structlog.get_logger("query_server.background")
+_log = get_logger("query_server.background")
 
 
 class BackgroundTasks:

@@ -12,8 +12,6 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import structlog
-
 from query_server.blocking import BlockingPool
 from query_server.calls import Call
 from query_server.parts import LOOKUPS, LazyStore
@@ -21,6 +19,7 @@ from query_server.revocations import Revocations
 from rag_core.api_keys import ApiKey, invalid_key, parse_api_key
 from rag_core.errors import Reason, Unauthenticated
 from rag_core.identity import TokenVerifier, UnknownKey
+from rag_core.logging import get_logger
 from rag_core.models import Principal
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ READ_SECONDS = 5.0
 """Time allowed to reading a key's row, whoever waits for it."""
 USE_SECONDS = 60.0
 _KEPT_KEYS = 10_000
-_log = structlog.get_logger("query_server.identities")
+_log = get_logger("query_server.identities")
 
 
 class Identities:

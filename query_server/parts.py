@@ -114,7 +114,11 @@ def open_parts(settings: Settings) -> Parts:
     `Unavailable`; nothing stays open then.
     """
     rules = TokenRules(
-        settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, settings.jwt_leeway_seconds
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        settings.jwt_max_lifetime_seconds,
+        settings.jwt_leeway_seconds,
+        settings.platform_groups,
     )
     verifier = TokenVerifier(_open_keys(settings), rules)
     endpoint = settings.index_endpoint if settings.qdrant_url is None else None

@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-import structlog
-
 from query_server.blocking import BlockingPool
 from rag_core.errors import RagError, Reason
+from rag_core.logging import get_logger
 
 READ_SECONDS = 10.0
 """Time allowed to one reading. A thread that hangs longer is left to itself; nothing is read until it returns."""
 Finding = TypeVar("Finding")
-_log = structlog.get_logger("query_server.polling")
+_log = get_logger("query_server.polling")
 
 
 def database_thread(name: str) -> BlockingPool:

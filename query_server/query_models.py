@@ -14,8 +14,6 @@ import socket
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-import structlog
-
 from query_server.blocking import BlockingPool
 from query_server.parts import LazyStore
 from query_server.polling import READ_SECONDS, database_thread
@@ -24,12 +22,13 @@ from rag_core.embedding import open_embedder
 from rag_core.embedding.base import Embedder
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.index.base import VectorIndex
+from rag_core.logging import get_logger
 from rag_core.recipe import Recipe, settings_for
 from rag_core.settings import Settings
 
 INTERVAL_SECONDS = 2.0
 _FAREWELL_SECONDS = 2.0
-_log = structlog.get_logger("query_server.models")
+_log = get_logger("query_server.models")
 
 
 class QueryModels:

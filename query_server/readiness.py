@@ -12,17 +12,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-import structlog
-
 from query_server.blocking import BlockingPool
 from query_server.metrics import Metrics
 from query_server.query_models import QueryModels
 from rag_core.errors import DataCorruption, RagError, Reason
 from rag_core.index.base import VectorIndex
+from rag_core.logging import get_logger
 
 PROBE_SECONDS = 2.0
 INTERVAL_SECONDS = 1.0
-_log = structlog.get_logger("query_server.readiness")
+_log = get_logger("query_server.readiness")
 
 
 @dataclass(frozen=True, slots=True)

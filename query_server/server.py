@@ -9,9 +9,8 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import grpc.aio
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from query_server.audit import AuditTrail
 from query_server.background import BackgroundTasks
@@ -40,6 +39,7 @@ from query_server.polling import Poller
 from query_server.query_embedder import QueryEmbedder, parallel_queries
 from query_server.query_models import QueryModels
 from query_server.readiness import ReadinessMonitor
+from query_server.reflection import GuardedReflection
 from query_server.revocations import Revocations
 from query_server.searching import LocalSearcher, RemoteSearcher, Searcher
 from query_server.servicers.admin import AdminServicer
@@ -54,6 +54,8 @@ from query_server.withdrawals import Withdrawals, WithholdingSearcher
 from rag_core.embedding.base import Embedder
 from rag_core.errors import Reason
 from rag_core.index.upkeep import kept_up
+from rag_core.keyed_hash import NameHash
+from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from ragproto.admin.v1 import (
     admin_pb2,
@@ -83,7 +85,7 @@ _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
 _DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
-_log = structlog.get_logger("query_server")
+_log = get_logger("query_server")
 
 
 class QueryServer:
@@ -176,19 +178,20 @@ class QueryServer:
 
     def _client_server(self, searcher: Searcher) -> grpc.aio.Server:
         gates = build_gates(self._settings, self.metrics)
-        chain = build_chain(self._settings, self._identities, self._audit, self.metrics, gates)
+        hashes = NameHash(self._settings.rotating("hash_secret"))
+        chain = build_chain(self._settings, self._identities, self._audit, self.metrics, gates, hashes)
         server = self._new_server(chain, self._settings.max_message_bytes)
-        secret = _token_secret(self._settings)
+        signers = _token_secrets(self._settings)
         search = SearchHandler(
             self._settings,
             searcher,
             self._models,
             ordering=self._ordering,
-            tokens=PageTokens(secret),
+            tokens=PageTokens(*signers),
             freshness=self._freshness,
         )
         batches = BatchHandler(search, gates[Gate.SEARCH])
-        answers = AnswerHandler(search, self._parts.answerer, ResumeTokens(secret), self.metrics)
+        answers = AnswerHandler(search, self._parts.answerer, ResumeTokens(*signers), self.metrics)
         admin = AdminHandler(self._parts, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         documents = DocumentServicer(DocumentsHandler(self._settings, self._parts))
@@ -196,14 +199,16 @@ class QueryServer:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
         store = self._parts.store
-        operations = OperationsServicer(OperationsHandler(store), ConditionsHandler(store), search)
+        operations = OperationsServicer(OperationsHandler(store), ConditionsHandler(store), search, hashes)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         deployments = DeploymentServicer(DeploymentsHandler(store))
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        ours = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
-        names = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        if self._settings.show_reflection:
+            public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
+            operators = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
+            shown = GuardedReflection(self._identities.identify, public, operators)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server
 
     def _make_searcher(self) -> Searcher:
@@ -302,6 +307,7 @@ async def serve(settings: Settings) -> bool:
     Raises `RagError` when it cannot start: wrong configuration, a taken port, a locked or corrupt index.
     """
     settings.require_production_secrets()
+    settings.require_serving_secrets()
     stopping = asyncio.Event()
     with stop_signals(stopping):
         parts = await asyncio.to_thread(open_parts, settings)
@@ -328,10 +334,9 @@ def server_version() -> str:
         return "dev"
 
 
-def _token_secret(settings: Settings) -> bytes:
-    """The secret of the page and resume tokens: its own, else that of the index, else one of this process alone."""
-    for known in (settings.page_token_secret, settings.index_secret):
-        if known is not None:
-            return known.get_secret_value().encode()
+def _token_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """The secrets of the page and resume tokens; when none is set, one of this process alone."""
+    if known := settings.rotating("page_token_secret"):
+        return known
     _log.warning("page and resume tokens work with this process only; set RAG_PAGE_TOKEN_SECRET for several servers")
-    return secrets.token_bytes(32)
+    return (secrets.token_bytes(32),)

@@ -53,12 +53,16 @@ _LATEST_TIME = 2**40
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must say: issuer, audience, lifetime cap and clock leeway in seconds."""
+    """What a token must say: issuer, audience, lifetime cap and clock leeway in seconds.
+
+    `platform_groups` are pairs of a group and the scope that its members have besides those of the token.
+    """
 
     issuer: str
     audience: str
     max_lifetime: int
     leeway: int
+    platform_groups: tuple[tuple[str, str], ...] = ()
 
 
 class UnknownKey(Unauthenticated):
@@ -178,7 +182,8 @@ def read_claims(claims: Mapping[str, object], rules: TokenRules, now: float) -> 
     if not isinstance(subject, str) or not _PRINTABLE.fullmatch(subject):
         raise _invalid("sub must be a string of 1 to 256 characters")
     groups, scopes = _groups(claims.get("groups", [])), _scopes(claims.get("scope", ""))
-    return Principal(subject, _tenant(claims.get("tenant")), groups, scopes), expires
+    granted = {scope for group, scope in rules.platform_groups if group in groups}
+    return Principal(subject, _tenant(claims.get("tenant")), groups, scopes | granted), expires
 
 
 def _read_header(token: str) -> Mapping[str, object]:

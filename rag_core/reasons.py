@@ -89,6 +89,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.EVENT_FAILED: ("A change could not be applied for a reason that is a defect.", "The log has the details."),
     R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it; the worker goes on where it was."),
+    R.BROKER_REFUSED: (
+        "The message broker answered and refused: its own error is in the message, with the option to correct.",
+        "Correct the source file, the credentials or the broker; the worker goes on by itself.",
+    ),
+    R.TOPIC_RECREATED: (
+        "The topic was deleted and made anew, so the positions we hold are of another one. Nothing was skipped.",
+        "Decide: `rag stream reset SOURCE --to earliest|latest`, then restart the worker.",
+    ),
     R.OFFSET_OUT_OF_RANGE: (
         "The position we hold is not in the topic: messages expired unread, or the topic was made anew.",
         "Decide: `rag stream reset SOURCE --to earliest|latest`.",
@@ -288,6 +296,15 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.CELL_TOO_LARGE: ("A cell is larger than its limit.", "Raise max_cell_bytes or shorten the value."),
     R.VALUE_INVALID: ("A value cannot be converted.", "Correct the row."),
     R.KEY_NOT_UNIQUE: ("Several rows have the same key.", "Choose a key that is unique."),
+    R.CURSOR_NOT_USABLE: (
+        "The `updated_at` column cannot order changes.",
+        "Use a time or an integer column, or a `query` that casts it.",
+    ),
+    R.CURSOR_NULL: ("A row's `updated_at` is null, so no edit of it would be seen.", "Set it; the next run reads it."),
+    R.CURSOR_AHEAD: (
+        "Rows have an `updated_at` more than a day ahead, which is left out of the position.",
+        "Correct the column of these rows.",
+    ),
     R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
     R.QUALITY_GARBAGE: (
         "The text does not look like text: encoded data, noise, or one thing repeated.",

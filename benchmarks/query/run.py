@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from benchmarks import processes
 from benchmarks.ingest.workbench import Workbench, open_workbench
 from benchmarks.peers.install import ensure_peer
-from benchmarks.processes import free_port
+from benchmarks.ports import free_port
 from benchmarks.query.corpus import TENANT, build_index, chunk_texts, unit_vectors
 from benchmarks.query.load import Outcome, closed_loop, open_loop, questions
 from benchmarks.query.overload import Wave, overload, overload_table, overload_targets

@@ -244,6 +244,7 @@ CHINESE: dict[str, str] = {
     "added": "新增",
     "updated": "更新",
     "admin": "admin",
+    "platform admin": "平台管理员",
     "all": "全部",
     "blocking": "阻断",
     "canceled": "已取消",

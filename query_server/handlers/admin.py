@@ -1,4 +1,4 @@
-"""What operators see: components, sources of their tenant, generations."""
+"""What operators see: components, sources of their tenant, generations; of other tenants only with a platform scope."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from query_server.handlers.platform_status import (
 )
 from query_server.handlers.transactions import transact
 from query_server.parts import Parts
+from query_server.policies import PLATFORM_READ, allows
 from query_server.query_embedder import QueryEmbedder
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.models import Principal
@@ -38,9 +39,13 @@ class AdminHandler:
         self._version = version
 
     async def status(self, principal: Principal) -> Status:
-        """Health of every part, counts of the caller's sources, and all generations."""
+        """Health of every part, counts of the caller's sources, and all generations.
+
+        Without `platform.read` a generation counts what the caller's tenant has in it, and has no history.
+        """
+        tenant, platform = principal.tenant, allows(principal.scopes, PLATFORM_READ)
         (sources, rows, database), (generations, index), embedder = await asyncio.gather(
-            self._database(principal.tenant), self._index(), self._embedder()
+            self._database(tenant, platform=platform), self._index(None if platform else tenant), self._embedder()
         )
         return Status(
             components=(database, index, embedder),
@@ -50,13 +55,13 @@ class AdminHandler:
         )
 
     async def _database(
-        self, tenant: str
+        self, tenant: str, *, platform: bool
     ) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow], ComponentStatus]:
         def read(connection: Connection) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow]]:
             # Imported here: SQLAlchemy takes as long to load as the rest of the server.
             from query_server.handlers.overview import generation_rows, source_counts
 
-            return source_counts(connection, tenant), generation_rows(connection)
+            return source_counts(connection, tenant), generation_rows(connection, None if platform else tenant)
 
         try:
             sources, rows = await _in_time(transact(self._parts.store, read), Reason.DATABASE_UNAVAILABLE)
@@ -64,9 +69,9 @@ class AdminHandler:
             return (), {}, ComponentStatus("database", healthy=False, detail=f"{error.reason}: {error.message}")
         return sources, rows, ComponentStatus("database", healthy=True)
 
-    async def _index(self) -> tuple[list[GenerationStatus], ComponentStatus]:
+    async def _index(self, tenant: str | None) -> tuple[list[GenerationStatus], ComponentStatus]:
         try:
-            found = await _in_time(self._pool.run(self._read_index), Reason.INDEX_UNAVAILABLE)
+            found = await _in_time(self._pool.run(lambda: self._read_index(tenant)), Reason.INDEX_UNAVAILABLE)
         except RagError as error:
             return [], ComponentStatus("index", healthy=False, detail=f"{error.reason}: {error.message}")
         if not any(generation.state == "active" for generation in found):
@@ -74,11 +79,11 @@ class AdminHandler:
             return found, ComponentStatus("index", healthy=False, detail=detail)
         return found, ComponentStatus("index", healthy=True)
 
-    def _read_index(self) -> list[GenerationStatus]:
+    def _read_index(self, tenant: str | None) -> list[GenerationStatus]:
         index = self._parts.index
         alias = index.alias()
         return [
-            GenerationStatus(spec, "active" if spec.name == alias else "", index.count(spec.name))
+            GenerationStatus(spec, "active" if spec.name == alias else "", index.count(spec.name, tenant=tenant))
             for spec in index.generations()
         ]
 

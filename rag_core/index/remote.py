@@ -108,8 +108,8 @@ class RemoteIndex:
     def search(self, request: SearchRequest) -> SearchResult:
         return wire.result_from_wire(self._call(self._stub.SearchIndex, wire.search_to_wire(request)))
 
-    def count(self, generation: str, *, tenant: str | None = None) -> int:
-        request = pb.CountRequest(generation=generation, tenant=tenant or "")
+    def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
+        request = pb.CountRequest(generation=generation, tenant=tenant or "", source=source or "")
         return int(self._call(self._stub.Count, request).points)
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:

@@ -55,6 +55,7 @@ def open_engine(settings: Settings) -> Engine:
         max_overflow=0,
         pool_timeout=_POOL_WAIT_SECONDS,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": max(1, round(settings.database_connect_timeout_seconds)),
             "application_name": "rag",

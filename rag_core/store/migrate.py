@@ -15,7 +15,7 @@ from rag_core.store.tables import SCHEMA, schema_readers
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0010"
+HEAD = "0014"
 """Newest revision this program knows; revisions are numbered so that two of them can be compared."""
 
 VERSION_TABLE = "schema_version"
@@ -33,7 +33,7 @@ def upgrade(target: Settings | str) -> None:
     from rag_core.store.engine import driver_url
 
     url = target if isinstance(target, str) else target.effective_database_url
-    engine = create_engine(driver_url(url), connect_args={"connect_timeout": 10})
+    engine = create_engine(driver_url(url), hide_parameters=True, connect_args={"connect_timeout": 10})
     try:
         with translated(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

@@ -16,7 +16,7 @@ from query_server.policies import POLICIES, PUBLIC_SERVICES, Gate
 
 ADMIN_PACKAGE = "/ragproto.admin."
 """What operates the platform; the gateway carries it only when it is told to."""
-_VARIABLE = re.compile(r"\{[^}=]+(?:=([^}]+))?\}")
+_VARIABLE = re.compile(r"\{[^{}=]+(?:=([^{}]+))?\}")
 
 
 @dataclass(frozen=True, slots=True)

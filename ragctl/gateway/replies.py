@@ -11,12 +11,14 @@ from google.rpc import error_details_pb2
 from query_server.status import DETAILS_KEY, DOMAIN, PUSHBACK_KEY, PUSHBACK_MS, rich_status
 from rag_core.errors import Reason
 from ragctl.gateway.options import Config
+from ragctl.gateway.requests import CHECK
 
 
 @dataclass(frozen=True, slots=True)
 class LocalError:
     """An HTTP status of Envoy's own. `message=None` keeps Envoy's text; `lacks` narrows it to a missing header, `flag`
-    to a response flag; `becomes` is the status that callers see instead, `pushback_ms` how long they are to wait."""
+    to a response flag, `metadata` (filter, key, value) to what a filter left; `becomes` is the status that callers see
+    instead, `pushback_ms` how long they are to wait."""
 
     http_status: int
     grpc_status: int
@@ -24,6 +26,7 @@ class LocalError:
     message: str | None = None
     lacks: str | None = None
     flag: str | None = None
+    metadata: tuple[str, str, str] | None = None
     becomes: int | None = None
     pushback_ms: int | None = None
 
@@ -31,6 +34,13 @@ class LocalError:
 _CIRCUIT_OPEN = "UO"
 """Envoy's flag of a request that a circuit breaker did not let through."""
 LOCAL_ERRORS = (
+    LocalError(
+        400,
+        3,
+        Reason.MESSAGE_INVALID,
+        "the request is not one complete message",
+        metadata=(CHECK, "reason", Reason.MESSAGE_INVALID.value),
+    ),
     LocalError(400, 3, Reason.FIELD_INVALID),
     LocalError(401, 16, Reason.TOKEN_MISSING, "send `authorization: Bearer <token>` or `x-api-key`", "authorization"),
     LocalError(401, 16, Reason.TOKEN_INVALID, "the token does not verify, or it has expired; get a new one"),
@@ -108,7 +118,13 @@ def _conditions(error: LocalError) -> list[Config]:
     status: Config = {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
     missing = [] if error.lacks is None else [_header(error.lacks, present_match=False)]
     flagged: list[Config] = [] if error.flag is None else [{"response_flag_filter": {"flags": [error.flag]}}]
-    return [status, *missing, *flagged]
+    left = [] if error.metadata is None else [_metadata(*error.metadata)]
+    return [status, *missing, *flagged, *left]
+
+
+def _metadata(filter_name: str, key: str, value: str) -> Config:
+    matcher = {"filter": filter_name, "path": [{"key": key}], "value": {"string_match": {"exact": value}}}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
 
 
 def _header(name: str, **match: object) -> Config:

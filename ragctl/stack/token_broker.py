@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_core.errors import Exhausted, InvalidInput, RagError, Reason
-from ragctl.stack.accounts import SCOPES, Accounts
+from ragctl.stack.accounts import Accounts
 from ragctl.tokens import mint_token
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class TokenBroker(socketserver.ThreadingUnixStreamServer):
             self._settings,
             subject=account.name,
             tenant=account.tenant,
-            scopes=SCOPES[account.role],
+            scopes=account.scopes,
             groups=account.groups,
             lifetime=lifetime,
         )

@@ -13,7 +13,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
+from benchmarks.ports import free_port
 from rag_core.settings import Settings
 from rag_core.store import Store, open_store
 from rag_core.store.embedded import EmbeddedPostgres
@@ -32,13 +32,6 @@ from rag_core.store.migrate import upgrade
 
 _TEMPLATE = "rag_template"
 _numbers = itertools.count()
-
-
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def die_with_parent() -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import structlog
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from structlog.testing import LogCapture
 
 from query_server.listening import Listen
 from query_server.parts import LazyStore, Parts
@@ -192,13 +193,17 @@ def running(
     open_store: Callable[[], Store] | None = None,
     parts: dict[str, Any] | None = None,
     informed: bool = True,
+    logged: bool = False,
     **changes: Any,
 ) -> Iterator[Running]:
     """A server over a fresh index with `docs`; none leaves it without a generation. `changes` are settings.
 
     It has an empty database of its own unless `open_store` says otherwise. Unless it is not to be `informed`, it has
-    read the revocations when this yields, however busy the machine is.
+    read the revocations when this yields, however busy the machine is. Its log lines are dropped unless `logged` or
+    captured.
     """
+    if not logged and not any(isinstance(one, LogCapture) for one in structlog.get_config()["processors"]):
+        structlog.configure(processors=[_drop])  # what holds without it prints every line
     with ExitStack() as stack:
         url = ""
         if open_store is None:
@@ -218,8 +223,6 @@ def _running(
     parts: dict[str, Any],
     changes: dict[str, Any],
 ) -> Iterator[Running]:
-    if not structlog.is_configured():  # its default prints every line
-        structlog.configure(processors=[_drop])
     home.mkdir(parents=True, exist_ok=True)
     settings = settings_of(home, **changes)
     keys, embedder = Keys(home), FakeEmbedder()

@@ -27,8 +27,8 @@ if _version_not_supported:
 
 class OperationsServiceStub:
     """Everything concerns the tenant of the token. The scope `ops.read` looks, `ops.write` acts, and `admin` includes both
-    and also sees text and payloads whatever their ACL. Every action is written to the audit log in the transaction
-    that does it.
+    and also sees text and payloads whatever their ACL. Another tenant's sources, runs and audit log need `platform.read`,
+    acting on its runs needs `platform.admin`. Every action is written to the audit log in the transaction that does it.
     """
 
     def __init__(self, channel):
@@ -126,8 +126,8 @@ class OperationsServiceStub:
 
 class OperationsServiceServicer:
     """Everything concerns the tenant of the token. The scope `ops.read` looks, `ops.write` acts, and `admin` includes both
-    and also sees text and payloads whatever their ACL. Every action is written to the audit log in the transaction
-    that does it.
+    and also sees text and payloads whatever their ACL. Another tenant's sources, runs and audit log need `platform.read`,
+    acting on its runs needs `platform.admin`. Every action is written to the audit log in the transaction that does it.
     """
 
     def WhoAmI(self, request, context):
@@ -349,8 +349,8 @@ def add_OperationsServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class OperationsService:
     """Everything concerns the tenant of the token. The scope `ops.read` looks, `ops.write` acts, and `admin` includes both
-    and also sees text and payloads whatever their ACL. Every action is written to the audit log in the transaction
-    that does it.
+    and also sees text and payloads whatever their ACL. Another tenant's sources, runs and audit log need `platform.read`,
+    acting on its runs needs `platform.admin`. Every action is written to the audit log in the transaction that does it.
     """
 
     @staticmethod

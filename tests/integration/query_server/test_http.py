@@ -36,7 +36,7 @@ def test_a_server_with_an_index_is_ready(server: Running) -> None:
 
 def test_metrics_count_calls_by_method_code_and_reason(server: Running) -> None:
     failing(lambda: v2_grpc.QueryServiceStub(server.channel).Search(v2.SearchRequest(), metadata=server.auth()))
-    # A call is counted when its task ends, which may be after its answer has arrived.
+    # The call is counted when it has ended at the server, which may be after its answer is here.
     assert eventually(lambda: 'reason="QUERY_EMPTY"' in get(server, "/metrics")[1])
     body = get(server, "/metrics")[1]
     assert "rag_server_request_seconds_bucket" in body

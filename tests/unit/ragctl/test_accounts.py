@@ -56,6 +56,30 @@ def test_the_first_account_is_made_once_and_its_password_is_stored_nowhere(tmp_p
     assert found.verify("admin", password).role is Role.ADMIN
 
 
+def test_the_first_account_acts_on_the_platform_and_others_only_when_they_are_told_to(tmp_path: Path) -> None:
+    found = Accounts(tmp_path / "accounts.json")
+    found.create_first()
+    found.add("lin", Role.ADMIN, PASSWORD)
+    found.add("kim", Role.VIEWER, PASSWORD, platform=True)
+    scopes = {name: set(account.scopes) for name, account in found.all().items()}
+    assert scopes == {
+        "admin": {"query.read", "admin", "platform.admin"},
+        "lin": {"query.read", "admin"},
+        "kim": {"query.read", "ops.read", "platform.admin"},
+    }
+
+
+def test_in_a_file_of_an_earlier_release_only_the_first_account_keeps_the_platform(tmp_path: Path) -> None:
+    found = Accounts(tmp_path / "accounts.json")
+    found.create_first()
+    found.add("lin", Role.ADMIN, PASSWORD)
+    rows = json.loads(found.path.read_text())
+    found.path.write_text(json.dumps([{key: row[key] for key in row.keys() - {"platform"}} for row in rows]))
+    assert {name: account.platform for name, account in found.all().items()} == {"admin": True, "lin": False}
+    found.add("admin", Role.VIEWER, PASSWORD)
+    assert not found.all()["admin"].platform
+
+
 def test_a_wrong_name_and_a_wrong_password_look_the_same(accounts: Accounts) -> None:
     said = set()
     for name, password in (("lin", "wrong"), ("nobody", PASSWORD), ("", "")):

@@ -1,0 +1,47 @@
+"""What is asked of a request before a query server hears of it: that it is whole, and that its API key is not guessed.
+
+A query server begins with a call when its headers arrive, and the gateway counts it among the searches in flight until
+it ends. So bodies are collected here first, within a time of their own, and calls with an API key, which only a server
+can verify, are not counted among the searches.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ragctl.gateway.options import Config, GatewayOptions, any_of, extension
+
+BUFFER = "envoy.filters.http.buffer"
+CHECK = "rag.requests"
+_LUA = "extensions.filters.http.lua.v3"
+
+
+def key_guard(options: GatewayOptions) -> list[Config]:
+    """The filter that counts refused API keys by address; none when the limit is off."""
+    limits = options.limits
+    if not limits.refused_keys_per_minute:
+        return []
+    free = ", ".join(f'["{address}"] = true' for address in limits.free_addresses)
+    known = f"local LIMIT, ENTRIES, FREE = {limits.refused_keys_per_minute}, {limits.clients}, {{ {free} }}"
+    return [_script("rag.keys", known, "keys.lua")]
+
+
+def complete_requests(options: GatewayOptions) -> list[Config]:
+    """The filters that hold a request back until it is whole, and check it where its route asks for that."""
+    collect = extension(BUFFER, "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=options.max_request_bytes)
+    return [collect, {**_script(CHECK, "", "requests.lua"), "disabled": True}]
+
+
+def one_message() -> Config:
+    """The filter settings of routes whose request is one gRPC message."""
+    return {CHECK: any_of(f"{_LUA}.LuaPerRoute", filter_context={"message": "grpc"})}
+
+
+def open_ended() -> Config:
+    """The filter settings of routes whose requests are streams."""
+    return {BUFFER: any_of("extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)}
+
+
+def _script(name: str, prefix: str, file: str) -> Config:
+    text = Path(__file__).with_name(file).read_text("utf-8")
+    return extension(name, f"{_LUA}.Lua", default_source_code={"inline_string": f"{prefix}\n{text}".lstrip()})
