@@ -116,10 +116,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOKEN_MISSING: ("The call carries no bearer token.", "Send `authorization: Bearer …`; `rag token` makes one."),
     R.TOKEN_MALFORMED: ("The authorization value is not a bearer JWT.", "Send `Bearer` and the token."),
     R.TOKEN_INVALID: ("The token's signature or claims do not verify.", "Get a new token from the issuer."),
-    R.TOKEN_AUDIENCE: ("The token is meant for another audience.", "Get one for this service from the issuer."),
+    R.TOKEN_AUDIENCE: ("The token was issued for another service (`aud`).", "Get one for RAG_JWT_AUDIENCE."),
     R.TOKEN_EXPIRED: ("The token has expired.", "Get a new token."),
     R.TENANT_MISSING: ("The token names no tenant.", "The issuer must add a `tenant` claim."),
     R.SCOPE_MISSING: ("The token lacks the scope for this method.", "Ask for the scope named in the message."),
+    R.REVOCATIONS_UNKNOWN: (
+        "The server has not read revoked tokens and permissions from PostgreSQL since it started.",
+        "Retry; another replica answers. `rag status` shows whether PostgreSQL runs.",
+    ),
     R.TOKEN_REVOKED: ("Tokens of this subject issued before a moment were revoked.", "Get a new token."),
     R.API_KEY_INVALID: (
         "The API key is unknown, revoked or expired: the three look the same.",

@@ -44,6 +44,7 @@ class EdgeIndex:
         self._root = Path(path)
         self._space_reserve = space_reserve
         (self._root / _FOLDER).mkdir(parents=True, exist_ok=True)
+        self._root.chmod(0o700)  # it holds the texts of every document
         self._changes = threading.Lock()
         self._alias: str | None = None
         self._generations: dict[str, EdgeGeneration] = {}
