@@ -169,6 +169,16 @@ def test_s10_bad_claims_are_refused(verifier: TokenVerifier, claims: dict[str, A
 
 
 @pytest.mark.parametrize(
+    ("lifetime", "said"),
+    [(0, "exp must be later than iat"), (-10, "exp must be later than iat"), (86_401, "at most 86400 seconds")],
+)
+def test_a_lifetime_is_refused_for_what_is_wrong_with_it(verifier: TokenVerifier, lifetime: int, said: str) -> None:
+    issued = NOW + 30
+    with pytest.raises(Unauthenticated, match=said):
+        verifier.verify(sign(GOOD | {"iat": issued, "exp": issued + lifetime}))
+
+
+@pytest.mark.parametrize(
     "claims",
     [
         GOOD | {"aud": ["other", "query"]},
