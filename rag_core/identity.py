@@ -171,7 +171,9 @@ def read_claims(claims: Mapping[str, object], rules: TokenRules, now: float) -> 
         raise _invalid("iat lies in the future")
     if "nbf" in claims and _numeric_date(claims, "nbf") > now + rules.leeway:
         raise _invalid("not valid yet (nbf)")
-    if not 0 < expires - issued <= rules.max_lifetime:
+    if expires <= issued:
+        raise _invalid("exp must be later than iat")
+    if expires - issued > rules.max_lifetime:
         raise _invalid(f"lifetime must be at most {rules.max_lifetime} seconds")
     if claims.get("iss") != rules.issuer:
         raise _invalid("wrong issuer (iss)")

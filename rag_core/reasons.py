@@ -339,10 +339,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The place that is deployed to (supervisor, Kubernetes API) did not answer or refused.",
         "Mend it, then run the same command again: it goes on where it was.",
     ),
-    R.GREEN_UNHEALTHY: (
-        "The servers of the new release did not become, or stay, ready.",
+    R.CANDIDATE_UNHEALTHY: (
+        "The servers of the new release, of whichever colour, did not become, or stay, ready.",
         "Read the log of the colour that `rag deploy status` names; the traffic was not touched or is back.",
     ),
+    R.GREEN_UNHEALTHY: ("What deployments of the release before have as CANDIDATE_UNHEALTHY.", "As there."),
     R.GREEN_WRONG: (
         "The new release answers golden questions worse than the one that serves, or not at all.",
         "Compare its settings and model with those of the serving release.",
