@@ -34,6 +34,7 @@ __all__ = [
     "public_jwk",
     "read_claims",
     "require_identity_names",
+    "session_of",
 ]
 
 MAX_TOKEN_CHARS = 8192
@@ -71,11 +72,21 @@ class UnknownKey(Unauthenticated):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a good token says. `issued` and `expires` are in seconds of Unix time."""
+    """What a good token says. `issued` and `expires` are in seconds of Unix time, `session` names this very token."""
 
     principal: Principal
     issued: float
     expires: float
+    session: str = ""
+
+
+def session_of(token: str) -> str:
+    """The name of one token among revocations; it begins with a character that no `sub` may hold.
+
+    Without the signature: of an ECDSA signature there is a second form that is as good.
+    """
+    signed = token.rpartition(".")[0]
+    return "\x1f" + hashlib.sha256(signed.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class TokenVerifier:
@@ -134,7 +145,7 @@ class TokenVerifier:
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise _malformed() from None
         principal, expires = read_claims(claims, self._rules, self._clock())
-        return VerifiedToken(principal, float(claims["iat"]), expires)
+        return VerifiedToken(principal, float(claims["iat"]), expires, session_of(token))
 
     def _recall(self, digest: bytes, keys: Mapping[str, VerificationKey]) -> VerifiedToken | None:
         with self._lock:
