@@ -309,6 +309,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Rows have an `updated_at` more than a day ahead, which is left out of the position.",
         "Correct the column of these rows.",
     ),
+    R.INDEX_FOREIGN: (
+        "A collection of the Qdrant server was made by another installation.",
+        "Give each installation its own RAG_QDRANT_PREFIX.",
+    ),
+    R.INDEX_VERSION: ("The Qdrant server is too old.", "Run version 1.19 or newer."),
     R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
     R.QUALITY_GARBAGE: (
         "The text does not look like text: encoded data, noise, or one thing repeated.",

@@ -109,6 +109,9 @@ class EdgeIndex:
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
         return self._get(generation).reader.count(within(DIALECT, tenant=tenant, source=source))
 
+    def differences(self, generation: str) -> list[str]:
+        return []  # opening a generation checks its files against their manifest
+
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         return self._get(generation).scroll(batch, with_vectors=with_vectors)
 
