@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ragctl.chart.parts import Rollout
-from tests.real_parts.cluster.control_plane import HELM
+from tests.real_servers.cluster.control_plane import HELM
 from tests.support.chart import ROOT
 
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text("utf-8"))

@@ -27,9 +27,9 @@ import yaml
 
 from ragctl.deploy.pages import fetch
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
-from tests.real_parts.cluster.control_plane import Kubernetes, kubeconfig
-from tests.real_parts.cluster.names import NameServer
-from tests.real_parts.cluster.query_stand_in import QueryStandIn
+from tests.real_servers.cluster.control_plane import Kubernetes, kubeconfig
+from tests.real_servers.cluster.names import NameServer
+from tests.real_servers.cluster.query_stand_in import QueryStandIn
 
 NODE = "loopback-0"
 Object = dict[str, Any]
@@ -62,6 +62,8 @@ class Node:
     folder: Path
     broken: set[str] = field(default_factory=set)
     pods: dict[str, Pod] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    """What pods waited for, last."""
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class Node:
         self._network = f"127.{60 + os.getpid() % 150}"
         self.names = NameServer(f"{self._network}.0.2", self._resolve)
         self._thread = threading.Thread(target=self._work)
+        self._leaving: list[threading.Thread] = []
         self._ready: dict[str, tuple[dict[str, str], str]] = {}
 
     def start(self) -> None:
@@ -88,6 +91,8 @@ class Node:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
+        for thread in self._leaving:
+            thread.join()
         for pod in self.pods.values():
             if not pod.ending:
                 pod.end()
@@ -124,8 +129,8 @@ class Node:
             self._end(identity, name, known)
             return
         if known is None:
-            if absent := self._absent(pod):
-                self.problems.append(f"{name}: {absent}")
+            if absent := self._absent(pod):  # a kubelet tries again, too
+                self.waiting[name] = absent
                 return
             known = self.pods[identity] = self._begin(pod)
         known.follow()
@@ -142,7 +147,9 @@ class Node:
             known.end()
             self._remove(name)
 
-        threading.Thread(target=leave).start()
+        thread = threading.Thread(target=leave)
+        self._leaving.append(thread)
+        thread.start()
 
     def _remove(self, name: str) -> None:
         from kubernetes.client import ApiException

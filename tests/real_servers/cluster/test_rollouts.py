@@ -24,13 +24,13 @@ from rag_core.settings import Settings
 from rag_core.store import deployments, open_store
 from rag_core.store.embedded import EmbeddedPostgres
 from ragctl.tokens import ensure_keys, mint_token
-from tests.real_parts.cluster.control_plane import Kubernetes, helm, kubernetes, missing
-from tests.real_parts.cluster.node import Node
-from tests.real_parts.cluster.query_stand_in import LONG
+from tests.real_servers.cluster.control_plane import Kubernetes, helm, kubernetes, missing
+from tests.real_servers.cluster.node import Node
+from tests.real_servers.cluster.query_stand_in import LONG
 from tests.support.chart import CHART, PRESETS, merged, values
 from tests.support.postgres import temporary_database
 
-pytestmark = [pytest.mark.real_parts, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(3600)]
 SETTINGS = {"deploy_watch_seconds": 1, "deploy_burst_requests": 10, "deploy_failing_seconds": 2}
 SETTINGS |= dict.fromkeys(("gateway_client_per_minute", "gateway_client_per_hour", "gateway_ip_per_minute"), 0)
 KINDS = "deployments,statefulsets,jobs,cronjobs,pods,services,configmaps,serviceaccounts,roles,rolebindings"
@@ -150,7 +150,9 @@ class Installation:
     def look(self) -> str:
         logs = [path.read_text()[-1500:] for path in sorted(self.node.folder.glob("*deployer*/log"))]
         logs += [path.read_text()[-1500:] for path in sorted(self.node.folder.glob("*rollout*/log"))]
-        return "\n".join([self.kubectl("get", "pods,jobs,deployments"), *logs[-3:], *self.node.problems[-3:]])
+        return "\n".join(
+            [self.kubectl("get", "pods,jobs,deployments"), *logs[-3:], *self.node.problems[-3:], str(self.node.waiting)]
+        )
 
 
 @pytest.fixture(scope="module")
