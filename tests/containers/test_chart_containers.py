@@ -215,6 +215,8 @@ def _deploy_the_query_servers(installation: Installation) -> None:
     assert "Traceback" not in node.said(deployer)
     node.docker("rm", "--force", deployer)
     installation.serve("Deployment", "-deployer")
+    (running,) = node.docker("ps", "-q", "--filter", f"name={node.network}-{OBJECTS}-deployer-").split()
+    assert "blue" in node.docker("exec", running, "rag", "deploy", "status", "--target", "kubernetes")
 
 
 def _ready(api: Api, deployment: Object, address: str) -> None:
