@@ -19,7 +19,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support.ports import free_port
+from benchmarks.ports import free_port
 from tests.support.postgres import die_with_parent
 
 SOURCE = Path(__file__).parent / "controlplane"

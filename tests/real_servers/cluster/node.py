@@ -13,6 +13,7 @@ import base64
 import itertools
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sqlalchemy import make_url
 
 from ragctl.deploy.pages import fetch
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
@@ -250,8 +252,10 @@ class Node:
         folder = self.folder / pod["metadata"]["name"]
         (folder / "static").mkdir(parents=True)
         environment = {**_plain(), **self._environment(init)}
-        keys = self.core.read_namespaced_config_map("rag-rag-platform-jwks", self.namespace).data["jwks.json"]
-        (folder / "jwks.json").write_text(keys)
+        (source,) = [item["configMap"]["name"] for item in pod["spec"]["volumes"] if item["name"] == "jwks"]
+        (folder / "jwks.json").write_text(
+            self.core.read_namespaced_config_map(source, self.namespace).data["jwks.json"]
+        )
         environment["RAG_JWT_PUBLIC_KEYS"] = str(folder / "jwks.json")
         command = [sys.executable, *init["command"][1:-1], str(folder / "static")]
         made = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder, check=False)
@@ -306,6 +310,11 @@ class Node:
                 elif not asked.get("optional"):
                     raise KeyError(f"{asked['name']}/{asked['key']}")
         return found
+
+
+def with_password(url: str) -> str:
+    """Production asks for one; the server of the tests does not look at it."""
+    return make_url(url).set(password=secrets.token_urlsafe(40)).render_as_string(hide_password=False)
 
 
 def _plain() -> dict[str, str]:
