@@ -302,7 +302,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     @property
     def erasure_ledger(self) -> Path:
         """Where erasures are kept beside the database; back it up apart from it."""
-        return self.home / "erasures.jsonl"
+        return (self.erasure_folder or self.home) / "erasures.jsonl"
 
     @property
     def secrets_dir(self) -> Path:

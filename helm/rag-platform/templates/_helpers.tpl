@@ -160,6 +160,9 @@ RAG_LOG_JSON: "true"
 RAG_JWT_PUBLIC_KEYS: /etc/rag/jwks/jwks.json
 {{- end }}
 RAG_SOURCES_DIR: /etc/rag/sources
+{{- if .Values.dagster.code.erasureClaim }}
+RAG_ERASURE_FOLDER: /var/lib/erasures
+{{- end }}
 {{- if .Values.sources.golden }}
 RAG_GOLDEN_DIR: /etc/rag/golden
 {{- end }}
