@@ -25,6 +25,7 @@ from console.wording import ENGLISH, language_of, translate
 COOKIE = "rag_console"
 SIGN_IN = "/sign-in"
 MAX_FORM_BYTES = 4096
+MAX_FIELDS = 8
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
 main { max-width: 22rem; margin: 15vh auto; padding: 0 1rem } h1 { font-size: 1.4rem }
@@ -67,7 +68,7 @@ class _Entrance:
             if len(body) > MAX_FORM_BYTES:
                 return _page(language, "SIGN_IN_FAILED", 413)
         try:
-            fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=8)
+            fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
         except ValueError:
             return _page(language, "SIGN_IN_FAILED", 400)
         name, password = (fields.get(key, [""])[0] for key in ("name", "password"))

@@ -11,9 +11,9 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -31,7 +31,6 @@ from rag_core.setting_groups.strength import (
     require_strong_each,
     require_strong_password,
 )
-
 
 Rotating = Literal["index_secret", "page_token_secret", "hash_secret"]
 _ROTATING: tuple[Rotating, ...] = get_args(Rotating)
@@ -82,6 +81,16 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         None, description="Qdrant server (`http://host:6334`, gRPC); unset means Qdrant Edge."
     )
     qdrant_api_key: SecretStr | None = Field(None, description="Key or scoped token for the Qdrant server.")
+    qdrant_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] | None = Field(
+        None,
+        description="Begins the names of this installation's collections on the Qdrant server; required in production, "
+        "else made from the id of the installation. Installations that share a server need one each.",
+    )
+    qdrant_ca_file: Path | None = Field(
+        None, description="Certificates that sign the Qdrant server's; else the system's."
+    )
+    qdrant_cert_file: Path | None = Field(None, description="Client certificate for the Qdrant server (PEM).")
+    qdrant_key_file: Path | None = Field(None, description="Key of that certificate (PEM).")
     index_endpoint: str | None = Field(
         None,
         description="`host:port` of the process that owns the Edge folder (`rag up` sets it); unset: open it here.",
@@ -231,6 +240,12 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         else:
             require_strong("RAG_QDRANT_API_KEY", self.qdrant_api_key, "in production with RAG_QDRANT_URL")
             require_bounded("RAG_QDRANT_API_KEY", self.qdrant_api_key)
+            if self.qdrant_prefix is None:
+                raise ConfigError(
+                    Reason.CONFIG_INVALID,
+                    "RAG_QDRANT_PREFIX must be set in production with RAG_QDRANT_URL: each installation on a server "
+                    "needs its own",
+                )
 
     def require_serving_secrets(self) -> None:
         """Raise `ConfigError` when a query server in production lacks a secret of its own, or has a weak one."""
@@ -292,7 +307,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     @property
     def erasure_ledger(self) -> Path:
         """Where erasures are kept beside the database; back it up apart from it."""
-        return self.home / "erasures.jsonl"
+        return (self.erasure_folder or self.home) / "erasures.jsonl"
 
     @property
     def secrets_dir(self) -> Path:

@@ -30,6 +30,7 @@ from rag_core.store.tables import api_keys
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.postgres import outage
 from tests.support.query_server import Doc, Running, failing, failure, running
 from tests.support.waiting import eventually
 
@@ -155,7 +156,7 @@ def test_the_last_use_of_a_key_is_on_record(server: Running, store: Store) -> No
 
 
 def test_without_the_database_no_key_opens_anything(tmp_path: Path) -> None:
-    with running(tmp_path, docs=DOCS) as server:
+    with running(tmp_path, docs=DOCS) as server, outage(server.database_url):
         sent = (("x-api-key", ApiKey("A" * 12, "b" * 43).text),)
         assert reason(server, sent) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
         assert search(server, server.auth())

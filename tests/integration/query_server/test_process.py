@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 
 from rag_core.embedding.fake import FakeEmbedder
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.postgres import free_port
+from tests.support.postgres import free_port, process_database
 from tests.support.query_server import INDEX_SECRET, Doc, Keys, failure, open_filled
 from tests.support.waiting import eventually
 
@@ -36,6 +37,7 @@ def environment(home: Path, **changes: str) -> dict[str, str]:
     own = {
         "RAG_HOME": str(home),
         "RAG_EMBEDDER": "fake",
+        "RAG_DATABASE_URL": process_database(),
         "RAG_INDEX_SECRET": INDEX_SECRET,
         "RAG_JWT_PUBLIC_KEYS": str(home / "jwks.json"),
         "RAG_QUERY_PORT": str(free_port()),
@@ -240,6 +242,32 @@ def ready(env: dict[str, str]) -> int:
     except urllib.error.HTTPError as error:
         with error:
             return error.code
+
+
+def test_a_server_starts_and_answers_on_the_schema_of_the_next_release(home: Path, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER TABLE rag.documents ADD COLUMN novelty text NOT NULL DEFAULT ''")
+        connection.execute("UPDATE rag.schema_version SET version_num = '9999'")
+    keys = Keys(home)
+    open_filled(home / "index", DOCS, FakeEmbedder()).close()
+    env = environment(home, RAG_DATABASE_URL=database_url)
+    with process(env):
+        assert eventually(lambda: ready(env) == 200)
+        assert search(env, keys).passages
+
+
+def test_a_server_starts_without_the_database_says_so_and_stops_on_sigterm(home: Path) -> None:
+    keys = Keys(home)
+    open_filled(home / "index", DOCS, FakeEmbedder()).close()
+    env = environment(home, RAG_DATABASE_URL=f"postgresql://rag@127.0.0.1:{free_port()}/rag")
+    with process(env) as (server, _):
+        assert ready(env) == 503
+        failed = failure(lambda: search(env, keys))
+        assert failed is not None
+        assert (failed.code, failed.reason) == (grpc.StatusCode.UNAVAILABLE, "REVOCATIONS_UNKNOWN")
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=30)
+        assert server.returncode == 0
 
 
 def test_without_an_index_the_process_serves_and_is_not_ready(home: Path) -> None:

@@ -116,6 +116,7 @@ def test_every_setting_is_settable_or_decided_by_the_chart_or_secret() -> None:
         "jwt_public_keys",
         "sources_dir",
         "golden_dir",
+        "erasure_folder",
         "reranker_dir",
         "failpoint",
         "replicas",

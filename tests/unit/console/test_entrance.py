@@ -209,6 +209,12 @@ def test_a_form_that_is_too_large_is_not_read_to_its_end(client: TestClient) -> 
     assert client.post("/sign-in", data={"name": "x" * 10_000}).status_code == 413
 
 
+def test_a_form_with_many_fields_is_refused_like_a_wrong_password(client: TestClient) -> None:
+    response = client.post("/sign-in", data=FORM | {f"field-{number}": "x" for number in range(20)})
+    assert response.status_code == 400
+    assert "Name or password is wrong." in response.text
+
+
 def test_without_the_broker_nobody_comes_in_and_the_page_says_so(tmp_path: Path) -> None:
     lonely = client_of(ConsoleSettings(sign_in="local", sign_in_socket=tmp_path / "absent"))
     response = lonely.post("/sign-in", data=FORM)
