@@ -34,16 +34,13 @@ from rag_core.index.conditions import within
 from rag_core.index.planning import READ_DOCUMENTS, operations, plan, slices
 from rag_core.index.qdrant_collections import Collections, Held, Installation
 from rag_core.index.qdrant_dialect import DIALECT, engine_errors
+from rag_core.index.qdrant_layout import ONE_NODE, QdrantLayout
 from rag_core.index.qdrant_reader import QdrantReader, to_struct
 
 log = structlog.get_logger(__name__)
 _GRPC_PORT, _REST_PORT = 6334, 6333
-_DEFERRED, _INDEXED = (
-    models.OptimizersConfigDiff(indexing_threshold=0),
-    models.OptimizersConfigDiff(indexing_threshold=20_000),
-)
-"""No search graph while a generation is filled: built once at the end it costs a fraction of building it along the way.
-20,000 KB of vectors without a graph is the server's own default."""
+_KEEPALIVE = {"grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000}
+"""Without pings a call on a connection whose server lost power waits for its whole deadline."""
 _LOOK_SECONDS = 0.5
 _CALM_LOOKS = 3
 """The optimizer starts a moment after it was told to."""
@@ -65,6 +62,7 @@ class QdrantIndex:
         installation: Callable[[], Installation] = _alone,
         *,
         metadata: Mapping[str, FieldType] | None = None,
+        layout: QdrantLayout = ONE_NODE,
         local: bool = False,
         tls: bool = False,
         pause: Callable[[float], None] = time.sleep,
@@ -77,7 +75,8 @@ class QdrantIndex:
         self._client = client
         self._local, self._tls = local, tls
         self._one_at_a_time = threading.RLock()
-        self._collections = Collections(self._call, installation, metadata or {}, local=local)
+        self._layout = layout
+        self._collections = Collections(self._call, installation, metadata or {}, layout, local=local)
 
     @classmethod
     def connect(
@@ -88,6 +87,7 @@ class QdrantIndex:
         *,
         installation: Callable[[], Installation] = _alone,
         metadata: Mapping[str, FieldType] | None = None,
+        layout: QdrantLayout = ONE_NODE,
         tls: Mapping[str, bytes] | None = None,
     ) -> QdrantIndex:
         """A client for `http(s)://host:port` of the gRPC interface. Connects at the first call.
@@ -108,10 +108,10 @@ class QdrantIndex:
                 prefer_grpc=True,
                 api_key=api_key,
                 timeout=max(1, round(timeout)),
-                grpc_options=dict(tls or {}),
+                grpc_options={**_KEEPALIVE, **(tls or {})},
                 check_compatibility=False,  # it asks over HTTP, which need not be reachable
             )
-        return cls(client, installation, metadata=metadata, tls=parts.scheme == "https")
+        return cls(client, installation, metadata=metadata, layout=layout, tls=parts.scheme == "https")
 
     @classmethod
     def in_memory(cls) -> QdrantIndex:
@@ -123,7 +123,7 @@ class QdrantIndex:
         self._collections.forget(spec.name)  # another process may have dropped it
         existing = self._collections.find(spec.name)
         if existing is None:
-            self._collections.create(spec, _DEFERRED)
+            self._collections.create(spec)
         elif existing.spec != spec:
             raise Conflict(Reason.GENERATION_STATE, f"generation {spec.name} exists and was built differently")
         else:
@@ -153,7 +153,7 @@ class QdrantIndex:
         collection = self._kept(generation).collection
         self._collections.ensure_indexes(collection)
         # The first generation of an installation is promoted empty: nobody optimizes it by hand.
-        self._call(lambda client: client.update_collection(collection, optimizers_config=_INDEXED))
+        self._call(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
         named, steps = self._aliases(), list[Any]()
         # One request: readers see the old or the new target, never none.
         for alias in self._collections.aliases(named):
@@ -211,7 +211,7 @@ class QdrantIndex:
         """Let the server build its search graphs, which it was told to leave, and wait until it is done."""
         collection = self._kept(generation).collection
         self._collections.ensure_indexes(collection)
-        self._call(lambda client: client.update_collection(collection, optimizers_config=_INDEXED))
+        self._call(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
         deadline = time.monotonic() + _OPTIMIZE_SECONDS
         calm = 0
         while calm < _CALM_LOOKS:
@@ -240,7 +240,7 @@ class QdrantIndex:
 
     def _reader(self, generation: str) -> QdrantReader:
         held = self._kept(generation)
-        return QdrantReader(self._call, held.collection, sampled=held.sampled)
+        return QdrantReader(self._call, held.collection, sampled=held.sampled, dense_search=self._layout.dense_search())
 
     def _spec(self, generation: str) -> GenerationSpec:
         return self._kept(generation).spec

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-import structlog
 from qdrant_client import QdrantClient, models
 
 from rag_core.errors import ConfigError, Conflict, RagError, Reason
 from rag_core.filters import FieldType
 from rag_core.index import lexical
 from rag_core.index.base import GenerationSpec, Point
-from rag_core.index.payloads import KEYWORDS, NUMBERS
-from rag_core.index.qdrant_reader import DENSE, LEXICAL, Call, QdrantReader
-from rag_core.index.statistics import SAMPLES
+from rag_core.index.qdrant_layout import DENSE, LEXICAL, QdrantLayout
+from rag_core.index.qdrant_reader import Call, QdrantReader
+from rag_core.logging import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 ALIAS = "rag-live"
 """The alias, behind the prefix. Alone it is that of release 0.1, which had no prefix."""
 OLDEST: Final = (1, 19)
@@ -54,8 +53,15 @@ class Collections:
     """The collections of one installation. The server's version and the installation are asked for once."""
 
     def __init__(
-        self, call: Call, installation: Callable[[], Installation], metadata: Mapping[str, FieldType], *, local: bool
+        self,
+        call: Call,
+        installation: Callable[[], Installation],
+        metadata: Mapping[str, FieldType],
+        layout: QdrantLayout,
+        *,
+        local: bool,
     ) -> None:
+        self._layout = layout
         self._call, self._installation = call, installation
         self._metadata = metadata
         self._local = local
@@ -131,15 +137,13 @@ class Collections:
         ours = old is not None and self._inspect(old, old.removeprefix(f"{self.mine.prefix}_")) is not None
         return [self.alias, ALIAS] if ours else [self.alias]
 
-    def create(self, spec: GenerationSpec, optimizers: models.OptimizersConfigDiff) -> None:
+    def create(self, spec: GenerationSpec) -> None:
         """Make the collection of a generation, with its payload indexes."""
         name = self.name_of(spec.name)
         self._call(
             lambda client: client.create_collection(
                 name,
-                vectors_config={DENSE: models.VectorParams(size=spec.dimensions, distance=models.Distance.COSINE)},
-                sparse_vectors_config={LEXICAL: models.SparseVectorParams(modifier=models.Modifier.IDF)},
-                optimizers_config=optimizers,
+                **self._layout.collection(spec.dimensions),
                 metadata={_METADATA: _described(spec) | {"installation": self.mine.id}},
             )
         )
@@ -158,7 +162,8 @@ class Collections:
         if self._local:
             return {}
         present = self._call(lambda client: client.get_collection(collection)).payload_schema
-        return {field: kind for field, kind in payload_indexes(self._metadata).items() if field not in present}
+        wanted = self._layout.payload_indexes(self._metadata)
+        return {field: kind for field, kind in wanted.items() if field not in present}
 
     def differences(self, held: Held) -> list[str]:
         """What of a collection's configuration is not as its generation needs it."""
@@ -211,23 +216,6 @@ def require_version(version: str) -> None:
     if tuple(int(part) for part in parts[:2] if part.isdecimal()) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise ConfigError(Reason.INDEX_VERSION, f"the Qdrant server is version {version[:20]}; {oldest} is needed")
-
-
-def payload_indexes(metadata: Mapping[str, FieldType]) -> dict[str, Any]:
-    """Payload field to the index it needs, declared metadata fields among them."""
-    tenant = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
-    kinds: dict[str, Any] = {"tenant": tenant, "doc_id": models.PayloadSchemaType.UUID}
-    kinds |= dict.fromkeys(("acl", *KEYWORDS), models.PayloadSchemaType.KEYWORD)
-    kinds |= {"version": models.PayloadSchemaType.INTEGER, "updated_at": models.PayloadSchemaType.DATETIME}
-    # No dense search asks for a sample, so no search graph needs links within one.
-    kinds[SAMPLES] = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False)
-    for name, kind in sorted(metadata.items()):
-        kinds[f"metadata.{name}"] = models.PayloadSchemaType.KEYWORD
-        if kind is FieldType.NUMBER:
-            kinds[f"{NUMBERS}.{name}"] = models.PayloadSchemaType.FLOAT
-        elif kind is FieldType.TIME:
-            kinds[f"metadata.{name}"] = models.PayloadSchemaType.DATETIME
-    return kinds
 
 
 def _creating(collection: str, field: str, kind: Any) -> Callable[[QdrantClient], object]:

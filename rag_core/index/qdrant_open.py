@@ -13,6 +13,7 @@ from rag_core.errors import ConfigError, Reason
 from rag_core.index.base import Point
 from rag_core.index.qdrant import QdrantIndex
 from rag_core.index.qdrant_collections import Installation
+from rag_core.index.qdrant_layout import QdrantLayout
 from rag_core.settings import Settings
 
 
@@ -25,6 +26,7 @@ def open_qdrant(url: str, settings: Settings) -> QdrantIndex:
         settings.index_timeout_seconds,
         installation=partial(_installation, settings),
         metadata=settings.metadata_types,
+        layout=QdrantLayout(settings),
         tls=_certificates(settings),
     )
 

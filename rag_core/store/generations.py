@@ -192,15 +192,16 @@ SELECT n.name,
        count(*) FILTER (WHERE g.indexed_version IS DISTINCT FROM d.version
                         AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)) AS pending
 FROM rag.generations n
-LEFT JOIN rag.documents d ON n.state <> 'retired'
+LEFT JOIN rag.documents d ON n.state <> 'retired' AND (CAST(:tenant AS text) IS NULL OR d.tenant = :tenant)
 LEFT JOIN rag.generation_documents g ON g.generation = n.name AND g.doc_id = d.doc_id
 GROUP BY n.name
 """)
 
 
-def standing(connection: Connection) -> dict[str, Standing]:
-    """Every generation's, by name. What was retired follows nothing any more: it holds and lacks nothing."""
-    return {row.name: Standing(row.documents, row.pending) for row in connection.execute(_STANDING)}
+def standing(connection: Connection, tenant: str | None = None) -> dict[str, Standing]:
+    """Every generation's, by name, over all tenants or one. What was retired holds and lacks nothing."""
+    rows = connection.execute(_STANDING, {"tenant": tenant})
+    return {row.name: Standing(row.documents, row.pending) for row in rows}
 
 
 # Tombstones that the generation never held need nothing. A temporary table, because what is pending may be everything.

@@ -22,6 +22,23 @@ def find(connection: Connection, tenant: str, name: str) -> Row[tuple[object, ..
     return connection.execute(select(sources).where(_is(tenant, name))).one_or_none()
 
 
+# Dagster knows a source by its key, the name without dashes. Pushed documents have no runs of their own, and their
+# source may be called like another tenant's. A source that changed hands belongs to the newer row.
+_OWN = text("""
+SELECT EXISTS (
+    SELECT FROM rag.sources s
+    WHERE s.tenant = :tenant AND replace(s.name, '-', '_') = replace(:name, '-', '_') AND s.kind <> 'push'
+      AND NOT EXISTS (
+          SELECT FROM rag.sources o WHERE replace(o.name, '-', '_') = replace(s.name, '-', '_') AND o.kind <> 'push'
+            AND o.tenant <> s.tenant AND o.updated_at > s.updated_at))
+""")
+
+
+def is_own(connection: Connection, tenant: str, name: str) -> bool:
+    """Whether the runs of this source, by name or key, are those of a source of the tenant."""
+    return bool(connection.scalar(_OWN, {"tenant": tenant, "name": name}))
+
+
 def is_current(connection: Connection, source: Source) -> bool:
     """Whether the rows of the source were written with this configuration."""
     row = find(connection, source.tenant, source.name)

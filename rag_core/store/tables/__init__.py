@@ -11,7 +11,7 @@ run and nothing else.
     inbox                    applied_at is null -> the stream worker applies it
 """
 
-from rag_core.store.tables.base import SCHEMA, metadata
+from rag_core.store.tables.base import SCHEMA, metadata, schema_readers
 from rag_core.store.tables.content import (
     chunkings,
     chunks,
@@ -70,6 +70,7 @@ __all__ = [
     "query_replicas",
     "ratings",
     "run_stages",
+    "schema_readers",
     "source_items",
     "sources",
     "stream_offsets",

@@ -13,7 +13,8 @@ from rag_core.errors import ConfigError, Conflict, NotFound, Reason
 from rag_core.filters import FieldType
 from rag_core.index.base import GenerationSpec
 from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_collections import ALIAS, Installation, payload_indexes, require_version
+from rag_core.index.qdrant_collections import ALIAS, Installation, require_version
+from rag_core.index.qdrant_layout import ONE_NODE
 from rag_core.index.qdrant_open import _installation
 from rag_core.settings import Settings
 from rag_core.store import Store, installation
@@ -118,7 +119,7 @@ def test_payload_indexes_that_a_dead_process_left_out_are_made_up_for(server: St
         dying.create(SPEC)
     server.dies_after = None
     assert len(server.indexes.get("acme_g1", {})) == after
-    wanted = set(payload_indexes({}))
+    wanted = set(ONE_NODE.payload_indexes({}))
     QdrantIndex(server, lambda: mine).create(SPEC)
     assert set(server.indexes["acme_g1"]) == wanted
     server.indexes["acme_g1"].clear()
