@@ -16,15 +16,15 @@ from typing import Any, Self
 
 import dagster as dg
 import psutil
-import structlog
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, ResumeRunContext, RunLauncher, WorkerStatus
 from dagster._core.origin import JobPythonOrigin
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
 from rag_core import failpoints
+from rag_core.logging import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PROCESS_TAG = "rag/process"
 """`pid:start time`; the start time tells our process from a later one that got the same number."""

@@ -11,9 +11,9 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -24,7 +24,12 @@ from rag_core.setting_groups.cluster import QdrantSettings
 from rag_core.setting_groups.content import ContentSettings
 from rag_core.setting_groups.deploying import DeployingSettings
 from rag_core.setting_groups.serving import ServingSettings
-from rag_core.setting_groups.strength import require_bounded, require_strong, require_strong_password
+from rag_core.setting_groups.strength import (
+    require_bounded,
+    require_strong,
+    require_strong_each,
+    require_strong_password,
+)
 
 
 class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
@@ -72,11 +77,24 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         None, description="Qdrant server (`http://host:6334`, gRPC); unset means Qdrant Edge."
     )
     qdrant_api_key: SecretStr | None = Field(None, description="Key or scoped token for the Qdrant server.")
+    qdrant_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] | None = Field(
+        None,
+        description="Begins the names of this installation's collections on the Qdrant server; required in production, "
+        "else made from the id of the installation. Installations that share a server need one each.",
+    )
+    qdrant_ca_file: Path | None = Field(
+        None, description="Certificates that sign the Qdrant server's; else the system's."
+    )
+    qdrant_cert_file: Path | None = Field(None, description="Client certificate for the Qdrant server (PEM).")
+    qdrant_key_file: Path | None = Field(None, description="Key of that certificate (PEM).")
     index_endpoint: str | None = Field(
         None,
         description="`host:port` of the process that owns the Edge folder (`rag up` sets it); unset: open it here.",
     )
     index_secret: SecretStr | None = Field(None, description="Shared local secret of the loopback index service.")
+    index_secret_accepted: SecretStr | None = Field(
+        None, description="Further secrets that the index service takes, with commas; for a rotation."
+    )
     index_timeout_seconds: float = Field(60, gt=0, le=600, description="Time allowed to one index write.")
     index_retry_seconds: float = Field(
         60, ge=0, le=600, description="How long a pipeline waits for the index to come back."
@@ -214,9 +232,35 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_EMBEDDER=fake is for tests only")
         if self.qdrant_url is None:
             require_strong("RAG_INDEX_SECRET", self.index_secret, "in production without RAG_QDRANT_URL")
+            require_strong_each("RAG_INDEX_SECRET_ACCEPTED", self.index_secret_accepted)
         else:
             require_strong("RAG_QDRANT_API_KEY", self.qdrant_api_key, "in production with RAG_QDRANT_URL")
             require_bounded("RAG_QDRANT_API_KEY", self.qdrant_api_key)
+            if self.qdrant_prefix is None:
+                raise ConfigError(
+                    Reason.CONFIG_INVALID,
+                    "RAG_QDRANT_PREFIX must be set in production with RAG_QDRANT_URL: each installation on a server "
+                    "needs its own",
+                )
+
+    def require_serving_secrets(self) -> None:
+        """Raise `ConfigError` when a query server in production lacks a secret of its own, or has a weak one."""
+        if self.environment != "production":
+            return
+        for name in ("page_token_secret", "hash_secret"):
+            require_strong(f"RAG_{name.upper()}", getattr(self, name), "in production")
+            require_strong_each(f"RAG_{name.upper()}_ACCEPTED", getattr(self, f"{name}_accepted"))
+
+    def rotating(self, name: Literal["index_secret", "page_token_secret", "hash_secret"]) -> tuple[bytes, ...]:
+        """The values of a secret: the one in use, then those that are accepted besides. Empty when it is not set."""
+        values = [getattr(self, field) for field in (name, f"{name}_accepted")]
+        texts = [text for value in values if value is not None for text in split_list(value.get_secret_value())]
+        return tuple(text.encode() for text in texts) if values[0] is not None else ()
+
+    @property
+    def show_reflection(self) -> bool:
+        """Whether the interface may be asked for."""
+        return self.environment == "development" if self.reflection is None else self.reflection
 
     @property
     def metadata_types(self) -> dict[str, FieldType]:

@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import structlog
 from sqlalchemy import Connection, func, text
 
 from rag_core import failpoints
 from rag_core.errors import Conflict, Reason
 from rag_core.generations.throttle import Throttle, open_throttle, search_probe
 from rag_core.index.base import VectorIndex
+from rag_core.logging import get_logger
 from rag_core.pipeline.base import Progress, Scope
 from rag_core.pipeline.chunks import chunk_documents
 from rag_core.pipeline.embeddings import embed_chunks
@@ -25,7 +25,7 @@ from rag_core.store import generations, locks
 from rag_core.store.engine import Store
 from rag_core.store.generations import Generation, Shard
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _BATCH_TEXTS = 32
 _BATCH_DOCUMENTS = 16
 _BATCH_POINTS = 128

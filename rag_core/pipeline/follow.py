@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-import structlog
 from sqlalchemy import Connection
 
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
+from rag_core.logging import get_logger
 from rag_core.pipeline.base import Progress, Scope, StageReport
 from rag_core.pipeline.chunks import chunk_documents, chunk_given
 from rag_core.pipeline.embeddings import embed_chunks, embed_given
@@ -26,7 +26,7 @@ from rag_core.store import generations
 from rag_core.store.engine import Store
 from rag_core.store.generations import Generation
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def chunk_following(

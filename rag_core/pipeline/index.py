@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import structlog
 from sqlalchemy import Connection
 
 from rag_core import failpoints
 from rag_core.errors import RagError
 from rag_core.index.base import VectorIndex
+from rag_core.logging import get_logger
 from rag_core.pipeline.base import Progress, Scope, StageReport, Stop, never
 from rag_core.settings import Settings
 from rag_core.store import generations, indexing, locks, runs
@@ -21,7 +21,7 @@ from rag_core.store.engine import Store
 from rag_core.store.generations import Generation
 from rag_core.store.indexing import Pending
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 STAGE = "index"
 _COUNTS = ("generations", "documents", "upserted", "removed", "stale", "deferred")
 

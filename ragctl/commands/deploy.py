@@ -220,8 +220,10 @@ def _report(row: Deployment, *wanted: str, json: bool) -> None:
         emit_json(asdict(row))
     if row.state.name not in wanted:
         reason = Reason(row.reason) if row.reason else Reason.DEPLOYMENT_STATE
+        # For one release beside the new code, as scripts may know the old one.
+        old = {"previous_reason": "GREEN_UNHEALTHY"} if reason is Reason.CANDIDATE_UNHEALTHY else {}
         raise Conflict(
-            reason, f"deployment {row.id} ({row.release}) {row.state}: {row.detail}; {row.from_colour} serves"
+            reason, f"deployment {row.id} ({row.release}) {row.state}: {row.detail}; {row.from_colour} serves", **old
         )
     if not json:
         state = row.state.replace("_", " ")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import structlog
-
 from rag_assets.instance import EMBEDDING_POOL
+from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def migrate(settings: Settings) -> None:

@@ -13,18 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import structlog
-
 from rag_core import failpoints
 from rag_core.errors import RagError
-from rag_core.logging import configure_logging
+from rag_core.logging import configure_logging, get_logger
 from rag_core.settings import Settings
 from ragctl.deploy.targets import TargetName, open_target
 from ragctl.stack.home import Home
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 5.0
-_log = structlog.get_logger("ragctl.deployer")
+_log = get_logger("ragctl.deployer")
 Beat = Callable[[], None]
 
 

@@ -82,7 +82,7 @@ def judge(settings: Settings, before: Sample, now: Sample, *, final: bool) -> Ve
     for server, counts in now.items():
         earlier = before.get(server, Counts())
         if counts.calls < earlier.calls:
-            return Verdict.bad(Reason.GREEN_UNHEALTHY, f"{server} was restarted while it was watched")
+            return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, f"{server} was restarted while it was watched")
         delta = _add(delta, counts, earlier)
     if not final and delta.calls < ENOUGH:
         return None

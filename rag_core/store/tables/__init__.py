@@ -11,7 +11,7 @@ run and nothing else.
     inbox                    applied_at is null -> the stream worker applies it
 """
 
-from rag_core.store.tables.base import SCHEMA, metadata
+from rag_core.store.tables.base import SCHEMA, metadata, schema_readers
 from rag_core.store.tables.content import (
     chunkings,
     chunks,
@@ -32,6 +32,7 @@ from rag_core.store.tables.operations import (
     alerts,
     api_keys,
     audit,
+    installation,
     quality_runs,
     ratings,
     token_revocations,
@@ -62,12 +63,14 @@ __all__ = [
     "generations",
     "held_deletions",
     "inbox",
+    "installation",
     "metadata",
     "quality_runs",
     "quarantine",
     "query_replicas",
     "ratings",
     "run_stages",
+    "schema_readers",
     "source_items",
     "sources",
     "stream_offsets",

@@ -32,14 +32,24 @@ class WhoAmIRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class WhoAmIResponse(_message.Message):
-    __slots__ = ("subject", "tenant", "scopes")
+    __slots__ = ("subject", "tenant", "scopes", "tenant_hashes")
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
+    TENANT_HASHES_FIELD_NUMBER: _ClassVar[int]
     subject: str
     tenant: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, subject: _Optional[str] = ..., tenant: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
+    tenant_hashes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, subject: _Optional[str] = ..., tenant: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., tenant_hashes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SignOutRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SignOutResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ListSourcesRequest(_message.Message):
     __slots__ = ("tenant",)

@@ -13,6 +13,7 @@ from rag_core.store import Store, open_store
 from rag_core.store.tables import chunkings, documents, generation_documents, generations, sources
 from ragproto.admin.v1 import admin_pb2 as pb
 from ragproto.admin.v1 import admin_pb2_grpc
+from tests.support.postgres import outage
 from tests.support.query_server import Doc, Running, running
 
 DOCS = [Doc("The bell rings at nine.\n\nThe door opens at ten."), Doc("secret", locator="x", tenant="other")]
@@ -96,7 +97,7 @@ def test_the_status_counts_what_the_tenant_has_and_nothing_of_others(tmp_path: P
 
 
 def test_a_part_that_is_down_is_a_finding_and_search_goes_on(tmp_path: Path) -> None:
-    with running(tmp_path, docs=DOCS) as server:
+    with running(tmp_path, docs=DOCS) as server, outage(server.database_url):
         found = status(server)
     database = found.components[0]
     assert (database.name, database.healthy) == ("database", False)

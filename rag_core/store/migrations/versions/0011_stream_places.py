@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
@@ -28,9 +28,7 @@ def upgrade() -> None:
 
 
 def _add(table: str, name: str, kind: sa.types.TypeEngine[object], default: str | None, comment: str) -> None:
-    column: sa.Column[object] = sa.Column(
-        name, kind, server_default=default, nullable=default is None, comment=comment
-    )
+    column: sa.Column[object] = sa.Column(name, kind, server_default=default, nullable=default is None, comment=comment)
     op.add_column(table, column, schema=SCHEMA)
 
 
