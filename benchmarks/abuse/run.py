@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.abuse.attacks import ATTACKS, BENIGN
 from benchmarks.abuse.hostile import Done, Plan, attacking, outcome
+from benchmarks.ingest.workbench import open_workbench
 from benchmarks.query.corpus import TENANT, build_index, chunk_texts, unit_vectors
 from benchmarks.query.load import Outcome, open_loop, questions
 from benchmarks.query.run import installation
 from benchmarks.query.systems import over_grpc
 from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.timing import median
-from rag_core.embedding import open_embedder, prepare_model
+from rag_core.embedding import open_embedder
 from rag_core.settings import Settings
 from ragctl.tokens import mint_token
 
@@ -59,11 +58,8 @@ Rounds = dict[str, list[Round]]
 
 def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
     """Start a query server and the gateway with the limits of an installation, and attack them."""
-    prepare_model(settings)
-    parent = (settings.home / "bench").resolve()
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="abuse-", dir=parent) as folder:
-        own = installation(settings, Path(folder))
+    with open_workbench(settings) as workbench:
+        own = installation(settings, workbench)
         with _serving(own, sizes):
             bench = _Bench(own, sizes)
             bench.measure()  # everything is warm after this

@@ -50,7 +50,7 @@ class ServingSettings(BaseModel):
         300, gt=0, description="Age at which a client connection is renewed, so that new servers get their share."
     )
     query_batch: int = Field(8, ge=1, le=256, description="Concurrent queries embedded together at most.")
-    query_cache_entries: int = Field(4096, ge=0, description="Query embeddings kept (keyed by embedder and text only).")
+    query_cache_entries: int = Field(4096, ge=0, description="Query embeddings kept (by embedder, tenant and text).")
     drain_seconds: float = Field(3, ge=0, le=60, description="Time between NOT_SERVING and refusing new calls.")
     grace_seconds: float = Field(15, ge=0, le=300, description="Time calls in flight get to finish at shutdown.")
 
@@ -69,7 +69,22 @@ class ServingSettings(BaseModel):
 
     page_token_secret: SecretStr | None = Field(
         None,
-        description="Signs page and resume tokens, alike for all replicas; unset: RAG_INDEX_SECRET, or made at start.",
+        description="Signs page and resume tokens, alike for all replicas. Unset: made at every start; production "
+        "refuses to start.",
+    )
+    page_token_secret_accepted: SecretStr | None = Field(
+        None, description="Further secrets whose page and resume tokens are taken, with commas; for a rotation."
+    )
+    hash_secret: SecretStr | None = Field(
+        None,
+        description="Keys the hashes that stand for tenants and subjects in logs and metrics, alike for all replicas. "
+        "Unset: made at every start; production refuses to start.",
+    )
+    hash_secret_accepted: SecretStr | None = Field(
+        None, description="Further such secrets, with commas: a console still knows its own tenant by them."
+    )
+    reflection: bool | None = Field(
+        None, description="Answer gRPC server reflection; unset: in development only. It shows `admin.v1` to operators."
     )
     default_max_per_document: int = Field(
         5, ge=0, le=100, description="Passages of one document in a search that names no limit; 0 means no limit."
@@ -88,8 +103,9 @@ class ServingSettings(BaseModel):
         0,
         ge=0,
         le=86400,
-        description="Refuse searches when changed permissions could not be read from PostgreSQL for so long; 0: go on "
-        "with the last ones (while PostgreSQL is down for everyone, none change).",
+        description="Refuse calls when changed permissions and revoked tokens could not be read from PostgreSQL for so "
+        "long; 0: the last reading holds (while PostgreSQL is down for everyone, none change). Before the first "
+        "reading no call is answered.",
     )
     metadata_fields: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
@@ -120,6 +136,11 @@ class ServingSettings(BaseModel):
     jwt_issuer: str = Field("rag-platform", min_length=1, description="Required `iss` claim.")
     jwt_audience: str = Field("rag-query", min_length=1, description="Required `aud` claim.")
     jwt_max_lifetime_seconds: int = Field(86_400, ge=60, description="Longest accepted `exp - iat`.")
+    jwt_platform_groups: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Groups of the identity provider whose members have a platform scope: `group=platform.admin` or "
+        "`group=platform.read`, separated by commas. Unset: only a token's own `scope` grants one.",
+    )
     jwt_leeway_seconds: int = Field(60, ge=0, le=300, description="Clock difference tolerated.")
 
     # --- gateway ---------------------------------------------------------------------------------------------
@@ -181,7 +202,7 @@ class ServingSettings(BaseModel):
     )
     gateway_query_key: Path | None = Field(None, description="Its private key (PEM).")
     gateway_expose_admin: bool = Field(
-        False, description="Serve `admin.v1.AdminService` to tokens with the scope `admin` as well."
+        False, description="Serve `admin.v1` at the gateway too, to tokens with the scopes its methods need."
     )
     gateway_trusted_hops: int = Field(
         0, ge=0, le=10, description="Proxies before the gateway whose X-Forwarded-For is believed."

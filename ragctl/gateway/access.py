@@ -76,7 +76,7 @@ def scope_filter(options: GatewayOptions) -> Config:
     for method in methods:
         by_scope.setdefault(method.scope, []).append(method)
     policies: Config = {
-        f"scope {scope}": {"permissions": [_calls(named)], "principals": [*map(_holds, granting(scope)), _sends_key()]}
+        f"scope {scope}": {"permissions": [_calls(named)], "principals": [*_admitted(scope, options.jwt), _sends_key()]}
         for scope, named in sorted(by_scope.items())
     }
     policies["no method of the API"] = {
@@ -101,9 +101,16 @@ def _calls(methods: list[Method]) -> Config:
     return {"or_rules": {"rules": rules}}
 
 
-def _holds(scope: str) -> Config:
-    path = [{"key": _PAYLOAD}, {"key": "scope"}]
-    value = {"list_match": {"one_of": {"string_match": {"exact": scope}}}}
+def _admitted(scope: str, jwt: Jwt | None) -> list[Config]:
+    """Tokens with the scope or a wider one, by their own claim or by a group that is given it."""
+    scopes = granting(scope)
+    groups = [group for group, given in jwt.platform_groups if given in scopes] if jwt else []
+    return [*(_lists("scope", name) for name in scopes), *(_lists("groups", name) for name in groups)]
+
+
+def _lists(claim: str, item: str) -> Config:
+    path = [{"key": _PAYLOAD}, {"key": claim}]
+    value = {"list_match": {"one_of": {"string_match": {"exact": item}}}}
     return {"metadata": {"filter": JWT_FILTER, "path": path, "value": value}}
 
 

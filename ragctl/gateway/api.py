@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ADMIN_PACKAGE = "/ragproto.admin."
 """What operates the platform; the gateway carries it only when it is told to."""
-_VARIABLE = re.compile(r"\{[^}=]+(?:=([^}]+))?\}")
+_VARIABLE = re.compile(r"\{[^{}=]+(?:=([^{}]+))?\}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ UNLIMITED = 1_000_000
 """Calls a minute that no client reaches."""
 _OPERATORS = ("developer", "console", "bench")
 """Subjects of the tokens that the local stack makes for its own operator."""
-_OVERRIDE = re.compile(r"([^/=,\s]+)/([^/=,]+)=(\d+)(?::(\d+))?")
+_OVERRIDE = re.compile(r"\A([^/=,\s]+)/([^/=,]+)=(\d{1,9})(?::(\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Jwt:
     leeway: int
     jwks: str = ""
     jwks_url: str = ""
+    platform_groups: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +195,11 @@ def _named(address: str, settings: Settings) -> Backends:
 
 def _jwt(settings: Settings) -> Jwt:
     rules = (settings.jwt_issuer, settings.jwt_audience, settings.jwt_leeway_seconds)
+    groups = settings.platform_groups
     if settings.jwt_jwks_url is not None:
-        return Jwt(*rules, jwks_url=settings.jwt_jwks_url)
+        return Jwt(*rules, jwks_url=settings.jwt_jwks_url, platform_groups=groups)
     try:
-        return Jwt(*rules, jwks=settings.jwks_path.read_text("utf-8"))
+        return Jwt(*rules, jwks=settings.jwks_path.read_text("utf-8"), platform_groups=groups)
     except OSError:
         raise ConfigError(
             Reason.SECRET_MISSING,

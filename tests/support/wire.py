@@ -55,7 +55,7 @@ class WirePeer:
         self.operations: dict[str, Any] = {}
         """Answers of the admin services by the name of the method."""
         self.asked: list[tuple[str, Any]] = []
-        self.scopes = ["admin", "query.read"]
+        self.scopes = ["admin", "platform.admin", "query.read"]
         self.passages: list[v2.Passage] = []
         self.metadata: dict[str, str] = {}
         self.time_remaining: float | None = None
@@ -230,7 +230,7 @@ class Gateway:
         self.peer.failure = None
         self.peer.answer = []
         self.peer.operations, self.peer.asked, self.peer.passages = {}, [], []
-        self.peer.scopes = ["admin", "query.read"]
+        self.peer.scopes = ["admin", "platform.admin", "query.read"]
         self.peer.status = admin_pb2.GetStatusResponse()
         self.probes.clear()
 

@@ -182,10 +182,8 @@ def test_f34_a_client_that_leaves_frees_its_slot(hung: tuple[Running, HangingInd
     server, index = hung
     call = v2_grpc.QueryServiceStub(server.channel).Search.future(SEARCH, metadata=server.auth(), timeout=20)
     assert index.entered.acquire(timeout=10)
-    started = time.monotonic()
     call.cancel()
     assert eventually(lambda: gauge(server, "rag_server_gate_active") == 0)
-    assert time.monotonic() - started < 1
     labels = {"method": "/ragproto.query.v2.QueryService/Search", "code": "CANCELLED", "reason": "CANCELLED"}
     assert eventually(lambda: gauge(server, "rag_server_requests_total", **labels) == 1)
     index.release.set()
@@ -343,9 +341,7 @@ async def test_f31_a_drain_fails_no_call_and_answers_not_serving_first(tmp_path:
         stop = asyncio.Event()
         clients = [asyncio.create_task(hammer(server.target, server.auth(), stop)) for _ in range(4)]
         assert await asyncio.to_thread(eventually, lambda: served(server) > 20)
-        started = time.monotonic()
         await asyncio.to_thread(server.run, server.server.drain())
-        assert time.monotonic() - started < 20
         stop.set()
         results = await asyncio.gather(*clients)
     assert sum(done for done, _ in results) > 20

@@ -47,7 +47,8 @@ def bearer(subject: str = "free", **claims: Any) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    rules = Jwt("issuer", "query", 60, jwks=json.dumps(JWKS))
+    granted = (("operators", "platform.admin"), ("auditors", "platform.read"))
+    rules = Jwt("issuer", "query", 60, jwks=json.dumps(JWKS), platform_groups=granted)
     folder = tmp_path_factory.mktemp("guarded")
     with running_gateway(
         folder, jwt=rules, limits=LIMITS, cors_origins=(ORIGIN,), expose_admin=True, max_seconds=20
@@ -165,6 +166,25 @@ def test_s05_a_method_needs_its_scope(gateway: Gateway) -> None:
             status()
         assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
         assert status(scopes=["admin"]) == admin_pb2.GetStatusResponse()
+
+
+def test_a_tenants_admin_does_not_pass_the_gateway_to_the_platform_and_a_group_that_is_granted_it_does(
+    gateway: Gateway,
+) -> None:
+    with grpc.insecure_channel(gateway.address) as channel:
+        call = admin_pb2_grpc.AdminServiceStub(channel).PromoteGeneration
+
+        def promote(**claims: Any) -> None:
+            call(admin_pb2.PromoteGenerationRequest(), metadata=list(bearer(**claims).items()), timeout=10)
+
+        for claims in ({"scopes": ["admin"]}, {"scopes": ["platform.read"], "groups": ["auditors"]}):
+            with pytest.raises(grpc.RpcError) as caught:
+                promote(**claims)
+            assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert not gateway.peer.asked
+        promote(scopes=["platform.admin"])
+        promote(groups=["operators"])
+        assert len(gateway.peer.asked) == 2
 
 
 def test_grpc_callers_get_grpc_statuses(gateway: Gateway) -> None:
