@@ -54,6 +54,8 @@ def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[No
     ours = {f"RAG_{field.upper()}": str(getattr(settings, field)) for field in (*names, "embed_threads")}
     if settings.index_endpoint is not None:
         ours["RAG_INDEX_ENDPOINT"] = settings.index_endpoint
+    if settings.database_url is not None:
+        ours["RAG_DATABASE_URL"] = settings.database_url.get_secret_value()
     if settings.index_secret is not None:
         ours["RAG_INDEX_SECRET"] = settings.index_secret.get_secret_value()
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}

@@ -12,8 +12,6 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
-import structlog
-
 from rag_assets.stream.base import StreamSource
 from rag_assets.stream.canary import Canary
 from rag_assets.stream.http import MetricsServer
@@ -23,12 +21,13 @@ from rag_assets.stream.reconcile import maintain
 from rag_assets.stream.streams import Open, kafka_configs, openers
 from rag_core.errors import ConfigError, RagError
 from rag_core.ids import fingerprint
+from rag_core.logging import get_logger
 from rag_core.pipeline import EventApplier
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
 from rag_core.store import streams
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Worker:

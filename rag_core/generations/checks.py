@@ -74,17 +74,19 @@ def parity(candidate: Candidate) -> Check:
 
 
 def _not_arrived(candidate: Candidate) -> int:
-    """How many of the document versions that the generation lacks now it still lacks after `_ARRIVAL_SECONDS`."""
+    """Count pending document versions that are still pending after `_ARRIVAL_SECONDS`."""
+    name = candidate.row.name
     with candidate.store.engine.connect() as connection:
-        waiting = generations.lacking(connection, candidate.row.name)
-    deadline = time.monotonic() + _ARRIVAL_SECONDS
-    while waiting and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
-        with candidate.store.engine.connect() as connection:
-            still = generations.lacking(connection, candidate.row.name)
-            held = generations.held(connection, candidate.row.name, list(waiting))
-        waiting = {key: version for key, version in waiting.items() if key in still and held.get(key, 0) < version}
-    return len(waiting)
+        try:
+            waiting = sum(generations.remember_pending(connection, name).values())
+            deadline = time.monotonic() + _ARRIVAL_SECONDS
+            while waiting and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                waiting = generations.still_pending(connection, name)
+                connection.commit()
+        finally:
+            connection.invalidate()  # its snapshot must not go back to the pool
+    return waiting
 
 
 _DOCUMENTS = text("""

@@ -41,6 +41,9 @@ _TUNING = {
     "logging_collector": "off",
     "log_checkpoints": "off",
     "log_min_messages": "warning",
+    # No statement and no DETAIL of an error: they quote the rows, and those are documents.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
     "log_timezone": "UTC",
     "timezone": "UTC",
 }

@@ -15,6 +15,8 @@ MAX_FINDINGS = 1000
 class FindingKind(StrEnum):
     """A way in which rows and index can differ."""
 
+    CONFIGURATION = "configuration"
+    """A collection that is not configured as its generation needs it."""
     MISSING = "missing"
     """A chunk of an indexed document that the index lacks."""
     PHANTOM = "phantom"

@@ -116,7 +116,7 @@ def read_platform(settings: Settings) -> dict[str, Any]:
     from ragctl.tokens import mint_token
     from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 
-    token = mint_token(settings, subject="rag-status", scopes=("admin",), lifetime=60)
+    token = mint_token(settings, subject="rag-status", scopes=("ops.read", "platform.read"), lifetime=60)
     with open_channel(any_query_server(settings)) as channel, typed_errors():
         response = admin_pb2_grpc.AdminServiceStub(channel).GetStatus(
             admin_pb2.GetStatusRequest(), timeout=_CALL_SECONDS, metadata=[("authorization", f"Bearer {token}")]

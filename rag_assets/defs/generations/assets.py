@@ -68,11 +68,12 @@ def index_generation(
         report = build(pipeline.store, pipeline.index, kit, name, settings, progress=progress_to(context))
         with pipeline.store.engine.connect() as connection:
             row, standing = generations.get(connection, name), generations.standing(connection)[name]
+        points = pipeline.index.count(name)
     return dg.MaterializeResult(
         metadata={
             **asdict(report),
             "documents_held": standing.documents,
-            "points": pipeline.index.count(name),
+            "points": points,
             "started_by": row.actor,
             "reason": row.reason,
             "settings": dg.MetadataValue.json(row.settings),

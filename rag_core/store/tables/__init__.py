@@ -11,7 +11,7 @@ run and nothing else.
     inbox                    applied_at is null -> the stream worker applies it
 """
 
-from rag_core.store.tables.base import SCHEMA, metadata
+from rag_core.store.tables.base import SCHEMA, metadata, schema_readers
 from rag_core.store.tables.content import (
     chunkings,
     chunks,
@@ -19,6 +19,7 @@ from rag_core.store.tables.content import (
     embeddings,
     generation_documents,
     generations,
+    held_deletions,
     quarantine,
     query_replicas,
     run_stages,
@@ -31,6 +32,7 @@ from rag_core.store.tables.operations import (
     alerts,
     api_keys,
     audit,
+    installation,
     quality_runs,
     ratings,
     token_revocations,
@@ -59,13 +61,16 @@ __all__ = [
     "erasures",
     "generation_documents",
     "generations",
+    "held_deletions",
     "inbox",
+    "installation",
     "metadata",
     "quality_runs",
     "quarantine",
     "query_replicas",
     "ratings",
     "run_stages",
+    "schema_readers",
     "source_items",
     "sources",
     "stream_offsets",

@@ -135,7 +135,9 @@ def test_a_hung_index_does_not_hold_the_loop(hung: tuple[Running, HangingIndex])
 
 
 @pytest.mark.parametrize(
-    "hung", [{"max_concurrent_searches": 2, "max_queued_searches": 1, "search_threads": 2}], indirect=True
+    "hung",
+    [{"max_concurrent_searches": 2, "max_queued_searches": 1, "search_threads": 2, "max_tenant_share": 1}],
+    indirect=True,
 )
 def test_f33_the_excess_is_refused_at_once_with_pushback_and_admin_is_exempt(
     hung: tuple[Running, HangingIndex],
@@ -153,6 +155,21 @@ def test_f33_the_excess_is_refused_at_once_with_pushback_and_admin_is_exempt(
         assert admin.GetStatus(admin_pb2.GetStatusRequest(), metadata=server.auth(scopes=["admin"])).components
         index.release.set()
         assert all(call.result(20).passages for call in waiting)
+
+
+@pytest.mark.parametrize("hung", [{"max_concurrent_searches": 4, "max_queued_searches": 0}], indirect=True)
+def test_a_tenant_that_fills_its_share_leaves_places_for_others(hung: tuple[Running, HangingIndex]) -> None:
+    server, index = hung
+    stub = v2_grpc.QueryServiceStub(server.channel)
+    flood = [stub.Search.future(SEARCH, metadata=server.auth(tenant="flood"), timeout=20) for _ in range(3)]
+    assert all(index.entered.acquire(timeout=10) for _ in flood)
+    refused = failing(lambda: stub.Search(SEARCH, metadata=server.auth(tenant="flood"), timeout=20))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    other = stub.Search.future(SEARCH, metadata=server.auth(), timeout=20)
+    assert index.entered.acquire(timeout=10)
+    index.release.set()
+    assert other.result().passages
+    assert all(call.result() is not None for call in flood)
 
 
 def gauge(server: Running, name: str, **labels: str) -> float | None:
