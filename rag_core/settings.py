@@ -191,7 +191,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     @classmethod
     def _platform_scopes(cls, value: frozenset[str]) -> frozenset[str]:
         for entry in value:
-            if not re.fullmatch(r"[^=].*=platform\.(read|admin)", entry):
+            if not re.fullmatch(r"\A[^=].*=platform\.(read|admin)", entry):
                 raise ValueError(f"{entry!r}: write `group=platform.admin` or `group=platform.read`")
         return value
 
