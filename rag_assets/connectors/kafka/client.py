@@ -35,7 +35,14 @@ def explained(name: str, error: KafkaError) -> RagError:
     advice = _ADVICE.get(error.code())
     if advice is None:
         return Unavailable(Reason.BROKER_UNAVAILABLE, said)
-    return Unavailable(Reason.BROKER_REFUSED, f"{said}; {advice}")
+    # Where no TLS session comes about, nobody has answered yet.
+    reason = Reason.BROKER_UNAVAILABLE if error.code() == KafkaError._SSL else Reason.BROKER_REFUSED
+    return Unavailable(reason, f"{said}; {advice}")
+
+
+def is_about_access(error: KafkaError) -> bool:
+    """Whether it says why a connection was not made; what a call then reports is only that there is none."""
+    return error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
 def refused(error: KafkaError) -> bool:
