@@ -33,7 +33,7 @@ status: $(VENV)/.runtime ## Show the parts of the stack and their health
 setup: $(VENV)/.dev ## Create .venv with everything a developer needs
 
 test: $(VENV)/.test ## Run every test that needs no root (under 10 minutes on 2 cores)
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not faults and not containers and not real_servers" $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not faults and not containers and not real_servers and not real_parts" $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about 15 minutes)
 	@$(BIN)/pytest -m faults -n 0 --timeout 900 $(PYTEST_ARGS)
@@ -42,8 +42,8 @@ test-containers: $(VENV)/.test ## Build and run the container images (needs root
 	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)
 
 # What is not given and cannot be started here is skipped with its name and how to give it (docs/reference/supported.md).
-test-integration: $(VENV)/.test ## Run the tests that need real servers: Apache Kafka (Java and Maven, or RAG_TEST_KAFKA=host:port)
-	@$(BIN)/pytest -m real_servers -n 0 --timeout 600 $(PYTEST_ARGS)
+test-integration: $(VENV)/.test ## Run the tests that meet real parts: Apache Kafka (RAG_TEST_KAFKA), Kubernetes (KUBECONFIG)
+	@$(BIN)/pytest -m "real_servers or real_parts" -n 0 --timeout 900 $(PYTEST_ARGS)
 
 test-mysql: $(VENV)/.test ## Run the tests of SQL sources over MariaDB too (Debian's mariadb-server)
 	@scripts/test_mysql.sh
@@ -51,7 +51,7 @@ test-mysql: $(VENV)/.test ## Run the tests of SQL sources over MariaDB too (Debi
 check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs, secrets (CHECKS=types for fewer)
 	@$(BIN)/python scripts/check.py $(CHECKS)
 
-audit: $(VENV)/.bootstrap ## Ask the advisory database about every locked package
+audit: $(VENV)/.runtime ## Ask the advisory database about every locked package, and check the programs inside wheels
 	@$(BIN)/python scripts/audit.py
 
 chart-package: $(VENV)/.dev ## Lint the Helm chart and pack it into dist/

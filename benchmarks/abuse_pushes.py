@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from benchmarks.ingest.workbench import open_workbench
-from benchmarks.processes import free_port
+from benchmarks.ports import free_port
 from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.stream_texts import document
 from benchmarks.timing import percentile

@@ -14,19 +14,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
-
 from query_server.calls import Call
 from query_server.metrics import Metrics
 from query_server.parts import LazyStore
 from query_server.policies import POLICIES
 from rag_core.errors import RagError, Reason
+from rag_core.logging import get_logger
 
 ROOM = 1000
 """Entries that may wait, and the most that one write takes."""
 WRITE_SECONDS = 1.0
 OK = "ok"
-_log = structlog.get_logger("query_server.audit")
+_log = get_logger("query_server.audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,9 @@ class AuditTrail:
         self._waiting.clear()
         try:
             await asyncio.to_thread(self._write, batch)
-        except RagError as error:
-            _log.warning("audit entries wait for the database", entries=len(batch), reason=error.reason)
+        except Exception as error:  # a bug must not end the writer: what it holds would never be written
+            reason = error.reason if isinstance(error, RagError) else type(error).__name__
+            _log.warning("audit entries wait for the database", entries=len(batch), reason=reason)
             for note in batch:
                 self._keep(note)
 

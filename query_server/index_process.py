@@ -11,7 +11,6 @@ import sys
 from dataclasses import dataclass
 
 import grpc.aio
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from query_server.http import HttpServer
@@ -24,13 +23,13 @@ from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.index import open_index
 from rag_core.index.base import VectorIndex
 from rag_core.index.upkeep import kept_up
-from rag_core.logging import configure_logging
+from rag_core.logging import configure_logging, get_logger, log_loop_errors
 from rag_core.settings import Settings
 from ragproto.admin.v1 import index_pb2, index_pb2_grpc
 
 GRACE_SECONDS = 10.0
 _SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
-_log = structlog.get_logger("query_server.index")
+_log = get_logger("query_server.index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,9 @@ def main() -> int:
     try:
         settings = Settings.load()
         configure_logging(level=settings.log_level, json=settings.log_json)
-        asyncio.run(serve(settings))
+        with asyncio.Runner() as runner:
+            log_loop_errors(runner.get_loop())
+            runner.run(serve(settings))
     except RagError as error:
         _log.error("cannot start", reason=error.reason, problem=error.message)
         return 2 if isinstance(error, ConfigError) else 1

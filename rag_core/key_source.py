@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import structlog
-
 from rag_core.errors import ConfigError, RagError, Reason, Unavailable
 from rag_core.keys import VerificationKey, load_jwks, parse_jwks
+from rag_core.logging import get_logger
 
 RELOAD_SECONDS = 2.0
 """How often a key file is looked at."""
@@ -24,7 +23,7 @@ FETCH_PAUSE_SECONDS = 30.0
 FETCH_TIMEOUT_SECONDS = 5.0
 MAX_JWKS_BYTES = 262_144
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_log = structlog.get_logger("rag_core.keys")
+_log = get_logger("rag_core.keys")
 
 Keys = Mapping[str, VerificationKey]
 

@@ -1,28 +1,46 @@
-"""Structured logs: JSON lines when not on a terminal, one canonical line per request, no document or query text."""
+"""Structured logs: JSON lines when not on a terminal, one canonical line per request, no document or query text.
+
+Get every logger from `get_logger` here: structlog's own defaults print the local variables of each frame of a
+traceback, and those are secrets, questions and documents.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
 
 import structlog
+
+from rag_core.errors import RagError
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+_MAX_ERRORS = 20
+"""Errors of one chain or group that are written; a retry loop can make a chain as long as it runs."""
+
+
+def get_logger(name: str) -> Any:
+    """The logger of a module."""
+    return structlog.get_logger(name)
+
+
+def format_exception(exc_info: BaseException | ExcInfo) -> str:
+    """An exception with its causes: the type of each, where it was raised, and the message of those that are ours.
+
+    Neither local variables nor messages of other libraries are in it: a parser, a driver or `int()` quotes its input.
+    """
+    root = exc_info[1] if isinstance(exc_info, tuple) else exc_info
+    return "\n".join(line for found in list(_chain(root))[:_MAX_ERRORS] for line in _lines(found))
 
 
 def configure_logging(*, level: str = "INFO", json: bool | None = None) -> None:
     """Set up structlog and the standard library's root logger to write to standard error. Idempotent."""
-    as_json = (not sys.stderr.isatty()) if json is None else json
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    render: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
-        if as_json
-        else [structlog.dev.ConsoleRenderer()]
-    )
+    shared = [*_SHARED[:2], structlog.stdlib.add_logger_name, *_SHARED[2:]]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -33,7 +51,7 @@ def configure_logging(*, level: str = "INFO", json: bool | None = None) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _FORMAT, _renderer(json)],
         )
     )
     root = logging.getLogger()
@@ -41,3 +59,87 @@ def configure_logging(*, level: str = "INFO", json: bool | None = None) -> None:
     root.setLevel(level)
     for noisy in ("httpx", "httpcore", "urllib3", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_thread_error
+
+
+def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """Log what no task was awaited for in our form; asyncio's own handler writes the text of the exception."""
+    loop.set_exception_handler(_log_loop_error)
+
+
+def _renderer(json: bool | None) -> structlog.typing.Processor:
+    if (not sys.stderr.isatty()) if json is None else json:
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer()
+
+
+def _chain(error: BaseException, seen: frozenset[int] = frozenset()) -> Iterator[BaseException]:
+    """The error, its causes, and the members of groups among them, each once."""
+    if id(error) in seen:
+        return
+    yield error
+    seen |= {id(error)}
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for other in (*members, *([cause] if cause is not None else [])):
+        yield from _chain(other, seen)
+
+
+def _lines(error: BaseException) -> Iterator[str]:
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    yield f"{name}: {error}" if isinstance(error, RagError) else name
+    for frame in traceback.extract_tb(error.__traceback__):
+        yield f"  {frame.filename}:{frame.lineno} {frame.name}"
+
+
+def _log_uncaught(_kind: type[BaseException], error: BaseException, _frames: TracebackType | None) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        sys.exit(130)
+    get_logger("rag").critical("uncaught", exception=format_exception(error))
+
+
+def _log_thread_error(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is not None and not isinstance(found.exc_value, SystemExit):
+        get_logger("rag").critical("a thread ended", exception=format_exception(found.exc_value))
+
+
+def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    shown = {"exception": format_exception(error)} if error is not None else {}
+    get_logger("asyncio").error("unhandled in the event loop", problem=str(context["message"]), **shown)
+
+
+def use_safe_defaults() -> None:
+    """What holds in processes that are not ours to set up, such as those of Dagster, and before `configure_logging`."""
+    structlog.configure(
+        processors=[*_SHARED, _FORMAT, _render_default],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # Dagster, gRPC and asyncio log the exceptions of our code by themselves.
+    logging.setLogRecordFactory(_without_content)
+
+
+def _without_content(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    """A record of the standard library; a formatter writes `exc_text` when it is there, and nothing of its own then."""
+    record = _new_record(*args, **kwargs)
+    if record.exc_info and record.exc_info[1] is not None:
+        record.exc_text = format_exception(record.exc_info[1])
+    return record
+
+
+def _render_default(logger: Any, method: str, event: structlog.typing.EventDict) -> Any:
+    return _renderer(None)(logger, method, event)
+
+
+_new_record = logging.LogRecord
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+]
+_FORMAT = structlog.processors.ExceptionRenderer(format_exception)
+use_safe_defaults()

@@ -20,6 +20,7 @@ from ragctl.commands import (
     key,
     quarantine,
     query,
+    secret,
     source,
     stack,
     stream,
@@ -53,7 +54,7 @@ app = App(
 for _command in (stack.up, stack.down, stack.status, query.query, verify.verify):
     app.command(_command)
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
-for _group in (*_CONTENT, account.app, token.app, key.app, audit.app, gateway.app, deploy.app):
+for _group in (*_CONTENT, account.app, token.app, key.app, secret.app, audit.app, gateway.app, deploy.app):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
 
@@ -74,12 +75,22 @@ def run(tokens: Sequence[str]) -> int:
         # The reader (`| head`) has enough. Keep the interpreter from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        return _defect(error)
     return result if isinstance(result, int) else 0
 
 
 def main() -> None:
     """Entry point of the console script."""
     sys.exit(run(sys.argv[1:]))
+
+
+def _defect(error: Exception) -> int:
+    """A bug of ours: where it is, without the values it met."""
+    from rag_core.logging import format_exception
+
+    print(format_exception(error), file=sys.stderr)
+    return _fail(Reason.INTERNAL, f"{type(error).__name__}: a defect; the lines above name its place", EXIT_FAILED)
 
 
 def _fail(reason: Reason, message: str, code: int) -> int:

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc.aio
-import structlog
 
 from query_server.calls import Call
 from query_server.interceptors.chain import Layer
-from query_server.status import code_of, internal_error, trailers
+from query_server.status import bounded, code_of, internal_error, trailers
 from rag_core.errors import Exhausted, RagError
+from rag_core.logging import get_logger
 
-_log = structlog.get_logger("query_server.error")
+_log = get_logger("query_server.error")
 
 
 def map_errors(*, pushback_ms: int) -> Layer:
@@ -37,4 +37,4 @@ def map_errors(*, pushback_ms: int) -> Layer:
 async def _abort(call: Call, error: RagError, pushback_ms: int | None) -> None:
     call.reason = error.reason
     metadata = trailers(error, call.request_id, pushback_ms=pushback_ms)
-    await call.context.abort(code_of(error), error.message, metadata)
+    await call.context.abort(code_of(error), bounded(error.message), metadata)

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 import dagster as dg
 
 from rag_core.errors import RagError, Reason
+from rag_core.logging import format_exception, get_logger
+
+log = get_logger(__name__)
 
 RETRY = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """About 5, 10 and 20 seconds: a database or an index that restarts is back by then."""
@@ -15,7 +18,11 @@ RETRY = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, j
 
 @contextmanager
 def typed_failures() -> Iterator[None]:
-    """Turn a `RagError` into `dagster.Failure`. Anything else is a defect and stays what it is."""
+    """Turn every error into `dagster.Failure`: the event log keeps what an exception says, for ever.
+
+    A `RagError` keeps its message. Anything else is a defect; its message may quote a document, so that only its type
+    and place are kept. Causes are left out for the same reason: a driver's error quotes the row.
+    """
     try:
         yield
     except RagError as error:
@@ -24,4 +31,13 @@ def typed_failures() -> Iterator[None]:
             description=str(error),
             metadata={"reason": str(error.reason), "retryable": retryable, **error.metadata},
             allow_retries=retryable,
-        ) from error
+        ) from None
+    except (dg.Failure, dg.RetryRequested, dg.DagsterError):
+        raise
+    except Exception as error:
+        log.exception("defect")
+        raise dg.Failure(
+            description=f"{Reason.INTERNAL}: {type(error).__name__}; the metadata says where",
+            metadata={"reason": str(Reason.INTERNAL), "traceback": dg.MetadataValue.text(format_exception(error))},
+            allow_retries=False,
+        ) from None

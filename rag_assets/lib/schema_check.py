@@ -85,5 +85,10 @@ def _explain(frame: pl.DataFrame, case: dict[str, object]) -> dict[str, str]:
         "locator": str(locator),
         "column": str(case["column"]),
         "rule": str(case["check"]),
-        "value": str(case["failure_case"])[:100],
+        "value": _shown(case["failure_case"]),
     }
+
+
+def _shown(value: object) -> str:
+    """A value for the event log, which is kept and shown to everybody: of text only how much there is."""
+    return f"{len(value)} characters" if isinstance(value, str) else str(value)[:100]

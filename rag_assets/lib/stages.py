@@ -70,7 +70,8 @@ def _chunks(config: SourceConfig) -> dg.AssetsDefinition:
         with typed_failures():
             scope, store, settings = scope_of(config, context), pipeline.store, pipeline.settings
             report = chunk_following(store, pipeline.kits, scope, settings, progress_to(context))
-        return materialized(report, chunker=pipeline.chunker.fingerprint)
+            chunker = pipeline.chunker.fingerprint
+        return materialized(report, chunker=chunker)
 
     return chunks
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import sys
 
-import structlog
-
 from rag_assets.stream.worker import run_until_signal
 from rag_core.errors import ConfigError, RagError
-from rag_core.logging import configure_logging
+from rag_core.logging import configure_logging, get_logger
 from rag_core.settings import Settings
 
 
 def main() -> int:
     """Run a worker and return the exit code."""
     configure_logging()
-    log = structlog.get_logger("rag_assets.stream")
+    log = get_logger("rag_assets.stream")
     try:
         settings = Settings.load()
         configure_logging(level=settings.log_level, json=settings.log_json)

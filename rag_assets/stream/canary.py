@@ -10,18 +10,17 @@ import time
 import uuid
 from collections.abc import Callable
 
-import structlog
-
 from rag_assets.stream.metrics import StreamMetrics
 from rag_core.errors import RagError
 from rag_core.index.base import SearchMode, SearchRequest, VectorIndex
+from rag_core.logging import get_logger
 from rag_core.models import EVERYONE
 from rag_core.settings import Settings
 from rag_core.store import inbox
 from rag_core.store.engine import Store
 from rag_core.store.inbox import Change
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 TENANT = "rag.canary"
 SOURCE = "canary"
 LOCATOR = "canary.txt"

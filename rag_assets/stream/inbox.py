@@ -1,7 +1,7 @@
 """The push inbox as a stream. One worker consumes it at a time; another takes over within a second when that one ends.
 
-Batches are fair: every tenant that has something is served in turn, and each of its sources, and a batch is small enough
-that the next can begin within about half a second.
+Batches are fair: every tenant that has something is served in turn, and each of its sources, and a batch is small
+enough that the next can begin within about half a second.
 
 The lock and the wake-ups share one connection: when it is lost, so is the right to consume.
 """

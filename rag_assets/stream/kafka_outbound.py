@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from rag_assets.connectors.kafka.client import producer_config
@@ -16,10 +15,11 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream.base import Message
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id
+from rag_core.logging import get_logger
 from rag_core.sources import Source
 from rag_core.store.streams import DeadLetter
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _FLUSH_SECONDS: Final = 15.0
 _TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from rag_assets.connectors.kafka.client import consumer_config, explained, is_about_access, reader_config, refused
@@ -28,10 +27,11 @@ from rag_assets.stream.kafka_partitions import Partition, partition_at
 from rag_assets.stream.kafka_topic import Topic, TopicObserver
 from rag_assets.stream.problems import Problems
 from rag_core.errors import Conflict, InvalidInput, RagError, Reason, Unavailable
+from rag_core.logging import get_logger
 from rag_core.sources import Source
 from rag_core.store.stream_places import Place
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _POLL_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 5.0
 _LOOK_AGAIN_SECONDS: Final = 1.0

@@ -6,11 +6,10 @@ import time
 from collections.abc import Hashable
 from typing import Final
 
-import structlog
-
 from rag_core.errors import RagError, Reason
+from rag_core.logging import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 STUMBLE_SECONDS: Final = 10.0
 """A rebalance, an election or a restart of a broker takes some seconds and is nobody's concern."""
 

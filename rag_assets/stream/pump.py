@@ -13,20 +13,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
-import structlog
 from sqlalchemy import Connection
 
 from rag_assets.stream import letters
 from rag_assets.stream.base import Message, StreamSource
 from rag_assets.stream.metrics import StreamMetrics
 from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, RagError, Reason, Unavailable
+from rag_core.logging import get_logger
 from rag_core.pipeline import Deferred, Event, EventApplier, Settled
 from rag_core.settings import Settings
 from rag_core.store import streams
 from rag_core.store.engine import Store
 from rag_core.store.streams import DeadLetter
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 POLL_SECONDS = 1.0
 FIRST_WAIT_SECONDS = 0.1
 LAST_WAIT_SECONDS = 10.0

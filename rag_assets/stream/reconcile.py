@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection, text
 
 from rag_assets.stream import letters
 from rag_assets.stream.base import Message
 from rag_assets.stream.streams import kafka_configs
 from rag_core.errors import RagError, Unavailable
+from rag_core.logging import get_logger
 from rag_core.pipeline import EventApplier, Settled
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
@@ -21,7 +21,7 @@ from rag_core.sources import Source
 from rag_core.store import inbox, quarantine, streams
 from rag_core.store.engine import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 STREAM_KINDS = ("push", "kafka")
 _REDRIVES = 64
 

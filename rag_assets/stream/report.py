@@ -8,12 +8,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import dagster as dg
-import structlog
+
+from rag_core.logging import get_logger
 
 if TYPE_CHECKING:
     from rag_assets.stream.worker import Worker
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 PREFIX = "stream"
 
 

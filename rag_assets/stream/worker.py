@@ -15,8 +15,6 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
-import structlog
-
 from rag_assets.stream.base import StreamSource
 from rag_assets.stream.canary import Canary
 from rag_assets.stream.http import MetricsServer
@@ -26,13 +24,14 @@ from rag_assets.stream.reconcile import maintain
 from rag_assets.stream.streams import INBOX, Open, kafka_configs, openers
 from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.ids import fingerprint
+from rag_core.logging import get_logger
 from rag_core.pipeline import EventApplier
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
 from rag_core.store import streams
 from rag_core.text import Parser, open_parser
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _QUICK_WAIT_SECONDS = 0.2
 
 

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import structlog
-
 from rag_core.alerts.base import Alert, Notifier
 from rag_core.errors import RagError
+from rag_core.logging import get_logger
 from rag_core.store import alerts as table
 from rag_core.store import locks
 from rag_core.store.engine import Store
 
-log = structlog.get_logger("rag.alerts")
+log = get_logger("rag.alerts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from typing import Any
 
 import httpx
 import stamina
-import structlog
 
 from rag_core.alerts.base import Alert, Notifier
 from rag_core.errors import ConfigError, Reason, Unavailable
+from rag_core.logging import get_logger
 from rag_core.setting_groups.strength import MIN_SECRET_LENGTH
 from rag_core.settings import Settings
 
-log = structlog.get_logger("rag.alerts")
+log = get_logger("rag.alerts")
 
 TIMESTAMP_HEADER, SIGNATURE_HEADER = "X-Rag-Timestamp", "X-Rag-Signature"
 _RETRYING = stamina.RetryingCaller(attempts=3, timeout=30, wait_initial=0.2)

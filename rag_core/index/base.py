@@ -199,8 +199,8 @@ class VectorIndex(Protocol):
         """Raises `Unavailable` (`INDEX_EMPTY`) when no generation was ever promoted."""
         ...
 
-    def count(self, generation: str, *, tenant: str | None = None) -> int:
-        """Exact number of points."""
+    def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
+        """Exact number of points, of one tenant or one source of it."""
         ...
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:

@@ -27,21 +27,17 @@ from rag_core.index.base import (
     SearchRequest,
     SearchResult,
 )
-from rag_core.index.payloads import KEYWORDS
+from rag_core.index.conditions import within
 from rag_core.index.planning import READ_DOCUMENTS, operations, plan, slices
 from rag_core.index.qdrant_dialect import DIALECT, engine_errors
-from rag_core.index.qdrant_reader import DENSE, LEXICAL, QdrantReader, to_struct
-from rag_core.index.statistics import SAMPLES
+from rag_core.index.qdrant_layout import ONE_NODE, QdrantLayout
+from rag_core.index.qdrant_reader import QdrantReader, to_struct
 
 ALIAS = "rag-live"
 _METADATA = "rag_platform"
 _GRPC_PORT = 6334
-_DEFERRED, _INDEXED = (
-    models.OptimizersConfigDiff(indexing_threshold=0),
-    models.OptimizersConfigDiff(indexing_threshold=20_000),
-)
-"""No search graph while a generation is filled: built once at the end it costs a fraction of building it along the way.
-20,000 KB of vectors without a graph is the server's own default."""
+_KEEPALIVE = {"grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000}
+"""Without pings a call on a connection whose server lost power waits for its whole deadline."""
 _LOOK_SECONDS = 0.5
 _CALM_LOOKS = 3
 """The optimizer starts a moment after it was told to."""
@@ -62,9 +58,15 @@ class QdrantIndex:
     """See `VectorIndex`."""
 
     def __init__(
-        self, client: QdrantClient, *, local: bool = False, pause: Callable[[float], None] = time.sleep
+        self,
+        client: QdrantClient,
+        layout: QdrantLayout = ONE_NODE,
+        *,
+        local: bool = False,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """`local` means qdrant-client's in-memory mode: not thread-safe, without payload indexes and optimizer."""
+        self._layout = layout
         self._pause = pause
         self._client = client
         self._local = local
@@ -72,7 +74,7 @@ class QdrantIndex:
         self._known: dict[str, _Kept] = {}
 
     @classmethod
-    def connect(cls, url: str, api_key: str | None, timeout: float) -> QdrantIndex:
+    def connect(cls, url: str, api_key: str | None, timeout: float, layout: QdrantLayout = ONE_NODE) -> QdrantIndex:
         """A client for `http(s)://host:port` of the gRPC interface. Connects at the first call.
 
         Raises `ConfigError` (`CONFIG_INVALID`) for a URL without host.
@@ -88,8 +90,9 @@ class QdrantIndex:
             api_key=api_key,
             timeout=max(1, round(timeout)),
             check_compatibility=False,  # it asks over HTTP, which need not be reachable
+            grpc_options=_KEEPALIVE,
         )
-        return cls(client)
+        return cls(client, layout)
 
     @classmethod
     def in_memory(cls) -> QdrantIndex:
@@ -107,9 +110,7 @@ class QdrantIndex:
         self._call(
             lambda client: client.create_collection(
                 spec.name,
-                vectors_config={DENSE: models.VectorParams(size=spec.dimensions, distance=models.Distance.COSINE)},
-                sparse_vectors_config={LEXICAL: models.SparseVectorParams(modifier=models.Modifier.IDF)},
-                optimizers_config=_DEFERRED,
+                **self._layout.collection(spec.dimensions),
                 metadata={_METADATA: _described(spec)},
             )
         )
@@ -139,7 +140,7 @@ class QdrantIndex:
     def promote(self, generation: str) -> None:
         self._spec(generation)
         # The first generation of an installation is promoted empty: nobody optimizes it by hand.
-        self._call(lambda client: client.update_collection(generation, optimizers_config=_INDEXED))
+        self._call(lambda client: client.update_collection(generation, optimizers_config=self._layout.graph_later()))
         create = models.CreateAliasOperation(
             create_alias=models.CreateAlias(collection_name=generation, alias_name=ALIAS)
         )
@@ -170,8 +171,8 @@ class QdrantIndex:
             raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
         return SearchResult(name, retrieval.search(self._reader(name), request, self._spec(name).dimensions))
 
-    def count(self, generation: str, *, tenant: str | None = None) -> int:
-        return self._reader(generation).count(None if tenant is None else DIALECT.any_of("tenant", [tenant]))
+    def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
+        return self._reader(generation).count(within(DIALECT, tenant=tenant, source=source))
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         return self._reader(generation).scroll(batch, with_vectors=with_vectors)
@@ -187,7 +188,7 @@ class QdrantIndex:
     def optimize(self, generation: str) -> None:
         """Let the server build its search graphs, which it was told to leave, and wait until it is done."""
         self._spec(generation)
-        self._call(lambda client: client.update_collection(generation, optimizers_config=_INDEXED))
+        self._call(lambda client: client.update_collection(generation, optimizers_config=self._layout.graph_later()))
         deadline = time.monotonic() + _OPTIMIZE_SECONDS
         calm = 0
         while calm < _CALM_LOOKS:
@@ -210,7 +211,9 @@ class QdrantIndex:
                 return request(self._client)
 
     def _reader(self, generation: str) -> QdrantReader:
-        return QdrantReader(self._call, generation, sampled=self._kept(generation).sampled)
+        return QdrantReader(
+            self._call, generation, sampled=self._kept(generation).sampled, dense_search=self._layout.dense_search()
+        )
 
     def _spec(self, generation: str) -> GenerationSpec:
         return self._kept(generation).spec
@@ -241,12 +244,7 @@ class QdrantIndex:
     def _create_payload_indexes(self, collection: str) -> None:
         if self._local:
             return
-        tenant = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
-        kinds: dict[str, Any] = {"tenant": tenant, "doc_id": models.PayloadSchemaType.UUID}
-        kinds |= dict.fromkeys(("acl", *KEYWORDS), models.PayloadSchemaType.KEYWORD)
-        kinds |= {"version": models.PayloadSchemaType.INTEGER, "updated_at": models.PayloadSchemaType.DATETIME}
-        # No dense search asks for a sample, so no search graph needs links within one.
-        kinds[SAMPLES] = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False)
+        kinds = self._layout.payload_indexes()
 
         def create_all(client: QdrantClient) -> None:
             for field, kind in kinds.items():

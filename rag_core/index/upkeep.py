@@ -9,17 +9,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import structlog
-
 from rag_core.errors import RagError
 from rag_core.index.base import VectorIndex
 from rag_core.index.edge import EdgeIndex
+from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
 INTERVAL_SECONDS = 15.0
 _SHARE = 5
 """A graph is built again when this part (one over it) of the points came after the last time."""
-_log = structlog.get_logger("rag.index")
+_log = get_logger("rag.index")
 
 
 class EdgeUpkeep:
@@ -48,7 +47,10 @@ class EdgeUpkeep:
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_SECONDS):
-            self.run_once()
+            try:
+                self.run_once()
+            except Exception:  # the thread has no supervisor: without this no graph would ever be built again
+                _log.exception("index_upkeep_failed")
 
     def _grown(self) -> list[str]:
         grown = []

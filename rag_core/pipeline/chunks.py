@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
 from sqlalchemy import Connection
 
 from rag_core.errors import InvalidInput, RagError, Reason
+from rag_core.logging import get_logger
 from rag_core.pipeline.base import Progress, Scope, StageReport, Stop, never
 from rag_core.settings import Settings
 from rag_core.store import chunks, locks, quarantine, runs
@@ -22,7 +22,7 @@ from rag_core.store.engine import Store
 from rag_core.store.quarantine import AFTER_STORE, Entry
 from rag_core.text import Chunker
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 STAGE = "chunks"
 _PAGE = 500
 _PREVIEW = 10
@@ -130,7 +130,7 @@ def _chunk(chunker: Chunker, text: Text) -> _Outcome:
         return _rejected(chunker, text, error.reason, error.message)
     except Exception:
         # A defect in the chunker must cost one document, not the run.
-        log.exception("chunker_defect", locator=text.locator)
+        log.exception("chunker_defect", document=str(text.doc_id))
         message = "the chunker failed on this document; the log has the details"
         return _rejected(chunker, text, Reason.CHUNK_FAILED, message)
     return _Outcome(text, Chunked(text.doc_id, text.text_version, made))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 
 from rag_core.embedding.base import Embedder
 from rag_core.ids import fingerprint
 from rag_core.index.base import GenerationSpec, VectorIndex
+from rag_core.logging import get_logger
 from rag_core.pipeline.index import catch_up
 from rag_core.recipe import Recipe
 from rag_core.store import audit, generations, locks
@@ -18,7 +18,7 @@ from rag_core.store.engine import Store
 from rag_core.store.generations import FOLLOWING, Generation
 from rag_core.text import Chunker
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _Fingerprints = tuple[str, str]
 
 

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-import structlog
-
 from rag_core import failpoints
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.ids import fingerprint
+from rag_core.logging import get_logger
 from rag_core.models import ParsedDocument, RawDocument, SourceItem
 from rag_core.quality import QualityPolicy, judge_text
 from rag_core.sources import Connector, Source
@@ -20,7 +19,7 @@ from rag_core.store.copying import is_storable
 from rag_core.store.listing import Due
 from rag_core.text import Parser
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _RULES = QualityPolicy()
 
 
@@ -130,7 +129,7 @@ def read_bytes(
         return Read(due, failure=error, **known)  # type: ignore[arg-type]
     except Exception:
         # A defect in a parser must cost one document, not the run.
-        log.exception("parser_defect", locator=due.locator)
+        log.exception("parser_defect", document=str(due.doc_id))
         failure = InvalidInput(Reason.PARSE_FAILED, "the parser failed on this document; the log has the details")
         return Read(due, failure=failure, **known)  # type: ignore[arg-type]
     return Read(due, document=document, **known)  # type: ignore[arg-type]

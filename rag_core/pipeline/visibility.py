@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-import structlog
 from sqlalchemy import Connection
 
 from rag_core.errors import RagError
 from rag_core.index.base import VectorIndex
+from rag_core.logging import get_logger
 from rag_core.pipeline.base import Scope
 from rag_core.pipeline.index import index_given
 from rag_core.settings import Settings
 from rag_core.store import visibility
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _PAGE = 500
 
 

@@ -90,7 +90,8 @@ class DocumentStates:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """The result. `clean` is the verdict; `totals` counts findings by kind, `findings` holds the first of them.
+    """The result. `sound`: nothing is wrong; `clean`: nothing is on its way either. `totals` counts findings by kind,
+    `findings` holds the first of them.
 
     `expected` rows were compared with `points` scrolled points, of which `retrieved` were searched for.
     """
@@ -108,10 +109,21 @@ class VerifyReport:
     def clean(self) -> bool:
         return not self.totals
 
+    @property
+    def pending(self) -> int:
+        """Document versions that the index still has to follow, as is normal during an ingest."""
+        return self.totals.get(FindingKind.UNINDEXED, 0)
+
+    @property
+    def sound(self) -> bool:
+        return not set(self.totals) - {FindingKind.UNINDEXED}
+
     def to_json(self) -> dict[str, Any]:
         states = self.documents
         return {
             "clean": self.clean,
+            "sound": self.sound,
+            "pending": self.pending,
             "generation": self.generation,
             "expected": self.expected,
             "points": self.points,

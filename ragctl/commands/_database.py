@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -27,4 +28,7 @@ def transaction() -> Iterator[Connection]:
 
 def actor() -> str:
     """Who the audit log names for a command typed here."""
-    return f"rag:{getpass.getuser()}"
+    try:
+        return f"rag:{getpass.getuser()}"
+    except (KeyError, OSError):  # a user id without an entry in the password file, as in a container
+        return f"rag:uid-{os.getuid()}"

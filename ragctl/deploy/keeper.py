@@ -13,24 +13,23 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import structlog
-
 from rag_core import failpoints
 from rag_core.errors import RagError
-from rag_core.logging import configure_logging
+from rag_core.logging import configure_logging, get_logger
 from rag_core.settings import Settings
 from ragctl.deploy.targets import TargetName, open_target
 from ragctl.stack.home import Home
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 5.0
-_log = structlog.get_logger("ragctl.deployer")
+_log = get_logger("ragctl.deployer")
 Beat = Callable[[], None]
 
 
 def keep(settings: Settings, home: Home, target: TargetName, stop: threading.Event, beat: Beat) -> None:
     """Work until `stop` is set; calls `beat` at least every few seconds while it does."""
     from rag_core.store import Store, open_store
+    from ragctl.deploy.declared import take
     from ragctl.deploy.service import Deployments
 
     store: Store | None = None
@@ -41,6 +40,7 @@ def keep(settings: Settings, home: Home, target: TargetName, stop: threading.Eve
             store = store or open_store(settings)
             kept = Deployments.real(store, open_target(target, settings, home), settings, lambda text: beat())
             kept.resume()
+            take(kept)
             if time.monotonic() >= due:
                 kept.look_after()
                 due = time.monotonic() + LOOK_SECONDS

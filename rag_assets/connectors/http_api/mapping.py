@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import jsonpath
-import structlog
 
 from rag_assets.connectors.fields import MAX_LOCATOR_BYTES, NOBODY, is_acl_entry
 from rag_assets.connectors.http_api.options import AclField, HttpApiOptions
 from rag_core.errors import InvalidInput, Reason, Unavailable
+from rag_core.logging import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 MAX_METADATA_CHARS = 4096
 
 

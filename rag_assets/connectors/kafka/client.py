@@ -79,7 +79,7 @@ def reader_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
 
 
 def admin_config(options: KafkaOptions) -> dict[str, Any]:
-    """Of the client that asks about a topic. It logs nothing: what it finds is reported. Raises as `consumer_config`."""
+    """Of the client that asks about a topic; it logs nothing itself. Raises as `consumer_config`."""
     return {**_common(options), "log_level": 0}
 
 

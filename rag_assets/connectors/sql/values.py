@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-import structlog
-
 from rag_assets.connectors.fields import NOBODY, is_acl_entry
 from rag_assets.connectors.sql.options import AclColumn
 from rag_core.errors import InvalidInput, Reason
+from rag_core.ids import fingerprint
+from rag_core.logging import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SMALL_CELL_BYTES = 65_536
 """Largest title, metadata value or ACL."""
@@ -52,7 +52,7 @@ def acl_entries(cell: object, options: AclColumn, locator: str) -> tuple[str, ..
     named = [f"{options.prefix or ''}{name}" if _bare(name) else name for name in _split(plain(cell), options)]
     entries = tuple(dict.fromkeys(name for name in named if is_acl_entry(name)))
     if len(entries) < len(set(named)):
-        log.warning("acl_entries_ignored", locator=locator, ignored=len(set(named)) - len(entries))
+        log.warning("acl_entries_ignored", document=fingerprint(locator), ignored=len(set(named)) - len(entries))
     return entries or (NOBODY,)
 
 

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-import structlog
-
 from rag_assets.connectors.spool import Spool
 from rag_assets.connectors.web import judge
 from rag_assets.connectors.web.frontier import Frontier, Target
@@ -27,10 +25,11 @@ from rag_assets.connectors.web.urls import Scope
 from rag_assets.connectors.web.visits import Visit, Visitor
 from rag_core.errors import RagError, Reason
 from rag_core.fetch import Fetched
+from rag_core.logging import get_logger
 from rag_core.models import SourceItem
 from rag_core.sources import Problem, SourceMemory
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _FLUSH = 200
 _TELL_SECONDS = 10.0
 _MAX_ERRORS = 10

@@ -42,8 +42,8 @@ def index_generation_shards(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[None]:
     """One source shard in a generation that is being built, paced so that searches stay quick."""
-    name, shard = parse_shard_key(context.partition_key)
     with typed_failures():
+        name, shard = parse_shard_key(context.partition_key)
         kit, settings = _kit(pipeline, name), pipeline.settings
         report = build(
             pipeline.store, pipeline.index, kit, name, settings, shards=[shard], progress=progress_to(context)
@@ -68,11 +68,12 @@ def index_generation(
         report = build(pipeline.store, pipeline.index, kit, name, settings, progress=progress_to(context))
         with pipeline.store.engine.connect() as connection:
             row, standing = generations.get(connection, name), generations.standing(connection)[name]
+        points = pipeline.index.count(name)
     return dg.MaterializeResult(
         metadata={
             **asdict(report),
             "documents_held": standing.documents,
-            "points": pipeline.index.count(name),
+            "points": points,
             "started_by": row.actor,
             "reason": row.reason,
             "settings": dg.MetadataValue.json(row.settings),

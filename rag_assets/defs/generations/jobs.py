@@ -127,4 +127,6 @@ def generation_builds(
 
     Level-triggered: a lost run, or a change that arrived while no run looked, only means another run.
     """
-    return requests(pipeline, context.instance) or dg.SkipReason("no generation is being built, or its runs are on")
+    with typed_failures():
+        wanted = requests(pipeline, context.instance)
+    return wanted or dg.SkipReason("no generation is being built, or its runs are on")

@@ -18,8 +18,10 @@ def event_log_retention(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[None]:
     """Deletes finished runs and their events after `RAG_EVENT_RETENTION_DAYS`; Dagster itself keeps them for ever."""
-    days = pipeline.settings.event_retention_days
-    return dg.MaterializeResult(metadata={"deleted_runs": purge_runs(context.instance, days=days), "days": days})
+    with typed_failures():
+        days = pipeline.settings.event_retention_days
+        deleted = purge_runs(context.instance, days=days)
+    return dg.MaterializeResult(metadata={"deleted_runs": deleted, "days": days})
 
 
 @dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"postgres"}, retry_policy=RETRY)
@@ -32,7 +34,7 @@ def unused_rows(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
 @dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"postgres"}, retry_policy=RETRY)
 def old_results(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
     """Deletes quality results and ended alerts after `RAG_EVENT_RETENTION_DAYS`; what runs compare with stays."""
-    days = pipeline.settings.event_retention_days
     with typed_failures(), pipeline.store.engine.begin() as connection:
+        days = pipeline.settings.event_retention_days
         deleted = {"quality": quality.purge(connection, days=days), "alerts": alerts.purge(connection, days=days)}
     return dg.MaterializeResult(metadata=dict(deleted))

@@ -11,7 +11,7 @@ run and nothing else.
     inbox                    applied_at is null -> the stream worker applies it
 """
 
-from rag_core.store.tables.base import SCHEMA, metadata
+from rag_core.store.tables.base import SCHEMA, metadata, schema_readers
 from rag_core.store.tables.content import (
     chunkings,
     chunks,
@@ -19,6 +19,7 @@ from rag_core.store.tables.content import (
     embeddings,
     generation_documents,
     generations,
+    held_deletions,
     quarantine,
     query_replicas,
     run_stages,
@@ -59,6 +60,7 @@ __all__ = [
     "erasures",
     "generation_documents",
     "generations",
+    "held_deletions",
     "inbox",
     "metadata",
     "quality_runs",
@@ -66,6 +68,7 @@ __all__ = [
     "query_replicas",
     "ratings",
     "run_stages",
+    "schema_readers",
     "source_items",
     "sources",
     "stream_offsets",

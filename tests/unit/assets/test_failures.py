@@ -23,6 +23,21 @@ def test_a_typed_error_becomes_a_failure_with_its_reason(error: RagError, retrie
     assert caught.value.allow_retries is retried
 
 
-def test_a_defect_stays_what_it_is() -> None:
-    with pytest.raises(KeyError), typed_failures():
-        raise KeyError("x")
+def test_a_defect_becomes_a_failure_that_says_where_it_was_and_not_what_it_quoted() -> None:
+    with pytest.raises(dg.Failure) as caught, typed_failures():
+        raise KeyError("the text of a document")
+    assert caught.value.description == "INTERNAL: KeyError; the metadata says where"
+    shown = str(caught.value.metadata["traceback"].value)
+    assert "test_failures.py" in shown
+    assert "the text" not in shown
+    assert caught.value.__suppress_context__
+
+
+def test_the_cause_of_a_typed_error_is_left_out_of_the_failure() -> None:
+    with pytest.raises(dg.Failure) as caught, typed_failures():
+        try:
+            raise ValueError("Failing row contains (the text of a document)")
+        except ValueError as error:
+            raise Unavailable(Reason.DATABASE_UNAVAILABLE, "the database is down") from error
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
