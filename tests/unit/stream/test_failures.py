@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Connection, text
@@ -15,6 +16,7 @@ from rag_assets.stream.reconcile import finish_left, redrive
 from rag_assets.stream.worker import Worker
 from rag_core.errors import DataCorruption, InvalidInput, NotFound, Reason, Unavailable
 from rag_core.pipeline import Event, Settled
+from rag_core.pipeline.resources import Pipeline
 from rag_core.store import locks, quarantine, streams
 from tests.support.stream import PUSHED, Failing, Stream, event
 from tests.support.waiting import eventually
@@ -223,24 +225,29 @@ def test_a_redriven_letter_that_fails_leaves_the_others_their_turn(stream: Strea
     assert "d2" in stream.texts()
 
 
-def test_a_worker_beats_while_its_reconciler_waits_for_a_source(stream: Stream) -> None:
+def test_a_worker_beats_while_its_reconciler_waits_for_a_source(stream: Stream, failing: Failing) -> None:
     stream.push("a", "Text.")
-    batch = stream.pump().source.poll(1)
-    failing = Failing(stream.index)
     failing.error = Unavailable(Reason.INDEX_UNAVAILABLE, "away")
-    stream.applier._index = failing  # type: ignore[assignment]
-    with suppress(Unavailable):
-        stream.applier.apply(batch[0].source, "run", [batch[0].event], lambda *_: None)  # type: ignore[list-item]
-    fast = {"stream_heartbeat_seconds": 0.05, "stream_metrics_port": 0, "stream_canary_seconds": 0}
-    worker = Worker(stream.settings.model_copy(update={**fast, "source_wait_seconds": 60.0}))
+    pump = stream.pump()
+    with pytest.raises(Unavailable):
+        pump.process(pump.source.poll(1))  # stored and not indexed: work for the reconciler
+    failing.error = None
+    worker = Worker(stream.settings.model_copy(update={"stream_heartbeat_seconds": 0.05}))
+    opened = SimpleNamespace(store=stream.store, settings=stream.settings, ensure_generation=lambda: None)
+    pipeline = cast(Pipeline, opened)
+    parts = [
+        threading.Thread(target=worker._look_after, args=(pipeline, stream.applier, "")),
+        threading.Thread(target=worker._beat_until_stopped, args=(pipeline,)),
+    ]
     beats = "SELECT beat_at FROM rag.stream_workers"
     with locks.shard_connection(stream.store, "acme", "push", 0, wait=5):
-        runner = threading.Thread(target=worker.run)
-        runner.start()
-        try:
-            assert eventually(lambda: bool(stream.all(beats)))
-            first = stream.all(beats)[0].beat_at
-            assert eventually(lambda: stream.all(beats)[0].beat_at > first)
-        finally:
-            worker.stop()
-    runner.join(60)
+        for part in parts:
+            part.start()
+        assert eventually(lambda: bool(stream.all(beats)))
+        first = stream.all(beats)[0].beat_at
+        assert eventually(lambda: stream.all(beats)[0].beat_at > first)
+        assert parts[0].is_alive()
+    assert eventually(lambda: stream.texts() == {"a": "Text."})
+    worker.stop()
+    for part in parts:
+        part.join(60)

@@ -116,7 +116,6 @@ def test_a_source_that_somebody_works_on_is_left_alone_and_the_others_go_on(stre
     pump = Pump(source, applier, stream.store, stream.settings, stream.metrics)
     with locks.shard_connection(stream.store, "acme", "push", 0, wait=5):
         pump.process(source.poll(1))
-        assert locators(source) == []
         assert not source.at_end(), "it is still to be applied"
     rows = stream.all("SELECT locator FROM rag.inbox WHERE applied_at IS NOT NULL")
     assert [row.locator for row in rows] == ["free"]
