@@ -168,7 +168,12 @@ class DocumentsHandler:
                 named = replace(change, source=source, locator=locator)
             elif change.content is None:
                 inbox.place(connection, principal.tenant, change.doc_id)
-            return inbox.accept(connection, named, max_pending=self._settings.inbox_max_pending)
+            return inbox.accept(
+                connection,
+                named,
+                max_pending=self._settings.inbox_max_pending,
+                max_pending_of_tenant=self._settings.inbox_max_pending_of_tenant,
+            )
 
         return await self._run(write)
 
