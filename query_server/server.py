@@ -122,7 +122,7 @@ class QueryServer:
         self._freshness = Freshness(parts.store, seconds=settings.freshness_seconds)
         self._monitor = ReadinessMonitor(parts.index, self._pool, self.metrics, self._publish_readiness)
         self._identities = Identities(parts.verifier, parts.store)
-        self._audit = AuditTrail(parts.store, self.metrics)
+        self._audit = AuditTrail(parts.store, self.metrics, settings)
         self._withdrawals = Withdrawals(parts.store, self.metrics, max_age=settings.acl_max_age_seconds)
         self._servers: list[grpc.aio.Server] = []
         self._index_service: IndexServicer | None = None

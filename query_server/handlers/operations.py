@@ -85,7 +85,7 @@ class OperationsHandler:
 
         check_text_field("source", source)
         check_text_field("reason", why)
-        tenant, actor = principal.tenant, principal.subject
+        tenant, actor = principal.tenant, principal.actor
         return await self._transact(lambda db: sources.approve(db, tenant, source, actor, why=why, expected=expected))
 
     async def quarantine(
@@ -128,7 +128,7 @@ class OperationsHandler:
     async def _each(self, principal: Principal, ids: Sequence[int], why: str, act: Callable[..., str]) -> list[str]:
         check_ids(ids)
         check_text_field("reason", why)
-        tenant, actor = principal.tenant, principal.subject
+        tenant, actor = principal.tenant, principal.actor
         return await self._transact(lambda db: [act(db, entry, tenant=tenant, actor=actor, note=why) for entry in ids])
 
     async def find(self, principal: Principal, wanted: str, source: str, limit: int) -> list[Found]:
@@ -166,7 +166,8 @@ class OperationsHandler:
             check_text_field(name, value)
         wanted = audit.Query(
             tenant=principal.tenant,
-            actor=filters["actor"] or None,
+            actor=_full_name(principal, filters["actor"]),
+            platform=ADMIN in principal.scopes,  # the one place that says who sees what belongs to no tenant
             action_start=filters["action"] or None,
             target=filters["target"] or None,
             before=before,
@@ -184,7 +185,7 @@ class OperationsHandler:
         check_facts(facts)
         details = {**facts, "tenant": principal.tenant} | ({"reason": why} if why else {})
         return await self._transact(
-            lambda db: audit.record(db, actor=principal.subject, action=action, target=target, details=details)
+            lambda db: audit.record(db, actor=principal.actor, action=action, target=target, details=details)
         )
 
     async def rate(self, principal: Principal, judgement: Judgement) -> int:
@@ -202,6 +203,11 @@ class OperationsHandler:
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._store, work)
+
+
+def _full_name(principal: Principal, actor: str) -> str | None:
+    """An actor as the log names it; of the caller's own tenant the subject will do."""
+    return f"{principal.tenant}/{actor}" if actor and "/" not in actor and ":" not in actor else actor or None
 
 
 def _may_read(principal: Principal, acl: tuple[str, ...] | None) -> bool:

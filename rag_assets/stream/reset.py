@@ -27,7 +27,9 @@ def reset_position(settings: Settings, name: str, *, to: str, actor: str) -> dic
         with store.engine.begin() as connection:
             streams.reset(connection, f"{source.tenant}/{source.name}", options.topic, positions)
             details = {"to": to, "positions": {str(number): at for number, at in positions.items()}}
-            audit.record(connection, actor=actor, action="stream.reset", target=name, details=details)
+            audit.record(
+                connection, actor=actor, action="stream.reset", target=name, details=details, tenant=source.tenant
+            )
     finally:
         store.close()
     return positions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -26,5 +27,14 @@ def transaction() -> Iterator[Connection]:
 
 
 def actor() -> str:
-    """Who the audit log names for a command typed here."""
-    return f"rag:{getpass.getuser()}"
+    """Who the audit log names for a command typed here: the person as tokens and the console name them."""
+    from rag_core.settings import Settings
+    from ragctl.tokens import DEFAULT_TENANT
+
+    named = Settings.load().actor
+    if named is not None:
+        return named
+    try:
+        return f"{DEFAULT_TENANT}/{getpass.getuser()}"
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"{DEFAULT_TENANT}/uid-{os.geteuid()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
+from ragctl.commands._database import actor
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
     from ragctl.output import progress_bar
 
     with _pipeline() as pipeline, progress_bar("erasing") as progress:
-        receipts = reapply(pipeline, ledger or pipeline.settings.erasure_ledger, actor=_actor(), progress=progress)
+        receipts = reapply(pipeline, ledger or pipeline.settings.erasure_ledger, actor=actor(), progress=progress)
     if json:
         emit_json([receipt.as_dict() for receipt in receipts])
     else:
@@ -194,7 +194,7 @@ def _erase(doc_id: str, tenant: str, json: bool) -> None:
     except ValueError:
         raise InvalidInput(Reason.ID_CHARS, "doc_id: a UUID such as 6ba7b810-9dad-51d1-80b4-00c04fd430c8") from None
     with _pipeline() as pipeline:
-        receipt = erase(pipeline, tenant, wanted, actor=_actor())
+        receipt = erase(pipeline, tenant, wanted, actor=actor())
     if json:
         emit_json(receipt.as_dict())
     else:
@@ -268,7 +268,3 @@ def _plain(message: Any) -> dict[str, Any]:
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
     return plain
-
-
-def _actor() -> str:
-    return f"rag:{getpass.getuser()}"

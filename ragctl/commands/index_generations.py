@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ragctl.commands import index_golden
+from ragctl.commands._database import actor
 from ragctl.commands.index import app
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
 
@@ -99,7 +99,7 @@ def build(
                 emit_json({"forecast": expected.to_json()})
             return
         expected.require_consent(settings, consent=yes or _agreed(expected, pipeline, asked=not json))
-        row = declare(pipeline.store, pipeline.index, kit, name=name, actor=_actor(), reason=reason)
+        row = declare(pipeline.store, pipeline.index, kit, name=name, actor=actor(), reason=reason)
         result: dict[str, Any] = {"generation": row.name, "state": row.state}
         if not declare_only:
             _be_nice()
@@ -130,7 +130,7 @@ def evaluate(name: str, /, *, json: Json = False) -> int:
             pipeline.kits,
             name,
             pipeline.settings,
-            actor=_actor(),
+            actor=actor(),
             progress=progress,
         )
     emit_json(evaluation.to_json()) if json else _print_evaluation(evaluation)
@@ -151,7 +151,7 @@ def promote(name: str, /, *, override: str = "", json: Json = False) -> None:
     from rag_core.generations import promote as run
 
     with _pipeline() as pipeline:
-        moved = run(pipeline.store, pipeline.index, name, pipeline.settings, actor=_actor(), override=override)
+        moved = run(pipeline.store, pipeline.index, name, pipeline.settings, actor=actor(), override=override)
     _print_move(moved, json=json)
 
 
@@ -169,7 +169,7 @@ def rollback(*, reason: str = "", json: Json = False) -> None:
     from rag_core.generations import rollback as run
 
     with _pipeline() as pipeline:
-        moved = run(pipeline.store, pipeline.index, pipeline.settings, actor=_actor(), reason=reason)
+        moved = run(pipeline.store, pipeline.index, pipeline.settings, actor=actor(), reason=reason)
     _print_move(moved, json=json)
 
 
@@ -189,7 +189,7 @@ def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = Fa
     from rag_core.generations import retire as run
 
     with _pipeline() as pipeline:
-        run(pipeline.store, pipeline.index, name, actor=_actor(), reason=reason, now=now)
+        run(pipeline.store, pipeline.index, name, actor=actor(), reason=reason, now=now)
     emit_json({"generation": name, "state": "retired"}) if json else say(f"{name}: retired")
 
 
@@ -200,10 +200,6 @@ def _pipeline() -> Iterator[Pipeline]:
 
     with Pipeline(Settings.load()) as pipeline:
         yield pipeline
-
-
-def _actor() -> str:
-    return f"rag:{getpass.getuser()}"
 
 
 def _changes(pairs: list[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from ragctl.commands._database import actor
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _act(
         raise InvalidInput(Reason.USAGE, "name entries, or --source or --reason for all that match")
     with _database() as connection:
         chosen = entries or [row.id for row in page(connection, Wanted(tenant, source or "", reason or ""))]
-        return [act(connection, entry, tenant=tenant, actor=_actor(), note=note) for entry in chosen]
+        return [act(connection, entry, tenant=tenant, actor=actor(), note=note) for entry in chosen]
 
 
 def _say(locators: Sequence[str], what: str) -> None:
@@ -174,7 +174,3 @@ def _database() -> Iterator[Connection]:
             yield connection
     finally:
         store.close()
-
-
-def _actor() -> str:
-    return f"rag:{getpass.getuser()}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from ragctl.commands._database import actor
 from ragctl.commands._quiet import quiet
 from ragctl.output import Json, emit_json, say, table
 
@@ -137,7 +137,7 @@ def approve_deletions(name: str, /, *, json: Json = False) -> None:
     (config,) = _named(name)
     store = open_store(Settings.load())
     try:
-        released = approve(store, config.tenant, config.name, f"rag:{getpass.getuser()}")
+        released = approve(store, config.tenant, config.name, actor())
     finally:
         store.close()
     if json:

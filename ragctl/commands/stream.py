@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Literal
 
 from cyclopts import App
 
+from ragctl.commands._database import actor
 from ragctl.output import Json, emit_json, say, table
 
 app = App(
@@ -102,7 +102,7 @@ def reset(source: str, /, *, to: Literal["earliest", "latest"], json: Json = Fal
     from rag_assets.stream.reset import reset_position
     from rag_core.settings import Settings
 
-    positions = reset_position(Settings.load(), source, to=to, actor=f"rag:{getpass.getuser()}")
+    positions = reset_position(Settings.load(), source, to=to, actor=actor())
     if json:
         emit_json({str(partition): offset for partition, offset in positions.items()})
     else:

@@ -64,8 +64,10 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(folder / "postgres", free_port(), durable=False)
     try:
         server.start(log=folder / "postgres.log", preexec=die_with_parent)
-        _execute(server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-        upgrade(server.url(_TEMPLATE))
+        with psycopg.connect(server.owner_url(), autocommit=True) as owner:
+            owner.execute(sql.SQL("CREATE DATABASE {} IS_TEMPLATE true").format(sql.Identifier(_TEMPLATE)))
+        # As in a real stack: the services, and so the tests, are another role than the owner of the tables.
+        upgrade(server.owner_url(_TEMPLATE), services="rag")
         yield server
     finally:
         server.stop()
