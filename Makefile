@@ -16,7 +16,7 @@ export RAG_HOME
 # Where nothing may write bytecode every process compiles all it imports, which is most of the time of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status setup test check audit format generate bench test-faults test-mysql test-containers chart-package ci-local docs screenshots lock clean
+.PHONY: help up down status setup test check audit format generate bench test-faults test-integration test-mysql test-containers chart-package ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -33,7 +33,7 @@ status: $(VENV)/.runtime ## Show the parts of the stack and their health
 setup: $(VENV)/.dev ## Create .venv with everything a developer needs
 
 test: $(VENV)/.test ## Run every test that needs no root (under 10 minutes on 2 cores)
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not faults and not containers" $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not faults and not containers and not real_servers" $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about 15 minutes)
 	@$(BIN)/pytest -m faults -n 0 --timeout 900 $(PYTEST_ARGS)
@@ -41,13 +41,17 @@ test-faults: $(VENV)/.test ## Kill, cut and fill disks under load (about 15 minu
 test-containers: $(VENV)/.test ## Build and run the container images (needs root and Debian)
 	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)
 
+# What is not given and cannot be started here is skipped with its name and how to give it (docs/reference/supported.md).
+test-integration: $(VENV)/.test ## Run the tests that need real servers: Apache Kafka (Java and Maven, or RAG_TEST_KAFKA), a Kubernetes API (Go and etcd, or KUBECONFIG)
+	@$(BIN)/pytest -m real_servers -n 0 --timeout 600 $(PYTEST_ARGS)
+
 test-mysql: $(VENV)/.test ## Run the tests of SQL sources over MariaDB too (Debian's mariadb-server)
 	@scripts/test_mysql.sh
 
 check: $(VENV)/.dev ## Format, lint, types, import contracts, generated files, docs, secrets (CHECKS=types for fewer)
 	@$(BIN)/python scripts/check.py $(CHECKS)
 
-audit: $(VENV)/.bootstrap ## Ask the advisory database about every locked package
+audit: $(VENV)/.runtime ## Ask the advisory database about every locked package, and check the programs inside wheels
 	@$(BIN)/python scripts/audit.py
 
 chart-package: $(VENV)/.dev ## Lint the Helm chart and pack it into dist/

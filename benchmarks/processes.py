@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -55,6 +54,8 @@ def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[No
     ours = {f"RAG_{field.upper()}": str(getattr(settings, field)) for field in (*names, "embed_threads")}
     if settings.index_endpoint is not None:
         ours["RAG_INDEX_ENDPOINT"] = settings.index_endpoint
+    if settings.database_url is not None:
+        ours["RAG_DATABASE_URL"] = settings.database_url.get_secret_value()
     if settings.index_secret is not None:
         ours["RAG_INDEX_SECRET"] = settings.index_secret.get_secret_value()
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}
@@ -118,10 +119,3 @@ def _wait(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> N
             time.sleep(0.02)
     last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
     raise Unavailable(Reason.START_FAILED, f"the {name} did not become ready: {last[-500:]}")
-
-
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from console.clients import SIGNED_OUT, ServiceError
-from console.session import Role, api, identify, language, shared, t
+from console.session import Platform, Role, api, identify, language, shared, t
 from console.sign_in import SIGN_IN
 from console.ui import DOWN, problem
 from console.wording import LANGUAGES
@@ -18,7 +19,7 @@ _PAGES = Path(__file__).parent / "screens"
 _DRAWN, _SEEN = "page-was-drawn-just-now", "parts-that-were-down-then"
 
 
-def _navigation(role: Role) -> list[StreamlitPage]:
+def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
     wanted = [
         ("overview", t("Overview"), ":material/monitoring:"),
         ("sources", t("Sources"), ":material/folder_open:"),
@@ -27,8 +28,9 @@ def _navigation(role: Role) -> list[StreamlitPage]:
         ("index", t("Index"), ":material/database:"),
         ("ask", t("Ask"), ":material/forum:"),
         ("traffic", t("Traffic"), ":material/speed:"),
-        ("deployments", t("Deployments"), ":material/rocket_launch:"),
     ]
+    if beyond >= Platform.READER:
+        wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
     return [
@@ -56,9 +58,16 @@ def _sidebar(name: str, role: Role) -> None:
 def _sign_out() -> None:
     mode = shared().settings.sign_in
     if mode == "oidc" and st.user.is_logged_in:
-        st.button(t("Sign out"), on_click=st.logout)
+        st.button(t("Sign out"), on_click=_leave)
     elif mode == "local":
         st.link_button(t("Sign out"), "/sign-out")
+
+
+def _leave() -> None:
+    """End the session at the API, whose token others may hold, then in this browser."""
+    with suppress(ServiceError):
+        api().sign_out()
+    st.logout()
 
 
 def _at_the_door(error: ServiceError) -> None:
@@ -92,6 +101,11 @@ def _look_again() -> None:
 def _recover() -> None:
     """Draw the page anew when a part has gone or come back, and while a panel waits for one."""
     place = shared()
+    try:
+        identify()
+    except ServiceError as error:
+        if error.code in SIGNED_OUT:
+            st.rerun()
     # Alerts are read from the database, so that this is asked for as well.
     down = place.pulse.down({"query server": lambda: api().alerts(), "Dagster": lambda: place.dagster.health()})
     if st.session_state.pop(_DRAWN, False):
@@ -111,7 +125,7 @@ def _main() -> None:
         # Without a navigation of our own Streamlit would offer what it finds itself.
         st.navigation([st.Page(lambda: _at_the_door(refusal), title="RAG platform")], position="hidden").run()
         return
-    pages = _navigation(who.role)
+    pages = _navigation(who.role, who.platform)
     _sidebar(who.subject, who.role)
     st.navigation(pages).run()
     st.session_state[_DRAWN] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import IntEnum
@@ -25,9 +26,11 @@ from console.clients import (
 from console.pulse import Pulse
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE
+from console.views.sources import key_of
 from console.wording import language_of, translate
 
-VERIFY_SECONDS = 60.0
+VERIFY_SECONDS = 10.0
+GROUPS_SECONDS = 30.0
 MAX_KNOWN = 1000
 
 
@@ -40,6 +43,14 @@ class Role(IntEnum):
     ADMIN = 3
 
 
+class Platform(IntEnum):
+    """What the API lets a caller do beyond its tenant; each includes those before it."""
+
+    NONE = 0
+    READER = 1
+    ADMIN = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A caller as the API verified it."""
@@ -47,6 +58,9 @@ class Identity:
     subject: str
     tenant: str
     role: Role
+    platform: Platform = Platform.NONE
+    hashes: frozenset[str] = frozenset()
+    """What stands for the tenant in metrics."""
 
 
 @dataclass(slots=True)
@@ -61,6 +75,8 @@ class Shared:
     gitlab: GitLabClient
     pulse: Pulse
     known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
+    groups: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
+    """Asset groups by tenant, and when they were read."""
     outages: dict[str, float] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -106,7 +122,7 @@ def token() -> str:
 
 
 def identify() -> Identity:
-    """Who this session acts for, verified by the API at most once a minute.
+    """Who this session acts for, verified by the API at most every ten seconds.
 
     While the API is down a caller it has verified before stays known. Raises `ServiceError`: a code of `SIGNED_OUT`
     when the token is not good, another when nobody can tell.
@@ -124,32 +140,77 @@ def identify() -> Identity:
         elif known is not None and error.down:
             return known[0]
         raise
-    identity = Identity(said.subject, said.tenant, role_of(said.scopes))
+    made = Identity(
+        said.subject, said.tenant, role_of(said.scopes), platform_of(said.scopes), frozenset(said.tenant_hashes)
+    )
     if len(place.known) >= MAX_KNOWN:
         place.known.pop(next(iter(place.known)))
-    place.known[digest] = (identity, now)
-    return identity
+    place.known[digest] = (made, now)
+    return made
 
 
-def role_of(scopes: object) -> Role:
+def is_signed_out() -> bool:
+    """Whether the API does not take the session's token any more; asks it now."""
+    try:
+        shared().known.pop(hashlib.sha256(token().encode()).digest(), None)
+        identify()
+    except ServiceError as error:
+        return error.code in SIGNED_OUT
+    return False
+
+
+def role_of(scopes: Iterable[str]) -> Role:
     """The role that scopes amount to."""
-    held = set(scopes)  # type: ignore[call-overload]
+    held = set(scopes)
     for scope, role in (("admin", Role.ADMIN), ("ops.write", Role.OPERATOR), ("ops.read", Role.VIEWER)):
         if scope in held:
             return role
     return Role.NONE
 
 
+def platform_of(scopes: Iterable[str]) -> Platform:
+    """What scopes amount to beyond the tenant."""
+    held = set(scopes)
+    if "platform.admin" in held:
+        return Platform.ADMIN
+    return Platform.READER if "platform.read" in held else Platform.NONE
+
+
+def dagster() -> DagsterClient:
+    """Dagster as this session may see it: the runs of its tenant's sources, or everything with a platform scope.
+
+    Dagster itself knows no callers, so the console is what keeps them apart. Raises `ServiceError`.
+    """
+    place = shared()
+    if platform() >= Platform.READER:
+        return place.dagster
+    found, read = place.groups.get(tenant(), (frozenset(), float("-inf")))
+    if time.monotonic() - read >= GROUPS_SECONDS:
+        # Pushed documents have no runs, and their source may be called like another tenant's.
+        found = frozenset(key_of(item.name) for item in api().sources() if item.kind != "push")
+        place.groups[tenant()] = (found, time.monotonic())
+    return place.dagster.within(found)
+
+
+def platform() -> Platform:
+    """What this session may do beyond its tenant, `NONE` while nobody can tell."""
+    return identity().platform
+
+
+def identity() -> Identity:
+    """Who acts in this session, nobody while nobody can tell."""
+    found = st.session_state.get("identity")
+    return found if isinstance(found, Identity) else Identity("", "", Role.NONE)
+
+
 def role() -> Role:
     """The role of this session, `NONE` while nobody can tell."""
-    found = st.session_state.get("identity")
-    return found.role if isinstance(found, Identity) else Role.NONE
+    return identity().role
 
 
 def tenant() -> str:
     """The tenant of this session, empty while nobody can tell."""
-    found = st.session_state.get("identity")
-    return found.tenant if isinstance(found, Identity) else ""
+    return identity().tenant
 
 
 def language() -> str:

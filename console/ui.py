@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from console.clients import DENIED, ServiceError
-from console.session import Role, role, shared, t, zone
+from console.clients import DENIED, SIGNED_OUT, ServiceError
+from console.session import Platform, Role, is_signed_out, platform, role, shared, t, zone
 from console.views.formats import ago, clock
 
 T = TypeVar("T")
@@ -41,6 +41,8 @@ def attempt(act: Callable[[], T], part: str = "query server") -> T | None:
 
 def problem(part: str, error: ServiceError) -> None:
     """Say that a part cannot be reached, or refused. Never a stack, never a blank panel."""
+    if error.code in SIGNED_OUT and is_signed_out():
+        st.rerun()  # to the door
     if error.code in DENIED:
         st.info(t("Your role does not include this ({code}).", code=error.code), icon=":material/lock:")
         return
@@ -87,7 +89,7 @@ def confirm(
     act: Callable[[str], str],
     *,
     key: str,
-    need: Role = Role.OPERATOR,
+    need: Role | Platform = Role.OPERATOR,
     icon: str | None = None,
     disabled: bool = False,
     asks: bool = True,
@@ -100,8 +102,10 @@ def confirm(
     Call it outside of fragments that refresh themselves. The API decides whether the caller may; a role that may not
     only finds the button off.
     """
-    allowed = role() >= need
-    note = None if allowed else t("Needs the role {role}.", role=t(need.name.lower()))
+    beyond = isinstance(need, Platform)
+    allowed = (platform() if beyond else role()) >= need
+    wanted = "platform admin" if beyond else need.name.lower()
+    note = None if allowed else t("Needs the role {role}.", role=t(wanted))
     with st.popover(label, icon=icon, disabled=disabled or not allowed, help=note):
         st.write(explain)
         why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500) if asks else ""

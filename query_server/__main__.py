@@ -27,7 +27,7 @@ def main() -> int:
         log.error("cannot start", reason=error.reason, problem=error.message)
         return 2 if isinstance(error, ConfigError) else 1
     if not at_rest:
-        log.warning("a call to the index never returned; leaving without it")
+        log.warning("a call of the index or the database never returned; leaving without it")
         sys.stderr.flush()
         os._exit(0)
     return 0

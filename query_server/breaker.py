@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from prometheus_client import Gauge
 
-from rag_core.errors import Reason, Unavailable
+from rag_core.errors import DeadlineExceeded, Reason, Unavailable
 
 COOLDOWN_SECONDS = 1.0
 """Time between two trials while the breaker is open."""
@@ -48,6 +48,9 @@ class Breaker:
             self._trial_at = started + COOLDOWN_SECONDS
         try:
             yield
+        except DeadlineExceeded:
+            self._given_up(started)
+            raise
         except Exception as error:
             if isinstance(error, Unavailable) and error.reason is Reason.INDEX_UNAVAILABLE:
                 self._failed()
@@ -55,11 +58,14 @@ class Breaker:
                 self._answered()
             raise
         except BaseException:
-            if self._clock() - started >= WAITED_SECONDS:
-                self._failed()
+            self._given_up(started)
             raise
         else:
             self._answered()
+
+    def _given_up(self, started: float) -> None:
+        if self._clock() - started >= WAITED_SECONDS:
+            self._failed()
 
     def _answered(self) -> None:
         if self.open:

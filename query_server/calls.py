@@ -34,6 +34,10 @@ class Call:
             raise LookupError(f"{self.method} has no verified caller")
         return self.identity
 
+    def remaining(self) -> float:
+        """Seconds until the deadline; not below 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
     def note(self, result: SearchResult) -> None:
         """Put what was retrieved into the log line."""
         self.facts.update(generation=result.generation, hits=len(result.hits))

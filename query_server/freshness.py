@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from query_server.parts import LazyStore
-from query_server.watching import Watch
+from query_server.polling import Poller
 
 MAX_SHARE = 0.05
 """Part of the time that the question may keep the database busy; on a large installation it is asked less often."""
@@ -31,8 +31,7 @@ class Freshness:
     def __init__(self, store: LazyStore, *, seconds: float) -> None:
         self._store = store
         self._finding: Finding | None = None
-        watch = Watch("freshness", self._read, self._take, seconds=seconds, share=MAX_SHARE)
-        self.run, self.refresh = watch.run, watch.refresh
+        self.poller = Poller("freshness", self._read, self._take, seconds=seconds, share=MAX_SHARE)
 
     def as_of(self, tenant: str) -> datetime | None:
         """`None` until the database has been asked once."""

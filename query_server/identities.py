@@ -12,12 +12,13 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from query_server.blocking import BlockingPool
 from query_server.calls import Call
-from query_server.parts import LazyStore
-from query_server.watching import Watch
+from query_server.parts import LOOKUPS, LazyStore
+from query_server.revocations import Revocations
 from rag_core.api_keys import ApiKey, invalid_key, parse_api_key
 from rag_core.errors import Reason, Unauthenticated
-from rag_core.identity import TokenVerifier, UnknownKey, VerifiedToken
+from rag_core.identity import TokenVerifier, UnknownKey
 from rag_core.logging import get_logger
 from rag_core.models import Principal
 
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
 API_KEY_HEADER = "x-api-key"
 KEY_SECONDS = 0.5
 """How long a key's row is believed; with the time of a look, a revocation works within a second."""
-REVOCATION_SECONDS = 0.5
+READ_SECONDS = 5.0
+"""Time allowed to reading a key's row, whoever waits for it."""
 USE_SECONDS = 60.0
-_LOOKUPS = 4
-"""Rows read at once, so that a flood of made-up keys cannot take the database's connections."""
 _KEPT_KEYS = 10_000
 _log = get_logger("query_server.identities")
 
@@ -38,10 +38,10 @@ _log = get_logger("query_server.identities")
 class Identities:
     """Turns the credentials of a call into its principal. For one event loop."""
 
-    def __init__(self, verifier: TokenVerifier, store: LazyStore) -> None:
+    def __init__(self, verifier: TokenVerifier, store: LazyStore, revocations: Revocations) -> None:
         self._verifier = verifier
         self._keys = _KeyRows(store)
-        self._revocations = _Revocations(store)
+        self._revocations = revocations
         self._fetching: asyncio.Task[bool] | None = None
 
     async def identify(self, call: Call) -> Principal:
@@ -60,9 +60,10 @@ class Identities:
             Reason.TOKEN_MISSING, "send `authorization: Bearer <token>`, or an API key as `x-api-key`"
         )
 
-    async def watch(self) -> None:
-        """Keep up with revocations until cancelled."""
-        await self._revocations.watch.run()
+    @property
+    def threads(self) -> BlockingPool:
+        """Where rows of API keys are read."""
+        return self._keys.threads
 
     async def _by_token(self, token: str) -> Principal:
         try:
@@ -95,7 +96,9 @@ class _KeyRows:
         self._store = store
         self._rows: OrderedDict[str, tuple[StoredKey | None, float]] = OrderedDict()
         self._reading: dict[str, asyncio.Task[StoredKey | None]] = {}
-        self._lookups = asyncio.Semaphore(_LOOKUPS)
+        self._lookups = asyncio.Semaphore(LOOKUPS)
+        # Threads of their own: a flood of made-up keys delays neither documents nor revocations.
+        self.threads = BlockingPool(LOOKUPS, name="api-keys", reason=Reason.DATABASE_UNAVAILABLE, what="the database")
         self._noted: dict[str, float] = {}
 
     async def get(self, key_id: str) -> StoredKey | None:
@@ -111,7 +114,7 @@ class _KeyRows:
     async def _read(self, key_id: str) -> StoredKey | None:
         async with self._lookups:
             began = time.monotonic()
-            row = await asyncio.to_thread(self._load, key_id)
+            row = await self.threads.run_within(READ_SECONDS, lambda: self._load(key_id))
         self._rows[key_id] = (row, began)
         self._rows.move_to_end(key_id)
         if len(self._rows) > _KEPT_KEYS:
@@ -131,28 +134,12 @@ class _KeyRows:
         return row
 
 
-class _Revocations:
-    """The revoked subjects, as they were at most a second ago; as they last were while the database is down."""
-
-    def __init__(self, store: LazyStore) -> None:
-        self._store = store
-        self._before: dict[tuple[str, str], float] = {}
-        self.watch = Watch("revocations", self._load, self._take, seconds=REVOCATION_SECONDS)
-
-    def check(self, token: VerifiedToken) -> None:
-        """Raise `Unauthenticated` (`TOKEN_REVOKED`) for a token issued before its subject's tokens were revoked."""
-        before = self._before.get((token.principal.tenant, token.principal.subject))
-        if before is not None and token.issued < before:
-            raise Unauthenticated(Reason.TOKEN_REVOKED, "token: revoked; get a new one")
-
-    def _load(self) -> dict[tuple[str, str], float]:
-        from rag_core.store.access import revocations
-
-        with self._store.get().engine.connect() as connection:
-            return revocations(connection)
-
-    def _take(self, before: dict[tuple[str, str], float]) -> None:
-        self._before = before
+def bearer_of(call: Call) -> str:
+    """The token of a call. Raises `Unauthenticated` (`TOKEN_MISSING`) when it has none, but perhaps an API key."""
+    header = call.header("authorization")
+    if not header:
+        raise Unauthenticated(Reason.TOKEN_MISSING, "only a token can be signed out; `rag key revoke` ends an API key")
+    return _bearer(header)
 
 
 def _bearer(header: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import grpc.aio
 
@@ -15,6 +16,21 @@ from rag_core.settings import Settings
 
 LOOPBACK = "127.0.0.1"
 KEEPALIVE_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to listen; port 0 takes a free one (`QueryServer.ports` has the ones taken)."""
+
+    host: str
+    query: int
+    metrics: int
+    index: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Listen:
+        """The addresses that the settings name."""
+        return cls(settings.host, settings.query_port, settings.metrics_port, settings.index_port)
 
 
 def new_server(settings: Settings, chain: Chain, max_message_bytes: int) -> grpc.aio.Server:

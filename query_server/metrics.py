@@ -75,6 +75,17 @@ class Metrics:
             "Audit entries given up because the database was away for too long.",
             registry=self.registry,
         )
+        self.background_failures = Counter(
+            "rag_server_background_failures",
+            "Background tasks (revocations, permissions, readiness, …) that ended by themselves and were restarted.",
+            ["task"],
+            registry=self.registry,
+        )
+        self.stuck_database_calls = Gauge(
+            "rag_server_database_stuck_calls",
+            "Database calls still running after their caller's deadline.",
+            registry=self.registry,
+        )
         self.build = Gauge(
             "rag_server_build_info", "Always 1; the label carries the version.", ["version"], registry=self.registry
         )

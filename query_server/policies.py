@@ -15,8 +15,21 @@ DOCUMENTS_WRITE = "documents.write"
 OBSERVE = "ops.read"
 OPERATE = "ops.write"
 ADMIN = "admin"
+"""Everything in one tenant, and nothing beyond it."""
+PLATFORM_READ = "platform.read"
+"""What no single tenant owns, such as deployments, and what is kept of every tenant."""
+PLATFORM_ADMIN = "platform.admin"
+"""Acting on what every tenant shares: generations, deployments, runs of any source."""
 
-_INCLUDES = {OPERATE: frozenset({OBSERVE}), ADMIN: frozenset({OBSERVE, OPERATE})}
+SCOPES = (READ, DOCUMENTS_READ, DOCUMENTS_WRITE, OBSERVE, OPERATE, ADMIN, PLATFORM_READ, PLATFORM_ADMIN)
+"""Every scope that opens something."""
+
+_INCLUDES = {
+    OPERATE: frozenset({OBSERVE}),
+    ADMIN: frozenset({OBSERVE, OPERATE}),
+    # Platform scopes open no tenant's documents, and no scope of a tenant opens the platform.
+    PLATFORM_ADMIN: frozenset({PLATFORM_READ}),
+}
 
 
 class Gate(StrEnum):
@@ -61,18 +74,19 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS, recorded=True),
     "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
-    "/ragproto.admin.v1.AdminService/BuildGeneration": Policy(ADMIN),
-    "/ragproto.admin.v1.AdminService/EvaluateGeneration": Policy(ADMIN),
-    "/ragproto.admin.v1.AdminService/PromoteGeneration": Policy(ADMIN),
-    "/ragproto.admin.v1.AdminService/RollbackGeneration": Policy(ADMIN),
-    "/ragproto.admin.v1.AdminService/RetireGeneration": Policy(ADMIN),
+    "/ragproto.admin.v1.AdminService/BuildGeneration": Policy(PLATFORM_ADMIN),
+    "/ragproto.admin.v1.AdminService/EvaluateGeneration": Policy(PLATFORM_ADMIN),
+    "/ragproto.admin.v1.AdminService/PromoteGeneration": Policy(PLATFORM_ADMIN),
+    "/ragproto.admin.v1.AdminService/RollbackGeneration": Policy(PLATFORM_ADMIN),
+    "/ragproto.admin.v1.AdminService/RetireGeneration": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.AdminService/GetStatus": Policy(OBSERVE),
-    "/ragproto.admin.v1.DeploymentService/ListColours": Policy(OBSERVE),
-    "/ragproto.admin.v1.DeploymentService/ListDeployments": Policy(OBSERVE),
-    "/ragproto.admin.v1.DeploymentService/GetDeployment": Policy(OBSERVE),
-    "/ragproto.admin.v1.DeploymentService/RequestSwitch": Policy(ADMIN),
-    "/ragproto.admin.v1.DeploymentService/RequestRollback": Policy(ADMIN),
+    "/ragproto.admin.v1.DeploymentService/ListColours": Policy(PLATFORM_READ),
+    "/ragproto.admin.v1.DeploymentService/ListDeployments": Policy(PLATFORM_READ),
+    "/ragproto.admin.v1.DeploymentService/GetDeployment": Policy(PLATFORM_READ),
+    "/ragproto.admin.v1.DeploymentService/RequestSwitch": Policy(PLATFORM_ADMIN),
+    "/ragproto.admin.v1.DeploymentService/RequestRollback": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.OperationsService/WhoAmI": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/SignOut": Policy(OBSERVE, stores=True),
     "/ragproto.admin.v1.OperationsService/ListSources": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListRuns": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ReleaseDeletions": Policy(OPERATE, recorded=True),

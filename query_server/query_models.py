@@ -16,6 +16,7 @@ from contextlib import suppress
 
 from query_server.blocking import BlockingPool
 from query_server.parts import LazyStore
+from query_server.polling import READ_SECONDS, database_thread
 from query_server.query_embedder import QueryEmbedder
 from rag_core.embedding import open_embedder
 from rag_core.embedding.base import Embedder
@@ -26,6 +27,7 @@ from rag_core.recipe import Recipe, settings_for
 from rag_core.settings import Settings
 
 INTERVAL_SECONDS = 2.0
+_FAREWELL_SECONDS = 2.0
 _log = get_logger("query_server.models")
 
 
@@ -48,7 +50,8 @@ class QueryModels:
         self._opened: dict[str, Embedder] = {}
         self._built_with: dict[str, str] = {}
         self._served: str | None = None
-        self._refreshing = asyncio.Lock()
+        self.thread = database_thread("query-models")
+        self._refreshing: asyncio.Task[None] | None = None
         self._replica = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
 
     @property
@@ -61,10 +64,12 @@ class QueryModels:
 
         Raises `Unavailable` (`EMBEDDER_UNAVAILABLE`) when this server does not have it and cannot load it now.
         """
-        found = self._find(generation)
-        if found is None:
-            await self.refresh()
+        for _ in range(2):  # a refresh that was under way may have begun before the generation was there
             found = self._find(generation)
+            if found is not None:
+                return found
+            await self.refresh()
+        found = self._find(generation)
         if found is None:
             raise Unavailable(
                 Reason.EMBEDDER_UNAVAILABLE, "this server has not loaded the query model of the active generation"
@@ -75,14 +80,26 @@ class QueryModels:
         """The generation a new query is meant for and its embedder; `None` before the first promotion.
 
         It may have moved on by the time of the search, which looks again. When the model of the active one cannot be
-        had (the database is down as well), the generation served before stays: it is complete and was right until now.
+        had (the database is down as well), the generation served before stays while the index has it: it is complete
+        and was right until now.
         """
-        generation = self._served or await self._pool.run(self._index.alias)
+        generation = self._served if self._served_stands() else await self.alias()
         if generation is None:
             return None, self._loaded[self._own]
         embedder = await self.embedder_of(generation)
         self._served = generation
         return generation, embedder
+
+    async def problem(self, generation: str) -> Reason | None:
+        """Why queries cannot follow readers to their generation, `None` when they can; from then on they do."""
+        if not self.knows(generation):
+            await self.refresh()
+        if not self.knows(generation):
+            return Reason.GENERATION_NOT_FOUND
+        if self._find(generation) is None:
+            return Reason.EMBEDDER_UNAVAILABLE
+        self._served = generation
+        return None
 
     def knows(self, generation: str) -> bool:
         """Whether the index had this generation when it was last looked at."""
@@ -96,12 +113,12 @@ class QueryModels:
         """Take note that the alias has moved; whether this server can follow.
 
         Raises `Unavailable` (`EMBEDDER_UNAVAILABLE`) when it cannot and there is no generation to stay on: the first
-        one was promoted just now.
+        one was promoted just now, or the one before was retired.
         """
         try:
             await self.embedder_of(generation)
         except RagError as error:
-            if self._served is None:
+            if not self._served_stands():
                 raise
             _log.warning("generation_not_followed", generation=generation, message=error.message)
             return False
@@ -109,22 +126,29 @@ class QueryModels:
         return True
 
     async def refresh(self) -> None:
-        """Load the models of the generations that follow, and tell the database which this server has."""
-        async with self._refreshing:
-            with suppress(RagError):
-                specs = await self._pool.run(self._index.generations)
-                self._built_with = {spec.name: spec.embedder for spec in specs}
-            try:
-                wanted = await asyncio.to_thread(self._wanted)
-            except RagError:
-                return  # the database is down: what is loaded goes on
-            for fingerprint, recipe in wanted.items():
-                if fingerprint not in self._loaded:
-                    await self._load(fingerprint, recipe)
-            in_use = self._built_with.get(self._served or "", "")
-            await self._unload({*wanted, in_use})
-            with suppress(RagError):
-                await asyncio.to_thread(self._report)
+        """Load the models of the generations that follow, and report to the database which this server has.
+
+        In a task that all who ask share: a call that ends meanwhile leaves nothing half loaded behind.
+        """
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        await asyncio.shield(self._refreshing)
+
+    async def _refresh(self) -> None:
+        with suppress(RagError):
+            specs = await self._pool.run(self._index.generations)
+            self._built_with = {spec.name: spec.embedder for spec in specs}
+        try:
+            wanted = await self.thread.run_within(READ_SECONDS, self._wanted)
+        except RagError:
+            return  # the database is down: what is loaded stays
+        for fingerprint, recipe in wanted.items():
+            if fingerprint not in self._loaded:
+                await self._load(fingerprint, recipe)
+        in_use = self._built_with.get(self._served or "", "")
+        await self._unload({*wanted, in_use})
+        with suppress(RagError):
+            await self.thread.run_within(READ_SECONDS, self._report)
 
     async def run(self) -> None:
         """Refresh until cancelled."""
@@ -133,10 +157,16 @@ class QueryModels:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def close(self) -> None:
-        """Close what was opened here, and say that this server is gone."""
+        """Close what was opened here, and report that this server is gone."""
+        if self._refreshing is not None and not self._refreshing.done():
+            self._refreshing.cancel()
+            await asyncio.wait({self._refreshing})
         await self._unload(())
         with suppress(RagError):
-            await asyncio.to_thread(self._forget)
+            await self.thread.run_within(_FAREWELL_SECONDS, self._forget)
+
+    def _served_stands(self) -> bool:
+        return self._served is not None and self.knows(self._served)
 
     def _find(self, generation: str) -> QueryEmbedder | None:
         return self._loaded.get(self._built_with.get(generation, ""))

@@ -1,19 +1,21 @@
 """Whether this server can answer, kept up to date beside the calls.
 
-Policy: only what is true of this process alone makes it unready (starting, draining, an index that was never promoted).
-An index that hangs or a database that is down is reported but does not take the server out of rotation: every replica
-would see the same, and callers are better served by a typed error than by no backend at all.
+Only what is true of this process alone makes it unready: it starts or drains, it has no query model for the generation
+that readers are on, the index it reads has none, or it has not read the revocations. An index that hangs or a database
+that is down is reported but does not take the server out of rotation: every replica would see the same, and callers are
+better served by a typed error than by no server at all.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from query_server.blocking import BlockingPool
 from query_server.metrics import Metrics
-from rag_core.errors import RagError, Reason
+from query_server.query_models import QueryModels
+from rag_core.errors import DataCorruption, RagError, Reason
 from rag_core.index.base import VectorIndex
 from rag_core.logging import get_logger
 
@@ -36,19 +38,27 @@ class Readiness:
 
 
 class ReadinessMonitor:
-    """Asks the index for its alias every second and tells `on_change` whether queries can be answered."""
+    """Finds out every second whether queries can be answered and reports it to `on_change`.
+
+    `requirements` are further conditions of this process: the reason code to report while one of them is false.
+    """
 
     def __init__(
         self,
         index: VectorIndex,
+        models: QueryModels,
         pool: BlockingPool,
         metrics: Metrics,
         on_change: Callable[[bool], Awaitable[None]],
+        *,
+        requirements: Mapping[Reason, Callable[[], bool]],
     ) -> None:
         self._index = index
+        self._models = models
         self._pool = pool
         self._metrics = metrics
         self._on_change = on_change
+        self._requirements = requirements
         self._state = Readiness(reasons=(Reason.INDEX_EMPTY,))
         self._draining = False
 
@@ -58,11 +68,13 @@ class ReadinessMonitor:
         return self._state
 
     async def refresh(self) -> None:
-        """Look once."""
-        await self._set(await self._probe())
+        """Probe once."""
+        found = await self._probe()
+        unmet = tuple(reason for reason, met in self._requirements.items() if not met())
+        await self._set(Readiness((*found.reasons, *unmet), found.degraded, found.generation))
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Probe until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             await self.refresh()
@@ -78,11 +90,21 @@ class ReadinessMonitor:
                 generation = await self._pool.run(self._index.alias)
         except TimeoutError:
             return self._unreachable(Reason.INDEX_UNAVAILABLE)
+        except DataCorruption as error:
+            return Readiness(reasons=(error.reason,), generation=self._state.generation)
         except RagError as error:
             return self._unreachable(error.reason)
         if generation is None:
             return Readiness(reasons=(Reason.INDEX_EMPTY,))
-        return Readiness(generation=generation)
+        problem = await self._problem(generation)
+        return Readiness(reasons=() if problem is None else (problem,), generation=generation)
+
+    async def _problem(self, generation: str) -> Reason | None:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await self._models.problem(generation)
+        except TimeoutError:
+            return Reason.EMBEDDER_UNAVAILABLE
 
     def _unreachable(self, reason: Reason) -> Readiness:
         known = self._state.generation

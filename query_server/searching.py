@@ -10,7 +10,9 @@ import grpc.aio
 
 from query_server.blocking import BlockingPool
 from query_server.breaker import Breaker
+from query_server.calls import current_call
 from query_server.metrics import Metrics
+from query_server.status import REQUEST_ID_KEY
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import wire
 from rag_core.index.base import SearchRequest, SearchResult, VectorIndex
@@ -83,11 +85,15 @@ class RemoteSearcher:
         return result
 
     async def _ask(self, message: pb.SearchIndexRequest) -> pb.SearchIndexResponse:
+        call = current_call()
         for attempt in range(_ATTEMPTS):
             try:
                 # A process that is being restarted is waited for, as long as the caller has time.
                 response: pb.SearchIndexResponse = await self._stub.SearchIndex(
-                    message, metadata=self._metadata, wait_for_ready=True
+                    message,
+                    metadata=(*self._metadata, (REQUEST_ID_KEY, call.request_id)),
+                    timeout=call.remaining(),
+                    wait_for_ready=True,
                 )
             except grpc.aio.AioRpcError as error:
                 known = from_status(error)

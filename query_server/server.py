@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import os
 import secrets
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, suppress
+from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from query_server.audit import AuditTrail
+from query_server.background import BackgroundTasks
 from query_server.blocking import BlockingPool
 from query_server.freshness import Freshness
 from query_server.handlers.admin import AdminHandler
@@ -31,13 +31,16 @@ from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
 from query_server.identities import Identities
 from query_server.interceptors import Chain, build_chain, build_gates, build_index_chain
-from query_server.listening import LOOPBACK, bind, new_server, stop_signals
+from query_server.listening import LOOPBACK, Listen, bind, new_server, stop_signals
 from query_server.metrics import Metrics
 from query_server.parts import Parts, open_parts
 from query_server.policies import Gate
-from query_server.query_embedder import QueryEmbedder
+from query_server.polling import Poller
+from query_server.query_embedder import QueryEmbedder, parallel_queries
 from query_server.query_models import QueryModels
 from query_server.readiness import ReadinessMonitor
+from query_server.reflection import GuardedReflection
+from query_server.revocations import Revocations
 from query_server.searching import LocalSearcher, RemoteSearcher, Searcher
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.deployments import DeploymentServicer
@@ -49,7 +52,9 @@ from query_server.servicers.query_v2 import QueryV2Servicer
 from query_server.source_gauges import SourceGauges
 from query_server.withdrawals import Withdrawals, WithholdingSearcher
 from rag_core.embedding.base import Embedder
+from rag_core.errors import Reason
 from rag_core.index.upkeep import kept_up
+from rag_core.keyed_hash import NameHash
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from ragproto.admin.v1 import (
@@ -68,9 +73,9 @@ from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 
-FIRST_READ_SECONDS = 2.0
-REMOTE_BATCHES = 4
-"""Embedding requests in flight at once towards an endpoint."""
+FIRST_READ_SECONDS = 5.0
+SETTLE_SECONDS = 2.0
+"""Time that calls of index and database without a caller get to return before the process leaves without them."""
 _QUERY_SERVICES = (
     v1.DESCRIPTOR.services_by_name["QueryService"].full_name,
     v2.DESCRIPTOR.services_by_name["QueryService"].full_name,
@@ -83,21 +88,6 @@ _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where to listen; port 0 takes a free one (`QueryServer.ports` tells which)."""
-
-    host: str
-    query: int
-    metrics: int
-    index: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> Listen:
-        """The addresses that the settings name."""
-        return cls(settings.host, settings.query_port, settings.metrics_port, settings.index_port)
-
-
 class QueryServer:
     """The gRPC servers and their helpers around a set of parts. The parts belong to the caller, who closes them."""
 
@@ -106,6 +96,7 @@ class QueryServer:
         self._parts = parts
         self.metrics = Metrics()
         self.metrics.build.labels(server_version()).set(1)
+        self.metrics.stuck_database_calls.set_function(lambda: parts.store.threads.stuck)
         self._pool = BlockingPool(settings.search_threads, name="search", stuck=self.metrics.stuck_calls)
         self._embedder = self._query_embedder(parts.embedder)
         self._models = QueryModels(
@@ -113,27 +104,41 @@ class QueryServer:
             parts.index,
             self._embedder,
             parts.embedder.fingerprint,
-            parts.store,
+            parts.observer_store,
             self._pool,
             self._query_embedder,
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._ordering = Ordering(parts.reranker, window=settings.rerank_candidates)
-        self._freshness = Freshness(parts.store, seconds=settings.freshness_seconds)
-        self._monitor = ReadinessMonitor(parts.index, self._pool, self.metrics, self._publish_readiness)
-        self._identities = Identities(parts.verifier, parts.store)
+        self._freshness = Freshness(parts.observer_store, seconds=settings.freshness_seconds)
+        self._revocations = Revocations(parts.observer_store, max_age=settings.acl_max_age_seconds)
+        self._identities = Identities(parts.verifier, parts.observer_store, self._revocations)
         self._audit = AuditTrail(parts.store, self.metrics, settings)
-        self._withdrawals = Withdrawals(parts.store, self.metrics, max_age=settings.acl_max_age_seconds)
+        self._withdrawals = Withdrawals(parts.observer_store, self.metrics, max_age=settings.acl_max_age_seconds)
+        self._generations = GenerationsHandler(settings, parts)
+        self._monitor = ReadinessMonitor(
+            parts.index,
+            self._models,
+            self._pool,
+            self.metrics,
+            self._publish_readiness,
+            requirements={Reason.REVOCATIONS_UNKNOWN: lambda: self.knows_revocations},
+        )
         self._servers: list[grpc.aio.Server] = []
         self._index_service: IndexServicer | None = None
         self._searcher: Searcher | None = None
         self._http: HttpServer | None = None
-        self._source_gauges = SourceGauges(parts.store, self.metrics)
-        self._watching: list[asyncio.Task[None]] = []
+        self._pollers: dict[str, Poller[Any]] = {
+            "revocations": self._revocations.poller,
+            "permissions": self._withdrawals.poller,
+            "freshness": self._freshness.poller,
+            "source gauges": SourceGauges(parts.observer_store, self.metrics).poller,
+        }
+        self._background = BackgroundTasks(self.metrics.background_failures)
         self.ports: Listen | None = None
 
     def _query_embedder(self, embedder: Embedder) -> QueryEmbedder:
-        workers, batch = _parallel_queries(self._settings)
+        workers, batch = parallel_queries(self._settings)
         return QueryEmbedder(
             embedder,
             workers=workers,
@@ -145,25 +150,18 @@ class QueryServer:
     async def start(self, listen: Listen | None = None) -> Listen:
         """Listen. Raises `Conflict` (`PORT_TAKEN`) and leaves nothing open then."""
         wanted = listen or Listen.of(self._settings)
-        with suppress(TimeoutError):  # a database that hangs must not keep the server from starting
+        with suppress(TimeoutError):  # a database that hangs must not keep the server from saying why it is not ready
             async with asyncio.timeout(FIRST_READ_SECONDS):
-                await self._withdrawals.refresh()
+                await asyncio.gather(self._withdrawals.poller.refresh(), self._revocations.poller.refresh())
         try:
             self.ports = await self._listen(wanted)
         except BaseException:
             await self.stop(grace=0)
             raise
         await self._monitor.refresh()
-        works = (
-            self._monitor.run(),
-            self._models.run(),
-            self._source_gauges.run(),
-            self._freshness.run(),
-            self._identities.watch(),
-            self._withdrawals.run(),
-            self._audit.run(),
-        )
-        self._watching = [asyncio.create_task(work) for work in works]
+        works = {"readiness": self._monitor.run, "query models": self._models.run, "audit": self._audit.run}
+        for name, work in (works | {name: poller.run for name, poller in self._pollers.items()}).items():
+            self._background.start(name, work)
         _log.info("serving", query=self.ports.query, metrics=self.ports.metrics, index=self.ports.index)
         return self.ports
 
@@ -180,35 +178,39 @@ class QueryServer:
 
     def _client_server(self, searcher: Searcher) -> grpc.aio.Server:
         gates = build_gates(self._settings, self.metrics)
-        chain = build_chain(self._settings, self._identities, self._audit, self.metrics, gates)
+        hashes = NameHash(self._settings.rotating("hash_secret"))
+        chain = build_chain(self._settings, self._identities, self._audit, self.metrics, gates, hashes)
         server = self._new_server(chain, self._settings.max_message_bytes)
-        secret = _token_secret(self._settings)
+        signers = _token_secrets(self._settings)
         search = SearchHandler(
             self._settings,
             searcher,
             self._models,
             ordering=self._ordering,
-            tokens=PageTokens(secret),
+            tokens=PageTokens(*signers),
             freshness=self._freshness,
         )
         batches = BatchHandler(search, gates[Gate.SEARCH])
-        answers = AnswerHandler(search, self._parts.answerer, ResumeTokens(secret), self.metrics)
-        admin = AdminHandler(self._parts, self._pool, server_version())
-        generations = GenerationsHandler(self._settings, self._parts)
+        answers = AnswerHandler(search, self._parts.answerer, ResumeTokens(*signers), self.metrics)
+        admin = AdminHandler(self._parts, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         documents = DocumentServicer(DocumentsHandler(self._settings, self._parts))
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, generations), server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
         store = self._parts.store
-        operations = OperationsServicer(OperationsHandler(store), ConditionsHandler(store), search)
+        lifetime = self._settings.jwt_max_lifetime_seconds + self._settings.jwt_leeway_seconds
+        handler = OperationsHandler(store, token_seconds=lifetime)
+        operations = OperationsServicer(handler, ConditionsHandler(store), search, hashes)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         deployments = DeploymentServicer(DeploymentsHandler(store))
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        ours = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, _ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
-        names = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        if self._settings.show_reflection:
+            public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
+            operators = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
+            shown = GuardedReflection(self._identities.identify, public, operators)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server
 
     def _make_searcher(self) -> Searcher:
@@ -247,34 +249,58 @@ class QueryServer:
     async def drain(self) -> None:
         """Say NOT_SERVING, give balancers time to see it, then let the calls in flight finish."""
         _log.info("draining", seconds=self._settings.drain_seconds)
-        await self._monitor.drain()
-        await self._health.enter_graceful_shutdown()
-        await asyncio.sleep(self._settings.drain_seconds)
-        await self.stop(grace=self._settings.grace_seconds)
+        try:
+            await self._monitor.drain()
+            await self._health.enter_graceful_shutdown()
+            await asyncio.sleep(self._settings.drain_seconds)
+        finally:
+            await self.stop(grace=self._settings.grace_seconds)
 
     async def stop(self, grace: float) -> None:
-        """Refuse new calls, wait `grace` seconds for the others, then close what this object opened."""
-        for watching in self._watching:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+        """Refuse new calls, wait `grace` seconds for the others, then close what this object opened.
+
+        Every step is taken, whatever one before it raises.
+        """
+        async with AsyncExitStack() as closing:  # what is entered last is closed first
+            if self._http is not None:
+                closing.callback(self._http.close)
+            if self._index_service is not None:
+                closing.push_async_callback(asyncio.to_thread, self._index_service.close)
+            closing.callback(self._ordering.close)
+            for pool in self._own_pools:
+                closing.callback(pool.close)
+            closing.push_async_callback(self._settle)
+            if self._searcher is not None:
+                closing.push_async_callback(self._searcher.close)
+            closing.push_async_callback(self._embedder.close)
+            closing.push_async_callback(self._models.close)
+            closing.push_async_callback(self._generations.close, grace)
+            closing.push_async_callback(self._audit.flush)
+            closing.push_async_callback(self._background.stop)
+            closing.push_async_callback(self._stop_servers, grace)
+
+    @property
+    def _own_pools(self) -> list[BlockingPool]:
+        threads = [poller.thread for poller in self._pollers.values()]
+        return [self._pool, self._models.thread, self._identities.threads, *threads]
+
+    async def _settle(self) -> None:
+        pools = (*self._own_pools, self._parts.store.threads)
+        await asyncio.gather(*(pool.settle(SETTLE_SECONDS) for pool in pools))
+
+    async def _stop_servers(self, grace: float) -> None:
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
-        await self._audit.flush()
-        await self._models.close()
-        await self._embedder.close()
-        if self._searcher is not None:
-            await self._searcher.close()
-        self._pool.close()
-        self._ordering.close()
-        if self._index_service is not None:
-            await asyncio.to_thread(self._index_service.close)
-        if self._http is not None:
-            self._http.close()
+
+    @property
+    def knows_revocations(self) -> bool:
+        """Whether revoked tokens and permissions were read since the start."""
+        return self._revocations.age.known and self._withdrawals.age.known
 
     @property
     def stuck(self) -> bool:
-        """Whether a call to the index never came back; its thread would keep the process from ending."""
-        return self._pool.stuck > 0
+        """Whether a call of index or database never came back; its thread would keep the process from ending."""
+        pools = (*self._own_pools, self._parts.store.threads)
+        return self._generations.stuck or any(pool.stuck for pool in pools)
 
 
 async def serve(settings: Settings) -> bool:
@@ -283,15 +309,18 @@ async def serve(settings: Settings) -> bool:
     Raises `RagError` when it cannot start: wrong configuration, a taken port, a locked or corrupt index.
     """
     settings.require_production_secrets()
+    settings.require_serving_secrets()
     stopping = asyncio.Event()
     with stop_signals(stopping):
         parts = await asyncio.to_thread(open_parts, settings)
         server = QueryServer(settings, parts)
         try:
             await server.start()
-            with kept_up(parts.index, settings):
-                await stopping.wait()
-            await server.drain()
+            try:
+                with kept_up(parts.index, settings):
+                    await stopping.wait()
+            finally:
+                await server.drain()
         finally:
             if not server.stuck:
                 await parts.close()
@@ -307,27 +336,9 @@ def server_version() -> str:
         return "dev"
 
 
-def _parallel_queries(settings: Settings) -> tuple[int, int]:
-    """Query batches embedded at once, and their size.
-
-    The bundled model takes as long for a text in a batch as alone (measured: 9.8 and 10.0 ms of processor time), so a
-    batch would only make the first wait for the last; what uses the cores is one query on each. An endpoint has the
-    cost of a request to share.
-    """
-    if settings.embedder == "openai":
-        return REMOTE_BATCHES, settings.query_batch
-    return settings.embed_threads or _cores(), 1
-
-
-def _token_secret(settings: Settings) -> bytes:
-    """The secret of the page and resume tokens: its own, else that of the index, else one of this process alone."""
-    for known in (settings.page_token_secret, settings.index_secret):
-        if known is not None:
-            return known.get_secret_value().encode()
+def _token_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """The secrets of the page and resume tokens; when none is set, one of this process alone."""
+    if known := settings.rotating("page_token_secret"):
+        return known
     _log.warning("page and resume tokens work with this process only; set RAG_PAGE_TOKEN_SECRET for several servers")
-    return secrets.token_bytes(32)
-
-
-def _cores() -> int:
-    """Cores this process may use; a container may give fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (secrets.token_bytes(32),)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from query_server.metrics import Metrics
 from query_server.parts import LazyStore
-from query_server.watching import Watch
+from query_server.polling import Poller
 
 if TYPE_CHECKING:
     from rag_core.store.conditions import SourceState
@@ -21,8 +21,7 @@ class SourceGauges:
     def __init__(self, store: LazyStore, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
-        watch = Watch("source gauges", self._read, self._set, seconds=INTERVAL_SECONDS)
-        self.run, self.refresh = watch.run, watch.refresh
+        self.poller = Poller("source gauges", self._read, self._set, seconds=INTERVAL_SECONDS)
 
     def _read(self) -> tuple[list[SourceState], list[Latest]]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.

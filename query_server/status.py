@@ -30,6 +30,11 @@ _CODES: dict[type[RagError], grpc.StatusCode] = {
     errors.DataCorruption: grpc.StatusCode.DATA_LOSS,
 }
 
+MAX_TEXT_BYTES = 1024
+"""Of one text in the trailers, as it travels. Clients refuse trailers of 8 kB in all: a name of theirs that an error
+quotes must not turn the error into another one."""
+_MORE = "…"
+
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 
@@ -46,10 +51,33 @@ def internal_error() -> RagError:
 def trailers(error: RagError, request_id: str, *, pushback_ms: int | None = None) -> Metadata:
     """Trailing metadata of a failed call: `google.rpc.Status` with ErrorInfo and RequestInfo, and pushback if any."""
     request = error_details_pb2.RequestInfo(request_id=request_id)
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
-    status = rich_status(code_of(error).value[0], error.message, info, request, pushback_ms=pushback_ms)
+    facts = {name: bounded(value) for name, value in error.metadata.items()}
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=facts)
+    status = rich_status(code_of(error).value[0], bounded(error.message), info, request, pushback_ms=pushback_ms)
     metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status))
     return metadata if pushback_ms is None else (*metadata, (PUSHBACK_KEY, str(pushback_ms)))
+
+
+def bounded(text: str, limit: int = MAX_TEXT_BYTES) -> str:
+    """A text that can travel: without lone surrogates, and its beginning when it is longer than `limit` bytes.
+
+    gRPC sends every byte of a message that is not printable ASCII as three (`%E2`).
+    """
+    text = text.encode("utf-8", "replace").decode()
+    if _travelling(text) <= limit:
+        return text
+    left, kept = limit - _travelling(_MORE), 0
+    for char in text:
+        left -= _travelling(char)
+        if left < 0:
+            break
+        kept += 1
+    return text[:kept] + _MORE
+
+
+def _travelling(text: str) -> int:
+    plain = sum(" " <= char <= "~" and char != "%" for char in text)
+    return plain + 3 * (len(text.encode()) - plain)
 
 
 def rich_status(code: int, message: str, *details: Message, pushback_ms: int | None = None) -> bytes:

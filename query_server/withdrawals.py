@@ -7,7 +7,6 @@ in that, so a run that dies between the commit and the index opens nothing.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from query_server.metrics import Metrics
 from query_server.parts import LazyStore
+from query_server.polling import Poller
+from query_server.revocations import Age
 from query_server.searching import Searcher
-from query_server.watching import Watch
-from rag_core.errors import Reason, Unavailable
 from rag_core.index.base import NOTHING_WITHHELD, SearchRequest, SearchResult, Withheld
 
 if TYPE_CHECKING:
@@ -33,23 +32,21 @@ MAX_NAMED = 5000
 class Withdrawals:
     """The last reading. For one event loop.
 
-    While the database is away the last reading stands: nothing can be committed there meanwhile. For an installation
-    where it may be away from this server alone, `max_age` (seconds, 0: never) ends that.
+    Nothing is answered before there was one. While the database is away the last one stands: nothing can be committed
+    there meanwhile. For an installation where it may be away from this server alone, `max_age` (seconds, 0: never)
+    ends that.
     """
 
     def __init__(self, store: LazyStore, metrics: Metrics, *, max_age: float) -> None:
         self._store = store
         self._gauge = metrics.withheld
-        self._max_age = max_age
-        self._read_at = float("-inf")
+        self.age = Age("permissions", max_age)
         self._by_tenant: Mapping[str, Sequence[Restriction]] = {}
-        watch = Watch("permissions", self._read, self._take, seconds=READ_SECONDS, share=MAX_SHARE)
-        self.run, self.refresh = watch.run, watch.refresh
+        self.poller = Poller("permissions", self._read, self._take, seconds=READ_SECONDS, share=MAX_SHARE)
 
     def withheld(self, tenant: str, acl: Sequence[str]) -> Withheld:
-        """What a caller lost. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) when the reading is too old."""
-        if self._max_age and time.monotonic() - self._read_at > self._max_age:
-            raise Unavailable(Reason.DATABASE_UNAVAILABLE, "permissions cannot be read; retry later")
+        """What a caller lost. Raises `Unavailable` (`REVOCATIONS_UNKNOWN`, `DATABASE_UNAVAILABLE`), see `Age`."""
+        self.age.require_recent()
         lost = [one for one in self._by_tenant.get(tenant, ()) if one.acl.isdisjoint(acl)]
         if not lost:
             return NOTHING_WITHHELD
@@ -57,17 +54,17 @@ class Withdrawals:
         return Withheld(documents, tuple({one.source for one in lost if one.doc_id is None}))
 
     def _read(self) -> tuple[float, Mapping[str, Sequence[Restriction]]]:
-        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
         from rag_core.store.visibility import restrictions
 
-        began, by_tenant = time.monotonic(), defaultdict(list)
+        began, by_tenant = self.age.now(), defaultdict(list)
         with self._store.get().engine.connect() as connection:
             for one in restrictions(connection, most=MAX_NAMED):
                 by_tenant[one.tenant].append(one)
         return began, by_tenant
 
     def _take(self, found: tuple[float, Mapping[str, Sequence[Restriction]]]) -> None:
-        self._read_at, self._by_tenant = found
+        self.age.read_at, self._by_tenant = found
         self._gauge.set(sum(map(len, self._by_tenant.values())))
 
 

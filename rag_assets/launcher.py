@@ -21,6 +21,7 @@ from dagster._core.origin import JobPythonOrigin
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
+from rag_core import failpoints
 from rag_core.logging import get_logger
 
 log = get_logger(__name__)
@@ -28,6 +29,15 @@ log = get_logger(__name__)
 PROCESS_TAG = "rag/process"
 """`pid:start time`; the start time tells our process from a later one that got the same number."""
 _START_TOLERANCE_SECONDS = 1.0
+_WHEN_RECORDED = """
+import os, sys
+if os.read(0, 2) != b"go":
+    sys.exit(75)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.execv(sys.executable, [sys.executable, "-P", *sys.argv[1:]])
+"""
+"""Begins a run once its process is on record. When the daemon dies before that the pipe ends and so does the process:
+nobody could find it, so the run would be resumed beside it. `execv` keeps pid and start time."""
 
 
 class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
@@ -103,11 +113,16 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     def _start(self, run: dg.DagsterRun, verb: str, arguments: ExecuteRunArgs | ResumeRunArgs) -> None:
         # Our own interpreter, because `dagster` need not be on the PATH; -P, because the working folder is not code.
-        command = [sys.executable, "-P", "-m", "dagster", "api", verb, serialize_value(arguments)]
+        command = [sys.executable, "-P", "-c", _WHEN_RECORDED, "-m", "dagster", "api", verb, serialize_value(arguments)]
         # A session of its own: neither Ctrl-C at the terminal nor the end of the daemon takes a run with it.
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-        started = psutil.Process(child.pid).create_time()
-        self._instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{child.pid}:{started:.2f}"})
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        assert child.stdin is not None  # noqa: S101
+        with child.stdin as go:
+            failpoints.reach("before_run_recorded")
+            started = psutil.Process(child.pid).create_time()
+            self._instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{child.pid}:{started:.2f}"})
+            with contextlib.suppress(BrokenPipeError):  # it died already; the watch below sees that
+                go.write(b"go")
         self._instance.report_engine_event(f"Started a process for the run (pid {child.pid}).", run, cls=type(self))
         self._in_background(self._watch, child, run.run_id)
 

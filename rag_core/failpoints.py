@@ -15,6 +15,7 @@ from rag_core.errors import ConfigError, Reason
 POINTS = frozenset(
     {
         "after_fetch",  # bytes read, nothing written
+        "before_run_recorded",  # the process of a run is started, nobody knows which one it is
         "before_settle",  # a micro-batch is read, neither its rows nor its progress are written
         "after_commit",  # a batch of documents is in PostgreSQL, the index knows nothing of it
         "after_embed_batch",  # a batch of vectors is committed

@@ -34,6 +34,7 @@ __all__ = [
     "public_jwk",
     "read_claims",
     "require_identity_names",
+    "session_of",
 ]
 
 MAX_TOKEN_CHARS = 8192
@@ -44,19 +45,25 @@ _TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 # Each of these lets a token bring or point to its own key, or changes how it must be read (RFC 8725, section 3).
 _FORBIDDEN_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit", "b64", "zip", "enc"})
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+# A lone surrogate, which JSON can carry and no text can, would break whatever stores, sends or hashes the name.
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,256}")
+_SCOPES = re.compile(r"[\x20-\x7e]{0,4096}")
 _LATEST_TIME = 2**40
 """Seconds; a numeric date beyond it is nonsense and would overflow arithmetic on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must say: issuer, audience, lifetime cap and clock leeway in seconds."""
+    """What a token must say: issuer, audience, lifetime cap and clock leeway in seconds.
+
+    `platform_groups` are pairs of a group and the scope that its members have besides those of the token.
+    """
 
     issuer: str
     audience: str
     max_lifetime: int
     leeway: int
+    platform_groups: tuple[tuple[str, str], ...] = ()
 
 
 class UnknownKey(Unauthenticated):
@@ -65,11 +72,21 @@ class UnknownKey(Unauthenticated):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a good token says. `issued` and `expires` are in seconds of Unix time."""
+    """What a good token says. `issued` and `expires` are in seconds of Unix time, `session` names this very token."""
 
     principal: Principal
     issued: float
     expires: float
+    session: str = ""
+
+
+def session_of(token: str) -> str:
+    """The name of one token among revocations; it begins with a character that no `sub` may hold.
+
+    Without the signature: of an ECDSA signature there is a second form that is as good.
+    """
+    signed = token.rpartition(".")[0]
+    return "\x1f" + hashlib.sha256(signed.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class TokenVerifier:
@@ -128,7 +145,7 @@ class TokenVerifier:
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise _malformed() from None
         principal, expires = read_claims(claims, self._rules, self._clock())
-        return VerifiedToken(principal, float(claims["iat"]), expires)
+        return VerifiedToken(principal, float(claims["iat"]), expires, session_of(token))
 
     def _recall(self, digest: bytes, keys: Mapping[str, VerificationKey]) -> VerifiedToken | None:
         with self._lock:
@@ -165,17 +182,21 @@ def read_claims(claims: Mapping[str, object], rules: TokenRules, now: float) -> 
         raise _invalid("iat lies in the future")
     if "nbf" in claims and _numeric_date(claims, "nbf") > now + rules.leeway:
         raise _invalid("not valid yet (nbf)")
-    if not 0 < expires - issued <= rules.max_lifetime:
+    if expires <= issued:
+        raise _invalid("exp must be later than iat")
+    if expires - issued > rules.max_lifetime:
         raise _invalid(f"lifetime must be at most {rules.max_lifetime} seconds")
     if claims.get("iss") != rules.issuer:
         raise _invalid("wrong issuer (iss)")
     if not _names_audience(claims.get("aud"), rules.audience):
-        raise _invalid("not meant for this service (aud)")
+        message = "token: not meant for this service (aud); get one for the audience in RAG_JWT_AUDIENCE"
+        raise Unauthenticated(Reason.TOKEN_AUDIENCE, message, previous_reason=Reason.TOKEN_INVALID)
     subject = claims.get("sub")
     if not isinstance(subject, str) or not _PRINTABLE.fullmatch(subject):
-        raise _invalid("sub must be a non-empty string")
+        raise _invalid("sub must be a string of 1 to 256 characters")
     groups, scopes = _groups(claims.get("groups", [])), _scopes(claims.get("scope", ""))
-    return Principal(subject, _tenant(claims.get("tenant")), groups, scopes), expires
+    granted = {scope for group, scope in rules.platform_groups if group in groups}
+    return Principal(subject, _tenant(claims.get("tenant")), groups, scopes | granted), expires
 
 
 def _read_header(token: str) -> Mapping[str, object]:
@@ -223,8 +244,8 @@ def _groups(claim: object) -> tuple[str, ...]:
 
 
 def _scopes(claim: object) -> frozenset[str]:
-    if not isinstance(claim, str):
-        raise _invalid("scope must be a string")
+    if not isinstance(claim, str) or not _SCOPES.fullmatch(claim):
+        raise _invalid("scope must be a string of at most 4096 ASCII characters")
     return frozenset(claim.split())
 
 

@@ -49,6 +49,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.USAGE: ("A command was called with wrong arguments.", "See `rag COMMAND --help`."),
     R.TEXT_INVALID: ("A text is not valid Unicode.", "Remove lone surrogates."),
     R.FIELD_INVALID: ("A field of the request has a value it cannot have.", "See the message."),
+    R.FIELD_UNKNOWN: (
+        "The JSON body of a request has a field that this server's API does not have.",
+        "Compare its path in the message with the API reference; for an older server, leave it out.",
+    ),
     R.ID_CHARS: ("An id contains characters that ids cannot have.", "Use the id as it was given."),
     R.METHOD_UNKNOWN: ("The service has no such method.", "Compare with the API reference."),
     R.SOURCE_NOT_FOUND: ("No such source, or not for this caller.", "`rag source list`."),
@@ -89,6 +93,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.EVENT_FAILED: ("A change could not be applied for a reason that is a defect.", "The log has the details."),
     R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it; the worker goes on where it was."),
+    R.BROKER_REFUSED: (
+        "The message broker answered and refused: its own error is in the message, with the option to correct.",
+        "Correct the source file, the credentials or the broker; the worker goes on by itself.",
+    ),
+    R.TOPIC_RECREATED: (
+        "The topic was deleted and made anew, so the positions we hold are of another one. Nothing was skipped.",
+        "Decide: `rag stream reset SOURCE --to earliest|latest`, then restart the worker.",
+    ),
     R.OFFSET_OUT_OF_RANGE: (
         "The position we hold is not in the topic: messages expired unread, or the topic was made anew.",
         "Decide: `rag stream reset SOURCE --to earliest|latest`.",
@@ -104,9 +116,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOKEN_MISSING: ("The call carries no bearer token.", "Send `authorization: Bearer …`; `rag token` makes one."),
     R.TOKEN_MALFORMED: ("The authorization value is not a bearer JWT.", "Send `Bearer` and the token."),
     R.TOKEN_INVALID: ("The token's signature or claims do not verify.", "Get a new token from the issuer."),
+    R.TOKEN_AUDIENCE: ("The token was issued for another service (`aud`).", "Get one for RAG_JWT_AUDIENCE."),
     R.TOKEN_EXPIRED: ("The token has expired.", "Get a new token."),
     R.TENANT_MISSING: ("The token names no tenant.", "The issuer must add a `tenant` claim."),
     R.SCOPE_MISSING: ("The token lacks the scope for this method.", "Ask for the scope named in the message."),
+    R.REVOCATIONS_UNKNOWN: (
+        "The server has not read revoked tokens and permissions from PostgreSQL since it started.",
+        "Retry; another replica answers. `rag status` shows whether PostgreSQL runs.",
+    ),
     R.TOKEN_REVOKED: ("Tokens of this subject issued before a moment were revoked.", "Get a new token."),
     R.API_KEY_INVALID: (
         "The API key is unknown, revoked or expired: the three look the same.",
@@ -283,6 +300,20 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.CELL_TOO_LARGE: ("A cell is larger than its limit.", "Raise max_cell_bytes or shorten the value."),
     R.VALUE_INVALID: ("A value cannot be converted.", "Correct the row."),
     R.KEY_NOT_UNIQUE: ("Several rows have the same key.", "Choose a key that is unique."),
+    R.CURSOR_NOT_USABLE: (
+        "The `updated_at` column cannot order changes.",
+        "Use a time or an integer column, or a `query` that casts it.",
+    ),
+    R.CURSOR_NULL: ("A row's `updated_at` is null, so no edit of it would be seen.", "Set it; the next run reads it."),
+    R.CURSOR_AHEAD: (
+        "Rows have an `updated_at` more than a day ahead, which is left out of the position.",
+        "Correct the column of these rows.",
+    ),
+    R.INDEX_FOREIGN: (
+        "A collection of the Qdrant server was made by another installation.",
+        "Give each installation its own RAG_QDRANT_PREFIX.",
+    ),
+    R.INDEX_VERSION: ("The Qdrant server is too old.", "Run version 1.19 or newer."),
     R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
     R.QUALITY_GARBAGE: (
         "The text does not look like text: encoded data, noise, or one thing repeated.",
@@ -313,10 +344,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The place that is deployed to (supervisor, Kubernetes API) did not answer or refused.",
         "Mend it, then run the same command again: it goes on where it was.",
     ),
-    R.GREEN_UNHEALTHY: (
-        "The servers of the new release did not become, or stay, ready.",
+    R.CANDIDATE_UNHEALTHY: (
+        "The servers of the new release, of whichever colour, did not become, or stay, ready.",
         "Read the log of the colour that `rag deploy status` names; the traffic was not touched or is back.",
     ),
+    R.GREEN_UNHEALTHY: ("What deployments of the release before have as CANDIDATE_UNHEALTHY.", "As there."),
     R.GREEN_WRONG: (
         "The new release answers golden questions worse than the one that serves, or not at all.",
         "Compare its settings and model with those of the serving release.",

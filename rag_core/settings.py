@@ -11,22 +11,28 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rag_core.errors import ConfigError, Reason
 from rag_core.filters import FieldType
 from rag_core.setting_groups import Port
+from rag_core.setting_groups.cluster import QdrantSettings
 from rag_core.setting_groups.content import ContentSettings
 from rag_core.setting_groups.deploying import DeployingSettings
 from rag_core.setting_groups.serving import ServingSettings
-from rag_core.setting_groups.strength import require_bounded, require_strong, require_strong_password
+from rag_core.setting_groups.strength import (
+    require_bounded,
+    require_strong,
+    require_strong_each,
+    require_strong_password,
+)
 
 
-class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings):
+class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
     """Environment variables are the upper-case field names with the prefix `RAG_`."""
 
     model_config = SettingsConfigDict(env_prefix="RAG_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -92,11 +98,24 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
         None, description="Qdrant server (`http://host:6334`, gRPC); unset means Qdrant Edge."
     )
     qdrant_api_key: SecretStr | None = Field(None, description="Key or scoped token for the Qdrant server.")
+    qdrant_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] | None = Field(
+        None,
+        description="Begins the names of this installation's collections on the Qdrant server; required in production, "
+        "else made from the id of the installation. Installations that share a server need one each.",
+    )
+    qdrant_ca_file: Path | None = Field(
+        None, description="Certificates that sign the Qdrant server's; else the system's."
+    )
+    qdrant_cert_file: Path | None = Field(None, description="Client certificate for the Qdrant server (PEM).")
+    qdrant_key_file: Path | None = Field(None, description="Key of that certificate (PEM).")
     index_endpoint: str | None = Field(
         None,
         description="`host:port` of the process that owns the Edge folder (`rag up` sets it); unset: open it here.",
     )
     index_secret: SecretStr | None = Field(None, description="Shared local secret of the loopback index service.")
+    index_secret_accepted: SecretStr | None = Field(
+        None, description="Further secrets that the index service takes, with commas; for a rotation."
+    )
     index_timeout_seconds: float = Field(60, gt=0, le=600, description="Time allowed to one index write.")
     index_retry_seconds: float = Field(
         60, ge=0, le=600, description="How long a pipeline waits for the index to come back."
@@ -164,7 +183,9 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
             reason = Reason.CONFIG_RANGE if all(map(_is_range, error.errors())) else Reason.CONFIG_INVALID
             raise ConfigError(reason, problems) from None
 
-    @field_validator("metadata_fields", "gateway_limit_overrides", "gateway_cors_origins", mode="before")
+    @field_validator(
+        "metadata_fields", "gateway_limit_overrides", "gateway_cors_origins", "jwt_platform_groups", mode="before"
+    )
     @classmethod
     def _split_names(cls, value: object) -> object:
         return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -181,6 +202,14 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
     def _ports(cls, value: str) -> str:
         if not all(re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})?", text) for text in split_list(value)):
             raise ValueError("must be ports or spans of ports, such as 443,8000-8999")
+        return value
+
+    @field_validator("jwt_platform_groups")
+    @classmethod
+    def _platform_scopes(cls, value: frozenset[str]) -> frozenset[str]:
+        for entry in value:
+            if not re.fullmatch(r"[^=].*=platform\.(read|admin)", entry):
+                raise ValueError(f"{entry!r}: write `group=platform.admin` or `group=platform.read`")
         return value
 
     @field_validator("metadata_fields")
@@ -228,15 +257,47 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_EMBEDDER=fake is for tests only")
         if self.qdrant_url is None:
             require_strong("RAG_INDEX_SECRET", self.index_secret, "in production without RAG_QDRANT_URL")
+            require_strong_each("RAG_INDEX_SECRET_ACCEPTED", self.index_secret_accepted)
         else:
             require_strong("RAG_QDRANT_API_KEY", self.qdrant_api_key, "in production with RAG_QDRANT_URL")
             require_bounded("RAG_QDRANT_API_KEY", self.qdrant_api_key)
+            if self.qdrant_prefix is None:
+                raise ConfigError(
+                    Reason.CONFIG_INVALID,
+                    "RAG_QDRANT_PREFIX must be set in production with RAG_QDRANT_URL: each installation on a server "
+                    "needs its own",
+                )
+
+    def require_serving_secrets(self) -> None:
+        """Raise `ConfigError` when a query server in production lacks a secret of its own, or has a weak one."""
+        if self.environment != "production":
+            return
+        for name in ("page_token_secret", "hash_secret"):
+            require_strong(f"RAG_{name.upper()}", getattr(self, name), "in production")
+            require_strong_each(f"RAG_{name.upper()}_ACCEPTED", getattr(self, f"{name}_accepted"))
+
+    def rotating(self, name: Literal["index_secret", "page_token_secret", "hash_secret"]) -> tuple[bytes, ...]:
+        """The values of a secret: the one in use, then those that are accepted besides. Empty when it is not set."""
+        values = [getattr(self, field) for field in (name, f"{name}_accepted")]
+        texts = [text for value in values if value is not None for text in split_list(value.get_secret_value())]
+        return tuple(text.encode() for text in texts) if values[0] is not None else ()
+
+    @property
+    def show_reflection(self) -> bool:
+        """Whether the interface may be asked for."""
+        return self.environment == "development" if self.reflection is None else self.reflection
 
     @property
     def metadata_types(self) -> dict[str, FieldType]:
         """The declared metadata names with what each holds."""
         parts = (entry.partition(":") for entry in self.metadata_fields)
         return {name: FieldType(kind or FieldType.KEYWORD) for name, _, kind in parts}
+
+    @property
+    def platform_groups(self) -> tuple[tuple[str, str], ...]:
+        """Group and platform scope, for each that the identity provider's groups grant."""
+        pairs = (entry.rpartition("=") for entry in sorted(self.jwt_platform_groups))
+        return tuple((group, scope) for group, _, scope in pairs)
 
     # --- places under home -----------------------------------------------------------------------------------
     @property
@@ -266,7 +327,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, BaseSettings
     @property
     def erasure_ledger(self) -> Path:
         """Where erasures are kept beside the database; back it up apart from it."""
-        return self.home / "erasures.jsonl"
+        return (self.erasure_folder or self.home) / "erasures.jsonl"
 
     @property
     def secrets_dir(self) -> Path:

@@ -20,6 +20,7 @@ from ragctl.commands import (
     key,
     quarantine,
     query,
+    secret,
     source,
     stack,
     stream,
@@ -53,7 +54,7 @@ app = App(
 for _command in (stack.up, stack.down, stack.status, query.query, verify.verify):
     app.command(_command)
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
-for _group in (*_CONTENT, account.app, token.app, key.app, audit.app, gateway.app, deploy.app):
+for _group in (*_CONTENT, account.app, token.app, key.app, secret.app, audit.app, gateway.app, deploy.app):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
 

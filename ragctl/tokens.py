@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from rag_core.errors import ConfigError, Reason
+from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.files import replace_file
 from rag_core.settings import Settings
 
 SCOPES = ("query.read", "documents.read", "documents.write", "admin")
+"""What the developer's token may do: everything in its tenant."""
+PLATFORM_SCOPE = "platform.admin"
+"""What every tenant shares; nobody has it unless it is granted by name."""
 DEFAULT_TENANT = "default"
 DAY_SECONDS = 86_400
 SETTLE_SECONDS = 3.0
@@ -68,10 +71,18 @@ def _own_keys(settings: Settings) -> list[dict[str, str]]:
 
 
 def known_scopes() -> tuple[str, ...]:
-    """Every scope that some method needs."""
-    from query_server.policies import POLICIES
+    """Every scope that opens something."""
+    from query_server.policies import SCOPES as KNOWN
 
-    return tuple(sorted({policy.scope for policy in POLICIES.values()}))
+    return tuple(sorted(KNOWN))
+
+
+def require_known_scopes(scopes: Iterable[str]) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) for a scope that opens nothing, and for none at all."""
+    wanted = set(scopes)
+    unknown = sorted(wanted - set(known_scopes()))
+    if unknown or not wanted:
+        raise InvalidInput(Reason.FIELD_INVALID, f"scope: unknown {unknown}; there are {', '.join(known_scopes())}")
 
 
 def mint_token(

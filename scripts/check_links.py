@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from markdown_it import MarkdownIt
 
@@ -39,7 +39,7 @@ def main() -> int:
     for path, (_, links) in pages.items():
         for link in links:
             target, _, anchor = unquote(link).partition("#")
-            if re.match(r"[a-z+]+:", target):
+            if urlsplit(target).scheme:
                 continue
             resolved = (path.parent / target).resolve() if target else path
             if not resolved.exists():

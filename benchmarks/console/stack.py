@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import yaml
 
-from benchmarks.processes import free_port
+from benchmarks.ports import free_port
 from rag_core.settings import Settings
 
 PORTS = (

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from benchmarks import processes
 from benchmarks.generations import corpus
 from benchmarks.ingest.workbench import open_workbench
-from benchmarks.processes import free_port
+from benchmarks.ports import free_port
 from rag_core.errors import Reason, Unavailable
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings

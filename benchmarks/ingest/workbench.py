@@ -13,7 +13,8 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from benchmarks.processes import free_port, index_process
+from benchmarks.ports import free_port
+from benchmarks.processes import index_process
 from rag_core.embedding import prepare_model
 from rag_core.settings import Settings
 from rag_core.store.embedded import EmbeddedPostgres

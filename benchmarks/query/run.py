@@ -7,7 +7,6 @@ import itertools
 import json
 import random
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -18,8 +17,9 @@ import numpy as np
 from pydantic import SecretStr
 
 from benchmarks import processes
+from benchmarks.ingest.workbench import Workbench, open_workbench
 from benchmarks.peers.install import ensure_peer
-from benchmarks.processes import free_port
+from benchmarks.ports import free_port
 from benchmarks.query.corpus import TENANT, build_index, chunk_texts, unit_vectors
 from benchmarks.query.load import Outcome, closed_loop, open_loop, questions
 from benchmarks.query.overload import Wave, overload, overload_table, overload_targets
@@ -27,7 +27,7 @@ from benchmarks.query.systems import System, embed_only, engine_only, in_process
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.texts import chinese_sentences, package_sentences
 from benchmarks.timing import median
-from rag_core.embedding import open_embedder, prepare_model
+from rag_core.embedding import open_embedder
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.tokens import ensure_keys, mint_token, new_secret
@@ -54,12 +54,9 @@ class Sizes:
 
 def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> Report:
     """Build the index, start everything, ask."""
-    prepare_model(settings)
     python = ensure_peer(settings.home, "chroma", PEERS) if peer else None
-    parent = (settings.home / "bench").resolve()
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="query-", dir=parent) as folder, ExitStack() as stack:
-        bench = _Bench(_installation(settings, Path(folder)), sizes)
+    with open_workbench(settings) as workbench, ExitStack() as stack:
+        bench = _Bench(installation(settings, workbench), sizes)
         bench.prepare(progress)
         cold = bench.cold_starts()
         systems = bench.start(stack, python)
@@ -72,17 +69,17 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
     return replace(report, notes=(*report.notes, f"the index was built in {bench.build_seconds:.0f} s"))
 
 
-def _installation(settings: Settings, home: Path) -> Settings:
-    """A home with keys, the shared model files and free ports."""
-    (home / "models").symlink_to(settings.model_dir.resolve())
-    (home / "secrets").mkdir(mode=0o700)
+def installation(settings: Settings, workbench: Workbench) -> Settings:
+    """A home with keys, a database, the shared model files and free ports."""
+    installed = workbench.installation("onnx")
+    (installed.home / "secrets").mkdir(mode=0o700)
     names = (
         *("query_port", "index_port", "index_metrics_port", "metrics_port"),
         *("gateway_port", "envoy_admin_port"),
     )
     ports = {name: free_port() for name in names}
     apart = {"index_endpoint": f"127.0.0.1:{ports['index_port']}", "index_secret": SecretStr(new_secret())}
-    own = settings.model_copy(update={"home": home, "qdrant_url": None} | ports | apart)
+    own = installed.model_copy(update={"embedder": settings.embedder, "qdrant_url": None} | ports | apart)
     ensure_keys(own)
     return own
 
@@ -115,7 +112,7 @@ class _Bench:
         with closing(open_embedder(self._settings)) as embedder:
             dimensions, fingerprint = embedder.dimensions, embedder.fingerprint
         texts, vectors = chunk_texts(self._sizes.chunks), unit_vectors(self._sizes.chunks, dimensions)
-        kept = self._home.parent / f"index-{self._sizes.chunks}-{fingerprint[:12]}"
+        kept = self._home.parents[1] / f"index-{self._sizes.chunks}-{fingerprint[:12]}"
         if not kept.exists():
             started = time.perf_counter()
             build_index(self._home / "new-index", texts, vectors, fingerprint, progress)

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.ingest.workbench import Workbench, open_workbench
 from benchmarks.peers.install import ensure_peer, run_peer
-from benchmarks.processes import free_port
+from benchmarks.ports import free_port
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.stream.feeds import Feed, InboxFeed, TopicFeed
 from benchmarks.stream.ours import Measured, measure

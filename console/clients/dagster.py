@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 import httpx
 
@@ -18,6 +19,18 @@ from console.settings import ConsoleSettings
 NAME = "Dagster"
 REPOSITORY = "__repository__"
 STAGES = ("documents", "chunks", "embeddings", "index")
+_SEARCHED_BACKFILLS = 100
+"""Among so many of everybody's newest backfills a tenant's own are looked for."""
+
+
+def job_of(group: str) -> str:
+    """The job that runs the chain of an asset group."""
+    return f"{group}_sync"
+
+
+def group_of(job: str) -> str:
+    """The asset group that a job runs; the job's own name when it runs no chain."""
+    return job.removesuffix("_sync")
 
 
 class DagsterClient:
@@ -28,6 +41,16 @@ class DagsterClient:
         self._location = settings.dagster_location
         self._http = http_client(settings.call_seconds)
         self._patience = Patience()
+        self._groups: frozenset[str] | None = None
+
+    def within(self, groups: Iterable[str]) -> Self:
+        """The same client for somebody who may see the runs and automations of these asset groups alone."""
+        view = copy.copy(self)
+        view._groups = frozenset(groups)
+        return view
+
+    def _sees(self, group: str) -> bool:
+        return self._groups is None or group in self._groups
 
     def close(self) -> None:
         """Close the connection."""
@@ -44,6 +67,13 @@ class DagsterClient:
 
     def runs(self, limit: int = 10, *, job: str = "", statuses: Sequence[str] = (), cursor: str = "") -> list[Run]:
         """The newest runs first, of one job or of all; `cursor` is the id of the run before."""
+        if self._groups is None:
+            return self._runs(limit, job, statuses, cursor)
+        jobs = [name for name in ([job] if job else sorted(map(job_of, self._groups))) if self._sees(group_of(name))]
+        found = [run for name in jobs for run in self._runs(limit, name, statuses, cursor)]
+        return sorted(found, key=lambda run: run.started or 0.0, reverse=True)[:limit]
+
+    def _runs(self, limit: int, job: str, statuses: Sequence[str], cursor: str) -> list[Run]:
         chosen: dict[str, object] = {}
         if job:
             chosen["pipelineName"] = job
@@ -59,6 +89,8 @@ class DagsterClient:
 
     def assets(self, source: str) -> list[Asset]:
         """The assets of one source with their state."""
+        if not self._sees(source):
+            return []
         selector = {"groupName": source, "repositoryName": REPOSITORY, "repositoryLocationName": self._location}
         nodes = self._query(documents.GRAPH, group=selector)["assetNodes"]
         keys = [{"path": node["assetKey"]["path"]} for node in nodes]
@@ -68,6 +100,8 @@ class DagsterClient:
 
     def checks(self, source: str) -> list[Check]:
         """The checks of one source's assets with their newest results."""
+        if not self._sees(source):
+            return []
         keys = [{"path": [source, stage]} for stage in STAGES]
         nodes = self._query(documents.CHECKS, keys=keys)["assetNodes"]
         return [
@@ -92,7 +126,8 @@ class DagsterClient:
         data = self._query(documents.AUTOMATIONS, repository=repository)
         sensors = [answers.to_sensor(item) for item in data["sensorsOrError"].get("results", [])]
         schedules = [answers.to_schedule(item) for item in data["schedulesOrError"].get("results", [])]
-        return sorted([*sensors, *schedules], key=lambda item: item.name)
+        found = [item for item in (*sensors, *schedules) if self._sees(group_of(item.job))]
+        return sorted(found, key=lambda item: item.name)
 
     def launch(self, source: str, *, shards: int = 1, stages: Sequence[str] = ()) -> str:
         """Run a source's chain, or some of its stages, over every shard; returns the id of the run or backfill."""
@@ -146,9 +181,10 @@ class DagsterClient:
 
     def backfills(self, limit: int = 10) -> list[dict[str, Any]]:
         """The newest backfills as Dagster describes them."""
-        answer = self._query(documents.BACKFILLS, limit=limit)["partitionBackfillsOrError"]
+        asked = limit if self._groups is None else _SEARCHED_BACKFILLS
+        answer = self._query(documents.BACKFILLS, limit=asked)["partitionBackfillsOrError"]
         found: list[dict[str, Any]] = answer.get("results", [])
-        return found
+        return [item for item in found if self._sees(answers.group_of_backfill(item))][:limit]
 
     def _repository(self) -> dict[str, Any]:
         return {"repositoryName": REPOSITORY, "repositoryLocationName": self._location}

@@ -138,6 +138,12 @@ def _automation(
     )
 
 
+def group_of_backfill(item: dict[str, Any]) -> str:
+    """The asset group that a backfill works on, empty when it selects none."""
+    selected = item.get("assetSelection") or []
+    return str(selected[0]["path"][0]) if selected else ""
+
+
 def to_check(path: list[str], item: dict[str, Any]) -> Check:
     """A check with its newest result."""
     execution = item["executionForLatestMaterialization"] or {}

@@ -57,6 +57,10 @@ class Api:
         found: ops.WhoAmIResponse = self._operate("WhoAmI")
         return found
 
+    def sign_out(self) -> None:
+        """Have the token refused from now on."""
+        self._operate("SignOut")
+
     def status(self) -> admin_pb2.GetStatusResponse:
         """Components, counts of sources, generations."""
         found: admin_pb2.GetStatusResponse = self._call(
@@ -108,9 +112,9 @@ class Api:
         found: ops.ListAuditResponse = self._operate("ListAudit", **chosen)
         return found
 
-    def record(self, action: str, target: str, reason: str, **details: str) -> None:
+    def record(self, action: str, target: str, reason: str, source: str, **details: str) -> None:
         """Put an action on record before it is done elsewhere; refused means that it must not be done."""
-        self._operate("RecordAction", action=action, target=target, reason=reason, details=details)
+        self._operate("RecordAction", action=action, target=target, reason=reason, source=source, details=details)
 
     def rate(self, rating: ops.RateAnswerRequest) -> None:
         """Store a judgement."""

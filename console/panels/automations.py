@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from console.clients import Automation
-from console.session import api, shared, t
+from console.clients import Automation, group_of
+from console.session import api, dagster, t
 from console.ui import age, at, chosen_row, confirm, look, plain_markdown, table
 from console.views import pipeline as views
 
 
 def automations() -> None:
     """Sensors and schedules with their last tick; one can be switched."""
-    found = look("Dagster", lambda: shared().dagster.automations())
+    found = look("Dagster", lambda: dagster().automations())
     if found is None:
         return
     rows = [
@@ -28,8 +28,9 @@ def automations() -> None:
 
 def _switch(item: Automation) -> None:
     def switch(why: str) -> str:
-        api().record("dagster.pause" if item.running else "dagster.resume", item.name, why)
-        shared().dagster.switch(item, on=not item.running)
+        action = "dagster.pause" if item.running else "dagster.resume"
+        api().record(action, item.name, why, group_of(item.job))
+        dagster().switch(item, on=not item.running)
         return t("Done. The list shows it at the next look.")
 
     name = plain_markdown(item.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.session import shared, t
+from console.session import dagster, shared, t
 from console.ui import age, look, table
 from console.views import pipeline as views
 
@@ -12,7 +12,7 @@ from console.views import pipeline as views
 @st.fragment(run_every=shared().settings.refresh_seconds)
 def backfills() -> None:
     """The newest backfills; looks again by itself."""
-    found = look("Dagster", lambda: shared().dagster.backfills())
+    found = look("Dagster", lambda: dagster().backfills())
     if found is None:
         return
     rows = [{**row, "at": age(row["at"]), "status": t(row["status"])} for row in views.backfill_rows(found)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.session import Role, api, t
+from console.session import Platform, api, t
 from console.ui import attempt, confirm, table
 from console.views import generations as views
 
@@ -39,4 +39,4 @@ def build_generation() -> None:
         return t("{name} is declared; the pipeline builds it behind the active one.", name=name)
 
     confirm(t("Build it"), t("Embeds what is missing, beside the one that readers are on. Readers notice nothing."),
-            build, key="build", need=Role.ADMIN, icon=":material/construction:")  # fmt: skip
+            build, key="build", need=Platform.ADMIN, icon=":material/construction:")  # fmt: skip

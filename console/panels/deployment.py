@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.session import Role, api, shared, t
+from console.session import Platform, api, shared, t
 from console.ui import at, confirm, look, plain_markdown, table
 from console.views import deployments as views
 from console.views.formats import duration
@@ -27,12 +27,12 @@ def actions(found: deploy.Deployment) -> None:
     back = plain_markdown(found.from_colour) or "…"
     with st.container(horizontal=True):
         confirm(t("Switch to {release}", release=release), t("Moves the traffic in these steps: {steps}.", steps=steps),
-                switch, key="switch", need=Role.ADMIN, icon=":material/swap_horiz:", must_say=True,
+                switch, key="switch", need=Platform.ADMIN, icon=":material/swap_horiz:", must_say=True,
                 disabled=not found.can_switch)  # fmt: skip
         confirm(t("Roll back {release}", release=release),
                 t("All traffic goes back to {colour}, at once. A generation promoted with it goes back too.",
                   colour=back),
-                roll_back, key="roll-back", need=Role.ADMIN, icon=":material/undo:", must_say=True,
+                roll_back, key="roll-back", need=Platform.ADMIN, icon=":material/undo:", must_say=True,
                 disabled=not found.can_roll_back)  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from console.session import Role, api, t
+from console.session import Platform, api, t
 from console.ui import age, at, chosen_row, confirm, look, plain_markdown, table
 from console.views import generations as views
 from console.views.formats import number, size
@@ -63,7 +63,7 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
         api().retire(name, why, now=kept)
         return t("{name} has ended.", name=name)
 
-    need = Role.ADMIN
+    need = Platform.ADMIN
     moved = t("Readers move to it at once; the one before is kept for a rollback.")
     overrides = t("The gate has not passed it: your reason overrides the gate and is kept.")
     ends = t("Its files go, its history stays. There is no rollback to it after that.")

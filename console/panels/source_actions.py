@@ -16,11 +16,11 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> No
     key, dagster = key_of(source), shared().dagster
 
     def sync(why: str) -> str:
-        api().record("dagster.launch", f"{key}_sync", why, source=source)
+        api().record("dagster.launch", f"{key}_sync", why, source)
         return t("Started: {id}", id=dagster.launch(key, shards=max(1, detail.shards))[:8])
 
     def switch(items: list[Automation], why: str, *, on: bool) -> str:
-        api().record("dagster.resume" if on else "dagster.pause", source, why)
+        api().record("dagster.resume" if on else "dagster.pause", source, why, source)
         for item in items:
             dagster.switch(item, on=on)
         return t("{count} switched on.", count=len(items)) if on else t("{count} switched off.", count=len(items))
@@ -34,7 +34,7 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> No
     def check(why: str) -> str:
         if sensor is None:
             return t("This source has no sensor to ask.")
-        api().record("dagster.check", sensor.name, why, source=source)
+        api().record("dagster.check", sensor.name, why, source)
         return t("It can be read: {note}.", note=dagster.check(sensor) or t("there are changes, a run would start"))
 
     on, off = [item for item in mine if item.running], [item for item in mine if not item.running]

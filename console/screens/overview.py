@@ -14,7 +14,7 @@ import streamlit as st
 
 from console.clients import ServiceError
 from console.panels import summary
-from console.session import api, shared, t
+from console.session import api, dagster, shared, t
 from console.ui import look, plain_markdown, problem
 from console.views import health
 from console.views.formats import duration, number
@@ -32,13 +32,13 @@ _PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "q
 def platform() -> None:
     """Verdict, components and figures; looks again by itself, so a part that comes back shows without a reload."""
     status = _attempt(lambda: api().status())
-    dagster = _attempt(lambda: shared().dagster.health())
+    orchestrator = _attempt(lambda: shared().dagster.health())
     gateway = _attempt(lambda: shared().gateway.ready())
-    runs = _attempt(lambda: shared().dagster.runs(50))
+    runs = _attempt(lambda: dagster().runs(50))
     sources = _attempt(lambda: api().sources())
     alerts = _attempt(lambda: api().alerts())
     objectives = _known(_attempt(lambda: shared().dagster.objectives()), {})
-    rows = health.health_rows(status, dagster, gateway if isinstance(gateway, ServiceError) else None)
+    rows = health.health_rows(status, orchestrator, gateway if isinstance(gateway, ServiceError) else None)
     totals = health.Totals() if isinstance(status, ServiceError) else health.totals(status)
     found = health.todos(
         rows, _known(sources, []), _known(runs, []), totals.quarantined, time.time(), alerts=_known(alerts, []),

@@ -9,7 +9,7 @@ import streamlit as st
 from console.clients import Run
 from console.panels.automations import automations
 from console.panels.backfills import backfills
-from console.session import api, shared, t
+from console.session import Platform, api, dagster, platform, shared, t
 from console.ui import age, at, chosen_row, confirm, look, table
 from console.views import pipeline as views
 from console.views.formats import duration
@@ -23,7 +23,7 @@ _PAGE_RUNS = 50
 @st.fragment(run_every=_SETTINGS.refresh_seconds)
 def chain(source: str) -> None:
     """The asset graph of one source with the state and age of each stage."""
-    assets = look("Dagster", lambda: shared().dagster.assets(key_of(source)))
+    assets = look("Dagster", lambda: dagster().assets(key_of(source)))
     if assets is None:
         return
     rows = views.stage_rows(assets)
@@ -56,15 +56,21 @@ def materialize(source: str, shards: int) -> None:
 
     def launch(why: str) -> str:
         chosen = [stage] if (stage := st.session_state.get("stage")) in views.STAGES else []
-        api().record("dagster.launch", f"{key}_sync", why, stages=",".join(chosen) or "all")
-        return t("Started: {id}", id=shared().dagster.launch(key, shards=shards, stages=chosen)[:8])
+        api().record("dagster.launch", f"{key}_sync", why, source, stages=",".join(chosen) or "all")
+        return t("Started: {id}", id=dagster().launch(key, shards=shards, stages=chosen)[:8])
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         stages = {name: t(name) for name in ("all", *views.STAGES)}
         st.selectbox(t("Stage"), list(stages), key="stage", format_func=stages.__getitem__, width=220)
         confirm(t("Materialize"), t("Starts a run of the chosen stage."), launch, key=f"run-{key}",
                 icon=":material/play_arrow:")  # fmt: skip
-        st.link_button(t("Open Dagster"), _LINK, icon=":material/open_in_new:")
+        _open_dagster(t("Open Dagster"), _LINK)
+
+
+def _open_dagster(label: str, address: str) -> None:
+    """A link to Dagster, for those who may see what it shows: the runs of every tenant."""
+    if platform() >= Platform.READER:
+        st.link_button(label, address, icon=":material/open_in_new:")
 
 
 def runs(source: str) -> Run | None:
@@ -76,7 +82,7 @@ def runs(source: str) -> Run | None:
             st.session_state["cursor"] = cursor = ""
     job = f"{key_of(source)}_sync" if source else ""
     statuses = ["FAILURE"] if failed else []
-    found = look("Dagster", lambda: shared().dagster.runs(_PAGE_RUNS, job=job, statuses=statuses, cursor=cursor))
+    found = look("Dagster", lambda: dagster().runs(_PAGE_RUNS, job=job, statuses=statuses, cursor=cursor))
     if found is None:
         return None
     problems = views.problems(look("query server", lambda: api().runs(source, 500)) or []) if found else {}
@@ -100,17 +106,17 @@ def one_run(run: Run) -> None:
     """Why it failed, and what can be done."""
     st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(run.status.lower())}")
     if run.status == "FAILURE":
-        reason = views.failure_reason(look("Dagster", lambda: shared().dagster.log(run.run_id)) or [])
+        reason = views.failure_reason(look("Dagster", lambda: dagster().log(run.run_id)) or [])
         st.caption(t("Why it failed"))
         st.text(reason or t("Dagster recorded no reason."))
 
     def retry(why: str) -> str:
-        api().record("dagster.retry", run.run_id, why, job=run.job)
-        return t("Started: {id}", id=shared().dagster.retry(run.run_id)[:8])
+        api().record("dagster.retry", run.run_id, why, run.source, job=run.job)
+        return t("Started: {id}", id=dagster().retry(run.run_id)[:8])
 
     def terminate(why: str) -> str:
-        api().record("dagster.terminate", run.run_id, why, job=run.job)
-        shared().dagster.terminate(run.run_id)
+        api().record("dagster.terminate", run.run_id, why, run.source, job=run.job)
+        dagster().terminate(run.run_id)
         return t("The run is being stopped.")
 
     with st.container(horizontal=True):
@@ -118,7 +124,7 @@ def one_run(run: Run) -> None:
                 icon=":material/replay:", disabled=run.status not in {"FAILURE", "CANCELED"})  # fmt: skip
         confirm(t("Terminate"), t("Stops the run; the next one goes on where it was."), terminate,
                 key=f"stop-{run.run_id}", icon=":material/stop_circle:", disabled=not run.can_terminate)  # fmt: skip
-        st.link_button(t("Open in Dagster"), f"{_LINK}/runs/{run.run_id}", icon=":material/open_in_new:")
+        _open_dagster(t("Open in Dagster"), f"{_LINK}/runs/{run.run_id}")
 
 
 st.title(t("Pipeline"))

@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.clients import ServiceError
 from console.panels.quality_history import history
-from console.session import Role, api, role, shared, t
+from console.session import Role, api, dagster, role, t
 from console.ui import age, at, confirm, look, problem, table, today
 from console.views import records as views
 from console.views.formats import plain
@@ -20,7 +20,7 @@ _PAGE_ENTRIES = 50
 
 def checks(source: str) -> None:
     """Score and drift over time, then the newest results of the checks, what failed first."""
-    found = look("Dagster", lambda: shared().dagster.checks(key_of(source)))
+    found = look("Dagster", lambda: dagster().checks(key_of(source)))
     history(source, found)
     if found is None:
         return

@@ -9,7 +9,7 @@ import streamlit as st
 from console.clients import Automation
 from console.panels.add_source import add_source
 from console.panels.source_actions import actions
-from console.session import Role, api, role, shared, t, tenant
+from console.session import Role, api, dagster, role, shared, t, tenant
 from console.ui import age, at, chosen_row, look, table, timestamp
 from console.views import sources as views
 from console.views import streams
@@ -60,11 +60,11 @@ def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]
 def now_running(source: str) -> None:
     """The run under way, how far it is and how long it will take."""
     key = views.key_of(source)
-    runs = look("Dagster", lambda: shared().dagster.runs(1, job=f"{key}_sync", statuses=ACTIVE))
+    runs = look("Dagster", lambda: dagster().runs(1, job=f"{key}_sync", statuses=ACTIVE))
     if not runs:
         return
     run = runs[0]
-    found = progress(look("Dagster", lambda: shared().dagster.log(run.run_id)) or [], time.time())
+    found = progress(look("Dagster", lambda: dagster().log(run.run_id)) or [], time.time())
     if found is None:
         st.info(t("A run is {status} since {time}.", status=t(run.status.lower()), time=at(run.started)))
         return
@@ -131,7 +131,7 @@ def _automation(item: Automation) -> str:
 
 st.title(t("Sources"))
 found_details = {item.name: item for item in look("query server", lambda: api().sources()) or []}
-found_automations = look("Dagster", lambda: shared().dagster.automations()) or []
+found_automations = look("Dagster", lambda: dagster().automations()) or []
 chosen = overview(found_details, found_automations)
 if chosen is not None:
     one(chosen, found_details.get(chosen, ops.SourceDetail()), found_automations)

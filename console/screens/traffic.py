@@ -6,7 +6,7 @@ import streamlit as st
 
 from console.charts import over_time
 from console.clients import Sample
-from console.session import shared, t, tenant
+from console.session import Platform, identity, platform, shared, t
 from console.ui import at, look, table
 from console.views import traffic as views
 
@@ -23,11 +23,13 @@ def traffic() -> None:
             else t("Since {time}, from Prometheus.")
         )
         st.caption(note.format(time=at(samples[0].at) if samples else "–"))
-        _charts(samples)
-        _methods(samples)
-        _refusals(samples)
+        if platform() >= Platform.READER:
+            _charts(samples)
+            _methods(samples)
+            _refusals(samples)
         _tenants(samples)
-    _gateway()
+    if platform() >= Platform.READER:
+        _gateway()
 
 
 def _charts(samples: list[Sample]) -> None:
@@ -67,11 +69,14 @@ def _refusals(samples: list[Sample]) -> None:
 
 def _tenants(samples: list[Sample]) -> None:
     st.subheader(t("Tenants"))
-    rows = [{**row, "rate": f"{row['rate']:.2f}"} for row in views.tenant_rows(samples, tenant())]
+    who, others = identity(), platform() >= Platform.READER
+    found = views.tenant_rows(samples, who.tenant, who.hashes, others=others)
+    rows = [{**row, "rate": f"{row['rate']:.2f}"} for row in found]
     columns = {"tenant": t("Tenant"), "calls": t("Calls"), "rate": t("Calls per second"), "failed": t("Failed"),
                "shed": t("Shed")}  # fmt: skip
     table(rows, columns, empty=t("No calls yet."))
-    st.caption(t("Other tenants than yours are told by the hash that the request log has."))
+    if others:
+        st.caption(t("Other tenants than yours are named by the hash that the request log has."))
 
 
 def _gateway() -> None:

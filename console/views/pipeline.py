@@ -9,11 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 from console.clients import Asset, Automation, Run
+from console.clients.dagster_answers import group_of_backfill
 from ragproto.admin.v1 import operations_pb2 as ops
 
 STAGES = ("documents", "chunks", "embeddings", "index")
 ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
-_PROGRESS = re.compile(r"(\d+) of (\d+)")
+_PROGRESS = re.compile(r"(?<!\d)(\d{1,12}) of (\d{1,12})")
 _MAX_REASON = 400
 
 
@@ -131,11 +132,10 @@ def backfill_rows(backfills: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for item in backfills:
         counts = {entry["runStatus"]: entry["count"] for entry in item.get("partitionStatusCounts") or ()}
         done, total = counts.get("SUCCESS", 0), item.get("numPartitions") or 0
-        selected = item.get("assetSelection") or []
         rows.append(
             {
                 "backfill": item["id"],
-                "source": selected[0]["path"][0] if selected else "",
+                "source": group_of_backfill(item),
                 "status": item["status"].lower(),
                 "at": item["timestamp"],
                 "progress": done / total if total else 0.0,

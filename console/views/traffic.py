@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -126,9 +125,11 @@ def limit_rows(values: Values) -> list[dict[str, Any]]:
     return [*rows, {"limit": IN_FLIGHT, "passed": None, "refused": int(beyond)}]
 
 
-def tenant_rows(samples: Sequence[Sample], own: str) -> list[dict[str, Any]]:
-    """Calls per tenant over all samples, the busiest first: per second, failed and shed. Others than the caller's
-    `own` are told by the hash that the request log has."""
+def tenant_rows(samples: Sequence[Sample], own: str, hashes: Collection[str], *, others: bool) -> list[dict[str, Any]]:
+    """Calls per tenant over all samples, the busiest first: per second, failed and shed.
+
+    `hashes` stand for the caller's `own` tenant; `others` are named by the hash that the request log has, or left out.
+    """
     if len(samples) < 2:
         return []
     first, last = samples[0], samples[-1]
@@ -136,12 +137,11 @@ def tenant_rows(samples: Sequence[Sample], own: str) -> list[dict[str, Any]]:
     totals = grew(first, last, TENANT_CALLS, "tenant")
     by = {name: grew(first, last, TENANT_CALLS, "tenant", where=lambda found, name=name: found.get("outcome") == name)
           for name in ("failed", "shed")}  # fmt: skip
-    mine = hashlib.sha256(own.encode()).hexdigest()[:12]
     rows = [
-        {"tenant": own if name == mine else name, "calls": int(count), "rate": count / seconds,
+        {"tenant": own if name in hashes else name, "calls": int(count), "rate": count / seconds,
          "failed": int(by["failed"].get(name, 0)), "shed": int(by["shed"].get(name, 0))}
         for name, count in totals.items()
-        if count
+        if count and (others or name in hashes)
     ]  # fmt: skip
     return sorted(rows, key=lambda row: (-row["calls"], row["tenant"]))
 

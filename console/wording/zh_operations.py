@@ -49,7 +49,7 @@ OPERATIONS: dict[str, str] = {
     "No run has been judged yet.": "尚无运行被评定。",
     "Objective": "目标",
     "Open alerts": "未解除的告警",
-    "Other tenants than yours are told by the hash that the request log has.": "其他租户以请求日志中的哈希值显示。",
+    "Other tenants than yours are named by the hash that the request log has.": "其他租户以请求日志中的哈希值显示。",
     "Outcome": "结果",
     "Overlap (tokens)": "重叠（词元）",
     "Parity": "一致性",

@@ -1,11 +1,11 @@
-"""What operators see: components, sources of their tenant, generations."""
+"""What operators see: components, sources of their tenant, generations; of other tenants only with a platform scope."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from query_server.blocking import BlockingPool
 from query_server.handlers.platform_status import (
@@ -15,9 +15,15 @@ from query_server.handlers.platform_status import (
     SourceCounts,
     Status,
 )
+from query_server.handlers.transactions import transact
 from query_server.parts import Parts
+from query_server.policies import PLATFORM_READ, allows
+from query_server.query_embedder import QueryEmbedder
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.models import Principal
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 PROBE_SECONDS = 2.0
 T = TypeVar("T")
@@ -26,15 +32,20 @@ T = TypeVar("T")
 class AdminHandler:
     """Reports; a part that is down is a finding, not an error of the call."""
 
-    def __init__(self, parts: Parts, pool: BlockingPool, version: str) -> None:
+    def __init__(self, parts: Parts, embedder: QueryEmbedder, pool: BlockingPool, version: str) -> None:
         self._parts = parts
+        self._query_embedder = embedder
         self._pool = pool
         self._version = version
 
     async def status(self, principal: Principal) -> Status:
-        """Health of every part, counts of the caller's sources, and all generations."""
+        """Health of every part, counts of the caller's sources, and all generations.
+
+        Without `platform.read` a generation counts what the caller's tenant has in it, and has no history.
+        """
+        tenant, platform = principal.tenant, allows(principal.scopes, PLATFORM_READ)
         (sources, rows, database), (generations, index), embedder = await asyncio.gather(
-            self._database(principal.tenant), self._index(), self._embedder()
+            self._database(tenant, platform=platform), self._index(None if platform else tenant), self._embedder()
         )
         return Status(
             components=(database, index, embedder),
@@ -44,24 +55,23 @@ class AdminHandler:
         )
 
     async def _database(
-        self, tenant: str
+        self, tenant: str, *, platform: bool
     ) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow], ComponentStatus]:
-        def read() -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow]]:
-            # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
+        def read(connection: Connection) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow]]:
+            # Imported here: SQLAlchemy takes as long to load as the rest of the server.
             from query_server.handlers.overview import generation_rows, source_counts
 
-            with self._parts.store.get().engine.connect() as connection:
-                return source_counts(connection, tenant), generation_rows(connection)
+            return source_counts(connection, tenant), generation_rows(connection, None if platform else tenant)
 
         try:
-            sources, rows = await _in_time(asyncio.to_thread(read), Reason.DATABASE_UNAVAILABLE)
+            sources, rows = await _in_time(transact(self._parts.store, read), Reason.DATABASE_UNAVAILABLE)
         except RagError as error:
             return (), {}, ComponentStatus("database", healthy=False, detail=f"{error.reason}: {error.message}")
         return sources, rows, ComponentStatus("database", healthy=True)
 
-    async def _index(self) -> tuple[list[GenerationStatus], ComponentStatus]:
+    async def _index(self, tenant: str | None) -> tuple[list[GenerationStatus], ComponentStatus]:
         try:
-            found = await _in_time(self._pool.run(self._read_index), Reason.INDEX_UNAVAILABLE)
+            found = await _in_time(self._pool.run(lambda: self._read_index(tenant)), Reason.INDEX_UNAVAILABLE)
         except RagError as error:
             return [], ComponentStatus("index", healthy=False, detail=f"{error.reason}: {error.message}")
         if not any(generation.state == "active" for generation in found):
@@ -69,21 +79,20 @@ class AdminHandler:
             return found, ComponentStatus("index", healthy=False, detail=detail)
         return found, ComponentStatus("index", healthy=True)
 
-    def _read_index(self) -> list[GenerationStatus]:
+    def _read_index(self, tenant: str | None) -> list[GenerationStatus]:
         index = self._parts.index
         alias = index.alias()
         return [
-            GenerationStatus(spec, "active" if spec.name == alias else "", index.count(spec.name))
+            GenerationStatus(spec, "active" if spec.name == alias else "", index.count(spec.name, tenant=tenant))
             for spec in index.generations()
         ]
 
     async def _embedder(self) -> ComponentStatus:
-        embedder = self._parts.embedder
         try:
-            await _in_time(asyncio.to_thread(embedder.embed_queries, ["ready"]), Reason.EMBEDDER_UNAVAILABLE)
+            await _in_time(self._query_embedder.embed_passages(["ready"]), Reason.EMBEDDER_UNAVAILABLE)
         except RagError as error:
             return ComponentStatus("embedder", healthy=False, detail=f"{error.reason}: {error.message}")
-        return ComponentStatus("embedder", healthy=True, detail=embedder.fingerprint)
+        return ComponentStatus("embedder", healthy=True, detail=self._parts.embedder.fingerprint)
 
 
 async def _in_time(work: Awaitable[T], reason: Reason) -> T:

@@ -36,7 +36,7 @@ class BatchHandler:
             if isinstance(query, InvalidInput):
                 return query
             try:
-                async with turns, self._gate.enter():
+                async with turns, self._gate.enter(principal.tenant):
                     return await self._search.search(principal, query)
             except RagError as error:
                 return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from query_server.handlers import document_rules as rules
+from query_server.handlers.transactions import transact
 from query_server.parts import Parts
 from rag_core.errors import InvalidInput, Reason
 from rag_core.models import Principal
@@ -183,11 +183,7 @@ class DocumentsHandler:
         return receipt, (named.source, named.locator)
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
-        def transaction() -> T:
-            with self._parts.store.get().engine.begin() as connection:
-                return work(connection)
-
-        return await asyncio.to_thread(transaction)
+        return await transact(self._parts.store, work)
 
 
 def _record(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from query_server.handlers.validation import check_storable
+from query_server.handlers.operation_rules import check_text_field
 from query_server.parts import Parts
 from rag_core.models import Principal
 from rag_core.settings import Settings
@@ -30,7 +31,9 @@ class GenerationsHandler:
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self._settings = settings
         self._parts = parts
-        self._one_at_a_time = asyncio.Lock()
+        # One thread: an operation whose caller left ends before the next one begins.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="generations")
+        self._running: set[Future[Any]] = set()
 
     async def build(
         self,
@@ -109,9 +112,23 @@ class GenerationsHandler:
         await self._run(run)
 
     async def _run(self, work: Callable[[Store], T]) -> T:
-        async with self._one_at_a_time:
-            # A move must not be left half done because its caller went away.
-            return await asyncio.shield(asyncio.to_thread(lambda: work(self._parts.store.get())))
+        """Run `work` once those before it have ended. It is not cut off when its caller leaves after it began, because
+        a move must not be left half done; one that has not begun is dropped."""
+        future = self._thread.submit(lambda: work(self._parts.store.get()))
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return await asyncio.wrap_future(future)
+
+    async def close(self, seconds: float) -> None:
+        """Drop what has not begun and wait for the operation that has."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._running:
+            await asyncio.to_thread(wait, tuple(self._running), seconds)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether an operation still runs."""
+        return bool(self._running)
 
     def _kits(self) -> Kits:
         from rag_core.pipeline.kits import Kit, Kits
@@ -124,4 +141,4 @@ class GenerationsHandler:
 
 def _check(**fields: str) -> None:
     for name, value in fields.items():
-        check_storable(value, name)
+        check_text_field(name, value)

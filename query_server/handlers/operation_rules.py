@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from query_server.handlers.validation import check_storable
-from rag_core.errors import InvalidInput, Reason
+from query_server.policies import PLATFORM_READ, allows
+from rag_core.errors import InvalidInput, PermissionDenied, Reason
+from rag_core.models import Principal
 
 if TYPE_CHECKING:
     from rag_core.store.ratings import Judgement
@@ -30,6 +32,17 @@ def check_text_field(name: str, value: str, *, limit: int = MAX_FIELD_CHARS, req
         raise InvalidInput(Reason.FIELD_INVALID, f"{name}: {len(value)} > {limit} characters")
     if required and not value.strip():
         raise InvalidInput(Reason.FIELD_INVALID, f"{name}: must not be empty")
+
+
+def tenant_of(principal: Principal, asked: str) -> str:
+    """The tenant whose records are asked for; empty: the caller's own.
+
+    Raises `PermissionDenied` (`SCOPE_MISSING`) for another one without `platform.read`.
+    """
+    check_text_field("tenant", asked)
+    if asked and asked != principal.tenant and not allows(principal.scopes, PLATFORM_READ):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"tenant: another tenant than yours needs {PLATFORM_READ}")
+    return asked or principal.tenant
 
 
 def check_ids(ids: Sequence[int]) -> None:

@@ -13,11 +13,12 @@ from query_server.handlers.operation_rules import (
     check_ids,
     check_judgement,
     check_text_field,
+    tenant_of,
 )
 from query_server.handlers.transactions import transact
 from query_server.parts import LazyStore
-from query_server.policies import ADMIN
-from rag_core.errors import NotFound, Reason
+from query_server.policies import ADMIN, PLATFORM_ADMIN, PLATFORM_READ, allows
+from rag_core.errors import NotFound, PermissionDenied, Reason
 from rag_core.models import Principal
 
 if TYPE_CHECKING:
@@ -53,31 +54,46 @@ class Inspection:
 
 
 class OperationsHandler:
-    """Works on the caller's tenant only. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down.
+    """Works on the caller's tenant; reading another one needs `platform.read`, acting on its runs `platform.admin`.
+
+    Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down.
 
     SQLAlchemy is imported at the first call: it takes as long to load as the rest of the server.
     """
 
-    def __init__(self, store: LazyStore) -> None:
+    def __init__(self, store: LazyStore, *, token_seconds: int) -> None:
+        """`token_seconds` is the longest that a token can be accepted."""
         self._store = store
+        self._token_seconds = token_seconds
 
-    async def sources(self, principal: Principal) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
-        """Every source, with its newest run."""
+    async def sign_out(self, principal: Principal, session: str) -> None:
+        """Refuse the caller's token from now on."""
+        from rag_core.store.access import end_session
+
+        who = {"tenant": principal.tenant, "subject": principal.subject}
+        await self._transact(lambda db: end_session(db, **who, session=session, lifetime=self._token_seconds))
+
+    async def sources(
+        self, principal: Principal, tenant: str = ""
+    ) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
+        """Every source of a tenant, with its newest run."""
+        whose = tenant_of(principal, tenant)
 
         def read(connection: Connection) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
             from rag_core.store import runs, sources
 
-            last = runs.last_of_each(connection, principal.tenant)
-            return [(row, last.get(str(row.name))) for row in sources.all_of(connection, principal.tenant)]
+            last = runs.last_of_each(connection, whose)
+            return [(row, last.get(str(row.name))) for row in sources.all_of(connection, whose)]
 
         return await self._transact(read)
 
-    async def runs(self, principal: Principal, source: str, limit: int) -> list[Stage]:
+    async def runs(self, principal: Principal, source: str, limit: int, tenant: str = "") -> list[Stage]:
         """Finished stages of runs, newest first."""
         from rag_core.store import runs
 
         check_text_field("source", source)
-        return await self._transact(lambda db: runs.newest(db, principal.tenant, source=source, limit=limit))
+        whose = tenant_of(principal, tenant)
+        return await self._transact(lambda db: runs.newest(db, whose, source=source, limit=limit))
 
     async def release(self, principal: Principal, source: str, why: str, expected: int | None) -> int:
         """Release held deletions; returns how many. Raises `NotFound`, `Conflict` (`MASS_DELETE_HELD`)."""
@@ -157,7 +173,7 @@ class OperationsHandler:
         return await self._transact(read)
 
     async def audit(
-        self, principal: Principal, filters: Mapping[str, str], before: int | None, limit: int
+        self, principal: Principal, filters: Mapping[str, str], before: int | None, limit: int, tenant: str = ""
     ) -> list[Entry]:
         """Actions, newest first. An empty filter lets everything pass."""
         from rag_core.store import audit
@@ -165,9 +181,9 @@ class OperationsHandler:
         for name, value in filters.items():
             check_text_field(name, value)
         wanted = audit.Query(
-            tenant=principal.tenant,
+            tenant=tenant_of(principal, tenant),
             actor=_full_name(principal, filters["actor"]),
-            platform=ADMIN in principal.scopes,  # the one place that says who sees what belongs to no tenant
+            platform=allows(principal.scopes, PLATFORM_READ),
             action_start=filters["action"] or None,
             target=filters["target"] or None,
             before=before,
@@ -175,18 +191,30 @@ class OperationsHandler:
         )
         return await self._transact(lambda db: audit.find(db, wanted))
 
-    async def record(self, principal: Principal, action: str, target: str, why: str, facts: Mapping[str, str]) -> int:
-        """Put an action that is done elsewhere on record."""
-        from rag_core.store import audit
+    async def record(
+        self, principal: Principal, action: str, target: str, why: str, facts: Mapping[str, str], source: str
+    ) -> int:
+        """Put an action that is done elsewhere on record.
 
+        Raises `PermissionDenied` (`SCOPE_MISSING`) for a source or run of another tenant, and for what is no source's,
+        without `platform.admin`.
+        """
         check_action(action)
         check_text_field("target", target, required=True)
         check_text_field("reason", why)
+        check_text_field("source", source)
         check_facts(facts)
-        details = {**facts, "tenant": principal.tenant} | ({"reason": why} if why else {})
-        return await self._transact(
-            lambda db: audit.record(db, actor=principal.actor, action=action, target=target, details=details)
-        )
+        named = {"source": source, "reason": why}
+        details = {**facts, "tenant": principal.tenant} | {name: value for name, value in named.items() if value}
+
+        def write(connection: Connection) -> int:
+            from rag_core.store import audit
+
+            if not allows(principal.scopes, PLATFORM_ADMIN):
+                _require_own(connection, principal.tenant, source, target)
+            return audit.record(connection, actor=principal.actor, action=action, target=target, details=details)
+
+        return await self._transact(write)
 
     async def rate(self, principal: Principal, judgement: Judgement) -> int:
         """Store a judgement of an answer."""
@@ -208,6 +236,16 @@ class OperationsHandler:
 def _full_name(principal: Principal, actor: str) -> str | None:
     """An actor as the log names it; of the caller's own tenant the subject will do."""
     return f"{principal.tenant}/{actor}" if actor and "/" not in actor and ":" not in actor else actor or None
+
+
+def _require_own(connection: Connection, tenant: str, source: str, target: str) -> None:
+    from rag_core.store import runs, sources
+
+    if not sources.is_own(connection, tenant, source) or runs.tenants_of(connection, target) - {tenant}:
+        raise PermissionDenied(
+            Reason.SCOPE_MISSING,
+            f"source: name one that a connector of your tenant reads; the rest needs {PLATFORM_ADMIN}",
+        )
 
 
 def _may_read(principal: Principal, acl: tuple[str, ...] | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, select, text
@@ -68,11 +69,18 @@ def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ..
     return tuple(SourceCounts(*row) for row in connection.execute(_SOURCES, {"tenant": tenant}))
 
 
-def generation_rows(connection: Connection) -> dict[str, GenerationRow]:
-    """What the database knows of every generation, by name."""
-    standing = generations.standing(connection)
-    events = _events(connection)
-    return {row.name: _generation(row, standing[row.name], events[row.name]) for row in generations.all_of(connection)}
+def generation_rows(connection: Connection, tenant: str | None = None) -> dict[str, GenerationRow]:
+    """What the database knows of every generation, by name.
+
+    With a tenant its own documents are counted, and what tells of others is left out: who acted, why, and what the
+    gate found in everybody's documents.
+    """
+    standing = generations.standing(connection, tenant)
+    events = _events(connection) if tenant is None else defaultdict(list)
+    rows = {row.name: _generation(row, standing[row.name], events[row.name]) for row in generations.all_of(connection)}
+    if tenant is None:
+        return rows
+    return {name: replace(row, actor="", reason="", evaluation=None) for name, row in rows.items()}
 
 
 def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:

@@ -25,10 +25,10 @@ class Position:
 
 
 class PageTokens:
-    """Issues and reads tokens with one secret."""
+    """Issues tokens by the first secret, reads those of any."""
 
-    def __init__(self, secret: bytes, *, clock: Callable[[], float] = time.time) -> None:
-        self._tokens = SignedTokens(secret, b"page-token", clock=clock)
+    def __init__(self, *secrets: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._tokens = SignedTokens(secrets, b"page-token", clock=clock)
 
     def issue(self, position: Position, context: bytes) -> str:
         """A token for the page at `position` of the request that `context` stands for (see `context_of`)."""

@@ -41,10 +41,10 @@ class Piece:
 
 
 class ResumeTokens:
-    """Issues and reads tokens with one secret."""
+    """Issues tokens by the first secret, reads those of any."""
 
-    def __init__(self, secret: bytes, *, clock: Callable[[], float] = time.time) -> None:
-        self._tokens = SignedTokens(secret, b"resume-token", clock=clock)
+    def __init__(self, *secrets: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._tokens = SignedTokens(secrets, b"resume-token", clock=clock)
 
     def issue(self, seen: Seen, context: bytes) -> str:
         """A token for the rest of the answer to the request that `context` stands for (see `context_of`)."""

@@ -23,7 +23,7 @@ from query_server.query_models import QueryModels
 from query_server.searching import Searcher
 from rag_core.answering.highlights import Span, highlights, query_terms
 from rag_core.embedding.base import Vectors
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.filters import All, Condition, In
 from rag_core.index.base import SearchMode, SearchRequest, SearchResult
 from rag_core.models import Principal
@@ -191,7 +191,17 @@ class SearchHandler:
             if request.generation == found.generation:
                 return found
             alias = found.generation
-        return None if await self._models.moved_to(alias) else await self._searcher.search(request)
+        return None if await self._models.moved_to(alias) else await self._stayed(request)
+
+    async def _stayed(self, request: SearchRequest) -> SearchResult:
+        """Search the generation that readers were on before; this server cannot follow them."""
+        try:
+            return await self._searcher.search(request)
+        except NotFound as error:
+            if error.reason is not Reason.GENERATION_NOT_FOUND:
+                raise
+            message = "the active generation's query model is not loaded here and the one before was retired"
+            raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, message) from None
 
     async def _pinned(self, request: SearchRequest, generation: str) -> tuple[SearchResult, Vectors | None]:
         """Search the generation of what came before."""
@@ -223,7 +233,7 @@ class SearchHandler:
                 acl=request.acl,
                 limit=1,
                 mode=SearchMode.DENSE,
-                vector=await embedder.embed(request.text),
+                vector=await embedder.embed(request.tenant, request.text),
                 filter=names,
                 generation=generation,
             )
@@ -242,4 +252,4 @@ def _required_sources(condition: Condition | None) -> Iterator[In]:
 
 
 async def _embed(embedder: QueryEmbedder, request: SearchRequest) -> Vectors | None:
-    return None if request.mode is SearchMode.LEXICAL else await embedder.embed(request.text)
+    return None if request.mode is SearchMode.LEXICAL else await embedder.embed(request.tenant, request.text)

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 LIFETIME_SECONDS = 900
 MAX_TOKEN_CHARS = 512
@@ -18,16 +18,19 @@ _MAC_BYTES = 32
 
 
 class SignedTokens:
-    """Issues and reads tokens of one purpose with one secret. One that was made for another purpose does not verify."""
+    """Issues tokens of one purpose by the first of the secrets, and reads those of any of them.
 
-    def __init__(self, secret: bytes, purpose: bytes, *, clock: Callable[[], float] = time.time) -> None:
-        self._key = hmac.new(secret, purpose, hashlib.sha256).digest()
+    One that was made for another purpose does not verify.
+    """
+
+    def __init__(self, secrets: Sequence[bytes], purpose: bytes, *, clock: Callable[[], float] = time.time) -> None:
+        self._keys = [hmac.new(secret, purpose, hashlib.sha256).digest() for secret in secrets]
         self._clock = clock
 
     def issue(self, content: bytes, context: bytes) -> str:
         """A token that says `content`, for the request that `context` stands for."""
         body = _HEAD.pack(_VERSION, int(self._clock()) + LIFETIME_SECONDS) + content
-        return base64.urlsafe_b64encode(body + self._mac(body, context)).rstrip(b"=").decode("ascii")
+        return base64.urlsafe_b64encode(body + _mac(self._keys[0], body, context)).rstrip(b"=").decode("ascii")
 
     def read(self, token: str, context: bytes) -> bytes | None:
         """What a token says; `None` when it is not ours, was changed, has expired or is of another context."""
@@ -36,10 +39,12 @@ class SignedTokens:
         except (binascii.Error, ValueError):
             return None
         body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-        if len(body) < _HEAD.size or not hmac.compare_digest(mac, self._mac(body, context)):
+        known = [hmac.compare_digest(mac, _mac(key, body, context)) for key in self._keys]
+        if len(body) < _HEAD.size or not any(known):
             return None
         version, expires = _HEAD.unpack_from(body)
         return body[_HEAD.size :] if version == _VERSION and expires >= self._clock() else None
 
-    def _mac(self, body: bytes, context: bytes) -> bytes:
-        return hmac.new(self._key, body + hashlib.sha256(context).digest(), hashlib.sha256).digest()
+
+def _mac(key: bytes, body: bytes, context: bytes) -> bytes:
+    return hmac.new(key, body + hashlib.sha256(context).digest(), hashlib.sha256).digest()

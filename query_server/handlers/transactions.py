@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from query_server.calls import current_call
 from query_server.parts import LazyStore
+from rag_core.errors import DeadlineExceeded, Reason
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_LIMIT_STATEMENTS = "SET LOCAL statement_timeout = '8s'"
 T = TypeVar("T")
 
 
 async def transact(store: LazyStore, work: Callable[[Connection], T]) -> T:
-    """Do `work` in a thread and in one transaction whose statements end before the caller's patience does.
+    """Do `work` in a thread and in one transaction. Deadline and request id of the call go with it.
 
-    Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down.
+    No statement runs longer than the call has left, and PostgreSQL knows the session as `rag <request id>`. Raises
+    `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down, and at once while every thread waits for it.
     """
+    call = current_call()
 
     def run() -> T:
         with store.get().engine.begin() as connection:
-            connection.exec_driver_sql(_LIMIT_STATEMENTS)
+            _limit(connection, call.deadline, call.request_id)
             return work(connection)
 
-    return await asyncio.to_thread(run)
+    return await store.threads.run(run)
+
+
+def _limit(connection: Connection, deadline: float, request_id: str) -> None:
+    from sqlalchemy import text  # it takes as long to load as the rest of the server
+
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise DeadlineExceeded(Reason.DEADLINE, "the call ended before its turn at the database")
+    limits = "SELECT set_config('statement_timeout', :ms, true), set_config('application_name', :name, true)"
+    # 0 would mean no limit.
+    connection.execute(text(limits), {"ms": str(max(1, int(left * 1000))), "name": f"rag {request_id}"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from query_server.calls import Call
@@ -29,14 +29,13 @@ def require_identity(identities: Identities) -> Layer:
     return layer
 
 
-def require_index_secret(secret: str) -> Layer:
-    """Compare the local secret in constant time. An empty configured secret admits nobody."""
-    expected = secret.encode()
+def require_index_secret(secrets: Sequence[bytes]) -> Layer:
+    """Compare with each of the local secrets in constant time. None configured admits nobody."""
 
     @asynccontextmanager
     async def layer(call: Call) -> AsyncIterator[None]:
         given = (call.header(SECRET_KEY) or "").encode("utf-8", "surrogatepass")
-        if not expected or not hmac.compare_digest(given, expected):
+        if not any(hmac.compare_digest(given, expected) for expected in secrets):
             raise Unauthenticated(Reason.TOKEN_INVALID, f"{SECRET_KEY}: missing or wrong")
         yield
 

@@ -9,7 +9,7 @@ import grpc.aio
 
 from query_server.calls import Call
 from query_server.interceptors.chain import Layer
-from query_server.status import code_of, internal_error, trailers
+from query_server.status import bounded, code_of, internal_error, trailers
 from rag_core.errors import Exhausted, RagError
 from rag_core.logging import get_logger
 
@@ -37,4 +37,4 @@ def map_errors(*, pushback_ms: int) -> Layer:
 async def _abort(call: Call, error: RagError, pushback_ms: int | None) -> None:
     call.reason = error.reason
     metadata = trailers(error, call.request_id, pushback_ms=pushback_ms)
-    await call.context.abort(code_of(error), error.message, metadata)
+    await call.context.abort(code_of(error), bounded(error.message), metadata)

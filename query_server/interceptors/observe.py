@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import time
 import uuid
@@ -17,6 +16,7 @@ from query_server.interceptors.chain import Layer
 from query_server.metrics import Metrics
 from query_server.status import REQUEST_ID_KEY
 from rag_core.errors import Reason
+from rag_core.keyed_hash import NameHash
 from rag_core.logging import get_logger
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -24,7 +24,7 @@ _SHED = (Reason.OVERLOADED, Reason.RATE_LIMITED)
 _log = get_logger("query_server.call")
 
 
-def observe(metrics: Metrics) -> Layer:
+def observe(metrics: Metrics, hashes: NameHash) -> Layer:
     """Number, time and log each call. Neither query text nor identity in clear is logged."""
 
     @asynccontextmanager
@@ -41,7 +41,7 @@ def observe(metrics: Metrics) -> Layer:
             raise
         finally:
             in_flight.dec()
-            _report(call, metrics, _outcome(call, cancelled=cancelled))
+            _report(call, metrics, hashes, _outcome(call, cancelled=cancelled))
 
     return layer
 
@@ -66,12 +66,12 @@ def _status_tuple(code: object) -> object:
     return next((known for known in grpc.StatusCode if known.value[0] == (code or 0)), grpc.StatusCode.UNKNOWN)
 
 
-def _report(call: Call, metrics: Metrics, code: str) -> None:
+def _report(call: Call, metrics: Metrics, hashes: NameHash, code: str) -> None:
     seconds = time.monotonic() - call.started
     metrics.requests.labels(call.method, code, call.reason).inc()
     metrics.seconds.labels(call.method).observe(seconds)
     identity = call.identity
-    tenant = _hashed(identity.tenant) if identity else None
+    tenant = hashes.tenant(identity.tenant) if identity else None
     if tenant is not None:
         outcome = "ok" if code == "OK" else "shed" if call.reason in _SHED else "failed"
         metrics.tenant_calls.labels(metrics.tenant(tenant), outcome).inc()
@@ -83,10 +83,6 @@ def _report(call: Call, metrics: Metrics, code: str) -> None:
         ms=round(seconds * 1000, 2),
         request_id=call.request_id,
         tenant=tenant,
-        subject=_hashed(identity.subject) if identity else None,
+        subject=hashes.subject(identity.tenant, identity.subject) if identity else None,
         **call.facts,
     )
-
-
-def _hashed(value: str) -> str:
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]

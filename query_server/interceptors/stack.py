@@ -13,6 +13,7 @@ from query_server.interceptors.observe import observe
 from query_server.metrics import Metrics
 from query_server.policies import Gate
 from query_server.status import PUSHBACK_MS
+from rag_core.keyed_hash import NameHash
 from rag_core.settings import Settings
 
 Gates = dict[Gate, ConcurrencyGate]
@@ -22,33 +23,29 @@ INDEX_CALL_SECONDS = 12 * 3600.0
 
 def build_gates(settings: Settings, metrics: Metrics) -> Gates:
     """The concurrency gates of one server."""
+    sizes = {
+        Gate.SEARCH: (settings.max_concurrent_searches, settings.max_queued_searches),
+        Gate.ANSWER: (settings.max_concurrent_answers, settings.max_queued_answers),
+        Gate.DOCUMENTS: (settings.max_concurrent_document_calls, settings.max_queued_document_calls),
+    }
     return {
-        Gate.SEARCH: ConcurrencyGate(
-            Gate.SEARCH,
-            slots=settings.max_concurrent_searches,
-            queue=settings.max_queued_searches,
-            metrics=metrics,
-        ),
-        Gate.ANSWER: ConcurrencyGate(
-            Gate.ANSWER,
-            slots=settings.max_concurrent_answers,
-            queue=settings.max_queued_answers,
-            metrics=metrics,
-        ),
-        Gate.DOCUMENTS: ConcurrencyGate(
-            Gate.DOCUMENTS,
-            slots=settings.max_concurrent_document_calls,
-            queue=settings.max_queued_document_calls,
-            metrics=metrics,
-        ),
+        gate: ConcurrencyGate(gate, slots=slots, queue=queue, share=settings.max_tenant_share, metrics=metrics)
+        for gate, (slots, queue) in sizes.items()
     }
 
 
-def build_chain(settings: Settings, identities: Identities, audit: AuditTrail, metrics: Metrics, gates: Gates) -> Chain:
+def build_chain(
+    settings: Settings,
+    identities: Identities,
+    audit: AuditTrail,
+    metrics: Metrics,
+    gates: Gates,
+    hashes: NameHash,
+) -> Chain:
     """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
     return Chain(
         [
-            observe(metrics),
+            observe(metrics, hashes),
             map_errors(pushback_ms=PUSHBACK_MS),
             limit_time(default=settings.default_deadline_seconds, cap=settings.max_deadline_seconds),
             audit.layer,
@@ -60,12 +57,11 @@ def build_chain(settings: Settings, identities: Identities, audit: AuditTrail, m
 
 def build_index_chain(settings: Settings, metrics: Metrics) -> Chain:
     """The layers of the loopback index port."""
-    secret = settings.index_secret.get_secret_value() if settings.index_secret else ""
     return Chain(
         [
-            observe(metrics),
+            observe(metrics, NameHash()),  # these calls have no tenant
             map_errors(pushback_ms=PUSHBACK_MS),
             limit_time(default=INDEX_CALL_SECONDS, cap=INDEX_CALL_SECONDS),
-            require_index_secret(secret),
+            require_index_secret(settings.rotating("index_secret")),
         ]
     )

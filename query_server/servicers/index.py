@@ -76,7 +76,8 @@ class IndexServicer(rpc.IndexServiceServicer):
         return wire.result_to_wire(result)
 
     async def Count(self, request: pb.CountRequest, context: Context) -> pb.CountResponse:
-        points = await self._run(self._index.count, request.generation, tenant=request.tenant or None)
+        tenant, source = request.tenant or None, request.source or None
+        points = await self._run(self._index.count, request.generation, tenant=tenant, source=source)
         return pb.CountResponse(points=points)
 
     async def Scroll(self, request: pb.ScrollRequest, context: Context) -> AsyncIterator[pb.ScrollResponse]:

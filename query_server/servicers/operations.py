@@ -15,6 +15,9 @@ from query_server.handlers.conditions import ConditionsHandler
 from query_server.handlers.operation_rules import check_limit, check_page_token, check_text_field
 from query_server.handlers.operations import OperationsHandler
 from query_server.handlers.search import SearchHandler
+from query_server.identities import bearer_of
+from rag_core.identity import session_of
+from rag_core.keyed_hash import NameHash
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
 
@@ -24,22 +27,35 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OperationsServicer(rpc.OperationsServiceServicer):
     """What operators look into and do."""
 
-    def __init__(self, operations: OperationsHandler, conditions: ConditionsHandler, search: SearchHandler) -> None:
+    def __init__(
+        self, operations: OperationsHandler, conditions: ConditionsHandler, search: SearchHandler, hashes: NameHash
+    ) -> None:
         self._operations = operations
         self._conditions = conditions
         self._search = search
+        self._hashes = hashes
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, context: Context) -> pb.WhoAmIResponse:
         caller = current_call().principal
-        return pb.WhoAmIResponse(subject=caller.subject, tenant=caller.tenant, scopes=sorted(caller.scopes))
+        return pb.WhoAmIResponse(
+            subject=caller.subject,
+            tenant=caller.tenant,
+            scopes=sorted(caller.scopes),
+            tenant_hashes=self._hashes.tenants(caller.tenant),
+        )
+
+    async def SignOut(self, request: pb.SignOutRequest, context: Context) -> pb.SignOutResponse:
+        call = current_call()
+        await self._operations.sign_out(call.principal, session_of(bearer_of(call)))
+        return pb.SignOutResponse()
 
     async def ListSources(self, request: pb.ListSourcesRequest, context: Context) -> pb.ListSourcesResponse:
-        found = await self._operations.sources(current_call().principal)
+        found = await self._operations.sources(current_call().principal, request.tenant)
         return pb.ListSourcesResponse(sources=[to_message.from_source(row, last) for row, last in found])
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=1000)
-        found = await self._operations.runs(current_call().principal, request.source, limit)
+        found = await self._operations.runs(current_call().principal, request.source, limit, request.tenant)
         return pb.ListRunsResponse(stages=map(to_message.from_stage, found))
 
     async def ReleaseDeletions(
@@ -95,7 +111,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
         filters = {"actor": request.actor, "action": request.action, "target": request.target}
         before = check_page_token(request.page_token)
-        found = await self._operations.audit(current_call().principal, filters, before, limit)
+        found = await self._operations.audit(current_call().principal, filters, before, limit, request.tenant)
         return pb.ListAuditResponse(
             records=map(to_message.from_audit_entry, found),
             next_page_token=str(found[-1].id) if len(found) == limit else "",
@@ -103,7 +119,12 @@ class OperationsServicer(rpc.OperationsServiceServicer):
 
     async def RecordAction(self, request: pb.RecordActionRequest, context: Context) -> pb.RecordActionResponse:
         number = await self._operations.record(
-            current_call().principal, request.action, request.target, request.reason, dict(request.details)
+            current_call().principal,
+            request.action,
+            request.target,
+            request.reason,
+            dict(request.details),
+            request.source,
         )
         return pb.RecordActionResponse(id=number)
 

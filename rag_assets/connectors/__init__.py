@@ -43,7 +43,7 @@ def outside_of(
     if store is not None:
         stored = StoredMemory(store, config.tenant, config.name)
         memory = stored if remember else UntouchedMemory(stored)
-    return Outside(settings.max_file_bytes, FetchPolicy.from_settings(settings), memory)
+    return Outside(settings.max_file_bytes, FetchPolicy.from_settings(settings), memory, settings.home)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rag_core.fetch import FetchPolicy
 from rag_core.sources import SourceMemory, TransientMemory
@@ -13,8 +14,9 @@ DEFAULT_MAX_FILE_BYTES = 50_000_000
 @dataclass(frozen=True, slots=True)
 class Outside:
     """`max_file_bytes` is the platform's limit for one document, `fetch` what may be called, `memory` what is
-    remembered from run to run; without one a connector remembers nothing."""
+    remembered from run to run; without one a connector remembers nothing. `home` is RAG_HOME, which no source reads."""
 
     max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
     fetch: FetchPolicy = field(default_factory=FetchPolicy)
     memory: SourceMemory = field(default_factory=TransientMemory)
+    home: Path | None = None

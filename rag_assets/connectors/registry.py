@@ -13,7 +13,9 @@ from rag_assets.connectors.web import WebConnector
 from rag_core.sources import Connector
 
 CONNECTORS: dict[str, Callable[[Any, Outside], Connector]] = {
-    "filesystem": lambda options, outside: FilesystemConnector(options, max_file_bytes=outside.max_file_bytes),
+    "filesystem": lambda options, outside: FilesystemConnector(
+        options, max_file_bytes=outside.max_file_bytes, home=outside.home
+    ),
     "http_api": HttpApiConnector,
     "sql": lambda options, outside: SqlConnector(options, max_cell_bytes=outside.max_file_bytes),
     "web": WebConnector,

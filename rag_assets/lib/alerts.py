@@ -19,7 +19,7 @@ from rag_assets.lib.streams import JOB as STREAM_JOB
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream.waiting import MISSED_BEATS
 from rag_core.alerts import Alert, AlertKind, Notifier, deliver, open_notifiers
-from rag_core.alerts.conditions import halted_streams, held_deletions, poisoned, stale_sources
+from rag_core.alerts.conditions import dated_ahead, halted_streams, held_deletions, poisoned, stale_sources
 from rag_core.alerts.delivery import Delivery
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
@@ -76,7 +76,7 @@ def evaluate(
     with closing(store.engine.connect()) as connection:
         states = source_states(connection)
         minutes = {one.name: one.freshness_minutes for one in configs if one.enabled and one.freshness_minutes}
-        conditions += [*held_deletions(states), *stale_sources(states, minutes, when)]
+        conditions += [*held_deletions(states), *stale_sources(states, minutes, when), *dated_ahead(states)]
         conditions += poisoned(quality.latest(connection))
         conditions += halted_streams(streams.workers(connection, within_seconds=living))
     return deliver(store, notifiers, conditions, now=when)

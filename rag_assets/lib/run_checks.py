@@ -26,7 +26,7 @@ _DESCRIPTIONS = {
     "listing_complete": "The source was listed to its end; otherwise nothing was deleted.",
     "deletion_guard": "No deletions wait for an operator (`rag source approve-deletions`).",
 }
-_PARITY = "The active generation has as many points of this tenant as the rows say."
+_PARITY = "The active generation has as many points of this source as the rows say."
 
 
 def run_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
@@ -100,20 +100,20 @@ SELECT coalesce(sum(CASE WHEN d.deleted_at IS NULL AND d.acl IS NOT NULL THEN k.
 FROM rag.documents d
 LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
 LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
-WHERE d.tenant = :tenant
+WHERE d.tenant = :tenant AND d.source = :source
 """)
 
 
 def _parity(connection: Connection, pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> dg.AssetCheckResult:
-    """Counts cannot be compared while another run of the tenant writes; then the check passes and says so."""
+    """Counts cannot be compared while another run of the source writes; then the check passes and says so."""
     active = generations.active(connection)
-    tenant = scope.source.tenant
+    place = {"tenant": scope.source.tenant, "source": scope.source.name}
     if active is None or active.frozen:
         return _parity_result(key, passed=True, note="no active generation that this installation writes to")
-    parameters = {"generation": active.name, "chunker": active.chunker, "tenant": tenant}
+    parameters = {"generation": active.name, "chunker": active.chunker, **place}
     expected, pending = connection.execute(_EXPECTED, parameters).one()
     connection.commit()
-    points = pipeline.index.count(active.name, tenant=tenant)
+    points = pipeline.index.count(active.name, **place)
     if pending:
         return _parity_result(key, passed=True, note="other runs are writing", points=points, rows=int(expected))
     note = "" if points == expected else "the index lost or kept points; `rag verify` names them"

@@ -32,7 +32,8 @@ class Position:
 class Message:
     """One message. Exactly one of `event` and `failure` is set.
 
-    `payload` is what is kept if it becomes a dead letter, `attributes` what is needed beside it to try again.
+    `payload` is what is kept if it becomes a dead letter, `attributes` what is needed beside it to try again. `key` and
+    `headers` are those of a topic's message. `digest` is the SHA-256 of a value that is too large to keep.
     """
 
     source: Source
@@ -43,6 +44,9 @@ class Message:
     failure: RagError | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     size: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    digest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,13 @@ class StreamSource(Protocol):
         """The transaction is committed and searches see it: tell others (the broker, a completion topic)."""
         ...
 
-    def lag(self) -> Lag: ...
+    def lag(self) -> Lag:
+        """What waits. While the stream cannot be read, `seconds` is at least the time since then."""
+        ...
+
+    def problem(self) -> RagError | None:
+        """What has kept it from some or all of its messages for longer than a stumble; `None` when nothing does."""
+        ...
 
     def at_end(self) -> bool:
         """Whether there is nothing left for this reader: all is handed out, or another reader has the stream."""

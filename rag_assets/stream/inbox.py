@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy import Connection, make_url, text
 
 from rag_assets.stream.base import Lag, Message, Position
-from rag_core.errors import Reason, Unavailable
+from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.pipeline import Event
 from rag_core.settings import Settings
 from rag_core.sources import Source
@@ -74,6 +74,10 @@ class InboxSource:
     def lag(self) -> Lag:
         with self._store.engine.connect() as connection:
             return Lag(*inbox.pending(connection))
+
+    def problem(self) -> RagError | None:
+        """A database that is away is the worker's problem, not one of this stream: `poll` raises it."""
+        return None
 
     def at_end(self) -> bool:
         return not self.consuming or not self._waiting()

@@ -9,7 +9,7 @@ from rag_assets.source_config import SourceConfig
 from rag_assets.stream.reconcile import left
 from rag_assets.stream.streams import INBOX, kafka_configs
 from rag_core.pipeline.resources import Pipeline
-from rag_core.store import inbox, streams
+from rag_core.store import inbox, stream_places, streams
 from rag_core.store.engine import Store
 
 MISSED_BEATS = 3
@@ -48,6 +48,7 @@ def behind(store: Store, config: SourceConfig) -> int:
     options = config.options
     assert isinstance(options, KafkaOptions)  # noqa: S101
     with store.engine.connect() as connection:
-        known = streams.offsets(connection, f"{config.tenant}/{config.name}", options.topic)
+        known = stream_places.places(connection, f"{config.tenant}/{config.name}", options.topic)
     ends = KafkaConnector(options, config.source).ends()
-    return sum(max(0, high - known.get(number, low)) for number, (low, high) in ends.items())
+    begun = {number: known[number].next_offset if number in known else low for number, (low, _) in ends.items()}
+    return sum(max(0, high - begun[number]) for number, (_, high) in ends.items())

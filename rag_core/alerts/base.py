@@ -18,6 +18,7 @@ class AlertKind(StrEnum):
     DELETIONS_HELD = "deletions_held"
     POISON_RATE = "poison_rate"
     STREAM_HALTED = "stream_halted"
+    CURSOR_AHEAD = "cursor_ahead"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Conditions that the rows show: held deletions, stale sources, runs in which too much failed, streams that stopped."""
+"""Conditions that the rows show: held deletions, stale sources, cursors, too many failures, streams that stopped."""
 
 from __future__ import annotations
 
@@ -48,6 +48,20 @@ def stale_sources(states: Iterable[SourceState], minutes: Mapping[str, int], now
             state.tenant,
             {"allowed_minutes": allowed},
         )
+
+
+def dated_ahead(states: Iterable[SourceState]) -> Iterator[Alert]:
+    """Sources with rows that are dated more than a day ahead, which their cursor leaves out."""
+    for state in states:
+        if state.dated_ahead:
+            yield Alert(
+                _key(AlertKind.CURSOR_AHEAD, state.tenant, state.name),
+                AlertKind.CURSOR_AHEAD,
+                "warning",
+                f"source {state.name}: {state.dated_ahead}",
+                state.name,
+                state.tenant,
+            )
 
 
 def poisoned(results: Iterable[Latest]) -> Iterator[Alert]:

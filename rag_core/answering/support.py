@@ -17,7 +17,7 @@ MIN_SUPPORT = 0.5
 MAX_PENDING_CHARS = 2000
 """Text without a sentence end that is held back at most; it bounds the work on each piece."""
 
-_MARKERS = re.compile(r"\s*\[(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\]")
+_MARKERS = re.compile(r"(?<!\s)\s*+\[(\d{1,3}(?:\s*+[,，、]\s*+\d{1,3})*+)\]")
 _AFTER_STOP = re.compile(
     r"(?<![.!?。！？；])([.!?。！？；]++[\"'”’」』）)]*+)((?:\s*\[\d{1,3}(?:\s*[,，、]\s*\d{1,3})*\])+)"
 )

@@ -21,7 +21,8 @@ _NEVER_PUBLIC: Final = tuple(
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
         "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
         "224.0.0.0/4", "240.0.0.0/4",
-        "::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16",
+        "::/96", "::ffff:0:0:0/96",
+        "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16",
         "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
     )
 )  # fmt: skip
@@ -33,6 +34,9 @@ _METADATA: Final = frozenset(
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL: Final = IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE: Final = IPv6Network("::/96")
+_TRANSLATED: Final = IPv6Network("::ffff:0:0:0/96")
+# All that is routed on the internet; what else there is in IPv6 is local, reserved, or a notation of IPv4.
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 
@@ -71,6 +75,8 @@ class AddressRules:
             return "a loopback address"
         if any(address in net for net in _NEVER_PUBLIC if net.version == address.version) or not address.is_global:
             return "a private or reserved address"
+        if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+            return "an address that no public network has"
         return None
 
     def _of(self, address: Address) -> tuple[Network, ...]:
@@ -78,14 +84,14 @@ class AddressRules:
 
 
 def carried(address: Address) -> tuple[IPv4Address, ...]:
-    """The IPv4 addresses within an IPv6 address: mapped, compatible, NAT64, 6to4, Teredo and ISATAP."""
+    """The IPv4 addresses within an IPv6 address: mapped, translated, compatible, NAT64, 6to4, Teredo and ISATAP."""
     if isinstance(address, IPv4Address):
         return ()
     low = int(address) & 0xFFFF_FFFF
     found: list[IPv4Address] = []
     if address.ipv4_mapped is not None:
         found.append(address.ipv4_mapped)
-    if address in _NAT64 or address in _NAT64_LOCAL or (address in _COMPATIBLE and low > 1):
+    if address in _NAT64 or address in _NAT64_LOCAL or address in _TRANSLATED or (address in _COMPATIBLE and low > 1):
         found.append(IPv4Address(low))
     if address.sixtofour is not None:
         found.append(address.sixtofour)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rag_core.settings import Settings
 
 MAX_URL_CHARS: Final = 4096
-_HOST: Final = re.compile(r"[a-z0-9_-][a-z0-9._-]*|[0-9a-f:]+:[0-9a-f:.]*")
+_HOST: Final = re.compile(r"[a-z0-9_-][a-z0-9._-]*|[0-9a-f:][0-9a-f]*+:[0-9a-f:.]*")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 

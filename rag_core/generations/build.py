@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import func, text
+from sqlalchemy import Connection, func, text
 
 from rag_core import failpoints
 from rag_core.errors import Conflict, Reason
@@ -24,11 +23,9 @@ from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.store import generations, locks
 from rag_core.store.engine import Store
-from rag_core.store.generations import Generation
+from rag_core.store.generations import Generation, Shard
 
 log = get_logger(__name__)
-Shard = tuple[str, str, int]
-"""Tenant, source, shard."""
 _BATCH_TEXTS = 32
 _BATCH_DOCUMENTS = 16
 _BATCH_POINTS = 128
@@ -84,22 +81,33 @@ def build(
     if row.state == "retired":
         raise Conflict(Reason.GENERATION_STATE, f"generation {name} is retired; declare it again to build it")
     index.create(row.spec)
-    work = _Build(store, index, kit, row, settings, progress)
-    with _paced(store, index, settings, throttle) as pace:
-        state, remaining = work.to_the_end(shards, pace)
+    with _paced(store, index, settings, throttle) as pace, store.engine.connect() as connection:
+        work = _Build(store, index, kit, row, settings, progress, connection)
+        try:
+            state, remaining = work.to_the_end(shards, pace)
+        finally:
+            connection.invalidate()  # its snapshot must not go back to the pool
     seconds = time.monotonic() - started
     return BuildReport(name, state, work.documents, work.embedded, seconds, pace.paused_seconds, remaining)
 
 
 class _Build:
-    """The slices of one build."""
+    """The slices of one build. `connection` holds the snapshot of what was pending when a pass began."""
 
     def __init__(
-        self, store: Store, index: VectorIndex, kit: Kit, row: Generation, settings: Settings, progress: Progress | None
+        self,
+        store: Store,
+        index: VectorIndex,
+        kit: Kit,
+        row: Generation,
+        settings: Settings,
+        progress: Progress | None,
+        connection: Connection,
     ) -> None:
         self._store, self._index, self._kit, self._row = store, index, kit, row
         self._settings = settings.model_copy(update={"embed_batch": min(settings.embed_batch, _BATCH_TEXTS)})
         self._progress = progress
+        self._connection = connection
         self.documents = self.embedded = 0
 
     def to_the_end(self, shards: Collection[Shard] | None, pace: Throttle) -> tuple[str, int]:
@@ -109,34 +117,34 @@ class _Build:
         the last pass began.
         """
         self._run(shards, pace)
-        if shards is None or not set(self._left(None)) - set(shards):
+        if shards is None or not set(self._left()) - set(shards):
             self._optimize()
             for _ in range(_ENDINGS):
-                wanted = self._lacking(None)
                 self._run(shards, pace)
-                if self._make_ready(wanted):
+                if self._make_ready():
                     break
             self._run(shards, pace)  # new documents that live runs left to the build until it was ready
         with self._store.engine.connect() as connection:
             state = generations.get(connection, self._row.name).state
-        return state, sum(self._left(None).values())
+        return state, sum(self._left().values())
 
     def _run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
-        left = self._left(shards)
-        total, stuck = sum(left.values()), 0
+        """One pass. What is pending is counted at its start, not at each slice."""
+        found = generations.remember_pending(self._connection, self._row.name)
+        left = {shard: count for shard, count in found.items() if shards is None or shard in shards}
+        total, before, stuck = sum(left.values()), self.documents, 0
         waiting = list(left)
         while waiting:
             again = []
             for shard in waiting:
-                before = self._lacking(shard)
                 if not self._slice(shard):
                     again.append(shard)
                 else:
-                    # A whole pass: what came meanwhile is on its way, what was there and still is cannot be completed.
-                    stuck += len(before.items() & self._lacking(shard).items())
+                    # What came meanwhile is on its way; what was there and still is cannot be completed.
+                    stuck += self._still_pending(shard)
                 failpoints.reach("after_build_slice")
                 pace.pause()
-                self._tell(sum(self._left(shards).values()), total)
+                self._tell(max(0, total - (self.documents - before)), total)
             waiting = again
         if stuck:
             raise Conflict(
@@ -145,14 +153,14 @@ class _Build:
                 "their chunks or vectors are missing. `rag quarantine list` may tell why",
             )
 
-    def _left(self, shards: Collection[Shard] | None) -> dict[Shard, int]:
+    def _left(self) -> dict[Shard, int]:
         with self._store.engine.connect() as connection:
-            found = generations.backlog(connection, self._row.name)
-        return {shard: count for shard, count in found.items() if shards is None or shard in shards}
+            return generations.backlog(connection, self._row.name)
 
-    def _lacking(self, shard: Shard | None) -> dict[uuid.UUID, int]:
-        with self._store.engine.connect() as connection:
-            return generations.lacking(connection, self._row.name, shard)
+    def _still_pending(self, shard: Shard) -> int:
+        count = generations.still_pending(self._connection, self._row.name, shard)
+        self._connection.commit()
+        return count
 
     def _slice(self, shard: Shard) -> bool:
         """Work on a shard for a while; whether it came to the end of what there was (not when another run has it)."""
@@ -194,15 +202,15 @@ class _Build:
             self._index.optimize(self._row.name)
         failpoints.reach("before_ready")
 
-    def _make_ready(self, wanted: dict[uuid.UUID, int]) -> bool:
-        """Say `ready` unless one of the wanted versions is lacking still; whether it is said, now or before."""
-        name = self._row.name
+    def _make_ready(self) -> bool:
+        """Say `ready` unless a version that was there when the pass began is pending still; whether it is ready."""
+        name, connection = self._row.name, self._connection
         points = self._index.count(name)
-        with self._store.engine.begin() as connection:
+        with connection.begin():
             locks.lock_transaction(connection, "generations")
             if generations.get(connection, name).state != "building":
                 return True
-            if wanted.items() & generations.lacking(connection, name).items():
+            if generations.still_pending(connection, name):
                 return False
             held = connection.scalar(_HELD, {"name": name}) or 0
             counts = {"documents": held, "of": held, "points": points}

@@ -199,8 +199,12 @@ class VectorIndex(Protocol):
         """Raises `Unavailable` (`INDEX_EMPTY`) when no generation was ever promoted."""
         ...
 
-    def count(self, generation: str, *, tenant: str | None = None) -> int:
-        """Exact number of points."""
+    def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
+        """Exact number of points, of one tenant or one source of it."""
+        ...
+
+    def differences(self, generation: str) -> list[str]:
+        """What of a generation's configuration is not as it must be, after repairing what can be; for `rag verify`."""
         ...
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:

@@ -60,6 +60,12 @@ def scope(dialect: Dialect[Filter], request: SearchRequest) -> Filter:
     return dialect.all_of(allowed)
 
 
+def within(dialect: Dialect[Filter], *, tenant: str | None, source: str | None) -> Filter | None:
+    """The points of a tenant, or of one source of it; `None` for all."""
+    named = [dialect.any_of(field, [value]) for field, value in (("tenant", tenant), ("source", source)) if value]
+    return dialect.all_of(named) if named else None
+
+
 def narrowed(dialect: Dialect[Filter], request: SearchRequest) -> Filter:
     """The scope of a search with the caller's own filter inside it."""
     outer = scope(dialect, request)

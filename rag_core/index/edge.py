@@ -23,8 +23,9 @@ from rag_core.index.base import (
     SearchRequest,
     SearchResult,
 )
+from rag_core.index.conditions import within
 from rag_core.index.edge_dialect import DIALECT
-from rag_core.index.edge_generation import SPACE_RESERVE, EdgeGeneration
+from rag_core.index.edge_generation import EdgeGeneration
 
 ALIAS = "alias.json"
 _FOLDER = "generations"
@@ -33,7 +34,9 @@ _FOLDER = "generations"
 class EdgeIndex:
     """See `VectorIndex`. Opens every generation at once, so that damage is known at start and not at a search."""
 
-    def __init__(self, path: Path | str, *, repair: bool = False, space_reserve: int = SPACE_RESERVE) -> None:
+    def __init__(
+        self, path: Path | str, *, repair: bool = False, space_reserve: int = edge_files.SPACE_RESERVE
+    ) -> None:
         """Open or create the index at `path`.
 
         Raises `Conflict` (`INDEX_LOCKED`) when another process has it, and `DataCorruption` (`INDEX_CORRUPT`) when any
@@ -43,6 +46,7 @@ class EdgeIndex:
         self._root = Path(path)
         self._space_reserve = space_reserve
         (self._root / _FOLDER).mkdir(parents=True, exist_ok=True)
+        self._root.chmod(0o700)  # it holds the texts of every document
         self._changes = threading.Lock()
         self._alias: str | None = None
         self._generations: dict[str, EdgeGeneration] = {}
@@ -102,8 +106,11 @@ class EdgeIndex:
         generation = self._get(name)
         return SearchResult(name, retrieval.search(generation.reader, request, generation.spec.dimensions))
 
-    def count(self, generation: str, *, tenant: str | None = None) -> int:
-        return self._get(generation).reader.count(None if tenant is None else DIALECT.any_of("tenant", [tenant]))
+    def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
+        return self._get(generation).reader.count(within(DIALECT, tenant=tenant, source=source))
+
+    def differences(self, generation: str) -> list[str]:
+        return []  # opening a generation checks its files against their manifest
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         return self._get(generation).scroll(batch, with_vectors=with_vectors)

@@ -16,10 +16,9 @@ from rag_core.index.lexical import Sparse
 from rag_core.index.payloads import IDENTITY, from_json_or_blank, to_json
 from rag_core.index.planning import Identity
 from rag_core.index.qdrant_dialect import DIALECT, QdrantDialect, point_id, scored
+from rag_core.index.qdrant_layout import DENSE, LEXICAL
 from rag_core.index.retrieval import Scores
 
-DENSE = "dense"
-LEXICAL = "lexical"
 Result = TypeVar("Result")
 _EMPTY: Vectors = np.empty(0, dtype=np.float32)
 
@@ -35,7 +34,10 @@ class QdrantReader:
 
     dialect: QdrantDialect = DIALECT
 
-    def __init__(self, call: Call, collection: str, *, sampled: bool) -> None:
+    def __init__(
+        self, call: Call, collection: str, *, sampled: bool, dense_search: models.SearchParams | None = None
+    ) -> None:
+        self._dense_search = dense_search
         self._call = call
         self._collection = collection
         self.sampled = sampled
@@ -52,7 +54,9 @@ class QdrantReader:
     ) -> list[Scored]:
         words = {"query": _sparse(terms), "using": LEXICAL, "filter": within, "params": _statistics(corpus)}
         requests = [
-            models.QueryRequest(query=vector.tolist(), using=DENSE, filter=within, limit=candidates),
+            models.QueryRequest(
+                query=vector.tolist(), using=DENSE, filter=within, limit=candidates, params=self._dense_search
+            ),
             models.QueryRequest(**words, limit=candidates),
             # Asked in the same round trip: the terms of its best hits tell how much of the query this leg knows.
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
@@ -75,7 +79,9 @@ class QdrantReader:
         return {point_id(record): record.payload or {} for record in records}
 
     def dense(self, vector: Vectors, within: models.Filter, limit: int) -> list[Scored]:
-        return self._query(query=vector.tolist(), using=DENSE, query_filter=within, limit=limit)
+        return self._query(
+            query=vector.tolist(), using=DENSE, query_filter=within, limit=limit, search_params=self._dense_search
+        )
 
     def lexical(self, terms: Sparse, within: models.Filter, corpus: models.Filter, limit: int) -> list[Scored]:
         return self._query(

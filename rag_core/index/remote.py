@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import grpc
+import grpc.aio
 import stamina
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2
@@ -50,6 +51,8 @@ _KINDS: dict[grpc.StatusCode, type[RagError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
     grpc.StatusCode.DATA_LOSS: errors.DataCorruption,
 }
+_HAS_STATUS = (grpc.Call, grpc.aio.AioRpcError)
+"""What a failed call is raised as, by a blocking stub and by one of an event loop; they have no base in common."""
 _DEFAULT_REASONS = {errors.DeadlineExceeded: Reason.DEADLINE, errors.Exhausted: Reason.OVERLOADED}
 
 
@@ -105,9 +108,12 @@ class RemoteIndex:
     def search(self, request: SearchRequest) -> SearchResult:
         return wire.result_from_wire(self._call(self._stub.SearchIndex, wire.search_to_wire(request)))
 
-    def count(self, generation: str, *, tenant: str | None = None) -> int:
-        request = pb.CountRequest(generation=generation, tenant=tenant or "")
+    def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
+        request = pb.CountRequest(generation=generation, tenant=tenant or "", source=source or "")
         return int(self._call(self._stub.Count, request).points)
+
+    def differences(self, generation: str) -> list[str]:
+        return []  # opening a generation checks its files against their manifest
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         request = pb.ScrollRequest(
@@ -159,7 +165,7 @@ class RemoteIndex:
 
 def from_status(error: grpc.RpcError) -> RagError:
     """The error the server raised: its branch from the status code, its reason from `google.rpc.ErrorInfo`."""
-    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+    code = error.code() if isinstance(error, _HAS_STATUS) else grpc.StatusCode.UNKNOWN
     kind = _KINDS.get(code, RagError)
     info = _error_info(error)
     if info is not None and info.reason in set(Reason):
@@ -178,11 +184,11 @@ def _server_is_away(error: Exception) -> bool:
 
 
 def _text(error: grpc.RpcError) -> str:
-    return (error.details() or "") if isinstance(error, grpc.Call) else ""
+    return (error.details() or "") if isinstance(error, _HAS_STATUS) else ""
 
 
 def _error_info(error: grpc.RpcError) -> error_details_pb2.ErrorInfo | None:
-    status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
+    status = rpc_status.from_call(error) if isinstance(error, _HAS_STATUS) else None  # type: ignore[arg-type]
     details: Sequence[any_pb2.Any] = status.details if status is not None else ()
     for detail in details:
         info = error_details_pb2.ErrorInfo()

@@ -47,7 +47,10 @@ class EdgeUpkeep:
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_SECONDS):
-            self.run_once()
+            try:
+                self.run_once()
+            except Exception:  # the thread has no supervisor: without this no graph would ever be built again
+                _log.exception("index_upkeep_failed")
 
     def _grown(self) -> list[str]:
         grown = []

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from rag_core import failpoints
 from rag_core.pipeline.base import Scope
 from rag_core.settings import Settings
-from rag_core.store import absence, documents, listing, sources, tombstones
+from rag_core.store import absence, documents, holds, listing, sources, tombstones
 from rag_core.store.engine import Store
 
 _PAGE = 1000
@@ -42,28 +42,21 @@ def delete_gone(
     """Bury the shard's documents that a complete listing does not name, unless the guard holds them.
 
     The guard looks at the whole source, so that shards cannot each delete a little of a lot. It holds when nothing is
-    listed any more, or when more than `delete_guard_fraction` and at least `delete_guard_minimum` documents are gone.
-    An operator's approval releases up to the number that was held, once. Without `search` nothing is known to be gone.
-    `committed` is called after each page of deletions.
+    listed any more, or when more than `delete_guard_fraction` and at least `delete_guard_minimum` documents are gone,
+    not counting those whose deletion an operator has approved. An approval covers the documents that were held then.
+    Without `search` nothing is known to be gone. `committed` is called after each page of deletions.
     """
     tenant, source = scope.source.tenant, scope.source.name
     missing = absence.find_gone(connection, tenant, source) if search else 0
-    if missing == 0:
-        sources.hold(connection, tenant, source, 0)
-        connection.commit()
-        return Deletions()
-    approved = sources.approved_deletions(connection, tenant, source)
-    if _suspicious(connection, scope, settings, missing) and missing > approved:
-        sources.hold(connection, tenant, source, missing)
-        held = sum(len(page) for page in absence.gone(connection, scope.shard, _PAGE))
-        connection.commit()
-        return Deletions(held=held, held_in_source=missing)
     connection.commit()
-    deleted = _bury(connection, scope, committed)
-    if deleted == missing:
-        sources.hold(connection, tenant, source, 0)
-        connection.commit()
-    return Deletions(deleted=deleted)
+    holds.lock(connection, tenant, source)
+    holds.release_returned(connection, tenant, source)
+    unapproved = holds.count_unapproved(connection) if missing else 0
+    if unapproved and _suspicious(connection, scope, settings, unapproved):
+        return _hold(connection, scope, missing)
+    holds.record_count(connection, tenant, source)
+    connection.commit()
+    return Deletions(deleted=_bury(connection, scope, committed)) if missing else Deletions()
 
 
 def delete_removed(
@@ -73,19 +66,23 @@ def delete_removed(
 
     A hold that an earlier run left stands: these documents say nothing about the others.
     """
-    tenant, source = scope.source.tenant, scope.source.name
-    missing = absence.find_removed(connection, tenant, source)
-    if missing and _many(connection, scope, settings, missing):
-        sources.hold(connection, tenant, source, missing)
-        held = sum(len(page) for page in absence.gone(connection, scope.shard, _PAGE))
-        connection.commit()
-        return Deletions(held=held, held_in_source=missing)
+    missing = absence.find_removed(connection, scope.source.tenant, scope.source.name)
     connection.commit()
+    if missing and _many(connection, scope, settings, missing):
+        holds.lock(connection, scope.source.tenant, scope.source.name)
+        return _hold(connection, scope, missing)
     return Deletions(deleted=_bury(connection, scope, committed))
 
 
+def _hold(connection: Connection, scope: Scope, missing: int) -> Deletions:
+    holds.hold(connection, scope.source.tenant, scope.source.name)
+    connection.commit()
+    held = sum(len(page) for page in absence.gone(connection, scope.shard, _PAGE))
+    return Deletions(held=held, held_in_source=missing)
+
+
 def approve_deletions(store: Store, tenant: str, source: str, actor: str) -> int:
-    """Release the deletions that are held now, for the next run only; audited. Returns how many.
+    """Release the deletions of the documents that are held now; audited. Returns how many.
 
     Raises `NotFound` (`SOURCE_NOT_FOUND`), and `Conflict` (`MASS_DELETE_HELD`) when nothing is held.
     """
@@ -104,8 +101,13 @@ def bury(connection: Connection, scope: Scope, doc_ids: Sequence[uuid.UUID]) -> 
 def _bury(connection: Connection, scope: Scope, committed: Committed) -> int:
     buried = 0
     for page in absence.gone(connection, scope.shard, _PAGE):
+        holds.release(connection, page)
         buried += bury(connection, scope, page)
         committed()
+    if buried:
+        holds.lock(connection, scope.source.tenant, scope.source.name)
+        holds.record_count(connection, scope.source.tenant, scope.source.name)
+        connection.commit()
     return buried
 
 

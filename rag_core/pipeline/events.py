@@ -22,26 +22,21 @@ from rag_core import failpoints
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
 from rag_core.index.base import VectorIndex
-from rag_core.logging import get_logger
 from rag_core.models import RawDocument, SourceItem
 from rag_core.pipeline.base import Scope
-from rag_core.pipeline.chunks import chunk_given
-from rag_core.pipeline.embeddings import embed_given
-from rag_core.pipeline.follow import chunk_following, embed_following
+from rag_core.pipeline.follow import chunk_following, embed_following, follow_given
 from rag_core.pipeline.index import index_documents, index_given
-from rag_core.pipeline.kits import Kit, Kits
+from rag_core.pipeline.kits import Kits
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, parsed_as, read_bytes
 from rag_core.settings import Settings
 from rag_core.sources import Source
-from rag_core.store import documents, generations, locks
+from rag_core.store import documents, locks
 from rag_core.store.documents import Held
 from rag_core.store.engine import Store
 from rag_core.store.listing import Due
 from rag_core.store.tombstones import Gone
 from rag_core.text import Parser
-
-log = get_logger(__name__)
 
 _FLAKY: Final = frozenset({Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED})
 """Refusals that depend on the moment; the others are the same at every try."""
@@ -126,7 +121,8 @@ class EventApplier:
         wait = self._settings.source_wait_seconds
         with locks.shard_connection(self._store, source.tenant, source.name, scope.shard, wait=wait) as connection:
             settled = self._store_batch(connection, scope, events, ids, settle)
-            counts = self._follow(connection, scope, ids)
+            counts = follow_given(connection, self._kits, scope, self._settings, ids)
+            counts += index_given(connection, self._index, self._settings, ids)
         return Applied(settled, counts)
 
     def finish(self, source: Source, run_id: str) -> dict[str, int]:
@@ -196,29 +192,6 @@ class EventApplier:
             return event, outcome, attempts
 
         return [read(events[0])] if len(events) == 1 else self._pool.map(read, events)
-
-    def _follow(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
-        """The later stages for these documents. What is already done of them costs a look and nothing else."""
-        settings = self._settings
-        counts: Counter[str] = Counter()
-        for kit in self._following(connection):
-            counts["chunked"] += chunk_given(connection, kit.chunker, scope, settings, ids)
-            counts["embedded"] += embed_given(connection, kit.embedder, kit.chunker.fingerprint, scope, settings, ids)
-        return counts + index_given(connection, self._index, settings, ids)
-
-    def _following(self, connection: Connection) -> Iterable[Kit]:
-        """The kit of every generation that follows, each once. One that cannot be had now is left to its build or to
-        the next run, unless readers are on it and it may come back."""
-        made: dict[tuple[str, str], Kit] = {}
-        for row in generations.following(connection):
-            try:
-                made.setdefault((row.embedder, row.chunker), self._kits.of(row))
-            except RagError as error:
-                if isinstance(error, Unavailable) and row.state == "active":
-                    raise
-                log.warning("generation_deferred", generation=row.name, reason=error.reason, message=error.message)
-        connection.commit()
-        return made.values()
 
 
 def _doc_id(source: Source, event: Event) -> uuid.UUID:

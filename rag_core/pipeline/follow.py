@@ -1,16 +1,25 @@
-"""The chunk and embed stages for every generation that changes go to, each with its own chunker and embedder."""
+"""The chunk and embed stages for every generation that changes go to, each with its own chunker and embedder.
+
+A generation that readers are not on never stops a run or a push: what it is missing is row state, so its build or the
+next run brings it, and until then the accounting names what is pending.
+"""
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+
+from sqlalchemy import Connection
 
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
 from rag_core.logging import get_logger
 from rag_core.pipeline.base import Progress, Scope, StageReport
-from rag_core.pipeline.chunks import chunk_documents
-from rag_core.pipeline.embeddings import embed_chunks
+from rag_core.pipeline.chunks import chunk_documents, chunk_given
+from rag_core.pipeline.embeddings import embed_chunks, embed_given
+from rag_core.pipeline.index import log_deferred, unless_deferred
 from rag_core.pipeline.kits import Kit, Kits
 from rag_core.settings import Settings
 from rag_core.store import generations
@@ -46,6 +55,39 @@ def embed_following(
     return _each(store, kits.of, kits.own, lambda row: (row.embedder, row.chunker), run, "embedded")
 
 
+def follow_given(
+    connection: Connection, kits: Kits, scope: Scope, settings: Settings, doc_ids: Sequence[uuid.UUID]
+) -> Counter[str]:
+    """Chunk and embed some documents for every generation that follows; counts `chunked` and `embedded`.
+
+    For a few documents at a time, on a connection that holds their shard. What is already done costs one query. Only
+    the active generation can make it fail: another one that cannot be served now is left to its build or the next run.
+    """
+    counts: Counter[str] = Counter()
+    rows = _distinct(generations.following(connection), lambda row: (row.embedder, row.chunker))
+    connection.commit()
+    for row in rows:
+        try:
+            kit = kits.of(row)
+        except RagError as error:
+            if row.state == "active" and isinstance(error, Unavailable):
+                raise  # it may come back; one that cannot be computed any more does not
+            log_deferred(row, error)
+            continue
+        work = partial(_apply_kit, connection, kit, scope, settings, doc_ids)
+        counts.update(unless_deferred(connection, row, work))
+    return counts
+
+
+def _apply_kit(
+    connection: Connection, kit: Kit, scope: Scope, settings: Settings, doc_ids: Sequence[uuid.UUID]
+) -> Counter[str]:
+    chunker = kit.chunker
+    chunked = chunk_given(connection, chunker, scope, settings, doc_ids)
+    embedded = embed_given(connection, kit.embedder, chunker.fingerprint, scope, settings, doc_ids)
+    return Counter(chunked=chunked, embedded=embedded)
+
+
 def _each(
     store: Store,
     kit_of: Callable[[Generation], Kit],
@@ -68,10 +110,9 @@ def _each(
         try:
             report = run(kit_of(row), known=row.state == "building")
         except RagError as error:
-            if not isinstance(error, Unavailable) and error.reason is not Reason.GENERATION_STATE:
+            if error.reason is Reason.SOURCE_BUSY:
                 raise
-            # The rows say what it lacks: its build, or the next run, makes up for it.
-            log.warning("generation_deferred", generation=row.name, reason=error.reason, message=error.message)
+            log_deferred(row, error)
             others["deferred"] += 1
         else:
             others["followed"] += report.counts.get(counted, 0)

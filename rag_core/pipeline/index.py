@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
 from rag_core import failpoints
+from rag_core.errors import RagError
 from rag_core.index.base import VectorIndex
 from rag_core.logging import get_logger
 from rag_core.pipeline.base import Progress, Scope, StageReport, Stop, never
@@ -21,6 +23,7 @@ from rag_core.store.indexing import Pending
 
 log = get_logger(__name__)
 STAGE = "index"
+_COUNTS = ("generations", "documents", "upserted", "removed", "stale", "deferred")
 
 
 def index_documents(
@@ -33,7 +36,8 @@ def index_documents(
 
     A document goes in whole, at one version, or waits: its chunks and vectors must be complete. Tombstones, rejected
     documents and documents whose ACL was never known go in without points. Counts, summed over generations:
-    `documents`, `upserted`, `removed` points, `stale`; and `generations`.
+    `documents`, `upserted`, `removed` points, `stale`; and `generations`, with `deferred` ones among them: those that
+    readers are not on and that could not be written to now.
 
     Raises `Unavailable` (`INDEX_UNAVAILABLE`) with nothing marked that was not applied, `Conflict` (`SOURCE_BUSY`).
     """
@@ -44,20 +48,19 @@ def index_documents(
         connection.commit()
         counts: Counter[str] = Counter(generations=len(following))
         for generation in following:
-            shard = (tenant, source, scope.shard)
-            counts.update(
-                catch_up(
-                    connection,
-                    index,
-                    generation,
-                    shard=shard,
-                    documents=settings.index_batch_documents,
-                    points=settings.index_batch_points,
-                    progress=progress,
-                    known=generation.state == "building",
-                )
+            work = partial(
+                catch_up,
+                connection,
+                index,
+                generation,
+                shard=(tenant, source, scope.shard),
+                documents=settings.index_batch_documents,
+                points=settings.index_batch_points,
+                progress=progress,
+                known=generation.state == "building",
             )
-        report = {name: counts[name] for name in ("generations", "documents", "upserted", "removed", "stale")}
+            counts.update(unless_deferred(connection, generation, work))
+        report = {name: counts[name] for name in _COUNTS}
         seconds = time.monotonic() - started
         runs.record(
             connection,
@@ -82,11 +85,41 @@ def index_given(
     """
     counts: Counter[str] = Counter()
     for generation in generations.following(connection):
-        pending = indexing.pending_among(connection, generation, doc_ids)
-        limits = {"documents": settings.index_batch_documents, "points": settings.index_batch_points}
-        for batch in indexing.in_batches(pending, **limits):
-            counts.update(_apply(connection, index, generation, batch))
+        work = partial(_apply_given, connection, index, generation, settings, doc_ids)
+        counts.update(unless_deferred(connection, generation, work))
     connection.commit()
+    return counts
+
+
+def log_deferred(generation: Generation, error: RagError) -> None:
+    """Say that a generation has to wait for its build or the next run. The rows know what it is missing."""
+    log.warning("generation_deferred", generation=generation.name, reason=error.reason, message=error.message)
+
+
+def unless_deferred(connection: Connection, generation: Generation, work: Callable[[], Counter[str]]) -> Counter[str]:
+    """Do the work of one generation. Only a failure of the active one is raised: another one stops nobody's changes."""
+    try:
+        return work()
+    except RagError as error:
+        connection.rollback()
+        if generation.state == "active":
+            raise
+        log_deferred(generation, error)
+        return Counter(deferred=1)
+
+
+def _apply_given(
+    connection: Connection,
+    index: VectorIndex,
+    generation: Generation,
+    settings: Settings,
+    doc_ids: Sequence[uuid.UUID],
+) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    pending = indexing.pending_among(connection, generation, doc_ids)
+    limits = {"documents": settings.index_batch_documents, "points": settings.index_batch_points}
+    for batch in indexing.in_batches(pending, **limits):
+        counts.update(_apply(connection, index, generation, batch))
     return counts
 
 

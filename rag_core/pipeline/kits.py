@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from functools import cached_property
 
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.errors import Conflict, RagError, Reason
+from rag_core.lazy import locked_property
 from rag_core.recipe import CHUNKING, Recipe, recipe_of, settings_for
 from rag_core.settings import Settings
 from rag_core.store.generations import Generation
@@ -22,11 +22,11 @@ class Kit:
         self._open_embedder, self._open_chunker = embedder, chunker
         self.recipe = recipe
 
-    @cached_property
+    @locked_property
     def embedder(self) -> Embedder:
         return self._open_embedder()
 
-    @cached_property
+    @locked_property
     def chunker(self) -> Chunker:
         return self._open_chunker()
 

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 from rag_core.store import locks, unused
 from rag_core.store.engine import Store
 
-_PAGE = 5000
+_DOCUMENTS = 500
+_TEXTS = 5000
+_ALONE_SECONDS = 1.0
+"""Runs wait no longer than this and one page; then they are let in between."""
+Place = TypeVar("Place")
 
 
 def purge_unused(store: Store, *, wait: float = 5) -> dict[str, int]:
     """Delete chunks of chunkers and vectors of embedders that no generation uses, and vectors no chunk refers to.
 
-    Runs alone; raises `Conflict` (`SOURCE_BUSY`) when runs do not leave room within `wait` seconds. Interrupting it is
-    harmless. Returns the counts `chunks` and `embeddings`.
+    In pages, each a transaction of its own, alone for a second at a time. Raises `Conflict` (`SOURCE_BUSY`) when runs
+    do not leave room within `wait` seconds; what was deleted by then stays deleted. Returns the counts `chunks` and
+    `embeddings`.
     """
-    with locks.exclusive_connection(store, wait=wait) as connection:
-        counts = {"chunks": unused.delete_chunks(connection), "embeddings": 0}
-        connection.commit()
-        after = b""
-        while True:
-            deleted, last = unused.delete_embeddings(connection, after, _PAGE)
-            connection.commit()
-            counts["embeddings"] += deleted
-            if last is None:
-                return counts
-            after = last
+    with store.engine.connect() as connection:
+        chunkers = unused.chunkers(connection)
+    counts = {"chunks": 0, "embeddings": 0}
+    for chunker in chunkers:
+        page = partial(unused.delete_chunks, chunker=chunker, page=_DOCUMENTS)
+        counts["chunks"] += _in_turns(store, wait, page, uuid.UUID(int=0))
+    counts["embeddings"] = _in_turns(store, wait, partial(unused.delete_embeddings, page=_TEXTS), b"")
+    return counts
+
+
+def _in_turns(store: Store, wait: float, delete: Callable[..., tuple[int, Place | None]], start: Place) -> int:
+    total, place = 0, start
+    while True:
+        with locks.exclusive_connection(store, wait=wait) as connection:
+            until = time.monotonic() + _ALONE_SECONDS
+            while True:
+                deleted, last = delete(connection, after=place)
+                connection.commit()
+                total += deleted
+                if last is None:
+                    return total
+                place = last
+                if time.monotonic() >= until:
+                    break

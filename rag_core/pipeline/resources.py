@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +9,7 @@ from rag_core import failpoints
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.index import open_index
 from rag_core.index.base import VectorIndex
+from rag_core.lazy import locked_property
 from rag_core.pipeline.generations import ensure_generation
 from rag_core.pipeline.kits import Kit, Kits
 from rag_core.recipe import recipe_of
@@ -28,27 +28,27 @@ class Pipeline:
         self.settings = settings
         failpoints.arm(settings.failpoint)
 
-    @cached_property
+    @locked_property
     def store(self) -> Store:
         return open_store(self.settings)
 
-    @cached_property
+    @locked_property
     def parser(self) -> Parser:
         return open_parser(self.settings)
 
-    @cached_property
+    @locked_property
     def chunker(self) -> Chunker:
         return open_chunker(self.settings)
 
-    @cached_property
+    @locked_property
     def embedder(self) -> Embedder:
         return open_embedder(self.settings)
 
-    @cached_property
+    @locked_property
     def index(self) -> VectorIndex:
         return open_index(self.settings)
 
-    @cached_property
+    @locked_property
     def kits(self) -> Kits:
         """Embedder and chunker of every generation; those of this installation are `embedder` and `chunker`."""
         own = Kit(lambda: self.embedder, lambda: self.chunker, recipe_of(self.settings))

@@ -29,7 +29,7 @@ _MOJIBAKE: Final = re.compile(
 )
 
 _ERROR_PAGE: Final = re.compile(
-    r"(?:http\s*|error\s*(?:code)?:?\s*)?[45]\d\d\b[\s\-–—:|.,(]{0,5}(?:error[\s:]*)?(?:page )?"
+    r"\A(?:(?:http\s*|error\s*+(?:code)?+:?+\s*+)?[45]\d\d\b[\s\-–—:|.,(]{0,5}(?:error[\s:]*)?(?:page )?"
     r"(?:not found|forbidden|unauthori[sz]ed|bad (?:gateway|request)|gateway time-?out|(?:http )?service "
     r"(?:temporarily )?unavailable|internal server error|too many requests|access denied)"
     r"|(?:error[\s:\-]*)?(?:page not found|access (?:to this page has been )?denied|internal server error|bad gateway|"
@@ -39,7 +39,7 @@ _ERROR_PAGE: Final = re.compile(
     r"|(?:please )?enable javascript (?:and cookies )?to (?:continue|view|run)|(?:the |this )?site is (?:temporarily )?"
     r"(?:down|under) (?:for )?maintenance|traceback \(most recent call last\):|fatal error: uncaught"
     r"|(?:抱歉[,，]?\s*)?(?:您访问的)?(?:页面不存在|页面未找到|找不到(?:该)?页面|页面走丢了)|服务器(?:内部)?错误|访问被拒绝"
-    r"|(?:系统|网站)(?:正在)?维护中?[。!！\s]*(?:$|\n)|请求过于频繁|请(?:先)?(?:开启|启用) ?javascript",
+    r"|(?:系统|网站)(?:正在)?维护中?[。!！\s]*(?:$|\n)|请求过于频繁|请(?:先)?(?:开启|启用) ?javascript)",
     re.IGNORECASE,
 )
 _ERROR_PAGE_CHARS: Final = 1500

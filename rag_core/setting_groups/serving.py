@@ -30,6 +30,13 @@ class ServingSettings(BaseModel):
         16, ge=1, description="Answers in progress at once; they never take the place of searches."
     )
     max_queued_answers: int = Field(32, ge=0, description="Length of their queue.")
+    max_tenant_share: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Share of the places for searches, answers and document calls, and of their queues, that one "
+        "tenant may hold; the rest is for others. 1: all of them.",
+    )
     index_optimize_points: int = Field(
         10_000,
         ge=0,
@@ -43,13 +50,28 @@ class ServingSettings(BaseModel):
         300, gt=0, description="Age at which a client connection is renewed, so that new servers get their share."
     )
     query_batch: int = Field(8, ge=1, le=256, description="Concurrent queries embedded together at most.")
-    query_cache_entries: int = Field(4096, ge=0, description="Query embeddings kept (keyed by embedder and text only).")
+    query_cache_entries: int = Field(4096, ge=0, description="Query embeddings kept (by embedder, tenant and text).")
     drain_seconds: float = Field(3, ge=0, le=60, description="Time between NOT_SERVING and refusing new calls.")
     grace_seconds: float = Field(15, ge=0, le=300, description="Time calls in flight get to finish at shutdown.")
 
     page_token_secret: SecretStr | None = Field(
         None,
-        description="Signs page and resume tokens, alike for all replicas; unset: RAG_INDEX_SECRET, or made at start.",
+        description="Signs page and resume tokens, alike for all replicas. Unset: made at every start; production "
+        "refuses to start.",
+    )
+    page_token_secret_accepted: SecretStr | None = Field(
+        None, description="Further secrets whose page and resume tokens are taken, with commas; for a rotation."
+    )
+    hash_secret: SecretStr | None = Field(
+        None,
+        description="Keys the hashes that stand for tenants and subjects in logs and metrics, alike for all replicas. "
+        "Unset: made at every start; production refuses to start.",
+    )
+    hash_secret_accepted: SecretStr | None = Field(
+        None, description="Further such secrets, with commas: a console still knows its own tenant by them."
+    )
+    reflection: bool | None = Field(
+        None, description="Answer gRPC server reflection; unset: in development only. It shows `admin.v1` to operators."
     )
     default_max_per_document: int = Field(
         5, ge=0, le=100, description="Passages of one document in a search that names no limit; 0 means no limit."
@@ -68,8 +90,9 @@ class ServingSettings(BaseModel):
         0,
         ge=0,
         le=86400,
-        description="Refuse searches when changed permissions could not be read from PostgreSQL for so long; 0: go on "
-        "with the last ones (while PostgreSQL is down for everyone, none change).",
+        description="Refuse calls when changed permissions and revoked tokens could not be read from PostgreSQL for so "
+        "long; 0: the last reading holds (while PostgreSQL is down for everyone, none change). Before the first "
+        "reading no call is answered.",
     )
     metadata_fields: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
@@ -100,6 +123,11 @@ class ServingSettings(BaseModel):
     jwt_issuer: str = Field("rag-platform", min_length=1, description="Required `iss` claim.")
     jwt_audience: str = Field("rag-query", min_length=1, description="Required `aud` claim.")
     jwt_max_lifetime_seconds: int = Field(86_400, ge=60, description="Longest accepted `exp - iat`.")
+    jwt_platform_groups: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Groups of the identity provider whose members have a platform scope: `group=platform.admin` or "
+        "`group=platform.read`, separated by commas. Unset: only a token's own `scope` grants one.",
+    )
     jwt_leeway_seconds: int = Field(60, ge=0, le=300, description="Clock difference tolerated.")
 
     # --- gateway ---------------------------------------------------------------------------------------------
@@ -129,6 +157,15 @@ class ServingSettings(BaseModel):
     gateway_client_burst: int = Field(100, ge=1, description="Calls a client that was idle may make at once.")
     gateway_ip_per_minute: int = Field(1200, ge=0, description="Calls an address may make a minute; 0: no limit.")
     gateway_ip_burst: int = Field(300, ge=1, description="Calls an idle address may make at once.")
+    gateway_refused_keys_per_minute: int = Field(
+        30,
+        ge=0,
+        description="API keys of an address that may be refused in a minute; then, until the minute is over, only keys "
+        "that were accepted in it pass from there. 0: no limit.",
+    )
+    gateway_request_seconds: float = Field(
+        10, gt=0, le=600, description="Time a request may take to arrive complete; no query server hears of it before."
+    )
     gateway_limited_clients: int = Field(
         10_000, ge=100, description="Clients (and addresses) counted at once; more than that forget the oldest."
     )
@@ -148,7 +185,7 @@ class ServingSettings(BaseModel):
     gateway_tls_certificate: Path | None = Field(None, description="Certificate chain (PEM); set it to serve TLS.")
     gateway_tls_key: Path | None = Field(None, description="Its private key (PEM).")
     gateway_expose_admin: bool = Field(
-        False, description="Serve `admin.v1.AdminService` to tokens with the scope `admin` as well."
+        False, description="Serve `admin.v1` at the gateway too, to tokens with the scopes its methods need."
     )
     gateway_trusted_hops: int = Field(
         0, ge=0, le=10, description="Proxies before the gateway whose X-Forwarded-For is believed."

@@ -17,13 +17,23 @@ MIN_PASSWORD_LENGTH = 12
 DEFAULT_PASSWORDS = frozenset({"administrator", "changemechangeme", "passwordpassword", "postgrespostgres"})
 
 
+MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
+
 def require_strong(name: str, secret: SecretStr | None, when: str) -> None:
     """Raise `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) unless a secret is set, long and not a repeated letter."""
     value = secret.get_secret_value() if secret else ""
     if not value:
-        raise ConfigError(Reason.SECRET_MISSING, f"{name} must be set {when}")
+        raise ConfigError(Reason.SECRET_MISSING, f"{name} must be set {when}; this makes one: {MAKE_ONE}")
     if len(value) < MIN_SECRET_LENGTH or len(set(value)) < MIN_SECRET_VARIETY:
         raise ConfigError(Reason.SECRET_WEAK, f"{name} needs at least {MIN_SECRET_LENGTH} random characters")
+
+
+def require_strong_each(name: str, secrets: SecretStr | None) -> None:
+    """Raise `ConfigError` (`SECRET_WEAK`) unless each of the secrets in a list would do as the one in use."""
+    for text in secrets.get_secret_value().split(",") if secrets else ():
+        if text.strip():
+            require_strong(name, SecretStr(text.strip()), "in production")
 
 
 def require_strong_password(url: str) -> None:

@@ -16,6 +16,8 @@ from rag_core.store import audit, locks
 from rag_core.store.tables import colours, deployment_steps, deployments
 
 SWITCH, ROLLBACK = "switch", "rollback"
+DECLARED = "key"
+"""In `spec`: which release the configuration of the target asked for; absent when a command did."""
 
 
 class State(StrEnum):
@@ -164,6 +166,13 @@ def newest(connection: Connection, target: str) -> Deployment | None:
     """The newest deployment of a target."""
     found = page(connection, 1, target=target)
     return found[0] if found else None
+
+
+def newest_declared(connection: Connection, target: str) -> Deployment | None:
+    """The newest deployment that the configuration of a target asked for, not a command."""
+    statement = select(deployments).where(deployments.c.target == target, deployments.c.spec.has_key(DECLARED))
+    row = connection.execute(statement.order_by(deployments.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _from_row(row)
 
 
 def ask(connection: Connection, number: int, what: str, *, actor: str, why: str, tenant: str | None) -> Deployment:

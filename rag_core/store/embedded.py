@@ -11,11 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psycopg
 
@@ -152,7 +154,8 @@ class EmbeddedPostgres:
         self.prepare()
         self.separate_owner()
         command = self.command()
-        with log.open("ab") if log else open(os.devnull, "ab") as output:  # noqa: PTH123
+        with log.open("a+b") if log else tempfile.TemporaryFile() as output:
+            begin = output.seek(0, os.SEEK_END)
             self._process = subprocess.Popen(
                 command.argv,
                 env=command.env,
@@ -166,7 +169,7 @@ class EmbeddedPostgres:
                 preexec_fn=preexec,
                 start_new_session=True,  # a Ctrl-C meant for the parent must not stop it first
             )
-        self._wait(timeout)
+            self._wait(timeout, lambda: _last_words(output, begin))
 
     def stop(self, *, timeout: float = 30) -> None:
         """Fast shutdown; after `timeout` seconds an immediate one, from which the next start recovers. Idempotent."""
@@ -193,12 +196,12 @@ class EmbeddedPostgres:
             return False
         return True
 
-    def _wait(self, timeout: float) -> None:
+    def _wait(self, timeout: float, last_words: Callable[[], str]) -> None:
         deadline = time.monotonic() + timeout
         while not self.ready():
             if self._process is None or self._process.poll() is not None:
                 self._process = None
-                raise Unavailable(Reason.START_FAILED, "PostgreSQL ended while starting; its log says why")
+                raise Unavailable(Reason.START_FAILED, f"PostgreSQL ended while starting: {last_words()}")
             if time.monotonic() > deadline:
                 self.stop()
                 raise Unavailable(Reason.START_FAILED, f"PostgreSQL did not answer within {timeout:.0f} s")
@@ -208,6 +211,13 @@ class EmbeddedPostgres:
         # Every client of ours uses TCP on loopback; the socket is for an operator's psql, and optional.
         longest = len(os.fsencode(place / f".s.PGSQL.{self.port}"))
         return "" if longest > _MAX_SOCKET_PATH else str(place)
+
+
+def _last_words(log: IO[bytes], begin: int) -> str:
+    """The last lines that a server which ended wrote, without time and process id."""
+    log.seek(begin)
+    lines = log.read().decode("utf-8", "replace").splitlines()[-5:]
+    return " | ".join(line.partition("] ")[2].strip() or line for line in lines)[-500:] or "without a word"
 
 
 @contextmanager

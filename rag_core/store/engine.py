@@ -28,16 +28,18 @@ class Store:
         self.engine.dispose()
 
 
-def open_store(settings: Settings, *, check: bool = True) -> Store:
+def open_store(settings: Settings, *, check: bool = True, or_newer: bool = False) -> Store:
     """Open the database of `settings`.
 
     With `check` the schema is compared first: raises `Conflict` (`DATABASE_VERSION`) when it is older or newer than
-    this program, `Unavailable` (`DATABASE_UNAVAILABLE`) when it cannot be reached.
+    this program, `Unavailable` (`DATABASE_UNAVAILABLE`) when it cannot be reached. With `or_newer` a newer schema is
+    accepted when its migrations say that this program can read it: for query servers, which run on during a rollout and
+    must be able to start again in its midst.
     """
     store = Store(open_engine(settings))
     if check:
         try:
-            migrate.require_current(store.engine)
+            migrate.require_current(store.engine, or_newer=or_newer)
         except BaseException:
             store.close()
             raise

@@ -17,9 +17,12 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.errors import NotFound, Reason
 from rag_core.index.base import GenerationSpec
+from rag_core.index.checks import check_spec
 from rag_core.store import visibility
 from rag_core.store.tables import generation_documents, generations
 
+Shard = tuple[str, str, int]
+"""Tenant, source, shard."""
 FOLLOWING = ("building", "ready", "active")
 """States in which a generation receives changes."""
 COMPLETE = ("ready", "active")
@@ -92,7 +95,7 @@ def get(connection: Connection, name: str) -> Generation:
     """One generation. Raises `NotFound` (`GENERATION_NOT_FOUND`)."""
     row = connection.execute(select(*_SELECTED).where(generations.c.name == name)).one_or_none()
     if row is None:
-        raise NotFound(Reason.GENERATION_NOT_FOUND, f"index: no generation {name!r}")
+        raise NotFound(Reason.GENERATION_NOT_FOUND, f"index: no generation {name[:64]!r}")
     return Generation(*row)
 
 
@@ -109,7 +112,11 @@ def add(
     actor: str = "pipeline",
     reason: str = "",
 ) -> None:
-    """Create a generation in state `building`; one that exists (retired) is taken up again with its marks."""
+    """Create a generation in state `building`; one that exists (retired) is taken up again with its marks.
+
+    Raises `InvalidInput` (`FIELD_INVALID`) for a name or dimensions that no index can have.
+    """
+    check_spec(spec)
     values = {
         "state": "building",
         "details": {},
@@ -165,7 +172,7 @@ GROUP BY d.tenant, d.source, d.shard ORDER BY d.tenant, d.source, d.shard
 """)
 
 
-def backlog(connection: Connection, name: str) -> dict[tuple[str, str, int], int]:
+def backlog(connection: Connection, name: str) -> dict[Shard, int]:
     """What a generation lacks: (tenant, source, shard) to the number of documents; empty when it lacks nothing."""
     rows = connection.execute(_BACKLOG, {"generation": name})
     return {(row.tenant, row.source, row.shard): row.documents for row in rows}
@@ -185,33 +192,58 @@ SELECT n.name,
        count(*) FILTER (WHERE g.indexed_version IS DISTINCT FROM d.version
                         AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)) AS pending
 FROM rag.generations n
-LEFT JOIN rag.documents d ON n.state <> 'retired'
+LEFT JOIN rag.documents d ON n.state <> 'retired' AND (CAST(:tenant AS text) IS NULL OR d.tenant = :tenant)
 LEFT JOIN rag.generation_documents g ON g.generation = n.name AND g.doc_id = d.doc_id
 GROUP BY n.name
 """)
 
 
-def standing(connection: Connection) -> dict[str, Standing]:
-    """Every generation's, by name. What was retired follows nothing any more: it holds and lacks nothing."""
-    return {row.name: Standing(row.documents, row.pending) for row in connection.execute(_STANDING)}
+def standing(connection: Connection, tenant: str | None = None) -> dict[str, Standing]:
+    """Every generation's, by name, over all tenants or one. What was retired holds and lacks nothing."""
+    rows = connection.execute(_STANDING, {"tenant": tenant})
+    return {row.name: Standing(row.documents, row.pending) for row in rows}
 
 
-_LACKING = text("""
-SELECT d.doc_id, d.version FROM rag.documents d
+# Tombstones that the generation never held need nothing. A temporary table, because what is pending may be everything.
+_SNAPSHOT = text("""
+CREATE TEMP TABLE pending_before AS
+SELECT d.doc_id, d.version, d.tenant, d.source, d.shard FROM rag.documents d
 LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
 WHERE g.indexed_version IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
-  AND (CAST(:tenant AS text) IS NULL OR (d.tenant = :tenant AND d.source = :source AND d.shard = :shard))
+""")
+_SNAPSHOT_COUNTS = text("""
+SELECT tenant, source, shard, count(*) AS documents FROM pending_before
+GROUP BY tenant, source, shard ORDER BY tenant, source, shard
+""")
+_STILL_PENDING = text("""
+SELECT count(*) FROM pending_before b
+JOIN rag.documents d ON d.doc_id = b.doc_id AND d.version = b.version
+LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = b.doc_id
+WHERE g.indexed_version IS DISTINCT FROM b.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
+  AND (CAST(:tenant AS text) IS NULL OR (b.tenant = :tenant AND b.source = :source AND b.shard = :shard))
 """)
 _HELD = text(
     "SELECT doc_id, indexed_version FROM rag.generation_documents WHERE generation = :name AND doc_id = ANY(:ids)"
 )
 
 
-def lacking(connection: Connection, name: str, shard: tuple[str, str, int] | None = None) -> dict[uuid.UUID, int]:
-    """Documents that a generation lacks, of one shard or all, with their present version."""
+def remember_pending(connection: Connection, name: str) -> dict[Shard, int]:
+    """Keep, with this connection, which document versions a generation is missing now; returns them by shard, counted.
+
+    For `still_pending`. Commits. An earlier snapshot of the connection is replaced.
+    """
+    connection.execute(text("DROP TABLE IF EXISTS pending_before"))
+    connection.execute(_SNAPSHOT, {"generation": name})
+    rows = connection.execute(_SNAPSHOT_COUNTS).all()
+    connection.commit()
+    return {(row.tenant, row.source, row.shard): row.documents for row in rows}
+
+
+def still_pending(connection: Connection, name: str, shard: Shard | None = None) -> int:
+    """How many of the remembered versions the generation is missing still, of one shard or all."""
     tenant, source, number = shard or (None, None, None)
     params = {"generation": name, "tenant": tenant, "source": source, "shard": number}
-    return {row.doc_id: row.version for row in connection.execute(_LACKING, params)}
+    return connection.scalar(_STILL_PENDING, params) or 0
 
 
 def held(connection: Connection, name: str, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:

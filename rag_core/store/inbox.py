@@ -79,6 +79,8 @@ def accept(connection: Connection, change: Change, *, max_pending: int) -> Recei
     The same idempotency key, or the same source version with the same content, gives the first receipt again.
     Raises `Conflict`: `IDEMPOTENCY_MISMATCH`, `STALE_VERSION`, `SOURCE_NOT_PUSHABLE`; `Exhausted` (`INBOX_FULL`).
     """
+    if change.idempotency_key is not None:
+        locks.lock_transaction(connection, f"idempotency/{change.tenant}/{change.idempotency_key}")
     locks.lock_transaction(connection, f"document/{change.doc_id}")
     digest = change.digest
     if change.idempotency_key is not None and (known := _by_key(connection, change)) is not None:

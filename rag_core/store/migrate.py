@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, column, create_engine, inspect, select, table, text
+from sqlalchemy import Connection, Engine, column, create_engine, func, inspect, select, table, text
 
 from rag_core.errors import Conflict, Reason
 from rag_core.settings import Settings
 from rag_core.store import roles
 from rag_core.store.failures import translated
-from rag_core.store.tables import SCHEMA
+from rag_core.store.tables import SCHEMA, schema_readers
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0012a"
+HEAD = "0014a"
 """Newest revision this program knows; revisions are numbered so that two of them can be compared."""
 
 VERSION_TABLE = "schema_version"
@@ -56,10 +56,15 @@ def upgrade(target: Settings | str, *, services: str | None = None) -> None:
         engine.dispose()
 
 
-def require_current(engine: Engine) -> None:
-    """Raise `Conflict` (`DATABASE_VERSION`) unless the schema is exactly the one this program was written for."""
+def require_current(engine: Engine, *, or_newer: bool = False) -> None:
+    """Raise `Conflict` (`DATABASE_VERSION`) unless the schema is exactly the one this program was written for.
+
+    `or_newer` accepts a newer one as well whose migrations say that this program can read it (`schema_readers`).
+    """
     with engine.connect() as connection:
         found = revision(connection)
+        if or_newer and found is not None and found > HEAD and _readable(connection):
+            return
     if found is None or found < HEAD:
         raise Conflict(
             Reason.DATABASE_VERSION,
@@ -68,6 +73,11 @@ def require_current(engine: Engine) -> None:
         )
     if found > HEAD:
         raise _newer(found)
+
+
+def _readable(connection: Connection) -> bool:
+    oldest = connection.scalar(select(func.max(schema_readers.c.oldest)))
+    return oldest is not None and oldest <= HEAD
 
 
 def revision(connection: Connection) -> str | None:

@@ -80,6 +80,11 @@ def newest(connection: Connection, tenant: str, *, source: str = "", limit: int)
     return [_stage(row) for row in connection.execute(statement.order_by(run_stages.c.finished_at.desc()).limit(limit))]
 
 
+def tenants_of(connection: Connection, run_id: str) -> set[str]:
+    """The tenants whose sources a run worked on; empty before its first stage has ended."""
+    return set(connection.scalars(select(run_stages.c.tenant).where(run_stages.c.run_id == run_id)))
+
+
 def last_of_each(connection: Connection, tenant: str) -> dict[str, Stage]:
     """The newest finished `documents` stage of each source."""
     statement = (

@@ -22,6 +22,23 @@ def find(connection: Connection, tenant: str, name: str) -> Row[tuple[object, ..
     return connection.execute(select(sources).where(_is(tenant, name))).one_or_none()
 
 
+# Dagster knows a source by its key, the name without dashes. Pushed documents have no runs of their own, and their
+# source may be called like another tenant's. A source that changed hands belongs to the newer row.
+_OWN = text("""
+SELECT EXISTS (
+    SELECT FROM rag.sources s
+    WHERE s.tenant = :tenant AND replace(s.name, '-', '_') = replace(:name, '-', '_') AND s.kind <> 'push'
+      AND NOT EXISTS (
+          SELECT FROM rag.sources o WHERE replace(o.name, '-', '_') = replace(s.name, '-', '_') AND o.kind <> 'push'
+            AND o.tenant <> s.tenant AND o.updated_at > s.updated_at))
+""")
+
+
+def is_own(connection: Connection, tenant: str, name: str) -> bool:
+    """Whether the runs of this source, by name or key, are those of a source of the tenant."""
+    return bool(connection.scalar(_OWN, {"tenant": tenant, "name": name}))
+
+
 def is_current(connection: Connection, source: Source) -> bool:
     """Whether the rows of the source were written with this configuration."""
     row = find(connection, source.tenant, source.name)
@@ -61,15 +78,10 @@ def hold(connection: Connection, tenant: str, name: str, deletions: int) -> None
     connection.execute(update(sources).where(_is(tenant, name)).values(**values))
 
 
-def approved_deletions(connection: Connection, tenant: str, name: str) -> int:
-    """How many deletions an operator has released for the next run."""
-    return connection.scalar(select(sources.c.deletions_approved).where(_is(tenant, name))) or 0
-
-
 def approve(
     connection: Connection, tenant: str, name: str, actor: str, *, why: str = "", expected: int | None = None
 ) -> int:
-    """Release what is held now, for the next run only; returns how many deletions that is.
+    """Release what is held now (`rag_core.store.holds`); returns how many deletions that is.
 
     Raises `NotFound` (`SOURCE_NOT_FOUND`), and `Conflict` (`MASS_DELETE_HELD`) when nothing is held or when it is not
     the `expected` number.
@@ -81,9 +93,9 @@ def approve(
         raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: no deletions are held")
     if expected not in (None, held):
         raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: {held} deletions are held now; look again")
-    connection.execute(
-        update(sources).where(_is(tenant, name)).values(deletions_approved_at=func.now(), deletions_approved=held)
-    )
+    # Not now(): what was held while this waited for the row was not seen, or it is in the number that was read.
+    approval = {"deletions_approved_at": func.clock_timestamp(), "deletions_approved": held}
+    connection.execute(update(sources).where(_is(tenant, name)).values(**approval))
     audit.record(
         connection,
         actor=actor,

@@ -1,4 +1,4 @@
-"""What a stream worker remembers: how far it got, what it gave up on, and that it lives."""
+"""What a stream worker remembers beside its places: what it gave up on, and that it lives."""
 
 from __future__ import annotations
 
@@ -12,36 +12,6 @@ from sqlalchemy import Connection, text
 from rag_core.store.copying import storable
 
 _MAX_MESSAGE = 500
-
-
-def offsets(connection: Connection, stream: str, topic: str) -> dict[int, int]:
-    """The first offset that is not applied, by partition; partitions never consumed are absent."""
-    statement = text("SELECT partition, next_offset FROM rag.stream_offsets WHERE stream = :stream AND topic = :topic")
-    return {row.partition: row.next_offset for row in connection.execute(statement, {"stream": stream, "topic": topic})}
-
-
-_ADVANCE = text("""
-INSERT INTO rag.stream_offsets (stream, topic, partition, next_offset)
-SELECT :stream, :topic, n.partition, n.next_offset
-FROM unnest(CAST(:partitions AS int[]), CAST(:offsets AS bigint[])) AS n (partition, next_offset) ORDER BY 3
-ON CONFLICT (stream, topic, partition) DO UPDATE SET next_offset = excluded.next_offset, updated_at = now()
-WHERE stream_offsets.next_offset < excluded.next_offset
-""")
-
-
-def advance(connection: Connection, stream: str, topic: str, positions: Mapping[int, int]) -> None:
-    """Record progress in the transaction of the rows it covers. It never goes back: a worker that lost its partition
-    and finishes late changes nothing that its successor did."""
-    if positions:
-        params = {"stream": stream, "topic": topic}
-        connection.execute(_ADVANCE, params | {"partitions": list(positions), "offsets": list(positions.values())})
-
-
-def reset(connection: Connection, stream: str, topic: str, positions: Mapping[int, int]) -> None:
-    """Set progress outright, backwards too: an operator's decision. Partitions not named are forgotten."""
-    params = {"stream": stream, "topic": topic}
-    connection.execute(text("DELETE FROM rag.stream_offsets WHERE stream = :stream AND topic = :topic"), params)
-    advance(connection, stream, topic, positions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import uuid
+
 from sqlalchemy import Connection, text
 
-_CHUNKS = text(
-    "DELETE FROM rag.chunks WHERE chunker NOT IN (SELECT chunker FROM rag.generations WHERE state <> 'retired')"
-)
-_CHUNKINGS = text(
-    "DELETE FROM rag.chunkings WHERE chunker NOT IN (SELECT chunker FROM rag.generations WHERE state <> 'retired')"
-)
+# A page by the primary key, so that the next one need not pass what was deleted before it.
+_CHUNKERS = text("""
+SELECT DISTINCT chunker FROM rag.chunkings
+WHERE chunker NOT IN (SELECT chunker FROM rag.generations WHERE state <> 'retired')
+""")
+_PAGE = text("""
+SELECT k.doc_id FROM rag.chunkings k
+WHERE k.doc_id > :after AND k.chunker = :chunker
+  AND NOT EXISTS (SELECT FROM rag.generations g WHERE g.chunker = :chunker AND g.state <> 'retired')
+ORDER BY k.doc_id LIMIT :page
+""")
+_CHUNKS = text("DELETE FROM rag.chunks WHERE doc_id = ANY(:ids) AND chunker = :chunker")
+_CHUNKINGS = text("DELETE FROM rag.chunkings WHERE doc_id = ANY(:ids) AND chunker = :chunker")
 _LAST = text("""
 SELECT max(text_hash::text)::bytea FROM (
     SELECT text_hash FROM rag.embeddings WHERE text_hash > :after ORDER BY text_hash LIMIT :page) AS page
@@ -28,14 +37,26 @@ WHERE f.text_hash > :after AND f.text_hash <= :last
 """)
 
 
-def delete_chunks(connection: Connection) -> int:
-    """Delete the chunks of chunkers that no generation but retired ones was built with; returns how many."""
-    deleted = connection.execute(_CHUNKS).rowcount
-    connection.execute(_CHUNKINGS)
-    return deleted
+def chunkers(connection: Connection) -> list[str]:
+    """Chunkers that no generation but retired ones was built with."""
+    return list(connection.scalars(_CHUNKERS))
 
 
-def delete_embeddings(connection: Connection, after: bytes, page: int) -> tuple[int, bytes | None]:
+def delete_chunks(connection: Connection, *, chunker: str, after: uuid.UUID, page: int) -> tuple[int, uuid.UUID | None]:
+    """Delete the chunks of an unused chunker of a page of documents behind `after`.
+
+    Returns how many were deleted and the last document of the page, `None` behind the end.
+    """
+    ids = list(connection.scalars(_PAGE, {"chunker": chunker, "after": after, "page": page}))
+    if not ids:
+        return 0, None
+    params = {"chunker": chunker, "ids": ids}
+    deleted = connection.execute(_CHUNKS, params).rowcount
+    connection.execute(_CHUNKINGS, params)
+    return deleted, ids[-1]
+
+
+def delete_embeddings(connection: Connection, *, after: bytes, page: int) -> tuple[int, bytes | None]:
     """Look at a page of embeddings behind `after`; returns how many were deleted and the last one looked at."""
     last = connection.scalar(_LAST, {"after": after, "page": page})
     if last is None:

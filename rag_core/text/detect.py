@@ -66,7 +66,7 @@ _FOREIGN: Final = (
     (b"PAR1", "a Parquet file"), (b"\xca\xfe\xba\xbe", "compiled code"),
 )  # fmt: skip
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_PREAMBLE: Final = r"\s*(?:<\?xml[^>]{0,200}\?>\s*|<!--(?:(?!-->).){0,2000}-->\s*){0,4}"
+_PREAMBLE: Final = r"\A\s*(?:<\?xml[^>]{0,200}\?>\s*|<!--(?:(?!-->).){0,2000}-->\s*){0,4}"
 _HTML_START: Final = re.compile(_PREAMBLE + r"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE | re.DOTALL)
 _SVG_START: Final = re.compile(_PREAMBLE + r"(?:<!doctype\s+svg[^>]{0,500}>\s*)?<svg[\s>]", re.IGNORECASE | re.DOTALL)
 _PACKAGE_START: Final = re.compile(r"Metadata-Version: ?\d")

@@ -39,7 +39,7 @@ _INSTANCE = ("max_concurrent_runs", "event_retention_days")
 
 def routes_file() -> str:
     """`routes.yaml`, which Envoy watches: a change of weights is live within a minute at most."""
-    weights = {f"@@weight-{name}@@": f'{{{{ include "rag.weight" (list $ "{name}") }}}}' for name in COLOURS}
+    weights = {mark: mark for mark in (f"@@weight-{name}@@" for name in COLOURS)}  # the deployer fills them in
     seconds = {f"{_SECONDS:g}s": '{{ include "rag.gatewaySeconds" $ }}s'}
     text = filled(_conditional_routes(), {**seconds, **weights, _ORIGIN: "{{ $origin | quote }}"})
     for mark, line in _LINES.items():
@@ -98,6 +98,9 @@ def dagster_file() -> str:
     )
     instance = yaml.safe_load(render_dagster_yaml(settings))
     del instance["run_launcher"]
+    # Dagster would build the launcher in every process to see whether it can resume, and only two have a token for the
+    # Kubernetes API. A run whose pod died is found failed by the daemon and started again by its sensor.
+    instance["run_monitoring"]["max_resume_run_attempts"] = 0
     text = yaml.safe_dump(instance, sort_keys=False)
     for name in _INSTANCE:
         default = Settings.model_fields[name].default

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -60,33 +60,30 @@ class DagsterRuns(PartModel):
     node_selector: dict[str, str] = Field({}, description="Nodes for runs.")
 
 
+class CodeLocation(PartModel):
+    """The code location. One pod: the webserver reloads at every answer that comes from another one."""
+
+    resources: Resources = Field(resources("200m", "512Mi", "1Gi"), description="Of its pod.")
+    erasure_claim: str = Field(
+        "",
+        description="PersistentVolumeClaim that keeps the erasure ledger, for `rag documents erase` in this pod; empty:"
+        " nothing can be erased there.",
+    )
+
+
 class Dagster(PartModel):
     """Code location, webserver, daemon and runs."""
 
-    code: Part = Field(Part(resources=resources("200m", "512Mi", "1Gi")), description="Code location (gRPC).")
+    code: CodeLocation = Field(CodeLocation(), description="Code location (gRPC): one pod.")
     webserver: Part = Field(Part(resources=resources("200m", "384Mi", "1Gi")), description="UI and GraphQL.")
     daemon: Resources = Field(resources("200m", "384Mi", "1Gi"), description="Sensors, schedules, queue: one pod.")
     runs: DagsterRuns = Field(DagsterRuns(), description="One Job per run.")
 
 
-class Colour(PartModel):
-    """One of the two sets of query servers."""
-
-    enabled: bool = Field(description="Whether its pods exist. The colour with traffic must be enabled.")
-    weight: int = Field(ge=0, le=100, description="Share of the traffic; both together are 100.")
-    digest: Digest | None = Field(None, description="Image of this colour; unset: images.query.")
-
-
-class Colours(PartModel):
-    """Blue and green."""
-
-    blue: Colour = Field(Colour(enabled=True, weight=100), description="Blue.")
-    green: Colour = Field(Colour(enabled=False, weight=0), description="Green.")
-
-
 class Autoscaling(PartModel):
     """HorizontalPodAutoscaler of each colour."""
 
+    enabled: bool = Field(True, description="Scale. Without it the number is set by you, on the live Deployment.")
     min_replicas: Replicas = Field(2, description="Fewest pods.")
     max_replicas: Replicas = Field(10, description="Most pods.")
     cpu_percent: int = Field(70, ge=10, le=100, description="Processor use aimed at, of the request.")
@@ -100,7 +97,6 @@ class Autoscaling(PartModel):
 class Query(PartModel):
     """Query servers."""
 
-    colours: Colours = Field(Colours(), description="Blue and green. `helm upgrade` moves the weights.")
     autoscaling: Autoscaling = Field(Autoscaling(), description="Pods per colour.")
     max_unavailable: int = Field(1, ge=1, description="Pods a node drain may take at once.")
     resources: Resources = Field(resources("1", "1Gi", "2Gi"), description="Of one pod.")
@@ -115,18 +111,19 @@ class KedaTopic(PartModel):
     )
 
 
-class Deployer(PartModel):
-    """Blue/green deployments by `rag deploy` inside the cluster. Its API access: the two query Deployments, the
-    gateway's routes, and marks on pods."""
+class Rollout(PartModel):
+    """How a new release of the query servers takes over."""
 
-    enabled: bool = Field(
-        False, description="Run it. From then on live images and weights of the colours win over the values."
-    )
+    engine: Literal["builtin"] = Field("builtin", description="`builtin`: the platform's own deployer, blue and green.")
     release: str = Field(
-        "", pattern=r"^[A-Za-z0-9._+-]*$", description="Deploy images.query under this name at the end of this upgrade."
+        "",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]{0,99})?$",
+        description="Name of the release of the query servers, such as a tag; empty: of their image.",
     )
-    rollback: bool = Field(False, description="Roll the newest deployment back at the end of this upgrade.")
-    resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
+    deadline_seconds: int = Field(
+        1800, ge=60, description="How long an upgrade waits for the release to serve. Give helm a longer `--timeout`."
+    )
+    resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of the deployer.")
 
 
 class Keda(PartModel):
@@ -149,6 +146,15 @@ class Stream(PartModel):
     keda: Keda = Field(Keda(), description="Scaling by lag.")
 
 
+class GatewayScaling(PartModel):
+    """HorizontalPodAutoscaler of the gateway."""
+
+    enabled: bool = Field(False, description="Scale, instead of `replicas`.")
+    min_replicas: Replicas = Field(2, description="Fewest pods.")
+    max_replicas: Replicas = Field(10, description="Most pods.")
+    cpu_percent: int = Field(70, ge=10, le=100, description="Processor use aimed at, of the request.")
+
+
 class Gateway(PartModel):
     """Envoy."""
 
@@ -156,8 +162,23 @@ class Gateway(PartModel):
     digest: Digest = Field(description="Digest of the image.")
     replicas: Replicas = Field(2, description="Pods.")
     max_unavailable: int = Field(1, ge=1, description="Pods a node drain may take at once.")
+    autoscaling: GatewayScaling = Field(GatewayScaling(), description="Number of pods by their use.")
     service_type: Literal["ClusterIP", "LoadBalancer"] = Field("ClusterIP", description="Kind of Service.")
+    service_annotations: dict[str, str] = Field({}, description="Of the Service, for example for a load balancer.")
+    external_traffic_policy: Literal["Local", "Cluster"] = Field(
+        "Local",
+        description="For LoadBalancer. `Local` keeps the caller's address, by which callers are limited.",
+    )
     resources: Resources = Field(resources("200m", "128Mi", "512Mi"), description="Of one pod.")
+
+
+class ConsoleIngress(PartModel):
+    """The console at a public name; with sign-in only."""
+
+    host: str = Field("", description="Public DNS name; empty: none.")
+    class_name: str = Field("", description="IngressClass.")
+    annotations: dict[str, str] = Field({}, description="Further annotations.")
+    tls_secret: str = Field("rag-console-tls", min_length=1, description="Secret with the certificate.")
 
 
 class Console(PartModel):
@@ -175,7 +196,28 @@ class Console(PartModel):
     oidc_secret: str = Field(
         "rag-console-oidc", min_length=1, description="For `oidc`: Secret whose key `secrets.toml` is Streamlit's."
     )
+    ingress: ConsoleIngress = Field(ConsoleIngress(), description="The way to the console from outside.")
     resources: Resources = Field(resources("100m", "256Mi", "512Mi"), description="Of its pod.")
+
+
+class Pods(PartModel):
+    """What every pod gets, those of runs included."""
+
+    labels: dict[str, str] = Field({}, description="Further labels, of the other objects too.")
+    annotations: dict[str, str] = Field({}, description="Further annotations; not of runs.")
+    node_selector: dict[str, str] = Field({}, description="Nodes.")
+    tolerations: list[dict[str, Any]] = Field([], description="Taints that are tolerated.")
+    affinity: dict[str, Any] = Field({}, description="Affinity.")
+    priority_class_name: str = Field("", description="PriorityClass.")
+    env: dict[str, str] = Field({}, description="Further environment variables of our programs, such as a proxy.")
+    volumes: list[dict[str, Any]] = Field([], description="Further volumes, for example with certificates.")
+    volume_mounts: list[dict[str, Any]] = Field([], description="Where they are mounted.")
+
+
+class ServiceAccounts(PartModel):
+    """The accounts of the pods."""
+
+    annotations: dict[str, str] = Field({}, description="Annotations, for example for workload identity.")
 
 
 class Jobs(PartModel):

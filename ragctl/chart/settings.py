@@ -23,6 +23,7 @@ _ORIGINS: dict[str, Any] = {**_LIST, "items": {"type": "string", "pattern": r"^h
 _REPLACEMENTS: dict[str, dict[str, Any]] = {
     "metadata_fields": _LIST,
     "gateway_limit_overrides": _LIST,
+    "jwt_platform_groups": _LIST,
     "gateway_cors_origins": _ORIGINS,
 }
 

@@ -6,12 +6,28 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ragctl.chart.parts import Console, Dagster, Deployer, Digest, Evaluation, Gateway, Jobs, PartModel, Query, Stream
+from ragctl.chart.parts import (
+    Console,
+    Dagster,
+    Digest,
+    Evaluation,
+    Gateway,
+    Jobs,
+    PartModel,
+    Pods,
+    Query,
+    Rollout,
+    ServiceAccounts,
+    Stream,
+)
 
 # All addresses, or a network of at least 8 bits; a larger one could hold the metadata service unnoticed.
 Cidr = Annotated[
     str, StringConstraints(pattern=r"^(0\.0\.0\.0/0|::/0|[0-9.]+/([89]|[12][0-9]|3[0-2])|[0-9a-f:]+/[1-9][0-9]+)$")
 ]
+
+
+_NAME = r"^([a-z]([a-z0-9-]*[a-z0-9])?)?$"
 
 
 class PullSecret(PartModel):
@@ -62,11 +78,25 @@ class Claim(PartModel):
     mount_path: str = Field(pattern=r"^/data(/.*)?$", description="Absolute path below /data.")
 
 
+class GoldenSet(PartModel):
+    """Questions whose right answers are known."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=40, description="Of the set.")
+    config_map: str = Field(
+        min_length=1, description="ConfigMap with corpus.jsonl, queries.jsonl and qrels.tsv, up to 1 MiB together."
+    )
+
+
 class Sources(PartModel):
     """The sources of documents."""
 
     files: dict[str, str] = Field({}, description="Source files by name without `.yaml`, as text.")
-    claims: list[Claim] = Field([], description="Volumes with documents for filesystem sources.")
+    claims: list[Claim] = Field(
+        [],
+        description="Volumes with documents for filesystem sources. Every pod of Dagster and every run mounts them, so"
+        " that they must be ReadOnlyMany or ReadWriteMany unless there is one node.",
+    )
+    golden: list[GoldenSet] = Field([], description="Golden sets that judge generations and releases.")
 
 
 class Tls(PartModel):
@@ -106,7 +136,9 @@ class Destination(PartModel):
 class NetworkPolicy(PartModel):
     """Default deny both ways; these are the only edges beside those between the parts."""
 
+    enabled: bool = Field(True, description="Create the policies.")
     dns_namespace: str = Field("kube-system", min_length=1, description="Namespace of the cluster's DNS.")
+    dns_labels: dict[str, str] = Field({"k8s-app": "kube-dns"}, description="Labels of its pods.")
     monitoring_namespace: str = Field("monitoring", min_length=1, description="Namespace whose pods may read metrics.")
     operator_namespace: str = Field("", description="Namespace let in to Dagster's UI and the console; empty: none.")
     api_server: Destination = Field(
@@ -138,6 +170,8 @@ class Values(PartModel):
     environment: Literal["development", "production"] = Field(
         "production", description="`production` refuses to start with missing or weak secrets."
     )
+    name_override: str = Field("", pattern=_NAME, description="Instead of the chart's name in the names of objects.")
+    fullname_override: str = Field("", pattern=_NAME, description="What the names of objects begin with.")
     images: Images = Field(description="Our images, by digest.")
     settings: dict[str, object] = Field({}, description="Settings of the program (docs/reference/settings.md).")
     secrets: Secrets = Field(Secrets(), description="Secrets, by reference.")
@@ -148,7 +182,9 @@ class Values(PartModel):
     stream: Stream = Field(Stream(), description="Stream workers.")
     gateway: Gateway = Field(description="Envoy.")
     console: Console = Field(Console(), description="Operations console.")
-    deployer: Deployer = Field(Deployer(), description="Blue/green deployments.")
+    rollout: Rollout = Field(Rollout(), description="How a new release of the query servers takes over.")
+    pods: Pods = Field(Pods(), description="What every pod gets.")
+    service_accounts: ServiceAccounts = Field(ServiceAccounts(), description="The accounts of the pods.")
     jobs: Jobs = Field(Jobs(), description="Migration and bootstrap.")
     postgresql: Evaluation = Field(
         Evaluation(image="docker.io/library/postgres"), description="PostgreSQL for evaluation."

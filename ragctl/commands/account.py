@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -22,15 +22,23 @@ def list_(*, json: Json = False) -> None:
 
     Example: rag account list
     """
-    rows = [
-        {"name": account.name, "role": str(account.role), "tenant": account.tenant, "groups": list(account.groups)}
+    rows: list[dict[str, Any]] = [
+        {
+            "name": account.name,
+            "role": str(account.role),
+            "tenant": account.tenant,
+            "groups": list(account.groups),
+            "platform": account.platform,
+        }
         for account in _accounts().all().values()
     ]
     if json:
         emit_json(rows)
     else:
-        cells = [[row["name"], row["role"], row["tenant"], ", ".join(row["groups"])] for row in rows]
-        table(("name", "role", "tenant", "groups"), cells, empty="no account; `rag up` makes the first one")
+        cells = [
+            [*list(row.values())[:3], ", ".join(row["groups"]), "admin" if row["platform"] else ""] for row in rows
+        ]
+        table(("name", "role", "tenant", "groups", "platform"), cells, empty="no account; `rag up` makes the first one")
 
 
 @app.command
@@ -41,6 +49,7 @@ def add(
     role: Literal["viewer", "operator", "admin"] = "viewer",
     tenant: str = "default",
     group: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    platform: Annotated[bool, Parameter(negative="")] = False,
     password_stdin: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
@@ -51,18 +60,21 @@ def add(
     Parameters
     ----------
     role
-        viewer looks, operator acts, admin also sees payloads and text whatever their ACL.
+        viewer: read-only. operator: may run actions. admin: may also read quarantined payloads and any document of the
+        tenant.
     tenant
         The one tenant whose documents the account works on.
     group
         Groups whose documents it sees.
+    platform
+        Also acts on what all tenants share: generations, deployments, runs of any source.
     password_stdin
         Take the password from standard input instead.
     """
     from ragctl.stack.accounts import Role
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(15)
-    _accounts().add(name, Role(role), password, tenant=tenant, groups=group)
+    _accounts().add(name, Role(role), password, tenant=tenant, groups=group, platform=platform)
     shown = {} if password_stdin else {"password": password}
     if json:
         emit_json({"name": name, "role": role, **shown})
@@ -78,6 +90,16 @@ def remove(name: str, /, *, json: Json = False) -> None:
     """
     _accounts().remove(name)
     emit_json({"removed": name}) if json else say(f"{name} is removed")
+
+
+@app.command
+def unlock(name: str, /, *, json: Json = False) -> None:
+    """Let a person try again at once who failed to sign in too often.
+
+    Example: rag account unlock admin
+    """
+    _accounts().unlock(name)
+    emit_json({"unlocked": name}) if json else say(f"{name} may sign in again")
 
 
 def _accounts() -> Accounts:

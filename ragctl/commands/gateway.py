@@ -61,7 +61,7 @@ def apply(*, json: Json = False) -> None:
     Example: RAG_GATEWAY_CLIENT_PER_MINUTE=300 rag gateway apply
     """
     from ragctl.gateway.live import apply as apply_files
-    from ragctl.stack.up import load
+    from ragctl.stack.home import load
 
     settings, home = load()
     changed = apply_files(settings, home.gateway)
@@ -75,7 +75,7 @@ def shift(percent: int, /, *, json: Json = False) -> None:
     Example: rag gateway shift 10
     """
     from ragctl.gateway.live import shift as shift_share
-    from ragctl.stack.up import load
+    from ragctl.stack.home import load
 
     settings, home = load()
     shift_share(settings, home.gateway, percent)

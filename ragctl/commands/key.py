@@ -91,14 +91,12 @@ def revoke(key_id: str, /, *, json: Json = False) -> None:
 def _check(name: str, tenant: str, scopes: tuple[str, ...], groups: tuple[str, ...], days: int) -> None:
     from rag_core.errors import InvalidInput, Reason
     from rag_core.identity import require_identity_names
-    from ragctl.tokens import known_scopes
+    from ragctl.tokens import require_known_scopes
 
     require_identity_names(tenant, (name, *groups))
     if not 1 <= days <= MAX_DAYS:
         raise InvalidInput(Reason.CONFIG_RANGE, f"days: 1 to {MAX_DAYS}")
-    unknown = sorted(set(scopes) - set(known_scopes()))
-    if unknown or not scopes:
-        raise InvalidInput(Reason.FIELD_INVALID, f"scope: unknown {unknown}; there are {', '.join(known_scopes())}")
+    require_known_scopes(scopes)
 
 
 def _state(key: dict[str, Any]) -> str:

@@ -42,8 +42,9 @@ def up(
         Query servers behind the gateway, from now on; a running stack is scaled without a restart.
     """
     from ragctl.stack.display import open_display
+    from ragctl.stack.home import load
     from ragctl.stack.sources import ensure_sources
-    from ragctl.stack.up import load, start_stack
+    from ragctl.stack.up import start_stack
 
     settings, home = load()
     home.create()
@@ -105,9 +106,9 @@ def down(*, json: Json = False) -> None:
 
     Example: rag down
     """
+    from ragctl.stack.home import load
     from ragctl.stack.parts import build_parts
     from ragctl.stack.stop import stop_stack
-    from ragctl.stack.up import load
 
     settings, home = load()
     if not home.run.is_dir():
@@ -130,9 +131,9 @@ def status(*, json: Json = False) -> int:
     """
     from dataclasses import asdict
 
+    from ragctl.stack.home import load
     from ragctl.stack.parts import build_parts
     from ragctl.stack.status import read_status
-    from ragctl.stack.up import load
 
     settings, home = load()
     found = read_status(settings, home, build_parts(settings, home))

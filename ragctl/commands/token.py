@@ -36,15 +36,17 @@ def token(
     tenant
         The one tenant whose documents it opens.
     scope
-        What it may do; give it several times for several scopes.
+        What it may do; give it several times for several scopes. `admin` is everything in the tenant; what tenants
+        share (generations, deployments, runs of others) needs `platform.read` or `platform.admin`.
     group
         Groups whose documents it opens.
     lifetime
         Seconds until it expires.
     """
     from rag_core.settings import Settings
-    from ragctl.tokens import mint_token
+    from ragctl.tokens import mint_token, require_known_scopes
 
+    require_known_scopes(scope)
     text = mint_token(Settings.load(), subject=subject, tenant=tenant, scopes=scope, groups=group, lifetime=lifetime)
     if json:
         emit_json({"token": text, "subject": subject, "tenant": tenant, "scopes": list(scope), "expires_in": lifetime})

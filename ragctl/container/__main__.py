@@ -10,8 +10,8 @@ from rag_core.logging import configure_logging
 from rag_core.settings import Settings
 
 _USAGE = (
-    "roles: migrate, bootstrap, identity FOLDER, gateway FOLDER [GREEN_WEIGHT], deploy COMMAND …, health ROLE_OR_URL, "
-    "or one of "
+    "roles: migrate, bootstrap, identity TOKENS KEYS, gateway FOLDER [GREEN_WEIGHT], deploy COMMAND …, "
+    "health ROLE_OR_URL, end-runs NAMESPACE RELEASE, or one of "
 )
 
 
@@ -35,14 +35,18 @@ def _run(arguments: Sequence[str], settings: Settings) -> None:
 
             roles.prepare(settings, task)
             {"migrate": tasks.migrate, "bootstrap": tasks.bootstrap}[task](settings)
-        case ["identity", folder]:
+        case ["identity", tokens, keys]:
             from ragctl.container import identity
 
-            identity.serve(settings, folder)
+            identity.serve(settings, tokens, keys)
         case ["gateway", folder, *weight] if len(weight) <= 1:
             from ragctl.container import gateway
 
             gateway.write(settings, folder, *weight)
+        case ["end-runs", namespace, release]:
+            from ragctl.container import tasks
+
+            tasks.end_runs(namespace, release)
         case ["health", target]:
             from ragctl.container import health
 

@@ -13,6 +13,9 @@ from ragctl.stack import probes
 from ragctl.stack.parts import LOCATIONS_QUERY, judge_locations
 from ragctl.stack.probes import Health, Probe
 
+_SECONDS = 10.0
+_LIST = "/api.DagsterApi/ListRepositories"
+
 
 def check(settings: Settings, target: str) -> None:
     """Return when the role in this container works, or the URL answers with success.
@@ -33,6 +36,8 @@ async def _health(probe: Probe) -> Health:
 
 
 def _probe(settings: Settings, target: str) -> Probe:
+    if target.startswith("dagster+http://"):
+        return probes.graphql(f"{target.removeprefix('dagster+')}/graphql", LOCATIONS_QUERY, judge_locations)
     if target.startswith(("http://", "https://")):
         return probes.http(target)
     match target:
@@ -43,8 +48,29 @@ def _probe(settings: Settings, target: str) -> Probe:
         case "console":
             return probes.http(f"http://127.0.0.1:{settings.console_port}/_stcore/health", expect="ok")
         case "dagster-code":
-            return probes.tcp("127.0.0.1", settings.code_location_port)
+            return _loaded(f"127.0.0.1:{settings.code_location_port}")
         case "dagster-webserver":
             url = f"http://127.0.0.1:{settings.dagster_port}/graphql"
             return probes.graphql(url, LOCATIONS_QUERY, judge_locations)
     raise ConfigError(Reason.USAGE, f"no such role: {target}")
+
+
+def _loaded(address: str) -> Probe:
+    """Healthy when the code server has loaded its code; it answers on its port when it could not, too.
+
+    Dagster's own client would take two seconds of processor time to import, for a question of one field.
+    """
+
+    async def probe() -> Health:
+        import grpc
+
+        async with grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+            ask = channel.unary_unary(_LIST, request_serializer=bytes, response_deserializer=bytes)
+            try:
+                answer = await ask(b"", timeout=_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                return Health(False, f"the code server does not answer ({error.code().name})")
+        failed = b'"SerializableErrorInfo"' in answer
+        return Health(not failed, "the code location could not be loaded; its log says why" if failed else "")
+
+    return probe

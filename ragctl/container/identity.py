@@ -1,7 +1,7 @@
 """Keys and tokens where no identity provider signs: for evaluation on one host.
 
-The signing key stays in this container's own volume. What others may read is published to a shared folder: the public
-keys, a token for the console, and one for the person who tries the platform.
+The signing key stays in this container's own volume. The public keys go to a folder that whoever verifies tokens reads,
+tokens to another one that only the console shares: whoever reads its token is a platform admin.
 """
 
 from __future__ import annotations
@@ -12,29 +12,33 @@ from pathlib import Path
 
 from rag_core.settings import Settings
 from ragctl.stack.token_keeper import RENEW_SECONDS
-from ragctl.tokens import SCOPES, ensure_keys, mint_token, write_private
+from ragctl.tokens import PLATFORM_SCOPE, SCOPES, ensure_keys, mint_token, write_private
 
 PUBLIC_KEYS = "jwks.json"
 
 
-def publish(settings: Settings, folder: Path) -> None:
-    """Make the key on first use, then write the public keys and fresh tokens into `folder`."""
+def publish(settings: Settings, tokens: Path, keys: Path) -> None:
+    """Make the key on first use, then write fresh tokens into `tokens` and the public keys into `keys`."""
     settings.secrets_dir.mkdir(parents=True, exist_ok=True)
     ensure_keys(settings)
-    write_private(folder / PUBLIC_KEYS, settings.jwks_path.read_text("utf-8"))
-    (folder / PUBLIC_KEYS).chmod(0o444)  # public, and read by the gateway, which is another user
+    write_private(keys / PUBLIC_KEYS, settings.jwks_path.read_text("utf-8"))
+    (keys / PUBLIC_KEYS).chmod(0o444)  # public, and read by the gateway, which is another user
     lifetime = settings.jwt_max_lifetime_seconds
-    for name, subject in (("console-token", "console"), ("dev-token", "developer")):
-        token = mint_token(settings, subject=subject, scopes=SCOPES, groups=(), lifetime=lifetime)
-        write_private(folder / name, token + "\n")
+    # Nobody signs in to this console: who reaches it operates the platform.
+    for name, subject, scopes in (
+        ("console-token", "console", (*SCOPES, PLATFORM_SCOPE)),
+        ("dev-token", "developer", SCOPES),
+    ):
+        token = mint_token(settings, subject=subject, scopes=scopes, groups=(), lifetime=lifetime)
+        write_private(tokens / name, token + "\n")
 
 
-def serve(settings: Settings, folder: str) -> None:
+def serve(settings: Settings, tokens: str, keys: str) -> None:
     """Publish at once, then every hour, until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     pause = min(RENEW_SECONDS, settings.jwt_max_lifetime_seconds / 2)
     while True:
-        publish(settings, Path(folder))
+        publish(settings, Path(tokens), Path(keys))
         if stop.wait(pause):
             return

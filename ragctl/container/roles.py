@@ -33,7 +33,8 @@ def command_of(settings: Settings, role: str) -> list[str]:
             return [*python, "query_server"]
         case "dagster-code":
             where = ["-h", host, "-p", code_port, "-m", "rag_assets.definitions", "--location-name", LOCATION]
-            return [*python, "dagster", "code-server", "start", *where]
+            # Runs start as `python -m dagster`: the script of that name is on no PATH here.
+            return [*python, "dagster", "code-server", "start", *where, "--use-python-environment-entry-point"]
         case "dagster-webserver":
             return [*python, "dagster_webserver", "-h", host, "-p", web_port, "-w", workspace]
         case "dagster-daemon":
@@ -49,7 +50,11 @@ def command_of(settings: Settings, role: str) -> list[str]:
 
 def prepare(settings: Settings, role: str) -> None:
     """Check the secrets, and lay out what Dagster reads: its folder, and the database URL in the environment."""
-    if role != "console":
+    if role == "console":
+        from ragctl.stack.parts import NO_FORWARDED
+
+        os.environ.update(NO_FORWARDED)
+    else:
         settings.require_production_secrets()
     if role not in _OF_DAGSTER:
         return

@@ -39,3 +39,16 @@ def bootstrap(settings: Settings) -> None:
     with Pipeline(settings) as pipeline:
         generation = pipeline.ensure_generation()
     log.info("bootstrapped", generation=generation, embedding_runs=settings.embedding_runs)
+
+
+def end_runs(namespace: str, release: str) -> None:
+    """Delete the Jobs of the runs of a release of the chart, with their pods. Raises what the Kubernetes API raises."""
+    from kubernetes import client
+
+    from ragctl.deploy.targets.cluster import connected
+
+    batch = client.BatchV1Api(connected())
+    jobs = batch.list_namespaced_job(namespace, label_selector=f"rag-platform/role=run,rag-platform/release={release}")
+    for job in jobs.items:
+        batch.delete_namespaced_job(job.metadata.name, namespace, propagation_policy="Background")
+    log.info("ended runs", runs=len(jobs.items))

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rag_core import failpoints
-from rag_core.errors import Conflict, NotFound, Reason
+from rag_core.errors import ConfigError, Conflict, NotFound, Reason
 from rag_core.settings import Settings
 from rag_core.store import audit, deployments
 from rag_core.store.deployments import ROLLBACK, Deployment, State, Step
@@ -23,6 +23,7 @@ from ragctl.deploy import policy
 from ragctl.deploy.judges import Generations, Judge
 from ragctl.deploy.policy import Verdict
 from ragctl.deploy.targets.base import Target
+from ragctl.deploy.watch import judge_traffic
 from ragctl.gateway.colours import Release
 
 _POLL_SECONDS = 0.25
@@ -74,7 +75,7 @@ class Deployer:
 
     def _prepare(self, row: Deployment) -> Verdict:
         self.tell(f"starting {row.release} as {row.colour}")
-        self.target.start(row.colour, Release(row.release, **row.spec))
+        self.target.start(row.colour, release_of(row))
         return Verdict.good(f"{row.release} as {row.colour}")
 
     def _wait_healthy(self, row: Deployment) -> Verdict | None:
@@ -87,9 +88,9 @@ class Deployer:
             if health.failed:
                 failing_since = failing_since if failing_since is not None else now
                 if now - failing_since >= self.settings.deploy_failing_seconds:
-                    return Verdict.bad(Reason.GREEN_UNHEALTHY, f"its servers end at every start: {health.detail}")
+                    return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, f"its servers end at every start: {health.detail}")
             if now - began > self.settings.deploy_ready_seconds:
-                return Verdict.bad(Reason.GREEN_UNHEALTHY, health.detail or "its servers did not become ready")
+                return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail or "its servers did not become ready")
             if self._asked_back(row):
                 return None
             self.tell(f"waiting for {row.colour}: {health.ready} of {health.servers} ready")
@@ -102,7 +103,7 @@ class Deployer:
                 return None
             self.tell(name)
             began = time.monotonic()
-            verdict = check()
+            verdict = checked(check)
             self._note(row, name, verdict, time.monotonic() - began)
             if not verdict.passed:
                 return verdict
@@ -111,7 +112,7 @@ class Deployer:
     def _shift(self, row: Deployment) -> Verdict:
         health = self.target.health(row.colour)
         if not health.good:
-            return Verdict.bad(Reason.GREEN_UNHEALTHY, health.detail)
+            return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
         self.tell(f"{row.weight} % to {row.colour}")
         self.target.shift(_green_share(row, row.weight))
         if row.weight == _SWITCHED and row.generation:
@@ -131,15 +132,18 @@ class Deployer:
 
     def _watch(self, row: Deployment) -> Verdict | None:
         observed = self.judge.watch(lambda: self.target.servers(row.colour))
+        before = self.target.traffic(row.colour)
         deadline = time.monotonic() + self.settings.deploy_watch_seconds
         while True:
             final = time.monotonic() >= deadline
             health = self.target.health(row.colour)
             verdict = observed(final)
+            if verdict is None or verdict.passed:
+                verdict = judge_traffic(self.settings, before, self.target.traffic(row.colour), verdict)
             if verdict is not None:
                 return verdict
             if not health.good and final:
-                return Verdict.bad(Reason.GREEN_UNHEALTHY, health.detail)
+                return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
             if self._asked_back(row):
                 return None
             self.tell(f"watching {row.colour} with {row.weight} %")
@@ -192,6 +196,19 @@ class Deployer:
             done = [step.at for step in deployments.history(self.connection, row.id) if step.step == State.SMOKE]
         oldest = datetime.now(UTC) - timedelta(seconds=self.settings.deploy_smoke_valid_seconds)
         return not done or done[-1] is None or done[-1] < oldest
+
+
+def checked(check: Callable[[], Verdict]) -> Verdict:
+    """The verdict of a check. One that this installation does not let us make, for want of a credential, is no pass."""
+    try:
+        return check()
+    except ConfigError as error:
+        return Verdict.bad(error.reason, error.message)
+
+
+def release_of(row: Deployment) -> Release:
+    """What a deployment starts."""
+    return Release(row.release, **{name: value for name, value in row.spec.items() if name != deployments.DECLARED})
 
 
 def _green_share(row: Deployment, weight: int) -> int:

@@ -29,6 +29,7 @@ Beat = Callable[[], None]
 def keep(settings: Settings, home: Home, target: TargetName, stop: threading.Event, beat: Beat) -> None:
     """Work until `stop` is set; calls `beat` at least every few seconds while it does."""
     from rag_core.store import Store, open_store
+    from ragctl.deploy.declared import take
     from ragctl.deploy.service import Deployments
 
     store: Store | None = None
@@ -39,6 +40,7 @@ def keep(settings: Settings, home: Home, target: TargetName, stop: threading.Eve
             store = store or open_store(settings)
             kept = Deployments.real(store, open_target(target, settings, home), settings, lambda text: beat())
             kept.resume()
+            take(kept)
             if time.monotonic() >= due:
                 kept.look_after()
                 due = time.monotonic() + LOOK_SECONDS

@@ -14,7 +14,7 @@ from ragctl.deploy.targets import TargetName
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
-_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}")
+_IMAGE = re.compile(r"\A[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 _OWNED = {"RAG_HOME", "RAG_QUERY_PORT", "RAG_METRICS_PORT", "RAG_HOST"}
 """What the stack itself sets for each server."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -15,8 +16,9 @@ from rag_core.settings import Settings
 from rag_core.store import Store, audit, deployments, locks
 from rag_core.store.deployments import ROLLBACK, SWITCH, Colour, Deployment, State, Step
 from ragctl.deploy import policy
-from ragctl.deploy.deployer import Deployer, Tell
+from ragctl.deploy.deployer import Deployer, Tell, checked
 from ragctl.deploy.judges import Generations, Judge, RealGenerations, RealJudge
+from ragctl.deploy.policy import Verdict
 from ragctl.deploy.targets.base import COLOURS, Target, other, serving_colour
 from ragctl.gateway.colours import Release
 
@@ -36,6 +38,13 @@ class Request:
     actor: str
     why: str = ""
     generation: str = ""
+    declared: bool = False
+    """By the configuration of the target, not by a command."""
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What its row says about that."""
+        return {deployments.DECLARED: self.release.key} if self.declared else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +69,15 @@ class Deployments:
         Repeating it judges again. A release that was ready and is not the wanted one is replaced. Raises `Conflict`
         (`DEPLOYMENT_BUSY`) while traffic is being moved, (`DEPLOYMENT_STATE`) when weights were set by hand.
         """
-        with self._deployer(_NEXT) as deployer:
-            return deployer.run(self._begin(deployer.connection, wanted))
+        with self.deployer(_NEXT) as deployer:
+            return deployer.run(self.begin(deployer.connection, wanted))
 
     def switch(self, actor: str, why: str = "") -> Deployment:
         """Move the traffic to the ready deployment in steps, or go on with one that broke off.
 
         Raises `Conflict` (`DEPLOYMENT_STATE`) when none is ready, (`DEPLOYMENT_BUSY`) while another process does it.
         """
-        with self._deployer(_NEXT) as deployer:
+        with self.deployer(_NEXT) as deployer:
             row = self._unfinished()
             if row is None:
                 raise Conflict(Reason.DEPLOYMENT_STATE, "nothing is ready for a switch; `rag deploy up` first")
@@ -89,7 +98,7 @@ class Deployments:
         deadline = time.monotonic() + _ROLLBACK_SECONDS
         while not policy.waits(row):
             try:
-                with self._deployer() as deployer:
+                with self.deployer() as deployer:
                     return deployer.run(self._get(row.id))
             except Conflict as error:
                 if error.reason is not Reason.DEPLOYMENT_BUSY or time.monotonic() > deadline:
@@ -104,7 +113,7 @@ class Deployments:
         if row is None or policy.waits(row):
             return None
         try:
-            with self._deployer() as deployer:
+            with self.deployer() as deployer:
                 return deployer.run(self._get(row.id))
         except Conflict as error:
             if error.reason is Reason.DEPLOYMENT_BUSY:
@@ -113,6 +122,7 @@ class Deployments:
 
     def look_after(self) -> None:
         """Retire a colour whose grace period is over, and keep what is seen of both for whoever asks."""
+        self.target.maintain()
         row = self.newest()
         if row is not None and row.state.final and row.keep_until is not None and row.keep_until <= datetime.now(UTC):
             self._retire(row.id)
@@ -121,11 +131,21 @@ class Deployments:
         with self.store.engine.begin() as connection:
             deployments.show_colours(connection, self.target.name, seen)
 
+    def check(self) -> Iterator[tuple[str, Verdict]]:
+        """The smoke suite on what serves, check by check, up to the first that fails."""
+        serving = self.target.servers(serving_colour(self.target))
+        for name, check in self.judge.smoke(serving, ()):
+            verdict = checked(check)
+            yield name, verdict
+            if not verdict.passed:
+                return
+
     def newest(self) -> Deployment | None:
         with self.store.engine.connect() as connection:
             return deployments.newest(connection, self.target.name)
 
-    def _begin(self, connection: Connection, wanted: Request) -> Deployment:
+    def begin(self, connection: Connection, request: Request, **more: Any) -> Deployment:
+        """Put a deployment on record; `more` are columns of its row. Raises as `up` does."""
         row = self._unfinished()
         if row is not None and row.state not in policy.BEFORE_TRAFFIC:
             raise Conflict(
@@ -144,23 +164,24 @@ class Deployments:
             added = deployments.add(
                 connection,
                 target=self.target.name,
-                release=wanted.release.name,
-                spec=wanted.release.spec,
+                release=request.release.name,
+                spec=request.release.spec | request.origin,
                 colour=other(serving),
                 from_colour=serving,
                 state=State.PREPARE,
                 steps=self.settings.deploy_weights,
-                generation=wanted.generation,
-                actor=wanted.actor,
-                why=wanted.why,
+                generation=request.generation,
+                actor=request.actor,
+                why=request.why,
+                **more,
             )
-            details = {"release": added.release, "colour": added.colour, "reason": wanted.why}
-            audit.record(connection, actor=wanted.actor, action="deploy.up", target=str(added.id), details=details)
+            details = {"release": added.release, "colour": added.colour, "reason": request.why}
+            audit.record(connection, actor=request.actor, action="deploy.up", target=str(added.id), details=details)
         return added
 
     def _retire(self, number: int) -> None:
         try:
-            with self._deployer() as deployer:
+            with self.deployer() as deployer:
                 idle = other(serving_colour(self.target))
                 began = time.monotonic()
                 self.target.stop(idle)
@@ -194,6 +215,7 @@ class Deployments:
             return deployments.ask(connection, row.id, what, actor=actor, why=why, tenant=None)
 
     @contextmanager
-    def _deployer(self, wait: float = _NOW) -> Iterator[Deployer]:
+    def deployer(self, wait: float = _NOW) -> Iterator[Deployer]:
+        """Alone at work on this target. Raises `Conflict` (`DEPLOYMENT_BUSY`) when another is for `wait` seconds."""
         with locks.deployer_connection(self.store, self.target.name, wait=wait) as connection:
             yield Deployer(connection, self.target, self.judge, self.generations, self.settings, self.tell)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,7 +11,7 @@ from rag_core.errors import Reason
 from rag_core.settings import Settings
 from ragctl.deploy.pages import fetch
 from ragctl.deploy.policy import Verdict
-from ragctl.deploy.targets.base import Server
+from ragctl.deploy.targets.base import Server, Traffic
 
 _METHODS = "/ragproto.query."
 _FAULTS = frozenset(
@@ -82,12 +82,34 @@ def judge(settings: Settings, before: Sample, now: Sample, *, final: bool) -> Ve
     for server, counts in now.items():
         earlier = before.get(server, Counts())
         if counts.calls < earlier.calls:
-            return Verdict.bad(Reason.GREEN_UNHEALTHY, f"{server} was restarted while it was watched")
+            return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, f"{server} was restarted while it was watched")
         delta = _add(delta, counts, earlier)
     if not final and delta.calls < ENOUGH:
         return None
     verdict = _judge(settings, delta)
     return verdict if final or not verdict.passed else None
+
+
+def judge_traffic(
+    settings: Settings, before: Mapping[str, Traffic], now: Mapping[str, Traffic], verdict: Verdict | None
+) -> Verdict | None:
+    """`verdict` of the servers themselves, unless the gateways counted what no server can: calls that reached none.
+
+    "Nobody called" is believed only when the gateways say so too.
+    """
+    deltas = [counts.since(before.get(name, Traffic())) for name, counts in now.items()]
+    requests, failed = (sum(getattr(delta, name) for delta in deltas) for name in ("requests", "failed"))
+    allowed = (100 - settings.deploy_success_percent) / 100 * requests
+    if failed > allowed and (verdict is not None or failed >= ENOUGH):
+        told = f"the gateway counted {failed} failures of {requests} requests to this colour"
+        return Verdict.bad(Reason.GREEN_UNHEALTHY, told, requests=requests, failed=failed)
+    if verdict is None or verdict.figures.get("calls") != 0:
+        return verdict
+    if not now:
+        return Verdict.bad(Reason.GREEN_SILENT, "its servers counted no calls, and no gateway says how many there were")
+    if requests:
+        return Verdict.bad(Reason.GREEN_UNHEALTHY, f"none of {requests} requests of the gateway reached its servers")
+    return verdict
 
 
 def _judge(settings: Settings, delta: Counts) -> Verdict:

@@ -12,16 +12,16 @@ from ragctl.gateway.api import Method, api_methods, public_services
 from ragctl.gateway.clusters import KEYS
 from ragctl.gateway.files import JWT_FILTER
 from ragctl.gateway.options import Config, GatewayOptions, Jwt, any_of, extension
-from ragctl.gateway.routes import PROBE_PATHS
+from ragctl.gateway.routes import HAS_KEY, HAS_NO_TOKEN, PROBE_PATHS
 
 _PROVIDER = "tokens"
 _PAYLOAD = "token"
+FAILURE = "failure"
+"""Where the token filter leaves why a token failed, for the error that callers see."""
+_SCHEMES = ("Bearer", "bearer", "BEARER")
+"""The scheme has no case; the filter compares with it. Spellings beyond these are refused as malformed."""
 _CACHED_TOKENS = 10_000
 _MAX_CACHED_TOKEN_BYTES = 8192
-
-# Only without a token: what is sent beside a key must not decide whether the token is looked at.
-_HAS_KEY: Config = {"name": "x-api-key", "present_match": True}
-_HAS_NO_TOKEN: Config = {"name": "authorization", "present_match": False}
 
 
 def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
@@ -32,7 +32,8 @@ def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
         "require_expiration": True,
         "clock_skew_seconds": jwt.leeway,
         "forward": True,
-        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
+        "from_headers": [{"name": "authorization", "value_prefix": f"{scheme} "} for scheme in _SCHEMES],
+        "failed_status_in_metadata": FAILURE,
         "claim_to_headers": [
             {"header_name": "x-auth-tenant", "claim_name": "tenant"},
             {"header_name": "x-auth-subject", "claim_name": "sub"},
@@ -46,7 +47,7 @@ def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
     open_paths += [{"prefix": f"/{service}/"} for service in public_services()]
     rules = [
         *({"match": match} for match in open_paths),
-        {"match": {"prefix": "/", "headers": [_HAS_KEY, _HAS_NO_TOKEN]}},
+        {"match": {"prefix": "/", "headers": [HAS_KEY, HAS_NO_TOKEN]}},
         {"match": {"prefix": "/"}, "requires": {"provider_name": _PROVIDER}},
     ]
     return any_of(
@@ -75,7 +76,7 @@ def scope_filter(options: GatewayOptions) -> Config:
     for method in methods:
         by_scope.setdefault(method.scope, []).append(method)
     policies: Config = {
-        f"scope {scope}": {"permissions": [_calls(named)], "principals": [*map(_holds, granting(scope)), _sends_key()]}
+        f"scope {scope}": {"permissions": [_calls(named)], "principals": [*_admitted(scope, options.jwt), _sends_key()]}
         for scope, named in sorted(by_scope.items())
     }
     policies["no method of the API"] = {
@@ -100,11 +101,18 @@ def _calls(methods: list[Method]) -> Config:
     return {"or_rules": {"rules": rules}}
 
 
-def _holds(scope: str) -> Config:
-    path = [{"key": _PAYLOAD}, {"key": "scope"}]
-    value = {"list_match": {"one_of": {"string_match": {"exact": scope}}}}
+def _admitted(scope: str, jwt: Jwt | None) -> list[Config]:
+    """Tokens with the scope or a wider one, by their own claim or by a group that is given it."""
+    scopes = granting(scope)
+    groups = [group for group, given in jwt.platform_groups if given in scopes] if jwt else []
+    return [*(_lists("scope", name) for name in scopes), *(_lists("groups", name) for name in groups)]
+
+
+def _lists(claim: str, item: str) -> Config:
+    path = [{"key": _PAYLOAD}, {"key": claim}]
+    value = {"list_match": {"one_of": {"string_match": {"exact": item}}}}
     return {"metadata": {"filter": JWT_FILTER, "path": path, "value": value}}
 
 
 def _sends_key() -> Config:
-    return {"and_ids": {"ids": [{"header": _HAS_KEY}, {"header": _HAS_NO_TOKEN}]}}
+    return {"and_ids": {"ids": [{"header": HAS_KEY}, {"header": HAS_NO_TOKEN}]}}

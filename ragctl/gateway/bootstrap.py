@@ -25,6 +25,12 @@ ENVOY_FLAGS = (
     "warning",
 )
 _MAX_DOWNSTREAM_CONNECTIONS = 10_000
+_RUNTIME = {
+    # A connection gets one request a turn, so that one with thousands of them delays the others by one.
+    "http.max_requests_per_io_cycle": 1,
+    # A connection of whose calls so many (and half of all) were taken back within a second is closed.
+    "overload.premature_reset_total_stream_count": 200,
+}
 
 
 def bootstrap(options: GatewayOptions, sources: Sources | None = None) -> Config:
@@ -106,6 +112,7 @@ def _frame(options: GatewayOptions) -> Config:
         "node": {"id": "rag-gateway", "cluster": "rag"},
         "admin": {"address": address(Endpoint("127.0.0.1", options.admin_port))},
         "overload_manager": {"resource_monitors": [_connection_monitor()]},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": dict(_RUNTIME)}]},
     }
 
 

@@ -15,6 +15,7 @@ KEYS = "jwks"
 SEARCHES = "HIGH"
 """The priority of routes whose calls are searches. To Envoy a priority is a set of counters; these calls have their
 own, so that a flood of searches is stopped here and takes no place from anything else."""
+_READINESS = "ragproto.query.v2.QueryService"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -49,18 +50,11 @@ def _query(name: str, colour: Backends, options: GatewayOptions, sources: Source
         "lb_policy": "LEAST_REQUEST",
         "typed_extension_protocol_options": {_HTTP_OPTIONS: _http2()},
         "health_checks": [_grpc_health_check()],
-        # The active check decides; outlier detection only bridges the second until it has looked.
-        "outlier_detection": {
-            "consecutive_gateway_failure": 3,
-            "enforcing_consecutive_gateway_failure": 100,
-            "enforcing_consecutive_5xx": 0,
-            "interval": "1s",
-            "base_ejection_time": "2s",
-            "max_ejection_time": "10s",
-            "max_ejection_percent": 100,
-        },
-        # With the default of 50 % Envoy would send traffic to dead servers once half of them are dead.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # No outlier detection: it counts statuses, resets and timeouts, all of which a caller can cause. Health checks
+        # alone eject; until they see a dead server, its calls are tried on another (`routes._retries`).
+        # Never the last server: below 1 % healthy, calls go to all. At the default of 50 % they would go to dead
+        # servers as soon as half are dead.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
         "ignore_health_on_host_removal": True,
         "circuit_breakers": {"thresholds": _breakers(options)},
     }
@@ -140,13 +134,15 @@ def _http2() -> Config:
 
 def _grpc_health_check() -> Config:
     return {
-        "timeout": "1s",
+        # A busy server answers late; a dead one refuses the connection at once.
+        "timeout": "3s",
         "interval": "1s",
         "no_traffic_interval": "1s",
         "unhealthy_interval": "0.5s",
         "unhealthy_threshold": 2,
         "healthy_threshold": 1,
-        "grpc_health_check": {},
+        # Of the service whose status is the server's readiness: while others are ready, calls go to those.
+        "grpc_health_check": {"service_name": _READINESS},
     }
 
 

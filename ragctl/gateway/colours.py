@@ -6,6 +6,7 @@ runs it and the gateway's configuration names its addresses.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,18 +27,28 @@ _OFFSET = 100
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a colour runs: `python` is an interpreter with the package installed (None: this one), `environment` are
-    RAG_* settings that win over those of the stack, `image` is for Kubernetes."""
+    """What a colour runs.
+
+    Local: `python` is an interpreter with the package installed (None: this one), `environment` are RAG_* settings that
+    win over those of the stack. Kubernetes: `image`, and `template`, the Deployment as the chart wants it.
+    """
 
     name: str
     python: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
+    template: str | None = None
 
     @property
     def spec(self) -> dict[str, Any]:
         """Everything but the name, as it is stored."""
-        return {"python": self.python, "environment": dict(self.environment), "image": self.image}
+        known = {"python": self.python, "environment": dict(self.environment), "image": self.image}
+        return known if self.template is None else {**known, "template": self.template}
+
+    @property
+    def key(self) -> str:
+        """Equal for releases that are the same in everything, their settings included."""
+        return hashlib.sha256(json.dumps([self.name, self.spec], sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""The HTTP filter chain. Order matters: what is cheap to refuse is refused first, a body is bounded before it is
-transcoded, and the router is last."""
+"""The HTTP filter chain. Order matters: what is cheap to refuse is refused first, a body is bounded and complete before
+it is transcoded, and the router is last."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ragctl.gateway.api import api_methods
 from ragctl.gateway.files import Sources
 from ragctl.gateway.limits import address_limit, client_limits
 from ragctl.gateway.options import Config, GatewayOptions, extension
+from ragctl.gateway.requests import complete_requests, key_guard
 
 
 def http_filters(options: GatewayOptions, sources: Sources) -> list[Config]:
@@ -17,21 +18,14 @@ def http_filters(options: GatewayOptions, sources: Sources) -> list[Config]:
         extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors"),
         extension("envoy.filters.http.grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb"),
         *address_limit(options),
+        *key_guard(options),
         *verified,
         *client_limits(options),
-        _body_size_limit(options),
+        *complete_requests(options),
         _transcoder(options),
         _grpc_stats(),
         extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
     ]
-
-
-def _body_size_limit(options: GatewayOptions) -> Config:
-    return extension(
-        "envoy.filters.http.body_size_limit",
-        "extensions.filters.http.body_size_limit.v3.BodySizeLimit",
-        max_request_bytes=options.max_request_bytes,
-    )
 
 
 def _transcoder(options: GatewayOptions) -> Config:

@@ -14,6 +14,9 @@ FORBIDDEN_HEADER_PREFIXES = ("x-auth-", "x-rag-", "x-envoy-", "x-tenant", "x-jwt
 
 ADMIN = "envoy-admin"
 _IDLE_SECONDS = 300.0
+_HEADERS_SECONDS = 5.0
+_STREAMS = 100
+"""Calls of one connection at a time, as gRPC recommends; clients queue more by themselves."""
 _MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
@@ -54,8 +57,9 @@ def _connection_manager(options: GatewayOptions, sources: Sources) -> Config:
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
-        "request_timeout": "30s",
-        "request_headers_timeout": "10s",
+        # With bodies collected before the router, this ends calls whose body never completes.
+        "request_timeout": seconds(options.request_seconds),
+        "request_headers_timeout": seconds(min(options.request_seconds, _HEADERS_SECONDS)),
         "stream_idle_timeout": seconds(_IDLE_SECONDS),
         "delayed_close_timeout": "1s",
         "drain_timeout": "5s",
@@ -66,7 +70,7 @@ def _connection_manager(options: GatewayOptions, sources: Sources) -> Config:
             "max_headers_count": 100,
         },
         "http2_protocol_options": {
-            "max_concurrent_streams": 256,
+            "max_concurrent_streams": _STREAMS,
             "initial_stream_window_size": 1_048_576,
             "initial_connection_window_size": 4_194_304,
         },

@@ -20,7 +20,7 @@ UNLIMITED = 1_000_000
 """Calls a minute that no client reaches."""
 _OPERATORS = ("developer", "console", "bench")
 """Subjects of the tokens that the local stack makes for its own operator."""
-_OVERRIDE = re.compile(r"([^/=,\s]+)/([^/=,]+)=(\d+)(?::(\d+))?")
+_OVERRIDE = re.compile(r"\A([^/=,\s]+)/([^/=,]+)=(\d{1,9})(?::(\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Limits:
     ip_per_minute: int = 1200
     ip_burst: int = 300
     clients: int = 10_000
+    refused_keys_per_minute: int = 30
     overrides: tuple[Override, ...] = ()
     free_addresses: tuple[str, ...] = ()
 
@@ -64,6 +65,7 @@ class Jwt:
     leeway: int
     jwks: str = ""
     jwks_url: str = ""
+    platform_groups: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class GatewayOptions:
     """Everything the configuration depends on, so that equal options give an equal file.
 
     `max_seconds` caps any call and is a little above the server's own cap, so that callers see the server's error.
+    `request_seconds` is what a request may take to arrive complete; until then no query server hears of it.
     `green_percent` of the requests go to the second colour. `metrics` is where Prometheus may read, when anywhere.
     `searches` are let in flight to each colour, more are refused as OVERLOADED; 0 leaves that to the servers.
     """
@@ -98,6 +101,7 @@ class GatewayOptions:
     descriptors: Path
     max_seconds: float
     max_request_bytes: int
+    request_seconds: float = 10
     green: Backends = Backends()
     green_percent: int = 0
     jwt: Jwt | None = None
@@ -125,6 +129,7 @@ class GatewayOptions:
             descriptors=Path(ragproto.__file__).parent / "descriptors.binpb",
             max_seconds=settings.max_deadline_seconds + _DEADLINE_SLACK_SECONDS,
             max_request_bytes=settings.max_message_bytes,
+            request_seconds=settings.gateway_request_seconds,
             jwt=_jwt(settings),
             limits=_limits(settings),
             cors_origins=tuple(sorted(settings.gateway_cors_origins)),
@@ -179,10 +184,11 @@ def _named(address: str, settings: Settings) -> Backends:
 
 def _jwt(settings: Settings) -> Jwt:
     rules = (settings.jwt_issuer, settings.jwt_audience, settings.jwt_leeway_seconds)
+    groups = settings.platform_groups
     if settings.jwt_jwks_url is not None:
-        return Jwt(*rules, jwks_url=settings.jwt_jwks_url)
+        return Jwt(*rules, jwks_url=settings.jwt_jwks_url, platform_groups=groups)
     try:
-        return Jwt(*rules, jwks=settings.jwks_path.read_text("utf-8"))
+        return Jwt(*rules, jwks=settings.jwks_path.read_text("utf-8"), platform_groups=groups)
     except OSError:
         raise ConfigError(
             Reason.SECRET_MISSING,
@@ -210,6 +216,7 @@ def _limits(settings: Settings) -> Limits:
         ip_per_minute=settings.gateway_ip_per_minute,
         ip_burst=settings.gateway_ip_burst,
         clients=settings.gateway_limited_clients,
+        refused_keys_per_minute=settings.gateway_refused_keys_per_minute,
         overrides=tuple(overrides),
         free_addresses=("127.0.0.1", "::1") if local else (),
     )

@@ -9,10 +9,14 @@ from __future__ import annotations
 from ragctl.gateway.api import Method, Rest, api_methods, public_services
 from ragctl.gateway.clusters import BLUE, GREEN, PROBES, SEARCHES
 from ragctl.gateway.options import Config, GatewayOptions, any_of, seconds
+from ragctl.gateway.requests import message_body, one_message, open_ended
 
 PROBE_PATHS = ("/health", "/ready")
 FORWARDED_NO_FURTHER = ("x-auth-tenant", "x-auth-subject")
 """Set by the gateway for its own limits; the server reads the token itself."""
+# A token decides about a call that brings both: what is sent beside it must not change how the call is treated.
+HAS_KEY: Config = {"name": "x-api-key", "present_match": True}
+HAS_NO_TOKEN: Config = {"name": "authorization", "present_match": False}
 _CORS_SECONDS = 600
 _CORS_REQUEST = "authorization,content-type,x-api-key,x-request-id,grpc-timeout,x-grpc-web,x-user-agent"
 _CORS_RESPONSE = "grpc-status,grpc-message,grpc-status-details-bin,retry-after,x-request-id,deprecation,link"
@@ -23,9 +27,9 @@ def route_config(options: GatewayOptions) -> Config:
     methods = api_methods(options.descriptors, admin=options.expose_admin)
     rest = [(method, binding) for method in methods for binding in method.rest]
     routes = [
-        *(_grpc(method, options) for method in methods),
+        *(route for method in methods for route in _grpc(method, options)),
         *(_public(service, options) for service in public_services()),
-        *(_rest(method, binding, options) for method, binding in rest),
+        *(route for method, binding in rest for route in _rest(method, binding, options)),
         *(_preflight(origin, options) for origin in options.cors_origins),
         *_wrong_verbs(rest),
         *(_probe(path) for path in PROBE_PATHS),
@@ -53,23 +57,40 @@ def path_match(binding: Rest) -> Config:
 _GRPC_TYPE: Config = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
 
 
-def _grpc(method: Method, options: GatewayOptions) -> Config:
-    match = {"path": method.path, "headers": [_GRPC_TYPE]}
-    return {"name": method.path, "match": match, "route": _forward_method(options, method)}
+def _grpc(method: Method, options: GatewayOptions) -> list[Config]:
+    match: Config = {"path": method.path, "headers": [_GRPC_TYPE]}
+    return _forwarding(method.path, match, one_message(), method, options)
 
 
 def _public(service: str, options: GatewayOptions) -> Config:
     match = {"prefix": f"/{service}/", "headers": [_GRPC_TYPE]}
-    return {"name": service, "match": match, "route": _forward(options, repeatable=True)}
+    route = _forward(options, repeatable=True)
+    return {"name": service, "match": match, "route": route, "typed_per_filter_config": open_ended()}
 
 
-def _rest(method: Method, binding: Rest, options: GatewayOptions) -> Config:
+def _rest(method: Method, binding: Rest, options: GatewayOptions) -> list[Config]:
     verb = {"name": ":method", "string_match": {"exact": binding.verb}}
-    return {
-        "name": f"{binding.verb} {binding.path}",
-        "match": {**path_match(binding), "headers": [verb]},
-        "route": _forward_method(options, method),
-    }
+    match = {**path_match(binding), "headers": [verb]}
+    checks = message_body(binding.message) if binding.message else {}
+    return _forwarding(f"{binding.verb} {binding.path}", match, checks, method, options)
+
+
+def _forwarding(name: str, match: Config, checks: Config, method: Method, options: GatewayOptions) -> list[Config]:
+    """The route of a method; a search has a second one for calls with an API key.
+
+    Whoever sends a made-up key is refused by the server only, and takes no place of the searches in flight until then.
+    """
+    forward = _forward(options, repeatable=method.repeatable)
+    per_filter = {"typed_per_filter_config": checks} if checks else {}
+    if not method.searches:
+        return [{"name": name, "match": match, "route": forward, **per_filter}]
+    headers = match["headers"]
+    assert isinstance(headers, list)  # noqa: S101
+    with_key = {**match, "headers": [*headers, HAS_KEY, HAS_NO_TOKEN]}
+    return [
+        {"name": f"{name} with a key", "match": with_key, "route": forward, **per_filter},
+        {"name": name, "match": match, "route": {**forward, "priority": SEARCHES}, **per_filter},
+    ]
 
 
 def _wrong_verbs(rest: list[tuple[Method, Rest]]) -> list[Config]:
@@ -106,11 +127,6 @@ def _refuse(match: Config, status: int, message: str) -> Config:
     return {"match": match, "direct_response": {"status": status, "body": {"inline_string": message}}}
 
 
-def _forward_method(options: GatewayOptions, method: Method) -> Config:
-    priority = {"priority": SEARCHES} if method.searches else {}
-    return {**_forward(options, repeatable=method.repeatable), **priority}
-
-
 def _forward(options: GatewayOptions, *, repeatable: bool) -> Config:
     limit = seconds(options.max_seconds)
     weights = [
@@ -132,8 +148,8 @@ def _retries(repeatable: bool) -> Config:
     # cannot have reached a server.
     after = "connect-failure,refused-stream"
     return {
-        "retry_on": f"{after},reset-before-request,reset,unavailable" if repeatable else after,
-        "num_retries": 3,
+        "retry_on": f"{after},reset" if repeatable else after,
+        "num_retries": 2,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
         "retry_host_predicate": [
             {
@@ -141,7 +157,7 @@ def _retries(repeatable: bool) -> Config:
                 "typed_config": any_of("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
             }
         ],
-        "host_selection_retry_max_attempts": 5,
+        "host_selection_retry_max_attempts": 20,
     }
 
 

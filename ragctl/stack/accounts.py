@@ -12,14 +12,15 @@ import hmac
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from rag_core.errors import ConfigError, InvalidInput, NotFound, Reason, Unauthenticated
-from ragctl.tokens import DEFAULT_TENANT, write_private
+from ragctl.tokens import DEFAULT_TENANT, PLATFORM_SCOPE, write_private
 
 FIRST_ACCOUNT = "admin"
 MIN_PASSWORD_CHARS = 12
@@ -30,7 +31,7 @@ _COST = {"n": 2**14, "r": 8, "p": 1}
 
 
 class Role(StrEnum):
-    """What a person may do in the console."""
+    """What a person may do in the console, within one tenant."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -42,12 +43,11 @@ SCOPES: dict[Role, tuple[str, ...]] = {
     Role.OPERATOR: ("query.read", "ops.read", "ops.write"),
     Role.ADMIN: ("query.read", "admin"),
 }
-"""The scopes of each role; the query server, not the console, decides what they open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person. `salt` and `hash` are base64."""
+    """A person. `salt` and `hash` are base64; `platform` is whether the person also acts on what tenants share."""
 
     name: str
     role: Role
@@ -55,6 +55,14 @@ class Account:
     hash: str
     tenant: str = DEFAULT_TENANT
     groups: tuple[str, ...] = ()
+    platform: bool = False
+    unlocked_at: float = 0.0
+    """Failures to sign in before this moment (Unix time) keep nobody waiting."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes of the person's tokens; the query server, not the console, decides what they open."""
+        return (*SCOPES[self.role], *([PLATFORM_SCOPE] if self.platform else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +76,18 @@ class Accounts:
         if self.path.exists():
             return None
         password = secrets.token_urlsafe(15)
-        self.add(FIRST_ACCOUNT, Role.ADMIN, password)
+        self.add(FIRST_ACCOUNT, Role.ADMIN, password, platform=True)
         return password
 
     def add(
-        self, name: str, role: Role, password: str, *, tenant: str = DEFAULT_TENANT, groups: tuple[str, ...] = ()
+        self,
+        name: str,
+        role: Role,
+        password: str,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        groups: tuple[str, ...] = (),
+        platform: bool = False,
     ) -> None:
         """Add a person, or give one a new password and role.
 
@@ -85,15 +100,20 @@ class Accounts:
                 Reason.FIELD_INVALID, f"password: {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters"
             )
         salt = secrets.token_bytes(16)
-        account = Account(name, role, _text(salt), _text(_hash(password, salt)), tenant, groups)
+        account = Account(name, role, _text(salt), _text(_hash(password, salt)), tenant, groups, platform)
         with self._changing() as accounts:
             accounts[name] = account
 
     def remove(self, name: str) -> None:
         """Take a person's access away; a token they hold dies when it expires. Raises `NotFound`."""
         with self._changing() as accounts:
-            if accounts.pop(name, None) is None:
-                raise NotFound(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name!r}")
+            _known(accounts, name)
+            del accounts[name]
+
+    def unlock(self, name: str) -> None:
+        """Let a person try again at once, from every address. Raises `NotFound`."""
+        with self._changing() as accounts:
+            accounts[name] = replace(_known(accounts, name), unlocked_at=time.time())
 
     def all(self) -> dict[str, Account]:
         """Every account by name. Raises `ConfigError` when the file is damaged."""
@@ -125,10 +145,19 @@ class Accounts:
             write_private(self.path, json.dumps(rows, indent=2) + "\n")
 
 
+def _known(accounts: dict[str, Account], name: str) -> Account:
+    if name not in accounts:
+        raise NotFound(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name!r}")
+    return accounts[name]
+
+
 def _account(item: dict[str, object]) -> Account:
     groups = tuple(str(group) for group in item.get("groups", ()))  # type: ignore[attr-defined]
-    role = Role(str(item["role"]))
-    return Account(str(item["name"]), role, str(item["salt"]), str(item["hash"]), str(item["tenant"]), groups)
+    name, role = str(item["name"]), Role(str(item["role"]))
+    # A file of a release without platform scopes: the account that `rag up` made keeps what it could do.
+    platform = item.get("platform", name == FIRST_ACCOUNT and role is Role.ADMIN) is True
+    unlocked = float(item.get("unlocked_at", 0))  # type: ignore[arg-type]
+    return Account(name, role, str(item["salt"]), str(item["hash"]), str(item["tenant"]), groups, platform, unlocked)
 
 
 def _hash(password: str, salt: bytes) -> bytes:

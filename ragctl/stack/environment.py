@@ -8,6 +8,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 from ragctl.stack.exec import STACK_VARIABLE
 from ragctl.stack.home import Home
@@ -18,19 +19,43 @@ _HEADER = """\
 # here, so that later commands need not repeat them; delete a line to return to the default. Secrets that were given by
 # environment are not kept.
 """
-_COMPUTED = ("RAG_INDEX_ENDPOINT", "RAG_INDEX_SECRET")
+_OF_THE_INDEX = ("RAG_INDEX_ENDPOINT", "RAG_INDEX_SECRET", "RAG_INDEX_SECRET_ACCEPTED")
+_SECRETS = ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET")
 
 
 def write_stack_env(settings: Settings, home: Home) -> None:
-    """Write the file (mode 0600). The index secret is made once and then kept."""
-    kept = dotenv_values(home.env_file, interpolate=False) if home.env_file.exists() else {}
-    values = {name: value for name, value in kept.items() if value is not None}
-    values |= _explicit(settings)
-    for name in _COMPUTED:
-        values.pop(name, None)
+    """Write the file (mode 0600). A secret is made once and then kept, also in a file of an earlier release."""
+    kept = _kept(home)
+    values = kept | _explicit(settings)
     if settings.qdrant_url is None:
         values["RAG_INDEX_ENDPOINT"] = f"127.0.0.1:{settings.index_port}"
-        values["RAG_INDEX_SECRET"] = kept.get("RAG_INDEX_SECRET") or new_secret()
+        needed: tuple[str, ...] = ("RAG_INDEX_SECRET", *_SECRETS)
+    else:
+        values = {name: value for name, value in values.items() if name not in _OF_THE_INDEX}
+        needed = _SECRETS
+    values |= {name: kept.get(name) or new_secret() for name in needed}
+    _write(home, values)
+
+
+def rotate_secret(home: Home, setting: str) -> None:
+    """Make a new secret and accept the old one besides. Raises `ConfigError` (`SECRET_MISSING`) where there is none."""
+    kept = _kept(home)
+    if not kept.get(setting):
+        raise ConfigError(Reason.SECRET_MISSING, f"{setting} is not in {home.env_file.name}: run `rag up` first")
+    _write(home, kept | {setting: new_secret(), f"{setting}_ACCEPTED": kept[setting]})
+
+
+def retire_secret(home: Home, setting: str) -> None:
+    """Accept the secret in use alone."""
+    _write(home, {name: value for name, value in _kept(home).items() if name != f"{setting}_ACCEPTED"})
+
+
+def _kept(home: Home) -> dict[str, str]:
+    values = dotenv_values(home.env_file, interpolate=False) if home.env_file.exists() else {}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _write(home: Home, values: dict[str, str]) -> None:
     lines = [f"{name}={_quote(value)}" for name, value in sorted(values.items())]
     write_private(home.env_file, _HEADER + "\n".join(lines) + "\n")
 

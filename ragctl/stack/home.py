@@ -195,3 +195,13 @@ def settings_digest(settings: Settings) -> str:
         plain, sort_keys=True, default=lambda value: sorted(value) if isinstance(value, frozenset) else str(value)
     )
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load(home_override: Home | None = None, *, replicas: int | None = None) -> tuple[Settings, Home]:
+    """Settings with an absolute home, so that equal stacks have equal settings wherever the command is run.
+
+    `replicas` wins over what the environment and `stack.env` say.
+    """
+    settings = Settings.load(**({} if replicas is None else {"replicas": replicas}))
+    home = home_override or Home.of(settings)
+    return settings.model_copy(update={"home": home.root}), home

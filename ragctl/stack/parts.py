@@ -31,6 +31,8 @@ STREAMLIT_FLAGS = tuple(
     " --runner.postScriptGC false"
     " --theme.light.primaryColor #0b5cad --theme.dark.primaryColor #4a9be8".split()
 )
+# uvicorn would believe what a client on this host says of its address; `RAG_CONSOLE_TRUSTED_HOPS` decides that.
+NO_FORWARDED = (("FORWARDED_ALLOW_IPS", ""),)
 LOCATIONS_QUERY = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
   locationOrLoadError { __typename ... on PythonError { message causes { message } } } } }
   ... on PythonError { message } } }"""
@@ -250,6 +252,7 @@ def _console(settings: Settings, home: Home) -> Part:
             ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
             ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
             ("RAG_CONSOLE_SIGN_IN_SOCKET", str(home.token_socket)),
+            *NO_FORWARDED,
         ),
         stop_wave=0,
         stop_seconds=5,

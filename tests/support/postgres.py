@@ -6,12 +6,13 @@ of the test process, so an interrupted run leaves nothing behind.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import functools
 import itertools
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +22,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import make_url
 
+from benchmarks.ports import free_port
 from rag_core.settings import Settings
 from rag_core.store import Store, open_store
 from rag_core.store.embedded import EmbeddedPostgres
@@ -29,13 +32,6 @@ from rag_core.store.migrate import upgrade
 
 _TEMPLATE = "rag_template"
 _numbers = itertools.count()
-
-
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def die_with_parent() -> None:
@@ -57,21 +53,25 @@ def reachable_folder() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[EmbeddedPostgres]:
-    """A running server that is not durable, with a migrated template database."""
+@functools.cache
+def shared_postgres() -> EmbeddedPostgres:
+    """The server of this test process, started at the first use: not durable, with a migrated template database."""
     folder = reachable_folder()
     server = EmbeddedPostgres(folder / "postgres", free_port(), durable=False)
-    try:
-        server.start(log=folder / "postgres.log", preexec=die_with_parent)
-        with psycopg.connect(server.owner_url(), autocommit=True) as owner:
-            owner.execute(sql.SQL("CREATE DATABASE {} IS_TEMPLATE true").format(sql.Identifier(_TEMPLATE)))
-        # As in a real stack: the services, and so the tests, are another role than the owner of the tables.
-        upgrade(server.owner_url(_TEMPLATE), services="rag")
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.stop)
+    server.start(log=folder / "postgres.log", preexec=die_with_parent)
+    with psycopg.connect(server.owner_url(), autocommit=True) as owner:
+        owner.execute(sql.SQL("CREATE DATABASE {} IS_TEMPLATE true").format(sql.Identifier(_TEMPLATE)))
+    # As in a real stack: the services, and so the tests, are another role than the owner of the tables.
+    upgrade(server.owner_url(_TEMPLATE), services="rag")
+    return server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> EmbeddedPostgres:
+    """A running server that is not durable, with a migrated template database."""
+    return shared_postgres()
 
 
 @pytest.fixture
@@ -87,9 +87,29 @@ def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 
 
 @contextmanager
-def temporary_database(server: EmbeddedPostgres) -> Iterator[str]:
+def temporary_database(server: EmbeddedPostgres | None = None) -> Iterator[str]:
     """URL of a new migrated database for as long as a fixture of any scope wants it."""
-    yield from _database(server, _TEMPLATE)
+    yield from _database(server or shared_postgres(), _TEMPLATE)
+
+
+@functools.cache
+def process_database() -> str:
+    """URL of one migrated database that every program this test process starts may share; it ends with the process."""
+    return next(_database(shared_postgres(), _TEMPLATE))
+
+
+@contextmanager
+def outage(url: str) -> Iterator[None]:
+    """Meanwhile the database of that URL accepts nobody and has ended every connection."""
+    name = make_url(url).database or ""
+    allow, server = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}"), shared_postgres()
+    _execute(server, allow.format(sql.Identifier(name), sql.SQL("false")))
+    end = sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}")
+    _execute(server, end.format(sql.Literal(name)))
+    try:
+        yield
+    finally:
+        _execute(server, allow.format(sql.Identifier(name), sql.SQL("true")))
 
 
 @pytest.fixture

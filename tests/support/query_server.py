@@ -10,7 +10,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,9 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from structlog.testing import LogCapture
 
+from query_server.listening import Listen
 from query_server.parts import LazyStore, Parts
-from query_server.server import Listen, QueryServer
+from query_server.server import QueryServer
 from rag_core.answering.extractive import ExtractiveAnswerer
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
@@ -35,6 +36,9 @@ from rag_core.index.edge import EdgeIndex
 from rag_core.models import EVERYONE
 from rag_core.settings import Settings
 from rag_core.store import Store
+from rag_core.store import open_store as _open_store
+from tests.support.postgres import temporary_database
+from tests.support.waiting import eventually
 
 T = TypeVar("T")
 GENERATION = "g1"
@@ -142,6 +146,8 @@ class Running:
     embedder: FakeEmbedder
     loop: asyncio.AbstractEventLoop
     channel: grpc.Channel
+    database_url: str = ""
+    """Of the database that is the server's own."""
 
     def auth(self, **claims: Any) -> tuple[tuple[str, str], ...]:
         """Metadata with a token."""
@@ -184,24 +190,46 @@ def running(
     *,
     docs: Sequence[Doc] = (),
     wrap: Callable[[VectorIndex], VectorIndex] = lambda index: index,
-    open_store: Callable[[], Store] = no_store,
+    open_store: Callable[[], Store] | None = None,
     parts: dict[str, Any] | None = None,
+    informed: bool = True,
     logged: bool = False,
     **changes: Any,
 ) -> Iterator[Running]:
     """A server over a fresh index with `docs`; none leaves it without a generation. `changes` are settings.
 
-    Its log lines are dropped unless `logged` or captured.
+    It has an empty database of its own unless `open_store` says otherwise. Unless it is not to be `informed`, it has
+    read the revocations when this yields, however busy the machine is. Its log lines are dropped unless `logged` or
+    captured.
     """
     if not logged and not any(isinstance(one, LogCapture) for one in structlog.get_config()["processors"]):
         structlog.configure(processors=[_drop])  # what holds without it prints every line
+    with ExitStack() as stack:
+        url = ""
+        if open_store is None:
+            url = stack.enter_context(temporary_database())
+            open_store = lambda: _open_store(Settings(home=home, database_url=url), or_newer=True)  # noqa: E731
+        started = stack.enter_context(_running(home, docs, wrap, open_store, parts or {}, changes))
+        assert not informed or eventually(lambda: started.server.knows_revocations)
+        yield replace(started, database_url=url)
+
+
+@contextmanager
+def _running(
+    home: Path,
+    docs: Sequence[Doc],
+    wrap: Callable[[VectorIndex], VectorIndex],
+    open_store: Callable[[], Store],
+    parts: dict[str, Any],
+    changes: dict[str, Any],
+) -> Iterator[Running]:
     home.mkdir(parents=True, exist_ok=True)
     settings = settings_of(home, **changes)
     keys, embedder = Keys(home), FakeEmbedder()
     rules = TokenRules(settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, 60)
     index = wrap(open_filled(settings.index_dir, docs, embedder))
-    made = Parts(index, embedder, ExtractiveAnswerer(), TokenVerifier(keys.path, rules), LazyStore(open_store))
-    made = replace(made, **(parts or {}))
+    stores = LazyStore(open_store), LazyStore(open_store)
+    made = replace(Parts(index, embedder, ExtractiveAnswerer(), TokenVerifier(keys.path, rules), *stores), **parts)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -10,7 +10,7 @@ from contextlib import suppress
 import grpc
 
 
-def eventually(attempt: Callable[[], object], *, seconds: float = 30) -> bool:
+def eventually(attempt: Callable[[], object], *, seconds: float = 60) -> bool:
     """Whether an attempt succeeds in time; a call that fails is tried again."""
     end = time.monotonic() + seconds
     pause = threading.Event()

@@ -55,7 +55,7 @@ class WirePeer:
         self.operations: dict[str, Any] = {}
         """Answers of the admin services by the name of the method."""
         self.asked: list[tuple[str, Any]] = []
-        self.scopes = ["admin", "query.read"]
+        self.scopes = ["admin", "platform.admin", "query.read"]
         self.passages: list[v2.Passage] = []
         self.metadata: dict[str, str] = {}
         self.time_remaining: float | None = None
@@ -65,6 +65,7 @@ class WirePeer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: grpc.aio.Server | None = None
+        self._health: Any = None
 
     def start(self) -> None:
         """Listen; on the same port as before after a stop."""
@@ -77,6 +78,15 @@ class WirePeer:
         if self._server is not None:
             self._run(self._server.stop(0))
             self._server = None
+
+    def set_ready(self, ready: bool) -> None:
+        """Publish whether queries can be answered; the process itself stays healthy."""
+        self._run(self._set_ready(ready))
+
+    async def _set_ready(self, ready: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        await self._health.set("ragproto.query.v2.QueryService", status)
 
     def hold_no_more(self) -> None:
         """Answer further searches at once; those that are held stay."""
@@ -108,9 +118,9 @@ class WirePeer:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(_operations(self), server)
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(_deployments(self), server)
-        servicer = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-        await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        await self._set_ready(True)
         self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
         await server.start()
         self._server = server
@@ -220,7 +230,7 @@ class Gateway:
         self.peer.failure = None
         self.peer.answer = []
         self.peer.operations, self.peer.asked, self.peer.passages = {}, [], []
-        self.peer.scopes = ["admin", "query.read"]
+        self.peer.scopes = ["admin", "platform.admin", "query.read"]
         self.peer.status = admin_pb2.GetStatusResponse()
         self.probes.clear()
 

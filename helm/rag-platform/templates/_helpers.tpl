@@ -1,6 +1,8 @@
 {{- /* Names: RELEASE-rag-platform-COMPONENT, or RELEASE-COMPONENT when the release says it already. */ -}}
 {{- define "rag.fullname" -}}
-{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" }}{{ end -}}
+{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}{{ else -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- if contains $name .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}{{ end -}}{{ end -}}
 {{- end -}}
 
 {{- /* list ROOT COMPONENT */ -}}
@@ -27,6 +29,19 @@ app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
 {{ include "rag.role" (list (index . 0) (regexReplaceAll "-(blue|green)$" (index . 1) "")) }}
 helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
+{{- include "rag.podLabels" (index . 0) }}
+{{- end -}}
+
+{{- define "rag.podLabels" -}}
+{{- with .Values.pods.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "rag.podAnnotations" -}}
+{{- with .Values.pods.annotations }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "rag.meta" -}}
@@ -74,6 +89,22 @@ securityContext:
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
+{{- $pods := (index . 0).Values.pods }}
+{{- with $pods.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pods.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pods.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pods.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
 {{- end -}}
 
 {{- define "rag.containerSecurity" -}}
@@ -114,6 +145,10 @@ limits:
       key: {{ . }}
       optional: true
 {{- end }}
+{{- range $name, $value := (index . 0).Values.pods.env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
 {{- end -}}
 
 {{- /* Environment variables that hold no secret. */ -}}
@@ -125,10 +160,17 @@ RAG_LOG_JSON: "true"
 RAG_JWT_PUBLIC_KEYS: /etc/rag/jwks/jwks.json
 {{- end }}
 RAG_SOURCES_DIR: /etc/rag/sources
+{{- if .Values.dagster.code.erasureClaim }}
+RAG_ERASURE_FOLDER: /var/lib/erasures
+{{- end }}
+{{- if .Values.sources.golden }}
+RAG_GOLDEN_DIR: /etc/rag/golden
+{{- end }}
 RAG_DAGSTER_YAML: /etc/rag/dagster/dagster.yaml
 RAG_QDRANT_URL: {{ include "rag.qdrantUrl" . | quote }}
+RAG_QDRANT_PREFIX: {{ .Values.settings.qdrant_prefix | default (printf "%s-%s" .Release.Namespace .Release.Name | trunc 31 | trimSuffix "-") | quote }}
 RAG_CODE_LOCATION_HOST: {{ include "rag.name" (list . "dagster-code") }}
-{{- range $name, $value := omit .Values.settings "qdrant_url" }}
+{{- range $name, $value := omit .Values.settings "qdrant_url" "qdrant_prefix" }}
 RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
 {{- end }}
 {{- end -}}
@@ -157,7 +199,11 @@ env:
 {{- range $name := list "blue" "green" }}
 {{- $_ := set $own (printf "RAG_GATEWAY_%s" (upper $name)) (printf "%s:50051" (include "rag.name" (list $ (printf "query-%s" $name)))) }}
 {{- end }}
-{{- range $name, $value := mergeOverwrite (include "rag.settings" . | fromYaml) $own }}
+{{- include "rag.settingsEnv" (mergeOverwrite (include "rag.settings" . | fromYaml) $own) }}
+{{- end -}}
+
+{{- define "rag.settingsEnv" -}}
+{{- range $name, $value := . }}
 - name: {{ $name }}
   value: {{ $value | quote }}
 {{- end }}
@@ -194,11 +240,17 @@ configMap:
 - name: tmp
   emptyDir:
     sizeLimit: 1Gi
+{{- with .Values.pods.volumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "rag.scratchMount" -}}
 - name: tmp
   mountPath: /tmp
+{{- with .Values.pods.volumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- /* What Dagster's processes and runs read: sources, documents, the instance. */ -}}
@@ -216,6 +268,23 @@ configMap:
     claimName: {{ .claimName }}
     readOnly: true
 {{- end }}
+{{- include "rag.goldenVolumes" . }}
+{{- end -}}
+
+{{- define "rag.goldenVolumes" -}}
+{{- range .Values.sources.golden }}
+- name: golden-{{ .name }}
+  configMap:
+    name: {{ .configMap }}
+{{- end }}
+{{- end -}}
+
+{{- define "rag.goldenMounts" -}}
+{{- range .Values.sources.golden }}
+- name: golden-{{ .name }}
+  mountPath: /etc/rag/golden/{{ .name }}
+  readOnly: true
+{{- end }}
 {{- end -}}
 
 {{- define "rag.dagsterMounts" -}}
@@ -231,6 +300,7 @@ configMap:
   mountPath: {{ .mountPath }}
   readOnly: true
 {{- end }}
+{{- include "rag.goldenMounts" . }}
 {{- end -}}
 
 {{- /* A token for the Kubernetes API that expires, only for the pods that start and stop runs. */ -}}

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason, Unavailable
 
+CORPUS = "corpus"
+"""Folder in RAG_HOME with documents that `rag up` makes itself."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -39,6 +41,19 @@ def open_root(root: str) -> int:
 def open_folder(name: str, parent: int) -> int:
     """Open a subfolder. Raises `OSError`."""
     return os.open(name, _FOLDER, dir_fd=parent)
+
+
+def require_apart(root: str, home: Path) -> None:
+    """Refuse a root that holds RAG_HOME or lies in it: its secrets, logs and database are no documents.
+
+    The corpus that `rag up` makes of installed packages stands there too, in a folder of its own. Raises `ConfigError`
+    (`PATH_OUTSIDE_ROOT`).
+    """
+    wanted, own = Path(root).resolve(), home.resolve()
+    inside = wanted.is_relative_to(own) and not wanted.is_relative_to(own / CORPUS)
+    if inside or own.is_relative_to(wanted):
+        message = "root: holds RAG_HOME or lies in it; choose a folder apart from the installation's own state"
+        raise ConfigError(Reason.PATH_OUTSIDE_ROOT, message)
 
 
 def open_beneath(root: str, parts: Sequence[str]) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.filesystem.beneath import real_parts
+from rag_assets.connectors.filesystem.beneath import real_parts, require_apart
 from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_assets.connectors.filesystem.reading import read_stable
 from rag_assets.connectors.filesystem.tokens import file_token
@@ -23,7 +24,10 @@ CHECK_ENTRIES = 10_000
 class FilesystemConnector:
     """Reads a folder. `max_file_bytes` is the platform's limit; the source may set a lower one."""
 
-    def __init__(self, options: FilesystemOptions, *, max_file_bytes: int) -> None:
+    def __init__(self, options: FilesystemOptions, *, max_file_bytes: int, home: Path | None = None) -> None:
+        """Raises `ConfigError` (`PATH_OUTSIDE_ROOT`) when the root would lead into RAG_HOME, `home`."""
+        if home is not None:
+            require_apart(options.root, home)
         self._options = options
         self._limit = min(max_file_bytes, options.max_file_bytes or max_file_bytes)
 

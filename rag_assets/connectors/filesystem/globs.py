@@ -88,4 +88,4 @@ class GlobSet:
 
 
 def _matcher(segment: str) -> _Match | None:
-    return None if segment == "*" else re.compile(fnmatch.translate(segment)).match
+    return None if segment == "*" else re.compile(r"\A" + fnmatch.translate(segment)).match

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +16,7 @@ from rag_assets.connectors.http_api.paging import Pages
 from rag_assets.connectors.outside import Outside
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.lazy import locked_property
 from rag_core.models import RawDocument, SourceItem
 from rag_core.sources import Problem
 
@@ -106,7 +106,7 @@ class HttpApiConnector:
         if spool is not None:
             spool.close()
 
-    @cached_property
+    @locked_property
     def _spool(self) -> Spool:
         return Spool()
 

@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from rag_assets.connectors.kafka.options import KafkaOptions
+from confluent_kafka import KafkaError
+
+from rag_assets.connectors.kafka.options import KafkaOptions, KafkaSecurity
+from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.sources import Source
+
+_HEADROOM: Final = 65_536
+"""Bytes of key, headers and framing beside the value of a message."""
+_ADVICE: Final = {
+    KafkaError.INVALID_SESSION_TIMEOUT: "set session_timeout_ms to at least the broker's"
+    " group.min.session.timeout.ms (6000 unless it was changed) and at most its maximum",
+    KafkaError._AUTHENTICATION: "check security.mechanism, username and password",
+    KafkaError.SASL_AUTHENTICATION_FAILED: "check security.mechanism, username and password",
+    KafkaError.UNSUPPORTED_SASL_MECHANISM: "set security.mechanism to one that the broker offers",
+    KafkaError._SSL: "check security.protocol, ca_file, certificate_file and key_file",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "let the user read and describe the topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "let the user read the consumer group, or set group",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "let the user do what the source needs in the cluster",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, or correct topic",
+    KafkaError.TOPIC_EXCEPTION: "correct topic",
+    KafkaError._MAX_POLL_EXCEEDED: "raise max_poll_interval_ms",
+}
+"""What to set, by the broker's own error. These are refusals: waiting alone does not mend them."""
+
+
+def explained(name: str, error: KafkaError) -> RagError:
+    """The error of a broker or of the client, by its name and with what to set."""
+    said = f"{name}: {error.name()}: {error.str()}"[:400]
+    advice = _ADVICE.get(error.code())
+    if advice is None:
+        return Unavailable(Reason.BROKER_UNAVAILABLE, said)
+    return Unavailable(Reason.BROKER_REFUSED, f"{said}; {advice}")
+
+
+def refused(error: KafkaError) -> bool:
+    """Whether the broker answered and refused."""
+    return error.code() in _ADVICE
 
 
 def consumer_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
@@ -20,6 +55,8 @@ def consumer_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
         "enable.auto.offset.store": False,
         # A position that is not there must stop the stream; a silent jump to an end loses messages.
         "auto.offset.reset": "error",
+        # The end of a partition is where the client has passed the marks of transactions too.
+        "enable.partition.eof": True,
         "session.timeout.ms": options.session_timeout_ms,
         "max.poll.interval.ms": max(options.max_poll_interval_ms, options.session_timeout_ms),
         "topic.metadata.refresh.interval.ms": options.metadata_refresh_ms,
@@ -30,8 +67,13 @@ def consumer_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
 
 
 def reader_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
-    """Of a consumer that only looks and is told where a partition ends. Raises as `consumer_config`."""
-    return {**consumer_config(options, source), "enable.partition.eof": True}
+    """Of a consumer that reads a topic beside the stream, in no group's name. Raises as `consumer_config`."""
+    return {**consumer_config(options, source), "client.id": "rag-reader"}
+
+
+def admin_config(options: KafkaOptions) -> dict[str, Any]:
+    """Of the client that asks about a topic. It logs nothing: what it finds is reported. Raises as `consumer_config`."""
+    return {**_common(options), "log_level": 0}
 
 
 def producer_config(options: KafkaOptions) -> dict[str, Any]:
@@ -39,7 +81,14 @@ def producer_config(options: KafkaOptions) -> dict[str, Any]:
 
     Raises as `consumer_config`.
     """
-    return {**_common(options), "enable.idempotence": True, "linger.ms": 0, "message.timeout.ms": 10_000}
+    return {
+        **_common(options),
+        "enable.idempotence": True,
+        "linger.ms": 0,
+        "message.timeout.ms": 10_000,
+        # What could be consumed can be handed on, as far as the broker lets it.
+        "message.max.bytes": max(options.max_message_bytes, 1_000_000) + _HEADROOM,
+    }
 
 
 def _common(options: KafkaOptions) -> dict[str, Any]:
@@ -53,11 +102,31 @@ def _common(options: KafkaOptions) -> dict[str, Any]:
     if security.protocol.endswith("SSL"):
         # The client's own defaults, said aloud because releases differed in them.
         config |= {"enable.ssl.certificate.verification": True, "ssl.endpoint.identification.algorithm": "https"}
-    if security.ca_file:
-        config["ssl.ca.location"] = security.ca_file
+    for name, path in (
+        ("ssl.ca.location", security.ca_file),
+        ("ssl.certificate.location", security.certificate_file),
+        ("ssl.key.location", security.key_file),
+    ):
+        if path:
+            config[name] = path
+    if security.key_password is not None:
+        config["ssl.key.password"] = security.key_password.read().get_secret_value()
     if security.protocol.startswith("SASL"):
-        config["sasl.mechanism"] = security.mechanism
-        for name, secret in (("sasl.username", security.username), ("sasl.password", security.password)):
-            if secret is not None:
-                config[name] = secret.read().get_secret_value()
+        config |= _sasl(security)
+    return config
+
+
+def _sasl(security: KafkaSecurity) -> dict[str, Any]:
+    config: dict[str, Any] = {"sasl.mechanism": security.mechanism}
+    names = ("sasl.username", "sasl.password")
+    if security.mechanism == "OAUTHBEARER":
+        names = ("sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret")
+        config |= {"sasl.oauthbearer.method": "oidc", "sasl.oauthbearer.token.endpoint.url": security.token_url}
+        if security.scope:
+            config["sasl.oauthbearer.scope"] = security.scope
+        if security.ca_file:
+            config["https.ca.location"] = security.ca_file
+    for name, secret in zip(names, (security.username, security.password), strict=True):
+        if secret is not None:
+            config[name] = secret.read().get_secret_value()
     return config

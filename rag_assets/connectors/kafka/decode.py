@@ -40,6 +40,8 @@ class Record:
     value: bytes | None
     timestamp_ms: int | None = None
     headers: Mapping[str, bytes] = field(default_factory=dict)
+    version: int | None = None
+    """What orders it by its offset, when that is more than the offset (`rag_core.store.stream_places`)."""
 
     @property
     def token(self) -> str:
@@ -131,7 +133,7 @@ class Decoder:
     def _version(self, record: Record, body: Mapping[str, Any]) -> int:
         wanted = self._options.version
         if wanted == "offset":
-            return record.offset + 1
+            return record.offset + 1 if record.version is None else record.version
         if wanted == "timestamp":
             # Messages of one millisecond are told apart by their place.
             return (max(record.timestamp_ms or 0, 1) << _OFFSET_BITS) | (record.offset & _OFFSET_MASK)

@@ -30,15 +30,26 @@ class KafkaSecurity(Model):
     """How the broker is reached. Secrets are named, never written here."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    username: SecretRef | None = Field(None, description="Where the user name is.")
-    password: SecretRef | None = Field(None, description="Where the password is.")
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "SCRAM-SHA-512"
+    username: SecretRef | None = Field(None, description="Where the user name is; with OAUTHBEARER the client id.")
+    password: SecretRef | None = Field(None, description="Where the password is; with OAUTHBEARER the client secret.")
+    token_url: str | None = Field(
+        None, pattern=r"^https?://\S+$", max_length=2048, description="With OAUTHBEARER: the token endpoint (OIDC)."
+    )
+    scope: str | None = Field(None, max_length=512, description="With OAUTHBEARER: the scope to ask for.")
     ca_file: str | None = Field(None, max_length=4096, description="CA certificates; absent: the system's.")
+    certificate_file: str | None = Field(None, max_length=4096, description="Client certificate (PEM), for mutual TLS.")
+    key_file: str | None = Field(None, max_length=4096, description="Private key of the client certificate (PEM).")
+    key_password: SecretRef | None = Field(None, description="Where the key's password is.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.protocol.startswith("SASL") and not (self.username and self.password):
             raise ValueError("username and password are required with SASL")
+        if (self.mechanism == "OAUTHBEARER" and self.protocol.startswith("SASL")) != bool(self.token_url):
+            raise ValueError("token_url: required with OAUTHBEARER, and only there")
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file: give both or neither")
         return self
 
 
@@ -67,7 +78,12 @@ class KafkaOptions(Model):
     max_message_bytes: int = Field(1_000_000, ge=1, le=100_000_000, description="Larger messages are dead letters.")
     dead_letter_topic: Name | None = Field(None, description="Dead letters are produced to it as well.")
     completion_topic: Name | None = Field(None, description="What became of each change is produced to it.")
-    session_timeout_ms: int = Field(45_000, ge=1000, le=1_800_000, description="Silence after which a consumer is out.")
+    session_timeout_ms: int = Field(
+        45_000,
+        ge=1000,
+        le=1_800_000,
+        description=("Silence after which a consumer is out. A broker's own minimum is 6000 unless it was changed."),
+    )
     max_poll_interval_ms: int = Field(300_000, ge=1000, le=86_400_000, description="Longest time between two polls.")
     metadata_refresh_ms: int = Field(30_000, ge=100, le=3_600_000, description="How soon a new partition is noticed.")
     buffer_messages: int = Field(1000, ge=1, le=100_000, description="Messages held; beyond it the topic is paused.")

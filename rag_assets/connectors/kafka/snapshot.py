@@ -128,8 +128,9 @@ def _until_end(consumer: Consumer, places: Sequence[TopicPartition]) -> Iterator
             yield raw
 
 
-def record_of(raw: Any) -> Record:
-    """A message of the client."""
+def record_of(raw: Any, version: int | None = None) -> Record:
+    """A message of the client, and what orders it when that is known to be more than its offset."""
     kind, stamp = raw.timestamp()
     headers = {name: value for name, value in raw.headers() or () if isinstance(value, bytes)}
-    return Record(raw.topic(), raw.partition(), raw.offset(), raw.key(), raw.value(), stamp if kind else None, headers)
+    at = stamp if kind else None
+    return Record(raw.topic(), raw.partition(), raw.offset(), raw.key(), raw.value(), at, headers, version)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from psycopg.postgres import types as postgres_types
-from sqlalchemy import ColumnElement, String, Text, and_, case, cast, func, literal, literal_column, not_, or_
+from sqlalchemy import ColumnElement, String, Text, and_, case, cast, false, func, literal, literal_column, not_, or_
 from sqlalchemy.types import UserDefinedType
 
 from rag_assets.connectors.sql.columns import Column, Family, family_of
@@ -29,6 +29,10 @@ class Dialect(ABC):
 
     now: ClassVar[str]
     """Expression of the database's clock in UTC, as text."""
+    tomorrow: ClassVar[str]
+    """The same a day later."""
+    tomorrow_time: ClassVar[str]
+    """That as a time, to compare with columns of times."""
 
     @abstractmethod
     def described(self, name: str, code: Any) -> Column:
@@ -68,6 +72,18 @@ class Dialect(ABC):
             return func.coalesce(element, "").not_in(["", "0", "f", "false", "n", "no"])
         return element.is_not(None)
 
+    def is_ahead(self, element: ColumnElement[Any], column: Column, furthest: int) -> ColumnElement[bool]:
+        """The position is more than a day ahead of the clock, or a number beyond `furthest`. Null where it is null."""
+        if column.family is Family.TEXT:
+            return element > literal_column(self.tomorrow)
+        if column.family is Family.TIME:
+            return element > literal_column(self.tomorrow_time)
+        return element > self.bind(str(furthest), column)
+
+    def is_numeric(self, element: ColumnElement[Any]) -> ColumnElement[bool]:
+        """The value is a number: in a column of text, none is."""
+        return false()
+
     def guarded(self, element: ColumnElement[Any], column: Column, limit: int) -> tuple[ColumnElement[Any], ...]:
         """(value or null when it is larger than `limit` bytes, its size)."""
         size = self.size(element, column)
@@ -78,6 +94,8 @@ class PostgresDialect(Dialect):
     """PostgreSQL types every column, also those of a query."""
 
     now = "CAST(timezone('UTC', now()) AS text)"
+    tomorrow = "CAST(timezone('UTC', now() + interval '1 day') AS text)"
+    tomorrow_time = "(now() + interval '1 day')"
 
     def described(self, name: str, code: Any) -> Column:
         known = postgres_types.get(code)
@@ -98,6 +116,8 @@ class MysqlDialect(Dialect):
     """MySQL converts text to the type of the column it is compared with."""
 
     now = "CAST(utc_timestamp(6) AS char)"
+    tomorrow = "CAST(utc_timestamp(6) + INTERVAL 1 DAY AS char)"
+    tomorrow_time = "(utc_timestamp(6) + INTERVAL 1 DAY)"
     _TYPES: ClassVar[dict[int, str]] = {
         1: "int", 2: "int", 3: "int", 8: "int", 9: "int", 7: "timestamp", 10: "date", 12: "datetime", 15: "varchar",
         253: "varchar", 254: "varchar", 249: "text", 250: "text", 251: "text", 252: "text", 16: "bool",
@@ -118,6 +138,7 @@ class SqliteDialect(Dialect):
     """SQLite types values, not columns: they are read and compared as they are."""
 
     now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+    tomorrow = tomorrow_time = "strftime('%Y-%m-%d %H:%M:%f', 'now', '+1 day')"
 
     def described(self, name: str, code: Any) -> Column:
         return Column(name, Family.UNKNOWN)
@@ -139,6 +160,14 @@ class SqliteDialect(Dialect):
 
     def content(self, element: ColumnElement[Any], column: Column) -> ColumnElement[Any]:
         return element
+
+    def is_ahead(self, element: ColumnElement[Any], column: Column, furthest: int) -> ColumnElement[bool]:
+        # Any number is smaller than any text.
+        number = and_(self.is_numeric(element), element > literal(furthest))
+        return or_(element > literal_column(self.tomorrow), number)
+
+    def is_numeric(self, element: ColumnElement[Any]) -> ColumnElement[bool]:
+        return func.typeof(element).in_(["integer", "real"])
 
     def is_deleted(self, element: ColumnElement[Any], column: Column) -> ColumnElement[bool]:
         return and_(element.is_not(None), not_(or_(element == 0, func.lower(element).in_(["", "0", "f", "false"]))))

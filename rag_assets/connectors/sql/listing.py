@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sqlalchemy import or_
+
 from rag_assets.connectors.sql import locators
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.positions import Position, is_young, lower, moment, moved_back, spelled
@@ -16,17 +18,22 @@ from rag_core.models import SourceItem
 from rag_core.sources import Problem, Removed
 
 KEYLESS = "(rows without a key)"
+AHEAD = "(rows dated ahead)"
+_LAYOUT = 2
+"""Raised when positions of earlier releases cannot be trusted any more; the next run lists everything then."""
 
 
 def layout(options: SqlOptions) -> str:
     """What a cursor depends on: with another table, key or order of rows it says nothing."""
-    return fingerprint(options.database, options.table, options.query, options.key, options.updated_at, options.deleted)
+    names = (options.table, options.query, options.key, options.updated_at, options.deleted)
+    return fingerprint(_LAYOUT, options.database, *names)
 
 
 def state_token(options: SqlOptions, state: State) -> str:
     """The change token of a relation in this state."""
     young = ":young" if is_young(state.newest, state.now) else ""
-    return f"{layout(options)}:{state.newest}:{state.rows}{young}"
+    ahead = f":{state.ahead}:{state.top}" if state.ahead else ""
+    return f"{layout(options)}:{state.newest}:{state.rows}{ahead}{young}"
 
 
 class _Base(ABC):
@@ -78,6 +85,10 @@ class _Base(ABC):
             return Problem(str(row[:width])[:200], error.reason, error.message)
         if deleted:
             return Removed(locator)
+        if updated is None:
+            return Problem(
+                locator, Reason.CURSOR_NULL, f"{self._options.updated_at[:64]} is null: no edit would be seen"
+            )
         return SourceItem(locator, self._token(updated, acl), modified_at=moment(updated))
 
     def _token(self, updated: object, acl: object) -> str:
@@ -94,6 +105,8 @@ class SqlListing(_Base):
         self._state = self._reader.state()
         if keyless := self._reader.keyless():
             yield Problem(KEYLESS, Reason.KEY_MISSING, f"{keyless} rows have a key that is null")
+        if self._state.ahead:
+            yield Problem(AHEAD, Reason.CURSOR_AHEAD, _dated_ahead(self._options, self._state))
         for row in self._reader.by_key(*self._reader.live()):
             entry = self._entry(row)
             if not isinstance(entry, Removed):
@@ -109,18 +122,24 @@ class SqlChanges(_Base):
 
     def _entries(self) -> Iterator[SourceItem | Problem | Removed]:
         self._state = self._reader.state()
-        if self._state.newest is None:
-            return
-        since = self._since
-        if moment(since) is not None:  # a clock that was set back must not hide what is written now
-            since = lower(since, _clock(self._state, since)) or since
-        start = moved_back(since, self._options.overlap)
-        for row in self._reader.by_change(start, self._state.newest):
-            yield self._entry(row)
-        # Rows without a position are in no range.
+        if self._state.newest is not None:
+            since = self._since
+            if moment(since) is not None:  # a clock that was set back must not hide what is written now
+                since = lower(since, _clock(self._state, since)) or since
+            start = moved_back(since, self._options.overlap)
+            for row in self._reader.by_change(start, self._state.newest):
+                yield self._entry(row)
+        # Rows without a position that counts are in no range.
         unknown = self._reader.relation.element(self._options.updated_at).is_(None)
-        for row in self._reader.by_key(unknown):
+        for row in self._reader.by_key(or_(unknown, self._reader.ahead())):
             yield self._entry(row)
+
+
+def _dated_ahead(options: SqlOptions, state: State) -> str:
+    return (
+        f"{state.ahead} rows have {options.updated_at[:64]} more than a day ahead, up to {str(state.top)[:40]}; "
+        "they are read at every run, and an edit of one shows only when the column changes"
+    )
 
 
 def _clock(state: State, like: Position | None) -> Position:

@@ -5,13 +5,30 @@ Short transactions on purpose: a listing of an hour must not keep the database f
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import stamina
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal_column, not_, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    case,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 
+from rag_assets.connectors.sql.columns import Family
+from rag_assets.connectors.sql.cursors import furthest_number, require_order
 from rag_assets.connectors.sql.engines import open_engine
 from rag_assets.connectors.sql.failures import translated
 from rag_assets.connectors.sql.options import SqlOptions
@@ -27,11 +44,16 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What can be known of a relation without reading it: newest position, rows that are not deleted, the clock."""
+    """What can be known of a relation without reading it: newest position, rows that are not deleted, the clock.
+
+    `ahead` rows have a position more than a day ahead, up to `top`; they are not in `newest`.
+    """
 
     newest: Position | None
     rows: int
     now: str
+    ahead: int = 0
+    top: Position | None = None
 
 
 class Reader:
@@ -41,6 +63,7 @@ class Reader:
         self._options = options
         self._engine: Engine | None = None
         self._relation: Relation | None = None
+        self._furthest: int | None = None
 
     @property
     def relation(self) -> Relation:
@@ -56,15 +79,44 @@ class Reader:
             self._engine = None
 
     def state(self) -> State:
-        """Two aggregates and the clock."""
+        """One statement of aggregates and the clock. Raises `InvalidInput` (`CURSOR_NOT_USABLE`)."""
+        relation, name = self.relation, self._options.updated_at
+        element, column = relation.element(name), relation.columns[name]
+        # Not filtered by `live`: a deletion is a change too, while the count is of what is left.
+        newest = relation.dialect.text(func.max(case((not_(self.ahead()), element))), column)
+        top = relation.dialect.text(func.max(element), column)
+        counts = [_count(and_(true(), *self.live())), _count(self.ahead()), func.count(element), *self._spellings()]
+        statement = select(newest, top, literal_column(relation.dialect.now), *counts).select_from(relation.source)
+        row = self.rows(statement)[0]
+        rows, ahead, values, *spellings = [int(count or 0) for count in row[3:]]
+        if spellings:
+            require_order(values, *spellings)
+        return State(row[0], rows, str(row[2]), ahead, row[1] if ahead else None)
+
+    def ahead(self) -> ColumnElement[bool]:
+        """The condition that a row's position is more than a day ahead (see `cursors`)."""
+        name = self._options.updated_at
+        column = self.relation.columns[name]
+        if self._furthest is None:
+            lowest = None if column.family in (Family.TIME, Family.TEXT) else self._lowest(name)
+            self._furthest = furthest_number(lowest, column.type_name, time.time())
+        return self.relation.dialect.is_ahead(self.relation.element(name), column, self._furthest)
+
+    def _lowest(self, name: str) -> Any:
         relation = self.relation
-        updated = self._options.updated_at
-        newest = relation.dialect.text(func.max(relation.element(updated)), relation.columns[updated])
-        if self._options.deleted is not None:  # a deletion is a change too, while the count is of what is left
-            newest = select(newest).select_from(relation.source).scalar_subquery()
-        statement = select(newest, func.count(), literal_column(relation.dialect.now)).select_from(relation.source)
-        row = self.rows(statement.where(*self.live()))[0]
-        return State(row[0], int(row[1]), str(row[2]))
+        lowest = relation.dialect.text(func.min(relation.element(name)), relation.columns[name])
+        return self.rows(select(lowest).select_from(relation.source))[0][0]
+
+    def _spellings(self) -> list[ColumnElement[Any]]:
+        """How many values are numbers, and times without an offset, and which separators those have."""
+        name = self._options.updated_at
+        if self.relation.columns[name].family not in (Family.TEXT, Family.UNKNOWN):
+            return []
+        element = self.relation.element(name)
+        number = self.relation.dialect.is_numeric(element)
+        offset = or_(element.like("%+%"), element.like("____-__-__%-%"))
+        times = and_(not_(number), element.like("____-__-__%"), not_(offset))
+        return [_count(one) for one in (number, times, element.like("__________T%"), element.like("__________ %"))]
 
     def keyless(self) -> int:
         """Rows that nothing names."""
@@ -136,6 +188,10 @@ class Reader:
                 self._engine = open_engine(self._options)
             with self._engine.connect() as connection:
                 return work(connection)
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    return func.sum(case((condition, 1), else_=0))
 
 
 def _after(order: list[ColumnElement[Any]], last: list[ColumnElement[Any]]) -> ColumnElement[bool]:

@@ -118,9 +118,10 @@ def _require_usable(options: SqlOptions, columns: dict[str, Column]) -> None:
         if columns[name].family in (Family.BINARY, Family.ARRAY):
             raise InvalidInput(Reason.CONFIG_INVALID, "key: a binary or array column cannot name a row")
     if columns[options.updated_at].family not in (Family.TIME, Family.INTEGER, Family.TEXT, Family.UNKNOWN):
-        message = "updated_at: must be a time or an integer"
-        if columns[options.updated_at].type_name not in ("numeric", "xid8"):
-            raise InvalidInput(Reason.CONFIG_INVALID, message)
+        type_name = columns[options.updated_at].type_name
+        if type_name not in ("numeric", "xid8"):
+            message = f"updated_at: must be a time or an integer, not {type_name or 'what the database does not name'}"
+            raise InvalidInput(Reason.CURSOR_NOT_USABLE, message)
     if len(options.content) > 1 and any(columns[name].family is Family.BINARY for name in options.content):
         raise InvalidInput(Reason.CONFIG_INVALID, "content: a binary column must be the only one")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -17,6 +16,7 @@ from rag_assets.connectors.web.sitemaps import Sitemaps
 from rag_assets.connectors.web.urls import Scope
 from rag_assets.connectors.web.visits import Visit, Visitor
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.lazy import locked_property
 from rag_core.models import RawDocument, SourceItem
 from rag_core.sources import Problem, SourceMemory, TransientMemory
 
@@ -85,11 +85,11 @@ class WebConnector:
             if opened is not None:
                 (getattr(opened, part) if part else opened).close()
 
-    @cached_property
+    @locked_property
     def _visitor(self) -> Visitor:
         return Visitor.open(self._options, self._policy)
 
-    @cached_property
+    @locked_property
     def _spool(self) -> Spool:
         return Spool()
 

@@ -115,4 +115,4 @@ def _host(url: httpx.URL) -> str:
 def _matcher(globs: list[str]) -> re.Pattern[str]:
     # fnmatch's brackets and question marks are ordinary characters of URLs.
     escaped = [re.sub(r"([\[?])", r"[\1]", glob) for glob in globs]
-    return re.compile("|".join(translate(glob) for glob in escaped))
+    return re.compile(rf"\A(?:{'|'.join(translate(glob) for glob in escaped)})")

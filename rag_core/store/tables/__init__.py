@@ -11,7 +11,7 @@ run and nothing else.
     inbox                    applied_at is null -> the stream worker applies it
 """
 
-from rag_core.store.tables.base import SCHEMA, metadata
+from rag_core.store.tables.base import SCHEMA, metadata, schema_readers
 from rag_core.store.tables.content import (
     chunkings,
     chunks,
@@ -20,6 +20,7 @@ from rag_core.store.tables.content import (
     former_texts,
     generation_documents,
     generations,
+    held_deletions,
     quarantine,
     query_replicas,
     run_stages,
@@ -35,6 +36,7 @@ from rag_core.store.tables.operations import (
     audit_checkpoints,
     audit_documents,
     audit_heads,
+    installation,
     quality_runs,
     ratings,
     token_revocations,
@@ -67,13 +69,16 @@ __all__ = [
     "former_texts",
     "generation_documents",
     "generations",
+    "held_deletions",
     "inbox",
+    "installation",
     "metadata",
     "quality_runs",
     "quarantine",
     "query_replicas",
     "ratings",
     "run_stages",
+    "schema_readers",
     "source_items",
     "sources",
     "stream_offsets",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column, DateTime, MetaData, func
+from sqlalchemy import Column, DateTime, MetaData, Table, Text, func
 
 SCHEMA = "rag"
 metadata = MetaData(
@@ -22,3 +22,15 @@ metadata = MetaData(
 def now_column(name: str) -> Column[datetime]:
     """A time that is set when the row is written."""
     return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+schema_readers = Table(
+    "schema_readers",
+    metadata,
+    Column(
+        "oldest",
+        Text,
+        primary_key=True,
+        comment="revision whose query servers can read this schema; a migration that contracts adds a higher one",
+    ),
+)

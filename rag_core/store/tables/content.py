@@ -184,6 +184,16 @@ generation_documents = Table(
     Column("indexed_version", BigInteger, nullable=False, comment="written only after the engine has flushed it"),
 )
 
+held_deletions = Table(
+    "held_deletions",
+    metadata,
+    Column("doc_id", Uuid, ForeignKey(documents.c.doc_id, ondelete="CASCADE"), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("held_at", DateTime(timezone=True), nullable=False, comment="an approval covers what was held before it"),
+    Index("ix_held_deletions_source", "tenant", "source"),
+)
+
 visibility_changes = Table(
     "visibility_changes",
     metadata,

@@ -44,6 +44,7 @@ inbox = Table(
     Column("outcome", Text, comment="applied, stale, deleted or dead"),
     CheckConstraint("operation IN ('put', 'delete')", name="operation"),
     Index("ix_inbox_pending", "seq", postgresql_where="applied_at IS NULL"),
+    Index("ix_inbox_lanes", "tenant", "source", "seq", postgresql_where="applied_at IS NULL"),
     Index("ix_inbox_doc_id", "doc_id", "seq"),
     Index(
         "uq_inbox_idempotency_key",
@@ -61,6 +62,9 @@ stream_offsets = Table(
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False, comment="first offset that is not applied"),
+    Column("epoch", Integer, nullable=False, server_default="0", comment="orders above offsets: versions carry it"),
+    Column("epoch_from", BigInteger, nullable=False, server_default="0", comment="first offset of the epoch"),
+    Column("topic_id", Text, nullable=False, server_default="", comment="the broker's; empty: it gave none"),
     now_column("updated_at"),
 )
 
@@ -81,6 +85,9 @@ dead_letters = Table(
     Column("payload", LargeBinary, comment="the message, while it can be redriven"),
     Column("attributes", JSONB, nullable=False, server_default="{}", comment="the rest of the event, for a redrive"),
     Column("attempts", Integer, nullable=False),
+    Column("key", LargeBinary, comment="of the message, when it is not the locator"),
+    Column("headers", JSONB, nullable=False, server_default="[]", comment="of the message: [name, base64 or null]"),
+    Column("size", BigInteger, comment="bytes of the message's value"),
     now_column("created_at"),
     UniqueConstraint("tenant", "source", "topic", "partition", "offset"),
     Index("ix_dead_letters_locator", "tenant", "source", "locator"),

@@ -30,8 +30,9 @@ class Span(NamedTuple):
     border: int
 
 
-# A Chinese sentence end stands by itself, a Latin one needs white space behind it.
-_SENTENCE_END: Final = re.compile(r"[。！？；…｡]+[\"'”’』」）)\]]*|[.!?]+[\"'”’)\]]*(?=\s)")
+# A Chinese sentence end stands by itself, a Latin one needs white space behind it. That is checked outside of the
+# pattern, which would try again from each mark of a long run.
+_SENTENCE_END: Final = re.compile(r"[。！？；…｡]++[\"'”’』」）)\]]*+|[.!?]++[\"'”’)\]]*+")
 _ABBREVIATION: Final = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|ca|Mr|Mrs|Ms|Dr|Prof|St|No|Nos|Fig|Figs|Eq|Sec|Ch|Vol|pp|al|Inc|Ltd|Co|Corp|approx|incl)"
     r"|\b[A-Z])\.$"
@@ -88,7 +89,7 @@ def _lines(text: str, span: Span) -> Iterator[Span]:
 def _sentences(text: str, span: Span) -> Iterator[Span]:
     position = span.start
     for match in _SENTENCE_END.finditer(text, span.start, span.end):
-        if match.group()[0] == "." and not _ends_sentence(text, match.end(), span):
+        if match.group()[0] in ".!?" and not _ends_sentence(text, match, span):
             continue
         if part := trim(text, position, match.end(), Border.SENTENCE):
             yield part
@@ -97,8 +98,13 @@ def _sentences(text: str, span: Span) -> Iterator[Span]:
         yield part
 
 
-def _ends_sentence(text: str, end: int, span: Span) -> bool:
-    """Whether a full stop ends a sentence rather than an abbreviation."""
+def _ends_sentence(text: str, match: re.Match[str], span: Span) -> bool:
+    """Whether a Latin mark has white space behind it and, if it is a full stop, ends no abbreviation."""
+    end = match.end()
+    if end == span.end or not text[end].isspace():
+        return False
+    if match.group()[0] != ".":
+        return True
     following = _NOT_SPACE.search(text, end, min(end + 100, span.end))
     if following is not None and following.group().islower():
         return False

@@ -15,10 +15,14 @@ _FIXED_PITCH: Final = 1
 _FIXED_FONT: Final = re.compile(rb"mono|courier|typewriter|consol|CMTT|LMTT|SFTT|-tt|menlo|fixed", re.IGNORECASE)
 _SOFT_BREAK: Final = "\ufffe"
 # Contents pages repeat the headings; their rows of dots drown every chunk they are in.
-_DOT_LEADER: Final = re.compile(r"(?:(?:[.·…] ){3,}[.·…]?|[.·…]{5,})[ ]*(?:\d+|[ivxlc]+)?$|(?:[.·][ ]?){12,}")
+_DOT_LEADER: Final = re.compile(
+    r"(?:(?<![.·…] )(?:[.·…] ){3,}+[.·…]?+|(?<![.·…])[.·…]{5,}+)[ ]*+(?:\d++|[ivxlc]++)?+$|(?:[.·][ ]?){12}"
+)
 _DIGITS: Final = re.compile(r"\d+")
 _PAGE_NUMBER: Final = re.compile(
-    r"\W*(?:page\s+|第\s*)?(?:#|[ivxlc]{1,7})(?:\s*(?:/|of|共)\s*#)?(?:\s*[页頁])?\W*", re.IGNORECASE
+    r"\A(?:(?:[^\w#]*+#)++|\W*+(?:(?:page\s++|第\s*+)(?:#|[ivxlc]{1,7}+)|[ivxlc]{1,7}+))"
+    r"(?:\s*+(?:/|of|共)\s*+#)?+(?:\s*+[页頁])?+\W*+",
+    re.IGNORECASE,
 )
 _MIN_REPEATS: Final = 3
 _MAX_EDGE_LINES: Final = 2

@@ -12,7 +12,7 @@ from rag_core.text.clean import clean
 
 _GAP: Final = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _RULE: Final = re.compile(r"([=\-~^\"'#*+`:._])\1{2,}")
-_LIST: Final = re.compile(r"[ \t]*(?:[-*+•·]|\d{1,3}[.)、])[ \t]+\S")
+_LIST: Final = re.compile(r"\A[ \t]*(?:[-*+•·]|\d{1,3}[.)、])[ \t]+\S")
 _MAX_HEADING_LINE: Final = 120
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +36,20 @@ class Health:
         return self.servers > 0 and self.ready >= self.servers
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a gateway counted for a colour since its start: requests that ended, and those without a good server."""
+
+    requests: int = 0
+    failed: int = 0
+
+    def since(self, before: Traffic) -> Traffic:
+        """The part after `before`; a gateway that was restarted in between counts from zero."""
+        if self.requests < before.requests:
+            return self
+        return Traffic(self.requests - before.requests, max(0, self.failed - before.failed))
+
+
 class Target(Protocol):
     """A place with two colours of query servers behind a gateway.
 
@@ -65,6 +79,18 @@ class Target(Protocol):
 
     def shift(self, green_percent: int) -> None:
         """Give green this share and blue the rest; returns when the gateway has taken it up."""
+
+    def traffic(self, colour: str) -> Mapping[str, Traffic]:
+        """What each gateway counted for a colour, by a name of the gateway."""
+
+    def runs(self, colour: str, release: Release) -> bool:
+        """Whether a colour runs exactly this release."""
+
+    def wanted(self) -> Release | None:
+        """The release that the place itself is configured with; None: releases come by command only."""
+
+    def maintain(self) -> None:
+        """Bring what does not depend on a release up to date; the weights stay as they are."""
 
 
 def other(colour: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from rag_core.errors import Conflict, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.deploy.pages import fetch, fetch_counts, ready
-from ragctl.deploy.targets.base import Health, Server
+from ragctl.deploy.targets.base import Health, Server, Traffic
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.colours import Release, colour_ports, read_colours, write_colours
 from ragctl.gateway.live import current_options, green_share, shift
@@ -91,6 +91,19 @@ class LocalTarget:
             if time.monotonic() > deadline:
                 raise Unavailable(Reason.TARGET_UNAVAILABLE, "the gateway did not take up the weights; see its log")
             time.sleep(_POLL_SECONDS)
+
+    def traffic(self, colour: str) -> Mapping[str, Traffic]:
+        names = (f"cluster.query-{colour}.upstream_rq_{what}" for what in ("completed", "5xx"))
+        return {"gateway": Traffic(*(self._stat(name) or 0 for name in names))}
+
+    def runs(self, colour: str, release: Release) -> bool:
+        return self.release(colour) == release
+
+    def wanted(self) -> Release | None:
+        return None
+
+    def maintain(self) -> None:
+        """The stack follows its settings at `rag up`."""
 
     def _keep(self, colour: str, release: Release | None) -> None:
         folder = self._home.gateway

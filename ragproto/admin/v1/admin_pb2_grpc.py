@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """What operators read. Needs a token with the scope `admin`.
+    """The platform as a whole, which no tenant owns. `platform.admin` acts on what every tenant shares; `ops.read` looks, and
+    without `platform.read` sees of a generation what the caller's own tenant has in it.
     """
 
     def __init__(self, channel):
@@ -68,11 +69,12 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """What operators read. Needs a token with the scope `admin`.
+    """The platform as a whole, which no tenant owns. `platform.admin` acts on what every tenant shares; `ops.read` looks, and
+    without `platform.read` sees of a generation what the caller's own tenant has in it.
     """
 
     def GetStatus(self, request, context):
-        """Health of every component this server knows, counts per source and the index generations.
+        """Health of every component this server knows, counts per source and the index generations. Scope `ops.read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -80,7 +82,7 @@ class AdminServiceServicer:
 
     def BuildGeneration(self, request, context):
         """Say what a build would cost and, unless it is a dry run, declare the generation; the pipeline builds it behind the
-        active one. A build above the configured limits needs `confirmed`.
+        active one. A build above the configured limits needs `confirmed`. Scope `platform.admin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,27 +90,28 @@ class AdminServiceServicer:
 
     def EvaluateGeneration(self, request, context):
         """Ask for the gate to be run on a generation; the pipeline runs it and keeps the result with the generation.
+        Scope `platform.admin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PromoteGeneration(self, request, context):
-        """Move readers to a generation that the gate passed.
+        """Move readers to a generation that the gate passed. Scope `platform.admin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackGeneration(self, request, context):
-        """Move readers back to the generation they were on before.
+        """Move readers back to the generation they were on before. Scope `platform.admin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetireGeneration(self, request, context):
-        """End a generation that readers are not on.
+        """End a generation that readers are not on. Scope `platform.admin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,7 +159,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """What operators read. Needs a token with the scope `admin`.
+    """The platform as a whole, which no tenant owns. `platform.admin` acts on what every tenant shares; `ops.read` looks, and
+    without `platform.read` sees of a generation what the caller's own tenant has in it.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DeploymentServiceStub:
-    """Deployments concern the whole platform, not one tenant. The scope `ops.read` looks, `admin` asks. What is asked for is
+    """Deployments concern the whole platform, not one tenant: `platform.read` looks, `platform.admin` asks. What is asked for is
     stored and audited in one transaction and then done by the deployer that runs beside the stack (the part `deployer`),
     usually within a second; follow it with GetDeployment.
     """
@@ -65,34 +65,34 @@ class DeploymentServiceStub:
 
 
 class DeploymentServiceServicer:
-    """Deployments concern the whole platform, not one tenant. The scope `ops.read` looks, `admin` asks. What is asked for is
+    """Deployments concern the whole platform, not one tenant: `platform.read` looks, `platform.admin` asks. What is asked for is
     stored and audited in one transaction and then done by the deployer that runs beside the stack (the part `deployer`),
     usually within a second; follow it with GetDeployment.
     """
 
     def ListColours(self, request, context):
-        """Both colours as the deployer saw them last. Scope `ops.read`.
+        """Both colours as the deployer saw them last. Scope `platform.read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDeployments(self, request, context):
-        """Deployments, newest first. Scope `ops.read`.
+        """Deployments, newest first. Scope `platform.read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDeployment(self, request, context):
-        """One deployment with its history. Scope `ops.read`.
+        """One deployment with its history. Scope `platform.read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RequestSwitch(self, request, context):
-        """Have the traffic moved to a deployment that is ready, in steps. Scope `admin`.
+        """Have the traffic moved to a deployment that is ready, in steps. Scope `platform.admin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,7 +100,7 @@ class DeploymentServiceServicer:
 
     def RequestRollback(self, request, context):
         """Have the traffic moved back to the colour it came from, at once; an index generation that was promoted with the
-        deployment goes back with it. Scope `admin`.
+        deployment goes back with it. Scope `platform.admin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,7 +143,7 @@ def add_DeploymentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DeploymentService:
-    """Deployments concern the whole platform, not one tenant. The scope `ops.read` looks, `admin` asks. What is asked for is
+    """Deployments concern the whole platform, not one tenant: `platform.read` looks, `platform.admin` asks. What is asked for is
     stored and audited in one transaction and then done by the deployer that runs beside the stack (the part `deployer`),
     usually within a second; follow it with GetDeployment.
     """

@@ -250,12 +250,14 @@ class SearchIndexResponse(_message.Message):
     def __init__(self, generation: _Optional[str] = ..., hits: _Optional[_Iterable[_Union[SearchIndexResponse.Hit, _Mapping]]] = ...) -> None: ...
 
 class CountRequest(_message.Message):
-    __slots__ = ("generation", "tenant")
+    __slots__ = ("generation", "tenant", "source")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     generation: str
     tenant: str
-    def __init__(self, generation: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
+    source: str
+    def __init__(self, generation: _Optional[str] = ..., tenant: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class CountResponse(_message.Message):
     __slots__ = ("points",)

@@ -32,18 +32,30 @@ class WhoAmIRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class WhoAmIResponse(_message.Message):
-    __slots__ = ("subject", "tenant", "scopes")
+    __slots__ = ("subject", "tenant", "scopes", "tenant_hashes")
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
+    TENANT_HASHES_FIELD_NUMBER: _ClassVar[int]
     subject: str
     tenant: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, subject: _Optional[str] = ..., tenant: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
+    tenant_hashes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, subject: _Optional[str] = ..., tenant: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., tenant_hashes: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class ListSourcesRequest(_message.Message):
+class SignOutRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class SignOutResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSourcesRequest(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
 
 class ListSourcesResponse(_message.Message):
     __slots__ = ("sources",)
@@ -105,12 +117,14 @@ class RunStage(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., source: _Optional[str] = ..., shard: _Optional[int] = ..., stage: _Optional[str] = ..., counts: _Optional[_Mapping[str, int]] = ..., seconds: _Optional[float] = ..., complete: _Optional[bool] = ..., problem: _Optional[str] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
-    __slots__ = ("source", "limit")
+    __slots__ = ("source", "limit", "tenant")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     source: str
     limit: int
-    def __init__(self, source: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    tenant: str
+    def __init__(self, source: _Optional[str] = ..., limit: _Optional[int] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class ListRunsResponse(_message.Message):
     __slots__ = ("stages",)
@@ -354,18 +368,20 @@ class GenerationVersion(_message.Message):
     def __init__(self, generation: _Optional[str] = ..., state: _Optional[str] = ..., indexed_version: _Optional[int] = ...) -> None: ...
 
 class ListAuditRequest(_message.Message):
-    __slots__ = ("actor", "action", "target", "limit", "page_token")
+    __slots__ = ("actor", "action", "target", "limit", "page_token", "tenant")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     actor: str
     action: str
     target: str
     limit: int
     page_token: str
-    def __init__(self, actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    tenant: str
+    def __init__(self, actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class ListAuditResponse(_message.Message):
     __slots__ = ("records", "next_page_token")
@@ -394,7 +410,7 @@ class AuditRecord(_message.Message):
     def __init__(self, id: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class RecordActionRequest(_message.Message):
-    __slots__ = ("action", "target", "reason", "details")
+    __slots__ = ("action", "target", "reason", "details", "source")
     class DetailsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -406,11 +422,13 @@ class RecordActionRequest(_message.Message):
     TARGET_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     action: str
     target: str
     reason: str
     details: _containers.ScalarMap[str, str]
-    def __init__(self, action: _Optional[str] = ..., target: _Optional[str] = ..., reason: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    source: str
+    def __init__(self, action: _Optional[str] = ..., target: _Optional[str] = ..., reason: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class RecordActionResponse(_message.Message):
     __slots__ = ("id",)

@@ -120,6 +120,9 @@ def test_counts_scroll_and_fetch_agree(index: VectorIndex) -> None:
     expected = {point.chunk_id: point for update in documents for point in update.points}
     scrolled = [point for batch in index.scroll("g1", batch=4) for point in batch]
     assert (index.count("g1"), index.count("g1", tenant="acme"), index.count("g1", tenant="beta")) == (28, 27, 1)
+    source = next(iter(index.scroll("g1")))[0].payload.source
+    assert index.count("g1", tenant="beta", source=source) == 1
+    assert index.count("g1", tenant="acme", source="another") == 0
     ids = [point.chunk_id for point in scrolled]
     assert ids == sorted(ids)
     for point in scrolled:

@@ -46,8 +46,8 @@ class KafkaHarness:
                 "brokers": broker.address,
                 "topic": self.topic,
                 "group": self.topic,
-                "session_timeout_ms": 2000,
-                "max_poll_interval_ms": 2000,
+                "session_timeout_ms": broker.session_timeout_ms,
+                "max_poll_interval_ms": broker.session_timeout_ms,
                 "metadata_refresh_ms": 200,
                 **options,
             }

@@ -185,6 +185,20 @@ def test_a_lost_point_is_a_warning_that_does_not_fail_the_run(chain: Chain) -> N
     assert (parity.metadata["points"].value, parity.metadata["rows"].value) == (1, 2)
 
 
+def test_parity_is_about_the_rows_and_points_of_the_source(chain: Chain) -> None:
+    fill(chain, 2)
+    assert chain.run().success
+    with chain.pipeline.store.engine.begin() as connection:
+        # What another source of the tenant is missing is its own run's to report.
+        connection.exec_driver_sql(
+            "INSERT INTO rag.documents SELECT (jsonb_populate_record(d, jsonb_build_object("
+            "'doc_id', gen_random_uuid(), 'source', 'other'))).* FROM rag.documents d"
+        )
+    parity = chain.checks(chain.run())["index/index_parity"]
+    assert parity.passed
+    assert (parity.metadata["points"].value, parity.metadata["rows"].value) == (2, 2)
+
+
 def test_the_run_notes_what_the_source_looked_like(chain: Chain) -> None:
     fill(chain, 1)
     result = chain.run()

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import psutil
@@ -121,3 +124,43 @@ def test_f01_a_process_that_dies_before_the_run_begins_fails_it_at_once(instance
     until(failed, seconds=100, what="the run has failed")
     limits = {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()}
     assert limits == {"embedding": 1}, "pool limits are set before the first run"
+
+
+_DIES_BEFORE_IT_RECORDS = """
+import sys
+import dagster as dg
+from dagster._core.launcher import LaunchRunContext
+from rag_core import failpoints
+
+failpoints.arm("before_run_recorded:1:kill")
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
+    instance.run_launcher.launch_run(LaunchRunContext(instance.get_run_by_id(sys.argv[2]), None))
+"""
+
+
+def _of_run(run_id: str) -> list[psutil.Process]:
+    """Processes that hold the run in their arguments, but for the daemon's stand-in."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(run_id in part for part in process.cmdline()) and _DIES_BEFORE_IT_RECORDS not in process.cmdline():
+                found.append(process)
+    return found
+
+
+def test_a_run_whose_process_was_not_recorded_does_not_begin(tmp_path: Path) -> None:
+    """Resumed, it would work beside the first process, which nobody knows."""
+    launcher = {"module": "rag_assets.launcher", "class": "ProcessRunLauncher"}
+    (tmp_path / "dagster.yaml").write_text(json.dumps({"run_launcher": launcher}))
+    pointer = ModuleCodePointer("a_module_that_does_not_exist", "defs", None)
+    origin = JobPythonOrigin("job", RepositoryPythonOrigin(sys.executable, pointer))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        run = create_run_for_test(instance, status=Status.STARTING, job_code_origin=origin)
+        daemon = [sys.executable, "-c", _DIES_BEFORE_IT_RECORDS, str(tmp_path), run.run_id]
+        assert subprocess.run(daemon, check=False).returncode == -signal.SIGKILL
+        until(lambda: not _of_run(run.run_id), seconds=30, what="its process has ended")
+        after = instance.get_run_by_id(run.run_id)
+        assert after is not None
+        assert PROCESS_TAG not in after.tags
+        events = [str(record.event_log_entry) for record in instance.get_records_for_run(run.run_id).records]
+        assert not any("a_module_that_does_not_exist" in event for event in events), "it never began"

@@ -88,7 +88,7 @@ def deploy(store: Store) -> None:
 
 @pytest.fixture
 def page(place: Place) -> Iterator[Page]:
-    place.act_as(ADMIN)
+    place.act_as([*ADMIN, "platform.admin"])
     opened = place.browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 1200}).new_page()
     opened.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rag_core.store import Store, open_store
 from rag_core.store.tables import chunkings, documents, generation_documents, generations, sources
 from ragproto.admin.v1 import admin_pb2 as pb
 from ragproto.admin.v1 import admin_pb2_grpc
+from tests.support.postgres import outage
 from tests.support.query_server import Doc, Running, running
 
 DOCS = [Doc("The bell rings at nine.\n\nThe door opens at ten."), Doc("secret", locator="x", tenant="other")]
@@ -59,9 +61,9 @@ def row(doc_id: str, tenant: str, version: int) -> dict[str, object]:
     }
 
 
-def status(server: Running, tenant: str = "acme") -> pb.GetStatusResponse:
+def status(server: Running, tenant: str = "acme", scopes: Sequence[str] = ("admin",)) -> pb.GetStatusResponse:
     stub = admin_pb2_grpc.AdminServiceStub(server.channel)
-    return stub.GetStatus(pb.GetStatusRequest(), metadata=server.auth(tenant=tenant, scopes=["admin"]), timeout=20)
+    return stub.GetStatus(pb.GetStatusRequest(), metadata=server.auth(tenant=tenant, scopes=scopes), timeout=20)
 
 
 def test_the_status_counts_what_the_tenant_has_and_nothing_of_others(tmp_path: Path, database_url: str) -> None:
@@ -75,6 +77,7 @@ def test_the_status_counts_what_the_tenant_has_and_nothing_of_others(tmp_path: P
     with running(tmp_path / "home", docs=DOCS, open_store=opened) as server:
         found = status(server)
         others = status(server, "other")
+        [whole] = status(server, scopes=["ops.read", "platform.read"]).generations
     assert [(part.name, part.healthy) for part in found.components] == [
         ("database", True),
         ("index", True),
@@ -84,14 +87,17 @@ def test_the_status_counts_what_the_tenant_has_and_nothing_of_others(tmp_path: P
     assert (source.name, source.kind, source.documents, source.chunks) == ("handbook", "filesystem", 2, 5)
     assert (source.pending, source.quarantined, source.held_deletions) == (1, 0, 7)
     [generation] = found.generations
-    assert (generation.name, generation.state, generation.points) == ("g1", "active", 3)
+    assert (generation.name, generation.state) == ("g1", "active")
+    assert (generation.points, generation.documents, generation.pending) == (2, 1, 1)
+    assert (whole.points, whole.documents, whole.pending) == (3, 1, 2)
+    assert [(item.points, item.documents) for item in others.generations] == [(1, 0)]
     assert generation.created_at.seconds > 0
     assert [source.name for source in others.sources] == ["hidden"]
     assert "handbook" not in str(others)
 
 
 def test_a_part_that_is_down_is_a_finding_and_search_goes_on(tmp_path: Path) -> None:
-    with running(tmp_path, docs=DOCS) as server:
+    with running(tmp_path, docs=DOCS) as server, outage(server.database_url):
         found = status(server)
     database = found.components[0]
     assert (database.name, database.healthy) == ("database", False)

@@ -17,7 +17,7 @@ from ragproto.admin.v1 import deployments_pb2 as pb
 from ragproto.admin.v1 import deployments_pb2_grpc as rpc
 from tests.support.query_server import Running, failure_of, running
 
-VIEWER, ADMIN = ["query.read", "ops.read"], ["query.read", "admin"]
+VIEWER, ADMIN = ["query.read", "platform.read"], ["query.read", "platform.admin"]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from rag_core.settings import Settings
 from rag_core.store import Store, open_store
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc
+from tests.support.postgres import outage
 from tests.support.query_server import Running, failing, running
 
 SCOPES = ["documents.read", "documents.write"]
@@ -248,5 +249,5 @@ def test_s05_each_call_needs_its_own_scope(server: Running) -> None:
 
 
 def test_without_a_database_a_put_is_not_promised(tmp_path: Path) -> None:
-    with running(tmp_path / "server") as server:
+    with running(tmp_path / "server") as server, outage(server.database_url):
         assert refused(lambda: Client(server).put()) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.query_server import Doc, Running, failing, fill, running
+from tests.support.waiting import eventually
 
 
 def get(server: Running, path: str, method: str = "GET") -> tuple[int, str]:
@@ -35,8 +36,9 @@ def test_a_server_with_an_index_is_ready(server: Running) -> None:
 
 def test_metrics_count_calls_by_method_code_and_reason(server: Running) -> None:
     failing(lambda: v2_grpc.QueryServiceStub(server.channel).Search(v2.SearchRequest(), metadata=server.auth()))
+    # The call is counted when it has ended at the server, which may be after its answer is here.
+    assert eventually(lambda: 'reason="QUERY_EMPTY"' in get(server, "/metrics")[1])
     body = get(server, "/metrics")[1]
-    assert 'reason="QUERY_EMPTY"' in body
     assert "rag_server_request_seconds_bucket" in body
     assert "rag_server_ready 1.0" in body
     assert "acme" not in body

@@ -221,7 +221,3 @@ def test_a_batch_has_a_size(bells: Running, count: int) -> None:
     request = pb.BatchSearchRequest(searches=[pb.SearchRequest(query="bell")] * count)
     failure = failing(lambda: stub(bells).BatchSearch(request, metadata=bells.auth(), timeout=20))
     assert (failure.code, failure.reason) == (INVALID, "FIELD_INVALID")
-
-
-def test_without_its_database_a_server_claims_no_freshness(bells: Running) -> None:
-    assert not search(bells).HasField("as_of")

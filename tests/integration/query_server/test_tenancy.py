@@ -237,7 +237,7 @@ def test_s03_a_foreign_identifier_looks_like_one_that_does_not_exist(
 
 
 _GENERATIONS = ("EvaluateGeneration", "PromoteGeneration", "RetireGeneration", "RollbackGeneration")
-_OPERATIONS = ("DiscardQuarantine", "ListAlerts", "ListAudit", "ListRatings", "RecordAction", "RedriveQuarantine")
+_OPERATIONS = ("DiscardQuarantine", "ListAlerts", "ListAudit", "ListRatings", "ListSources", "RedriveQuarantine")
 WITHOUT_IDENTIFIERS = {
     *(f"ragproto.admin.v1.AdminService.{name}" for name in _GENERATIONS),
     *(f"ragproto.admin.v1.OperationsService.{name}" for name in _OPERATIONS),

@@ -100,9 +100,3 @@ def test_s13_what_is_lost_is_in_no_answer_of_any_call(flow_behind: Flow, server:
     for locator in ("salary.txt", "bell.txt"):
         request = documents_pb2.GetRequest(doc_id=str(flow_behind.doc_id(locator)))
         assert failing(lambda: documents.Get(request, **call)).reason == "DOCUMENT_NOT_FOUND"  # noqa: B023
-
-
-def test_permissions_that_were_never_read_refuse_every_search_where_that_is_asked_for(tmp_path: Path) -> None:
-    with running(tmp_path, acl_max_age_seconds=5) as server:
-        failure = failing(lambda: found(server))
-    assert (failure.code.name, failure.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")

@@ -16,7 +16,7 @@ from dagster_k8s.job import construct_dagster_k8s_job
 
 from console.settings import ConsoleSettings
 from rag_core.settings import Settings
-from tests.support.chart import DIGEST, PRESETS, Manifest, find, render, values
+from tests.support.chart import DIGEST, PRESETS, Manifest, everything, find, render, values
 from tests.support.kubernetes import problems
 
 VERSIONS = ("1.31", "1.34", "1.37")
@@ -27,7 +27,7 @@ _FOREIGN = ("monitoring.coreos.com/", "keda.sh/", "cert-manager.io/", "gateway.n
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_object_is_valid_in_this_version(preset: str, version: str) -> None:
-    own = [item for item in render(values(preset)) if not item["apiVersion"].startswith(_FOREIGN)]
+    own = [item for item in everything(values(preset)) if not item["apiVersion"].startswith(_FOREIGN)]
     assert len(own) > 40
     assert [problem for item in own for problem in problems(version, item)] == []
 
@@ -129,6 +129,9 @@ def test_the_instance_is_the_one_of_the_local_stack_with_another_launcher() -> N
     local = yaml.safe_load(render_dagster_yaml(Settings.model_validate({"database_url": "postgresql://h/d", **given})))
     assert deployed.pop("run_launcher")["class"] == "K8sRunLauncher"
     local.pop("run_launcher")
+    # Every process would build the launcher to see whether it can resume, and most have no token for that.
+    resumed = [found["run_monitoring"].pop("max_resume_run_attempts") for found in (deployed, local)]
+    assert resumed == [0, 5]
     assert deployed == local
     assert deployed["run_monitoring"]["enabled"] is True
 
@@ -137,8 +140,7 @@ def test_the_instance_is_the_one_of_the_local_stack_with_another_launcher() -> N
 def test_the_console_is_told_how_people_come_in_and_reads_the_servers_that_have_the_traffic(
     sign_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    colours = {"blue": {"weight": 0}, "green": {"enabled": True, "weight": 100}}
-    given = values("production", {"query": {"colours": colours}, "console": {"signIn": sign_in}})
+    given = values("production", {"console": {"signIn": sign_in}})
     spec = find(render(given), "Deployment", "-console")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     for item in container["env"]:
@@ -160,13 +162,13 @@ def test_the_console_is_told_how_people_come_in_and_reads_the_servers_that_have_
 
 
 def test_query_servers_may_have_a_secret_of_their_own() -> None:
-    manifests = render(values("production", {"secrets": {"querySecret": "rag-reader"}}))
+    manifests = everything(values("production", {"secrets": {"querySecret": "rag-reader"}}))
     of = {}
     for item in manifests:
         if item["kind"] in {"Deployment", "Job"}:
             for container in item["spec"]["template"]["spec"]["containers"]:
                 names = {e["valueFrom"]["secretKeyRef"]["name"] for e in container.get("env", []) if "valueFrom" in e}
                 of |= {item["metadata"]["name"].removeprefix("rag-rag-platform-"): names} if names else {}
-    assert of.pop("query-blue") == {"rag-reader"}
+    assert of.pop("query-blue") == of.pop("query-green") == {"rag-reader"}
     assert len(of) >= 6
     assert all(names == {"rag-platform"} for names in of.values())

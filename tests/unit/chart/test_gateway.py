@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from ragctl.chart.files import routes_file
 from ragctl.container.gateway import write
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.tokens import ensure_keys
-from tests.support.chart import Manifest, find, render, values
+from tests.support.chart import Manifest, everything, find, render, values
 
 
 def deployment(manifests: list[Manifest]) -> Manifest:
@@ -25,8 +26,8 @@ def deployment(manifests: list[Manifest]) -> Manifest:
 class Configured:
     """Envoy's configuration as the init container leaves it, made by the program with the container's environment."""
 
-    def __init__(self, folder: Path, change: dict[str, Any]) -> None:
-        self.manifests = render(values("production", change))
+    def __init__(self, folder: Path, change: dict[str, Any], *, green: int = 0) -> None:
+        self.manifests = everything(values("production", change), green=green)
         (container,) = deployment(self.manifests)["initContainers"]
         assert container["command"][:5] == ["python", "-P", "-m", "ragctl.container", "gateway"]
         environment = {item["name"].removeprefix("RAG_").lower(): item["value"] for item in container["env"]}
@@ -78,7 +79,7 @@ def test_keys_come_from_an_address_instead_of_a_volume(tmp_path: Path) -> None:
 
 
 def test_keys_come_from_a_secret(tmp_path: Path) -> None:
-    manifests = render(values("production", {"auth": {"jwks": "", "existingSecret": "idp-keys"}}))
+    manifests = everything(values("production", {"auth": {"jwks": "", "existingSecret": "idp-keys"}}))
     for name in ("-gateway", "-query-blue"):
         volumes = find(manifests, "Deployment", name)["spec"]["template"]["spec"]["volumes"]
         assert next(v for v in volumes if v["name"] == "jwks")["secret"]["secretName"] == "idp-keys"
@@ -100,8 +101,7 @@ def test_s31_the_admin_interface_of_envoy_stays_on_loopback(tmp_path: Path) -> N
 
 
 def test_the_gateway_finds_both_colours_and_the_routes_carry_their_weights(tmp_path: Path) -> None:
-    colours = {"blue": {"weight": 95}, "green": {"enabled": True, "weight": 5}}
-    made = Configured(tmp_path, {"settings": {"max_deadline_seconds": 20}, "query": {"colours": colours}})
+    made = Configured(tmp_path, {"settings": {"max_deadline_seconds": 20}}, green=5)
     first = yaml.safe_load(made.routes)["resources"][0]["virtual_hosts"][0]["routes"][0]["route"]
     assert first["max_stream_duration"]["max_stream_duration"] == "21s"
     shares = [(item["name"], item["weight"]) for item in first["weighted_clusters"]["clusters"]]
@@ -158,4 +158,5 @@ def test_an_origin_with_a_path_is_refused() -> None:
 
 def test_no_placeholder_is_left_in_the_routes() -> None:
     text = routes_file()
-    assert not [mark for mark in ("@@", "987654321", "98765") if mark in text]
+    assert not [mark for mark in ("987654321", "98765") if mark in text]
+    assert set(re.findall("@@.*?@@", text)) == {"@@weight-blue@@", "@@weight-green@@"}, "which the deployer fills in"

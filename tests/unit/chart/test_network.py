@@ -31,6 +31,7 @@ INSIDE = {
     ("console", "gateway", 8080),
     ("console", "dagster-webserver", 3000),
     ("test", "gateway", 8080),
+    ("test", "dagster-webserver", 3000),
     ("dagster-webserver", "dagster-code", 4266),
     ("dagster-daemon", "dagster-code", 4266),
     ("dagster-daemon", "dagster-webserver", 3000),
@@ -109,7 +110,7 @@ def test_s39_exactly_the_listed_edges_are_open(preset: str) -> None:
 
 
 def test_s39_the_deployer_reaches_what_it_judges_and_the_kubernetes_api() -> None:
-    network = Network(render(values("production", {"deployer": {"enabled": True}})))
+    network = Network(render(values("production")))
     ports = (50051, 9464, 9902, 8080, 3000, 9901)
     inside = {(role, port) for role in ROLES for port in ports if network.pods("deployer", role, port)}
     assert inside == {("query", 50051), ("query", 9464), ("gateway", 9902)}

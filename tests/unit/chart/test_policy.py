@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from query_server.metrics import Metrics
-from tests.support.chart import PRESETS, Manifest, containers, find, pod_specs, render, values
+from tests.support.chart import PRESETS, Manifest, containers, everything, find, pod_specs, render, values
 
 KEDA = {
     "enabled": True,
@@ -16,17 +16,17 @@ KEDA = {
 }
 # A second colour, a worker scaled by lag and everything optional, so that no template escapes.
 _ALL: dict[str, Any] = {
-    "query": {"colours": {"green": {"enabled": True}}, "autoscaling": {"inFlight": 8}},
+    "query": {"autoscaling": {"inFlight": 8}},
     "stream": {"enabled": True, "keda": KEDA},
     "ingress": {"kind": "ingress", "host": "rag.example.com"},
-    "deployer": {"enabled": True, "release": "2.4.0"},
+    "rollout": {"release": "2.4.0"},
     "monitoring": {"serviceMonitor": True, "prometheusRule": True, "dashboards": True},
 }
 
 
 @pytest.fixture(params=[*PRESETS, "all"], scope="module")
 def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
-    return render(values("dev", _ALL) if request.param == "all" else values(request.param))
+    return everything(values("dev", _ALL) if request.param == "all" else values(request.param))
 
 
 def test_s38_every_container_keeps_the_restricted_profile(manifests: list[Manifest]) -> None:
@@ -113,8 +113,8 @@ def test_s40_only_webserver_daemon_and_deployer_hold_a_token_and_it_expires(mani
                 if "serviceAccountToken" in source:
                     assert source["serviceAccountToken"]["expirationSeconds"] <= 3600
                     holders.add(name.rpartition("platform-")[2])
-    launchers, deployers = {"dagster-webserver", "dagster-daemon"}, {"deployer", "deployer-release"}
-    assert holders - deployers == launchers
+    launchers, deployers = {"dagster-webserver", "dagster-daemon"}, {"deployer", "rollout"}
+    assert holders == launchers | deployers | {"end-runs", "test-answers"}, "which acts as the daemon"
     bound = {
         item["metadata"]["name"].rpartition("platform-")[2]: {
             subject["name"].rpartition("platform-")[2] for subject in item["subjects"]
@@ -122,11 +122,11 @@ def test_s40_only_webserver_daemon_and_deployer_hold_a_token_and_it_expires(mani
         for item in manifests
         if item["kind"] == "RoleBinding"
     }
-    assert bound == {"run-launcher": launchers} | ({"deployer": {"deployer"}} if holders & deployers else {})
+    assert bound == {"run-launcher": launchers, "deployer": {"deployer"}}
 
 
 def test_s40_the_deployer_changes_the_two_colours_and_the_routes_only() -> None:
-    role = find(render(values("production", {"deployer": {"enabled": True}})), "Role", "-deployer")
+    role = find(render(values("production")), "Role", "-deployer")
     changing = {
         (resource, name)
         for rule in role["rules"]
@@ -137,6 +137,8 @@ def test_s40_the_deployer_changes_the_two_colours_and_the_routes_only() -> None:
     assert {(resource, name.removeprefix("rag-rag-platform-")) for resource, name in changing} == {
         ("deployments", "query-blue"),
         ("deployments", "query-green"),
+        ("deployments/scale", "query-blue"),
+        ("deployments/scale", "query-green"),
         ("configmaps", "gateway-routes"),
         ("pods", "*"),  # annotations that make a node refresh its mounts; names of pods cannot be known before
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from console.clients import Check, Replica, Sample
 from console.views import answers, generations, health, quality, streams, traffic
 from ragproto.admin.v1 import admin_pb2
@@ -111,8 +109,8 @@ def test_the_canary_is_of_the_time_that_is_remembered_else_of_all_time() -> None
     assert streams.canary([]) is None
 
 
-def test_tenants_are_told_by_hash_and_the_callers_own_by_name() -> None:
-    mine, other = hashlib.sha256(b"acme").hexdigest()[:12], "0123456789ab"
+def test_other_tenants_are_shown_by_hash_to_the_platform_alone_and_the_callers_own_by_name() -> None:
+    mine, other = "ba9876543210", "0123456789ab"
 
     def calls(at: float, ok: float, shed: float) -> Sample:
         def key(tenant: str, outcome: str) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -120,10 +118,13 @@ def test_tenants_are_told_by_hash_and_the_callers_own_by_name() -> None:
 
         return Sample(at, {key(mine, "ok"): ok, key(mine, "shed"): shed, key(other, "failed"): 1.0 if ok else 0.0})
 
-    assert traffic.tenant_rows([calls(0, 0, 0), calls(10, 20, 5)], "acme") == [
-        {"tenant": "acme", "calls": 25, "rate": 2.5, "failed": 0, "shed": 5},
+    samples, hashes = [calls(0, 0, 0), calls(10, 20, 5)], {mine, "hash of before"}
+    own = {"tenant": "acme", "calls": 25, "rate": 2.5, "failed": 0, "shed": 5}
+    assert traffic.tenant_rows(samples, "acme", hashes, others=True) == [
+        own,
         {"tenant": other, "calls": 1, "rate": 0.1, "failed": 1, "shed": 0},
     ]
+    assert traffic.tenant_rows(samples, "acme", hashes, others=False) == [own]
 
 
 def test_only_query_servers_are_replicas_and_limits_tell_what_they_refused() -> None:

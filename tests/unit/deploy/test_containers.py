@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import yaml
 
@@ -14,6 +15,7 @@ from console.settings import ConsoleSettings
 from rag_core.errors import ConfigError
 from rag_core.settings import Settings
 from ragctl.container.gateway import write
+from ragctl.container.identity import publish
 from ragctl.container.roles import ROLES, command_of
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.tokens import ensure_keys
@@ -102,8 +104,26 @@ def test_compose_gives_the_gateway_the_keys_and_the_mode_of_the_servers() -> Non
     config, servers = SERVICES["gateway-config"], SERVICES["query-blue"]
     for name in ("RAG_ENVIRONMENT", "RAG_JWT_PUBLIC_KEYS"):
         assert config["environment"][name] == servers["environment"][name]
-    assert "identity:/run/identity:ro" in config["volumes"]
+    assert "public-keys:/run/identity:ro" in config["volumes"]
     assert "identity" in config["depends_on"]
+
+
+def test_only_the_console_shares_a_volume_with_its_token(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("identity", "public-keys", "home")}
+    for folder in folders.values():
+        folder.mkdir()
+    publish(Settings(home=folders["home"]), folders["identity"], folders["public-keys"])
+    _, _, _, _, role, tokens, keys = SERVICES["identity"]["command"]
+    mounts = dict(volume.split(":")[1::-1] for volume in SERVICES["identity"]["volumes"])
+    assert (role, mounts[tokens], mounts[keys]) == ("identity", "identity", "public-keys")
+    assert [path.name for path in folders["public-keys"].iterdir()] == ["jwks.json"]
+    token = (folders["identity"] / "console-token").read_text().strip()
+    assert "platform.admin" in jwt.decode(token, options={"verify_signature": False})["scope"].split()
+    for secret in ("identity", "identity-key"):
+        holders = {name for name, service in SERVICES.items() if secret in str(service.get("volumes", ""))}
+        sharing = {name for name in holders if any(str(volume).startswith(f"{secret}:")
+                                                   for volume in SERVICES[name]["volumes"])}  # fmt: skip
+        assert sharing == ({"identity", "console"} if secret == "identity" else {"identity"})
 
 
 def test_compose_tells_the_console_how_people_come_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,10 +90,8 @@ def test_the_name_stays_in_the_request_while_the_socket_gets_the_checked_address
     ids=["endless", "length", "headers"],
 )
 def test_b56_a_body_of_one_byte_now_and_then_ends_at_the_deadline(open_fetcher: Open, head: bytes) -> None:
-    started = time.monotonic()
     with raw_server(drip(head)) as url:
         assert fails(open_fetcher, url, DeadlineExceeded, seconds=0.4) is Reason.RESPONSE_TIMEOUT
-    assert time.monotonic() - started < 5
 
 
 def test_b56_a_server_that_says_nothing_ends_at_the_deadline(open_fetcher: Open) -> None:

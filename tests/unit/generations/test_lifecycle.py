@@ -230,3 +230,24 @@ def test_a_model_that_is_away_delays_a_building_generation_and_not_the_live_one(
     build(flow.store, flow.index, kit, new, flow.settings)
     assert clean(plant, new)
     assert len(TOPICS) == flow.one("SELECT count(*) AS n FROM rag.documents").n
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Green 2", "a" * 200_000, "поколение", "第二代", "a/b", "a:b", "A", "g\x00", " "],
+    ids=lambda name: name[:9],
+)
+def test_a_name_that_no_index_can_have_is_refused_before_anything_is_written(plant: Plant, name: str) -> None:
+    flow = plant.flow
+    kept = "SELECT (SELECT count(*) FROM rag.generations) AS rows, (SELECT count(*) FROM rag.audit) AS audit"
+    before, held = flow.one(kept), flow.index.generations()
+    call = lambda: declare(flow.store, flow.index, word_kit(version="2"), name=name, actor="ann")  # noqa: E731
+    assert refused(call) is Reason.FIELD_INVALID
+    assert flow.one(kept) == before
+    assert flow.index.generations() == held
+
+
+def test_a_name_that_is_not_known_is_cut_in_the_answer(plant: Plant) -> None:
+    with pytest.raises(NotFound) as caught:
+        plant.row("a" * 200_000)
+    assert len(caught.value.message) < 200

@@ -45,6 +45,13 @@ def test_an_index_reopens_with_everything(folder: Path) -> None:
     index.close()
 
 
+def test_only_the_owner_may_read_an_index_also_one_that_others_could_before(folder: Path) -> None:
+    folder.mkdir(mode=0o755, exist_ok=True)
+    folder.chmod(0o755)
+    EdgeIndex(folder).close()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_second_open_is_refused_with_the_owner(folder: Path) -> None:
     index = EdgeIndex(folder)
     with pytest.raises(Conflict) as raised:

@@ -9,9 +9,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from query_server.breaker import COOLDOWN_SECONDS, WAITED_SECONDS, Breaker
-from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
+from rag_core.errors import DeadlineExceeded, InvalidInput, RagError, Reason, Unavailable
 
 GONE = Unavailable(Reason.INDEX_UNAVAILABLE, "gone")
+LATE = DeadlineExceeded(Reason.DEADLINE, "late")
+SILENCES = [(GONE, 0.0), (asyncio.CancelledError(), WAITED_SECONDS), (LATE, WAITED_SECONDS)]
 
 
 class Tried:
@@ -42,7 +44,7 @@ def tried() -> Tried:
     return Tried()
 
 
-@pytest.mark.parametrize(("silence", "seconds"), [(GONE, 0.0), (asyncio.CancelledError(), WAITED_SECONDS)])
+@pytest.mark.parametrize(("silence", "seconds"), SILENCES)
 def test_it_opens_after_several_silent_calls_in_a_row(tried: Tried, silence: BaseException, seconds: float) -> None:
     assert [tried.call(silence, seconds=seconds) for _ in range(4)] == [True, True, True, False]
     assert (tried.breaker.open, tried.counted) == (True, 1)

@@ -15,14 +15,16 @@ from rag_core.errors import Exhausted, Reason
 class Crowd:
     """Callers that stay inside until released."""
 
-    def __init__(self, *, slots: int, queue: int) -> None:
-        self.gate = ConcurrencyGate(Gate.SEARCH, slots=slots, queue=queue, metrics=Metrics())
+    def __init__(self, *, slots: int, queue: int, share: float = 1) -> None:
+        self.gate = ConcurrencyGate(Gate.SEARCH, slots=slots, queue=queue, share=share, metrics=Metrics())
+        self.order: list[str] = []
         self.inside = 0
         self.most = 0
         self.release = asyncio.Event()
 
-    async def call(self) -> None:
-        async with self.gate.enter():
+    async def call(self, tenant: str = "acme") -> None:
+        async with self.gate.enter(tenant):
+            self.order.append(tenant)
             self.inside += 1
             self.most = max(self.most, self.inside)
             try:
@@ -77,3 +79,56 @@ async def test_without_a_queue_the_next_caller_is_refused_at_once() -> None:
         await crowd.call()
     crowd.release.set()
     await first
+
+
+async def test_a_tenant_holds_no_more_than_its_share_of_slots_and_queue() -> None:
+    crowd = Crowd(slots=8, queue=4, share=0.75)
+    flood = [asyncio.create_task(crowd.call("flood")) for _ in range(50)]
+    await settle()
+    assert crowd.inside == 6
+    assert sum(call.done() for call in flood) == 50 - 6 - 3
+    others = [asyncio.create_task(crowd.call("other")) for _ in range(2)]
+    await settle()
+    assert crowd.inside == 8
+    assert not any(call.done() for call in others)
+    crowd.release.set()
+    results = await asyncio.gather(*flood, *others, return_exceptions=True)
+    assert sum(isinstance(result, Exhausted) for result in results) == 50 - 6 - 3
+
+
+async def test_of_one_slot_even_a_small_share_is_the_slot() -> None:
+    crowd = Crowd(slots=1, queue=1, share=0.1)
+    calls = [asyncio.create_task(crowd.call()) for _ in range(2)]
+    await settle()
+    assert crowd.inside == 1
+    crowd.release.set()
+    await asyncio.gather(*calls)
+
+
+async def test_a_free_slot_goes_to_the_waiting_tenant_that_holds_fewest_and_equals_take_turns() -> None:
+    crowd = Crowd(slots=1, queue=9)
+    tenants = ["a", "a", "a", "a", "b", "b", "c"]
+    calls = []
+    for tenant in tenants:
+        calls.append(asyncio.create_task(crowd.call(tenant)))
+        await settle()
+    crowd.release.set()
+    await asyncio.gather(*calls)
+    assert crowd.order == ["a", "a", "b", "c", "a", "b", "a"]
+
+
+async def test_callers_that_leave_at_the_moment_a_slot_comes_lose_none() -> None:
+    crowd = Crowd(slots=1, queue=9)
+    first = asyncio.create_task(crowd.call())
+    await settle()
+    waiting = [asyncio.create_task(crowd.call(tenant)) for tenant in ("a", "b", "a", "b")]
+    await settle()
+    crowd.release.set()
+    waiting[0].cancel()
+    await first
+    waiting[1].cancel()
+    waiting[2].cancel()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert results[3] is None
+    await crowd.call("c")
+    assert crowd.inside == 0

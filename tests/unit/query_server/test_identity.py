@@ -152,6 +152,9 @@ BAD_CLAIMS = {
     "empty sub": GOOD | {"sub": ""},
     "sub number": GOOD | {"sub": 7},
     "sub with a line break": GOOD | {"sub": "ann\nroot"},
+    "sub with a lone surrogate": GOOD | {"sub": "ann\ud800"},
+    "groups with a lone surrogate": GOOD | {"groups": ["hr\udfff"]},
+    "scope with a lone surrogate": GOOD | {"scope": "admin \ud800"},
     "lifetime over the cap": GOOD | {"exp": NOW + 86_401},
     "exp before iat": GOOD | {"iat": NOW + 30, "exp": NOW + 20},
     "groups string": GOOD | {"groups": "hr"},
@@ -166,6 +169,24 @@ BAD_CLAIMS = {
 def test_s10_bad_claims_are_refused(verifier: TokenVerifier, claims: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):
         verifier.verify(sign(claims))
+
+
+def test_expired_and_issued_for_another_service_have_reasons_of_their_own(verifier: TokenVerifier) -> None:
+    for claims, reason in ((BAD_CLAIMS["expired"], "TOKEN_EXPIRED"), (BAD_CLAIMS["wrong aud"], "TOKEN_AUDIENCE")):
+        with pytest.raises(Unauthenticated) as caught:
+            verifier.verify(sign(claims))
+        assert caught.value.reason == reason
+    assert caught.value.metadata == {"previous_reason": "TOKEN_INVALID"}
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "said"),
+    [(0, "exp must be later than iat"), (-10, "exp must be later than iat"), (86_401, "at most 86400 seconds")],
+)
+def test_a_lifetime_is_refused_for_what_is_wrong_with_it(verifier: TokenVerifier, lifetime: int, said: str) -> None:
+    issued = NOW + 30
+    with pytest.raises(Unauthenticated, match=said):
+        verifier.verify(sign(GOOD | {"iat": issued, "exp": issued + lifetime}))
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,42 @@ async def test_a_server_without_the_new_model_stays_on_the_old_generation(served
     assert served.index.searched[-1] == "old"
 
 
+async def test_a_server_that_nobody_asked_during_a_promotion_answers_after_the_old_generation_is_gone(
+    served: Served,
+) -> None:
+    assert (await served.ask())[:2] == ("old", 1.0)
+    served.index.active = "new"
+    served.index.names.remove("old")
+    await served.handler._models.refresh()
+    assert (await served.ask())[:2] == ("new", 1.0)
+
+
+async def test_readiness_follows_readers_although_nobody_asks(served: Served) -> None:
+    models = served.handler._models
+    assert await models.problem("old") is None
+    served.index.active = "new"
+    assert await models.problem("new") is None
+    assert models.served == "new"
+    assert await models.problem("foreign") is Reason.EMBEDDER_UNAVAILABLE
+    served.index.names.remove("new")
+    await models.refresh()
+    assert await models.problem("new") is Reason.GENERATION_NOT_FOUND
+
+
+@pytest.mark.parametrize("noticed", [True, False], ids=["known to be gone", "gone since the last look"])
+async def test_without_the_new_model_and_without_the_old_generation_the_error_is_typed(
+    served: Served, noticed: bool
+) -> None:
+    assert (await served.ask())[:2] == ("old", 1.0)
+    served.index.active = "foreign"
+    served.index.names.remove("old")
+    if noticed:
+        await served.handler._models.refresh()
+    with pytest.raises(RagError) as failed:
+        await served.ask()
+    assert failed.value.reason is Reason.EMBEDDER_UNAVAILABLE
+
+
 async def test_a_further_page_comes_from_the_generation_of_the_first(served: Served) -> None:
     _, _, token = await served.ask()
     served.index.active = "wide"

@@ -47,5 +47,5 @@ def test_only_what_reads_by_its_name_may_be_sent_twice() -> None:
     assert repeatable == reads
 
 
-def test_a_key_or_token_can_be_given_exactly_the_scopes_of_the_table() -> None:
-    assert set(known_scopes()) == {policy.scope for policy in POLICIES.values()}
+def test_a_key_or_token_can_be_given_the_scopes_of_the_table_and_that_of_a_tenant_admin() -> None:
+    assert set(known_scopes()) == {policy.scope for policy in POLICIES.values()} | {ADMIN}

@@ -55,7 +55,7 @@ async def embedder(model: GatedEmbedder) -> AsyncIterator[QueryEmbedder]:
 
 
 def start(embedder: QueryEmbedder, *texts: str) -> list[asyncio.Task[Vectors]]:
-    return [asyncio.create_task(embedder.embed(text)) for text in texts]
+    return [asyncio.create_task(embedder.embed("acme", text)) for text in texts]
 
 
 async def test_queries_that_arrive_while_the_model_is_busy_share_a_batch(
@@ -93,7 +93,7 @@ async def test_known_queries_come_from_a_bounded_cache(model: GatedEmbedder, emb
     for _ in range(10):
         model.gate.release()
     for text in ("a", "a", "b", "a", "c", "a", "b"):
-        await embedder.embed(text)
+        await embedder.embed("acme", text)
     assert model.batches == [["a"], ["b"], ["c"], ["b"]]
 
 
@@ -120,7 +120,7 @@ async def test_f34_a_query_that_nobody_waits_for_is_not_computed(model: GatedEmb
     await asyncio.gather(*first)
     for _ in range(3):
         model.gate.release()
-    await embedder.embed("c")
+    await embedder.embed("acme", "c")
     assert model.batches == [["a"], ["c"]]
 
 
@@ -134,7 +134,7 @@ async def test_a_failure_reaches_every_caller_of_the_batch_and_is_not_cached(
     assert all(isinstance(result, Unavailable) for result in results)
     model.error = None
     model.gate.release()
-    assert (await embedder.embed("a")).shape == (FakeEmbedder.dimensions,)
+    assert (await embedder.embed("acme", "a")).shape == (FakeEmbedder.dimensions,)
 
 
 async def test_several_workers_each_take_a_query_of_their_own() -> None:
@@ -151,7 +151,7 @@ async def test_several_workers_each_take_a_query_of_their_own() -> None:
     await embedder.close()
 
 
-async def test_closing_cancels_those_who_wait() -> None:
+async def test_closing_is_a_typed_error_for_those_who_wait_and_those_who_come() -> None:
     model = GatedEmbedder()
     embedder = QueryEmbedder(model, workers=1, batch=1, cache_entries=0, metrics=Metrics())
     calls = start(embedder, "a", "b")
@@ -159,4 +159,17 @@ async def test_closing_cancels_those_who_wait() -> None:
     model.gate.release()
     await embedder.close()
     results = await asyncio.gather(*calls, return_exceptions=True)
-    assert isinstance(results[1], asyncio.CancelledError)
+    assert isinstance(results[1], Unavailable)
+    with pytest.raises(Unavailable) as refused:
+        await embedder.embed("acme", "c")
+    assert refused.value.reason is Reason.EMBEDDER_UNAVAILABLE
+
+
+async def test_what_another_tenant_asked_is_computed_as_if_it_were_new(
+    model: GatedEmbedder, embedder: QueryEmbedder
+) -> None:
+    for _ in range(3):
+        model.gate.release()
+    await embedder.embed("acme", "a")
+    await asyncio.gather(embedder.embed("other", "a"), embedder.embed("third", "a"), embedder.embed("acme", "a"))
+    assert sum(batch.count("a") for batch in model.batches) == 3

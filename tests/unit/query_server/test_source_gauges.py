@@ -23,7 +23,7 @@ async def test_the_state_of_every_source_is_exported(store: Store) -> None:
             found = assess(one, None, QualityPolicy(), failed=shard, tried=9)
             quality.record(connection, ("acme", "crm", shard), "run", one, found)
     metrics = Metrics()
-    await SourceGauges(LazyStore(lambda: store), metrics).refresh()
+    await SourceGauges(LazyStore(lambda: store), metrics).poller.refresh()
     values = {name: metrics.registry.get_sample_value(f"rag_source_{name}", {"source": "crm"}) for name in NAMES}
     assert values == dict(zip(NAMES, [80.0, 1.0, 0.0, 7.0, listed.timestamp()], strict=True))
 
@@ -37,5 +37,5 @@ async def test_a_database_that_is_down_leaves_the_last_values() -> None:
 
     metrics = Metrics()
     metrics.source_held.labels("crm").set(3)
-    await SourceGauges(LazyStore(down), metrics).refresh()
+    await SourceGauges(LazyStore(down), metrics).poller.refresh()
     assert metrics.registry.get_sample_value("rag_source_held_deletions", {"source": "crm"}) == 3

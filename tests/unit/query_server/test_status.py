@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from query_server.status import DETAILS_KEY, code_of, internal_error, trailers
+from query_server.status import DETAILS_KEY, MAX_TEXT_BYTES, bounded, code_of, internal_error, trailers
 from rag_core import errors
 from rag_core.errors import RagError, Reason
 
@@ -42,3 +44,19 @@ def test_details_carry_reason_domain_metadata_request_and_delay() -> None:
     assert retry.retry_delay.ToMilliseconds() == 250
     assert metadata["grpc-retry-pushback-ms"] == "250"
     assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+
+
+@pytest.mark.parametrize("name", ["g" * 200_000, "代" * 50_000, "%" * 9000, "\ud800" * 9000, "\n" * 9000])
+def test_a_name_of_any_length_that_an_error_quotes_leaves_room_in_the_trailers(name: str) -> None:
+    error = errors.NotFound(Reason.GENERATION_NOT_FOUND, f"index: no generation {name}", generation=name)
+    metadata = dict(trailers(error, "r-1"))
+    assert len(metadata[DETAILS_KEY]) < 4096
+    status = status_pb2.Status.FromString(metadata[DETAILS_KEY])
+    assert status.message.startswith("index: no generation ")
+    assert status.message.endswith("…")
+    assert len(quote(bounded(error.message), safe=" ")) <= 3 * MAX_TEXT_BYTES
+
+
+def test_a_short_text_travels_as_it_is() -> None:
+    assert bounded("filter: no such source") == "filter: no such source"
+    assert bounded("来源不存在") == "来源不存在"

@@ -132,6 +132,22 @@ def test_a_token_cannot_outlive_what_the_server_accepts(home: Path, capsys: pyte
     assert capsys.readouterr().err.startswith("rag: CONFIG_RANGE: ")
 
 
+def test_a_platform_scope_is_granted_by_name_and_a_mistyped_one_is_refused(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rag_core.settings import Settings
+
+    ensure_keys(Settings.load())
+    scopes = []
+    for asked in ([], ["--scope", "ops.read", "--scope", "platform.admin"]):
+        assert run(["token", *asked]) == 0
+        token = capsys.readouterr().out.strip()
+        scopes.append(sorted(jwt.decode(token, options={"verify_signature": False})["scope"].split()))
+    assert scopes == [["admin", "query.read"], ["ops.read", "platform.admin"]]
+    assert run(["token", "--scope", "platform.amdin"]) != 0
+    assert "platform.admin" in capsys.readouterr().err
+
+
 def test_the_signing_key_is_readable_by_its_owner_only(home: Path) -> None:
     from rag_core.settings import Settings
 

@@ -17,6 +17,7 @@ from ragctl.stack.exec import PART_VARIABLE, STACK_VARIABLE
 from ragctl.stack.parts import Part
 from ragctl.stack.probes import Health
 from ragctl.stack.processes import check_distinct_ports, check_ports, end_processes, stack_processes
+from tests.support.postgres import free_port
 
 ROOT = str(Path(__file__).parents[3])
 _SLEEP = "import signal, sys; print('up', flush=True); signal.pause()"
@@ -88,10 +89,7 @@ def test_a_taken_port_is_named_with_its_setting_and_its_owner() -> None:
 
 
 def test_a_free_port_is_fine() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    check_ports([_part("console", port_settings=((port, "RAG_CONSOLE_PORT"),))])
+    check_ports([_part("console", port_settings=((free_port(), "RAG_CONSOLE_PORT"),))])
 
 
 def test_two_settings_with_one_port_are_named_together() -> None:

@@ -128,16 +128,18 @@ def test_a_folder_with_other_things_in_it_is_left_alone() -> None:
     shutil.rmtree(folder)
 
 
-def test_a_server_that_cannot_start_says_so(cluster: Path) -> None:
+def test_a_server_that_cannot_start_is_quoted(cluster: Path, tmp_path: Path) -> None:
     config = cluster / "postgresql.conf"
     sound = config.read_text()
     config.write_text(sound + "\nno_such_setting = 1\n")
     try:
-        with pytest.raises(Unavailable) as failed:
-            EmbeddedPostgres(cluster, free_port()).start()
+        for log in (None, tmp_path / "postgres.log"):
+            with pytest.raises(Unavailable) as failed:
+                EmbeddedPostgres(cluster, free_port()).start(log=log)
+            assert failed.value.reason is Reason.START_FAILED
+            assert 'unrecognized configuration parameter "no_such_setting"' in failed.value.message
     finally:
         config.write_text(sound)
-    assert failed.value.reason is Reason.START_FAILED
 
 
 def test_the_foreground_command_serves_until_it_is_interrupted() -> None:

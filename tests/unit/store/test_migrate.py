@@ -60,6 +60,31 @@ def test_f51_a_database_written_by_a_newer_program_is_refused(store: Store, sett
         upgrade(settings)
 
 
+def test_a_query_server_reads_the_schema_of_a_newer_program_that_only_added_to_it(
+    store: Store, settings: Settings
+) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE rag.documents ADD COLUMN novelty text NOT NULL DEFAULT ''"))
+        connection.execute(text("UPDATE rag.schema_version SET version_num = '9999'"))
+    open_store(settings, or_newer=True).close()
+
+
+def test_a_query_server_refuses_a_newer_schema_that_took_something_away(store: Store, settings: Settings) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.schema_version SET version_num = '9999'"))
+        connection.execute(text("INSERT INTO rag.schema_readers VALUES ('9998')"))
+    with pytest.raises(Conflict) as refused:
+        open_store(settings, or_newer=True)
+    assert refused.value.reason is Reason.DATABASE_VERSION
+
+
+def test_a_query_server_refuses_an_older_schema(store: Store, settings: Settings) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.schema_version SET version_num = '0001'"))
+    with pytest.raises(Conflict, match="run `rag up`"):
+        open_store(settings, or_newer=True)
+
+
 def test_an_empty_database_is_refused_until_it_is_migrated(empty_database_url: str) -> None:
     settings = Settings.load(database_url=empty_database_url)
     with pytest.raises(Conflict, match="run `rag up`"):
@@ -74,3 +99,10 @@ def test_a_database_that_does_not_answer_is_unavailable_and_its_url_is_not_shown
         open_store(settings)
     assert refused.value.reason is Reason.DATABASE_UNAVAILABLE
     assert "hunter22" not in str(refused.value)
+
+
+def test_a_role_that_the_database_refuses_is_named_as_that(database_url: str) -> None:
+    settings = Settings.load(database_url=database_url.replace("//rag@", "//nobody-here@"))
+    with pytest.raises(Unavailable) as caught:
+        open_store(settings).engine.connect()
+    assert "refuses the user" in caught.value.message

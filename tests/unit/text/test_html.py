@@ -112,9 +112,9 @@ def test_b35_a_large_data_uri_costs_nothing(read: Read) -> None:
 
 @pytest.mark.parametrize("tag", ["div", "b", "blockquote"])
 def test_b35_deep_nesting_is_refused_at_once(refusal: Refusal, tag: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert refusal(f"<html><body>{f'<{tag}>' * 100_000}x", "a.html") is Reason.NESTING_TOO_DEEP
-    assert time.monotonic() - started < 5  # building this tree takes a minute
+    assert time.process_time() - started < 5  # building this tree takes a minute
 
 
 def test_b35_the_depth_limit_is_exact_for_the_tree_that_browsers_build(read: Read, refusal: Refusal) -> None:

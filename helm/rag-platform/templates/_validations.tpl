@@ -1,0 +1,26 @@
+{{- /* What the schema cannot say: values that contradict each other, each with what to set. */ -}}
+{{- define "rag.validations" -}}
+{{- $keys := list .Values.auth.jwks .Values.auth.existingConfigMap .Values.auth.existingSecret .Values.settings.jwt_jwks_url | compact }}
+{{- if ne (len $keys) 1 }}
+{{- fail "exactly one of auth.jwks, auth.existingConfigMap, auth.existingSecret and settings.jwt_jwks_url is required: the public keys that verify tokens" }}
+{{- end }}
+{{- if not .Values.qdrant.enabled }}
+{{- $_ := required "settings.qdrant_url is required unless qdrant.enabled" .Values.settings.qdrant_url }}
+{{- end }}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.apiServer.cidrs) }}
+{{- fail "networkPolicy.apiServer.cidrs is required: the Kubernetes API as pods reach it (kubectl get endpointslices -n default kubernetes), or set networkPolicy.enabled: false" }}
+{{- end }}
+{{- range $part := list "postgresql" "qdrant" }}
+{{- if and $.Values.networkPolicy.enabled (not (index $.Values $part).enabled) (not (index $.Values.networkPolicy $part).cidrs) }}
+{{- fail (printf "networkPolicy.%s.cidrs is required unless %s.enabled: where it is, or set networkPolicy.enabled: false" $part $part) }}
+{{- end }}
+{{- end }}
+{{- range list .Values.query.autoscaling .Values.gateway.autoscaling }}
+{{- if gt (.minReplicas | int) (.maxReplicas | int) }}
+{{- fail "autoscaling: minReplicas is above maxReplicas" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.console.ingress.host (eq .Values.console.signIn "none") }}
+{{- fail "console.ingress needs console.signIn: oidc; without sign-in whoever reaches the console acts with its token" }}
+{{- end }}
+{{- end -}}

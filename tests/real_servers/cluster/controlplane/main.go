@@ -1,0 +1,29 @@
+// The control plane of Kubernetes in one program, from the published modules: no cluster tool and no image is needed.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	manager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+)
+
+func main() {
+	parts := map[string]func() *cobra.Command{
+		"apiserver":          apiserver.NewAPIServerCommand,
+		"controller-manager": manager.NewControllerManagerCommand,
+		"scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
+	}
+	if len(os.Args) < 2 || parts[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: controlplane apiserver|controller-manager|scheduler FLAGS")
+		os.Exit(2)
+	}
+	part := parts[os.Args[1]]
+	os.Args = os.Args[1:]
+	os.Exit(cli.Run(part()))
+}

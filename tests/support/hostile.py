@@ -1,0 +1,147 @@
+"""Inputs made for a regular expression to take its longest over, and the processor time that a call takes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from re import _constants as codes  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from types import FrameType
+from typing import Any
+
+SIZE = 50_000
+_REPEATS = (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT)
+_OF_CATEGORY = {
+    codes.CATEGORY_DIGIT: "7",
+    codes.CATEGORY_SPACE: " \t\n",
+    codes.CATEGORY_WORD: "aZ_",
+    codes.CATEGORY_NOT_DIGIT: "a",
+    codes.CATEGORY_NOT_SPACE: "a.",
+    codes.CATEGORY_NOT_WORD: " .",
+}
+# What hostile text is made of whatever the pattern: every mark of ASCII, CJK marks, letters, digits, space, controls.
+RUNS = (
+    *"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", *" \t\n\ra0é中\x00", *"。！？；，、：…·「」『』（）【】《》",
+    "\r\n", ". ", "a ", "A.", "1.", "\n\n",
+)  # fmt: skip
+
+
+class Exceeded(Exception):  # noqa: N818
+    """The call used up its processor time."""
+
+
+def _of_class(items: Any) -> str:
+    found = ""
+    for code, value in items:
+        if code is codes.LITERAL:
+            found += chr(value)
+        elif code is codes.RANGE:
+            found += chr(value[0]) + chr(value[1])
+        elif code is codes.CATEGORY:
+            found += _OF_CATEGORY[value]
+    if items and items[0][0] is codes.NEGATE:
+        return "".join(char for char in "a .\n" if char not in found)[:2] or "\x00"
+    return found
+
+
+def _inner(code: Any, value: Any) -> list[Any]:
+    """The sequences inside a node."""
+    if code in _REPEATS:
+        return [value[2]]
+    if code is codes.SUBPATTERN:
+        return [value[3]]
+    if code is codes.BRANCH:
+        return list(value[1])
+    if code is codes.ATOMIC_GROUP:
+        return [value]
+    if code is codes.ASSERT:
+        return [value[1]]
+    return []
+
+
+def sample(nodes: Any) -> str:
+    """A text that the sequence matches, made of the first choice everywhere."""
+    found = ""
+    for code, value in nodes:
+        if code is codes.LITERAL:
+            found += chr(value)
+        elif code is codes.NOT_LITERAL:
+            found += "a" if value != ord("a") else "b"
+        elif code is codes.ANY:
+            found += "a"
+        elif code is codes.IN:
+            found += _of_class(value)[0]
+        elif code in _REPEATS:
+            found += sample(value[2]) * max(1, min(value[0], 100))
+        elif code is not codes.ASSERT:
+            found += "".join(sample(inner) for inner in _inner(code, value)[:1])
+    return found
+
+
+def _pumps(nodes: Any, before: str = "") -> Iterator[tuple[str, str]]:
+    """For every repetition what leads to it and what it repeats, once for each choice within."""
+    for place, (code, value) in enumerate(nodes):
+        prefix = before + sample(nodes[:place])
+        if code in _REPEATS and value[1] > 1:
+            body = value[2]
+            if len(body) == 1 and body[0][0] is codes.IN:
+                yield from ((prefix, char) for char in _of_class(body[0][1])[:6])
+            elif pump := sample(body):
+                yield prefix, pump
+            if pump := sample(itertools.takewhile(lambda node: node[0] is codes.LITERAL, nodes[place + 1 :])):
+                yield prefix, pump
+        for inner in _inner(code, value):
+            yield from _pumps(inner, prefix)
+
+
+def _alphabet(nodes: Any) -> Iterator[str]:
+    for code, value in nodes:
+        if code is codes.LITERAL:
+            yield chr(value)
+        elif code is codes.IN:
+            yield from _of_class(value)[:4]
+        for inner in _inner(code, value):
+            yield from _alphabet(inner)
+
+
+def _fill(unit: str) -> str:
+    return (unit * (SIZE // len(unit) + 1))[:SIZE] if unit else ""
+
+
+def hostile_texts(pattern: re.Pattern[Any]) -> list[str]:
+    """Runs, near misses and repetitions driven to their end, each of 50,000 characters."""
+    text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
+    nodes = parser.parse(text, pattern.flags & ~re.UNICODE & ~re.DEBUG)
+    whole = sample(nodes)
+    units = set(RUNS) | {whole[:length] for length in range(1, min(len(whole), 24) + 1)} | {whole}
+    texts = {_fill(unit) for unit in units}
+    pumps = list(dict.fromkeys(_pumps(nodes)))[:60]
+    for (prefix, pump), (_, other) in zip(pumps, [*pumps[1:], *pumps[:1]], strict=True):
+        run = prefix + _fill(pump)
+        texts |= {run[: SIZE - 1] + end for end in "\x00q"}
+        texts |= {_fill(prefix + pump), _fill(prefix + pump * 200), run[: SIZE // 2] + _fill(other)[: SIZE // 2]}
+    letters = list(dict.fromkeys(_alphabet(nodes)))[:6]
+    texts |= {_fill(one + other) for one in letters for other in letters}
+    return sorted(texts)
+
+
+def _exceed(_signal: int, _frame: FrameType | None) -> None:
+    raise Exceeded
+
+
+def processor_seconds(call: Callable[[], object], limit: float) -> float:
+    """The processor time that a call takes on this thread; it is ended soon after `limit` (main thread only)."""
+    before = signal.signal(signal.SIGVTALRM, _exceed)
+    started = time.thread_time()
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, limit * 1.5)
+        with suppress(Exceeded):
+            call()
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    return time.thread_time() - started

@@ -1,0 +1,94 @@
+"""Every regular expression of the tree takes time linear in what it is given, whoever wrote that."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.hostile import hostile_texts, processor_seconds
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("rag_core", "rag_assets", "query_server", "console", "ragctl", "benchmarks", "scripts")
+LIMIT = 0.1
+"""Seconds of processor time for 50,000 characters; a linear pattern takes a tenth of it."""
+FLAGS_AT = {"compile": 1, "sub": 4, "subn": 4, "split": 3}
+CALLS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
+LOCALS: dict[str, dict[str, Any]] = {
+    "rag_assets.connectors.filesystem.globs": {"segment": "*a*b*[0-9]?*.md"},
+    "rag_assets.connectors.web.urls": {"escaped": ["/*a*b*a*b*c", "/a*/b/*", "*.html"]},
+    "ragctl.chart.files": {"mark": "@@mark@@"},
+}
+"""Values for the names of functions that a pattern is made of."""
+
+
+def pattern_calls(source: str) -> list[ast.Call]:
+    return [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) == "re"
+        and node.func.attr in CALLS
+    ]
+
+
+def patterns(path: Path) -> Iterator[tuple[int, re.Pattern[Any]]]:
+    """Every pattern of a file with its line: compiled ones and those given to a function of `re`."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    scope = {**vars(importlib.import_module(name)), **LOCALS.get(name, {})}
+    for call in pattern_calls(path.read_text("utf-8")):
+        assert isinstance(call.func, ast.Attribute)
+        at = FLAGS_AT.get(call.func.attr, 2)
+        given = [item.value for item in call.keywords if item.arg == "flags"] + call.args[at : at + 1]
+        parts = (eval(ast.unparse(part), scope) for part in (call.args[0], *given))  # noqa: S307
+        yield call.lineno, re.compile(*parts)
+
+
+def excess(pattern: re.Pattern[Any]) -> str:
+    """The first call that takes too long, in words; nothing for a linear pattern."""
+    for text in hostile_texts(pattern):
+        given = text if isinstance(pattern.pattern, str) else text.encode()
+        for call in (pattern.search, pattern.fullmatch, pattern.findall):
+            run = partial(call, given)
+            # A second time, because a page fault or a collection of garbage is not the pattern's.
+            if all(processor_seconds(run, LIMIT) > LIMIT for _ in range(2)):
+                return f"{call.__name__} of {pattern.pattern!r} on {text[:20]!r} … {text[-5:]!r}"
+    return ""
+
+
+FILES = [
+    path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if pattern_calls(path.read_text("utf-8"))
+]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_pattern_of_the_tree_is_linear(path: Path) -> None:
+    assert {line: found for line, pattern in patterns(path) if (found := excess(pattern))} == {}
+
+
+def test_patterns_are_made_through_the_name_re_alone() -> None:
+    """Any other way would escape the test above."""
+    other = re.compile(r"^\s*(?:from re import|import re as|import regex|from regex)", re.MULTILINE)
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert [path for path in files if other.search(path.read_text("utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"\s*\[", r"[.!?]+(?=\s)", r"(\d+) of", r"<!--.*?-->", r"[a-z0-9]*@x", r"error\s*(?:code)?\s*:",
+        r"\{[^}]*public[^}]*\}", r"(?:[.] ?){3,}$", rb"eyJ[\w-]{20,}\.eyJ", r"([a-f:]+:[a-f:.]*)", r"(a|aa)+b",
+    ],
+)  # fmt: skip
+def test_patterns_that_are_not_linear_are_found(pattern: str | bytes) -> None:
+    assert excess(re.compile(pattern))

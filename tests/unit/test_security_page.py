@@ -1,0 +1,26 @@
+"""docs/explanation/security.md names the test behind each promise; each of them exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "explanation" / "security.md"
+_DEFINED = re.compile(r"(?m)^(?:async )?def (test_\w+)")
+
+
+def test_every_test_that_the_security_page_names_exists() -> None:
+    text = PAGE.read_text("utf-8")
+    defined = {name for path in ROOT.glob("tests/**/test_*.py") for name in _DEFINED.findall(path.read_text("utf-8"))}
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 20
+    assert named <= defined
+    assert [path for path in re.findall(r"`(tests/[\w/.]+)`", text) if not (ROOT / path).is_file()] == []
+
+
+def test_every_promise_names_a_test() -> None:
+    section = PAGE.read_text("utf-8").partition("## Promises")[2].partition("## After")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    assert rows
+    assert [row for row in rows if "`test" not in row.split("|")[2]] == []
