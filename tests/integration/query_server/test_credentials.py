@@ -224,7 +224,7 @@ def test_a_refusal_of_a_known_caller_goes_on_record_and_reading_does_not(server:
     with store.engine.connect() as connection:
         entries = find(connection, Query())
     assert [(e.actor, e.action, e.outcome, e.tenant) for e in entries] == [
-        ("curious", "/ragproto.admin.v1.AdminService/GetStatus", "SCOPE_MISSING", "acme")
+        ("acme/curious", "/ragproto.admin.v1.AdminService/GetStatus", "SCOPE_MISSING", "acme")
     ]
     assert entries[0].details["request_id"]
 
