@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from rag_assets.connectors.fields import AclEntry, MetadataName, Model
 from rag_assets.connectors.kinds import Options
 from rag_assets.cron import cron_problem
+from rag_core.ids import fingerprint
 from rag_core.quality import RULES, QualityPolicy, Severity
 from rag_core.sources import Source
 
@@ -111,7 +112,8 @@ class SourceConfig(Model):
         """What the pipeline needs to know."""
         acl = tuple(self.acl) if self.acl is not None else None
         metadata, policy = dict(self.metadata), self.quality.policy
-        return Source(self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy)
+        options = fingerprint(self.options.model_dump_json())
+        return Source(self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy, options)
 
     @property
     def has_runs(self) -> bool:

@@ -15,6 +15,7 @@ class Source:
     """A configured place documents come from, as the pipeline needs it (options stay with the connector).
 
     `acl` is given to documents whose connector reports none; `None` leaves them unsearchable until one is known.
+    `options` is a fingerprint of what the connector was made from: runs share only what the same connector listed.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Source:
     shards: int = 1
     metadata: dict[str, str] = field(default_factory=dict)
     quality: QualityPolicy = field(default_factory=QualityPolicy)
+    options: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,12 @@ class Closeable(Protocol):
 
 class Connector(Protocol):
     """Reads one kind of source. Constructed from validated options; holds no state between runs."""
+
+    @property
+    def shares_listings(self) -> bool:
+        """Whether `fetch` reads items that another connector with the same options listed, so that the runs of several
+        shards need one listing. False when it needs what its own listing brought along."""
+        ...
 
     def list_items(self) -> Listing:
         """List everything the source holds now.

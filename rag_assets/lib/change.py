@@ -34,11 +34,12 @@ _HISTORY = 8
 
 
 class Observed:
-    """A connector that remembers its listing, so that what the run saw need not be looked at twice."""
+    """A connector that remembers its listing, for what that tells of itself at its end."""
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
         self._listing: Listing | Changes | None = None
+        self.shares_listings = connector.shares_listings
         self.fetch, self.change_token, self.check = connector.fetch, connector.change_token, connector.check
 
     def list_items(self) -> Listing:
@@ -58,11 +59,11 @@ class Observed:
         found: Mapping[str, int] = getattr(self._listing, "outcomes", {})
         return {f"crawl_{name}": count for name, count in sorted(found.items())}
 
-    def note(self, context: dg.AssetExecutionContext) -> None:
-        """Tag the run with what its listing looked like; a change after it makes the source look different."""
-        if self._listing is not None:
-            tags = {TOKEN_TAG: fingerprint(self._listing.change_token)}
-            context.instance.add_run_tags(context.run.run_id, tags)
+
+def note(context: dg.AssetExecutionContext, change_token: str | None) -> None:
+    """Tag the run with what its listing looked like; a change after it makes the source look different."""
+    if change_token is not None:
+        context.instance.add_run_tags(context.run.run_id, {TOKEN_TAG: fingerprint(change_token)})
 
 
 def current_token(connector: Connector) -> str:

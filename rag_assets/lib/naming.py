@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import dagster as dg
 
 from rag_assets.source_config import SourceConfig
@@ -38,6 +40,14 @@ def scope_of(config: SourceConfig, context: dg.AssetExecutionContext | dg.AssetC
     """The shard of the run's partition, and the run's id, which is the same again when a killed run is resumed."""
     run = context.run
     return Scope(config.source, run.run_id, shard_of(config, run.tags.get(PARTITION_TAG, "0")))
+
+
+def requested_at(config: SourceConfig, context: dg.AssetExecutionContext) -> datetime | None:
+    """When the run of a shard was created, `None` for a source that is not sharded."""
+    if config.shards == 1:
+        return None
+    record = context.instance.get_run_record_by_id(context.run.run_id)
+    return record.create_timestamp if record is not None else None
 
 
 def shard_of(config: SourceConfig, key: str) -> int:

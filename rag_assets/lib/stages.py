@@ -3,15 +3,16 @@
 # No postponed annotations: Dagster reads the type of `context` at definition.
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from rag_assets.connectors import open_connector, outside_of
-from rag_assets.lib.change import CHANGES, LISTING_TAG, Observed
+from rag_assets.lib.change import CHANGES, LISTING_TAG, Observed, note
 from rag_assets.lib.failures import RETRY, typed_failures
-from rag_assets.lib.naming import asset_key, partitions, scope_of
+from rag_assets.lib.naming import asset_key, partitions, requested_at, scope_of
 from rag_assets.lib.quality import assess_pipeline, quality_metadata
 from rag_assets.lib.reports import materialized, progress_to
 from rag_assets.source_config import SourceConfig
@@ -51,14 +52,15 @@ def _documents(config: SourceConfig) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         with typed_failures():
             store, parser, settings = pipeline.store, pipeline.parser, pipeline.settings
-            scope, changes = scope_of(config, context), context.run.tags.get(LISTING_TAG) == CHANGES
+            scope = replace(scope_of(config, context), requested_at=requested_at(config, context))
+            changes = context.run.tags.get(LISTING_TAG) == CHANGES
             with open_connector(config, outside_of(config, settings, store)) as opened:
                 connector = Observed(opened)
                 told, publisher = progress_to(context), Publisher(lambda: pipeline.index, settings)
                 report = sync_documents(
                     store, connector, parser, scope, settings, told, changes=changes, publisher=publisher
                 )
-                connector.note(context)
+                note(context, report.change_token)
         return materialized(report, published=publisher.counts["documents"], **connector.outcomes)
 
     return documents

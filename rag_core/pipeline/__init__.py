@@ -10,7 +10,7 @@ from rag_core.pipeline.events import Applied, Deferred, Event, EventApplier, Ref
 from rag_core.pipeline.follow import chunk_following, embed_following
 from rag_core.pipeline.generations import ensure_generation
 from rag_core.pipeline.index import index_documents
-from rag_core.pipeline.purge import purge_unused
+from rag_core.pipeline.purge import purge_listings, purge_unused
 from rag_core.pipeline.quality import assess_quality
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "embed_following",
     "ensure_generation",
     "index_documents",
+    "purge_listings",
     "purge_unused",
     "sync_documents",
 ]

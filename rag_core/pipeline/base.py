@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from rag_core.sources import Source
 
@@ -22,11 +23,16 @@ def never() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The rows one run works on: one shard of one source."""
+    """The rows one run works on: one shard of one source.
+
+    `requested_at` is when the run was asked for: a listing that began later has every change from before that, so
+    runs of several shards can share it. `None`: the run lists for itself.
+    """
 
     source: Source
     run_id: str
     shard: int = 0
+    requested_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,8 @@ class StageReport:
 
     `counts` are integers by name (documents, chunks, embedded, cached, upserted, ...), `preview` up to ten rows for a
     table, `problem` the reason code when the stage did not do all it should (a held deletion, an incomplete listing),
-    which a check at the end of the run turns into a failed run.
+    which a check at the end of the run turns into a failed run. `change_token` is that of the listing, whichever run
+    made it; `None` for the other stages.
     """
 
     stage: str
@@ -71,3 +78,4 @@ class StageReport:
     preview: list[dict[str, str | int | float]] = field(default_factory=list)
     problem: str | None = None
     message: str | None = None
+    change_token: str | None = None

@@ -112,9 +112,7 @@ def _bury(connection: Connection, scope: Scope, committed: Committed) -> int:
 
 
 def _suspicious(connection: Connection, scope: Scope, settings: Settings, missing: int) -> bool:
-    if listing.entries(connection) == 0:
-        return True
-    return _many(connection, scope, settings, missing)
+    return listing.is_empty(connection) or _many(connection, scope, settings, missing)
 
 
 def _many(connection: Connection, scope: Scope, settings: Settings, missing: int) -> bool:

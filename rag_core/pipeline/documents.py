@@ -13,13 +13,13 @@ from rag_core.errors import Reason
 from rag_core.pipeline import cursors
 from rag_core.pipeline.base import Progress, Scope, StageReport
 from rag_core.pipeline.deletions import Deletions, bury, delete_gone, delete_removed
-from rag_core.pipeline.listed import copy_listing
+from rag_core.pipeline.listed import Copied, copy_listing, copy_whole, read_anew
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, Reader, parsed_as
 from rag_core.pipeline.visibility import Publisher
 from rag_core.settings import Settings
-from rag_core.sources import Changes, Connector, Listing
-from rag_core.store import absence, documents, listing, locks, runs, sources
+from rag_core.sources import Changes, Connector
+from rag_core.store import absence, documents, listing, locks, runs, shared_listings, sources
 from rag_core.store.engine import Store
 from rag_core.text import Parser
 
@@ -43,7 +43,8 @@ def sync_documents(
     """Bring the stored documents of one shard to what the source holds now.
 
     With `changes` a connector that can (`rag_core.sources.Incremental`) is asked only for what is new since the last
-    run; documents it does not name are `absent`. Whenever that is not known to be enough, everything is listed.
+    run; documents it does not name are `absent`. Whenever that is not known to be enough, everything is listed; for
+    the runs of several shards once, when they say when they were asked for (`Scope.requested_at`).
 
     With a `publisher` permissions and deletions reach the index right after each commit, not with the index stage.
 
@@ -110,6 +111,7 @@ class _Sync:
         self._wants_changes = changes
         self._partial = False
         self._position: Mapping[str, Any] | None = None
+        self._change_token: str | None = None
         self._preview: list[dict[str, str | int | float]] = []
 
     def run(self) -> StageReport:
@@ -139,7 +141,10 @@ class _Sync:
         if problem is None:
             cursors.save(self._connection, self._scope, self._parsed_as, self._position)
         self._connection.commit()
-        return StageReport(STAGE, counts, seconds, self._bytes, self._preview, problem, message)
+        if self._scope.source.shards > 1:
+            shared_listings.drop_unneeded(self._connection, tenant, source)
+        preview, token = self._preview, self._change_token
+        return StageReport(STAGE, counts, seconds, self._bytes, preview, problem, message, token)
 
     def _list(self) -> str | None:
         """Copy the listing into its table; returns why it is not complete, `None` when it is."""
@@ -147,12 +152,13 @@ class _Sync:
         changes = self._changes()
         self._connection.commit()
         if changes is not None:
-            error = self._copy(changes)
-            self._partial = error is not None or cursors.fits(self._connection, changes, self._scope)
+            copied = copy_listing(self._connection, self._scope.source, changes)
+            self._partial = copied.error is not None or cursors.fits(self._connection, changes, self._scope)
             if self._partial:
-                return error
+                read_anew(self._connection, self._scope.source)
+                return self._note(copied)
             listing.clear(self._connection)
-        return self._copy(self._connector.list_items())
+        return self._note(copy_whole(self._connection, self._connector, self._scope))
 
     def _changes(self) -> Changes | None:
         if not self._wants_changes:
@@ -162,10 +168,9 @@ class _Sync:
             self._connection, self._connector, self._scope, parsed_as=self._parsed_as, attempts=attempts
         )
 
-    def _copy(self, entries: Listing | Changes) -> str | None:
-        copied = copy_listing(self._connection, self._scope.source, entries)
+    def _note(self, copied: Copied) -> str | None:
         self._counts["duplicates"] = copied.duplicates
-        self._position = getattr(entries, "cursor", None)
+        self._position, self._change_token = copied.cursor, copied.change_token
         return copied.error
 
     def _compare(self) -> int:

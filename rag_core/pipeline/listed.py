@@ -1,27 +1,76 @@
-"""Copying a listing into its table: for the run that follows it, and for the verification that only looks."""
+"""Copying a listing into its table: for the run that follows it, and for the verification that only looks.
+
+Runs of several shards copy it once: the first lists, the others wait for it and take their part.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
 from rag_core.errors import RagError, Reason
 from rag_core.ids import document_id, shard_of
 from rag_core.models import SourceItem
-from rag_core.sources import Changes, Listing, Problem, Removed, Source
-from rag_core.store import listing
+from rag_core.pipeline.base import Scope
+from rag_core.sources import Changes, Connector, Listing, Problem, Removed, Source
+from rag_core.store import listing, locks, shared_listings
 from rag_core.store.copying import is_storable, storable
+from rag_core.store.shared_listings import Shared
 
 _PAGE = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """`error` says why the listing is not complete, `duplicates` how many entries named a locator again."""
+    """`error` says why the listing is not complete, `duplicates` how many entries named a locator again.
+
+    `change_token` and `cursor` are those of the listing.
+    """
 
     error: str | None
     duplicates: int
+    change_token: str | None
+    cursor: Mapping[str, Any] | None
+
+
+def copy_whole(connection: Connection, connector: Connector, scope: Scope) -> Copied:
+    """Copy what the source holds, or for one of several shards its part of what another's run listed since.
+
+    A run waits for another that lists; it lists for itself when that one did not get to the end, or takes longer than
+    `shared_listings.PATIENCE`.
+    """
+    source = scope.source
+    if source.shards > 1 and connector.shares_listings and scope.requested_at is not None:
+        wait = shared_listings.PATIENCE.total_seconds()
+        with locks.listing_turn(connection, source.tenant, source.name, wait=wait) as mine:
+            if mine:
+                taken = shared_listings.take(connection, source, scope.shard, scope.requested_at)
+                if taken is not None:
+                    return Copied(None, 0, taken.change_token, taken.cursor)
+                return _copy_for_all(connection, connector, scope)
+    copied = copy_listing(connection, source, connector.list_items())
+    read_anew(connection, source)
+    return copied
+
+
+def read_anew(connection: Connection, source: Source) -> None:
+    """Other runs stop using what was listed before: this one is about to store what it has read by itself."""
+    if source.shards > 1:
+        shared_listings.close(connection, source)
+        connection.commit()
+
+
+def _copy_for_all(connection: Connection, connector: Connector, scope: Scope) -> Copied:
+    number = shared_listings.begin(connection, scope.source, scope.shard)
+    copied = copy_listing(connection, scope.source, connector.list_items())
+    if copied.error is None:
+        shared_listings.complete(connection, number, Shared(copied.change_token, copied.cursor))
+    else:
+        shared_listings.discard(connection, number)
+    return copied
 
 
 def copy_listing(connection: Connection, source: Source, entries: Listing | Changes) -> Copied:
@@ -44,7 +93,7 @@ def copy_listing(connection: Connection, source: Source, entries: Listing | Chan
     connection.commit()
     if error is None and not entries.complete:
         error = entries.error or "the listing stopped early"
-    return Copied(error, duplicates)
+    return Copied(error, duplicates, entries.change_token, getattr(entries, "cursor", None))
 
 
 def _append(connection: Connection, rows: list[tuple[object, ...]], removed: list[tuple[str, int]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from rag_core.store import locks, unused
+from rag_core.store import locks, shared_listings, unused
 from rag_core.store.engine import Store
 
 _DOCUMENTS = 500
@@ -33,6 +33,12 @@ def purge_unused(store: Store, *, wait: float = 5) -> dict[str, int]:
         counts["chunks"] += _in_turns(store, wait, page, uuid.UUID(int=0))
     counts["embeddings"] = _in_turns(store, wait, partial(unused.delete_embeddings, page=_TEXTS), b"")
     return counts
+
+
+def purge_listings(store: Store) -> int:
+    """Drop shared listings that no run will use; runs need not wait for it. Returns how many."""
+    with locks.looking_connection(store) as connection:
+        return shared_listings.drop_unneeded(connection)
 
 
 def _in_turns(store: Store, wait: float, delete: Callable[..., tuple[int, Place | None]], start: Place) -> int:

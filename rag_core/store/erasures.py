@@ -74,12 +74,14 @@ def ledger(connection: Connection) -> list[dict[str, Any]]:
 
 _OWN = "doc_id = :doc_id"
 _NAMED = "tenant = :tenant AND source = :source AND locator = :locator"
+_LISTED = "locator = :locator AND listing IN (SELECT id FROM rag.listings WHERE tenant = :tenant AND source = :source)"
 _CITED = "tenant = :tenant AND citations @> jsonb_build_array(jsonb_build_object('doc_id', CAST(:cited AS text)))"
 _PLACES: dict[str, str] = {
     "inbox": f"rag.inbox WHERE {_OWN}",
     "dead_letters": f"rag.dead_letters WHERE {_NAMED}",
     "quarantine": f"rag.quarantine WHERE {_NAMED}",
     "source_items": f"rag.source_items WHERE {_NAMED}",
+    "listed_items": f"rag.listed_items WHERE {_LISTED}",
     "ratings": f"rag.ratings WHERE {_CITED}",
     "audit_names": f"rag.audit_documents WHERE {_OWN}",
     "chunks": f"rag.chunks WHERE {_OWN}",

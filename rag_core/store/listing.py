@@ -1,6 +1,7 @@
 """A listing of a source as a temporary table, compared with what we hold inside the database.
 
 Memory does not grow with the source, and a document that did not change costs a row of COPY and a hash join.
+The view `listed` has the locators of the whole source, also when the table has one shard's part of a shared listing.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Due:
 
 
 def prepare(connection: Connection) -> None:
-    """Create the empty temporary tables. They live until the connection is released."""
+    """Create the empty temporary tables and the view. They live until the connection is released."""
     connection.execute(
         text(
             "CREATE TEMP TABLE listing (locator text NOT NULL, token text, size bigint, modified_at timestamptz,"
@@ -64,6 +65,7 @@ def prepare(connection: Connection) -> None:
             " acl text[], acl_inherited boolean NOT NULL, mine boolean NOT NULL)"
         )
     )
+    connection.execute(text("CREATE TEMP VIEW listed AS SELECT locator FROM listing"))
     connection.execute(text("CREATE TEMP TABLE removed (locator text NOT NULL, shard smallint NOT NULL)"))
     connection.execute(text("CREATE TEMP TABLE gone (locator text PRIMARY KEY, doc_id uuid NOT NULL, shard smallint)"))
 
@@ -93,8 +95,13 @@ def drop_repeats(connection: Connection) -> int:
     ).rowcount
     # An item that was seen and then deleted while the changes were read.
     connection.execute(text("DELETE FROM listing l USING removed r WHERE l.locator = r.locator"))
-    connection.execute(text("ANALYZE listing (locator, shard)"))
+    analyze(connection)
     return removed
+
+
+def analyze(connection: Connection) -> None:
+    """Gather statistics of what is listed; nobody else does so for a temporary table."""
+    connection.execute(text("ANALYZE listing (locator, shard)"))
 
 
 _COMPARE = text("""
@@ -226,7 +233,11 @@ def emptied(connection: Connection, tenant: str, source: str, shard: int) -> lis
     return list(found)
 
 
-def entries(connection: Connection, shard: int | None = None) -> int:
-    """How many entries the listing has, for one shard or in all."""
-    statement = text("SELECT count(*) FROM listing WHERE CAST(:shard AS int) IS NULL OR shard = :shard")
-    return connection.scalar(statement, {"shard": shard}) or 0
+def entries(connection: Connection, shard: int) -> int:
+    """How many entries the listing has for one shard."""
+    return connection.scalar(text("SELECT count(*) FROM listing WHERE shard = :shard"), {"shard": shard}) or 0
+
+
+def is_empty(connection: Connection) -> bool:
+    """Whether the listing names nothing in the whole source."""
+    return not connection.scalar(text("SELECT EXISTS (SELECT FROM listed)"))

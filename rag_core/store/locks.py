@@ -8,6 +8,7 @@ breaks this; connect to the database itself or to a pooler in session mode.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,7 @@ from rag_core.errors import Conflict, RagError, Reason
 from rag_core.store.engine import Store
 
 _ALL = "all"
+_POLL_SECONDS = 0.5
 
 
 @contextmanager
@@ -74,6 +76,38 @@ def lock_transaction(connection: Connection, name: str) -> None:
 
 
 @contextmanager
+def listing_turn(connection: Connection, tenant: str, source: str, *, wait: float) -> Iterator[bool]:
+    """Whether it is this connection's turn to list a source; false after `wait` seconds of another's.
+
+    It asks again and again, because a statement that waits for hours holds back vacuum and meets its time limit. On an
+    error the turn ends with the connection's other locks.
+    """
+    key = _key("turn", tenant, source)
+    until = time.monotonic() + wait
+    while not (mine := _try(connection, "pg_try_advisory_lock", key)) and time.monotonic() < until:
+        time.sleep(_POLL_SECONDS)
+    yield mine
+    if mine:
+        _try(connection, "pg_advisory_unlock", key)
+
+
+def use_listing(connection: Connection, listing: int) -> bool:
+    """Keep a shared listing from being dropped until the connection is released; false while it is being dropped."""
+    statement = text("SELECT pg_try_advisory_lock_shared(:key)")
+    return bool(connection.scalar(statement, {"key": _key("listing", listing)}))
+
+
+@contextmanager
+def unused_listing(connection: Connection, listing: int) -> Iterator[bool]:
+    """Whether no other connection uses a shared listing; none begins to until the end."""
+    key = _key("listing", listing)
+    mine = _try(connection, "pg_try_advisory_lock", key)
+    yield mine
+    if mine:
+        _try(connection, "pg_advisory_unlock", key)
+
+
+@contextmanager
 def _session(store: Store, shared: list[int], alone: list[int], wait: float) -> Iterator[Connection]:
     with store.engine.connect() as connection:
         try:
@@ -81,6 +115,12 @@ def _session(store: Store, shared: list[int], alone: list[int], wait: float) -> 
             yield connection
         finally:
             _release(connection)
+
+
+def _try(connection: Connection, function: str, key: int) -> bool:
+    done = bool(connection.scalar(text(f"SELECT {function}(:key)"), {"key": key}))
+    connection.commit()
+    return done
 
 
 def _acquire(connection: Connection, shared: list[int], alone: list[int], wait: float) -> None:

@@ -120,7 +120,7 @@ class _Look:
     def run(self, sample: int | None, progress: Progress | None) -> None:
         listing.prepare(self._connection)
         error = copy_listing(self._connection, replace(self._source, shards=1), self._connector.list_items()).error
-        self.counts["listed"] = listing.entries(self._connection)
+        self.counts["listed"] = listing.entries(self._connection, 0)
         listing.compare(self._connection, **self._of, shard=0, parsed_as=_NOTHING, run_id=_NOTHING, attempts=0)
         self._connection.commit()
         self._judge_refused()

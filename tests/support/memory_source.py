@@ -27,9 +27,10 @@ class Item:
 class MemoryListing:
     """Implements `Listing`; stops early after `stop_after` entries when that is set."""
 
-    def __init__(self, entries: list[SourceItem | Problem], stop_after: int | None) -> None:
+    def __init__(self, entries: list[SourceItem | Problem], stop_after: int | None, change_token: str = "") -> None:
         self._entries = entries
         self._stop_after = stop_after
+        self.change_token = change_token
         self.complete = False
         self.error: str | None = None
 
@@ -46,7 +47,10 @@ class MemoryListing:
 
 
 class MemoryConnector:
-    """Implements `Connector` over a dictionary that tests change. `fetched` records what was read."""
+    """Implements `Connector` over a dictionary that tests change. `fetched` records what was read,
+    `listed` counts its listings."""
+
+    shares_listings = True
 
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}
@@ -56,6 +60,7 @@ class MemoryConnector:
         self.refused: set[str] = set()
         self.vanishing: set[str] = set()
         self.fetched: list[str] = []
+        self.listed = 0
         self._clock = 0
 
     def put(self, locator: str, text: str | bytes, **fields: Any) -> None:
@@ -72,7 +77,8 @@ class MemoryConnector:
             SourceItem(locator, item.token, len(item.content), datetime(2026, 1, 1, tzinfo=UTC))
             for locator, item in self.items.items()
         ]
-        return MemoryListing(entries + list(self.problems), self.stop_after)
+        self.listed += 1
+        return MemoryListing(entries + list(self.problems), self.stop_after, self.change_token())
 
     def fetch(self, item: SourceItem) -> RawDocument:
         self.fetched.append(item.locator)

@@ -24,6 +24,8 @@ CHECK_ENTRIES = 10_000
 class FilesystemConnector:
     """Reads a folder. `max_file_bytes` is the platform's limit; the source may set a lower one."""
 
+    shares_listings = True
+
     def __init__(self, options: FilesystemOptions, *, max_file_bytes: int, home: Path | None = None) -> None:
         """Raises `ConfigError` (`PATH_OUTSIDE_ROOT`) when the root would lead into RAG_HOME, `home`."""
         if home is not None:

@@ -29,6 +29,8 @@ _POLLED: dict[str, tuple[dict[str, str], str]] = {}
 class HttpApiConnector:
     """Reads one list endpoint. What it lists it keeps in a temporary file until it is closed."""
 
+    shares_listings = False
+
     def __init__(self, options: HttpApiOptions, outside: Outside) -> None:
         self._options = options
         self._limit = outside.max_file_bytes

@@ -23,6 +23,8 @@ SAMPLE = 3
 class KafkaConnector:
     """Implements `Connector` to look at a topic. What is consumed goes through `rag_assets.stream` instead."""
 
+    shares_listings = False
+
     def __init__(self, options: KafkaOptions, source: Source) -> None:
         self._options, self._source = options, source
         self._spool: Spool | None = None

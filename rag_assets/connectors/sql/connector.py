@@ -24,6 +24,8 @@ SAMPLE = 10
 class SqlConnector:
     """Reads a table or a query. `max_cell_bytes` is the platform's limit; the source may set a lower one."""
 
+    shares_listings = True
+
     def __init__(self, options: SqlOptions, *, max_cell_bytes: int) -> None:
         self._options = options
         self._limit = min(max_cell_bytes, options.max_cell_bytes or max_cell_bytes)

@@ -29,6 +29,8 @@ POLLED_SITEMAP_URLS = 50_000
 class WebConnector:
     """Crawls a site. What a crawl reads it keeps in a temporary file until the connector is closed."""
 
+    shares_listings = False
+
     def __init__(self, options: WebOptions, outside: Outside) -> None:
         self._options = options
         self._memory = outside.memory

@@ -6,7 +6,7 @@ import dagster as dg
 
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.retention import purge_runs
-from rag_core.pipeline import purge_unused
+from rag_core.pipeline import purge_listings, purge_unused
 from rag_core.pipeline.resources import Pipeline
 from rag_core.store import alerts, quality
 
@@ -26,9 +26,10 @@ def event_log_retention(
 
 @dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"postgres"}, retry_policy=RETRY)
 def unused_rows(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
-    """Deletes chunks and vectors that no index generation can need any more."""
+    """Deletes chunks and vectors that no index generation can need any more, and listings that no run will use."""
     with typed_failures():
-        return dg.MaterializeResult(metadata=dict(purge_unused(pipeline.store)))
+        listings = purge_listings(pipeline.store)
+        return dg.MaterializeResult(metadata={"listings": listings, **purge_unused(pipeline.store)})
 
 
 @dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"postgres"}, retry_policy=RETRY)

@@ -272,3 +272,38 @@ source_items = Table(
     Column("state", JSONB, nullable=False, comment="what the connector remembers; its own format"),
     now_column("updated_at"),
 )
+
+listings = Table(
+    "listings",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("options", Text, nullable=False, comment="fingerprint of what the connector was made from"),
+    Column("shards", Integer, nullable=False),
+    Column("taken", ARRAY(SmallInteger), nullable=False, comment="shards that never use it any more"),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("completed_at", DateTime(timezone=True), comment="null: under way, or its run died"),
+    Column("change_token", Text),
+    Column("cursor", JSONB),
+    Index("ix_listings_source", "tenant", "source", "id"),
+    prefixes=["UNLOGGED"],
+)
+"""Listings that the runs of several shards share (`rag_core.store.shared_listings`), and below what they name. Without
+a foreign key: its queue of rows to check would grow with the source. Rows come and go in one transaction."""
+
+listed_items = Table(
+    "listed_items",
+    metadata,
+    Column("listing", BigInteger, nullable=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("locator", Text, nullable=False),
+    Column("token", Text),
+    Column("size", BigInteger),
+    Column("modified_at", DateTime(timezone=True)),
+    Column("reason", Text),
+    Column("message", Text),
+    Column("skipped", Boolean, nullable=False),
+    Index("ix_listed_items_listing", "listing", "shard"),
+    prefixes=["UNLOGGED"],
+)

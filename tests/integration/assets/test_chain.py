@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from sqlalchemy import text
 
 from rag_assets.connectors import build_connector
 from rag_assets.lib.change import TOKEN_TAG, current_token
+from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_core.errors import Reason, Unavailable
 from rag_core.index.base import SearchMode, SearchRequest
 from rag_core.pipeline import approve_deletions
@@ -218,6 +222,27 @@ def test_shards_are_independent_runs_that_together_hold_everything(chain: Chain)
     assert sum(reads) == 8
     assert all(reads)
     assert len(found(chain, "Text of document")) == 8
+
+
+def test_runs_of_shards_that_were_queued_together_take_one_listing(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_core.store.shared_listings.CLOCKS", timedelta(0))
+    chain.attributes["shards"] = 2
+    fill(chain, 8)
+    job = chain.definitions().resolve_job_def(job_name(chain.config))
+    queued = [chain.instance.create_run_for_job(job, tags={PARTITION_TAG: shard}) for shard in ("0", "1")]
+    tokens = []
+    for run in queued:
+        assert execute_run(InMemoryJob(job), run, chain.instance).success
+        done = chain.instance.get_run_by_id(run.run_id)
+        assert done is not None
+        tokens.append(done.tags[TOKEN_TAG])
+        chain.write("later.md", "Written after the source was listed.")
+    assert len(found(chain, "Text of document")) == 8
+    assert tokens[0] == tokens[1] != current_token(build_connector(chain.config)), "so another run will be started"
+    assert all(chain.run(partition=shard).success for shard in ("0", "1"))
+    assert found(chain, "Written after") >= {"later.md"}
 
 
 def test_f08_an_index_that_is_down_fails_the_run_and_the_next_one_repairs(

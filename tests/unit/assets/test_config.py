@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,22 @@ def refused(directory: Path) -> list[str]:
 def test_a_small_file_gives_a_source_with_defaults(sources_dir: Path, write_source: WriteSource) -> None:
     write_source()
     (source,) = load_sources(sources_dir)
-    assert source.source == Source("handbook", "acme", "filesystem", ("everyone",))
+    assert replace(source.source, options="") == Source("handbook", "acme", "filesystem", ("everyone",))
     assert source.schedule is not None
     assert (source.schedule.cron, source.schedule.timezone) == ("0 3 * * *", "UTC")
     assert source.sensor is not None
     assert source.sensor.interval_seconds == 30
+
+
+def test_sources_with_other_options_do_not_pass_for_the_same(
+    sources_dir: Path, write_source: WriteSource, docs: Path
+) -> None:
+    options = {"kind": "filesystem", "root": str(docs)}
+    found = []
+    for chosen in (options, options, {**options, "include": ["**/*.md"]}):
+        write_source(options=chosen)
+        found.append(load_sources(sources_dir)[0].source.options)
+    assert found[0] == found[1] != found[2]
 
 
 def test_every_attribute_can_be_set(sources_dir: Path, write_source: WriteSource, docs: Path) -> None:
