@@ -122,7 +122,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     index_secret_accepted: SecretStr | None = Field(
         None, description="Further secrets that the index service takes, with commas; for a rotation."
     )
-    index_timeout_seconds: float = Field(60, gt=0, le=600, description="Time allowed to one index write.")
+    index_timeout_seconds: float = Field(60, gt=0, le=600, description="Time allowed to one index call.")
     index_retry_seconds: float = Field(
         60,
         ge=0,

@@ -7,6 +7,7 @@ collection alias. Writes wait until the server has applied them.
 from __future__ import annotations
 
 import functools
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from qdrant_client import QdrantClient, models
 
 from rag_core import failpoints
-from rag_core.errors import Conflict, NotFound, Reason, Unavailable
+from rag_core.errors import Conflict, DeadlineExceeded, NotFound, Reason, Unavailable
 from rag_core.filters import FieldType
 from rag_core.index import checks, lexical, retrieval
 from rag_core.index.base import (
@@ -68,16 +69,18 @@ class QdrantIndex:
         *,
         metadata: Mapping[str, FieldType] | None = None,
         layout: QdrantLayout = ONE_NODE,
+        timeout: float = 60,
         retry: float = 0,
         local: bool = False,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """`installation` says whose collections these are, when it is first needed; `metadata` are the declared fields.
 
-        `retry` is for how many seconds a call waits for a server that is away. `local` means qdrant-client's in-memory
-        mode: not thread-safe, without payload indexes and optimizer.
+        The server may work for `timeout` seconds on one read, and a call waits for `retry` seconds for a server that is
+        away. `local` means qdrant-client's in-memory mode: not thread-safe, without payload indexes and optimizer.
         """
         self._pause = pause
+        self._timeout = timeout
         self._nodes = Nodes([Node(nodes)] if isinstance(nodes, QdrantClient) else nodes, retry=retry, local=local)
         self._call = self._nodes.call
         self._layout = layout
@@ -101,7 +104,7 @@ class QdrantIndex:
         `tls` are certificates as gRPC names them (`root_certificates`, `private_key`, `certificate_chain`).
         """
         nodes = connected(url, api_key, timeout, tls or {})
-        return cls(nodes, installation, metadata=metadata, layout=layout, retry=retry)
+        return cls(nodes, installation, metadata=metadata, layout=layout, timeout=timeout, retry=retry)
 
     @classmethod
     def in_memory(cls) -> QdrantIndex:
@@ -188,7 +191,8 @@ class QdrantIndex:
         name = request.generation or self.alias()
         if name is None:
             raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
-        return SearchResult(name, retrieval.search(self._reader(name), request, self._spec(name).dimensions))
+        reader = self._reader(name, deadline=request.deadline)
+        return SearchResult(name, retrieval.search(reader, request, self._spec(name).dimensions))
 
     @_patient
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
@@ -244,10 +248,14 @@ class QdrantIndex:
         self._collections.ensure_indexes(held.collection)
         return held
 
-    def _reader(self, generation: str, call: Call | None = None) -> QdrantReader:
+    def _reader(self, generation: str, call: Call | None = None, *, deadline: float | None = None) -> QdrantReader:
         held = self._kept(generation)
         return QdrantReader(
-            call or self._call, held.collection, sampled=held.sampled, dense_search=self._layout.dense_search()
+            call or self._call,
+            held.collection,
+            sampled=held.sampled,
+            dense_search=self._layout.dense_search(),
+            timeout=functools.partial(whole_seconds, self._timeout, deadline),
         )
 
     def _spec(self, generation: str) -> GenerationSpec:
@@ -284,3 +292,14 @@ class QdrantIndex:
                 client.delete(collection, points, wait=True)
 
         self._call(remove_all)
+
+
+def whole_seconds(most: float, deadline: float | None) -> int:
+    """What is left of `most` seconds until the deadline, up to the next second: Qdrant counts no fractions.
+
+    Raises `DeadlineExceeded` (`DEADLINE`) when the caller is gone.
+    """
+    left = most if deadline is None else min(most, deadline - time.monotonic())
+    if left <= 0:
+        raise DeadlineExceeded(Reason.DEADLINE, "the time allowed to this call is over")
+    return math.ceil(left)
