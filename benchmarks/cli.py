@@ -231,6 +231,42 @@ def query(
 
 
 @app.command
+def abuse(
+    *,
+    attacks: tuple[str, ...] = (),
+    seconds: float = 10,
+    rounds: int = 3,
+    share: float = 0.25,
+    chunks: int = 5000,
+    as_json: Json = False,
+) -> None:
+    """Attack the gateway in many ways and time an honest client meanwhile, beside a benign load of the same cost.
+
+    Parameters
+    ----------
+    attacks
+        Names of attacks, as the table prints them; none: all.
+    seconds
+        Length of one measurement; each attack takes two a round.
+    rounds
+        Times each attack is made, in turn with the others.
+    share
+        Share of one core that the attacker's process is held to.
+    chunks
+        Size of the index.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks.abuse import run as bench
+    from benchmarks.report import progress_bar, show
+
+    with progress_bar("abuse") as progress:
+        sizes = bench.Sizes(chunks=chunks, seconds=seconds, rounds=rounds, share=share, attacks=attacks)
+        report = bench.run(Settings.load(), sizes, progress=progress)
+    show(report, as_json=as_json)
+
+
+@app.command
 def stream(
     *, documents: int = 200, burst: int = 500, peer: bool = True, brokers: str | None = None, as_json: Json = False
 ) -> None:
@@ -336,5 +372,6 @@ def everything(*, data: Path | None = None) -> None:
         answers(data=data)
     ingest()
     query()
+    abuse()
     stream()
     console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -57,9 +58,16 @@ def _sidebar(name: str, role: Role) -> None:
 def _sign_out() -> None:
     mode = shared().settings.sign_in
     if mode == "oidc" and st.user.is_logged_in:
-        st.button(t("Sign out"), on_click=st.logout)
+        st.button(t("Sign out"), on_click=_leave)
     elif mode == "local":
         st.link_button(t("Sign out"), "/sign-out")
+
+
+def _leave() -> None:
+    """End the session at the API, whose token others may hold, then in this browser."""
+    with suppress(ServiceError):
+        api().sign_out()
+    st.logout()
 
 
 def _at_the_door(error: ServiceError) -> None:
@@ -93,6 +101,11 @@ def _look_again() -> None:
 def _recover() -> None:
     """Draw the page anew when a part has gone or come back, and while a panel waits for one."""
     place = shared()
+    try:
+        identify()
+    except ServiceError as error:
+        if error.code in SIGNED_OUT:
+            st.rerun()
     # Alerts are read from the database, so that this is asked for as well.
     down = place.pulse.down({"query server": lambda: api().alerts(), "Dagster": lambda: place.dagster.health()})
     if st.session_state.pop(_DRAWN, False):

@@ -1,13 +1,18 @@
-"""What stands before every request: security headers, no uploads, and the way to the sign-in page."""
+"""What stands before every request: security headers, no uploads, who may open a WebSocket, and the way to the sign-in
+page."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 
+from console.open_sockets import OpenSockets
+from console.origins import is_own
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE, SIGN_IN
 
@@ -27,18 +32,24 @@ HEADERS = {
     "referrer-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+_POLICY_VIOLATION = 1008
 _OPEN = ("/_stcore", "/static", "/media", "/component", SIGN_IN, "/sign-out", "/auth", "/oauth2callback")
 
 
 class Protection:
     """Middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ConsoleSettings, sockets: OpenSockets) -> None:
         self._app = app
+        self._settings = settings
+        self._sockets = sockets
         self._local = settings.sign_in == "local"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -56,6 +67,26 @@ class Protection:
             await RedirectResponse(SIGN_IN, 303)(scope, receive, with_headers)
         else:
             await self._app(scope, receive, with_headers)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a WebSocket on that one of our pages opened for somebody who is signed in, until its session ends."""
+        headers, token = Headers(scope=scope), _cookies(scope).get(COOKIE, "")
+        if not is_own(self._settings, headers.get("origin"), headers.get("host")) or (self._local and not token):
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+        with self._sockets.one(token) as ended:
+            served = asyncio.ensure_future(self._app(scope, receive, send))
+            end = asyncio.ensure_future(ended.wait())
+            try:
+                await asyncio.wait({served, end}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                end.cancel()
+            if not served.done():
+                with suppress(RuntimeError):  # it was closed meanwhile
+                    await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                served.cancel()
+            with suppress(asyncio.CancelledError):
+                await served
 
 
 def _cookies(scope: Scope) -> dict[str, str]:

@@ -33,8 +33,24 @@ class ConsoleSettings(BaseSettings):
         " `none`: everyone who can reach the console acts with the token of `token_file`.",
     )
     sign_in_socket: Path | None = Field(None, description="Socket that changes a password into a token (`local`).")
+    origins: str = Field(
+        "",
+        description="Origins (`https://console.example.org`) whose pages may open the console, separated by commas. "
+        "Unset: that of the host it is asked by, an address or localhost where nobody signs in (`none`).",
+    )
+    trusted_hops: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Proxies before the console whose X-Forwarded-For is believed when sign-ins are locked by address.",
+    )
     secure_cookie: bool = Field(False, description="Send the session cookie over HTTPS only.")
     token_file: Path | None = Field(None, description="File with the access token (`none`); read again for every call.")
     call_seconds: float = Field(5, gt=0, le=60, description="Time allowed to one look at a part.")
     answer_seconds: float = Field(30, gt=0, le=300, description="Time allowed to one answer.")
     refresh_seconds: float = Field(5, ge=1, le=300, description="Pause between two looks at the platform.")
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The configured origins."""
+        return tuple(text.strip().rstrip("/") for text in self.origins.split(",") if text.strip())

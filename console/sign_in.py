@@ -8,6 +8,7 @@ import asyncio
 import html
 import json
 import socket
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -15,6 +16,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from console.clients import SIGNED_OUT, Api, Channels, ServiceError
+from console.open_sockets import OpenSockets
+from console.origins import is_own
 from console.settings import ConsoleSettings
 from console.wording import ENGLISH, language_of, translate
 
@@ -32,11 +36,11 @@ background: #0b5cad; color: #fff; border-color: #0b5cad }
 """
 
 
-def sign_in_routes(settings: ConsoleSettings) -> list[Route]:
+def sign_in_routes(settings: ConsoleSettings, sockets: OpenSockets) -> list[Route]:
     """The routes; none unless people sign in with local accounts."""
     if settings.sign_in != "local":
         return []
-    entrance = _Entrance(settings)
+    entrance = _Entrance(settings, sockets)
     return [
         Route(SIGN_IN, entrance.form, methods=["GET"]),
         Route(SIGN_IN, entrance.submit, methods=["POST"]),
@@ -45,8 +49,9 @@ def sign_in_routes(settings: ConsoleSettings) -> list[Route]:
 
 
 class _Entrance:
-    def __init__(self, settings: ConsoleSettings) -> None:
+    def __init__(self, settings: ConsoleSettings, sockets: OpenSockets) -> None:
         self._settings = settings
+        self._sockets = sockets
 
     async def form(self, request: Request) -> Response:
         return _page(_language(request), "")
@@ -54,7 +59,8 @@ class _Entrance:
     async def submit(self, request: Request) -> Response:
         """Sign in. `SameSite=Strict` and the origin keep other sites from doing it for the visitor."""
         language = _language(request)
-        if not _same_origin(request):
+        origin, host = request.headers.get("origin"), request.headers.get("host")
+        if origin is not None and not is_own(self._settings, origin, host):
             return _page(language, "FORBIDDEN", 403)
         body = bytearray()
         async for piece in request.stream():
@@ -66,7 +72,8 @@ class _Entrance:
         except ValueError:
             return _page(language, "SIGN_IN_FAILED", 400)
         name, password = (fields.get(key, [""])[0] for key in ("name", "password"))
-        reply = await asyncio.to_thread(_ask_broker, self._settings.sign_in_socket, name.strip(), password)
+        asked = {"name": name.strip(), "password": password, "address": self._address(request)}
+        reply = await asyncio.to_thread(_ask_broker, self._settings.sign_in_socket, asked)
         if "token" not in reply:
             return _page(language, str(reply.get("reason", "SIGN_IN_UNAVAILABLE")), 401)
         response = RedirectResponse("/", 303)
@@ -81,29 +88,48 @@ class _Entrance:
         return response
 
     async def leave(self, request: Request) -> Response:
-        response = RedirectResponse(SIGN_IN, 303)
+        """End the session: at the API, which then refuses its token from everybody, and in every open page."""
+        token = request.cookies.get(COOKIE, "")
+        ended = not token or await asyncio.to_thread(_end_session, self._settings, token)
+        self._sockets.end(token)
+        response: Response = RedirectResponse(SIGN_IN, 303)
+        if not ended:
+            response = _page(_language(request), "SIGN_OUT_UNAVAILABLE", 503)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return response
 
+    def _address(self, request: Request) -> str:
+        """The visitor's address: of the connection, or what the outermost trusted proxy says of it."""
+        hops = self._settings.trusted_hops
+        said = [text.strip() for text in request.headers.get("x-forwarded-for", "").split(",")]
+        if hops and len(said) >= hops:
+            return said[-hops]
+        return request.client.host if request.client else ""
 
-def _ask_broker(path: Path | None, name: str, password: str) -> dict[str, object]:
+
+def _end_session(settings: ConsoleSettings, token: str) -> bool:
+    """Whether the token opens nothing any more."""
+    with closing(Channels(settings)) as channels:
+        try:
+            Api(channels, token).sign_out()
+        except ServiceError as error:
+            return error.code in SIGNED_OUT
+    return True
+
+
+def _ask_broker(path: Path | None, asked: dict[str, str]) -> dict[str, object]:
     if path is None:
         return {}
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(10)
             connection.connect(str(path))
-            connection.sendall(json.dumps({"name": name, "password": password}).encode() + b"\n")
+            connection.sendall(json.dumps(asked).encode() + b"\n")
             with connection.makefile("rb") as reader:
                 reply = json.loads(reader.readline(65_536))
     except (OSError, ValueError):
         return {}
     return reply if isinstance(reply, dict) else {}
-
-
-def _same_origin(request: Request) -> bool:
-    origin = request.headers.get("origin")
-    return origin is None or origin.partition("://")[2] == request.headers.get("host")
 
 
 def _language(request: Request) -> str:
@@ -113,6 +139,7 @@ def _language(request: Request) -> str:
 _PROBLEMS = {
     "FORBIDDEN": "Sign in on the console's own page.",
     "SIGN_IN_FAILED": "Name or password is wrong.",
+    "SIGN_OUT_UNAVAILABLE": "Signed out in this browser only: the query server does not answer.",
     "SIGN_IN_LOCKED": "Too many failures. Wait half a minute.",
     "SIGN_IN_UNAVAILABLE": "Signing in is not possible now: the part that gives out tokens does not answer.",
 }

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from console.clients import DENIED, ServiceError
-from console.session import Platform, Role, platform, role, shared, t, zone
+from console.clients import DENIED, SIGNED_OUT, ServiceError
+from console.session import Platform, Role, is_signed_out, platform, role, shared, t, zone
 from console.views.formats import ago, clock
 
 T = TypeVar("T")
@@ -41,6 +41,8 @@ def attempt(act: Callable[[], T], part: str = "query server") -> T | None:
 
 def problem(part: str, error: ServiceError) -> None:
     """Say that a part cannot be reached, or refused. Never a stack, never a blank panel."""
+    if error.code in SIGNED_OUT and is_signed_out():
+        st.rerun()  # to the door
     if error.code in DENIED:
         st.info(t("Your role does not include this ({code}).", code=error.code), icon=":material/lock:")
         return

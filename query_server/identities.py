@@ -134,6 +134,14 @@ class _KeyRows:
         return row
 
 
+def bearer_of(call: Call) -> str:
+    """The token of a call. Raises `Unauthenticated` (`TOKEN_MISSING`) when it has none, but perhaps an API key."""
+    header = call.header("authorization")
+    if not header:
+        raise Unauthenticated(Reason.TOKEN_MISSING, "only a token can be signed out; `rag key revoke` ends an API key")
+    return _bearer(header)
+
+
 def _bearer(header: str) -> str:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():

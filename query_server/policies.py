@@ -86,6 +86,7 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.DeploymentService/RequestSwitch": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.DeploymentService/RequestRollback": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.OperationsService/WhoAmI": Policy(OBSERVE),
+    "/ragproto.admin.v1.OperationsService/SignOut": Policy(OBSERVE, stores=True),
     "/ragproto.admin.v1.OperationsService/ListSources": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListRuns": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ReleaseDeletions": Policy(OPERATE, recorded=True),

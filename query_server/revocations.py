@@ -47,14 +47,15 @@ class Revocations:
         self.poller = Poller("revocations", self._load, self._take, seconds=REVOCATION_SECONDS)
 
     def check(self, token: VerifiedToken) -> None:
-        """Refuse a token issued before its subject's tokens were revoked.
+        """Refuse a token that was signed out, and one issued before its subject's tokens were revoked.
 
         Raises `Unauthenticated` (`TOKEN_REVOKED`), and `Unavailable` as `Age.require_recent`.
         """
         self.age.require_recent()
-        before = self._before.get((token.principal.tenant, token.principal.subject))
-        if before is not None and token.issued < before:
-            raise Unauthenticated(Reason.TOKEN_REVOKED, "token: revoked; get a new one")
+        for name in (token.principal.subject, token.session):
+            before = self._before.get((token.principal.tenant, name))
+            if before is not None and token.issued < before:
+                raise Unauthenticated(Reason.TOKEN_REVOKED, "token: revoked; get a new one")
 
     def _load(self) -> tuple[float, Mapping[tuple[str, str], float]]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.

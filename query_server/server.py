@@ -31,7 +31,7 @@ from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
 from query_server.identities import Identities
 from query_server.interceptors import Chain, build_chain, build_gates, build_index_chain
-from query_server.listening import LOOPBACK, Listen, bind, new_server, stop_signals
+from query_server.listening import LOOPBACK, Listen, bind, new_server, stop_signals, tls_credentials
 from query_server.metrics import Metrics
 from query_server.parts import Parts, open_parts
 from query_server.policies import Gate
@@ -169,7 +169,7 @@ class QueryServer:
         self._http = HttpServer(wanted.host, wanted.metrics, self.metrics.registry, lambda: self._monitor.state)
         self._searcher = WithholdingSearcher(self._make_searcher(), self._withdrawals)
         clients = self._client_server(self._searcher)
-        query = bind(clients, wanted.host, wanted.query, "RAG_QUERY_PORT")
+        query = bind(clients, wanted.host, wanted.query, "RAG_QUERY_PORT", tls_credentials(self._settings))
         index = self._bind_index(wanted.index)
         self._http.start()
         for server in self._servers:
@@ -199,7 +199,9 @@ class QueryServer:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
         store = self._parts.store
-        operations = OperationsServicer(OperationsHandler(store), ConditionsHandler(store), search, hashes)
+        lifetime = self._settings.jwt_max_lifetime_seconds + self._settings.jwt_leeway_seconds
+        handler = OperationsHandler(store, token_seconds=lifetime)
+        operations = OperationsServicer(handler, ConditionsHandler(store), search, hashes)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         deployments = DeploymentServicer(DeploymentsHandler(store))
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)

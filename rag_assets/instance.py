@@ -35,7 +35,13 @@ def render_workspace_yaml(settings: Settings) -> str:
 def _instance(settings: Settings) -> dict[str, Any]:
     days = settings.event_retention_days
     return {
-        "storage": {"postgres": {"postgres_url": _database(settings)}},
+        "storage": {
+            "custom": {
+                "module": "rag_assets.storage",
+                "class": "PostgresStorage",
+                "config": {"postgres_url": _database(settings)},
+            }
+        },
         "run_launcher": {
             "module": "rag_assets.launcher",
             "class": "ProcessRunLauncher",

@@ -49,6 +49,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.USAGE: ("A command was called with wrong arguments.", "See `rag COMMAND --help`."),
     R.TEXT_INVALID: ("A text is not valid Unicode.", "Remove lone surrogates."),
     R.FIELD_INVALID: ("A field of the request has a value it cannot have.", "See the message."),
+    R.FIELD_UNKNOWN: (
+        "The JSON body of a request has a field that this server's API does not have.",
+        "Compare its path in the message with the API reference; for an older server, leave it out.",
+    ),
     R.ID_CHARS: ("An id contains characters that ids cannot have.", "Use the id as it was given."),
     R.METHOD_UNKNOWN: ("The service has no such method.", "Compare with the API reference."),
     R.SOURCE_NOT_FOUND: ("No such source, or not for this caller.", "`rag source list`."),
@@ -305,6 +309,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Rows have an `updated_at` more than a day ahead, which is left out of the position.",
         "Correct the column of these rows.",
     ),
+    R.INDEX_FOREIGN: (
+        "A collection of the Qdrant server was made by another installation.",
+        "Give each installation its own RAG_QDRANT_PREFIX.",
+    ),
+    R.INDEX_VERSION: ("The Qdrant server is too old.", "Run version 1.19 or newer."),
     R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
     R.QUALITY_GARBAGE: (
         "The text does not look like text: encoded data, noise, or one thing repeated.",
@@ -335,10 +344,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The place that is deployed to (supervisor, Kubernetes API) did not answer or refused.",
         "Mend it, then run the same command again: it goes on where it was.",
     ),
-    R.GREEN_UNHEALTHY: (
-        "The servers of the new release did not become, or stay, ready.",
+    R.CANDIDATE_UNHEALTHY: (
+        "The servers of the new release, of whichever colour, did not become, or stay, ready.",
         "Read the log of the colour that `rag deploy status` names; the traffic was not touched or is back.",
     ),
+    R.GREEN_UNHEALTHY: ("What deployments of the release before have as CANDIDATE_UNHEALTHY.", "As there."),
     R.GREEN_WRONG: (
         "The new release answers golden questions worse than the one that serves, or not at all.",
         "Compare its settings and model with those of the serving release.",

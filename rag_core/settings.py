@@ -11,9 +11,9 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -26,10 +26,14 @@ from rag_core.setting_groups.deploying import DeployingSettings
 from rag_core.setting_groups.serving import ServingSettings
 from rag_core.setting_groups.strength import (
     require_bounded,
+    require_distinct,
     require_strong,
     require_strong_each,
     require_strong_password,
 )
+
+Rotating = Literal["index_secret", "page_token_secret", "hash_secret"]
+_ROTATING: tuple[Rotating, ...] = get_args(Rotating)
 
 
 class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
@@ -77,6 +81,16 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         None, description="Qdrant server (`http://host:6334`, gRPC); unset means Qdrant Edge."
     )
     qdrant_api_key: SecretStr | None = Field(None, description="Key or scoped token for the Qdrant server.")
+    qdrant_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] | None = Field(
+        None,
+        description="Begins the names of this installation's collections on the Qdrant server; required in production, "
+        "else made from the id of the installation. Installations that share a server need one each.",
+    )
+    qdrant_ca_file: Path | None = Field(
+        None, description="Certificates that sign the Qdrant server's; else the system's."
+    )
+    qdrant_cert_file: Path | None = Field(None, description="Client certificate for the Qdrant server (PEM).")
+    qdrant_key_file: Path | None = Field(None, description="Key of that certificate (PEM).")
     index_endpoint: str | None = Field(
         None,
         description="`host:port` of the process that owns the Edge folder (`rag up` sets it); unset: open it here.",
@@ -177,7 +191,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     @classmethod
     def _platform_scopes(cls, value: frozenset[str]) -> frozenset[str]:
         for entry in value:
-            if not re.fullmatch(r"[^=].*=platform\.(read|admin)", entry):
+            if not re.fullmatch(r"\A[^=].*=platform\.(read|admin)", entry):
                 raise ValueError(f"{entry!r}: write `group=platform.admin` or `group=platform.read`")
         return value
 
@@ -226,6 +240,12 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         else:
             require_strong("RAG_QDRANT_API_KEY", self.qdrant_api_key, "in production with RAG_QDRANT_URL")
             require_bounded("RAG_QDRANT_API_KEY", self.qdrant_api_key)
+            if self.qdrant_prefix is None:
+                raise ConfigError(
+                    Reason.CONFIG_INVALID,
+                    "RAG_QDRANT_PREFIX must be set in production with RAG_QDRANT_URL: each installation on a server "
+                    "needs its own",
+                )
 
     def require_serving_secrets(self) -> None:
         """Raise `ConfigError` when a query server in production lacks a secret of its own, or has a weak one."""
@@ -234,8 +254,9 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         for name in ("page_token_secret", "hash_secret"):
             require_strong(f"RAG_{name.upper()}", getattr(self, name), "in production")
             require_strong_each(f"RAG_{name.upper()}_ACCEPTED", getattr(self, f"{name}_accepted"))
+        require_distinct({f"RAG_{name.upper()}": self.rotating(name)[:1] for name in _ROTATING})
 
-    def rotating(self, name: Literal["index_secret", "page_token_secret", "hash_secret"]) -> tuple[bytes, ...]:
+    def rotating(self, name: Rotating) -> tuple[bytes, ...]:
         """The values of a secret: the one in use, then those that are accepted besides. Empty when it is not set."""
         values = [getattr(self, field) for field in (name, f"{name}_accepted")]
         texts = [text for value in values if value is not None for text in split_list(value.get_secret_value())]
@@ -286,7 +307,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     @property
     def erasure_ledger(self) -> Path:
         """Where erasures are kept beside the database; back it up apart from it."""
-        return self.home / "erasures.jsonl"
+        return (self.erasure_folder or self.home) / "erasures.jsonl"
 
     @property
     def secrets_dir(self) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from rag_core.errors import Reason, Unavailable
+from rag_core.errors import Exhausted, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
 
@@ -35,7 +35,7 @@ class DagsterApi:
             ) from None
         data = body.get("data")
         if not isinstance(data, dict) or body.get("errors"):
-            raise Unavailable(Reason.DAGSTER_UNAVAILABLE, "Dagster refused a query; its versions may not fit together")
+            raise _refusal(body.get("errors") or [])
         return data
 
     def close(self) -> None:
@@ -49,5 +49,28 @@ class DagsterApi:
         entry = self.query(document, name=location)["reloadRepositoryLocation"]
         loaded = entry.get("locationOrLoadError") or {}
         if entry["__typename"] != "WorkspaceLocationEntry" or loaded.get("__typename") == "PythonError":
-            message = str(loaded.get("message", "unknown error")).strip().partition("\n")[0]
-            raise Unavailable(Reason.DAGSTER_UNAVAILABLE, f"the code location does not load: {message}")
+            message = str(loaded.get("message", "unknown error")).strip()
+            said = f"the code location does not load: {message.splitlines()[0]}"
+            raise storage_failure(message) or Unavailable(Reason.DAGSTER_UNAVAILABLE, said)
+
+
+def storage_failure(message: str) -> RagError | None:
+    """The platform's error when what Dagster says is an error of its database; it would name drivers and statements."""
+    if "DiskFull" in message or "No space left on device" in message:
+        return Exhausted(Reason.STORAGE_FULL, "the database has no space left; free space and run again")
+    if "psycopg2" in message or "sqlalchemy.exc" in message or "dagster_postgres" in message:
+        return Unavailable(
+            Reason.DATABASE_UNAVAILABLE, "Dagster cannot reach its database; run it again in a moment, see `rag status`"
+        )
+    return None
+
+
+def _refusal(errors: list[dict[str, Any]]) -> RagError:
+    messages = [str(error.get("message", "")) for error in errors]
+    # An error of the execution has a path in the answer, one of the query itself has none.
+    invalid = any(not error.get("path") for error in errors)
+    said = messages[0].partition("\n")[0][:200] if messages else "no data"
+    hint = "; its version may not fit" if invalid else ""
+    return storage_failure("\n".join(messages)) or Unavailable(
+        Reason.DAGSTER_UNAVAILABLE, f"Dagster did not answer a query: {said}{hint}"
+    )

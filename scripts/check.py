@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -83,7 +84,8 @@ def proto_checks() -> list[tuple[str, list[str]]]:
 
 
 def baseline() -> str | None:
-    """The last release tag, which clients in the field were built against; none before the first release."""
+    """The last release tag, which clients in the field were built against; before the first release where a merge
+    request's branch began, and none without one."""
     if shutil.which("git") is None:
         return None
     result = subprocess.run(
@@ -93,7 +95,7 @@ def baseline() -> str | None:
         text=True,
         check=False,
     )
-    return result.stdout.strip() or None
+    return result.stdout.strip() or os.environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or None
 
 
 def main() -> int:

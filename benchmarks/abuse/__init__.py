@@ -1,1 +1,1 @@
-"""What hostile clients do to the gateway, and what an honest one notices of it (`rag bench abuse`)."""
+"""`rag bench abuse`: what hostile clients do to the gateway, and what an honest one notices of it."""

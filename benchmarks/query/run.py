@@ -56,7 +56,7 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
     """Build the index, start everything, ask."""
     python = ensure_peer(settings.home, "chroma", PEERS) if peer else None
     with open_workbench(settings) as workbench, ExitStack() as stack:
-        bench = _Bench(_installation(settings, workbench), sizes)
+        bench = _Bench(installation(settings, workbench), sizes)
         bench.prepare(progress)
         cold = bench.cold_starts()
         systems = bench.start(stack, python)
@@ -69,7 +69,7 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
     return replace(report, notes=(*report.notes, f"the index was built in {bench.build_seconds:.0f} s"))
 
 
-def _installation(settings: Settings, workbench: Workbench) -> Settings:
+def installation(settings: Settings, workbench: Workbench) -> Settings:
     """A home with keys, a database, the shared model files and free ports."""
     installed = workbench.installation("onnx")
     (installed.home / "secrets").mkdir(mode=0o700)

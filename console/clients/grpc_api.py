@@ -57,6 +57,10 @@ class Api:
         found: ops.WhoAmIResponse = self._operate("WhoAmI")
         return found
 
+    def sign_out(self) -> None:
+        """Have the token refused from now on."""
+        self._operate("SignOut")
+
     def status(self) -> admin_pb2.GetStatusResponse:
         """Components, counts of sources, generations."""
         found: admin_pb2.GetStatusResponse = self._call(

@@ -245,6 +245,7 @@ CHINESE: dict[str, str] = {
     "updated": "更新",
     "admin": "admin",
     "platform admin": "平台管理员",
+    "Signed out in this browser only: the query server does not answer.": "仅在此浏览器退出：查询服务器无响应。",
     "all": "全部",
     "blocking": "阻断",
     "canceled": "已取消",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf import timestamp_pb2
 
+from query_server.converters.times import time_problem
 from query_server.handlers.documents import Delete, Page, Put
 from rag_core.errors import InvalidInput, Reason
 from ragproto.documents.v1 import documents_pb2 as pb
@@ -100,4 +101,4 @@ def _time(message: timestamp_pb2.Timestamp) -> datetime:
     try:
         return message.ToDatetime(UTC)
     except (ValueError, OverflowError):
-        raise InvalidInput(Reason.FIELD_INVALID, "event_time: not a time between the years 1 and 9999") from None
+        raise InvalidInput(Reason.FIELD_INVALID, f"event_time: {time_problem(message)}") from None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from query_server.converters.times import time_problem
 from rag_core.errors import InvalidInput, Reason
 from rag_core.filters import All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from ragproto.query.v2 import query_pb2 as v2
@@ -66,4 +67,4 @@ def _time(message: Timestamp) -> datetime:
     try:
         return message.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise InvalidInput(Reason.FILTER_TYPE, "filter: a time is outside the years 1 to 9999") from None
+        raise InvalidInput(Reason.FILTER_TYPE, f"filter: {time_problem(message)}") from None

@@ -14,3 +14,10 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
     message = Timestamp()
     message.FromDatetime(moment)
     return message
+
+
+def time_problem(message: Timestamp) -> str:
+    """Why a `Timestamp` is no time."""
+    if not 0 <= message.nanos < 1_000_000_000:
+        return "nanos of a time must be from 0 to 999,999,999, also before 1970"
+    return "a time must be between the years 1 and 9999"

@@ -61,8 +61,17 @@ class OperationsHandler:
     SQLAlchemy is imported at the first call: it takes as long to load as the rest of the server.
     """
 
-    def __init__(self, store: LazyStore) -> None:
+    def __init__(self, store: LazyStore, *, token_seconds: int) -> None:
+        """`token_seconds` is the longest that a token can be accepted."""
         self._store = store
+        self._token_seconds = token_seconds
+
+    async def sign_out(self, principal: Principal, session: str) -> None:
+        """Refuse the caller's token from now on."""
+        from rag_core.store.access import end_session
+
+        who = {"tenant": principal.tenant, "subject": principal.subject}
+        await self._transact(lambda db: end_session(db, **who, session=session, lifetime=self._token_seconds))
 
     async def sources(
         self, principal: Principal, tenant: str = ""

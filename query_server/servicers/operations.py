@@ -15,6 +15,8 @@ from query_server.handlers.conditions import ConditionsHandler
 from query_server.handlers.operation_rules import check_limit, check_page_token, check_text_field
 from query_server.handlers.operations import OperationsHandler
 from query_server.handlers.search import SearchHandler
+from query_server.identities import bearer_of
+from rag_core.identity import session_of
 from rag_core.keyed_hash import NameHash
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
@@ -41,6 +43,11 @@ class OperationsServicer(rpc.OperationsServiceServicer):
             scopes=sorted(caller.scopes),
             tenant_hashes=self._hashes.tenants(caller.tenant),
         )
+
+    async def SignOut(self, request: pb.SignOutRequest, context: Context) -> pb.SignOutResponse:
+        call = current_call()
+        await self._operations.sign_out(call.principal, session_of(bearer_of(call)))
+        return pb.SignOutResponse()
 
     async def ListSources(self, request: pb.ListSourcesRequest, context: Context) -> pb.ListSourcesResponse:
         found = await self._operations.sources(current_call().principal, request.tenant)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from rag_core.errors import InvalidInput, Reason
 from rag_core.pipeline.resources import Pipeline
 from rag_core.store import generations
 from rag_core.store.generations import Generation
@@ -34,10 +35,14 @@ def shard_key(generation: str, shard: Shard) -> str:
 
 
 def parse_shard_key(key: str) -> tuple[str, Shard]:
-    """The inverse of `shard_key`."""
-    generation, number, place = key.split(":", 2)
-    tenant, source = place.split("/", 1)
-    return generation, (tenant, source, int(number))
+    """The inverse of `shard_key`. Raises `InvalidInput` (`FIELD_INVALID`) for a key that it did not make."""
+    try:
+        generation, number, place = key.split(":", 2)
+        tenant, source = place.split("/", 1)
+        return generation, (tenant, source, int(number))
+    except ValueError:
+        message = "the partition is not GENERATION:SHARD:TENANT/SOURCE; delete it, the sensor adds those that are due"
+        raise InvalidInput(Reason.FIELD_INVALID, message) from None
 
 
 @dataclass(frozen=True, slots=True)

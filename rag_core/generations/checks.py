@@ -16,7 +16,7 @@ from rag_core.store import generations
 from rag_core.store.embeddings import decode
 from rag_core.store.engine import Store
 from rag_core.store.generations import Generation
-from rag_core.verify import FindingKind, verify
+from rag_core.verify import verify
 
 SELF_RETRIEVAL = 2000
 """Points searched for by their own vector; all are compared with their rows."""
@@ -63,9 +63,8 @@ def parity(candidate: Candidate) -> Check:
         **{f"finding_{kind}": count for kind, count in sorted(report.totals.items())},
     }
     # Documents on their way are no damage, as long as they arrive.
-    if set(report.totals) == {FindingKind.UNINDEXED} and not _not_arrived(candidate):
-        moving = sum(report.totals.values())
-        detail = f"{report.points} points are the chunks of the rows; {moving} documents were on their way"
+    if report.sound and report.pending and not _not_arrived(candidate):
+        detail = f"{report.points} points are the chunks of the rows; {report.pending} documents were on their way"
         return Check("parity", True, detail, figures)
     if report.clean:
         return Check("parity", True, f"{report.points} points are exactly the chunks of the rows", figures)

@@ -14,11 +14,9 @@ def open_index(settings: Settings) -> VectorIndex:
     """
     # Imported here: a process that uses one engine should not pay for loading the others.
     if settings.qdrant_url is not None:
-        from rag_core.index.qdrant import QdrantIndex
-        from rag_core.index.qdrant_layout import QdrantLayout
+        from rag_core.index.qdrant_open import open_qdrant
 
-        key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
-        return QdrantIndex.connect(settings.qdrant_url, key, settings.index_timeout_seconds, QdrantLayout(settings))
+        return open_qdrant(settings.qdrant_url, settings)
     if settings.index_endpoint is not None:
         from rag_core.index.remote import RemoteIndex
 

@@ -203,6 +203,10 @@ class VectorIndex(Protocol):
         """Exact number of points, of one tenant or one source of it."""
         ...
 
+    def differences(self, generation: str) -> list[str]:
+        """What of a generation's configuration is not as it must be, after repairing what can be; for `rag verify`."""
+        ...
+
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         """Every point, in batches, in id order. Without vectors `Point.vector` has shape [0]."""
         ...

@@ -25,7 +25,7 @@ from rag_core.index.base import (
 )
 from rag_core.index.conditions import within
 from rag_core.index.edge_dialect import DIALECT
-from rag_core.index.edge_generation import SPACE_RESERVE, EdgeGeneration
+from rag_core.index.edge_generation import EdgeGeneration
 
 ALIAS = "alias.json"
 _FOLDER = "generations"
@@ -34,7 +34,9 @@ _FOLDER = "generations"
 class EdgeIndex:
     """See `VectorIndex`. Opens every generation at once, so that damage is known at start and not at a search."""
 
-    def __init__(self, path: Path | str, *, repair: bool = False, space_reserve: int = SPACE_RESERVE) -> None:
+    def __init__(
+        self, path: Path | str, *, repair: bool = False, space_reserve: int = edge_files.SPACE_RESERVE
+    ) -> None:
         """Open or create the index at `path`.
 
         Raises `Conflict` (`INDEX_LOCKED`) when another process has it, and `DataCorruption` (`INDEX_CORRUPT`) when any
@@ -106,6 +108,9 @@ class EdgeIndex:
 
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
         return self._get(generation).reader.count(within(DIALECT, tenant=tenant, source=source))
+
+    def differences(self, generation: str) -> list[str]:
+        return []  # opening a generation checks its files against their manifest
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         return self._get(generation).scroll(batch, with_vectors=with_vectors)

@@ -18,6 +18,8 @@ from rag_core.files import replace_file, sync_folder
 SEAL = "seal.json"
 SEAL_BUDGET = 2 << 30
 """Bytes checksummed at most; beyond it files are compared by size only, so that a large index still starts quickly."""
+SPACE_RESERVE = 64 << 20
+"""Free bytes a write must find beyond what it needs itself."""
 _BLOCK = 1 << 20
 
 
@@ -46,7 +48,8 @@ def require_space(path: Path, needed: int) -> None:
     if free < needed:
         raise Exhausted(
             Reason.STORAGE_FULL,
-            f"the index needs {needed >> 20} MiB of free disk space and has {free >> 20}; free some and run again",
+            # Up and down, so that what is needed never reads like what there is.
+            f"the index needs {-(-needed >> 20)} MiB of free disk space and has {free >> 20}; free some and run again",
         )
 
 

@@ -28,14 +28,12 @@ from rag_core.index.planning import READ_DOCUMENTS, plan
 
 SPEC = "spec.json"
 POINTS = "points.json"
-SPACE_RESERVE = 64 << 20
-"""Free bytes a write must find beyond what it needs itself."""
 
 
 class EdgeGeneration:
     """A generation, open or damaged. Thread-safe: writes take turns, reads need no lock."""
 
-    def __init__(self, folder: Path, *, space_reserve: int = SPACE_RESERVE) -> None:
+    def __init__(self, folder: Path, *, space_reserve: int = edge_files.SPACE_RESERVE) -> None:
         """Open a generation. `damage` tells why it cannot be read; every call but `reset` and `close` raises it."""
         self.folder = folder
         self.spec, self._shard_folder, self._encoder, self._sampled = _read_spec(folder)

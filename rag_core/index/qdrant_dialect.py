@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Final
 
 from qdrant_client import models
 
@@ -45,6 +47,22 @@ class QdrantDialect:
 DIALECT = QdrantDialect()
 
 
+_LOCAL_NOT_FOUND = re.compile(r"collection \S+ not found")
+"""How qdrant-client's local mode says it, with a bare `ValueError`."""
+_CONNECTION: Final = (
+    (("certificate_verify_failed", "certificate verify failed"),
+     "its certificate is not trusted; set RAG_QDRANT_CA_FILE"),
+    (("certificate_required", "certificate required", "bad certificate"),
+     "it wants a client certificate; set RAG_QDRANT_CERT_FILE and RAG_QDRANT_KEY_FILE"),
+    (("wrong_version_number", "ssl_error_ssl", "handshake failed", "ssl routines"), "it does not speak TLS; use http://"),
+    (("name resolution", "dns resolution", "nodename nor servname", "domain name not found"), "its name is unknown"),
+    (("connection refused", "econnrefused"), "nobody listens there"),
+)  # fmt: skip
+_CLOSED: Final = ("socket closed", "connection reset", "settings frame", "http1.x server", "http2 frame")
+_CLOSES: Final = "it closes the connection: this is no gRPC port (Qdrant's is 6334), or it wants TLS (https://)"
+_CLOSES_TLS: Final = "it closes the connection: it may want a client certificate; set RAG_QDRANT_CERT_FILE"
+
+
 def scored(points: Sequence[models.ScoredPoint]) -> list[Scored]:
     """Results with payload."""
     return [Scored(point_id(point), point.score, point.payload or {}) for point in points]
@@ -56,30 +74,46 @@ def point_id(point: models.ScoredPoint | models.Record) -> uuid.UUID:
 
 
 @contextmanager
-def engine_errors() -> Iterator[None]:
+def engine_errors(*, tls: bool = False) -> Iterator[None]:
     """Turn what qdrant-client raises (gRPC errors, HTTP errors, ValueError in local mode) into our errors."""
     try:
         yield
     except RagError:
         raise
     except Exception as error:
-        raise translated(error) from error
+        raise translated(error, tls=tls) from error
 
 
-def translated(error: Exception) -> RagError:
-    """The typed error; the server's own text is not passed on."""
-    code, text = _status(error), str(error).lower()
+def translated(error: Exception, *, tls: bool = False) -> RagError:
+    """The typed error; the server's own text is not passed on. `tls` says whether the connection should have it."""
+    code, text = _status(error), _said(error).lower()
     if "no space left" in text or "disk is full" in text or "out of disk" in text:
         return Exhausted(Reason.STORAGE_FULL, "the disk of the Qdrant server is full; free some space and run again")
-    if code in {"NOT_FOUND", "404"} or "not found" in text:
+    if code in {"NOT_FOUND", "404"} or _LOCAL_NOT_FOUND.fullmatch(text):
         return NotFound(Reason.GENERATION_NOT_FOUND, "no such index generation")
+    if "index required but not found" in text:
+        return Unavailable(
+            Reason.INDEX_UNAVAILABLE,
+            "the Qdrant server is in strict mode and a payload index is missing; declare the field in "
+            "RAG_METADATA_FIELDS, then `rag verify`",
+        )
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceeded(Reason.DEADLINE, "the Qdrant server did not answer in time")
     if code in {"RESOURCE_EXHAUSTED", "429"}:
         return Exhausted(Reason.OVERLOADED, "the Qdrant server is overloaded; try again later")
     if code in {"UNAUTHENTICATED", "PERMISSION_DENIED", "401", "403"}:
         return Unavailable(Reason.INDEX_UNAVAILABLE, "the Qdrant server refuses the key; check RAG_QDRANT_API_KEY")
-    return Unavailable(Reason.INDEX_UNAVAILABLE, f"the Qdrant server cannot be used ({code or type(error).__name__})")
+    why = next((why for said, why in _CONNECTION if any(part in text for part in said)), "")
+    if not why and any(part in text for part in _CLOSED):
+        why = _CLOSES_TLS if tls else _CLOSES
+    detail = why or code or type(error).__name__
+    return Unavailable(Reason.INDEX_UNAVAILABLE, f"the Qdrant server cannot be used ({detail})")
+
+
+def _said(error: Exception) -> str:
+    """What the server or the channel said; a gRPC error's own text also repeats where it was called."""
+    details = getattr(error, "details", None)
+    return str(details() if callable(details) else error)
 
 
 def _status(error: Exception) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from qdrant_client import models
 
 from rag_core.errors import ConfigError, Reason
-from rag_core.index.payloads import KEYWORDS
+from rag_core.filters import FieldType
+from rag_core.index.payloads import KEYWORDS, NUMBERS
 from rag_core.index.statistics import SAMPLES
 from rag_core.setting_groups.cluster import QdrantSettings
 
@@ -53,22 +55,28 @@ class QdrantLayout:
             "optimizers_config": models.OptimizersConfigDiff(indexing_threshold=0),
         }
 
-    def payload_indexes(self) -> dict[str, Any]:
-        """The index of each payload field that filters use."""
+    def payload_indexes(self, metadata: Mapping[str, FieldType]) -> dict[str, Any]:
+        """The index of each payload field that filters use, `metadata` (the declared fields) among them."""
         on_disk = self.settings.qdrant_indexes_on_disk or None
 
         def keyword(**options: bool) -> models.KeywordIndexParams:
             return models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, on_disk=on_disk, **options)
 
-        return {
+        moment = models.DatetimeIndexParams(type=models.DatetimeIndexType.DATETIME, on_disk=on_disk)
+        kinds: dict[str, Any] = {
             "tenant": keyword(is_tenant=True),
             "doc_id": models.UuidIndexParams(type=models.UuidIndexType.UUID, on_disk=on_disk),
             **{field: keyword() for field in ("acl", *KEYWORDS)},
             "version": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, on_disk=on_disk),
-            "updated_at": models.DatetimeIndexParams(type=models.DatetimeIndexType.DATETIME, on_disk=on_disk),
+            "updated_at": moment,
             # No dense search asks for a sample, so no search graph needs links within one.
             SAMPLES: keyword(enable_hnsw=False),
         }
+        for name, kind in sorted(metadata.items()):
+            kinds[f"metadata.{name}"] = moment if kind is FieldType.TIME else keyword()
+            if kind is FieldType.NUMBER:
+                kinds[f"{NUMBERS}.{name}"] = models.FloatIndexParams(type=models.FloatIndexType.FLOAT, on_disk=on_disk)
+        return kinds
 
     def graph_later(self) -> models.OptimizersConfigDiff:
         """The optimizer's settings once a generation is filled: built at the end, a graph costs a fraction."""

@@ -112,6 +112,9 @@ class RemoteIndex:
         request = pb.CountRequest(generation=generation, tenant=tenant or "", source=source or "")
         return int(self._call(self._stub.Count, request).points)
 
+    def differences(self, generation: str) -> list[str]:
+        return []  # opening a generation checks its files against their manifest
+
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         request = pb.ScrollRequest(
             generation=generation, batch=min(batch, wire.MAX_SCROLL_BATCH), with_vectors=with_vectors

@@ -110,6 +110,7 @@ class ContentSettings(BaseModel):
     stream_drain_seconds: float = Field(20, ge=0, le=600, description="Time a worker gets to finish at SIGTERM.")
 
     # --- index generations -----------------------------------------------------------------------------------
+    erasure_folder: Path | None = Field(None, description="Folder of the erasure ledger; unset: `$RAG_HOME`.")
     golden_dir: Path | None = Field(
         None,
         description="Folder of golden sets that judge a generation; unset: `$RAG_HOME/golden` and the bundled set.",

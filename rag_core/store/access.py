@@ -97,16 +97,27 @@ def note_use(connection: Connection, key_id: str) -> None:
 def revoke_tokens(connection: Connection, *, tenant: str, subject: str, lifetime: int, actor: str) -> datetime:
     """Refuse every token of a subject issued until now. `lifetime` is the longest any can live, in seconds."""
     now = datetime.now(UTC)
-    values = {"before": now, "forget_at": now + timedelta(seconds=lifetime)}
-    statement = upsert(token_revocations).values(tenant=tenant, subject=subject, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "subject"], set_=values))
-    connection.execute(delete(token_revocations).where(token_revocations.c.forget_at < func.now()))
+    _revoke(connection, tenant, subject, before=now, forget_at=now + timedelta(seconds=lifetime))
     audit.record(connection, actor=actor, action="token.revoke", target=subject, details={}, tenant=tenant)
     return now
 
 
+def end_session(connection: Connection, *, tenant: str, subject: str, session: str, lifetime: int) -> None:
+    """Refuse one token (`rag_core.identity.session_of`), whatever its issuer's clock says. `lifetime` as above."""
+    end = datetime.now(UTC) + timedelta(seconds=lifetime)
+    _revoke(connection, tenant, session, before=end, forget_at=end)
+    audit.record(connection, actor=subject, action="session.end", target=subject, details={}, tenant=tenant)
+
+
+def _revoke(connection: Connection, tenant: str, name: str, *, before: datetime, forget_at: datetime) -> None:
+    values = {"before": before, "forget_at": forget_at}
+    statement = upsert(token_revocations).values(tenant=tenant, subject=name, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "subject"], set_=values))
+    connection.execute(delete(token_revocations).where(token_revocations.c.forget_at < func.now()))
+
+
 def revocations(connection: Connection) -> dict[tuple[str, str], float]:
-    """Tenant and subject to the moment (Unix seconds) before which their tokens are refused."""
+    """Tenant and subject, or session, to the moment (Unix seconds) before which their tokens are refused."""
     columns = token_revocations.c
     rows = connection.execute(select(columns.tenant, columns.subject, columns.before))
     return {(tenant, subject): before.timestamp() for tenant, subject, before in rows}

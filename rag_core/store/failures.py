@@ -53,11 +53,44 @@ def translate(error: BaseException) -> RagError | None:
             Reason.DATABASE_UNAVAILABLE,
             "every database connection of this process is in use; raise RAG_DATABASE_POOL_SIZE",
         )
+    if refused_login(cause):
+        return Unavailable(
+            Reason.DATABASE_UNAVAILABLE, "the database refuses the user, the password or the database's name in its URL"
+        )
+    if recovering(cause):
+        return Unavailable(
+            Reason.DATABASE_UNAVAILABLE,
+            "the database recovers from a crash and takes no connections yet; its log says how far it is",
+        )
     if _lost(error, cause):
         return Unavailable(
             Reason.DATABASE_UNAVAILABLE, "the database cannot be reached; check that it runs and its URL"
         )
     return None
+
+
+def refused_login(cause: BaseException | None) -> bool:
+    """Whether a PostgreSQL server answered and refused to let us in. libpq has no SQLSTATE for it, only a text."""
+    if isinstance(cause, (errors.InvalidAuthorizationSpecification, errors.InvalidCatalogName)):
+        return True
+    text = str(cause) if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None else ""
+    return any(
+        sign in text
+        for sign in (
+            "password authentication failed",
+            "no password supplied",
+            "no pg_hba.conf entry",
+            "is not permitted to log in",
+            "permission denied for database",
+        )
+    ) or ("FATAL: " in text and text.rstrip().endswith("does not exist"))
+
+
+def recovering(cause: BaseException | None) -> bool:
+    """Whether a PostgreSQL server answered that it repairs itself after a crash, or starts."""
+    return isinstance(cause, psycopg.OperationalError) and any(
+        sign in str(cause) for sign in ("in recovery mode", "database system is starting up", "not yet accepting")
+    )
 
 
 def _lost(error: BaseException, cause: BaseException | None) -> bool:

@@ -15,6 +15,8 @@ MAX_FINDINGS = 1000
 class FindingKind(StrEnum):
     """A way in which rows and index can differ."""
 
+    CONFIGURATION = "configuration"
+    """A collection that is not configured as its generation needs it."""
     MISSING = "missing"
     """A chunk of an indexed document that the index lacks."""
     PHANTOM = "phantom"
@@ -90,7 +92,8 @@ class DocumentStates:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """The result. `clean` is the verdict; `totals` counts findings by kind, `findings` holds the first of them.
+    """The result. `sound`: nothing is wrong; `clean`: nothing is on its way either. `totals` counts findings by kind,
+    `findings` holds the first of them.
 
     `expected` rows were compared with `points` scrolled points, of which `retrieved` were searched for.
     """
@@ -108,10 +111,21 @@ class VerifyReport:
     def clean(self) -> bool:
         return not self.totals
 
+    @property
+    def pending(self) -> int:
+        """Document versions that the index still has to follow, as is normal during an ingest."""
+        return self.totals.get(FindingKind.UNINDEXED, 0)
+
+    @property
+    def sound(self) -> bool:
+        return not set(self.totals) - {FindingKind.UNINDEXED}
+
     def to_json(self) -> dict[str, Any]:
         states = self.documents
         return {
             "clean": self.clean,
+            "sound": self.sound,
+            "pending": self.pending,
             "generation": self.generation,
             "expected": self.expected,
             "points": self.points,

@@ -73,6 +73,8 @@ def compare(
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare a generation with any expectation: payloads, vectors, self-retrieval and counts."""
+    for difference in index.differences(spec.name):
+        findings.add(Finding(FindingKind.CONFIGURATION, difference))
     total = index.count(spec.name)
     comparison = Comparison(expectation, findings, spec.dimensions)
     points = (point for batch in index.scroll(spec.name) for point in batch)

@@ -64,6 +64,11 @@ class CodeLocation(PartModel):
     """The code location. One pod: the webserver reloads at every answer that comes from another one."""
 
     resources: Resources = Field(resources("200m", "512Mi", "1Gi"), description="Of its pod.")
+    erasure_claim: str = Field(
+        "",
+        description="PersistentVolumeClaim that keeps the erasure ledger, for `rag documents erase` in this pod; empty:"
+        " nothing can be erased there.",
+    )
 
 
 class Dagster(PartModel):

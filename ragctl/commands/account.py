@@ -92,6 +92,16 @@ def remove(name: str, /, *, json: Json = False) -> None:
     emit_json({"removed": name}) if json else say(f"{name} is removed")
 
 
+@app.command
+def unlock(name: str, /, *, json: Json = False) -> None:
+    """Let a person try again at once who failed to sign in too often.
+
+    Example: rag account unlock admin
+    """
+    _accounts().unlock(name)
+    emit_json({"unlocked": name}) if json else say(f"{name} may sign in again")
+
+
 def _accounts() -> Accounts:
     from rag_core.settings import Settings
     from ragctl.stack.accounts import Accounts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ragctl.deploy.service import Deployments
 
 app = App(name="deploy", help="Blue/green deployments of the query servers.", help_format="plaintext")
+_RETRY_SECONDS = 2.0
 TargetOption = Annotated[Literal["local", "kubernetes"], Parameter(help="Where: the stack of `rag up`, or a cluster.")]
 
 
@@ -109,18 +111,35 @@ def rollback(*, target: TargetOption = "local", reason: str = "", json: Json = F
 
 
 @app.command
-def follow(*, target: TargetOption = "kubernetes", json: Json = False) -> None:
+def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: Json = False) -> None:
     """Have the release served that the chart wants, and wait for it. Exits with 1 and the reason code if it is refused.
 
     `helm upgrade` and `helm rollback` end with this command. A release that was refused before is judged again; one
     that an operator rolled back is not.
 
     Example: rag deploy follow
+
+    Parameters
+    ----------
+    seconds
+        How long database and target may be away.
     """
+    from rag_core.errors import RagError, Reason, Unavailable
     from ragctl.deploy import declared
 
-    with _deployments(target, quiet=json) as known:
-        row = declared.follow(known)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with _deployments(target, quiet=json) as known:
+                row = declared.follow(known)
+                break
+        except RagError as error:
+            # What starts at the same time may not be there yet: a database in the chart, its tables, the API.
+            later = isinstance(error, Unavailable) or error.reason == Reason.DATABASE_VERSION
+            if not later or time.monotonic() > deadline:
+                raise
+            note(f"  {error.message}")
+        time.sleep(_RETRY_SECONDS)
     _report(row, "DONE", json=json)
 
 
@@ -201,8 +220,10 @@ def _report(row: Deployment, *wanted: str, json: bool) -> None:
         emit_json(asdict(row))
     if row.state.name not in wanted:
         reason = Reason(row.reason) if row.reason else Reason.DEPLOYMENT_STATE
+        # For one release beside the new code, as scripts may know the old one.
+        old = {"previous_reason": "GREEN_UNHEALTHY"} if reason is Reason.CANDIDATE_UNHEALTHY else {}
         raise Conflict(
-            reason, f"deployment {row.id} ({row.release}) {row.state}: {row.detail}; {row.from_colour} serves"
+            reason, f"deployment {row.id} ({row.release}) {row.state}: {row.detail}; {row.from_colour} serves", **old
         )
     if not json:
         state = row.state.replace("_", " ")

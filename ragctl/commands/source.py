@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from ragctl.commands._database import actor
 from ragctl.commands._quiet import quiet
-from ragctl.output import Json, emit_json, say, table
+from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
     from rag_assets.config import SourceConfig
@@ -86,10 +86,14 @@ def sync(
     states = (
         {outcome.source: outcome.status for outcome in outcomes} if wait else {job.source: "STARTED" for job in jobs}
     )
+    reasons = {outcome.source: outcome.reason for outcome in outcomes}
     if json:
         emit_json(states)
+        for source, reason in reasons.items():
+            if reason:
+                note(f"{source}: {reason}")
     else:
-        table(("source", "run"), states.items())
+        table(("source", "run", "reason"), [(source, run, reasons.get(source, "")) for source, run in states.items()])
     return int(not all(outcome.succeeded for outcome in outcomes))
 
 

@@ -33,6 +33,8 @@ def verify(
 ) -> int:
     """Compare every row with every point and search for each chunk by its own vector. Exits with 1 on any difference.
 
+    Documents that the index has still to follow, as during an ingest, are pending, not a difference.
+
     With `--sources` also every source with its rows: what it gives now, read and parsed anew, must be what is stored.
 
     Example: rag verify --sources --sample 1000
@@ -80,7 +82,7 @@ def verify(
     else:
         _print(report)
         _print_sources(compared)
-    return int(not (report.clean and all(one.clean for one in compared)))
+    return int(not (report.sound and all(one.clean for one in compared)))
 
 
 def _chosen(settings: Settings, names: list[str] | None, *, every: bool) -> list[SourceConfig]:
@@ -139,8 +141,8 @@ def _print(report: VerifyReport) -> None:
         f"documents: {states.total} = {states.indexed} indexed + {states.deleted} deleted + {states.withheld} without "
         f"ACL + {states.rejected} rejected + {states.pending} pending"
     )
-    if report.clean:
-        say("clean")
+    if report.sound:
+        say(f"nothing is wrong, {report.pending} pending" if report.pending else "clean")
         return
     say()
     table(("difference", "count"), sorted((str(kind), count) for kind, count in report.totals.items()))

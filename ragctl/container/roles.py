@@ -50,7 +50,11 @@ def command_of(settings: Settings, role: str) -> list[str]:
 
 def prepare(settings: Settings, role: str) -> None:
     """Check the secrets, and lay out what Dagster reads: its folder, and the database URL in the environment."""
-    if role != "console":
+    if role == "console":
+        from ragctl.stack.parts import NO_FORWARDED
+
+        os.environ.update(NO_FORWARDED)
+    else:
         settings.require_production_secrets()
     if role not in _OF_DAGSTER:
         return

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from rag_core.errors import Conflict, Reason, Unavailable
+from rag_core.errors import Conflict, Reason
 from rag_core.store import audit, deployments
 from rag_core.store.deployments import SWITCH, Deployment, State, Step
 from ragctl.deploy.service import Deployments, Request
@@ -48,7 +48,7 @@ def take(known: Deployments, *, again: int = 0) -> Deployment | None:
 def follow(known: Deployments) -> Deployment:
     """Have what is wanted served, whichever process does it, and return its deployment when that has ended.
 
-    Raises `Unavailable` (`TARGET_UNAVAILABLE`) when its servers are not ready in time after it has ended well.
+    Raises `Conflict` (`CANDIDATE_UNHEALTHY`) when its servers are not ready in time after it has ended well.
     """
     again = _failed(known)
     while True:
@@ -70,7 +70,7 @@ def _served(known: Deployments, row: Deployment) -> Deployment:
     deadline = time.monotonic() + known.settings.deploy_ready_seconds
     while row.state is State.DONE and not (health := known.target.health(row.colour)).good:
         if time.monotonic() > deadline:
-            raise Unavailable(Reason.TARGET_UNAVAILABLE, f"{row.colour} is not ready: {health.detail}")
+            raise Conflict(Reason.CANDIDATE_UNHEALTHY, f"{row.colour} is not ready: {health.detail}")
         known.tell(f"waiting for {row.colour}: {health.detail}")
         time.sleep(_POLL_SECONDS)
     return row

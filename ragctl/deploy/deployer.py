@@ -88,9 +88,9 @@ class Deployer:
             if health.failed:
                 failing_since = failing_since if failing_since is not None else now
                 if now - failing_since >= self.settings.deploy_failing_seconds:
-                    return Verdict.bad(Reason.GREEN_UNHEALTHY, f"its servers end at every start: {health.detail}")
+                    return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, f"its servers end at every start: {health.detail}")
             if now - began > self.settings.deploy_ready_seconds:
-                return Verdict.bad(Reason.GREEN_UNHEALTHY, health.detail or "its servers did not become ready")
+                return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail or "its servers did not become ready")
             if self._asked_back(row):
                 return None
             self.tell(f"waiting for {row.colour}: {health.ready} of {health.servers} ready")
@@ -112,7 +112,7 @@ class Deployer:
     def _shift(self, row: Deployment) -> Verdict:
         health = self.target.health(row.colour)
         if not health.good:
-            return Verdict.bad(Reason.GREEN_UNHEALTHY, health.detail)
+            return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
         self.tell(f"{row.weight} % to {row.colour}")
         self.target.shift(_green_share(row, row.weight))
         if row.weight == _SWITCHED and row.generation:
@@ -143,7 +143,7 @@ class Deployer:
             if verdict is not None:
                 return verdict
             if not health.good and final:
-                return Verdict.bad(Reason.GREEN_UNHEALTHY, health.detail)
+                return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
             if self._asked_back(row):
                 return None
             self.tell(f"watching {row.colour} with {row.weight} %")

@@ -117,7 +117,7 @@ def judge_calls(settings: Settings, timed: Sequence[Timed]) -> Verdict:
 def _health(client: Client) -> Verdict:
     if client.is_serving():
         return Verdict.good()
-    return Verdict.bad(Reason.GREEN_UNHEALTHY, f"{client.server.query}: its health service says NOT_SERVING")
+    return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, f"{client.server.query}: its health service says NOT_SERVING")
 
 
 def _v1(client: Client, asked: Asked) -> Verdict:

@@ -16,6 +16,10 @@ from ragctl.gateway.routes import HAS_KEY, HAS_NO_TOKEN, PROBE_PATHS
 
 _PROVIDER = "tokens"
 _PAYLOAD = "token"
+FAILURE = "failure"
+"""Where the token filter leaves why a token failed, for the error that callers see."""
+_SCHEMES = ("Bearer", "bearer", "BEARER")
+"""The scheme has no case; the filter compares with it. Spellings beyond these are refused as malformed."""
 _CACHED_TOKENS = 10_000
 _MAX_CACHED_TOKEN_BYTES = 8192
 
@@ -28,7 +32,8 @@ def jwt_filter(options: GatewayOptions, jwt: Jwt) -> Config:
         "require_expiration": True,
         "clock_skew_seconds": jwt.leeway,
         "forward": True,
-        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
+        "from_headers": [{"name": "authorization", "value_prefix": f"{scheme} "} for scheme in _SCHEMES],
+        "failed_status_in_metadata": FAILURE,
         "claim_to_headers": [
             {"header_name": "x-auth-tenant", "claim_name": "tenant"},
             {"header_name": "x-auth-subject", "claim_name": "sub"},

@@ -11,8 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from query_server.policies import POLICIES, PUBLIC_SERVICES, Gate
+
+if TYPE_CHECKING:
+    from google.api.http_pb2 import HttpRule
+    from google.protobuf.descriptor_pb2 import DescriptorProto
 
 ADMIN_PACKAGE = "/ragproto.admin."
 """What operates the platform; the gateway carries it only when it is told to."""
@@ -21,10 +26,12 @@ _VARIABLE = re.compile(r"\{[^{}=]+(?:=([^{}]+))?\}")
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """One REST binding: verb and path. `pattern` is a regular expression when the path holds variables."""
+    """One REST binding: verb, path, and the name of the message that its body holds, if any. `pattern` is a regular
+    expression when the path holds variables."""
 
     verb: str
     path: str
+    message: str = ""
 
     @property
     def pattern(self) -> str | None:
@@ -65,7 +72,7 @@ def api_methods(descriptors: Path, *, admin: bool = False) -> tuple[Method, ...]
                 if policy is not None and (admin or not path.startswith(ADMIN_PACKAGE)):
                     rule = method.options.Extensions[annotations_pb2.http]
                     searches = policy.gate is Gate.SEARCH
-                    bindings = tuple(_bindings(rule))
+                    bindings = tuple(_bindings(rule, method.input_type.lstrip(".")))
                     found.append(Method(path, name, policy.scope, policy.repeatable, searches, bindings))
     return tuple(found)
 
@@ -75,12 +82,36 @@ def public_services() -> tuple[str, ...]:
     return tuple(sorted(PUBLIC_SERVICES))
 
 
-def _bindings(rule: object) -> Iterator[Rest]:
-    verb = rule.WhichOneof("pattern")  # type: ignore[attr-defined]
+@cache
+def message_fields(descriptors: Path) -> dict[str, dict[str, str]]:
+    """The fields of every message, by both of their JSON names: the name of a message, or nothing for other values."""
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+    found: dict[str, dict[str, str]] = {}
+    for file in FileDescriptorSet.FromString(descriptors.read_bytes()).file:
+        if not file.package.startswith("google."):  # those have JSON forms of their own
+            for message in file.message_type:
+                _add_fields(found, file.package, message)
+    return found
+
+
+def _add_fields(found: dict[str, dict[str, str]], scope: str, message: DescriptorProto) -> None:
+    name = f"{scope}.{message.name}"
+    if not message.options.map_entry:  # a map takes any key
+        found[name] = {
+            json: field.type_name.lstrip(".") for field in message.field for json in (field.name, field.json_name)
+        }
+    for nested in message.nested_type:
+        _add_fields(found, name, nested)
+
+
+def _bindings(rule: HttpRule, message: str) -> Iterator[Rest]:
+    verb = rule.WhichOneof("pattern")
     if verb is not None:
-        yield Rest(verb.upper(), getattr(rule, verb))
-    for further in rule.additional_bindings:  # type: ignore[attr-defined]
-        yield from _bindings(further)
+        assert rule.body in ("", "*"), "the gateway checks bodies that are a whole message"  # noqa: S101
+        yield Rest(verb.upper(), getattr(rule, verb), message if rule.body else "")
+    for further in rule.additional_bindings:
+        yield from _bindings(further, message)
 
 
 def _piece(part: str) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.access import jwt_filter
-from ragctl.gateway.clusters import address, assignment, clusters, endpoints
+from ragctl.gateway.clusters import address, assignment, certificate, clusters, endpoints
 from ragctl.gateway.files import JWT_FILTER, Inline, Sources, Watched, resource, resources, to_yaml, update_file
-from ragctl.gateway.listener import ADMIN, certificate, listeners
+from ragctl.gateway.listener import ADMIN, listeners
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, extension
 from ragctl.gateway.routes import route_config
 
@@ -25,6 +25,12 @@ ENVOY_FLAGS = (
     "warning",
 )
 _MAX_DOWNSTREAM_CONNECTIONS = 10_000
+_RUNTIME = {
+    # A connection gets one request a turn, so that one with thousands of them delays the others by one.
+    "http.max_requests_per_io_cycle": 1,
+    # A connection of whose calls so many (and half of all) were taken back within a second is closed.
+    "overload.premature_reset_total_stream_count": 200,
+}
 
 
 def bootstrap(options: GatewayOptions, sources: Sources | None = None) -> Config:
@@ -106,6 +112,7 @@ def _frame(options: GatewayOptions) -> Config:
         "node": {"id": "rag-gateway", "cluster": "rag"},
         "admin": {"address": address(Endpoint("127.0.0.1", options.admin_port))},
         "overload_manager": {"resource_monitors": [_connection_monitor()]},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": dict(_RUNTIME)}]},
     }
 
 

@@ -10,6 +10,8 @@ from google.rpc import error_details_pb2
 
 from query_server.status import DETAILS_KEY, DOMAIN, PUSHBACK_KEY, PUSHBACK_MS, rich_status
 from rag_core.errors import Reason
+from ragctl.gateway.access import FAILURE
+from ragctl.gateway.files import JWT_FILTER
 from ragctl.gateway.options import Config
 from ragctl.gateway.requests import CHECK
 
@@ -17,7 +19,7 @@ from ragctl.gateway.requests import CHECK
 @dataclass(frozen=True, slots=True)
 class LocalError:
     """An HTTP status of Envoy's own. `message=None` keeps Envoy's text; `lacks` narrows it to a missing header, `flag`
-    to a response flag, `metadata` (filter, key, value) to what a filter left; `becomes` is the status that callers see
+    to a response flag, `metadata` (filter, path, value) to what a filter left; `becomes` is the status that callers see
     instead, `pushback_ms` how long they are to wait."""
 
     http_status: int
@@ -26,7 +28,7 @@ class LocalError:
     message: str | None = None
     lacks: str | None = None
     flag: str | None = None
-    metadata: tuple[str, str, str] | None = None
+    metadata: tuple[str, ...] | None = None
     becomes: int | None = None
     pushback_ms: int | None = None
 
@@ -41,10 +43,27 @@ LOCAL_ERRORS = (
         "the request is not one complete message",
         metadata=(CHECK, "reason", Reason.MESSAGE_INVALID.value),
     ),
+    LocalError(400, 3, Reason.FIELD_UNKNOWN, metadata=(CHECK, "reason", Reason.FIELD_UNKNOWN.value)),
+    LocalError(400, 3, Reason.RESERVED_FIELD, metadata=(CHECK, "reason", Reason.RESERVED_FIELD.value)),
     LocalError(400, 3, Reason.FIELD_INVALID),
     LocalError(401, 16, Reason.TOKEN_MISSING, "send `authorization: Bearer <token>` or `x-api-key`", "authorization"),
-    LocalError(401, 16, Reason.TOKEN_INVALID, "the token does not verify, or it has expired; get a new one"),
-    LocalError(403, 7, Reason.SCOPE_MISSING, "the token is not meant for this method (scope or audience)"),
+    LocalError(
+        401,
+        16,
+        Reason.TOKEN_EXPIRED,
+        "the token has expired; get a new one",
+        metadata=(JWT_FILTER, FAILURE, "message", "Jwt is expired"),
+    ),
+    LocalError(401, 16, Reason.TOKEN_INVALID, "the token does not verify; get a new one"),
+    LocalError(
+        403,
+        16,
+        Reason.TOKEN_AUDIENCE,
+        "the token is meant for another audience; get one for this service",
+        metadata=(JWT_FILTER, FAILURE, "message", "Audiences in Jwt are not allowed"),
+        becomes=401,
+    ),
+    LocalError(403, 7, Reason.SCOPE_MISSING, "the token is not meant for this method: its scope is missing"),
     LocalError(404, 12, Reason.METHOD_UNKNOWN),
     LocalError(405, 12, Reason.METHOD_UNKNOWN),
     LocalError(408, 4, Reason.DEADLINE, "the request did not arrive in time"),
@@ -122,8 +141,10 @@ def _conditions(error: LocalError) -> list[Config]:
     return [status, *missing, *flagged, *left]
 
 
-def _metadata(filter_name: str, key: str, value: str) -> Config:
-    matcher = {"filter": filter_name, "path": [{"key": key}], "value": {"string_match": {"exact": value}}}
+def _metadata(filter_name: str, *path_and_value: str) -> Config:
+    *path, value = path_and_value
+    keys = [{"key": key} for key in path]
+    matcher = {"filter": filter_name, "path": keys, "value": {"string_match": {"exact": value}}}
     return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
 
 

@@ -1,7 +1,14 @@
--- Looks at complete requests before they go to a query server.
+-- Looks at complete requests before they go to a query server. Before this text are put: MESSAGES, by message name a
+-- table of its fields (the name of a message, or true for any other value), and RESERVED, a set of names.
+
+local FILTER = "rag.requests"
+local MOST_TOKENS, MOST_LEVELS, MOST_NAME = 10000, 100, 64
+local QUOTE, APOSTROPHE, BACKSLASH = ('"'):byte(), ("'"):byte(), ("\\"):byte()
+local OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = ("{"):byte(), ("}"):byte(), ("["):byte(), ("]"):byte()
+local COLON, COMMA = (":"):byte(), (","):byte()
 
 local function refuse(handle, reason, message)
-  handle:streamInfo():dynamicMetadata():set("rag.requests", "reason", reason)
+  handle:streamInfo():dynamicMetadata():set(FILTER, "reason", reason)
   handle:respond({ [":status"] = "400" }, message)
 end
 
@@ -17,6 +24,116 @@ local function check_grpc(handle, body)
   refuse(handle, "MESSAGE_INVALID", "")
 end
 
+-- Where a string ends that begins at `start`: at its quote, unless an odd number of backslashes is before it.
+local function string_end(text, start, quote)
+  local at = start
+  while true do
+    at = text:find(quote, at + 1, true)
+    if at == nil then
+      return nil
+    end
+    local before = at - 1
+    while text:byte(before) == BACKSLASH do
+      before = before - 1
+    end
+    if (at - before) % 2 == 1 then
+      return at
+    end
+  end
+end
+
+local function path_of(levels, name)
+  local parts = {}
+  for _, level in ipairs(levels) do
+    if level.list then
+      parts[#parts] = (parts[#parts] or "") .. "[" .. level.index .. "]"
+    elseif level.name then
+      parts[#parts + 1] = level.name
+    end
+  end
+  parts[#parts + 1] = name
+  return table.concat(parts, ".")
+end
+
+-- Enter the field `name` of the innermost object. Returns the reason and the message that it is refused with, if any.
+local function enter_field(levels, name)
+  local level = levels[#levels]
+  level.wants_name = false
+  local fields = MESSAGES[level.message]
+  if fields == nil then
+    return nil
+  elseif name == nil then
+    return "FIELD_INVALID", "names of fields must be quoted"
+  end
+  level.value = fields[name]
+  if level.value == nil then
+    local shown = path_of(levels, (name:sub(1, MOST_NAME):gsub("[^%w_.-]", "?")))
+    if RESERVED[name] then
+      return "RESERVED_FIELD", shown .. ": only the server sets it; tenant and permissions come from the token"
+    end
+    return "FIELD_UNKNOWN", shown .. ": this server's API has no such field"
+  end
+  level.name = name
+end
+
+local function open_level(levels, message, list)
+  local level = levels[#levels]
+  if level then
+    message = level.list and level.message or level.value
+  end
+  levels[#levels + 1] = { list = list, message = message, index = 0, wants_name = not list }
+end
+
+local function next_value(level)
+  level.index, level.wants_name = level.index + 1, not level.list
+  level.name, level.value = nil, nil
+end
+
+-- The reason and message that the JSON text is refused with; nil for what fits. Broken JSON is left to the transcoder,
+-- which is as lenient as this: it takes strings in apostrophes.
+local function check_json(text, message)
+  local levels, at, name = {}, 1, nil
+  for _ = 1, MOST_TOKENS do
+    local found = text:find("[\"'{}%[%]:,]", at)
+    local token, level = found and text:byte(found), levels[#levels]
+    at = found and found + 1
+    if found == nil or (#levels == 0 and token ~= OPEN and token ~= OPEN_LIST) then
+      return nil
+    elseif token == QUOTE or token == APOSTROPHE then
+      local last = string_end(text, found, string.char(token))
+      if last == nil then
+        return nil
+      end
+      name, at = level.wants_name and text:sub(found + 1, last - 1) or nil, last + 1
+    elseif token == COLON and level.wants_name then
+      local reason, refused = enter_field(levels, name)
+      if reason then
+        return reason, refused
+      end
+      name = nil
+    elseif token == OPEN or token == OPEN_LIST then
+      if #levels == MOST_LEVELS then
+        return "FIELD_INVALID", "nested too deeply"
+      end
+      open_level(levels, message, token == OPEN_LIST)
+    elseif token == CLOSE or token == CLOSE_LIST then
+      levels[#levels] = nil
+    elseif token == COMMA then
+      next_value(level)
+    end
+  end
+  return "FIELD_INVALID", "too many values"
+end
+
 function envoy_on_request(handle)
-  check_grpc(handle, handle:body())
+  local message = handle:filterContext():get("message")
+  local body = handle:body()
+  if message == "grpc" then
+    check_grpc(handle, body)
+  elseif body then
+    local reason, text = check_json(body:getBytes(0, body:length()), message)
+    if reason then
+      refuse(handle, reason, text)
+    end
+  end
 end

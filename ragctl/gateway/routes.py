@@ -9,7 +9,7 @@ from __future__ import annotations
 from ragctl.gateway.api import Method, Rest, api_methods, public_services
 from ragctl.gateway.clusters import BLUE, GREEN, PROBES, SEARCHES
 from ragctl.gateway.options import Config, GatewayOptions, any_of, seconds
-from ragctl.gateway.requests import one_message, open_ended
+from ragctl.gateway.requests import message_body, one_message, open_ended
 
 PROBE_PATHS = ("/health", "/ready")
 FORWARDED_NO_FURTHER = ("x-auth-tenant", "x-auth-subject")
@@ -71,7 +71,8 @@ def _public(service: str, options: GatewayOptions) -> Config:
 def _rest(method: Method, binding: Rest, options: GatewayOptions) -> list[Config]:
     verb = {"name": ":method", "string_match": {"exact": binding.verb}}
     match = {**path_match(binding), "headers": [verb]}
-    return _forwarding(f"{binding.verb} {binding.path}", match, {}, method, options)
+    checks = message_body(binding.message) if binding.message else {}
+    return _forwarding(f"{binding.verb} {binding.path}", match, checks, method, options)
 
 
 def _forwarding(name: str, match: Config, checks: Config, method: Method, options: GatewayOptions) -> list[Config]:

@@ -12,9 +12,10 @@ import hmac
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -55,6 +56,8 @@ class Account:
     tenant: str = DEFAULT_TENANT
     groups: tuple[str, ...] = ()
     platform: bool = False
+    unlocked_at: float = 0.0
+    """Failures to sign in before this moment (Unix time) keep nobody waiting."""
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -104,8 +107,13 @@ class Accounts:
     def remove(self, name: str) -> None:
         """Take a person's access away; a token they hold dies when it expires. Raises `NotFound`."""
         with self._changing() as accounts:
-            if accounts.pop(name, None) is None:
-                raise NotFound(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name!r}")
+            _known(accounts, name)
+            del accounts[name]
+
+    def unlock(self, name: str) -> None:
+        """Let a person try again at once, from every address. Raises `NotFound`."""
+        with self._changing() as accounts:
+            accounts[name] = replace(_known(accounts, name), unlocked_at=time.time())
 
     def all(self) -> dict[str, Account]:
         """Every account by name. Raises `ConfigError` when the file is damaged."""
@@ -137,12 +145,19 @@ class Accounts:
             write_private(self.path, json.dumps(rows, indent=2) + "\n")
 
 
+def _known(accounts: dict[str, Account], name: str) -> Account:
+    if name not in accounts:
+        raise NotFound(Reason.ACCOUNT_NOT_FOUND, f"there is no account {name!r}")
+    return accounts[name]
+
+
 def _account(item: dict[str, object]) -> Account:
     groups = tuple(str(group) for group in item.get("groups", ()))  # type: ignore[attr-defined]
     name, role = str(item["name"]), Role(str(item["role"]))
     # A file of a release without platform scopes: the account that `rag up` made keeps what it could do.
     platform = item.get("platform", name == FIRST_ACCOUNT and role is Role.ADMIN) is True
-    return Account(name, role, str(item["salt"]), str(item["hash"]), str(item["tenant"]), groups, platform)
+    unlocked = float(item.get("unlocked_at", 0))  # type: ignore[arg-type]
+    return Account(name, role, str(item["salt"]), str(item["hash"]), str(item["tenant"]), groups, platform, unlocked)
 
 
 def _hash(password: str, salt: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 from rag_assets.location import LOCATION
 from rag_core.errors import NotFound, RagError, Reason, Unavailable
 from rag_core.settings import Settings
-from ragctl.dagster import DagsterApi
+from ragctl.dagster import DagsterApi, storage_failure
 from ragctl.stack.display import Display
 
 REPOSITORY = "__repository__"
@@ -36,6 +36,13 @@ _BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfil
   ... on LaunchBackfillSuccess { backfillId launchedRunIds } ... on PythonError { message }
   ... on UnauthorizedError { message } } }"""
 
+_TYPED = ("rag_core.errors.", "dagster._core.definitions.events.Failure: ")
+"""How the texts of errors begin that name a reason code."""
+_EVENTS = """query($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after, limit: 1000) { __typename
+  ... on EventConnection { cursor hasMore events {
+    ... on ExecutionStepFailureEvent { error { message causes { message } } }
+    ... on RunFailureEvent { error { message causes { message } } } } } } }"""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceJob:
@@ -52,11 +59,12 @@ class SourceJob:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the run (or the runs of all shards) of a source ended: SUCCESS, FAILURE or CANCELED."""
+    """How the run (or the runs of all shards) of a source ended: SUCCESS, FAILURE or CANCELED, and why it failed."""
 
     source: str
     status: str
     seconds: float
+    reason: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -87,8 +95,9 @@ def launch(api: DagsterApi, job: SourceJob) -> None:
         params = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": tags}}
         answer = api.query(_LAUNCH, params=params)["launchRun"]
     if not answer["__typename"].endswith("Success"):
-        message = str(answer.get("message", answer["__typename"])).strip().partition("\n")[0]
-        raise Unavailable(Reason.DAGSTER_UNAVAILABLE, f"source {job.source}: Dagster did not start a run: {message}")
+        message = str(answer.get("message", answer["__typename"])).strip()
+        said = f"source {job.source}: Dagster did not start a run: {message.splitlines()[0]}"
+        raise storage_failure(message) or Unavailable(Reason.DAGSTER_UNAVAILABLE, said)
 
 
 def runs_of(api: DagsterApi, job: SourceJob) -> list[dict[str, Any]]:
@@ -103,6 +112,20 @@ def runs_of(api: DagsterApi, job: SourceJob) -> list[dict[str, Any]]:
 def _runs(api: DagsterApi, chosen: dict[str, Any]) -> list[dict[str, Any]]:
     runs: list[dict[str, Any]] = api.query(_RUNS, filter=chosen)["runsOrError"].get("results", [])
     return runs
+
+
+def failure_reason(api: DagsterApi, run_id: str) -> str:
+    """Why a run failed, in one line: the typed error behind its first failure, else the innermost cause."""
+    cursor, more = None, True
+    while more:
+        page = api.query(_EVENTS, id=run_id, after=cursor)["logsForRun"]
+        for event in page.get("events", []):
+            if error := event.get("error"):
+                chain = [str(one["message"]).strip().partition("\n")[0] for one in (error, *error.get("causes", []))]
+                typed = [line.partition(": ")[2] for line in chain if line.startswith(_TYPED)]
+                return (typed or chain[-1:])[0]
+        cursor, more = page.get("cursor"), page.get("hasMore", False)
+    return ""
 
 
 class Sync:
@@ -156,7 +179,9 @@ class Sync:
                 outcomes.append(outcome)
                 del waiting[outcome.source]
                 found = counts.read(outcome.source)
-                display.ready(f"ingest {outcome.source}", outcome.seconds, found.describe(outcome.status))
+                display.ready(
+                    f"ingest {outcome.source}", outcome.seconds, found.describe(outcome.status, outcome.reason)
+                )
             for source in waiting:
                 found = counts.read(source)
                 display.progress(f"ingest {source}", found.embedded, found.texts, "texts embedded")
@@ -178,7 +203,9 @@ class Sync:
     def _outcome(self, job: SourceJob, runs: list[dict[str, Any]]) -> Outcome:
         states = {run["status"] for run in runs if _tag(run, _WILL_RETRY_TAG) != "true"}
         worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
-        return Outcome(job.source, worst, time.time() - self._began)
+        failed = [run["runId"] for run in runs if run["status"] == "FAILURE"] if worst == "FAILURE" else []
+        reason = next((why for run in failed if (why := failure_reason(self._api, run))), "")
+        return Outcome(job.source, worst, time.time() - self._began, reason)
 
     def close(self) -> None:
         """Close the connection."""
@@ -195,12 +222,12 @@ class Counts:
     embedded: int = 0
     quarantined: int = 0
 
-    def describe(self, status: str) -> str:
+    def describe(self, status: str, reason: str = "") -> str:
         """One line for people."""
         text = f"{self.documents} documents, {self.chunks} chunks"
         if self.quarantined:
             text += f", {self.quarantined} quarantined"
-        return text if status == "SUCCESS" else f"{status}: {text}"
+        return text if status == "SUCCESS" else f"{reason or status}: {text}"
 
 
 class CountReader:

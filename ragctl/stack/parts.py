@@ -31,6 +31,8 @@ STREAMLIT_FLAGS = tuple(
     " --runner.postScriptGC false"
     " --theme.light.primaryColor #0b5cad --theme.dark.primaryColor #4a9be8".split()
 )
+# uvicorn would believe what a client on this host says of its address; `RAG_CONSOLE_TRUSTED_HOPS` decides that.
+NO_FORWARDED = (("FORWARDED_ALLOW_IPS", ""),)
 LOCATIONS_QUERY = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
   locationOrLoadError { __typename ... on PythonError { message causes { message } } } } }
   ... on PythonError { message } } }"""
@@ -43,8 +45,8 @@ class Part:
 
     `needs` names parts and steps that must be ready before it starts; `waits` are addresses that it waits for at every
     start, also after a crash. Parts stop in the order of `stop_wave`, those of one wave together. `port_settings` maps
-    each port it listens on to the setting that changes it. At `heartbeat` (`host:port`) it serves `grpc.health.v1`; the
-    watchdog ends it when it does not answer any more.
+    each port it listens on to the setting that changes it. At `heartbeat` it serves `grpc.health.v1` (`host:port`) or
+    is a database (a URL); the watchdog ends it when it does not answer any more.
     """
 
     name: str
@@ -98,6 +100,7 @@ def _postgres(settings: Settings) -> Part:
         stop_wave=4,
         stop_signal="INT",  # fast shutdown; TERM would wait for every client to leave
         stop_seconds=30,
+        heartbeat=settings.effective_database_url,
     )
 
 
@@ -250,6 +253,7 @@ def _console(settings: Settings, home: Home) -> Part:
             ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
             ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
             ("RAG_CONSOLE_SIGN_IN_SOCKET", str(home.token_socket)),
+            *NO_FORWARDED,
         ),
         stop_wave=0,
         stop_seconds=5,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rag_core.errors import RagError
+from rag_core.errors import RagError, Reason
+from rag_core.index.edge_files import SPACE_RESERVE
 from rag_core.settings import Settings
 from ragctl.stack.home import Home
 from ragctl.stack.parts import Part, any_query_server
@@ -60,9 +62,18 @@ def read_status(settings: Settings, home: Home, parts: list[Part]) -> StackStatu
     if not infos:
         return StackStatus(False, statuses, problem="the stack is not running; `rag up` starts it")
     try:
-        return StackStatus(True, statuses, read_platform(settings))
+        return StackStatus(True, statuses, read_platform(settings), disk_problem(settings))
     except RagError as error:
-        return StackStatus(True, statuses, problem=str(error))
+        return StackStatus(True, statuses, problem=disk_problem(settings) or str(error))
+
+
+def disk_problem(settings: Settings) -> str | None:
+    """Readers do without free space, so no part says that nothing can be written."""
+    places = [place for place in (settings.home, settings.postgres_dir, settings.index_dir) if place.exists()]
+    free = min(shutil.disk_usage(place).free for place in places)
+    if free >= SPACE_RESERVE:
+        return None
+    return f"{Reason.STORAGE_FULL}: {free >> 20} MiB are free; the index needs {SPACE_RESERVE >> 20} MiB at least"
 
 
 async def _probe_all(parts: Iterable[Part], infos: dict[str, ProcessInfo]) -> dict[str, Health]:

@@ -162,7 +162,7 @@ def test_f39_f41_fifty_switches_and_rollbacks_at_fifty_calls_a_second_fail_and_m
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [("dead", "GREEN_UNHEALTHY"), ("slow", "GREEN_SLOW"), ("wrong", "GREEN_WRONG"), ("silent", "GREEN_SILENT")],
+    [("dead", "CANDIDATE_UNHEALTHY"), ("slow", "GREEN_SLOW"), ("wrong", "GREEN_WRONG"), ("silent", "GREEN_SILENT")],
 )
 def test_f40_a_bad_green_is_refused_and_blue_is_untouched(stack: LocalStack, fault: str, reason: str) -> None:
     python = "/bin/false" if fault == "dead" else make_interpreter(stack.folder, fault)

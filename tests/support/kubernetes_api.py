@@ -1,7 +1,7 @@
 """A stand-in for the API server of Kubernetes over HTTP or TLS: the objects of one namespace by path.
 
 It keeps what it is given and merges patches; it knows no schema and no controller. Who needs one gives `controller`,
-which is called with every object that was written. `tests/real_parts/cluster` runs the real server.
+which is called with every object that was written. `tests/real_servers/cluster` runs the real server.
 """
 
 from __future__ import annotations

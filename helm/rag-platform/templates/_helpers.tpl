@@ -160,13 +160,17 @@ RAG_LOG_JSON: "true"
 RAG_JWT_PUBLIC_KEYS: /etc/rag/jwks/jwks.json
 {{- end }}
 RAG_SOURCES_DIR: /etc/rag/sources
+{{- if .Values.dagster.code.erasureClaim }}
+RAG_ERASURE_FOLDER: /var/lib/erasures
+{{- end }}
 {{- if .Values.sources.golden }}
 RAG_GOLDEN_DIR: /etc/rag/golden
 {{- end }}
 RAG_DAGSTER_YAML: /etc/rag/dagster/dagster.yaml
 RAG_QDRANT_URL: {{ include "rag.qdrantUrl" . | quote }}
+RAG_QDRANT_PREFIX: {{ .Values.settings.qdrant_prefix | default (printf "%s-%s" .Release.Namespace .Release.Name | trunc 31 | trimSuffix "-") | quote }}
 RAG_CODE_LOCATION_HOST: {{ include "rag.name" (list . "dagster-code") }}
-{{- range $name, $value := omit .Values.settings "qdrant_url" }}
+{{- range $name, $value := omit .Values.settings "qdrant_url" "qdrant_prefix" }}
 RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
 {{- end }}
 {{- end -}}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import exc
 
 from rag_core.errors import DeadlineExceeded, InvalidInput, RagError, Reason, Unavailable
+from rag_core.store.failures import refused_login
 
 # SQLSTATE classes and codes of PostgreSQL, error numbers of MySQL.
 _SCHEMA = {"42P01", "42703", "3F000", "3D000", 1146, 1054, 1049}
@@ -38,6 +39,8 @@ def translate(error: exc.DBAPIError) -> RagError:
     known = _by_code(code) or (_sqlite(str(error.orig)) if _is_sqlite(error) else None)
     if known is not None:
         return known
+    if refused_login(error.orig):
+        return _denied()
     if error.connection_invalidated or isinstance(error, exc.InterfaceError):
         return _unavailable()
     if isinstance(error, exc.DataError):
@@ -64,7 +67,7 @@ def _by_code(code: str | int | None) -> RagError | None:
     if code in _SCHEMA:
         return _schema()
     if code in _DENIED:
-        return Unavailable(Reason.SOURCE_DENIED, "the database refuses this user or password, or what it may read")
+        return _denied()
     if code in _READ_ONLY:
         return _read_only()
     if code in _TIMEOUT:
@@ -85,6 +88,12 @@ def _sqlite(text: str) -> RagError | None:
     if any(part in text for part in ("unable to open", "locked", "disk I/O", "malformed", "not a database")):
         return _unavailable()
     return InvalidInput(Reason.QUERY_INVALID, "the database refused the statement; try the query there")
+
+
+def _denied() -> RagError:
+    return Unavailable(
+        Reason.SOURCE_DENIED, "the database refuses this user, password or database name, or what it may read"
+    )
 
 
 def _schema() -> RagError:

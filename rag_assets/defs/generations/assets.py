@@ -42,8 +42,8 @@ def index_generation_shards(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[None]:
     """One source shard in a generation that is being built, paced so that searches stay quick."""
-    name, shard = parse_shard_key(context.partition_key)
     with typed_failures():
+        name, shard = parse_shard_key(context.partition_key)
         kit, settings = _kit(pipeline, name), pipeline.settings
         report = build(
             pipeline.store, pipeline.index, kit, name, settings, shards=[shard], progress=progress_to(context)

@@ -6,6 +6,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Float,
@@ -15,6 +16,8 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -106,4 +109,13 @@ ratings = Table(
     Column("generation", Text, nullable=False, server_default=""),
     Column("citations", JSONB, nullable=False, server_default="[]", comment="spans that were cited"),
     Index("ix_ratings_tenant", "tenant", "id"),
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    now_column("created_at"),
+    Column("single", Boolean, primary_key=True, server_default="true", comment="so that there is one row"),
+    CheckConstraint("single", name="single"),
 )

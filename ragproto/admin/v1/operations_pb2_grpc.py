@@ -42,6 +42,11 @@ class OperationsServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.WhoAmIRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.WhoAmIResponse.FromString,
                 _registered_method=True)
+        self.SignOut = channel.unary_unary(
+                '/ragproto.admin.v1.OperationsService/SignOut',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SignOutRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SignOutResponse.FromString,
+                _registered_method=True)
         self.ListSources = channel.unary_unary(
                 '/ragproto.admin.v1.OperationsService/ListSources',
                 request_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListSourcesRequest.SerializeToString,
@@ -132,6 +137,13 @@ class OperationsServiceServicer:
 
     def WhoAmI(self, request, context):
         """Who the token says the caller is. Scope `ops.read`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignOut(self, request, context):
+        """End the session: the token that this call carries is refused everywhere, within a second. Scope `ops.read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -259,6 +271,11 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.WhoAmIRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.WhoAmIResponse.SerializeToString,
             ),
+            'SignOut': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignOut,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SignOutRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.SignOutResponse.SerializeToString,
+            ),
             'ListSources': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSources,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_operations__pb2.ListSourcesRequest.FromString,
@@ -370,6 +387,33 @@ class OperationsService:
             '/ragproto.admin.v1.OperationsService/WhoAmI',
             ragproto_dot_admin_dot_v1_dot_operations__pb2.WhoAmIRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_operations__pb2.WhoAmIResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.OperationsService/SignOut',
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.SignOutRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_operations__pb2.SignOutResponse.FromString,
             options,
             channel_credentials,
             insecure,

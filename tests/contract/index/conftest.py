@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from rag_core.index.base import VectorIndex
 from rag_core.index.edge import EdgeIndex
-from rag_core.index.qdrant import ALIAS, QdrantIndex
+from rag_core.index.qdrant import QdrantIndex
+from rag_core.index.qdrant_collections import Installation
 from rag_core.index.remote import RemoteIndex
 from tests.support.postgres import fast_folder
 from tests.support.query_server import INDEX_SECRET, running
@@ -49,17 +51,18 @@ def _remote(folder: Path) -> Iterator[VectorIndex]:
 
 def _server(folder: Path) -> Iterator[VectorIndex]:
     assert SERVER is not None
-    index = QdrantIndex.connect(SERVER, os.environ.get("RAG_TEST_QDRANT_KEY"), 30)
-    _clean(index)
+    mine = Installation(f"test-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex)
+    index = QdrantIndex.connect(SERVER, os.environ.get("RAG_TEST_QDRANT_KEY"), 30, installation=lambda: mine)
     yield index
     _clean(index)
     index.close()
 
 
 def _clean(index: QdrantIndex) -> None:
+    """Only what the test made: the server may be somebody's."""
     from qdrant_client import models
 
-    operation = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=ALIAS))
-    index._client.update_collection_aliases([operation])
+    alias = models.DeleteAlias(alias_name=index._collections.alias)
+    index._client.update_collection_aliases([models.DeleteAliasOperation(delete_alias=alias)])
     for spec in index.generations():
         index.drop(spec.name)

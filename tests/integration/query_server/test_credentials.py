@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -26,7 +27,7 @@ from rag_core.store import Store, open_store
 from rag_core.store.access import NewKey, create_key, list_keys, revoke_key, revoke_tokens
 from rag_core.store.audit import Query, find
 from rag_core.store.tables import api_keys
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import outage
@@ -175,6 +176,41 @@ def test_s12_a_revoked_subjects_tokens_are_refused_soon_and_new_ones_work(server
     assert search(server, other)
     assert search(server, server.auth(subject="ann", now=time.time() + 2))
     assert reason(server, old) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
+
+
+def test_a_token_that_was_signed_out_is_refused_by_every_server_within_a_second_and_others_are_not(
+    server: Running, store: Store, settings: Settings, tmp_path: Path
+) -> None:
+    with running(tmp_path / "second", docs=DOCS, open_store=lambda: open_store(settings)) as second:
+        # The clock of its issuer is ahead: it must end all the same.
+        scopes = ["query.read", "ops.read"]
+        ended, other = (server.auth(subject="ann", scopes=scopes, now=time.time() + ahead) for ahead in (30, 0))
+        second.keys.path.write_text(json.dumps(server.keys.jwks))
+        assert eventually(lambda: failure(lambda: search(second, ended)) is None)  # it reads the keys anew
+        assert search(server, ended)
+        stub = operations_pb2_grpc.OperationsServiceStub(server.channel)
+        stub.SignOut(operations_pb2.SignOutRequest(), metadata=ended, timeout=20)
+        for place in (server, second):
+            assert eventually(lambda place=place: failure(lambda: search(place, ended)) is not None)
+            assert reason(place, ended) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
+        assert reason(server, ended) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
+        assert search(server, other)
+        assert reason(server, twin(ended)) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
+    with store.engine.connect() as connection:
+        (entry,) = find(connection, Query(action="session.end"))
+    assert (entry.actor, entry.tenant) == ("ann", "acme")
+    refused = failing(lambda: stub.SignOut(operations_pb2.SignOutRequest(), timeout=20,
+                                           metadata=keyed(make(store, scopes=["ops.read"]))))  # fmt: skip
+    assert refused.reason == "TOKEN_MISSING"
+
+
+def twin(metadata: Metadata) -> Metadata:
+    """The same token with the other signature that ECDSA allows for it."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    signed, _, signature = metadata[0][1].rpartition(".")
+    raw = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    other = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
+    return (("authorization", f"{signed}.{base64.urlsafe_b64encode(other).rstrip(b'=').decode()}"),)
 
 
 def test_a_refusal_of_a_known_caller_goes_on_record_and_reading_does_not(server: Running, store: Store) -> None:

@@ -23,13 +23,13 @@ def test_settings_reach_the_file(tmp_path: Path) -> None:
     config = yaml.safe_load(render_dagster_yaml(settings))
     assert config["concurrency"]["runs"]["max_concurrent_runs"] == 7
     assert config["retention"]["schedule"]["purge_after_days"] == 3
-    assert config["storage"]["postgres"]["postgres_url"] == "postgresql://rag@127.0.0.1:55432/rag"
+    assert config["storage"]["custom"]["config"]["postgres_url"] == "postgresql://rag@127.0.0.1:55432/rag"
 
 
 def test_s26_a_configured_database_url_stays_in_its_environment_variable(tmp_path: Path) -> None:
     text = render_dagster_yaml(Settings.load(home=tmp_path, database_url="postgresql://u:canary@db/rag"))
     assert "canary" not in text
-    assert yaml.safe_load(text)["storage"]["postgres"]["postgres_url"] == {"env": "RAG_DATABASE_URL"}
+    assert yaml.safe_load(text)["storage"]["custom"]["config"]["postgres_url"] == {"env": "RAG_DATABASE_URL"}
 
 
 @pytest.mark.parametrize("url", ["postgresql+psycopg://u:canary@db/rag", "mysql://u:canary@db/rag", "canary"])

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
+import grpc
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from console.open_sockets import OpenSockets
 from console.protection import Protection
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE, sign_in_routes
+from tests.support.wire import wire_peer
 
 FORM = {"name": "lin", "password": "correct horse battery"}
 
 
 class _Broker(socketserver.StreamRequestHandler):
     def handle(self) -> None:
-        good = b'"correct horse battery"' in self.rfile.readline()
+        line = self.rfile.readline()
+        self.server.asked.append(json.loads(line))  # type: ignore[attr-defined]
+        good = b'"correct horse battery"' in line
         self.wfile.write(b'{"token": "a.b.c", "expires_in": 60}\n' if good else b'{"reason": "SIGN_IN_FAILED"}\n')
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Path]:
+def asked() -> list[dict[str, str]]:
+    """What the broker was sent."""
+    return []
+
+
+@pytest.fixture
+def broker(tmp_path: Path, asked: list[dict[str, str]]) -> Iterator[Path]:
     path = tmp_path / "sock"
     with socketserver.ThreadingUnixStreamServer(str(path), _Broker) as server:
+        server.asked = asked  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield path
@@ -43,9 +59,28 @@ def client_of(settings: ConsoleSettings) -> TestClient:
     def page(request: Request) -> PlainTextResponse:
         return PlainTextResponse("page")
 
-    routes = [*sign_in_routes(settings), Route("/{path:path}", page, methods=["GET", "PUT", "POST"])]
-    app = Starlette(routes=routes, middleware=[Middleware(Protection, settings=settings)])
-    return TestClient(app, follow_redirects=False)
+    async def stream(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("open")
+        with suppress(WebSocketDisconnect):
+            while True:
+                await socket.send_text(await socket.receive_text())
+
+    sockets = OpenSockets()
+    routes = [*sign_in_routes(settings, sockets), WebSocketRoute("/_stcore/stream", stream),
+              Route("/{path:path}", page, methods=["GET", "PUT", "POST"])]  # fmt: skip
+    app = Starlette(routes=routes, middleware=[Middleware(Protection, settings=settings, sockets=sockets)])
+    return TestClient(app, follow_redirects=False, client=("192.0.2.7", 40000))
+
+
+def opens(client: TestClient, origin: str | None, host: str = "testserver") -> bool:
+    """Whether a page of this origin may open a WebSocket."""
+    headers = {"host": host} | ({"origin": origin} if origin is not None else {})
+    try:
+        with client.websocket_connect("/_stcore/stream", headers=headers) as socket:
+            return socket.receive_text() == "open"
+    except WebSocketDisconnect:
+        return False
 
 
 @pytest.fixture
@@ -82,6 +117,94 @@ def test_another_site_cannot_sign_a_visitor_in(client: TestClient) -> None:
     assert client.post("/sign-in", data=FORM, headers={"origin": "http://testserver"}).status_code == 303
 
 
+@pytest.mark.parametrize("sign_in", ["local", "oidc", "none"])
+def test_only_a_page_of_a_configured_origin_opens_a_websocket(sign_in: Literal["local", "oidc", "none"]) -> None:
+    client = client_of(ConsoleSettings(sign_in=sign_in, origins="https://console.example, http://other.example:8501/"))
+    client.cookies.set(COOKIE, "a.b.c")
+    assert opens(client, "https://console.example")
+    assert opens(client, "http://other.example:8501")
+    for origin in (None, "null", "", "http://console.example", "https://console.example:8501", "https://testserver",
+                   "http://testserver", "http://localhost", "http://127.0.0.1:8501", "https://console.example.attacker.example",
+                   "http://other.example"):  # fmt: skip
+        assert not opens(client, origin), origin
+
+
+def test_without_configured_origins_only_the_host_that_is_asked_opens_a_websocket(client: TestClient) -> None:
+    client.post("/sign-in", data=FORM)
+    assert opens(client, "http://testserver")
+    assert opens(client, "https://127.0.0.1:8501", host="127.0.0.1:8501")
+    # Streamlit by itself lets every page of this machine in, whatever its port.
+    for origin in (
+        "http://localhost:9999",
+        "http://127.0.0.1:9999",
+        "http://attacker.example",
+        "ws://testserver",
+        None,
+    ):
+        assert not opens(client, origin, host="testserver"), origin
+
+
+def test_where_nobody_signs_in_a_name_that_points_here_opens_no_websocket() -> None:
+    client = client_of(ConsoleSettings(sign_in="none"))
+    assert not opens(client, "http://rebound.example:8501", host="rebound.example:8501")
+    for host in ("localhost:8501", "127.0.0.1:8501", "[::1]:8501"):
+        assert opens(client, f"http://{host}", host=host), host
+
+
+def test_a_visitor_without_a_session_opens_no_websocket(client: TestClient) -> None:
+    assert not opens(client, "http://testserver")
+
+
+@pytest.mark.parametrize("failure", [None, grpc.StatusCode.UNAVAILABLE])
+def test_signing_out_ends_the_token_and_every_websocket_of_the_session(
+    broker: Path, failure: grpc.StatusCode | None
+) -> None:
+    with wire_peer() as peer:
+        settings = ConsoleSettings(sign_in="local", sign_in_socket=broker, query_address=f"127.0.0.1:{peer.port}")
+        client = client_of(settings)
+        client.post("/sign-in", data=FORM)
+        copied, other = dict(client.cookies), {COOKIE: "d.e.f"}
+        origin = {"origin": "http://testserver"}
+        peer.failure = failure
+        with (
+            client.websocket_connect("/_stcore/stream", headers=origin) as first,
+            client.websocket_connect("/_stcore/stream", headers=origin) as second,
+        ):
+            client.cookies = other  # type: ignore[assignment]
+            with client.websocket_connect("/_stcore/stream", headers=origin) as stranger:
+                for socket in (first, second, stranger):
+                    assert socket.receive_text() == "open"
+                client.cookies = copied  # type: ignore[assignment]
+                left = client.get("/sign-out", headers={"cookie": f"{COOKIE}=a.b.c"})
+                for socket in (first, second):
+                    with pytest.raises(WebSocketDisconnect):
+                        socket.receive_text()
+                stranger.send_text("still here")
+                assert stranger.receive_text() == "still here"
+        assert "max-age=0" in left.headers["set-cookie"].lower()
+        if failure is None:
+            assert left.status_code == 303
+            assert [name for name, _ in peer.asked] == ["SignOut"]
+            assert peer.metadata["authorization"] == "Bearer a.b.c"
+        else:
+            assert left.status_code == 503
+            assert "in this browser only" in left.text
+
+
+def test_the_broker_learns_the_address_of_the_connection_and_of_trusted_proxies(
+    broker: Path, asked: list[dict[str, str]]
+) -> None:
+    forged = {"x-forwarded-for": "203.0.113.1, 198.51.100.2"}
+    for hops in (0, 1, 2, 3):
+        settings = ConsoleSettings(sign_in="local", sign_in_socket=broker, trusted_hops=hops)
+        client_of(settings).post("/sign-in", data=FORM, headers=forged)
+    assert [item["address"] for item in asked] == ["192.0.2.7", "198.51.100.2", "203.0.113.1", "192.0.2.7"]
+
+
+def test_a_form_with_many_fields_is_refused_and_not_an_error(client: TestClient) -> None:
+    assert client.post("/sign-in", data=FORM | {f"f{number}": "x" for number in range(20)}).status_code == 400
+
+
 def test_a_form_that_is_too_large_is_not_read_to_its_end(client: TestClient) -> None:
     assert client.post("/sign-in", data={"name": "x" * 10_000}).status_code == 413
 
@@ -115,5 +238,5 @@ def test_s36_files_are_refused_whatever_they_are_called(client: TestClient, name
 
 
 def test_other_ways_to_sign_in_have_no_form() -> None:
-    assert sign_in_routes(ConsoleSettings(sign_in="oidc")) == []
+    assert sign_in_routes(ConsoleSettings(sign_in="oidc"), OpenSockets()) == []
     assert client_of(ConsoleSettings(sign_in="none")).get("/sources").text == "page"

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from rag_core.errors import Unavailable
 from rag_core.settings import Settings
 from ragctl.container.health import check
-from tests.support.postgres import die_with_parent, free_port
+from tests.support.postgres import die_with_parent
 
 GOOD = "import dagster as dg\n\ndefs = dg.Definitions()\n"
 BROKEN = "raise FileNotFoundError('Service token file does not exist')\n"

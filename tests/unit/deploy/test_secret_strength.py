@@ -22,6 +22,7 @@ def production(qdrant_key: str) -> Settings:
         jwt_jwks_url="https://idp.example.com/keys",
         qdrant_url="https://qdrant.example.com:6334",
         qdrant_api_key=qdrant_key,
+        qdrant_prefix="acme",
     )
 
 
@@ -51,3 +52,12 @@ def test_s30_a_qdrant_token_that_opens_everything_or_never_ends_is_refused(claim
 )
 def test_s30_a_bounded_token_and_the_servers_own_key_are_taken(key: str) -> None:
     production(key).require_production_secrets()
+
+
+def test_production_names_its_collections_on_a_qdrant_server() -> None:
+    settings = production(token(access="r", exp=HOUR))
+    settings.require_production_secrets()
+    unnamed = settings.model_copy(update={"qdrant_prefix": None})
+    with pytest.raises(ConfigError, match="RAG_QDRANT_PREFIX") as refused:
+        unnamed.require_production_secrets()
+    assert refused.value.reason is Reason.CONFIG_INVALID

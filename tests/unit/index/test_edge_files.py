@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,3 +108,9 @@ def test_f28_too_little_space_is_storage_full(tmp_path: Path) -> None:
     with pytest.raises(Exhausted) as raised:
         edge_files.require_space(tmp_path, 1 << 60)
     assert raised.value.reason is Reason.STORAGE_FULL
+
+
+def test_what_is_needed_never_reads_like_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=(64 << 20) + 1000))
+    with pytest.raises(Exhausted, match="needs 65 MiB of free disk space and has 64;"):
+        edge_files.require_space(tmp_path, (64 << 20) + 2000)

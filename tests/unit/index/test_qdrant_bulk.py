@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Any
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from rag_core.errors import ConfigError
 from rag_core.index.base import GenerationSpec, SearchMode
@@ -15,18 +15,18 @@ from rag_core.index.qdrant import QdrantIndex
 from rag_core.index.qdrant_layout import QdrantLayout
 from rag_core.setting_groups.cluster import QdrantSettings
 from tests.support import index_points
+from tests.support.qdrant_server import StandIn
 
 GREEN, YELLOW = models.CollectionStatus.GREEN, models.CollectionStatus.YELLOW
 
 
-class Server(QdrantClient):
-    """qdrant-client's memory mode, with the optimizer it lacks: a threshold, and a status that changes."""
+class Server(StandIn):
+    """With an optimizer: a threshold, and a status that changes. It keeps what it was asked for."""
 
     def __init__(self) -> None:
-        super().__init__(":memory:")
+        super().__init__()
         self.threshold: int | None = None
         self.created: dict[str, Any] = {}
-        self.indexes: dict[str, Any] = {}
         self.dense_params: list[models.SearchParams | None] = []
         self.status: Iterator[models.CollectionStatus] = repeat(GREEN)
 
@@ -34,10 +34,6 @@ class Server(QdrantClient):
         self.threshold = optimizers_config.indexing_threshold
         self.created = rest
         return super().create_collection(*args, **rest)
-
-    def create_payload_index(self, collection: str, field: str, kind: Any, **rest: Any) -> models.UpdateResult:
-        self.indexes[field] = kind
-        return models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
 
     def query_points(self, *args: Any, **rest: Any) -> models.QueryResponse:
         if rest["using"] == "dense":
@@ -93,28 +89,28 @@ def test_the_layout_of_the_settings_reaches_the_server(server: Server) -> None:
         qdrant_hnsw_m=24,
         qdrant_hnsw_ef_construct=200,
     )
-    QdrantIndex(server, QdrantLayout(chosen)).create(GenerationSpec("g1", 4, "e", "c"))
+    QdrantIndex(server, layout=QdrantLayout(chosen)).create(GenerationSpec("g1", 4, "e", "c"))
     assert (server.created["shard_number"], server.created["replication_factor"]) == (12, 3)
     assert server.created["write_consistency_factor"] == 2
     assert server.created["vectors_config"]["dense"].on_disk is True
     assert server.created["sparse_vectors_config"]["lexical"].index.on_disk is True
     assert server.created["quantization_config"].scalar.type is models.ScalarType.INT8
     assert (server.created["hnsw_config"].m, server.created["hnsw_config"].ef_construct) == (24, 200)
-    assert {field for field, kind in server.indexes.items() if kind.on_disk is not True} == set()
-    assert server.indexes["tenant"].is_tenant is True
+    assert {field for field, kind in server.indexes["rag_g1"].items() if kind.on_disk is not True} == set()
+    assert server.indexes["rag_g1"]["tenant"].is_tenant is True
 
 
 def test_the_defaults_leave_to_the_server_what_they_do_not_decide(server: Server) -> None:
     QdrantIndex(server).create(GenerationSpec("g1", 4, "e", "c"))
     assert server.created["vectors_config"]["dense"].on_disk is None
     assert server.created["quantization_config"] is None
-    assert server.indexes["tenant"].on_disk is None
+    assert server.indexes["rag_g1"]["tenant"].on_disk is None
 
 
 @pytest.mark.parametrize("mode", [SearchMode.DENSE, SearchMode.HYBRID])
 def test_a_dense_search_over_small_vectors_is_scored_again_by_the_full_ones(server: Server, mode: SearchMode) -> None:
     layout = QdrantLayout(QdrantSettings(qdrant_quantize=True, qdrant_oversampling=3, qdrant_hnsw_ef=64))
-    index = QdrantIndex(server, layout, local=True)
+    index = QdrantIndex(server, layout=layout, local=True)
     index_points.filled(index, index_points.document("a", ["a pump"]))
     assert index.search(index_points.request("a pump", mode=mode)).hits
     params = server.dense_params[0]

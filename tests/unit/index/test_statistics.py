@@ -74,7 +74,8 @@ def _small_engine(*, sampled: bool) -> Engine[Any]:
     words = [f"word{number}" for number in range(PER_DOCUMENT)]
     own = [document(str(number), words) for number in range(20)]
     filled(index, *own, *(document(str(number), words, tenant="beta") for number in range(20)))
-    return QdrantReader(lambda ask: ask(client), SPEC.name, sampled=sampled)
+    (collection,) = client.get_collections().collections
+    return QdrantReader(lambda ask: ask(client), collection.name, sampled=sampled)
 
 
 def _text(number: int, every: int) -> str:

@@ -180,6 +180,16 @@ def test_expired_and_issued_for_another_service_have_reasons_of_their_own(verifi
 
 
 @pytest.mark.parametrize(
+    ("lifetime", "said"),
+    [(0, "exp must be later than iat"), (-10, "exp must be later than iat"), (86_401, "at most 86400 seconds")],
+)
+def test_a_lifetime_is_refused_for_what_is_wrong_with_it(verifier: TokenVerifier, lifetime: int, said: str) -> None:
+    issued = NOW + 30
+    with pytest.raises(Unauthenticated, match=said):
+        verifier.verify(sign(GOOD | {"iat": issued, "exp": issued + lifetime}))
+
+
+@pytest.mark.parametrize(
     "claims",
     [
         GOOD | {"aud": ["other", "query"]},

@@ -13,8 +13,15 @@ import pytest
 from rag_core.errors import ConfigError, Exhausted, InvalidInput, NotFound, Unauthenticated
 from rag_core.identity import TokenRules, TokenVerifier
 from rag_core.settings import Settings
+from ragctl.app import run
 from ragctl.stack.accounts import SCOPES, Accounts, Role
-from ragctl.stack.token_broker import FREE_FAILURES, LOCK_SECONDS, Attempts, TokenBroker
+from ragctl.stack.token_broker import (
+    FREE_FAILURES,
+    FREE_FAILURES_OF_ADDRESS,
+    LOCK_SECONDS,
+    Attempts,
+    TokenBroker,
+)
 from ragctl.tokens import ensure_keys
 
 PASSWORD = "correct horse battery"
@@ -136,25 +143,84 @@ def test_the_socket_is_closed_to_other_users(broker: TokenBroker) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"\n", b"nonsense\n", b"[]\n", b'{"name": 1, "password": "x"}\n', b"[" * 4000 + b"\n"]
+    "line",
+    [
+        b"\n",
+        b"nonsense\n",
+        b"[]\n",
+        b'{"name": 1, "password": "x"}\n',
+        b'{"name": "a", "password": "b", "address": 1}\n',
+        b"[" * 4000 + b"\n",
+    ],
 )
 def test_nonsense_gets_a_reason(broker: TokenBroker, line: bytes) -> None:
     assert exchange(broker, line) == {"reason": "FIELD_INVALID"}
 
 
-def test_a_name_that_keeps_failing_waits_even_with_the_right_password(broker: TokenBroker) -> None:
-    wrong, right = (json.dumps({"name": "lin", "password": text}).encode() for text in ("wrong", PASSWORD))
-    for _ in range(FREE_FAILURES):
-        assert broker.answer(wrong) == {"reason": "SIGN_IN_FAILED"}
-    assert broker.answer(right) == {"reason": "SIGN_IN_LOCKED"}
+def attempt(broker: TokenBroker, password: str, address: str = "192.0.2.1", name: str = "lin") -> object:
+    """The reason of a refusal, None when it was let in."""
+    line = json.dumps({"name": name, "password": password, "address": address}).encode()
+    return broker.answer(line).get("reason")
 
 
-def test_a_name_may_try_again_after_the_wait() -> None:
-    now = 0.0
+def lock(broker: TokenBroker, address: str = "192.0.2.1") -> None:
+    assert [attempt(broker, "wrong", address) for _ in range(FREE_FAILURES)] == ["SIGN_IN_FAILED"] * FREE_FAILURES
+
+
+def test_an_address_that_keeps_failing_waits_even_with_the_right_password(broker: TokenBroker) -> None:
+    lock(broker)
+    assert attempt(broker, PASSWORD) == "SIGN_IN_LOCKED"
+
+
+def test_who_guesses_at_an_account_keeps_its_owner_at_another_address_not_out(
+    broker: TokenBroker, accounts: Accounts
+) -> None:
+    accounts.add("kim", Role.VIEWER, PASSWORD)
+    lock(broker)
+    assert attempt(broker, PASSWORD, "192.0.2.2") is None
+    assert attempt(broker, PASSWORD, name="kim") is None
+    assert attempt(broker, PASSWORD) == "SIGN_IN_LOCKED"
+
+
+def test_the_addresses_of_one_ipv6_network_are_one_visitor(broker: TokenBroker) -> None:
+    lock(broker, "2001:db8::1")
+    assert attempt(broker, PASSWORD, "2001:db8::2:3") == "SIGN_IN_LOCKED"
+    assert attempt(broker, PASSWORD, "2001:db8:1::1") is None
+
+
+def test_a_locked_admin_is_unlocked_by_the_command_line(
+    broker: TokenBroker, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ragctl.commands.account._accounts", lambda: accounts)
+    lock(broker)
+    assert run(["account", "unlock", "lin"]) == 0
+    assert attempt(broker, PASSWORD) is None
+    lock(broker)
+    assert attempt(broker, PASSWORD) == "SIGN_IN_LOCKED"
+    assert run(["account", "unlock", "nobody"]) == 1
+    assert "ACCOUNT_NOT_FOUND" in capsys.readouterr().err
+
+
+def test_an_address_may_try_again_after_the_wait() -> None:
+    now = 1000.0
     attempts = Attempts(lambda: now)
     for _ in range(FREE_FAILURES):
-        attempts.failed("lin")
+        attempts.failed("a", "lin")
     with pytest.raises(Exhausted):
-        attempts.check("lin")
-    now = LOCK_SECONDS + 1
-    attempts.check("lin")
+        attempts.check("a", "lin")
+    now += LOCK_SECONDS + 1
+    attempts.check("a", "lin")
+    attempts.failed("a", "lin")
+    with pytest.raises(Exhausted):
+        attempts.check("a", "lin")
+
+
+def test_one_account_of_ones_own_buys_no_guesses_at_many_others() -> None:
+    attempts = Attempts(lambda: 1000.0)
+    for number in range(FREE_FAILURES_OF_ADDRESS):
+        attempts.check("a", f"name{number}")
+        attempts.failed("a", f"name{number}")
+        attempts.succeeded("a", "mine")
+    with pytest.raises(Exhausted):
+        attempts.check("a", "another")
+    attempts.check("b", "another")

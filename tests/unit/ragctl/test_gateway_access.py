@@ -21,6 +21,7 @@ from ragctl.gateway.options import GatewayOptions, Jwt, Limits, Override
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
+from tests.support.query_server import failing
 from tests.support.wire import Gateway, running_gateway
 
 QUERY = "/api/v1/query"
@@ -98,7 +99,7 @@ REFUSED = {
         "TOKEN_INVALID",
     ),
     "unsigned": ({"authorization": f"Bearer {pyjwt.encode({'sub': 'a'}, None, algorithm='none')}"}, "TOKEN_INVALID"),
-    "expired": ({"authorization": f"Bearer {mint(PRIVATE, **FRESH, now=1000)}"}, "TOKEN_INVALID"),
+    "expired": ({"authorization": f"Bearer {mint(PRIVATE, **FRESH, now=1000)}"}, "TOKEN_EXPIRED"),
     "another issuer": (
         {"authorization": f"Bearer {mint(PRIVATE, **FRESH | {'issuer': 'evil'})}"},
         "TOKEN_INVALID",
@@ -128,7 +129,11 @@ def test_s09_s10_a_token_that_does_not_verify_stops_at_the_gateway(
 
 
 def test_s32_another_audience_stops_at_the_gateway(gateway: Gateway) -> None:
-    assert ask(gateway, bearer(audience="other")).status_code == 403
+    assert outcome(ask(gateway, bearer(audience="other"))) == (401, "TOKEN_AUDIENCE")
+    with grpc.insecure_channel(gateway.address) as channel:
+        stub, metadata = v1_grpc.QueryServiceStub(channel), tuple(bearer(audience="other").items())
+        refused = failing(lambda: stub.Query(v1.QueryRequest(query="x"), metadata=metadata, timeout=10))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_AUDIENCE")
     assert gateway.peer.metadata == {}
 
 
@@ -137,6 +142,12 @@ def test_a_good_token_reaches_the_server_which_gets_it_too(gateway: Gateway) -> 
     assert outcome(ask(gateway, headers)) == (200, "")
     assert gateway.peer.metadata["authorization"] == headers["authorization"]
     assert not {name for name in gateway.peer.metadata if name.startswith("x-auth-")}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_of_a_token_has_no_case(gateway: Gateway, scheme: str) -> None:
+    assert outcome(ask(gateway, {"authorization": f"{scheme} {token()}"})) == (200, "")
+    assert outcome(ask(gateway, {"authorization": f"{scheme} {token(now=1000)}"})) == (401, "TOKEN_EXPIRED")
 
 
 def test_s05_a_method_needs_its_scope(gateway: Gateway) -> None:

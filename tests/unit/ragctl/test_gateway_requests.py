@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from benchmarks.abuse import frames
+from ragctl.gateway.bootstrap import bootstrap
 from ragctl.gateway.options import GatewayOptions, Jwt, Limits
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
@@ -129,3 +130,22 @@ def upstream_requests(options: GatewayOptions) -> int:
     """Calls that the gateway passed on to query servers so far."""
     url = f"http://127.0.0.1:{options.admin_port}/stats?filter=cluster.query-blue.upstream_rq_total$"
     return int(httpx.get(url, trust_env=False).text.rpartition(": ")[2])
+
+
+def test_a_connection_whose_calls_are_taken_back_again_and_again_is_closed(gateway: Gateway) -> None:
+    call = frames.headers(1, frames.block([("x-api-key", frames.NO_KEY)]))
+    with frames.connect(gateway.address) as attacker:
+
+        def take_back_all() -> None:
+            for stream in frames.streams(10_000):
+                opened = call[:5] + stream.to_bytes(4, "big") + call[9:]
+                attacker.sendall(opened + frames.frame(frames.RESET, 0, stream, b"\0\0\0\x08"))
+
+        with pytest.raises(ConnectionError):
+            take_back_all()
+    assert gateway.http.post("/api/v1/query", json={"query": "x"}).status_code == 200
+
+
+def test_a_connection_gets_one_request_a_turn(options: GatewayOptions) -> None:
+    (layer,) = bootstrap(options)["layered_runtime"]["layers"]
+    assert layer["static_layer"]["http.max_requests_per_io_cycle"] == 1

@@ -99,3 +99,10 @@ def test_a_database_that_does_not_answer_is_unavailable_and_its_url_is_not_shown
         open_store(settings)
     assert refused.value.reason is Reason.DATABASE_UNAVAILABLE
     assert "hunter22" not in str(refused.value)
+
+
+def test_a_role_that_the_database_refuses_is_named_as_that(database_url: str) -> None:
+    settings = Settings.load(database_url=database_url.replace("//rag@", "//nobody-here@"))
+    with pytest.raises(Unavailable) as caught:
+        open_store(settings).engine.connect()
+    assert "refuses the user" in caught.value.message

@@ -223,7 +223,8 @@ def test_a_document_that_the_index_has_not_followed_is_unindexed_and_nothing_els
     _sql(flow, "UPDATE rag.documents SET version = version + 1, title = 'changed' WHERE locator = 'doc3.txt'")
     report = verify(flow.store, flow.index)
     assert report.totals == {FindingKind.UNINDEXED: 1}
-    assert report.documents.pending == 1
+    assert report.documents.pending == report.pending == 1
+    assert (report.sound, report.clean) == (True, False)
 
 
 def test_a_lost_mark_is_unindexed(flow: Flow) -> None:
@@ -233,6 +234,7 @@ def test_a_lost_mark_is_unindexed(flow: Flow) -> None:
 
 def test_lost_chunk_rows_upset_the_accounting(flow: Flow) -> None:
     _sql(flow, "DELETE FROM rag.chunks WHERE ordinal = 0 AND doc_id = :id", id=flow.doc_id("doc3.txt"))
+    assert not verify(flow.store, flow.index).sound
     assert verify(flow.store, flow.index).totals == {FindingKind.PHANTOM: 1, FindingKind.ACCOUNTING: 1}
 
 

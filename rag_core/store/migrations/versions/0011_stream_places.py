@@ -28,9 +28,7 @@ def upgrade() -> None:
 
 
 def _add(table: str, name: str, kind: sa.types.TypeEngine[object], default: str | None, comment: str) -> None:
-    column: sa.Column[object] = sa.Column(
-        name, kind, server_default=default, nullable=default is None, comment=comment
-    )
+    column: sa.Column[object] = sa.Column(name, kind, server_default=default, nullable=default is None, comment=comment)
     op.add_column(table, column, schema=SCHEMA)
 
 

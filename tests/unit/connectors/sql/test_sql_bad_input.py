@@ -313,6 +313,14 @@ def test_b54_no_error_repeats_the_password_or_the_host(
     assert "hunter2" not in repr(connector._options)
 
 
+@pytest.mark.parametrize("wrong", [{"user": "nobody-here"}, {"name": "nothing-here"}])
+def test_a_role_or_database_that_the_server_does_not_know_is_not_called_unreachable(
+    postgres_database: Database, connect_to: Open, wrong: dict[str, object]
+) -> None:
+    database = Database("postgresql", {**postgres_database.options, **wrong}, lambda *_: [])
+    assert reason_of(database, connect_to) is Reason.SOURCE_DENIED
+
+
 @pytest.mark.parametrize("secret", ["hunter2", 17])
 def test_b73_a_password_in_the_file_is_refused(secret: object) -> None:
     with pytest.raises(ValidationError, match="SECRET_INLINE_FORBIDDEN"):

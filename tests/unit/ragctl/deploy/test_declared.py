@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_core.errors import ConfigError, Reason, Unavailable
+from rag_core.errors import ConfigError, Conflict, Reason
 from rag_core.settings import Settings
 from rag_core.store import deployments, open_store
 from rag_core.store.deployments import Deployment, State
@@ -125,7 +125,7 @@ def test_an_installation_whose_servers_do_not_become_ready_is_not_reported_as_do
     bench.target.running.clear()
     bench.target.broken = {"r1"}
     want(bench, "r1")
-    with pytest.raises(Unavailable, match=r"TARGET_UNAVAILABLE.*blue is not ready: it is not ready"):
+    with pytest.raises(Conflict, match=r"CANDIDATE_UNHEALTHY.*blue is not ready: it is not ready"):
         follow(bench.deployments())
 
 
@@ -155,7 +155,7 @@ def test_nobody_called_is_not_believed_when_the_gateway_counted_calls(
     bench.target.counted = counted
     want(bench, "r2")
     row = follow(bench.deployments())
-    assert (row.state, row.reason, row.detail) == (State.ROLLED_BACK, "GREEN_UNHEALTHY", told)
+    assert (row.state, row.reason, row.detail) == (State.ROLLED_BACK, "CANDIDATE_UNHEALTHY", told)
     assert bench.target.weights == [10, 0]
 
 

@@ -59,7 +59,7 @@ def test_f39_a_good_release_is_judged_then_gets_the_traffic_in_steps(bench: Benc
 
 @pytest.mark.parametrize(
     ("broken", "smoke", "reason"),
-    [({"r2"}, Verdict.good(), "GREEN_UNHEALTHY"), (set(), Verdict.bad(Reason.GREEN_WRONG, "worse"), "GREEN_WRONG")],
+    [({"r2"}, Verdict.good(), "CANDIDATE_UNHEALTHY"), (set(), Verdict.bad(Reason.GREEN_WRONG, "worse"), "GREEN_WRONG")],
 )
 def test_f40_a_bad_release_is_refused_before_it_has_traffic(
     bench: Bench, broken: set[str], smoke: Verdict, reason: str
@@ -76,7 +76,7 @@ def test_f40_a_release_that_ends_at_every_start_is_not_waited_for(bench: Bench) 
     bench.target.dying = {"r2"}
     patient = bench.settings.model_copy(update={"deploy_ready_seconds": 3600, "deploy_failing_seconds": 0.3})
     row = replace(bench, settings=patient).deployments().up(WANTED)
-    assert (row.state, row.reason) == (State.REFUSED, "GREEN_UNHEALTHY")
+    assert (row.state, row.reason) == (State.REFUSED, "CANDIDATE_UNHEALTHY")
     assert row.detail == "its servers end at every start: exit status 1"
 
 

@@ -114,7 +114,7 @@ def test_f40_no_metrics_is_a_failure_and_a_restarted_server_too() -> None:
         watch.look(False)
         verdict = watch.look(True)
     assert verdict is not None
-    assert verdict.reason == "GREEN_UNHEALTHY"
+    assert verdict.reason == "CANDIDATE_UNHEALTHY"
 
 
 def test_a_burst_needs_95_per_cent_of_its_calls_and_the_latency_objective() -> None:

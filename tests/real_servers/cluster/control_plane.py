@@ -19,7 +19,8 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support.postgres import die_with_parent, free_port
+from benchmarks.ports import free_port
+from tests.support.postgres import die_with_parent
 
 SOURCE = Path(__file__).parent / "controlplane"
 HELM = "helm.sh/helm/v4/cmd/helm@v4.3.1"

@@ -18,19 +18,18 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from sqlalchemy import make_url
 
 from rag_core.settings import Settings
 from rag_core.store import deployments, open_store
 from rag_core.store.embedded import EmbeddedPostgres
 from ragctl.tokens import ensure_keys, mint_token
-from tests.real_parts.cluster.control_plane import Kubernetes, helm, kubernetes, missing
-from tests.real_parts.cluster.node import Node
-from tests.real_parts.cluster.query_stand_in import LONG
+from tests.real_servers.cluster.control_plane import Kubernetes, helm
+from tests.real_servers.cluster.node import Node, with_password
+from tests.real_servers.cluster.query_stand_in import LONG
 from tests.support.chart import CHART, PRESETS, merged, values
 from tests.support.postgres import temporary_database
 
-pytestmark = [pytest.mark.real_parts, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(3600)]
 SETTINGS = {"deploy_watch_seconds": 1, "deploy_burst_requests": 10, "deploy_failing_seconds": 2}
 SETTINGS |= dict.fromkeys(("gateway_client_per_minute", "gateway_client_per_hour", "gateway_ip_per_minute"), 0)
 KINDS = "deployments,statefulsets,jobs,cronjobs,pods,services,configmaps,serviceaccounts,roles,rolebindings"
@@ -150,16 +149,9 @@ class Installation:
     def look(self) -> str:
         logs = [path.read_text()[-1500:] for path in sorted(self.node.folder.glob("*deployer*/log"))]
         logs += [path.read_text()[-1500:] for path in sorted(self.node.folder.glob("*rollout*/log"))]
-        return "\n".join([self.kubectl("get", "pods,jobs,deployments"), *logs[-3:], *self.node.problems[-3:]])
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
-    if why := missing():
-        pytest.skip(why)
-    with kubernetes(tmp_path_factory.mktemp("kubernetes")) as running:
-        _know_operators(running)
-        yield running
+        return "\n".join(
+            [self.kubectl("get", "pods,jobs,deployments"), *logs[-3:], *self.node.problems[-3:], str(self.node.waiting)]
+        )
 
 
 @pytest.fixture(params=PRESETS)
@@ -192,7 +184,7 @@ def _namespace(node: Node, url: str, token: str) -> None:
     node.core.create_namespace({"metadata": {"name": node.namespace, "labels": labels}})
     names = ("RAG_QDRANT_API_KEY", "RAG_PAGE_TOKEN_SECRET", "POSTGRES_PASSWORD")
     main = {name: secrets.token_urlsafe(40) for name in names}
-    main |= {"RAG_DATABASE_URL": _with_password(url), "RAG_DEPLOY_CREDENTIAL": token}
+    main |= {"RAG_DATABASE_URL": with_password(url), "RAG_DEPLOY_CREDENTIAL": token}
     own = {"rag-platform": main, "rag-console": {"token": token}, "rag-console-oidc": {"secrets.toml": "[auth]"}}
     for name, data in own.items():
         node.core.create_namespaced_secret(node.namespace, {"metadata": {"name": name}, "stringData": data})
@@ -200,34 +192,6 @@ def _namespace(node: Node, url: str, token: str) -> None:
         spec = {"capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/none"}}
         name = f"{node.namespace}-{number}"
         node.core.create_persistent_volume({"metadata": {"name": name}, "spec": spec})
-
-
-def _with_password(url: str) -> str:
-    """Production asks for one; the server of the tests does not look at it."""
-    return make_url(url).set(password=secrets.token_urlsafe(40)).render_as_string(hide_password=False)
-
-
-def _know_operators(cluster: Kubernetes) -> None:
-    """The kinds of the Prometheus operator, so that its objects can be created."""
-    for kind in ("ServiceMonitor", "PrometheusRule"):
-        plural = f"{kind.lower()}s"
-        version = {
-            "name": "v1", "served": True, "storage": True,
-            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-        }  # fmt: skip
-        body = {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{plural}.monitoring.coreos.com"},
-            "spec": {
-                "group": "monitoring.coreos.com",
-                "names": {"kind": kind, "plural": plural},
-                "scope": "Namespaced",
-                "versions": [version],
-            },
-        }
-        command = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), "apply", "-f", "-"]
-        subprocess.run(command, input=json.dumps(body), text=True, check=True, capture_output=True)
 
 
 def test_tags_and_rollbacks_go_through_without_a_failed_request(installation: Installation) -> None:

@@ -13,6 +13,7 @@ import base64
 import itertools
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -24,12 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sqlalchemy import make_url
 
 from ragctl.deploy.pages import fetch
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
-from tests.real_parts.cluster.control_plane import Kubernetes, kubeconfig
-from tests.real_parts.cluster.names import NameServer
-from tests.real_parts.cluster.query_stand_in import QueryStandIn
+from tests.real_servers.cluster.control_plane import Kubernetes, kubeconfig
+from tests.real_servers.cluster.names import NameServer
+from tests.real_servers.cluster.query_stand_in import QueryStandIn
 
 NODE = "loopback-0"
 Object = dict[str, Any]
@@ -62,6 +64,8 @@ class Node:
     folder: Path
     broken: set[str] = field(default_factory=set)
     pods: dict[str, Pod] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    """What pods waited for, last."""
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -73,6 +77,7 @@ class Node:
         self._network = f"127.{60 + os.getpid() % 150}"
         self.names = NameServer(f"{self._network}.0.2", self._resolve)
         self._thread = threading.Thread(target=self._work)
+        self._leaving: list[threading.Thread] = []
         self._ready: dict[str, tuple[dict[str, str], str]] = {}
 
     def start(self) -> None:
@@ -88,6 +93,8 @@ class Node:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
+        for thread in self._leaving:
+            thread.join()
         for pod in self.pods.values():
             if not pod.ending:
                 pod.end()
@@ -124,8 +131,8 @@ class Node:
             self._end(identity, name, known)
             return
         if known is None:
-            if absent := self._absent(pod):
-                self.problems.append(f"{name}: {absent}")
+            if absent := self._absent(pod):  # a kubelet tries again, too
+                self.waiting[name] = absent
                 return
             known = self.pods[identity] = self._begin(pod)
         known.follow()
@@ -142,7 +149,9 @@ class Node:
             known.end()
             self._remove(name)
 
-        threading.Thread(target=leave).start()
+        thread = threading.Thread(target=leave)
+        self._leaving.append(thread)
+        thread.start()
 
     def _remove(self, name: str) -> None:
         from kubernetes.client import ApiException
@@ -243,8 +252,10 @@ class Node:
         folder = self.folder / pod["metadata"]["name"]
         (folder / "static").mkdir(parents=True)
         environment = {**_plain(), **self._environment(init)}
-        keys = self.core.read_namespaced_config_map("rag-rag-platform-jwks", self.namespace).data["jwks.json"]
-        (folder / "jwks.json").write_text(keys)
+        (source,) = [item["configMap"]["name"] for item in pod["spec"]["volumes"] if item["name"] == "jwks"]
+        (folder / "jwks.json").write_text(
+            self.core.read_namespaced_config_map(source, self.namespace).data["jwks.json"]
+        )
         environment["RAG_JWT_PUBLIC_KEYS"] = str(folder / "jwks.json")
         command = [sys.executable, *init["command"][1:-1], str(folder / "static")]
         made = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder, check=False)
@@ -299,6 +310,11 @@ class Node:
                 elif not asked.get("optional"):
                     raise KeyError(f"{asked['name']}/{asked['key']}")
         return found
+
+
+def with_password(url: str) -> str:
+    """Production asks for one; the server of the tests does not look at it."""
+    return make_url(url).set(password=secrets.token_urlsafe(40)).render_as_string(hide_password=False)
 
 
 def _plain() -> dict[str, str]:

@@ -21,6 +21,8 @@ from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 LONG, LONG_SECONDS = "a long call", 14.0
 """Longer than a gateway that ends goes on to be found."""
 _SECONDS = 0.1
+_SERVICES = ("", "ragproto.query.v2.QueryService")
+"""What the health service knows: the process, and whether it can answer."""
 
 
 class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
@@ -34,6 +36,8 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
         v1_grpc.add_QueryServiceServicer_to_server(self, self._server)
         v2_grpc.add_QueryServiceServicer_to_server(self, self._server)
         self._health = health.HealthServicer()
+        for service in _SERVICES:
+            self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._server.add_insecure_port(f"{address}:50051")
         self._http = ThreadingHTTPServer((address, 9464), self._pages())
@@ -44,7 +48,8 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
     def drain(self) -> None:
         """As the server does at SIGTERM: not ready, then no new calls, then the end of those in flight."""
         self._ready = False
-        self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        for service in _SERVICES:
+            self._health.set(service, health_pb2.HealthCheckResponse.NOT_SERVING)
         threading.Event().wait(3)
         self._server.stop(15).wait()
         self._http.shutdown()

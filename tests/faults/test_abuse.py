@@ -1,0 +1,108 @@
+"""Hostile clients for half a minute each, while an honest one searches: it is served, and no place stays taken."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import grpc.aio
+import httpx
+import pytest
+
+from benchmarks.abuse.attacks import ATTACKS, BENIGN
+from benchmarks.abuse.hostile import Plan, attacking, outcome
+from benchmarks.query.load import Outcome, open_loop
+from rag_core.settings import Settings
+from ragctl.gateway.options import UNLIMITED, GatewayOptions, Jwt, Limits, Override
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.query_server import Doc, Running, running
+from tests.support.waiting import eventually
+from tests.support.wire import gateway_options, running_envoy
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+SECONDS = float(os.environ.get("ABUSE_SECONDS", "30"))
+RATE = 20
+SHARE = 0.25
+"""Of one core, for the attacker's process."""
+SUCCESS = 0.995
+STRANGER = "127.0.0.66"
+"""The attacker's address, with the limits of any address; the honest client comes from 127.0.0.1."""
+
+
+@dataclass
+class Served:
+    """A real query server whose database is away, behind a gateway with the limits of an installation."""
+
+    server: Running
+    options: GatewayOptions
+
+    @property
+    def address(self) -> str:
+        return f"{self.options.listen.host}:{self.options.listen.port}"
+
+    def gateway(self, name: str) -> int:
+        """A counter or gauge of the gateway about the query servers."""
+        url = f"http://127.0.0.1:{self.options.admin_port}/stats?filter=^cluster.query-blue.{name}$"
+        return int(httpx.get(url, trust_env=False).text.rpartition(": ")[2])
+
+    def held(self) -> float:
+        """Places of the server that are taken."""
+        value = self.server.server.metrics.registry.get_sample_value
+        return sum(value("rag_server_gate_active", {"gate": gate}) or 0 for gate in ("search", "answer", "documents"))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder: Path = tmp_path_factory.mktemp("abused")
+    with ExitStack() as stack:
+        server = stack.enter_context(running(folder / "server", docs=[Doc("The bell rings at nine.")]))
+        honest = Override("*", "honest", UNLIMITED, UNLIMITED)
+        settings = Settings(home=folder)
+        options = replace(
+            gateway_options(server.ports.query),
+            max_seconds=settings.max_deadline_seconds + 1,
+            max_request_bytes=settings.max_message_bytes,
+            jwt=Jwt("rag-platform", "rag-query", 60, jwks=json.dumps(server.keys.jwks)),
+            limits=Limits(overrides=(honest,), free_addresses=("127.0.0.1",)),
+            searches=settings.max_concurrent_searches + settings.max_queued_searches,
+        )
+        stack.enter_context(running_envoy(options, folder))
+        yield Served(server, options)
+
+
+async def search(served: Served) -> Outcome:
+    """The honest client: searches at fixed moments, whatever the answers do."""
+    metadata = served.server.auth(subject="honest")
+    async with grpc.aio.insecure_channel(served.address) as channel:
+        stub = v2_grpc.QueryServiceStub(channel)
+
+        async def call(question: str) -> None:
+            assert (await stub.Search(v2.SearchRequest(query=question), metadata=metadata, timeout=20)).passages
+
+        asked = (f"bell {number}" for number in itertools.count())
+        return await open_loop(call, asked, rate=RATE, seconds=SECONDS)
+
+
+@pytest.mark.parametrize("attack", [name for name in ATTACKS if name != BENIGN])
+def test_an_honest_client_is_served_during(attack: str, served: Served) -> None:
+    token = served.server.keys.token(
+        subject="stranger", tenant="hostile", scopes=["query.read", "documents.read"], lifetime=3600
+    )
+    unhealthy = served.gateway("health_check.failure")
+    plan = Plan(attack, served.address, STRANGER, token, SECONDS, SHARE)
+    with attacking(plan) as process:
+        found = asyncio.run(search(served))
+        done = outcome(process)
+    print(f"{attack}: {done}; honest: {found}")
+    assert done.units > 0
+    assert found.failed <= (1 - SUCCESS) * RATE * SECONDS
+    assert served.gateway("membership_healthy") == 1
+    assert served.gateway("health_check.failure") == unhealthy
+    assert eventually(lambda: served.held() == 0 and served.gateway("upstream_rq_active") == 0)

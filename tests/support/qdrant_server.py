@@ -1,0 +1,47 @@
+"""What a Qdrant server does and qdrant-client's local mode does not, learned from version 1.19.0.
+
+It keeps payload indexes and says which a collection has; a `create` can be cut in the middle; it has a version, and one
+before 1.19 drops the corpus of term statistics without a word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+
+
+class StandIn(QdrantClient):
+    """One server. Give it to several `QdrantIndex`: they share it."""
+
+    def __init__(self, version: str = "1.19.0") -> None:
+        super().__init__(":memory:")
+        self.version = version
+        self.indexes: dict[str, dict[str, Any]] = {}
+        self.dies_after: int | None = None
+        """Payload indexes until the process that creates them dies."""
+
+    def info(self) -> models.VersionInfo:
+        return models.VersionInfo(title="qdrant", version=self.version)
+
+    def create_payload_index(self, collection_name: str, field_name: str, field_schema: Any = None, **_: Any) -> Any:
+        if self.dies_after is not None:
+            if self.dies_after == 0:
+                raise KeyboardInterrupt
+            self.dies_after -= 1
+        self.indexes.setdefault(collection_name, {})[field_name] = field_schema
+        return models.UpdateResult(status=models.UpdateStatus.COMPLETED)
+
+    def get_collection(self, collection_name: str, **rest: Any) -> models.CollectionInfo:
+        info = super().get_collection(collection_name, **rest)
+        kind = models.PayloadIndexInfo(data_type=models.PayloadSchemaType.KEYWORD, points=0)
+        return info.model_copy(update={"payload_schema": dict.fromkeys(self.indexes.get(collection_name, {}), kind)})
+
+    def delete_collection(self, collection_name: str, **rest: Any) -> bool:
+        self.indexes.pop(collection_name, None)
+        return super().delete_collection(collection_name, **rest)
+
+    def query_batch_points(self, collection_name: str, requests: Any, **rest: Any) -> Any:
+        if self.version < "1.19":
+            requests = [request.model_copy(update={"params": None}) for request in requests]
+        return super().query_batch_points(collection_name, requests, **rest)

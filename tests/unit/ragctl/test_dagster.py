@@ -1,0 +1,80 @@
+"""What the command line makes of Dagster's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from rag_core.errors import RagError
+from rag_core.settings import Settings
+from ragctl.dagster import DagsterApi
+from ragctl.stack.ingest import SourceJob, failure_reason, launch
+
+FULL = (
+    "sqlalchemy.exc.OperationalError: (psycopg2.errors.DiskFull) could not extend file: No space left on device\n"
+    "[SQL: INSERT INTO runs VALUES (1)]"
+)
+GONE = "(psycopg2.OperationalError) server closed the connection unexpectedly"
+
+
+@pytest.fixture
+def api(httpserver: HTTPServer) -> Iterator[DagsterApi]:
+    with closing(DagsterApi(Settings(host="127.0.0.1", dagster_port=httpserver.port))) as opened:
+        yield opened
+
+
+def answers(server: HTTPServer, *bodies: dict[str, Any]) -> None:
+    for body in bodies:
+        server.expect_ordered_request("/graphql").respond_with_json(body)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ({"message": GONE, "path": ["runsOrError"]}, "DATABASE_UNAVAILABLE: Dagster cannot reach its database"),
+        ({"message": FULL, "path": ["runsOrError"]}, "STORAGE_FULL: the database has no space left"),
+        (
+            {"message": "Cannot query field 'x'"},
+            "DAGSTER_UNAVAILABLE: Dagster did not answer a query: Cannot query field",
+        ),
+    ],
+)
+def test_an_error_of_dagsters_database_is_not_called_one_of_versions(
+    api: DagsterApi, httpserver: HTTPServer, error: dict[str, Any], said: str
+) -> None:
+    answers(httpserver, {"data": None, "errors": [error]})
+    with pytest.raises(RagError) as caught:
+        api.query("{ version }")
+    assert str(caught.value).startswith(said)
+    assert ("version may not fit" in caught.value.message) is ("path" not in error)
+    assert "psycopg2" not in caught.value.message
+
+
+def test_a_run_that_cannot_start_for_a_full_disk_says_so_without_statements(
+    api: DagsterApi, httpserver: HTTPServer
+) -> None:
+    answers(httpserver, {"data": {"launchRun": {"__typename": "PythonError", "message": FULL}}})
+    with pytest.raises(RagError) as caught:
+        launch(api, SourceJob("docs", "docs", 1))
+    assert str(caught.value) == "STORAGE_FULL: the database has no space left; free space and run again"
+
+
+def test_the_reason_of_a_failed_run_is_the_typed_error_behind_dagsters(api: DagsterApi, httpserver: HTTPServer) -> None:
+    causes = [
+        "dagster._core.definitions.events.Failure: SOURCE_DENIED: the database refuses this user",
+        "builtins.OSError: [Errno 5]",
+    ]
+    failed = {
+        "message": "dagster._core.errors.DagsterMaxRetriesExceededError: Exceeded max_retries of 3",
+        "causes": [{"message": message} for message in causes],
+    }
+    answers(
+        httpserver,
+        {"data": {"logsForRun": {"cursor": "a", "hasMore": True, "events": [{}, {}]}}},
+        {"data": {"logsForRun": {"cursor": "b", "hasMore": False, "events": [{}, {"error": failed}]}}},
+    )
+    assert failure_reason(api, "run") == "SOURCE_DENIED: the database refuses this user"
