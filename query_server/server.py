@@ -113,7 +113,7 @@ class QueryServer:
         self._freshness = Freshness(parts.observer_store, seconds=settings.freshness_seconds)
         self._revocations = Revocations(parts.observer_store, max_age=settings.acl_max_age_seconds)
         self._identities = Identities(parts.verifier, parts.observer_store, self._revocations)
-        self._audit = AuditTrail(parts.store, self.metrics)
+        self._audit = AuditTrail(parts.store, self.metrics, settings)
         self._withdrawals = Withdrawals(parts.observer_store, self.metrics, max_age=settings.acl_max_age_seconds)
         self._generations = GenerationsHandler(settings, parts)
         self._monitor = ReadinessMonitor(
