@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -34,6 +35,14 @@ def require_strong_each(name: str, secrets: SecretStr | None) -> None:
     for text in secrets.get_secret_value().split(",") if secrets else ():
         if text.strip():
             require_strong(name, SecretStr(text.strip()), "in production")
+
+
+def require_distinct(secrets: Mapping[str, object]) -> None:
+    """Raise `ConfigError` (`SECRET_WEAK`) when two settings hold the same secret: each has one purpose."""
+    by_value: dict[object, str] = {}
+    for name, value in secrets.items():
+        if value and (other := by_value.setdefault(value, name)) != name:
+            raise ConfigError(Reason.SECRET_WEAK, f"{name} must not be the same secret as {other}")
 
 
 def require_strong_password(url: str) -> None:

@@ -201,6 +201,7 @@ def test_a_taken_port_refuses_to_start_and_is_named(home: Path, port: str) -> No
         ({"RAG_PAGE_TOKEN_SECRET": ""}, "RAG_PAGE_TOKEN_SECRET must be set"),
         ({"RAG_HASH_SECRET": ""}, "RAG_HASH_SECRET must be set"),
         ({"RAG_PAGE_TOKEN_SECRET": "short"}, "SECRET_WEAK"),
+        ({"RAG_HASH_SECRET": "0123456789abcdefghijklmnopqrstuv"}, "same secret as RAG_INDEX_SECRET"),
     ],
 )
 def test_s08_production_refuses_missing_and_weak_secrets(home: Path, changes: dict[str, str], reason: str) -> None:
