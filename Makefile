@@ -43,7 +43,10 @@ test-containers: $(VENV)/.test ## Build and run the container images (needs root
 
 # What is not given and cannot be started here is skipped with its name and how to give it (docs/reference/supported.md).
 test-integration: $(VENV)/.test ## Run the tests that need real servers: Apache Kafka (Java and Maven, or RAG_TEST_KAFKA), a Kubernetes API (Go and etcd, or KUBECONFIG)
-	@$(BIN)/pytest -m real_servers -n 0 --timeout 600 $(PYTEST_ARGS)
+	@$(BIN)/pytest -m real_servers -n 0 --timeout 900 $(PYTEST_ARGS)
+
+test-fuzz: $(VENV)/.test ## Call every RPC with 2,000 generated messages each (RAG_TEST_FUZZ_CALLS=n, RAG_TEST_FUZZ_SEED=n)
+	@RAG_TEST_FUZZ_CALLS=$${RAG_TEST_FUZZ_CALLS:-2000} $(BIN)/pytest -n 0 --timeout 7200 tests/integration/query_server/test_fuzz.py $(PYTEST_ARGS)
 
 test-mysql: $(VENV)/.test ## Run the tests of SQL sources over MariaDB too (Debian's mariadb-server)
 	@scripts/test_mysql.sh

@@ -1,13 +1,15 @@
-"""The audit trail of calls: what changed something, and what a known caller was refused.
+"""What a known caller was refused, and, where that is switched on, who asked something.
 
-Entries wait in memory and are written together beside the calls; when the database is away longer than the room lasts,
-further ones are counted as lost. Their loss never fails a call, and a flood of refusals cannot fill the table faster
-than one batch a second.
+An action that succeeds is recorded by its handler, in the transaction that does it; nothing of that is here. These
+entries wait in memory and are written together beside the calls, within a second: a killed process loses those of its
+last second. When the database is away longer than the room lasts, further ones are counted as lost. Their loss never
+fails a call, and a flood of refusals cannot fill the table faster than one batch a second.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +22,7 @@ from query_server.parts import LazyStore
 from query_server.policies import POLICIES
 from rag_core.errors import RagError, Reason
 from rag_core.logging import get_logger
+from rag_core.settings import Settings
 
 ROOM = 1000
 """Entries that may wait, and the most that one write takes."""
@@ -36,10 +39,11 @@ class _Note:
     action: str
     outcome: str
     request_id: str
+    query_hashes: tuple[str, ...] = ()
 
 
 def _belongs(method: str, outcome: str) -> bool:
-    """Whether a call goes on record here; what its handler has recorded is not told twice."""
+    """Whether a call goes on record here; what its handler has recorded is not recorded twice."""
     policy = POLICIES.get(method)
     if policy is None or outcome == Reason.SCOPE_MISSING:
         return outcome == Reason.SCOPE_MISSING
@@ -49,8 +53,10 @@ def _belongs(method: str, outcome: str) -> bool:
 class AuditTrail:
     """Collects and writes. For one event loop."""
 
-    def __init__(self, store: LazyStore, metrics: Metrics) -> None:
+    def __init__(self, store: LazyStore, metrics: Metrics, settings: Settings) -> None:
         self._store = store
+        secret = settings.audit_query_secret if settings.audit_queries else None
+        self._query_key = secret.get_secret_value().encode() if secret is not None else None
         self._lost = metrics.audit_lost
         self._waiting: deque[_Note] = deque()
 
@@ -90,10 +96,18 @@ class AuditTrail:
                 self._keep(note)
 
     def _note(self, call: Call, outcome: str) -> None:
-        if call.identity is None or not _belongs(call.method, outcome):
+        hashes = self._hashes(call)
+        if call.identity is None or not (hashes or _belongs(call.method, outcome)):
             return
         who = call.identity
-        self._keep(_Note(datetime.now(UTC), who.subject, who.tenant, call.method, outcome, call.request_id))
+        self._keep(_Note(datetime.now(UTC), who.actor, who.tenant, call.method, outcome, call.request_id, hashes))
+
+    def _hashes(self, call: Call) -> tuple[str, ...]:
+        """The queries of a call as they are recorded: equal for equal text, meaningless without the key."""
+        if self._query_key is None:
+            return ()
+        texts = (query.encode("utf-8", "surrogatepass") for query in call.queries)
+        return tuple(hmac.new(self._query_key, query, "sha256").hexdigest() for query in texts)
 
     def _keep(self, note: _Note) -> None:
         if len(self._waiting) < ROOM:
@@ -112,7 +126,8 @@ class AuditTrail:
                 target=note.tenant,
                 outcome=note.outcome,
                 tenant=note.tenant,
-                details={"request_id": note.request_id},
+                details={"request_id": note.request_id}
+                | ({"query_hashes": list(note.query_hashes)} if note.query_hashes else {}),
                 at=note.at,
             )
             for note in batch

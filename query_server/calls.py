@@ -23,6 +23,8 @@ class Call:
     deadline: float = float("inf")
     reason: str = ""
     facts: dict[str, object] = field(default_factory=dict)
+    queries: tuple[str, ...] = ()
+    """What was asked; only a keyed hash of it leaves the process, and only with RAG_AUDIT_QUERIES."""
     identity: Principal | None = None
 
     @property

@@ -70,9 +70,9 @@ POLICIES: dict[str, Policy] = {
     # Each search of a batch passes the gate by itself.
     "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, Gate.ANSWER),
-    "/ragproto.documents.v1.DocumentService/Put": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS),
+    "/ragproto.documents.v1.DocumentService/Put": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS, recorded=True),
     "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
-    "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS),
+    "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS, recorded=True),
     "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
     "/ragproto.admin.v1.AdminService/BuildGeneration": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.AdminService/EvaluateGeneration": Policy(PLATFORM_ADMIN),

@@ -31,7 +31,7 @@ from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
 from query_server.identities import Identities
 from query_server.interceptors import Chain, build_chain, build_gates, build_index_chain
-from query_server.listening import LOOPBACK, Listen, bind, new_server, stop_signals
+from query_server.listening import LOOPBACK, Listen, bind, new_server, stop_signals, tls_credentials
 from query_server.metrics import Metrics
 from query_server.parts import Parts, open_parts
 from query_server.policies import Gate
@@ -113,7 +113,7 @@ class QueryServer:
         self._freshness = Freshness(parts.observer_store, seconds=settings.freshness_seconds)
         self._revocations = Revocations(parts.observer_store, max_age=settings.acl_max_age_seconds)
         self._identities = Identities(parts.verifier, parts.observer_store, self._revocations)
-        self._audit = AuditTrail(parts.store, self.metrics)
+        self._audit = AuditTrail(parts.store, self.metrics, settings)
         self._withdrawals = Withdrawals(parts.observer_store, self.metrics, max_age=settings.acl_max_age_seconds)
         self._generations = GenerationsHandler(settings, parts)
         self._monitor = ReadinessMonitor(
@@ -169,7 +169,7 @@ class QueryServer:
         self._http = HttpServer(wanted.host, wanted.metrics, self.metrics.registry, lambda: self._monitor.state)
         self._searcher = WithholdingSearcher(self._make_searcher(), self._withdrawals)
         clients = self._client_server(self._searcher)
-        query = bind(clients, wanted.host, wanted.query, "RAG_QUERY_PORT")
+        query = bind(clients, wanted.host, wanted.query, "RAG_QUERY_PORT", tls_credentials(self._settings))
         index = self._bind_index(wanted.index)
         self._http.start()
         for server in self._servers:

@@ -108,6 +108,11 @@ class Principal:
     scopes: frozenset[str] = frozenset()
 
     @property
+    def actor(self) -> str:
+        """The one name of this person or key in the audit log, whichever way they came."""
+        return f"{self.tenant}/{self.subject}"
+
+    @property
     def acl_entries(self) -> tuple[str, ...]:
         """The ACL entries this caller matches, any of which opens a document."""
         return (EVERYONE, f"user:{self.subject}", *(f"group:{group}" for group in self.groups))

@@ -72,9 +72,30 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL URL (`postgresql://…`); unset means the embedded server under RAG_HOME."
     )
+    database_owner_url: SecretStr | None = Field(
+        None,
+        description="URL of the role that owns the schema: for migrations and the audit log's retention only, never "
+        "for the services. Unset: the embedded server's own, or RAG_DATABASE_URL (the log is then not safe from it).",
+    )
     database_pool_size: int = Field(8, ge=1, le=200, description="Connections a process keeps open at most.")
     database_connect_timeout_seconds: float = Field(5, gt=0, le=300, description="Time allowed to open a connection.")
     database_statement_timeout_seconds: float = Field(300, gt=0, description="Time allowed to one statement.")
+
+    # --- audit -----------------------------------------------------------------------------------------------
+    actor: str | None = Field(
+        None,
+        min_length=3,
+        max_length=321,
+        pattern=r"^[^/\x00-\x1f]+/[^\x00-\x1f]+$",
+        description="Who the audit log names for commands typed here: `tenant/subject`, as the person's token says; "
+        "unset: the user of the machine in the tenant `default`.",
+    )
+    audit_queries: bool = Field(
+        False, description="Put each query on record: who asked, when, and a keyed hash of the text, never the text."
+    )
+    audit_query_secret: SecretStr | None = Field(
+        None, description="Key of these hashes, of its own; needed with RAG_AUDIT_QUERIES (`openssl rand -hex 32`)."
+    )
 
     # --- index -----------------------------------------------------------------------------------------------
     qdrant_url: str | None = Field(
@@ -191,7 +212,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     @classmethod
     def _platform_scopes(cls, value: frozenset[str]) -> frozenset[str]:
         for entry in value:
-            if not re.fullmatch(r"[^=].*=platform\.(read|admin)", entry):
+            if not re.fullmatch(r"\A[^=].*=platform\.(read|admin)", entry):
                 raise ValueError(f"{entry!r}: write `group=platform.admin` or `group=platform.read`")
         return value
 
@@ -216,6 +237,8 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
             raise ValueError("embedder=openai needs embed_url, embed_model and embed_dimensions")
         if self.answerer == "openai" and not (self.answer_url and self.answer_model):
             raise ValueError("answerer=openai needs answer_url and answer_model")
+        if self.audit_queries and self.audit_query_secret is None:
+            raise ValueError("audit_queries needs audit_query_secret (openssl rand -hex 32)")
         return self
 
     def require_production_secrets(self) -> None:
@@ -230,6 +253,8 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
             raise ConfigError(
                 Reason.SECRET_MISSING, "RAG_JWT_PUBLIC_KEYS or RAG_JWT_JWKS_URL must be set in production"
             )
+        if self.audit_queries:
+            require_strong("RAG_AUDIT_QUERY_SECRET", self.audit_query_secret, "with RAG_AUDIT_QUERIES")
         if self.failpoint is not None:
             raise ConfigError(Reason.CONFIG_INVALID, "RAG_FAILPOINT is for tests only")
         if self.embedder == "fake":
@@ -331,6 +356,20 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"postgresql://rag@127.0.0.1:{self.postgres_port}/rag"
+
+    @property
+    def database_owner_file(self) -> Path:
+        """Password of the embedded server's owner role, made by the server itself."""
+        return self.secrets_dir / "database-owner"
+
+    @property
+    def effective_owner_url(self) -> str:
+        """The URL migrations use: the configured owner, else the embedded server's, else that of the services."""
+        if self.database_owner_url is not None:
+            return self.database_owner_url.get_secret_value()
+        if self.database_url is None and self.database_owner_file.exists():
+            return f"postgresql://rag_owner:{self.database_owner_file.read_text()}@127.0.0.1:{self.postgres_port}/rag"
+        return self.effective_database_url
 
 
 _RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", str(Reason.CONFIG_RANGE)}

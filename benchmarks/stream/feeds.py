@@ -6,6 +6,7 @@ import json
 import os
 from typing import Protocol
 
+from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id
 from rag_core.models import EVERYONE
 from rag_core.settings import Settings
@@ -20,7 +21,7 @@ attributes:
   name: topic
   tenant: bench
   acl: [everyone]
-  options: {{kind: kafka, brokers: "{brokers}", topic: {topic}, session_timeout_ms: 2000}}
+  options: {{kind: kafka, brokers: "{brokers}", topic: {topic}, session_timeout_ms: 6000}}
 """
 
 
@@ -76,9 +77,15 @@ class TopicFeed:
     def push(self, number: int, content: str | None) -> str:
         locator = f"{number}.txt"
         value = None if content is None else json.dumps({"text": content}).encode()
-        self._producer.produce(self._topic, key=locator, value=value)
+        self._producer.produce(self._topic, key=locator, value=value, on_delivery=_delivered)
         self._producer.poll(0)
         return str(document_id(TENANT, "topic", locator))
 
     def close(self) -> None:
-        self._producer.flush(_BROKER_SECONDS)
+        if left := self._producer.flush(_BROKER_SECONDS):
+            raise Unavailable(Reason.BROKER_UNAVAILABLE, f"{left} messages were not delivered")
+
+
+def _delivered(error: object, _message: object) -> None:
+    if error is not None:
+        raise Unavailable(Reason.BROKER_UNAVAILABLE, f"a message was not delivered: {error}")

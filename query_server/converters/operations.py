@@ -139,6 +139,8 @@ def from_audit_entry(entry: Entry) -> pb.AuditRecord:
         outcome=entry.outcome,
     )
     message.details.update({name: value for name, value in entry.details.items() if name != "tenant"})
+    named = {"doc_id": entry.doc_id and str(entry.doc_id), "locator": entry.locator}
+    message.details.update({name: value for name, value in named.items() if value})
     return message
 
 

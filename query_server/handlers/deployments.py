@@ -43,7 +43,7 @@ class DeploymentsHandler:
         from rag_core.store import deployments
 
         check_text_field("reason", why, required=True)
-        actor, tenant = principal.subject, principal.tenant
+        actor, tenant = principal.actor, principal.tenant
         return await transact(
             self._store, lambda db: deployments.ask(db, number, what, actor=actor, why=why, tenant=tenant)
         )

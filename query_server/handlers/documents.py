@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT_CHARS = 1_000_000
 T = TypeVar("T")
+_SERVICE = "/ragproto.documents.v1.DocumentService"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,12 @@ class DocumentsHandler:
         self._settings = settings
         self._parts = parts
 
-    async def put(self, principal: Principal, request: Put) -> Receipt:
+    async def put(self, principal: Principal, request: Put, request_id: str = "") -> Receipt:
         """Accept a document. Raises `InvalidInput`, `NotFound` (an unknown `doc_id`), and as `inbox.accept`."""
         change = self._checked(principal, request)
-        return await self._accept(principal, change, request.doc_id)
+        return await self._accept(principal, change, request.doc_id, f"{_SERVICE}/Put", request_id)
 
-    async def delete(self, principal: Principal, request: Delete) -> Receipt:
+    async def delete(self, principal: Principal, request: Delete, request_id: str = "") -> Receipt:
         """Accept a deletion. Raises `NotFound` (`DOCUMENT_NOT_FOUND`) when there is no such pushed document."""
         from rag_core.store.inbox import Change
 
@@ -92,7 +93,7 @@ class DocumentsHandler:
             idempotency_key=rules.check_key(request.idempotency_key),
             event_at=request.event_time,
         )
-        return await self._accept(principal, change, request.doc_id)
+        return await self._accept(principal, change, request.doc_id, f"{_SERVICE}/Delete", request_id)
 
     async def get(self, principal: Principal, doc_id: str, *, include_text: bool) -> tuple[Stored, str, bool]:
         """A document, its text (empty unless asked for) and whether that was cut. Raises `NotFound`."""
@@ -151,29 +152,67 @@ class DocumentsHandler:
             event_at=request.event_time,
         )
 
-    async def _accept(self, principal: Principal, change: Change, doc_id: str) -> Receipt:
-        from rag_core.store import inbox
-
+    async def _accept(self, principal: Principal, change: Change, doc_id: str, method: str, request_id: str) -> Receipt:
         wanted = rules.check_doc_id(doc_id) if doc_id else None
 
         def write(connection: Connection) -> Receipt:
-            named = change
-            if change.content is None:
-                # Before the document is looked for: the first deletion may have been applied by now.
-                known = inbox.known_deletion(connection, change, wanted or change.doc_id)
-                if known is not None:
-                    return known
-            if wanted is not None:
-                source, locator = inbox.place(connection, principal.tenant, wanted)
-                named = replace(change, source=source, locator=locator)
-            elif change.content is None:
-                inbox.place(connection, principal.tenant, change.doc_id)
-            return inbox.accept(connection, named, max_pending=self._settings.inbox_max_pending)
+            receipt, place = self._store(connection, principal, change, wanted)
+            _record(connection, principal, receipt, place, method, request_id)
+            return receipt
 
         return await self._run(write)
 
+    def _store(
+        self, connection: Connection, principal: Principal, change: Change, wanted: uuid.UUID | None
+    ) -> tuple[Receipt, tuple[str, str] | None]:
+        """The receipt, and source and locator of the document (`None` for a deletion that was accepted before)."""
+        from rag_core.store import inbox
+
+        if change.content is None:
+            # Before the document is looked for: the first deletion may have been applied by now.
+            known = inbox.known_deletion(connection, change, wanted or change.doc_id)
+            if known is not None:
+                return known, None
+        named = change
+        if wanted is not None:
+            source, locator = inbox.place(connection, principal.tenant, wanted)
+            named = replace(change, source=source, locator=locator)
+        elif change.content is None:
+            inbox.place(connection, principal.tenant, change.doc_id)
+        receipt = inbox.accept(
+            connection,
+            named,
+            max_pending=self._settings.inbox_max_pending,
+            max_pending_of_tenant=self._settings.inbox_max_pending_of_tenant,
+        )
+        return receipt, (named.source, named.locator)
+
     async def _run(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._parts.store, work)
+
+
+def _record(
+    connection: Connection,
+    principal: Principal,
+    receipt: Receipt,
+    place: tuple[str, str] | None,
+    method: str,
+    request_id: str,
+) -> None:
+    """Put what was accepted on record, in the transaction that accepts it."""
+    from rag_core.store import audit
+
+    details = {"source_version": receipt.source_version, "request_id": request_id}
+    audit.record(
+        connection,
+        actor=principal.actor,
+        action=method,
+        target=str(receipt.doc_id),
+        details=details | ({"repeated": True} if receipt.repeated else {}),
+        tenant=principal.tenant,
+        document=audit.Document(receipt.doc_id, *place) if place else None,
+        doc_id=receipt.doc_id,
+    )
 
 
 def _names(doc_id: str, source: str, locator: str) -> tuple[str, str]:

@@ -59,7 +59,7 @@ class GenerationsHandler:
                 if dry_run:
                     return "", found
                 found.require_consent(self._settings, consent=confirmed)
-                row = declare(store, self._parts.index, kit, name=name or None, actor=_actor(principal), reason=reason)
+                row = declare(store, self._parts.index, kit, name=name or None, actor=principal.actor, reason=reason)
                 return row.name, found
             finally:
                 kits.close()
@@ -73,7 +73,7 @@ class GenerationsHandler:
         def run(store: Store) -> None:
             from rag_core.generations.gate import want_evaluation
 
-            want_evaluation(store, name, actor=_actor(principal))
+            want_evaluation(store, name, actor=principal.actor)
 
         await self._run(run)
 
@@ -84,7 +84,7 @@ class GenerationsHandler:
         def run(store: Store) -> Moved:
             from rag_core.generations import promote
 
-            index, actor = self._parts.index, _actor(principal)
+            index, actor = self._parts.index, principal.actor
             return promote(store, index, name, self._settings, actor=actor, override=override)
 
         return await self._run(run)
@@ -96,7 +96,7 @@ class GenerationsHandler:
         def run(store: Store) -> Moved:
             from rag_core.generations import rollback
 
-            return rollback(store, self._parts.index, self._settings, actor=_actor(principal), reason=reason)
+            return rollback(store, self._parts.index, self._settings, actor=principal.actor, reason=reason)
 
         return await self._run(run)
 
@@ -107,7 +107,7 @@ class GenerationsHandler:
         def run(store: Store) -> None:
             from rag_core.generations import retire
 
-            retire(store, self._parts.index, name, actor=_actor(principal), reason=reason, now=now)
+            retire(store, self._parts.index, name, actor=principal.actor, reason=reason, now=now)
 
         await self._run(run)
 
@@ -142,7 +142,3 @@ class GenerationsHandler:
 def _check(**fields: str) -> None:
     for name, value in fields.items():
         check_text_field(name, value)
-
-
-def _actor(principal: Principal) -> str:
-    return f"{principal.tenant}/{principal.subject}"

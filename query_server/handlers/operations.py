@@ -17,7 +17,7 @@ from query_server.handlers.operation_rules import (
 )
 from query_server.handlers.transactions import transact
 from query_server.parts import LazyStore
-from query_server.policies import ADMIN, PLATFORM_ADMIN, allows
+from query_server.policies import ADMIN, PLATFORM_ADMIN, PLATFORM_READ, allows
 from rag_core.errors import NotFound, PermissionDenied, Reason
 from rag_core.models import Principal
 
@@ -101,7 +101,7 @@ class OperationsHandler:
 
         check_text_field("source", source)
         check_text_field("reason", why)
-        tenant, actor = principal.tenant, principal.subject
+        tenant, actor = principal.tenant, principal.actor
         return await self._transact(lambda db: sources.approve(db, tenant, source, actor, why=why, expected=expected))
 
     async def quarantine(
@@ -144,7 +144,7 @@ class OperationsHandler:
     async def _each(self, principal: Principal, ids: Sequence[int], why: str, act: Callable[..., str]) -> list[str]:
         check_ids(ids)
         check_text_field("reason", why)
-        tenant, actor = principal.tenant, principal.subject
+        tenant, actor = principal.tenant, principal.actor
         return await self._transact(lambda db: [act(db, entry, tenant=tenant, actor=actor, note=why) for entry in ids])
 
     async def find(self, principal: Principal, wanted: str, source: str, limit: int) -> list[Found]:
@@ -182,7 +182,8 @@ class OperationsHandler:
             check_text_field(name, value)
         wanted = audit.Query(
             tenant=tenant_of(principal, tenant),
-            actor=filters["actor"] or None,
+            actor=_full_name(principal, filters["actor"]),
+            platform=allows(principal.scopes, PLATFORM_READ),
             action_start=filters["action"] or None,
             target=filters["target"] or None,
             before=before,
@@ -211,7 +212,7 @@ class OperationsHandler:
 
             if not allows(principal.scopes, PLATFORM_ADMIN):
                 _require_own(connection, principal.tenant, source, target)
-            return audit.record(connection, actor=principal.subject, action=action, target=target, details=details)
+            return audit.record(connection, actor=principal.actor, action=action, target=target, details=details)
 
         return await self._transact(write)
 
@@ -230,6 +231,11 @@ class OperationsHandler:
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         return await transact(self._store, work)
+
+
+def _full_name(principal: Principal, actor: str) -> str | None:
+    """An actor as the log names it; of the caller's own tenant the subject will do."""
+    return f"{principal.tenant}/{actor}" if actor and "/" not in actor and ":" not in actor else actor or None
 
 
 def _require_own(connection: Connection, tenant: str, source: str, target: str) -> None:

@@ -57,7 +57,7 @@ class Chain(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic on
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         if is_public(method):
-            return _with_stream_limit(handler) if handler.request_streaming else handler
+            return _with_stream_limit(handler) if handler.request_streaming else _decoding(handler)
         decode, encode = _tolerant(handler.request_deserializer), handler.response_serializer
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(self._streaming(method, handler.unary_stream), decode, encode)
@@ -114,6 +114,28 @@ def _tolerant(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return run
 
 
+def _decoding(handler: Handler) -> Handler:
+    """A public handler that refuses what it cannot decode, as the layers do for the others."""
+    decode, encode = _tolerant(handler.request_deserializer), handler.response_serializer
+
+    async def single(request: Any, context: Context) -> Any:
+        await _require_decoded(request, context)
+        return await handler.unary_unary(request, context)
+
+    async def streaming(request: Any, context: Context) -> None:
+        await _require_decoded(request, context)
+        await handler.unary_stream(request, context)  # it writes to the context
+
+    if handler.unary_stream:
+        return grpc.unary_stream_rpc_method_handler(streaming, decode, encode)
+    return grpc.unary_unary_rpc_method_handler(single, decode, encode)
+
+
+async def _require_decoded(request: Any, context: Context) -> None:
+    if isinstance(request, Undecodable):
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{Reason.MESSAGE_INVALID}: not a message of this method")
+
+
 def _with_stream_limit(handler: Handler) -> Handler:
     async def limited(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         seen = 0
@@ -121,10 +143,12 @@ def _with_stream_limit(handler: Handler) -> Handler:
             seen += 1
             if seen > MAX_STREAM_MESSAGES:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{Reason.STREAM_LIMIT}: too many messages")
+            await _require_decoded(request, context)
             yield request
 
     async def run(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         async for response in handler.stream_stream(limited(requests, context), context):
             yield response
 
-    return grpc.stream_stream_rpc_method_handler(run, handler.request_deserializer, handler.response_serializer)
+    decode = _tolerant(handler.request_deserializer)
+    return grpc.stream_stream_rpc_method_handler(run, decode, handler.response_serializer)

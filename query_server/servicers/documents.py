@@ -23,7 +23,8 @@ class DocumentServicer(rpc.DocumentServiceServicer):
         self._documents = documents
 
     async def Put(self, request: pb.PutRequest, context: Context) -> pb.PutResponse:
-        return from_put(await self._documents.put(current_call().principal, to_put(request)))
+        call = current_call()
+        return from_put(await self._documents.put(call.principal, to_put(request), call.request_id))
 
     async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
         stored, text, cut = await self._documents.get(
@@ -32,7 +33,8 @@ class DocumentServicer(rpc.DocumentServiceServicer):
         return pb.GetResponse(document=from_stored(stored), text=text, text_truncated=cut)
 
     async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
-        return from_delete(await self._documents.delete(current_call().principal, to_delete(request)))
+        call = current_call()
+        return from_delete(await self._documents.delete(call.principal, to_delete(request), call.request_id))
 
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         size = request.page_size if request.HasField("page_size") else None

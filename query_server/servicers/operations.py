@@ -151,6 +151,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
     ) -> pb.SearchGenerationResponse:
         call = current_call()
         check_text_field("generation", request.generation, required=True)
+        call.queries = (request.search.query,)
         page = await self._search.search_in(request.generation, call.principal, to_query(request.search))
         call.note(page.result)
         return pb.SearchGenerationResponse(found=from_page(page))

@@ -25,6 +25,7 @@ class QueryV1Servicer(rpc.QueryServiceServicer):
 
     async def Query(self, request: pb.QueryRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.QueryResponse:
         call = current_call()
+        call.queries = (request.query,)
         answer = await self._answers.answer(call.principal, to_query(request), call.deadline)
         call.note(answer.result)
         await context.send_initial_metadata(DEPRECATION)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from rag_assets.source_config import SourceConfig
+from rag_core.errors import InvalidInput, Reason
 from rag_core.pipeline import Scope
 
 STAGES = ("documents", "chunks", "embeddings", "index")
@@ -36,4 +37,12 @@ def partitions(config: SourceConfig) -> dg.StaticPartitionsDefinition | None:
 def scope_of(config: SourceConfig, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Scope:
     """The shard of the run's partition, and the run's id, which is the same again when a killed run is resumed."""
     run = context.run
-    return Scope(config.source, run.run_id, int(run.tags.get(PARTITION_TAG, "0")))
+    return Scope(config.source, run.run_id, shard_of(config, run.tags.get(PARTITION_TAG, "0")))
+
+
+def shard_of(config: SourceConfig, key: str) -> int:
+    """The shard that a partition is. Raises `InvalidInput` (`FIELD_INVALID`) for one that the source does not have."""
+    if key not in {str(shard) for shard in range(config.shards)}:
+        message = f"the source has no partition {key[:20]!r}: its shards are 0 to {config.shards - 1}; run one of them"
+        raise InvalidInput(Reason.FIELD_INVALID, message)
+    return int(key)

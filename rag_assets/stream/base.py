@@ -62,8 +62,6 @@ class StreamSource(Protocol):
 
     name: str
     """Bounded in number, so it can be a metric label."""
-    stops_on_poison: bool
-    """Whether too many unusable messages in a row of them mean that the producer is broken, not single callers."""
 
     def poll(self, wait: float) -> list[Message]:
         """The next micro-batch in order, after at most `wait` seconds; empty when there is nothing.
@@ -92,6 +90,22 @@ class StreamSource(Protocol):
 
     def problem(self) -> RagError | None:
         """What has kept it from some or all of its messages for longer than a stumble; `None` when nothing does."""
+        ...
+
+    def hold(self, tenant: str, source: str) -> bool:
+        """Hand out no more messages of one source until a restart; false when the stream has no other."""
+        ...
+
+    def held(self) -> bool:
+        """Whether a source is held."""
+        ...
+
+    def postpone(self, tenant: str, source: str) -> bool:
+        """Leave a source that somebody else works on alone for a moment; false when the stream has no other."""
+        ...
+
+    def defer(self, messages: Sequence[Message]) -> None:
+        """Leave messages of one source that take too long to another reader. For streams whose applier defers."""
         ...
 
     def at_end(self) -> bool:

@@ -12,7 +12,7 @@ from rag_assets.stream.metrics import StreamMetrics
 from rag_assets.stream.pump import POLL_SECONDS, Pump
 from rag_assets.stream.reconcile import maintain
 from rag_assets.stream.streams import kafka_configs, openers
-from rag_core.errors import Unavailable
+from rag_core.errors import Conflict, Reason, Unavailable
 from rag_core.pipeline import EventApplier, Progress
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
@@ -70,6 +70,11 @@ def _drain_one(pump: Pump, source: StreamSource, progress: Progress | None) -> i
                 progress(done, None)
         elif source.at_end():
             break
+    if pump.state.startswith("halted"):
+        why = f"{source.name}: too large a share of a source's changes cannot be used; see docs/runbook.md"
+        raise Conflict(Reason.POISON_RATE, why)
+    if not source.at_end() and (problem := source.problem()) is not None:
+        raise problem
     return done
 
 

@@ -1,10 +1,10 @@
-"""/metrics and /health of a worker over HTTP."""
+"""/metrics, /health and /live of a worker over HTTP."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -23,7 +23,11 @@ class _Quiet(WSGIRequestHandler):
 
 
 class MetricsServer:
-    """Serves from a thread of its own. `GET /health` answers 503 while a stream is halted. Port 0 takes a free one."""
+    """Serves from a thread of its own. Port 0 takes a free one.
+
+    `GET /health` answers 503 while a stream is halted, and says `degraded` while one waits for something outside. `GET
+    /live` answers 200 as long as the process works: a restart mends neither.
+    """
 
     def __init__(self, settings: Settings, registry: CollectorRegistry, status: Callable[[], dict[str, Any]]) -> None:
         self._metrics = make_wsgi_app(registry)
@@ -53,10 +57,19 @@ class MetricsServer:
         if environ.get("PATH_INFO") == "/metrics":
             answer: Iterable[bytes] = self._metrics(environ, start)
             return answer
-        if environ.get("PATH_INFO") != "/health":
+        if environ.get("PATH_INFO") not in ("/health", "/live"):
             start("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"/metrics, /health\n"]
-        status = self._status()
-        halted = any(str(stream.get("state", "")).startswith("halted") for stream in status.values())
+            return [b"/metrics, /health, /live\n"]
+        streams = self._status()
+        status = summary(streams)
+        halted = status == "halted" and environ["PATH_INFO"] == "/health"
         start("503 Service Unavailable" if halted else "200 OK", [("Content-Type", "application/json")])
-        return [json.dumps({"status": "halted" if halted else "ok", "streams": status}).encode()]
+        return [json.dumps({"status": status, "streams": streams}).encode()]
+
+
+def summary(streams: Mapping[str, Mapping[str, Any]]) -> str:
+    """`halted` when one waits for an operator, `degraded` when one waits for something outside, else `ok`."""
+    states = [str(stream.get("state", "")) for stream in streams.values()]
+    if any(state.startswith(("halted", "failed")) for state in states):
+        return "halted"
+    return "degraded" if any(state.startswith("waiting") for state in states) else "ok"

@@ -29,8 +29,6 @@ from rag_core.store.streams import DeadLetter
 class KafkaSource:
     """Implements `StreamSource`. Starts its polling thread at once; joins the group on its own."""
 
-    stops_on_poison = True
-
     def __init__(self, options: KafkaOptions, source: Source, store: Store, settings: Settings) -> None:
         self.name = f"kafka:{source.name}"
         self.stream = f"{source.tenant}/{source.name}"
@@ -78,6 +76,18 @@ class KafkaSource:
 
     def problem(self) -> RagError | None:
         return self._reader.halted or self._reader.problems.current()
+
+    def hold(self, tenant: str, source: str) -> bool:
+        return False
+
+    def held(self) -> bool:
+        return False
+
+    def postpone(self, tenant: str, source: str) -> bool:
+        return False
+
+    def defer(self, messages: Sequence[Message]) -> None:
+        """A topic is one source: there is nobody that its slow documents could delay."""
 
     def at_end(self) -> bool:
         return self._reader.at_end()

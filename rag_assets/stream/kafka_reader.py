@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from rag_assets.connectors.kafka.client import consumer_config, explained, reader_config, refused
+from rag_assets.connectors.kafka.client import consumer_config, explained, is_about_access, reader_config, refused
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.snapshot import log_ends, record_of
@@ -54,9 +54,7 @@ class KafkaReader:
     `at_once` bounds the messages that are read between two looks at the buffer.
     """
 
-    def __init__(
-        self, options: KafkaOptions, source: Source, name: str, places_of: PlacesOf, *, at_once: int
-    ) -> None:
+    def __init__(self, options: KafkaOptions, source: Source, name: str, places_of: PlacesOf, *, at_once: int) -> None:
         self.buffer: deque[tuple[Message, float]] = deque()
         self.bytes = 0
         self.ready = threading.Condition()
@@ -100,6 +98,7 @@ class KafkaReader:
         self._closing = True
         self._thread.join(timeout=30)
         self._consumer.close()
+        self._observer.close()
 
     # --- on the polling thread --------------------------------------------------------------------------------
 
@@ -291,7 +290,7 @@ class KafkaReader:
             self.problems.add("group", problem)
         elif code in _OF_THE_TOPIC:
             self.problems.add("topic", problem)
-        elif code in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+        elif is_about_access(error):
             self.problems.add("access", problem)
         elif refused(error):
             self.problems.add("fetch", problem)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from rag_assets.connectors.kafka.client import admin_config, explained
+from rag_assets.connectors.kafka.client import admin_config, explained, is_about_access
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_core.errors import RagError, Reason, Unavailable
 
@@ -34,31 +34,49 @@ class Topic:
 
 
 class TopicObserver:
-    """Asks about one topic. `look` never blocks; the others wait up to `ASK_SECONDS`."""
+    """Asks about one topic. `look` never blocks: its question is asked by a thread. The others wait for `ASK_SECONDS`
+    a question."""
 
     def __init__(self, options: KafkaOptions, name: str) -> None:
         self._topic, self._name = options.topic, name
         self._admin = AdminClient(admin_config(options), error_cb=self._on_error)
         self._refusal: KafkaError | None = None
-        self._asked: Future[Any] | None = None
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="observe-topic")
+        self._asked: Future[Topic] | None = None
         self._last = 0.0
 
     def look(self, every: float) -> Topic | RagError | None:
         """The newest answer, once; `None` while there is none. Asks again `every` so many seconds."""
-        self._admin.poll(0)
         if self._asked is None and time.monotonic() - self._last >= every:
-            self._asked, self._last = self._ask(), time.monotonic()
+            self._asked, self._last = self._asking.submit(self.describe), time.monotonic()
         if self._asked is None or not self._asked.done():
             return None
         asked, self._asked = self._asked, None
         try:
-            return self._answer(asked)
+            return asked.result()
         except RagError as error:
             return error
 
     def describe(self) -> Topic:
         """Raises `Unavailable` (`BROKER_UNAVAILABLE`, `BROKER_REFUSED`)."""
-        return self._answer(self._ask())
+        try:
+            # First, because it also tells the client which of the brokers are still there to ask.
+            found = self._admin.list_topics(self._topic, timeout=ASK_SECONDS).topics[self._topic]
+            if found.error is not None:
+                raise explained(self._name, found.error)
+            topic_id = self._id()
+        except KafkaException as error:
+            self._admin.poll(0)
+            refusal, self._refusal = self._refusal, None
+            # Of a broker that let nobody in, the client itself says no more than that it did not answer.
+            raise explained(self._name, refusal or error.args[0]) from None
+        except TimeoutError:
+            raise Unavailable(Reason.BROKER_UNAVAILABLE, f"{self._name}: the broker does not answer") from None
+        self._refusal = None
+        return Topic(topic_id, {number: one.leader >= 0 for number, one in found.partitions.items()})
+
+    def close(self) -> None:
+        self._asking.shutdown(wait=False, cancel_futures=True)
 
     def ends(self, numbers: Iterable[int]) -> dict[int, tuple[int, int]]:
         """The first offset and the end of these partitions, as far as the broker gives them now."""
@@ -77,26 +95,17 @@ class TopicObserver:
                 continue
         return found
 
-    def _ask(self) -> Future[Any]:
-        asked = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=ASK_SECONDS)
-        answer: Future[Any] = asked[self._topic]
-        return answer
-
-    def _answer(self, asked: Future[Any]) -> Topic:
+    def _id(self) -> str:
+        wanted = TopicCollection([self._topic])
         try:
-            said = asked.result(ASK_SECONDS + 1)
+            asked = self._admin.describe_topics(wanted, request_timeout=ASK_SECONDS)[self._topic]
+            found = str(asked.result(ASK_SECONDS + 1).topic_id or "")
         except KafkaException as error:
-            self._admin.poll(0)
-            refusal, self._refusal = self._refusal, None
-            # Of a broker that let nobody in, the client itself says no more than that it did not answer.
-            raise explained(self._name, refusal or error.args[0]) from None
-        except TimeoutError:
-            raise Unavailable(Reason.BROKER_UNAVAILABLE, f"{self._name}: the broker does not answer") from None
-        self._refusal = None
-        leaders = {one.id: one.leader is not None and one.leader.id >= 0 for one in said.partitions}
-        topic_id = str(said.topic_id or "")
-        return Topic("" if topic_id == _NO_ID else topic_id, leaders)
+            if error.args[0].code() == KafkaError._UNSUPPORTED_FEATURE:
+                return ""
+            raise
+        return "" if found == _NO_ID else found
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+        if is_about_access(error):
             self._refusal = error

@@ -34,10 +34,13 @@ def letter(message: Message, stage: str, error: RagError, attempts: int) -> Dead
         stage=stage,
         reason=str(error.reason),
         message=error.message,
-        sha256=hashlib.sha256(message.payload or b"").digest(),
+        sha256=message.digest or hashlib.sha256(message.payload or b"").digest(),
         payload=message.payload,
         attributes=message.attributes,
         attempts=attempts,
+        key=message.key,
+        headers=message.headers,
+        size=message.size,
     )
 
 

@@ -20,7 +20,7 @@ from rag_assets.stream.base import Message, StreamSource
 from rag_assets.stream.metrics import StreamMetrics
 from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, RagError, Reason, Unavailable
 from rag_core.logging import get_logger
-from rag_core.pipeline import Event, EventApplier, Settled
+from rag_core.pipeline import Deferred, Event, EventApplier, Settled
 from rag_core.settings import Settings
 from rag_core.store import streams
 from rag_core.store.engine import Store
@@ -30,8 +30,10 @@ log = get_logger(__name__)
 POLL_SECONDS = 1.0
 FIRST_WAIT_SECONDS = 0.1
 LAST_WAIT_SECONDS = 10.0
-HALTING = frozenset({Reason.POISON_RATE, Reason.OFFSET_OUT_OF_RANGE})
+HALTING = frozenset({Reason.POISON_RATE, Reason.OFFSET_OUT_OF_RANGE, Reason.TOPIC_RECREATED})
 """Reasons that only an operator can remove."""
+_Key = tuple[str, str]
+"""Tenant and name of a source."""
 
 
 class Pump:
@@ -41,16 +43,35 @@ class Pump:
         self, source: StreamSource, applier: EventApplier, store: Store, settings: Settings, metrics: StreamMetrics
     ) -> None:
         self.source = source
-        self.state = "starting"
         self.counts: Counter[str] = Counter()
         """Outcomes since the start."""
         self._applier = applier
-        self._store = store
+        self._rows = store
         self._settings = settings
         self._metrics = metrics
+        self._state = "starting"
         self._failures: Counter[str] = Counter()
-        self._recent: deque[bool] = deque(maxlen=settings.stream_poison_window)
+        self._recent: dict[_Key, deque[bool]] = {}
+        """Whether each of the last messages of a source could not be used."""
         self._batches = 0
+        self._stored: dict[str, str] = {}
+        """Outcomes of the batch in hand whose rows are committed, by token: they stand, whatever fails later."""
+        self._finished: set[str] = set()
+        """Tokens of the batch in hand that are through."""
+
+    @property
+    def state(self) -> str:
+        """`running`, `waiting: <reason>` or `halted: <reason>`, as it is now."""
+        if self._state != "running":
+            return self._state
+        if self.source.held():
+            return f"halted: {Reason.POISON_RATE}"
+        problem = self.source.problem()
+        return "running" if problem is None else f"waiting: {problem.reason}"
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._state = state
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set; the batch in progress is finished or left wholly to the next worker."""
@@ -59,31 +80,59 @@ class Pump:
         while not stopping.is_set():
             try:
                 batch = batch or self.source.poll(POLL_SECONDS)
-                self.state = "running"
                 if batch:
                     self.process(batch)
+                self.state = "running"
                 batch, waiting = [], FIRST_WAIT_SECONDS
             except RagError as error:
                 if error.reason in HALTING:
                     self._halt(error, stopping)
                     return
                 self._note_retry(error)
-                stopping.wait(waiting)
+                # A stream that could not be read is read the moment it can be; only work is put off for longer.
+                stopping.wait(waiting if batch else min(waiting, POLL_SECONDS))
                 waiting = min(waiting * 2, LAST_WAIT_SECONDS)
         self.state = "stopped"
 
     def process(self, batch: Sequence[Message]) -> None:
-        """Apply one micro-batch. Raises `Unavailable` and its kin when it should be tried again as it is."""
+        """Apply one micro-batch. Raises `Unavailable`, `DeadlineExceeded`, `Exhausted` or `Conflict` when it should be
+        tried again as it is; what is through by then is not done again."""
         started = time.monotonic()
-        for _, group in groupby(sorted(batch, key=_of_source), key=_of_source):
-            self._apply(list(group))
+        tokens = {message.position.token for message in batch}
+        self._finished &= tokens
+        self._stored = {token: outcome for token, outcome in self._stored.items() if token in tokens}
+        for messages in self._groups(batch):
+            self._apply_group(messages)
+        self._finished.clear()
         self._metrics.batch.labels(self.source.name).observe(len(batch))
         self._metrics.batch_seconds.labels(self.source.name).observe(time.monotonic() - started)
+
+    def _groups(self, batch: Sequence[Message]) -> list[list[Message]]:
+        """What is left of a batch by source, the smallest first: it waits for none that takes longer."""
+        left = [message for message in batch if message.position.token not in self._finished]
+        groups = [list(group) for _, group in groupby(sorted(left, key=_of_source), key=_of_source)]
+        return sorted(groups, key=lambda group: sum(message.size for message in group))
+
+    def _apply_group(self, messages: list[Message]) -> None:
+        """Apply what a batch has of one source. Where a stream has others, they do not wait for its troubles."""
+        tenant, source = _of_source(messages[0])
+        try:
+            self._apply(messages)
+        except Deferred:
+            log.info("messages_deferred", stream=self.source.name, source=source, messages=len(messages))
+            self.source.defer(messages)
+        except Conflict as error:
+            if error.reason is Reason.SOURCE_BUSY and self.source.postpone(tenant, source):
+                return
+            if error.reason is not Reason.POISON_RATE or not self.source.hold(tenant, source):
+                raise
+            self._metrics.halted.labels(self.source.name).set(1)
+            log.error("source_held", stream=self.source.name, tenant=tenant, source=source, problem=error.message)
 
     def _apply(self, messages: list[Message]) -> None:
         try:
             outcomes = self._apply_together(messages)
-        except (Unavailable, DeadlineExceeded, Exhausted, Conflict):
+        except (Unavailable, DeadlineExceeded, Exhausted, Conflict, Deferred):
             raise
         except Exception as error:
             if len(messages) > 1:
@@ -94,27 +143,42 @@ class Pump:
             outcomes = self._failed(messages[0], error)
         self._note(messages, outcomes)
         self.source.done(messages, outcomes)
+        self._finished.update(outcomes)
 
     def _apply_together(self, messages: list[Message]) -> dict[str, str]:
+        new = [message for message in messages if message.position.token not in self._stored]
+        if new:
+            self._store(new)
+        elif events := [message.event for message in messages if message.event is not None]:
+            self._applier.follow(messages[0].source, self._run_id(), events)
+        return {message.position.token: self._stored[message.position.token] for message in messages}
+
+    def _run_id(self) -> str:
+        self._batches += 1
+        return f"stream-{self.source.name}-{self._batches}-{time.time_ns()}"
+
+    def _store(self, messages: list[Message]) -> None:
         unusable = [message for message in messages if message.event is None]
         events = [message.event for message in messages if message.event is not None]
-        self._batches += 1
-        run_id = f"stream-{self.source.name}-{self._batches}-{time.time_ns()}"
+        run_id = self._run_id()
         dead = [letters.letter(one, letters.DECODE, _failure(one), 1) for one in unusable]
         outcomes = {one.position.token: "dead" for one in unusable}
 
         def settle(connection: Connection, settled: Settled) -> None:
             refused = letters.of_refused(messages, settled.refused)
-            self._give_up(connection, run_id, dead, refused, len(messages))
+            self._give_up(connection, run_id, dead, refused, messages)
             self.source.record(connection, messages, {**outcomes, **settled.outcomes})
 
+        def stored(settled: Settled) -> None:
+            self._stored |= outcomes | settled.outcomes
+
         if not events:
-            with self._store.engine.begin() as connection:
+            with self._rows.engine.begin() as connection:
                 settle(connection, Settled({}, ()))
-            return outcomes
-        applied = self._applier.apply(messages[0].source, run_id, events, settle)
+            stored(Settled({}, ()))
+            return
+        applied = self._applier.apply(messages[0].source, run_id, events, settle, stored)
         self.counts.update(applied.counts)
-        return {**outcomes, **applied.settled.outcomes}
 
     def _give_up(
         self,
@@ -122,27 +186,30 @@ class Pump:
         run_id: str,
         undecoded: Sequence[DeadLetter],
         refused: Sequence[DeadLetter],
-        messages: int,
+        messages: Sequence[Message],
     ) -> None:
-        """Record dead letters, after looking whether the stream as a whole is broken: then nothing is recorded."""
+        """Record dead letters, after checking whether the source as a whole is broken: then nothing is recorded."""
         dead = [*undecoded, *refused]
-        self._check_poison(len(dead), messages)
+        self._check_poison(_of_source(messages[0]), len(dead), len(messages))
         if dead:
             self.source.publish_dead(dead)
             streams.bury(connection, dead)
             letters.quarantine_all(connection, run_id, undecoded)
 
-    def _check_poison(self, dead: int, messages: int) -> None:
-        if not self.source.stops_on_poison:
-            return
-        recent = deque(self._recent, maxlen=self._settings.stream_poison_window)
+    def _check_poison(self, key: _Key, dead: int, messages: int) -> None:
+        window = self._settings.stream_poison_window
+        recent = deque(self._recent.get(key, ()), maxlen=window)
         recent.extend([True] * dead + [False] * (messages - dead))
-        if sum(recent) > self._settings.stream_poison_fraction * self._settings.stream_poison_window:
+        if sum(recent) > self._settings.stream_poison_fraction * window:
             raise Conflict(
                 Reason.POISON_RATE,
-                f"{self.source.name}: {sum(recent)} of the last {len(recent)} messages cannot be used; stopped",
+                f"{self.source.name}: {sum(recent)} of the last {len(recent)} messages of source {key[1]} cannot be"
+                " used; stopped before them",
             )
-        self._recent = recent
+        if any(recent):
+            self._recent[key] = recent
+        else:
+            self._recent.pop(key, None)
 
     def _failed(self, message: Message, error: Exception) -> dict[str, str]:
         """An event that fails alone for a reason that is not the moment's: tried again, then given up on."""
@@ -153,10 +220,14 @@ class Pump:
         if attempts < self._settings.stream_attempts:
             raise Unavailable(Reason.EVENT_FAILED, f"{token}: failed {attempts} times; trying again") from error
         del self._failures[token]
+        if token in self._stored:
+            # Its rows and the progress past it are committed: it is no dead letter, the reconciler finishes it.
+            log.error("document_pending", stream=self.source.name, position=token, problem=type(error).__name__)
+            return {token: "pending"}
         reason = error if isinstance(error, RagError) else _defect()
         dead = [letters.letter(message, "apply", reason, attempts)]
-        with self._store.engine.begin() as connection:
-            self._give_up(connection, f"stream-{self.source.name}-failed", dead, [], 1)
+        with self._rows.engine.begin() as connection:
+            self._give_up(connection, f"stream-{self.source.name}-failed", dead, [], [message])
             self.source.record(connection, [message], {token: "dead"})
         return {token: "dead"}
 
@@ -184,7 +255,7 @@ class Pump:
         stopping.wait()
 
 
-def _of_source(message: Message) -> tuple[str, str]:
+def _of_source(message: Message) -> _Key:
     return message.source.tenant, message.source.name
 
 

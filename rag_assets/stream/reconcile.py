@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from rag_assets.stream import letters
 from rag_assets.stream.base import Message
 from rag_assets.stream.streams import kafka_configs
-from rag_core.errors import RagError
+from rag_core.errors import RagError, Unavailable
 from rag_core.logging import get_logger
 from rag_core.pipeline import EventApplier, Settled
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
 from rag_core.sources import Source
-from rag_core.store import inbox, streams
+from rag_core.store import inbox, quarantine, streams
 from rag_core.store.engine import Store
 
 log = get_logger(__name__)
@@ -50,7 +53,10 @@ def finish_left(store: Store, applier: EventApplier, run_id: str) -> int:
     done = 0
     for row in rows:
         source = Source(row.source, row.tenant, row.kind, None if row.acl is None else tuple(row.acl))
-        done += applier.finish(source, run_id)["index"]
+        try:
+            done += applier.finish(source, run_id)["index"]
+        except RagError as error:  # one source's trouble is not another's
+            log.warning("reconcile_postponed", source=row.source, reason=error.reason, problem=error.message)
     if done:
         log.warning("reconciled", documents=done)
     return done
@@ -70,22 +76,36 @@ def redrive(store: Store, applier: EventApplier, run_id: str, configured: Iterab
             for row in names
         }
         sources |= {f"{source.tenant}/{source.name}": source for source in configured}
-        rows = streams.redriven(connection, list(sources), _REDRIVES)
-    for row in rows:
-        if "source_version" not in row.attributes:
-            continue  # it never was an event; a corrected message comes through its topic
-        message = letters.event_again(row, sources[f"{row.tenant}/{row.source}"])
-        _again(applier, run_id, message, int(row.id))
-    return len(rows)
+    taken, last = 0, 0
+    while rows := _redriven(store, list(sources), last):
+        taken, last = taken + len(rows), rows[-1].id
+        for row in rows:
+            message = letters.event_again(row, sources[f"{row.tenant}/{row.source}"])
+            _again(applier, run_id, message, int(row.id))
+    return taken
+
+
+def _redriven(store: Store, names: Sequence[str], after: int) -> Sequence[Any]:
+    with store.engine.connect() as connection:
+        return streams.redriven(connection, names, _REDRIVES, after=after)
 
 
 def _again(applier: EventApplier, run_id: str, message: Message, letter_id: int) -> None:
+    source, event = message.source, message.event
+    assert event is not None  # noqa: S101
+
     def settle(connection: Connection, settled: Settled) -> None:
         if not settled.refused:
             streams.forget_letters(connection, [letter_id])
+            # Also when a newer version is held: then there is nothing left to do for the operator either.
+            quarantine.clear(connection, source.tenant, source.name, [event.locator], quarantine.BEFORE_STORE)
 
-    assert message.event is not None  # noqa: S101
-    applier.apply(message.source, run_id, [message.event], settle)
+    try:
+        applier.apply(source, run_id, [event], settle)
+    except Unavailable:
+        raise
+    except RagError as error:  # the next letter may be fine
+        log.warning("redrive_failed", letter=letter_id, reason=error.reason, problem=error.message)
 
 
 def upkeep(store: Store, settings: Settings) -> None:
@@ -96,17 +116,22 @@ def upkeep(store: Store, settings: Settings) -> None:
 
 
 def maintain(pipeline: Pipeline, applier: EventApplier, run_id: str) -> int:
-    """All of it, as often as the settings say. What fails is told and tried again the next time."""
-    done = 0
-    try:
+    """Run every maintenance task. One that fails is logged and tried at the next run; the others do not wait for it."""
+    store, done = pipeline.store, Counter[str]()
+
+    def finish() -> None:
         pipeline.ensure_generation()
-        done = finish_left(pipeline.store, applier, run_id)
-        upkeep(pipeline.store, pipeline.settings)
-        # Last, because a source file that cannot be read postpones it, and nothing else.
-        redrive(pipeline.store, applier, run_id, [config.source for config in kafka_configs(pipeline.settings)])
-    except RagError as error:
-        log.warning("reconcile_postponed", reason=error.reason, problem=error.message)
-    return done
+        done["documents"] = finish_left(store, applier, run_id)
+
+    def redrive_all() -> None:
+        redrive(store, applier, run_id, [config.source for config in kafka_configs(pipeline.settings)])
+
+    for task in (finish, partial(upkeep, store, pipeline.settings), redrive_all):
+        try:
+            task()
+        except RagError as error:
+            log.warning("reconcile_postponed", reason=error.reason, problem=error.message)
+    return done["documents"]
 
 
 _STREAMS = text("SELECT tenant, name, kind, acl FROM rag.sources WHERE kind = ANY(:kinds)")

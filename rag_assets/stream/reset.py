@@ -31,7 +31,9 @@ def reset_position(settings: Settings, name: str, *, to: str, actor: str) -> dic
             stream = f"{source.tenant}/{source.name}"
             epoch = stream_places.reset(connection, stream, options.topic, topic_id, positions)
             details = {"to": to, "epoch": epoch, "positions": {str(number): at for number, at in positions.items()}}
-            audit.record(connection, actor=actor, action="stream.reset", target=name, details=details)
+            audit.record(
+                connection, actor=actor, action="stream.reset", target=name, details=details, tenant=source.tenant
+            )
     finally:
         store.close()
     return positions

@@ -15,6 +15,7 @@ from rag_core.settings import Settings
 from rag_core.store.engine import Store
 
 INBOX = "inbox"
+INBOX_LARGE = "inbox-large"
 Open = Callable[[], StreamSource]
 
 
@@ -28,10 +29,15 @@ def kafka_configs(settings: Settings, *, consume: str | None = None) -> list[Sou
 
 
 def openers(
-    store: Store, settings: Settings, configs: Iterable[SourceConfig], *, inbox: bool = True
+    store: Store, settings: Settings, configs: Iterable[SourceConfig], *, split: bool = False
 ) -> dict[str, Open]:
-    """How each stream is opened, by name. Opening registers the source and may raise what connecting raises."""
-    made: dict[str, Open] = {INBOX: lambda: InboxSource(store, settings)} if inbox else {}
+    """How each stream is opened, by name. Opening registers the source and may raise what connecting raises.
+
+    With `split` large pushes are a stream of their own, for a thread of its own.
+    """
+    made: dict[str, Open] = {INBOX: lambda: InboxSource(store, settings, large=False if split else None)}
+    if split:
+        made[INBOX_LARGE] = lambda: InboxSource(store, settings, large=True)
     for config in configs:
         made[f"kafka:{config.name}"] = partial(open_kafka, config, store, settings)
     return made

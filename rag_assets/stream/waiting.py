@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream.reconcile import left
 from rag_assets.stream.streams import INBOX, kafka_configs
+from rag_core.errors import RagError
 from rag_core.pipeline.resources import Pipeline
-from rag_core.store import inbox, stream_places, streams
+from rag_core.settings import Settings
+from rag_core.store import inbox, open_store, stream_places, streams
 from rag_core.store.engine import Store
 
 MISSED_BEATS = 3
@@ -39,6 +43,36 @@ def waiting_streams(pipeline: Pipeline) -> Waiting:
     for config in kafka_configs(settings):
         messages[f"kafka:{config.name}"] = behind(store, config)
     return Waiting(workers, messages, left(store))
+
+
+def overview(settings: Settings) -> dict[str, Any]:
+    """Workers, their streams and what waits, for people: `alive`, `workers`, `inbox`, `topics`, `dead_letters`.
+
+    A worker whose heartbeat is missing has that in `shown`: what its streams said last is not true any more. Topics are
+    asked only when no worker is alive to say what waits in them.
+    """
+    store = open_store(settings)
+    try:
+        with store.engine.connect() as connection:
+            workers = streams.workers(connection)
+            living = streams.alive(connection, within_seconds=MISSED_BEATS * settings.stream_heartbeat_seconds)
+            waiting, seconds = inbox.pending(connection)
+            dead = streams.letters_waiting(connection)
+        topics = {} if living else {f"kafka:{one.name}": _behind(store, one) for one in kafka_configs(settings)}
+    finally:
+        store.close()
+    for worker in workers:
+        silent = (datetime.now(UTC) - worker["beat_at"]).total_seconds()
+        worker["shown"] = "" if worker["worker"] in living else f"gone: no heartbeat for {silent:.0f} s"
+    found = {"waiting": waiting, "seconds": seconds}
+    return {"alive": living, "inbox": found, "topics": topics, "dead_letters": dead, "workers": workers}
+
+
+def _behind(store: Store, config: SourceConfig) -> int | str:
+    try:
+        return behind(store, config)
+    except RagError as error:
+        return f"unknown ({error.reason})"
 
 
 def behind(store: Store, config: SourceConfig) -> int:

@@ -1,4 +1,7 @@
-"""All streams of one process: a thread for each, a heartbeat, a reconciler, a canary, and an orderly end."""
+"""All streams of one process: a thread for each, a heartbeat, a reconciler, a canary, and an orderly end.
+
+Large pushes are a stream of their own, so that whoever pushes them delays nobody else.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,18 @@ from rag_assets.stream.http import MetricsServer
 from rag_assets.stream.metrics import StreamMetrics
 from rag_assets.stream.pump import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, Pump
 from rag_assets.stream.reconcile import maintain
-from rag_assets.stream.streams import Open, kafka_configs, openers
-from rag_core.errors import ConfigError, RagError
+from rag_assets.stream.streams import INBOX, Open, kafka_configs, openers
+from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.ids import fingerprint
 from rag_core.logging import get_logger
 from rag_core.pipeline import EventApplier
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
 from rag_core.store import streams
+from rag_core.text import Parser, open_parser
 
 log = get_logger(__name__)
+_QUICK_WAIT_SECONDS = 0.2
 
 
 class Worker:
@@ -42,6 +47,7 @@ class Worker:
         """Set once every stream has been opened."""
         self._stopping = threading.Event()
         self._states: dict[str, str] = {}
+        self._lags: dict[str, dict[str, float]] = {}
         self.pipeline: Pipeline | None = None
         """What `run` has opened; `None` before."""
 
@@ -52,35 +58,48 @@ class Worker:
     def status(self) -> dict[str, Any]:
         """State and totals of each stream, for the heartbeat and /health."""
         # Copies, because the threads of streams that open late add to both.
-        running = {name: {"state": pump.state, **pump.counts} for name, pump in dict(self.pumps).items()}
+        running = {
+            name: {"state": pump.state, **self._lags.get(name, {}), **pump.counts}
+            for name, pump in dict(self.pumps).items()
+        }
         return {**{name: {"state": state} for name, state in dict(self._states).items()}, **running}
 
     def run(self) -> bool:
         """Work until told to stop. Tells whether all came to rest in time. Raises what opening the parts raises."""
         with ExitStack() as stack:
             self.pipeline = pipeline = stack.enter_context(Pipeline(self.settings))
-            applier = EventApplier(
-                pipeline.store,
-                pipeline.index,
-                pipeline.kits,
-                pipeline.parser,
-                self.settings,
-            )
-            stack.callback(applier.close)
+            applier = self._applier(pipeline, stack, pipeline.parser)
+            quick = self._quick_applier(pipeline, stack)
             stack.enter_context(MetricsServer(self.settings, self.metrics.registry, self.status))
             self._wait_for_generation(pipeline)
             sources = self._read_sources()
-            opened = openers(pipeline.store, self.settings, sources)
+            opened = openers(pipeline.store, self.settings, sources, split=True)
             threads = [
-                self._thread(name, partial(self._serve, name, opener, pipeline, applier))
+                self._thread(name, partial(self._serve, name, opener, pipeline, quick if name == INBOX else applier))
                 for name, opener in opened.items()
             ]
             log.info("started", worker=self.name, streams=sorted(opened))
             if self.settings.stream_canary_seconds:
                 canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)
                 threads.append(self._thread("canary", partial(canary.run, self._stopping)))
-            self._look_after(pipeline, applier, fingerprint(repr(sources)))
+            look_after = partial(self._look_after, pipeline, applier, fingerprint(repr(sources)))
+            threads.append(self._thread("reconcile", look_after))
+            self.ready.set()
+            self._beat_until_stopped(pipeline)
             return self._join(threads, pipeline)
+
+    def _applier(self, pipeline: Pipeline, stack: ExitStack, parser: Parser, **options: Any) -> EventApplier:
+        applier = EventApplier(pipeline.store, pipeline.index, pipeline.kits, parser, self.settings, **options)
+        stack.callback(applier.close)
+        return applier
+
+    def _quick_applier(self, pipeline: Pipeline, stack: ExitStack) -> EventApplier:
+        """For pushes that are soon done: it waits for no source, and gives no document long to be parsed."""
+        limits = {"parser_timeout_seconds": self.settings.stream_quick_seconds}
+        parser = open_parser(self.settings.model_copy(update=limits))
+        stack.callback(parser.close)
+        defers = frozenset({Reason.PARSER_TIMEOUT})
+        return self._applier(pipeline, stack, parser, defers=defers, wait=_QUICK_WAIT_SECONDS)
 
     def _wait_for_generation(self, pipeline: Pipeline) -> None:
         """The index may come up after us; nothing can be searched before it does, so nothing is consumed either."""
@@ -134,20 +153,24 @@ class Worker:
                 waiting = min(waiting * 2, LAST_WAIT_SECONDS)
         return None
 
-    def _look_after(self, pipeline: Pipeline, applier: EventApplier, sources: str) -> None:
-        """Heartbeats and reconciling, on the main thread, until told to stop."""
-        self.ready.set()
-        due = 0.0
+    def _beat_until_stopped(self, pipeline: Pipeline) -> None:
         while not self._stopping.is_set():
             self._beat(pipeline)
-            if time.monotonic() >= due:
-                run_id = f"stream-reconcile-{time.time_ns()}"
-                self.metrics.finished.inc(maintain(pipeline, applier, run_id))
-                due = time.monotonic() + self.settings.stream_reconcile_seconds
-                if self._sources_changed(sources):
-                    log.info("sources_changed")
-                    self.stop()  # the supervisor starts us again, with the sources as they are now
             self._stopping.wait(self.settings.stream_heartbeat_seconds)
+
+    def _look_after(self, pipeline: Pipeline, applier: EventApplier, sources: str) -> None:
+        """Reconcile until stopped, on a thread of its own: it waits for sources, and heartbeats must not."""
+        while not self._stopping.is_set():
+            try:
+                self.metrics.finished.inc(maintain(pipeline, applier, f"stream-reconcile-{time.time_ns()}"))
+            except Exception:
+                log.exception("reconcile_failed")
+                self.stop()  # a defect ends in a restart by whoever supervises us, as that of a stream does
+                return
+            if self._sources_changed(sources):
+                log.info("sources_changed")
+                self.stop()  # the supervisor starts us again, with the sources as they are now
+            self._stopping.wait(self.settings.stream_reconcile_seconds)
 
     def _sources_changed(self, before: str) -> bool:
         try:
@@ -157,12 +180,13 @@ class Worker:
 
     def _beat(self, pipeline: Pipeline) -> None:
         try:
-            with pipeline.store.engine.begin() as connection:
-                streams.beat(connection, self.name, self.status())
-            for pump in list(self.pumps.values()):
+            for name, pump in list(self.pumps.items()):
                 lag = pump.source.lag()
+                self._lags[name] = {"lag": lag.messages, "lag_seconds": round(lag.seconds, 1)}
                 self.metrics.lag.labels(pump.source.name).set(lag.messages)
                 self.metrics.lag_seconds.labels(pump.source.name).set(lag.seconds)
+            with pipeline.store.engine.begin() as connection:
+                streams.beat(connection, self.name, self.status())
             self.metrics.beat.set_to_current_time()
         except RagError as error:
             log.warning("heartbeat_missed", reason=error.reason)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func
 
 from rag_core import failpoints
-from rag_core.errors import Conflict, RagError, Reason
+from rag_core.errors import Conflict, DeadlineExceeded, RagError, Reason, Unavailable
 from rag_core.generations import checks
 from rag_core.generations.checks import Candidate, Check
 from rag_core.generations.golden import GoldenSet, load_golden
@@ -62,8 +62,9 @@ def evaluate(
 ) -> Evaluation:
     """Run every check on a generation and keep the result with it; a promotion looks at it.
 
-    `golden` replaces the configured golden sets. A check that cannot be made (a model that is away, a damaged
-    collection) is a failed one and says why. Raises `NotFound`, and `Conflict` (`GENERATION_STATE`) unless the
+    `golden` replaces the configured golden sets. A check that cannot be made (a model that is gone, a damaged
+    collection) is a failed one and says why. An outage says nothing about the generation: it raises `Unavailable` or
+    `DeadlineExceeded`, and nothing is kept. Raises `NotFound`, and `Conflict` (`GENERATION_STATE`) unless the
     generation is ready or active.
     """
     with store.engine.connect() as connection:
@@ -172,6 +173,8 @@ def _told(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except RagError as error:
+        if isinstance(error, Unavailable | DeadlineExceeded):
+            raise
         return Check(
             name, passed=False, detail=f"{error.reason}: {error.message}", figures={"reason": str(error.reason)}
         )

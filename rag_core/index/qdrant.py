@@ -6,13 +6,16 @@ collection alias. Writes wait until the server has applied them.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+import structlog
 from qdrant_client import QdrantClient, models
 
 from rag_core import failpoints
@@ -34,6 +37,7 @@ from rag_core.index.qdrant_dialect import DIALECT, engine_errors
 from rag_core.index.qdrant_layout import ONE_NODE, QdrantLayout
 from rag_core.index.qdrant_reader import QdrantReader, to_struct
 
+log = structlog.get_logger(__name__)
 _GRPC_PORT, _REST_PORT = 6334, 6333
 _KEEPALIVE = {"grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000}
 """Without pings a call on a connection whose server lost power waits for its whole deadline."""
@@ -60,6 +64,7 @@ class QdrantIndex:
         metadata: Mapping[str, FieldType] | None = None,
         layout: QdrantLayout = ONE_NODE,
         local: bool = False,
+        tls: bool = False,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """`installation` says whose collections these are, when it is first needed; `metadata` are the declared fields.
@@ -68,7 +73,7 @@ class QdrantIndex:
         """
         self._pause = pause
         self._client = client
-        self._local = local
+        self._local, self._tls = local, tls
         self._one_at_a_time = threading.RLock()
         self._layout = layout
         self._collections = Collections(self._call, installation, metadata or {}, layout, local=local)
@@ -92,17 +97,21 @@ class QdrantIndex:
         """
         parts = urlsplit(url)
         port = checked_port(parts)
-        client = QdrantClient(
-            host=parts.hostname,
-            grpc_port=port or _GRPC_PORT,
-            https=parts.scheme == "https",
-            prefer_grpc=True,
-            api_key=api_key,
-            timeout=max(1, round(timeout)),
-            grpc_options={**_KEEPALIVE, **(tls or {})},
-            check_compatibility=False,  # it asks over HTTP, which need not be reachable
-        )
-        return cls(client, installation, metadata=metadata, layout=layout)
+        if api_key is not None and parts.scheme == "http":
+            _warn_of_key_in_clear()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+            client = QdrantClient(
+                host=parts.hostname,
+                grpc_port=port or _GRPC_PORT,
+                https=parts.scheme == "https",
+                prefer_grpc=True,
+                api_key=api_key,
+                timeout=max(1, round(timeout)),
+                grpc_options={**_KEEPALIVE, **(tls or {})},
+                check_compatibility=False,  # it asks over HTTP, which need not be reachable
+            )
+        return cls(client, installation, metadata=metadata, layout=layout, tls=parts.scheme == "https")
 
     @classmethod
     def in_memory(cls) -> QdrantIndex:
@@ -218,13 +227,14 @@ class QdrantIndex:
         self._client.close()
 
     def _call(self, request: Callable[[QdrantClient], Result]) -> Result:
-        with engine_errors():
+        with engine_errors(tls=self._tls):
             if not self._local:
                 return request(self._client)
             with self._one_at_a_time:
                 return request(self._client)
 
     def _aliases(self) -> dict[str, str]:
+        self._collections.require_server()
         found = self._call(lambda client: client.get_aliases()).aliases
         return {alias.alias_name: alias.collection_name for alias in found}
 
@@ -265,6 +275,12 @@ class QdrantIndex:
                 client.delete(collection, points, wait=True)
 
         self._call(remove_all)
+
+
+@functools.cache
+def _warn_of_key_in_clear() -> None:
+    """Once a process, not at each client."""
+    log.warning("qdrant_key_in_clear", message="RAG_QDRANT_API_KEY is sent without TLS; use https:// outside a host")
 
 
 def checked_port(url: SplitResult) -> int | None:

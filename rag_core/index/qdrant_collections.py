@@ -76,6 +76,10 @@ class Collections:
             require_version(self._call(lambda client: client.info()).version)
         return found
 
+    def require_server(self) -> None:
+        """Check the server's version before anything else is asked. Raises as `mine`."""
+        _ = self.mine
+
     @property
     def alias(self) -> str:
         """The name readers ask for."""
@@ -111,8 +115,8 @@ class Collections:
 
     def all(self) -> list[Held]:
         """Every generation of this installation. Collections of others are passed over."""
-        names = [item.name for item in self._call(lambda client: client.get_collections()).collections]
         prefix = f"{self.mine.prefix}_"
+        names = [item.name for item in self._call(lambda client: client.get_collections()).collections]
         found = {}
         for name in sorted(names, key=lambda name: not name.startswith(prefix)):
             generation = name.removeprefix(prefix)

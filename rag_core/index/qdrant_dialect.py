@@ -57,10 +57,10 @@ _CONNECTION: Final = (
     (("wrong_version_number", "ssl_error_ssl", "handshake failed", "ssl routines"), "it does not speak TLS; use http://"),
     (("name resolution", "dns resolution", "nodename nor servname", "domain name not found"), "its name is unknown"),
     (("connection refused", "econnrefused"), "nobody listens there"),
-    (("trying to connect an http1.x server", "http2 frame"),
-     "this is no gRPC port; Qdrant's is 6334, and https:// where it has TLS"),
-    (("socket closed", "connection reset", "settings frame"), "it closes the connection; https:// where it has TLS"),
 )  # fmt: skip
+_CLOSED: Final = ("socket closed", "connection reset", "settings frame", "http1.x server", "http2 frame")
+_CLOSES: Final = "it closes the connection: this is no gRPC port (Qdrant's is 6334), or it wants TLS (https://)"
+_CLOSES_TLS: Final = "it closes the connection: it may want a client certificate; set RAG_QDRANT_CERT_FILE"
 
 
 def scored(points: Sequence[models.ScoredPoint]) -> list[Scored]:
@@ -74,18 +74,18 @@ def point_id(point: models.ScoredPoint | models.Record) -> uuid.UUID:
 
 
 @contextmanager
-def engine_errors() -> Iterator[None]:
+def engine_errors(*, tls: bool = False) -> Iterator[None]:
     """Turn what qdrant-client raises (gRPC errors, HTTP errors, ValueError in local mode) into our errors."""
     try:
         yield
     except RagError:
         raise
     except Exception as error:
-        raise translated(error) from error
+        raise translated(error, tls=tls) from error
 
 
-def translated(error: Exception) -> RagError:
-    """The typed error; the server's own text is not passed on."""
+def translated(error: Exception, *, tls: bool = False) -> RagError:
+    """The typed error; the server's own text is not passed on. `tls` says whether the connection should have it."""
     code, text = _status(error), _said(error).lower()
     if "no space left" in text or "disk is full" in text or "out of disk" in text:
         return Exhausted(Reason.STORAGE_FULL, "the disk of the Qdrant server is full; free some space and run again")
@@ -104,6 +104,8 @@ def translated(error: Exception) -> RagError:
     if code in {"UNAUTHENTICATED", "PERMISSION_DENIED", "401", "403"}:
         return Unavailable(Reason.INDEX_UNAVAILABLE, "the Qdrant server refuses the key; check RAG_QDRANT_API_KEY")
     why = next((why for said, why in _CONNECTION if any(part in text for part in said)), "")
+    if not why and any(part in text for part in _CLOSED):
+        why = _CLOSES_TLS if tls else _CLOSES
     detail = why or code or type(error).__name__
     return Unavailable(Reason.INDEX_UNAVAILABLE, f"the Qdrant server cannot be used ({detail})")
 

@@ -6,7 +6,7 @@ from rag_core.pipeline.chunks import chunk_documents
 from rag_core.pipeline.deletions import approve_deletions
 from rag_core.pipeline.documents import sync_documents
 from rag_core.pipeline.embeddings import embed_chunks
-from rag_core.pipeline.events import Applied, Event, EventApplier, Refused, Settled
+from rag_core.pipeline.events import Applied, Deferred, Event, EventApplier, Refused, Settled
 from rag_core.pipeline.follow import chunk_following, embed_following
 from rag_core.pipeline.generations import ensure_generation
 from rag_core.pipeline.index import index_documents
@@ -15,6 +15,7 @@ from rag_core.pipeline.quality import assess_quality
 
 __all__ = [
     "Applied",
+    "Deferred",
     "DocumentCounts",
     "Event",
     "EventApplier",

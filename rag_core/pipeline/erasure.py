@@ -28,7 +28,10 @@ from rag_core.store.erasures import Subject
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was removed where, and what a look at every place found afterwards (0 everywhere). Without content."""
+    """What was found in each place, what of it was removed, and what is still found (0 everywhere). Without content.
+
+    Rows of PostgreSQL, the audit log's name of the document among them, and points of every generation of the index.
+    """
 
     doc_id: str
     tenant: str
@@ -36,12 +39,13 @@ class Receipt:
     source_version: int
     erased_at: str
     requested_by: str
+    found: Mapping[str, int]
     removed: Mapping[str, int]
     found_afterwards: Mapping[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
-        return {**asdict(self), "removed": dict(self.removed), "found_afterwards": dict(self.found_afterwards)}
+        return asdict(self)
 
 
 def erase(pipeline: Pipeline, tenant: str, doc_id: uuid.UUID, *, actor: str) -> Receipt:
@@ -97,21 +101,23 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
         connection.commit()
         _append(settings.erasure_ledger, subject, actor, now)
         chunk_ids, texts = erasures.chunk_ids(connection, subject.doc_id), erasures.texts(connection, subject.doc_id)
+        found = erasures.traces(connection, subject, texts)
         # A tombstone first: if the index is away now, what is stored says nothing any more and the rest can follow.
         tombstones.bury(connection, "erasure", [subject.doc_id])
         connection.commit()
-        removed = {"points": _remove_points(index, subject, chunk_ids)}
-        removed |= erasures.remove(connection, subject, texts)
+        points = _remove_points(index, subject, chunk_ids)
+        erasures.remove(connection, subject, texts)
+        left = erasures.traces(connection, subject, texts) | {"points": _points_left(index, subject, chunk_ids)}
+        found["points"] = points + left["points"]
+        removed = {place: count - left[place] for place, count in found.items()}
+        receipt = Receipt(str(subject.doc_id), *source, subject.source_version, now, actor, found, removed, left)
+        erasures.write_receipt(connection, subject.doc_id, receipt.as_dict())
         audit.record(
-            connection, actor=actor, action="document.erase", target=subject.source,
-            details={"doc_id": str(subject.doc_id), "tenant": subject.tenant},
+            connection, actor=actor, action="document.erase", target=subject.source, tenant=subject.tenant,
+            doc_id=subject.doc_id, details={"removed": removed, "found_afterwards": sum(left.values())},
         )  # fmt: skip
         connection.commit()
-        found = erasures.traces(connection, subject, texts) | {"points": _points_left(index, subject, chunk_ids)}
-        receipt = Receipt(str(subject.doc_id), *source, subject.source_version, now, actor, removed, found)
-        erasures.write_receipt(connection, subject.doc_id, receipt.as_dict())
-        connection.commit()
-    if left := [name for name, count in found.items() if count]:
+    if left := {place: count for place, count in left.items() if count}:
         raise Conflict(Reason.ERASURE_INCOMPLETE, f"document: still found in {', '.join(sorted(left))}")
     return receipt
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -22,6 +23,7 @@ from rag_core import failpoints
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
 from rag_core.index.base import VectorIndex
+from rag_core.logging import get_logger
 from rag_core.models import RawDocument, SourceItem
 from rag_core.pipeline.base import Scope
 from rag_core.pipeline.follow import chunk_following, embed_following, follow_given
@@ -38,6 +40,7 @@ from rag_core.store.listing import Due
 from rag_core.store.tombstones import Gone
 from rag_core.text import Parser
 
+log = get_logger(__name__)
 _FLAKY: Final = frozenset({Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED})
 """Refusals that depend on the moment; the others are the same at every try."""
 
@@ -81,6 +84,27 @@ class Settled:
 
 Settle = Callable[[Connection, Settled], None]
 """Writes the progress of a stream in the transaction of the rows. Raising undoes both."""
+Stored = Callable[[Settled], None]
+"""Called once rows and progress are committed: what fails after that is no failure of an event."""
+
+
+class Deferred(Exception):  # noqa: N818 - not an error: somebody else will do it
+    """An event took longer than this applier gives one. Nothing was stored."""
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One choice of the events to apply, and what reading them gave."""
+
+    batch: Batch
+    outcomes: dict[str, str]
+    refused: list[Refused] = field(default_factory=list)
+    reads: dict[str, Read] = field(default_factory=dict)
+    """Of the refused events, by token."""
+
+
+def _ignore(_settled: Settled) -> None:
+    """Nothing follows from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +126,13 @@ class EventApplier:
         kits: Kits,
         parser: Parser,
         settings: Settings,
+        *,
+        defers: frozenset[Reason] = frozenset(),
+        wait: float | None = None,
     ) -> None:
+        """`defers` are refusals that end a batch with `Deferred`; `wait` is how long to wait for a source."""
+        self._defers = defers
+        self._wait = settings.source_wait_seconds if wait is None else wait
         self._store = store
         self._index = index
         self._kits = kits
@@ -110,20 +140,32 @@ class EventApplier:
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.parser_workers, thread_name_prefix="parse-event")
 
-    def apply(self, source: Source, run_id: str, events: Sequence[Event], settle: Settle) -> Applied:
+    def apply(
+        self, source: Source, run_id: str, events: Sequence[Event], settle: Settle, stored: Stored = _ignore
+    ) -> Applied:
         """Store, chunk, embed and index a batch of one source; searches see it when this returns.
 
         Raises `Unavailable` (a part is down), `Conflict` (`SOURCE_BUSY`) or what `settle` raises. Call it again with
-        the same batch then: nothing is lost, and what was done is not done twice.
+        the same batch then, or `follow` once `stored` was called: nothing is lost, and nothing is done twice.
         """
         scope = Scope(source, run_id)
         ids = list(dict.fromkeys(_doc_id(source, event) for event in events))
-        wait = self._settings.source_wait_seconds
-        with locks.shard_connection(self._store, source.tenant, source.name, scope.shard, wait=wait) as connection:
+        with locks.shard_connection(
+            self._store, source.tenant, source.name, scope.shard, wait=self._wait
+        ) as connection:
             settled = self._store_batch(connection, scope, events, ids, settle)
-            counts = follow_given(connection, self._kits, scope, self._settings, ids)
-            counts += index_given(connection, self._index, self._settings, ids)
+            stored(settled)
+            counts = self._follow(connection, scope, ids)
         return Applied(settled, counts)
+
+    def follow(self, source: Source, run_id: str, events: Sequence[Event]) -> Counter[str]:
+        """The later stages again for events that are stored already. Raises as `apply`."""
+        scope = Scope(source, run_id)
+        ids = list(dict.fromkeys(_doc_id(source, event) for event in events))
+        with locks.shard_connection(
+            self._store, source.tenant, source.name, scope.shard, wait=self._wait
+        ) as connection:
+            return self._follow(connection, scope, ids)
 
     def finish(self, source: Source, run_id: str) -> dict[str, int]:
         """Bring what is stored of a source through the later stages: what a worker that died had left."""
@@ -145,40 +187,64 @@ class EventApplier:
     ) -> Settled:
         held = documents.held(connection, ids)
         connection.commit()
-        newest, outcomes = _newest(scope.source, events, held)
-        batch = Batch(scope, parsed_as(self._parser, scope.source))
-        refused = []
-        reads = self._read([event for event in newest if event.content is not None], batch, held)
-        for event, read, attempts in reads:
-            if isinstance(read.failure, Unavailable):
-                raise read.failure
-            batch.add(read)
-            outcomes[event.token] = "applied"
-            if read.failure is not None and read.failure.reason is not Reason.EMPTY_DOCUMENT:
-                outcomes[event.token] = "dead"
-                refused.append(Refused(event, read.stage, read.failure, attempts))
-        if _hid_another(scope.source, refused, events, held):
-            # The last version that can be used is served, so what a refused event superseded is stored first.
-            usable = [event for event in events if event.token not in {one.event.token for one in refused}]
-            self._store_batch(connection, scope, usable, ids, _settle_nothing)
-            return self._store_batch(connection, scope, events, ids, settle)
-        for event in newest:
-            if event.content is None:
-                batch.gone.append(Gone(_doc_id(scope.source, event), event.locator, event.source_version))
-                outcomes[event.token] = "deleted"
-        settled = Settled(outcomes, tuple(refused))
+        passes = [self._choose(scope, events, held)]
+        # The last version that can be used is served, so what a refused event superseded is chosen after all.
+        while _hid_another(scope.source, passes[-1].refused, events, held):
+            dead = {one.event.token for each in passes for one in each.refused}
+            passes.append(self._choose(scope, [event for event in events if event.token not in dead], held))
+        last, earlier = passes[-1], passes[-2::-1]
+        refused = [one for each in passes for one in each.refused]
+        settled = Settled(last.outcomes | {one.event.token: "dead" for one in refused}, tuple(refused))
         failpoints.reach("before_settle")
         try:
             settle(connection, settled)
-            batch.commit(connection)
-        except BaseException:
-            connection.rollback()
+            for one in earlier:
+                last.batch.write(connection)
+                last = self._refuse(connection, scope, one, ids)
+            last.batch.commit(connection)
+        except BaseException as error:
+            _roll_back(connection, error)
             raise
         return settled
 
+    def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, Held]) -> _Pass:
+        """Read the newest event of each document. Raises `Unavailable` when reading must be tried again."""
+        newest, outcomes = _newest(scope.source, events, held)
+        chosen = _Pass(Batch(scope, parsed_as(self._parser, scope.source)), outcomes)
+        with closing(self._read([event for event in newest if event.content is not None], chosen.batch, held)) as reads:
+            for event, read, attempts in reads:
+                self._take(chosen, event, read, attempts)
+        for event in newest:
+            if event.content is None:
+                chosen.batch.gone.append(Gone(_doc_id(scope.source, event), event.locator, event.source_version))
+                outcomes[event.token] = "deleted"
+        return chosen
+
+    def _take(self, chosen: _Pass, event: Event, read: Read, attempts: int) -> None:
+        failure = read.failure
+        if isinstance(failure, Unavailable):
+            raise failure
+        if failure is not None and failure.reason in self._defers:
+            raise Deferred
+        chosen.batch.add(read)
+        chosen.outcomes[event.token] = "applied"
+        if failure is not None and failure.reason is not Reason.EMPTY_DOCUMENT:
+            chosen.outcomes[event.token] = "dead"
+            chosen.refused.append(Refused(event, read.stage, failure, attempts))
+            chosen.reads[event.token] = read
+
+    def _refuse(self, connection: Connection, scope: Scope, refused: _Pass, ids: Sequence[uuid.UUID]) -> _Pass:
+        """What refused events still say (who may see the document), of the rows as this transaction has them now."""
+        held = documents.held(connection, ids)
+        again = _Pass(Batch(scope, refused.batch.parsed_as), {})
+        for one in refused.refused:
+            due = _due(one.event, held.get(_doc_id(scope.source, one.event)))
+            again.batch.add(replace(refused.reads[one.event.token], due=due))
+        return again
+
     def _read(
         self, events: Sequence[Event], batch: Batch, held: Mapping[uuid.UUID, Held]
-    ) -> Iterable[tuple[Event, Read, int]]:
+    ) -> Generator[tuple[Event, Read, int], None, None]:
         source = batch.scope.source
 
         def read(event: Event) -> tuple[Event, Read, int]:
@@ -187,11 +253,28 @@ class EventApplier:
                 read_bytes, self._parser, batch.parsed_as, due, raw, event.source_version, quality=source.quality
             )
             outcome, attempts = once(), 1
-            while _may_pass(outcome) and attempts < self._settings.stream_attempts:
+            while self._may_pass(outcome) and attempts < self._settings.stream_attempts:
                 outcome, attempts = once(), attempts + 1
             return event, outcome, attempts
 
-        return [read(events[0])] if len(events) == 1 else self._pool.map(read, events)
+        if len(events) == 1:
+            yield read(events[0])
+            return
+        reading = [self._pool.submit(read, event) for event in events]
+        try:
+            yield from (one.result() for one in reading)
+        finally:
+            for one in reading:
+                one.cancel()
+
+    def _follow(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
+        """The later stages for these documents. What is already done of them costs a query and nothing else."""
+        counts = follow_given(connection, self._kits, scope, self._settings, ids)
+        return counts + index_given(connection, self._index, self._settings, ids)
+
+    def _may_pass(self, read: Read) -> bool:
+        reason = read.failure.reason if read.failure is not None else None
+        return reason in _FLAKY and reason not in self._defers
 
 
 def _doc_id(source: Source, event: Event) -> uuid.UUID:
@@ -237,12 +320,13 @@ def _hid_another(
     return False
 
 
-def _settle_nothing(_connection: Connection, _settled: Settled) -> None:
-    """The progress is written with the rest of the batch."""
-
-
-def _may_pass(read: Read) -> bool:
-    return read.failure is not None and read.failure.reason in _FLAKY
+def _roll_back(connection: Connection, error: BaseException) -> None:
+    """A second failure must not take the place of the first."""
+    try:
+        connection.rollback()
+    except Exception as second:
+        log.warning("rollback_failed", problem=type(second).__name__, after=type(error).__name__)
+        connection.invalidate()
 
 
 def _due(event: Event, held: Held | None) -> Due:

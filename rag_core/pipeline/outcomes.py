@@ -53,7 +53,14 @@ class Batch:
             self._vanish(read)
 
     def commit(self, connection: Connection) -> Counter[str]:
-        """Write everything in one transaction and return the counts; the batch is empty afterwards.
+        """Write everything in one transaction and return the counts; the batch is empty afterwards."""
+        self.write(connection)
+        connection.commit()
+        failpoints.reach("after_commit")
+        return self._reset()
+
+    def write(self, connection: Connection) -> None:
+        """Write everything in the current transaction.
 
         A document that was live and is empty now is buried: what it said is not true any more. One whose new content
         cannot be used keeps its old version, with the ACL the source reports now.
@@ -73,13 +80,10 @@ class Batch:
         quarantine.record(connection, tenant, source, shard, run, self.failed)
         fine = [row.locator for row in (*self.added, *self.updated)] + [touch.locator for touch in self.same]
         quarantine.clear(connection, tenant, source, fine, BEFORE_STORE)
-        connection.commit()
-        failpoints.reach("after_commit")
         self.counts["added"] += added.changed
         self.counts["updated"] += updated.changed + touched.changed
         self.counts["stale"] += added.stale + updated.stale + touched.stale
         self.counts["unchanged"] += sum(one.same + one.stale for one in (added, updated, touched))
-        return self._reset()
 
     def _store(self, read: Read) -> None:
         due, document = read.due, read.document

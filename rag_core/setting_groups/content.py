@@ -81,6 +81,9 @@ class ContentSettings(BaseModel):
     inbox_max_pending: int = Field(
         100_000, ge=1, description="Pushed changes that may wait at once; beyond it a push gets INBOX_FULL."
     )
+    inbox_max_pending_of_tenant: int = Field(
+        25_000, ge=1, description="Of these, how many may be one tenant's; beyond it its pushes get INBOX_FULL."
+    )
     inbox_retention_hours: int = Field(
         48, ge=1, description="How long applied pushes are remembered, and so their idempotency keys."
     )
@@ -88,6 +91,15 @@ class ContentSettings(BaseModel):
     max_queued_document_calls: int = Field(128, ge=0, description="Length of their queue.")
     stream_batch_events: int = Field(64, ge=1, le=10_000, description="Changes in one micro-batch at most.")
     stream_batch_bytes: int = Field(16_000_000, ge=1, description="Bytes of content in one micro-batch, about.")
+    stream_large_bytes: int = Field(
+        32_768,
+        ge=1024,
+        description="Pushed documents with more bytes are applied by a reader of their own, one at a time, so that no"
+        " other waits for them.",
+    )
+    stream_quick_seconds: float = Field(
+        1, gt=0, le=60, description="Time to parse a pushed document before it is left to the reader of large ones."
+    )
     stream_linger_ms: int = Field(
         10, ge=0, le=60_000, description="How long a micro-batch waits for more after its first change."
     )

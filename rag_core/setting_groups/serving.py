@@ -54,6 +54,19 @@ class ServingSettings(BaseModel):
     drain_seconds: float = Field(3, ge=0, le=60, description="Time between NOT_SERVING and refusing new calls.")
     grace_seconds: float = Field(15, ge=0, le=300, description="Time calls in flight get to finish at shutdown.")
 
+    query_tls_certificate: Path | None = Field(
+        None, description="Certificate chain (PEM) of the query server; set it to serve TLS on its gRPC port."
+    )
+    query_tls_key: Path | None = Field(None, description="Its private key (PEM).")
+    query_tls_ca: Path | None = Field(
+        None,
+        description="Authority (PEM) of the certificates between gateway and query servers. The server then admits "
+        "only clients that it signed for; the gateway speaks TLS, to servers that it signed for.",
+    )
+    query_tls_name: str = Field(
+        "query-server", min_length=1, description="DNS name that the certificate of every query server holds."
+    )
+
     page_token_secret: SecretStr | None = Field(
         None,
         description="Signs page and resume tokens, alike for all replicas. Unset: made at every start; production "
@@ -138,8 +151,8 @@ class ServingSettings(BaseModel):
         30,
         ge=0,
         le=3600,
-        description="`rag up`: an index process or query server that answers no health check for so long is killed and "
-        "started again; 0: never.",
+        description="`rag up`: an index process or query server that answers no health check, or a database that takes "
+        "no connections, for so long is killed and started again; 0: never.",
     )
     replica_ports: str | None = Field(
         None,
@@ -184,6 +197,10 @@ class ServingSettings(BaseModel):
     )
     gateway_tls_certificate: Path | None = Field(None, description="Certificate chain (PEM); set it to serve TLS.")
     gateway_tls_key: Path | None = Field(None, description="Its private key (PEM).")
+    gateway_query_certificate: Path | None = Field(
+        None, description="Certificate chain (PEM) that the gateway shows to query servers; needs RAG_QUERY_TLS_CA."
+    )
+    gateway_query_key: Path | None = Field(None, description="Its private key (PEM).")
     gateway_expose_admin: bool = Field(
         False, description="Serve `admin.v1` at the gateway too, to tokens with the scopes its methods need."
     )

@@ -25,6 +25,7 @@ from rag_core.errors import Conflict, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from rag_core.store import postgres_folder, postgres_place
 from rag_core.store.postgres_place import Account
+from rag_core.store.roles import OWNER
 
 ROLE = "rag"
 DATABASES = ("rag", "dagster")
@@ -71,6 +72,14 @@ class EmbeddedPostgres:
     def url(self, database: str = "rag") -> str:
         """SQLAlchemy-neutral URL of a database on this server."""
         return f"postgresql://{ROLE}@127.0.0.1:{self.port}/{database}"
+
+    def owner_url(self, database: str = "rag") -> str:
+        """URL of the role that owns the schema. Call `start` first."""
+        return f"postgresql://{OWNER}:{self._owner_file.read_text()}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def _owner_file(self) -> Path:
+        return self.data_dir.parent / "secrets" / "database-owner"
 
     def init(self) -> None:
         """Create the cluster, the role and the databases unless the folder holds them already. Idempotent and atomic.
@@ -126,6 +135,16 @@ class EmbeddedPostgres:
                     Reason.PORT_TAKEN, f"port {self.port} is taken; stop what uses it or set RAG_POSTGRES_PORT"
                 ) from None
 
+    def separate_owner(self) -> None:
+        """Give the schema an owner of its own, in a folder of an earlier release too. Idempotent; call `prepare` first.
+
+        Raises `Unavailable` (`START_FAILED`).
+        """
+        programs = postgres_place.programs(self._account)
+        postgres_folder.separate_owner(
+            self.data_dir.resolve(), programs, self._account, self._owner_file, role=ROLE, owner=OWNER
+        )
+
     def start(self, *, timeout: float = 60, log: Path | None = None, preexec: Callable[[], None] | None = None) -> None:
         """Start as a child process and wait until it answers. Raises `Unavailable` (`START_FAILED`) when it does not.
 
@@ -133,6 +152,7 @@ class EmbeddedPostgres:
         """
         self.init()
         self.prepare()
+        self.separate_owner()
         command = self.command()
         with log.open("a+b") if log else tempfile.TemporaryFile() as output:
             begin = output.seek(0, os.SEEK_END)
@@ -224,6 +244,7 @@ def main() -> None:
         server = EmbeddedPostgres(settings.postgres_dir, settings.postgres_port)
         server.init()
         server.prepare()
+        server.separate_owner()
         command = server.command()
     except RagError as error:
         sys.exit(str(error))

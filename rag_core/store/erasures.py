@@ -72,33 +72,28 @@ def ledger(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in rows]
 
 
-_REMOVALS: dict[str, str] = {
-    # Vectors first: they belong to texts, so only those go that no other document uses.
-    "embeddings": """
-        DELETE FROM rag.embeddings e WHERE e.text_hash = ANY(:texts)
+_OWN = "doc_id = :doc_id"
+_NAMED = "tenant = :tenant AND source = :source AND locator = :locator"
+_CITED = "tenant = :tenant AND citations @> jsonb_build_array(jsonb_build_object('doc_id', CAST(:cited AS text)))"
+_PLACES: dict[str, str] = {
+    "inbox": f"rag.inbox WHERE {_OWN}",
+    "dead_letters": f"rag.dead_letters WHERE {_NAMED}",
+    "quarantine": f"rag.quarantine WHERE {_NAMED}",
+    "source_items": f"rag.source_items WHERE {_NAMED}",
+    "ratings": f"rag.ratings WHERE {_CITED}",
+    "audit_names": f"rag.audit_documents WHERE {_OWN}",
+    "chunks": f"rag.chunks WHERE {_OWN}",
+    "chunkings": f"rag.chunkings WHERE {_OWN}",
+    "generation_documents": f"rag.generation_documents WHERE {_OWN}",
+    "visibility_changes": f"rag.visibility_changes WHERE {_OWN}",
+    "documents": f"rag.documents WHERE {_OWN}",
+    # After the chunks, whose end it records.
+    "former_texts": f"rag.former_texts WHERE {_OWN}",
+    # Last: they belong to texts, so only those go that no other document uses.
+    "embeddings": """rag.embeddings e WHERE e.text_hash = ANY(:texts)
         AND NOT EXISTS (SELECT FROM rag.chunks c WHERE c.text_hash = e.text_hash AND c.doc_id <> :doc_id)""",
-    "inbox": "DELETE FROM rag.inbox WHERE doc_id = :doc_id",
-    "dead_letters": "DELETE FROM rag.dead_letters WHERE tenant = :tenant AND source = :source AND locator = :locator",
-    "quarantine": "DELETE FROM rag.quarantine WHERE tenant = :tenant AND source = :source AND locator = :locator",
-    "audit": """
-        UPDATE rag.audit SET details = details - 'locator' WHERE target = :source AND details->>'locator' = :locator""",
-    "documents": "DELETE FROM rag.documents WHERE doc_id = :doc_id",
 }
-_TRACES: dict[str, str] = {
-    "embeddings": """
-        SELECT count(*) FROM rag.embeddings e WHERE e.text_hash = ANY(:texts)
-        AND NOT EXISTS (SELECT FROM rag.chunks c WHERE c.text_hash = e.text_hash)""",
-    "chunks": "SELECT count(*) FROM rag.chunks WHERE doc_id = :doc_id",
-    "chunkings": "SELECT count(*) FROM rag.chunkings WHERE doc_id = :doc_id",
-    "generation_documents": "SELECT count(*) FROM rag.generation_documents WHERE doc_id = :doc_id",
-    "visibility_changes": "SELECT count(*) FROM rag.visibility_changes WHERE doc_id = :doc_id",
-    "inbox": "SELECT count(*) FROM rag.inbox WHERE doc_id = :doc_id",
-    "dead_letters": """
-        SELECT count(*) FROM rag.dead_letters WHERE tenant = :tenant AND source = :source AND locator = :locator""",
-    "quarantine": """
-        SELECT count(*) FROM rag.quarantine WHERE tenant = :tenant AND source = :source AND locator = :locator""",
-    "documents": "SELECT count(*) FROM rag.documents WHERE doc_id = :doc_id",
-}
+"""Every place in PostgreSQL where a document leaves something, in the order in which it is emptied."""
 
 
 def chunk_ids(connection: Connection, doc_id: uuid.UUID) -> list[uuid.UUID]:
@@ -108,24 +103,25 @@ def chunk_ids(connection: Connection, doc_id: uuid.UUID) -> list[uuid.UUID]:
 
 
 def texts(connection: Connection, doc_id: uuid.UUID) -> list[bytes]:
-    """The hashes of its texts, by which their vectors are stored."""
-    statement = text("SELECT DISTINCT text_hash FROM rag.chunks WHERE doc_id = :doc_id")
+    """The hashes of its texts, by which their vectors are stored; those it had before included."""
+    statement = text(
+        "SELECT text_hash FROM rag.chunks WHERE doc_id = :doc_id"
+        " UNION SELECT text_hash FROM rag.former_texts WHERE doc_id = :doc_id"
+    )
     return [bytes(found) for found in connection.scalars(statement, {"doc_id": doc_id})]
 
 
-def remove(connection: Connection, subject: Subject, texts: Sequence[bytes]) -> dict[str, int]:
-    """Remove every row of a document in the current transaction; returns how many in each table."""
-    return {
-        place: connection.execute(text(statement), _params(statement, subject, texts)).rowcount
-        for place, statement in _REMOVALS.items()
-    }
+def remove(connection: Connection, subject: Subject, texts: Sequence[bytes]) -> None:
+    """Remove every row of a document in the current transaction."""
+    for rows in _PLACES.values():
+        connection.execute(text(f"DELETE FROM {rows}"), _params(rows, subject, texts))  # noqa: S608  constants above
 
 
 def traces(connection: Connection, subject: Subject, texts: Sequence[bytes]) -> dict[str, int]:
-    """How many rows of a document each table still has."""
+    """How many rows of a document each place has."""
     return {
-        place: int(connection.scalar(text(statement), _params(statement, subject, texts)) or 0)
-        for place, statement in _TRACES.items()
+        place: int(connection.scalar(text(f"SELECT count(*) FROM {rows}"), _params(rows, subject, texts)) or 0)  # noqa: S608
+        for place, rows in _PLACES.items()
     }
 
 
@@ -133,6 +129,7 @@ def _params(statement: str, subject: Subject, texts: Sequence[bytes]) -> dict[st
     known = {
         "texts": list(texts),
         "doc_id": subject.doc_id,
+        "cited": str(subject.doc_id),
         "tenant": subject.tenant,
         "source": subject.source,
         "locator": subject.locator,

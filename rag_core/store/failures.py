@@ -57,7 +57,7 @@ def translate(error: BaseException) -> RagError | None:
         return Unavailable(
             Reason.DATABASE_UNAVAILABLE, "the database refuses the user, the password or the database's name in its URL"
         )
-    if _recovering(cause):
+    if recovering(cause):
         return Unavailable(
             Reason.DATABASE_UNAVAILABLE,
             "the database recovers from a crash and takes no connections yet; its log says how far it is",
@@ -86,7 +86,8 @@ def refused_login(cause: BaseException | None) -> bool:
     ) or ("FATAL: " in text and text.rstrip().endswith("does not exist"))
 
 
-def _recovering(cause: BaseException | None) -> bool:
+def recovering(cause: BaseException | None) -> bool:
+    """Whether a PostgreSQL server answered that it repairs itself after a crash, or starts."""
     return isinstance(cause, psycopg.OperationalError) and any(
         sign in str(cause) for sign in ("in recovery mode", "database system is starting up", "not yet accepting")
     )

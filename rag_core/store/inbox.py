@@ -73,7 +73,9 @@ class Receipt:
     """The same request was accepted before; nothing was added."""
 
 
-def accept(connection: Connection, change: Change, *, max_pending: int) -> Receipt:
+def accept(
+    connection: Connection, change: Change, *, max_pending: int, max_pending_of_tenant: int | None = None
+) -> Receipt:
     """Store a change in the current transaction and wake the worker when that commits.
 
     The same idempotency key, or the same source version with the same content, gives the first receipt again.
@@ -99,7 +101,7 @@ def accept(connection: Connection, change: Change, *, max_pending: int) -> Recei
             f"source_version: {wanted} is not newer than {newest}, which was accepted before",
             newest=str(newest),
         )
-    _require_room(connection, max_pending)
+    _require_room(connection, max_pending, change.tenant, max_pending_of_tenant or max_pending)
     row = connection.execute(_INSERT, _values(change, digest, wanted)).one()
     connection.execute(text(f"NOTIFY {CHANNEL}"))
     return _receipt(row, repeated=False)
@@ -113,48 +115,6 @@ def known_deletion(connection: Connection, change: Change, doc_id: uuid.UUID) ->
     if row is None or row.operation != "delete" or row.doc_id != doc_id:
         return None
     return _receipt(row, repeated=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A change that is not applied yet."""
-
-    seq: int
-    tenant: str
-    source: str
-    locator: str
-    doc_id: uuid.UUID
-    operation: str
-    source_version: int
-    content: bytes | None
-    media_type: str | None
-    title: str | None
-    acl: tuple[str, ...] | None
-    metadata: Mapping[str, str]
-    event_at: datetime
-
-
-def waiting(connection: Connection, *, limit: int, max_bytes: int) -> list[Waiting]:
-    """The oldest changes that are not applied, at most so many and about so many bytes (at least one)."""
-    rows = connection.execute(_WAITING, {"limit": limit, "bytes": max_bytes}).all()
-    return [
-        Waiting(
-            row.seq,
-            row.tenant,
-            row.source,
-            row.locator,
-            row.doc_id,
-            row.operation,
-            row.source_version,
-            row.content,
-            row.media_type,
-            row.title,
-            None if row.acl is None else tuple(row.acl),
-            row.metadata,
-            row.event_at,
-        )
-        for row in rows
-    ]
 
 
 def mark_applied(connection: Connection, outcomes: Mapping[int, str]) -> None:
@@ -223,9 +183,15 @@ def _newest_version(connection: Connection, doc_id: uuid.UUID) -> int:
     return int(connection.scalar(_NEWEST, {"doc_id": doc_id}) or 0)
 
 
-def _require_room(connection: Connection, max_pending: int) -> None:
+def _require_room(connection: Connection, max_pending: int, tenant: str, of_tenant: int) -> None:
     # The span of waiting sequence numbers bounds their count from above, and costs two index look-ups.
-    if int(connection.scalar(_SPAN) or 0) >= max_pending:
+    span = int(connection.scalar(_SPAN) or 0)
+    if span < of_tenant:
+        return
+    # Nobody may fill the inbox for all others: each tenant is counted, as far as its share.
+    if int(connection.scalar(_OF_TENANT, {"tenant": tenant, "limit": of_tenant}) or 0) >= of_tenant:
+        raise Exhausted(Reason.INBOX_FULL, "too many changes of this tenant wait to be applied; retry later")
+    if span >= max_pending and int(connection.scalar(_COUNT, {"limit": max_pending}) or 0) >= max_pending:
         raise Exhausted(Reason.INBOX_FULL, "too many changes wait to be applied; retry later")
 
 
@@ -277,16 +243,10 @@ SELECT greatest((SELECT source_version FROM rag.documents WHERE doc_id = :doc_id
 _SPAN = text("""
 SELECT (SELECT max(seq) FROM rag.inbox) - (SELECT min(seq) FROM rag.inbox WHERE applied_at IS NULL) + 1
 """)
-_WAITING = text("""
-SELECT seq, tenant, source, locator, doc_id, operation, source_version, content, media_type, title, acl, metadata,
-       event_at
-FROM (
-    SELECT i.*, sum(size) OVER (ORDER BY seq) - size AS before
-    FROM (SELECT *, coalesce(octet_length(content), 0) AS size FROM rag.inbox
-          WHERE applied_at IS NULL ORDER BY seq LIMIT :limit) i
-) oldest
-WHERE before <= :bytes ORDER BY seq
+_OF_TENANT = text("""
+SELECT count(*) FROM (SELECT FROM rag.inbox WHERE applied_at IS NULL AND tenant = :tenant LIMIT :limit) waiting
 """)
+_COUNT = text("SELECT count(*) FROM (SELECT FROM rag.inbox WHERE applied_at IS NULL LIMIT :limit) waiting")
 _APPLIED = text("""
 UPDATE rag.inbox i SET applied_at = now(), outcome = n.outcome, content = NULL
 FROM unnest(CAST(:seqs AS bigint[]), CAST(:outcomes AS text[])) AS n (seq, outcome)

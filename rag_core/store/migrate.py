@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, column, create_engine, func, inspect,
 
 from rag_core.errors import Conflict, Reason
 from rag_core.settings import Settings
+from rag_core.store import roles
 from rag_core.store.failures import translated
 from rag_core.store.tables import SCHEMA, schema_readers
 
@@ -23,8 +24,11 @@ _VERSIONS = table(VERSION_TABLE, schema=SCHEMA)
 _LOCK = 0x7261675F736368  # one migration at a time, in whatever process
 
 
-def upgrade(target: Settings | str) -> None:
-    """Create or upgrade the schema. Idempotent, and safe to call from several processes at once.
+def upgrade(target: Settings | str, *, services: str | None = None) -> None:
+    """Create or upgrade the schema, and let the services use it. Idempotent; several processes may call it at once.
+
+    With settings the owner's URL is used and the role of the services is that of `database_url`; else `services` names
+    it when it is another than that of the URL.
 
     Raises `Conflict` (`DATABASE_VERSION`) when a newer program has written the database, `Unavailable` when it is down.
     """
@@ -32,7 +36,8 @@ def upgrade(target: Settings | str) -> None:
 
     from rag_core.store.engine import driver_url
 
-    url = target if isinstance(target, str) else target.effective_database_url
+    url = target if isinstance(target, str) else target.effective_owner_url
+    users = services if isinstance(target, str) else roles.role_of(target.effective_database_url)
     engine = create_engine(driver_url(url), hide_parameters=True, connect_args={"connect_timeout": 10})
     try:
         with translated(), engine.begin() as connection:
@@ -40,12 +45,13 @@ def upgrade(target: Settings | str) -> None:
             found = revision(connection)
             if found is not None and found > HEAD:
                 raise _newer(found)
-            if found == HEAD:
-                return
-            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-            # A role named like the schema would otherwise have it as its default and Alembic would not qualify names.
-            connection.execute(text("SET LOCAL search_path = public"))
-            command.upgrade(alembic_config(connection), "head")
+            if found != HEAD:
+                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+                # A role named like the schema would have it as its default and Alembic would not qualify names.
+                connection.execute(text("SET LOCAL search_path = public"))
+                command.upgrade(alembic_config(connection), "head")
+            if users is not None and users != roles.role_of(url):
+                roles.grant(connection, users)
     finally:
         engine.dispose()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -22,6 +23,22 @@ _HBA = """\
 # TYPE  DATABASE  USER  ADDRESS       METHOD
 local   all       {role}                trust
 host    all       {role}  127.0.0.1/32  trust
+"""
+
+_OWNER_HBA = """\
+host    all       {owner}  127.0.0.1/32  scram-sha-256
+"""
+
+_GIVE_SCHEMA = """
+DO $$ DECLARE one record; BEGIN
+FOR one IN SELECT c.oid::regclass AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'rag' AND c.relkind IN ('r', 'p', 'v', 'm')
+LOOP EXECUTE format('ALTER TABLE %s OWNER TO {owner}', one.name); END LOOP;
+FOR one IN SELECT p.oid::regprocedure AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = 'rag'
+LOOP EXECUTE format('ALTER ROUTINE %s OWNER TO {owner}', one.name); END LOOP;
+IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'rag') THEN ALTER SCHEMA rag OWNER TO {owner}; END IF;
+END $$
 """
 
 
@@ -66,6 +83,40 @@ def create(
     with contextlib.suppress(FileNotFoundError):
         place.rmdir()  # an empty folder made by someone else
     staging.rename(place)
+
+
+def separate_owner(place: Path, bin_dir: Path, account: Account, secret: Path, *, role: str, owner: str) -> None:
+    """Make `owner` the owner of the database `rag` and of all in it, with a password that is kept in `secret`.
+
+    The server must not run. What is there and right is left alone; a crash in between is repaired by the next call.
+    """
+    rules = place / "pg_hba.conf"
+    if secret.exists() and f" {owner} " in rules.read_text():
+        return
+    password = secrets.token_urlsafe(32)
+    single = [str(bin_dir / "postgres"), "--single", "-D", str(place)]
+    # A statement ends with its line here. Dagster's tables, in `public`, stay those of the services.
+    statements = [
+        f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{owner}') THEN CREATE ROLE {owner}; "
+        "END IF; END $$",
+        f"ALTER ROLE {owner} LOGIN CREATEDB PASSWORD '{password}'",
+        f"ALTER ROLE {owner} SET search_path = public",
+        f"ALTER DATABASE rag OWNER TO {owner}",
+        f"GRANT USAGE, CREATE ON SCHEMA public TO {role}",
+        " ".join(_GIVE_SCHEMA.format(owner=owner).split()),
+    ]
+    _run([*single, "rag"], account, "\n".join(statements) + "\n")
+    with rules.open("a") as file:
+        file.write(_OWNER_HBA.format(owner=owner))
+        file.flush()
+        os.fsync(file.fileno())
+    secret.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    staged = secret.with_name(f".{secret.name}.new")
+    with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(password)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.rename(secret)
 
 
 def check_version(place: Path) -> None:

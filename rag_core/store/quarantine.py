@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.errors import NotFound, Reason
+from rag_core.ids import document_id
 from rag_core.store import audit
 from rag_core.store.copying import storable
 from rag_core.store.tables import chunkings, documents, quarantine
@@ -150,7 +151,10 @@ def _locked(connection: Connection, row_id: int, tenant: str) -> _Row:
 
 
 def _audited(connection: Connection, action: str, row_id: int, row: _Row, tenant: str, actor: str, note: str) -> None:
-    details = {"id": row_id, "locator": row.locator, "reason": row.reason, "attempts": row.attempts}
-    if note:
-        details["note"] = storable(note)[:_MAX_MESSAGE]
-    audit.record(connection, actor=actor, action=action, target=row.source, details=details, tenant=tenant)
+    details = {"id": row_id, "reason": row.reason, "attempts": row.attempts} | (
+        {"note": storable(note)} if note else {}
+    )
+    document = audit.Document(document_id(tenant, row.source, row.locator), row.source, row.locator)
+    audit.record(
+        connection, actor=actor, action=action, target=row.source, details=details, tenant=tenant, document=document
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ _MAX_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that was given up on. `payload=None` when it was too large to keep."""
+    """A message that was given up on. `payload=None` when it was too large to keep, or deleted.
+
+    `key` and `headers` are those of a topic's message, usable or not; `size` and `sha256` are of its value.
+    """
 
     tenant: str
     source: str
@@ -31,13 +35,16 @@ class DeadLetter:
     payload: bytes | None
     attributes: Mapping[str, Any]
     attempts: int
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    size: int = 0
 
 
 _BURY = text("""
 INSERT INTO rag.dead_letters (tenant, source, locator, topic, partition, "offset", stage, reason, message, sha256,
-                              payload, attributes, attempts)
+                              payload, attributes, attempts, key, headers, size)
 VALUES (:tenant, :source, :locator, :topic, :partition, :offset, :stage, :reason, :message, :sha256, :payload,
-        CAST(:attributes AS jsonb), :attempts)
+        CAST(:attributes AS jsonb), :attempts, :key, CAST(:headers AS jsonb), :size)
 ON CONFLICT (tenant, source, topic, partition, "offset") DO UPDATE
 SET stage = excluded.stage, reason = excluded.reason, message = excluded.message,
     attempts = dead_letters.attempts + excluded.attempts
@@ -64,24 +71,35 @@ def bury(connection: Connection, letters: Sequence[DeadLetter]) -> None:
                     "payload": letter.payload,
                     "attributes": json.dumps(dict(letter.attributes)),
                     "attempts": letter.attempts,
+                    "key": letter.key,
+                    "headers": json.dumps([_kept(*header) for header in letter.headers]),
+                    "size": letter.size,
                 }
                 for letter in letters
             ],
         )
 
 
+def _kept(name: str, value: bytes | None) -> tuple[str, str | None]:
+    return storable(name), None if value is None else base64.b64encode(value).decode()
+
+
 _REDRIVEN = text("""
 SELECT d.id, d.tenant, d.source, d.locator, d.topic, d.partition, d."offset", d.payload, d.attributes
 FROM rag.dead_letters d
 JOIN rag.quarantine q ON q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator
-WHERE q.attempts = 0 AND q.token IS NULL AND d.payload IS NOT NULL AND d.tenant || '/' || d.source = ANY(:streams)
+WHERE q.attempts = 0 AND q.token IS NULL AND d.payload IS NOT NULL AND d.id > :after
+  AND d.attributes ? 'source_version' AND d.tenant || '/' || d.source = ANY(:streams)
 ORDER BY d.id LIMIT :limit
 """)
 
 
-def redriven(connection: Connection, streams: Sequence[str], limit: int) -> Sequence[Any]:
-    """Dead letters of these streams whose quarantine entry an operator has redriven."""
-    return connection.execute(_REDRIVEN, {"streams": list(streams), "limit": limit}).all()
+def redriven(connection: Connection, streams: Sequence[str], limit: int, *, after: int = 0) -> Sequence[Any]:
+    """Dead letters of these streams whose quarantine entry an operator has redriven, by id, from `after` on.
+
+    Messages that never were an event are not among them: a corrected one comes through its topic.
+    """
+    return connection.execute(_REDRIVEN, {"streams": list(streams), "limit": limit, "after": after}).all()
 
 
 def forget_letters(connection: Connection, ids: Sequence[int]) -> int:

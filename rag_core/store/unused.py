@@ -30,6 +30,12 @@ WHERE e.text_hash > :after AND e.text_hash <= :last
        OR NOT EXISTS (SELECT FROM rag.chunks c WHERE c.text_hash = e.text_hash))
 """)
 
+_FORMER = text("""
+DELETE FROM rag.former_texts f
+WHERE f.text_hash > :after AND f.text_hash <= :last
+  AND NOT EXISTS (SELECT FROM rag.embeddings e WHERE e.text_hash = f.text_hash)
+""")
+
 
 def chunkers(connection: Connection) -> list[str]:
     """Chunkers that no generation but retired ones was built with."""
@@ -56,4 +62,5 @@ def delete_embeddings(connection: Connection, *, after: bytes, page: int) -> tup
     if last is None:
         return 0, None
     deleted = connection.execute(_EMBEDDINGS, {"after": after, "last": last}).rowcount
+    connection.execute(_FORMER, {"after": after, "last": last})
     return deleted, bytes(last)

@@ -27,8 +27,14 @@ def transaction() -> Iterator[Connection]:
 
 
 def actor() -> str:
-    """Who the audit log names for a command typed here."""
+    """Who the audit log names for a command typed here: the person as tokens and the console name them."""
+    from rag_core.settings import Settings
+    from ragctl.tokens import DEFAULT_TENANT
+
+    named = Settings.load().actor
+    if named is not None:
+        return named
     try:
-        return f"rag:{getpass.getuser()}"
-    except (KeyError, OSError):  # a user id without an entry in the password file, as in a container
-        return f"rag:uid-{os.getuid()}"
+        return f"{DEFAULT_TENANT}/{getpass.getuser()}"
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"{DEFAULT_TENANT}/uid-{os.geteuid()}"

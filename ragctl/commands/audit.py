@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from cyclopts import App
 
+from ragctl.commands._database import actor as who
 from ragctl.commands._database import transaction
-from ragctl.output import Json, emit_json, table
+from ragctl.output import Json, emit_json, say, table
+
+if TYPE_CHECKING:
+    from rag_core.store.audit import Entry
 
 app = App(name="audit", help="Who did what, when, and how it ended.", help_format="plaintext")
 
@@ -20,6 +26,7 @@ def list_(
     action: str | None = None,
     outcome: str | None = None,
     tenant: str | None = None,
+    document: UUID | None = None,
     since: datetime | None = None,
     limit: int = 50,
     json: Json = False,
@@ -31,13 +38,15 @@ def list_(
     Parameters
     ----------
     actor
-        Only of this actor: `rag:<user>` for commands, the token's subject or `key:<id>` for calls.
+        Only of this actor: `tenant/subject`, or `tenant/key:<id>`, however they called.
     action
         Only this action: `key.create`, `token.revoke`, `index.promote`, or a method.
     outcome
         Only with this outcome: `ok`, or a reason code.
     tenant
         Only what concerned this tenant.
+    document
+        Only what was done to this document.
     since
         Only from this moment on (UTC unless it says otherwise).
     limit
@@ -49,14 +58,66 @@ def list_(
 
     moment = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since
     with transaction() as connection:
-        wanted = Query(actor=actor, action=action, outcome=outcome, tenant=tenant, since=moment, limit=limit)
+        wanted = Query(
+            actor=actor, action=action, outcome=outcome, tenant=tenant, doc_id=document, since=moment, limit=limit
+        )
         found = find(connection, wanted)
     if json:
         emit_json([asdict(entry) for entry in found])
         return
-    columns = ("when", "who", "what", "target", "tenant", "outcome")
+    columns = ("when", "who", "what", "target", "document", "tenant", "outcome")
     rows = [
-        [f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.actor, entry.action, entry.target, entry.tenant, entry.outcome]
+        [
+            f"{entry.at:%Y-%m-%d %H:%M:%S}",
+            entry.actor,
+            entry.action,
+            entry.target,
+            _document(entry),
+            entry.tenant,
+            entry.outcome,
+        ]
         for entry in found
     ]
     table(columns, rows, empty="no entries")
+
+
+@app.command
+def prune(*, days: int, json: Json = False) -> None:
+    """Remove entries that are older, and leave a checkpoint from which `rag verify` goes on. Needs the owner's role.
+
+    Example: rag audit prune --days 400
+
+    Parameters
+    ----------
+    days
+        Keep so many days.
+    """
+    from datetime import UTC, timedelta
+
+    from pydantic import SecretStr
+
+    from rag_core.errors import ConfigError, InvalidInput, Reason
+    from rag_core.settings import Settings
+    from rag_core.store import open_store, roles
+    from rag_core.store.audit_chain import prune as run
+
+    if days < 1:
+        raise InvalidInput(Reason.FIELD_INVALID, "days: must be at least 1")
+    settings = Settings.load()
+    owner = settings.model_copy(update={"database_url": SecretStr(settings.effective_owner_url)})
+    store = open_store(owner)
+    try:
+        with store.engine.begin() as connection:
+            if not roles.may_change_audit(connection):
+                raise ConfigError(Reason.CONFIG_INVALID, "RAG_DATABASE_OWNER_URL: must be the owner of the schema")
+            removed = run(connection, datetime.now(UTC) - timedelta(days=days), actor=who())
+    finally:
+        store.close()
+    if json:
+        emit_json({"removed": removed})
+    else:
+        say(f"{removed} entries removed")
+
+
+def _document(entry: Entry) -> str:
+    return entry.locator or (str(entry.doc_id) if entry.doc_id else "")

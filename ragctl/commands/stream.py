@@ -40,32 +40,34 @@ def status(*, json: Json = False) -> int:
 
     Example: rag stream status
     """
+    from rag_assets.stream.waiting import overview
     from rag_core.settings import Settings
-    from rag_core.store import inbox, open_store, streams
 
-    settings = Settings.load()
-    store = open_store(settings)
-    try:
-        with store.engine.connect() as connection:
-            workers = streams.workers(connection)
-            living = streams.alive(connection, within_seconds=3 * settings.stream_heartbeat_seconds)
-            waiting, seconds = inbox.pending(connection)
-            dead = streams.letters_waiting(connection)
-    finally:
-        store.close()
-    found = {"alive": living, "inbox": {"waiting": waiting, "seconds": seconds}, "dead_letters": dead,
-             "workers": workers}  # fmt: skip
+    found = overview(Settings.load())
+    living, waiting = found["alive"], found["inbox"]
     if json:
         emit_json(found)
         return int(not living)
     rows = [
-        (worker["worker"], name, stream.get("state", ""), stream.get("applied", 0), stream.get("dead", 0))
-        for worker in workers
+        (worker["worker"], name, worker["shown"] or stream.get("state", ""), _lag(stream), stream.get("applied", 0),
+         stream.get("dead", 0))
+        for worker in found["workers"]
         for name, stream in worker["details"].items()
-    ]
-    table(("worker", "stream", "state", "applied", "dead"), rows, empty="no worker has been seen")
-    say(f"inbox: {waiting} waiting, the oldest for {seconds:.1f} s; {dead} dead letters; {len(living)} worker(s) alive")
+    ]  # fmt: skip
+    table(("worker", "stream", "state", "waiting", "applied", "dead"), rows, empty="no worker has been seen")
+    for name, count in found["topics"].items():
+        say(f"{name}: {count} waiting")
+    say(
+        f"inbox: {waiting['waiting']} waiting, the oldest for {waiting['seconds']:.1f} s;"
+        f" {found['dead_letters']} dead letters; {len(living)} worker(s) alive"
+    )
     return int(not living)
+
+
+def _lag(stream: dict[str, object]) -> str:
+    if "lag" not in stream:
+        return ""
+    return f"{stream['lag']}, {stream['lag_seconds']} s" if stream["lag_seconds"] else str(stream["lag"])
 
 
 @app.command

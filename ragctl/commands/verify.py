@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rag_core.index.base import VectorIndex
     from rag_core.settings import Settings
     from rag_core.store import Store
+    from rag_core.store.audit_chain import ChainReport
     from rag_core.verify import Finding, SourceReport, VerifyReport
 
 _SHOWN = 20
@@ -33,7 +34,8 @@ def verify(
 ) -> int:
     """Compare every row with every point and search for each chunk by its own vector. Exits with 1 on any difference.
 
-    Documents that the index has still to follow, as during an ingest, are pending, not a difference.
+    The chains of the audit log are computed again too. Documents that the index has still to follow, as during an
+    ingest, are pending, not a difference.
 
     With `--sources` also every source with its rows: what it gives now, read and parsed anew, must be what is stored.
 
@@ -57,6 +59,7 @@ def verify(
     from rag_core.index import open_index
     from rag_core.settings import Settings
     from rag_core.store import open_store
+    from rag_core.store.audit_chain import verify_chains
 
     settings = Settings.load()
     chosen = _chosen(settings, source, every=sources)
@@ -75,14 +78,20 @@ def verify(
         finally:
             index.close()
         compared = _compared(store, settings, chosen, sample)
+        chains = verify_chains(store)
     finally:
         store.close()
     if json:
-        emit_json(report.to_json() | ({"sources": [one.to_json() for one in compared]} if chosen else {}))
+        emit_json(
+            report.to_json()
+            | {"audit": chains.to_json()}
+            | ({"sources": [one.to_json() for one in compared]} if chosen else {})
+        )
     else:
         _print(report)
         _print_sources(compared)
-    return int(not (report.sound and all(one.clean for one in compared)))
+        _print_chains(chains)
+    return int(not (report.sound and not chains.broken and all(one.clean for one in compared)))
 
 
 def _chosen(settings: Settings, names: list[str] | None, *, every: bool) -> list[SourceConfig]:
@@ -161,6 +170,15 @@ def _print_sources(reports: list[SourceReport]) -> None:
             say("clean")
         else:
             _print_findings(report.findings)
+
+
+def _print_chains(chains: ChainReport) -> None:
+    say()
+    say(f"audit: {chains.rows} entries in {chains.tenants} chains, {'BROKEN' if chains.broken else 'unbroken'}")
+    if chains.broken:
+        table(("chain",), [(problem,) for problem in chains.broken])
+    if not chains.protected:
+        say("the role of the services may change the log; set RAG_DATABASE_OWNER_URL and migrate (how-to/harden)")
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

@@ -48,7 +48,7 @@ def take(known: Deployments, *, again: int = 0) -> Deployment | None:
 def follow(known: Deployments) -> Deployment:
     """Have what is wanted served, whichever process does it, and return its deployment when that has ended.
 
-    Raises `Conflict` (`GREEN_UNHEALTHY`) when its servers are not ready in time after it has ended well.
+    Raises `Conflict` (`CANDIDATE_UNHEALTHY`) when its servers are not ready in time after it has ended well.
     """
     again = _failed(known)
     while True:
@@ -70,7 +70,7 @@ def _served(known: Deployments, row: Deployment) -> Deployment:
     deadline = time.monotonic() + known.settings.deploy_ready_seconds
     while row.state is State.DONE and not (health := known.target.health(row.colour)).good:
         if time.monotonic() > deadline:
-            raise Conflict(Reason.GREEN_UNHEALTHY, f"{row.colour} is not ready: {health.detail}")
+            raise Conflict(Reason.CANDIDATE_UNHEALTHY, f"{row.colour} is not ready: {health.detail}")
         known.tell(f"waiting for {row.colour}: {health.detail}")
         time.sleep(_POLL_SECONDS)
     return row

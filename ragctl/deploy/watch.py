@@ -102,13 +102,15 @@ def judge_traffic(
     allowed = (100 - settings.deploy_success_percent) / 100 * requests
     if failed > allowed and (verdict is not None or failed >= ENOUGH):
         told = f"the gateway counted {failed} failures of {requests} requests to this colour"
-        return Verdict.bad(Reason.GREEN_UNHEALTHY, told, requests=requests, failed=failed)
+        return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, told, requests=requests, failed=failed)
     if verdict is None or verdict.figures.get("calls") != 0:
         return verdict
     if not now:
         return Verdict.bad(Reason.GREEN_SILENT, "its servers counted no calls, and no gateway says how many there were")
     if requests:
-        return Verdict.bad(Reason.GREEN_UNHEALTHY, f"none of {requests} requests of the gateway reached its servers")
+        return Verdict.bad(
+            Reason.CANDIDATE_UNHEALTHY, f"none of {requests} requests of the gateway reached its servers"
+        )
     return verdict
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.access import jwt_filter
-from ragctl.gateway.clusters import address, assignment, clusters, endpoints
+from ragctl.gateway.clusters import address, assignment, certificate, clusters, endpoints
 from ragctl.gateway.files import JWT_FILTER, Inline, Sources, Watched, resource, resources, to_yaml, update_file
-from ragctl.gateway.listener import ADMIN, certificate, listeners
+from ragctl.gateway.listener import ADMIN, listeners
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, extension
 from ragctl.gateway.routes import route_config
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from rag_core.errors import ConfigError, Reason
 from ragctl.gateway.files import Sources
-from ragctl.gateway.options import Backends, Config, Endpoint, GatewayOptions, any_of
+from ragctl.gateway.options import Backends, BackendTls, Config, Endpoint, GatewayOptions, Tls, any_of
 
 BLUE = "query-blue"
 GREEN = "query-green"
@@ -57,6 +57,7 @@ def _query(name: str, colour: Backends, options: GatewayOptions, sources: Source
         "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
         "ignore_health_on_host_removal": True,
         "circuit_breakers": {"thresholds": _breakers(options)},
+        **(_encrypted(options.backend_tls) if options.backend_tls else {}),
     }
 
 
@@ -119,9 +120,34 @@ def _names(host: str) -> Config:
     return {"san_type": "DNS", "matcher": {"exact": host}}
 
 
+def certificate(tls: Tls) -> Config:
+    """The certificate, by its files; Envoy looks at their folder for replacements."""
+    return {
+        "certificate_chain": {"filename": str(tls.certificate)},
+        "private_key": {"filename": str(tls.key)},
+        "watched_directory": {"path": str(tls.certificate.parent)},
+    }
+
+
 def address(endpoint: Endpoint) -> Config:
     """An Envoy socket address."""
     return {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}}
+
+
+def _encrypted(tls: BackendTls) -> Config:
+    """TLS to a query server, whose certificate must hold our name for it. Replaced files are taken up while running."""
+    trusted = {
+        "trusted_ca": {"filename": str(tls.authority)},
+        "watched_directory": {"path": str(tls.authority.parent)},
+        "match_typed_subject_alt_names": [_names(tls.name)],
+    }
+    shown = {"tls_certificates": [certificate(tls.client)]} if tls.client else {}
+    context = any_of(
+        "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        sni=tls.name,
+        common_tls_context={"alpn_protocols": ["h2"], "validation_context": trusted, **shown},
+    )
+    return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context}}
 
 
 def _http2() -> Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragctl.gateway.clusters import address
+from ragctl.gateway.clusters import address, certificate
 from ragctl.gateway.files import Sources
 from ragctl.gateway.filters import http_filters
 from ragctl.gateway.options import Config, Endpoint, GatewayOptions, Tls, any_of, extension, seconds
@@ -88,15 +88,6 @@ def _strip_headers(options: GatewayOptions) -> Config:
             {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}} for prefix in prefixes
         ],
     )
-
-
-def certificate(tls: Tls) -> Config:
-    """The certificate, by its files; Envoy looks at their folder for replacements."""
-    return {
-        "certificate_chain": {"filename": str(tls.certificate)},
-        "private_key": {"filename": str(tls.key)},
-        "watched_directory": {"path": str(tls.certificate.parent)},
-    }
 
 
 def _tls(tls: Tls, sources: Sources) -> Config:

@@ -77,6 +77,15 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendTls:
+    """TLS towards the query servers: who signs their certificates, the name these hold, and what the gateway shows."""
+
+    authority: Path
+    name: str
+    client: Tls | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Backends:
     """One colour of query servers: addresses, or a DNS name whose every address is one (a headless service)."""
 
@@ -108,6 +117,7 @@ class GatewayOptions:
     limits: Limits = field(default_factory=Limits)
     cors_origins: tuple[str, ...] = ()
     tls: Tls | None = None
+    backend_tls: BackendTls | None = None
     expose_admin: bool = False
     trusted_hops: int = 0
     metrics: Endpoint | None = None
@@ -134,6 +144,7 @@ class GatewayOptions:
             limits=_limits(settings),
             cors_origins=tuple(sorted(settings.gateway_cors_origins)),
             tls=_tls(settings),
+            backend_tls=_backend_tls(settings),
             expose_admin=settings.gateway_expose_admin,
             trusted_hops=settings.gateway_trusted_hops,
             metrics=Endpoint(settings.host, settings.gateway_metrics_port) if settings.gateway_metrics_port else None,
@@ -234,11 +245,23 @@ def _overrides(entries: Iterable[str]) -> Iterable[Override]:
 
 
 def _tls(settings: Settings) -> Tls | None:
-    certificate, key = settings.gateway_tls_certificate, settings.gateway_tls_key
+    return _pair("RAG_GATEWAY_TLS", settings.gateway_tls_certificate, settings.gateway_tls_key)
+
+
+def _backend_tls(settings: Settings) -> BackendTls | None:
+    client = _pair("RAG_GATEWAY_QUERY", settings.gateway_query_certificate, settings.gateway_query_key)
+    if settings.query_tls_ca is not None:
+        return BackendTls(settings.query_tls_ca.absolute(), settings.query_tls_name, client)
+    if client is not None:
+        raise ConfigError(Reason.CONFIG_INVALID, "RAG_GATEWAY_QUERY_CERTIFICATE needs RAG_QUERY_TLS_CA")
+    return None
+
+
+def _pair(setting: str, certificate: Path | None, key: Path | None) -> Tls | None:
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
-        raise ConfigError(Reason.CONFIG_INVALID, "RAG_GATEWAY_TLS_CERTIFICATE and RAG_GATEWAY_TLS_KEY go together")
+        raise ConfigError(Reason.CONFIG_INVALID, f"{setting}_CERTIFICATE and {setting}_KEY go together")
     return Tls(certificate.absolute(), key.absolute())
 
 

@@ -36,6 +36,8 @@ _BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfil
   ... on LaunchBackfillSuccess { backfillId launchedRunIds } ... on PythonError { message }
   ... on UnauthorizedError { message } } }"""
 
+_TYPED = ("rag_core.errors.", "dagster._core.definitions.events.Failure: ")
+"""How the texts of errors begin that name a reason code."""
 _EVENTS = """query($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after, limit: 1000) { __typename
   ... on EventConnection { cursor hasMore events {
     ... on ExecutionStepFailureEvent { error { message causes { message } } }
@@ -120,7 +122,7 @@ def failure_reason(api: DagsterApi, run_id: str) -> str:
         for event in page.get("events", []):
             if error := event.get("error"):
                 chain = [str(one["message"]).strip().partition("\n")[0] for one in (error, *error.get("causes", []))]
-                typed = [line.partition(": ")[2] for line in chain if line.startswith("rag_core.errors.")]
+                typed = [line.partition(": ")[2] for line in chain if line.startswith(_TYPED)]
                 return (typed or chain[-1:])[0]
         cursor, more = page.get("cursor"), page.get("hasMore", False)
     return ""

@@ -45,8 +45,8 @@ class Part:
 
     `needs` names parts and steps that must be ready before it starts; `waits` are addresses that it waits for at every
     start, also after a crash. Parts stop in the order of `stop_wave`, those of one wave together. `port_settings` maps
-    each port it listens on to the setting that changes it. At `heartbeat` (`host:port`) it serves `grpc.health.v1`; the
-    watchdog ends it when it does not answer any more.
+    each port it listens on to the setting that changes it. At `heartbeat` it serves `grpc.health.v1` (`host:port`) or
+    is a database (a URL); the watchdog ends it when it does not answer any more.
     """
 
     name: str
@@ -100,6 +100,7 @@ def _postgres(settings: Settings) -> Part:
         stop_wave=4,
         stop_signal="INT",  # fast shutdown; TERM would wait for every client to leave
         stop_seconds=30,
+        heartbeat=settings.effective_database_url,
     )
 
 

@@ -48,8 +48,13 @@ def postgres(url: str) -> Probe:
         import psycopg
 
         try:
-            async with await psycopg.AsyncConnection.connect(url, connect_timeout=int(_TIMEOUT_SECONDS)) as connection:
-                await connection.execute("SELECT 1")
+            async with asyncio.timeout(2 * _TIMEOUT_SECONDS):
+                async with await psycopg.AsyncConnection.connect(
+                    url, connect_timeout=int(_TIMEOUT_SECONDS)
+                ) as connection:
+                    await connection.execute("SELECT 1")
+        except TimeoutError:
+            return Health(False, "a statement gets no answer")
         except psycopg.Error as error:
             return Health(False, str(error).strip().partition("\n")[0])
         return Health(True)

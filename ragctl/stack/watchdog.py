@@ -1,8 +1,9 @@
 """`python -m ragctl.stack.watchdog`: ends a part that runs and does not answer, so that the supervisor starts it again.
 
-supervisord sees a process that ends, not one that hangs (a dead lock in the engine, SIGSTOP). Every part with a
-`heartbeat` is asked `grpc.health.v1.Health/Check` with a deadline. One that has answered before and then says nothing
-for `RAG_HANG_SECONDS` is killed by its process id. What it was doing is repaired like any crash.
+supervisord sees a process that ends, not one that hangs (a dead lock in the engine, SIGSTOP, a disk that fails). Every
+part with a `heartbeat` is asked with a deadline: `grpc.health.v1.Health/Check`, or the database for a connection. One
+that has answered before and then does not for `RAG_HANG_SECONDS` is killed by its process id. What it was doing is
+repaired like any crash.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import time
 from collections.abc import Callable, Sequence
 
 import grpc
+import psycopg
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rag_core.settings import Settings
+from rag_core.store.failures import recovering
 from ragctl.stack.home import Home
 from ragctl.stack.parts import Part, build_parts
 from ragctl.stack.supervisor import ProcessInfo, Supervisor
@@ -28,7 +31,21 @@ Ask = Callable[[str], bool]
 
 
 def answers(address: str) -> bool:
-    """Whether a gRPC server says anything about its health in time; NOT_SERVING is an answer too."""
+    """Whether the database at a URL, or the gRPC server at an address, answers in time."""
+    return _database_answers(address) if "://" in address else _server_answers(address)
+
+
+def _database_answers(url: str) -> bool:
+    """Whether it lets somebody in, or refuses. After a crash it may repair itself without an end, when a disk fails."""
+    try:
+        psycopg.connect(url, connect_timeout=int(ASK_SECONDS)).close()
+    except psycopg.OperationalError as error:
+        return "FATAL:" in str(error) and not recovering(error)
+    return True
+
+
+def _server_answers(address: str) -> bool:
+    """Whether it says anything about its health; NOT_SERVING is an answer too."""
     options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(address, options=options) as channel:
         try:

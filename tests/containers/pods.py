@@ -97,7 +97,8 @@ class Node:
         words += ["--read-only"] if security["readOnlyRootFilesystem"] else []
         for mount in container.get("volumeMounts", []):
             mode = "ro" if mount.get("readOnly") else "rw"
-            words += ["--volume", f"{volumes[mount['name']]}:{mount['mountPath']}:{mode}"]
+            source = (volumes[mount["name"]] / mount.get("subPath", "")).resolve()
+            words += ["--volume", f"{source}:{mount['mountPath']}:{mode}"]
         for key, value in self.also(name, self._environment(container)).items():
             words += ["--env", f"{key}={value}"]
         command = [*container.get("command", []), *container.get("args", [])]

@@ -125,8 +125,7 @@ def _prepare(
         "auth": {"jwks": identity.jwks_path.read_text()},
         "sources": {"files": {"handbook": SOURCE}},
     }
-    if preset != "dev":
-        given["settings"] = {"deploy_watch_seconds": 1}
+    given["settings"] = {"deploy_watch_seconds": 1, "deploy_ready_seconds": 1200}  # pods start one after the other here
     manifests = render(values(preset, given))
     for item in manifests:
         api.objects[item["kind"].lower() + "s", item["metadata"]["name"]] = item

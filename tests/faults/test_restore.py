@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -30,9 +31,11 @@ def ok(stack: LocalStack, *arguments: str) -> Any:
     return printed
 
 
-def postgres(stack: LocalStack, program: str, *arguments: str) -> None:
-    where = ["-h", "127.0.0.1", "-p", stack.environment["RAG_POSTGRES_PORT"], "-U", "rag", "-d", "rag"]
-    subprocess.run([str(programs(Account()) / program), *where, *arguments], check=True, capture_output=True)
+def postgres(stack: LocalStack, program: str, *arguments: str, role: str = "rag") -> None:
+    where = ["-h", "127.0.0.1", "-p", stack.environment["RAG_POSTGRES_PORT"], "-U", role, "-d", "rag"]
+    password = {"PGPASSWORD": (stack.home / "secrets" / "database-owner").read_text()}
+    command = [str(programs(Account()) / program), *where, *arguments]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **password})
 
 
 def all_but_postgres(stack: LocalStack, action: str) -> None:
@@ -59,7 +62,9 @@ def test_a_lost_disk_is_restored_and_what_was_erased_since_stays_erased(stack: L
 
     ok(stack, "up", "--no-ingest")
     all_but_postgres(stack, "stop")
-    postgres(stack, "pg_restore", "--clean", "--if-exists", str(tmp_path / "backup"))
+    dump = ["--clean", "--if-exists", str(tmp_path / "backup")]
+    postgres(stack, "pg_restore", *dump, "--no-owner", "--schema", "rag", role="rag_owner")
+    postgres(stack, "pg_restore", *dump, "--schema", "public")
     ok(stack, "down")
     ok(stack, "index", "rebuild")
     ok(stack, "up", "--no-ingest")

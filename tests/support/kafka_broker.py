@@ -50,7 +50,7 @@ class Broker:
     def produce(self, topic: str, *messages: tuple[str | bytes | None, Any], partition: int | None = None,
                 headers: dict[str, bytes] | None = None) -> None:  # fmt: skip
         """Messages of (key, value), where a value that is neither bytes nor None goes as JSON; waits until stored."""
-        producer = Producer({"bootstrap.servers": self.address, "linger.ms": 0})
+        producer = Producer({"bootstrap.servers": self.address, "linger.ms": 0, "message.max.bytes": 2_000_000})
         failed: list[Any] = []
         for key, value in messages:
             raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()

@@ -61,8 +61,10 @@ def shared_postgres() -> EmbeddedPostgres:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.stop)
     server.start(log=folder / "postgres.log", preexec=die_with_parent)
-    _execute(server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-    upgrade(server.url(_TEMPLATE))
+    with psycopg.connect(server.owner_url(), autocommit=True) as owner:
+        owner.execute(sql.SQL("CREATE DATABASE {} IS_TEMPLATE true").format(sql.Identifier(_TEMPLATE)))
+    # As in a real stack: the services, and so the tests, are another role than the owner of the tables.
+    upgrade(server.owner_url(_TEMPLATE), services="rag")
     return server
 
 

@@ -35,7 +35,14 @@ def explained(name: str, error: KafkaError) -> RagError:
     advice = _ADVICE.get(error.code())
     if advice is None:
         return Unavailable(Reason.BROKER_UNAVAILABLE, said)
-    return Unavailable(Reason.BROKER_REFUSED, f"{said}; {advice}")
+    # Where no TLS session comes about, nobody has answered yet.
+    reason = Reason.BROKER_UNAVAILABLE if error.code() == KafkaError._SSL else Reason.BROKER_REFUSED
+    return Unavailable(reason, f"{said}; {advice}")
+
+
+def is_about_access(error: KafkaError) -> bool:
+    """Whether it says why a connection was not made; what a call then reports is only that there is none."""
+    return error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
 def refused(error: KafkaError) -> bool:
@@ -72,7 +79,7 @@ def reader_config(options: KafkaOptions, source: Source) -> dict[str, Any]:
 
 
 def admin_config(options: KafkaOptions) -> dict[str, Any]:
-    """Of the client that asks about a topic. It logs nothing: what it finds is reported. Raises as `consumer_config`."""
+    """Of the client that asks about a topic; it logs nothing itself. Raises as `consumer_config`."""
     return {**_common(options), "log_level": 0}
 
 

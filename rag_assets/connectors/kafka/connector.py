@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from rag_assets.connectors.kafka.client import reader_config
+from rag_assets.connectors.kafka.client import explained, is_about_access, reader_config
 from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.snapshot import TopicListing, log_ends, record_of
@@ -27,6 +27,7 @@ class KafkaConnector:
         self._options, self._source = options, source
         self._spool: Spool | None = None
         self._consumer: Consumer | None = None
+        self._refusal: KafkaError | None = None
 
     def list_items(self) -> TopicListing:
         """Reads the whole topic, once, up to its present end."""
@@ -80,20 +81,28 @@ class KafkaConnector:
         name = self._options.topic
         try:
             topic = consumer.list_topics(name, timeout=BROKER_SECONDS).topics[name]
-            if topic.error is not None or not topic.partitions:
+            if topic.error is not None:
+                raise explained(f"topic {name}", topic.error)
+            if not topic.partitions:
                 raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {name}: does not exist")
             said = {
                 number: consumer.get_watermark_offsets(TopicPartition(name, number), timeout=BROKER_SECONDS)
                 for number in topic.partitions
             }
         except KafkaException as error:
-            raise Unavailable(Reason.BROKER_UNAVAILABLE, f"topic {name}: {error.args[0].name()}") from None
+            consumer.poll(0)  # which hands over why there is no connection
+            refusal, self._refusal = self._refusal, None
+            raise explained(f"topic {name}", refusal or error.args[0]) from None
         last = [TopicPartition(name, number, high - 1) for number, (low, high) in said.items() if high > low]
         true = log_ends(consumer, last)
         return {number: (low, true.get(number, high)) for number, (low, high) in said.items()}
 
     def _reader(self) -> Consumer:
-        return Consumer(reader_config(self._options, self._source))
+        return Consumer(reader_config(self._options, self._source), error_cb=self._on_error)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if is_about_access(error):
+            self._refusal = error
 
     def _sample(self, consumer: Consumer, ends: dict[int, tuple[int, int]]) -> list[str]:
         """The last messages of one partition, each as its key or as why it cannot be used."""

@@ -78,9 +78,12 @@ class KafkaOptions(Model):
     max_message_bytes: int = Field(1_000_000, ge=1, le=100_000_000, description="Larger messages are dead letters.")
     dead_letter_topic: Name | None = Field(None, description="Dead letters are produced to it as well.")
     completion_topic: Name | None = Field(None, description="What became of each change is produced to it.")
-    session_timeout_ms: int = Field(45_000, ge=1000, le=1_800_000, description=(
-        "Silence after which a consumer is out. A broker's own minimum is 6000 unless it was changed."
-    ))
+    session_timeout_ms: int = Field(
+        45_000,
+        ge=1000,
+        le=1_800_000,
+        description=("Silence after which a consumer is out. A broker's own minimum is 6000 unless it was changed."),
+    )
     max_poll_interval_ms: int = Field(300_000, ge=1000, le=86_400_000, description="Longest time between two polls.")
     metadata_refresh_ms: int = Field(30_000, ge=100, le=3_600_000, description="How soon a new partition is noticed.")
     buffer_messages: int = Field(1000, ge=1, le=100_000, description="Messages held; beyond it the topic is paused.")

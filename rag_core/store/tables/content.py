@@ -133,6 +133,15 @@ chunks = Table(
     Index("ix_chunks_text_hash", "text_hash"),
 )
 
+former_texts = Table(
+    "former_texts",
+    metadata,
+    Column("doc_id", Uuid, primary_key=True),
+    Column("text_hash", LargeBinary, primary_key=True, comment="of a chunk that it has no more"),
+    Index("ix_former_texts_text_hash", "text_hash"),
+)
+"""Written by a trigger as chunks go (migration 0012a), and forgotten with the vectors of these texts."""
+
 embeddings = Table(
     "embeddings",
     metadata,

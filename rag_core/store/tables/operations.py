@@ -34,8 +34,43 @@ audit = Table(
     Column("details", JSONB, nullable=False, server_default="{}"),
     Column("tenant", Text, comment="whose data it concerned; null: the platform's"),
     Column("outcome", Text, nullable=False, server_default="ok", comment="ok, or the reason code of the refusal"),
+    Column("doc_id", Uuid, comment="the document it was done to"),
+    Column("chain_seq", BigInteger, comment="place in its tenant's chain"),
+    Column("chain_hash", LargeBinary, comment="sha256 of the one before and of this row"),
     Index("ix_audit_at", "at"),
+    Index("ix_audit_chain", text("coalesce(tenant, '')"), "chain_seq", unique=True),
+    Index("ix_audit_doc_id", "doc_id", postgresql_where=text("doc_id IS NOT NULL")),
 )
+"""Append only: triggers of migration 0012 link each row to the one before and refuse every change."""
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("tenant", Text, primary_key=True, comment="empty: actions without a tenant"),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="the last row that was removed"),
+    Column("hash", LargeBinary, nullable=False, comment="its hash, which the next row continues"),
+    Column("removed", BigInteger, nullable=False),
+    now_column("at"),
+    Column("actor", Text, nullable=False),
+)
+
+audit_documents = Table(
+    "audit_documents",
+    metadata,
+    Column("doc_id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("locator", Text, nullable=False),
+)
+"""What the documents that the audit log names by id are called; an erasure empties it."""
 
 api_keys = Table(
     "api_keys",

@@ -248,6 +248,7 @@ def _updates(pod: Any) -> int | None:
 
 def _cluster_numbers(page: str, colour: str) -> dict[str, int]:
     """What a gateway says about its servers of a colour; of the responses by class only the faults."""
-    lines = re.findall(rf'^envoy_cluster_(\w+)\{{([^}}]*"query-{colour}"[^}}]*)\}} (\d+)', page, re.MULTILINE)
+    label = f'"query-{colour}"'
+    lines = re.findall(rf"^envoy_cluster_(\w+)\{{((?:(?!{label})[^}}])*+{label}[^}}]*+)\}} (\d+)", page, re.MULTILINE)
     kept = [line for line in lines if "response_code_class" not in line[1] or 'class="5"' in line[1]]
     return {name: int(value) for name, _, value in kept}

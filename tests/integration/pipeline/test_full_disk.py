@@ -48,7 +48,7 @@ def server(small_disk: Path) -> Iterator[EmbeddedPostgres]:
 def test_f28_a_full_disk_is_named_and_the_run_after_it_is_right(
     small_disk: Path, server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    upgrade(server.url())
+    upgrade(server.owner_url(), services="rag")
     settings = Settings.load(database_url=server.url(), embedder="fake", sync_batch_documents=2)
     store, index, parser = open_store(settings), EdgeIndex(tmp_path / "index"), open_parser(settings)
     flow = Flow(store, index, parser, settings)

@@ -79,7 +79,7 @@ def test_a_switch_is_asked_for_once_by_an_administrator_with_a_reason(server: Ru
     with store.engine.connect() as connection:
         [entry] = audit.find(connection, audit.Query(action_start="deploy."))
         waiting = deployments.unfinished(connection, "local")
-    assert (entry.actor, entry.action, entry.target, entry.tenant) == ("ann", "deploy.switch", str(number), "acme")
+    assert (entry.actor, entry.action, entry.target, entry.tenant) == ("acme/ann", "deploy.switch", str(number), "acme")
     assert entry.details["reason"] == "quality is better"
     assert waiting is not None
     assert (waiting.wanted, waiting.wanted_by) == ("switch", "ann")

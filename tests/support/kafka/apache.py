@@ -132,6 +132,13 @@ class Cluster:
                 threading.Event().wait(0.1)
         raise TimeoutError(f"Kafka does not answer: {self.nodes[0].last_log()}")
 
+    def revive(self) -> None:
+        """Start every node that was killed, and wait."""
+        for node in self.nodes:
+            if node.process is None:
+                node.start()
+        self.wait()
+
     def stop(self) -> None:
         for node in self.nodes:
             node.kill()

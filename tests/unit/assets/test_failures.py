@@ -34,10 +34,9 @@ def test_a_defect_becomes_a_failure_that_says_where_it_was_and_not_what_it_quote
 
 
 def test_the_cause_of_a_typed_error_is_left_out_of_the_failure() -> None:
+    error = Unavailable(Reason.DATABASE_UNAVAILABLE, "the database is down")
+    error.__cause__ = ValueError("Failing row contains (the text of a document)")
     with pytest.raises(dg.Failure) as caught, typed_failures():
-        try:
-            raise ValueError("Failing row contains (the text of a document)")
-        except ValueError as error:
-            raise Unavailable(Reason.DATABASE_UNAVAILABLE, "the database is down") from error
+        raise error
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__

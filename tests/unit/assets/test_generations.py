@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rag_assets.lib.generations import parse_shard_key, shard_key
+from rag_assets.lib.naming import shard_of
+from rag_assets.source_config import SourceConfig
 from rag_core.errors import InvalidInput, Reason
 
 
@@ -18,3 +20,9 @@ def test_a_partition_that_is_none_of_ours_is_a_typed_error(key: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_shard_key(key)
     assert caught.value.reason is Reason.FIELD_INVALID
+
+
+@pytest.mark.parametrize("key", ["", "x", "4", "-1", "01"])
+def test_a_partition_that_a_source_does_not_have_is_a_typed_error(config: SourceConfig, key: str) -> None:
+    with pytest.raises(InvalidInput, match="its shards are 0 to 3"):
+        shard_of(config.model_copy(update={"shards": 4}), key)

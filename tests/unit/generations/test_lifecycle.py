@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rag_core.errors import Conflict, NotFound, RagError, Reason
+from rag_core.errors import Conflict, NotFound, RagError, Reason, Unavailable
 from rag_core.generations import build, declare, evaluate, promote, retire, retire_expired, rollback
 from rag_core.generations.golden import GoldenSet
 from rag_core.store import generations, replicas
@@ -211,8 +211,6 @@ def test_only_a_finished_generation_can_be_promoted_or_judged(plant: Plant) -> N
 
 
 def test_a_model_that_is_away_delays_a_building_generation_and_not_the_live_one(plant: Plant, monkeypatch: Any) -> None:
-    from rag_core.errors import Unavailable
-
     flow = plant.flow
     new = made(plant)
     kit = plant.kits.of(plant.row(new))
@@ -251,3 +249,23 @@ def test_a_name_that_is_not_known_is_cut_in_the_answer(plant: Plant) -> None:
     with pytest.raises(NotFound) as caught:
         plant.row("a" * 200_000)
     assert len(caught.value.message) < 200
+
+
+def test_an_outage_during_an_evaluation_is_no_verdict(
+    plant: Plant, questions: GoldenSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = plant.flow
+    new = made(plant)
+    with flow.store.engine.begin() as connection:
+        generations.change(connection, new, evaluation_wanted_at=generations.func.now())
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise Unavailable(Reason.INDEX_UNAVAILABLE, "away")
+
+    monkeypatch.setattr(flow.index, "search", away)
+    judge = lambda: evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])  # noqa: E731
+    assert refused(judge) is Reason.INDEX_UNAVAILABLE
+    assert plant.row(new).evaluation is None
+    assert plant.row(new).evaluation_wanted_at is not None, "it is judged again when the index is back"
+    monkeypatch.undo()
+    assert judge().passed

@@ -66,7 +66,6 @@ def test_a_run_that_cannot_start_for_a_full_disk_says_so_without_statements(
 def test_the_reason_of_a_failed_run_is_the_typed_error_behind_dagsters(api: DagsterApi, httpserver: HTTPServer) -> None:
     causes = [
         "dagster._core.definitions.events.Failure: SOURCE_DENIED: the database refuses this user",
-        "rag_core.errors.Unavailable: SOURCE_DENIED: the database refuses this user\n",
         "builtins.OSError: [Errno 5]",
     ]
     failed = {

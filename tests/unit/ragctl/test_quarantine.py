@@ -3,10 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from sqlalchemy import text
 
 from rag_core.settings import Settings
-from rag_core.store import Store, quarantine
+from rag_core.store import Store, audit, quarantine
 from rag_core.store.quarantine import Entry
 from ragctl.app import run
 
@@ -32,8 +31,8 @@ def _ids(capsys: Capture, *arguments: str) -> dict[str, int]:
 
 def _audit(store: Store) -> list[tuple[str, str, str | None]]:
     with store.engine.connect() as connection:
-        rows = connection.execute(text("SELECT action, details FROM rag.audit ORDER BY id"))
-        return [(row.action, row.details["locator"], row.details.get("note")) for row in rows]
+        found = reversed(audit.find(connection, audit.Query()))
+        return [(entry.action, str(entry.locator), entry.details.get("note")) for entry in found]
 
 
 def test_one_entry_is_shown_redriven_and_discarded_with_a_note(filled: Store, capsys: Capture) -> None:

@@ -38,8 +38,8 @@ def server(cluster: Path) -> Iterator[EmbeddedPostgres]:
     made.stop()
 
 
-def _execute(server: EmbeddedPostgres, statement: str) -> list[tuple[object, ...]]:
-    with psycopg.connect(server.url(), autocommit=True) as connection:
+def _execute(server: EmbeddedPostgres, statement: str, database: str = "rag") -> list[tuple[object, ...]]:
+    with psycopg.connect(server.url(database), autocommit=True) as connection:
         cursor = connection.execute(statement)  # type: ignore[call-overload]
         return cursor.fetchall() if cursor.description else []
 

@@ -10,6 +10,8 @@ from sqlalchemy import text
 
 from rag_core.errors import InvalidInput, NotFound, Reason
 from rag_core.pipeline.erasure import Receipt, erase, reapply
+from rag_core.store import audit
+from rag_core.store.audit_chain import verify_chains
 from tests.support.pipeline import prose
 from tests.support.stream import Stream, event
 
@@ -62,6 +64,37 @@ def test_an_erased_document_is_in_no_table_and_no_generation(stream: Stream) -> 
     assert receipt.removed["embeddings"] == 1
     assert set(stream.texts()) == {"b"}
     assert "Elm" not in json.dumps(receipt.as_dict())
+
+
+def test_the_vectors_of_earlier_texts_go_with_a_document_at_once(stream: Stream) -> None:
+    pump = stream.pump()
+    for content in (SECRET, "She moved to 7 Oak Street.", "She moved to 9 Ash Street."):
+        stream.push("a", content)
+        while batch := pump.source.poll(0.1):
+            pump.process(batch)
+    (before,) = stream.all("SELECT count(*) AS vectors FROM rag.embeddings")
+    assert before.vectors == 3
+    receipt = erased(stream)
+    assert (receipt.found["embeddings"], receipt.removed["embeddings"]) == (3, 3)
+    assert receipt.found["former_texts"] == 2
+    (after,) = stream.all("SELECT count(*) AS vectors FROM rag.embeddings")
+    assert after.vectors == 0
+
+
+def test_an_erasure_leaves_the_record_as_it_was_and_adds_to_it(stream: Stream) -> None:
+    fill(stream)
+    document = audit.Document(stream.flow.doc_id("a"), "push", "a")
+    with stream.store.engine.begin() as connection:
+        audit.record(
+            connection, actor="acme/ann", action="test.put", target="push", details={}, tenant="acme", document=document
+        )
+    before = stream.all("SELECT to_jsonb(a)::text AS row FROM rag.audit a ORDER BY id")
+    receipt = erased(stream)
+    assert receipt.removed["audit_names"] == 1
+    after = stream.all("SELECT to_jsonb(a)::text AS row, action, doc_id FROM rag.audit a ORDER BY id")
+    assert [row.row for row in after[:-1]] == [row.row for row in before]
+    assert (after[-1].action, after[-1].doc_id) == ("document.erase", document.doc_id)
+    assert verify_chains(stream.store).broken == ()
 
 
 def test_other_documents_keep_the_vectors_they_share_with_it(stream: Stream) -> None:

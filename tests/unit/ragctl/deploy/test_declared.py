@@ -125,7 +125,7 @@ def test_an_installation_whose_servers_do_not_become_ready_is_not_reported_as_do
     bench.target.running.clear()
     bench.target.broken = {"r1"}
     want(bench, "r1")
-    with pytest.raises(Conflict, match=r"GREEN_UNHEALTHY.*blue is not ready: it is not ready"):
+    with pytest.raises(Conflict, match=r"CANDIDATE_UNHEALTHY.*blue is not ready: it is not ready"):
         follow(bench.deployments())
 
 
@@ -155,7 +155,7 @@ def test_nobody_called_is_not_believed_when_the_gateway_counted_calls(
     bench.target.counted = counted
     want(bench, "r2")
     row = follow(bench.deployments())
-    assert (row.state, row.reason, row.detail) == (State.ROLLED_BACK, "GREEN_UNHEALTHY", told)
+    assert (row.state, row.reason, row.detail) == (State.ROLLED_BACK, "CANDIDATE_UNHEALTHY", told)
     assert bench.target.weights == [10, 0]
 
 
