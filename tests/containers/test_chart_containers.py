@@ -166,7 +166,7 @@ def _index(name: str, environment: dict[str, str]) -> dict[str, str]:
 
 def _outside(preset: str, docker: Callable[..., str], network: str, password: str, secret: dict[str, str]) -> None:
     """What an installation has around it: the index here, and outside development a database."""
-    on = ["run", "--detach", "--network", network]
+    on = ["run", "--detach", "--no-healthcheck", "--network", network]
     keep = ["--env", f"RAG_INDEX_SECRET={secret['RAG_INDEX_SECRET']}", "--env", "RAG_ENVIRONMENT=development"]
     docker(*on, "--network-alias", "index", *keep, "rag-platform/query:local", "python", "-P", "-c", FORWARD)
     if preset != "dev":
