@@ -68,6 +68,11 @@ def shared_postgres() -> EmbeddedPostgres:
     return server
 
 
+def as_owner(url: str) -> str:
+    """The URL of a test's database for the role that owns the schema, as a migration has it."""
+    return shared_postgres().owner_url(url.rpartition("/")[2])
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> EmbeddedPostgres:
     """A running server that is not durable, with a migrated template database."""

@@ -26,7 +26,7 @@ from rag_core.embedding.fake import FakeEmbedder
 from rag_core.index.remote import RemoteIndex
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.postgres import free_port, process_database
+from tests.support.postgres import as_owner, free_port, process_database
 from tests.support.query_server import INDEX_SECRET, Doc, Keys, failure, fill, open_filled
 from tests.support.waiting import eventually
 
@@ -267,7 +267,7 @@ def ready(env: dict[str, str]) -> int:
 
 
 def test_a_server_starts_and_answers_on_the_schema_of_the_next_release(home: Path, database_url: str) -> None:
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(as_owner(database_url)) as connection:
         connection.execute("ALTER TABLE rag.documents ADD COLUMN novelty text NOT NULL DEFAULT ''")
         connection.execute("UPDATE rag.schema_version SET version_num = '9999'")
     keys = Keys(home)
