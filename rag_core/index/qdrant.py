@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-import structlog
 from qdrant_client import QdrantClient, models
 
 from rag_core import failpoints
@@ -36,8 +35,9 @@ from rag_core.index.qdrant_collections import Collections, Held, Installation
 from rag_core.index.qdrant_dialect import DIALECT, engine_errors
 from rag_core.index.qdrant_layout import ONE_NODE, QdrantLayout
 from rag_core.index.qdrant_reader import QdrantReader, to_struct
+from rag_core.logging import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 _GRPC_PORT, _REST_PORT = 6334, 6333
 _KEEPALIVE = {"grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000}
 """Without pings a call on a connection whose server lost power waits for its whole deadline."""
