@@ -141,6 +141,7 @@ def _prepare(
         "RAG_QDRANT_API_KEY": secrets.token_urlsafe(40),
         "RAG_INDEX_SECRET": secrets.token_urlsafe(40),
         "RAG_PAGE_TOKEN_SECRET": secrets.token_urlsafe(40),
+        "RAG_HASH_SECRET": secrets.token_urlsafe(40),
         "RAG_DEPLOY_CREDENTIAL": token,
         "ALERT_WEBHOOK_URL": "http://127.0.0.1:9/none",
     }
