@@ -183,7 +183,7 @@ def installation(
 def _namespace(node: Node, url: str, token: str) -> None:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     node.core.create_namespace({"metadata": {"name": node.namespace, "labels": labels}})
-    names = ("RAG_QDRANT_API_KEY", "RAG_PAGE_TOKEN_SECRET", "POSTGRES_PASSWORD")
+    names = ("RAG_QDRANT_API_KEY", "RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET", "POSTGRES_PASSWORD")
     main = {name: secrets.token_urlsafe(40) for name in names}
     main |= {"RAG_DATABASE_URL": with_password(url), "RAG_DEPLOY_CREDENTIAL": token}
     own = {"rag-platform": main, "rag-console": {"token": token}, "rag-console-oidc": {"secrets.toml": "[auth]"}}
