@@ -15,13 +15,13 @@ from typing import Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import stamina
-import structlog
 from qdrant_client import QdrantClient
 
 from rag_core.errors import ConfigError, DeadlineExceeded, Reason
 from rag_core.index.qdrant_dialect import Unreachable, engine_errors
+from rag_core.logging import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 AGAIN_SECONDS: Final = 10.0
 """A node that failed is asked again after so long; before that only when the others failed later."""
 _GRPC_PORT, _REST_PORT = 6334, 6333

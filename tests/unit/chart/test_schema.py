@@ -121,6 +121,7 @@ def test_every_setting_is_settable_or_decided_by_the_chart_or_secret() -> None:
         "golden_dir",
         "erasure_folder",
         "reranker_dir",
+        "database_owner_url",
         "failpoint",
         "replicas",
         "replica_ports",
