@@ -62,7 +62,9 @@ _AWAY: Final[_Reasons] = (
     (("connection refused", "econnrefused"), "nobody listens there"),
 )  # fmt: skip
 _CLOSED: Final = ("socket closed", "connection reset", "settings frame", "http1.x server", "http2 frame")
-_CLOSES: Final = "it closes the connection: this is no gRPC port (Qdrant's is 6334), or it wants TLS (https://)"
+_CLOSES: Final = (
+    "it closes the connection: it stops, or this is no gRPC port (Qdrant's is 6334), or it wants TLS (https://)"
+)
 _OUTAGES: Final = frozenset({"UNAVAILABLE", "INTERNAL"})
 """INTERNAL is how a cluster says that it has no copy of a shard."""
 _CLOSES_TLS: Final = "it closes the connection: it may want a client certificate; set RAG_QDRANT_CERT_FILE"

@@ -58,8 +58,8 @@ class Nodes:
         `local` means qdrant-client's in-memory mode, which is not thread-safe.
         """
         self._nodes = list(nodes)
-        attempts, seconds = (None, retry) if retry else (1, None)
-        self._repeated = stamina.RetryingCaller(attempts, seconds, wait_max=2.0, wait_jitter=0.2).on(Unreachable)
+        self._retry = retry
+        self._repeated = stamina.RetryingCaller(None, retry, wait_max=2.0, wait_jitter=0.2).on(Unreachable)
         self._local = local
         self._clock = clock
         self._one_at_a_time = threading.RLock()
@@ -85,7 +85,7 @@ class Nodes:
             return operation()  # part of one that is repeated as a whole
         self._running.yes = True
         try:
-            return self._repeated(self._on_any, operation)
+            return self._repeated(self._on_any, operation) if self._retry else self._on_any(operation)
         finally:
             self._running.yes = False
 
