@@ -16,7 +16,7 @@ export RAG_HOME
 # Where nothing may write bytecode every process compiles all it imports, which is most of the time of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status setup test check audit format generate bench test-faults test-integration test-mysql test-containers chart-package ci-local docs screenshots lock clean
+.PHONY: help up down status setup test check audit format generate bench test-faults test-integration test-fuzz test-mysql test-containers chart-package ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'

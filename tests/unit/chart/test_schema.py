@@ -116,6 +116,12 @@ def test_every_setting_is_settable_or_decided_by_the_chart_or_secret() -> None:
         "qdrant_cert_file",
         "qdrant_key_file",
         "index_endpoint",
+        # NetworkPolicies part gateway and query servers from all others (docs/how-to/harden.md).
+        "query_tls_certificate",
+        "query_tls_key",
+        "query_tls_ca",
+        "gateway_query_certificate",
+        "gateway_query_key",
         "jwt_public_keys",
         "sources_dir",
         "golden_dir",
