@@ -16,7 +16,7 @@ export RAG_HOME
 # Where nothing may write bytecode every process compiles all it imports, which is most of the time of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status setup test check audit format generate bench test-faults test-integration test-mysql test-containers chart-package ci-local docs screenshots lock clean
+.PHONY: help up down status setup test check audit format generate bench test-faults test-integration test-fuzz test-mysql test-containers chart-package ci-local docs screenshots lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -42,7 +42,7 @@ test-containers: $(VENV)/.test ## Build and run the container images (needs root
 	@$(BIN)/pytest -m containers -n 0 --timeout 1800 $(PYTEST_ARGS)
 
 # What is not given and cannot be started here is skipped with its name and how to give it (docs/reference/supported.md).
-test-integration: $(VENV)/.test ## Run the tests that need real servers: Apache Kafka (Java and Maven, or RAG_TEST_KAFKA), a Kubernetes API (Go and etcd, or KUBECONFIG)
+test-integration: $(VENV)/.test ## Run the tests that need real servers: Apache Kafka (Java and Maven, or RAG_TEST_KAFKA), a Kubernetes API (Go and etcd, or KUBECONFIG), Qdrant (RAG_TEST_QDRANT_URL)
 	@$(BIN)/pytest -m real_servers -n 0 --timeout 900 $(PYTEST_ARGS)
 
 test-fuzz: $(VENV)/.test ## Call every RPC with 2,000 generated messages each (RAG_TEST_FUZZ_CALLS=n, RAG_TEST_FUZZ_SEED=n)

@@ -238,9 +238,12 @@ def abuse(
     rounds: int = 3,
     share: float = 0.25,
     chunks: int = 5000,
+    pushes: float = 60,
     as_json: Json = False,
 ) -> None:
     """Attack the gateway in many ways and time an honest client meanwhile, beside a benign load of the same cost.
+
+    Then push as an honest tenant beside one that pushes the worst documents.
 
     Parameters
     ----------
@@ -254,15 +257,21 @@ def abuse(
         Share of one core that the attacker's process is held to.
     chunks
         Size of the index.
+    pushes
+        Seconds of each measurement of pushes; 0 leaves them out.
     as_json
         Print one JSON document.
     """
+    from benchmarks import abuse_pushes
     from benchmarks.abuse import run as bench
-    from benchmarks.report import progress_bar, show
+    from benchmarks.report import joined, progress_bar, show
 
     with progress_bar("abuse") as progress:
         sizes = bench.Sizes(chunks=chunks, seconds=seconds, rounds=rounds, share=share, attacks=attacks)
         report = bench.run(Settings.load(), sizes, progress=progress)
+    if pushes:
+        with progress_bar("pushes") as progress:
+            report = joined(report, abuse_pushes.run(Settings.load(), seconds=pushes, progress=progress))
     show(report, as_json=as_json)
 
 

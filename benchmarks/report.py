@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from benchmarks.machine import Machine, describe_machine
 
@@ -52,6 +52,12 @@ class Report:
     def as_dict(self) -> dict[str, object]:
         """The JSON form; targets carry `met`."""
         return asdict(self) | {"targets": [asdict(target) | {"met": target.met} for target in self.targets]}
+
+
+def joined(first: Report, second: Report) -> Report:
+    """Two reports of one command as one."""
+    tables, targets = (*first.tables, *second.tables), (*first.targets, *second.targets)
+    return replace(first, tables=tables, targets=targets, notes=(*first.notes, *second.notes))
 
 
 def show(report: Report, *, as_json: bool) -> None:

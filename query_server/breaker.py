@@ -28,6 +28,7 @@ class Breaker:
         self._clock = clock
         self._silent = 0
         self._trial_at = 0.0
+        self._answered_at = float("-inf")
 
     @property
     def open(self) -> bool:
@@ -64,13 +65,15 @@ class Breaker:
             self._answered()
 
     def _given_up(self, started: float) -> None:
-        if self._clock() - started >= WAITED_SECONDS:
+        # An index that answered others meanwhile is slow, not silent: callers in a hurry must not close it for all.
+        if self._clock() - started >= WAITED_SECONDS and self._answered_at < started:
             self._failed()
 
     def _answered(self) -> None:
         if self.open:
             self._gauge.dec()
         self._silent = 0
+        self._answered_at = self._clock()
 
     def _failed(self) -> None:
         self._silent += 1

@@ -122,9 +122,10 @@ def open_parts(settings: Settings) -> Parts:
     )
     verifier = TokenVerifier(_open_keys(settings), rules)
     endpoint = settings.index_endpoint if settings.qdrant_url is None else None
-    # Behind a caller who waits for seconds: a short limit, and no waiting for a process to come back.
-    hurried = {"index_timeout_seconds": INDEX_PROBE_SECONDS, "index_retry_seconds": 0.0}
-    own = settings.model_copy(update=hurried) if endpoint else settings
+    # Behind a caller who waits for seconds: no waiting for a process or a server to come back, and a short limit
+    # (with a Qdrant server the client searches too, each search until its caller's deadline).
+    hurried = {"index_retry_seconds": 0.0} | ({"index_timeout_seconds": INDEX_PROBE_SECONDS} if endpoint else {})
+    own = settings.model_copy(update=hurried)
     with ThreadPoolExecutor(1) as loader:
         loading = loader.submit(open_embedder, settings)
         index = open_index(own)

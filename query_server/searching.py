@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, Protocol
 
 import grpc
@@ -53,7 +54,8 @@ class LocalSearcher:
 
     async def search(self, request: SearchRequest) -> SearchResult:
         started = time.monotonic()
-        result = await self._pool.run(self._index.search, request)
+        timed = replace(request, deadline=current_call().deadline)
+        result = await self._pool.run(self._index.search, timed)
         self._seconds.observe(time.monotonic() - started)
         return result
 

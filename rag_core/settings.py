@@ -99,7 +99,9 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
 
     # --- index -----------------------------------------------------------------------------------------------
     qdrant_url: str | None = Field(
-        None, description="Qdrant server (`http://host:6334`, gRPC); unset means Qdrant Edge."
+        None,
+        description="Qdrant server (`http://host:6334`, gRPC), or several nodes of one cluster with commas: a call "
+        "that cannot reach one goes to the next; unset means Qdrant Edge.",
     )
     qdrant_api_key: SecretStr | None = Field(None, description="Key or scoped token for the Qdrant server.")
     qdrant_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] | None = Field(
@@ -120,9 +122,12 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     index_secret_accepted: SecretStr | None = Field(
         None, description="Further secrets that the index service takes, with commas; for a rotation."
     )
-    index_timeout_seconds: float = Field(60, gt=0, le=600, description="Time allowed to one index write.")
+    index_timeout_seconds: float = Field(60, gt=0, le=600, description="Time allowed to one index call.")
     index_retry_seconds: float = Field(
-        60, ge=0, le=600, description="How long a pipeline waits for the index to come back."
+        60,
+        ge=0,
+        le=600,
+        description="How long a pipeline waits for the index (of any engine) to come back; query servers do not.",
     )
     index_batch_documents: int = Field(
         256, ge=1, le=1000, description="Documents sent to the index in one write, each of which ends with a flush."

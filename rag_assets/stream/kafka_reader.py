@@ -268,7 +268,7 @@ class KafkaReader:
         remade = bool(self.topic_id and topic.id) and topic.id != self.topic_id
         unplaced = (self._wanted - self.partitions.keys()) & set(topic.led)
         grown = bool(self._seen) and not self._seen >= topic.leaders.keys()
-        if not self._joined or not (remade or unplaced or grown):
+        if not (remade or (self._joined and (unplaced or grown))):
             return
         try:
             self._place(topic)

@@ -46,9 +46,9 @@ class Problems:
         self.clear(*(self._found.keys() - about))
 
     def current(self) -> RagError | None:
-        """The oldest that counts."""
-        oldest = sorted(self._found.copy().values(), key=lambda one: one[1])
-        return next((error for error, since in oldest if _counts(error, since)), None)
+        """The oldest that counts; one about the group last, because others are what keeps a consumer out of it."""
+        found = sorted(self._found.copy().items(), key=lambda one: (one[0] == "group", one[1][1]))
+        return next((error for _, (error, since) in found if _counts(error, since)), None)
 
     @property
     def seconds(self) -> float:

@@ -123,6 +123,9 @@ class SearchRequest:
     """Whether hits carry their vectors."""
     withheld: Withheld = NOTHING_WITHHELD
     """Left out on every leg, and of the term statistics, like what the caller was never allowed to see."""
+    deadline: float | None = field(default=None, compare=False)
+    """When the caller goes, by `time.monotonic`: a Qdrant server then gives the search up. Not sent to other processes,
+    which have the deadline of their call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,16 @@ collection alias. Writes wait until the server has applied them.
 from __future__ import annotations
 
 import functools
-import threading
+import math
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import structlog
 from qdrant_client import QdrantClient, models
 
 from rag_core import failpoints
-from rag_core.errors import ConfigError, Conflict, NotFound, Reason, Unavailable
+from rag_core.errors import Conflict, DeadlineExceeded, NotFound, Reason, Unavailable
 from rag_core.filters import FieldType
 from rag_core.index import checks, lexical, retrieval
 from rag_core.index.base import (
@@ -33,19 +30,28 @@ from rag_core.index.base import (
 from rag_core.index.conditions import within
 from rag_core.index.planning import READ_DOCUMENTS, operations, plan, slices
 from rag_core.index.qdrant_collections import Collections, Held, Installation
-from rag_core.index.qdrant_dialect import DIALECT, engine_errors
+from rag_core.index.qdrant_dialect import DIALECT
 from rag_core.index.qdrant_layout import ONE_NODE, QdrantLayout
-from rag_core.index.qdrant_reader import QdrantReader, to_struct
+from rag_core.index.qdrant_nodes import Node, Nodes, connected
+from rag_core.index.qdrant_reader import Call, QdrantReader, to_struct
 
-log = structlog.get_logger(__name__)
-_GRPC_PORT, _REST_PORT = 6334, 6333
-_KEEPALIVE = {"grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000}
-"""Without pings a call on a connection whose server lost power waits for its whole deadline."""
 _LOOK_SECONDS = 0.5
 _CALM_LOOKS = 3
 """The optimizer starts a moment after it was told to."""
 _OPTIMIZE_SECONDS = 6 * 3600.0
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+Method = Callable[Concatenate["QdrantIndex", Arguments], Result]
+
+
+def _patient(method: Method[Arguments, Result]) -> Method[Arguments, Result]:
+    """Repeats a method, whose every effect may happen twice, while no node can be reached."""
+
+    @functools.wraps(method)
+    def repeated(self: QdrantIndex, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return self._nodes.persist(lambda: method(self, *args, **kwargs))
+
+    return repeated
 
 
 def _alone() -> Installation:
@@ -58,23 +64,25 @@ class QdrantIndex:
 
     def __init__(
         self,
-        client: QdrantClient,
+        nodes: QdrantClient | Sequence[Node],
         installation: Callable[[], Installation] = _alone,
         *,
         metadata: Mapping[str, FieldType] | None = None,
         layout: QdrantLayout = ONE_NODE,
+        timeout: float = 60,
+        retry: float = 0,
         local: bool = False,
-        tls: bool = False,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """`installation` says whose collections these are, when it is first needed; `metadata` are the declared fields.
 
-        `local` means qdrant-client's in-memory mode: not thread-safe, without payload indexes and optimizer.
+        The server may work for `timeout` seconds on one read, and a call waits for `retry` seconds for a server that is
+        away. `local` means qdrant-client's in-memory mode: not thread-safe, without payload indexes and optimizer.
         """
         self._pause = pause
-        self._client = client
-        self._local, self._tls = local, tls
-        self._one_at_a_time = threading.RLock()
+        self._timeout = timeout
+        self._nodes = Nodes([Node(nodes)] if isinstance(nodes, QdrantClient) else nodes, retry=retry, local=local)
+        self._call = self._nodes.call
         self._layout = layout
         self._collections = Collections(self._call, installation, metadata or {}, layout, local=local)
 
@@ -88,36 +96,22 @@ class QdrantIndex:
         installation: Callable[[], Installation] = _alone,
         metadata: Mapping[str, FieldType] | None = None,
         layout: QdrantLayout = ONE_NODE,
+        retry: float = 0,
         tls: Mapping[str, bytes] | None = None,
     ) -> QdrantIndex:
-        """A client for `http(s)://host:port` of the gRPC interface. Connects at the first call.
+        """The server at `url`: one or, with commas, several addresses of its gRPC interface; see `connected`.
 
-        `tls` are certificates as gRPC names them (`root_certificates`, `private_key`, `certificate_chain`). Raises
-        `ConfigError` (`CONFIG_INVALID`) for a URL that is more or less than that.
+        `tls` are certificates as gRPC names them (`root_certificates`, `private_key`, `certificate_chain`).
         """
-        parts = urlsplit(url)
-        port = checked_port(parts)
-        if api_key is not None and parts.scheme == "http":
-            _warn_of_key_in_clear()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
-            client = QdrantClient(
-                host=parts.hostname,
-                grpc_port=port or _GRPC_PORT,
-                https=parts.scheme == "https",
-                prefer_grpc=True,
-                api_key=api_key,
-                timeout=max(1, round(timeout)),
-                grpc_options={**_KEEPALIVE, **(tls or {})},
-                check_compatibility=False,  # it asks over HTTP, which need not be reachable
-            )
-        return cls(client, installation, metadata=metadata, layout=layout, tls=parts.scheme == "https")
+        nodes = connected(url, api_key, timeout, tls or {})
+        return cls(nodes, installation, metadata=metadata, layout=layout, timeout=timeout, retry=retry)
 
     @classmethod
     def in_memory(cls) -> QdrantIndex:
         """Brute force in Python, for contract tests."""
         return cls(QdrantClient(":memory:"), local=True)
 
+    @_patient
     def create(self, spec: GenerationSpec) -> None:
         checks.check_spec(spec)
         self._collections.forget(spec.name)  # another process may have dropped it
@@ -129,6 +123,7 @@ class QdrantIndex:
         else:
             self._collections.ensure_indexes(existing.collection)  # what a process that died left out
 
+    @_patient
     def drop(self, generation: str) -> None:
         if self.alias() == generation:
             raise Conflict(Reason.GENERATION_STATE, f"generation {generation} is active; promote another one first")
@@ -138,20 +133,23 @@ class QdrantIndex:
         if held is not None:
             self._call(lambda client: client.delete_collection(held.collection))
 
+    @_patient
     def reset(self, generation: str) -> None:
         collection = self._kept(generation).collection
         everything = models.FilterSelector(filter=models.Filter())
         self._call(lambda client: client.delete(collection, everything, wait=True))
 
+    @_patient
     def generations(self) -> list[GenerationSpec]:
         return sorted((held.spec for held in self._collections.all()), key=lambda spec: spec.name)
 
+    @_patient
     def alias(self) -> str | None:
         return self._collections.target(self._aliases())
 
+    @_patient
     def promote(self, generation: str) -> None:
-        collection = self._kept(generation).collection
-        self._collections.ensure_indexes(collection)
+        collection = self._writable(generation).collection
         # The first generation of an installation is promoted empty: nobody optimizes it by hand.
         self._call(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
         named, steps = self._aliases(), list[Any]()
@@ -163,88 +161,107 @@ class QdrantIndex:
             steps.append(models.CreateAliasOperation(create_alias=created))
         self._call(lambda client: client.update_collection_aliases(steps))
 
+    @_patient
     def differences(self, generation: str) -> list[str]:
         """What of the collection's configuration is not as the generation needs it; repairs what can be repaired."""
-        held = self._kept(generation)
-        self._collections.ensure_indexes(held.collection)
-        return self._collections.differences(held)
+        return self._collections.differences(self._writable(generation))
 
     def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
-        held = self._kept(generation)
-        checks.check_updates(updates, held.spec.dimensions)
-        self._collections.ensure_indexes(held.collection)
+        checks.check_updates(updates, self._writable(generation).spec.dimensions)
         newest, stale = checks.latest(updates)
         work = list(newest.values())
-        reader = self._reader(generation)
         upserted = removed = 0
         for start in range(0, len(work), READ_DOCUMENTS):
-            some = work[start : start + READ_DOCUMENTS]
-            planned = plan(some, reader.identities([update.doc_id for update in some]))
-            upserted += self._upsert(held.collection, planned.updates)
-            failpoints.reach("before_stale_delete")
-            self._remove(held.collection, planned.leftovers)
-            removed += len(planned.leftovers)
-            stale += planned.stale
+            done = self._apply_some(generation, work[start : start + READ_DOCUMENTS])
+            upserted, removed, stale = upserted + done.upserted, removed + done.removed, stale + done.stale
         return ApplyResult(upserted, removed, stale)
 
+    @_patient
+    def _apply_some(self, generation: str, some: Sequence[DocumentUpdate]) -> ApplyResult:
+        # Repeated with what it reads: versions that were written during an outage are not overwritten.
+        collection = self._writable(generation).collection
+        planned = plan(some, self._reader(generation).identities([update.doc_id for update in some]))
+        upserted = self._upsert(collection, planned.updates)
+        failpoints.reach("before_stale_delete")
+        self._remove(collection, planned.leftovers)
+        return ApplyResult(upserted, len(planned.leftovers), planned.stale)
+
+    @_patient
     def search(self, request: SearchRequest) -> SearchResult:
         name = request.generation or self.alias()
         if name is None:
             raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
-        return SearchResult(name, retrieval.search(self._reader(name), request, self._spec(name).dimensions))
+        reader = self._reader(name, deadline=request.deadline)
+        return SearchResult(name, retrieval.search(reader, request, self._spec(name).dimensions))
 
+    @_patient
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
         return self._reader(generation).count(within(DIALECT, tenant=tenant, source=source))
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
-        return self._reader(generation).scroll(batch, with_vectors=with_vectors)
+        reader = self._reader(generation, self._ask)
+        return reader.scroll(batch, with_vectors=with_vectors)
 
+    @_patient
     def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[Point]:
         return self._reader(generation).fetch(chunk_ids)
 
     def delete_points(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> int:
-        existing = [point.chunk_id for point in self.fetch(generation, chunk_ids)]
-        self._remove(self._kept(generation).collection, existing)
-        return len(existing)
+        existed: set[uuid.UUID] = set()  # a repetition no longer finds what is removed
+
+        def remove() -> None:
+            existing = [point.chunk_id for point in self.fetch(generation, chunk_ids)]
+            existed.update(existing)
+            self._remove(self._kept(generation).collection, existing)
+
+        self._nodes.persist(remove)
+        return len(existed)
 
     def optimize(self, generation: str) -> None:
         """Let the server build its search graphs, which it was told to leave, and wait until it is done."""
-        collection = self._kept(generation).collection
-        self._collections.ensure_indexes(collection)
-        self._call(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
+        collection = self._writable(generation).collection
+        self._ask(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
         deadline = time.monotonic() + _OPTIMIZE_SECONDS
         calm = 0
         while calm < _CALM_LOOKS:
             if time.monotonic() > deadline:
                 raise Unavailable(Reason.INDEX_UNAVAILABLE, f"generation {generation} is still being optimized")
-            busy = (
-                self._call(lambda client: client.get_collection(collection)).status is not models.CollectionStatus.GREEN
-            )
-            calm = 0 if busy else calm + 1
+            status = self._ask(lambda client: client.get_collection(collection)).status
+            calm = calm + 1 if status is models.CollectionStatus.GREEN else 0
             self._pause(_LOOK_SECONDS)
 
     def close(self) -> None:
-        self._client.close()
-
-    def _call(self, request: Callable[[QdrantClient], Result]) -> Result:
-        with engine_errors(tls=self._tls):
-            if not self._local:
-                return request(self._client)
-            with self._one_at_a_time:
-                return request(self._client)
+        self._nodes.close()
 
     def _aliases(self) -> dict[str, str]:
         self._collections.require_server()
         found = self._call(lambda client: client.get_aliases()).aliases
         return {alias.alias_name: alias.collection_name for alias in found}
 
-    def _reader(self, generation: str) -> QdrantReader:
+    def _ask(self, request: Callable[[QdrantClient], Result]) -> Result:
+        """A request that may be repeated alone."""
+        return self._nodes.persist(lambda: self._call(request))
+
+    @_patient
+    def _writable(self, generation: str) -> Held:
         held = self._kept(generation)
-        return QdrantReader(self._call, held.collection, sampled=held.sampled, dense_search=self._layout.dense_search())
+        self._collections.ensure_indexes(held.collection)
+        return held
+
+    def _reader(self, generation: str, call: Call | None = None, *, deadline: float | None = None) -> QdrantReader:
+        held = self._kept(generation)
+        return QdrantReader(
+            call or self._call,
+            held.collection,
+            sampled=held.sampled,
+            dense_search=self._layout.dense_search(),
+            timeout=functools.partial(whole_seconds, self._timeout, deadline),
+        )
 
     def _spec(self, generation: str) -> GenerationSpec:
         return self._kept(generation).spec
 
+    @_patient
     def _kept(self, generation: str) -> Held:
         held = self._collections.find(generation)
         if held is None:
@@ -277,25 +294,12 @@ class QdrantIndex:
         self._call(remove_all)
 
 
-@functools.cache
-def _warn_of_key_in_clear() -> None:
-    """Once a process, not at each client."""
-    log.warning("qdrant_key_in_clear", message="RAG_QDRANT_API_KEY is sent without TLS; use https:// outside a host")
+def whole_seconds(most: float, deadline: float | None) -> int:
+    """What is left of `most` seconds until the deadline, up to the next second: Qdrant counts no fractions.
 
-
-def checked_port(url: SplitResult) -> int | None:
-    """The port of a Qdrant URL. Raises `ConfigError` (`CONFIG_INVALID`) for what a gRPC client would not use."""
-    shape = "RAG_QDRANT_URL must be http(s)://host:port (Qdrant's gRPC port, 6334)"
-    try:
-        port = url.port
-    except ValueError:
-        raise ConfigError(Reason.CONFIG_INVALID, f"{shape}; its port is none") from None
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise ConfigError(Reason.CONFIG_INVALID, shape)
-    if url.username is not None or url.password is not None:
-        raise ConfigError(Reason.CONFIG_INVALID, f"{shape}, without a user: the key is RAG_QDRANT_API_KEY")
-    if url.path not in {"", "/"} or url.query or url.fragment:
-        raise ConfigError(Reason.CONFIG_INVALID, f"{shape}, without a path: gRPC has none")
-    if port == _REST_PORT:
-        raise ConfigError(Reason.CONFIG_INVALID, f"{shape}; {_REST_PORT} is the port of its REST interface")
-    return port
+    Raises `DeadlineExceeded` (`DEADLINE`) when the caller is gone.
+    """
+    left = most if deadline is None else min(most, deadline - time.monotonic())
+    if left <= 0:
+        raise DeadlineExceeded(Reason.DEADLINE, "the time allowed to this call is over")
+    return math.ceil(left)

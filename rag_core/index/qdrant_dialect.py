@@ -49,17 +49,24 @@ DIALECT = QdrantDialect()
 
 _LOCAL_NOT_FOUND = re.compile(r"collection \S+ not found")
 """How qdrant-client's local mode says it, with a bare `ValueError`."""
-_CONNECTION: Final = (
+_Reasons = Sequence[tuple[Sequence[str], str]]
+_MISCONFIGURED: Final[_Reasons] = (
     (("certificate_verify_failed", "certificate verify failed"),
      "its certificate is not trusted; set RAG_QDRANT_CA_FILE"),
     (("certificate_required", "certificate required", "bad certificate"),
      "it wants a client certificate; set RAG_QDRANT_CERT_FILE and RAG_QDRANT_KEY_FILE"),
     (("wrong_version_number", "ssl_error_ssl", "handshake failed", "ssl routines"), "it does not speak TLS; use http://"),
+)  # fmt: skip
+_AWAY: Final[_Reasons] = (
     (("name resolution", "dns resolution", "nodename nor servname", "domain name not found"), "its name is unknown"),
     (("connection refused", "econnrefused"), "nobody listens there"),
 )  # fmt: skip
 _CLOSED: Final = ("socket closed", "connection reset", "settings frame", "http1.x server", "http2 frame")
-_CLOSES: Final = "it closes the connection: this is no gRPC port (Qdrant's is 6334), or it wants TLS (https://)"
+_CLOSES: Final = (
+    "it closes the connection: it stops, or this is no gRPC port (Qdrant's is 6334), or it wants TLS (https://)"
+)
+_OUTAGES: Final = frozenset({"UNAVAILABLE", "INTERNAL"})
+"""INTERNAL is how a cluster says that it has no copy of a shard."""
 _CLOSES_TLS: Final = "it closes the connection: it may want a client certificate; set RAG_QDRANT_CERT_FILE"
 
 
@@ -71,6 +78,10 @@ def scored(points: Sequence[models.ScoredPoint]) -> list[Scored]:
 def point_id(point: models.ScoredPoint | models.Record) -> uuid.UUID:
     """The id of a point. All of ours are UUIDs; a number can only be a foreign point, which `rag verify` must see."""
     return uuid.UUID(int=point.id) if isinstance(point.id, int) else uuid.UUID(str(point.id))
+
+
+class Unreachable(Unavailable):
+    """A node that another one may stand in for, and that may come back."""
 
 
 @contextmanager
@@ -103,11 +114,15 @@ def translated(error: Exception, *, tls: bool = False) -> RagError:
         return Exhausted(Reason.OVERLOADED, "the Qdrant server is overloaded; try again later")
     if code in {"UNAUTHENTICATED", "PERMISSION_DENIED", "401", "403"}:
         return Unavailable(Reason.INDEX_UNAVAILABLE, "the Qdrant server refuses the key; check RAG_QDRANT_API_KEY")
-    why = next((why for said, why in _CONNECTION if any(part in text for part in said)), "")
-    if not why and any(part in text for part in _CLOSED):
-        why = _CLOSES_TLS if tls else _CLOSES
-    detail = why or code or type(error).__name__
-    return Unavailable(Reason.INDEX_UNAVAILABLE, f"the Qdrant server cannot be used ({detail})")
+    if why := _why(_MISCONFIGURED, text):
+        return Unavailable(Reason.INDEX_UNAVAILABLE, f"the Qdrant server cannot be used ({why})")
+    why = _why(((_CLOSED, _CLOSES_TLS if tls else _CLOSES), *_AWAY), text) or code or type(error).__name__
+    kind = Unreachable if code in _OUTAGES else Unavailable
+    return kind(Reason.INDEX_UNAVAILABLE, f"the Qdrant server cannot be used ({why})")
+
+
+def _why(reasons: _Reasons, text: str) -> str:
+    return next((why for said, why in reasons if any(part in text for part in said)), "")
 
 
 def _said(error: Exception) -> str:

@@ -27,6 +27,7 @@ def open_qdrant(url: str, settings: Settings) -> QdrantIndex:
         installation=partial(_installation, settings),
         metadata=settings.metadata_types,
         layout=QdrantLayout(settings),
+        retry=settings.index_retry_seconds,
         tls=_certificates(settings),
     )
 

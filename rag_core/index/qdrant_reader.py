@@ -35,8 +35,16 @@ class QdrantReader:
     dialect: QdrantDialect = DIALECT
 
     def __init__(
-        self, call: Call, collection: str, *, sampled: bool, dense_search: models.SearchParams | None = None
+        self,
+        call: Call,
+        collection: str,
+        *,
+        sampled: bool,
+        dense_search: models.SearchParams | None = None,
+        timeout: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """`timeout` is asked before each request for how many seconds the server may work on it."""
+        self._timeout = timeout
         self._dense_search = dense_search
         self._call = call
         self._collection = collection
@@ -61,7 +69,9 @@ class QdrantReader:
             # Asked in the same round trip: the terms of its best hits tell how much of the query this leg knows.
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
         ]
-        near, matching, known = self._call(lambda client: client.query_batch_points(self._collection, requests))
+        near, matching, known = self._read(
+            lambda client, seconds: client.query_batch_points(self._collection, requests, timeout=seconds)
+        )
         weight = lexical_weight(terms.indices, [_terms(point) for point in known.points if point.score > 0])
         lexical = {chunk_id: score for chunk_id, score in _scores(matching).items() if score > 0}
         best = fuse(_scores(near), lexical, weight, limit)
@@ -75,7 +85,9 @@ class QdrantReader:
     def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
         """By id; a point that was removed since is not in it."""
         wanted = [str(chunk_id) for chunk_id in ids]
-        records = self._call(lambda client: client.retrieve(self._collection, wanted, with_payload=True))
+        records = self._read(
+            lambda client, seconds: client.retrieve(self._collection, wanted, with_payload=True, timeout=seconds)
+        )
         return {point_id(record): record.payload or {} for record in records}
 
     def dense(self, vector: Vectors, within: models.Filter, limit: int) -> list[Scored]:
@@ -91,13 +103,17 @@ class QdrantReader:
     def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
         these = models.Filter(must=[models.HasIdCondition(has_id=[str(chunk_id) for chunk_id in ids])])
         request = models.QueryRequest(query=vector.tolist(), using=DENSE, filter=these, limit=len(ids))
-        (found,) = self._call(lambda client: client.query_batch_points(self._collection, [request]))
+        (found,) = self._read(
+            lambda client, seconds: client.query_batch_points(self._collection, [request], timeout=seconds)
+        )
         return _scores(found)
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
         wanted = [str(chunk_id) for chunk_id in ids]
-        records = self._call(
-            lambda client: client.retrieve(self._collection, wanted, with_payload=False, with_vectors=[DENSE])
+        records = self._read(
+            lambda client, seconds: client.retrieve(
+                self._collection, wanted, with_payload=False, with_vectors=[DENSE], timeout=seconds
+            )
         )
         found = {}
         for record in records:
@@ -107,13 +123,17 @@ class QdrantReader:
         return found
 
     def one(self, within: models.Filter) -> Mapping[str, Any] | None:
-        records, _ = self._call(
-            lambda client: client.scroll(self._collection, scroll_filter=within, limit=1, with_payload=True)
+        records, _ = self._read(
+            lambda client, seconds: client.scroll(
+                self._collection, scroll_filter=within, limit=1, with_payload=True, timeout=seconds
+            )
         )
         return records[0].payload if records else None
 
     def count(self, within: models.Filter | None) -> int:
-        return self._call(lambda client: client.count(self._collection, count_filter=within, exact=True)).count
+        return self._read(
+            lambda client, seconds: client.count(self._collection, count_filter=within, exact=True, timeout=seconds)
+        ).count
 
     def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
         """(chunk id, document id, version) of every point of these documents."""
@@ -130,25 +150,35 @@ class QdrantReader:
 
     def fetch(self, ids: Sequence[uuid.UUID]) -> list[Point]:
         wanted = [str(chunk_id) for chunk_id in ids]
-        records = self._call(lambda client: client.retrieve(self._collection, wanted, with_payload=True))
+        records = self._read(
+            lambda client, seconds: client.retrieve(self._collection, wanted, with_payload=True, timeout=seconds)
+        )
         return [_point(record) for record in records]
+
+    def _read(self, request: Callable[[QdrantClient, int | None], Result]) -> Result:
+        seconds = self._timeout()
+        return self._call(lambda client: request(client, seconds))
 
     def _query(self, **arguments: Any) -> list[Scored]:
         return scored(
-            self._call(lambda client: client.query_points(self._collection, with_payload=True, **arguments)).points
+            self._read(
+                lambda client, seconds: client.query_points(
+                    self._collection, with_payload=True, timeout=seconds, **arguments
+                )
+            ).points
         )
 
     def _pages(self, batch: int, **arguments: Any) -> Iterator[list[models.Record]]:
         offset: Any = None
         while True:
-            records, offset = self._call(self._scrolling(limit=batch, offset=offset, **arguments))
+            records, offset = self._read(self._scrolling(limit=batch, offset=offset, **arguments))
             if records:
                 yield records
             if offset is None:
                 return
 
-    def _scrolling(self, **arguments: Any) -> Callable[[QdrantClient], tuple[list[models.Record], Any]]:
-        return lambda client: client.scroll(self._collection, **arguments)
+    def _scrolling(self, **arguments: Any) -> Callable[[QdrantClient, int | None], tuple[list[models.Record], Any]]:
+        return lambda client, seconds: client.scroll(self._collection, timeout=seconds, **arguments)
 
 
 def to_struct(point: Point, total: int, terms: Sparse) -> models.PointStruct:

@@ -176,6 +176,11 @@ class ServingSettings(BaseModel):
         description="API keys of an address that may be refused in a minute; then, until the minute is over, only keys "
         "that were accepted in it pass from there. 0: no limit.",
     )
+    gateway_heap_bytes: int = Field(
+        402_653_184,
+        ge=67_108_864,
+        description="Memory of the gateway; near it calls with large bodies are ended, then new ones refused.",
+    )
     gateway_request_seconds: float = Field(
         10, gt=0, le=600, description="Time a request may take to arrive complete; no query server hears of it before."
     )

@@ -186,7 +186,7 @@ def _newest_version(connection: Connection, doc_id: uuid.UUID) -> int:
 def _require_room(connection: Connection, max_pending: int, tenant: str, of_tenant: int) -> None:
     # The span of waiting sequence numbers bounds their count from above, and costs two index look-ups.
     span = int(connection.scalar(_SPAN) or 0)
-    if span < of_tenant:
+    if span < min(of_tenant, max_pending):
         return
     # Nobody may fill the inbox for all others: each tenant is counted, as far as its share.
     if int(connection.scalar(_OF_TENANT, {"tenant": tenant, "limit": of_tenant}) or 0) >= of_tenant:

@@ -34,8 +34,12 @@ def settable() -> list[str]:
 
 
 def secret_names() -> list[str]:
-    """Environment variables that hold a secret, as the keys of the Kubernetes Secret."""
-    return [f"RAG_{name.upper()}" for name, field in Settings.model_fields.items() if _is(field.annotation, SecretStr)]
+    """Environment variables that hold a secret, as the keys of the Kubernetes Secret that every service reads.
+
+    The owner's URL is not among them: the migration alone may have it.
+    """
+    secret = (name for name, field in Settings.model_fields.items() if _is(field.annotation, SecretStr))
+    return [f"RAG_{name.upper()}" for name in secret if name != "database_owner_url"]
 
 
 def settings_schema() -> dict[str, Any]:

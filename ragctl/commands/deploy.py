@@ -144,18 +144,23 @@ def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: J
 
 
 @app.command
-def check(*, target: TargetOption = "kubernetes") -> None:
+def check(*, target: TargetOption = "kubernetes", json: Json = False) -> None:
     """Put the smoke suite to what serves. Exits with 1 and the reason code of the first check that fails.
 
     Example: rag deploy check --target local
     """
     from rag_core.errors import Conflict, Reason
 
+    passed = {}
     with _deployments(target, quiet=True) as known:
         for name, verdict in known.check():
-            say(f"{name}: {verdict.detail or 'ok'}")
             if not verdict.passed:
                 raise Conflict(Reason(verdict.reason), f"{name}: {verdict.detail}")
+            passed[name] = verdict.detail or "ok"
+            if not json:
+                say(f"{name}: {passed[name]}")
+    if json:
+        emit_json(passed)
 
 
 @app.command

@@ -25,6 +25,9 @@ ENVOY_FLAGS = (
     "warning",
 )
 _MAX_DOWNSTREAM_CONNECTIONS = 10_000
+_HEAP = "envoy.resource_monitors.fixed_heap"
+_TRACKED_POWER = 20
+"""Streams that hold 2^20 bytes or more are told apart by what they hold."""
 _RUNTIME = {
     # A connection gets one request a turn, so that one with thousands of them delays the others by one.
     "http.max_requests_per_io_cycle": 1,
@@ -111,7 +114,7 @@ def _frame(options: GatewayOptions) -> Config:
     return {
         "node": {"id": "rag-gateway", "cluster": "rag"},
         "admin": {"address": address(Endpoint("127.0.0.1", options.admin_port))},
-        "overload_manager": {"resource_monitors": [_connection_monitor()]},
+        "overload_manager": _overload(options),
         "layered_runtime": {"layers": [{"name": "static", "static_layer": dict(_RUNTIME)}]},
     }
 
@@ -121,6 +124,27 @@ def _admin(options: GatewayOptions) -> list[Config]:
         return []
     where = assignment(ADMIN, (Endpoint("127.0.0.1", options.admin_port),))
     return [{"name": ADMIN, "type": "STATIC", "connect_timeout": "1s", "load_assignment": where}]
+
+
+def _overload(options: GatewayOptions) -> Config:
+    """Bodies are held until complete, so that callers decide how much that is: near the limit the largest are ended."""
+    heap = extension(
+        _HEAP, "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=options.heap_bytes
+    )
+    return {
+        "refresh_interval": "0.1s",
+        "resource_monitors": [_connection_monitor(), heap],
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": _TRACKED_POWER},
+        "actions": [
+            _at_heap("reset_high_memory_stream", scaled={"scaling_threshold": 0.7, "saturation_threshold": 0.9}),
+            _at_heap("shrink_heap", threshold={"value": 0.8}),
+            _at_heap("stop_accepting_requests", threshold={"value": 0.95}),
+        ],
+    }
+
+
+def _at_heap(action: str, **trigger: Config) -> Config:
+    return {"name": f"envoy.overload_actions.{action}", "triggers": [{"name": _HEAP, **trigger}]}
 
 
 def _connection_monitor() -> Config:

@@ -111,6 +111,7 @@ class GatewayOptions:
     max_seconds: float
     max_request_bytes: int
     request_seconds: float = 10
+    heap_bytes: int = 402_653_184
     green: Backends = Backends()
     green_percent: int = 0
     jwt: Jwt | None = None
@@ -140,6 +141,7 @@ class GatewayOptions:
             max_seconds=settings.max_deadline_seconds + _DEADLINE_SLACK_SECONDS,
             max_request_bytes=settings.max_message_bytes,
             request_seconds=settings.gateway_request_seconds,
+            heap_bytes=settings.gateway_heap_bytes,
             jwt=_jwt(settings),
             limits=_limits(settings),
             cors_origins=tuple(sorted(settings.gateway_cors_origins)),

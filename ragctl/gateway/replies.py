@@ -31,6 +31,12 @@ class LocalError:
     metadata: tuple[str, ...] | None = None
     becomes: int | None = None
     pushback_ms: int | None = None
+    previous: Reason | None = None
+
+    @property
+    def metadata_of_info(self) -> dict[str, str]:
+        """The reason of the release before, for callers that know that one."""
+        return {"previous_reason": self.previous.value} if self.previous else {}
 
 
 _CIRCUIT_OPEN = "UO"
@@ -53,6 +59,7 @@ LOCAL_ERRORS = (
         Reason.TOKEN_EXPIRED,
         "the token has expired; get a new one",
         metadata=(JWT_FILTER, FAILURE, "message", "Jwt is expired"),
+        previous=Reason.TOKEN_INVALID,
     ),
     LocalError(401, 16, Reason.TOKEN_INVALID, "the token does not verify; get a new one"),
     LocalError(
@@ -62,6 +69,7 @@ LOCAL_ERRORS = (
         "the token is meant for another audience; get one for this service",
         metadata=(JWT_FILTER, FAILURE, "message", "Audiences in Jwt are not allowed"),
         becomes=401,
+        previous=Reason.SCOPE_MISSING,
     ),
     LocalError(403, 7, Reason.SCOPE_MISSING, "the token is not meant for this method: its scope is missing"),
     LocalError(404, 12, Reason.METHOD_UNKNOWN),
@@ -106,7 +114,7 @@ def _rest_reply(error: LocalError) -> Config:
         "filter": conditions[0] if len(conditions) == 1 else {"and_filter": {"filters": conditions}},
         **_said(error),
         **({} if wait is None else {"headers_to_add": _added(("retry-after", str(math.ceil(wait / 1000))))}),
-        "body_format_override": {"json_format": _error_body(error.grpc_status, error.reason)},
+        "body_format_override": {"json_format": _error_body(error.grpc_status, error.reason, error.metadata_of_info)},
     }
 
 
@@ -126,7 +134,7 @@ def _details(error: LocalError) -> list[tuple[str, str]]:
     """The reason code for gRPC clients, where the message is known: they refuse details with another one."""
     if error.message is None:
         return []
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata_of_info)
     status = rich_status(error.grpc_status, error.message, info, pushback_ms=error.pushback_ms)
     wait = [] if error.pushback_ms is None else [(PUSHBACK_KEY, str(error.pushback_ms))]
     return [(DETAILS_KEY, base64.b64encode(status).decode()), *wait]
@@ -159,7 +167,9 @@ _NATIVE_GRPC: list[Config] = [
 ]
 
 
-def _error_body(code: int, reason: Reason) -> Config:
+def _error_body(code: int, reason: Reason, metadata: dict[str, str] | None = None) -> Config:
     """The JSON form of `google.rpc.Status`, as the transcoder prints the server's own errors."""
-    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason.value, "domain": DOMAIN}
+    info: Config = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason.value, "domain": DOMAIN}
+    if metadata:
+        info["metadata"] = metadata
     return {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": [info]}

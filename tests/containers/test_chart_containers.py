@@ -141,6 +141,7 @@ def _prepare(
         "RAG_QDRANT_API_KEY": secrets.token_urlsafe(40),
         "RAG_INDEX_SECRET": secrets.token_urlsafe(40),
         "RAG_PAGE_TOKEN_SECRET": secrets.token_urlsafe(40),
+        "RAG_HASH_SECRET": secrets.token_urlsafe(40),
         "RAG_DEPLOY_CREDENTIAL": token,
         "ALERT_WEBHOOK_URL": "http://127.0.0.1:9/none",
     }
@@ -166,12 +167,22 @@ def _index(name: str, environment: dict[str, str]) -> dict[str, str]:
 
 def _outside(preset: str, docker: Callable[..., str], network: str, password: str, secret: dict[str, str]) -> None:
     """What an installation has around it: the index here, and outside development a database."""
-    on = ["run", "--detach", "--network", network]
+    on = ["run", "--detach", "--no-healthcheck", "--network", network]
     keep = ["--env", f"RAG_INDEX_SECRET={secret['RAG_INDEX_SECRET']}", "--env", "RAG_ENVIRONMENT=development"]
     docker(*on, "--network-alias", "index", *keep, "rag-platform/query:local", "python", "-P", "-c", FORWARD)
     if preset != "dev":
         known = ["--env", "POSTGRES_USER=rag", "--env", "POSTGRES_DB=rag", "--env", f"POSTGRES_PASSWORD={password}"]
-        docker(*on, "--network-alias", "database", *known, "rag-test/postgres:local")
+        database = docker(*on, "--network-alias", "database", *known, "rag-test/postgres:local").strip()
+        ask = f"PGPASSWORD={password} psql -h localhost -U rag rag -c 'SELECT 1'"
+        eventually(lambda: _works(docker, "exec", database, "sh", "-c", ask))
+
+
+def _works(docker: Callable[..., str], *words: str) -> bool:
+    try:
+        docker(*words)
+    except AssertionError:
+        return False
+    return True
 
 
 def test_every_container_starts_and_together_they_ingest_deploy_and_answer(installation: Installation) -> None:

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from rag_core.settings import Settings
 from ragctl.gateway.options import UNLIMITED, GatewayOptions, Jwt, Limits, Override
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.postgres import outage
 from tests.support.query_server import Doc, Running, running
 from tests.support.waiting import eventually
 from tests.support.wire import gateway_options, running_envoy
@@ -38,7 +39,7 @@ STRANGER = "127.0.0.66"
 
 @dataclass
 class Served:
-    """A real query server whose database is away, behind a gateway with the limits of an installation."""
+    """A real query server behind a gateway with the limits of an installation."""
 
     server: Running
     options: GatewayOptions
@@ -97,7 +98,8 @@ def test_an_honest_client_is_served_during(attack: str, served: Served) -> None:
     )
     unhealthy = served.gateway("health_check.failure")
     plan = Plan(attack, served.address, STRANGER, token, SECONDS, SHARE)
-    with attacking(plan) as process:
+    away = outage(served.server.database_url) if "database is away" in attack else nullcontext()
+    with away, attacking(plan) as process:
         found = asyncio.run(search(served))
         done = outcome(process)
     print(f"{attack}: {done}; honest: {found}")

@@ -24,7 +24,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
-from benchmarks.ports import free_port
+from benchmarks.ports import free_port as free_port
 from rag_core.settings import Settings
 from rag_core.store import Store, open_store
 from rag_core.store.embedded import EmbeddedPostgres
@@ -66,6 +66,11 @@ def shared_postgres() -> EmbeddedPostgres:
     # As in a real stack: the services, and so the tests, are another role than the owner of the tables.
     upgrade(server.owner_url(_TEMPLATE), services="rag")
     return server
+
+
+def as_owner(url: str) -> str:
+    """The URL of a test's database for the role that owns the schema, as a migration has it."""
+    return shared_postgres().owner_url(url.rpartition("/")[2])
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,10 @@ before 1.19 drops the corpus of term statistics without a word.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import grpc
 from qdrant_client import QdrantClient, models
 
 
@@ -45,3 +47,46 @@ class StandIn(QdrantClient):
         if self.version < "1.19":
             requests = [request.model_copy(update={"params": None}) for request in requests]
         return super().query_batch_points(collection_name, requests, **rest)
+
+
+class Gone(grpc.RpcError):  # type: ignore[misc]
+    """What a channel raises when nobody answers."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return "recvmsg: Connection reset by peer"
+
+
+class Door:
+    """One address of a server (or cluster): keeps what is asked through it, and may be shut or lose an answer."""
+
+    def __init__(self, server: StandIn) -> None:
+        self._server = server
+        self.shut_for = 0
+        """Calls that find nobody."""
+        self.loses = ""
+        """The next call of this method is carried out, and its answer is lost."""
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._server, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            self.calls.append((name, options))
+            if self.shut_for > 0:
+                self.shut_for -= 1
+                raise Gone
+            result = method(*args, **options)
+            if self.loses == name:
+                self.loses = ""
+                raise Gone
+            return result
+
+        return call
+
+    @property
+    def asked(self) -> list[str]:
+        """The names of the calls."""
+        return [name for name, _ in self.calls]

@@ -12,6 +12,9 @@ from rag_core.sources import Source
 
 _HEADROOM: Final = 65_536
 """Bytes of key, headers and framing beside the value of a message."""
+_REACH: Final = (
+    "check brokers and security.protocol; a broker that asks for a client certificate needs certificate_file, key_file"
+)
 _ADVICE: Final = {
     KafkaError.INVALID_SESSION_TIMEOUT: "set session_timeout_ms to at least the broker's"
     " group.min.session.timeout.ms (6000 unless it was changed) and at most its maximum",
@@ -19,6 +22,8 @@ _ADVICE: Final = {
     KafkaError.SASL_AUTHENTICATION_FAILED: "check security.mechanism, username and password",
     KafkaError.UNSUPPORTED_SASL_MECHANISM: "set security.mechanism to one that the broker offers",
     KafkaError._SSL: "check security.protocol, ca_file, certificate_file and key_file",
+    KafkaError._TRANSPORT: _REACH,
+    KafkaError._ALL_BROKERS_DOWN: _REACH,
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "let the user read and describe the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "let the user read the consumer group, or set group",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "let the user do what the source needs in the cluster",
@@ -26,7 +31,9 @@ _ADVICE: Final = {
     KafkaError.TOPIC_EXCEPTION: "correct topic",
     KafkaError._MAX_POLL_EXCEEDED: "raise max_poll_interval_ms",
 }
-"""What to set, by the broker's own error. These are refusals: waiting alone does not mend them."""
+"""What to set, by the broker's own error."""
+_UNREACHED: Final = (KafkaError._SSL, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+"""Where no session comes about nobody has answered yet; all others are refusals, which waiting alone does not mend."""
 
 
 def explained(name: str, error: KafkaError) -> RagError:
@@ -35,8 +42,7 @@ def explained(name: str, error: KafkaError) -> RagError:
     advice = _ADVICE.get(error.code())
     if advice is None:
         return Unavailable(Reason.BROKER_UNAVAILABLE, said)
-    # Where no TLS session comes about, nobody has answered yet.
-    reason = Reason.BROKER_UNAVAILABLE if error.code() == KafkaError._SSL else Reason.BROKER_REFUSED
+    reason = Reason.BROKER_REFUSED if refused(error) else Reason.BROKER_UNAVAILABLE
     return Unavailable(reason, f"{said}; {advice}")
 
 
@@ -47,7 +53,7 @@ def is_about_access(error: KafkaError) -> bool:
 
 def refused(error: KafkaError) -> bool:
     """Whether the broker answered and refused."""
-    return error.code() in _ADVICE
+    return error.code() in _ADVICE and error.code() not in _UNREACHED
 
 
 def consumer_config(options: KafkaOptions, source: Source) -> dict[str, Any]:

@@ -63,6 +63,6 @@ def _clean(index: QdrantIndex) -> None:
     from qdrant_client import models
 
     alias = models.DeleteAlias(alias_name=index._collections.alias)
-    index._client.update_collection_aliases([models.DeleteAliasOperation(delete_alias=alias)])
+    index._call(lambda client: client.update_collection_aliases([models.DeleteAliasOperation(delete_alias=alias)]))
     for spec in index.generations():
         index.drop(spec.name)

@@ -30,11 +30,12 @@ from rag_core.index.base import VectorIndex
 from rag_core.models import ParsedDocument
 from rag_core.settings import Settings
 from rag_core.store import Store
+from rag_core.store import open_store as open_real_store
 from rag_core.text import open_parser
 from ragctl.app import run as run_command
 from tests.support.methods import public_methods
 from tests.support.pipeline import Flow
-from tests.support.query_server import GENERATION, INDEX_SECRET, Doc, Running, no_store, running
+from tests.support.query_server import GENERATION, INDEX_SECRET, Doc, Running, running
 from tests.support.stream import Failing, Stream
 from tests.unit.assets.conftest import attributes, docs, sources_dir, write_source
 
@@ -160,13 +161,17 @@ def fail(server: Running, method: descriptor.MethodDescriptor) -> tuple[grpc.Sta
     return grpc.StatusCode.OK, str(answer).replace(TEXT, "")
 
 
-def test_every_rpc_fails_without_a_word_of_what_was_in_scope(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_rpc_fails_without_a_word_of_what_was_in_scope(
+    tmp_path: Path, database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     parts = {"embedder": BrokenEmbedder()}
     calling = threading.Event()
 
     def open_store() -> Store:
         handled = any("/handlers/" in frame.filename for frame in traceback.extract_stack())
-        return explode("the database") if calling.is_set() and handled else no_store()
+        if calling.is_set() and handled:
+            explode("the database")
+        return open_real_store(Settings(home=tmp_path, database_url=database_url))
 
     options: dict[str, Any] = {"open_store": open_store, "parts": parts, "logged": True}
     with running(tmp_path, docs=[Doc(TEXT)], wrap=BrokenIndex, **options) as server:

@@ -188,7 +188,7 @@ def wait_for_answers(tally: Tally, count: int) -> None:
 def test_an_operator_builds_promotes_and_rolls_back_over_admin_v1(plant: Plant, server: Running) -> None:
     flow = plant.flow
     stub = admin_rpc.AdminServiceStub(server.channel)
-    auth = server.auth(scopes=["admin"])
+    auth = server.auth(scopes=["admin", "platform.admin"])
     old = str(flow.index.alias())
     kit = word_kit(version="2")
     new = declare(flow.store, flow.index, kit, actor="ann", reason="better").name

@@ -82,7 +82,7 @@ def test_a_switch_is_asked_for_once_by_an_administrator_with_a_reason(server: Ru
     assert (entry.actor, entry.action, entry.target, entry.tenant) == ("acme/ann", "deploy.switch", str(number), "acme")
     assert entry.details["reason"] == "quality is better"
     assert waiting is not None
-    assert (waiting.wanted, waiting.wanted_by) == ("switch", "ann")
+    assert (waiting.wanted, waiting.wanted_by) == ("switch", "acme/ann")
 
 
 def test_operators_see_colours_history_and_what_can_be_asked_for(server: Running, store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,10 +23,11 @@ import psycopg
 import pytest
 
 from rag_core.embedding.fake import FakeEmbedder
+from rag_core.index.remote import RemoteIndex
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.postgres import free_port, process_database
-from tests.support.query_server import INDEX_SECRET, Doc, Keys, failure, open_filled
+from tests.support.postgres import as_owner, free_port, process_database
+from tests.support.query_server import INDEX_SECRET, Doc, Keys, failure, fill, open_filled
 from tests.support.waiting import eventually
 
 QUERY = "when does the confidential bell ring?"
@@ -171,6 +173,26 @@ def test_f32_searches_wait_for_an_engine_that_is_restarted(home: Path) -> None:
                 assert waiting.result(30).passages
 
 
+def test_an_index_that_was_deleted_while_the_stack_was_down_is_typed_and_not_ready_until_it_is_filled_again(
+    home: Path,
+) -> None:
+    keys = Keys(home)
+    with engine_apart(home) as (env, _):
+        assert eventually(lambda: search(env, keys).passages, seconds=60)
+    shutil.rmtree(home / "index")
+    with process(env, "query_server.index_process"), process(env):
+        assert eventually(lambda: ready(env) == 503)
+        for _ in range(5):
+            failed = failure(lambda: search(env, keys))
+            assert failed is not None
+            assert (failed.code, failed.reason) == (grpc.StatusCode.UNAVAILABLE, "INDEX_EMPTY")
+        index = RemoteIndex(env["RAG_INDEX_ENDPOINT"], INDEX_SECRET, timeout=30, retry=0)
+        fill(index, DOCS, FakeEmbedder())
+        index.close()
+        assert eventually(lambda: ready(env) == 200)
+        assert search(env, keys).passages
+
+
 @pytest.mark.parametrize("port", ["RAG_QUERY_PORT", "RAG_METRICS_PORT", "RAG_INDEX_PORT"])
 def test_a_taken_port_refuses_to_start_and_is_named(home: Path, port: str) -> None:
     Keys(home)
@@ -245,7 +267,7 @@ def ready(env: dict[str, str]) -> int:
 
 
 def test_a_server_starts_and_answers_on_the_schema_of_the_next_release(home: Path, database_url: str) -> None:
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(as_owner(database_url)) as connection:
         connection.execute("ALTER TABLE rag.documents ADD COLUMN novelty text NOT NULL DEFAULT ''")
         connection.execute("UPDATE rag.schema_version SET version_num = '9999'")
     keys = Keys(home)

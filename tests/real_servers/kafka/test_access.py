@@ -158,6 +158,6 @@ def test_a_client_certificate_lets_in_and_none_is_refused(
 ) -> None:
     cluster, authority, certificate, key = mutual
     trusted = {"protocol": "SSL", "ca_file": str(authority)}
-    _is_refused(_options(cluster, trusted), stream, "_SSL", "certificate_file")
+    _is_refused(_options(cluster, trusted), stream, "certificate_file")
     files = {"certificate_file": str(certificate), "key_file": str(key)}
     _goes_through(_options(cluster, trusted | files), stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import event
 
@@ -13,6 +14,7 @@ from rag_core.generations import build, declare
 from rag_core.generations.throttle import Throttle
 from rag_core.pipeline import Scope, sync_documents
 from tests.support.generations import Plant, word_kit
+from tests.support.postgres import as_owner
 
 PENDING = "IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)"
 """What every statement has that looks for all that is pending in a generation."""
@@ -65,11 +67,10 @@ def test_a_document_that_cannot_be_completed_ends_the_build_with_its_count(plant
     name = declare(flow.store, flow.index, kit, actor="ann").name
     flow.connector.put("new.txt", "Something new.")
     sync_documents(flow.store, flow.connector, flow.parser, Scope(flow.source, "late"), flow.settings)
-    with flow.store.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE FUNCTION rag.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
-        )
-        connection.exec_driver_sql(
+    url = flow.store.engine.url.render_as_string(hide_password=False)
+    with psycopg.connect(as_owner(url)) as connection:
+        connection.execute("CREATE FUNCTION rag.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+        connection.execute(
             "CREATE TRIGGER refuse BEFORE INSERT ON rag.generation_documents FOR EACH ROW EXECUTE FUNCTION rag.refuse()"
         )
     with pytest.raises(Conflict, match="15 documents cannot be completed") as caught:

@@ -18,7 +18,8 @@ from structlog.testing import capture_logs
 
 from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.index import open_index
-from rag_core.index.qdrant import QdrantIndex, _warn_of_key_in_clear
+from rag_core.index.qdrant import QdrantIndex
+from rag_core.index.qdrant_nodes import _warn_of_key_in_clear
 from rag_core.settings import Settings
 from tests.support.certificates import self_signed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
@@ -60,6 +60,18 @@ def test_any_answer_starts_the_count_again(tried: Tried, answer: Exception | Non
     for outcome in (GONE, GONE, answer, GONE, GONE):
         assert tried.call(outcome)
     assert (tried.breaker.open, tried.counted) == (False, 0)
+
+
+def test_an_index_that_answers_others_meanwhile_is_slow_and_not_silent(tried: Tried) -> None:
+    waiting = [ExitStack() for _ in range(5)]
+    for caller in waiting:
+        caller.enter_context(tried.breaker.call())
+    tried.now += WAITED_SECONDS
+    assert tried.call(), "one of the others is answered"
+    for caller in waiting:
+        with pytest.raises(asyncio.CancelledError), caller:
+            raise asyncio.CancelledError
+    assert not tried.breaker.open
 
 
 def test_a_caller_in_a_hurry_says_nothing_about_the_index(tried: Tried) -> None:

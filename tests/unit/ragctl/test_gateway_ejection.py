@@ -14,9 +14,10 @@ import pytest
 
 from benchmarks.abuse import frames
 from ragctl.gateway.bootstrap import bootstrap
-from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Jwt
+from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Jwt, Limits
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+from tests.support.postgres import outage
 from tests.support.query_server import Doc, Running, running
 from tests.support.wire import Gateway, gateway_options, running_envoy, running_gateway, wire_peer
 
@@ -35,11 +36,12 @@ MALFORMED = {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, GatewayOptions]]:
-    """A real query server whose database is away, behind a gateway without limits of calls."""
+    """A real query server behind a gateway without limits of calls."""
     folder = tmp_path_factory.mktemp("served")
     with running(folder / "server", docs=[Doc("The bell rings at nine.")]) as server:
         keys = Jwt("rag-platform", "rag-query", 60, jwks=json.dumps(server.keys.jwks))
-        options = replace(gateway_options(server.ports.query), max_seconds=20, jwt=keys)
+        limits = Limits(per_minute=0, per_hour=0, ip_per_minute=0, refused_keys_per_minute=0)
+        options = replace(gateway_options(server.ports.query), max_seconds=20, jwt=keys, limits=limits)
         with running_envoy(options, folder):
             yield server, options
 
@@ -77,12 +79,16 @@ def test_deadlines_that_no_server_can_keep_eject_none(served: tuple[Running, Gat
 
 
 def test_calls_whose_database_is_away_eject_no_server(served: tuple[Running, GatewayOptions]) -> None:
-    _, options = served
-    with httpx.Client(base_url=f"http://{options.listen.host}:{options.listen.port}", trust_env=False) as client:
-        for _ in range(MANY):
-            response = client.get("/api/v1/documents", headers={"x-api-key": frames.NO_KEY})
+    server, options = served
+    headers = dict(server.auth(scopes=["documents.read"]))
+    with (
+        httpx.Client(base_url=f"http://{options.listen.host}:{options.listen.port}", trust_env=False) as client,
+        outage(server.database_url),
+    ):
+        for _ in range(8):
+            response = client.get("/api/v1/documents", headers=headers, timeout=30)
             assert (response.status_code, response.json()["details"][0]["reason"]) == (503, "DATABASE_UNAVAILABLE")
-    search(served)
+        search(served)
 
 
 @pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from ragctl.gateway.options import GatewayOptions, Jwt, Limits
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.query_server import Doc, Running, failing, running
+from tests.support.waiting import eventually
 from tests.support.wire import Gateway, gateway_options, running_envoy, running_gateway
 
 STREAMS = 100
@@ -70,6 +72,29 @@ def test_what_is_not_one_whole_message_is_refused_by_the_gateway(gateway: Gatewa
     assert response.headers["grpc-status"] == "3"
     assert "complete message" in response.headers["grpc-message"]
     assert gateway.peer.metadata == {}
+
+
+def test_bodies_that_are_held_until_they_are_complete_cannot_fill_the_memory(tmp_path: Path) -> None:
+    """Sixty of 4 MB are more than the gateway may hold: the largest are ended, and others are served meanwhile."""
+    heap = 128 * 2**20
+    changes = {"heap_bytes": heap, "max_request_bytes": 2**22, "request_seconds": 60, "max_seconds": 60}
+    over = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        yield bytes(4_000_000)
+        over.wait(60)
+
+    with running_gateway(tmp_path, **changes) as gateway, grpc.insecure_channel(gateway.address) as channel:
+        send = channel.stream_unary(frames.SEARCH)
+        held = [send.future(endless(), timeout=60) for _ in range(60)]
+        assert eventually(lambda: any(call.done() for call in held))
+        stub, admin = v2_grpc.QueryServiceStub(channel), f"http://127.0.0.1:{gateway.options.admin_port}"
+        # Refused at the very limit, and served as soon as the first of the others are gone.
+        assert eventually(lambda: stub.Search(v2.SearchRequest(), timeout=20, wait_for_ready=True))
+        assert eventually(lambda: int(httpx.get(f"{admin}/memory").json()["allocated"]) < heap)
+        over.set()
+        for call in held:
+            call.cancel()
 
 
 def test_calls_with_a_key_take_no_place_of_the_searches_until_a_server_let_them_in(tmp_path: Path) -> None:

@@ -61,11 +61,15 @@ def test_f51_a_database_written_by_a_newer_program_is_refused(store: Store, sett
 
 
 def test_a_query_server_reads_the_schema_of_a_newer_program_that_only_added_to_it(
-    store: Store, settings: Settings
+    empty_database_url: str,
 ) -> None:
+    upgrade(empty_database_url)
+    settings = Settings.load(database_url=empty_database_url)
+    store = open_store(settings)
     with store.engine.begin() as connection:
         connection.execute(text("ALTER TABLE rag.documents ADD COLUMN novelty text NOT NULL DEFAULT ''"))
         connection.execute(text("UPDATE rag.schema_version SET version_num = '9999'"))
+    store.close()
     open_store(settings, or_newer=True).close()
 
 

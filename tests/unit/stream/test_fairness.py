@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from rag_assets.stream.inbox import InboxSource, Pace, in_turn
@@ -112,18 +114,16 @@ def test_a_source_that_somebody_works_on_is_left_alone_and_the_others_go_on(stre
     stream.push("busy", "Text.")
     stream.push("free", "Text.", tenant="other")
     applier = EventApplier(stream.store, stream.index, stream.kits, stream.parser, stream.settings, wait=0.05)
-    source = InboxSource(stream.store, stream.settings)
-    pump = Pump(source, applier, stream.store, stream.settings, stream.metrics)
-    with locks.shard_connection(stream.store, "acme", "push", 0, wait=5):
-        pump.process(source.poll(1))
-        assert not source.at_end(), "it is still to be applied"
-    rows = stream.all("SELECT locator FROM rag.inbox WHERE applied_at IS NOT NULL")
-    assert [row.locator for row in rows] == ["free"]
-    while not source.at_end():
-        pump.process(source.poll(1))
-    assert len(stream.all("SELECT 1 FROM rag.inbox WHERE applied_at IS NULL")) == 0
-    source.close()
-    applier.close()
+    with closing(applier), closing(InboxSource(stream.store, stream.settings)) as source:
+        pump = Pump(source, applier, stream.store, stream.settings, stream.metrics)
+        with locks.shard_connection(stream.store, "acme", "push", 0, wait=5):
+            pump.process(source.poll(1))
+            assert not source.at_end(), "it is still to be applied"
+        rows = stream.all("SELECT locator FROM rag.inbox WHERE applied_at IS NOT NULL")
+        assert [row.locator for row in rows] == ["free"]
+        while not source.at_end():
+            pump.process(source.poll(1))
+    assert stream.all("SELECT 1 FROM rag.inbox WHERE applied_at IS NULL") == []
 
 
 def test_one_tenant_cannot_fill_the_inbox_for_the_others(stream: Stream) -> None:
