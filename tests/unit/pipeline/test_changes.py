@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from rag_assets.connectors.sql import SqlConnector, SqlOptions
 from rag_core.errors import Reason
-from rag_core.pipeline import approve_deletions
+from rag_core.pipeline import Scope, approve_deletions, sync_documents
 from rag_core.store import quarantine, quarantine_view
 from tests.support.pipeline import Flow, prose
 
@@ -66,6 +68,27 @@ def test_the_second_run_lists_only_what_changed(table: Table) -> None:
     # 2, 9 and the newest of the last run, which is looked at again.
     assert table.flow.counts("documents")["absent"] == 4
     assert "22" in table.flow.indexed_text()["2"]
+
+
+def test_a_shard_that_took_the_listing_of_another_run_goes_on_from_there(table: Table) -> None:
+    flow = table.flow
+    flow.source = replace(flow.source, shards=2)
+    table.fill(6)
+    asked = datetime.now(UTC) - timedelta(minutes=1)
+
+    def refresh(*, changes: bool) -> list[dict[str, int]]:
+        scopes = [Scope(flow.source, f"run-{next(flow.runs)}", shard, asked) for shard in range(2)]
+        return [
+            sync_documents(flow.store, flow.connector, flow.parser, scope, flow.settings, changes=changes).counts
+            for scope in scopes
+        ]
+
+    assert [counts["absent"] for counts in refresh(changes=False)] == [0, 0]
+    table.put(2, prose(22))
+    counts = refresh(changes=True)
+    assert sum(each["updated"] for each in counts) == 1
+    # All but 2 and the newest of the last run, which is looked at again.
+    assert sum(each["absent"] for each in counts) == 4
 
 
 def test_f21_a_soft_deleted_row_is_gone_after_a_run_of_changes(table: Table) -> None:
