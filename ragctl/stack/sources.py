@@ -9,7 +9,7 @@ import yaml
 
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
-from ragctl.stack.corpus import project_root, write_package_corpus
+from ragctl.stack.corpus import write_package_corpus, write_project_corpus
 from ragctl.stack.home import Home
 from ragctl.tokens import DEFAULT_TENANT
 
@@ -62,9 +62,8 @@ def _write_defaults(folder: Path, home: Home) -> None:
     write_package_corpus(corpus)
     _write_source(folder, "packages", root=corpus / "packages")
     _write_source(folder, "licences", root=corpus / "licences")
-    root = project_root()
-    if root is not None:
-        _write_source(folder, "project", root=root, include=["README*.md", "docs/**/*.md"])
+    if write_project_corpus(corpus / "project"):
+        _write_source(folder, "project", root=corpus / "project")
 
 
 def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> None:

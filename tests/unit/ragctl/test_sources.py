@@ -31,6 +31,9 @@ def test_the_default_sources_are_valid_and_can_be_read(settings: Settings, home:
     sources = {source.name: source for source in load_sources(settings.effective_sources_dir)}
     assert sources.keys() == {"packages", "licences", "project"}
     assert all(any(Path(source.options.root).iterdir()) for source in sources.values())
+    # The checkout holds RAG_HOME by default, and a source that does is refused.
+    assert all(Path(source.options.root).is_relative_to(home.root / "corpus") for source in sources.values())
+    assert (home.root / "corpus" / "project" / "docs" / "tutorial.md").is_file()
     assert not ensure_sources(settings, home, None)
 
 
