@@ -29,10 +29,17 @@ _MAX_LICENCE_CHARS = 12_000
 """Longer ones are collections of the licences of bundled parts."""
 
 
-def project_root() -> Path | None:
-    """The source checkout this command runs from, when it has documentation."""
+def write_project_corpus(folder: Path) -> bool:
+    """Bring `folder` up to date with the documentation of the checkout this command runs from; False without one.
+
+    A copy, because the checkout usually holds RAG_HOME, and a source must lie apart from it.
+    """
     root = Path(ragctl.__file__).parent.parent
-    return root if (root / "docs").is_dir() else None
+    if not (root / "docs").is_dir():
+        return False
+    pages = [*root.glob("README*.md"), *root.glob("docs/**/*.md")]
+    _write_all(folder, {str(page.relative_to(root)): page.read_text("utf-8") for page in pages})
+    return True
 
 
 def write_package_corpus(folder: Path) -> None:
@@ -100,11 +107,12 @@ def _wording(text: str) -> str:
 
 def _write_all(folder: Path, files: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.iterdir():
-        if stale.name not in files:
+    for stale in folder.rglob("*"):
+        if stale.is_file() and str(stale.relative_to(folder)) not in files:
             stale.unlink()
     for name, text in files.items():
         path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         data = text.encode("utf-8", "replace")
         if not path.exists() or path.read_bytes() != data:
             path.write_bytes(data)

@@ -9,19 +9,20 @@ import yaml
 
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
-from ragctl.stack.corpus import project_root, write_package_corpus
+from ragctl.stack.corpus import write_package_corpus, write_project_corpus
 from ragctl.stack.home import Home
 from ragctl.tokens import DEFAULT_TENANT
 
 _HEADER = "# Written by `rag up`; yours to edit. See docs/how-to/add-a-filesystem-source.md\n"
-_FOLDER_SOURCE = "docs"
+_FOLDER_SOURCE, _PROJECT_SOURCE = "docs", "project"
 
 
 def ensure_sources(settings: Settings, home: Home, docs: Path | None) -> bool:
     """Write what is missing. Returns whether a source file changed, so that a running code location must reload.
 
     With `docs` that folder becomes the source `docs`; without, and when there is no source file yet, the default corpus
-    is made. Files that exist are never changed, except `docs.yaml` when another folder is given.
+    is made. Files that exist are never changed, except `docs.yaml` when another folder is given, and
+    `project.yaml` when its root would be refused.
 
     Raises `ConfigError` (`CONFIG_INVALID`) when `docs` is not a folder that can be read or may be a source, and for
     every mistake in the files that are there; a file written here is then taken back.
@@ -37,6 +38,8 @@ def ensure_sources(settings: Settings, home: Home, docs: Path | None) -> bool:
         _write_defaults(folder, home)
     if (folder / "packages.yaml").exists():
         write_package_corpus(home.root / "corpus")
+    if (folder / f"{_PROJECT_SOURCE}.yaml").exists():
+        _keep_project_source(folder, home)
     try:
         load_all_sources(folder)
     except ConfigError:
@@ -62,9 +65,17 @@ def _write_defaults(folder: Path, home: Home) -> None:
     write_package_corpus(corpus)
     _write_source(folder, "packages", root=corpus / "packages")
     _write_source(folder, "licences", root=corpus / "licences")
-    root = project_root()
-    if root is not None:
-        _write_source(folder, "project", root=root, include=["README*.md", "docs/**/*.md"])
+    if write_project_corpus(corpus / _PROJECT_SOURCE):
+        _write_source(folder, _PROJECT_SOURCE, root=corpus / _PROJECT_SOURCE)
+
+
+def _keep_project_source(folder: Path, home: Home) -> None:
+    """Bring the copied documentation up to date. A file of release 0.1 names the checkout, which holds RAG_HOME."""
+    root = _root_of(folder / f"{_PROJECT_SOURCE}.yaml")
+    copied = home.root / "corpus" / _PROJECT_SOURCE
+    refused = root is not None and home.root.resolve().is_relative_to(Path(root).resolve())
+    if (refused or root == str(copied)) and write_project_corpus(copied):
+        _write_source(folder, _PROJECT_SOURCE, root=copied)
 
 
 def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> None:

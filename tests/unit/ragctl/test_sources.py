@@ -31,7 +31,21 @@ def test_the_default_sources_are_valid_and_can_be_read(settings: Settings, home:
     sources = {source.name: source for source in load_sources(settings.effective_sources_dir)}
     assert sources.keys() == {"packages", "licences", "project"}
     assert all(any(Path(source.options.root).iterdir()) for source in sources.values())
+    # The checkout holds RAG_HOME by default, and a source that does is refused.
+    assert all(Path(source.options.root).is_relative_to(home.root / "corpus") for source in sources.values())
+    assert (home.root / "corpus" / "project" / "docs" / "tutorial.md").is_file()
     assert not ensure_sources(settings, home, None)
+
+
+def test_a_default_source_of_the_first_release_is_moved_off_the_folder_that_holds_the_installation(
+    settings: Settings, home: Home
+) -> None:
+    ensure_sources(settings, home, None)
+    path = settings.effective_sources_dir / "project.yaml"
+    copied = path.read_text("utf-8")
+    path.write_text(copied.replace(str(home.root / "corpus" / "project"), str(home.root.parent)), encoding="utf-8")
+    assert ensure_sources(settings, home, None)
+    assert path.read_text("utf-8") == copied
 
 
 def test_a_folder_is_ingested_instead_of_the_defaults(settings: Settings, home: Home, tmp_path: Path) -> None:
