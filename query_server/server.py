@@ -30,6 +30,7 @@ from query_server.handlers.resuming import ResumeTokens
 from query_server.handlers.search import SearchHandler
 from query_server.http import HttpServer
 from query_server.identities import Identities
+from query_server.integrity import WatchedSearcher
 from query_server.interceptors import Chain, build_chain, build_gates, build_index_chain
 from query_server.listening import LOOPBACK, Listen, bind, new_server, stop_signals, tls_credentials
 from query_server.metrics import Metrics
@@ -122,11 +123,15 @@ class QueryServer:
             self._pool,
             self.metrics,
             self._publish_readiness,
-            requirements={Reason.REVOCATIONS_UNKNOWN: lambda: self.knows_revocations},
+            requirements={
+                Reason.REVOCATIONS_UNKNOWN: lambda: self.knows_revocations,
+                Reason.INDEX_CORRUPT: lambda: self._watched is None or self._watched.sound,
+            },
         )
         self._servers: list[grpc.aio.Server] = []
         self._index_service: IndexServicer | None = None
         self._searcher: Searcher | None = None
+        self._watched: WatchedSearcher | None = None
         self._http: HttpServer | None = None
         self._pollers: dict[str, Poller[Any]] = {
             "revocations": self._revocations.poller,
@@ -167,7 +172,10 @@ class QueryServer:
 
     async def _listen(self, wanted: Listen) -> Listen:
         self._http = HttpServer(wanted.host, wanted.metrics, self.metrics.registry, lambda: self._monitor.state)
-        self._searcher = WithholdingSearcher(self._make_searcher(), self._withdrawals)
+        searcher = self._make_searcher()
+        if self._settings.qdrant_url is None:  # damage on a Qdrant server is the same for every replica
+            searcher = self._watched = WatchedSearcher(searcher)
+        self._searcher = WithholdingSearcher(searcher, self._withdrawals)
         clients = self._client_server(self._searcher)
         query = bind(clients, wanted.host, wanted.query, "RAG_QUERY_PORT", tls_credentials(self._settings))
         index = self._bind_index(wanted.index)

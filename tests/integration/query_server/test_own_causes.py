@@ -14,6 +14,7 @@ from typing import Any
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rag_core.embedding.fake import FakeEmbedder
+from rag_core.errors import DataCorruption, Reason
 from rag_core.index.base import GenerationSpec
 from rag_core.settings import Settings
 from rag_core.store import open_store
@@ -128,6 +129,24 @@ class ForgetfulIndex:
 
     def generations(self) -> list[GenerationSpec]:
         return [] if self.lost else list(self._index.generations())
+
+
+class DamagedIndex(ForgetfulIndex):
+    """The real index, which meets damage when it is searched."""
+
+    def search(self, request: Any) -> Any:
+        if self.lost:
+            raise DataCorruption(Reason.INDEX_CORRUPT, "a file is cut")
+        return self._index.search(request)
+
+
+def test_damage_that_only_a_search_meets_is_named_and_makes_the_server_not_ready(tmp_path: Path) -> None:
+    with running(tmp_path, docs=DOCS, wrap=DamagedIndex) as server:
+        assert search(server).passages
+        assert ready(server)["ready"]
+        server.index.lost = True  # type: ignore[attr-defined]
+        assert refused(lambda: search(server)) == ("DATA_LOSS", "INDEX_CORRUPT")
+        assert eventually(lambda: ready(server)["reasons"] == ["INDEX_CORRUPT"])
 
 
 def test_an_index_whose_active_generation_is_gone_makes_the_server_not_ready(tmp_path: Path) -> None:
