@@ -14,6 +14,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 
 STAGES = ("documents", "chunks", "embeddings", "index")
 ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+_TYPED = re.compile(r"(?:^|: )[A-Z][A-Z_]{3,60}: ")
 _PROGRESS = re.compile(r"(?<!\d)(\d{1,12}) of (\d{1,12})")
 _MAX_REASON = 400
 
@@ -49,13 +50,13 @@ def problems(stages: Iterable[ops.RunStage]) -> dict[str, str]:
 
 
 def failure_reason(events: Sequence[dict[str, Any]]) -> str:
-    """Why a run failed: the innermost cause that Dagster recorded, empty when it recorded none."""
+    """Why a run failed: the innermost cause with a reason code, else the innermost; empty when none was recorded."""
     for event in events:
         error = event.get("error")
         if error:
-            causes = error.get("causes") or []
-            said = str((causes[-1] if causes else error).get("message", ""))
-            return said.strip()[:_MAX_REASON]
+            said = [str(cause.get("message", "")).strip() for cause in (error, *(error.get("causes") or []))]
+            typed = [text for text in said if _TYPED.search(text)]
+            return (typed or said)[-1][:_MAX_REASON]
     return ""
 
 

@@ -17,7 +17,13 @@ _FORGET = text("DELETE FROM rag.generation_documents WHERE generation = :generat
 
 
 def rebuild(
-    store: Store, index: VectorIndex, generation: str, *, wait: float = 30, progress: Progress | None = None
+    store: Store,
+    index: VectorIndex,
+    generation: str,
+    *,
+    actor: str,
+    wait: float = 30,
+    progress: Progress | None = None,
 ) -> int:
     """Empty a generation, damaged or not, and fill it again from the rows; returns the documents applied.
 
@@ -28,7 +34,7 @@ def rebuild(
     with locks.exclusive_connection(store, wait=wait) as connection:
         row = generations.get(connection, generation)
         generations.forget_marks(connection, generation)
-        audit.record(connection, actor="operator", action="index.rebuild", target=generation, details={})
+        audit.record(connection, actor=actor, action="index.rebuild", target=generation, details={})
         connection.commit()
         # Created first: of a generation that lost its folder there is nothing to reset.
         index.create(row.spec)
@@ -39,7 +45,7 @@ def rebuild(
     return counts["documents"]
 
 
-def repair(store: Store, index: VectorIndex, report: VerifyReport, *, wait: float = 30) -> int:
+def repair(store: Store, index: VectorIndex, report: VerifyReport, *, actor: str, wait: float = 30) -> int:
     """Apply documents with a finding again, remove points no row accounts for; returns how many documents.
 
     Verify again afterwards: a report holds a limited number of findings. Raises as `rebuild`.
@@ -50,7 +56,7 @@ def repair(store: Store, index: VectorIndex, report: VerifyReport, *, wait: floa
         row = generations.get(connection, report.generation)
         connection.execute(_FORGET, {"generation": row.name, "ids": sorted(documents)})
         details = {"documents": len(documents), "points": len(strays)}
-        audit.record(connection, actor="operator", action="index.repair", target=row.name, details=details)
+        audit.record(connection, actor=actor, action="index.repair", target=row.name, details=details)
         connection.commit()
         if strays:
             index.delete_points(row.name, strays)

@@ -37,6 +37,7 @@ def rebuild(generation: str | None = None, /, *, json: Json = False) -> None:
     from rag_core.store import open_store
     from rag_core.store.embedded import running_database
     from rag_core.verify import rebuild as run
+    from ragctl.commands._database import actor
 
     settings = Settings.load()
     with running_database(settings):
@@ -45,7 +46,7 @@ def rebuild(generation: str | None = None, /, *, json: Json = False) -> None:
         try:
             name = generation or _active(rows_of, store)
             with progress_bar(f"rebuilding {name}") as progress:
-                applied = run(store, index, name, progress=progress)
+                applied = run(store, index, name, actor=actor(), progress=progress)
         finally:
             index.close()
             store.close()

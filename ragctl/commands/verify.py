@@ -60,6 +60,7 @@ def verify(
     from rag_core.settings import Settings
     from rag_core.store import open_store
     from rag_core.store.audit_chain import verify_chains
+    from ragctl.commands._database import actor
 
     settings = Settings.load()
     chosen = _chosen(settings, source, every=sources)
@@ -73,7 +74,7 @@ def verify(
             if repair and not report.clean:
                 from rag_core.verify import repair as mend
 
-                mend(store, index, report)
+                mend(store, index, report, actor=actor())
                 report = _checked(store, index, generation, sample)
         finally:
             index.close()

@@ -146,9 +146,11 @@ def test_text_in_the_wizard_cannot_add_keys_to_the_yaml() -> None:
     assert yaml.safe_load(wizard.source_yaml(hostile))["attributes"]["options"]["root"] == "/a\nshards: 99"
 
 
-def test_why_a_run_failed_is_its_innermost_cause() -> None:
+def test_why_a_run_failed_is_its_innermost_cause_with_a_reason_code() -> None:
     error = {"message": "wrapped", "causes": [{"message": "outer"}, {"message": "LISTING_INCOMPLETE: gone\n"}]}
     assert pipeline.failure_reason([{"message": "x"}, {"error": error}]) == "LISTING_INCOMPLETE: gone"
+    causes = [{"message": "rag_core.errors.Unavailable: LISTING_INCOMPLETE: gone"}, {"message": "OSError: errno 5"}]
+    assert pipeline.failure_reason([{"error": {"message": "failed", "causes": causes}}]) == causes[0]["message"]
     assert pipeline.failure_reason([{"message": "x"}]) == ""
 
 

@@ -53,7 +53,7 @@ def test_what_came_back_is_brought_to_the_rows_before_readers_come_back(
     assert index.alias() is None
     report = verify(store, index, generation)
     assert not report.clean
-    repair(store, index, report)
+    repair(store, index, report, actor="acme/ann")
     promote(store, index, generation, settings, actor="test")
     assert verify(store, index).clean
     assert {point.payload.locator for page in index.scroll(generation) for point in page} == {"kept.txt", "later.txt"}

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from rag_core.errors import NotFound, Reason
 from rag_core.index.base import DocumentUpdate, GenerationSpec, Point, SearchRequest, SearchResult
 from rag_core.index.edge import EdgeIndex
+from rag_core.store import audit
 from rag_core.verify import FindingKind, VerifyReport, rebuild, repair, rows, verify
 from tests.support.pipeline import Flow
 
@@ -329,7 +330,7 @@ def test_rows_that_overtake_the_scroll_are_no_damage_and_damage_stays(
 def test_f17_a_reset_generation_is_rebuilt_without_embedding_anything(flow: Flow) -> None:
     flow.index.reset(_name(flow))
     embedded = flow.embedder.texts
-    assert rebuild(flow.store, flow.index, _name(flow)) == 8
+    assert rebuild(flow.store, flow.index, _name(flow), actor="acme/ann") == 8
     assert verify(flow.store, flow.index).clean
     assert flow.embedder.texts == embedded
 
@@ -340,7 +341,7 @@ def test_f17_a_generation_whose_folder_is_gone_is_rebuilt(flow: Flow) -> None:
     flow.index.create(other)
     flow.index.promote(other.name)
     flow.index.drop(name)
-    rebuild(flow.store, flow.index, name)
+    rebuild(flow.store, flow.index, name, actor="acme/ann")
     assert flow.index.alias() == name
     assert verify(flow.store, flow.index).clean
 
@@ -352,9 +353,12 @@ def test_a_repair_makes_a_damaged_index_clean(flow: Flow) -> None:
     _write(flow, [_payload(tenant="beta")(point) for point in points])
     report = verify(flow.store, flow.index)
     assert not report.clean
-    assert repair(flow.store, flow.index, report) == 2
+    assert repair(flow.store, flow.index, report, actor="acme/ann") == 2
     after = verify(flow.store, flow.index)
     assert after.clean, after.findings
+    with flow.store.engine.connect() as connection:
+        (entry,) = audit.find(connection, audit.Query(action_start="index.repair"))
+    assert entry.actor == "acme/ann"
 
 
 class _PassingBy:
