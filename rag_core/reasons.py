@@ -98,11 +98,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Correct the source file, the credentials or the broker; the worker goes on by itself.",
     ),
     R.TOPIC_RECREATED: (
-        "The topic was deleted and made anew, so the positions we hold are of another one. Nothing was skipped.",
+        "The topic was deleted and recreated, so the positions we hold are of another one. Nothing was skipped.",
         "Decide: `rag stream reset SOURCE --to earliest|latest`, then restart the worker.",
     ),
     R.OFFSET_OUT_OF_RANGE: (
-        "The position we hold is not in the topic: messages expired unread, or the topic was made anew.",
+        "The position we hold is not in the topic: messages expired unread, or the topic was recreated.",
         "Decide: `rag stream reset SOURCE --to earliest|latest`.",
     ),
     R.DEAD_LETTER_UNAVAILABLE: (
