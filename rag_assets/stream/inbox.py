@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
@@ -123,6 +124,10 @@ class InboxSource:
         return not self.consuming or not (self._away or self._waiting())
 
     def close(self) -> None:
+        if self._session is not None and self.consuming:
+            # The server ends a closed session a moment later; the next worker must not meet the lock until then.
+            with suppress(psycopg.Error):
+                self._session.execute("SELECT pg_advisory_unlock_all()")
         self._drop()
 
     def _open(self) -> psycopg.Connection[Any]:
