@@ -207,8 +207,7 @@ class QueryServer:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
         store = self._parts.store
-        lifetime = self._settings.jwt_max_lifetime_seconds + self._settings.jwt_leeway_seconds
-        handler = OperationsHandler(store, token_seconds=lifetime)
+        handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
         operations = OperationsServicer(handler, ConditionsHandler(store), search, hashes)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         deployments = DeploymentServicer(DeploymentsHandler(store))

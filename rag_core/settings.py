@@ -298,6 +298,11 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         return self.environment == "development" if self.reflection is None else self.reflection
 
     @property
+    def longest_token_seconds(self) -> int:
+        """How long a token issued just now can be accepted: its longest lifetime and the leeway after its end."""
+        return self.jwt_max_lifetime_seconds + self.jwt_leeway_seconds
+
+    @property
     def metadata_types(self) -> dict[str, FieldType]:
         """The declared metadata names with what each holds."""
         parts = (entry.partition(":") for entry in self.metadata_fields)

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
-    from ragctl.stack.accounts import Accounts
+    from ragctl.stack.accounts import Account, Accounts
 
 app = App(name="account", help="People who may sign in to the local console.", help_format="plaintext")
 
@@ -53,7 +53,7 @@ def add(
     password_stdin: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
-    """Add a person, or give one a new password and role. Prints a made-up password once.
+    """Add a person, or give one a new password and role, which ends their sessions. Prints a made-up password once.
 
     Example: rag account add lin --role operator
 
@@ -74,7 +74,11 @@ def add(
     from ragctl.stack.accounts import Role
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(15)
-    _accounts().add(name, Role(role), password, tenant=tenant, groups=group, platform=platform)
+    accounts = _accounts()
+    before = accounts.all().get(name)
+    accounts.add(name, Role(role), password, tenant=tenant, groups=group, platform=platform)
+    if before is not None:
+        _end_sessions(before)
     shown = {} if password_stdin else {"password": password}
     if json:
         emit_json({"name": name, "role": role, **shown})
@@ -84,11 +88,11 @@ def add(
 
 @app.command
 def remove(name: str, /, *, json: Json = False) -> None:
-    """Take a person's access away. Who is signed in stays so until the token expires, 12 hours at most.
+    """Remove a person and end their sessions: every token issued to them is refused within a second.
 
     Example: rag account remove lin
     """
-    _accounts().remove(name)
+    _end_sessions(_accounts().remove(name))
     emit_json({"removed": name}) if json else say(f"{name} is removed")
 
 
@@ -100,6 +104,25 @@ def unlock(name: str, /, *, json: Json = False) -> None:
     """
     _accounts().unlock(name)
     emit_json({"unlocked": name}) if json else say(f"{name} may sign in again")
+
+
+def _end_sessions(account: Account) -> None:
+    """Refuse the tokens of an account that was removed or changed."""
+    from rag_core.errors import RagError
+    from rag_core.settings import Settings
+    from rag_core.store.access import revoke_tokens
+    from ragctl.commands._database import actor, transaction
+
+    try:
+        with transaction() as connection:
+            lifetime = Settings.load().longest_token_seconds
+            revoke_tokens(connection, tenant=account.tenant, subject=account.name, lifetime=lifetime, actor=actor())
+    except RagError as error:
+        raise type(error)(
+            error.reason,
+            f"the account is changed, but its tokens stay valid: {error.message}; "
+            f"when the database runs: `rag token revoke {account.name} --tenant {account.tenant}`",
+        ) from None
 
 
 def _accounts() -> Accounts:

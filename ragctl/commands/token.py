@@ -72,10 +72,8 @@ def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> N
     from rag_core.store.access import revoke_tokens
     from ragctl.commands._database import actor, transaction
 
-    settings = Settings.load()
+    lifetime = Settings.load().longest_token_seconds
     require_identity_names(tenant, (subject,))
-    # What lives longest was issued a moment ago and is accepted for the leeway after its end.
-    lifetime = settings.jwt_max_lifetime_seconds + settings.jwt_leeway_seconds
     with transaction() as connection:
         before = revoke_tokens(connection, tenant=tenant, subject=subject, lifetime=lifetime, actor=actor())
     if json:

@@ -104,11 +104,11 @@ class Accounts:
         with self._changing() as accounts:
             accounts[name] = account
 
-    def remove(self, name: str) -> None:
-        """Take a person's access away; a token they hold dies when it expires. Raises `NotFound`."""
+    def remove(self, name: str) -> Account:
+        """Remove a person and return the account; the caller revokes its tokens. Raises `NotFound`."""
         with self._changing() as accounts:
             _known(accounts, name)
-            del accounts[name]
+            return accounts.pop(name)
 
     def unlock(self, name: str) -> None:
         """Let a person try again at once, from every address. Raises `NotFound`."""

@@ -209,6 +209,38 @@ def test_a_key_is_printed_once_listed_without_its_secret_revoked_and_on_record(
     assert "key.create" in capsys.readouterr().out
 
 
+def test_an_account_that_is_changed_or_removed_loses_the_tokens_it_had(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_DATABASE_URL", database_url)
+
+    def revoked() -> list[str]:
+        capsys.readouterr()
+        assert run(["audit", "list", "--tenant", "acme", "--action", "token.revoke", "--json"]) == 0
+        return [row["target"] for row in json.loads(capsys.readouterr().out)]
+
+    assert run(["account", "add", "lin", "--tenant", "acme"]) == 0
+    assert revoked() == []
+    assert run(["account", "add", "lin", "--tenant", "other"]) == 0
+    assert revoked() == ["lin"]
+    assert run(["account", "add", "kim", "--tenant", "acme"]) == 0
+    assert run(["account", "remove", "kim"]) == 0
+    assert revoked() == ["kim", "lin"]
+
+
+def test_removing_an_account_without_a_database_says_that_its_tokens_stay_valid(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+    assert run(["account", "add", "kim"]) == 0
+    assert run(["account", "remove", "kim"]) == 1
+    problem = capsys.readouterr().err
+    assert "tokens stay valid" in problem
+    assert "rag token revoke kim --tenant default" in problem
+    assert run(["account", "remove", "kim"]) == 1
+    assert "ACCOUNT_NOT_FOUND" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments", [["--scope", "everything"], ["--days", "0"], ["--days", "9999"], ["--tenant", "*"], ["--group", ""]]
 )
