@@ -26,7 +26,7 @@ def files() -> dict[Path, str]:
         BOARDS.with_name(f"{board['file']}.json"): json.dumps(dashboard(board), indent=1) + "\n"
         for board in read(BOARDS)
     }
-    rules = yaml.safe_dump(objective_rules(read(OBJECTIVES)), sort_keys=False, width=1000)
+    rules = yaml.safe_dump(objective_rules(read(OBJECTIVES)), sort_keys=False, width=120)
     return {**boards, OBJECTIVES.with_name("rag-objectives.rules.yaml"): _HEADER + rules}
 
 
