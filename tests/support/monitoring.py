@@ -31,7 +31,7 @@ def missing(*programs: str) -> str | None:
 def prometheus_config(targets: Mapping[str, str], alertmanager: str) -> dict[str, Any]:
     """deploy/prometheus/prometheus.yaml with an address for each job; jobs without one are left out."""
     config: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text("utf-8"))
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["global"] = {"scrape_interval": "3s", "evaluation_interval": "1s"}  # a page gets as long to answer
     config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
     jobs = {job["job_name"]: job for job in config["scrape_configs"] if job["job_name"] in targets}

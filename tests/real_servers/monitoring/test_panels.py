@@ -104,7 +104,8 @@ def test_every_panel_shows_something_of_a_stack_at_work(stack: LocalStack, tmp_p
             load.round()
             left = [panel for panel in left if not has_data(url, panel.query)]
         assert left == []
-        assert {series["metric"]["job"] for series in ask(url, "up == 1")} == targets.keys()
+        read = ask(url, "max_over_time(up[1h]) == 1")
+        assert {series["metric"]["job"] for series in read} == targets.keys()
         for panel in panels():
             ask(url, panel.query)
         assert ask(url, 'ALERTS{alertstate="firing", alertname!~"Rag(ErrorBudgetBurns|SearchSlow|IndexStale)"}') == []
