@@ -18,7 +18,7 @@ from tests.support.local_stack import LocalStack
 from tests.support.monitoring import EXPORTER, missing, postgres_exporter, prometheus
 from tests.support.postgres import free_port
 
-pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(1800)]
 _WHY = missing("prometheus", EXPORTER)
 JOBS = {"query-server": "METRICS", "gateway": "GATEWAY_METRICS", "stream": "STREAM_METRICS"}
 WATCHED_SECONDS = 420
@@ -90,7 +90,7 @@ def has_data(url: str, query: str) -> bool:
 
 @pytest.mark.skipif(_WHY is not None, reason=str(_WHY))
 def test_every_panel_shows_something_of_a_stack_at_work(stack: LocalStack, tmp_path: Path) -> None:
-    stack.up()
+    stack.up(seconds=900)
     ports = stack.environment
     targets = {job: f"127.0.0.1:{ports[f'RAG_{name}_PORT']}" for job, name in JOBS.items()}
     with ExitStack() as programs:
