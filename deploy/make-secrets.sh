@@ -7,6 +7,7 @@ chmod 700 "$folder"  # the files below are mounted into containers of other user
 random() { head -c 32 /dev/urandom | base64 | tr -dc 'A-Za-z0-9' | head -c 40; }
 keep() { [ -s "$folder/$1" ] || printf '%s' "$2" > "$folder/$1"; chmod 444 "$folder/$1"; }
 keep postgres_password "$(random)"
+keep postgres_monitor_password "$(random)"
 keep rag_database_url "postgresql://rag:$(cat "$folder/postgres_password")@postgres:5432/rag"
 keep rag_qdrant_api_key "$(random)"
 keep rag_page_token_secret "$(random)"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from query_server.metrics import Metrics
 from query_server.parts import LazyStore
 from query_server.polling import Poller
 
@@ -28,8 +29,9 @@ class Finding:
 class Freshness:
     """Keeps the last finding. For one event loop."""
 
-    def __init__(self, store: LazyStore, *, seconds: float) -> None:
+    def __init__(self, store: LazyStore, metrics: Metrics, *, seconds: float) -> None:
         self._store = store
+        self._metrics = metrics
         self._finding: Finding | None = None
         self.poller = Poller("freshness", self._read, self._take, seconds=seconds, share=MAX_SHARE)
 
@@ -48,3 +50,5 @@ class Freshness:
 
     def _take(self, finding: Finding) -> None:
         self._finding = finding
+        oldest = min(finding.behind.values(), default=finding.checked)
+        self._metrics.behind.set((finding.checked - oldest).total_seconds())

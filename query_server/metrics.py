@@ -140,12 +140,35 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.behind = Gauge(
+            "rag_server_index_behind_seconds",
+            "How long the oldest stored change that searches do not see yet has waited; 0: they see all.",
+            registry=self.registry,
+        )
+        self.generation_documents = Gauge(
+            "rag_generation_documents",
+            "Documents that a generation holds in their present version.",
+            ["generation", "state"],
+            registry=self.registry,
+        )
+        self.generation_pending = Gauge(
+            "rag_generation_pending",
+            "Documents whose present version (or deletion) a generation has still to take.",
+            ["generation", "state"],
+            registry=self.registry,
+        )
+
     def _define_sources(self) -> None:
-        def gauge(name: str, meaning: str) -> Gauge:
-            return Gauge(f"rag_source_{name}", meaning, ["source"], registry=self.registry)
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(f"rag_source_{name}", meaning, ["source", *labels], registry=self.registry)
 
         self.source_quality = gauge("quality_score", "Quality score (0 to 100) of the last run, of shards the worst.")
         self.source_failed = gauge("failed_inputs", "Inputs that the last run sent to quarantine.")
         self.source_quarantined = gauge("quarantined", "Inputs in quarantine, those left out by policy not counted.")
         self.source_held = gauge("held_deletions", "Deletions that wait for an operator.")
         self.source_listed = gauge("listed_timestamp_seconds", "When the source was last listed to its end, Unix time.")
+        self.source_run_inputs = gauge("run_inputs", "Inputs of the last run by what became of them.", "outcome")
+        self.source_run_seconds = gauge("run_stage_seconds", "Time of each stage of the last run.", "stage")
+        self.alerts = Gauge(
+            "rag_alerts_firing", "Open alerts of the sensor `alerts`.", ["kind", "severity"], registry=self.registry
+        )

@@ -16,6 +16,7 @@ from query_server.audit import AuditTrail
 from query_server.background import BackgroundTasks
 from query_server.blocking import BlockingPool
 from query_server.freshness import Freshness
+from query_server.generation_gauges import GenerationGauges
 from query_server.handlers.admin import AdminHandler
 from query_server.handlers.answer import AnswerHandler
 from query_server.handlers.batch import BatchHandler
@@ -111,7 +112,7 @@ class QueryServer:
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._ordering = Ordering(parts.reranker, window=settings.rerank_candidates)
-        self._freshness = Freshness(parts.observer_store, seconds=settings.freshness_seconds)
+        self._freshness = Freshness(parts.observer_store, self.metrics, seconds=settings.freshness_seconds)
         self._revocations = Revocations(parts.observer_store, max_age=settings.acl_max_age_seconds)
         self._identities = Identities(parts.verifier, parts.observer_store, self._revocations)
         self._audit = AuditTrail(parts.store, self.metrics, settings)
@@ -138,6 +139,7 @@ class QueryServer:
             "permissions": self._withdrawals.poller,
             "freshness": self._freshness.poller,
             "source gauges": SourceGauges(parts.observer_store, self.metrics).poller,
+            "generation gauges": GenerationGauges(parts.observer_store, self.metrics).poller,
         }
         self._background = BackgroundTasks(self.metrics.background_failures)
         self.ports: Listen | None = None

@@ -33,6 +33,8 @@ class Canary:
 
     def __init__(self, store: Store, index: VectorIndex, settings: Settings, metrics: StreamMetrics) -> None:
         self._store, self._index, self._settings, self._metrics = store, index, settings, metrics
+        for step in ("push", "searchable", "gone"):
+            metrics.canary_failures.labels(step)  # from the start, so that an alert sees the first increase
 
     def run(self, stopping: threading.Event) -> None:
         """A round every `stream_canary_seconds` until `stopping` is set."""

@@ -58,6 +58,7 @@ class StreamMetrics:
             registry=registry,
         )
         self._define_canary(registry)
+        self._define_runs(registry)
 
     def _define_canary(self, registry: CollectorRegistry) -> None:
         self.canary_seconds = Histogram(
@@ -72,4 +73,27 @@ class StreamMetrics:
         )
         self.canary_failures = Counter(
             "rag_canary_failures", "Canary steps that did not end in time.", ["step"], registry=registry
+        )
+
+    def _define_runs(self, registry: CollectorRegistry) -> None:
+        self.runs = Gauge(
+            "rag_dagster_runs",
+            "Runs in Dagster's storage by status; finished ones leave it after `RAG_EVENT_RETENTION_DAYS`.",
+            ["status"],
+            registry=registry,
+        )
+        self.run_seconds = Gauge(
+            "rag_dagster_last_run_seconds",
+            "Time that the last finished run of a job took; jobs among the last 100 finished runs.",
+            ["job"],
+            registry=registry,
+        )
+        self.run_failed = Gauge(
+            "rag_dagster_last_run_failed", "1 when the last finished run of a job failed.", ["job"], registry=registry
+        )
+        self.daemon_beat = Gauge(
+            "rag_dagster_daemon_heartbeat_timestamp_seconds",
+            "Last heartbeat of each of Dagster's daemons, Unix time.",
+            ["daemon"],
+            registry=registry,
         )

@@ -49,6 +49,7 @@ class Pump:
         self._rows = store
         self._settings = settings
         self._metrics = metrics
+        metrics.halted.labels(source.name).set(0)  # a series from the start: what is absent could also be unread
         self._state = "starting"
         self._failures: Counter[str] = Counter()
         self._recent: dict[_Key, deque[bool]] = {}

@@ -1,4 +1,6 @@
-"""What streams did, as runless materializations: a summary per stream and interval, never an event per document."""
+"""What streams did, as runless materializations: a summary per stream and interval, never an event per document.
+
+And in return what Dagster did, as metrics of the worker."""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import dagster as dg
 
+from rag_assets.stream.run_gauges import read_runs
 from rag_core.logging import get_logger
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ class Reporter:
             try:
                 instance = instance or dg.DagsterInstance.get()
                 self.report(instance)
+                read_runs(instance, self._worker.metrics)
             except Exception as error:
                 # Dagster's own state is not ours: the next summary carries what this one would have.
                 log.warning("report_postponed", problem=type(error).__name__)

@@ -73,6 +73,14 @@ def newest(connection: Connection, tenant: str, *, ended: bool, limit: int) -> l
     return [_alert(row) for row in connection.execute(ordered.limit(limit))]
 
 
+def count_open(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many alerts are open, by kind and severity, over all tenants."""
+    columns = alerts.c
+    statement = select(columns.kind, columns.severity, func.count()).where(columns.ended_at.is_(None))
+    rows = connection.execute(statement.group_by(columns.kind, columns.severity))
+    return {(kind, severity): count for kind, severity, count in rows}
+
+
 def undelivered(connection: Connection) -> list[Known]:
     """Open alerts, and ended ones that some notifier believes to be open."""
     rows = connection.execute(_UNDELIVERED).all()

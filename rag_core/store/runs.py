@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.store.tables import run_stages
@@ -70,6 +70,23 @@ class Stage:
 
 
 _SHOWN = [run_stages.c[name] for name in Stage.__slots__]
+
+
+# By source through the index on its newest stage: the table keeps every run of weeks.
+_LATEST = text("""
+SELECT r.run_id, r.source, r.shard, r.stage, r.counts, (r.seconds ->> 'total')::float AS seconds, r.complete, r.problem,
+       r.finished_at
+FROM rag.sources s
+CROSS JOIN LATERAL (
+    SELECT run_id, shard FROM rag.run_stages n WHERE n.tenant = s.tenant AND n.source = s.name
+    ORDER BY n.finished_at DESC LIMIT 1) AS last
+JOIN rag.run_stages r ON r.run_id = last.run_id AND r.tenant = s.tenant AND r.source = s.name AND r.shard = last.shard
+""")
+
+
+def latest(connection: Connection) -> list[Stage]:
+    """The stages of the last run of every source, all tenants; of a source with shards those of its last shard."""
+    return [Stage(**row._mapping) for row in connection.execute(_LATEST)]
 
 
 def newest(connection: Connection, tenant: str, *, source: str = "", limit: int) -> list[Stage]:

@@ -227,15 +227,18 @@ class Jobs(PartModel):
     deadline_seconds: int = Field(900, ge=30, description="Time allowed to each.")
 
 
+_NEEDS_DIGEST = ConfigDict(
+    json_schema_extra={
+        "if": {"properties": {"enabled": {"const": True}}, "required": ["enabled"]},
+        "then": {"required": ["digest"], "properties": {"digest": {"type": "string"}}},
+    }
+)
+
+
 class Evaluation(PartModel):
     """A single pod with a volume: for trying the platform, not for data you would miss."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "if": {"properties": {"enabled": {"const": True}}, "required": ["enabled"]},
-            "then": {"required": ["digest"], "properties": {"digest": {"type": "string"}}},
-        }
-    )
+    model_config = _NEEDS_DIGEST
 
     enabled: bool = Field(False, description="Run it in the chart.")
     image: str = Field(min_length=1, description="Image without tag.")
@@ -243,3 +246,22 @@ class Evaluation(PartModel):
     storage: Bytes = Field("10Gi", description="Size of the volume.")
     storage_class: str = Field("", description="StorageClass; empty: the cluster's default.")
     resources: Resources = Field(resources("250m", "512Mi", "2Gi"), description="Of the pod.")
+
+
+class PostgresExporter(PartModel):
+    """prometheus-postgres-exporter beside the platform; it reads statistics only."""
+
+    model_config = _NEEDS_DIGEST
+
+    enabled: bool = Field(False, description="Run it.")
+    image: str = Field(
+        "docker.io/prometheuscommunity/postgres-exporter", min_length=1, description="Image without tag."
+    )
+    digest: Digest | None = Field(None, description="Digest of the image; required when enabled.")
+    secret: str = Field(
+        "rag-postgres-exporter",
+        min_length=1,
+        description="Secret with DATA_SOURCE_URI (host:port/database?sslmode=…), DATA_SOURCE_USER and DATA_SOURCE_PASS"
+        " of a role with pg_monitor.",
+    )
+    resources: Resources = Field(resources("20m", "32Mi", "128Mi"), description="Of its pod.")

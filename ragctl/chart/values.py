@@ -15,6 +15,7 @@ from ragctl.chart.parts import (
     Jobs,
     PartModel,
     Pods,
+    PostgresExporter,
     Query,
     Rollout,
     ServiceAccounts,
@@ -156,12 +157,13 @@ class NetworkPolicy(PartModel):
 
 
 class Monitoring(PartModel):
-    """Objects of the Prometheus operator."""
+    """Objects of the Prometheus operator, and the exporter of PostgreSQL."""
 
     service_monitor: bool = Field(False, description="Create ServiceMonitors.")
     prometheus_rule: bool = Field(False, description="Create the alerting rules of deploy/prometheus.")
     dashboards: bool = Field(False, description="Create ConfigMaps that a Grafana sidecar loads.")
     labels: dict[str, str] = Field({}, description="Labels by which your Prometheus selects them.")
+    postgres_exporter: PostgresExporter = Field(PostgresExporter(), description="Metrics of PostgreSQL.")
 
 
 class Values(PartModel):
@@ -192,4 +194,6 @@ class Values(PartModel):
     qdrant: Evaluation = Field(Evaluation(image="docker.io/qdrant/qdrant"), description="Qdrant for evaluation.")
     ingress: Ingress = Field(Ingress(), description="The way in from outside.")
     network_policy: NetworkPolicy = Field(NetworkPolicy(), description="Which packets may flow.")
-    monitoring: Monitoring = Field(Monitoring(), description="Prometheus operator objects.")
+    monitoring: Monitoring = Field(
+        Monitoring(), description="Prometheus operator objects, and the exporter of PostgreSQL."
+    )

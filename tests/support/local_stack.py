@@ -63,8 +63,8 @@ class LocalStack:
         except json.JSONDecodeError:
             return result.returncode, result.stdout + result.stderr
 
-    def up(self) -> None:
-        code, printed = self.rag("up", "--docs", str(self.docs), "--no-wait")
+    def up(self, seconds: float = 300) -> None:
+        code, printed = self.rag("up", "--docs", str(self.docs), "--no-wait", seconds=seconds)
         assert code == 0, printed
 
     def pid(self, part: str) -> int | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,19 @@ from tests.support.postgres import free_port
 
 DEPLOY = ROOT / "deploy"
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
+EXPORTER = "prometheus-postgres-exporter"
 
 
-def missing() -> str | None:
+def missing(*programs: str) -> str | None:
     """Why it cannot run here, `None` when it can."""
-    absent = [name for name in PROGRAMS if shutil.which(name) is None]
+    absent = [name for name in programs or PROGRAMS if shutil.which(name) is None]
     return f"needs {', '.join(absent)} (Debian: packages of that name)" if absent else None
 
 
 def prometheus_config(targets: Mapping[str, str], alertmanager: str) -> dict[str, Any]:
     """deploy/prometheus/prometheus.yaml with an address for each job; jobs without one are left out."""
     config: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text("utf-8"))
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["global"] = {"scrape_interval": "3s", "evaluation_interval": "1s"}  # a page gets as long to answer
     config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
     jobs = {job["job_name"]: job for job in config["scrape_configs"] if job["job_name"] in targets}
@@ -53,24 +55,47 @@ def alertmanager_config(folder: Path, webhook: str) -> dict[str, Any]:
 @contextmanager
 def running(folder: Path, targets: Mapping[str, str], webhook: str) -> Iterator[str]:
     """Both programs; yields the address of Prometheus."""
-    alerts, metrics = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(prometheus_config(targets, alerts)))
+    alerts = f"127.0.0.1:{free_port()}"
     (folder / "alertmanager.yaml").write_text(yaml.safe_dump(alertmanager_config(folder, webhook)))
-    with ExitStack() as stack:
-        for program, port, *options in (
-            ("prometheus", metrics, f"--storage.tsdb.path={folder / 'series'}"),
-            ("prometheus-alertmanager", alerts, f"--storage.path={folder / 'alerts'}", "--cluster.listen-address="),
-        ):
-            file = folder / f"{program.removeprefix('prometheus-')}.yaml"
-            command = [program, f"--config.file={file}", f"--web.listen-address={port}", *options]
-            stack.enter_context(_process(command, f"http://{port}/-/ready", folder / f"{program}.log"))
-        yield f"http://{metrics}"
+    command = ["prometheus-alertmanager", f"--config.file={folder / 'alertmanager.yaml'}"]
+    command += [f"--web.listen-address={alerts}", f"--storage.path={folder / 'alerts'}", "--cluster.listen-address="]
+    with (
+        process(command, f"http://{alerts}/-/ready", folder / "alertmanager.log"),
+        prometheus(folder, targets, alerts) as url,
+    ):
+        yield url
 
 
 @contextmanager
-def _process(command: list[str], ready: str, log: Path) -> Iterator[None]:
+def prometheus(folder: Path, targets: Mapping[str, str], alertmanager: str = "127.0.0.1:9") -> Iterator[str]:
+    """Prometheus alone; yields its address."""
+    where, file = f"127.0.0.1:{free_port()}", folder / "prometheus.yaml"
+    file.write_text(yaml.safe_dump(prometheus_config(targets, alertmanager)))
+    command = ["prometheus", f"--config.file={file}", f"--web.listen-address={where}"]
+    command += [f"--storage.tsdb.path={folder / 'series'}"]
+    with process(command, f"http://{where}/-/ready", folder / "prometheus.log"):
+        yield f"http://{where}"
+
+
+@contextmanager
+def postgres_exporter(folder: Path, port: int, user: str, password: str = "") -> Iterator[str]:
+    """The exporter as Compose runs it; yields its address."""
+    where, secret = f"127.0.0.1:{free_port()}", folder / "postgres_monitor_password"
+    secret.write_text(password)
+    environment = {
+        "DATA_SOURCE_URI": f"127.0.0.1:{port}/rag?sslmode=disable",
+        "DATA_SOURCE_USER": user,
+        "DATA_SOURCE_PASS_FILE": str(secret),
+    }
+    command = [EXPORTER, "--no-collector.wal", f"--web.listen-address={where}"]
+    with process(command, f"http://{where}/", folder / "exporter.log", environment):
+        yield where
+
+
+@contextmanager
+def process(command: list[str], ready: str, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[None]:
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(environment or {})})
     try:
         deadline = time.monotonic() + 60
         while not _answers(ready):

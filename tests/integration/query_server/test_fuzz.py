@@ -184,6 +184,15 @@ def test_after_all_that_the_server_still_answers(server: Running) -> None:
     stub = v2_grpc.QueryServiceStub(server.channel)
     found = failure(lambda: stub.Search(v2.SearchRequest(query="bell"), metadata=server.auth(), timeout=20))
     assert found is None or found.code in TYPED, "the index service was asked to reset or retire what there was"
-    tasks = ("revocations", "permissions", "readiness", "query models", "audit", "freshness", "source gauges")
+    tasks = (
+        "revocations",
+        "permissions",
+        "readiness",
+        "query models",
+        "audit",
+        "freshness",
+        "source gauges",
+        "generation gauges",
+    )
     sample = server.server.metrics.registry.get_sample_value
     assert {sample("rag_server_background_failures_total", {"task": task}) for task in tasks} == {0}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.chart import NAMESPACE, PRESETS, Manifest, render, values
+from tests.support.chart import DIGEST, NAMESPACE, PRESETS, Manifest, render, values
 
 ROLES = (
     "gateway",
@@ -152,3 +152,20 @@ def test_s39_other_namespaces_reach_metrics_and_the_gateway_and_nothing_else() -
 def test_s39_the_policies_live_in_the_namespace_of_the_release() -> None:
     policies = [item for item in render(values("dev")) if item["kind"] == "NetworkPolicy"]
     assert {item["metadata"]["namespace"] for item in policies} == {NAMESPACE}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_exporter_of_postgresql_reaches_the_database_and_only_prometheus_reaches_it(preset: str) -> None:
+    exporter = {"monitoring": {"postgresExporter": {"enabled": True, "digest": DIGEST}}}
+    network = Network(render(values(preset, exporter)))
+    name = "postgres-exporter"
+    assert network.into("monitoring", name, 9187)
+    assert not network.into("default", name, 9187)
+    assert not [role for role in ROLES if network.pods(role, name, 9187)]
+    reached = {role for role in ROLES if any(network.pods(name, role, port) for port in (5432, 6334, 9464, 50051))}
+    if preset == "dev":
+        assert reached == {"postgresql"}
+    else:
+        assert reached == set()
+        assert network.out(name, "10.1.0.9", 5432)
+    assert not network.out(name, "10.0.0.1", 6443)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from query_server.metrics import Metrics
-from tests.support.chart import PRESETS, Manifest, containers, everything, find, pod_specs, render, values
+from tests.support.chart import DIGEST, PRESETS, Manifest, containers, everything, find, pod_specs, render, values
 
 KEDA = {
     "enabled": True,
@@ -20,7 +20,12 @@ _ALL: dict[str, Any] = {
     "stream": {"enabled": True, "keda": KEDA},
     "ingress": {"kind": "ingress", "host": "rag.example.com"},
     "rollout": {"release": "2.4.0"},
-    "monitoring": {"serviceMonitor": True, "prometheusRule": True, "dashboards": True},
+    "monitoring": {
+        "serviceMonitor": True,
+        "prometheusRule": True,
+        "dashboards": True,
+        "postgresExporter": {"enabled": True, "digest": DIGEST},
+    },
 }
 
 

@@ -10,14 +10,19 @@ import pytest
 from pydantic import BaseModel
 
 from ragctl.chart.values import Values
-from tests.support.chart import CHART, Manifest, everything, find, merged, pod_specs, render, values
+from tests.support.chart import CHART, DIGEST, Manifest, everything, find, merged, pod_specs, render, values
 
 OTHER = "sha256:" + "b" * 64
 KEDA = {"enabled": True, "bootstrapServers": "kafka:9092", "topics": [{"topic": "t", "consumerGroup": "g"}]}
 _BASE: dict[str, Any] = {
     "stream": {"enabled": True, "keda": KEDA},
     "ingress": {"kind": "ingress", "host": "rag.example.com", "className": "nginx", "tls": {"clusterIssuer": "le"}},
-    "monitoring": {"serviceMonitor": True, "prometheusRule": True, "dashboards": True},
+    "monitoring": {
+        "serviceMonitor": True,
+        "prometheusRule": True,
+        "dashboards": True,
+        "postgresExporter": {"enabled": True, "digest": DIGEST},
+    },
     "gateway": {"autoscaling": {"enabled": True}, "serviceType": "LoadBalancer"},
     "console": {"signIn": "oidc", "ingress": {"host": "console.example.com"}},
     "networkPolicy": {

@@ -6,32 +6,44 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import generate_monitoring
 import pytest
 import yaml
+from prometheus_client import Metric
 
 from query_server.metrics import Metrics
+from rag_assets.stream.metrics import StreamMetrics
 from rag_core.alerts.base import AlertKind
 from tests.support.chart import ROOT
 
 DEPLOY = ROOT / "deploy"
 OURS = re.compile(r"\brag_[a-z_]+\b")
+RECORDED = re.compile(r"\brag:[a-z_]+:[a-z0-9]+\b")
+
+
+def families() -> Iterator[Metric]:
+    """What a query server and a stream worker register."""
+    for registry in (Metrics().registry, StreamMetrics().registry):
+        yield from registry.collect()
 
 
 def exported() -> set[str]:
-    """Names a scrape of the query server can give."""
+    """Names a scrape of them can give."""
     names = set()
-    for family in Metrics().registry.collect():
+    for family in families():
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}.get(family.type, ("",))
         names |= {family.name + suffix for suffix in suffixes}
     return names
 
 
 def rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load((DEPLOY / "prometheus" / "rag.rules.yaml").read_text("utf-8"))["groups"]
+    paths = sorted((DEPLOY / "prometheus").glob("*.rules.yaml"))
+    groups = [group for path in paths for group in yaml.safe_load(path.read_text("utf-8"))["groups"]]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -41,8 +53,27 @@ def test_rules_and_dashboards_only_name_metrics_that_exist() -> None:
         board = json.loads(path.read_text("utf-8"))
         texts += [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     named = {name for text in texts for name in OURS.findall(text)}
-    assert len(named) > 8
+    assert len(named) > 40
     assert named - exported() == set()
+
+
+def test_rules_and_dashboards_only_read_what_a_rule_records() -> None:
+    texts = [rule["expr"] for rule in rules()]
+    texts += [path.read_text("utf-8") for path in (DEPLOY / "dashboards").glob("*.json")]
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    assert {name for text in texts for name in RECORDED.findall(text)} == recorded
+
+
+def test_the_dashboards_and_the_rules_on_objectives_are_those_of_their_sources() -> None:
+    for path, text in generate_monitoring.files().items():
+        assert path.read_text("utf-8") == text, "run `make generate`"
+
+
+def test_a_panel_says_why_it_may_be_empty() -> None:
+    panels = [panel for board in generate_monitoring.read(generate_monitoring.BOARDS) for panel in board["panels"]]
+    assert {len(panel["queries"]) > 0 for panel in panels} == {True}
+    quiet = [panel["quiet"] for panel in panels if "quiet" in panel]
+    assert len(quiet) < len(panels) / 10
 
 
 def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
@@ -59,7 +90,7 @@ def test_every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert() ->
     of_sensor = {"".join(word.title() for word in kind.split("_")) for kind in AlertKind}
     assert re.findall(r"(?m)^### (\w+)$", text)
     assert set(re.findall(r"(?m)^### (\w+)$", text)) == of_rules | of_sensor
-    assert set(OURS.findall(text)) <= {family.name for family in Metrics().registry.collect()} | exported()
+    assert set(OURS.findall(text)) <= {family.name for family in families()} | exported()
 
 
 def test_silence_is_an_alert() -> None:
@@ -68,7 +99,7 @@ def test_silence_is_an_alert() -> None:
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: promtool)")
 def test_the_rules_fire_when_they_should_and_only_then() -> None:
-    command = ["promtool", "test", "rules", str(DEPLOY / "prometheus" / "tests" / "rag.test.yaml")]
+    command = ["promtool", "test", "rules", *map(str, (DEPLOY / "prometheus" / "tests").glob("*.test.yaml"))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -79,8 +110,9 @@ def compose() -> dict[str, Any]:
 
 def test_compose_pins_upstream_images_and_publishes_on_loopback() -> None:
     services = compose()["services"]
-    upstream = {name: item["image"] for name, item in services.items() if item["image"].startswith("docker.io/")}
-    assert set(upstream) == {"postgres", "qdrant", "gateway", "kafka", "prometheus", "alertmanager"}
+    upstream = {name: item["image"] for name, item in services.items() if "docker.io/" in item["image"]}
+    names = {"postgres", "postgres-exporter", "qdrant", "gateway", "kafka", "prometheus", "alertmanager"}
+    assert set(upstream) == names
     for image in upstream.values():
         assert re.search(r":v?\d+\.\d+", image), image
     published = [port for item in services.values() for port in item.get("ports", [])]
@@ -117,7 +149,7 @@ def test_compose_holds_no_secret_and_our_containers_are_confined() -> None:
 
 def test_every_profile_of_compose_is_one_that_is_documented() -> None:
     profiles = {profile for item in compose()["services"].values() for profile in item["profiles"]}
-    assert profiles == {"core", "stream", "monitoring", "green"}
+    assert profiles == {"core", "stream", "monitoring", "database-metrics", "green"}
 
 
 def _compose_version() -> str | None:

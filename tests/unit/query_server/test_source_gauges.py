@@ -2,15 +2,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
+from query_server.freshness import Freshness
+from query_server.generation_gauges import GenerationGauges
 from query_server.metrics import Metrics
 from query_server.parts import LazyStore
 from query_server.source_gauges import SourceGauges
+from rag_core.alerts import Alert, AlertKind, deliver
 from rag_core.errors import Reason, Unavailable
 from rag_core.quality import Profile, QualityPolicy, assess
 from rag_core.store import Store, quality
 from rag_core.store.tables import sources
+from tests.support.pipeline import Flow, prose
 
 
 async def test_the_state_of_every_source_is_exported(store: Store) -> None:
@@ -39,3 +43,53 @@ async def test_a_database_that_is_down_leaves_the_last_values() -> None:
     metrics.source_held.labels("crm").set(3)
     await SourceGauges(LazyStore(down), metrics).poller.refresh()
     assert metrics.registry.get_sample_value("rag_source_held_deletions", {"source": "crm"}) == 3
+
+
+async def test_the_last_run_of_a_source_is_exported_by_stage_and_outcome(flow: Flow) -> None:
+    for number, locator in enumerate(("a", "b")):
+        flow.connector.put(locator, prose(number))
+    flow.run()
+    del flow.connector.items["b"]
+    flow.run()
+    metrics = Metrics()
+    await SourceGauges(LazyStore(lambda: flow.store), metrics).poller.refresh()
+    source = flow.source.name
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"rag_source_run_{name}", {"source": source, **labels})
+
+    assert {outcome: value("inputs", outcome=outcome) for outcome in ("added", "unchanged", "deleted")} == {
+        "added": 0,
+        "unchanged": 1,
+        "deleted": 1,
+    }
+    for stage in ("documents", "chunks", "embeddings", "index"):
+        assert value("stage_seconds", stage=stage) is not None
+
+
+async def test_open_alerts_are_exported_by_kind_until_they_end(store: Store) -> None:
+    metrics = Metrics()
+    poller = SourceGauges(LazyStore(lambda: store), metrics).poller
+    alert = Alert("source_stale:acme/crm", AlertKind.SOURCE_STALE, "warning", "late")
+    labels = {"kind": "source_stale", "severity": "warning"}
+    for conditions, expected in (([alert], 1.0), ([], None)):
+        deliver(store, [], conditions)
+        await poller.refresh()
+        assert metrics.registry.get_sample_value("rag_alerts_firing", labels) == expected
+
+
+async def test_what_a_generation_holds_and_still_lacks_is_exported(flow: Flow) -> None:
+    for number, locator in enumerate(("a", "b")):
+        flow.connector.put(locator, prose(number))
+    flow.run()
+    with flow.store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.documents SET version = version + 1 WHERE locator = 'b'"))
+        connection.execute(text("UPDATE rag.documents SET updated_at = now() - interval '90 s' WHERE locator = 'b'"))
+    metrics = Metrics()
+    lazy = LazyStore(lambda: flow.store)
+    await GenerationGauges(lazy, metrics).poller.refresh()
+    await Freshness(lazy, metrics, seconds=1).poller.refresh()
+    labels = {"generation": str(flow.index.alias()), "state": "active"}
+    assert metrics.registry.get_sample_value("rag_generation_documents", labels) == 1
+    assert metrics.registry.get_sample_value("rag_generation_pending", labels) == 1
+    assert 90 <= (metrics.registry.get_sample_value("rag_server_index_behind_seconds") or 0) < 120

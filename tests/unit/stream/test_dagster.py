@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import text
 
 from rag_assets.lib import alerts
 from rag_assets.lib.streams import stream_definitions, stream_drain
 from rag_assets.stream.base import Lag
+from rag_assets.stream.metrics import StreamMetrics
 from rag_assets.stream.report import Reporter, stream_key
+from rag_assets.stream.run_gauges import read_runs
 from rag_core.store import streams
 from tests.support.stream import Stream
 
@@ -89,3 +93,38 @@ def test_a_worker_reports_one_summary_per_interval_and_none_when_idle(stream: St
         assert event.asset_materialization is not None
         metadata = event.asset_materialization.metadata
     assert (metadata["applied"].value, metadata["lag"].value) == (2, 2)
+
+
+def test_runs_and_daemons_of_dagster_are_metrics_of_the_worker(tmp_path: Path) -> None:
+    broken = False
+
+    @dg.op
+    def work() -> None:
+        if broken:
+            raise ValueError
+
+    @dg.job
+    def nightly() -> None:
+        work()
+
+    metrics = StreamMetrics()
+    value = metrics.registry.get_sample_value
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        nightly.execute_in_process(instance=instance)
+        broken = True
+        nightly.execute_in_process(instance=instance, raise_on_error=False)
+        broken = False
+        instance.add_daemon_heartbeat(DaemonHeartbeat(1_700_000_000.0, "SENSOR", "id"))
+        read_runs(instance, metrics)
+        assert (value("rag_dagster_runs", {"status": "success"}), value("rag_dagster_runs", {"status": "failure"})) == (
+            1,
+            1,
+        )
+        assert value("rag_dagster_runs", {"status": "queued"}) == 0
+        assert value("rag_dagster_last_run_failed", {"job": "nightly"}) == 1
+        assert (value("rag_dagster_last_run_seconds", {"job": "nightly"}) or -1) > 0
+        nightly.execute_in_process(instance=instance)
+        read_runs(instance, metrics)
+        assert value("rag_dagster_last_run_failed", {"job": "nightly"}) == 0
+        beat = value("rag_dagster_daemon_heartbeat_timestamp_seconds", {"daemon": "sensor"})
+    assert beat == 1_700_000_000

@@ -1,0 +1,111 @@
+"""Every panel of the dashboards, asked of a Prometheus that has watched a whole stack at work."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import generate_monitoring
+import httpx
+import pytest
+
+from tests.support.local_stack import LocalStack
+from tests.support.monitoring import EXPORTER, missing, postgres_exporter, prometheus
+from tests.support.postgres import free_port
+
+pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(1800)]
+_WHY = missing("prometheus", EXPORTER)
+JOBS = {"query-server": "METRICS", "gateway": "GATEWAY_METRICS", "stream": "STREAM_METRICS"}
+WATCHED_SECONDS = 420
+
+
+class Panel(NamedTuple):
+    """One query of a panel."""
+
+    board: str
+    title: str
+    query: str
+    quiet: bool
+
+
+def panels() -> Iterator[Panel]:
+    for board in generate_monitoring.read(generate_monitoring.BOARDS):
+        for panel in board["panels"]:
+            for query in panel["queries"].values():
+                yield Panel(board["file"], panel["title"], query.replace("$range", "1m"), "quiet" in panel)
+
+
+@pytest.fixture
+def stack() -> Iterator[LocalStack]:
+    often = {"STREAM_REPORT_SECONDS": "2", "STREAM_CANARY_SECONDS": "5", "GATEWAY_METRICS_PORT": str(free_port())}
+    stack = LocalStack(extra=often)
+    for number in range(5):
+        (stack.docs / f"pump-{number}.md").write_text(
+            f"# Pump {number}\n\nPump {number} needs oil every {number + 2} days.\n"
+        )
+    yield stack
+    stack.close()
+
+
+class Load:
+    """Calls of every kind through the gateway, a refused one and a push included."""
+
+    def __init__(self, stack: LocalStack, programs: ExitStack) -> None:
+        token = (stack.home / "secrets" / "dev-token").read_text("utf-8").strip()
+        address = f"http://127.0.0.1:{stack.environment['RAG_GATEWAY_PORT']}"
+        headers = {"authorization": f"Bearer {token}"}
+        client = httpx.Client(base_url=address, headers=headers, timeout=60, trust_env=False)
+        self._http = programs.enter_context(client)
+        self._numbers = itertools.count()
+
+    def round(self) -> None:
+        number = next(self._numbers)
+        question = {"query": f"How often does pump {number} need oil?"}
+        assert self._post("/api/v1/query", question) == 200
+        assert self._post("/api/v2/search", question) == 200
+        assert self._post("/api/v2/answer", question) == 200
+        assert self._post("/api/v2/search", {"query": ""}) == 400
+        pushed = {"locator": f"p{number}.md", "text": f"Valve {number} is red.", "acl": {"entries": ["everyone"]}}
+        assert self._post("/api/v1/documents", pushed) == 200
+
+    def _post(self, path: str, body: dict[str, Any]) -> int:
+        return self._http.post(path, json=body).status_code
+
+
+def ask(url: str, query: str) -> list[Any]:
+    """The series of an instant query. Fails when Prometheus does not understand it."""
+    answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=30, trust_env=False).json()
+    assert answer["status"] == "success", (query, answer)
+    return answer["data"]["result"]  # type: ignore[no-any-return]
+
+
+def has_data(url: str, query: str) -> bool:
+    return any(not math.isnan(float(series["value"][1])) for series in ask(url, query))
+
+
+@pytest.mark.skipif(_WHY is not None, reason=str(_WHY))
+def test_every_panel_shows_something_of_a_stack_at_work(stack: LocalStack, tmp_path: Path) -> None:
+    stack.up(seconds=900)
+    ports = stack.environment
+    targets = {job: f"127.0.0.1:{ports[f'RAG_{name}_PORT']}" for job, name in JOBS.items()}
+    with ExitStack() as programs:
+        targets["postgres"] = programs.enter_context(
+            postgres_exporter(tmp_path, int(ports["RAG_POSTGRES_PORT"]), "rag")
+        )
+        url = programs.enter_context(prometheus(tmp_path, targets))
+        load, deadline = Load(stack, programs), time.monotonic() + WATCHED_SECONDS
+        left = [panel for panel in panels() if not panel.quiet]
+        while left and time.monotonic() < deadline:
+            load.round()
+            left = [panel for panel in left if not has_data(url, panel.query)]
+        assert left == []
+        read = ask(url, "max_over_time(up[1h]) == 1")
+        assert {series["metric"]["job"] for series in read} == targets.keys()
+        for panel in panels():
+            ask(url, panel.query)
+        assert ask(url, 'ALERTS{alertstate="firing", alertname!~"Rag(ErrorBudgetBurns|SearchSlow|IndexStale)"}') == []
