@@ -21,3 +21,6 @@ for package in "$work"/packages/*.deb; do dpkg -x "$package" "$folder"; done
 # Compose is a plugin of the docker client, and a program of its own when it is called by its name.
 plugin=$folder/usr/libexec/docker/cli-plugins/docker-compose
 [ ! -x "$plugin" ] || [ -e "$folder/usr/bin/docker-compose" ] || { mkdir -p "$folder/usr/bin"; ln -s "$plugin" "$folder/usr/bin/docker-compose"; }
+# Alertmanager reads its templates from where its package installs them.
+templates=$(realpath "$folder")/usr/share/prometheus
+[ ! -d "$templates" ] || [ -e /usr/share/prometheus ] || ln -s "$templates" /usr/share/prometheus
