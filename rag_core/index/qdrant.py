@@ -1,7 +1,7 @@
 """A Qdrant server or cluster through qdrant-client (gRPC), or qdrant-client's local mode in tests.
 
 A generation is a collection with our specification in its metadata (`qdrant_collections`); the alias is a real
-collection alias. Writes wait until the server has applied them.
+collection alias. A write returns when the server has applied it (`qdrant_writer`).
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from rag_core.index.base import (
     SearchResult,
 )
 from rag_core.index.conditions import within
-from rag_core.index.planning import READ_DOCUMENTS, operations, plan, slices
+from rag_core.index.planning import READ_DOCUMENTS, plan, slices
 from rag_core.index.qdrant_collections import Collections, Held, Installation
 from rag_core.index.qdrant_dialect import DIALECT
 from rag_core.index.qdrant_layout import ONE_NODE, QdrantLayout
 from rag_core.index.qdrant_nodes import Node, Nodes, connected
-from rag_core.index.qdrant_reader import Call, QdrantReader, to_struct
+from rag_core.index.qdrant_reader import Call, QdrantReader
+from rag_core.index.qdrant_writer import QdrantWriter
 
 _LOOK_SECONDS = 0.5
 _CALM_LOOKS = 3
@@ -171,8 +172,9 @@ class QdrantIndex:
         newest, stale = checks.latest(updates)
         work = list(newest.values())
         upserted = removed = 0
-        for start in range(0, len(work), READ_DOCUMENTS):
-            done = self._apply_some(generation, work[start : start + READ_DOCUMENTS])
+        step = READ_DOCUMENTS * self._layout.settings.qdrant_write_parallel
+        for start in range(0, len(work), step):
+            done = self._apply_some(generation, work[start : start + step])
             upserted, removed, stale = upserted + done.upserted, removed + done.removed, stale + done.stale
         return ApplyResult(upserted, removed, stale)
 
@@ -180,8 +182,9 @@ class QdrantIndex:
     def _apply_some(self, generation: str, some: Sequence[DocumentUpdate]) -> ApplyResult:
         # Repeated with what it reads: versions that were written during an outage are not overwritten.
         collection = self._writable(generation).collection
-        planned = plan(some, self._reader(generation).identities([update.doc_id for update in some]))
-        upserted = self._upsert(collection, planned.updates)
+        reader = self._reader(generation)
+        planned = plan(some, reader.identities([update.doc_id for update in some]))
+        upserted = QdrantWriter(self._call, collection, reader, self._layout.settings).upsert(planned.updates)
         failpoints.reach("before_stale_delete")
         self._remove(collection, planned.leftovers)
         return ApplyResult(upserted, len(planned.leftovers), planned.stale)
@@ -272,18 +275,6 @@ class QdrantIndex:
                 f"generation {generation} was built with another lexical encoder; build a new one with this version",
             )
         return held
-
-    def _upsert(self, collection: str, updates: Sequence[DocumentUpdate]) -> int:
-        written = 0
-        for batch in operations(updates):
-            terms = lexical.encode_documents([point.lexical_text or point.payload.text for point, _ in batch])
-            structs = [to_struct(point, total, sparse) for (point, total), sparse in zip(batch, terms, strict=True)]
-            self._send(collection, structs)
-            written += len(structs)
-        return written
-
-    def _send(self, collection: str, structs: list[models.PointStruct]) -> None:
-        self._call(lambda client: client.upsert(collection, structs, wait=True))
 
     def _remove(self, collection: str, ids: Sequence[uuid.UUID]) -> None:
         def remove_all(client: QdrantClient) -> None:

@@ -13,7 +13,7 @@ from rag_core.embedding.base import Vectors
 from rag_core.index.base import Point
 from rag_core.index.fusion import KNOWN_HITS, Scored, fuse, lexical_weight
 from rag_core.index.lexical import Sparse
-from rag_core.index.payloads import IDENTITY, from_json_or_blank, to_json
+from rag_core.index.payloads import IDENTITY, from_json_or_blank
 from rag_core.index.planning import Identity
 from rag_core.index.qdrant_dialect import DIALECT, QdrantDialect, point_id, scored
 from rag_core.index.qdrant_layout import DENSE, LEXICAL
@@ -60,7 +60,7 @@ class QdrantReader:
         candidates: int,
         limit: int,
     ) -> list[Scored]:
-        words = {"query": _sparse(terms), "using": LEXICAL, "filter": within, "params": _statistics(corpus)}
+        words = {"query": to_sparse(terms), "using": LEXICAL, "filter": within, "params": _statistics(corpus)}
         requests = [
             models.QueryRequest(
                 query=vector.tolist(), using=DENSE, filter=within, limit=candidates, params=self._dense_search
@@ -97,7 +97,7 @@ class QdrantReader:
 
     def lexical(self, terms: Sparse, within: models.Filter, corpus: models.Filter, limit: int) -> list[Scored]:
         return self._query(
-            query=_sparse(terms), using=LEXICAL, query_filter=within, limit=limit, search_params=_statistics(corpus)
+            query=to_sparse(terms), using=LEXICAL, query_filter=within, limit=limit, search_params=_statistics(corpus)
         )
 
     def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
@@ -181,16 +181,8 @@ class QdrantReader:
         return lambda client, seconds: client.scroll(self._collection, timeout=seconds, **arguments)
 
 
-def to_struct(point: Point, total: int, terms: Sparse) -> models.PointStruct:
-    """A point as qdrant-client writes it."""
-    return models.PointStruct(
-        id=str(point.chunk_id),
-        vector={DENSE: point.vector.tolist(), LEXICAL: _sparse(terms)},
-        payload=to_json(point, total),
-    )
-
-
-def _sparse(terms: Sparse) -> models.SparseVector:
+def to_sparse(terms: Sparse) -> models.SparseVector:
+    """Terms as qdrant-client writes and asks for them."""
     return models.SparseVector(indices=terms.indices, values=terms.values)
 
 

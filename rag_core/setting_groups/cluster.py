@@ -35,6 +35,16 @@ class QdrantSettings(BaseModel):
     qdrant_hnsw_ef: int | None = Field(
         None, ge=4, le=10_000, description="Candidates considered by a dense search; unset: the server's choice."
     )
+    qdrant_write_points: int = Field(
+        256, ge=1, le=10_000, description="Points of one write operation on a Qdrant server at most."
+    )
+    qdrant_write_parallel: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Write operations sent to a Qdrant server at once. 1: each waits until it is applied. More: none "
+        "does, and one flush with a look at what is stored ends them, before anything is marked as held.",
+    )
     qdrant_graph_from_kb: int = Field(
         4_000,
         ge=1,
