@@ -122,7 +122,7 @@ class QdrantIndex:
         elif existing.spec != spec:
             raise Conflict(Reason.GENERATION_STATE, f"generation {spec.name} exists and was built differently")
         else:
-            self._collections.ensure_indexes(existing.collection)  # what a process that died left out
+            self._collections.complete(existing.collection, existing.shards)  # what a process that died left out
 
     @_patient
     def drop(self, generation: str) -> None:
@@ -136,9 +136,11 @@ class QdrantIndex:
 
     @_patient
     def reset(self, generation: str) -> None:
-        collection = self._kept(generation).collection
+        held = self._kept(generation)
         everything = models.FilterSelector(filter=models.Filter())
-        self._call(lambda client: client.delete(collection, everything, wait=True))
+        self._call(
+            lambda client: client.delete(held.collection, everything, wait=True, shard_key_selector=held.shards.keys)
+        )
 
     @_patient
     def generations(self) -> list[GenerationSpec]:
@@ -181,12 +183,12 @@ class QdrantIndex:
     @_patient
     def _apply_some(self, generation: str, some: Sequence[DocumentUpdate]) -> ApplyResult:
         # Repeated with what it reads: versions that were written during an outage are not overwritten.
-        collection = self._writable(generation).collection
+        held = self._writable(generation)
         reader = self._reader(generation)
         planned = plan(some, reader.identities([update.doc_id for update in some]))
-        upserted = QdrantWriter(self._call, collection, reader, self._layout.settings).upsert(planned.updates)
+        upserted = QdrantWriter(self._call, held, reader, self._layout.settings).upsert(planned.updates)
         failpoints.reach("before_stale_delete")
-        self._remove(collection, planned.leftovers)
+        self._remove(held, planned.leftovers)
         return ApplyResult(upserted, len(planned.leftovers), planned.stale)
 
     @_patient
@@ -194,12 +196,12 @@ class QdrantIndex:
         name = request.generation or self.alias()
         if name is None:
             raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
-        reader = self._reader(name, deadline=request.deadline)
+        reader = self._reader(name, deadline=request.deadline, tenant=request.tenant)
         return SearchResult(name, retrieval.search(reader, request, self._spec(name).dimensions))
 
     @_patient
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
-        return self._reader(generation).count(within(DIALECT, tenant=tenant, source=source))
+        return self._reader(generation, tenant=tenant).count(within(DIALECT, tenant=tenant, source=source))
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         reader = self._reader(generation, self._ask)
@@ -215,7 +217,7 @@ class QdrantIndex:
         def remove() -> None:
             existing = [point.chunk_id for point in self.fetch(generation, chunk_ids)]
             existed.update(existing)
-            self._remove(self._kept(generation).collection, existing)
+            self._remove(self._kept(generation), existing)
 
         self._nodes.persist(remove)
         return len(existed)
@@ -248,15 +250,18 @@ class QdrantIndex:
     @_patient
     def _writable(self, generation: str) -> Held:
         held = self._kept(generation)
-        self._collections.ensure_indexes(held.collection)
+        self._collections.complete(held.collection, held.shards)
         return held
 
-    def _reader(self, generation: str, call: Call | None = None, *, deadline: float | None = None) -> QdrantReader:
+    def _reader(
+        self, generation: str, call: Call | None = None, *, deadline: float | None = None, tenant: str | None = None
+    ) -> QdrantReader:
         held = self._kept(generation)
         return QdrantReader(
             call or self._call,
             held.collection,
             sampled=held.sampled,
+            shard=held.shards.of(tenant),
             dense_search=self._layout.dense_search(),
             timeout=functools.partial(whole_seconds, self._timeout, deadline),
         )
@@ -276,11 +281,11 @@ class QdrantIndex:
             )
         return held
 
-    def _remove(self, collection: str, ids: Sequence[uuid.UUID]) -> None:
+    def _remove(self, held: Held, ids: Sequence[uuid.UUID]) -> None:
         def remove_all(client: QdrantClient) -> None:
             for some in slices(ids):
                 points = models.PointIdsList(points=[str(chunk_id) for chunk_id in some])
-                client.delete(collection, points, wait=True)
+                client.delete(held.collection, points, wait=True, shard_key_selector=held.shards.keys)
 
         self._call(remove_all)
 

@@ -19,6 +19,7 @@ from rag_core.index import lexical
 from rag_core.index.base import DocumentUpdate, Point
 from rag_core.index.payloads import to_json
 from rag_core.index.planning import operations
+from rag_core.index.qdrant_collections import Held
 from rag_core.index.qdrant_dialect import DIALECT
 from rag_core.index.qdrant_layout import DENSE, LEXICAL
 from rag_core.index.qdrant_reader import Call, QdrantReader, to_sparse
@@ -31,9 +32,10 @@ _Batch = list[tuple[Point, int]]
 class QdrantWriter:
     """One collection."""
 
-    def __init__(self, call: Call, collection: str, reader: QdrantReader, settings: QdrantSettings) -> None:
+    def __init__(self, call: Call, held: Held, reader: QdrantReader, settings: QdrantSettings) -> None:
         self._call = call
-        self._collection = collection
+        self._collection = held.collection
+        self._shards = held.shards
         self._reader = reader
         self._size = settings.qdrant_write_points
         self._parallel = settings.qdrant_write_parallel
@@ -44,19 +46,20 @@ class QdrantWriter:
         Raises what the first failed write raises, and `Unavailable` (`INDEX_UNAVAILABLE`) when the server took an
         operation and did not apply it.
         """
-        batches = list(operations(updates, self._size))
+        grouped = self._shards.grouped(updates).items()
+        batches = [(batch, shard) for shard, some in grouped for batch in operations(some, self._size)]
         if self._parallel == 1 or len(batches) < 2:
-            for batch in batches:
-                self._send(batch, wait=True)
+            for batch, shard in batches:
+                self._send(batch, shard, wait=True)
         else:
             self._send_all(batches)
             self._flush()
             self._require_stored(updates)
-        return sum(map(len, batches))
+        return sum(len(batch) for batch, _ in batches)
 
-    def _send_all(self, batches: Iterable[_Batch]) -> None:
+    def _send_all(self, batches: Iterable[tuple[_Batch, str | None]]) -> None:
         with ThreadPoolExecutor(self._parallel, thread_name_prefix="qdrant-write") as pool:
-            sent: list[Future[None]] = [pool.submit(self._send, batch, wait=False) for batch in batches]
+            sent: list[Future[None]] = [pool.submit(self._send, *one, wait=False) for one in batches]
             try:
                 for future in sent:
                     future.result()
@@ -64,15 +67,16 @@ class QdrantWriter:
                 pool.shutdown(wait=False, cancel_futures=True)  # those that have begun still end before the block does
                 raise
 
-    def _send(self, batch: _Batch, *, wait: bool) -> None:
+    def _send(self, batch: _Batch, shard: str | None, *, wait: bool) -> None:
         terms = lexical.encode_documents([point.lexical_text or point.payload.text for point, _ in batch])
         structs = [_struct(point, total, sparse) for (point, total), sparse in zip(batch, terms, strict=True)]
-        self._call(lambda client: client.upsert(self._collection, structs, wait=wait))
+        self._call(lambda client: client.upsert(self._collection, structs, wait=wait, shard_key_selector=shard))
 
     def _flush(self) -> None:
         """An operation by filter goes to every shard, and each applies its operations in their order."""
         nothing = models.FilterSelector(filter=DIALECT.any_of("doc_id", [_NO_DOCUMENT]))
-        self._call(lambda client: client.delete(self._collection, nothing, wait=True))
+        everywhere = self._shards.keys
+        self._call(lambda client: client.delete(self._collection, nothing, wait=True, shard_key_selector=everywhere))
 
     def _require_stored(self, updates: Sequence[DocumentUpdate]) -> None:
         stored = {chunk: version for chunk, _, version in self._reader.identities([one.doc_id for one in updates])}

@@ -9,6 +9,12 @@ class QdrantSettings(BaseModel):
     """Layout of the collections that are made from now on; existing generations keep theirs."""
 
     qdrant_shards: int = Field(1, ge=1, le=10_000, description="Shards of a new generation on a Qdrant server.")
+    qdrant_large_tenants: str = Field(
+        "",
+        pattern=r"^[^,\s]*(,[^,\s]+)*$",
+        description="Tenants (with commas) that get shards of their own in new generations, RAG_QDRANT_SHARDS each; "
+        "the others share as many. Needs a Qdrant cluster. Existing generations keep theirs: build a new one.",
+    )
     qdrant_replicas: int = Field(1, ge=1, le=10, description="Copies of each shard, on different nodes.")
     qdrant_write_consistency: int = Field(
         1, ge=1, le=10, description="Copies that must have taken a write before it counts; at most RAG_QDRANT_REPLICAS."
