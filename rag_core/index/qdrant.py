@@ -134,6 +134,19 @@ class QdrantIndex:
         if held is not None:
             self._call(lambda client: client.delete_collection(held.collection))
 
+    def discard(self) -> None:
+        """Remove the alias and every generation of this installation: the end of a benchmark or a test."""
+        named = self._aliases()
+        steps = [
+            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            for alias in self._collections.aliases(named)
+            if alias in named
+        ]
+        if steps:
+            self._ask(lambda client: client.update_collection_aliases(steps))
+        for spec in self.generations():
+            self.drop(spec.name)
+
     @_patient
     def reset(self, generation: str) -> None:
         held = self._kept(generation)
