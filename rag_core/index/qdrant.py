@@ -29,7 +29,7 @@ from rag_core.index.base import (
 )
 from rag_core.index.conditions import within
 from rag_core.index.planning import READ_DOCUMENTS, plan, slices
-from rag_core.index.qdrant_collections import Collections, Held, Installation
+from rag_core.index.qdrant_collections import Collections, Held, Installation, require_version
 from rag_core.index.qdrant_dialect import DIALECT
 from rag_core.index.qdrant_layout import ONE_NODE, QdrantLayout
 from rag_core.index.qdrant_nodes import Node, Nodes, connected
@@ -111,6 +111,15 @@ class QdrantIndex:
     def in_memory(cls) -> QdrantIndex:
         """Brute force in Python, for contract tests."""
         return cls(QdrantClient(":memory:"), local=True)
+
+    def check_server(self) -> None:
+        """Ask the server for its version and its collections.
+
+        Raises `Unavailable` (`INDEX_UNAVAILABLE`) with what is wrong with the address, the key or the certificates, and
+        `ConfigError` (`INDEX_VERSION`).
+        """
+        require_version(self._ask(lambda client: client.info()).version)
+        self._ask(lambda client: client.get_collections())
 
     @_patient
     def create(self, spec: GenerationSpec) -> None:
