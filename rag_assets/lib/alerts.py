@@ -52,7 +52,7 @@ def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.Sens
         name="alerts",
         minimum_interval_seconds=settings.alert_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Failed runs, blocking checks, stale sources, held deletions, poison rates, halted streams, damage.",
+        description="Failed runs, blocking checks, stale sources, held deletions, poison rates, halted streams, damage",
     )
     def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SkipReason:
         with typed_failures():
