@@ -103,6 +103,7 @@ def generations(
     edits: float = 2,
     rounds: int = 5,
     idle_seconds: float = 30,
+    qdrant_url: str | None = None,
     as_json: Json = False,
 ) -> None:
     """Change the model under queries and edits: build, judge, promote, roll back, promote; count what fails or is lost.
@@ -119,13 +120,18 @@ def generations(
         Model changes, one after the other.
     idle_seconds
         Rest before each, to compare latencies with.
+    qdrant_url
+        `http(s)://host:6334` of a Qdrant server to measure instead of the embedded engine, with the key, certificates
+        and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.
     as_json
         Print one JSON document.
     """
     from benchmarks import generations as bench
     from benchmarks.report import progress_bar, show
 
-    sizes = bench.Sizes(chunks=chunks, rate=rate, edits=edits, rounds=rounds, idle_seconds=idle_seconds)
+    sizes = bench.Sizes(
+        chunks=chunks, rate=rate, edits=edits, rounds=rounds, idle_seconds=idle_seconds, qdrant_url=qdrant_url
+    )
     with progress_bar("generations") as progress:
         report = bench.run(Settings.load(), sizes, progress=progress)
     show(report, as_json=as_json)
@@ -184,6 +190,7 @@ def query(
     engine_inside: bool = False,
     overload: bool = False,
     peer: bool = True,
+    qdrant_url: str | None = None,
     as_json: Json = False,
 ) -> None:
     """Measure queries: model only, engine only, server, gateway, and a FastAPI + Chroma service.
@@ -209,6 +216,9 @@ def query(
         refused, how fast, and what still succeeds.
     peer
         Ask the peer as well, installed under RAG_HOME/bench.
+    qdrant_url
+        `http(s)://host:6334` of a Qdrant server to measure instead of the embedded engine, with the key, certificates
+        and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.
     as_json
         Print one JSON document.
     """
@@ -224,6 +234,7 @@ def query(
         open_seconds=open_seconds,
         engine_inside=engine_inside,
         overload=overload,
+        qdrant_url=qdrant_url,
     )
     with progress_bar("query") as progress:
         report = bench.run(Settings.load(), sizes, peer=peer, progress=progress)

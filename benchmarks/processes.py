@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx
+from pydantic import SecretStr
 
 from benchmarks.peers.install import ROOT, peer_environment
 from rag_core.errors import Reason, Unavailable
+from rag_core.index import open_index
+from rag_core.index.qdrant import QdrantIndex
 from rag_core.settings import Settings
 from ragctl.gateway import GatewayOptions, write
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
@@ -30,7 +33,9 @@ def query_server(settings: Settings, *, engine_apart: bool = True) -> Iterator[f
     """
     started = time.perf_counter()
     with ExitStack() as stack:
-        if engine_apart:
+        if settings.qdrant_url is not None:
+            pass  # its process is somebody else's
+        elif engine_apart:
             ready = f"http://{settings.host}:{settings.index_metrics_port}/ready"
             stack.enter_context(_ours("index process", "query_server.index_process", settings, ready))
         elif settings.index_endpoint is not None:
@@ -49,9 +54,30 @@ def index_process(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
+def qdrant_left_clean(settings: Settings) -> Iterator[None]:
+    """Removes what this installation made on the Qdrant server, whatever happens."""
+    try:
+        yield
+    finally:
+        with closing(open_index(settings)) as index:
+            if isinstance(index, QdrantIndex):
+                index.discard()
+
+
+def qdrant_environment(settings: Settings) -> dict[str, str]:
+    """The server, its key, certificates and layout, as another process of the installation is told."""
+    chosen = {name: value for name, value in settings if name.startswith("qdrant_") and value is not None}
+    plain = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in chosen.items()
+    }
+    return {f"RAG_{name.upper()}": str(value) for name, value in plain.items()} if settings.qdrant_url else {}
+
+
+@contextmanager
 def _ours(name: str, module: str, settings: Settings, ready: str) -> Iterator[None]:
     names = ("home", "host", "query_port", "index_port", "index_metrics_port", "metrics_port", "embedder")
     ours = {f"RAG_{field.upper()}": str(getattr(settings, field)) for field in (*names, "embed_threads")}
+    ours |= qdrant_environment(settings)
     if settings.index_endpoint is not None:
         ours["RAG_INDEX_ENDPOINT"] = settings.index_endpoint
     if settings.database_url is not None:

@@ -16,12 +16,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from query_server.http import HttpServer
 from query_server.interceptors import build_index_chain
 from query_server.listening import LOOPBACK, bind, new_server, stop_signals
+from query_server.mending import mended
 from query_server.metrics import Metrics
 from query_server.readiness import Readiness
 from query_server.servicers.index import IndexServicer
 from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.index import open_index
 from rag_core.index.base import VectorIndex
+from rag_core.index.edge import EdgeIndex
 from rag_core.index.upkeep import kept_up
 from rag_core.logging import configure_logging, get_logger, log_loop_errors
 from rag_core.settings import Settings
@@ -70,6 +72,8 @@ class IndexServer:
 
     def _readiness(self) -> Readiness:
         generation = self._index.alias()
+        if isinstance(self._index, EdgeIndex) and self._index.damaged():
+            return Readiness(reasons=(Reason.INDEX_CORRUPT,), generation=generation)
         return Readiness(reasons=() if generation else (Reason.INDEX_EMPTY,), generation=generation)
 
     async def stop(self) -> None:
@@ -94,12 +98,13 @@ async def serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     with stop_signals(stopping):
         # This process is the one that the others reach through the endpoint, so it opens the folder itself.
-        index = await asyncio.to_thread(open_index, settings.model_copy(update={"index_endpoint": None}))
+        own = settings.model_copy(update={"index_endpoint": None})
+        index = await asyncio.to_thread(open_index, own, repair=settings.index_rebuild_damaged)
         try:
             server = IndexServer(settings, index)
             try:
                 await server.start(IndexListen(settings.index_port, settings.index_metrics_port))
-                with kept_up(index, settings):
+                with kept_up(index, settings), mended(index, settings, server.metrics):
                     await stopping.wait()
             finally:
                 await server.stop()

@@ -128,6 +128,11 @@ class Metrics:
             "Index calls still running after their caller's deadline; one more while the breaker is open.",
             registry=self.registry,
         )
+        self.damaged = Gauge(
+            "rag_server_index_damaged",
+            "Generations of the embedded index that are damaged or being filled again, and not served.",
+            registry=self.registry,
+        )
         self.withheld = Gauge(
             "rag_server_withheld",
             "Documents, or whole sources, kept from who lost access to them until the index has the change.",

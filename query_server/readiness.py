@@ -9,18 +9,21 @@ better served by a typed error than by no server at all.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from query_server.blocking import BlockingPool
 from query_server.metrics import Metrics
 from query_server.query_models import QueryModels
-from rag_core.errors import DataCorruption, RagError, Reason
+from rag_core.errors import DataCorruption, NotFound, RagError, Reason
 from rag_core.index.base import VectorIndex
 from rag_core.logging import get_logger
 
 PROBE_SECONDS = 2.0
 INTERVAL_SECONDS = 1.0
+_ANY_POINT = uuid.UUID(int=0)
 _log = get_logger("query_server.readiness")
 
 
@@ -87,7 +90,7 @@ class ReadinessMonitor:
     async def _probe(self) -> Readiness:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                generation = await self._pool.run(self._index.alias)
+                generation = await self._pool.run(_readable, self._index)
         except TimeoutError:
             return self._unreachable(Reason.INDEX_UNAVAILABLE)
         except DataCorruption as error:
@@ -120,3 +123,12 @@ class ReadinessMonitor:
         if before != state:
             _log.info("readiness", ready=state.ready, reasons=state.reasons, degraded=state.degraded)
         await self._on_change(state.ready)
+
+
+def _readable(index: VectorIndex) -> str | None:
+    """The generation that readers are on. Raises `DataCorruption` (`INDEX_CORRUPT`) when nothing is served from it."""
+    generation = index.alias()
+    if generation is not None:
+        with suppress(NotFound):  # `QueryModels` names a generation that is gone
+            index.fetch(generation, [_ANY_POINT])
+    return generation

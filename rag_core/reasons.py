@@ -150,7 +150,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.SHUTTING_DOWN: ("The server is draining.", "Retry; another replica answers."),
     R.INDEX_UNAVAILABLE: ("The vector index cannot be reached.", "`rag status`; docs/operations.md."),
     R.INDEX_LOCKED: ("Another process holds the index folder.", "Stop it, or set RAG_INDEX_ENDPOINT to it."),
-    R.INDEX_CORRUPT: ("Index files are damaged or missing.", "Rebuild from PostgreSQL: docs/operations.md."),
+    R.INDEX_CORRUPT: (
+        "Index files are damaged or missing.",
+        "The stack rebuilds it by itself; docs/operations.md.",
+    ),
     R.INDEX_EMPTY: ("No generation was ever promoted.", "Ingest a source first."),
     R.GENERATION_STATE: ("The generation's state or specification forbids this.", "`rag index generations`."),
     R.GENERATION_REFUSED: (

@@ -122,6 +122,11 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     index_secret_accepted: SecretStr | None = Field(
         None, description="Further secrets that the index service takes, with commas; for a rotation."
     )
+    index_rebuild_damaged: bool = Field(
+        True,
+        description="The process that owns the embedded index fills a damaged generation again from PostgreSQL by "
+        "itself, and serves nothing from it until then. Off: that process refuses to start over damage.",
+    )
     index_timeout_seconds: float = Field(60, gt=0, le=600, description="Time allowed to one index call.")
     index_retry_seconds: float = Field(
         60,

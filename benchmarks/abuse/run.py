@@ -11,13 +11,14 @@ from benchmarks import processes
 from benchmarks.abuse.attacks import ATTACKS, BENIGN
 from benchmarks.abuse.hostile import Done, Plan, attacking, outcome
 from benchmarks.ingest.workbench import open_workbench
-from benchmarks.query.corpus import TENANT, build_index, chunk_texts, unit_vectors
+from benchmarks.query.corpus import TENANT, chunk_texts, fill_index, unit_vectors
 from benchmarks.query.load import Outcome, open_loop, questions
 from benchmarks.query.run import installation
 from benchmarks.query.systems import over_grpc
 from benchmarks.report import Progress, Report, Table, Target
 from benchmarks.timing import median
 from rag_core.embedding import open_embedder
+from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.tokens import mint_token
 
@@ -75,11 +76,9 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
 
 @contextmanager
 def _serving(settings: Settings, sizes: Sizes) -> Iterator[None]:
-    with closing(open_embedder(settings)) as embedder:
+    with closing(open_embedder(settings)) as embedder, closing(EdgeIndex(settings.index_dir)) as index:
         vectors = unit_vectors(sizes.chunks, embedder.dimensions)
-        build_index(
-            settings.index_dir, chunk_texts(sizes.chunks), vectors, embedder.fingerprint, lambda done, total: None
-        )
+        fill_index(index, chunk_texts(sizes.chunks), vectors, embedder.fingerprint, lambda done, total: None)
     with processes.query_server(settings), processes.gateway(settings):
         yield
 

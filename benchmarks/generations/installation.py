@@ -59,13 +59,14 @@ class Installation:
 
 
 @contextmanager
-def installed(settings: Settings, documents: int) -> Iterator[Installation]:
+def installed(settings: Settings, documents: int, qdrant_url: str | None = None) -> Iterator[Installation]:
     """Start everything, with a corpus of so many documents in the first generation."""
     with open_workbench(settings) as workbench:
-        own = _own(workbench.installation("fake"))
+        own = _own(workbench.installation("fake"), qdrant_url)
         ensure_keys(own)
         corpus.write_golden(own.home / "golden" / "bench", documents)
-        with processes.index_process(own), Pipeline(own) as pipeline:
+        owner = processes.qdrant_left_clean if own.qdrant_url else processes.index_process
+        with owner(own), Pipeline(own) as pipeline:
             made = Installation(own, pipeline)
             with _process(own, "stream worker", [str(_RAG), "stream"], f"{own.stream_metrics_port}/health"):
                 corpus.push(pipeline, range(documents))
@@ -79,7 +80,7 @@ def _process(settings: Settings, name: str, command: list[str], ready: str) -> A
     return processes.process(name, command, _environment(settings), settings.home, f"http://{settings.host}:{ready}")
 
 
-def _own(settings: Settings) -> Settings:
+def _own(settings: Settings, qdrant_url: str | None) -> Settings:
     (settings.home / "secrets").mkdir(mode=0o700, exist_ok=True)
     ports = {name: free_port() for name in _PORTS}
     changes = {
@@ -90,7 +91,8 @@ def _own(settings: Settings) -> Settings:
         "chunk_overlap": 0,
         "build_confirm_texts": 10**9,
         "stream_canary_seconds": 0,
-        "qdrant_url": None,
+        "qdrant_url": qdrant_url,
+        "qdrant_prefix": None,  # made from the id of the throw-away database
     }
     return settings.model_copy(update=changes)
 
@@ -103,6 +105,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     )  # fmt: skip
     ours = {f"RAG_{name.upper()}": str(getattr(settings, name)) for name in names}
     secrets = {"RAG_DATABASE_URL": settings.database_url, "RAG_INDEX_SECRET": settings.index_secret}
+    ours |= processes.qdrant_environment(settings)
     ours |= {name: secret.get_secret_value() for name, secret in secrets.items() if secret is not None}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
     return inherited | ours

@@ -25,13 +25,15 @@ _SETTLE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much to do: chunks of the corpus, calls and edits per second, rounds, and seconds of rest to compare with."""
+    """How much to do: chunks of the corpus, calls and edits per second, rounds, seconds of rest to compare with, and a
+    Qdrant server to use instead of the embedded engine."""
 
     chunks: int = 20_000
     rate: float = 50
     edits: float = 2
     rounds: int = 5
     idle_seconds: float = 30
+    qdrant_url: str | None = None
 
 
 @dataclass(slots=True)
@@ -55,7 +57,7 @@ class Round:
 def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
     """Measure. Everything is started under RAG_HOME/bench and removed at the end."""
     documents = max(2 * corpus.QUESTIONS + corpus.EDITED, sizes.chunks // corpus.PARAGRAPHS)
-    with installed(settings, documents) as installation:
+    with installed(settings, documents, sizes.qdrant_url) as installation:
         token = mint_token(installation.settings, subject="bench", tenant=corpus.TENANT)
         address = f"{installation.settings.host}:{installation.settings.query_port}"
         with (

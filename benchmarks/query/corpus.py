@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import cycle, islice
-from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +15,7 @@ from benchmarks.report import Progress
 from benchmarks.texts import package_sentences
 from rag_core.embedding.base import Vectors
 from rag_core.ids import chunk_id, document_id, text_hash
-from rag_core.index.base import DocumentUpdate, GenerationSpec, Payload, Point
-from rag_core.index.edge import EdgeIndex
+from rag_core.index.base import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
 from rag_core.models import EVERYONE
 
 TENANT = "default"
@@ -40,23 +38,19 @@ def unit_vectors(count: int, dimensions: int) -> Vectors:
     return vectors
 
 
-def build_index(folder: Path, texts: list[str], vectors: Vectors, embedder: str, progress: Progress) -> None:
+def fill_index(index: VectorIndex, texts: list[str], vectors: Vectors, embedder: str, progress: Progress) -> None:
     """Write, optimise and promote one generation; `embedder` is the fingerprint of the one that queries go through."""
-    index = EdgeIndex(folder)
-    try:
-        index.create(GenerationSpec(GENERATION, vectors.shape[1], embedder, "bench"))
-        batch: list[DocumentUpdate] = []
-        for done, update in enumerate(_updates(texts, vectors)):
-            batch.append(update)
-            if len(batch) == _WRITE_DOCUMENTS:
-                index.apply(GENERATION, batch)
-                batch = []
-                progress(done * _CHUNKS_PER_DOCUMENT, len(texts))
-        index.apply(GENERATION, batch)
-        index.optimize(GENERATION)
-        index.promote(GENERATION)
-    finally:
-        index.close()
+    index.create(GenerationSpec(GENERATION, vectors.shape[1], embedder, "bench"))
+    batch: list[DocumentUpdate] = []
+    for done, update in enumerate(_updates(texts, vectors)):
+        batch.append(update)
+        if len(batch) == _WRITE_DOCUMENTS:
+            index.apply(GENERATION, batch)
+            batch = []
+            progress(done * _CHUNKS_PER_DOCUMENT, len(texts))
+    index.apply(GENERATION, batch)
+    index.optimize(GENERATION)
+    index.promote(GENERATION)
 
 
 def _updates(texts: list[str], vectors: Vectors) -> Iterator[DocumentUpdate]:

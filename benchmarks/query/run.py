@@ -20,7 +20,7 @@ from benchmarks import processes
 from benchmarks.ingest.workbench import Workbench, open_workbench
 from benchmarks.peers.install import ensure_peer
 from benchmarks.ports import free_port
-from benchmarks.query.corpus import TENANT, build_index, chunk_texts, unit_vectors
+from benchmarks.query.corpus import TENANT, chunk_texts, fill_index, unit_vectors
 from benchmarks.query.load import Outcome, closed_loop, open_loop, questions
 from benchmarks.query.overload import Wave, overload, overload_table, overload_targets
 from benchmarks.query.systems import System, embed_only, engine_only, in_process, over_grpc, over_http
@@ -28,6 +28,8 @@ from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.texts import chinese_sentences, package_sentences
 from benchmarks.timing import median
 from rag_core.embedding import open_embedder
+from rag_core.embedding.base import Vectors
+from rag_core.index import VectorIndex, open_index
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 from ragctl.tokens import ensure_keys, mint_token, new_secret
@@ -50,13 +52,18 @@ class Sizes:
     open_seconds: float | None = None
     engine_inside: bool = False
     overload: bool = False
+    qdrant_url: str | None = None
+    """A Qdrant server to measure instead of the embedded engine; it is left as it was."""
 
 
 def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> Report:
     """Build the index, start everything, ask."""
     python = ensure_peer(settings.home, "chroma", PEERS) if peer else None
     with open_workbench(settings) as workbench, ExitStack() as stack:
-        bench = _Bench(installation(settings, workbench), sizes)
+        own = installation(settings, workbench, sizes.qdrant_url)
+        bench = _Bench(own, sizes)
+        if sizes.qdrant_url:
+            stack.enter_context(processes.qdrant_left_clean(own))
         bench.prepare(progress)
         cold = bench.cold_starts()
         systems = bench.start(stack, python)
@@ -69,7 +76,7 @@ def run(settings: Settings, sizes: Sizes, *, peer: bool, progress: Progress) -> 
     return replace(report, notes=(*report.notes, f"the index was built in {bench.build_seconds:.0f} s"))
 
 
-def installation(settings: Settings, workbench: Workbench) -> Settings:
+def installation(settings: Settings, workbench: Workbench, qdrant_url: str | None = None) -> Settings:
     """A home with keys, a database, the shared model files and free ports."""
     installed = workbench.installation("onnx")
     (installed.home / "secrets").mkdir(mode=0o700)
@@ -79,7 +86,9 @@ def installation(settings: Settings, workbench: Workbench) -> Settings:
     )
     ports = {name: free_port() for name in names}
     apart = {"index_endpoint": f"127.0.0.1:{ports['index_port']}", "index_secret": SecretStr(new_secret())}
-    own = installed.model_copy(update={"embedder": settings.embedder, "qdrant_url": None} | ports | apart)
+    # The names on a shared server come from the id of this throw-away database.
+    qdrant = {"qdrant_url": qdrant_url, "qdrant_prefix": None}
+    own = installed.model_copy(update={"embedder": settings.embedder} | qdrant | ports | apart)
     ensure_keys(own)
     return own
 
@@ -112,16 +121,26 @@ class _Bench:
         with closing(open_embedder(self._settings)) as embedder:
             dimensions, fingerprint = embedder.dimensions, embedder.fingerprint
         texts, vectors = chunk_texts(self._sizes.chunks), unit_vectors(self._sizes.chunks, dimensions)
+        if self._settings.qdrant_url:
+            started = time.perf_counter()
+            with closing(open_index(self._settings)) as index:
+                fill_index(index, texts, vectors, fingerprint, progress)
+            self.build_seconds = time.perf_counter() - started
+        else:
+            self._copy_of_kept(texts, vectors, fingerprint, progress)
+        np.save(self._home / "vectors.npy", vectors)
+        (self._home / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+
+    def _copy_of_kept(self, texts: list[str], vectors: Vectors, fingerprint: str, progress: Progress) -> None:
         kept = self._home.parents[1] / f"index-{self._sizes.chunks}-{fingerprint[:12]}"
         if not kept.exists():
             started = time.perf_counter()
-            build_index(self._home / "new-index", texts, vectors, fingerprint, progress)
+            with closing(EdgeIndex(self._home / "new-index")) as index:
+                fill_index(index, texts, vectors, fingerprint, progress)
             (self._home / "new-index").rename(kept)
             self.build_seconds = time.perf_counter() - started
         for copy in (self._settings.index_dir, self._home / "own-index"):
             shutil.copytree(kept, copy)
-        np.save(self._home / "vectors.npy", vectors)
-        (self._home / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
 
     def cold_starts(self) -> float:
         """Seconds from start to ready, the middle one of a few."""
@@ -135,8 +154,9 @@ class _Bench:
         """Start what is asked; all of it stays up until the end, so that systems can take turns."""
         settings, threads = self._settings, max(self._sizes.in_flight)
         embedder = stack.enter_context(closing(open_embedder(settings)))
-        index = stack.enter_context(closing(EdgeIndex(self._home / "own-index")))
-        inside = _beside(settings) if self._sizes.engine_inside else None
+        engine = open_index(settings) if settings.qdrant_url else EdgeIndex(self._home / "own-index")
+        index: VectorIndex = stack.enter_context(closing(engine))
+        inside = _beside(settings) if self._sizes.engine_inside and not settings.qdrant_url else None
         stack.enter_context(processes.query_server(settings))
         stack.enter_context(processes.gateway(settings))
         token = mint_token(settings, subject="bench", tenant=TENANT)

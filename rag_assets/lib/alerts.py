@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
@@ -19,11 +19,18 @@ from rag_assets.lib.streams import JOB as STREAM_JOB
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream.waiting import MISSED_BEATS
 from rag_core.alerts import Alert, AlertKind, Notifier, deliver, open_notifiers
-from rag_core.alerts.conditions import dated_ahead, halted_streams, held_deletions, poisoned, stale_sources
+from rag_core.alerts.conditions import (
+    dated_ahead,
+    halted_streams,
+    held_deletions,
+    poisoned,
+    rebuilt_indexes,
+    stale_sources,
+)
 from rag_core.alerts.delivery import Delivery
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
-from rag_core.store import quality, streams
+from rag_core.store import audit, quality, streams
 from rag_core.store.conditions import source_states
 from rag_core.store.engine import Store
 
@@ -34,6 +41,8 @@ CHECKS = {
     "index": ("accounting", "listing_complete", "deletion_guard", "quality", "poison_rate"),
 }
 """The blocking checks of every source."""
+_DAMAGE_REMEMBERED = timedelta(days=1)
+"""How long an index that was rebuilt by itself is alerted."""
 
 
 def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.SensorDefinition:
@@ -43,7 +52,7 @@ def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.Sens
         name="alerts",
         minimum_interval_seconds=settings.alert_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Failed runs, blocking checks, stale sources, held deletions, poison rates, halted streams.",
+        description="Failed runs, blocking checks, stale sources, held deletions, poison rates, halted streams, damage",
     )
     def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SkipReason:
         with typed_failures():
@@ -79,7 +88,12 @@ def evaluate(
         conditions += [*held_deletions(states), *stale_sources(states, minutes, when), *dated_ahead(states)]
         conditions += poisoned(quality.latest(connection))
         conditions += halted_streams(streams.workers(connection, within_seconds=living))
+        conditions += rebuilt_indexes(audit.find(connection, _rebuilt_by_itself(when)))
     return deliver(store, notifiers, conditions, now=when)
+
+
+def _rebuilt_by_itself(now: datetime) -> audit.Query:
+    return audit.Query(actor="index", action="index.rebuild", since=now - _DAMAGE_REMEMBERED)
 
 
 def run_failures(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]) -> Iterator[Alert]:

@@ -19,6 +19,7 @@ class AlertKind(StrEnum):
     POISON_RATE = "poison_rate"
     STREAM_HALTED = "stream_halted"
     CURSOR_AHEAD = "cursor_ahead"
+    INDEX_DAMAGED = "index_damaged"
 
 
 @dataclass(frozen=True, slots=True)

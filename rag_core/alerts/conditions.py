@@ -1,4 +1,4 @@
-"""Conditions that the rows show: held deletions, stale sources, cursors, too many failures, streams that stopped."""
+"""Conditions that the rows show: held deletions, stale sources, cursors, failures, halted streams, a damaged index."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from rag_core.alerts.base import Alert, AlertKind
 from rag_core.errors import Reason
+from rag_core.store.audit import Entry
 from rag_core.store.conditions import SourceState
 from rag_core.store.quality import Latest
 
@@ -98,6 +99,22 @@ def halted_streams(workers: Iterable[Mapping[str, Any]]) -> Iterator[Alert]:
             f"the stream {name} stands still until an operator acts: {reason}; see `rag stream status`",
             name.removeprefix("kafka:"),
             details={"reason": reason},
+        )
+
+
+def rebuilt_indexes(entries: Iterable[Entry]) -> Iterator[Alert]:
+    """Generations that the process of the index found damaged and began to fill again, by its entries in the audit log.
+
+    They are alerted although they are served again: something damaged the files, and may do so again.
+    """
+    newest = {entry.target: entry for entry in reversed(list(entries))}
+    for name, entry in sorted(newest.items()):
+        yield Alert(
+            f"{AlertKind.INDEX_DAMAGED}:{name}",
+            AlertKind.INDEX_DAMAGED,
+            "critical",
+            f"the index generation {name} was damaged and is filled again from PostgreSQL; look at the disk it is on",
+            started_at=entry.at,
         )
 
 

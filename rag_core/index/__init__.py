@@ -6,8 +6,8 @@ from rag_core.index.base import VectorIndex
 from rag_core.settings import Settings
 
 
-def open_index(settings: Settings) -> VectorIndex:
-    """Open the index.
+def open_index(settings: Settings, *, repair: bool = False) -> VectorIndex:
+    """Open the index; with `repair` an Edge folder although it is damaged (see `EdgeIndex`).
 
     A Qdrant server when `qdrant_url` is set, another process's Edge folder when `index_endpoint` is, else the folder
     under home in this process. Raises `Conflict` (`INDEX_LOCKED`), `DataCorruption` (`INDEX_CORRUPT`) or `ConfigError`.
@@ -26,7 +26,7 @@ def open_index(settings: Settings) -> VectorIndex:
         )
     from rag_core.index.edge import EdgeIndex
 
-    return EdgeIndex(settings.index_dir)
+    return EdgeIndex(settings.index_dir, repair=repair)
 
 
 __all__ = ["VectorIndex", "open_index"]

@@ -87,6 +87,13 @@ def _settings(nodes: int, replicas: int, *, quantize: bool) -> dict[str, str]:
         # A majority, but for two copies: PostgreSQL is the truth, and the loss of one node must not stop writes.
         "RAG_QDRANT_WRITE_CONSISTENCY": str((replicas + 1) // 2),
     }
+    if nodes > 1:
+        # Each write carries enough for the writers of all nodes; what it read for fencing it reads once.
+        chosen |= {
+            "RAG_QDRANT_WRITE_PARALLEL": str(min(2 * nodes, 16)),
+            "RAG_INDEX_BATCH_DOCUMENTS": "1000",
+            "RAG_INDEX_BATCH_POINTS": "10000",
+        }
     if quantize:
         chosen |= {"RAG_QDRANT_QUANTIZE": "true", "RAG_QDRANT_VECTORS_ON_DISK": "true", "RAG_QDRANT_HNSW_EF": "128"}
     return chosen

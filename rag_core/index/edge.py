@@ -9,7 +9,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rag_core.errors import Conflict, DataCorruption, NotFound, Reason, Unavailable
@@ -97,26 +97,30 @@ class EdgeIndex:
             self._alias = generation
 
     def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
-        return self._get(generation).apply(updates)
+        with self._watched(generation) as held:
+            return held.apply(updates)
 
     def search(self, request: SearchRequest) -> SearchResult:
         name = request.generation or self._alias
         if name is None:
             raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
-        generation = self._get(name)
-        return SearchResult(name, retrieval.search(generation.reader, request, generation.spec.dimensions))
+        with self._served(name) as generation:
+            return SearchResult(name, retrieval.search(generation.reader, request, generation.spec.dimensions))
 
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
-        return self._get(generation).reader.count(within(DIALECT, tenant=tenant, source=source))
+        with self._served(generation) as held:
+            return held.reader.count(within(DIALECT, tenant=tenant, source=source))
 
     def differences(self, generation: str) -> list[str]:
         return []  # opening a generation checks its files against their manifest
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
-        return self._get(generation).scroll(batch, with_vectors=with_vectors)
+        with self._served(generation) as held:
+            return held.scroll(batch, with_vectors=with_vectors)
 
     def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[Point]:
-        return self._get(generation).reader.fetch(chunk_ids)
+        with self._served(generation) as held:
+            return held.reader.fetch(chunk_ids)
 
     def delete_points(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> int:
         return self._get(generation).delete_points(chunk_ids)
@@ -128,6 +132,23 @@ class EdgeIndex:
         """Points of a generation that no search graph holds yet: a search compares each of them."""
         return self._get(generation).reader.unindexed()
 
+    def damaged(self) -> list[str]:
+        """Generations that readers get nothing from until they are rebuilt (`rag_core.verify.rebuild`)."""
+        return [name for name, generation in sorted(self._generations.items()) if generation.unserved is not None]
+
+    def examine(self) -> list[tuple[str, bool]]:
+        """Look closely at each generation in which a call met what may be damage; each with whether it is sound."""
+        suspects = [(name, held) for name, held in sorted(self._generations.items()) if held.suspect]
+        return [(name, held.examine()) for name, held in suspects]
+
+    def set_due(self, generation: str) -> None:
+        """Serve nothing from a generation until `set_filled`: what is filled again is no result until its end."""
+        self._get(generation).set_due()
+
+    def set_filled(self, generation: str) -> None:
+        """Serve from it again."""
+        self._get(generation).set_filled()
+
     def close(self) -> None:
         """Close and seal every generation, then give up the folder. Idempotent.
 
@@ -138,6 +159,22 @@ class EdgeIndex:
             closing.callback(self._lock.release)
             for generation in self._generations.values():
                 closing.callback(generation.close)
+
+    @contextmanager
+    def _served(self, name: str) -> Iterator[EdgeGeneration]:
+        with self._watched(name) as generation:
+            if generation.unserved is not None:
+                raise generation.unserved
+            yield generation
+
+    @contextmanager
+    def _watched(self, name: str) -> Iterator[EdgeGeneration]:
+        generation = self._get(name)
+        try:
+            yield generation
+        except DataCorruption:
+            generation.suspect = generation.unserved is None
+            raise
 
     def _get(self, name: str) -> EdgeGeneration:
         try:
@@ -162,8 +199,8 @@ class EdgeIndex:
             shutil.rmtree(folder)  # not even its specification is left; `create` brings it back
             return
         self._generations[folder.name] = generation
-        if generation.damage is not None and not repair:
-            raise generation.damage
+        if generation.unserved is not None and not repair:
+            raise generation.unserved
 
     def _load(self, name: str) -> EdgeGeneration:
         return EdgeGeneration(self._root / _FOLDER / name, space_reserve=self._space_reserve)
@@ -171,7 +208,12 @@ class EdgeIndex:
     def _read_alias(self, *, repair: bool) -> str | None:
         if not (self._root / ALIAS).exists():
             return None
-        name = edge_files.read_json(self._root / ALIAS).get("generation")
+        try:
+            name = edge_files.read_json(self._root / ALIAS).get("generation")
+        except DataCorruption:
+            if not repair:
+                raise
+            return None
         if isinstance(name, str) and name in self._generations:
             return name
         if repair:

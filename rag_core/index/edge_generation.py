@@ -3,6 +3,7 @@
 <generation>/spec.json    what it is built with, and which shard folder is current
              points.json  how many points it holds at least: a lost segment shows at the next start
              seal.json    sizes and checksums of the shard's files, only while it is closed in good order
+             due.json     present from when it was found damaged until it is filled again
              shard-…/     the engine's files
 """
 
@@ -12,6 +13,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from rag_core.index.planning import READ_DOCUMENTS, plan
 
 SPEC = "spec.json"
 POINTS = "points.json"
+DUE = "due.json"
 
 
 class EdgeGeneration:
@@ -38,6 +41,9 @@ class EdgeGeneration:
         self.folder = folder
         self.spec, self._shard_folder, self._encoder, self._sampled = _read_spec(folder)
         self.damage: RagError | None = None
+        self.suspect = False
+        """Whether a call met what may be damage; `examine` finds out."""
+        self._due = (folder / DUE).exists()
         self._space_reserve = space_reserve
         self._write = threading.Lock()
         self._optimizing = threading.Lock()
@@ -69,6 +75,36 @@ class EdgeGeneration:
         if self._reader is None:
             raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index is closed")
         return self._reader
+
+    @property
+    def unserved(self) -> RagError | None:
+        """Why readers get nothing: it is damaged, or was and is not filled again to its end."""
+        if self.damage is None and self._due:
+            return _explain(DataCorruption(Reason.INDEX_CORRUPT, "it has to be filled again"), self.spec.name)
+        return self.damage
+
+    def set_due(self) -> None:
+        """Serve nothing from it, beyond a restart too, until `set_filled`."""
+        edge_files.write_durably(self.folder / DUE, {})
+        self._due = True
+
+    def set_filled(self) -> None:
+        """The rows have been applied again to their end."""
+        (self.folder / DUE).unlink(missing_ok=True)
+        sync_folder(self.folder)
+        self._due = False
+
+    def examine(self) -> bool:
+        """Read and search everything after a call that met what may be damage; whether it is sound. Else it is due.
+
+        A call alone proves nothing: what an odd request makes the engine say must not cost a rebuild.
+        """
+        self.suspect = False
+        try:
+            self.reader.read_all()
+        except DataCorruption:
+            self.set_due()
+        return self.unserved is None
 
     def apply(self, updates: Sequence[DocumentUpdate]) -> ApplyResult:
         """See `VectorIndex.apply`."""
@@ -126,7 +162,9 @@ class EdgeGeneration:
         with self._write:
             name = f"shard-{uuid.uuid4().hex}"
             create_shard(self.folder / name, self.spec.dimensions)
-            self._close_shard()
+            with suppress(DataCorruption):  # what is thrown away may be too damaged to be closed
+                self._close_shard()
+            self._reader = None
             edge_files.break_seal(self.folder)
             edge_files.write_durably(self.folder / POINTS, {"at_least": 0})
             self._sampled = True
@@ -236,7 +274,7 @@ def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool]:
 def _explain(error: RagError, generation: str) -> DataCorruption:
     return DataCorruption(
         Reason.INDEX_CORRUPT,
-        f"generation {generation} is damaged: {error.message}. Nothing is served from it; "
-        "stop the stack and run `rag index rebuild` to fill it again from PostgreSQL",
+        f"generation {generation} is damaged: {error.message}. Nothing is served from it until it is filled again from "
+        "PostgreSQL: a running stack does so by itself, `rag index rebuild` once the stack is stopped",
         generation=generation,
     )

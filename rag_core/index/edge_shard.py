@@ -21,8 +21,8 @@ from rag_core.embedding.base import Vectors
 from rag_core.index.base import Point
 from rag_core.index.edge_dialect import CLOSED, DIALECT, EdgeDialect, engine_errors, point_id, scored, vectors_of
 from rag_core.index.fusion import KNOWN_HITS, Scored, fuse, lexical_weight
-from rag_core.index.lexical import Sparse
-from rag_core.index.payloads import IDENTITY, KEYWORDS, from_json_or_blank
+from rag_core.index.lexical import Sparse, encode_query
+from rag_core.index.payloads import IDENTITY, KEYWORDS, from_json, from_json_or_blank
 from rag_core.index.planning import Identity
 from rag_core.index.retrieval import Scores
 from rag_core.index.statistics import SAMPLES
@@ -165,6 +165,18 @@ class ShardReader:
     def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[Point]]:
         for records in self._pages(batch, with_payload=True, with_vector=with_vectors):
             yield [_point(record) for record in records]
+
+    def read_all(self, batch: int = 256) -> None:
+        """Read every point, and search by one of each page. Raises `DataCorruption` (`INDEX_CORRUPT`)."""
+        for records in self._pages(batch, with_payload=True, with_vector=True):
+            for record in records:
+                payload = from_json(record.payload)
+            vector = _point(record).vector
+            within = DIALECT.any_of("tenant", [payload.tenant])
+            if vector.size:
+                self.dense(vector, within, 1)
+            if terms := encode_query(payload.text):
+                self.lexical(terms, within, within, 1)
 
     def _pages(self, batch: int, **arguments: Any) -> Iterator[list[edge.Record]]:
         offset: edge.PointId | None = None

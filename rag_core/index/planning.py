@@ -43,20 +43,20 @@ def plan(updates: Sequence[DocumentUpdate], stored: Iterable[Identity]) -> Plan:
     return Plan(current, leftovers, len(updates) - len(current))
 
 
-def operations(updates: Sequence[DocumentUpdate]) -> Iterator[list[tuple[Point, int]]]:
-    """Points with the total of their document, in operations of at most `OPERATION_POINTS`.
+def operations(updates: Sequence[DocumentUpdate], size: int = OPERATION_POINTS) -> Iterator[list[tuple[Point, int]]]:
+    """Points with the total of their document, in operations of at most `size`.
 
     A document is split over operations only when it alone is larger than one.
     """
     batch: list[tuple[Point, int]] = []
     for update in updates:
         total = len(update.points)
-        if batch and len(batch) + total > OPERATION_POINTS:
+        if batch and len(batch) + total > size:
             yield batch
             batch = []
         for point in update.points:
             batch.append((point, total))
-            if len(batch) == OPERATION_POINTS:
+            if len(batch) == size:
                 yield batch
                 batch = []
     if batch:

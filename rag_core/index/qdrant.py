@@ -1,7 +1,7 @@
 """A Qdrant server or cluster through qdrant-client (gRPC), or qdrant-client's local mode in tests.
 
 A generation is a collection with our specification in its metadata (`qdrant_collections`); the alias is a real
-collection alias. Writes wait until the server has applied them.
+collection alias. A write returns when the server has applied it (`qdrant_writer`).
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from rag_core.index.base import (
     SearchResult,
 )
 from rag_core.index.conditions import within
-from rag_core.index.planning import READ_DOCUMENTS, operations, plan, slices
-from rag_core.index.qdrant_collections import Collections, Held, Installation
+from rag_core.index.planning import READ_DOCUMENTS, plan, slices
+from rag_core.index.qdrant_collections import Collections, Held, Installation, require_version
 from rag_core.index.qdrant_dialect import DIALECT
 from rag_core.index.qdrant_layout import ONE_NODE, QdrantLayout
 from rag_core.index.qdrant_nodes import Node, Nodes, connected
-from rag_core.index.qdrant_reader import Call, QdrantReader, to_struct
+from rag_core.index.qdrant_reader import Call, QdrantReader
+from rag_core.index.qdrant_writer import QdrantWriter
 
 _LOOK_SECONDS = 0.5
 _CALM_LOOKS = 3
@@ -111,6 +112,15 @@ class QdrantIndex:
         """Brute force in Python, for contract tests."""
         return cls(QdrantClient(":memory:"), local=True)
 
+    def check_server(self) -> None:
+        """Ask the server for its version and its collections.
+
+        Raises `Unavailable` (`INDEX_UNAVAILABLE`) with what is wrong with the address, the key or the certificates, and
+        `ConfigError` (`INDEX_VERSION`).
+        """
+        require_version(self._ask(lambda client: client.info()).version)
+        self._ask(lambda client: client.get_collections())
+
     @_patient
     def create(self, spec: GenerationSpec) -> None:
         checks.check_spec(spec)
@@ -121,7 +131,7 @@ class QdrantIndex:
         elif existing.spec != spec:
             raise Conflict(Reason.GENERATION_STATE, f"generation {spec.name} exists and was built differently")
         else:
-            self._collections.ensure_indexes(existing.collection)  # what a process that died left out
+            self._collections.complete(existing.collection, existing.shards)  # what a process that died left out
 
     @_patient
     def drop(self, generation: str) -> None:
@@ -133,11 +143,26 @@ class QdrantIndex:
         if held is not None:
             self._call(lambda client: client.delete_collection(held.collection))
 
+    def discard(self) -> None:
+        """Remove the alias and every generation of this installation: the end of a benchmark or a test."""
+        named = self._aliases()
+        steps = [
+            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            for alias in self._collections.aliases(named)
+            if alias in named
+        ]
+        if steps:
+            self._ask(lambda client: client.update_collection_aliases(steps))
+        for spec in self.generations():
+            self.drop(spec.name)
+
     @_patient
     def reset(self, generation: str) -> None:
-        collection = self._kept(generation).collection
+        held = self._kept(generation)
         everything = models.FilterSelector(filter=models.Filter())
-        self._call(lambda client: client.delete(collection, everything, wait=True))
+        self._call(
+            lambda client: client.delete(held.collection, everything, wait=True, shard_key_selector=held.shards.keys)
+        )
 
     @_patient
     def generations(self) -> list[GenerationSpec]:
@@ -171,19 +196,21 @@ class QdrantIndex:
         newest, stale = checks.latest(updates)
         work = list(newest.values())
         upserted = removed = 0
-        for start in range(0, len(work), READ_DOCUMENTS):
-            done = self._apply_some(generation, work[start : start + READ_DOCUMENTS])
+        step = READ_DOCUMENTS * self._layout.settings.qdrant_write_parallel
+        for start in range(0, len(work), step):
+            done = self._apply_some(generation, work[start : start + step])
             upserted, removed, stale = upserted + done.upserted, removed + done.removed, stale + done.stale
         return ApplyResult(upserted, removed, stale)
 
     @_patient
     def _apply_some(self, generation: str, some: Sequence[DocumentUpdate]) -> ApplyResult:
         # Repeated with what it reads: versions that were written during an outage are not overwritten.
-        collection = self._writable(generation).collection
-        planned = plan(some, self._reader(generation).identities([update.doc_id for update in some]))
-        upserted = self._upsert(collection, planned.updates)
+        held = self._writable(generation)
+        reader = self._reader(generation)
+        planned = plan(some, reader.identities([update.doc_id for update in some]))
+        upserted = QdrantWriter(self._call, held, reader, self._layout.settings).upsert(planned.updates)
         failpoints.reach("before_stale_delete")
-        self._remove(collection, planned.leftovers)
+        self._remove(held, planned.leftovers)
         return ApplyResult(upserted, len(planned.leftovers), planned.stale)
 
     @_patient
@@ -191,12 +218,12 @@ class QdrantIndex:
         name = request.generation or self.alias()
         if name is None:
             raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
-        reader = self._reader(name, deadline=request.deadline)
+        reader = self._reader(name, deadline=request.deadline, tenant=request.tenant)
         return SearchResult(name, retrieval.search(reader, request, self._spec(name).dimensions))
 
     @_patient
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
-        return self._reader(generation).count(within(DIALECT, tenant=tenant, source=source))
+        return self._reader(generation, tenant=tenant).count(within(DIALECT, tenant=tenant, source=source))
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         reader = self._reader(generation, self._ask)
@@ -212,7 +239,7 @@ class QdrantIndex:
         def remove() -> None:
             existing = [point.chunk_id for point in self.fetch(generation, chunk_ids)]
             existed.update(existing)
-            self._remove(self._kept(generation).collection, existing)
+            self._remove(self._kept(generation), existing)
 
         self._nodes.persist(remove)
         return len(existed)
@@ -245,15 +272,18 @@ class QdrantIndex:
     @_patient
     def _writable(self, generation: str) -> Held:
         held = self._kept(generation)
-        self._collections.ensure_indexes(held.collection)
+        self._collections.complete(held.collection, held.shards)
         return held
 
-    def _reader(self, generation: str, call: Call | None = None, *, deadline: float | None = None) -> QdrantReader:
+    def _reader(
+        self, generation: str, call: Call | None = None, *, deadline: float | None = None, tenant: str | None = None
+    ) -> QdrantReader:
         held = self._kept(generation)
         return QdrantReader(
             call or self._call,
             held.collection,
             sampled=held.sampled,
+            shard=held.shards.of(tenant),
             dense_search=self._layout.dense_search(),
             timeout=functools.partial(whole_seconds, self._timeout, deadline),
         )
@@ -273,23 +303,11 @@ class QdrantIndex:
             )
         return held
 
-    def _upsert(self, collection: str, updates: Sequence[DocumentUpdate]) -> int:
-        written = 0
-        for batch in operations(updates):
-            terms = lexical.encode_documents([point.lexical_text or point.payload.text for point, _ in batch])
-            structs = [to_struct(point, total, sparse) for (point, total), sparse in zip(batch, terms, strict=True)]
-            self._send(collection, structs)
-            written += len(structs)
-        return written
-
-    def _send(self, collection: str, structs: list[models.PointStruct]) -> None:
-        self._call(lambda client: client.upsert(collection, structs, wait=True))
-
-    def _remove(self, collection: str, ids: Sequence[uuid.UUID]) -> None:
+    def _remove(self, held: Held, ids: Sequence[uuid.UUID]) -> None:
         def remove_all(client: QdrantClient) -> None:
             for some in slices(ids):
                 points = models.PointIdsList(points=[str(chunk_id) for chunk_id in some])
-                client.delete(collection, points, wait=True)
+                client.delete(held.collection, points, wait=True, shard_key_selector=held.shards.keys)
 
         self._call(remove_all)
 

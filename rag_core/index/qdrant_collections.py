@@ -19,7 +19,9 @@ from rag_core.index import lexical
 from rag_core.index.base import GenerationSpec, Point
 from rag_core.index.qdrant_layout import DENSE, LEXICAL, QdrantLayout
 from rag_core.index.qdrant_reader import Call, QdrantReader
+from rag_core.index.qdrant_shards import Shards
 from rag_core.logging import get_logger
+from rag_core.setting_groups.cluster import QdrantSettings
 
 log = get_logger(__name__)
 ALIAS = "rag-live"
@@ -47,6 +49,7 @@ class Held:
     spec: GenerationSpec
     encoder: str
     sampled: bool
+    shards: Shards
 
 
 class Collections:
@@ -144,18 +147,29 @@ class Collections:
             lambda client: client.create_collection(
                 name,
                 **self._layout.collection(spec.dimensions),
-                metadata={_METADATA: _described(spec) | {"installation": self.mine.id}},
+                metadata={
+                    _METADATA: _described(spec) | self._layout.shards.describe() | {"installation": self.mine.id}
+                },
             )
         )
-        self.ensure_indexes(name)
+        self.complete(name, self._layout.shards)
 
-    def ensure_indexes(self, collection: str) -> None:
-        """Create the payload indexes that are missing; once a process, because a process may die between two."""
+    def complete(self, collection: str, shards: Shards) -> None:
+        """Create the shard keys and payload indexes that are missing; once a process: one may die between two."""
         if self._local or collection in self._indexed:
             return
+        for key in self._missing_keys(collection, shards):
+            self._call(_adding(collection, key, self._layout.settings))
         for field, kind in self.missing_indexes(collection).items():
             self._call(_creating(collection, field, kind))
         self._indexed.add(collection)
+
+    def _missing_keys(self, collection: str, shards: Shards) -> list[int | str]:
+        if shards.keys is None:
+            return []
+        info = self._call(lambda client: client.collection_cluster_info(collection))
+        present = {shard.shard_key for shard in info.local_shards} | {shard.shard_key for shard in info.remote_shards}
+        return [key for key in shards.keys if key not in present]
 
     def missing_indexes(self, collection: str) -> dict[str, Any]:
         """The payload indexes that a collection must have and has not."""
@@ -190,7 +204,8 @@ class Collections:
         if not isinstance(stored, dict):
             return None
         spec = GenerationSpec(generation, int(stored["dimensions"]), str(stored["embedder"]), str(stored["chunker"]))
-        held = Held(collection, spec, str(stored["lexical"]), stored.get("sampled") is True)
+        sampled = stored.get("sampled") is True
+        held = Held(collection, spec, str(stored["lexical"]), sampled, Shards.described(stored))
         owner = stored.get("installation")
         if owner is None and not self._adopt(held, stored):
             return None
@@ -220,6 +235,12 @@ def require_version(version: str) -> None:
 
 def _creating(collection: str, field: str, kind: Any) -> Callable[[QdrantClient], object]:
     return lambda client: client.create_payload_index(collection, field, kind, wait=True)
+
+
+def _adding(collection: str, key: int | str, chosen: QdrantSettings) -> Callable[[QdrantClient], object]:
+    return lambda client: client.create_shard_key(
+        collection, key, shards_number=chosen.qdrant_shards, replication_factor=chosen.qdrant_replicas
+    )
 
 
 def _described(spec: GenerationSpec) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from qdrant_client import models
 from rag_core.errors import ConfigError, Reason
 from rag_core.filters import FieldType
 from rag_core.index.payloads import KEYWORDS, NUMBERS
+from rag_core.index.qdrant_shards import Shards
 from rag_core.index.statistics import SAMPLES
 from rag_core.setting_groups.cluster import QdrantSettings
 
@@ -31,6 +32,12 @@ class QdrantLayout:
                 "RAG_QDRANT_WRITE_CONSISTENCY must be at most RAG_QDRANT_REPLICAS: each write would fail",
             )
 
+    @property
+    def shards(self) -> Shards:
+        """Those of a new collection."""
+        named = [name for name in self.settings.qdrant_large_tenants.split(",") if name]
+        return Shards(tuple(dict.fromkeys(named)) if named else None)
+
     def collection(self, dimensions: int) -> dict[str, Any]:
         """Arguments of `create_collection` but for its name and metadata. No search graph yet: see `graph_later`."""
         chosen = self.settings
@@ -48,6 +55,7 @@ class QdrantLayout:
                 )
             },
             "shard_number": chosen.qdrant_shards,
+            "sharding_method": None if self.shards.large is None else models.ShardingMethod.CUSTOM,
             "replication_factor": chosen.qdrant_replicas,
             "write_consistency_factor": chosen.qdrant_write_consistency,
             "hnsw_config": models.HnswConfigDiff(m=chosen.qdrant_hnsw_m, ef_construct=chosen.qdrant_hnsw_ef_construct),

@@ -16,6 +16,8 @@ from rag_core.index.qdrant_collections import Installation
 from rag_core.index.qdrant_layout import QdrantLayout
 from rag_core.settings import Settings
 
+_CHECK_SECONDS = 10.0
+
 
 def open_qdrant(url: str, settings: Settings) -> QdrantIndex:
     """The index on the server at `url`. Raises `ConfigError` (`CONFIG_INVALID`) for a bad address or file."""
@@ -30,6 +32,13 @@ def open_qdrant(url: str, settings: Settings) -> QdrantIndex:
         retry=settings.index_retry_seconds,
         tls=_certificates(settings),
     )
+
+
+def check_qdrant(url: str, settings: Settings) -> None:
+    """Find out at once whether a server can be used. Raises as `open_qdrant` and `QdrantIndex.check_server`."""
+    hurried = {"index_retry_seconds": 0.0, "index_timeout_seconds": min(_CHECK_SECONDS, settings.index_timeout_seconds)}
+    with closing(open_qdrant(url, settings.model_copy(update=hurried))) as index:
+        index.check_server()
 
 
 def _installation(settings: Settings) -> Installation:

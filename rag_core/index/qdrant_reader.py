@@ -13,7 +13,7 @@ from rag_core.embedding.base import Vectors
 from rag_core.index.base import Point
 from rag_core.index.fusion import KNOWN_HITS, Scored, fuse, lexical_weight
 from rag_core.index.lexical import Sparse
-from rag_core.index.payloads import IDENTITY, from_json_or_blank, to_json
+from rag_core.index.payloads import IDENTITY, from_json_or_blank
 from rag_core.index.planning import Identity
 from rag_core.index.qdrant_dialect import DIALECT, QdrantDialect, point_id, scored
 from rag_core.index.qdrant_layout import DENSE, LEXICAL
@@ -40,10 +40,15 @@ class QdrantReader:
         collection: str,
         *,
         sampled: bool,
+        shard: str | None = None,
         dense_search: models.SearchParams | None = None,
         timeout: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """`timeout` is asked before each request for how many seconds the server may work on it."""
+        """`timeout` is asked before each request for how many seconds the server may work on it.
+
+        `shard` is the key of the shards that are read, `None` for all.
+        """
+        self._shard = shard
         self._timeout = timeout
         self._dense_search = dense_search
         self._call = call
@@ -60,10 +65,21 @@ class QdrantReader:
         candidates: int,
         limit: int,
     ) -> list[Scored]:
-        words = {"query": _sparse(terms), "using": LEXICAL, "filter": within, "params": _statistics(corpus)}
+        words = {
+            "shard_key": self._shard,
+            "query": to_sparse(terms),
+            "using": LEXICAL,
+            "filter": within,
+            "params": _statistics(corpus),
+        }
         requests = [
             models.QueryRequest(
-                query=vector.tolist(), using=DENSE, filter=within, limit=candidates, params=self._dense_search
+                shard_key=self._shard,
+                query=vector.tolist(),
+                using=DENSE,
+                filter=within,
+                limit=candidates,
+                params=self._dense_search,
             ),
             models.QueryRequest(**words, limit=candidates),
             # Asked in the same round trip: the terms of its best hits tell how much of the query this leg knows.
@@ -86,7 +102,9 @@ class QdrantReader:
         """By id; a point that was removed since is not in it."""
         wanted = [str(chunk_id) for chunk_id in ids]
         records = self._read(
-            lambda client, seconds: client.retrieve(self._collection, wanted, with_payload=True, timeout=seconds)
+            lambda client, seconds: client.retrieve(
+                self._collection, wanted, with_payload=True, timeout=seconds, shard_key_selector=self._shard
+            )
         )
         return {point_id(record): record.payload or {} for record in records}
 
@@ -97,12 +115,14 @@ class QdrantReader:
 
     def lexical(self, terms: Sparse, within: models.Filter, corpus: models.Filter, limit: int) -> list[Scored]:
         return self._query(
-            query=_sparse(terms), using=LEXICAL, query_filter=within, limit=limit, search_params=_statistics(corpus)
+            query=to_sparse(terms), using=LEXICAL, query_filter=within, limit=limit, search_params=_statistics(corpus)
         )
 
     def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
         these = models.Filter(must=[models.HasIdCondition(has_id=[str(chunk_id) for chunk_id in ids])])
-        request = models.QueryRequest(query=vector.tolist(), using=DENSE, filter=these, limit=len(ids))
+        request = models.QueryRequest(
+            shard_key=self._shard, query=vector.tolist(), using=DENSE, filter=these, limit=len(ids)
+        )
         (found,) = self._read(
             lambda client, seconds: client.query_batch_points(self._collection, [request], timeout=seconds)
         )
@@ -112,7 +132,12 @@ class QdrantReader:
         wanted = [str(chunk_id) for chunk_id in ids]
         records = self._read(
             lambda client, seconds: client.retrieve(
-                self._collection, wanted, with_payload=False, with_vectors=[DENSE], timeout=seconds
+                self._collection,
+                wanted,
+                with_payload=False,
+                with_vectors=[DENSE],
+                timeout=seconds,
+                shard_key_selector=self._shard,
             )
         )
         found = {}
@@ -125,14 +150,21 @@ class QdrantReader:
     def one(self, within: models.Filter) -> Mapping[str, Any] | None:
         records, _ = self._read(
             lambda client, seconds: client.scroll(
-                self._collection, scroll_filter=within, limit=1, with_payload=True, timeout=seconds
+                self._collection,
+                scroll_filter=within,
+                limit=1,
+                with_payload=True,
+                timeout=seconds,
+                shard_key_selector=self._shard,
             )
         )
         return records[0].payload if records else None
 
     def count(self, within: models.Filter | None) -> int:
         return self._read(
-            lambda client, seconds: client.count(self._collection, count_filter=within, exact=True, timeout=seconds)
+            lambda client, seconds: client.count(
+                self._collection, count_filter=within, exact=True, timeout=seconds, shard_key_selector=self._shard
+            )
         ).count
 
     def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
@@ -151,7 +183,9 @@ class QdrantReader:
     def fetch(self, ids: Sequence[uuid.UUID]) -> list[Point]:
         wanted = [str(chunk_id) for chunk_id in ids]
         records = self._read(
-            lambda client, seconds: client.retrieve(self._collection, wanted, with_payload=True, timeout=seconds)
+            lambda client, seconds: client.retrieve(
+                self._collection, wanted, with_payload=True, timeout=seconds, shard_key_selector=self._shard
+            )
         )
         return [_point(record) for record in records]
 
@@ -163,7 +197,7 @@ class QdrantReader:
         return scored(
             self._read(
                 lambda client, seconds: client.query_points(
-                    self._collection, with_payload=True, timeout=seconds, **arguments
+                    self._collection, with_payload=True, timeout=seconds, shard_key_selector=self._shard, **arguments
                 )
             ).points
         )
@@ -178,19 +212,13 @@ class QdrantReader:
                 return
 
     def _scrolling(self, **arguments: Any) -> Callable[[QdrantClient, int | None], tuple[list[models.Record], Any]]:
-        return lambda client, seconds: client.scroll(self._collection, timeout=seconds, **arguments)
+        return lambda client, seconds: client.scroll(
+            self._collection, timeout=seconds, shard_key_selector=self._shard, **arguments
+        )
 
 
-def to_struct(point: Point, total: int, terms: Sparse) -> models.PointStruct:
-    """A point as qdrant-client writes it."""
-    return models.PointStruct(
-        id=str(point.chunk_id),
-        vector={DENSE: point.vector.tolist(), LEXICAL: _sparse(terms)},
-        payload=to_json(point, total),
-    )
-
-
-def _sparse(terms: Sparse) -> models.SparseVector:
+def to_sparse(terms: Sparse) -> models.SparseVector:
+    """Terms as qdrant-client writes and asks for them."""
     return models.SparseVector(indices=terms.indices, values=terms.values)
 
 

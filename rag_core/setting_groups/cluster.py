@@ -9,6 +9,12 @@ class QdrantSettings(BaseModel):
     """Layout of the collections that are made from now on; existing generations keep theirs."""
 
     qdrant_shards: int = Field(1, ge=1, le=10_000, description="Shards of a new generation on a Qdrant server.")
+    qdrant_large_tenants: str = Field(
+        "",
+        pattern=r"^[^,\s]*(,[^,\s]+)*$",
+        description="Tenants (with commas) that get shards of their own in new generations, RAG_QDRANT_SHARDS each; "
+        "the others share as many. Needs a Qdrant cluster. Existing generations keep theirs: build a new one.",
+    )
     qdrant_replicas: int = Field(1, ge=1, le=10, description="Copies of each shard, on different nodes.")
     qdrant_write_consistency: int = Field(
         1, ge=1, le=10, description="Copies that must have taken a write before it counts; at most RAG_QDRANT_REPLICAS."
@@ -34,6 +40,16 @@ class QdrantSettings(BaseModel):
     )
     qdrant_hnsw_ef: int | None = Field(
         None, ge=4, le=10_000, description="Candidates considered by a dense search; unset: the server's choice."
+    )
+    qdrant_write_points: int = Field(
+        256, ge=1, le=10_000, description="Points of one write operation on a Qdrant server at most."
+    )
+    qdrant_write_parallel: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Write operations sent to a Qdrant server at once. 1: each waits until it is applied. More: none "
+        "does, and one flush with a look at what is stored ends them, before anything is marked as held.",
     )
     qdrant_graph_from_kb: int = Field(
         4_000,

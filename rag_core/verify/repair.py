@@ -7,6 +7,7 @@ import uuid
 from sqlalchemy import text
 
 from rag_core.index.base import VectorIndex
+from rag_core.index.edge import EdgeIndex
 from rag_core.pipeline.base import Progress
 from rag_core.pipeline.index import catch_up
 from rag_core.store import audit, generations, locks
@@ -38,10 +39,15 @@ def rebuild(
         connection.commit()
         # Created first: of a generation that lost its folder there is nothing to reset.
         index.create(row.spec)
+        embedded = index if isinstance(index, EdgeIndex) else None
+        if embedded is not None:  # a part of the documents is no answer; a crash on the way leaves it so
+            embedded.set_due(generation)
         index.reset(generation)
         counts = catch_up(connection, index, row, progress=progress)
         if row.state == "active" and index.alias() != generation:
             index.promote(generation)
+        if embedded is not None:
+            embedded.set_filled(generation)
     return counts["documents"]
 
 

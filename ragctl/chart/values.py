@@ -58,6 +58,14 @@ class Secrets(PartModel):
     query_secret: str = Field(
         "", description="Another one for query servers, for example with accounts that may only read; empty: the same."
     )
+    qdrant_tls_secret: str = Field(
+        "", description="Secret with certificates for the Qdrant server, mounted where the index is read or written."
+    )
+    qdrant_tls_files: list[Literal["ca.crt", "tls.crt", "tls.key"]] = Field(
+        ["ca.crt"],
+        description="Its keys that are used: `ca.crt` signs the server's certificate, `tls.crt` and `tls.key` are the "
+        "client's.",
+    )
 
 
 class Auth(PartModel):

@@ -42,10 +42,15 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
 
     `replicas` changes the number of query servers; None keeps what it is.
 
-    Raises `Conflict` (`PORT_TAKEN`, `HOME_IN_USE`), `ConfigError`, or `Unavailable` (`START_FAILED`).
+    Raises `Conflict` (`PORT_TAKEN`, `HOME_IN_USE`), `ConfigError`, or `Unavailable` (`START_FAILED`;
+    `INDEX_UNAVAILABLE` for a Qdrant server that cannot be used, before anything is started).
     """
     began = time.monotonic()
     settings, home = load(replicas=replicas)
+    if settings.qdrant_url is not None:
+        from rag_core.index.qdrant_open import check_qdrant  # most stacks have none
+
+        check_qdrant(settings.qdrant_url, settings)
     console_password = Accounts(home.accounts_file).create_first()
     prepared = _prepare(settings, home)
     settings, parts = prepared.settings, prepared.parts

@@ -1,12 +1,15 @@
 """What a Qdrant server does and qdrant-client's local mode does not, learned from version 1.19.0.
 
 It keeps payload indexes and says which a collection has; a `create` can be cut in the middle; it has a version, and one
-before 1.19 drops the corpus of term statistics without a word.
+before 1.19 drops the corpus of term statistics without a word. A write that does not wait is queued: the next one that
+waits finds it applied, or failed without a word to anybody.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -22,6 +25,12 @@ class StandIn(QdrantClient):
         self.indexes: dict[str, dict[str, Any]] = {}
         self.dies_after: int | None = None
         """Payload indexes until the process that creates them dies."""
+        self.queue: list[Callable[[], Any]] = []
+        self.drops: set[int] = set()
+        """Queued writes, by their place, that the server cannot apply."""
+        self.log: list[str] = []
+        """Writes as they came: `upsert` (queued), `upsert, waited`, `delete`."""
+        self._one_at_a_time = threading.RLock()  # memory mode is not thread-safe
 
     def info(self) -> models.VersionInfo:
         return models.VersionInfo(title="qdrant", version=self.version)
@@ -42,6 +51,28 @@ class StandIn(QdrantClient):
     def delete_collection(self, collection_name: str, **rest: Any) -> bool:
         self.indexes.pop(collection_name, None)
         return super().delete_collection(collection_name, **rest)
+
+    def upsert(self, collection_name: str, points: Any, wait: bool = True, **rest: Any) -> Any:
+        with self._one_at_a_time:
+            self.log.append("upsert, waited" if wait else "upsert")
+            write = partial(super().upsert, collection_name, points, **rest)
+            if wait:
+                self._drain()
+                return write()
+            self.queue.append(write)
+            return models.UpdateResult(status=models.UpdateStatus.ACKNOWLEDGED)
+
+    def delete(self, *args: Any, **rest: Any) -> Any:
+        with self._one_at_a_time:
+            self.log.append("delete")
+            self._drain()
+            return super().delete(*args, **rest)
+
+    def _drain(self) -> None:
+        for place, write in enumerate(self.queue):
+            if place not in self.drops:
+                write()
+        self.queue.clear()
 
     def query_batch_points(self, collection_name: str, requests: Any, **rest: Any) -> Any:
         if self.version < "1.19":

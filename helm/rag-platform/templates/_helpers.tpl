@@ -169,6 +169,10 @@ RAG_GOLDEN_DIR: /etc/rag/golden
 RAG_DAGSTER_YAML: /etc/rag/dagster/dagster.yaml
 RAG_QDRANT_URL: {{ include "rag.qdrantUrl" . | quote }}
 RAG_QDRANT_PREFIX: {{ .Values.settings.qdrant_prefix | default (printf "%s-%s" .Release.Namespace .Release.Name | trunc 31 | trimSuffix "-") | quote }}
+{{- $files := dict "ca.crt" "CA" "tls.crt" "CERT" "tls.key" "KEY" }}
+{{- range ternary .Values.secrets.qdrantTlsFiles list (ne .Values.secrets.qdrantTlsSecret "") }}
+RAG_QDRANT_{{ get $files . }}_FILE: /etc/rag/qdrant/{{ . }}
+{{- end }}
 RAG_CODE_LOCATION_HOST: {{ include "rag.name" (list . "dagster-code") }}
 {{- range $name, $value := omit .Values.settings "qdrant_url" "qdrant_prefix" }}
 RAG_{{ upper $name }}: {{ include "rag.plain" $value | quote }}
@@ -236,6 +240,28 @@ configMap:
 {{- end -}}
 {{- end -}}
 
+{{- /* Certificates for Qdrant, in every pod that reads or writes the index. */ -}}
+{{- define "rag.qdrantTlsVolume" -}}
+{{- with .Values.secrets.qdrantTlsSecret -}}
+- name: qdrant-tls
+  secret:
+    secretName: {{ . }}
+    items:
+      {{- range $.Values.secrets.qdrantTlsFiles }}
+      - key: {{ . }}
+        path: {{ . }}
+      {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "rag.qdrantTlsMount" -}}
+{{- if .Values.secrets.qdrantTlsSecret -}}
+- name: qdrant-tls
+  mountPath: /etc/rag/qdrant
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
 {{- define "rag.scratch" -}}
 - name: tmp
   emptyDir:
@@ -256,6 +282,7 @@ configMap:
 {{- /* What Dagster's processes and runs read: sources, documents, the instance. */ -}}
 {{- define "rag.dagsterVolumes" -}}
 {{ include "rag.scratch" . }}
+{{ include "rag.qdrantTlsVolume" . }}
 - name: sources
   configMap:
     name: {{ include "rag.name" (list . "sources") }}
@@ -289,6 +316,7 @@ configMap:
 
 {{- define "rag.dagsterMounts" -}}
 {{ include "rag.scratchMount" . }}
+{{ include "rag.qdrantTlsMount" . }}
 - name: sources
   mountPath: /etc/rag/sources
   readOnly: true

@@ -14,17 +14,27 @@ from rag_core.index.base import VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.index.qdrant import QdrantIndex
 from rag_core.index.qdrant_collections import Installation
+from rag_core.index.qdrant_layout import QdrantLayout
 from rag_core.index.remote import RemoteIndex
+from rag_core.setting_groups.cluster import QdrantSettings
 from tests.support.postgres import fast_folder
+from tests.support.qdrant_shards import Cluster
 from tests.support.query_server import INDEX_SECRET, running
 
 SERVER = os.environ.get("RAG_TEST_QDRANT_URL")
 
 
-@pytest.fixture(params=["edge", "qdrant-local", "remote", *(["qdrant-server"] if SERVER else [])])
+@pytest.fixture(params=["edge", "qdrant-local", "qdrant-shards", "remote", *(["qdrant-server"] if SERVER else [])])
 def index(request: pytest.FixtureRequest) -> Iterator[VectorIndex]:
     """An empty index. Edge writes to memory where it can: nothing here tests a disk."""
-    opener = {"edge": _edge, "qdrant-local": _local, "remote": _remote, "qdrant-server": _server}[request.param]
+    openers = {
+        "edge": _edge,
+        "qdrant-local": _local,
+        "qdrant-shards": _shards,
+        "remote": _remote,
+        "qdrant-server": _server,
+    }
+    opener = openers[request.param]
     folder = fast_folder()
     yield from opener(folder)
     shutil.rmtree(folder)
@@ -42,6 +52,14 @@ def _local(folder: Path) -> Iterator[VectorIndex]:
     index.close()
 
 
+def _shards(folder: Path) -> Iterator[VectorIndex]:
+    """The part of a cluster is played: shards by tenant, and writes side by side."""
+    chosen = QdrantSettings(qdrant_large_tenants="acme,whale", qdrant_write_parallel=3, qdrant_write_points=2)
+    index = QdrantIndex(Cluster(), layout=QdrantLayout(chosen), pause=lambda _: None)
+    yield index
+    index.close()
+
+
 def _remote(folder: Path) -> Iterator[VectorIndex]:
     with running(folder) as server:
         index = RemoteIndex(server.index_target, INDEX_SECRET, timeout=30, retry=0)
@@ -54,15 +72,5 @@ def _server(folder: Path) -> Iterator[VectorIndex]:
     mine = Installation(f"test-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex)
     index = QdrantIndex.connect(SERVER, os.environ.get("RAG_TEST_QDRANT_KEY"), 30, installation=lambda: mine)
     yield index
-    _clean(index)
+    index.discard()  # only what the test made: the server may be somebody's
     index.close()
-
-
-def _clean(index: QdrantIndex) -> None:
-    """Only what the test made: the server may be somebody's."""
-    from qdrant_client import models
-
-    alias = models.DeleteAlias(alias_name=index._collections.alias)
-    index._call(lambda client: client.update_collection_aliases([models.DeleteAliasOperation(delete_alias=alias)]))
-    for spec in index.generations():
-        index.drop(spec.name)

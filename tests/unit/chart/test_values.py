@@ -53,6 +53,7 @@ _INSTEAD: dict[str, dict[str, Any]] = {
         "networkPolicy": {"qdrant": {"cidrs": ["10.1.0.0/24"]}},
         "settings": {"qdrant_url": "https://qdrant.example.com:6334"},
     },
+    "secrets.qdrantTlsFiles": {"secrets": {"qdrantTlsSecret": "qdrant-tls", "qdrantTlsFiles": ["ca.crt", "tls.crt"]}},
     "networkPolicy.enabled": {"networkPolicy": {"enabled": False}},
     "rollout.engine": {},  # one choice so far
     "sources.claims": {"sources": {"claims": [{"name": "wiki", "claimName": "wiki", "mountPath": "/data/wiki"}]}},
@@ -207,3 +208,31 @@ def test_the_console_of_production_asks_who_comes() -> None:
         0
     ]
     assert {"name": "RAG_CONSOLE_SIGN_IN", "value": "oidc"} in container["env"]
+
+
+def test_the_certificates_for_qdrant_are_where_the_index_is_read_or_written_and_nowhere_else() -> None:
+    files = ["ca.crt", "tls.crt", "tls.key"]
+    given = values("dev", _BASE, {"secrets": {"qdrantTlsSecret": "qdrant-tls", "qdrantTlsFiles": files}})
+    manifests = everything(given)
+    settings = find(manifests, "ConfigMap", "-settings")["data"]
+    assert [settings[f"RAG_QDRANT_{name}_FILE"] for name in ("CA", "CERT", "KEY")] == [
+        f"/etc/rag/qdrant/{name}" for name in files
+    ]
+    having = set()
+    for name, spec in pod_specs(manifests):
+        for volume in spec.get("volumes", []):
+            if volume["name"] == "qdrant-tls":
+                assert volume["secret"]["secretName"] == "qdrant-tls"
+                assert [item["key"] for item in volume["secret"]["items"]] == files
+                mounts = [mount for one in spec["containers"] for mount in one.get("volumeMounts", [])]
+                assert {"name": "qdrant-tls", "mountPath": "/etc/rag/qdrant", "readOnly": True} in mounts
+                having.add(name.removeprefix("Deployment/rag-rag-platform-"))
+    assert {"query-blue", "query-green", "stream", "dagster-code"} <= having
+    assert not having & {"gateway", "console", "postgresql", "qdrant"}
+    runs = find(manifests, "ConfigMap", "-dagster")["data"]["dagster.yaml"]
+    assert "secret_name: qdrant-tls" in runs
+    assert "mount_path: /etc/rag/qdrant" in runs
+
+
+def test_without_certificates_for_qdrant_no_pod_names_any() -> None:
+    assert "/etc/rag/qdrant" not in json.dumps(everything(values("dev", _BASE)))

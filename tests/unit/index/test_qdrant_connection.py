@@ -16,11 +16,13 @@ import pytest
 from qdrant_client import grpc as api
 from structlog.testing import capture_logs
 
-from rag_core.errors import ConfigError, RagError, Reason
+from rag_core.errors import ConfigError, RagError, Reason, Unavailable
 from rag_core.index import open_index
 from rag_core.index.qdrant import QdrantIndex
 from rag_core.index.qdrant_nodes import _warn_of_key_in_clear
 from rag_core.settings import Settings
+from ragctl.stack.display import Silent
+from ragctl.stack.up import start_stack
 from tests.support.certificates import self_signed
 
 
@@ -126,6 +128,17 @@ def test_a_wrong_key_is_refused_at_the_first_call_with_its_reason() -> None:
     with serving(key="right") as port:
         assert "RAG_QDRANT_API_KEY" in refused(f"http://127.0.0.1:{port}", "wrong").message
         assert refused(f"http://127.0.0.1:{port}", "right").reason is Reason.INDEX_VERSION
+
+
+def test_rag_up_refuses_a_wrong_key_before_anything_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RAG_QDRANT_API_KEY", "wrong")
+    with serving(key="right") as port:
+        monkeypatch.setenv("RAG_QDRANT_URL", f"http://127.0.0.1:{port}")
+        with pytest.raises(Unavailable, match="RAG_QDRANT_API_KEY") as wrong:
+            start_stack(Silent())
+    assert wrong.value.reason is Reason.INDEX_UNAVAILABLE
+    assert not (tmp_path / "home" / "postgres").exists()
 
 
 def test_certificates_come_from_the_settings(tmp_path: Path) -> None:

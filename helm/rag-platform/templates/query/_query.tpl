@@ -70,9 +70,11 @@ spec:
           volumeMounts:
             {{- include "rag.scratchMount" . | nindent 12 }}
             {{- include "rag.jwksMount" . | nindent 12 }}
+            {{- include "rag.qdrantTlsMount" . | nindent 12 }}
       volumes:
         {{- include "rag.scratch" . | nindent 8 }}
         {{- include "rag.jwksVolume" . | nindent 8 }}
+        {{- include "rag.qdrantTlsVolume" . | nindent 8 }}
 {{- end -}}
 
 {{- define "rag.queryLabels" -}}
