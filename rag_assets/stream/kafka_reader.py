@@ -261,7 +261,7 @@ class KafkaReader:
     def _on_error(self, error: KafkaError) -> None:
         code, problem = error.code(), explained(self._name, error)
         if code in _OUT_OF_RANGE:
-            self._halt(Conflict(Reason.OFFSET_OUT_OF_RANGE, f"{self._name}: our position is not in the topic"))
+            self._halt(self._out_of_range())
         elif code in _OF_THE_GROUP:
             self.problems.add("group", problem)
         elif code in _OF_THE_TOPIC:
@@ -274,6 +274,16 @@ class KafkaReader:
             self.problems.add("broker", problem)
         else:  # one broker of several, or a moment: what `_look` finds decides
             log.debug("broker_error", stream=self._name, problem=error.name())
+
+    def _out_of_range(self) -> Conflict:
+        """Why a position is not there: the first to notice that a topic was recreated may be a fetch."""
+        try:
+            remade = self._observer.describe().id not in ("", self.topic_id)
+        except RagError:
+            remade = False
+        if remade and self.topic_id:
+            return Conflict(Reason.TOPIC_RECREATED, f"{self._name}: the topic was deleted and recreated")
+        return Conflict(Reason.OFFSET_OUT_OF_RANGE, f"{self._name}: our position is not in the topic")
 
     def _halt(self, problem: RagError) -> None:
         with self.ready:
