@@ -233,6 +233,8 @@ class KafkaReader:
         elif found is not None:
             self.problems.clear("broker", "topic", "access")
             self._compare(found)
+            if "fetch" in self.problems:  # an idle topic would say nothing: read again what only the next fetch can tell
+                self._assign()
 
     def _compare(self, topic: Topic) -> None:
         for number in self._wanted:
