@@ -82,6 +82,22 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.EVENT_INVALID: ("A message is not the JSON object it must be.", "Correct the producer, then redrive."),
     R.EVENT_SCHEMA: ("A message does not match the source's JSON Schema.", "Correct the producer, then redrive."),
+    R.EVENT_UNDECODABLE: (
+        "A message's value is not what its registered schema says, or names no schema of the registry.",
+        "Correct the producer: it must use the registry's serializers, with the schema's id before the value.",
+    ),
+    R.SCHEMA_UNKNOWN: (
+        "The schema registry does not know the schema that a message names.",
+        "Point `registry.url` to the registry its producer uses, or correct the producer.",
+    ),
+    R.SCHEMA_UNUSABLE: (
+        "The schema that a message names cannot be used; the message says why.",
+        "Correct the schema in the registry, then produce the message again.",
+    ),
+    R.REGISTRY_UNAVAILABLE: (
+        "The schema registry cannot be reached or does not answer as one.",
+        "Start it, or correct `registry`; the worker goes on where it was.",
+    ),
     R.TENANT_MISMATCH: (
         "A message names another tenant than the one its topic belongs to.",
         "Find out who produced it; it was not applied.",

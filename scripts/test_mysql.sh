@@ -16,8 +16,12 @@ fi
 port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
 "${as[@]}" mariadb-install-db --no-defaults --datadir="$folder/data" --auth-root-authentication-method=normal \
   --skip-test-db >"$folder.log" 2>&1
+# MariaDB makes no certificate by itself before 11.4, and some tests connect by TLS.
+"${as[@]}" openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+  -keyout "$folder/key.pem" -out "$folder/cert.pem" 2>>"$folder.log"
 "${as[@]}" mariadbd --no-defaults --datadir="$folder/data" --port="$port" --bind-address=127.0.0.1 \
-  --socket="$folder/socket" --pid-file="$folder/pid" --skip-log-bin >>"$folder.log" 2>&1 &
+  --socket="$folder/socket" --pid-file="$folder/pid" --skip-log-bin \
+  --ssl-cert="$folder/cert.pem" --ssl-key="$folder/key.pem" >>"$folder.log" 2>&1 &
 server=$!
 trap 'kill "$server"; wait "$server" || true; rm -rf "$folder" "$folder.log"' EXIT
 for _ in $(seq 100); do

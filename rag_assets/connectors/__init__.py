@@ -24,7 +24,7 @@ def build_connector(config: SourceConfig, outside: Outside | None = None) -> Con
         # Imported here: most installations have no topic, and the client's library is large.
         from rag_assets.connectors.kafka.connector import KafkaConnector
 
-        return KafkaConnector(config.options, config.source)
+        return KafkaConnector(config.options, config.source, (outside or Outside()).fetch)
     from rag_assets.connectors.registry import CONNECTORS
 
     return CONNECTORS[config.options.kind](config.options, outside or Outside())

@@ -7,17 +7,19 @@ for those who watch it, and never read.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream.base import Lag, Message
+from rag_assets.stream.kafka_messages import Received, message_of
 from rag_assets.stream.kafka_outbound import Outbound
 from rag_assets.stream.kafka_reader import KafkaReader
 from rag_assets.stream.kafka_topic import Topic
 from rag_core.errors import RagError
+from rag_core.fetch import FetchPolicy
 from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.store import stream_places
@@ -33,27 +35,20 @@ class KafkaSource:
         self.name = f"kafka:{source.name}"
         self.stream = f"{source.tenant}/{source.name}"
         self._options, self._store, self._settings = options, store, settings
+        self._source = source
+        self._decoder = Decoder(options, source, FetchPolicy.from_settings(settings))
+        self._taken: list[Received] = []
+        """Taken from the buffer and not returned yet: the registry that knows what they mean could not be asked."""
         self._outbound = Outbound(options, source)
         at_once = settings.stream_batch_events
         self._reader = KafkaReader(options, source, self.name, self._places_of, at_once=at_once)
         self._buffer = self._reader.buffer
 
     def poll(self, wait: float) -> list[Message]:
-        reader, deadline = self._reader, time.monotonic() + wait
-        with reader.ready:
-            while not self._buffer and reader.halted is None and (left := deadline - time.monotonic()) > 0:
-                reader.ready.wait(left)
-            if self._buffer:
-                lingered = time.monotonic() + self._settings.stream_linger_ms / 1000
-                while not self._full_batch() and (left := lingered - time.monotonic()) > 0:
-                    reader.ready.wait(left)
-                return self._take()
-            passed = {number: held.applied for number, held in reader.partitions.items() if held.pass_marks()}
-            reading = bool(reader.partitions)
-        self._raise_problem(reading=reading)
-        if passed:
-            self._pass(passed)
-        return []
+        self._taken = self._taken or self._receive(wait)
+        messages = [message_of(self._source, self._decoder, one) for one in self._taken]
+        self._taken = []
+        return messages
 
     def publish_dead(self, letters: Sequence[DeadLetter]) -> None:
         self._outbound.publish_dead(letters)
@@ -62,12 +57,11 @@ class KafkaSource:
         self._advance(connection, _next_offsets(messages))
 
     def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
-        counts = Counter(message.position.partition for message in messages)
         with self._reader.ready:
             for number, offset in _next_offsets(messages).items():
                 held = self._reader.partitions.get(number)
                 if held is not None:  # else it was taken away meanwhile
-                    held.done(offset, counts[number])
+                    held.done(offset)
                     self._reader.committed[number] = held.applied
         self._outbound.complete(messages, outcomes)
 
@@ -95,15 +89,33 @@ class KafkaSource:
     def close(self) -> None:
         self._reader.close()
         self._outbound.close()
+        self._decoder.close()
+
+    def _receive(self, wait: float) -> list[Received]:
+        reader, deadline = self._reader, time.monotonic() + wait
+        with reader.ready:
+            while not self._buffer and reader.halted is None and (left := deadline - time.monotonic()) > 0:
+                reader.ready.wait(left)
+            if self._buffer:
+                lingered = time.monotonic() + self._settings.stream_linger_ms / 1000
+                while not self._full_batch() and (left := lingered - time.monotonic()) > 0:
+                    reader.ready.wait(left)
+                return self._take()
+            passed = {number: held.applied for number, held in reader.partitions.items() if held.pass_marks()}
+            reading = bool(reader.partitions)
+        self._raise_problem(reading=reading)
+        if passed:
+            self._pass(passed)
+        return []
 
     def _full_batch(self) -> bool:
         reader, settings = self._reader, self._settings
         return len(self._buffer) >= settings.stream_batch_events or reader.bytes >= settings.stream_batch_bytes
 
-    def _take(self) -> list[Message]:
-        reader, taken, size = self._reader, list[Message](), 0
+    def _take(self) -> list[Received]:
+        reader, taken, size = self._reader, list[Received](), 0
         while self._buffer and len(taken) < self._settings.stream_batch_events:
-            message = self._buffer[0][0]
+            message = self._buffer[0]
             if taken and size + message.size > self._settings.stream_batch_bytes:
                 break
             self._buffer.popleft()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 from rag_core.store.stream_places import Place
 
@@ -14,8 +15,8 @@ class Partition:
     place: Place
     applied: int
     received: int
-    outstanding: int = 0
-    """Messages received and not applied."""
+    waiting: deque[tuple[int, float]] = field(default_factory=deque)
+    """Offset and time of messages received and not applied."""
     high: int = -1
     """The end as the broker said it last; it counts the marks of transactions, which are no messages."""
     end: int = -1
@@ -29,23 +30,29 @@ class Partition:
         return passed or 0 <= self.high <= self.received
 
     @property
+    def outstanding(self) -> int:
+        """Messages received and not applied."""
+        return len(self.waiting)
+
+    @property
     def lag(self) -> int:
         """Messages that wait, as well as offsets can say it."""
         return self.outstanding + (0 if self.at_end else max(0, self.high - self.received))
 
-    def receive(self, offset: int) -> None:
+    def receive(self, offset: int, at: float) -> None:
         self.received, self.end = offset + 1, -1
-        self.outstanding += 1
+        if offset >= self.applied:  # else a batch of the assignment before this one has brought it meanwhile
+            self.waiting.append((offset, at))
 
     def reach_end(self, offset: int, high: int) -> None:
         self.received, self.end = max(self.received, offset), offset
         self.high = self.high_at_end = max(high, offset)
 
-    def done(self, next_offset: int, count: int) -> None:
-        """Messages before `next_offset` were applied. Those of an assignment before this one change nothing."""
-        if next_offset > self.applied:
-            self.applied = next_offset
-            self.outstanding = max(0, self.outstanding - count)
+    def done(self, next_offset: int) -> None:
+        """Messages before `next_offset` were applied, in this assignment or in one before it."""
+        self.applied = max(self.applied, next_offset)
+        while self.waiting and self.waiting[0][0] < self.applied:
+            self.waiting.popleft()
 
     def pass_marks(self) -> bool:
         """Move to the end when nothing but marks of transactions is before it. Returns whether that is progress."""

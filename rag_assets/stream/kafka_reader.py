@@ -7,26 +7,23 @@ others are read meanwhile.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from rag_assets.connectors.kafka.client import consumer_config, explained, is_about_access, reader_config, refused
-from rag_assets.connectors.kafka.decode import Decoder
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.snapshot import log_ends, record_of
-from rag_assets.stream.base import Lag, Message, Position
-from rag_assets.stream.inbox import attributes_of
+from rag_assets.stream.base import Lag
+from rag_assets.stream.kafka_messages import Received
 from rag_assets.stream.kafka_partitions import Partition, partition_at
 from rag_assets.stream.kafka_topic import Topic, TopicObserver
 from rag_assets.stream.problems import Problems
-from rag_core.errors import Conflict, InvalidInput, RagError, Reason, Unavailable
+from rag_core.errors import Conflict, RagError, Reason, Unavailable
 from rag_core.logging import get_logger
 from rag_core.sources import Source
 from rag_core.store.stream_places import Place
@@ -55,7 +52,7 @@ class KafkaReader:
     """
 
     def __init__(self, options: KafkaOptions, source: Source, name: str, places_of: PlacesOf, *, at_once: int) -> None:
-        self.buffer: deque[tuple[Message, float]] = deque()
+        self.buffer: deque[Received] = deque()
         self.bytes = 0
         self.ready = threading.Condition()
         """Guards what threads share, and says when there is something to take or to raise."""
@@ -68,7 +65,6 @@ class KafkaReader:
         """Offsets that the broker has not been told; only the polling thread talks to it."""
         self._name, self._options, self._source, self._places_of = name, options, source, places_of
         self._at_once = at_once
-        self._decoder = Decoder(options, source)
         self._wanted: set[int] = set()
         """Partitions that the group gave us, placed or not."""
         self._joined = False
@@ -84,7 +80,8 @@ class KafkaReader:
     def lag(self) -> Lag:
         """What waits. Of partitions that cannot be reached the number is not known, the time is."""
         with self.ready:
-            oldest = max(0.0, time.time() - self.buffer[0][1]) if self.buffer else 0.0
+            firsts = [one.waiting[0][1] for one in self.partitions.values() if one.waiting]
+            oldest = max(0.0, time.time() - min(firsts)) if firsts else 0.0
             return Lag(sum(one.lag for one in self.partitions.values()), max(oldest, self.problems.seconds))
 
     def at_end(self) -> bool:
@@ -147,7 +144,7 @@ class KafkaReader:
             if error is not None and not ended:
                 self._on_error(error)
             elif held is not None:
-                arrived.append((raw, held, None if ended else self._message(raw, held.place)))
+                arrived.append((raw, held, None if ended else _received(raw, held.place)))
         if arrived:
             self.problems.clear("fetch")
         with self.ready:
@@ -155,31 +152,10 @@ class KafkaReader:
                 if message is None:
                     held.reach_end(raw.offset(), self._high(raw.partition()))
                 else:
-                    held.receive(raw.offset())
-                    self.buffer.append((message, _produced_at(raw)))
+                    held.receive(raw.offset(), message.at)
+                    self.buffer.append(message)
                     self.bytes += message.size
             self.ready.notify_all()
-
-    def _message(self, raw: Any, place: Place) -> Message:
-        record = record_of(raw, place.version(raw.offset()))
-        value = record.value or b""
-        message = Message(
-            self._source,
-            Position(record.topic, record.partition, record.offset),
-            self._decoder.locator(record),
-            record.value,
-            size=len(value),
-            key=record.key,
-            headers=tuple(raw.headers() or ()),
-        )
-        try:
-            event = self._decoder.event(record)
-        except InvalidInput as failure:
-            if failure.reason is Reason.MESSAGE_TOO_LARGE:
-                digest = hashlib.sha256(value).digest()
-                return replace(message, failure=failure, payload=None, digest=digest)
-            return replace(message, failure=failure)
-        return replace(message, payload=event.content, event=event, attributes=attributes_of(event))
 
     def _assigned(self, _consumer: Consumer, given: list[TopicPartition]) -> None:
         """Start what can be started now. The rest is tried again by `_look`."""
@@ -257,6 +233,8 @@ class KafkaReader:
         elif found is not None:
             self.problems.clear("broker", "topic", "access")
             self._compare(found)
+            if "fetch" in self.problems:  # an idle topic would say nothing: read again what only the next fetch can tell
+                self._assign()
 
     def _compare(self, topic: Topic) -> None:
         for number in self._wanted:
@@ -285,7 +263,7 @@ class KafkaReader:
     def _on_error(self, error: KafkaError) -> None:
         code, problem = error.code(), explained(self._name, error)
         if code in _OUT_OF_RANGE:
-            self._halt(Conflict(Reason.OFFSET_OUT_OF_RANGE, f"{self._name}: our position is not in the topic"))
+            self._halt(self._out_of_range())
         elif code in _OF_THE_GROUP:
             self.problems.add("group", problem)
         elif code in _OF_THE_TOPIC:
@@ -299,12 +277,23 @@ class KafkaReader:
         else:  # one broker of several, or a moment: what `_look` finds decides
             log.debug("broker_error", stream=self._name, problem=error.name())
 
+    def _out_of_range(self) -> Conflict:
+        """Why a position is not there: the first to notice that a topic was recreated may be a fetch."""
+        try:
+            remade = self._observer.describe().id not in ("", self.topic_id)
+        except RagError:
+            remade = False
+        if remade and self.topic_id:
+            return Conflict(Reason.TOPIC_RECREATED, f"{self._name}: the topic was deleted and recreated")
+        return Conflict(Reason.OFFSET_OUT_OF_RANGE, f"{self._name}: our position is not in the topic")
+
     def _halt(self, problem: RagError) -> None:
         with self.ready:
             self.halted = problem
             self.ready.notify_all()
 
 
-def _produced_at(raw: Any) -> float:
+def _received(raw: Any, place: Place) -> Received:
     kind, stamp = raw.timestamp()
-    return stamp / 1000 if kind else time.time()
+    at = stamp / 1000 if kind else time.time()
+    return Received(record_of(raw, place.version(raw.offset())), tuple(raw.headers() or ()), at)

@@ -27,6 +27,9 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    def __contains__(self, about: Hashable) -> bool:
+        return about in self._found
+
     def add(self, about: Hashable, error: RagError) -> None:
         """Enter what was found. The time of an earlier finding about the same stands."""
         known = self._found.get(about)

@@ -9,6 +9,7 @@ from typing import Any
 import httpcore
 import httpx
 
+from rag_core.errors import ConfigError, Reason
 from rag_core.fetch.network import GuardedAsyncBackend, GuardedBackend
 from rag_core.fetch.policy import FetchPolicy
 from rag_core.fetch.resolve import Resolver, system_resolver
@@ -20,13 +21,24 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+def trust_file(path: str) -> ssl.SSLContext:
+    """The CA certificates of one file, instead of this machine's. Raises `ConfigError` (`CONFIG_INVALID`)."""
+    try:
+        return ssl.create_default_context(cafile=path)
+    except (OSError, ValueError):  # an unreadable file; one without a certificate
+        raise ConfigError(Reason.CONFIG_INVALID, "ca_file: not a readable file of PEM certificates") from None
+
+
 class GuardedTransport(httpx.HTTPTransport):
     """httpx has no way to pass a network backend, so its connection pool is replaced by one that has ours."""
 
-    def __init__(self, policy: FetchPolicy, resolver: Resolver, *, connections: int) -> None:
-        super().__init__(verify=trust(), trust_env=False)
+    def __init__(
+        self, policy: FetchPolicy, resolver: Resolver, *, connections: int, ca_file: str | None = None
+    ) -> None:
+        trusted = trust_file(ca_file) if ca_file else trust()
+        super().__init__(verify=trusted, trust_env=False)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=trust(),
+            ssl_context=trusted,
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=5,

@@ -54,10 +54,11 @@ class Fetcher:
         resolver: Resolver = system_resolver,
         connections: int = 8,
         agent: str = USER_AGENT,
+        ca_file: str | None = None,
     ) -> None:
         self.policy = policy
         self.agent = agent
-        self._transport = GuardedTransport(policy, resolver, connections=connections)
+        self._transport = GuardedTransport(policy, resolver, connections=connections, ca_file=ca_file)
 
     def get(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from rag_assets.connectors.http_api.auth import Credentials
+from rag_assets.connectors.auth import Credentials
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_core.errors import DeadlineExceeded, InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.fetch import Fetched, Fetcher, FetchPolicy, Pacing, origin_of

@@ -6,44 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from rag_assets.connectors.auth import Auth
 from rag_assets.connectors.fields import HeaderName, JsonPath, MetadataName, Model, Plain, Url, no_secrets
-from rag_core.secrets import SecretRef
 
 Params = Annotated[dict[Plain, Plain], Field(max_length=32), AfterValidator(no_secrets)]
-
-
-class BearerAuth(Model):
-    """`Authorization: Bearer …`."""
-
-    type: Literal["bearer"]
-    token: SecretRef
-
-
-class HeaderAuth(Model):
-    """A header of any name, such as `X-Api-Key`."""
-
-    type: Literal["header"]
-    name: HeaderName
-    value: SecretRef
-
-
-class BasicAuth(Model):
-    """User name and password."""
-
-    type: Literal["basic"]
-    user: Plain
-    password: SecretRef
-
-
-class OAuth2Auth(Model):
-    """A token from a token endpoint, by client credentials."""
-
-    type: Literal["oauth2"]
-    token_url: Url
-    client_id: Plain
-    client_secret: SecretRef
-    scope: Plain | None = None
-    audience: Plain | None = None
 
 
 class NoPaging(Model):
@@ -123,7 +89,6 @@ class ChangesOptions(Model):
     overlap_seconds: int = Field(300, ge=0, le=604_800, description="How far it looks back, for late writes.")
 
 
-Auth = Annotated[BearerAuth | HeaderAuth | BasicAuth | OAuth2Auth, Field(discriminator="type")]
 Paging = Annotated[NoPaging | PagePaging | OffsetPaging | CursorPaging | LinkPaging, Field(discriminator="type")]
 
 

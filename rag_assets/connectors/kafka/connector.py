@@ -12,6 +12,7 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.snapshot import TopicListing, log_ends, record_of
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.fetch import FetchPolicy
 from rag_core.ids import fingerprint
 from rag_core.models import RawDocument, SourceItem
 from rag_core.sources import Source
@@ -25,8 +26,9 @@ class KafkaConnector:
 
     shares_listings = False
 
-    def __init__(self, options: KafkaOptions, source: Source) -> None:
-        self._options, self._source = options, source
+    def __init__(self, options: KafkaOptions, source: Source, fetch: FetchPolicy | None = None) -> None:
+        self._options, self._source, self._fetch = options, source, fetch
+        self._decoder: Decoder | None = None
         self._spool: Spool | None = None
         self._consumer: Consumer | None = None
         self._refusal: KafkaError | None = None
@@ -37,7 +39,7 @@ class KafkaConnector:
         self._spool = Spool()
         self._consumer = self._reader()
         ends = self._ends(self._consumer)
-        return TopicListing(self._options, Decoder(self._options, self._source), ends, self._consumer, self._spool)
+        return TopicListing(self._options, self._open_decoder(), ends, self._consumer, self._spool)
 
     def fetch(self, item: SourceItem) -> RawDocument:
         kept = self._spool.get(item.locator) if self._spool is not None else None
@@ -48,8 +50,11 @@ class KafkaConnector:
         return RawDocument(item, content, about["media_type"], about["title"], acl, about["metadata"])
 
     def close(self) -> None:
-        """Close the connection of a listing and remove its temporary file. Idempotent."""
+        """Close the connections of a listing and remove its temporary file. Idempotent."""
         spool, consumer, self._spool, self._consumer = self._spool, self._consumer, None, None
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
         if spool is not None:
             spool.close()
         if consumer is not None:
@@ -68,16 +73,20 @@ class KafkaConnector:
 
     def check(self) -> dict[str, Any]:
         try:
-            Decoder(self._options, self._source)
+            decoder = self._open_decoder()
             consumer = self._reader()
             try:
                 ends = self._ends(consumer)
-                sample = self._sample(consumer, ends)
+                sample = self._sample(consumer, decoder, ends)
             finally:
                 consumer.close()
         except RagError as error:
             return {"ok": False, "items": 0, "sample": [], "error": f"{error.reason}: {error.message}"}
         return {"ok": True, "items": sum(high - low for low, high in ends.values()), "sample": sample}
+
+    def _open_decoder(self) -> Decoder:
+        self._decoder = self._decoder or Decoder(self._options, self._source, self._fetch)
+        return self._decoder
 
     def _ends(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
         name = self._options.topic
@@ -106,7 +115,7 @@ class KafkaConnector:
         if is_about_access(error):
             self._refusal = error
 
-    def _sample(self, consumer: Consumer, ends: dict[int, tuple[int, int]]) -> list[str]:
+    def _sample(self, consumer: Consumer, decoder: Decoder, ends: dict[int, tuple[int, int]]) -> list[str]:
         """The last messages of one partition, each as its key or as why it cannot be used."""
         filled = [(number, low, high) for number, (low, high) in ends.items() if high > low]
         if not filled:
@@ -114,16 +123,17 @@ class KafkaConnector:
         number, low, high = filled[0]
         consumer.assign([TopicPartition(self._options.topic, number, max(low, high - SAMPLE))])
         received = consumer.consume(min(SAMPLE, high - low), BROKER_SECONDS)
-        return [self._said(raw) for raw in received if not _is_end(raw)]
+        return [_said(raw, decoder) for raw in received if not _is_end(raw)]
 
-    def _said(self, raw: Any) -> str:
-        if raw.error() is not None:
-            return str(raw.error().name())
-        record = record_of(raw)
-        try:
-            return Decoder(self._options, self._source).event(record).locator
-        except InvalidInput as refused:
-            return f"{record.token}: {refused.reason}: {refused.message}"
+
+def _said(raw: Any, decoder: Decoder) -> str:
+    if raw.error() is not None:
+        return str(raw.error().name())
+    record = record_of(raw)
+    try:
+        return decoder.event(record).locator
+    except InvalidInput as refused:
+        return f"{record.token}: {refused.reason}: {refused.message}"
 
 
 def _is_end(raw: Any) -> bool:

@@ -15,7 +15,10 @@ from jsonschema.protocols import Validator
 
 from rag_assets.connectors.fields import is_acl_entry
 from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.connectors.kafka.registry import Registry
+from rag_assets.connectors.kafka.schemas import SchemaDecoder, checked_by, json_object, validator_of
 from rag_core.errors import ConfigError, InvalidInput, Reason
+from rag_core.fetch import FetchPolicy
 from rag_core.pipeline import Event
 from rag_core.sources import Source
 from rag_core.store.copying import is_storable
@@ -49,13 +52,24 @@ class Record:
 
 
 class Decoder:
-    """Decodes the messages of one source. Raises `ConfigError` when its schema file cannot be used."""
+    """Decodes the messages of one source. Used from one thread; close it.
 
-    def __init__(self, options: KafkaOptions, source: Source) -> None:
+    Raises `ConfigError` when its schema file or the registry's CA cannot be used. `fetch` is what a schema registry may
+    be called by.
+    """
+
+    def __init__(self, options: KafkaOptions, source: Source, fetch: FetchPolicy | None = None) -> None:
         self._options = options
         self._fields = options.fields
         self._source = source
         self._validator = _validator(options.schema_file)
+        registry = options.registry
+        self._schemas = SchemaDecoder(Registry(registry, fetch or FetchPolicy())) if registry is not None else None
+
+    def close(self) -> None:
+        """Close the connection to the registry. Idempotent."""
+        if self._schemas is not None:
+            self._schemas.close()
 
     def locator(self, record: Record) -> str:
         """The document a message names; its place in the topic when it names none."""
@@ -67,7 +81,9 @@ class Decoder:
     def event(self, record: Record) -> Event:
         """The event of a message.
 
-        Raises `InvalidInput`: `KEY_MISSING`, `MESSAGE_TOO_LARGE`, `EVENT_INVALID`, `EVENT_SCHEMA`, `TENANT_MISMATCH`.
+        Raises `InvalidInput`: `KEY_MISSING`, `MESSAGE_TOO_LARGE`, `EVENT_INVALID`, `EVENT_SCHEMA`, `TENANT_MISMATCH`,
+        and with a registry `EVENT_UNDECODABLE`, `SCHEMA_UNKNOWN`, `SCHEMA_UNUSABLE`; `Unavailable` as
+        `Registry.schema` when it cannot be asked, which says nothing of the message.
         """
         locator = self._key(record)
         if record.value is None:
@@ -79,14 +95,16 @@ class Decoder:
         if self._at(body, self._fields.deleted) is True:
             return Event(locator, version, record.token, event_at)
         content = self._at(body, self._fields.content)
-        if not isinstance(content, str):
+        if isinstance(content, str):
+            content = content.encode("utf-8", "surrogatepass")
+        if not isinstance(content, bytes):
             raise _invalid(f"{self._fields.content}: must be text")
         return Event(
             locator,
             version,
             record.token,
             event_at,
-            content.encode("utf-8", "surrogatepass"),
+            content,
             self._text(body, self._fields.media_type, 200) or "text/plain",
             self._text(body, self._fields.title, 512),
             self._acl(body),
@@ -112,17 +130,11 @@ class Decoder:
             raise InvalidInput(
                 Reason.MESSAGE_TOO_LARGE, f"value: {len(value)} > {self._options.max_message_bytes} bytes"
             )
-        try:
-            body = json.loads(value)
-        except (ValueError, RecursionError):
-            raise _invalid("value: not JSON") from None
+        body = self._schemas.decode(value) if self._schemas is not None else _json(value)
         if not isinstance(body, dict):
-            raise _invalid("value: must be a JSON object")
-        if self._validator is not None and (error := jsonschema.exceptions.best_match(
-            self._validator.iter_errors(body)
-        )):  # fmt: skip
-            place = ".".join(str(part) for part in error.absolute_path) or "value"
-            raise InvalidInput(Reason.EVENT_SCHEMA, f"{place}: does not match the schema ({error.validator})")
+            raise _invalid("value: must be a JSON object" if self._schemas is None else "value: must be a record")
+        if self._validator is not None:
+            checked_by(self._validator, body)
         return body
 
     def _check_tenant(self, body: Mapping[str, Any]) -> None:
@@ -213,13 +225,16 @@ def _validator(path: str | None) -> Validator | None:
     if path is None:
         return None
     try:
-        schema = json.loads(Path(path).read_bytes())
-        kind = jsonschema.validators.validator_for(schema)
-        kind.check_schema(schema)
-    except (OSError, ValueError, jsonschema.SchemaError):
+        return validator_of(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError, jsonschema.SchemaError):
         raise ConfigError(Reason.CONFIG_INVALID, "options.schema_file: not a readable JSON Schema") from None
-    made: Validator = kind(schema)
-    return made
+
+
+def _json(value: bytes) -> Any:
+    try:
+        return json_object(value)
+    except ValueError:
+        raise _invalid("value: not JSON") from None
 
 
 def _invalid(why: str) -> InvalidInput:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from rag_assets.connectors.fields import Model
+from rag_assets.connectors.auth import Auth
+from rag_assets.connectors.fields import Model, Url
 from rag_core.secrets import SecretRef
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
@@ -53,8 +54,17 @@ class KafkaSecurity(Model):
         return self
 
 
+class KafkaRegistry(Model):
+    """A schema registry with Confluent's REST interface. Each value names its schema there: Avro, Protobuf or JSON."""
+
+    url: Url = Field(description="Where its REST interface begins; with Apicurio it ends in /apis/ccompat/v7.")
+    auth: Auth | None = Field(None, description="As that of an HTTP API: basic, bearer, header or oauth2.")
+    ca_file: str | None = Field(None, max_length=4096, description="CA certificates; absent: the system's.")
+
+
 class KafkaOptions(Model):
-    """A topic of JSON documents: the key names the document, a null value deletes it."""
+    """A topic of documents: the key names the document, a null value deletes it. Values are JSON objects, or what the
+    schema registry says."""
 
     kind: Literal["kafka"]
     brokers: Annotated[str, StringConstraints(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$", max_length=2048)] = Field(
@@ -74,6 +84,7 @@ class KafkaOptions(Model):
         "source_version", description="Header with the version of a null value, when a field orders the changes."
     )
     fields: KafkaFields = Field(KafkaFields(), description="Where a message says what.")
+    registry: KafkaRegistry | None = Field(None, description="Where the schemas of the values are; absent: plain JSON.")
     schema_file: str | None = Field(None, max_length=4096, description="JSON Schema that each value must match.")
     max_message_bytes: int = Field(1_000_000, ge=1, le=100_000_000, description="Larger messages are dead letters.")
     dead_letter_topic: Name | None = Field(None, description="Dead letters are produced to it as well.")

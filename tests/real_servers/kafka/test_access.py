@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +12,24 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
 from pytest_httpserver import HTTPServer
 
 from rag_assets.connectors.kafka.client import producer_config
 from rag_assets.connectors.kafka.connector import KafkaConnector
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream.kafka import KafkaSource
-from tests.contract.stream.conftest import TOPIC_SOURCE
+from tests.contract.stream.conftest import TOPIC_SOURCE, KafkaHarness
+from tests.contract.stream.test_kafka import consume
 from tests.support.certificates import self_signed
 from tests.support.kafka.apache import Cluster, start_cluster
 from tests.support.stream import Stream
@@ -161,3 +172,40 @@ def test_a_client_certificate_lets_in_and_none_is_refused(
     _is_refused(_options(cluster, trusted), stream, "certificate_file")
     files = {"certificate_file": str(certificate), "key_file": str(key)}
     _goes_through(_options(cluster, trusted | files), stream)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Cluster]:
+    """One broker that lets everybody in to what no ACL forbids."""
+    allow = {"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer"}
+    cluster = start_cluster(extra=allow | {"allow.everyone.if.no.acl.found": "true", "super.users": "User:nobody"})
+    yield cluster
+    cluster.stop()
+
+
+def test_a_topic_that_may_not_be_read_is_said_and_over_without_a_message_when_it_may(
+    guarded: Cluster, stream: Stream
+) -> None:
+    topic = KafkaHarness(stream, guarded.broker)
+    topic.put("a", "Before.")
+    source = topic.open()
+    consume(topic, source, 1)
+    pump, stopping = stream.pump(source), threading.Event()
+    runner = threading.Thread(target=pump.run, args=(stopping,))
+    runner.start()
+    admin = AdminClient({"bootstrap.servers": guarded.address})
+    rule = (ResourceType.TOPIC, topic.topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.READ)
+    allowed = (AclOperation.DESCRIBE, AclOperation.READ)
+    try:
+        forbidden = AclBinding(*rule, AclPermissionType.DENY)
+        others = [AclBinding(*rule[:5], one, AclPermissionType.ALLOW) for one in allowed]
+        for future in admin.create_acls([forbidden, *others]).values():
+            future.result(SECONDS)
+        assert eventually(lambda: pump.state == "waiting: BROKER_REFUSED", seconds=SECONDS)
+        for future in admin.delete_acls([AclBindingFilter(*rule, AclPermissionType.DENY)]).values():
+            future.result(SECONDS)
+        assert eventually(lambda: pump.state == "running" and source.problem() is None, seconds=SECONDS)
+        assert source.lag().seconds == 0
+    finally:
+        stopping.set()
+        runner.join(SECONDS)

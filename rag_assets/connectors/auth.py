@@ -1,20 +1,64 @@
-"""Credentials as headers. Secrets are read when they are needed, so that a rotated one is used by the next run."""
+"""How a source identifies itself to an HTTP service.
+
+Secrets are read when they are needed, so that a rotated one is used by the next run.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import time
+from typing import Annotated, Literal
 
-from rag_assets.connectors.http_api.options import Auth, BasicAuth, BearerAuth, HeaderAuth, OAuth2Auth
+from pydantic import Field
+
+from rag_assets.connectors.fields import HeaderName, Model, Plain, Url
 from rag_core.errors import ConfigError, Reason, Unavailable
 from rag_core.fetch import Fetcher
+from rag_core.secrets import SecretRef
 
 _EARLY_SECONDS = 30
 
 
+class BearerAuth(Model):
+    """`Authorization: Bearer …`."""
+
+    type: Literal["bearer"]
+    token: SecretRef
+
+
+class HeaderAuth(Model):
+    """A header of any name, such as `X-Api-Key`."""
+
+    type: Literal["header"]
+    name: HeaderName
+    value: SecretRef
+
+
+class BasicAuth(Model):
+    """User name and password."""
+
+    type: Literal["basic"]
+    user: Plain
+    password: SecretRef
+
+
+class OAuth2Auth(Model):
+    """A token from a token endpoint, by client credentials."""
+
+    type: Literal["oauth2"]
+    token_url: Url
+    client_id: Plain
+    client_secret: SecretRef
+    scope: Plain | None = None
+    audience: Plain | None = None
+
+
+Auth = Annotated[BearerAuth | HeaderAuth | BasicAuth | OAuth2Auth, Field(discriminator="type")]
+
+
 class Credentials:
-    """The headers that identify us to one API. Used from one thread."""
+    """The headers that identify us to one service. Used from one thread."""
 
     def __init__(self, auth: Auth | None, fetcher: Fetcher) -> None:
         self._auth = auth
