@@ -15,6 +15,7 @@ from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
     from rag_core.store.deployments import Colour, Deployment, Step
+    from ragctl.deploy.policy import Verdict
     from ragctl.deploy.service import Deployments
 
 app = App(name="deploy", help="Blue/green deployments of the query servers.", help_format="plaintext")
@@ -144,23 +145,53 @@ def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: J
 
 
 @app.command
-def check(*, target: TargetOption = "kubernetes", json: Json = False) -> None:
+def check(*, target: TargetOption = "kubernetes", candidate: str = "", serving: str = "", json: Json = False) -> None:
     """Put the smoke suite to what serves. Exits with 1 and the reason code of the first check that fails.
 
     Example: rag deploy check --target local
+
+    Parameters
+    ----------
+    candidate
+        Name whose addresses are the servers to ask instead, wherever they run; for a Job of another deployer.
+    serving
+        With it: name of the servers whose answers to the golden questions are the measure.
     """
     from rag_core.errors import Conflict, Reason
 
     passed = {}
-    with _deployments(target, quiet=True) as known:
-        for name, verdict in known.check():
-            if not verdict.passed:
-                raise Conflict(Reason(verdict.reason), f"{name}: {verdict.detail}")
-            passed[name] = verdict.detail or "ok"
-            if not json:
-                say(f"{name}: {passed[name]}")
+    for name, verdict in _check_named(candidate, serving) if candidate else _check_target(target):
+        if not verdict.passed:
+            raise Conflict(Reason(verdict.reason), f"{name}: {verdict.detail}")
+        passed[name] = verdict.detail or "ok"
+        if not json:
+            say(f"{name}: {passed[name]}")
     if json:
         emit_json(passed)
+
+
+def _check_target(target: Literal["local", "kubernetes"]) -> Iterator[tuple[str, Verdict]]:
+    with _deployments(target, quiet=True) as known:
+        yield from known.check()
+
+
+def _check_named(candidate: str, serving: str) -> Iterator[tuple[str, Verdict]]:
+    from rag_core.errors import Reason, Unavailable
+    from rag_core.store import open_store
+    from ragctl.deploy.calls import servers_at
+    from ragctl.deploy.judges import RealJudge
+    from ragctl.deploy.service import smoke
+    from ragctl.stack.home import load
+
+    settings, _ = load()
+    servers = servers_at(candidate, settings)
+    if not servers:
+        raise Unavailable(Reason.TARGET_UNAVAILABLE, f"no server has the name {candidate}")
+    store = open_store(settings)
+    try:
+        yield from smoke(RealJudge(settings, store), servers, servers_at(serving, settings) if serving else ())
+    finally:
+        store.close()
 
 
 @app.command
