@@ -142,7 +142,11 @@ class Deployments:
 
     def check(self) -> Iterator[tuple[str, Verdict]]:
         """The smoke suite on what serves, check by check, up to the first that fails."""
-        return smoke(self.judge, self.target.servers(serving_colour(self.target)))
+        return smoke(self.judge, self.serving())
+
+    def serving(self) -> Sequence[Server]:
+        """The servers that users are sent to."""
+        return self.target.servers(serving_colour(self.target))
 
     def newest(self) -> Deployment | None:
         with self.store.engine.connect() as connection:

@@ -41,6 +41,20 @@ def test_every_address_of_the_name_is_put_through_the_smoke_suite(
     ]
 
 
+def test_the_answer_that_is_asked_for_must_cite(environment: None, capsys: pytest.CaptureFixture[str]) -> None:
+    address = f"127.{random.randrange(60, 250)}.{random.randrange(250)}.9"
+    server = QueryStandIn(address, "r2")
+    asked = ["deploy", "check", "--candidate", address, "--cited", "0.1"]
+    try:
+        assert run(asked) == 0
+        assert "smoke.cited: an answer cites handbook/leave.md" in capsys.readouterr().out
+        server.passages = []
+        assert run(asked) != 0
+        assert "GREEN_WRONG: smoke.cited: there is no document" in capsys.readouterr().err
+    finally:
+        server.drain()
+
+
 def test_a_name_without_a_server_is_no_pass(environment: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["deploy", "check", "--candidate", "nobody.invalid"]) != 0
     assert "TARGET_UNAVAILABLE" in capsys.readouterr().err
