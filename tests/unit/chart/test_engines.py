@@ -12,7 +12,7 @@ import helm_python
 import pytest
 import yaml
 
-from tests.support.chart import GATEWAY_API, PRESETS, Manifest, containers, find, pod_specs, render, values
+from tests.support.chart import GATEWAY_API, PRESETS, Manifest, containers, find, notes, pod_specs, render, values
 from tests.unit.chart.test_network import Network
 
 ARGO: dict[str, Any] = {"rollout": {"engine": "argo-rollouts"}}
@@ -79,6 +79,13 @@ def test_the_smoke_suite_judges_before_argo_promotes_and_holds_no_token_of_the_c
     network = Network(manifests)
     assert network.pods("deployer", "query", 50051)
     assert not network.pods("deployer", "gateway", 9902)
+
+
+def test_what_helm_prints_leads_to_what_is_there() -> None:
+    assert "exec deploy/rag-rag-platform-deployer" in notes(values("production", ROUTED))
+    said = notes(values("production", ARGO))
+    assert "-deployer" not in said
+    assert "kubectl argo rollouts get rollout rag-rag-platform-query -n rag-space" in said
 
 
 def gateway_of(manifests: list[Manifest]) -> dict[str, str]:
