@@ -162,6 +162,11 @@ class ServingSettings(BaseModel):
         None, description="`host:port` of the query servers of the blue colour; unset: those of the local stack."
     )
     gateway_green: str | None = Field(None, description="`host:port` of the green colour; unset: there is none.")
+    gateway_via: str | None = Field(
+        None,
+        description="`host:port` where something else divides the calls between the colours; the gateway then sends "
+        "all there.",
+    )
     gateway_discovery: Literal["file", "dns"] = Field(
         "file", description="`dns`: every address behind a name of `gateway_blue` and `gateway_green` is a server."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,8 +14,11 @@ from ragctl.commands._database import actor
 from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
+    from rag_core.settings import Settings
     from rag_core.store.deployments import Colour, Deployment, Step
+    from ragctl.deploy.policy import Verdict
     from ragctl.deploy.service import Deployments
+    from ragctl.deploy.targets.base import Server
 
 app = App(name="deploy", help="Blue/green deployments of the query servers.", help_format="plaintext")
 _RETRY_SECONDS = 2.0
@@ -144,23 +147,79 @@ def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: J
 
 
 @app.command
-def check(*, target: TargetOption = "kubernetes", json: Json = False) -> None:
+def check(
+    *,
+    target: TargetOption = "kubernetes",
+    candidate: str = "",
+    serving: str = "",
+    cited: float = 0,
+    json: Json = False,
+) -> None:
     """Put the smoke suite to what serves. Exits with 1 and the reason code of the first check that fails.
 
     Example: rag deploy check --target local
+
+    Parameters
+    ----------
+    candidate
+        Name whose addresses are the servers to ask instead, wherever they run; for a Job of another deployer.
+    serving
+        With it: name of the servers whose answers to the golden questions are the measure.
+    cited
+        Seconds to wait for an answer that cites a document, after the suite; 0: none is asked for.
     """
     from rag_core.errors import Conflict, Reason
 
     passed = {}
-    with _deployments(target, quiet=True) as known:
-        for name, verdict in known.check():
-            if not verdict.passed:
-                raise Conflict(Reason(verdict.reason), f"{name}: {verdict.detail}")
-            passed[name] = verdict.detail or "ok"
-            if not json:
-                say(f"{name}: {passed[name]}")
+    found = _check_named(candidate, serving, cited) if candidate else _check_target(target, cited)
+    for name, verdict in found:
+        if not verdict.passed:
+            raise Conflict(Reason(verdict.reason), f"{name}: {verdict.detail}")
+        passed[name] = verdict.detail or "ok"
+        if not json:
+            say(f"{name}: {passed[name]}")
     if json:
         emit_json(passed)
+
+
+def _check_target(target: Literal["local", "kubernetes"], cited: float) -> Iterator[tuple[str, Verdict]]:
+    with _deployments(target, quiet=True) as known:
+        yield from known.check()
+        if cited:
+            yield "smoke.cited", _await_cited(known.settings, known.serving, cited)
+
+
+def _await_cited(settings: Settings, servers: Callable[[], Sequence[Server]], seconds: float) -> Verdict:
+    from ragctl.deploy.deployer import checked
+    from ragctl.deploy.smoke import cited
+
+    deadline = time.monotonic() + seconds
+    while True:
+        verdict = checked(lambda: cited(settings, servers()))
+        if verdict.passed or time.monotonic() > deadline:
+            return verdict
+        time.sleep(_RETRY_SECONDS)
+
+
+def _check_named(candidate: str, serving: str, cited: float) -> Iterator[tuple[str, Verdict]]:
+    from rag_core.errors import Reason, Unavailable
+    from rag_core.store import open_store
+    from ragctl.deploy.calls import servers_at
+    from ragctl.deploy.judges import RealJudge
+    from ragctl.deploy.service import smoke
+    from ragctl.stack.home import load
+
+    settings, _ = load()
+    servers = servers_at(candidate, settings)
+    if not servers:
+        raise Unavailable(Reason.TARGET_UNAVAILABLE, f"no server has the name {candidate}")
+    store = open_store(settings)
+    try:
+        yield from smoke(RealJudge(settings, store), servers, servers_at(serving, settings) if serving else ())
+        if cited:
+            yield "smoke.cited", _await_cited(settings, lambda: servers, cited)
+    finally:
+        store.close()
 
 
 @app.command

@@ -11,7 +11,7 @@ from rag_core.settings import Settings
 
 _USAGE = (
     "roles: migrate, bootstrap, identity TOKENS KEYS, gateway FOLDER [GREEN_WEIGHT], deploy COMMAND …, "
-    "health ROLE_OR_URL, end-runs NAMESPACE RELEASE, or one of "
+    "health ROLE_OR_URL, try-run WEBSERVER JOB SECONDS, end-runs NAMESPACE RELEASE, or one of "
 )
 
 
@@ -47,6 +47,10 @@ def _run(arguments: Sequence[str], settings: Settings) -> None:
             from ragctl.container import tasks
 
             tasks.end_runs(namespace, release)
+        case ["try-run", webserver, job, seconds]:
+            from ragctl.container import tasks
+
+            tasks.try_run(settings, webserver, job, seconds)
         case ["health", target]:
             from ragctl.container import health
 

@@ -32,6 +32,9 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
     replace_file(target / "descriptors.binpb", options.descriptors.read_bytes(), mode=_READ_ONLY)
     listen = Endpoint("0.0.0.0", options.listen.port)  # noqa: S104  its network is the container's own
     blue, green_servers = (colour(name, query=settings.query_port, probes=settings.metrics_port) for name in COLOURS)
+    if settings.gateway_via:
+        divided = (_endpoint(settings.gateway_via),)
+        blue, green_servers = (dataclasses.replace(item, query=divided) for item in (blue, green_servers))
     searches = settings.gateway_searches or 0  # of servers that are found by name nobody knows how many there are
     here = dataclasses.replace(options, listen=listen, blue=blue, green=green_servers, searches=searches)
     shared = share(here)
@@ -45,6 +48,13 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
     replace_file(target / "envoy.yaml", filled(shared.bootstrap, {**hosts, **mounted}).encode(), mode=_READ_ONLY)
     (target / "routes").mkdir(exist_ok=True)
     replace_file(target / "routes" / "routes.yaml", filled(shared.routes, weights).encode(), mode=_READ_ONLY)
+
+
+def _endpoint(text: str) -> Endpoint:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigError(Reason.CONFIG_INVALID, "RAG_GATEWAY_VIA must be host:port")
+    return Endpoint(host, int(port))
 
 
 def _host(settings: Settings, name: str) -> str:

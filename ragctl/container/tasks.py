@@ -41,6 +41,22 @@ def bootstrap(settings: Settings) -> None:
     log.info("bootstrapped", generation=generation, embedding_runs=settings.embedding_runs)
 
 
+def try_run(settings: Settings, webserver: str, job: str, seconds: str) -> None:
+    """Have Dagster run a job, as its UI does, and wait for its good end.
+
+    Raises `Unavailable` (`DAGSTER_UNAVAILABLE`) with the reason when it fails, or takes longer.
+    """
+    from contextlib import closing
+
+    from ragctl.dagster import DagsterApi
+    from ragctl.stack.ingest import await_run, launch_run
+
+    with closing(DagsterApi(settings.model_copy(update={"host": webserver}))) as api:
+        run = launch_run(api, job)
+        await_run(api, run, float(seconds))
+    log.info("ran", job=job, run=run)
+
+
 def end_runs(namespace: str, release: str) -> None:
     """Delete the Jobs of the runs of a release of the chart, with their pods. Raises what the Kubernetes API raises."""
     from kubernetes import client

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from ragctl.deploy import policy
 from ragctl.deploy.deployer import Deployer, Tell, checked
 from ragctl.deploy.judges import Generations, Judge, RealGenerations, RealJudge
 from ragctl.deploy.policy import Verdict
-from ragctl.deploy.targets.base import COLOURS, Target, other, serving_colour
+from ragctl.deploy.targets.base import COLOURS, Server, Target, other, serving_colour
 from ragctl.gateway.colours import Release
 
 _POLL_SECONDS = 0.1
@@ -45,6 +45,15 @@ class Request:
     def origin(self) -> dict[str, str]:
         """What its row says about that."""
         return {deployments.DECLARED: self.release.key} if self.declared else {}
+
+
+def smoke(judge: Judge, candidate: Sequence[Server], serving: Sequence[Server] = ()) -> Iterator[tuple[str, Verdict]]:
+    """The smoke suite on some servers, check by check, up to the first that fails."""
+    for name, check in judge.smoke(candidate, serving):
+        verdict = checked(check)
+        yield name, verdict
+        if not verdict.passed:
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +142,11 @@ class Deployments:
 
     def check(self) -> Iterator[tuple[str, Verdict]]:
         """The smoke suite on what serves, check by check, up to the first that fails."""
-        serving = self.target.servers(serving_colour(self.target))
-        for name, check in self.judge.smoke(serving, ()):
-            verdict = checked(check)
-            yield name, verdict
-            if not verdict.passed:
-                return
+        return smoke(self.judge, self.serving())
+
+    def serving(self) -> Sequence[Server]:
+        """The servers that users are sent to."""
+        return self.target.servers(serving_colour(self.target))
 
     def newest(self) -> Deployment | None:
         with self.store.engine.connect() as connection:

@@ -21,6 +21,7 @@ from ragctl.deploy.policy import Verdict
 from ragctl.deploy.targets.base import Server
 
 _CALLERS = 8
+_PASSAGES, _SENTENCE = 5, 200
 _PATIENCE = 5.0
 """A call that takes so many times the objective is given up: it is slow enough to say so."""
 _GENERAL = Asked("What is this about?")
@@ -95,6 +96,30 @@ class Smoke:
 
     def _clients(self, opened: ExitStack, servers: Sequence[Server]) -> list[Client]:
         return [opened.enter_context(closing(Client(one, self._credentials, self._seconds))) for one in servers]
+
+
+def cited(settings: Settings, servers: Sequence[Server]) -> Verdict:
+    """Whether an answer cites a document: asked for what a passage says that the caller may read."""
+    credentials = Credentials(settings)
+    with ExitStack() as opened:
+        client = opened.enter_context(closing(Client(servers[0], credentials, settings.deploy_latency_seconds * 10)))
+        try:
+            passages = client.search(_GENERAL).passages[:_PASSAGES]
+            for passage in passages:
+                final = list(client.answer(Asked(_sentence(passage.text))))[-1].final
+                if final.answered.citations:
+                    first = final.answered.citations[0]
+                    return Verdict.good(f"an answer cites {first.source}/{first.locator}")
+        except grpc.RpcError as error:
+            return _failed(client.server, error)
+    if not passages:
+        return Verdict.bad(Reason.GREEN_WRONG, "there is no document that the credential may read")
+    return Verdict.bad(Reason.GREEN_WRONG, f"no answer cites a document, asked for what {len(passages)} passages say")
+
+
+def _sentence(text: str) -> str:
+    """The longest line of a passage, which is rather a sentence than a heading."""
+    return max(text.splitlines(), key=len)[:_SENTENCE]
 
 
 def judge_calls(settings: Settings, timed: Sequence[Timed]) -> Verdict:

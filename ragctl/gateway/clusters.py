@@ -79,6 +79,8 @@ def _probed(options: GatewayOptions) -> tuple[Endpoint, ...]:
 def _discovered(name: str, colour: Backends, where: tuple[Endpoint, ...], sources: Sources) -> Config:
     common: Config = {"name": name, "connect_timeout": "1s"}
     if colour.discovery == "dns":
+        # A lookup that fails keeps the servers that are known. An answer without addresses takes all of them away, so
+        # that a name must keep those that run, ready or not (the chart's Services do): health checks judge them.
         dns = {"type": "STRICT_DNS", "dns_refresh_rate": "2s", "respect_dns_ttl": False, "dns_lookup_family": "ALL"}
         return {**common, **dns, "load_assignment": assignment(name, where)}
     return {**common, **sources.endpoints(name, assignment(name, where))}

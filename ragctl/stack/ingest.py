@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -85,18 +85,39 @@ def source_jobs(settings: Settings) -> dict[str, SourceJob]:
 def launch(api: DagsterApi, job: SourceJob) -> None:
     """Ask Dagster for a run of the whole chain, of every shard. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`)."""
     tags = [{"key": _SYNC_TAG, "value": job.key}]
-    if job.shards > 1:
-        selection = [{"path": [job.key, stage]} for stage in STAGES]
-        shards = [str(shard) for shard in range(job.shards)]
-        params: dict[str, Any] = {"assetSelection": selection, "partitionNames": shards, "tags": tags}
-        answer = api.query(_BACKFILL, params=params)["launchPartitionBackfill"]
-    else:
-        selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "pipelineName": job.name}
-        params = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": tags}}
-        answer = api.query(_LAUNCH, params=params)["launchRun"]
+    if job.shards == 1:
+        launch_run(api, job.name, tags, what=f"source {job.source}")
+        return
+    selection = [{"path": [job.key, stage]} for stage in STAGES]
+    shards = [str(shard) for shard in range(job.shards)]
+    params: dict[str, Any] = {"assetSelection": selection, "partitionNames": shards, "tags": tags}
+    _require_begun(api.query(_BACKFILL, params=params)["launchPartitionBackfill"], f"source {job.source}")
+
+
+def launch_run(api: DagsterApi, name: str, tags: Sequence[dict[str, str]] = (), *, what: str = "") -> str:
+    """Ask for a run of a job and return its id. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`)."""
+    selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "pipelineName": name}
+    params = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": [*tags]}}
+    answer = api.query(_LAUNCH, params=params)["launchRun"]
+    _require_begun(answer, what or f"job {name}")
+    return str(answer["run"]["runId"])
+
+
+def await_run(api: DagsterApi, run_id: str, seconds: float) -> None:
+    """Return when a run ended well. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`) when not, or not in time."""
+    deadline, state = time.monotonic() + seconds, "unknown"
+    while state not in _FINISHED and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        state = next((str(run["status"]) for run in _runs(api, {"runIds": [run_id]})), state)
+    if state != "SUCCESS":
+        why = failure_reason(api, run_id) if state == "FAILURE" else f"not ended after {seconds:g} s"
+        raise Unavailable(Reason.DAGSTER_UNAVAILABLE, f"run {run_id} is {state}: {why}")
+
+
+def _require_begun(answer: dict[str, Any], what: str) -> None:
     if not answer["__typename"].endswith("Success"):
         message = str(answer.get("message", answer["__typename"])).strip()
-        said = f"source {job.source}: Dagster did not start a run: {message.splitlines()[0]}"
+        said = f"{what}: Dagster did not start a run: {message.splitlines()[0]}"
         raise storage_failure(message) or Unavailable(Reason.DAGSTER_UNAVAILABLE, said)
 
 

@@ -17,6 +17,7 @@ from ragctl.gateway.shared import STATUS_PORT
 from tests.support.chart import find, render, values
 from tests.support.kubernetes_api import Api, Object, running_api
 
+_CONDITIONS = ("Accepted", "ResolvedRefs")
 NAMESPACE, OBJECTS = "rag-space", "rag-rag-platform"
 
 
@@ -48,6 +49,9 @@ class Installed:
 
     api: Api
     gateway: Gateway
+    given: dict[str, Any] = field(default_factory=dict)
+    divides: bool = True
+    """Somebody takes up a GRPCRoute."""
 
     def deployment(self, colour: str) -> Object | None:
         return self.api.objects.get(("deployments", f"{OBJECTS}-query-{colour}"))
@@ -55,13 +59,16 @@ class Installed:
     def routes(self) -> Object:
         return self.api.objects["configmaps", f"{OBJECTS}-gateway-routes"]
 
+    def route(self) -> Object:
+        return self.api.objects["grpcroutes", f"{OBJECTS}-query"]
+
     def servers(self) -> dict[str, int]:
         found = {colour: self.deployment(colour) for colour in ("blue", "green")}
         return {colour: item["spec"].get("replicas", 1) if item else 0 for colour, item in found.items()}
 
     def want(self, **changes: Any) -> None:
         """As `helm upgrade` with other values does."""
-        wanted = find(render(values("production", changes)), "ConfigMap", "query-release")
+        wanted = find(render(values("production", self.given, changes)), "ConfigMap", "query-release")
         known = self.api.objects.get(("configmaps", wanted["metadata"]["name"]), {"metadata": {}})
         wanted["metadata"] = {**known["metadata"], **wanted["metadata"]}
         self.api.put("configmaps", wanted)
@@ -70,6 +77,9 @@ class Installed:
         """What the controllers of a cluster do."""
         if resource == "configmaps" and item["metadata"]["name"].endswith("-gateway-routes"):
             self.gateway.updates += 1
+        if resource == "grpcroutes" and self.divides:
+            seen = {"status": "True", "observedGeneration": item["metadata"]["generation"]}
+            item["status"] = {"parents": [{"conditions": [{"type": kind, **seen} for kind in _CONDITIONS]}]}
         if resource != "deployments":
             return
         name = item["metadata"]["name"]
@@ -86,12 +96,12 @@ class Installed:
 
 
 @contextmanager
-def installed() -> Iterator[Installed]:
-    """The production preset as Helm has just installed it, before the deployer has looked."""
-    cluster = Installed(Api(NAMESPACE), Gateway())
+def installed(**given: Any) -> Iterator[Installed]:
+    """The production preset, with these values, as Helm has just installed it, before the deployer has looked."""
+    cluster = Installed(Api(NAMESPACE), Gateway(), given)
     cluster.api.controller = cluster.follow
     cluster.want()
-    gateway = find(render(values("production")), "Deployment", "-gateway")
+    gateway = find(render(values("production", given)), "Deployment", "-gateway")
     gateway["spec"]["replicas"] = 1
     cluster.api.put("deployments", gateway)
 

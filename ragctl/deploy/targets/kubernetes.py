@@ -1,8 +1,8 @@
 """A cluster with the chart installed. What serves is the cluster's state, never the chart's.
 
 The chart says which release is wanted: the ConfigMap `query-release` holds a Deployment for a colour yet to be named
-and the gateway's routes with weights yet to be filled in. The Deployments `query-blue` and `query-green` and the
-ConfigMap `gateway-routes` are made from it here, by server-side apply, and Helm never sees them: no upgrade and no
+and routes with weights yet to be filled in (`weights.py`). The Deployments `query-blue` and `query-green` and the
+object with the weights are made from it here, by server-side apply, and Helm never sees them: no upgrade and no
 rollback of the chart takes a serving colour away or moves a weight. They belong to `query-release`, so that
 `helm uninstall` ends them.
 
@@ -11,35 +11,35 @@ The autoscaler owns the number of pods. It leaves a Deployment with none alone, 
 
 from __future__ import annotations
 
-import hashlib
-import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from rag_core.errors import Reason, Unavailable
 from rag_core.settings import Settings
-from ragctl.deploy.pages import fetch
-from ragctl.deploy.targets.base import COLOURS, Health, Server, Traffic, other
-from ragctl.deploy.targets.cluster import Cluster
+from ragctl.deploy.targets.base import Health, Server, Traffic, other
+from ragctl.deploy.targets.cluster import Cluster, host_of, is_ready
+from ragctl.deploy.targets.weights import (
+    ENVOY_FILE,
+    ROUTE_FILE,
+    ROUTES,
+    EnvoyWeights,
+    RouteWeights,
+    Weights,
+    filled,
+    gateways,
+)
 from ragctl.gateway.colours import FIRST_RELEASE, Release
-from ragctl.gateway.shared import STATUS_PORT
 
-WANTED, ROUTES = "query-release", "gateway-routes"
-"""ConfigMaps: of the chart, and of the deployer."""
-RELEASE, KEY, MARK = (f"rag-platform/{name}" for name in ("release", "release-key", "routes"))
+WANTED, ROUTE = "query-release", "query"
+"""A ConfigMap of the chart, and the GRPCRoute of the deployer."""
+RELEASE, KEY = (f"rag-platform/{name}" for name in ("release", "release-key"))
 """Annotations."""
 _COLOUR = "@@colour@@"
-_WEIGHT_MARKS = {name: f"@@weight-{name}@@" for name in COLOURS}
-_WEIGHT = re.compile(r"name: query-(blue|green)\n\s+weight: (\d+)")
 _CONTAINER = "query"
-_EFFECT_SECONDS = 120.0
-_POLL_SECONDS = 0.5
 _REFUSED = {"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"}
 """Why a container waits although nothing that it waits for is under way; the kubelet tries again and again."""
-_UPDATES = re.compile(r"^envoy_http_rds_update_success\{(?:(?!public)[^}])*+public[^}]*+\} (\d+)", re.MULTILINE)
 
 
 class KubernetesTarget:
@@ -107,52 +107,38 @@ class KubernetesTarget:
         deployment = self._deployment(colour)
         if deployment is None:
             return ()
-        ready = [pod for pod in self._cluster.pods(deployment) if _is_ready(pod)]
-        return [Server(f"{_host(pod)}:{self._query}", f"http://{_host(pod)}:{self._http}") for pod in ready]
+        ready = [pod for pod in self._cluster.pods(deployment) if is_ready(pod)]
+        return [Server(f"{host_of(pod)}:{self._query}", f"http://{host_of(pod)}:{self._http}") for pod in ready]
 
     def green_percent(self) -> int:
-        live = self._cluster.config_map(ROUTES)
-        if live is None:  # never made, or removed by hand: the gateway has no other routes than the next ones
+        found = self._weights(self._wanted().data).green()
+        if found is None:  # never made, or removed by hand: the gateway has no other routes than the next ones
             return 0 if self.release("blue") is not None or self.release("green") is None else 100
-        found = {name: int(weight) for name, weight in _WEIGHT.findall((live.data or {}).get("routes.yaml", ""))}
-        if "green" not in found:
-            raise Unavailable(Reason.TARGET_UNAVAILABLE, "the gateway's routes name no weight for green")
-        return found["green"]
+        return found
 
     def shift(self, green_percent: int) -> None:
-        text, live = self._routes(green_percent), self._cluster.config_map(ROUTES)
-        pods = list(self._gateways())
-        before = {_host(pod): _updates(pod) for pod in pods}
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self._meta(ROUTES), "data": {"routes.yaml": text}}
-        self._cluster.apply_config_map(ROUTES, body)
-        # A changed pod has its volumes refreshed at once; otherwise that takes up to a minute or two.
-        mark = {MARK: hashlib.sha256(text.encode()).hexdigest()[:16]}
-        for pod in pods:
-            self._cluster.mark(pod, mark)
-        if live is not None and text != (live.data or {}).get("routes.yaml"):
-            self._await_effect(pods, before)
+        wanted = self._wanted()
+        component = ROUTE if ROUTE_FILE in wanted.data else ROUTES
+        self._weights(wanted.data).set(_routes(wanted.data, green_percent), self._meta(component))
 
     def traffic(self, colour: str) -> Mapping[str, Traffic]:
-        found = {_host(pod): _cluster_numbers(_page(pod), colour) for pod in self._gateways()}
-        return {
-            host: Traffic(numbers.get("upstream_rq_completed", 0), numbers.get("upstream_rq_xx", 0))
-            for host, numbers in found.items()
-            if numbers
-        }
+        return self._weights(self._wanted().data).traffic(colour)
 
     def maintain(self) -> None:
-        green, live = self.green_percent(), self._cluster.config_map(ROUTES)
-        if live is None or (live.data or {}).get("routes.yaml") != self._routes(green):
+        green, wanted = self.green_percent(), self._wanted().data
+        if not self._weights(wanted).is_set(_routes(wanted, green)):
             self.shift(green)
+
+    def _weights(self, wanted: Mapping[str, str]) -> Weights:
+        return RouteWeights(self._cluster) if ROUTE_FILE in wanted else EnvoyWeights(self._cluster)
 
     def _as_gateways_see(self, colour: str, wanted: int) -> Health:
         """A server that is ready for its node and that no gateway reaches helps nobody."""
-        pods = list(self._gateways())
-        if not pods:
+        if next(gateways(self._cluster), None) is None:
             return Health(wanted, 0, "no gateway is ready")
-        seen = [_cluster_numbers(_page(pod), colour).get("membership_healthy", 0) for pod in pods]
-        if min(seen) < wanted:
-            return Health(wanted, min(seen), f"a gateway finds {min(seen)} of {wanted} servers healthy")
+        seen = self._weights(self._wanted().data).reached(colour)
+        if seen is not None and seen < wanted:
+            return Health(wanted, seen, f"a gateway finds {seen} of {wanted} servers healthy")
         return Health(wanted, wanted)
 
     def _refused(self, deployment: Any) -> str:
@@ -166,23 +152,6 @@ class KubernetesTarget:
                 if waiting is not None and waiting.reason in _REFUSED:
                     return f"pod {pod.metadata.name}: {waiting.reason}"
         return ""
-
-    def _await_effect(self, pods: Sequence[Any], before: Mapping[str, int | None]) -> None:
-        deadline = time.monotonic() + _EFFECT_SECONDS
-        waiting = [pod for pod in pods if before[_host(pod)] is not None]
-        while waiting := [pod for pod in waiting if (_updates(pod) or 0) <= (before[_host(pod)] or 0)]:
-            if time.monotonic() > deadline:
-                names = ", ".join(pod.metadata.name for pod in waiting)
-                raise Unavailable(Reason.TARGET_UNAVAILABLE, f"the gateway did not take up the weights: {names}")
-            time.sleep(_POLL_SECONDS)
-            here = {_host(pod) for pod in self._gateways()}
-            waiting = [pod for pod in waiting if _host(pod) in here]  # a new one starts with the new weights
-
-    def _routes(self, green_percent: int) -> str:
-        text = str(self._wanted().data["routes.yaml"])
-        for name, weight in {"green": green_percent, "blue": 100 - green_percent}.items():
-            text = text.replace(_WEIGHT_MARKS[name], str(weight))
-        return text
 
     def _made(self, colour: str, release: Release) -> dict[str, Any]:
         """The Deployment of a colour. A release without a template is the wanted one with another image."""
@@ -211,9 +180,9 @@ class KubernetesTarget:
     def _deployment(self, colour: str) -> Any:
         return self._cluster.deployment(f"query-{colour}")
 
-    def _gateways(self) -> Iterator[Any]:
-        deployment = self._cluster.deployment("gateway")
-        return filter(_is_ready, self._cluster.pods(deployment) if deployment is not None else ())
+
+def _routes(wanted: Mapping[str, str], green_percent: int) -> str:
+    return filled(wanted[ROUTE_FILE if ROUTE_FILE in wanted else ENVOY_FILE], green_percent)
 
 
 def _image_of(deployment: dict[str, Any]) -> str:
@@ -224,31 +193,3 @@ def _image_of(deployment: dict[str, Any]) -> str:
 def _hash(pod: Any) -> str:
     """Which template of its Deployment a pod was made from."""
     return str((pod.metadata.labels or {}).get("pod-template-hash", ""))
-
-
-def _is_ready(pod: Any) -> bool:
-    conditions = {item.type: item.status for item in pod.status.conditions or ()}
-    return bool(pod.status.pod_ip) and conditions.get("Ready") == "True" and pod.metadata.deletion_timestamp is None
-
-
-def _host(pod: Any) -> str:
-    address = str(pod.status.pod_ip)
-    return f"[{address}]" if ":" in address else address
-
-
-def _page(pod: Any) -> str:
-    return fetch(f"http://{_host(pod)}:{STATUS_PORT}/stats/prometheus") or ""
-
-
-def _updates(pod: Any) -> int | None:
-    """How often a gateway has taken up routes; None when it cannot be asked."""
-    found = _UPDATES.search(_page(pod))
-    return int(found[1]) if found is not None else None
-
-
-def _cluster_numbers(page: str, colour: str) -> dict[str, int]:
-    """What a gateway says about its servers of a colour; of the responses by class only the faults."""
-    label = f'"query-{colour}"'
-    lines = re.findall(rf"^envoy_cluster_(\w+)\{{((?:(?!{label})[^}}])*+{label}[^}}]*+)\}} (\d+)", page, re.MULTILINE)
-    kept = [line for line in lines if "response_code_class" not in line[1] or 'class="5"' in line[1]]
-    return {name: int(value) for name, _, value in kept}

@@ -57,12 +57,16 @@ class Pod:
 
 @dataclass
 class Node:
-    """Runs the pods of one namespace. `broken`: images whose servers end at every start."""
+    """Runs the pods of one namespace.
+
+    `broken`: images whose servers end at every start. `unready`: images whose servers answer calls and no probes.
+    """
 
     kubernetes: Kubernetes
     namespace: str
     folder: Path
     broken: set[str] = field(default_factory=set)
+    unready: set[str] = field(default_factory=set)
     pods: dict[str, Pod] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     """What pods waited for, last."""
@@ -78,7 +82,8 @@ class Node:
         self.names = NameServer(f"{self._network}.0.2", self._resolve)
         self._thread = threading.Thread(target=self._work)
         self._leaving: list[threading.Thread] = []
-        self._ready: dict[str, tuple[dict[str, str], str]] = {}
+        self._known: list[Object] = []
+        self._services: dict[str, Object] = {}
 
     def start(self) -> None:
         labels = {"kubernetes.io/hostname": NODE, "topology.kubernetes.io/zone": "zone-0"}
@@ -103,22 +108,44 @@ class Node:
 
     def endpoints(self, **labels: str) -> list[str]:
         """Addresses of ready pods with these labels, as a Service would send to them."""
-        wanted = {f"app.kubernetes.io/{name}": value for name, value in labels.items()}.items()
-        return [address for known, address in list(self._ready.values()) if wanted <= known.items()]
+        wanted = {f"app.kubernetes.io/{name}": value for name, value in labels.items()}
+        return [pod["status"]["podIP"] for pod in self._selected(wanted) if _is_endpoint(pod)]
 
     def _resolve(self, name: str) -> list[str]:
-        component = name.split(".")[0].partition("rag-platform-")[2]
-        return self.endpoints(component=component)
+        """As the cluster's DNS answers for a headless Service."""
+        spec = self._services.get(name.split(".")[0])
+        if spec is None or not spec.get("selector"):
+            return []
+        pods = [pod for pod in self._selected(spec["selector"]) if pod.get("status", {}).get("podIP")]
+        return [pod["status"]["podIP"] for pod in pods if spec.get("publishNotReadyAddresses") or _is_endpoint(pod)]
+
+    def _selected(self, labels: dict[str, str]) -> list[Object]:
+        return [pod for pod in self._known if labels.items() <= pod["metadata"].get("labels", {}).items()]
 
     def _work(self) -> None:
         while not self._stop.wait(0.2):
             try:
-                found = json.loads(self.core.list_namespaced_pod(self.namespace, _preload_content=False).data)["items"]
-                self._ready = {p["metadata"]["uid"]: _endpoint(p) for p in found if _is_endpoint(p)}
-                for pod in found:
-                    self._step(pod)
+                self._known = self._list(self.core.list_namespaced_pod)
+                services = self._list(self.core.list_namespaced_service)
+                self._services = {item["metadata"]["name"]: item["spec"] for item in services}
+                for pod in self._known:
+                    self._step_if_there(pod)
             except Exception as error:
-                self.problems.append(repr(error)[:2000])
+                self.problems.append(f"{type(error).__name__}: {error}"[:2000])
+
+    def _list(self, ask: Callable[..., Any]) -> list[Object]:
+        found: list[Object] = json.loads(ask(self.namespace, _preload_content=False).data)["items"]
+        return found
+
+    def _step_if_there(self, pod: Object) -> None:
+        from kubernetes.client import ApiException
+
+        try:
+            self._step(pod)
+        except ApiException as error:  # it, or what it mounts, was deleted since it was listed
+            if error.status != 404:
+                raise
+            self.waiting[pod["metadata"]["name"]] = str(error)[:500]
 
     def _step(self, pod: Object) -> None:
         identity, name = pod["metadata"]["uid"], pod["metadata"]["name"]
@@ -225,7 +252,7 @@ class Node:
         if image in self.broken:
             return Pod(address, ready=lambda: False, waits="CrashLoopBackOff")
         server = QueryStandIn(address, image)
-        return Pod(address, end=server.drain)
+        return Pod(address, ready=lambda: image not in self.unready, end=server.drain)
 
     def _program(self, pod: Object, address: str) -> Pod:
         """Our program with the token of the pod's service account."""
@@ -335,10 +362,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _is_endpoint(pod: Object) -> bool:
     conditions = {item["type"]: item["status"] for item in pod.get("status", {}).get("conditions", [])}
     return conditions.get("Ready") == "True" and not pod["metadata"].get("deletionTimestamp")
-
-
-def _endpoint(pod: Object) -> tuple[dict[str, str], str]:
-    return pod["metadata"].get("labels", {}), pod["status"]["podIP"]
 
 
 def _now() -> str:

@@ -29,6 +29,7 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
     """The interface that gateway and deployer see, at a pod's own address."""
 
     def __init__(self, address: str, image: str) -> None:
+        self.passages = [v2.Passage(source="handbook", locator="leave.md", text="# Leave\n\nThirty days a year.")]
         self._image, self._registry = image, CollectorRegistry()
         self._calls = Counter("rag_server_requests", "Calls.", ("method", "code"), registry=self._registry)
         self._seconds = Histogram("rag_server_request_seconds", "Time.", ("method",), registry=self._registry)
@@ -62,11 +63,12 @@ class QueryStandIn(v1_grpc.QueryServiceServicer, v2_grpc.QueryServiceServicer):
 
     def Search(self, request: v2.SearchRequest, context: grpc.ServicerContext) -> v2.SearchResponse:
         with self._counted("/ragproto.query.v2.QueryService/Search"):
-            return v2.SearchResponse()
+            return v2.SearchResponse(passages=self.passages)
 
     def Answer(self, request: v2.AnswerRequest, context: grpc.ServicerContext) -> Iterator[v2.AnswerEvent]:
         with self._counted("/ragproto.query.v2.QueryService/Answer"):
-            yield v2.AnswerEvent(final=v2.AnswerFinal())
+            citations = [v2.Citation(number=1, source=one.source, locator=one.locator) for one in self.passages[:1]]
+            yield v2.AnswerEvent(final=v2.AnswerFinal(answered=v2.AnswerFinal.Answered(citations=citations)))
 
     def _counted(self, method: str) -> Any:
         self._calls.labels(method, "OK").inc()

@@ -10,10 +10,26 @@ import pytest
 from pydantic import BaseModel
 
 from ragctl.chart.values import Values
-from tests.support.chart import CHART, DIGEST, Manifest, everything, find, merged, pod_specs, render, values
+from tests.support.chart import (
+    CHART,
+    DIGEST,
+    GATEWAY_API,
+    Manifest,
+    everything,
+    find,
+    merged,
+    pod_specs,
+    render,
+    values,
+)
 
 OTHER = "sha256:" + "b" * 64
 KEDA = {"enabled": True, "bootstrapServers": "kafka:9092", "topics": [{"topic": "t", "consumerGroup": "g"}]}
+_OTHER_PARENT: dict[str, dict[str, Any]] = {
+    "parentRef": {"parentRef": {"name": "other"}},
+    "address": {"address": "other:50051"},
+    "namespace": {"namespace": "other"},
+}
 _BASE: dict[str, Any] = {
     "stream": {"enabled": True, "keda": KEDA},
     "ingress": {"kind": "ingress", "host": "rag.example.com", "className": "nginx", "tls": {"clusterIssuer": "le"}},
@@ -55,7 +71,8 @@ _INSTEAD: dict[str, dict[str, Any]] = {
     },
     "secrets.qdrantTlsFiles": {"secrets": {"qdrantTlsSecret": "qdrant-tls", "qdrantTlsFiles": ["ca.crt", "tls.crt"]}},
     "networkPolicy.enabled": {"networkPolicy": {"enabled": False}},
-    "rollout.engine": {},  # one choice so far
+    "rollout.engine": {"rollout": {"engine": "argo-rollouts"}},
+    **{f"rollout.gatewayApi.{name}": {"rollout": {"gatewayApi": change}} for name, change in _OTHER_PARENT.items()},
     "sources.claims": {"sources": {"claims": [{"name": "wiki", "claimName": "wiki", "mountPath": "/data/wiki"}]}},
     "sources.golden": {"sources": {"golden": [{"name": "wiki", "configMap": "golden-wiki"}]}},
     "sources.files": {"sources": {"files": {"wiki": "type: x\n"}}},
@@ -148,11 +165,15 @@ _RENDERED: dict[str, list[Manifest]] = {}
 
 @pytest.mark.parametrize(("path", "field"), _leaves(Values), ids=lambda item: item if isinstance(item, str) else "")
 def test_every_value_changes_what_is_rendered(path: str, field: Any) -> None:
-    if path == "settings" or path == "rollout.engine":
+    if path == "settings":
         return
     preset = (
         "production" if path.startswith("networkPolicy.") and path.split(".")[1] in {"postgresql", "qdrant"} else "dev"
     )
+    if path.startswith("rollout.gatewayApi."):
+        base = merged(_BASE, {"rollout": GATEWAY_API})
+        assert render(values(preset, base, _changed(path, field))) != render(values(preset, base))
+        return
     if preset not in _RENDERED:
         _RENDERED[preset] = everything(values(preset, _BASE))
     change = _changed(path, field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -11,6 +12,7 @@ from pytest_httpserver import HTTPServer
 
 from rag_core.errors import RagError
 from rag_core.settings import Settings
+from ragctl.container.tasks import try_run
 from ragctl.dagster import DagsterApi
 from ragctl.stack.ingest import SourceJob, failure_reason, launch
 
@@ -78,3 +80,32 @@ def test_the_reason_of_a_failed_run_is_the_typed_error_behind_dagsters(api: Dags
         {"data": {"logsForRun": {"cursor": "b", "hasMore": False, "events": [{}, {"error": failed}]}}},
     )
     assert failure_reason(api, "run") == "SOURCE_DENIED: the database refuses this user"
+
+
+def _states(*states: str) -> list[dict[str, Any]]:
+    runs = [{"runId": "r1", "jobName": "maintenance", "status": state, "tags": []} for state in states]
+    return [{"data": {"runsOrError": {"__typename": "Runs", "results": [run]}}} for run in runs]
+
+
+def test_a_run_is_tried_to_its_good_end(httpserver: HTTPServer) -> None:
+    started = {"data": {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "r1"}}}}
+    answers(httpserver, started, *_states("QUEUED", "SUCCESS"))
+    try_run(Settings(dagster_port=httpserver.port), "127.0.0.1", "maintenance", "30")
+    launched, *looks = [json.loads(request.data) for request, _ in httpserver.log]
+    assert launched["variables"]["params"]["selector"]["pipelineName"] == "maintenance"
+    assert [look["variables"]["filter"] for look in looks] == [{"runIds": ["r1"]}] * 2
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "said"),
+    [("FAILURE", "30", "run r1 is FAILURE: no space"), ("QUEUED", "0.5", "run r1 is QUEUED: not ended after 0.5 s")],
+)
+def test_a_run_that_is_tried_and_does_not_end_well_is_an_error(
+    httpserver: HTTPServer, state: str, seconds: str, said: str
+) -> None:
+    started = {"data": {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "r1"}}}}
+    events = [{"error": {"message": "no space", "causes": []}}]
+    log = {"data": {"logsForRun": {"events": events, "cursor": "1", "hasMore": False}}}
+    answers(httpserver, started, *_states(state), log)
+    with pytest.raises(RagError, match=f"DAGSTER_UNAVAILABLE: {said}"):
+        try_run(Settings(dagster_port=httpserver.port), "127.0.0.1", "maintenance", seconds)

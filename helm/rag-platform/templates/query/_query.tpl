@@ -7,7 +7,7 @@ metadata:
   name: {{ include "rag.name" (list . "query-@@colour@@") }}
   namespace: {{ .Release.Namespace }}
   labels:
-    {{- include "rag.queryLabels" . | nindent 4 }}
+    {{- include "rag.queryLabels" (list . "query-@@colour@@") | nindent 4 }}
 spec:
   # No `replicas`: the autoscaler owns the number.
   revisionHistoryLimit: 5
@@ -16,73 +16,101 @@ spec:
     rollingUpdate:
       maxUnavailable: 0
       maxSurge: 1
-  selector:
-    matchLabels:
-      {{- include "rag.selector" (list . "query-@@colour@@") | nindent 6 }}
-  template:
-    metadata:
-      labels:
-        {{- include "rag.queryLabels" . | nindent 8 }}
-      {{- with .Values.pods.annotations }}
-      annotations:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-    spec:
-      {{- include "rag.podSecurity" (list . "query" 10001) | nindent 6 }}
-      {{- include "rag.spread" (list . "query-@@colour@@") | nindent 6 }}
-      # NOT_SERVING first, then calls in flight finish: drain_seconds + grace_seconds, and a little.
-      terminationGracePeriodSeconds: {{ include "rag.querySeconds" . }}
-      containers:
-        - name: query
-          image: {{ include "rag.image" (list . "query") }}
-          imagePullPolicy: {{ .Values.images.pullPolicy }}
-          {{- include "rag.command" "query-server" | nindent 10 }}
-          # Settings as values, not by reference: a pod that restarts keeps those that its release was judged with.
-          env:
-            {{- include "rag.settingsEnv" (include "rag.settings" . | fromYaml) | nindent 12 }}
-            {{- include "rag.env" (list . (.Values.secrets.querySecret | default .Values.secrets.existingSecret)) | nindent 12 }}
-          {{- include "rag.containerSecurity" . | nindent 10 }}
-          ports:
-            - name: grpc
-              containerPort: 50051
-            - name: metrics
-              containerPort: 9464
-          startupProbe:
-            httpGet:
-              path: /health
-              port: metrics
-            periodSeconds: 1
-            failureThreshold: 120
-          livenessProbe:
-            httpGet:
-              path: /health
-              port: metrics
-            periodSeconds: 10
-            timeoutSeconds: 5
-          readinessProbe:
-            httpGet:
-              path: /ready
-              port: metrics
-            periodSeconds: 2
-            timeoutSeconds: 3
-          resources:
-            {{- include "rag.resources" .Values.query.resources | nindent 12 }}
-          volumeMounts:
-            {{- include "rag.scratchMount" . | nindent 12 }}
-            {{- include "rag.jwksMount" . | nindent 12 }}
-            {{- include "rag.qdrantTlsMount" . | nindent 12 }}
-      volumes:
-        {{- include "rag.scratch" . | nindent 8 }}
-        {{- include "rag.jwksVolume" . | nindent 8 }}
-        {{- include "rag.qdrantTlsVolume" . | nindent 8 }}
+  {{- include "rag.queryPods" (list . "query-@@colour@@") | nindent 2 }}
+{{- end -}}
+
+{{- /* Selector and template: list ROOT COMPONENT */ -}}
+{{- define "rag.queryPods" -}}
+{{- $component := index . 1 -}}
+{{- with index . 0 -}}
+selector:
+  matchLabels:
+    {{- include "rag.selector" (list . $component) | nindent 4 }}
+template:
+  metadata:
+    labels:
+      {{- include "rag.queryLabels" (list . $component) | nindent 6 }}
+    {{- with .Values.pods.annotations }}
+    annotations:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+  spec:
+    {{- include "rag.podSecurity" (list . "query" 10001) | nindent 4 }}
+    {{- include "rag.spread" (list . $component) | nindent 4 }}
+    # NOT_SERVING first, then calls in flight finish: drain_seconds + grace_seconds, and a little.
+    terminationGracePeriodSeconds: {{ include "rag.querySeconds" . }}
+    containers:
+      - name: query
+        image: {{ include "rag.image" (list . "query") }}
+        imagePullPolicy: {{ .Values.images.pullPolicy }}
+        {{- include "rag.command" "query-server" | nindent 8 }}
+        # Settings as values, not by reference: a pod that restarts keeps those that its release was judged with.
+        env:
+          {{- include "rag.settingsEnv" (include "rag.settings" . | fromYaml) | nindent 10 }}
+          {{- include "rag.env" (list . (.Values.secrets.querySecret | default .Values.secrets.existingSecret)) | nindent 10 }}
+        {{- include "rag.containerSecurity" . | nindent 8 }}
+        ports:
+          - name: grpc
+            containerPort: 50051
+          - name: metrics
+            containerPort: 9464
+        startupProbe:
+          httpGet:
+            path: /health
+            port: metrics
+          periodSeconds: 1
+          failureThreshold: 120
+        livenessProbe:
+          httpGet:
+            path: /health
+            port: metrics
+          periodSeconds: 10
+          timeoutSeconds: 5
+        readinessProbe:
+          httpGet:
+            path: /ready
+            port: metrics
+          periodSeconds: 2
+          timeoutSeconds: 3
+        resources:
+          {{- include "rag.resources" .Values.query.resources | nindent 10 }}
+        volumeMounts:
+          {{- include "rag.scratchMount" . | nindent 10 }}
+          {{- include "rag.jwksMount" . | nindent 10 }}
+          {{- include "rag.qdrantTlsMount" . | nindent 10 }}
+    volumes:
+      {{- include "rag.scratch" . | nindent 6 }}
+      {{- include "rag.jwksVolume" . | nindent 6 }}
+      {{- include "rag.qdrantTlsVolume" . | nindent 6 }}
+{{- end -}}
+{{- end -}}
+
+{{- /* The weights of the colours where the Gateway API divides. Belongs to the deployer, like the Deployments. */ -}}
+{{- define "rag.queryRoute" -}}
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata:
+  {{- include "rag.meta" (list . "query") | nindent 2 }}
+spec:
+  parentRefs:
+    - {{- toYaml .Values.rollout.gatewayApi.parentRef | nindent 6 }}
+  rules:
+    - backendRefs:
+        {{- range list "blue" "green" }}
+        - name: {{ include "rag.name" (list $ (printf "query-%s" .)) }}
+          port: 50051
+          weight: @@weight-{{ . }}@@
+        {{- end }}
 {{- end -}}
 
 {{- define "rag.queryLabels" -}}
-{{ include "rag.selector" (list . "query-@@colour@@") }}
+{{ include "rag.selector" . }}
 app.kubernetes.io/part-of: rag-platform
-{{ include "rag.role" (list . "query") }}
-rag-platform/colour: "@@colour@@"
-{{- include "rag.podLabels" . }}
+{{ include "rag.role" (list (index . 0) "query") }}
+{{- with trimPrefix "query" (index . 1) }}
+rag-platform/colour: {{ trimPrefix "-" . | quote }}
+{{- end }}
+{{- include "rag.podLabels" (index . 0) }}
 {{- end -}}
 
 {{- define "rag.querySeconds" -}}
