@@ -18,8 +18,9 @@ from rag_core import failpoints
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.index.base import GenerationSpec, VectorIndex
 from rag_core.pipeline.generations import default_name
-from rag_core.pipeline.index import catch_up
 from rag_core.pipeline.kits import Kit
+from rag_core.pipeline.pending import Extent
+from rag_core.pipeline.stages.index import index_pending
 from rag_core.settings import Settings
 from rag_core.store import audit, generations, locks, replicas
 from rag_core.store.engine import Store
@@ -191,7 +192,7 @@ def _move(
     started: float,
 ) -> Moved:
     _require_replicas(store, row, settings.promote_wait_seconds)
-    _catch_up(store, index, row)
+    _index_pending(store, index, row)
     if not details.get("override"):
         _require_parity(store, index, row)
     keep = timedelta(hours=settings.generation_grace_hours)
@@ -224,14 +225,14 @@ def _require_replicas(store: Store, row: Generation, seconds: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _catch_up(store: Store, index: VectorIndex, row: Generation) -> None:
+def _index_pending(store: Store, index: VectorIndex, row: Generation) -> None:
     """Give the generation what is ready for it. Shards that a run is working on are that run's to finish."""
     with store.engine.connect() as connection:
-        waiting = generations.backlog(connection, row.name)
-    for shard in waiting:
+        shards = generations.pending_by_shard(connection, row.name)
+    for shard in shards:
         try:
             with locks.shard_connection(store, *shard, wait=1) as connection:
-                catch_up(connection, index, row, shard=shard)
+                index_pending(connection, index, row, Extent(shard))
         except Conflict as error:
             if error.reason is not Reason.SOURCE_BUSY:
                 raise
@@ -246,7 +247,7 @@ def _require_parity(store: Store, index: VectorIndex, row: Generation) -> None:
         with store.engine.connect() as connection:
             expected = generations.expected_points(connection, row)
             points = index.count(row.name)
-            if points == expected or generations.backlog(connection, row.name):
+            if points == expected or generations.pending_by_shard(connection, row.name):
                 return
         time.sleep(_POLL_SECONDS)
     raise Conflict(
@@ -257,4 +258,4 @@ def _require_parity(store: Store, index: VectorIndex, row: Generation) -> None:
 
 def _pending(store: Store, name: str) -> int:
     with store.engine.connect() as connection:
-        return sum(generations.backlog(connection, name).values())
+        return sum(generations.pending_by_shard(connection, name).values())

@@ -22,20 +22,15 @@ from sqlalchemy import Connection
 from rag_core import failpoints
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
-from rag_core.index.base import VectorIndex
 from rag_core.logging import get_logger
 from rag_core.models import RawDocument, SourceItem
 from rag_core.pipeline.base import Scope
-from rag_core.pipeline.follow import chunk_following, embed_following, follow_given
-from rag_core.pipeline.index import index_documents, index_given
-from rag_core.pipeline.kits import Kits
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Read, parsed_as, read_bytes
-from rag_core.settings import Settings
+from rag_core.pipeline.run import Parts, run_pipeline
 from rag_core.sources import Source
 from rag_core.store import documents, locks
 from rag_core.store.documents import Held
-from rag_core.store.engine import Store
 from rag_core.store.listing import Due
 from rag_core.store.tombstones import Gone
 from rag_core.text import Parser
@@ -121,24 +116,20 @@ class EventApplier:
 
     def __init__(
         self,
-        store: Store,
-        index: VectorIndex,
-        kits: Kits,
-        parser: Parser,
-        settings: Settings,
+        parts: Parts,
         *,
+        parser: Parser | None = None,
         defers: frozenset[Reason] = frozenset(),
         wait: float | None = None,
     ) -> None:
-        """`defers` are refusals that end a batch with `Deferred`; `wait` is how long to wait for a source."""
+        """`parser` replaces the one of the parts, `defers` are refusals that end a batch with `Deferred`; `wait` is how
+        long to wait for a source."""
+        self._parts = parts
+        self._settings = parts.settings
+        self._parser = parser or parts.parser
         self._defers = defers
-        self._wait = settings.source_wait_seconds if wait is None else wait
-        self._store = store
-        self._index = index
-        self._kits = kits
-        self._parser = parser
-        self._settings = settings
-        self._pool = ThreadPoolExecutor(settings.parser_workers, thread_name_prefix="parse-event")
+        self._wait = self._settings.source_wait_seconds if wait is None else wait
+        self._pool = ThreadPoolExecutor(self._settings.parser_workers, thread_name_prefix="parse-event")
 
     def apply(
         self, source: Source, run_id: str, events: Sequence[Event], settle: Settle, stored: Stored = _ignore
@@ -149,34 +140,25 @@ class EventApplier:
         the same batch then, or `follow` once `stored` was called: nothing is lost, and nothing is done twice.
         """
         scope = Scope(source, run_id)
-        ids = list(dict.fromkeys(_doc_id(source, event) for event in events))
-        with locks.shard_connection(
-            self._store, source.tenant, source.name, scope.shard, wait=self._wait
-        ) as connection:
+        ids = _doc_ids(source, events)
+        with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
             settled = self._store_batch(connection, scope, events, ids, settle)
             stored(settled)
-            counts = self._follow(connection, scope, ids)
-        return Applied(settled, counts)
+            return Applied(settled, self._follow(connection, scope, ids))
 
     def follow(self, source: Source, run_id: str, events: Sequence[Event]) -> Counter[str]:
         """The later stages again for events that are stored already. Raises as `apply`."""
         scope = Scope(source, run_id)
-        ids = list(dict.fromkeys(_doc_id(source, event) for event in events))
-        with locks.shard_connection(
-            self._store, source.tenant, source.name, scope.shard, wait=self._wait
-        ) as connection:
-            return self._follow(connection, scope, ids)
+        with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
+            return self._follow(connection, scope, _doc_ids(source, events))
 
     def finish(self, source: Source, run_id: str) -> dict[str, int]:
         """Bring what is stored of a source through the later stages: what a worker that died had left."""
-        scope, settings = Scope(source, run_id), self._settings
-        reports = [
-            chunk_following(self._store, self._kits, scope, settings),
-            embed_following(self._store, self._kits, scope, settings),
-            index_documents(self._store, self._index, scope, settings),
-        ]
-        return {report.stage: report.counts["embedded" if report.stage == "embeddings" else "documents"]
-                for report in reports}  # fmt: skip
+        results = run_pipeline(self._parts, Scope(source, run_id))
+        return {
+            stage: result.counts.get("embedded" if stage == "embeddings" else "documents", 0)
+            for stage, result in results.items()
+        }
 
     def close(self) -> None:
         """End the threads. The parts belong to the caller."""
@@ -268,9 +250,13 @@ class EventApplier:
                 one.cancel()
 
     def _follow(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
-        """The later stages for these documents. What is already done of them costs a query and nothing else."""
-        counts = follow_given(connection, self._kits, scope, self._settings, ids)
-        return counts + index_given(connection, self._index, self._settings, ids)
+        """The later stages for these documents."""
+        results = run_pipeline(self._parts, scope, ids, connection=connection)
+        chunked, embedded = results["chunks"].counts, results["embeddings"].counts
+        counts = Counter(results["index"].counts)
+        counts["chunked"] = chunked.get("documents", 0) + chunked["followed"]
+        counts["embedded"] = embedded.get("embedded", 0) + embedded["followed"]
+        return counts
 
     def _may_pass(self, read: Read) -> bool:
         reason = read.failure.reason if read.failure is not None else None
@@ -279,6 +265,10 @@ class EventApplier:
 
 def _doc_id(source: Source, event: Event) -> uuid.UUID:
     return document_id(source.tenant, source.name, event.locator)
+
+
+def _doc_ids(source: Source, events: Sequence[Event]) -> list[uuid.UUID]:
+    return list(dict.fromkeys(_doc_id(source, event) for event in events))
 
 
 def _newest(

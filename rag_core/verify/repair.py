@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from rag_core.index.base import VectorIndex
 from rag_core.pipeline.base import Progress
-from rag_core.pipeline.index import catch_up
+from rag_core.pipeline.stages.index import index_pending
 from rag_core.store import audit, generations, locks
 from rag_core.store.engine import Store
 from rag_core.verify.report import STRAY, VerifyReport
@@ -39,10 +39,10 @@ def rebuild(
         # Created first: of a generation that lost its folder there is nothing to reset.
         index.create(row.spec)
         index.reset(generation)
-        counts = catch_up(connection, index, row, progress=progress)
+        result = index_pending(connection, index, row, progress=progress)
         if row.state == "active" and index.alias() != generation:
             index.promote(generation)
-    return counts["documents"]
+    return result.counts["documents"]
 
 
 def repair(store: Store, index: VectorIndex, report: VerifyReport, *, actor: str, wait: float = 30) -> int:
@@ -60,4 +60,4 @@ def repair(store: Store, index: VectorIndex, report: VerifyReport, *, actor: str
         connection.commit()
         if strays:
             index.delete_points(row.name, strays)
-        return catch_up(connection, index, row)["documents"]
+        return index_pending(connection, index, row).counts["documents"]

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id, text_hash
 from rag_core.pipeline.base import Progress
-from rag_core.pipeline.listed import copy_listing
+from rag_core.pipeline.listed import load_listing
 from rag_core.pipeline.reading import Read, Reader, parsed_as
 from rag_core.settings import Settings
 from rag_core.sources import Connector, Source
@@ -119,7 +119,7 @@ class _Look:
 
     def run(self, sample: int | None, progress: Progress | None) -> None:
         listing.prepare(self._connection)
-        error = copy_listing(self._connection, replace(self._source, shards=1), self._connector.list_items()).error
+        error = load_listing(self._connection, replace(self._source, shards=1), self._connector.list_items()).error
         self.counts["listed"] = listing.entries(self._connection, 0)
         listing.compare(self._connection, **self._of, shard=0, parsed_as=_NOTHING, run_id=_NOTHING, attempts=0)
         self._connection.commit()

@@ -48,7 +48,7 @@ class Stream:
         ensure_generation(self.store, self.index, self.embedder, self.chunker)
         own = Kit(lambda: self.embedder, lambda: self.chunker, recipe_of(self.settings))
         self.kits = Kits(self.settings, own)
-        self.applier = EventApplier(self.store, self.index, self.kits, self.parser, self.settings)
+        self.applier = EventApplier(self)
         self.flow = Flow(self.store, self.index, self.parser, self.settings, PUSHED)
         self._opened: list[StreamSource] = []
 

@@ -172,7 +172,7 @@ def test_progress_and_rows_are_one_transaction(stream: Stream) -> None:
 def test_an_index_that_is_away_loses_nothing_and_the_next_try_finishes(stream: Stream) -> None:
     failing = Failing(stream.index)
     failing.error = Unavailable(Reason.INDEX_UNAVAILABLE, "away")
-    stream.applier._index = failing  # type: ignore[assignment]
+    stream.index = failing  # type: ignore[assignment]
     with pytest.raises(Unavailable):
         stream.apply(event("a", 1, "Text."))
     failing.error = None

@@ -33,7 +33,7 @@ ERRORS = [
 @pytest.fixture
 def failing(stream: Stream) -> Failing:
     made = Failing(stream.index)
-    stream.applier._index = made  # type: ignore[assignment]
+    stream.index = made  # type: ignore[assignment]
     return made
 
 
