@@ -21,7 +21,7 @@ from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_core.embedding.base import Embedder, Vectors
 from rag_core.errors import DataCorruption, Reason
 from rag_core.index.base import VectorIndex
-from rag_core.models import EVERYONE, Block, BlockKind, ParsedDocument, RawDocument, SourceItem
+from rag_core.models import EVERYONE, Block, BlockKind, FetchedItem, ParsedDocument, SourceItem
 from rag_core.pipeline import Scope, account, run_pipeline
 from rag_core.pipeline.kits import Kit, Kits
 from rag_core.pipeline.resources import Pipeline
@@ -123,7 +123,7 @@ def _opened(settings: Settings) -> Iterator[Pipeline]:
         warm = ParsedDocument("Warm up.", "text/plain", blocks=(Block(BlockKind.PARAGRAPH, 0, 8),))
         pipeline.chunker.chunk(uuid.UUID(int=0), warm)
         pipeline.embedder.embed_passages(["Warm up."])
-        pipeline.parser.parse(RawDocument(SourceItem("warm.md", "1"), b"# Warm up\n"))
+        pipeline.parser.parse(FetchedItem(SourceItem("warm.md", "1"), b"# Warm up\n"))
         yield pipeline
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from rag_assets.connectors import open_connector, outside_of
+from rag_assets.connectors import connector_context, open_connector
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
@@ -64,7 +64,7 @@ def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg
     def changes(
         context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.SkipReason | list[dg.RunRequest]:
-        with typed_failures(), open_connector(config, outside_of(config, pipeline.settings)) as connector:
+        with typed_failures(), open_connector(config, connector_context(config, pipeline.settings)) as connector:
             return evaluate(config, connector, context.instance, now=time.time())
 
     return changes

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.connectors import open_connector, outside_of
+from rag_assets.connectors import connector_context, open_connector
 from rag_assets.lib.change import CHANGES, LISTING_TAG, note
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.naming import asset_key, partitions, requested_at, scope_of
@@ -56,7 +56,7 @@ def _documents(config: SourceConfig) -> dg.AssetsDefinition:
         with typed_failures():
             scope = replace(scope_of(config, context), requested_at=requested_at(config, context))
             changes = context.run.tags.get(LISTING_TAG) == CHANGES
-            with open_connector(config, outside_of(config, pipeline.settings, pipeline.store)) as connector:
+            with open_connector(config, connector_context(config, pipeline.settings, pipeline.store)) as connector:
                 result = _run("documents", context, pipeline, scope, connector=connector, changes=changes)
                 note(context, result.change_token)
         return materialized(result, **result.outcomes)

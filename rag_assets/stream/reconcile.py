@@ -14,7 +14,7 @@ from rag_assets.stream.base import Message
 from rag_assets.stream.streams import kafka_configs
 from rag_core.errors import RagError, Unavailable
 from rag_core.logging import get_logger
-from rag_core.pipeline import EventApplier, Settled
+from rag_core.pipeline import BatchResult, EventApplier
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
 from rag_core.sources import Source
@@ -98,7 +98,7 @@ def _again(applier: EventApplier, run_id: str, message: Message, letter_id: int)
     source, event = message.source, message.event
     assert event is not None  # noqa: S101
 
-    def settle(connection: Connection, settled: Settled) -> None:
+    def settle(connection: Connection, settled: BatchResult) -> None:
         if not settled.refused:
             streams.forget_letters(connection, [letter_id])
             # Also when a newer version is held: then there is nothing left to do for the operator either.

@@ -32,7 +32,7 @@ _ROLLBACK = "index.rollback"
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class PromotionResult:
     """Readers moved from `before` to `active` in `seconds`. `pending` documents changed so recently that the generation
     still lacks them; the next run of their source brings them."""
 
@@ -76,7 +76,7 @@ def declare(
 
 def promote(
     store: Store, index: VectorIndex, name: str, settings: Settings, *, actor: str, override: str = ""
-) -> Moved:
+) -> PromotionResult:
     """Move readers to a `ready` generation that the gate passed. Promoting the active one repairs the alias.
 
     `override` is the reason for promoting one that the gate refused or never saw; it is kept in the audit. Raises
@@ -95,10 +95,10 @@ def promote(
         details = {"override": override, "refused": verdict} if verdict else {}
         return _move(store, index, row, settings, actor, "index.promote", details, started)
     index.promote(name)
-    return Moved(name, row.promoted_from, _pending(store, name), time.monotonic() - started)
+    return PromotionResult(name, row.promoted_from, _pending(store, name), time.monotonic() - started)
 
 
-def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str, reason: str = "") -> Moved:
+def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str, reason: str = "") -> PromotionResult:
     """Move readers back to the generation they were on before. It was kept up to date, so nothing is lost.
 
     One that was interrupted is finished when it is run again; a second one does not move readers forward again.
@@ -171,14 +171,14 @@ def refusal(row: Generation) -> str:
     return "; ".join(f"{check['name']}: {check['detail']}" for check in failed)
 
 
-def _finish_rollback(store: Store, index: VectorIndex, active: Generation | None, started: float) -> Moved:
+def _finish_rollback(store: Store, index: VectorIndex, active: Generation | None, started: float) -> PromotionResult:
     """Move the alias of a rollback that died before it did. Raises `NotFound` when there is nothing to finish."""
     before = index.alias()
     if active is None or before == active.name:
         told = "" if active is None else f"; readers are on {active.name}, and another one can be promoted by its name"
         raise NotFound(Reason.GENERATION_NOT_FOUND, f"there is no generation to roll back to{told}")
     index.promote(active.name)
-    return Moved(active.name, before, _pending(store, active.name), time.monotonic() - started)
+    return PromotionResult(active.name, before, _pending(store, active.name), time.monotonic() - started)
 
 
 def _move(
@@ -190,7 +190,7 @@ def _move(
     action: str,
     details: Mapping[str, Any],
     started: float,
-) -> Moved:
+) -> PromotionResult:
     _require_replicas(store, row, settings.promote_wait_seconds)
     _index_pending(store, index, row)
     if not details.get("override"):
@@ -207,7 +207,7 @@ def _move(
     index.promote(row.name)
     failpoints.reach("after_alias_move")
     seconds = time.monotonic() - started
-    return Moved(row.name, before.name if before else None, _pending(store, row.name), seconds)
+    return PromotionResult(row.name, before.name if before else None, _pending(store, row.name), seconds)
 
 
 def _require_replicas(store: Store, row: Generation, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from rag_core.pipeline.accounting import account
 from rag_core.pipeline.base import DocumentCounts, Progress, Scope, StageResult, Work
 from rag_core.pipeline.deletions import approve_deletions
-from rag_core.pipeline.events import Applied, Deferred, Event, EventApplier, Refused, Settled
+from rag_core.pipeline.events import BatchResult, Deferred, Event, EventApplier, EventsResult, Refused
 from rag_core.pipeline.generations import ensure_generation
 from rag_core.pipeline.purge import purge_listings, purge_unused
 from rag_core.pipeline.quality import assess_quality
@@ -11,15 +11,15 @@ from rag_core.pipeline.run import run_pipeline
 from rag_core.pipeline.stages import chunk_documents, embed_chunks, index_documents, sync_documents
 
 __all__ = [
-    "Applied",
+    "BatchResult",
     "Deferred",
     "DocumentCounts",
     "Event",
     "EventApplier",
+    "EventsResult",
     "Progress",
     "Refused",
     "Scope",
-    "Settled",
     "StageResult",
     "Work",
     "account",

@@ -23,16 +23,16 @@ from rag_core import failpoints
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
 from rag_core.logging import get_logger
-from rag_core.models import RawDocument, SourceItem
+from rag_core.models import FetchedItem, SourceItem
 from rag_core.pipeline.base import Scope
 from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import Read, parsed_as, read_bytes
+from rag_core.pipeline.reading import ReadResult, parsed_as, read_bytes
 from rag_core.pipeline.run import Parts, run_pipeline
 from rag_core.sources import Source
 from rag_core.store import documents, locks
-from rag_core.store.documents import Held
-from rag_core.store.listing import Due
-from rag_core.store.tombstones import Gone
+from rag_core.store.documents import StoredDocument
+from rag_core.store.listing import FetchTask
+from rag_core.store.tombstones import Deletion
 from rag_core.text import Parser
 
 log = get_logger(__name__)
@@ -70,16 +70,16 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class BatchResult:
     """What became of each event of a batch, by token: `applied`, `deleted`, `stale`, `superseded` or `dead`."""
 
     outcomes: dict[str, str]
     refused: tuple[Refused, ...]
 
 
-Settle = Callable[[Connection, Settled], None]
+Settle = Callable[[Connection, BatchResult], None]
 """Writes the progress of a stream in the transaction of the rows. Raising undoes both."""
-Stored = Callable[[Settled], None]
+Stored = Callable[[BatchResult], None]
 """Called once rows and progress are committed: what fails after that is no failure of an event."""
 
 
@@ -94,20 +94,20 @@ class _Pass:
     batch: Batch
     outcomes: dict[str, str]
     refused: list[Refused] = field(default_factory=list)
-    reads: dict[str, Read] = field(default_factory=dict)
+    reads: dict[str, ReadResult] = field(default_factory=dict)
     """Of the refused events, by token."""
 
 
-def _ignore(_settled: Settled) -> None:
+def _ignore(_settled: BatchResult) -> None:
     """Nothing follows from it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class EventsResult:
     """The outcome of one micro-batch. `counts` are of the stages: `documents`, `chunked`, `embedded`, `upserted`,
     `removed`."""
 
-    settled: Settled
+    settled: BatchResult
     counts: Counter[str]
 
 
@@ -133,7 +133,7 @@ class EventApplier:
 
     def apply(
         self, source: Source, run_id: str, events: Sequence[Event], settle: Settle, stored: Stored = _ignore
-    ) -> Applied:
+    ) -> EventsResult:
         """Store, chunk, embed and index a batch of one source; searches see it when this returns.
 
         Raises `Unavailable` (a part is down), `Conflict` (`SOURCE_BUSY`) or what `settle` raises. Call it again with
@@ -144,7 +144,7 @@ class EventApplier:
         with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
             settled = self._store_batch(connection, scope, events, ids, settle)
             stored(settled)
-            return Applied(settled, self._follow(connection, scope, ids))
+            return EventsResult(settled, self._follow(connection, scope, ids))
 
     def follow(self, source: Source, run_id: str, events: Sequence[Event]) -> Counter[str]:
         """The later stages again for events that are stored already. Raises as `apply`."""
@@ -166,7 +166,7 @@ class EventApplier:
 
     def _store_batch(
         self, connection: Connection, scope: Scope, events: Sequence[Event], ids: Sequence[uuid.UUID], settle: Settle
-    ) -> Settled:
+    ) -> BatchResult:
         held = documents.held(connection, ids)
         connection.commit()
         passes = [self._choose(scope, events, held)]
@@ -176,7 +176,7 @@ class EventApplier:
             passes.append(self._choose(scope, [event for event in events if event.token not in dead], held))
         last, earlier = passes[-1], passes[-2::-1]
         refused = [one for each in passes for one in each.refused]
-        settled = Settled(last.outcomes | {one.event.token: "dead" for one in refused}, tuple(refused))
+        settled = BatchResult(last.outcomes | {one.event.token: "dead" for one in refused}, tuple(refused))
         failpoints.reach("before_settle")
         try:
             settle(connection, settled)
@@ -189,7 +189,7 @@ class EventApplier:
             raise
         return settled
 
-    def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, Held]) -> _Pass:
+    def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]) -> _Pass:
         """Read the newest event of each document. Raises `Unavailable` when reading must be tried again."""
         newest, outcomes = _newest(scope.source, events, held)
         chosen = _Pass(Batch(scope, parsed_as(self._parser, scope.source)), outcomes)
@@ -198,11 +198,11 @@ class EventApplier:
                 self._take(chosen, event, read, attempts)
         for event in newest:
             if event.content is None:
-                chosen.batch.gone.append(Gone(_doc_id(scope.source, event), event.locator, event.source_version))
+                chosen.batch.gone.append(Deletion(_doc_id(scope.source, event), event.locator, event.source_version))
                 outcomes[event.token] = "deleted"
         return chosen
 
-    def _take(self, chosen: _Pass, event: Event, read: Read, attempts: int) -> None:
+    def _take(self, chosen: _Pass, event: Event, read: ReadResult, attempts: int) -> None:
         failure = read.failure
         if isinstance(failure, Unavailable):
             raise failure
@@ -225,11 +225,11 @@ class EventApplier:
         return again
 
     def _read(
-        self, events: Sequence[Event], batch: Batch, held: Mapping[uuid.UUID, Held]
-    ) -> Generator[tuple[Event, Read, int], None, None]:
+        self, events: Sequence[Event], batch: Batch, held: Mapping[uuid.UUID, StoredDocument]
+    ) -> Generator[tuple[Event, ReadResult, int], None, None]:
         source = batch.scope.source
 
-        def read(event: Event) -> tuple[Event, Read, int]:
+        def read(event: Event) -> tuple[Event, ReadResult, int]:
             due, raw = _due(event, held.get(_doc_id(source, event))), _raw(event)
             once = partial(
                 read_bytes, self._parser, batch.parsed_as, due, raw, event.source_version, quality=source.quality
@@ -258,7 +258,7 @@ class EventApplier:
         counts["embedded"] = embedded.get("embedded", 0) + embedded["followed"]
         return counts
 
-    def _may_pass(self, read: Read) -> bool:
+    def _may_pass(self, read: ReadResult) -> bool:
         reason = read.failure.reason if read.failure is not None else None
         return reason in _FLAKY and reason not in self._defers
 
@@ -272,7 +272,7 @@ def _doc_ids(source: Source, events: Sequence[Event]) -> list[uuid.UUID]:
 
 
 def _newest(
-    source: Source, events: Sequence[Event], held: Mapping[uuid.UUID, Held]
+    source: Source, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
 ) -> tuple[list[Event], dict[str, str]]:
     """The one event of each document that is to be applied, and what became of the others.
 
@@ -298,7 +298,7 @@ def _newest(
 
 
 def _hid_another(
-    source: Source, refused: Sequence[Refused], events: Sequence[Event], held: Mapping[uuid.UUID, Held]
+    source: Source, refused: Sequence[Refused], events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
 ) -> bool:
     """Whether a refused event superseded one of the same batch that is newer than what is held."""
     for one in refused:
@@ -319,9 +319,9 @@ def _roll_back(connection: Connection, error: BaseException) -> None:
         connection.invalidate()
 
 
-def _due(event: Event, held: Held | None) -> Due:
+def _due(event: Event, held: StoredDocument | None) -> FetchTask:
     live = held is not None and held.live
-    return Due(
+    return FetchTask(
         position=0,
         locator=event.locator,
         token=event.token,
@@ -340,6 +340,6 @@ def _due(event: Event, held: Held | None) -> Due:
     )
 
 
-def _raw(event: Event) -> RawDocument:
+def _raw(event: Event) -> FetchedItem:
     item = SourceItem(event.locator, event.token, len(event.content or b""), event.event_at)
-    return RawDocument(item, event.content or b"", event.media_type, event.title, event.acl, event.metadata)
+    return FetchedItem(item, event.content or b"", event.media_type, event.title, event.acl, event.metadata)

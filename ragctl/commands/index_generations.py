@@ -16,7 +16,7 @@ from ragctl.output import Json, emit_json, note, progress_bar, say, table
 
 if TYPE_CHECKING:
     from rag_core.generations import Evaluation, Forecast
-    from rag_core.generations.lifecycle import Moved
+    from rag_core.generations.lifecycle import PromotionResult
     from rag_core.pipeline.resources import Pipeline
     from rag_core.store.generations import DocumentTotals, Generation
 
@@ -282,7 +282,7 @@ def _print_checks(checks: Iterable[tuple[str, bool, str]]) -> None:
     table(("check", "", "found"), [(name, "ok" if passed else "FAILED", detail) for name, passed, detail in checks])
 
 
-def _print_move(moved: Moved, *, json: bool) -> None:
+def _print_move(moved: PromotionResult, *, json: bool) -> None:
     if json:
         emit_json({field: getattr(moved, field) for field in moved.__slots__})
         return

@@ -1,4 +1,4 @@
-"""The first stage: a complete listing compared with what we hold; what changed is read, what is gone is buried."""
+"""The first stage: a complete listing compared with what we hold; what changed is read, what is gone is deleted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 from rag_core.errors import Reason
 from rag_core.pipeline import cursors
 from rag_core.pipeline.base import Progress, Scope, StageResult
-from rag_core.pipeline.deletions import Deletions, bury, delete_gone, delete_removed
+from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, soft_delete
 from rag_core.pipeline.listed import ListingResult, close_shared, load_listing, load_whole_listing
 from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import Read, Reader, parsed_as
+from rag_core.pipeline.reading import Reader, ReadResult, parsed_as
 from rag_core.settings import Settings
 from rag_core.sources import Changes, Connector
 from rag_core.store import absence, documents, listing, locks, runs, shared_listings, sources
@@ -120,7 +120,7 @@ class _Sync:
         error = self._list()
         due = self._compare()
         self._read(due)
-        kept = self._delete() if error is None else Deletions()
+        kept = self._delete() if error is None else DeletionResult()
         problem, message = _problem(error, kept)
         counts = self._totals(kept, clean=problem is None and not self._partial)
         seconds = time.monotonic() - started
@@ -189,7 +189,7 @@ class _Sync:
         self._nothing_gone = self._scope.source.shards == 1 and named == alive
         emptied = listing.emptied(self._connection, *self._key)
         if emptied:
-            bury(self._connection, self._scope, emptied)
+            soft_delete(self._connection, self._scope, emptied)
         listing.record_problems(self._connection, *self._key, parsed_as=self._parsed_as, run_id=self._scope.run_id)
         self._connection.commit()
         self._publish()
@@ -216,14 +216,14 @@ class _Sync:
         if self._publish_to_index is not None:
             self._publish_to_index(self._connection, self._scope)
 
-    def _reads(self) -> Iterator[Read]:
+    def _reads(self) -> Iterator[ReadResult]:
         for read in self._reader.read(listing.due(self._connection, _DUE_PAGE)):
             self._bytes += read.size
             if len(self._preview) < _PREVIEW:
                 self._preview.append(_preview(read))
             yield read
 
-    def _delete(self) -> Deletions:
+    def _delete(self) -> DeletionResult:
         if self._partial:
             kept = delete_removed(self._connection, self._scope, self._settings, committed=self._publish)
             self._counts["deleted"] += kept.deleted
@@ -235,7 +235,7 @@ class _Sync:
         self._counts["deleted"] += kept.deleted
         return kept
 
-    def _totals(self, kept: Deletions, *, clean: bool) -> dict[str, int]:
+    def _totals(self, kept: DeletionResult, *, clean: bool) -> dict[str, int]:
         mine, others = (0, 0) if clean else absence.unnamed(self._connection, *self._key, self._scope.run_id)
         self._counts["updated"] += mine
         self._counts["unchanged"] += others
@@ -247,7 +247,7 @@ class _Sync:
         return counts
 
 
-def _problem(error: str | None, kept: Deletions) -> tuple[str | None, str | None]:
+def _problem(error: str | None, kept: DeletionResult) -> tuple[str | None, str | None]:
     if error is not None:
         return Reason.LISTING_INCOMPLETE, f"the source was not listed to its end, nothing was deleted: {error}"
     if kept.held_in_source:
@@ -258,7 +258,7 @@ def _problem(error: str | None, kept: Deletions) -> tuple[str | None, str | None
     return None, None
 
 
-def _preview(read: Read) -> dict[str, str | int | float]:
+def _preview(read: ReadResult) -> dict[str, str | int | float]:
     if read.failure is not None:
         outcome: str = read.failure.reason
     elif read.vanished:
