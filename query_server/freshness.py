@@ -43,10 +43,10 @@ class Freshness:
 
     def _read(self) -> Finding:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
-        from query_server.handlers.overview import oldest_unindexed
+        from query_server.handlers.overview import oldest_pending
 
         with self._store.get().engine.connect() as connection:
-            return Finding(*oldest_unindexed(connection))
+            return Finding(*oldest_pending(connection))
 
     def _take(self, finding: Finding) -> None:
         self._finding = finding

@@ -87,7 +87,7 @@ class SourceItem:
 
 
 @dataclass(frozen=True, slots=True)
-class RawDocument:
+class FetchedItem:
     """The bytes of one item, with what the source says about it. `acl=None` means the source did not say."""
 
     item: SourceItem

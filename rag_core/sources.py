@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from rag_core.models import RawDocument, SourceItem
+from rag_core.models import FetchedItem, SourceItem
 from rag_core.quality.policy import QualityPolicy
 
 
@@ -136,7 +136,7 @@ class Connector(Protocol):
         """
         ...
 
-    def fetch(self, item: SourceItem) -> RawDocument:
+    def fetch(self, item: SourceItem) -> FetchedItem:
         """Read one item.
 
         Raises `InvalidInput` with a reason of its own (`FILE_TOO_LARGE`, `SYMLINK_ESCAPE`, ...) when the item can

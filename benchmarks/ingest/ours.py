@@ -20,25 +20,30 @@ from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_core.embedding.base import Embedder, Vectors
 from rag_core.errors import DataCorruption, Reason
-from rag_core.models import EVERYONE, Block, BlockKind, ParsedDocument, RawDocument, SourceItem
-from rag_core.pipeline import (
-    Scope,
-    StageReport,
-    account,
-    chunk_documents,
-    embed_chunks,
-    index_documents,
-    sync_documents,
-)
+from rag_core.index.base import VectorIndex
+from rag_core.models import EVERYONE, Block, BlockKind, FetchedItem, ParsedDocument, SourceItem
+from rag_core.pipeline import Scope, account, run_pipeline
+from rag_core.pipeline.kits import Kit, Kits
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
 from rag_core.sources import Source
+from rag_core.store import Store
 from rag_core.store.tables import chunks
+from rag_core.text import Parser
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-STAGES = ("documents", "chunks", "embeddings", "index")
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of a run, with an embedder that counts."""
+
+    settings: Settings
+    store: Store
+    parser: Parser
+    kits: Kits
+    index: VectorIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ def _opened(settings: Settings) -> Iterator[Pipeline]:
         warm = ParsedDocument("Warm up.", "text/plain", blocks=(Block(BlockKind.PARAGRAPH, 0, 8),))
         pipeline.chunker.chunk(uuid.UUID(int=0), warm)
         pipeline.embedder.embed_passages(["Warm up."])
-        pipeline.parser.parse(RawDocument(SourceItem("warm.md", "1"), b"# Warm up\n"))
+        pipeline.parser.parse(FetchedItem(SourceItem("warm.md", "1"), b"# Warm up\n"))
         yield pipeline
 
 
@@ -128,19 +133,20 @@ def run_pass(pipeline: Pipeline, folder: Path, run_id: str) -> Pass:
     options = FilesystemOptions(kind="filesystem", root=str(folder))
     connector = FilesystemConnector(options, max_file_bytes=settings.max_file_bytes)
     scope = Scope(Source("bench", "bench", "filesystem", acl=(EVERYONE,)), run_id)
-    store, chunker, embedder = pipeline.store, pipeline.chunker, CountingEmbedder(pipeline.embedder)
-    stages: tuple[Callable[[], StageReport], ...] = (
-        lambda: sync_documents(store, connector, pipeline.parser, scope, settings),
-        lambda: chunk_documents(store, chunker, scope, settings),
-        lambda: embed_chunks(store, embedder, chunker.fingerprint, scope, settings),
-        lambda: index_documents(store, pipeline.index, scope, settings),
-    )
-    done = Pass()
-    for name, stage in zip(STAGES, stages, strict=True):
-        taken, report = seconds(stage)
-        done.seconds[name], done.counts[name] = taken, report.counts
-    counts = account(store, scope)
+    embedder = CountingEmbedder(pipeline.embedder)
+    kits = Kits(settings, Kit(lambda: embedder, lambda: pipeline.chunker, pipeline.kits.own.recipe))
+    parts = _Parts(settings, pipeline.store, pipeline.parser, kits, pipeline.index)
+    results = run_pipeline(parts, scope, connector=connector)
+    times = {stage: result.seconds for stage, result in results.items()}
+    counts = account(pipeline.store, scope)
     if not counts.balanced:
         raise DataCorruption(Reason.ACCOUNTING_MISMATCH, f"the benchmark's run does not balance: {counts}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    return Pass(done.seconds, done.counts, embedder.texts, embedder.seconds, peak, anonymous_mb())
+    return Pass(
+        times,
+        {stage: result.counts for stage, result in results.items()},
+        embedder.texts,
+        embedder.seconds,
+        peak,
+        anonymous_mb(),
+    )

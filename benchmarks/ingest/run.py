@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ingest.corpus import write_corpus, write_long_document
-from benchmarks.ingest.ours import STAGES, in_child, ingest, ingest_then_embed_alone
+from benchmarks.ingest.ours import in_child, ingest, ingest_then_embed_alone
 from benchmarks.ingest.workbench import Workbench, open_workbench
 from benchmarks.peers.install import ensure_peer, run_peer
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.timing import median
 from rag_core.errors import DataCorruption, InvalidInput, Reason
+from rag_core.pipeline.run import STAGES
 from rag_core.settings import Settings
 
 PEER = "cocoindex==1.0.26"

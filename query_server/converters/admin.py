@@ -18,7 +18,7 @@ from ragproto.admin.v1 import admin_pb2 as pb
 
 if TYPE_CHECKING:
     from rag_core.generations import Forecast
-    from rag_core.generations.lifecycle import Moved
+    from rag_core.generations.lifecycle import PromotionResult
 
 _MOMENTS = ("created_at", "ready_at", "evaluation_wanted_at", "promoted_at", "keep_until", "retired_at")
 
@@ -99,7 +99,7 @@ def from_forecast(forecast: Forecast) -> pb.BuildForecast:
     return pb.BuildForecast(**forecast.to_json())
 
 
-def from_move(moved: Moved) -> pb.GenerationMove:
+def from_move(moved: PromotionResult) -> pb.GenerationMove:
     """A move of the alias as a message."""
     return pb.GenerationMove(
         active=moved.active, before=moved.before or "", pending=moved.pending, seconds=moved.seconds

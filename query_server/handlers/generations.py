@@ -14,7 +14,7 @@ from rag_core.settings import Settings
 
 if TYPE_CHECKING:
     from rag_core.generations import Forecast
-    from rag_core.generations.lifecycle import Moved
+    from rag_core.generations.lifecycle import PromotionResult
     from rag_core.pipeline.kits import Kits
     from rag_core.store.engine import Store
 
@@ -77,11 +77,11 @@ class GenerationsHandler:
 
         await self._run(run)
 
-    async def promote(self, principal: Principal, name: str, override: str) -> Moved:
+    async def promote(self, principal: Principal, name: str, override: str) -> PromotionResult:
         """Move readers."""
         _check(generation=name, override_reason=override)
 
-        def run(store: Store) -> Moved:
+        def run(store: Store) -> PromotionResult:
             from rag_core.generations import promote
 
             index, actor = self._parts.index, principal.actor
@@ -89,11 +89,11 @@ class GenerationsHandler:
 
         return await self._run(run)
 
-    async def rollback(self, principal: Principal, reason: str) -> Moved:
+    async def rollback(self, principal: Principal, reason: str) -> PromotionResult:
         """Move readers back."""
         _check(reason=reason)
 
-        def run(store: Store) -> Moved:
+        def run(store: Store) -> PromotionResult:
             from rag_core.generations import rollback
 
             return rollback(store, self._parts.index, self._settings, actor=principal.actor, reason=reason)

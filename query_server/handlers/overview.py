@@ -10,24 +10,23 @@ from sqlalchemy import Connection, func, select, text
 
 from query_server.handlers.platform_status import GenerationEvent, GenerationRow, SourceCounts
 from rag_core.store import audit, generations
-from rag_core.store.generations import Generation, Standing
+from rag_core.store.generations import DocumentTotals, Generation
 
 EVENTS_SHOWN = 20
 _EVENTS_READ = 500
 _ACTIONS = "index."
 
-# A tombstone is pending only for a generation that still holds the document.
 _SOURCES = text("""
 WITH active AS (SELECT name, chunker FROM rag.generations WHERE state = 'active'),
 counted AS (
     SELECT d.source,
            count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents,
            coalesce(sum(k.chunk_count) FILTER (WHERE d.deleted_at IS NULL), 0) AS chunks,
-           count(*) FILTER (WHERE g.indexed_version IS DISTINCT FROM d.version) AS pending
+           count(p.doc_id) AS pending
     FROM rag.documents d
     LEFT JOIN active a ON true
     LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = a.chunker
-    LEFT JOIN rag.generation_documents g ON g.generation = a.name AND g.doc_id = d.doc_id
+    LEFT JOIN LATERAL rag.pending_index(a.name) p ON p.doc_id = d.doc_id
     WHERE d.tenant = :tenant
     GROUP BY d.source
 ),
@@ -46,22 +45,21 @@ ORDER BY s.name
 
 # A document is behind from its commit until the active generation holds its version. One that can never be indexed
 # (no known ACL, or text that could not be chunked) is not waited for.
-_UNINDEXED = text("""
+_OLDEST = text("""
 SELECT d.tenant, min(d.updated_at) AS since
-FROM rag.documents d
-JOIN rag.generations a ON a.state = 'active'
-LEFT JOIN rag.generation_documents g ON g.generation = a.name AND g.doc_id = d.doc_id
-WHERE g.indexed_version IS DISTINCT FROM d.version
-  AND (g.doc_id IS NOT NULL OR (d.deleted_at IS NULL AND d.acl IS NOT NULL))
+FROM rag.generations a
+CROSS JOIN LATERAL rag.pending_index(a.name) p
+JOIN rag.documents d ON d.doc_id = p.doc_id
+WHERE a.state = 'active' AND p.required AND (p.indexed_version IS NOT NULL OR d.acl IS NOT NULL)
   AND NOT EXISTS (SELECT FROM rag.chunkings k WHERE k.doc_id = d.doc_id AND k.chunker = a.chunker AND k.rejected)
 GROUP BY d.tenant
 """)
 
 
-def oldest_unindexed(connection: Connection) -> tuple[datetime, dict[str, datetime]]:
-    """The database's clock, and for each tenant that is behind when its oldest change not yet indexed was made."""
+def oldest_pending(connection: Connection) -> tuple[datetime, dict[str, datetime]]:
+    """The database's clock, and when the oldest pending change of each tenant that has one was made."""
     now = connection.execute(select(func.now())).scalar_one()
-    return now, {row.tenant: row.since for row in connection.execute(_UNINDEXED)}
+    return now, {row.tenant: row.since for row in connection.execute(_OLDEST)}
 
 
 def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ...]:
@@ -75,9 +73,9 @@ def generation_rows(connection: Connection, tenant: str | None = None) -> dict[s
     With a tenant its own documents are counted, and what tells of others is left out: who acted, why, and what the
     gate found in everybody's documents.
     """
-    standing = generations.standing(connection, tenant)
+    totals = generations.document_totals(connection, tenant)
     events = _events(connection) if tenant is None else defaultdict(list)
-    rows = {row.name: _generation(row, standing[row.name], events[row.name]) for row in generations.all_of(connection)}
+    rows = {row.name: _generation(row, totals[row.name], events[row.name]) for row in generations.all_of(connection)}
     if tenant is None:
         return rows
     return {name: replace(row, actor="", reason="", evaluation=None) for name, row in rows.items()}
@@ -108,13 +106,13 @@ def _event(entry: audit.Entry) -> GenerationEvent:
     )
 
 
-def _generation(row: Generation, standing: Standing, events: list[GenerationEvent]) -> GenerationRow:
+def _generation(row: Generation, totals: DocumentTotals, events: list[GenerationEvent]) -> GenerationRow:
     return GenerationRow(
         spec=row.spec,
         state=row.state,
         created_at=row.created_at or datetime.now(UTC),
-        documents=standing.documents,
-        pending=standing.pending,
+        documents=totals.documents,
+        pending=totals.pending,
         events=tuple(events),
         settings=row.settings,
         actor=row.actor,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rag_assets.connectors.kafka import KafkaOptions
-from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.outside import ConnectorContext
 from rag_core.fetch import FetchPolicy
 from rag_core.sources import Closeable, SourceMemory, TransientMemory, UntouchedMemory
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag_core.store import Store
 
 
-def build_connector(config: SourceConfig, outside: Outside | None = None) -> Connector:
+def build_connector(config: SourceConfig, outside: ConnectorContext | None = None) -> Connector:
     """The connector of one source. Opens nothing yet."""
     if isinstance(config.options, KafkaOptions):
         # Imported here: most installations have no topic, and the client's library is large.
@@ -27,12 +27,12 @@ def build_connector(config: SourceConfig, outside: Outside | None = None) -> Con
         return KafkaConnector(config.options, config.source, (outside or Outside()).fetch)
     from rag_assets.connectors.registry import CONNECTORS
 
-    return CONNECTORS[config.options.kind](config.options, outside or Outside())
+    return CONNECTORS[config.options.kind](config.options, outside or ConnectorContext())
 
 
-def outside_of(
+def connector_context(
     config: SourceConfig, settings: Settings, store: Store | None = None, *, remember: bool = True
-) -> Outside:
+) -> ConnectorContext:
     """What the installation gives the connector of a source; without a store it remembers nothing.
 
     Without `remember` it knows what earlier runs left and leaves nothing itself.
@@ -43,11 +43,11 @@ def outside_of(
     if store is not None:
         stored = StoredMemory(store, config.tenant, config.name)
         memory = stored if remember else UntouchedMemory(stored)
-    return Outside(settings.max_file_bytes, FetchPolicy.from_settings(settings), memory, settings.home)
+    return ConnectorContext(settings.max_file_bytes, FetchPolicy.from_settings(settings), memory, settings.home)
 
 
 @contextmanager
-def open_connector(config: SourceConfig, outside: Outside | None = None) -> Iterator[Connector]:
+def open_connector(config: SourceConfig, outside: ConnectorContext | None = None) -> Iterator[Connector]:
     """The connector of one source for the length of a `with` block; what it opened is closed at its end."""
     connector = build_connector(config, outside)
     try:

@@ -12,7 +12,7 @@ DEFAULT_MAX_FILE_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class ConnectorContext:
     """`max_file_bytes` is the platform's limit for one document, `fetch` what may be called, `memory` what is
     remembered from run to run; without one a connector remembers nothing. `home` is RAG_HOME, which no source reads."""
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from rag_assets.connectors.filesystem import FilesystemConnector
 from rag_assets.connectors.http_api import HttpApiConnector
-from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.sql import SqlConnector
 from rag_assets.connectors.web import WebConnector
 from rag_core.sources import Connector
 
-CONNECTORS: dict[str, Callable[[Any, Outside], Connector]] = {
+CONNECTORS: dict[str, Callable[[Any, ConnectorContext], Connector]] = {
     "filesystem": lambda options, outside: FilesystemConnector(
         options, max_file_bytes=outside.max_file_bytes, home=outside.home
     ),

@@ -7,19 +7,19 @@ cursor only means that the next look finds a difference again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from rag_assets.connectors import open_connector, outside_of
+from rag_assets.connectors import connector_context, open_connector
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import RagError
 from rag_core.ids import fingerprint
 from rag_core.pipeline.resources import Pipeline
-from rag_core.sources import Changes, Connector, Incremental, Listing
+from rag_core.sources import Connector
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -31,33 +31,6 @@ RETRY_FIRST_SECONDS = 60
 RETRY_LAST_SECONDS = 3600
 _HISTORY = 8
 """Runs looked at to count failures in a row; the delay has reached its cap by then."""
-
-
-class Observed:
-    """A connector that remembers its listing, for what that tells of itself at its end."""
-
-    def __init__(self, connector: Connector) -> None:
-        self._connector = connector
-        self._listing: Listing | Changes | None = None
-        self.shares_listings = connector.shares_listings
-        self.fetch, self.change_token, self.check = connector.fetch, connector.change_token, connector.check
-
-    def list_items(self) -> Listing:
-        self._listing = self._connector.list_items()
-        return self._listing
-
-    def list_changes(self, cursor: Mapping[str, Any]) -> Changes | None:
-        """As the connector's own, when it can; see `rag_core.sources.Incremental`."""
-        changes = self._connector.list_changes(cursor) if isinstance(self._connector, Incremental) else None
-        if changes is not None:
-            self._listing = changes
-        return changes
-
-    @property
-    def outcomes(self) -> dict[str, int]:
-        """What a listing tells of itself besides (what became of the URLs of a crawl), as metadata of its asset."""
-        found: Mapping[str, int] = getattr(self._listing, "outcomes", {})
-        return {f"crawl_{name}": count for name, count in sorted(found.items())}
 
 
 def note(context: dg.AssetExecutionContext, change_token: str | None) -> None:
@@ -91,7 +64,7 @@ def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg
     def changes(
         context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.SkipReason | list[dg.RunRequest]:
-        with typed_failures(), open_connector(config, outside_of(config, pipeline.settings)) as connector:
+        with typed_failures(), open_connector(config, connector_context(config, pipeline.settings)) as connector:
             return evaluate(config, connector, context.instance, now=time.time())
 
     return changes

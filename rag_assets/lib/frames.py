@@ -27,14 +27,12 @@ SELECT locator, version, length(btrim(text, E' \\t\\r\\n')) AS chars,
 FROM rag.documents
 WHERE tenant = :tenant AND source = :source AND shard = :shard AND run_id = :run_id AND deleted_at IS NULL LIMIT :rows
 """)
-# What an index generation with these fingerprints would be given next. Without such a generation: everything.
+# What an index generation with these fingerprints would be given next; of a generation that is not there: everything.
 _PENDING = """
 FROM rag.documents d JOIN rag.chunks c ON c.doc_id = d.doc_id AND c.chunker = :chunker
 WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.deleted_at IS NULL
-  AND (NOT CAST(:known AS boolean) OR EXISTS (
-      SELECT FROM unnest(CAST(:generations AS text[])) AS n (name)
-      LEFT JOIN rag.generation_documents g ON g.generation = n.name AND g.doc_id = d.doc_id
-      WHERE g.indexed_version IS DISTINCT FROM d.version))
+  AND EXISTS (SELECT FROM unnest(CAST(:generations AS text[])) AS n (name)
+              CROSS JOIN LATERAL rag.pending_index(n.name) p WHERE p.doc_id = d.doc_id)
 """
 _CHUNKS = text(f"""
 SELECT d.locator, c.ordinal, c.start, c."end", length(d.text) AS text_chars, c.tokens,
@@ -62,7 +60,7 @@ def document_frames(pipeline: Pipeline, scope: Scope) -> Iterator[pl.DataFrame]:
 
 
 def chunk_frames(pipeline: Pipeline, scope: Scope) -> Iterator[pl.DataFrame]:
-    """Chunks of the documents that an index still lacks."""
+    """Chunks of the documents that are pending for an index."""
     numbers = ("ordinal", "start", "end", "text_chars", "tokens", "embed_chars", "hash_bytes")
     schema = {"locator": pl.String, **dict.fromkeys(numbers, pl.Int64)}
     for rows in _pages(pipeline, _CHUNKS, _pending(pipeline, scope)):
@@ -101,9 +99,9 @@ def _shard(scope: Scope) -> dict[str, Any]:
 def _pending(pipeline: Pipeline, scope: Scope, embedder: str | None = None) -> dict[str, Any]:
     chunker = pipeline.chunker.fingerprint
     with pipeline.store.engine.connect() as connection:
-        names = _generations(connection, chunker, embedder)
+        names = _generations(connection, chunker, embedder) or [""]
     named = {"embedder": embedder} if embedder else {}
-    return {**_shard(scope), "chunker": chunker, "generations": names, "known": bool(names), **named}
+    return {**_shard(scope), "chunker": chunker, "generations": names, **named}
 
 
 def _generations(connection: Connection, chunker: str, embedder: str | None) -> list[str]:

@@ -55,14 +55,14 @@ class Due:
 
 
 def due(pipeline: Pipeline) -> Iterator[Due]:
-    """What the rows ask for: shards that a building generation lacks, or its end and its judgement."""
+    """What the rows ask for: shards with documents pending for a generation, or its end and its judgement."""
     with pipeline.store.engine.connect() as connection:
         rows = [row for row in generations.following(connection) if row.state != "active" and not row.frozen]
-        lacking = {row.name: generations.backlog(connection, row.name) for row in rows}
+        pending = {row.name: generations.pending_by_shard(connection, row.name) for row in rows}
     for row in rows:
-        for shard in lacking[row.name]:
+        for shard in pending[row.name]:
             yield Due(BUILD_JOB, shard_key(row.name, shard), row.name)
-        if not lacking[row.name] and _unfinished(row):
+        if not pending[row.name] and _unfinished(row):
             yield Due(FINISH_JOB, row.name, row.name)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import dagster as dg
 
-from rag_core.pipeline import Progress, StageReport
+from rag_core.pipeline import Progress, StageResult
 
 PROGRESS_SECONDS = 10.0
 """Dagster keeps every log line, so progress is told rarely."""
 
 
-def materialized(report: StageReport, **more: Any) -> dg.MaterializeResult[None]:
+def materialized(report: StageResult, **more: Any) -> dg.MaterializeResult[None]:
     """The result of a stage's asset."""
     metadata: dict[str, Any] = {**report.counts, "seconds": round(report.seconds, 3), "bytes": report.bytes, **more}
     if report.preview:

@@ -96,9 +96,9 @@ def _held(connection: Connection, scope: Scope) -> int:
 
 _EXPECTED = text("""
 SELECT coalesce(sum(CASE WHEN d.deleted_at IS NULL AND d.acl IS NOT NULL THEN k.chunk_count ELSE 0 END), 0) AS points,
-       count(*) FILTER (WHERE g.indexed_version IS DISTINCT FROM d.version) AS pending
+       count(p.doc_id) AS pending
 FROM rag.documents d
-LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
+LEFT JOIN rag.pending_index(:generation) p ON p.doc_id = d.doc_id
 LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
 WHERE d.tenant = :tenant AND d.source = :source
 """)

@@ -1,4 +1,4 @@
-"""The four assets of a source: each body is the scope, one call into `rag_core.pipeline`, and its report."""
+"""The four assets of a source: each body is the scope, one call of `run_pipeline`, and its result."""
 
 # No postponed annotations: Dagster reads the type of `context` at definition.
 
@@ -9,16 +9,15 @@ from typing import Any
 
 import dagster as dg
 
-from rag_assets.connectors import open_connector, outside_of
-from rag_assets.lib.change import CHANGES, LISTING_TAG, Observed, note
+from rag_assets.connectors import connector_context, open_connector
+from rag_assets.lib.change import CHANGES, LISTING_TAG, note
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.naming import asset_key, partitions, requested_at, scope_of
 from rag_assets.lib.quality import assess_pipeline, quality_metadata
 from rag_assets.lib.reports import materialized, progress_to
 from rag_assets.source_config import SourceConfig
-from rag_core.pipeline import chunk_following, embed_following, index_documents, sync_documents
+from rag_core.pipeline import Scope, StageResult, run_pipeline
 from rag_core.pipeline.resources import Pipeline
-from rag_core.pipeline.visibility import Publisher
 
 EMBEDDING_POOL = "embedding"
 """Embedding uses every core, so runs take turns at it; its limit is set by `rag_assets.instance`."""
@@ -45,23 +44,22 @@ def _stage(config: SourceConfig, stage: str, after: str | None, description: str
     return decorator
 
 
+def _run(stage: str, context: dg.AssetExecutionContext, pipeline: Pipeline, scope: Scope, **source: Any) -> StageResult:
+    return run_pipeline(pipeline, scope, stages=[stage], progress=progress_to(context), **source)[stage]
+
+
 def _documents(config: SourceConfig) -> dg.AssetsDefinition:
     @_stage(config, "documents", None, "What the source holds: extracted text by document.", kinds={"postgres"})
     def documents(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         with typed_failures():
-            store, parser, settings = pipeline.store, pipeline.parser, pipeline.settings
             scope = replace(scope_of(config, context), requested_at=requested_at(config, context))
             changes = context.run.tags.get(LISTING_TAG) == CHANGES
-            with open_connector(config, outside_of(config, settings, store)) as opened:
-                connector = Observed(opened)
-                told, publisher = progress_to(context), Publisher(lambda: pipeline.index, settings)
-                report = sync_documents(
-                    store, connector, parser, scope, settings, told, changes=changes, publisher=publisher
-                )
-                note(context, report.change_token)
-        return materialized(report, published=publisher.counts["documents"], **connector.outcomes)
+            with open_connector(config, connector_context(config, pipeline.settings, pipeline.store)) as connector:
+                result = _run("documents", context, pipeline, scope, connector=connector, changes=changes)
+                note(context, result.change_token)
+        return materialized(result, **result.outcomes)
 
     return documents
 
@@ -70,10 +68,9 @@ def _chunks(config: SourceConfig) -> dg.AssetsDefinition:
     @_stage(config, "chunks", "documents", "Spans of the documents that are retrieved as one.", kinds={"postgres"})
     def chunks(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
         with typed_failures():
-            scope, store, settings = scope_of(config, context), pipeline.store, pipeline.settings
-            report = chunk_following(store, pipeline.kits, scope, settings, progress_to(context))
+            result = _run("chunks", context, pipeline, scope_of(config, context))
             chunker = pipeline.chunker.fingerprint
-        return materialized(report, chunker=chunker)
+        return materialized(result, chunker=chunker)
 
     return chunks
 
@@ -86,9 +83,9 @@ def _embeddings(config: SourceConfig) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.MaterializeResult[None]:
         with typed_failures():
-            scope, embedder = scope_of(config, context), pipeline.embedder
-            report = embed_following(pipeline.store, pipeline.kits, scope, pipeline.settings, progress_to(context))
-        return materialized(report, embedder=embedder.fingerprint, dimensions=embedder.dimensions)
+            embedder = pipeline.embedder
+            result = _run("embeddings", context, pipeline, scope_of(config, context))
+        return materialized(result, embedder=embedder.fingerprint, dimensions=embedder.dimensions)
 
     return embeddings
 
@@ -101,9 +98,9 @@ def _index(config: SourceConfig) -> dg.AssetsDefinition:
     def index(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
         with typed_failures():
             generation = pipeline.ensure_generation()
-            scope, store, settings = scope_of(config, context), pipeline.store, pipeline.settings
-            report = index_documents(store, pipeline.index, scope, settings, progress_to(context))
+            scope = scope_of(config, context)
+            result = _run("index", context, pipeline, scope)
             quality = assess_pipeline(pipeline, scope)
-        return materialized(report, generation=generation, **quality_metadata(quality))
+        return materialized(result, generation=generation, **quality_metadata(quality))
 
     return index

@@ -40,7 +40,7 @@ def drain(
     """As `drain_all`, with parts that are open already."""
     settings, store = pipeline.settings, pipeline.store
     pipeline.ensure_generation()
-    applier = EventApplier(store, pipeline.index, pipeline.kits, pipeline.parser, settings)
+    applier = EventApplier(pipeline)
     wanted = None if names is None else set(names)
     counts: dict[str, int] = {}
     try:

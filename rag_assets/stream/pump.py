@@ -20,7 +20,7 @@ from rag_assets.stream.base import Message, StreamSource
 from rag_assets.stream.metrics import StreamMetrics
 from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, RagError, Reason, Unavailable
 from rag_core.logging import get_logger
-from rag_core.pipeline import Deferred, Event, EventApplier, Settled
+from rag_core.pipeline import BatchResult, Deferred, Event, EventApplier
 from rag_core.settings import Settings
 from rag_core.store import streams
 from rag_core.store.engine import Store
@@ -165,18 +165,18 @@ class Pump:
         dead = [letters.letter(one, letters.DECODE, _failure(one), 1) for one in unusable]
         outcomes = {one.position.token: "dead" for one in unusable}
 
-        def settle(connection: Connection, settled: Settled) -> None:
+        def settle(connection: Connection, settled: BatchResult) -> None:
             refused = letters.of_refused(messages, settled.refused)
             self._give_up(connection, run_id, dead, refused, messages)
             self.source.record(connection, messages, {**outcomes, **settled.outcomes})
 
-        def stored(settled: Settled) -> None:
+        def stored(settled: BatchResult) -> None:
             self._stored |= outcomes | settled.outcomes
 
         if not events:
             with self._rows.engine.begin() as connection:
-                settle(connection, Settled({}, ()))
-            stored(Settled({}, ()))
+                settle(connection, BatchResult({}, ()))
+            stored(BatchResult({}, ()))
             return
         applied = self._applier.apply(messages[0].source, run_id, events, settle, stored)
         self.counts.update(applied.counts)

@@ -14,49 +14,53 @@ from rag_assets.stream.base import Message
 from rag_assets.stream.streams import kafka_configs
 from rag_core.errors import RagError, Unavailable
 from rag_core.logging import get_logger
-from rag_core.pipeline import EventApplier, Settled
+from rag_core.pipeline import BatchResult, EventApplier
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
 from rag_core.sources import Source
-from rag_core.store import inbox, quarantine, streams
+from rag_core.store import generations, inbox, quarantine, streams
 from rag_core.store.engine import Store
 
 log = get_logger(__name__)
 STREAM_KINDS = ("push", "kafka")
 _REDRIVES = 64
 
-_LEFT = text("""
-SELECT d.tenant, d.source, s.kind, s.acl, count(*) AS documents
-FROM rag.documents d
-JOIN rag.sources s ON s.tenant = d.tenant AND s.name = d.source AND s.kind = ANY(:kinds)
-CROSS JOIN (SELECT name FROM rag.generations
-            WHERE state IN ('building', 'ready', 'active') AND NOT coalesce((details->>'frozen')::boolean, false)) g
-LEFT JOIN rag.generation_documents m ON m.generation = g.name AND m.doc_id = d.doc_id
-WHERE m.indexed_version IS DISTINCT FROM d.version
-GROUP BY 1, 2, 3, 4
+_PENDING = text("""
+SELECT s.tenant, s.name, s.kind, s.acl, count(*) AS documents
+FROM rag.pending_index(:generation) p
+JOIN rag.sources s ON s.tenant = p.tenant AND s.name = p.source AND s.kind = ANY(:kinds)
+WHERE p.indexed_version IS NOT NULL OR NOT :building
+GROUP BY s.tenant, s.name
 """)
 
 
-def left(store: Store) -> int:
-    """How many documents of event sources are stored and not indexed."""
+def pending(store: Store) -> dict[tuple[str, str], tuple[Source, int]]:
+    """Event sources with stored documents that are pending for a generation (not those a build has to bring), and how
+    many."""
+    found: dict[tuple[str, str], tuple[Source, int]] = {}
     with store.engine.connect() as connection:
-        return sum(row.documents for row in connection.execute(_LEFT, {"kinds": list(STREAM_KINDS)}))
+        for generation in generations.following(connection):
+            if generation.frozen:
+                continue
+            params = {"generation": generation.name, "building": generation.state == "building"}
+            for row in connection.execute(_PENDING, {**params, "kinds": list(STREAM_KINDS)}):
+                source = Source(row.name, row.tenant, row.kind, None if row.acl is None else tuple(row.acl))
+                _, before = found.get((row.tenant, row.name), (source, 0))
+                found[row.tenant, row.name] = source, before + row.documents
+    return found
 
 
-def finish_left(store: Store, applier: EventApplier, run_id: str) -> int:
+def finish_pending(store: Store, applier: EventApplier, run_id: str) -> int:
     """Bring documents of event sources that are stored and not indexed through the later stages; returns how many.
 
     A worker that died, or an index that was away, leaves them. Those that a worker has in hand now are waited for.
     """
-    with store.engine.connect() as connection:
-        rows = connection.execute(_LEFT, {"kinds": list(STREAM_KINDS)}).all()
     done = 0
-    for row in rows:
-        source = Source(row.source, row.tenant, row.kind, None if row.acl is None else tuple(row.acl))
+    for source, _ in pending(store).values():
         try:
             done += applier.finish(source, run_id)["index"]
         except RagError as error:  # one source's trouble is not another's
-            log.warning("reconcile_postponed", source=row.source, reason=error.reason, problem=error.message)
+            log.warning("reconcile_postponed", source=source.name, reason=error.reason, problem=error.message)
     if done:
         log.warning("reconciled", documents=done)
     return done
@@ -94,7 +98,7 @@ def _again(applier: EventApplier, run_id: str, message: Message, letter_id: int)
     source, event = message.source, message.event
     assert event is not None  # noqa: S101
 
-    def settle(connection: Connection, settled: Settled) -> None:
+    def settle(connection: Connection, settled: BatchResult) -> None:
         if not settled.refused:
             streams.forget_letters(connection, [letter_id])
             # Also when a newer version is held: then there is nothing left to do for the operator either.
@@ -121,7 +125,7 @@ def maintain(pipeline: Pipeline, applier: EventApplier, run_id: str) -> int:
 
     def finish() -> None:
         pipeline.ensure_generation()
-        done["documents"] = finish_left(store, applier, run_id)
+        done["documents"] = finish_pending(store, applier, run_id)
 
     def redrive_all() -> None:
         redrive(store, applier, run_id, [config.source for config in kafka_configs(pipeline.settings)])

@@ -10,7 +10,7 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.stream.base import StreamSource
 from rag_assets.stream.inbox import InboxSource
 from rag_core.pipeline.base import Scope
-from rag_core.pipeline.documents import configure_source
+from rag_core.pipeline.stages.documents import configure_source
 from rag_core.settings import Settings
 from rag_core.store.engine import Store
 

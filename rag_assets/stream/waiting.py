@@ -8,7 +8,7 @@ from typing import Any
 
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
-from rag_assets.stream.reconcile import left
+from rag_assets.stream import reconcile
 from rag_assets.stream.streams import INBOX, kafka_configs
 from rag_core.errors import RagError
 from rag_core.pipeline.resources import Pipeline
@@ -21,7 +21,7 @@ MISSED_BEATS = 3
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Living workers; messages that wait by stream; stored documents that no index has (`unfinished`)."""
+    """Living workers; messages that wait by stream; stored documents that are pending for an index (`unfinished`)."""
 
     workers: list[str]
     messages: dict[str, int] = field(default_factory=dict)
@@ -42,7 +42,8 @@ def waiting_streams(pipeline: Pipeline) -> Waiting:
         return Waiting(workers, messages)
     for config in kafka_configs(settings):
         messages[f"kafka:{config.name}"] = behind(store, config)
-    return Waiting(workers, messages, left(store))
+    unfinished = sum(documents for _, documents in reconcile.pending(store).values())
+    return Waiting(workers, messages, unfinished)
 
 
 def overview(settings: Settings) -> dict[str, Any]:

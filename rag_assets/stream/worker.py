@@ -29,7 +29,7 @@ from rag_core.pipeline import EventApplier
 from rag_core.pipeline.resources import Pipeline
 from rag_core.settings import Settings
 from rag_core.store import streams
-from rag_core.text import Parser, open_parser
+from rag_core.text import open_parser
 
 log = get_logger(__name__)
 _QUICK_WAIT_SECONDS = 0.2
@@ -68,7 +68,7 @@ class Worker:
         """Work until told to stop. Tells whether all came to rest in time. Raises what opening the parts raises."""
         with ExitStack() as stack:
             self.pipeline = pipeline = stack.enter_context(Pipeline(self.settings))
-            applier = self._applier(pipeline, stack, pipeline.parser)
+            applier = self._applier(pipeline, stack)
             quick = self._quick_applier(pipeline, stack)
             stack.enter_context(MetricsServer(self.settings, self.metrics.registry, self.status))
             self._wait_for_generation(pipeline)
@@ -88,8 +88,8 @@ class Worker:
             self._beat_until_stopped(pipeline)
             return self._join(threads, pipeline)
 
-    def _applier(self, pipeline: Pipeline, stack: ExitStack, parser: Parser, **options: Any) -> EventApplier:
-        applier = EventApplier(pipeline.store, pipeline.index, pipeline.kits, parser, self.settings, **options)
+    def _applier(self, pipeline: Pipeline, stack: ExitStack, **options: Any) -> EventApplier:
+        applier = EventApplier(pipeline, **options)
         stack.callback(applier.close)
         return applier
 
@@ -99,7 +99,7 @@ class Worker:
         parser = open_parser(self.settings.model_copy(update=limits))
         stack.callback(parser.close)
         defers = frozenset({Reason.PARSER_TIMEOUT})
-        return self._applier(pipeline, stack, parser, defers=defers, wait=_QUICK_WAIT_SECONDS)
+        return self._applier(pipeline, stack, parser=parser, defers=defers, wait=_QUICK_WAIT_SECONDS)
 
     def _wait_for_generation(self, pipeline: Pipeline) -> None:
         """The index may come up after us; nothing can be searched before it does, so nothing is consumed either."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection, func, text
 
@@ -14,11 +15,10 @@ from rag_core.errors import Conflict, Reason
 from rag_core.generations.throttle import Throttle, open_throttle, search_probe
 from rag_core.index.base import VectorIndex
 from rag_core.logging import get_logger
-from rag_core.pipeline.base import Progress, Scope
-from rag_core.pipeline.chunks import chunk_documents
-from rag_core.pipeline.embeddings import embed_chunks
-from rag_core.pipeline.index import catch_up
+from rag_core.pipeline.base import Progress, Scope, Work
 from rag_core.pipeline.kits import Kit
+from rag_core.pipeline.run import run_stage
+from rag_core.pipeline.stages import chunk_documents, embed_chunks, index_documents
 from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.store import generations, locks
@@ -105,7 +105,9 @@ class _Build:
         connection: Connection,
     ) -> None:
         self._store, self._index, self._kit, self._row = store, index, kit, row
-        self._settings = settings.model_copy(update={"embed_batch": min(settings.embed_batch, _BATCH_TEXTS)})
+        batches = {"index_batch_documents": _BATCH_DOCUMENTS, "index_batch_points": _BATCH_POINTS}
+        batches["embed_batch"] = min(settings.embed_batch, _BATCH_TEXTS)
+        self._settings = settings.model_copy(update=batches)
         self._progress = progress
         self._connection = connection
         self.documents = self.embedded = 0
@@ -117,7 +119,7 @@ class _Build:
         the last pass began.
         """
         self._run(shards, pace)
-        if shards is None or not set(self._left()) - set(shards):
+        if shards is None or not set(self._pending()) - set(shards):
             self._optimize()
             for _ in range(_ENDINGS):
                 self._run(shards, pace)
@@ -126,7 +128,7 @@ class _Build:
             self._run(shards, pace)  # new documents that live runs left to the build until it was ready
         with self._store.engine.connect() as connection:
             state = generations.get(connection, self._row.name).state
-        return state, sum(self._left().values())
+        return state, sum(self._pending().values())
 
     def _run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
         """One pass. What is pending is counted at its start, not at each slice."""
@@ -153,9 +155,9 @@ class _Build:
                 "their chunks or vectors are missing. `rag quarantine list` may tell why",
             )
 
-    def _left(self) -> dict[Shard, int]:
+    def _pending(self) -> dict[Shard, int]:
         with self._store.engine.connect() as connection:
-            return generations.backlog(connection, self._row.name)
+            return generations.pending_by_shard(connection, self._row.name)
 
     def _still_pending(self, shard: Shard) -> int:
         count = generations.still_pending(self._connection, self._row.name, shard)
@@ -167,16 +169,10 @@ class _Build:
         tenant, source, number = shard
         scope = Scope(Source(source, tenant, "build"), f"build-{self._row.name}", number)
         until = _Until(self._settings.build_slice_seconds)
-        store, kit, settings = self._store, self._kit, self._settings
+        settings = self._settings
         try:
-            chunk_documents(store, kit.chunker, scope, settings, stop=until)
-            if not until.over:
-                counts = embed_chunks(
-                    store, kit.embedder, kit.chunker.fingerprint, scope, settings, whole=self._row.name, stop=until
-                ).counts
-                self.embedded += counts["embedded"]
-            if not until.over:
-                self.documents += self._apply(shard, until)
+            with locks.shard_connection(self._store, *shard, wait=settings.source_wait_seconds) as connection:
+                self._stages(Work(connection, scope, settings, stop=until, include_unindexed=True), until)
         except Conflict as error:
             if error.reason is not Reason.SOURCE_BUSY:
                 raise
@@ -184,18 +180,14 @@ class _Build:
             return False
         return not until.over
 
-    def _apply(self, shard: Shard, until: _Until) -> int:
-        with locks.shard_connection(self._store, *shard, wait=self._settings.source_wait_seconds) as connection:
-            counts = catch_up(
-                connection,
-                self._index,
-                self._row,
-                shard=shard,
-                documents=_BATCH_DOCUMENTS,
-                points=_BATCH_POINTS,
-                stop=until,
-            )
-        return counts["documents"]
+    def _stages(self, work: Work, until: _Until) -> None:
+        kit, row = self._kit, self._row
+        run_stage(work, "chunks", lambda: chunk_documents(work, kit.chunker, [row]))
+        if not until.over:
+            embed = partial(embed_chunks, work, kit.embedder, kit.chunker.fingerprint, [row])
+            self.embedded += run_stage(work, "embeddings", embed).counts["embedded"]
+        if not until.over:
+            self.documents += index_documents(work, self._index, row).counts["documents"]
 
     def _optimize(self) -> None:
         if self._row.state == "building" and self._index.count(self._row.name) >= _OPTIMIZE_POINTS:

@@ -56,25 +56,22 @@ class Forecast:
 
 
 _SIZE = text("""
-SELECT count(*) AS documents, coalesce(sum(octet_length(d.text)), 0) AS bytes,
-       count(k.doc_id) AS chunked, coalesce(sum(octet_length(d.text)) FILTER (WHERE k.doc_id IS NOT NULL), 0) AS known
-FROM rag.documents d
-LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker AND k.text_version = d.text_version
+SELECT count(*) AS documents, count(p.doc_id) AS pending,
+       coalesce(sum(octet_length(d.text)) FILTER (WHERE p.doc_id IS NOT NULL), 0) AS pending_bytes
+FROM rag.documents d LEFT JOIN rag.pending_chunks(:chunker) p ON p.doc_id = d.doc_id
 WHERE d.deleted_at IS NULL
 """)
 _KNOWN = text("""
 SELECT count(*) AS chunks, count(DISTINCT c.text_hash) AS texts,
-       count(DISTINCT c.text_hash) FILTER (WHERE e.text_hash IS NOT NULL) AS cached,
-       coalesce(sum(c.tokens) FILTER (WHERE e.text_hash IS NULL), 0) AS tokens
+       count(DISTINCT c.text_hash) FILTER (WHERE p.doc_id IS NULL) AS cached,
+       coalesce(sum(p.tokens), 0) AS tokens
 FROM rag.chunks c
 JOIN rag.documents d ON d.doc_id = c.doc_id AND d.deleted_at IS NULL
-LEFT JOIN rag.embeddings e ON e.text_hash = c.text_hash AND e.embedder = :embedder
+LEFT JOIN rag.pending_embeddings(:chunker, :embedder) p ON p.doc_id = c.doc_id AND p.ordinal = c.ordinal
 WHERE c.chunker = :chunker
 """)
 _SAMPLE = text("""
-SELECT d.doc_id FROM rag.documents d
-LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker AND k.text_version = d.text_version
-WHERE d.deleted_at IS NULL AND k.doc_id IS NULL ORDER BY md5(d.doc_id::text) LIMIT :sample
+SELECT p.doc_id FROM rag.pending_chunks(:chunker) p ORDER BY md5(p.doc_id::text) LIMIT :sample
 """)
 _CACHED = text("SELECT count(*) FROM rag.embeddings WHERE embedder = :embedder AND text_hash = ANY(:hashes)")
 
@@ -97,10 +94,10 @@ def forecast(store: Store, kit: Kit, settings: Settings) -> Forecast:
     with store.engine.connect() as connection:
         size = connection.execute(_SIZE, keys).one()
         counts = _Counts(*connection.execute(_KNOWN, keys).one())
-        sampled = _sampled(connection, kit) if size.documents > size.chunked else []
+        sampled = _sampled(connection, kit) if size.pending else []
         if sampled:
             share = sum(size_of for size_of, _ in sampled)
-            _scale_up(connection, counts, sampled, embedder, (size.bytes - size.known) / max(1, share))
+            _scale_up(connection, counts, sampled, embedder, size.pending_bytes / max(1, share))
     to_embed = max(0, round(counts.texts - counts.cached))
     per_text = _seconds_per_text(kit, [chunk.embed_text for _, made in sampled for chunk in made]) if to_embed else 0.0
     return Forecast(
@@ -112,7 +109,7 @@ def forecast(store: Store, kit: Kit, settings: Settings) -> Forecast:
         tokens=round(counts.tokens),
         seconds=round(to_embed * per_text + counts.chunks / _WRITES_PER_SECOND, 1),
         cost=round(counts.tokens / 1e6 * settings.embed_price, 4),
-        exact=size.documents == size.chunked,
+        exact=not size.pending,
     )
 
 

@@ -18,8 +18,9 @@ from rag_core import failpoints
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.index.base import GenerationSpec, VectorIndex
 from rag_core.pipeline.generations import default_name
-from rag_core.pipeline.index import catch_up
 from rag_core.pipeline.kits import Kit
+from rag_core.pipeline.pending import Extent
+from rag_core.pipeline.stages.index import index_pending
 from rag_core.settings import Settings
 from rag_core.store import audit, generations, locks, replicas
 from rag_core.store.engine import Store
@@ -31,7 +32,7 @@ _ROLLBACK = "index.rollback"
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class PromotionResult:
     """Readers moved from `before` to `active` in `seconds`. `pending` documents changed so recently that the generation
     still lacks them; the next run of their source brings them."""
 
@@ -75,7 +76,7 @@ def declare(
 
 def promote(
     store: Store, index: VectorIndex, name: str, settings: Settings, *, actor: str, override: str = ""
-) -> Moved:
+) -> PromotionResult:
     """Move readers to a `ready` generation that the gate passed. Promoting the active one repairs the alias.
 
     `override` is the reason for promoting one that the gate refused or never saw; it is kept in the audit. Raises
@@ -94,10 +95,10 @@ def promote(
         details = {"override": override, "refused": verdict} if verdict else {}
         return _move(store, index, row, settings, actor, "index.promote", details, started)
     index.promote(name)
-    return Moved(name, row.promoted_from, _pending(store, name), time.monotonic() - started)
+    return PromotionResult(name, row.promoted_from, _pending(store, name), time.monotonic() - started)
 
 
-def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str, reason: str = "") -> Moved:
+def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str, reason: str = "") -> PromotionResult:
     """Move readers back to the generation they were on before. It was kept up to date, so nothing is lost.
 
     One that was interrupted is finished when it is run again; a second one does not move readers forward again.
@@ -170,14 +171,14 @@ def refusal(row: Generation) -> str:
     return "; ".join(f"{check['name']}: {check['detail']}" for check in failed)
 
 
-def _finish_rollback(store: Store, index: VectorIndex, active: Generation | None, started: float) -> Moved:
+def _finish_rollback(store: Store, index: VectorIndex, active: Generation | None, started: float) -> PromotionResult:
     """Move the alias of a rollback that died before it did. Raises `NotFound` when there is nothing to finish."""
     before = index.alias()
     if active is None or before == active.name:
         told = "" if active is None else f"; readers are on {active.name}, and another one can be promoted by its name"
         raise NotFound(Reason.GENERATION_NOT_FOUND, f"there is no generation to roll back to{told}")
     index.promote(active.name)
-    return Moved(active.name, before, _pending(store, active.name), time.monotonic() - started)
+    return PromotionResult(active.name, before, _pending(store, active.name), time.monotonic() - started)
 
 
 def _move(
@@ -189,9 +190,9 @@ def _move(
     action: str,
     details: Mapping[str, Any],
     started: float,
-) -> Moved:
+) -> PromotionResult:
     _require_replicas(store, row, settings.promote_wait_seconds)
-    _catch_up(store, index, row)
+    _index_pending(store, index, row)
     if not details.get("override"):
         _require_parity(store, index, row)
     keep = timedelta(hours=settings.generation_grace_hours)
@@ -206,7 +207,7 @@ def _move(
     index.promote(row.name)
     failpoints.reach("after_alias_move")
     seconds = time.monotonic() - started
-    return Moved(row.name, before.name if before else None, _pending(store, row.name), seconds)
+    return PromotionResult(row.name, before.name if before else None, _pending(store, row.name), seconds)
 
 
 def _require_replicas(store: Store, row: Generation, seconds: float) -> None:
@@ -224,14 +225,14 @@ def _require_replicas(store: Store, row: Generation, seconds: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _catch_up(store: Store, index: VectorIndex, row: Generation) -> None:
+def _index_pending(store: Store, index: VectorIndex, row: Generation) -> None:
     """Give the generation what is ready for it. Shards that a run is working on are that run's to finish."""
     with store.engine.connect() as connection:
-        waiting = generations.backlog(connection, row.name)
-    for shard in waiting:
+        shards = generations.pending_by_shard(connection, row.name)
+    for shard in shards:
         try:
             with locks.shard_connection(store, *shard, wait=1) as connection:
-                catch_up(connection, index, row, shard=shard)
+                index_pending(connection, index, row, Extent(shard))
         except Conflict as error:
             if error.reason is not Reason.SOURCE_BUSY:
                 raise
@@ -246,7 +247,7 @@ def _require_parity(store: Store, index: VectorIndex, row: Generation) -> None:
         with store.engine.connect() as connection:
             expected = generations.expected_points(connection, row)
             points = index.count(row.name)
-            if points == expected or generations.backlog(connection, row.name):
+            if points == expected or generations.pending_by_shard(connection, row.name):
                 return
         time.sleep(_POLL_SECONDS)
     raise Conflict(
@@ -257,4 +258,4 @@ def _require_parity(store: Store, index: VectorIndex, row: Generation) -> None:
 
 def _pending(store: Store, name: str) -> int:
     with store.engine.connect() as connection:
-        return sum(generations.backlog(connection, name).values())
+        return sum(generations.pending_by_shard(connection, name).values())

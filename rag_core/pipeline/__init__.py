@@ -1,39 +1,36 @@
-"""The four stages and what surrounds them: pure calls over row state, used by assets, stream worker, CLI and tests."""
+"""One path through the four stages, and what surrounds it; used by assets, stream worker, CLI and tests."""
 
 from rag_core.pipeline.accounting import account
-from rag_core.pipeline.base import DocumentCounts, Progress, Scope, StageReport
-from rag_core.pipeline.chunks import chunk_documents
+from rag_core.pipeline.base import DocumentCounts, Progress, Scope, StageResult, Work
 from rag_core.pipeline.deletions import approve_deletions
-from rag_core.pipeline.documents import sync_documents
-from rag_core.pipeline.embeddings import embed_chunks
-from rag_core.pipeline.events import Applied, Deferred, Event, EventApplier, Refused, Settled
-from rag_core.pipeline.follow import chunk_following, embed_following
+from rag_core.pipeline.events import BatchResult, Deferred, Event, EventApplier, EventsResult, Refused
 from rag_core.pipeline.generations import ensure_generation
-from rag_core.pipeline.index import index_documents
 from rag_core.pipeline.purge import purge_listings, purge_unused
 from rag_core.pipeline.quality import assess_quality
+from rag_core.pipeline.run import run_pipeline
+from rag_core.pipeline.stages import chunk_documents, embed_chunks, index_documents, sync_documents
 
 __all__ = [
-    "Applied",
+    "BatchResult",
     "Deferred",
     "DocumentCounts",
     "Event",
     "EventApplier",
+    "EventsResult",
     "Progress",
     "Refused",
     "Scope",
-    "Settled",
-    "StageReport",
+    "StageResult",
+    "Work",
     "account",
     "approve_deletions",
     "assess_quality",
     "chunk_documents",
-    "chunk_following",
     "embed_chunks",
-    "embed_following",
     "ensure_generation",
     "index_documents",
     "purge_listings",
     "purge_unused",
+    "run_pipeline",
     "sync_documents",
 ]

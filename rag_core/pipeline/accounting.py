@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rag_core.pipeline.base import DocumentCounts, Scope
-from rag_core.pipeline.documents import STAGE
+from rag_core.pipeline.stages.documents import STAGE
 from rag_core.store import accounting, generations, runs
 from rag_core.store.engine import Store
 

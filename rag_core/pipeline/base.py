@@ -1,12 +1,18 @@
-"""What the four stages share: their inputs, their report and the accounting identity."""
+"""What the four stages share: their inputs, their result and the accounting identity."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy import Connection
+
+from rag_core.pipeline.pending import Extent
+from rag_core.settings import Settings
 from rag_core.sources import Source
+from rag_core.store.generations import Generation, Shard
 
 Progress = Callable[[int, int | None], None]
 """Called with (done, total or None) now and then; never from another thread."""
@@ -33,6 +39,43 @@ class Scope:
     run_id: str
     shard: int = 0
     requested_at: datetime | None = None
+
+    @property
+    def key(self) -> Shard:
+        return self.source.tenant, self.source.name, self.shard
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a stage after the first works on: a shard that `connection` holds, or only `doc_ids` of it.
+
+    `progress` is called and `stop` is asked after each batch.
+    """
+
+    connection: Connection
+    scope: Scope
+    settings: Settings
+    doc_ids: Sequence[uuid.UUID] | None = None
+    progress: Progress | None = None
+    stop: Stop = never
+    include_unindexed: bool = False
+
+    @property
+    def extent(self) -> Extent:
+        return Extent(self.scope.key, self.doc_ids)
+
+    def only_indexed(self, generation: Generation) -> bool:
+        """Whether documents that the generation has never held are left out.
+
+        They are the work of its build, which sets `include_unindexed`; given documents go to every generation at once.
+        """
+        return generation.state == "building" and self.doc_ids is None and not self.include_unindexed
+
+    def report(self, done: int, total: int) -> bool:
+        """Report progress; whether the stage must end now."""
+        if self.progress is not None:
+            self.progress(done, total)
+        return self.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +105,23 @@ class DocumentCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class StageReport:
+class StageResult:
     """What one stage did, as metadata for the asset.
 
     `counts` are integers by name (documents, chunks, embedded, cached, upserted, ...), `preview` up to ten rows for a
     table, `problem` the reason code when the stage did not do all it should (a held deletion, an incomplete listing),
     which a check at the end of the run turns into a failed run. `change_token` is that of the listing, whichever run
-    made it; `None` for the other stages.
+    made it; `None` for the other stages. `pending` is how much of what the stage found pending it has left: it was
+    stopped, or a document was not ready. `outcomes` are further numbers of a listing (what became of URLs of a crawl).
     """
 
     stage: str
-    counts: dict[str, int]
-    seconds: float
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
     bytes: int = 0
     preview: list[dict[str, str | int | float]] = field(default_factory=list)
     problem: str | None = None
     message: str | None = None
     change_token: str | None = None
+    pending: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)

@@ -23,7 +23,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Deletions:
+class DeletionResult:
     """How many documents of the shard were deleted, and how many of the shard and of the source are held."""
 
     deleted: int = 0
@@ -38,8 +38,8 @@ def delete_gone(
     *,
     search: bool = True,
     committed: Committed = _nothing,
-) -> Deletions:
-    """Bury the shard's documents that a complete listing does not name, unless the guard holds them.
+) -> DeletionResult:
+    """Delete the shard's documents that a complete listing does not name, unless the guard holds them.
 
     The guard looks at the whole source, so that shards cannot each delete a little of a lot. It holds when nothing is
     listed any more, or when more than `delete_guard_fraction` and at least `delete_guard_minimum` documents are gone,
@@ -56,13 +56,13 @@ def delete_gone(
         return _hold(connection, scope, missing)
     holds.record_count(connection, tenant, source)
     connection.commit()
-    return Deletions(deleted=_bury(connection, scope, committed)) if missing else Deletions()
+    return DeletionResult(deleted=_soft_delete(connection, scope, committed)) if missing else DeletionResult()
 
 
 def delete_removed(
     connection: Connection, scope: Scope, settings: Settings, *, committed: Committed = _nothing
-) -> Deletions:
-    """Bury the shard's documents that a listing of changes says are deleted, unless the guard holds them.
+) -> DeletionResult:
+    """Delete the shard's documents that a listing of changes says are deleted, unless the guard holds them.
 
     A hold that an earlier run left stands: these documents say nothing about the others.
     """
@@ -71,14 +71,14 @@ def delete_removed(
     if missing and _many(connection, scope, settings, missing):
         holds.lock(connection, scope.source.tenant, scope.source.name)
         return _hold(connection, scope, missing)
-    return Deletions(deleted=_bury(connection, scope, committed))
+    return DeletionResult(deleted=_soft_delete(connection, scope, committed))
 
 
-def _hold(connection: Connection, scope: Scope, missing: int) -> Deletions:
+def _hold(connection: Connection, scope: Scope, missing: int) -> DeletionResult:
     holds.hold(connection, scope.source.tenant, scope.source.name)
     connection.commit()
     held = sum(len(page) for page in absence.gone(connection, scope.shard, _PAGE))
-    return Deletions(held=held, held_in_source=missing)
+    return DeletionResult(held=held, held_in_source=missing)
 
 
 def approve_deletions(store: Store, tenant: str, source: str, actor: str) -> int:
@@ -90,25 +90,25 @@ def approve_deletions(store: Store, tenant: str, source: str, actor: str) -> int
         return sources.approve(connection, tenant, source, actor)
 
 
-def bury(connection: Connection, scope: Scope, doc_ids: Sequence[uuid.UUID]) -> int:
+def soft_delete(connection: Connection, scope: Scope, doc_ids: Sequence[uuid.UUID]) -> int:
     """Tombstone some documents and commit."""
-    buried = tombstones.bury(connection, scope.run_id, doc_ids)
+    deleted = tombstones.soft_delete(connection, scope.run_id, doc_ids)
     connection.commit()
     failpoints.reach("after_commit")
-    return buried
+    return deleted
 
 
-def _bury(connection: Connection, scope: Scope, committed: Committed) -> int:
-    buried = 0
+def _soft_delete(connection: Connection, scope: Scope, committed: Committed) -> int:
+    deleted = 0
     for page in absence.gone(connection, scope.shard, _PAGE):
         holds.release(connection, page)
-        buried += bury(connection, scope, page)
+        deleted += soft_delete(connection, scope, page)
         committed()
-    if buried:
+    if deleted:
         holds.lock(connection, scope.source.tenant, scope.source.name)
         holds.record_count(connection, scope.source.tenant, scope.source.name)
         connection.commit()
-    return buried
+    return deleted
 
 
 def _suspicious(connection: Connection, scope: Scope, settings: Settings, missing: int) -> bool:

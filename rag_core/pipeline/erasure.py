@@ -103,7 +103,7 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
         chunk_ids, texts = erasures.chunk_ids(connection, subject.doc_id), erasures.texts(connection, subject.doc_id)
         found = erasures.traces(connection, subject, texts)
         # A tombstone first: if the index is away now, what is stored says nothing any more and the rest can follow.
-        tombstones.bury(connection, "erasure", [subject.doc_id])
+        tombstones.soft_delete(connection, "erasure", [subject.doc_id])
         connection.commit()
         points = _remove_points(index, subject, chunk_ids)
         erasures.remove(connection, subject, texts)

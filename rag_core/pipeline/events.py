@@ -22,22 +22,17 @@ from sqlalchemy import Connection
 from rag_core import failpoints
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
-from rag_core.index.base import VectorIndex
 from rag_core.logging import get_logger
-from rag_core.models import RawDocument, SourceItem
+from rag_core.models import FetchedItem, SourceItem
 from rag_core.pipeline.base import Scope
-from rag_core.pipeline.follow import chunk_following, embed_following, follow_given
-from rag_core.pipeline.index import index_documents, index_given
-from rag_core.pipeline.kits import Kits
 from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import Read, parsed_as, read_bytes
-from rag_core.settings import Settings
+from rag_core.pipeline.reading import ReadResult, parsed_as, read_bytes
+from rag_core.pipeline.run import Parts, run_pipeline
 from rag_core.sources import Source
 from rag_core.store import documents, locks
-from rag_core.store.documents import Held
-from rag_core.store.engine import Store
-from rag_core.store.listing import Due
-from rag_core.store.tombstones import Gone
+from rag_core.store.documents import StoredDocument
+from rag_core.store.listing import FetchTask
+from rag_core.store.tombstones import Deletion
 from rag_core.text import Parser
 
 log = get_logger(__name__)
@@ -75,16 +70,16 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class BatchResult:
     """What became of each event of a batch, by token: `applied`, `deleted`, `stale`, `superseded` or `dead`."""
 
     outcomes: dict[str, str]
     refused: tuple[Refused, ...]
 
 
-Settle = Callable[[Connection, Settled], None]
+Settle = Callable[[Connection, BatchResult], None]
 """Writes the progress of a stream in the transaction of the rows. Raising undoes both."""
-Stored = Callable[[Settled], None]
+Stored = Callable[[BatchResult], None]
 """Called once rows and progress are committed: what fails after that is no failure of an event."""
 
 
@@ -99,20 +94,20 @@ class _Pass:
     batch: Batch
     outcomes: dict[str, str]
     refused: list[Refused] = field(default_factory=list)
-    reads: dict[str, Read] = field(default_factory=dict)
+    reads: dict[str, ReadResult] = field(default_factory=dict)
     """Of the refused events, by token."""
 
 
-def _ignore(_settled: Settled) -> None:
+def _ignore(_settled: BatchResult) -> None:
     """Nothing follows from it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class EventsResult:
     """The outcome of one micro-batch. `counts` are of the stages: `documents`, `chunked`, `embedded`, `upserted`,
     `removed`."""
 
-    settled: Settled
+    settled: BatchResult
     counts: Counter[str]
 
 
@@ -121,62 +116,49 @@ class EventApplier:
 
     def __init__(
         self,
-        store: Store,
-        index: VectorIndex,
-        kits: Kits,
-        parser: Parser,
-        settings: Settings,
+        parts: Parts,
         *,
+        parser: Parser | None = None,
         defers: frozenset[Reason] = frozenset(),
         wait: float | None = None,
     ) -> None:
-        """`defers` are refusals that end a batch with `Deferred`; `wait` is how long to wait for a source."""
+        """`parser` replaces the one of the parts, `defers` are refusals that end a batch with `Deferred`; `wait` is how
+        long to wait for a source."""
+        self._parts = parts
+        self._settings = parts.settings
+        self._parser = parser or parts.parser
         self._defers = defers
-        self._wait = settings.source_wait_seconds if wait is None else wait
-        self._store = store
-        self._index = index
-        self._kits = kits
-        self._parser = parser
-        self._settings = settings
-        self._pool = ThreadPoolExecutor(settings.parser_workers, thread_name_prefix="parse-event")
+        self._wait = self._settings.source_wait_seconds if wait is None else wait
+        self._pool = ThreadPoolExecutor(self._settings.parser_workers, thread_name_prefix="parse-event")
 
     def apply(
         self, source: Source, run_id: str, events: Sequence[Event], settle: Settle, stored: Stored = _ignore
-    ) -> Applied:
+    ) -> EventsResult:
         """Store, chunk, embed and index a batch of one source; searches see it when this returns.
 
         Raises `Unavailable` (a part is down), `Conflict` (`SOURCE_BUSY`) or what `settle` raises. Call it again with
         the same batch then, or `follow` once `stored` was called: nothing is lost, and nothing is done twice.
         """
         scope = Scope(source, run_id)
-        ids = list(dict.fromkeys(_doc_id(source, event) for event in events))
-        with locks.shard_connection(
-            self._store, source.tenant, source.name, scope.shard, wait=self._wait
-        ) as connection:
+        ids = _doc_ids(source, events)
+        with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
             settled = self._store_batch(connection, scope, events, ids, settle)
             stored(settled)
-            counts = self._follow(connection, scope, ids)
-        return Applied(settled, counts)
+            return EventsResult(settled, self._follow(connection, scope, ids))
 
     def follow(self, source: Source, run_id: str, events: Sequence[Event]) -> Counter[str]:
         """The later stages again for events that are stored already. Raises as `apply`."""
         scope = Scope(source, run_id)
-        ids = list(dict.fromkeys(_doc_id(source, event) for event in events))
-        with locks.shard_connection(
-            self._store, source.tenant, source.name, scope.shard, wait=self._wait
-        ) as connection:
-            return self._follow(connection, scope, ids)
+        with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
+            return self._follow(connection, scope, _doc_ids(source, events))
 
     def finish(self, source: Source, run_id: str) -> dict[str, int]:
         """Bring what is stored of a source through the later stages: what a worker that died had left."""
-        scope, settings = Scope(source, run_id), self._settings
-        reports = [
-            chunk_following(self._store, self._kits, scope, settings),
-            embed_following(self._store, self._kits, scope, settings),
-            index_documents(self._store, self._index, scope, settings),
-        ]
-        return {report.stage: report.counts["embedded" if report.stage == "embeddings" else "documents"]
-                for report in reports}  # fmt: skip
+        results = run_pipeline(self._parts, Scope(source, run_id))
+        return {
+            stage: result.counts.get("embedded" if stage == "embeddings" else "documents", 0)
+            for stage, result in results.items()
+        }
 
     def close(self) -> None:
         """End the threads. The parts belong to the caller."""
@@ -184,7 +166,7 @@ class EventApplier:
 
     def _store_batch(
         self, connection: Connection, scope: Scope, events: Sequence[Event], ids: Sequence[uuid.UUID], settle: Settle
-    ) -> Settled:
+    ) -> BatchResult:
         held = documents.held(connection, ids)
         connection.commit()
         passes = [self._choose(scope, events, held)]
@@ -194,7 +176,7 @@ class EventApplier:
             passes.append(self._choose(scope, [event for event in events if event.token not in dead], held))
         last, earlier = passes[-1], passes[-2::-1]
         refused = [one for each in passes for one in each.refused]
-        settled = Settled(last.outcomes | {one.event.token: "dead" for one in refused}, tuple(refused))
+        settled = BatchResult(last.outcomes | {one.event.token: "dead" for one in refused}, tuple(refused))
         failpoints.reach("before_settle")
         try:
             settle(connection, settled)
@@ -207,7 +189,7 @@ class EventApplier:
             raise
         return settled
 
-    def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, Held]) -> _Pass:
+    def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]) -> _Pass:
         """Read the newest event of each document. Raises `Unavailable` when reading must be tried again."""
         newest, outcomes = _newest(scope.source, events, held)
         chosen = _Pass(Batch(scope, parsed_as(self._parser, scope.source)), outcomes)
@@ -216,11 +198,11 @@ class EventApplier:
                 self._take(chosen, event, read, attempts)
         for event in newest:
             if event.content is None:
-                chosen.batch.gone.append(Gone(_doc_id(scope.source, event), event.locator, event.source_version))
+                chosen.batch.gone.append(Deletion(_doc_id(scope.source, event), event.locator, event.source_version))
                 outcomes[event.token] = "deleted"
         return chosen
 
-    def _take(self, chosen: _Pass, event: Event, read: Read, attempts: int) -> None:
+    def _take(self, chosen: _Pass, event: Event, read: ReadResult, attempts: int) -> None:
         failure = read.failure
         if isinstance(failure, Unavailable):
             raise failure
@@ -243,11 +225,11 @@ class EventApplier:
         return again
 
     def _read(
-        self, events: Sequence[Event], batch: Batch, held: Mapping[uuid.UUID, Held]
-    ) -> Generator[tuple[Event, Read, int], None, None]:
+        self, events: Sequence[Event], batch: Batch, held: Mapping[uuid.UUID, StoredDocument]
+    ) -> Generator[tuple[Event, ReadResult, int], None, None]:
         source = batch.scope.source
 
-        def read(event: Event) -> tuple[Event, Read, int]:
+        def read(event: Event) -> tuple[Event, ReadResult, int]:
             due, raw = _due(event, held.get(_doc_id(source, event))), _raw(event)
             once = partial(
                 read_bytes, self._parser, batch.parsed_as, due, raw, event.source_version, quality=source.quality
@@ -268,11 +250,15 @@ class EventApplier:
                 one.cancel()
 
     def _follow(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
-        """The later stages for these documents. What is already done of them costs a query and nothing else."""
-        counts = follow_given(connection, self._kits, scope, self._settings, ids)
-        return counts + index_given(connection, self._index, self._settings, ids)
+        """The later stages for these documents."""
+        results = run_pipeline(self._parts, scope, ids, connection=connection)
+        chunked, embedded = results["chunks"].counts, results["embeddings"].counts
+        counts = Counter(results["index"].counts)
+        counts["chunked"] = chunked.get("documents", 0) + chunked["followed"]
+        counts["embedded"] = embedded.get("embedded", 0) + embedded["followed"]
+        return counts
 
-    def _may_pass(self, read: Read) -> bool:
+    def _may_pass(self, read: ReadResult) -> bool:
         reason = read.failure.reason if read.failure is not None else None
         return reason in _FLAKY and reason not in self._defers
 
@@ -281,8 +267,12 @@ def _doc_id(source: Source, event: Event) -> uuid.UUID:
     return document_id(source.tenant, source.name, event.locator)
 
 
+def _doc_ids(source: Source, events: Sequence[Event]) -> list[uuid.UUID]:
+    return list(dict.fromkeys(_doc_id(source, event) for event in events))
+
+
 def _newest(
-    source: Source, events: Sequence[Event], held: Mapping[uuid.UUID, Held]
+    source: Source, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
 ) -> tuple[list[Event], dict[str, str]]:
     """The one event of each document that is to be applied, and what became of the others.
 
@@ -308,7 +298,7 @@ def _newest(
 
 
 def _hid_another(
-    source: Source, refused: Sequence[Refused], events: Sequence[Event], held: Mapping[uuid.UUID, Held]
+    source: Source, refused: Sequence[Refused], events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
 ) -> bool:
     """Whether a refused event superseded one of the same batch that is newer than what is held."""
     for one in refused:
@@ -329,9 +319,9 @@ def _roll_back(connection: Connection, error: BaseException) -> None:
         connection.invalidate()
 
 
-def _due(event: Event, held: Held | None) -> Due:
+def _due(event: Event, held: StoredDocument | None) -> FetchTask:
     live = held is not None and held.live
-    return Due(
+    return FetchTask(
         position=0,
         locator=event.locator,
         token=event.token,
@@ -350,6 +340,6 @@ def _due(event: Event, held: Held | None) -> Due:
     )
 
 
-def _raw(event: Event) -> RawDocument:
+def _raw(event: Event) -> FetchedItem:
     item = SourceItem(event.locator, event.token, len(event.content or b""), event.event_at)
-    return RawDocument(item, event.content or b"", event.media_type, event.title, event.acl, event.metadata)
+    return FetchedItem(item, event.content or b"", event.media_type, event.title, event.acl, event.metadata)

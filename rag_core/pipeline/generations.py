@@ -11,7 +11,7 @@ from rag_core.embedding.base import Embedder
 from rag_core.ids import fingerprint
 from rag_core.index.base import GenerationSpec, VectorIndex
 from rag_core.logging import get_logger
-from rag_core.pipeline.index import catch_up
+from rag_core.pipeline.stages.index import index_pending
 from rag_core.recipe import Recipe
 from rag_core.store import audit, generations, locks
 from rag_core.store.engine import Store
@@ -103,7 +103,7 @@ def _restore(store: Store, index: VectorIndex, generation: Generation, wait: flo
         index.create(generation.spec)
         if forgotten and generation.state != "building":
             log.warning("generation_lost", generation=generation.name, documents=forgotten)
-            catch_up(connection, index, generation)
+            index_pending(connection, index, generation)
 
 
 def _promote_if_needed(store: Store, index: VectorIndex, mine: Generation) -> None:

@@ -1,12 +1,12 @@
-"""Copying a listing into its table: for the run that follows it, and for the verification that only looks.
+"""Loading a listing into its table: for the run that follows it, and for a verification.
 
-Runs of several shards copy it once: the first lists, the others wait for it and take their part.
+Runs of several shards load it once: the first lists, the others wait for it and take their part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
@@ -24,20 +24,21 @@ _PAGE = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class ListingResult:
     """`error` says why the listing is not complete, `duplicates` how many entries named a locator again.
 
-    `change_token` and `cursor` are those of the listing.
+    `change_token` and `cursor` are those of the listing, `outcomes` what it says of itself (of a crawl's URLs).
     """
 
-    error: str | None
-    duplicates: int
-    change_token: str | None
-    cursor: Mapping[str, Any] | None
+    error: str | None = None
+    duplicates: int = 0
+    change_token: str | None = None
+    cursor: Mapping[str, Any] | None = None
+    outcomes: Mapping[str, int] = field(default_factory=dict)
 
 
-def copy_whole(connection: Connection, connector: Connector, scope: Scope) -> Copied:
-    """Copy what the source holds, or for one of several shards its part of what another's run listed since.
+def load_whole_listing(connection: Connection, connector: Connector, scope: Scope) -> ListingResult:
+    """Load what the source holds, or for one of several shards its part of what another's run listed since.
 
     A run waits for another that lists; it lists for itself when that one did not get to the end, or takes longer than
     `shared_listings.PATIENCE`.
@@ -49,31 +50,31 @@ def copy_whole(connection: Connection, connector: Connector, scope: Scope) -> Co
             if mine:
                 taken = shared_listings.take(connection, source, scope.shard, scope.requested_at)
                 if taken is not None:
-                    return Copied(None, 0, taken.change_token, taken.cursor)
-                return _copy_for_all(connection, connector, scope)
-    copied = copy_listing(connection, source, connector.list_items())
-    read_anew(connection, source)
-    return copied
+                    return ListingResult(None, 0, taken.change_token, taken.cursor)
+                return _list_for_all(connection, connector, scope)
+    result = load_listing(connection, source, connector.list_items())
+    close_shared(connection, source)
+    return result
 
 
-def read_anew(connection: Connection, source: Source) -> None:
+def close_shared(connection: Connection, source: Source) -> None:
     """Other runs stop using what was listed before: this one is about to store what it has read by itself."""
     if source.shards > 1:
         shared_listings.close(connection, source)
         connection.commit()
 
 
-def _copy_for_all(connection: Connection, connector: Connector, scope: Scope) -> Copied:
+def _list_for_all(connection: Connection, connector: Connector, scope: Scope) -> ListingResult:
     number = shared_listings.begin(connection, scope.source, scope.shard)
-    copied = copy_listing(connection, scope.source, connector.list_items())
-    if copied.error is None:
-        shared_listings.complete(connection, number, Shared(copied.change_token, copied.cursor))
+    result = load_listing(connection, scope.source, connector.list_items())
+    if result.error is None:
+        shared_listings.complete(connection, number, Shared(result.change_token, result.cursor))
     else:
         shared_listings.discard(connection, number)
-    return copied
+    return result
 
 
-def copy_listing(connection: Connection, source: Source, entries: Listing | Changes) -> Copied:
+def load_listing(connection: Connection, source: Source, entries: Listing | Changes) -> ListingResult:
     """Read a listing to its end into the tables of `rag_core.store.listing`, which are prepared, and commit."""
     rows: list[tuple[object, ...]] = []
     removed: list[tuple[str, int]] = []
@@ -93,7 +94,8 @@ def copy_listing(connection: Connection, source: Source, entries: Listing | Chan
     connection.commit()
     if error is None and not entries.complete:
         error = entries.error or "the listing stopped early"
-    return Copied(error, duplicates, entries.change_token, getattr(entries, "cursor", None))
+    cursor, outcomes = getattr(entries, "cursor", None), getattr(entries, "outcomes", {})
+    return ListingResult(error, duplicates, entries.change_token, cursor, dict(outcomes))
 
 
 def _append(connection: Connection, rows: list[tuple[object, ...]], removed: list[tuple[str, int]]) -> None:

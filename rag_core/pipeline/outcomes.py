@@ -13,11 +13,11 @@ from rag_core import failpoints
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
 from rag_core.pipeline.base import Scope
-from rag_core.pipeline.reading import Read
+from rag_core.pipeline.reading import ReadResult
 from rag_core.store import documents, quarantine, tombstones
-from rag_core.store.documents import NewDocument, Touch
+from rag_core.store.documents import MetadataUpdate, NewDocument
 from rag_core.store.quarantine import BEFORE_STORE, Entry
-from rag_core.store.tombstones import Gone
+from rag_core.store.tombstones import Deletion
 
 
 @dataclass(slots=True)
@@ -28,11 +28,11 @@ class Batch:
     parsed_as: str
     added: list[NewDocument] = field(default_factory=list)
     updated: list[NewDocument] = field(default_factory=list)
-    same: list[Touch] = field(default_factory=list)
-    reacled: list[Touch] = field(default_factory=list)
-    emptied: list[Read] = field(default_factory=list)
+    same: list[MetadataUpdate] = field(default_factory=list)
+    reacled: list[MetadataUpdate] = field(default_factory=list)
+    emptied: list[ReadResult] = field(default_factory=list)
     failed: list[Entry] = field(default_factory=list)
-    gone: list[Gone] = field(default_factory=list)
+    gone: list[Deletion] = field(default_factory=list)
     """Deletions that carry a version (event sources)."""
     counts: Counter[str] = field(default_factory=Counter)
     chars: int = 0
@@ -40,13 +40,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.added) + len(self.updated) + len(self.same) + len(self.failed)
 
-    def add(self, read: Read) -> None:
+    def add(self, read: ReadResult) -> None:
         """Take one outcome in."""
         if read.document is not None:
             self._store(read)
         elif read.same:
-            touch = self._touch(read, token=read.due.token, content_hash=read.content_hash)
-            self.same.append(replace(touch, source_version=read.source_version))
+            update = self._metadata(read, token=read.due.token, content_hash=read.content_hash)
+            self.same.append(replace(update, source_version=read.source_version))
         elif read.failure is not None:
             self._fail(read, read.failure)
         else:
@@ -62,30 +62,27 @@ class Batch:
     def write(self, connection: Connection) -> None:
         """Write everything in the current transaction.
 
-        A document that was live and is empty now is buried: what it said is not true any more. One whose new content
+        A document that was live and is empty now is deleted: what it said is not true any more. One whose new content
         cannot be used keeps its old version, with the ACL the source reports now.
         """
-        tenant, source, shard, run = (
-            self.scope.source.tenant,
-            self.scope.source.name,
-            self.scope.shard,
-            self.scope.run_id,
-        )
+        (tenant, source, shard), run = self.scope.key, self.scope.run_id
         added = documents.write(connection, tenant, source, shard, run, self.added)
         updated = documents.write(connection, tenant, source, shard, run, self.updated)
-        touched = documents.touch(connection, run, self.same)
-        documents.touch(connection, run, self.reacled)
-        tombstones.bury(connection, run, [_known_id(read) for read in self.emptied if read.source_version is None])
-        tombstones.bury_versions(connection, tenant, source, shard, run, [*self.gone, *_versions(self.emptied)])
+        touched = documents.update_metadata(connection, run, self.same)
+        documents.update_metadata(connection, run, self.reacled)
+        tombstones.soft_delete(
+            connection, run, [_known_id(read) for read in self.emptied if read.source_version is None]
+        )
+        tombstones.soft_delete_versions(connection, tenant, source, shard, run, [*self.gone, *_versions(self.emptied)])
         quarantine.record(connection, tenant, source, shard, run, self.failed)
-        fine = [row.locator for row in (*self.added, *self.updated)] + [touch.locator for touch in self.same]
+        fine = [row.locator for row in (*self.added, *self.updated)] + [update.locator for update in self.same]
         quarantine.clear(connection, tenant, source, fine, BEFORE_STORE)
         self.counts["added"] += added.changed
         self.counts["updated"] += updated.changed + touched.changed
         self.counts["stale"] += added.stale + updated.stale + touched.stale
         self.counts["unchanged"] += sum(one.same + one.stale for one in (added, updated, touched))
 
-    def _store(self, read: Read) -> None:
+    def _store(self, read: ReadResult) -> None:
         due, document = read.due, read.document
         assert document is not None  # noqa: S101
         merged = {**self.scope.source.metadata, **document.metadata}
@@ -107,12 +104,12 @@ class Batch:
         (self.updated if due.live else self.added).append(row)
         self.chars += len(document.text)
 
-    def _fail(self, read: Read, failure: RagError) -> None:
+    def _fail(self, read: ReadResult, failure: RagError) -> None:
         skipped = failure.reason is Reason.EMPTY_DOCUMENT
         if skipped and read.due.live:
             self.emptied.append(read)
         elif read.due.live and read.raw_acl is not None:
-            self.reacled.append(self._touch(read, token=read.due.known_token, content_hash=read.due.content_hash))
+            self.reacled.append(self._metadata(read, token=read.due.known_token, content_hash=read.due.content_hash))
         self.counts["skipped" if skipped else "quarantined"] += 1
         self.failed.append(
             Entry(
@@ -127,7 +124,7 @@ class Batch:
             )
         )
 
-    def _vanish(self, read: Read) -> None:
+    def _vanish(self, read: ReadResult) -> None:
         # It was there when the source was listed; the next listing tells whether it is gone for good.
         self.counts["vanished"] += 1
         if read.due.live:
@@ -135,14 +132,16 @@ class Batch:
         else:
             self.counts["skipped"] += 1
 
-    def _touch(self, read: Read, *, token: str, content_hash: bytes) -> Touch:
+    def _metadata(self, read: ReadResult, *, token: str, content_hash: bytes) -> MetadataUpdate:
         due = read.due
         assert due.doc_id is not None  # noqa: S101
         acl, inherited = self._acl(read)
         event = read.source_version is not None
-        return Touch(due.doc_id, due.locator, due.version, token, due.parsed_as, content_hash, acl, inherited, event)
+        return MetadataUpdate(
+            due.doc_id, due.locator, due.version, token, due.parsed_as, content_hash, acl, inherited, event
+        )
 
-    def _acl(self, read: Read) -> tuple[Sequence[str] | None, bool]:
+    def _acl(self, read: ReadResult) -> tuple[Sequence[str] | None, bool]:
         """The ACL to store and whether it is the source's default: reported, else the document's old one, else that."""
         if read.raw_acl is not None:
             return read.raw_acl, False
@@ -158,14 +157,14 @@ class Batch:
         return counts
 
 
-def _known_id(read: Read) -> uuid.UUID:
+def _known_id(read: ReadResult) -> uuid.UUID:
     assert read.due.doc_id is not None  # noqa: S101
     return read.due.doc_id
 
 
-def _versions(emptied: Sequence[Read]) -> list[Gone]:
+def _versions(emptied: Sequence[ReadResult]) -> list[Deletion]:
     return [
-        Gone(_known_id(read), read.due.locator, read.source_version)
+        Deletion(_known_id(read), read.due.locator, read.source_version)
         for read in emptied
         if read.source_version is not None
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rag_core.pipeline.base import Scope
-from rag_core.pipeline.documents import STAGE
+from rag_core.pipeline.stages.documents import STAGE
 from rag_core.quality import Assessment, assess
 from rag_core.store import quality, runs
 from rag_core.store.engine import Store

@@ -12,11 +12,11 @@ from rag_core import failpoints
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.ids import fingerprint
 from rag_core.logging import get_logger
-from rag_core.models import ParsedDocument, RawDocument, SourceItem
+from rag_core.models import FetchedItem, ParsedDocument, SourceItem
 from rag_core.quality import QualityPolicy, judge_text
 from rag_core.sources import Connector, Source
 from rag_core.store.copying import is_storable
-from rag_core.store.listing import Due
+from rag_core.store.listing import FetchTask
 from rag_core.text import Parser
 
 log = get_logger(__name__)
@@ -24,13 +24,13 @@ _RULES = QualityPolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadResult:
     """What became of one item. Exactly one of `document`, `same`, `vanished` and `failure` is set.
 
     `raw_acl` and `size` are known once the bytes were fetched, even when they could not be parsed.
     """
 
-    due: Due
+    due: FetchTask
     document: ParsedDocument | None = None
     same: bool = False
     vanished: bool = False
@@ -67,9 +67,9 @@ class Reader:
         self._workers = workers
         self._max_bytes = max_bytes
 
-    def read(self, items: Iterable[Due]) -> Iterator[Read]:
+    def read(self, items: Iterable[FetchTask]) -> Iterator[ReadResult]:
         """Read every item; a failure is an outcome, never an exception."""
-        waiting: deque[tuple[Future[Read], int]] = deque()
+        waiting: deque[tuple[Future[ReadResult], int]] = deque()
         held = 0
         with ThreadPoolExecutor(self._workers, thread_name_prefix="parse") as pool:
             for item in items:
@@ -83,14 +83,14 @@ class Reader:
             while waiting:
                 yield waiting.popleft()[0].result()
 
-    def _submit(self, pool: ThreadPoolExecutor, due: Due) -> tuple[Future[Read], int]:
+    def _submit(self, pool: ThreadPoolExecutor, due: FetchTask) -> tuple[Future[ReadResult], int]:
         item = SourceItem(due.locator, due.token, due.size, due.modified_at)
         try:
             raw = self._connector.fetch(item)
         except NotFound:
-            return _done(Read(due, vanished=True)), 0
+            return _done(ReadResult(due, vanished=True)), 0
         except RagError as error:
-            return _done(Read(due, failure=error, stage="fetch")), 0
+            return _done(ReadResult(due, failure=error, stage="fetch")), 0
         failpoints.reach("after_fetch")
         reading = pool.submit(read_bytes, self._parser, self._parsed_as, due, raw, quality=self._quality)
         return reading, len(raw.content)
@@ -107,12 +107,12 @@ def parsed_as(parser: Parser, source: Source) -> str:
 def read_bytes(
     parser: Parser,
     parsed_as: str,
-    due: Due,
-    raw: RawDocument,
+    due: FetchTask,
+    raw: FetchedItem,
     source_version: int | None = None,
     *,
     quality: QualityPolicy = _RULES,
-) -> Read:
+) -> ReadResult:
     """Parse what was fetched, unless it is what we hold. A failure is an outcome, never an exception."""
     content_hash = _content_hash(raw)
     known = {
@@ -122,17 +122,17 @@ def read_bytes(
         "source_version": source_version,
     }
     if due.live and due.content_hash == content_hash and due.parsed_as == parsed_as:
-        return Read(due, same=True, **known)  # type: ignore[arg-type]
+        return ReadResult(due, same=True, **known)  # type: ignore[arg-type]
     try:
         document = _checked(parser.parse(raw), quality)
     except RagError as error:
-        return Read(due, failure=error, **known)  # type: ignore[arg-type]
+        return ReadResult(due, failure=error, **known)  # type: ignore[arg-type]
     except Exception:
         # A defect in a parser must cost one document, not the run.
         log.exception("parser_defect", document=str(due.doc_id))
         failure = InvalidInput(Reason.PARSE_FAILED, "the parser failed on this document; the log has the details")
-        return Read(due, failure=failure, **known)  # type: ignore[arg-type]
-    return Read(due, document=document, **known)  # type: ignore[arg-type]
+        return ReadResult(due, failure=failure, **known)  # type: ignore[arg-type]
+    return ReadResult(due, document=document, **known)  # type: ignore[arg-type]
 
 
 def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument:
@@ -148,7 +148,7 @@ def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument
     return replace(document, flags=document.flags | {found.flag for found in warnings}) if warnings else document
 
 
-def _content_hash(raw: RawDocument) -> bytes:
+def _content_hash(raw: FetchedItem) -> bytes:
     digest = hashlib.sha256(raw.content)
     # What the connector says of the bytes is an input of the parser too.
     said = [raw.media_type or "", raw.title or "", *(part for pair in sorted(raw.metadata.items()) for part in pair)]
@@ -157,7 +157,7 @@ def _content_hash(raw: RawDocument) -> bytes:
     return digest.digest()
 
 
-def _done(outcome: Read) -> Future[Read]:
-    future: Future[Read] = Future()
+def _done(outcome: ReadResult) -> Future[ReadResult]:
+    future: Future[ReadResult] = Future()
     future.set_result(outcome)
     return future

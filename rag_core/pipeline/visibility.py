@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from rag_core.errors import RagError
 from rag_core.index.base import VectorIndex
 from rag_core.logging import get_logger
-from rag_core.pipeline.base import Scope
-from rag_core.pipeline.index import index_given
+from rag_core.pipeline.base import Scope, Work
+from rag_core.pipeline.targets import index_for_targets
 from rag_core.settings import Settings
 from rag_core.store import visibility
 
@@ -40,10 +40,10 @@ class Publisher:
         """
         if self._gave_up:
             return
-        shard = (scope.source.tenant, scope.source.name, scope.shard)
         try:
-            for position, doc_ids in visibility.waiting(connection, *shard, after=self._after, page=_PAGE):
-                self.counts += index_given(connection, self._open_index(), self._settings, doc_ids)
+            for position, doc_ids in visibility.waiting(connection, *scope.key, after=self._after, page=_PAGE):
+                work = Work(connection, scope, self._settings, doc_ids)
+                self.counts.update(index_for_targets(work, self._open_index()).counts)
                 self._after = position
         except RagError as error:
             connection.rollback()

@@ -1,4 +1,4 @@
-"""Chunks in bulk: which documents need chunking, their text, and the rows that replace the old ones."""
+"""Chunks in bulk: the texts to chunk, and the rows that replace the old ones."""
 
 from __future__ import annotations
 
@@ -26,15 +26,6 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Unchunked:
-    """A document whose chunks do not belong to its text. `chars` is the size of the text."""
-
-    doc_id: uuid.UUID
-    text_version: int
-    chars: int
-
-
-@dataclass(frozen=True, slots=True)
 class Text:
     """A stored document as the chunker needs it."""
 
@@ -53,61 +44,6 @@ class Chunked:
     text_version: int
     chunks: Sequence[Chunk]
     rejected: bool = False
-
-
-_PENDING = text("""
-CREATE TEMP TABLE unchunked AS
-SELECT d.doc_id, d.text_version FROM rag.documents d
-LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
-WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.deleted_at IS NULL
-  AND k.text_version IS DISTINCT FROM d.text_version
-""")
-_PENDING_KNOWN = text(f"{_PENDING.text} AND k.doc_id IS NOT NULL")
-_PAGE = text("""
-SELECT u.doc_id, u.text_version, octet_length(d.text) AS chars FROM unchunked u JOIN rag.documents d USING (doc_id)
-WHERE u.doc_id > :after ORDER BY u.doc_id LIMIT :page
-""")
-
-
-def find_pending(
-    connection: Connection, tenant: str, source: str, shard: int, chunker: str, *, known: bool = False
-) -> int:
-    """Queue the live documents of a shard whose chunks are missing or of another text; returns how many.
-
-    `known` leaves out documents this chunker has never seen: they are the work of a build.
-    """
-    connection.execute(text("DROP TABLE IF EXISTS unchunked"))
-    params = {"tenant": tenant, "source": source, "shard": shard, "chunker": chunker}
-    found = connection.execute(_PENDING_KNOWN if known else _PENDING, params).rowcount
-    if found:
-        connection.execute(text("CREATE UNIQUE INDEX ON unchunked (doc_id)"))
-    connection.commit()
-    return found
-
-
-def pending(connection: Connection, page: int) -> Iterator[Unchunked]:
-    """The queued documents in pages; no transaction is open between them."""
-    after = uuid.UUID(int=0)
-    while True:
-        rows = [Unchunked(*row) for row in connection.execute(_PAGE, {"after": after, "page": page})]
-        connection.commit()
-        if not rows:
-            return
-        yield from rows
-        after = rows[-1].doc_id
-
-
-_AMONG = text("""
-SELECT d.doc_id, d.text_version, octet_length(d.text) AS chars FROM rag.documents d
-LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
-WHERE d.doc_id = ANY(:ids) AND d.deleted_at IS NULL AND k.text_version IS DISTINCT FROM d.text_version
-ORDER BY d.doc_id
-""")
-
-
-def pending_among(connection: Connection, doc_ids: Sequence[uuid.UUID], chunker: str) -> list[Unchunked]:
-    """Those of a few documents whose chunks are missing or of another text."""
-    return [Unchunked(*row) for row in connection.execute(_AMONG, {"ids": list(doc_ids), "chunker": chunker})]
 
 
 _TEXTS = text("""
@@ -152,7 +88,7 @@ SET text_version = excluded.text_version, chunk_count = excluded.chunk_count, re
 def replace(connection: Connection, chunker: str, results: Sequence[Chunked]) -> None:
     """Store the chunks of documents in place of what this chunker made of them before, in the current transaction.
 
-    When a document moves on meanwhile its `text_version` differs from the one recorded here, and it is due again.
+    When a document moves on meanwhile its `text_version` differs from the one recorded here, and it is pending again.
     """
     ids = [result.doc_id for result in results]
     connection.execute(_DELETE, {"ids": ids, "chunker": chunker})

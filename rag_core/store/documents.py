@@ -71,7 +71,7 @@ class NewDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Touch:
+class MetadataUpdate:
     """A document whose content is what we hold: only its token, its bytes or its ACL are new."""
 
     doc_id: uuid.UUID
@@ -88,7 +88,7 @@ class Touch:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredDocument:
     """What is stored of a document. `erased` is the version up to which it was erased for good (0: it was not)."""
 
     doc_id: uuid.UUID
@@ -109,7 +109,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """Outcome of a batch: rows that are a new version, rows whose content was the same, rows ignored as stale."""
 
     changed: int = 0
@@ -119,10 +119,10 @@ class Written:
 
 def write(
     connection: Connection, tenant: str, source: str, shard: int, run_id: str, rows: Sequence[NewDocument]
-) -> Written:
+) -> WriteResult:
     """Insert or update documents in the current transaction. The version grows only when something visible changed."""
     if not rows:
-        return Written()
+        return WriteResult()
     connection.execute(
         text(
             "CREATE TEMP TABLE IF NOT EXISTS incoming_documents"
@@ -137,17 +137,17 @@ def write(
     )
     returned = connection.execute(_upsert(by_source=rows[0].source_version is not None)).all()
     changed = sum(row.run_id == run_id for row in returned)
-    return Written(changed, len(returned) - changed, len(rows) - len(returned))
+    return WriteResult(changed, len(returned) - changed, len(rows) - len(returned))
 
 
-def touch(connection: Connection, run_id: str, rows: Sequence[Touch]) -> Written:
+def update_metadata(connection: Connection, run_id: str, rows: Sequence[MetadataUpdate]) -> WriteResult:
     """Update tokens and ACLs; a changed ACL is a new version. Rows that moved on since are left alone."""
     if not rows:
-        return Written()
+        return WriteResult()
     ordered = sorted(rows, key=lambda row: row.doc_id)
     connection.execute(
         text(
-            "CREATE TEMP TABLE IF NOT EXISTS incoming_touches (doc_id uuid, base bigint, token text, parsed_as text,"
+            "CREATE TEMP TABLE IF NOT EXISTS incoming_metadata (doc_id uuid, base bigint, token text, parsed_as text,"
             " content_hash bytea, acl text[], acl_inherited boolean, event boolean, source_version bigint)"
             " ON COMMIT DELETE ROWS"
         )
@@ -163,16 +163,16 @@ def touch(connection: Connection, run_id: str, rows: Sequence[Touch]) -> Written
         ("event", "bool"),
         ("source_version", "int8"),
     ]
-    copy_rows(connection, "incoming_touches", columns, (_touch_values(row) for row in ordered))
-    returned = connection.execute(_TOUCH, {"run_id": run_id}).all()
+    copy_rows(connection, "incoming_metadata", columns, (_metadata_values(row) for row in ordered))
+    returned = connection.execute(_UPDATE_METADATA, {"run_id": run_id}).all()
     changed = sum(row.run_id == run_id for row in returned)
-    return Written(changed, len(returned) - changed, len(rows) - len(returned))
+    return WriteResult(changed, len(returned) - changed, len(rows) - len(returned))
 
 
-def held(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Held]:
+def held(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, StoredDocument]:
     """What is stored of these documents, tombstones and erasures included; unknown ones are absent."""
     rows = connection.execute(_HELD, {"ids": list(doc_ids)})
-    return {row[0]: Held(*row) for row in rows}
+    return {row[0]: StoredDocument(*row) for row in rows}
 
 
 def live(connection: Connection, tenant: str, source: str, shard: int | None = None) -> int:
@@ -216,7 +216,7 @@ def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str)
     )
 
 
-def _touch_values(row: Touch) -> tuple[Any, ...]:
+def _metadata_values(row: MetadataUpdate) -> tuple[Any, ...]:
     acl = None if row.acl is None else list(row.acl)
     known = (row.doc_id, row.base_version, row.token, row.parsed_as, row.content_hash, acl, row.acl_inherited)
     return (*known, row.event, row.source_version)
@@ -259,7 +259,7 @@ def _differ(old: Any, new: Any, names: Iterable[str]) -> ColumnElement[bool]:
     return left.is_distinct_from(right)
 
 
-_TOUCH = text("""
+_UPDATE_METADATA = text("""
 UPDATE rag.documents d
 SET token = t.token, parsed_as = t.parsed_as, content_hash = t.content_hash, acl = t.acl,
     acl_inherited = t.acl_inherited,
@@ -267,7 +267,7 @@ SET token = t.token, parsed_as = t.parsed_as, content_hash = t.content_hash, acl
     source_version = CASE WHEN t.event THEN coalesce(t.source_version, d.source_version)
                           ELSE d.version + (d.acl IS DISTINCT FROM t.acl)::int END,
     run_id = CASE WHEN d.acl IS DISTINCT FROM t.acl THEN :run_id ELSE d.run_id END
-FROM incoming_touches t
+FROM incoming_metadata t
 WHERE d.doc_id = t.doc_id AND d.version = t.base AND d.deleted_at IS NULL
   AND (t.source_version IS NULL OR t.source_version > d.source_version)
 RETURNING d.doc_id, d.run_id

@@ -26,7 +26,7 @@ Shard = tuple[str, str, int]
 FOLLOWING = ("building", "ready", "active")
 """States in which a generation receives changes."""
 COMPLETE = ("ready", "active")
-"""States in which it lacks nothing but what changed just now."""
+"""States in which nothing is pending for it but what changed just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,56 +160,53 @@ def set_frozen(connection: Connection, name: str, *, frozen: bool) -> None:
 
 
 def forget_marks(connection: Connection, name: str) -> int:
-    """Treat a generation as empty: every document is due again. For an index whose files were lost."""
+    """Treat a generation as empty: every document is pending again. For an index whose files were lost."""
     return connection.execute(delete(generation_documents).where(generation_documents.c.generation == name)).rowcount
 
 
-_BACKLOG = text("""
-SELECT d.tenant, d.source, d.shard, count(*) AS documents FROM rag.documents d
-LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
-WHERE g.indexed_version IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
-GROUP BY d.tenant, d.source, d.shard ORDER BY d.tenant, d.source, d.shard
+_BY_SHARD = text("""
+SELECT p.tenant, p.source, p.shard, count(*) AS documents FROM rag.pending_index(:generation) p WHERE p.required
+GROUP BY p.tenant, p.source, p.shard ORDER BY p.tenant, p.source, p.shard
 """)
 
 
-def backlog(connection: Connection, name: str) -> dict[Shard, int]:
-    """What a generation lacks: (tenant, source, shard) to the number of documents; empty when it lacks nothing."""
-    rows = connection.execute(_BACKLOG, {"generation": name})
+def pending_by_shard(connection: Connection, name: str) -> dict[Shard, int]:
+    """How many documents are pending for a generation, by (tenant, source, shard); empty when it has everything."""
+    rows = connection.execute(_BY_SHARD, {"generation": name})
     return {(row.tenant, row.source, row.shard): row.documents for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How many documents a generation holds in their present version, and how many it lacks."""
+class DocumentTotals:
+    """How many live documents a generation holds in their present version, and how many are pending for it."""
 
     documents: int
     pending: int
 
 
-_STANDING = text("""
-SELECT n.name,
-       count(*) FILTER (WHERE g.indexed_version = d.version AND d.deleted_at IS NULL) AS documents,
-       count(*) FILTER (WHERE g.indexed_version IS DISTINCT FROM d.version
-                        AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)) AS pending
+_TOTALS = text("""
+SELECT n.name, count(p.doc_id) FILTER (WHERE p.required) AS pending,
+       CASE WHEN n.state = 'retired' THEN 0 ELSE live.documents - count(p.doc_id) FILTER (WHERE NOT p.deleted) END
+           AS documents
 FROM rag.generations n
-LEFT JOIN rag.documents d ON n.state <> 'retired' AND (CAST(:tenant AS text) IS NULL OR d.tenant = :tenant)
-LEFT JOIN rag.generation_documents g ON g.generation = n.name AND g.doc_id = d.doc_id
-GROUP BY n.name
+CROSS JOIN (SELECT count(*) AS documents FROM rag.documents
+            WHERE deleted_at IS NULL AND (CAST(:tenant AS text) IS NULL OR tenant = :tenant)) AS live
+LEFT JOIN LATERAL rag.pending_index(n.name) p
+     ON n.state <> 'retired' AND (CAST(:tenant AS text) IS NULL OR p.tenant = :tenant)
+GROUP BY n.name, n.state, live.documents
 """)
 
 
-def standing(connection: Connection, tenant: str | None = None) -> dict[str, Standing]:
-    """Every generation's, by name, over all tenants or one. What was retired holds and lacks nothing."""
-    rows = connection.execute(_STANDING, {"tenant": tenant})
-    return {row.name: Standing(row.documents, row.pending) for row in rows}
+def document_totals(connection: Connection, tenant: str | None = None) -> dict[str, DocumentTotals]:
+    """Every generation's, by name, over all tenants or one. A retired one holds nothing, and nothing is pending."""
+    rows = connection.execute(_TOTALS, {"tenant": tenant})
+    return {row.name: DocumentTotals(row.documents, row.pending) for row in rows}
 
 
-# Tombstones that the generation never held need nothing. A temporary table, because what is pending may be everything.
+# A temporary table, because what is pending may be everything.
 _SNAPSHOT = text("""
 CREATE TEMP TABLE pending_before AS
-SELECT d.doc_id, d.version, d.tenant, d.source, d.shard FROM rag.documents d
-LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
-WHERE g.indexed_version IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
+SELECT p.doc_id, p.version, p.tenant, p.source, p.shard FROM rag.pending_index(:generation) p WHERE p.required
 """)
 _SNAPSHOT_COUNTS = text("""
 SELECT tenant, source, shard, count(*) AS documents FROM pending_before
@@ -217,18 +214,13 @@ GROUP BY tenant, source, shard ORDER BY tenant, source, shard
 """)
 _STILL_PENDING = text("""
 SELECT count(*) FROM pending_before b
-JOIN rag.documents d ON d.doc_id = b.doc_id AND d.version = b.version
-LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = b.doc_id
-WHERE g.indexed_version IS DISTINCT FROM b.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
-  AND (CAST(:tenant AS text) IS NULL OR (b.tenant = :tenant AND b.source = :source AND b.shard = :shard))
+JOIN rag.pending_index(:generation) p ON p.doc_id = b.doc_id AND p.version = b.version AND p.required
+WHERE CAST(:tenant AS text) IS NULL OR (b.tenant = :tenant AND b.source = :source AND b.shard = :shard)
 """)
-_HELD = text(
-    "SELECT doc_id, indexed_version FROM rag.generation_documents WHERE generation = :name AND doc_id = ANY(:ids)"
-)
 
 
 def remember_pending(connection: Connection, name: str) -> dict[Shard, int]:
-    """Keep, with this connection, which document versions a generation is missing now; returns them by shard, counted.
+    """Keep, with this connection, which document versions are pending for a generation now; returns how many by shard.
 
     For `still_pending`. Commits. An earlier snapshot of the connection is replaced.
     """
@@ -240,16 +232,10 @@ def remember_pending(connection: Connection, name: str) -> dict[Shard, int]:
 
 
 def still_pending(connection: Connection, name: str, shard: Shard | None = None) -> int:
-    """How many of the remembered versions the generation is missing still, of one shard or all."""
+    """How many of the remembered versions are pending still, of one shard or all."""
     tenant, source, number = shard or (None, None, None)
     params = {"generation": name, "tenant": tenant, "source": source, "shard": number}
     return connection.scalar(_STILL_PENDING, params) or 0
-
-
-def held(connection: Connection, name: str, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
-    """The version of each document that a generation holds."""
-    params = {"name": name, "ids": list(doc_ids)}
-    return {row.doc_id: row.indexed_version for row in connection.execute(_HELD, params)}
 
 
 _MARK = text("""
@@ -280,5 +266,5 @@ WHERE d.deleted_at IS NULL AND d.acl IS NOT NULL
 
 
 def expected_points(connection: Connection, generation: Generation) -> int:
-    """Points the index should hold when the generation lacks nothing."""
+    """Points the index should hold when nothing is pending for the generation."""
     return int(connection.scalar(_EXPECTED, {"chunker": generation.chunker}) or 0)

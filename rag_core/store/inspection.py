@@ -85,12 +85,12 @@ found AS (
     FROM rag.documents d WHERE d.tenant = :tenant AND {condition}
     ORDER BY updated_at DESC, doc_id LIMIT :limit
 )
-SELECT f.*, g.indexed_version,
+SELECT f.*, p.doc_id IS NOT NULL AS pending,
        EXISTS (SELECT FROM rag.quarantine q WHERE q.tenant = :tenant AND q.source = f.source
                AND q.locator = f.locator AND NOT q.skipped) AS quarantined
 FROM found f
 LEFT JOIN active a ON true
-LEFT JOIN rag.generation_documents g ON g.generation = a.name AND g.doc_id = f.doc_id
+LEFT JOIN LATERAL rag.pending_index(a.name) p ON p.doc_id = f.doc_id
 ORDER BY f.updated_at DESC, f.doc_id
 """
 _MATCHING = text(
@@ -194,7 +194,7 @@ def _state(values: Mapping[Any, Any]) -> DocumentState:
         return DocumentState.QUARANTINED
     if values["acl"] is None:
         return DocumentState.WITHOUT_ACL
-    return DocumentState.SEARCHABLE if values["indexed_version"] == values["version"] else DocumentState.PENDING
+    return DocumentState.PENDING if values["pending"] else DocumentState.SEARCHABLE
 
 
 def _escaped(wanted: str) -> str:

@@ -29,7 +29,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class FetchTask:
     """An item that must be read, with what we hold of it (`doc_id` is `None` for a new one)."""
 
     position: int
@@ -156,13 +156,13 @@ def compare(
     return {row[0]: row[1] for row in rows} | {"named": sum(row[2] for row in rows)}
 
 
-def due(connection: Connection, page: int) -> Iterator[Due]:
+def due(connection: Connection, page: int) -> Iterator[FetchTask]:
     """The queued items in listing order, read in pages; leaves no transaction open between them."""
-    names = ", ".join(field.name for field in fields(Due))
+    names = ", ".join(field.name for field in fields(FetchTask))
     statement = text(f"SELECT {names} FROM due WHERE position > :after ORDER BY position LIMIT :page")  # noqa: S608
     after = 0
     while True:
-        rows = [Due(*row) for row in connection.execute(statement, {"after": after, "page": page})]
+        rows = [FetchTask(*row) for row in connection.execute(statement, {"after": after, "page": page})]
         connection.commit()
         if not rows:
             return

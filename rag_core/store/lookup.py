@@ -34,8 +34,8 @@ class Stored:
 _COLUMNS = """
 SELECT d.doc_id, d.source, d.locator, d.title, d.media_type, d.language, d.version, d.source_version, d.bytes,
        d.updated_at, d.metadata,
-       EXISTS (SELECT FROM rag.generation_documents m JOIN rag.generations g ON g.name = m.generation
-               WHERE m.doc_id = d.doc_id AND m.indexed_version = d.version AND g.state = 'active'),
+       EXISTS (SELECT FROM rag.generations g WHERE g.state = 'active' AND NOT EXISTS (
+               SELECT FROM rag.pending_index(g.name) p WHERE p.doc_id = d.doc_id)),
        EXISTS (SELECT FROM rag.inbox i WHERE i.doc_id = d.doc_id AND i.applied_at IS NULL)
 FROM rag.documents d
 WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND d.acl && CAST(:acl AS text[])

@@ -16,7 +16,7 @@ from rag_core.store.tables import SCHEMA, schema_readers
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0015"
+HEAD = "0016"
 """Newest revision this program knows; revisions are numbered so that two of them can be compared."""
 
 VERSION_TABLE = "schema_version"

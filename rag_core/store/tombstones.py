@@ -12,7 +12,7 @@ from rag_core.ids import text_hash
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Deletion:
     """A deletion that carries a source version, of a document that need not be known."""
 
     doc_id: uuid.UUID
@@ -20,24 +20,26 @@ class Gone:
     source_version: int
 
 
-def bury(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID]) -> int:
+def soft_delete(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID]) -> int:
     """Turn documents into tombstones: text, title, metadata and chunks go, the id and a new version stay.
 
     Returns how many were alive. The tombstone itself is kept, so that no index generation can miss the deletion.
     """
     params = {"ids": list(doc_ids), "run_id": run_id, "empty": text_hash("")}
-    buried = connection.execute(_BURY, params).rowcount
+    deleted = connection.execute(_SOFT_DELETE, params).rowcount
     connection.execute(_DROP_CHUNKS, params)
     connection.execute(_DROP_CHUNKINGS, params)
     connection.execute(_DROP_QUARANTINE, params)
-    return buried
+    return deleted
 
 
-def bury_versions(
-    connection: Connection, tenant: str, source: str, shard: int, run_id: str, rows: Sequence[Gone]
+def soft_delete_versions(
+    connection: Connection, tenant: str, source: str, shard: int, run_id: str, rows: Sequence[Deletion]
 ) -> int:
-    """As `bury`, fenced by the version the deletion carries. An unknown document gets a tombstone too, so that an older
-    event that arrives later cannot bring it to life. Returns how many were alive."""
+    """As `soft_delete`, fenced by the version the deletion carries. Returns how many were alive.
+
+    An unknown document gets a tombstone too, so that an older event that arrives later cannot bring it to life.
+    """
     if not rows:
         return 0
     ordered = sorted(rows, key=lambda row: row.doc_id)
@@ -51,14 +53,14 @@ def bury_versions(
         "locators": [row.locator for row in ordered],
         "versions": [row.source_version for row in ordered],
     }
-    buried = connection.execute(_BURY_VERSIONS, params).all()
-    dropped = {"ids": [row.doc_id for row in buried]}
+    deleted = connection.execute(_SOFT_DELETE_VERSIONS, params).all()
+    dropped = {"ids": [row.doc_id for row in deleted]}
     for statement in (_DROP_CHUNKS, _DROP_CHUNKINGS, _DROP_QUARANTINE):
         connection.execute(statement, dropped)
-    return sum(row.was_live for row in buried)
+    return sum(row.was_live for row in deleted)
 
 
-_BURY = text("""
+_SOFT_DELETE = text("""
 UPDATE rag.documents
 SET deleted_at = now(), version = version + 1, text_version = version + 1, source_version = version + 1, token = '',
     text = '', text_hash = :empty, content_hash = '', blocks = '[]', title = '', metadata = '{}', flags = '{}',
@@ -73,14 +75,14 @@ DELETE FROM rag.quarantine q USING rag.documents d
 WHERE d.doc_id = ANY(:ids) AND q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator AND NOT q.skipped
 """)
 # The old row is read before the update, so that `was_live` tells what it was.
-_BURY_VERSIONS = text("""
+_SOFT_DELETE_VERSIONS = text("""
 WITH gone AS (
     SELECT n.doc_id, n.locator, n.source_version,
            coalesce(d.deleted_at IS NULL, false) AND d.doc_id IS NOT NULL AS was_live
     FROM unnest(CAST(:ids AS uuid[]), CAST(:locators AS text[]), CAST(:versions AS bigint[]))
          AS n (doc_id, locator, source_version)
     LEFT JOIN rag.documents d ON d.doc_id = n.doc_id
-), buried AS (
+), deleted AS (
     INSERT INTO rag.documents AS d (doc_id, tenant, source, shard, locator, version, text_version, source_version,
                                     token, parsed_as, content_hash, text_hash, bytes, media_type, text, run_id,
                                     deleted_at)
@@ -95,5 +97,5 @@ WITH gone AS (
     WHERE excluded.source_version > d.source_version
     RETURNING d.doc_id
 )
-SELECT doc_id, was_live FROM gone JOIN buried USING (doc_id)
+SELECT doc_id, was_live FROM gone JOIN deleted USING (doc_id)
 """)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
-from rag_core.models import ParsedDocument, RawDocument
+from rag_core.models import FetchedItem, ParsedDocument
 
 if TYPE_CHECKING:
     # Settings pull in pydantic, which the sandbox neither needs nor has the time to import.
@@ -54,7 +54,7 @@ class Parser(Protocol):
         """Changes whenever the same bytes could now give another `ParsedDocument`."""
         ...
 
-    def parse(self, raw: RawDocument) -> ParsedDocument:
+    def parse(self, raw: FetchedItem) -> ParsedDocument:
         """Parse one document in bounded time and memory.
 
         Raises `InvalidInput` with the reason the document cannot be used (`EMPTY_DOCUMENT`, `TYPE_MISMATCH`,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rag_core.ids import fingerprint
-from rag_core.models import ParsedDocument, RawDocument
+from rag_core.models import FetchedItem, ParsedDocument
 from rag_core.text.base import ParseLimits, Parser
 from rag_core.text.builder import MAX_TITLE_CHARS, clean_metadata
 from rag_core.text.clean import one_line
@@ -33,7 +33,7 @@ class SandboxedParser:
     def fingerprint(self) -> str:
         return self._fingerprint
 
-    def parse(self, raw: RawDocument) -> ParsedDocument:
+    def parse(self, raw: FetchedItem) -> ParsedDocument:
         kind = detect(raw.content, name=raw.item.locator, media_type=raw.media_type)
         read = parse if kind is Kind.TEXT else self._sandbox.parse
         document = read(raw.content, name=raw.item.locator, media_type=raw.media_type, limits=self._limits)

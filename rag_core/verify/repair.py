@@ -9,7 +9,7 @@ from sqlalchemy import text
 from rag_core.index.base import VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.pipeline.base import Progress
-from rag_core.pipeline.index import catch_up
+from rag_core.pipeline.stages.index import index_pending
 from rag_core.store import audit, generations, locks
 from rag_core.store.engine import Store
 from rag_core.verify.report import STRAY, VerifyReport
@@ -43,12 +43,12 @@ def rebuild(
         if embedded is not None:  # a part of the documents is no answer; a crash on the way leaves it so
             embedded.set_due(generation)
         index.reset(generation)
-        counts = catch_up(connection, index, row, progress=progress)
+        result = index_pending(connection, index, row, progress=progress)
         if row.state == "active" and index.alias() != generation:
             index.promote(generation)
         if embedded is not None:
             embedded.set_filled(generation)
-    return counts["documents"]
+    return result.counts["documents"]
 
 
 def repair(store: Store, index: VectorIndex, report: VerifyReport, *, actor: str, wait: float = 30) -> int:
@@ -66,4 +66,4 @@ def repair(store: Store, index: VectorIndex, report: VerifyReport, *, actor: str
         connection.commit()
         if strays:
             index.delete_points(row.name, strays)
-        return catch_up(connection, index, row)["documents"]
+        return index_pending(connection, index, row).counts["documents"]

@@ -62,8 +62,8 @@ JOIN unnest(CAST(:ids AS uuid[]), CAST(:ordinals AS int[])) AS n (doc_id, ordina
 WHERE c.chunker = :chunker
 """)
 _MOTION = text("""
-SELECT d.doc_id, d.version, g.indexed_version FROM rag.documents d
-LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
+SELECT d.doc_id, d.version, p.doc_id IS NOT NULL AS pending FROM rag.documents d
+LEFT JOIN rag.pending_index(:generation) p ON p.doc_id = d.doc_id
 WHERE d.doc_id = ANY(:ids)
 """)
 
@@ -95,14 +95,10 @@ class GenerationRows:
             return {(row.doc_id, row.ordinal): row.chunk_id for row in connection.execute(_CHUNK_AT, params)}
 
     def in_motion(self, doc_ids: Sequence[uuid.UUID], versions: dict[uuid.UUID, int]) -> set[uuid.UUID]:
-        """Documents that changed since they were compared at `versions`, or that the index still has to follow."""
+        """Documents that changed since they were compared at `versions`, or that are pending for the generation."""
         with self._store.engine.connect() as connection:
             rows = connection.execute(_MOTION, {**self._keys, "ids": list(doc_ids)}).all()
-        return {
-            row.doc_id
-            for row in rows
-            if row.indexed_version != row.version or versions.get(row.doc_id, row.version) != row.version
-        }
+        return {row.doc_id for row in rows if row.pending or versions.get(row.doc_id, row.version) != row.version}
 
     def points_at(self, chunk_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Point]:
         """The points with these ids that the index should hold by now."""
@@ -145,10 +141,7 @@ class GenerationRows:
 
 
 _UNINDEXED = text("""
-SELECT d.doc_id, d.version, g.indexed_version FROM rag.documents d
-LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
-WHERE g.indexed_version IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)
-ORDER BY d.doc_id
+SELECT p.doc_id, p.version, p.indexed_version FROM rag.pending_index(:generation) p WHERE p.required ORDER BY p.doc_id
 """)
 _TEXTS = text("""
 SELECT d.doc_id, d.text FROM rag.documents d
@@ -164,10 +157,9 @@ WITH judged AS (
     SELECT d.deleted_at IS NOT NULL AS deleted, d.acl IS NULL AS withheld, coalesce(k.rejected, false) AS rejected,
            coalesce(k.chunk_count, 0) AS chunks,
            (SELECT count(*) FROM rag.chunks c WHERE c.doc_id = d.doc_id AND c.chunker = :chunker) AS held,
-           g.indexed_version IS DISTINCT FROM d.version
-               AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL) AS pending
+           coalesce(p.required, false) AS pending
     FROM rag.documents d
-    LEFT JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = d.doc_id
+    LEFT JOIN rag.pending_index(:generation) p ON p.doc_id = d.doc_id
     LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker AND k.text_version = d.text_version
 )
 SELECT count(*) AS total,

@@ -19,13 +19,13 @@ from sqlalchemy import Connection, text
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id, text_hash
 from rag_core.pipeline.base import Progress
-from rag_core.pipeline.listed import copy_listing
-from rag_core.pipeline.reading import Read, Reader, parsed_as
+from rag_core.pipeline.listed import load_listing
+from rag_core.pipeline.reading import Reader, ReadResult, parsed_as
 from rag_core.settings import Settings
 from rag_core.sources import Connector, Source
 from rag_core.store import absence, documents, listing, locks
 from rag_core.store.engine import Store
-from rag_core.store.listing import Due
+from rag_core.store.listing import FetchTask
 from rag_core.text import Parser
 from rag_core.verify.report import Finding, FindingKind, Findings
 
@@ -119,7 +119,7 @@ class _Look:
 
     def run(self, sample: int | None, progress: Progress | None) -> None:
         listing.prepare(self._connection)
-        error = copy_listing(self._connection, replace(self._source, shards=1), self._connector.list_items()).error
+        error = load_listing(self._connection, replace(self._source, shards=1), self._connector.list_items()).error
         self.counts["listed"] = listing.entries(self._connection, 0)
         listing.compare(self._connection, **self._of, shard=0, parsed_as=_NOTHING, run_id=_NOTHING, attempts=0)
         self._connection.commit()
@@ -137,7 +137,7 @@ class _Look:
         else:
             self._judge_absent()
 
-    def _chosen(self, share: float) -> Iterator[Due]:
+    def _chosen(self, share: float) -> Iterator[FetchTask]:
         """Items to read, as if nothing were known of them."""
         chance = random.Random()  # noqa: S311 - a fixed seed would look at the same items for ever
         for due in listing.due(self._connection, _PAGE):
@@ -155,7 +155,7 @@ class _Look:
                 self._find(FindingKind.NOT_HELD, f"{row.locator}: {row.reason}, and not in quarantine")
         self._connection.commit()
 
-    def _judge(self, reads: Sequence[Read]) -> None:
+    def _judge(self, reads: Sequence[ReadResult]) -> None:
         ids = [document_id(self._source.tenant, self._source.name, read.due.locator) for read in reads]
         rows = {row.doc_id: row for row in self._connection.execute(_ROWS, {"ids": ids})}
         known = set(self._connection.scalars(_KNOWN, {**self._of, "locators": [read.due.locator for read in reads]}))
@@ -170,7 +170,7 @@ class _Look:
             elif read.failure is not None:
                 self._judge_failure(read, rows.get(doc_id), read.due.locator in known)
 
-    def _judge_document(self, read: Read, row: Any, doc_id: uuid.UUID) -> None:
+    def _judge_document(self, read: ReadResult, row: Any, doc_id: uuid.UUID) -> None:
         locator = read.due.locator
         if row is None:
             self._find(FindingKind.NOT_HELD, f"{locator}: is not stored", doc_id)
@@ -180,7 +180,7 @@ class _Look:
         if wrong:
             self._find(FindingKind.DIFFERS_FROM_SOURCE, f"{locator}: {', '.join(wrong)}", doc_id)
 
-    def _judge_failure(self, read: Read, row: Any, known: bool) -> None:
+    def _judge_failure(self, read: ReadResult, row: Any, known: bool) -> None:
         failure, locator = read.failure, read.due.locator
         assert failure is not None  # noqa: S101
         if failure.reason is Reason.EMPTY_DOCUMENT:
@@ -204,11 +204,11 @@ class _Look:
         self.findings.add(Finding(kind, detail, doc_id))
 
 
-def _is_erased(held: documents.Held, rows: dict[uuid.UUID, Any]) -> bool:
+def _is_erased(held: documents.StoredDocument, rows: dict[uuid.UUID, Any]) -> bool:
     return bool(held.erased) and held.doc_id not in rows
 
 
-def _differences(read: Read, row: Any, source: Source) -> Iterator[str]:
+def _differences(read: ReadResult, row: Any, source: Source) -> Iterator[str]:
     document = read.document
     assert document is not None  # noqa: S101
     if text_hash(document.text) != bytes(row.text_hash):

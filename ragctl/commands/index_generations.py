@@ -16,9 +16,9 @@ from ragctl.output import Json, emit_json, note, progress_bar, say, table
 
 if TYPE_CHECKING:
     from rag_core.generations import Evaluation, Forecast
-    from rag_core.generations.lifecycle import Moved
+    from rag_core.generations.lifecycle import PromotionResult
     from rag_core.pipeline.resources import Pipeline
-    from rag_core.store.generations import Generation, Standing
+    from rag_core.store.generations import DocumentTotals, Generation
 
 __all__ = ["app"]
 _NICE = 10
@@ -42,14 +42,14 @@ def generations(name: str | None = None, /, *, json: Json = False) -> None:
 
     with _pipeline() as pipeline, pipeline.store.engine.connect() as connection:
         rows = [rows_of.get(connection, name)] if name else rows_of.all_of(connection)
-        standing = rows_of.standing(connection)
+        totals = rows_of.document_totals(connection)
     if json:
-        emit_json([_as_json(row, standing[row.name]) for row in rows])
+        emit_json([_as_json(row, totals[row.name]) for row in rows])
     elif name:
-        _print_row(rows[0], standing[name])
+        _print_row(rows[0], totals[name])
     else:
         columns = ("name", "state", "documents", "pending", "chunk tokens", "embedder", "gate", "promoted")
-        table(columns, [_line(row, standing[row.name]) for row in rows], empty="no generation yet")
+        table(columns, [_line(row, totals[row.name]) for row in rows], empty="no generation yet")
 
 
 @app.command
@@ -236,20 +236,20 @@ def _be_nice() -> None:
     os.nice(_NICE)
 
 
-def _as_json(row: Generation, standing: Standing) -> dict[str, Any]:
-    return {field: getattr(row, field) for field in row.__slots__} | asdict(standing)
+def _as_json(row: Generation, totals: DocumentTotals) -> dict[str, Any]:
+    return {field: getattr(row, field) for field in row.__slots__} | asdict(totals)
 
 
-def _line(row: Generation, standing: Standing) -> list[object]:
+def _line(row: Generation, totals: DocumentTotals) -> list[object]:
     verdict = "-" if row.evaluation is None else "passed" if row.evaluation["passed"] else "refused"
     promoted = row.promoted_at.isoformat(sep=" ", timespec="minutes") if row.promoted_at else "-"
     state = f"{row.state} (frozen)" if row.frozen else row.state
     tokens, embedder = row.settings.get("chunk_tokens", "?"), row.settings.get("embed_model") or row.embedder[:12]
-    return [row.name, state, standing.documents, standing.pending, tokens, embedder, verdict, promoted]
+    return [row.name, state, totals.documents, totals.pending, tokens, embedder, verdict, promoted]
 
 
-def _print_row(row: Generation, standing: Standing) -> None:
-    shown = _as_json(row, standing)
+def _print_row(row: Generation, totals: DocumentTotals) -> None:
+    shown = _as_json(row, totals)
     evaluation = shown.pop("evaluation")
     table(("field", "value"), [(field, value) for field, value in shown.items() if value not in (None, "", {})])
     if evaluation:
@@ -282,7 +282,7 @@ def _print_checks(checks: Iterable[tuple[str, bool, str]]) -> None:
     table(("check", "", "found"), [(name, "ok" if passed else "FAILED", detail) for name, passed, detail in checks])
 
 
-def _print_move(moved: Moved, *, json: bool) -> None:
+def _print_move(moved: PromotionResult, *, json: bool) -> None:
     if json:
         emit_json({field: getattr(moved, field) for field in moved.__slots__})
         return

@@ -151,10 +151,10 @@ def approve_deletions(name: str, /, *, json: Json = False) -> None:
 
 
 def _checked(config: SourceConfig) -> dict[str, Any]:
-    from rag_assets.connectors import open_connector, outside_of
+    from rag_assets.connectors import connector_context, open_connector
     from rag_core.settings import Settings
 
-    with quiet(), open_connector(config, outside_of(config, Settings.load())) as connector:
+    with quiet(), open_connector(config, connector_context(config, Settings.load())) as connector:
         return connector.check()
 
 

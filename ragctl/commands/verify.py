@@ -107,14 +107,14 @@ def _chosen(settings: Settings, names: list[str] | None, *, every: bool) -> list
 def _compared(store: Store, settings: Settings, configs: list[SourceConfig], sample: int | None) -> list[SourceReport]:
     if not configs:
         return []
-    from rag_assets.connectors import open_connector, outside_of
+    from rag_assets.connectors import connector_context, open_connector
     from rag_core.text import open_parser
     from rag_core.verify import verify_source
 
     reports = []
     with quiet(), closing(open_parser(settings)) as parser:
         for config in configs:
-            outside = outside_of(config, settings, store, remember=False)
+            outside = connector_context(config, settings, store, remember=False)
             with open_connector(config, outside) as connector, progress_bar(f"reading {config.name}") as progress:
                 reports.append(
                     verify_source(store, connector, parser, config.source, settings, sample=sample, progress=progress)

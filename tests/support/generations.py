@@ -9,11 +9,13 @@ from typing import Any
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.evaluation.dataset import Dataset
 from rag_core.generations.golden import GoldenSet
-from rag_core.pipeline import Scope, account, chunk_following, embed_following, index_documents, sync_documents
+from rag_core.index.base import VectorIndex
+from rag_core.pipeline import Scope, account, run_pipeline
 from rag_core.pipeline.generations import ensure_generation
 from rag_core.pipeline.kits import Kit, Kits
-from rag_core.store import generations
-from rag_core.text import Chunker, ChunkSettings
+from rag_core.settings import Settings
+from rag_core.store import Store, generations
+from rag_core.text import Chunker, ChunkSettings, Parser
 from tests.support.pipeline import Flow, WordCounter
 
 
@@ -61,16 +63,31 @@ class Plant:
         self.kits = WordKits(self.flow.settings, self.own)
         self.runs = 0
 
+    @property
+    def settings(self) -> Settings:
+        return self.flow.settings
+
+    @property
+    def store(self) -> Store:
+        return self.flow.store
+
+    @property
+    def parser(self) -> Parser:
+        return self.flow.parser
+
+    @property
+    def index(self) -> VectorIndex:
+        return self.flow.index
+
     def run(self, **source: Any) -> Any:
         """One run of the source through all stages; its accounting."""
         flow = self.flow
         self.runs += 1
         scope = Scope(flow.source, f"run-{self.runs}")
-        flow.reports = {"documents": sync_documents(flow.store, flow.connector, flow.parser, scope, flow.settings)}
-        flow.reports["chunks"] = chunk_following(flow.store, self.kits, scope, flow.settings)
-        flow.reports["embeddings"] = embed_following(flow.store, self.kits, scope, flow.settings)
+        before, after = ("documents", "chunks", "embeddings"), ("index",)
+        flow.reports = run_pipeline(self, scope, stages=before, connector=flow.connector)
         self.ensure()
-        flow.reports["index"] = index_documents(flow.store, flow.index, scope, flow.settings)
+        flow.reports |= run_pipeline(self, scope, stages=after)
         return account(flow.store, scope)
 
     def ensure(self) -> str:

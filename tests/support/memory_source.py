@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
-from rag_core.models import RawDocument, SourceItem
+from rag_core.models import FetchedItem, SourceItem
 from rag_core.sources import Problem
 
 
@@ -80,7 +80,7 @@ class MemoryConnector:
         self.listed += 1
         return MemoryListing(entries + list(self.problems), self.stop_after, self.change_token())
 
-    def fetch(self, item: SourceItem) -> RawDocument:
+    def fetch(self, item: SourceItem) -> FetchedItem:
         self.fetched.append(item.locator)
         if item.locator in self.unreachable:
             raise Unavailable(Reason.UNREADABLE, "the source did not answer")
@@ -89,7 +89,7 @@ class MemoryConnector:
         if item.locator in self.vanishing or item.locator not in self.items:
             raise NotFound(Reason.VANISHED, "gone")
         held = self.items[item.locator]
-        return RawDocument(item, held.content, held.media_type, held.title, held.acl, held.metadata)
+        return FetchedItem(item, held.content, held.media_type, held.title, held.acl, held.metadata)
 
     def change_token(self) -> str:
         return str(self._clock)

@@ -6,6 +6,7 @@ import itertools
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import text
@@ -17,19 +18,21 @@ from rag_core.index.base import Point, VectorIndex
 from rag_core.pipeline import (
     DocumentCounts,
     Scope,
-    StageReport,
+    StageResult,
+    Work,
     account,
     assess_quality,
     chunk_documents,
     embed_chunks,
     ensure_generation,
-    index_documents,
     sync_documents,
 )
+from rag_core.pipeline.run import run_stage
+from rag_core.pipeline.targets import index_for_targets
 from rag_core.quality import Assessment
 from rag_core.settings import Settings
 from rag_core.sources import Source
-from rag_core.store import Store
+from rag_core.store import Store, generations, locks
 from rag_core.text import Chunker, ChunkSettings, Parser
 from tests.support.memory_source import MemoryConnector
 
@@ -77,7 +80,7 @@ class Flow:
     connector: MemoryConnector = field(default_factory=MemoryConnector)
     chunker: Chunker = field(default_factory=open_chunker)
     embedder: CountingEmbedder = field(default_factory=CountingEmbedder)
-    reports: dict[str, StageReport] = field(default_factory=dict)
+    reports: dict[str, StageResult] = field(default_factory=dict)
     quality: Assessment | None = None
     runs: Any = field(default_factory=itertools.count)
 
@@ -90,9 +93,7 @@ class Flow:
         self.reports["documents"] = sync_documents(
             self.store, self.connector, self.parser, scope, self.settings, changes=changes
         )
-        self.reports["chunks"] = chunk_documents(self.store, self.chunker, scope, self.settings)
-        self.reports["embeddings"] = embed_chunks(self.store, self.embedder, chunker, scope, self.settings)
-        self.reports["index"] = index_documents(self.store, self.index, scope, self.settings)
+        self.later_stages(scope)
         self.quality = assess_quality(
             self.store,
             scope,
@@ -101,6 +102,23 @@ class Flow:
             dimensions=self.embedder.dimensions,
         )
         return account(self.store, scope)
+
+    def later_stages(self, scope: Scope) -> None:
+        """What `run_pipeline` does with stored documents, with this chunker and embedder whatever generations there
+        are."""
+        for stage in ("chunks", "embeddings", "index"):
+            with locks.shard_connection(self.store, *scope.key, wait=self.settings.source_wait_seconds) as connection:
+                work = Work(connection, scope, self.settings)
+                self.reports[stage] = run_stage(work, stage, partial(self._stage, stage, work))
+
+    def _stage(self, stage: str, work: Work) -> StageResult:
+        if stage == "chunks":
+            return chunk_documents(work, self.chunker)
+        if stage == "index":
+            return index_for_targets(work, self.index)
+        mine = (self.embedder.fingerprint, self.chunker.fingerprint)
+        rows = [row for row in generations.following(work.connection) if (row.embedder, row.chunker) == mine]
+        return embed_chunks(work, self.embedder, self.chunker.fingerprint, rows)
 
     def counts(self, stage: str) -> dict[str, int]:
         """Counts of a stage of the last run."""

@@ -15,7 +15,7 @@ from rag_assets.stream.metrics import StreamMetrics
 from rag_assets.stream.pump import Pump
 from rag_core.errors import Unavailable
 from rag_core.index.base import VectorIndex
-from rag_core.pipeline import Applied, Event, EventApplier, Settled, ensure_generation
+from rag_core.pipeline import BatchResult, Event, EventApplier, EventsResult, ensure_generation
 from rag_core.pipeline.kits import Kit, Kits
 from rag_core.recipe import recipe_of
 from rag_core.settings import Settings
@@ -28,7 +28,7 @@ from tests.support.pipeline import CountingEmbedder, Flow, open_chunker
 PUSHED = Source("push", "acme", "push", acl=None)
 
 
-def no_progress(_connection: Connection, _settled: Settled) -> None:
+def no_progress(_connection: Connection, _settled: BatchResult) -> None:
     """A stream that remembers nothing."""
 
 
@@ -48,7 +48,7 @@ class Stream:
         ensure_generation(self.store, self.index, self.embedder, self.chunker)
         own = Kit(lambda: self.embedder, lambda: self.chunker, recipe_of(self.settings))
         self.kits = Kits(self.settings, own)
-        self.applier = EventApplier(self.store, self.index, self.kits, self.parser, self.settings)
+        self.applier = EventApplier(self)
         self.flow = Flow(self.store, self.index, self.parser, self.settings, PUSHED)
         self._opened: list[StreamSource] = []
 
@@ -66,7 +66,7 @@ class Stream:
         with self.store.engine.begin() as connection:
             return inbox.accept(connection, change, max_pending=self.settings.inbox_max_pending)
 
-    def apply(self, *events: Event, source: Source = PUSHED) -> Applied:
+    def apply(self, *events: Event, source: Source = PUSHED) -> EventsResult:
         return self.applier.apply(source, "run", events, no_progress)
 
     def all(self, statement: str, **params: Any) -> Sequence[Any]:

@@ -20,7 +20,19 @@ from rag_core.errors import Reason
 from rag_core.reasons import REASONS
 
 ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("rag_core", "rag_assets", "query_server", "ragctl", "console")
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+def test_what_is_pending_is_defined_in_one_place() -> None:
+    """Statements call `rag.pending_*`; only the migration that defines them compares the versions."""
+    compares = re.compile(r"(indexed_version|text_version) (IS DISTINCT FROM|<>|!=)", re.IGNORECASE)
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in tracked()
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in PRODUCT and compares.search(path.read_text())
+    }
+    assert found == {"rag_core/store/migrations/versions/0016_pending.py"}
 
 
 def tracked() -> list[Path]:

@@ -14,7 +14,7 @@ from rag_assets.connectors.filesystem.reading import read_stable
 from rag_assets.connectors.filesystem.tokens import file_token
 from rag_assets.connectors.filesystem.walk import FilesystemListing
 from rag_core.errors import RagError
-from rag_core.models import RawDocument, SourceItem
+from rag_core.models import FetchedItem, SourceItem
 from rag_core.sources import Problem
 
 CHECK_ENTRIES = 10_000
@@ -36,7 +36,7 @@ class FilesystemConnector:
     def list_items(self) -> FilesystemListing:
         return FilesystemListing(self._options, self._limit)
 
-    def fetch(self, item: SourceItem) -> RawDocument:
+    def fetch(self, item: SourceItem) -> FetchedItem:
         parts = names.decode(item.locator)
         if self._options.symlinks == "within_root":
             parts = real_parts(self._options.root, parts)
@@ -44,7 +44,7 @@ class FilesystemConnector:
             self._options.root, parts, limit=self._limit, refuse_links=self._options.hard_links == "refuse"
         )
         # The token of what was read, which may be newer than what was listed.
-        return RawDocument(replace(item, token=file_token(status), size=status.st_size), content)
+        return FetchedItem(replace(item, token=file_token(status), size=status.st_size), content)
 
     def change_token(self) -> str:
         listing = self.list_items()

@@ -13,11 +13,11 @@ from rag_assets.connectors.http_api.listing import ApiChanges, ApiListing, layou
 from rag_assets.connectors.http_api.mapping import Mapping, digest
 from rag_assets.connectors.http_api.options import HttpApiOptions, NoPaging
 from rag_assets.connectors.http_api.paging import Pages
-from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.lazy import locked_property
-from rag_core.models import RawDocument, SourceItem
+from rag_core.models import FetchedItem, SourceItem
 from rag_core.sources import Problem
 
 SAMPLE = 10
@@ -31,7 +31,7 @@ class HttpApiConnector:
 
     shares_listings = False
 
-    def __init__(self, options: HttpApiOptions, outside: Outside) -> None:
+    def __init__(self, options: HttpApiOptions, outside: ConnectorContext) -> None:
         self._options = options
         self._limit = outside.max_file_bytes
         self._client = ApiClient(options, outside.fetch)
@@ -50,7 +50,7 @@ class HttpApiConnector:
         parts = (self._options, self._pages, self._mapping, self._new_spool(), self._safe_token())
         return ApiChanges(*parts, position=dict(cursor))
 
-    def fetch(self, item: SourceItem) -> RawDocument:
+    def fetch(self, item: SourceItem) -> FetchedItem:
         kept = self._spool.get(f"+{item.locator}")
         if kept is None:
             raise NotFound(Reason.VANISHED, "the item is not in the list any more")
@@ -60,7 +60,7 @@ class HttpApiConnector:
             content, media_type = self._detail(item.locator)
         if len(content) > self._limit:
             raise InvalidInput(Reason.FILE_TOO_LARGE, f"the content has {len(content)} > {self._limit} bytes")
-        return RawDocument(
+        return FetchedItem(
             replace(item, token=about["token"], size=len(content)),
             content,
             media_type,

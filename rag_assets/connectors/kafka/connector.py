@@ -14,7 +14,7 @@ from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.fetch import FetchPolicy
 from rag_core.ids import fingerprint
-from rag_core.models import RawDocument, SourceItem
+from rag_core.models import FetchedItem, SourceItem
 from rag_core.sources import Source
 
 BROKER_SECONDS = 5.0
@@ -41,13 +41,13 @@ class KafkaConnector:
         ends = self._ends(self._consumer)
         return TopicListing(self._options, self._open_decoder(), ends, self._consumer, self._spool)
 
-    def fetch(self, item: SourceItem) -> RawDocument:
+    def fetch(self, item: SourceItem) -> FetchedItem:
         kept = self._spool.get(item.locator) if self._spool is not None else None
         if kept is None:
             raise NotFound(Reason.VANISHED, "the topic was not listed, or does not have the document")
         content, about = kept
         acl = tuple(about["acl"]) if about["acl"] is not None else None
-        return RawDocument(item, content, about["media_type"], about["title"], acl, about["metadata"])
+        return FetchedItem(item, content, about["media_type"], about["title"], acl, about["metadata"])
 
     def close(self) -> None:
         """Close the connections of a listing and remove its temporary file. Idempotent."""

@@ -15,7 +15,7 @@ from rag_assets.connectors.sql.listing import SqlChanges, SqlListing, layout, st
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.reader import Reader, Row
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
-from rag_core.models import RawDocument, SourceItem
+from rag_core.models import FetchedItem, SourceItem
 from rag_core.sources import Problem
 
 SAMPLE = 10
@@ -40,7 +40,7 @@ class SqlConnector:
             return None
         return SqlChanges(self._options, self._reader, position)
 
-    def fetch(self, item: SourceItem) -> RawDocument:
+    def fetch(self, item: SourceItem) -> FetchedItem:
         rows = self._reader.rows(self._row(locators.decode(item.locator, len(self._options.key))))
         if not rows:
             raise NotFound(Reason.VANISHED, "the row is gone")
@@ -100,7 +100,7 @@ class SqlConnector:
             return items, relation.dialect.size(items, replace(column, family=Family.TEXT))
         return relation.dialect.guarded(element, column, limit)
 
-    def _document(self, item: SourceItem, row: Row) -> RawDocument:
+    def _document(self, item: SourceItem, row: Row) -> FetchedItem:
         width = len(self._options.content)
         content = list(zip(row[0 : 2 * width : 2], row[1 : 2 * width : 2], strict=True))
         size = sum(size or 0 for _, size in content)
@@ -112,7 +112,7 @@ class SqlConnector:
         options = self._options
         body = values.joined([cell for cell, _ in content])
         binary = isinstance(content[0][0], bytes | bytearray | memoryview)
-        return RawDocument(
+        return FetchedItem(
             item=replace(item, size=size),
             content=body,
             media_type=None if binary else options.media_type,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.spool import Spool
 from rag_assets.connectors.web.listing import WebListing, sitemap_urls
 from rag_assets.connectors.web.options import WebOptions
@@ -17,7 +17,7 @@ from rag_assets.connectors.web.urls import Scope
 from rag_assets.connectors.web.visits import Visit, Visitor
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.lazy import locked_property
-from rag_core.models import RawDocument, SourceItem
+from rag_core.models import FetchedItem, SourceItem
 from rag_core.sources import Problem, SourceMemory, TransientMemory
 
 SAMPLE = 10
@@ -31,7 +31,7 @@ class WebConnector:
 
     shares_listings = False
 
-    def __init__(self, options: WebOptions, outside: Outside) -> None:
+    def __init__(self, options: WebOptions, outside: ConnectorContext) -> None:
         self._options = options
         self._memory = outside.memory
         self._limit = outside.max_file_bytes
@@ -41,13 +41,13 @@ class WebConnector:
     def list_items(self) -> WebListing:
         return self._listing(self._options, self._memory)
 
-    def fetch(self, item: SourceItem) -> RawDocument:
+    def fetch(self, item: SourceItem) -> FetchedItem:
         kept = self._spool.get(item.locator)
         content, media_type = (kept[0], kept[1]["media_type"]) if kept is not None else self._again(item.locator)
         if len(content) > self._limit:
             raise InvalidInput(Reason.FILE_TOO_LARGE, f"the page has {len(content)} > {self._limit} bytes")
         rule = self._scope.rule(item.locator)
-        return RawDocument(
+        return FetchedItem(
             replace(item, size=len(content)),
             content,
             media_type,

@@ -67,12 +67,12 @@ def index_generation(
         kit, settings = _kit(pipeline, name), pipeline.settings
         report = build(pipeline.store, pipeline.index, kit, name, settings, progress=progress_to(context))
         with pipeline.store.engine.connect() as connection:
-            row, standing = generations.get(connection, name), generations.standing(connection)[name]
+            row, totals = generations.get(connection, name), generations.document_totals(connection)[name]
         points = pipeline.index.count(name)
     return dg.MaterializeResult(
         metadata={
             **asdict(report),
-            "documents_held": standing.documents,
+            "documents_held": totals.documents,
             "points": points,
             "started_by": row.actor,
             "reason": row.reason,

@@ -1,12 +1,12 @@
 """The tables of the truth. Alembic migrations in `migrations/` create them; a test compares the two.
 
-Row state drives the pipeline: what a stage still has to do is a join, so a crash at any point leaves work for the next
-run and nothing else.
+Row state drives the pipeline: what a stage still has to do is a query, so a crash at any point leaves work for the next
+run and nothing else. What is pending has one definition per stage, a function of the database (migration 0016).
 
     documents.version        bumped on every change that the index must follow (content, ACL, metadata, deletion)
-    chunkings.text_version   per document and chunker; <> documents.text_version -> chunk again
-    embeddings               absent row for (text_hash, embedder) -> embed
-    generation_documents     indexed_version <> documents.version -> apply to that generation
+    rag.pending_chunks       chunkings.text_version is not documents.text_version -> chunk again
+    rag.pending_embeddings   absent row in embeddings for (text_hash, embedder) -> embed
+    rag.pending_index        generation_documents.indexed_version is not documents.version -> apply to that generation
     visibility_changes       a row -> the query servers withhold the document from who lost access; written by a trigger
     inbox                    applied_at is null -> the stream worker applies it
 """

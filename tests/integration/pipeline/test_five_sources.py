@@ -15,7 +15,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from rag_assets.connectors import open_connector
-from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream.base import StreamSource
 from rag_assets.stream.streams import open_kafka
@@ -55,7 +55,7 @@ class World:
         waits in the topic."""
         for name in ("files", "rows", "cells", "items", "pages", "pages"):
             memory = StoredMemory(self.stream.store, TENANT, name)
-            with open_connector(self._configs[name], Outside(fetch=POLICY, memory=memory)) as connector:
+            with open_connector(self._configs[name], ConnectorContext(fetch=POLICY, memory=memory)) as connector:
                 self.flows[name].connector = connector  # type: ignore[assignment]
                 assert self.flows[name].run().balanced
         sent = self.places["topic"].flush()
@@ -70,7 +70,7 @@ class World:
     def compared(self, name: str) -> SourceReport:
         stream = self.stream
         memory = UntouchedMemory(StoredMemory(stream.store, TENANT, name))
-        with open_connector(self._configs[name], Outside(fetch=POLICY, memory=memory)) as connector:
+        with open_connector(self._configs[name], ConnectorContext(fetch=POLICY, memory=memory)) as connector:
             return verify_source(stream.store, connector, stream.parser, self._configs[name].source, stream.settings)
 
     def differences(self) -> dict[str, list[str]]:

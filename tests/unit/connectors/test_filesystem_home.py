@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_assets.connectors import build_connector, outside_of
+from rag_assets.connectors import build_connector, connector_context
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
@@ -25,7 +25,7 @@ def home(tmp_path: Path) -> Path:
 def build(root: Path, home: Path) -> None:
     given = {"name": "notes", "tenant": "acme", "options": {"kind": "filesystem", "root": str(root)}}
     config = SourceConfig.model_validate(given)
-    build_connector(config, outside_of(config, Settings.load(home=home)))
+    build_connector(config, connector_context(config, Settings.load(home=home)))
 
 
 @pytest.mark.parametrize("root", ["state", "state/.rag", "state/.rag/secrets", "link", ""])

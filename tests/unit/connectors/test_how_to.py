@@ -17,7 +17,7 @@ from pytest_httpserver import HTTPServer
 
 from rag_assets.config import load_sources
 from rag_assets.connectors import open_connector
-from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.outside import ConnectorContext
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
 from tests.support.sites import POLICY, Site
 
@@ -41,7 +41,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         block = block.replace({"address": "127.0.0.1:18080", "site": "127.0.0.1:18081"}.get(old, old), new)
     (folder / "source.yaml").write_text(block)
     (config,) = load_sources(folder)
-    with open_connector(config, Outside(fetch=POLICY)) as connector:
+    with open_connector(config, ConnectorContext(fetch=POLICY)) as connector:
         return connector.check()
 
 

@@ -18,8 +18,7 @@ OTHER = "other"
 
 @pytest.fixture
 def applier(plant: Plant, parser: Parser) -> Iterator[EventApplier]:
-    flow = plant.flow
-    opened = EventApplier(flow.store, flow.index, plant.kits, parser, flow.settings)
+    opened = EventApplier(plant)
     yield opened
     opened.close()
 

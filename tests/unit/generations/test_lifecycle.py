@@ -45,8 +45,8 @@ def test_a_generation_is_built_behind_judged_promoted_and_rolled_back(plant: Pla
     new = made(plant)
     assert flow.index.alias() == old
     with flow.store.engine.connect() as connection:
-        standing = generations.standing(connection)
-    assert standing == dict.fromkeys((old, new), generations.Standing(len(TOPICS), 0))
+        totals = generations.document_totals(connection)
+    assert totals == dict.fromkeys((old, new), generations.DocumentTotals(len(TOPICS), 0))
     evaluation = evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])
     assert evaluation.passed, evaluation
     moved = promote(flow.store, flow.index, new, flow.settings, actor="ann")

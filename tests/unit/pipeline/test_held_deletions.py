@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from rag_core.errors import Conflict, Reason
-from rag_core.pipeline import Scope, StageReport, approve_deletions, sync_documents
+from rag_core.pipeline import Scope, StageResult, approve_deletions, sync_documents
 from tests.support.memory_source import MemoryConnector, MemoryListing
 from tests.support.pipeline import Flow, prose
 
@@ -26,7 +26,7 @@ def sharded(flow: Flow) -> Flow:
     return flow
 
 
-def run(flow: Flow, shard: int, connector: MemoryConnector | None = None) -> StageReport:
+def run(flow: Flow, shard: int, connector: MemoryConnector | None = None) -> StageResult:
     scope = Scope(flow.source, f"run-{next(flow.runs)}", shard)
     return sync_documents(flow.store, connector or flow.connector, flow.parser, scope, flow.settings)
 
@@ -44,7 +44,7 @@ def alive(flow: Flow) -> int:
     return int(flow.one("SELECT count(*) FROM rag.documents WHERE deleted_at IS NULL").count)
 
 
-def at_once(flow: Flow) -> list[StageReport]:
+def at_once(flow: Flow) -> list[StageResult]:
     """Both shards list the source before either deletes, and then delete at the same time."""
     met = threading.Barrier(2)
 

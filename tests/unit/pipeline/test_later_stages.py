@@ -10,7 +10,7 @@ from rag_core.errors import InvalidInput, Reason, Unavailable
 from rag_core.generations import build, declare
 from rag_core.index.base import ApplyResult, DocumentUpdate
 from rag_core.models import ParsedDocument
-from rag_core.pipeline import Scope, chunk_documents, ensure_generation, index_documents, purge_unused
+from rag_core.pipeline import Scope, ensure_generation, purge_unused
 from rag_core.pipeline.kits import Kit
 from rag_core.text import Chunker
 from tests.support.pipeline import CountingEmbedder, Flow, open_chunker, prose
@@ -228,9 +228,9 @@ def test_purging_removes_the_vectors_of_texts_that_no_document_has_any_more(fill
 def test_a_stage_that_has_nothing_to_do_says_so_and_still_leaves_its_record(flow: Flow) -> None:
     ensure_generation(flow.store, flow.index, flow.embedder, flow.chunker)
     scope = Scope(flow.source, "run-1")
-    assert chunk_documents(flow.store, flow.chunker, scope, flow.settings).counts["documents"] == 0
-    assert index_documents(flow.store, flow.index, scope, flow.settings).counts["documents"] == 0
-    assert flow.one("SELECT count(*) AS n FROM rag.run_stages").n == 2
+    flow.later_stages(scope)
+    assert {flow.counts("chunks")["documents"], flow.counts("index")["documents"]} == {0}
+    assert flow.one("SELECT count(*) AS n FROM rag.run_stages").n == 3
 
 
 def test_a_chunker_that_returns_nothing_for_text_counts_as_a_failure(filled: Flow) -> None:

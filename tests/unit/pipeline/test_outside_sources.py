@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from rag_assets.connectors.http_api import HttpApiConnector, HttpApiOptions
-from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.web import WebConnector, WebOptions
 from rag_core.errors import Reason
 from rag_core.pipeline import Scope, sync_documents
@@ -60,7 +60,7 @@ def api(site: Site, flow: Flow) -> Iterator[Api]:
         "attempts": 2,
         "timeout_seconds": 1,
     }
-    connector = HttpApiConnector(HttpApiOptions.model_validate(options), Outside(fetch=POLICY))
+    connector = HttpApiConnector(HttpApiOptions.model_validate(options), ConnectorContext(fetch=POLICY))
     flow.connector = connector  # type: ignore[assignment]
     yield Api(site)
     connector.close()
@@ -139,7 +139,7 @@ def test_changes_since_the_last_run_reach_the_index_and_the_others_stay(site: Si
         "changes": {"overlap_seconds": 0},
         "requests_per_second": 1000,
     }
-    connector = HttpApiConnector(HttpApiOptions.model_validate(options), Outside(fetch=POLICY))
+    connector = HttpApiConnector(HttpApiOptions.model_validate(options), ConnectorContext(fetch=POLICY))
     flow.connector = connector  # type: ignore[assignment]
     flow.run()
     held["1"] = {"id": "1", "body": prose(11, 2), "at": "2026-11-02T00:00:00Z"}
@@ -159,7 +159,7 @@ def website(site: Site, flow: Flow) -> Iterator[Site]:
     site.page("/b", prose(2, 2))
     options = WebOptions.model_validate({"kind": "web", "seeds": [site.url("/")], "delay_seconds": 0})
     memory = StoredMemory(flow.store, flow.source.tenant, flow.source.name)
-    connector = WebConnector(options, Outside(fetch=POLICY, memory=memory))
+    connector = WebConnector(options, ConnectorContext(fetch=POLICY, memory=memory))
     flow.connector = connector  # type: ignore[assignment]
     yield site
     connector.close()

@@ -12,7 +12,7 @@ import pytest
 
 from rag_core.errors import Reason, Unavailable
 from rag_core.models import SourceItem
-from rag_core.pipeline import Scope, StageReport, approve_deletions, purge_listings, sync_documents
+from rag_core.pipeline import Scope, StageResult, approve_deletions, purge_listings, sync_documents
 from rag_core.pipeline.erasure import erase
 from rag_core.sources import Problem
 from tests.support.memory_source import MemoryConnector, MemoryListing
@@ -36,18 +36,18 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def run(flow: Flow, shard: int, asked: datetime | None, connector: MemoryConnector | None = None) -> StageReport:
+def run(flow: Flow, shard: int, asked: datetime | None, connector: MemoryConnector | None = None) -> StageResult:
     scope = Scope(flow.source, f"run-{next(flow.runs)}", shard, asked)
     return sync_documents(flow.store, connector or flow.connector, flow.parser, scope, flow.settings)
 
 
-def refresh(flow: Flow) -> list[StageReport]:
+def refresh(flow: Flow) -> list[StageResult]:
     """A run of each shard, all asked for before the first of them began."""
     asked = now() - LONG_BEFORE
     return [run(flow, shard, asked) for shard in SHARDS]
 
 
-def total(reports: list[StageReport], name: str) -> int:
+def total(reports: list[StageResult], name: str) -> int:
     return sum(report.counts[name] for report in reports)
 
 

@@ -37,7 +37,7 @@ def documents_stage(flow: Flow, index: VectorIndex | None = None, **problem: Any
 
     publisher = Publisher(opened, flow.settings)
     scope = Scope(flow.source, f"run-{next(flow.runs)}")
-    sync_documents(flow.store, flow.connector, flow.parser, scope, flow.settings, publisher=publisher)
+    sync_documents(flow.store, flow.connector, flow.parser, scope, flow.settings, publish=publisher.publish)
     return publisher
 
 

@@ -9,7 +9,7 @@ import pytest
 from rag_core.errors import Conflict, NotFound, Reason, Unavailable
 from rag_core.generations import retire
 from rag_core.index.base import GenerationSpec
-from rag_core.pipeline import Scope, index_documents
+from rag_core.pipeline import Scope, run_pipeline
 from rag_core.pipeline.kits import Kits
 from rag_core.store import generations
 from tests.support.generations import word_kit
@@ -66,7 +66,7 @@ def assert_applied(stream: Stream, *locators: str) -> None:
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_push_is_applied_while_another_generation_is_broken(stream: Stream, trouble: str) -> None:
     add_row(stream, "green")
-    stream.applier._index = OneBroken(stream.index, "green", TROUBLES[trouble]())  # type: ignore[assignment]
+    stream.index = OneBroken(stream.index, "green", TROUBLES[trouble]())  # type: ignore[assignment]
     push_and_drain(stream, "a")
     assert_applied(stream, "a")
 
@@ -75,8 +75,8 @@ def test_a_row_that_a_refused_name_left_stops_no_push_and_no_run_and_can_be_reti
     add_row(stream, "Green 2")
     push_and_drain(stream, "a")
     assert_applied(stream, "a")
-    report = index_documents(stream.store, stream.index, Scope(PUSHED, "run"), stream.settings)
-    assert report.problem is None
+    results = run_pipeline(stream, Scope(PUSHED, "run"))
+    assert results["index"].problem is None
     retire(stream.store, stream.index, "Green 2", actor="ann")
     push_and_drain(stream, "b")
     assert_applied(stream, "a", "b")
@@ -85,7 +85,8 @@ def test_a_row_that_a_refused_name_left_stops_no_push_and_no_run_and_can_be_reti
 def test_a_push_is_applied_while_the_model_of_another_generation_is_away(stream: Stream) -> None:
     add_row(stream, "green", "2")
     kits = Kits(stream.settings, stream.kits.own)
-    stream.applier._kits, other, own = kits, word_kit(version="2"), stream.kits.own
+    other, own = word_kit(version="2"), stream.kits.own
+    stream.kits = kits
 
     def away(_texts: object) -> object:
         raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, "embedder: away")
@@ -101,10 +102,10 @@ def test_what_a_broken_generation_missed_comes_once_it_can_be_written_to_again(s
     stream.index.create(GenerationSpec("green", stream.embedder.dimensions, *stream.kits.own.fingerprints))
     with stream.store.engine.begin() as connection:
         generations.change(connection, "green", state="ready")
-    whole = stream.applier._index
-    stream.applier._index = OneBroken(whole, "green", Unavailable(Reason.INDEX_UNAVAILABLE, "away"))  # type: ignore[assignment]
+    whole = stream.index
+    stream.index = OneBroken(whole, "green", Unavailable(Reason.INDEX_UNAVAILABLE, "away"))  # type: ignore[assignment]
     push_and_drain(stream, "a")
     assert stream.index.count("green") == 0
-    stream.applier._index = whole
+    stream.index = whole
     stream.applier.finish(PUSHED, "later")
     assert stream.index.count("green") == stream.index.count(str(stream.index.alias())) == 1

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from rag_core import failpoints
 from rag_core.errors import Reason, Unavailable
 from rag_core.failpoints import FailpointReached
-from rag_core.pipeline import Settled
+from rag_core.pipeline import BatchResult
 from rag_core.quality import QualityPolicy
 from tests.support.pipeline import prose
 from tests.support.stream import PUSHED, Failing, Stream, event, no_progress
@@ -160,7 +160,7 @@ def test_f02_f18_a_batch_that_stops_anywhere_is_finished_by_applying_it_again(st
 
 
 def test_progress_and_rows_are_one_transaction(stream: Stream) -> None:
-    def settle(connection: Connection, settled: Settled) -> None:
+    def settle(connection: Connection, settled: BatchResult) -> None:
         no_progress(connection, settled)
         raise Unavailable(Reason.DEAD_LETTER_UNAVAILABLE, "the progress cannot be written")
 
@@ -172,7 +172,7 @@ def test_progress_and_rows_are_one_transaction(stream: Stream) -> None:
 def test_an_index_that_is_away_loses_nothing_and_the_next_try_finishes(stream: Stream) -> None:
     failing = Failing(stream.index)
     failing.error = Unavailable(Reason.INDEX_UNAVAILABLE, "away")
-    stream.applier._index = failing  # type: ignore[assignment]
+    stream.index = failing  # type: ignore[assignment]
     with pytest.raises(Unavailable):
         stream.apply(event("a", 1, "Text."))
     failing.error = None

@@ -15,7 +15,7 @@ from rag_assets.stream.letters import letter
 from rag_assets.stream.reconcile import finish_left, redrive
 from rag_assets.stream.worker import Worker
 from rag_core.errors import DataCorruption, InvalidInput, NotFound, Reason, Unavailable
-from rag_core.pipeline import Event, Settled
+from rag_core.pipeline import BatchResult, Event
 from rag_core.pipeline.resources import Pipeline
 from rag_core.store import locks, quarantine, streams
 from tests.support.stream import PUSHED, Failing, Stream, event
@@ -33,7 +33,7 @@ ERRORS = [
 @pytest.fixture
 def failing(stream: Stream) -> Failing:
     made = Failing(stream.index)
-    stream.applier._index = made  # type: ignore[assignment]
+    stream.index = made  # type: ignore[assignment]
     return made
 
 
@@ -86,9 +86,9 @@ def test_what_is_through_is_not_repeated_when_another_source_of_the_batch_has_to
 
 
 def test_events_that_a_refused_one_had_superseded_are_reported_as_what_became_of_them(stream: Stream) -> None:
-    said: list[Settled] = []
+    said: list[BatchResult] = []
 
-    def settle(_connection: Connection, settled: Settled) -> None:
+    def settle(_connection: Connection, settled: BatchResult) -> None:
         said.append(settled)
 
     events = [event("a", 1, "Text."), event("a", 2, BROKEN, media_type=None), event("a", 3, BROKEN, media_type=None)]
@@ -107,7 +107,7 @@ def test_a_refused_event_that_restricts_its_document_restricts_the_version_that_
 
 
 def test_rows_and_progress_of_such_a_batch_are_one_transaction(stream: Stream) -> None:
-    def fail(_connection: Connection, _settled: Settled) -> None:
+    def fail(_connection: Connection, _settled: BatchResult) -> None:
         raise Unavailable(Reason.DEAD_LETTER_UNAVAILABLE, "the topic is away")
 
     events = [event("a", 1, "Text."), event("a", 2, BROKEN, media_type=None)]
@@ -117,7 +117,7 @@ def test_rows_and_progress_of_such_a_batch_are_one_transaction(stream: Stream) -
 
 
 def test_a_second_failure_does_not_hide_the_first(stream: Stream) -> None:
-    def fail_twice(connection: Connection, _settled: Settled) -> None:
+    def fail_twice(connection: Connection, _settled: BatchResult) -> None:
         # The session ends under our feet, so the rollback that follows fails too.
         connection.execute(text("SELECT 1"))
         connection.connection.driver_connection.close()  # type: ignore[union-attr]

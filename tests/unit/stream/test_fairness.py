@@ -93,7 +93,7 @@ def test_a_document_that_takes_long_to_parse_is_left_to_the_reader_of_large_ones
             raise InvalidInput(Reason.PARSER_TIMEOUT, "took too long")
 
     defers = frozenset({Reason.PARSER_TIMEOUT})
-    applier = EventApplier(stream.store, stream.index, stream.kits, Slow(), stream.settings, defers=defers)  # type: ignore[arg-type]
+    applier = EventApplier(stream, parser=Slow(), defers=defers)  # type: ignore[arg-type]
     quick = InboxSource(stream.store, stream.settings, large=False)
     stream.push("slow", "Text.")
     hurried = Pump(quick, applier, stream.store, stream.settings, stream.metrics)
@@ -113,7 +113,7 @@ def test_a_document_that_takes_long_to_parse_is_left_to_the_reader_of_large_ones
 def test_a_source_that_somebody_works_on_is_left_alone_and_the_others_go_on(stream: Stream) -> None:
     stream.push("busy", "Text.")
     stream.push("free", "Text.", tenant="other")
-    applier = EventApplier(stream.store, stream.index, stream.kits, stream.parser, stream.settings, wait=0.05)
+    applier = EventApplier(stream, wait=0.05)
     with closing(applier), closing(InboxSource(stream.store, stream.settings)) as source:
         pump = Pump(source, applier, stream.store, stream.settings, stream.metrics)
         with locks.shard_connection(stream.store, "acme", "push", 0, wait=5):

@@ -208,7 +208,7 @@ def test_an_event_that_fails_alone_is_isolated_and_given_up_on_after_its_attempt
 
 def test_f09_while_the_index_is_slow_or_away_nothing_more_is_polled(stream: Stream) -> None:
     failing = Failing(stream.index)
-    stream.applier._index = failing  # type: ignore[assignment]
+    stream.index = failing  # type: ignore[assignment]
     failing.error = Unavailable(Reason.INDEX_UNAVAILABLE, "away")
     polls = []
 

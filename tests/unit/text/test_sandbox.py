@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from rag_core.errors import InvalidInput, Reason, Unavailable
-from rag_core.models import ParsedDocument, RawDocument, SourceItem
+from rag_core.models import FetchedItem, ParsedDocument, SourceItem
 from rag_core.settings import Settings
 from rag_core.text import ParseLimits, open_parser, parse
 from rag_core.text.sandbox import frames
@@ -267,8 +267,8 @@ def test_answers_of_a_taken_over_worker_are_not_believed(header: bytes, payload:
         frames.decode_response(header, payload, LIMITS)
 
 
-def raw(content: bytes, locator: str, **fields: object) -> RawDocument:
-    return RawDocument(SourceItem(locator, "token"), content, **fields)  # type: ignore[arg-type]
+def raw(content: bytes, locator: str, **fields: object) -> FetchedItem:
+    return FetchedItem(SourceItem(locator, "token"), content, **fields)  # type: ignore[arg-type]
 
 
 def test_parser_reads_text_here_and_all_else_in_the_sandbox(tmp_path: os.PathLike[str]) -> None:

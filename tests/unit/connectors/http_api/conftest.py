@@ -9,7 +9,7 @@ from pytest_httpserver import HTTPServer
 
 from rag_assets.connectors.http_api import HttpApiConnector, HttpApiOptions
 from rag_assets.connectors.http_api import connector as module
-from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.outside import ConnectorContext
 from tests.support.sites import POLICY, Site
 
 Connect = Callable[..., HttpApiConnector]
@@ -42,7 +42,7 @@ def connect(site: Site) -> Iterator[Connect]:
             **options,
         }
         parsed = HttpApiOptions.model_validate({name: value for name, value in given.items() if value is not None})
-        made.append(HttpApiConnector(parsed, Outside(max_file_bytes, POLICY)))
+        made.append(HttpApiConnector(parsed, ConnectorContext(max_file_bytes, POLICY)))
         return made[-1]
 
     yield build

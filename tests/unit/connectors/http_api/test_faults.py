@@ -135,13 +135,13 @@ def test_b58_a_list_that_redirects_to_a_private_address_is_refused_and_says_so(s
 
 def test_b59_a_private_address_is_not_called(site: Site) -> None:
     from rag_assets.connectors.http_api import HttpApiConnector
-    from rag_assets.connectors.outside import Outside
+    from rag_assets.connectors.outside import ConnectorContext
     from rag_core.fetch import FetchPolicy
 
     options = HttpApiOptions.model_validate(
         {"kind": "http_api", "url": "http://127.0.0.1:8080/x", "fields": {"id": "$.id", "content": "$.c"}}
     )
-    connector = HttpApiConnector(options, Outside(fetch=FetchPolicy()))
+    connector = HttpApiConnector(options, ConnectorContext(fetch=FetchPolicy()))
     assert why(connector).startswith("SSRF_BLOCKED: ")
     assert connector.check()["ok"] is False
     connector.close()

@@ -7,7 +7,7 @@ import pytest
 import stamina
 from pytest_httpserver import HTTPServer
 
-from rag_assets.connectors.outside import Outside
+from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.web import WebConnector, WebOptions
 from rag_assets.connectors.web.listing import WebListing
 from rag_assets.connectors.web.report import crawl_report
@@ -39,7 +39,7 @@ def open_web(site: Site, memory: TransientMemory) -> Iterator[Open]:
 
     def build(*, max_file_bytes: int = 5_000_000, **options: Any) -> WebConnector:
         given = {"kind": "web", "seeds": [site.url("/")], "delay_seconds": 0, **options}
-        made.append(WebConnector(WebOptions.model_validate(given), Outside(max_file_bytes, POLICY, memory)))
+        made.append(WebConnector(WebOptions.model_validate(given), ConnectorContext(max_file_bytes, POLICY, memory)))
         return made[-1]
 
     yield build

@@ -1,22 +1,20 @@
-"""The first stage: a complete listing compared with what we hold; what changed is read, what is gone is buried."""
+"""The first stage: a complete listing compared with what we hold; what changed is read, what is gone is deleted."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection
 
 from rag_core.errors import Reason
 from rag_core.pipeline import cursors
-from rag_core.pipeline.base import Progress, Scope, StageReport
-from rag_core.pipeline.deletions import Deletions, bury, delete_gone, delete_removed
-from rag_core.pipeline.listed import Copied, copy_listing, copy_whole, read_anew
+from rag_core.pipeline.base import Progress, Scope, StageResult
+from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, soft_delete
+from rag_core.pipeline.listed import ListingResult, close_shared, load_listing, load_whole_listing
 from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import Read, Reader, parsed_as
-from rag_core.pipeline.visibility import Publisher
+from rag_core.pipeline.reading import Reader, ReadResult, parsed_as
 from rag_core.settings import Settings
 from rag_core.sources import Changes, Connector
 from rag_core.store import absence, documents, listing, locks, runs, shared_listings, sources
@@ -29,6 +27,10 @@ _PREVIEW = 10
 _PARTS = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped")
 
 
+Publish = Callable[[Connection, Scope], None]
+"""Gives the index what was committed and needs neither chunking nor embedding (`rag_core.pipeline.visibility`)."""
+
+
 def sync_documents(
     store: Store,
     connector: Connector,
@@ -38,15 +40,15 @@ def sync_documents(
     progress: Progress | None = None,
     *,
     changes: bool = False,
-    publisher: Publisher | None = None,
-) -> StageReport:
+    publish: Publish | None = None,
+) -> StageResult:
     """Bring the stored documents of one shard to what the source holds now.
 
     With `changes` a connector that can (`rag_core.sources.Incremental`) is asked only for what is new since the last
     run; documents it does not name are `absent`. Whenever that is not known to be enough, everything is listed; for
     the runs of several shards once, when they say when they were asked for (`Scope.requested_at`).
 
-    With a `publisher` permissions and deletions reach the index right after each commit, not with the index stage.
+    With `publish` permissions and deletions reach the index right after each commit, not with the index stage.
 
     An item whose token, parser and settings are those of the stored row is not read. What is read is committed in
     batches, so an interrupted run loses at most one. Counts: `read` and its parts `added`, `updated`, `unchanged`,
@@ -59,7 +61,7 @@ def sync_documents(
     configure_source(store, scope, settings)
     tenant, source = scope.source.tenant, scope.source.name
     with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
-        sync = _Sync(connection, connector, parser, scope, settings, progress, changes=changes, publisher=publisher)
+        sync = _Sync(connection, connector, parser, scope, settings, progress, changes=changes, publish=publish)
         return sync.run()
 
 
@@ -87,14 +89,14 @@ class _Sync:
         progress: Progress | None,
         *,
         changes: bool,
-        publisher: Publisher | None,
+        publish: Publish | None,
     ) -> None:
         self._connection = connection
         self._connector = connector
         self._scope = scope
         self._settings = settings
         self._progress = progress
-        self._key = (scope.source.tenant, scope.source.name, scope.shard)
+        self._key = scope.key
         self._parsed_as = parsed_as(parser, scope.source)
         self._reader = Reader(
             connector,
@@ -104,22 +106,21 @@ class _Sync:
             max_bytes=settings.sync_batch_bytes,
             quality=scope.source.quality,
         )
-        self._publisher = publisher
+        self._publish_to_index = publish
         self._counts: Counter[str] = Counter()
         self._bytes = 0
         self._nothing_gone = False
         self._wants_changes = changes
         self._partial = False
-        self._position: Mapping[str, Any] | None = None
-        self._change_token: str | None = None
+        self._listed = ListingResult()
         self._preview: list[dict[str, str | int | float]] = []
 
-    def run(self) -> StageReport:
+    def run(self) -> StageResult:
         started = time.monotonic()
         error = self._list()
         due = self._compare()
         self._read(due)
-        kept = self._delete() if error is None else Deletions()
+        kept = self._delete() if error is None else DeletionResult()
         problem, message = _problem(error, kept)
         counts = self._totals(kept, clean=problem is None and not self._partial)
         seconds = time.monotonic() - started
@@ -139,26 +140,32 @@ class _Sync:
         if error is None:
             sources.finish(self._connection, tenant, source)
         if problem is None:
-            cursors.save(self._connection, self._scope, self._parsed_as, self._position)
+            cursors.save(self._connection, self._scope, self._parsed_as, self._listed.cursor)
         self._connection.commit()
         if self._scope.source.shards > 1:
             shared_listings.drop_unneeded(self._connection, tenant, source)
-        preview, token = self._preview, self._change_token
-        return StageReport(STAGE, counts, seconds, self._bytes, preview, problem, message, token)
+        listed = self._listed
+        preview, token = self._preview, listed.change_token
+        return StageResult(
+            STAGE, counts, seconds, self._bytes, preview, problem, message, token, outcomes=listed.outcomes
+        )
 
     def _list(self) -> str | None:
-        """Copy the listing into its table; returns why it is not complete, `None` when it is."""
+        """Load the listing into its table; returns why it is not complete, `None` when it is."""
         listing.prepare(self._connection)
         changes = self._changes()
         self._connection.commit()
         if changes is not None:
-            copied = copy_listing(self._connection, self._scope.source, changes)
-            self._partial = copied.error is not None or cursors.fits(self._connection, changes, self._scope)
-            if self._partial:
-                read_anew(self._connection, self._scope.source)
-                return self._note(copied)
-            listing.clear(self._connection)
-        return self._note(copy_whole(self._connection, self._connector, self._scope))
+            self._listed = load_listing(self._connection, self._scope.source, changes)
+            self._partial = self._listed.error is not None or cursors.fits(self._connection, changes, self._scope)
+            if not self._partial:
+                listing.clear(self._connection)
+        if self._partial:
+            close_shared(self._connection, self._scope.source)
+        else:
+            self._listed = load_whole_listing(self._connection, self._connector, self._scope)
+        self._counts["duplicates"] = self._listed.duplicates
+        return self._listed.error
 
     def _changes(self) -> Changes | None:
         if not self._wants_changes:
@@ -167,11 +174,6 @@ class _Sync:
         return cursors.open_changes(
             self._connection, self._connector, self._scope, parsed_as=self._parsed_as, attempts=attempts
         )
-
-    def _note(self, copied: Copied) -> str | None:
-        self._counts["duplicates"] = copied.duplicates
-        self._position, self._change_token = copied.cursor, copied.change_token
-        return copied.error
 
     def _compare(self) -> int:
         known = listing.compare(
@@ -187,7 +189,7 @@ class _Sync:
         self._nothing_gone = self._scope.source.shards == 1 and named == alive
         emptied = listing.emptied(self._connection, *self._key)
         if emptied:
-            bury(self._connection, self._scope, emptied)
+            soft_delete(self._connection, self._scope, emptied)
         listing.record_problems(self._connection, *self._key, parsed_as=self._parsed_as, run_id=self._scope.run_id)
         self._connection.commit()
         self._publish()
@@ -211,30 +213,29 @@ class _Sync:
         self._publish()
 
     def _publish(self) -> None:
-        if self._publisher is not None:
-            self._publisher.publish(self._connection, self._scope)
+        if self._publish_to_index is not None:
+            self._publish_to_index(self._connection, self._scope)
 
-    def _reads(self) -> Iterator[Read]:
+    def _reads(self) -> Iterator[ReadResult]:
         for read in self._reader.read(listing.due(self._connection, _DUE_PAGE)):
             self._bytes += read.size
             if len(self._preview) < _PREVIEW:
                 self._preview.append(_preview(read))
             yield read
 
-    def _delete(self) -> Deletions:
+    def _delete(self) -> DeletionResult:
         if self._partial:
             kept = delete_removed(self._connection, self._scope, self._settings, committed=self._publish)
             self._counts["deleted"] += kept.deleted
             return kept
-        tenant, source, shard = self._key
-        listing.forget_absent_failures(self._connection, tenant, source, shard)
+        listing.forget_absent_failures(self._connection, *self._key)
         self._connection.commit()
         search = not self._nothing_gone
         kept = delete_gone(self._connection, self._scope, self._settings, search=search, committed=self._publish)
         self._counts["deleted"] += kept.deleted
         return kept
 
-    def _totals(self, kept: Deletions, *, clean: bool) -> dict[str, int]:
+    def _totals(self, kept: DeletionResult, *, clean: bool) -> dict[str, int]:
         mine, others = (0, 0) if clean else absence.unnamed(self._connection, *self._key, self._scope.run_id)
         self._counts["updated"] += mine
         self._counts["unchanged"] += others
@@ -246,7 +247,7 @@ class _Sync:
         return counts
 
 
-def _problem(error: str | None, kept: Deletions) -> tuple[str | None, str | None]:
+def _problem(error: str | None, kept: DeletionResult) -> tuple[str | None, str | None]:
     if error is not None:
         return Reason.LISTING_INCOMPLETE, f"the source was not listed to its end, nothing was deleted: {error}"
     if kept.held_in_source:
@@ -257,7 +258,7 @@ def _problem(error: str | None, kept: Deletions) -> tuple[str | None, str | None
     return None, None
 
 
-def _preview(read: Read) -> dict[str, str | int | float]:
+def _preview(read: ReadResult) -> dict[str, str | int | float]:
     if read.failure is not None:
         outcome: str = read.failure.reason
     elif read.vanished:

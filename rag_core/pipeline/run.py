@@ -1,0 +1,126 @@
+"""One path through the pipeline: the stages over a whole shard, or over given documents of it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from rag_core.index.base import VectorIndex
+from rag_core.pipeline.base import Progress, Scope, StageResult, Work
+from rag_core.pipeline.kits import Kits
+from rag_core.pipeline.stages.documents import sync_documents
+from rag_core.pipeline.targets import chunk_for_targets, embed_for_targets, index_for_targets
+from rag_core.pipeline.visibility import Publisher
+from rag_core.settings import Settings
+from rag_core.sources import Connector
+from rag_core.store import locks, runs
+from rag_core.store.engine import Store
+from rag_core.text import Parser
+
+STAGES = ("documents", "chunks", "embeddings", "index")
+
+
+class Parts(Protocol):
+    """What the stages work with, each part opened at its first use (`rag_core.pipeline.resources.Pipeline`)."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def parser(self) -> Parser: ...
+
+    @property
+    def kits(self) -> Kits: ...
+
+    @property
+    def index(self) -> VectorIndex: ...
+
+
+def run_pipeline(
+    parts: Parts,
+    scope: Scope,
+    doc_ids: Sequence[uuid.UUID] | None = None,
+    *,
+    stages: Collection[str] = STAGES,
+    connector: Connector | None = None,
+    changes: bool = False,
+    connection: Connection | None = None,
+    progress: Progress | None = None,
+) -> dict[str, StageResult]:
+    """Bring a shard to what its source holds, and to every generation that changes go to; the results by stage.
+
+    Without a `connector` the stored documents are what it starts from; `changes` as for `sync_documents`. `doc_ids`
+    limits it to a few documents, which are stored. What is already done costs a query or two. Each stage holds the
+    shard for itself, unless a `connection` that holds it is given. The results of a whole shard are kept with the run.
+
+    Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard, `Unavailable` when a part is away. Repeat
+    it then: what is not done is still pending.
+    """
+    results = {}
+    if connector is not None and "documents" in stages:
+        publisher = Publisher(lambda: parts.index, parts.settings)
+        result = sync_documents(
+            parts.store,
+            connector,
+            parts.parser,
+            scope,
+            parts.settings,
+            progress,
+            changes=changes,
+            publish=publisher.publish,
+        )
+        outcomes = {f"crawl_{name}": count for name, count in sorted(result.outcomes.items())}
+        results["documents"] = replace(result, outcomes={"published": publisher.counts["documents"], **outcomes})
+    for stage in STAGES[1:]:
+        if stage in stages:
+            with _holding(parts, scope, connection) as held:
+                work = Work(held, scope, parts.settings, doc_ids, progress)
+                results[stage] = run_stage(work, stage, partial(_stage, parts, stage, work))
+    return results
+
+
+def run_stage(work: Work, stage: str, make: Callable[[], StageResult]) -> StageResult:
+    """Time one stage; over a whole shard its result is kept with the run."""
+    started = time.monotonic()
+    result = replace(make(), stage=stage, seconds=time.monotonic() - started)
+    if work.doc_ids is None:
+        tenant, source, shard = work.scope.key
+        runs.record(
+            work.connection,
+            run_id=work.scope.run_id,
+            tenant=tenant,
+            source=source,
+            shard=shard,
+            stage=stage,
+            counts=result.counts,
+            seconds=result.seconds,
+        )
+        work.connection.commit()
+    return result
+
+
+def _stage(parts: Parts, stage: str, work: Work) -> StageResult:
+    if stage == "chunks":
+        return chunk_for_targets(work, parts.kits)
+    if stage == "embeddings":
+        return embed_for_targets(work, parts.kits)
+    return index_for_targets(work, parts.index)
+
+
+@contextmanager
+def _holding(parts: Parts, scope: Scope, connection: Connection | None) -> Iterator[Connection]:
+    if connection is not None:
+        yield connection
+        return
+    with locks.shard_connection(parts.store, *scope.key, wait=parts.settings.source_wait_seconds) as held:
+        yield held

@@ -1,0 +1,107 @@
+"""The third stage: texts without a vector are embedded, each distinct text once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_core import failpoints
+from rag_core.embedding.base import Embedder, Vectors
+from rag_core.errors import Reason, Unavailable
+from rag_core.pipeline import pending
+from rag_core.pipeline.base import StageResult, Work
+from rag_core.pipeline.pending import Selection
+from rag_core.store import chunks, embeddings, quarantine
+from rag_core.store.chunks import Chunked
+from rag_core.store.embeddings import PendingText, TextCounts
+from rag_core.store.generations import Generation
+from rag_core.store.quarantine import Entry
+
+STAGE = "embeddings"
+_HELD = 4
+"""Batches of texts in memory."""
+
+
+def embed_chunks(work: Work, embedder: Embedder, chunker: str, generations: Sequence[Generation] = ()) -> StageResult:
+    """Embed the texts of documents that one of the `generations` has still to be given, `embed_batch` per commit.
+
+    They are built with this embedder and chunker; without any, every document counts. Counts: `chunks` and distinct
+    `texts` of those documents, `embedded` now, `cached` before, `rejected` documents whose text got no usable vector
+    (quarantined). A run that dies loses at most the batch in progress.
+    Raises `Unavailable` when a remote model fails.
+    """
+    connection = work.connection
+    targets = [(row.name, work.only_indexed(row)) for row in generations]
+    selection = pending.embeddings(connection, work.extent, chunker, targets)
+    fingerprints = {"chunker": chunker, "embedder": embedder.fingerprint}
+    texts = embeddings.count(connection, selection.relation, **fingerprints) if selection.total else TextCounts()
+    done = embedded = rejected = 0
+    for page in _pages(work, selection, fingerprints) if texts.pending else ():
+        vectors, usable = _embed(embedder, page)
+        rejected += _commit(work, embedder, chunker, page, vectors, usable)
+        done, embedded = done + len(page), embedded + int(usable.sum())
+        failpoints.reach("after_embed_batch")
+        if work.report(done, texts.pending):
+            break
+    counts = {
+        "chunks": texts.chunks,
+        "texts": texts.texts,
+        "embedded": embedded,
+        "cached": texts.texts - texts.pending,
+        "rejected": rejected,
+    }
+    return StageResult(STAGE, counts, bytes=embedded * embedder.dimensions * 4, pending=texts.pending - done)
+
+
+def _pages(work: Work, selection: Selection, fingerprints: dict[str, str]) -> Iterator[list[PendingText]]:
+    size = work.settings.embed_batch
+    for batch in selection.batches(documents=_HELD * size, weight=_HELD * size):
+        ids = [row.doc_id for row in batch]
+        texts = embeddings.pending_texts(work.connection, ids, **fingerprints)
+        yield from (texts[start : start + size] for start in range(0, len(texts), size))
+
+
+def _embed(embedder: Embedder, page: Sequence[PendingText]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    """The vectors of a page and which of them can be indexed."""
+    vectors = embedder.embed_passages([row.embed_text for row in page])
+    if vectors.shape != (len(page), embedder.dimensions):
+        raise Unavailable(
+            Reason.EMBEDDER_RESPONSE,
+            f"embedder: expected {len(page)} vectors of {embedder.dimensions}, got shape {vectors.shape}",
+        )
+    usable = np.isfinite(vectors).all(axis=1) & np.any(vectors != 0, axis=1)
+    return vectors, np.asarray(usable)
+
+
+def _commit(
+    work: Work,
+    embedder: Embedder,
+    chunker: str,
+    page: Sequence[PendingText],
+    vectors: Vectors,
+    usable: npt.NDArray[np.bool_],
+) -> int:
+    """Store the usable vectors; returns how many documents were rejected."""
+    good = [row.text_hash for row, fine in zip(page, usable, strict=True) if fine]
+    embeddings.store(work.connection, embedder.fingerprint, good, vectors[usable])
+    bad = [row.text_hash for row, fine in zip(page, usable, strict=True) if not fine]
+    rejected = _reject(work, embedder, chunker, bad) if bad else 0
+    work.connection.commit()
+    return rejected
+
+
+def _reject(work: Work, embedder: Embedder, chunker: str, text_hashes: Sequence[bytes]) -> int:
+    """Withdraw the documents that contain a text without a usable vector; no search could find that part."""
+    connection, key = work.connection, work.scope.key
+    users = embeddings.users(connection, *key, chunker, text_hashes)
+    emptied = [Chunked(user.doc_id, user.text_version, (), rejected=True) for user in users]
+    chunks.replace(connection, chunker, emptied)
+    message = "the embedder gave a vector that is zero or not finite for a part of the document"
+    entries = [
+        Entry(user.locator, "embed", Reason.VECTOR_NOT_FINITE, message, user.token, embedder.fingerprint)
+        for user in users
+    ]
+    quarantine.record(connection, *key, work.scope.run_id, entries)
+    return len(users)

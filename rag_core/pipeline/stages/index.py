@@ -1,0 +1,85 @@
+"""The last stage: a generation is given the document versions that are pending for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from rag_core import failpoints
+from rag_core.index.base import VectorIndex
+from rag_core.logging import get_logger
+from rag_core.pipeline import pending
+from rag_core.pipeline.base import Progress, StageResult, Stop, Work, never
+from rag_core.pipeline.pending import EVERYTHING, Extent, Pending
+from rag_core.store import generations, indexing
+from rag_core.store.generations import Generation
+
+log = get_logger(__name__)
+STAGE = "index"
+
+
+def index_documents(work: Work, index: VectorIndex, generation: Generation) -> StageResult:
+    """Apply to one generation what is pending for it. See `index_pending`.
+
+    Raises `Unavailable` (`INDEX_UNAVAILABLE`) with nothing marked that was not applied.
+    """
+    return index_pending(
+        work.connection,
+        index,
+        generation,
+        work.extent,
+        documents=work.settings.index_batch_documents,
+        points=work.settings.index_batch_points,
+        only_indexed=work.only_indexed(generation),
+        progress=work.progress,
+        stop=work.stop,
+    )
+
+
+def index_pending(
+    connection: Connection,
+    index: VectorIndex,
+    generation: Generation,
+    extent: Extent = EVERYTHING,
+    *,
+    documents: int = 64,
+    points: int = 512,
+    only_indexed: bool = False,
+    progress: Progress | None = None,
+    stop: Stop = never,
+) -> StageResult:
+    """Apply what is pending to one generation and mark it once it is flushed; `stop` ends it between two writes.
+
+    A document goes in whole, at one version, or waits: its chunks and vectors must be complete. Tombstones, rejected
+    documents and documents whose ACL was never known go in without points. One write carries at most so many
+    `documents` and `points`. Counts: `documents`, `upserted` and `removed` points, `stale`.
+    """
+    selection = pending.index(connection, extent, generation, only_indexed=only_indexed)
+    counts = Counter(documents=0, upserted=0, removed=0, stale=0)
+    for batch in selection.batches(documents=documents, weight=points):
+        counts.update(_apply(connection, index, generation, batch))
+        if progress is not None:
+            progress(counts["documents"], selection.total)
+        if stop():
+            break
+    if counts["stale"]:
+        # The index knows a newer version than PostgreSQL: a database was restored from a backup.
+        log.warning("index_ahead_of_database", generation=generation.name, documents=counts["stale"])
+    return StageResult(STAGE, dict(counts), pending=selection.total - counts["documents"])
+
+
+def _apply(
+    connection: Connection, index: VectorIndex, generation: Generation, batch: Sequence[Pending]
+) -> dict[str, int]:
+    """Give a generation one batch, then mark it: the mark is only written for what the engine has flushed."""
+    updates = indexing.load(connection, generation, [(row.doc_id, row.version, row.weight) for row in batch])
+    result = index.apply(generation.name, updates)
+    failpoints.reach("after_upsert")
+    generations.mark(connection, generation.name, [(update.doc_id, update.version) for update in updates])
+    failpoints.reach("before_mark")
+    connection.commit()
+    return {
+        "documents": len(updates), "upserted": result.upserted, "removed": result.removed, "stale": result.stale,
+    }  # fmt: skip

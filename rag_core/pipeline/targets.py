@@ -1,0 +1,118 @@
+"""The stages after the first for every generation that changes go to, each with its own chunker and embedder.
+
+A generation that readers are not on never stops a run or a push: what it is missing is row state, so its build or the
+next run brings it, and until then the accounting names what is pending.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from rag_core.errors import RagError, Unavailable
+from rag_core.index.base import VectorIndex
+from rag_core.logging import get_logger
+from rag_core.pipeline.base import StageResult, Work
+from rag_core.pipeline.kits import Kit, Kits
+from rag_core.pipeline.stages.chunks import chunk_documents
+from rag_core.pipeline.stages.embeddings import embed_chunks
+from rag_core.pipeline.stages.index import index_documents
+from rag_core.store import generations
+from rag_core.store.generations import Generation
+
+log = get_logger(__name__)
+
+
+def chunk_for_targets(work: Work, kits: Kits) -> StageResult:
+    """`chunk_documents` for the chunker of every target; before the first generation, for this installation's.
+
+    Counts are those of the active generation; `followed` adds up the documents chunked for others, `deferred` counts
+    others that could not be served now.
+    """
+
+    def chunk(kit: Kit, rows: Sequence[Generation]) -> StageResult:
+        return chunk_documents(work, kit.chunker, rows)
+
+    return _for_kits(work, kits.own, kits.chunking, lambda row: row.chunker, chunk, "documents")
+
+
+def embed_for_targets(work: Work, kits: Kits) -> StageResult:
+    """`embed_chunks` for the embedder and chunker of every target. Counts as `chunk_for_targets`."""
+
+    def embed(kit: Kit, rows: Sequence[Generation]) -> StageResult:
+        return embed_chunks(work, kit.embedder, kit.chunker.fingerprint, rows)
+
+    return _for_kits(work, kits.own, kits.of, lambda row: (row.embedder, row.chunker), embed, "embedded")
+
+
+def index_for_targets(work: Work, index: VectorIndex) -> StageResult:
+    """`index_documents` for every target. Counts are summed over them.
+
+    Beside them `generations`, with `deferred` ones among them: those that readers are not on and that could not be
+    written to now. Raises what the active one raises.
+    """
+    rows = generations.following(work.connection)
+    work.connection.commit()
+    made = [_unless_deferred(work, row, partial(index_documents, work, index, row)) for row in rows]
+    counts = Counter(generations=len(rows), documents=0, upserted=0, removed=0, stale=0, deferred=made.count(None))
+    results = [result for result in made if result is not None]
+    for result in results:
+        counts.update(result.counts)
+    return StageResult("index", dict(counts), pending=sum(result.pending for result in results))
+
+
+def _for_kits(
+    work: Work,
+    own: Kit,
+    kit_of: Callable[[Generation], Kit],
+    key: Callable[[Generation], Hashable],
+    stage: Callable[[Kit, Sequence[Generation]], StageResult],
+    counted: str,
+) -> StageResult:
+    alike: dict[Hashable, list[Generation]] = {}
+    for row in generations.following(work.connection):
+        alike.setdefault(key(row), []).append(row)
+    work.connection.commit()
+    leading = StageResult("") if alike else stage(own, [])
+    others = Counter(followed=0, deferred=0)
+    # The active one last, so that its failure does not keep the others from being served.
+    for rows in reversed(alike.values()):
+        row = next((one for one in rows if one.complete), rows[0])
+        result = _unless_deferred(work, row, partial(_with_kit, kit_of, row, rows, stage))
+        if result is None:
+            others["deferred"] += 1
+        elif row.state == "active":
+            leading = result
+        else:
+            others["followed"] += result.counts[counted]
+    return replace(leading, counts={**leading.counts, **others})
+
+
+def _with_kit(
+    kit_of: Callable[[Generation], Kit],
+    row: Generation,
+    rows: Sequence[Generation],
+    stage: Callable[[Kit, Sequence[Generation]], StageResult],
+) -> StageResult:
+    try:
+        kit = kit_of(row)
+    except RagError as error:
+        if row.state != "active" or isinstance(error, Unavailable):
+            raise  # the model may come back; one that cannot be computed any more does not
+        log.warning("generation_frozen", generation=row.name, message=error.message)
+        return StageResult("", problem=error.reason, message=error.message)
+    return stage(kit, rows)
+
+
+def _unless_deferred(work: Work, row: Generation, make: Callable[[], StageResult]) -> StageResult | None:
+    """The result of one generation. Only a failure of the active one is raised: another one stops nobody's changes."""
+    try:
+        return make()
+    except RagError as error:
+        work.connection.rollback()
+        if row.state == "active":
+            raise
+        log.warning("generation_deferred", generation=row.name, reason=error.reason, message=error.message)
+        return None

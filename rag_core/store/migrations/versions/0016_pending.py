@@ -1,0 +1,59 @@
+"""What is pending, defined once for each stage: what a chunker, an embedder or a generation has still to be given."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+# Inlined into the statement that calls them, so that its conditions reach the indexes. For that they are STABLE, not
+# STRICT, have no settings of their own, and are never called with a subquery as their argument.
+_FUNCTIONS = {
+    # Live documents whose chunks are missing or of another text. `chunked`: this chunker has seen an earlier text.
+    "pending_chunks(chunker text)": """
+        RETURNS TABLE (doc_id uuid, tenant text, source text, shard smallint, text_version bigint, chunked boolean)
+        LANGUAGE sql STABLE AS $$
+        SELECT d.doc_id, d.tenant, d.source, d.shard, d.text_version, k.doc_id IS NOT NULL
+        FROM rag.documents d
+        LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = pending_chunks.chunker
+        WHERE d.deleted_at IS NULL AND k.text_version IS DISTINCT FROM d.text_version
+        $$""",
+    # Chunks whose text has no vector.
+    "pending_embeddings(chunker text, embedder text)": """
+        RETURNS TABLE (doc_id uuid, ordinal integer, text_hash bytea, embed_text text, tokens integer)
+        LANGUAGE sql STABLE AS $$
+        SELECT c.doc_id, c.ordinal, c.text_hash, c.embed_text, c.tokens
+        FROM rag.chunks c
+        WHERE c.chunker = pending_embeddings.chunker AND NOT EXISTS (
+            SELECT FROM rag.embeddings e
+            WHERE e.text_hash = c.text_hash AND e.embedder = pending_embeddings.embedder)
+        $$""",
+    # Documents and tombstones that a generation is not marked with in their present version; all of them for a name
+    # that no generation has, or none. `required` is false for a tombstone without a mark: nobody waits for it, but it
+    # is applied, because the mark may have been lost in a crash.
+    "pending_index(generation text)": """
+        RETURNS TABLE (doc_id uuid, tenant text, source text, shard smallint, version bigint, indexed_version bigint,
+                       deleted boolean, required boolean)
+        LANGUAGE sql STABLE AS $$
+        SELECT d.doc_id, d.tenant, d.source, d.shard, d.version, g.indexed_version, d.deleted_at IS NOT NULL,
+               g.doc_id IS NOT NULL OR d.deleted_at IS NULL
+        FROM rag.documents d
+        LEFT JOIN rag.generation_documents g ON g.generation = pending_index.generation AND g.doc_id = d.doc_id
+        WHERE g.indexed_version IS DISTINCT FROM d.version
+        $$""",
+}
+
+
+def upgrade() -> None:
+    """Create the functions."""
+    for signature, body in _FUNCTIONS.items():
+        op.execute(f"CREATE FUNCTION rag.{signature} {body}")
+
+
+def downgrade() -> None:
+    """Drop them."""
+    for signature in _FUNCTIONS:
+        op.execute(f"DROP FUNCTION rag.{signature}")

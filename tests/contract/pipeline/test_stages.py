@@ -1,0 +1,184 @@
+"""The stages do the same whether they are given a shard or the ids of documents."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from rag_core.embedding.base import Vectors
+from rag_core.errors import Reason, Unavailable
+from rag_core.generations import declare
+from rag_core.index.base import ApplyResult, DocumentUpdate, VectorIndex
+from rag_core.pipeline import Scope, StageResult, run_pipeline
+from rag_core.pipeline.kits import Kit
+from rag_core.store import generations
+from tests.support.generations import Plant, word_kit
+from tests.support.pipeline import CountingEmbedder, Flow, open_chunker, prose
+
+
+class _Embedder(CountingEmbedder):
+    """Gives an unusable vector for the texts that name one pump."""
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        vectors = super().embed_passages(texts)
+        vectors[["pump 93" in text for text in texts]] = np.nan
+        return vectors
+
+
+@dataclass
+class _Index:
+    """The real index; writes to one generation can be made to fail."""
+
+    real: VectorIndex
+    broken: str | None = None
+    written: list[int] = field(default_factory=list)
+
+    def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
+        if generation == self.broken:
+            raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index does not answer")
+        self.written.append(len(updates))
+        return self.real.apply(generation, updates)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.real, name)
+
+
+class Entry:
+    """Runs the later stages over what is stored, for the shard or by the ids of all its documents."""
+
+    def __init__(self, flow: Flow, *, by_id: bool) -> None:
+        self.flow, self.by_id = flow, by_id
+        self.index = flow.index = _Index(flow.index)  # type: ignore[assignment]
+        self.embedder, chunker = _Embedder(), open_chunker()
+        self.plant = Plant(flow, Kit(lambda: self.embedder, lambda: chunker, word_kit().recipe))
+        self.plant.kits._others[repr(sorted(self.plant.own.recipe.items()))] = self.plant.own
+        self.active = self.plant.ensure()
+        self.number = 0
+
+    def run(self) -> dict[str, StageResult]:
+        self.number += 1
+        scope = Scope(self.flow.source, f"run-{self.number}")
+        run_pipeline(self.plant, scope, stages=["documents"], connector=self.flow.connector)
+        ids: list[uuid.UUID] | None = None
+        if self.by_id:
+            ids = [row.doc_id for row in self.flow.all("SELECT doc_id FROM rag.documents")]
+        return run_pipeline(self.plant, scope, ids)
+
+    def pending(self, generation: str | None = None) -> int:
+        with self.flow.store.engine.connect() as connection:
+            return sum(generations.pending_by_shard(connection, generation or self.active).values())
+
+    def texts(self) -> dict[str, str]:
+        return self.flow.indexed_text()
+
+
+@pytest.fixture(params=["by shard", "by document id"])
+def entry(request: pytest.FixtureRequest, flow: Flow) -> Entry:
+    for number in range(3):
+        flow.connector.put(f"{number}.txt", prose(number))
+    return Entry(flow, by_id=request.param == "by document id")
+
+
+def folded(*numbers: int) -> dict[str, str]:
+    return {f"{number}.txt": " ".join(prose(number).split()) for number in numbers}
+
+
+def test_what_is_stored_is_chunked_embedded_and_indexed_once(entry: Entry) -> None:
+    results = entry.run()
+    assert results["chunks"].counts == {"documents": 3, "chunks": 18, "rejected": 0, "followed": 0, "deferred": 0}
+    assert results["embeddings"].counts["embedded"] == entry.embedder.texts == 18
+    assert (results["index"].counts["documents"], results["index"].counts["upserted"]) == (3, 18)
+    assert entry.texts() == folded(0, 1, 2)
+    assert entry.pending() == 0
+    again = entry.run()
+    assert [again[stage].counts["documents"] for stage in ("chunks", "index")] == [0, 0]
+    assert entry.embedder.texts == 18
+
+
+def test_a_changed_document_is_replaced_and_a_deleted_one_leaves_the_index(entry: Entry) -> None:
+    entry.run()
+    entry.flow.connector.put("0.txt", prose(7))
+    del entry.flow.connector.items["1.txt"]
+    entry.run()
+    assert entry.texts() == {"0.txt": folded(7)["7.txt"], "2.txt": folded(2)["2.txt"]}
+    assert entry.pending() == 0
+
+
+def test_small_batches_give_the_same_index(entry: Entry) -> None:
+    limits = {"sync_batch_documents": 1, "embed_batch": 2, "index_batch_documents": 2, "index_batch_points": 6}
+    entry.flow.settings = entry.flow.settings.model_copy(update=limits)
+    entry.run()
+    assert entry.texts() == folded(0, 1, 2)
+    assert entry.index.written == [1, 1, 1]
+
+
+def test_equal_texts_are_embedded_once(entry: Entry) -> None:
+    for name in ("a", "b"):
+        entry.flow.connector.put(f"{name}.txt", prose(8), title="Pumps")
+    counts = entry.run()["embeddings"].counts
+    assert {name: counts[name] for name in ("chunks", "texts", "embedded", "cached")} == {
+        "chunks": 30, "texts": 24, "embedded": 24, "cached": 0,
+    }  # fmt: skip
+
+
+def test_a_document_with_too_many_chunks_is_quarantined_and_withdrawn(entry: Entry) -> None:
+    entry.run()
+    entry.flow.connector.put("0.txt", prose(0, sentences=60))
+    assert entry.run()["chunks"].counts["rejected"] == 1
+    assert entry.flow.quarantined()["0.txt"].reason == Reason.TOO_MANY_CHUNKS
+    assert entry.texts() == folded(1, 2)
+    assert entry.pending() == 0
+
+
+def test_a_text_without_a_usable_vector_withdraws_its_document_and_no_other(entry: Entry) -> None:
+    entry.flow.connector.put("9.txt", prose(9))
+    assert entry.run()["embeddings"].counts["rejected"] == 1
+    assert entry.flow.quarantined()["9.txt"].reason == Reason.VECTOR_NOT_FINITE
+    assert entry.texts() == folded(0, 1, 2)
+    assert entry.pending() == 0
+
+
+def test_an_index_that_is_away_fails_the_run_with_nothing_marked_and_nothing_is_embedded_again(entry: Entry) -> None:
+    entry.index.broken = entry.active
+    with pytest.raises(Unavailable):
+        entry.run()
+    assert entry.pending() == 3
+    entry.index.broken = None
+    entry.run()
+    assert (entry.texts(), entry.embedder.texts) == (folded(0, 1, 2), 18)
+
+
+def test_documents_a_building_generation_never_held_are_given_to_it_by_id_and_left_to_its_build_by_shard(
+    entry: Entry,
+) -> None:
+    new = declare(entry.flow.store, entry.index, word_kit(version="2"), actor="ann").name  # type: ignore[arg-type]
+    results = entry.run()
+    assert results["embeddings"].counts["followed"] == (18 if entry.by_id else 0)
+    assert entry.pending(new) == (0 if entry.by_id else 3)
+    assert entry.pending() == 0
+
+
+def test_another_generation_that_cannot_be_written_to_is_deferred_and_stops_nothing(entry: Entry) -> None:
+    new = declare(entry.flow.store, entry.index, word_kit(version="2"), actor="ann").name  # type: ignore[arg-type]
+    with entry.flow.store.engine.begin() as connection:
+        generations.change(connection, new, state="ready")
+    entry.index.broken = new
+    assert entry.run()["index"].counts["deferred"] == 1
+    assert entry.texts() == folded(0, 1, 2)
+    entry.index.broken = None
+    entry.run()
+    assert entry.pending(new) == 0
+
+
+def test_deletions_reach_an_active_generation_that_cannot_be_reproduced(entry: Entry) -> None:
+    entry.run()
+    with entry.flow.store.engine.begin() as connection:
+        generations.change(connection, entry.active, chunker="gone")
+    del entry.flow.connector.items["1.txt"]
+    results = entry.run()
+    assert results["chunks"].problem == Reason.GENERATION_STATE
+    assert entry.texts() == folded(0, 2)
