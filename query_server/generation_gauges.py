@@ -9,7 +9,7 @@ from query_server.parts import LazyStore
 from query_server.polling import Poller
 
 if TYPE_CHECKING:
-    from rag_core.store.generations import Standing
+    from rag_core.store.generations import DocumentTotals
 
 INTERVAL_SECONDS = 60.0
 MAX_SHARE = 0.02
@@ -24,20 +24,20 @@ class GenerationGauges:
         self._gauges = (metrics.generation_documents, metrics.generation_pending)
         self.poller = Poller("generation gauges", self._read, self._set, seconds=INTERVAL_SECONDS, share=MAX_SHARE)
 
-    def _read(self) -> dict[tuple[str, str], Standing]:
+    def _read(self) -> dict[tuple[str, str], DocumentTotals]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
         from rag_core.store import generations
 
         with self._store.get().engine.connect() as connection:
-            standing = generations.standing(connection)
+            totals = generations.document_totals(connection)
             following = generations.following(connection)
-            return {(row.name, row.state): standing[row.name] for row in following if row.name in standing}
+            return {(row.name, row.state): totals[row.name] for row in following if row.name in totals}
 
-    def _set(self, found: dict[tuple[str, str], Standing]) -> None:
+    def _set(self, found: dict[tuple[str, str], DocumentTotals]) -> None:
         """A generation that changes its state loses the series of the state before."""
         documents, pending = self._gauges
         documents.clear()
         pending.clear()
-        for labels, standing in found.items():
-            documents.labels(*labels).set(standing.documents)
-            pending.labels(*labels).set(standing.pending)
+        for labels, totals in found.items():
+            documents.labels(*labels).set(totals.documents)
+            pending.labels(*labels).set(totals.pending)

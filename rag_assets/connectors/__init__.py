@@ -24,7 +24,7 @@ def build_connector(config: SourceConfig, outside: ConnectorContext | None = Non
         # Imported here: most installations have no topic, and the client's library is large.
         from rag_assets.connectors.kafka.connector import KafkaConnector
 
-        return KafkaConnector(config.options, config.source, (outside or Outside()).fetch)
+        return KafkaConnector(config.options, config.source, (outside or ConnectorContext()).fetch)
     from rag_assets.connectors.registry import CONNECTORS
 
     return CONNECTORS[config.options.kind](config.options, outside or ConnectorContext())

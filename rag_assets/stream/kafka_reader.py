@@ -233,7 +233,8 @@ class KafkaReader:
         elif found is not None:
             self.problems.clear("broker", "topic", "access")
             self._compare(found)
-            if "fetch" in self.problems:  # an idle topic would say nothing: read again what only the next fetch can tell
+            # An idle topic says nothing by itself: only another fetch can clear this.
+            if "fetch" in self.problems:
                 self._assign()
 
     def _compare(self, topic: Topic) -> None:
