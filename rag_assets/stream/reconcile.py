@@ -50,6 +50,11 @@ def pending(store: Store) -> dict[tuple[str, str], tuple[Source, int]]:
     return found
 
 
+def count_pending(store: Store) -> int:
+    """How many documents of event sources are stored and not indexed."""
+    return sum(documents for _, documents in pending(store).values())
+
+
 def finish_pending(store: Store, applier: EventApplier, run_id: str) -> int:
     """Bring documents of event sources that are stored and not indexed through the later stages; returns how many.
 

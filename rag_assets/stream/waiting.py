@@ -8,7 +8,7 @@ from typing import Any
 
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
-from rag_assets.stream import reconcile
+from rag_assets.stream.reconcile import count_pending
 from rag_assets.stream.streams import INBOX, kafka_configs
 from rag_core.errors import RagError
 from rag_core.pipeline.resources import Pipeline
@@ -42,8 +42,7 @@ def waiting_streams(pipeline: Pipeline) -> Waiting:
         return Waiting(workers, messages)
     for config in kafka_configs(settings):
         messages[f"kafka:{config.name}"] = behind(store, config)
-    unfinished = sum(documents for _, documents in reconcile.pending(store).values())
-    return Waiting(workers, messages, unfinished)
+    return Waiting(workers, messages, count_pending(store))
 
 
 def overview(settings: Settings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rag_core.pipeline import Scope, sync_documents
 from tests.support.generations import Plant, word_kit
 from tests.support.postgres import as_owner
 
-PENDING = "IS DISTINCT FROM d.version AND NOT (g.doc_id IS NULL AND d.deleted_at IS NOT NULL)"
+PENDING = "WHERE p.required"
 """What every statement has that looks for all that is pending in a generation."""
 
 

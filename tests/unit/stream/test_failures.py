@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from rag_assets.stream.base import Message
 from rag_assets.stream.letters import letter
-from rag_assets.stream.reconcile import finish_left, redrive
+from rag_assets.stream.reconcile import finish_pending, redrive
 from rag_assets.stream.worker import Worker
 from rag_core.errors import DataCorruption, InvalidInput, NotFound, Reason, Unavailable
 from rag_core.pipeline import BatchResult, Event
@@ -53,7 +53,7 @@ def test_an_engine_that_fails_after_the_commit_makes_no_dead_letter_and_no_stale
     failing.error = None
     if isinstance(error, Unavailable):
         pump.process(batch)
-    finish_left(stream.store, stream.applier, "later")
+    finish_pending(stream.store, stream.applier, "later")
     assert letters(stream) == []
     assert stream.flow.quarantined() == {}
     assert set(stream.texts()) == {"d0", "d1"}

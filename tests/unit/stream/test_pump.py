@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from rag_assets.stream.base import Lag, Message, Position
 from rag_assets.stream.inbox import InboxSource, attributes_of
 from rag_assets.stream.pump import Pump
-from rag_assets.stream.reconcile import finish_left, left, redrive, upkeep
+from rag_assets.stream.reconcile import count_pending, finish_pending, redrive, upkeep
 from rag_core import failpoints
 from rag_core.errors import Conflict, InvalidInput, Reason, Unavailable
 from rag_core.failpoints import FailpointReached
@@ -107,7 +107,7 @@ def test_f18_a_worker_that_dies_before_or_after_the_commit_loses_and_repeats_not
         pump.source.close()
         again = stream.pump()
         drain(again)
-        finish_left(stream.store, stream.applier, "later")
+        finish_pending(stream.store, stream.applier, "later")
         again.source.close()
     assert set(stream.texts()) == {"d0", "d1", "d2"}
     assert {row.version for row in stream.all("SELECT version FROM rag.documents")} == {1}
@@ -264,9 +264,9 @@ def test_a_document_whose_version_no_index_has_is_found_and_finished(stream: Str
     pump = stream.pump()
     with pytest.raises(FailpointReached):
         pump._apply_together(pump.source.poll(1))  # type: ignore[arg-type]
-    assert (left(stream.store), stream.texts()) == (1, {})
-    assert finish_left(stream.store, stream.applier, "later") == 1
-    assert (left(stream.store), stream.texts()) == (0, {"a": "Text."})
+    assert (count_pending(stream.store), stream.texts()) == (1, {})
+    assert finish_pending(stream.store, stream.applier, "later") == 1
+    assert (count_pending(stream.store), stream.texts()) == (0, {"a": "Text."})
 
 
 def test_applied_pushes_are_forgotten_after_their_time(stream: Stream) -> None:
