@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from benchmarks.peers.install import ROOT, peer_environment
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import open_index
-from rag_core.index.qdrant import QdrantIndex
+from rag_core.index.qdrant.index import QdrantIndex
 from rag_core.settings import Settings
-from ragctl.gateway import GatewayOptions, write
-from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write
+from ragctl.gateway.options import GatewayOptions
 
 _START_SECONDS = 300
 _STOP_SECONDS = 30

@@ -8,8 +8,8 @@ from starlette.middleware import Middleware
 from streamlit import config
 from streamlit.starlette import App
 
+from console.connections import OpenSockets
 from console.logs import keep_content_out
-from console.open_sockets import OpenSockets
 from console.protection import Protection
 from console.settings import ConsoleSettings
 from console.sign_in import sign_in_routes

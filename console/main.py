@@ -8,11 +8,11 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from console.clients import SIGNED_OUT, ServiceError
+from console.clients.errors import SIGNED_OUT, ServiceError
+from console.components.widgets import DOWN, problem
+from console.i18n import LANGUAGES
 from console.session import Platform, Role, api, identify, language, shared, t
 from console.sign_in import SIGN_IN
-from console.ui import DOWN, problem
-from console.wording import LANGUAGES
 
 # Not `pages`: Streamlit runs what it finds there by itself, without this frame, for whoever comes first to its address.
 _PAGES = Path(__file__).parent / "screens"

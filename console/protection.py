@@ -11,8 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 
-from console.open_sockets import OpenSockets
-from console.origins import is_own
+from console.connections import OpenSockets, is_own
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE, SIGN_IN
 

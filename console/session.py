@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import IntEnum
@@ -12,22 +13,50 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from console.clients import (
-    SIGNED_OUT,
-    Api,
-    Channels,
-    DagsterClient,
-    GatewayClient,
-    GitLabClient,
-    MetricsClient,
-    ServiceError,
-    read_token,
-)
-from console.pulse import Pulse
+from console.clients.dagster import DagsterClient
+from console.clients.errors import SIGNED_OUT, ServiceError
+from console.clients.gitlab import GitLabClient
+from console.clients.grpc_api import Api, Channels, read_token
+from console.clients.http import GatewayClient
+from console.clients.metrics import MetricsClient
+from console.i18n import language_of, translate
+from console.presenters.sources import key_of
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE
-from console.views.sources import key_of
-from console.wording import language_of, translate
+
+# --------------------------------------------------------------------------------------------------------------------
+# Which parts answer: asked once for all sessions, so that every page hears of a part that went or came back.
+
+
+class Pulse:
+    """Remembers for `seconds` which parts were down. Thread-safe."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._down: frozenset[str] = frozenset()
+        self._asked = float("-inf")
+        self._lock = threading.Lock()
+
+    def down(self, probes: Mapping[str, Callable[[], object]]) -> frozenset[str]:
+        """The parts whose probe fails because they cannot be reached. One session asks, the others take its answer."""
+        if not self._lock.acquire(blocking=False):
+            return self._down
+        try:
+            if time.monotonic() - self._asked >= self._seconds:
+                self._down = frozenset(part for part, probe in probes.items() if _fails(probe))
+                self._asked = time.monotonic()
+            return self._down
+        finally:
+            self._lock.release()
+
+
+def _fails(probe: Callable[[], object]) -> bool:
+    try:
+        probe()
+    except ServiceError as error:
+        return error.down
+    return False
+
 
 VERIFY_SECONDS = 10.0
 GROUPS_SECONDS = 30.0

@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from console.clients import SIGNED_OUT, Api, Channels, ServiceError
-from console.open_sockets import OpenSockets
-from console.origins import is_own
+from console.clients.errors import SIGNED_OUT, ServiceError
+from console.clients.grpc_api import Api, Channels
+from console.connections import OpenSockets, is_own
+from console.i18n import ENGLISH, language_of, translate
 from console.settings import ConsoleSettings
-from console.wording import ENGLISH, language_of, translate
 
 COOKIE = "rag_console"
 SIGN_IN = "/sign-in"

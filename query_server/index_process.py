@@ -13,18 +13,16 @@ from dataclasses import dataclass
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from query_server.http import HttpServer
-from query_server.interceptors import build_index_chain
-from query_server.listening import LOOPBACK, bind, new_server, stop_signals
-from query_server.mending import mended
-from query_server.metrics import Metrics
-from query_server.readiness import Readiness
+from query_server.interceptors.stack import build_index_chain
+from query_server.runtime.http import HttpServer
+from query_server.runtime.listening import LOOPBACK, bind, new_server, stop_signals
+from query_server.runtime.mending import mended
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.readiness import Readiness
 from query_server.servicers.index import IndexServicer
 from rag_core.errors import ConfigError, RagError, Reason
-from rag_core.index import open_index
-from rag_core.index.base import VectorIndex
-from rag_core.index.edge import EdgeIndex
-from rag_core.index.upkeep import kept_up
+from rag_core.index import VectorIndex, open_index
+from rag_core.index.edge import EdgeIndex, kept_up
 from rag_core.logging import configure_logging, get_logger, log_loop_errors
 from rag_core.settings import Settings
 from ragproto.admin.v1 import index_pb2, index_pb2_grpc

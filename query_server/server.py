@@ -12,38 +12,36 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
-from query_server.audit import AuditTrail
-from query_server.background import BackgroundTasks
-from query_server.blocking import BlockingPool
-from query_server.freshness import Freshness
-from query_server.generation_gauges import GenerationGauges
-from query_server.handlers.admin import AdminHandler
-from query_server.handlers.answer import AnswerHandler
-from query_server.handlers.batch import BatchHandler
-from query_server.handlers.conditions import ConditionsHandler
-from query_server.handlers.deployments import DeploymentsHandler
-from query_server.handlers.documents import DocumentsHandler
-from query_server.handlers.generations import GenerationsHandler
-from query_server.handlers.operations import OperationsHandler
-from query_server.handlers.ordering import Ordering
+from query_server.auth.audit import AuditTrail
+from query_server.auth.authenticator import Identities
+from query_server.auth.policies import Gate
+from query_server.auth.revocations import Revocations, Withdrawals, WithholdingSearcher
+from query_server.handlers.admin.conditions import ConditionsHandler
+from query_server.handlers.admin.deployments import DeploymentsHandler
+from query_server.handlers.admin.generations import GenerationsHandler
+from query_server.handlers.admin.handler import AdminHandler
+from query_server.handlers.admin.operations import OperationsHandler
+from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.paging import PageTokens
-from query_server.handlers.resuming import ResumeTokens
-from query_server.handlers.search import SearchHandler
-from query_server.http import HttpServer
-from query_server.identities import Identities
-from query_server.integrity import WatchedSearcher
-from query_server.interceptors import Chain, build_chain, build_gates, build_index_chain
-from query_server.listening import LOOPBACK, Listen, bind, new_server, stop_signals, tls_credentials
-from query_server.metrics import Metrics
-from query_server.parts import Parts, open_parts
-from query_server.policies import Gate
-from query_server.polling import Poller
-from query_server.query_embedder import QueryEmbedder, parallel_queries
-from query_server.query_models import QueryModels
-from query_server.readiness import ReadinessMonitor
-from query_server.reflection import GuardedReflection
-from query_server.revocations import Revocations
-from query_server.searching import LocalSearcher, RemoteSearcher, Searcher
+from query_server.handlers.query.answer import AnswerHandler
+from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
+from query_server.handlers.query.models import QueryModels
+from query_server.handlers.query.ordering import Ordering
+from query_server.handlers.query.resuming import ResumeTokens
+from query_server.handlers.query.search import BatchHandler, SearchHandler
+from query_server.handlers.query.searcher import LocalSearcher, RemoteSearcher, Searcher, WatchedSearcher
+from query_server.interceptors.chain import Chain
+from query_server.interceptors.stack import build_chain, build_gates, build_index_chain
+from query_server.runtime.blocking import BlockingPool
+from query_server.runtime.dependencies import Parts, open_parts
+from query_server.runtime.gauges import Freshness, SourceGauges
+from query_server.runtime.generation_gauges import GenerationGauges
+from query_server.runtime.http import HttpServer
+from query_server.runtime.listening import LOOPBACK, Listen, bind, new_server, stop_signals, tls_credentials
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.polling import BackgroundTasks, Poller
+from query_server.runtime.readiness import ReadinessMonitor
+from query_server.runtime.reflection import GuardedReflection
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.deployments import DeploymentServicer
 from query_server.servicers.documents import DocumentServicer
@@ -51,12 +49,10 @@ from query_server.servicers.index import IndexServicer
 from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
-from query_server.source_gauges import SourceGauges
-from query_server.withdrawals import Withdrawals, WithholdingSearcher
-from rag_core.embedding.base import Embedder
+from rag_core.access import NameHash
+from rag_core.embedding import Embedder
 from rag_core.errors import Reason
-from rag_core.index.upkeep import kept_up
-from rag_core.keyed_hash import NameHash
+from rag_core.index.edge import kept_up
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from ragproto.admin.v1 import (

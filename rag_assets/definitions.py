@@ -15,10 +15,10 @@ from dagster._utils.warnings import suppress_dagster_warnings
 from dagster.components.core.component_tree import ComponentTree
 
 import rag_assets.defs
-from rag_assets.components import DocumentSource
+from rag_assets.components.document_source import DocumentSource
 from rag_assets.config import PROJECT_DEFS, load_all_sources, load_sources
-from rag_assets.lib.alerts import alert_sensor
-from rag_assets.lib.streams import stream_definitions
+from rag_assets.defs.alerts.sensors import alert_sensor
+from rag_assets.defs.streams.assets import stream_definitions
 from rag_assets.lib.versions import code_versions
 from rag_assets.resources import PIPELINE, pipeline_resource
 from rag_core.settings import Settings

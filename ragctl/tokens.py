@@ -24,7 +24,7 @@ SETTLE_SECONDS = 3.0
 
 def ensure_keys(settings: Settings) -> None:
     """Create the signing key and the JWKS file unless they exist or the keys come from elsewhere. Idempotent."""
-    from rag_core.identity import generate_key
+    from rag_core.access import generate_key
 
     if settings.jwt_public_keys is not None or settings.jwt_jwks_url is not None:
         return
@@ -43,7 +43,7 @@ def rotate_keys(settings: Settings, *, settle: float = SETTLE_SECONDS) -> list[s
 
     Raises `ConfigError` (`SECRET_MISSING`) where the keys are not ours.
     """
-    from rag_core.identity import generate_key
+    from rag_core.access import generate_key
 
     known = _own_keys(settings)
     private_pem, jwks = generate_key()
@@ -72,7 +72,7 @@ def _own_keys(settings: Settings) -> list[dict[str, str]]:
 
 def known_scopes() -> tuple[str, ...]:
     """Every scope that opens something."""
-    from query_server.policies import SCOPES as KNOWN
+    from query_server.auth.policies import SCOPES as KNOWN
 
     return tuple(sorted(KNOWN))
 
@@ -98,7 +98,7 @@ def mint_token(
 
     Raises `ConfigError`: `SECRET_MISSING` without a signing key, `CONFIG_RANGE` for a lifetime the server would refuse.
     """
-    from rag_core.identity import mint
+    from rag_core.access import mint
 
     if not 1 <= lifetime <= settings.jwt_max_lifetime_seconds:
         raise ConfigError(Reason.CONFIG_RANGE, f"lifetime must be 1 to {settings.jwt_max_lifetime_seconds} seconds")

@@ -58,8 +58,8 @@ def reasons_page() -> str:
 
 def metrics_page() -> str:
     """One row per metric that the query server and the stream worker export."""
-    from query_server.metrics import Metrics
-    from rag_assets.stream.metrics import StreamMetrics
+    from query_server.runtime.metrics import Metrics
+    from rag_assets.stream_worker.metrics import StreamMetrics
 
     lines = [
         "# Metrics\n",

@@ -14,8 +14,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
-from ragctl.stack.accounts import Accounts, Role
-from ragctl.stack.home import Home
+from ragctl.local_stack.accounts import Accounts, Role
+from ragctl.local_stack.data_dir import Home
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "images" / "console"
 ACCOUNT = "screenshots"

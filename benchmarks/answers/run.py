@@ -20,17 +20,16 @@ from benchmarks.answers.fit import fit
 from benchmarks.report import Cell, Progress, Report, Table
 from benchmarks.retrieval.indexing import TENANT, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
-from rag_core.answering.base import Abstained, Answered, Citation, Question
+from rag_core.access import EVERYONE
+from rag_core.answering import Abstained, Answered, Citation, Question
 from rag_core.answering.extractive import BIAS, WEIGHTS, Signs, decide, examine
-from rag_core.embedding import open_embedder
-from rag_core.embedding.base import Vectors
-from rag_core.evaluation.dataset import Dataset, load_datasets
-from rag_core.filters import In, Not
-from rag_core.index.base import SearchRequest, VectorIndex
+from rag_core.chunking import open_chunker
+from rag_core.documents import In, Not
+from rag_core.embedding import Vectors, open_embedder
+from rag_core.evaluation import Dataset, load_datasets
+from rag_core.index import SearchRequest, VectorIndex
 from rag_core.index.edge import EdgeIndex
-from rag_core.models import EVERYONE
 from rag_core.settings import Settings
-from rag_core.text import open_chunker
 
 HITS = 10
 COLUMNS = (

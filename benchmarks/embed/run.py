@@ -13,7 +13,7 @@ from benchmarks.machine import resident_mb
 from benchmarks.report import Progress, Report, Table
 from benchmarks.texts import chinese_passages, english_passages
 from benchmarks.timing import median, percentile, seconds
-from rag_core.embedding.base import Embedder
+from rag_core.embedding import Embedder
 from rag_core.embedding.onnx import OnnxEmbedder, usable_cores
 from rag_core.embedding.tokenizer import E5TokenCounter
 from rag_core.settings import Settings

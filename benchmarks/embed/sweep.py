@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.embed.variants import Runner, Tokens, Variant
 from benchmarks.report import Cell, Progress, Table
 from benchmarks.timing import median, percentile
-from rag_core.embedding.base import Vectors
+from rag_core.embedding import Vectors
 
 _BATCHES = (1, 4, 8)
 

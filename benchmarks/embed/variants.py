@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from rag_core.embedding.base import Vectors
+from rag_core.embedding import Vectors
 from rag_core.embedding.bundle import dequantize, open_bundle
 from rag_core.embedding.onnx import PASSAGE_PREFIX, load_graph
 from rag_core.embedding.tokenizer import load_tokenizer

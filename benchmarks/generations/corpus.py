@@ -7,10 +7,10 @@ import random
 from pathlib import Path
 
 from benchmarks.stream_texts import document
-from rag_core.models import EVERYONE
-from rag_core.pipeline.resources import Pipeline
-from rag_core.store import inbox
-from rag_core.store.inbox import Change
+from rag_core.access import EVERYONE
+from rag_core.pipeline import Pipeline
+from rag_core.streams import Change
+from rag_core.streams import inbox_store as inbox
 
 TENANT, SOURCE = "bench", "push"
 PARAGRAPHS = 10

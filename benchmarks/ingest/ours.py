@@ -18,18 +18,17 @@ from benchmarks.machine import anonymous_mb
 from benchmarks.timing import seconds
 from rag_assets.connectors.filesystem.connector import FilesystemConnector
 from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_core.embedding.base import Embedder, Vectors
+from rag_core.access import EVERYONE
+from rag_core.database import Store
+from rag_core.database.tables.content import chunks
+from rag_core.embedding import Embedder, Vectors
 from rag_core.errors import DataCorruption, Reason
-from rag_core.index.base import VectorIndex
-from rag_core.models import EVERYONE, Block, BlockKind, FetchedItem, ParsedDocument, SourceItem
-from rag_core.pipeline import Scope, account, run_pipeline
-from rag_core.pipeline.kits import Kit, Kits
-from rag_core.pipeline.resources import Pipeline
+from rag_core.generations import Kit, Kits
+from rag_core.index import VectorIndex
+from rag_core.parsing import Block, BlockKind, ParsedDocument, Parser
+from rag_core.pipeline import Pipeline, account, run_pipeline
 from rag_core.settings import Settings
-from rag_core.sources import Source
-from rag_core.store import Store
-from rag_core.store.tables import chunks
-from rag_core.text import Parser
+from rag_core.sources import FetchedItem, Scope, Source, SourceItem
 
 P = ParamSpec("P")
 T = TypeVar("T")

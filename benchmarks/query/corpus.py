@@ -13,10 +13,10 @@ import numpy as np
 
 from benchmarks.report import Progress
 from benchmarks.texts import package_sentences
-from rag_core.embedding.base import Vectors
+from rag_core.access import EVERYONE
+from rag_core.embedding import Vectors
 from rag_core.ids import chunk_id, document_id, text_hash
-from rag_core.index.base import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
-from rag_core.models import EVERYONE
+from rag_core.index import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
 
 TENANT = "default"
 GENERATION = "bench"

@@ -27,8 +27,7 @@ from benchmarks.query.systems import System, embed_only, engine_only, in_process
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.texts import chinese_sentences, package_sentences
 from benchmarks.timing import median
-from rag_core.embedding import open_embedder
-from rag_core.embedding.base import Vectors
+from rag_core.embedding import Vectors, open_embedder
 from rag_core.index import VectorIndex, open_index
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings

@@ -22,9 +22,7 @@ from benchmarks.retrieval.legs import Matrix, legs
 from benchmarks.retrieval.rules import DENSE, LEXICAL, RULES, USED
 from benchmarks.vectors import VectorCache
 from rag_core.embedding import open_embedder
-from rag_core.evaluation.bootstrap import Interval, paired
-from rag_core.evaluation.dataset import Dataset, load_datasets
-from rag_core.evaluation.metrics import CUT, ndcg
+from rag_core.evaluation import CUT, Dataset, Interval, load_datasets, ndcg, paired
 from rag_core.settings import Settings
 
 LOSS = 0.0005

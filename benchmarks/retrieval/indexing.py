@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 
 from benchmarks.report import Progress
 from benchmarks.vectors import VectorCache
-from rag_core.evaluation.dataset import Dataset, Document
+from rag_core.access import EVERYONE
+from rag_core.chunking import Chunk, Chunker
+from rag_core.evaluation import Dataset
+from rag_core.evaluation.dataset import Document
 from rag_core.ids import chunk_id, document_id, text_hash
-from rag_core.index.base import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
-from rag_core.models import EVERYONE, Block, BlockKind, Chunk, ParsedDocument
-from rag_core.text import Chunker
+from rag_core.index import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
+from rag_core.parsing import Block, BlockKind, ParsedDocument
 
 TENANT = "bench"
 GENERATION = "bench"

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.vectors import VectorCache
-from rag_core.evaluation.dataset import Dataset
-from rag_core.index.fusion import CANDIDATES, KNOWN_HITS
-from rag_core.index.lexical import Sparse, encode_documents, encode_query
+from rag_core.evaluation import Dataset
+from rag_core.search import KNOWN_HITS, Sparse, encode_documents, encode_query
+from rag_core.search.fusion import CANDIDATES
 
 Matrix = npt.NDArray[np.float32]
 """Scores, shape [queries, documents]; -inf is no candidate."""

@@ -12,16 +12,14 @@ import numpy.typing as npt
 from benchmarks.report import Cell, Progress, Report, Table, Target
 from benchmarks.retrieval.indexing import TENANT, Chunked, best_chunks, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
+from rag_core.access import EVERYONE
+from rag_core.chunking import Chunker, open_chunker
 from rag_core.embedding import open_embedder
-from rag_core.evaluation.bootstrap import paired
-from rag_core.evaluation.dataset import Dataset, load_datasets
-from rag_core.evaluation.metrics import CUT, ndcg, recall, reciprocal_rank
-from rag_core.index.base import SearchMode, SearchRequest, VectorIndex
+from rag_core.evaluation import CUT, Dataset, load_datasets, ndcg, paired, recall, reciprocal_rank
+from rag_core.generations import CHUNKING
+from rag_core.index import SearchMode, SearchRequest, VectorIndex
 from rag_core.index.edge import EdgeIndex
-from rag_core.models import EVERYONE
-from rag_core.recipe import CHUNKING
 from rag_core.settings import Settings
-from rag_core.text import Chunker, open_chunker
 
 MODES = {SearchMode.DENSE: "dense", SearchMode.LEXICAL: "BM25", SearchMode.HYBRID: "hybrid"}
 # Deep enough that 10 documents remain when each long one fills many places with its chunks.

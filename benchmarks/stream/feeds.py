@@ -6,17 +6,18 @@ import json
 import os
 from typing import Protocol
 
+from rag_core.access import EVERYONE
+from rag_core.database import Store, open_store
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id
-from rag_core.models import EVERYONE
 from rag_core.settings import Settings
-from rag_core.store import Store, inbox, open_store
-from rag_core.store.inbox import Change
+from rag_core.streams import Change
+from rag_core.streams import inbox_store as inbox
 
 TENANT = "bench"
 _BROKER_SECONDS = 30.0
 _SOURCE = """
-type: rag_assets.components.DocumentSource
+type: rag_assets.components.document_source.DocumentSource
 attributes:
   name: topic
   tenant: bench

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from benchmarks.stream.feeds import TENANT, Feed
 from benchmarks.stream_texts import document
-from rag_assets.stream.worker import Worker
+from rag_assets.stream_worker.worker import Worker
+from rag_core.access import EVERYONE
+from rag_core.documents import In
 from rag_core.errors import Reason, Unavailable
-from rag_core.filters import In
-from rag_core.index.base import SearchMode, SearchRequest, VectorIndex
-from rag_core.models import EVERYONE
+from rag_core.index import SearchMode, SearchRequest, VectorIndex
 from rag_core.settings import Settings
 
 LOOK_SECONDS = 0.002

@@ -11,9 +11,8 @@ import httpx
 from console.clients import dagster_answers as answers
 from console.clients import dagster_queries as documents
 from console.clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run
-from console.clients.errors import ServiceError
+from console.clients.errors import Patience, ServiceError
 from console.clients.http import http_client
-from console.clients.patience import Patience
 from console.settings import ConsoleSettings
 
 NAME = "Dagster"

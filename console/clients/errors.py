@@ -1,12 +1,19 @@
-"""How every client of the console fails: a code to show, never a stack or a raw message."""
+"""How every client of the console fails: a code to show, never a stack; and a circuit breaker for services that do not
+answer."""
 
 from __future__ import annotations
 
 import re
+import threading
+import time
 
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
+# --------------------------------------------------------------------------------------------------------------------
+# How every client of the console fails: a code to show, never a stack or a raw message.
+
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 DENIED = frozenset({"SCOPE_MISSING", "PERMISSION_DENIED"})
@@ -50,3 +57,30 @@ def from_rpc(service: str, error: grpc.RpcError) -> ServiceError:
         if detail.Unpack(info):
             return ServiceError(service, str(info.reason), str(status.message))
     return ServiceError(service, str(error.code().name))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Not to wait again, call after call, for a part that has just let somebody wait in vain.
+
+
+SPARED_SECONDS = 3.0
+
+
+class Patience:
+    """Remembers which part did not answer in time. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._silent: dict[str, tuple[float, str]] = {}
+        self._lock = threading.Lock()
+
+    def require(self, service: str) -> None:
+        """Raises `ServiceError` for a part that let a caller wait less than `SPARED_SECONDS` ago."""
+        with self._lock:
+            until, code = self._silent.get(service, (0.0, ""))
+        if time.monotonic() < until:
+            raise ServiceError(service, code)
+
+    def waited(self, service: str, code: str) -> None:
+        """A caller got no answer in time."""
+        with self._lock:
+            self._silent[service] = (time.monotonic() + SPARED_SECONDS, code)

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 import grpc
 
-from console.clients.errors import ServiceError, from_rpc
-from console.clients.patience import Patience
+from console.clients.errors import Patience, ServiceError, from_rpc
 from console.settings import ConsoleSettings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.admin.v1 import deployments_pb2 as deploy

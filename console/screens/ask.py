@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.clients import ServiceError
-from console.panels.compare import compare
-from console.panels.evidence import judge, span
+from console.clients.errors import ServiceError
+from console.components.answers import compare, judge, span
+from console.components.widgets import chosen_row, look, problem, table
+from console.presenters import answers as views
+from console.presenters.formats import plain
 from console.session import api, shared, t
-from console.ui import chosen_row, look, problem, table
-from console.views import answers as views
-from console.views.formats import plain
 from ragproto.query.v2 import query_pb2
 
 MAX_QUESTION_CHARS = 8192

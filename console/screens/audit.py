@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from console.components.widgets import at, look, table, today
+from console.presenters import records as views
 from console.session import api, t
-from console.ui import at, look, table, today
-from console.views import records as views
 
 _PAGE_RECORDS = 100
 

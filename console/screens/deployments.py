@@ -6,12 +6,11 @@ import time
 
 import streamlit as st
 
-from console.panels.ci import ci
-from console.panels.deployment import actions, history
+from console.components.deployments import actions, ci, history
+from console.components.widgets import age, at, chosen_row, look, table
+from console.presenters import deployments as views
+from console.presenters.formats import duration
 from console.session import api, shared, t
-from console.ui import age, at, chosen_row, look, table
-from console.views import deployments as views
-from console.views.formats import duration
 
 
 @st.fragment(run_every=shared().settings.refresh_seconds)

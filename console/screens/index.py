@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.panels.build_generation import build_generation
-from console.panels.generations import generations
+from console.components.generations import build_generation, generations
+from console.components.widgets import age, at, chosen_row, look, table, timestamp
+from console.presenters import records as views
+from console.presenters.formats import plain, size
 from console.session import api, t
-from console.ui import age, at, chosen_row, look, table, timestamp
-from console.views import records as views
-from console.views.formats import plain, size
 from ragproto.admin.v1 import operations_pb2 as ops
 
 

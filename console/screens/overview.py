@@ -12,14 +12,14 @@ from typing import TypeVar
 
 import streamlit as st
 
-from console.clients import ServiceError
-from console.panels import summary
+from console.clients.errors import ServiceError
+from console.components import overview as summary
+from console.components.widgets import look, plain_markdown, problem
+from console.presenters import health
+from console.presenters.formats import duration, number
+from console.presenters.sources import canary
+from console.presenters.traffic import overall
 from console.session import api, dagster, shared, t
-from console.ui import look, plain_markdown, problem
-from console.views import health
-from console.views.formats import duration, number
-from console.views.streams import canary
-from console.views.traffic import overall
 
 T = TypeVar("T")
 

@@ -6,14 +6,13 @@ import time
 
 import streamlit as st
 
-from console.clients import Run
-from console.panels.automations import automations
-from console.panels.backfills import backfills
+from console.clients.dagster_answers import Run
+from console.components.automation import automations, backfills
+from console.components.widgets import age, at, chosen_row, confirm, look, table
+from console.presenters import pipeline as views
+from console.presenters.formats import duration
+from console.presenters.sources import key_of
 from console.session import Platform, api, dagster, platform, shared, t
-from console.ui import age, at, chosen_row, confirm, look, table
-from console.views import pipeline as views
-from console.views.formats import duration
-from console.views.sources import key_of
 
 _SETTINGS = shared().settings
 _LINK = _SETTINGS.dagster_link or _SETTINGS.dagster_url

@@ -6,13 +6,13 @@ from typing import Any
 
 import streamlit as st
 
-from console.clients import ServiceError
-from console.panels.quality_history import history
+from console.clients.errors import ServiceError
+from console.components.quality import history
+from console.components.widgets import age, at, confirm, look, problem, table, today
+from console.presenters import records as views
+from console.presenters.formats import plain
+from console.presenters.sources import key_of
 from console.session import Role, api, dagster, role, t
-from console.ui import age, at, confirm, look, problem, table, today
-from console.views import records as views
-from console.views.formats import plain
-from console.views.sources import key_of
 
 STAGES = ("list", "fetch", "parse", "chunk", "embed", "index")
 _PAGE_ENTRIES = 50

@@ -6,15 +6,14 @@ import time
 
 import streamlit as st
 
-from console.clients import Automation
-from console.panels.add_source import add_source
-from console.panels.source_actions import actions
+from console.clients.dagster_answers import Automation
+from console.components.sources import actions, add_source
+from console.components.widgets import age, at, chosen_row, look, table, timestamp
+from console.presenters import sources as streams
+from console.presenters import sources as views
+from console.presenters.formats import duration, number
+from console.presenters.pipeline import ACTIVE, progress
 from console.session import Role, api, dagster, role, shared, t, tenant
-from console.ui import age, at, chosen_row, look, table, timestamp
-from console.views import sources as views
-from console.views import streams
-from console.views.formats import duration, number
-from console.views.pipeline import ACTIVE, progress
 from ragproto.admin.v1 import operations_pb2 as ops
 
 _REFRESH = shared().settings.refresh_seconds

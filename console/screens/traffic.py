@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.charts import over_time
-from console.clients import Sample
+from console.clients.metrics import Sample
+from console.components.charts import over_time
+from console.components.widgets import at, look, table
+from console.presenters import traffic as views
 from console.session import Platform, identity, platform, shared, t
-from console.ui import at, look, table
-from console.views import traffic as views
 
 
 @st.fragment(run_every=shared().settings.refresh_seconds)

@@ -1,1 +1,1 @@
-"""Protobuf to plain values and back. Nothing else in the server knows both."""
+"""Protobuf messages to and from the values of `rag_core` and of the handlers."""

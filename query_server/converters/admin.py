@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from query_server.handlers.platform_status import (
+from query_server.handlers.admin.overview import (
     ComponentStatus,
     GenerationEvent,
     GenerationRow,
@@ -17,8 +17,7 @@ from query_server.handlers.platform_status import (
 from ragproto.admin.v1 import admin_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.generations import Forecast
-    from rag_core.generations.lifecycle import PromotionResult
+    from rag_core.generations.lifecycle import Forecast, PromotionResult
 
 _MOMENTS = ("created_at", "ready_at", "evaluation_wanted_at", "promoted_at", "keep_until", "retired_at")
 

@@ -9,8 +9,8 @@ from query_server.converters.times import to_timestamp
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.alerts.base import Alert
-    from rag_core.store.quality_history import Findings, Result
+    from rag_core.alerts import Alert
+    from rag_core.quality import Findings, Result
 
 
 def from_alert(alert: Alert) -> pb.Alert:

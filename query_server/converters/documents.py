@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from google.protobuf import timestamp_pb2
 
 from query_server.converters.times import time_problem
-from query_server.handlers.documents import Delete, Page, Put
+from query_server.handlers.documents.handler import Delete, Page, Put
 from rag_core.errors import InvalidInput, Reason
 from ragproto.documents.v1 import documents_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.store.inbox import Receipt
-    from rag_core.store.lookup import Stored
+    from rag_core.documents import Stored
+    from rag_core.streams import Receipt
 
 
 def to_put(request: pb.PutRequest) -> Put:

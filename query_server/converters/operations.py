@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from query_server.converters.times import to_timestamp
-from query_server.handlers.operations import MAX_PAYLOAD_CHARS, MAX_SHOWN_TEXT_CHARS, Inspection, Payload
+from query_server.handlers.admin.operations import MAX_PAYLOAD_CHARS, MAX_SHOWN_TEXT_CHARS, Inspection, Payload
 from rag_core.errors import InvalidInput, Reason
 from ragproto.admin.v1 import operations_pb2 as pb
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-    from rag_core.store.audit import Entry
-    from rag_core.store.inspection import Found, Span
-    from rag_core.store.quarantine_view import Quarantined
-    from rag_core.store.ratings import Judgement, Rating
-    from rag_core.store.runs import Stage
+    from rag_core.documents import Found, Span
+    from rag_core.evaluation import Judgement, Rating
+    from rag_core.operations import Entry
+    from rag_core.pipeline import Stage
+    from rag_core.quality import Quarantined
 
 
 def to_doc_id(value: str) -> uuid.UUID:
@@ -146,7 +146,7 @@ def from_audit_entry(entry: Entry) -> pb.AuditRecord:
 
 def to_judgement(message: pb.RateAnswerRequest) -> Judgement:
     """Raises `InvalidInput` (`FIELD_INVALID`) for a citation of no document."""
-    from rag_core.store.ratings import Judgement
+    from rag_core.evaluation import Judgement
 
     return Judgement(
         question=message.question,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from query_server.converters.filters import filter_from_map
-from query_server.handlers.answer import Answer
-from query_server.handlers.validation import Query
-from rag_core.answering.base import Abstained, Answered
-from rag_core.index.base import Hit
+from query_server.handlers.query.answer import Answer
+from query_server.handlers.query.validation import Query
+from rag_core.answering import Abstained, Answered
+from rag_core.index import Hit
 from ragproto.query.v1 import query_pb2 as pb
 
 _MARKER = re.compile(r"\[(\d+)\]")

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from query_server.converters.filters import filter_from_message
-from query_server.handlers.answer import Event, Failed, Retrieved
-from query_server.handlers.resuming import Piece
-from query_server.handlers.search import Page
-from query_server.handlers.validation import Query
-from rag_core.answering.base import Abstained, Answered, Citation
-from rag_core.answering.highlights import Span
+from query_server.handlers.query.answer import Event, Failed, Retrieved
+from query_server.handlers.query.resuming import Piece
+from query_server.handlers.query.search import Page
+from query_server.handlers.query.validation import Query
+from rag_core.answering import Abstained, Answered, Citation, Span
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.index.base import Hit, SearchMode, SearchResult
+from rag_core.index import Hit, SearchMode, SearchResult
 from ragproto.query.v2 import query_pb2 as pb
 
 _MODES: dict[int, SearchMode] = {

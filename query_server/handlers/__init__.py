@@ -1,1 +1,1 @@
-"""What the RPCs do, without protobuf or gRPC."""
+"""What each RPC decides, without protobuf."""

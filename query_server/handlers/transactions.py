@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from query_server.calls import current_call
-from query_server.parts import LazyStore
+from query_server.runtime.calls import current_call
+from query_server.runtime.dependencies import LazyStore
 from rag_core.errors import DeadlineExceeded, Reason
 
 if TYPE_CHECKING:

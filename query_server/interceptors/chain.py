@@ -15,8 +15,8 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from query_server.calls import Call, enter_call
-from query_server.policies import is_public
+from query_server.auth.policies import is_public
+from query_server.runtime.calls import Call, enter_call
 from rag_core.errors import InvalidInput, Reason
 
 Layer = Callable[[Call], AbstractAsyncContextManager[None]]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from query_server.audit import AuditTrail
-from query_server.identities import Identities
-from query_server.interceptors.authorize import require_identity, require_index_secret
+from query_server.auth.audit import AuditTrail
+from query_server.auth.authenticator import Identities
+from query_server.auth.policies import Gate
 from query_server.interceptors.chain import Chain
-from query_server.interceptors.deadline import limit_time
-from query_server.interceptors.errors import map_errors
-from query_server.interceptors.gates import ConcurrencyGate, limit_concurrency
-from query_server.interceptors.observe import observe
-from query_server.metrics import Metrics
-from query_server.policies import Gate
-from query_server.status import PUSHBACK_MS
-from rag_core.keyed_hash import NameHash
+from query_server.interceptors.concurrency import ConcurrencyGate, limit_concurrency
+from query_server.interceptors.layers import limit_time, map_errors, observe, require_identity, require_index_secret
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.status import PUSHBACK_MS
+from rag_core.access import NameHash
 from rag_core.settings import Settings
 
 Gates = dict[Gate, ConcurrencyGate]

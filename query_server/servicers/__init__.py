@@ -1,1 +1,1 @@
-"""The gRPC surface: convert, await the handler, convert back."""
+"""The gRPC services: convert, call the handler, convert back."""

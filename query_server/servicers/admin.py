@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc.aio
 
-from query_server.calls import current_call
 from query_server.converters.admin import from_forecast, from_move, from_status
-from query_server.handlers.admin import AdminHandler
-from query_server.handlers.generations import GenerationsHandler
+from query_server.handlers.admin.generations import GenerationsHandler
+from query_server.handlers.admin.handler import AdminHandler
+from query_server.runtime.calls import current_call
 from ragproto.admin.v1 import admin_pb2 as pb
 from ragproto.admin.v1 import admin_pb2_grpc as rpc
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc.aio
 
-from query_server.calls import current_call
 from query_server.converters import deployments as to_message
-from query_server.handlers.deployments import DeploymentsHandler
-from query_server.handlers.operation_rules import check_limit, check_page_token
+from query_server.handlers.admin.deployments import DeploymentsHandler
+from query_server.handlers.admin.rules import check_limit, check_page_token
+from query_server.runtime.calls import current_call
 from ragproto.admin.v1 import deployments_pb2 as pb
 from ragproto.admin.v1 import deployments_pb2_grpc as rpc
 

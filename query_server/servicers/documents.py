@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc.aio
 
-from query_server.calls import current_call
 from query_server.converters.documents import from_delete, from_page, from_put, from_stored, to_delete, to_put
-from query_server.handlers.documents import DocumentsHandler
+from query_server.handlers.documents.handler import DocumentsHandler
+from query_server.runtime.calls import current_call
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc
 

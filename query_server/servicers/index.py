@@ -1,7 +1,7 @@
 # ruff: noqa: N802  the methods are named by the .proto file
 """admin.v1.IndexService: the embedded index for the other processes of this host.
 
-A thin skin over `VectorIndex`: `rag_core.index.wire` converts and checks, the index does the rest. Searches have
+A thin skin over `VectorIndex`: `rag_core.index.remote.wire` converts and checks, the index does the rest. Searches have
 threads of their own, so that a bulk write never takes one from them.
 """
 
@@ -15,9 +15,9 @@ from typing import Any, ParamSpec, TypeVar
 
 import grpc.aio
 
-from query_server.metrics import Metrics
-from rag_core.index import wire
-from rag_core.index.base import ApplyResult, VectorIndex
+from query_server.runtime.metrics import Metrics
+from rag_core.index import ApplyResult, VectorIndex
+from rag_core.index.remote import wire
 from ragproto.admin.v1 import index_pb2 as pb
 from ragproto.admin.v1 import index_pb2_grpc as rpc
 

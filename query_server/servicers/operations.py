@@ -7,17 +7,16 @@ from typing import Any
 
 import grpc.aio
 
-from query_server.calls import current_call
+from query_server.auth.authenticator import bearer_of
 from query_server.converters import conditions as from_condition
 from query_server.converters import operations as to_message
 from query_server.converters.query_v2 import from_page, to_query
-from query_server.handlers.conditions import ConditionsHandler
-from query_server.handlers.operation_rules import check_limit, check_page_token, check_text_field
-from query_server.handlers.operations import OperationsHandler
-from query_server.handlers.search import SearchHandler
-from query_server.identities import bearer_of
-from rag_core.identity import session_of
-from rag_core.keyed_hash import NameHash
+from query_server.handlers.admin.conditions import ConditionsHandler
+from query_server.handlers.admin.operations import OperationsHandler
+from query_server.handlers.admin.rules import check_limit, check_page_token, check_text_field
+from query_server.handlers.query.search import SearchHandler
+from query_server.runtime.calls import current_call
+from rag_core.access import NameHash, session_of
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
 
@@ -66,7 +65,7 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         return pb.ReleaseDeletionsResponse(released=released)
 
     async def ListQuarantine(self, request: pb.ListQuarantineRequest, context: Context) -> pb.ListQuarantineResponse:
-        from rag_core.store.quarantine_view import Wanted
+        from rag_core.quality import Wanted
 
         limit = check_limit(request.limit if request.HasField("limit") else None, default=50, most=500)
         for name in ("source", "reason", "stage"):

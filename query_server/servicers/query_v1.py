@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc.aio
 
-from query_server.calls import current_call
 from query_server.converters.query_v1 import from_answer, to_query
-from query_server.handlers.answer import AnswerHandler
+from query_server.handlers.query.answer import AnswerHandler
+from query_server.runtime.calls import current_call
 from ragproto.query.v1 import query_pb2 as pb
 from ragproto.query.v1 import query_pb2_grpc as rpc
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import grpc.aio
 
-from query_server.calls import current_call
 from query_server.converters.query_v2 import from_event, from_outcomes, from_page, to_queries, to_query
-from query_server.handlers.answer import AnswerHandler
-from query_server.handlers.batch import BatchHandler
-from query_server.handlers.search import SearchHandler
+from query_server.handlers.query.answer import AnswerHandler
+from query_server.handlers.query.search import BatchHandler, SearchHandler
+from query_server.runtime.calls import current_call
 from rag_core.errors import RagError
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc as rpc

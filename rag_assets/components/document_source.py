@@ -9,13 +9,13 @@ from dagster._utils.warnings import suppress_dagster_warnings
 from pydantic import BaseModel
 
 from rag_assets.components.kafka_source import kafka_definitions
-from rag_assets.lib.change import change_sensor
+from rag_assets.defs.sources.assets import source_assets
+from rag_assets.defs.sources.checks import quality_checks, run_checks
+from rag_assets.defs.sources.jobs import sync_job
+from rag_assets.defs.sources.schedules import reconcile_schedule
+from rag_assets.defs.sources.sensors import change_sensor
 from rag_assets.lib.frames import chunk_frames, document_frames, embedding_frames
-from rag_assets.lib.jobs import reconcile_schedule, sync_job
-from rag_assets.lib.quality import quality_checks
-from rag_assets.lib.run_checks import run_checks
 from rag_assets.lib.schema_check import schema_check
-from rag_assets.lib.stages import source_assets
 from rag_assets.source_config import SourceConfig
 
 

@@ -4,14 +4,15 @@
 
 import dagster as dg
 
+from rag_assets.defs.sources.jobs import job_tags
+from rag_assets.defs.sources.schedules import reconcile_schedule
 from rag_assets.lib.failures import typed_failures
-from rag_assets.lib.jobs import job_tags, reconcile_schedule
 from rag_assets.lib.naming import job_name
 from rag_assets.source_config import SourceConfig
-from rag_assets.stream.drain import drain
-from rag_assets.stream.report import stream_key
-from rag_assets.stream.waiting import behind
-from rag_core.pipeline.resources import Pipeline
+from rag_assets.stream_worker.drain import drain
+from rag_assets.stream_worker.report import stream_key
+from rag_assets.stream_worker.waiting import behind
+from rag_core.pipeline import Pipeline
 
 
 def kafka_definitions(config: SourceConfig) -> dg.Definitions:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rag_assets.connectors.kafka import KafkaOptions
+from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.outside import ConnectorContext
-from rag_core.fetch import FetchPolicy
+from rag_core.http_client import FetchPolicy
 from rag_core.sources import Closeable, SourceMemory, TransientMemory, UntouchedMemory
 
 if TYPE_CHECKING:
-    from rag_assets.config import SourceConfig
+    from rag_assets.source_config import SourceConfig
+    from rag_core.database import Store
     from rag_core.settings import Settings
     from rag_core.sources import Connector
-    from rag_core.store import Store
 
 
 def build_connector(config: SourceConfig, outside: ConnectorContext | None = None) -> Connector:
@@ -37,7 +37,7 @@ def connector_context(
 
     Without `remember` it knows what earlier runs left and leaves nothing itself.
     """
-    from rag_core.store.source_memory import StoredMemory
+    from rag_core.sources import StoredMemory
 
     memory: SourceMemory = TransientMemory()
     if store is not None:

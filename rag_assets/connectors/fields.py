@@ -9,7 +9,7 @@ import jsonpath
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from rag_core.errors import RagError
-from rag_core.fetch import FetchPolicy
+from rag_core.http_client import FetchPolicy
 
 MAX_LOCATOR_BYTES: Final = 2048
 """PostgreSQL's unique index refuses keys much above this."""

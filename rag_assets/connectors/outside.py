@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rag_core.fetch import FetchPolicy
+from rag_core.http_client import FetchPolicy
 from rag_core.sources import SourceMemory, TransientMemory
 
 DEFAULT_MAX_FILE_BYTES = 50_000_000

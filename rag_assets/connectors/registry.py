@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rag_assets.connectors.filesystem import FilesystemConnector
-from rag_assets.connectors.http_api import HttpApiConnector
+from rag_assets.connectors.filesystem.connector import FilesystemConnector
+from rag_assets.connectors.http_api.connector import HttpApiConnector
 from rag_assets.connectors.outside import ConnectorContext
-from rag_assets.connectors.sql import SqlConnector
-from rag_assets.connectors.web import WebConnector
+from rag_assets.connectors.sql.connector import SqlConnector
+from rag_assets.connectors.web.connector import WebConnector
 from rag_core.sources import Connector
 
 CONNECTORS: dict[str, Callable[[Any, ConnectorContext], Connector]] = {

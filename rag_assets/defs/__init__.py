@@ -1,1 +1,1 @@
-"""Instances: every definition and component of this project, found by Dagster in this folder."""
+"""The definitions of this code location, an area in a folder with the same file names."""

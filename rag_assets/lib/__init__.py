@@ -1,1 +1,1 @@
-"""Building blocks that are not definitions: checks, table models, metadata."""
+"""Classes and functions that definitions are made of: names, checks over frames, metadata, typed failures."""

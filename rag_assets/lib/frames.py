@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection, TextClause, text
 
-from rag_core.pipeline import Scope
-from rag_core.pipeline.resources import Pipeline
-from rag_core.store import generations
+from rag_core.generations import store as generations
+from rag_core.pipeline import Pipeline
+from rag_core.sources import Scope
 
 PAGE = 2000
 MAX_ROWS = 20_000

@@ -12,7 +12,7 @@ from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.frames import MAX_ROWS, Frames
 from rag_assets.lib.naming import asset_key, partitions, scope_of
 from rag_assets.source_config import SourceConfig
-from rag_core.pipeline.resources import Pipeline
+from rag_core.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import pandera.polars as pa

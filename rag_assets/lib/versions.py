@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from rag_core.chunking import CHUNKER_VERSION
+from rag_core.generations import CHUNKING
 from rag_core.ids import fingerprint
-from rag_core.recipe import CHUNKING
+from rag_core.parsing import PARSER_VERSION, ParseLimits
 from rag_core.settings import Settings
-from rag_core.text.base import ParseLimits
-from rag_core.text.chunking.chunker import CHUNKER_VERSION
-from rag_core.text.parser import PARSER_VERSION
 
 
 def code_versions(settings: Settings) -> dict[str, str]:

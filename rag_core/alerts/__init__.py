@@ -1,7 +1,32 @@
-"""Telling people: conditions become alerts, and every configured notifier is told once per change of each."""
+"""Alerts: conditions become alerts, and every configured notifier gets one message per change of each."""
 
+from rag_core.alerts import store
 from rag_core.alerts.base import Alert, AlertKind, Notifier
-from rag_core.alerts.delivery import deliver
-from rag_core.alerts.notifiers import open_notifiers
+from rag_core.alerts.conditions import (
+    dated_ahead,
+    halted_streams,
+    held_deletions,
+    poisoned,
+    rebuilt_indexes,
+    stale_sources,
+)
+from rag_core.alerts.delivery import Delivery, deliver, open_notifiers
+from rag_core.alerts.store import SourceState, source_states
 
-__all__ = ["Alert", "AlertKind", "Notifier", "deliver", "open_notifiers"]
+__all__ = [
+    "Alert",
+    "AlertKind",
+    "Delivery",
+    "Notifier",
+    "SourceState",
+    "dated_ahead",
+    "deliver",
+    "halted_streams",
+    "held_deletions",
+    "open_notifiers",
+    "poisoned",
+    "rebuilt_indexes",
+    "source_states",
+    "stale_sources",
+    "store",
+]

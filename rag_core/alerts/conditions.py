@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rag_core.alerts.base import Alert, AlertKind
+from rag_core.alerts.store import SourceState
 from rag_core.errors import Reason
-from rag_core.store.audit import Entry
-from rag_core.store.conditions import SourceState
-from rag_core.store.quality import Latest
+from rag_core.operations import Entry
+from rag_core.quality import Latest
 
 _HALTED = "halted: "
 """How a worker's heartbeat begins the state of such a stream."""
@@ -83,7 +83,7 @@ def poisoned(results: Iterable[Latest]) -> Iterator[Alert]:
 
 
 def halted_streams(workers: Iterable[Mapping[str, Any]]) -> Iterator[Alert]:
-    """Streams that wait for an operator, by the heartbeats of living workers (`rag_core.store.streams.workers`)."""
+    """Streams that wait for an operator, by the heartbeats of living workers (`rag_core.streams.store.workers`)."""
     halted = {
         (name, str(stream["state"]).removeprefix(_HALTED))
         for worker in workers

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import httpx
+import stamina
+
+from rag_core.alerts import store as table
 from rag_core.alerts.base import Alert, Notifier
-from rag_core.errors import RagError
+from rag_core.database import Store, locks
+from rag_core.errors import ConfigError, RagError, Reason, Unavailable
 from rag_core.logging import get_logger
-from rag_core.store import alerts as table
-from rag_core.store import locks
-from rag_core.store.engine import Store
+from rag_core.settings import MIN_SECRET_LENGTH, Settings
 
 log = get_logger("rag.alerts")
 
@@ -72,3 +80,143 @@ def _is_due(row: table.Known, notifier: Notifier, now: datetime) -> bool:
     if status == "resolved" or notifier.repeat_seconds is None:
         return False
     return (now - datetime.fromisoformat(told["at"])).total_seconds() >= notifier.repeat_seconds
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The three notifiers: the log, a signed webhook, and Alertmanager.
+
+
+TIMESTAMP_HEADER, SIGNATURE_HEADER = "X-Rag-Timestamp", "X-Rag-Signature"
+_RETRYING = stamina.RetryingCaller(attempts=3, timeout=30, wait_initial=0.2)
+
+
+class LogNotifier:
+    """Writes one line per alert. Always on."""
+
+    name = "log"
+    repeat_seconds: float | None = None
+
+    def send(self, alerts: Sequence[Alert]) -> None:
+        for alert in alerts:
+            write = log.warning if alert.firing else log.info
+            write("alert", **{name: value for name, value in alert.as_json().items() if value not in ("", None, {})})
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class WebhookNotifier:
+    """POSTs `{"alerts": [...]}`. The signature is `v1=` and the hex HMAC-SHA256 of timestamp, a dot, and the body.
+
+    A receiver compares it in constant time and refuses a timestamp (seconds since the epoch) that is minutes off, so
+    that neither a forged nor a replayed message is believed.
+    """
+
+    name = "webhook"
+    repeat_seconds: float | None = None
+
+    def __init__(self, url: str, secret: str, client: httpx.Client, *, clock: Callable[[], float] = time.time) -> None:
+        self._url, self._secret, self._client, self._clock = url, secret.encode(), client, clock
+
+    def send(self, alerts: Sequence[Alert]) -> None:
+        body = json.dumps({"alerts": [alert.as_json() for alert in alerts]}, separators=(",", ":")).encode()
+        timestamp = str(int(self._clock()))
+        signed = hmac.new(self._secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+        headers = {
+            "content-type": "application/json",
+            TIMESTAMP_HEADER: timestamp,
+            SIGNATURE_HEADER: f"v1={signed}",
+        }
+        _post(self._client, self.name, self._url, body, headers)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class AlertmanagerNotifier:
+    """POSTs to `/api/v2/alerts`. Alertmanager forgets an alert that is not sent again, so firing ones are repeated."""
+
+    name = "alertmanager"
+    repeat_seconds: float | None = 60
+
+    def __init__(
+        self, url: str, client: httpx.Client, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._url, self._client, self._now = f"{url.rstrip('/')}/api/v2/alerts", client, now
+
+    def send(self, alerts: Sequence[Alert]) -> None:
+        body = json.dumps([self._posted(alert) for alert in alerts]).encode()
+        _post(self._client, self.name, self._url, body, {"content-type": "application/json"})
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _posted(self, alert: Alert) -> dict[str, Any]:
+        labels = {
+            "alertname": "".join(part.capitalize() for part in alert.kind.split("_")),
+            "service": "rag-platform",
+            "key": alert.key,
+            "severity": alert.severity,
+            "source": alert.source,
+            "tenant": alert.tenant,
+        }
+        # Well beyond two repeats: a sensor that is late must not make an alert look over.
+        until = alert.ended_at or self._now() + timedelta(seconds=5 * (self.repeat_seconds or 60))
+        posted: dict[str, Any] = {
+            "labels": {name: value for name, value in labels.items() if value},
+            "annotations": {"summary": alert.summary, **{name: str(value) for name, value in alert.details.items()}},
+            "endsAt": until.isoformat(),
+        }
+        if alert.started_at is not None:
+            posted["startsAt"] = alert.started_at.isoformat()
+        return posted
+
+
+def open_notifiers(settings: Settings, client: Callable[[float], httpx.Client] | None = None) -> list[Notifier]:
+    """The notifiers that the settings name; the log is always one. `client` makes the HTTP client for a timeout.
+
+    Raises `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) for a webhook that could not be told from a forged one.
+    """
+    make = client or _client
+    found: list[Notifier] = [LogNotifier()]
+    if settings.alert_webhook_url is not None:
+        secret = settings.alert_webhook_secret.get_secret_value() if settings.alert_webhook_secret else ""
+        if not secret:
+            raise ConfigError(Reason.SECRET_MISSING, "RAG_ALERT_WEBHOOK_SECRET must be set with RAG_ALERT_WEBHOOK_URL")
+        if len(secret) < MIN_SECRET_LENGTH:
+            message = f"RAG_ALERT_WEBHOOK_SECRET needs at least {MIN_SECRET_LENGTH} characters"
+            raise ConfigError(Reason.SECRET_WEAK, message)
+        url = settings.alert_webhook_url.get_secret_value()
+        found.append(WebhookNotifier(url, secret, make(settings.alert_timeout_seconds)))
+    if settings.alertmanager_url is not None:
+        found.append(AlertmanagerNotifier(settings.alertmanager_url, make(settings.alert_timeout_seconds)))
+    return found
+
+
+def _client(timeout: float) -> httpx.Client:
+    # No redirects and no proxy of the environment: an alert goes where it was told to, or nowhere.
+    return httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False)
+
+
+def _post(client: httpx.Client, name: str, url: str, body: bytes, headers: dict[str, str]) -> None:
+    def once() -> None:
+        # The status is the whole answer: a body could be without end.
+        with client.stream("POST", url, content=body, headers=headers) as response:
+            response.raise_for_status()
+
+    try:
+        _RETRYING(_worth_repeating, once)
+    except httpx.HTTPStatusError as error:
+        raise _undelivered(name, f"answered {error.response.status_code}") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _undelivered(name, f"could not be reached ({type(error).__name__})") from None
+
+
+def _worth_repeating(error: Exception) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code >= 500 or error.response.status_code == 429
+    return isinstance(error, httpx.TransportError)
+
+
+def _undelivered(name: str, what: str) -> Unavailable:
+    return Unavailable(Reason.ALERT_UNDELIVERED, f"the {name} notifier {what}; it is tried again")

@@ -1,7 +1,5 @@
 """Answers from retrieved passages, with citations that hold."""
 
-from __future__ import annotations
-
 from rag_core.answering.base import (
     Abstained,
     Abstention,
@@ -11,8 +9,10 @@ from rag_core.answering.base import (
     Citation,
     Delta,
     Question,
+    check_citations,
 )
-from rag_core.settings import Settings
+from rag_core.answering.evidence import Span, highlights, query_terms
+from rag_core.answering.opening import open_answerer
 
 __all__ = [
     "Abstained",
@@ -23,16 +23,9 @@ __all__ = [
     "Citation",
     "Delta",
     "Question",
+    "Span",
+    "check_citations",
+    "highlights",
     "open_answerer",
+    "query_terms",
 ]
-
-
-def open_answerer(settings: Settings) -> Answerer:
-    """The configured answerer; close it when done. Nothing is called before the first question."""
-    if settings.answerer == "openai":
-        from rag_core.answering.openai_http import open_openai_answerer
-
-        return open_openai_answerer(settings)
-    from rag_core.answering.extractive import ExtractiveAnswerer
-
-    return ExtractiveAnswerer()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rag_core.answering.base import Answered, Question
 from rag_core.answering.quoting import MIN_COMPARED, Sentence, candidates, citations, nearness
-from rag_core.embedding.base import Vectors
+from rag_core.embedding import Vectors
 
 KNOWN = 0.1
 """Part of the question's words up to which the passages count as being in another language."""

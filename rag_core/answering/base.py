@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from rag_core.embedding.base import Vectors
-from rag_core.index.base import Hit
+from rag_core.embedding import Vectors
+from rag_core.errors import RagError, Reason
+from rag_core.index import Hit
 
 EmbedPassages = Callable[[Sequence[str]], Awaitable[Vectors]]
 
@@ -109,3 +110,20 @@ def cite(hit: Hit, *, number: int, rank: int, start: int, end: int) -> Citation:
     if not 0 <= start < end <= len(payload.text):
         raise ValueError(f"span [{start}, {end}) is not within the passage")
     return Citation(number, rank, payload.start + start, payload.start + end, payload.text[start:end])
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The last check on an answer before its citations leave: each must be a span of what was retrieved.
+
+
+def check_citations(citations: Sequence[Citation], hits: Sequence[Hit]) -> None:
+    """Raise `RagError` (`CITATION_INVALID`) unless the numbers run from 1 and every quote is its span's own text."""
+    for expected, citation in enumerate(citations, start=1):
+        if citation.number != expected or not 0 <= citation.rank < len(hits) or not _holds(citation, hits):
+            raise RagError(Reason.CITATION_INVALID, "the answer cited what was not retrieved; ask again")
+
+
+def _holds(citation: Citation, hits: Sequence[Hit]) -> bool:
+    payload = hits[citation.rank].payload
+    start, end = citation.start - payload.start, citation.end - payload.start
+    return 0 <= start < end <= len(payload.text) and payload.text[start:end] == citation.quote

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from rag_core.index.lexical import encode_documents, encode_query
-from rag_core.index.stopwords import STOPWORDS
+from rag_core.search import STOPWORDS, encode_documents, encode_query
 
 Terms = frozenset[int]
 
@@ -103,3 +103,48 @@ def _run_units(run: str) -> Iterable[Unit]:
         terms = tuple(term for indices in found[max(0, position - 1) : position + 1] for term in indices)
         if terms:
             yield Unit(terms, share)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Where the words of a query stand in a text, by the rules of the lexical leg: stems for words, pairs for Chinese.
+
+
+MAX_HIGHLIGHTS = 100
+"""Spans of one text at most."""
+
+Span = tuple[int, int]
+
+
+def query_terms(query: str) -> frozenset[int]:
+    """The terms of a query that are looked for."""
+    return frozenset(term for unit in question_units(query) for term in unit.terms)
+
+
+def highlights(terms: frozenset[int], text: str) -> list[Span]:
+    """Spans `[start, end)` of `text`, in order and apart from each other."""
+    spans: list[Span] = []
+    for start, end in _matches(terms, text):
+        if spans and start <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        elif len(spans) == MAX_HIGHLIGHTS:
+            break
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def _matches(terms: frozenset[int], text: str) -> Iterator[Span]:
+    for match in _WORD.finditer(text):
+        start, word = match.start(), match.group()
+        if not match.lastgroup or len(word) == 1:
+            if not terms.isdisjoint(_terms(word)):
+                yield match.span()
+        else:
+            for place in range(len(word) - 1):
+                if not terms.isdisjoint(_terms(word[place : place + 2])):
+                    yield start + place, start + place + 2
+
+
+@lru_cache(maxsize=1 << 16)
+def _terms(word: str) -> frozenset[int]:
+    return frozenset(encode_query(word[:64]).indices)

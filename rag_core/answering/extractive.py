@@ -17,10 +17,9 @@ from typing import NamedTuple
 
 from rag_core.answering import across
 from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question
-from rag_core.answering.display import display
 from rag_core.answering.evidence import Unit, coverage, question_units, term_weights, text_terms
-from rag_core.answering.quoting import Sentence, candidates, citations, nearness
-from rag_core.index.base import Hit
+from rag_core.answering.quoting import Sentence, candidates, citations, display, nearness
+from rag_core.index import Hit
 
 MAX_PASSAGES = 5
 MAX_CANDIDATES = 200

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from rag_core.answering.base import Citation, cite
-from rag_core.answering.display import display
 from rag_core.answering.evidence import coverage, question_units, text_terms
+from rag_core.answering.quoting import display
 from rag_core.answering.sentences import split_sentences
-from rag_core.index.base import Hit
+from rag_core.index import Hit
 
 MIN_SUPPORT = 0.5
 """Share of a sentence's words that the passage it rests on must contain."""

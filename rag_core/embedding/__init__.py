@@ -1,56 +1,19 @@
-"""Text to vectors. Import the implementations through these functions: each loads only what it needs."""
+"""Text to vectors: one interface, and what implements it, each loaded when it is opened."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+from rag_core.embedding import store
 from rag_core.embedding.base import Embedder, TokenCounter, Vectors
-from rag_core.settings import Settings
+from rag_core.embedding.opening import open_embedder, open_token_counter, prepare_model
+from rag_core.embedding.store import PendingText, TextCounts, decode
 
-if TYPE_CHECKING:
-    from rag_core.embedding.tokenizer import E5TokenCounter
-
-__all__ = ["Embedder", "TokenCounter", "Vectors", "open_embedder", "open_token_counter", "prepare_model"]
-
-
-def open_embedder(settings: Settings) -> Embedder:
-    """The configured embedder, ready to use; close it when done.
-
-    Raises `DataCorruption` (`MODEL_CORRUPT`) when the model's files fail their checksum.
-    """
-    if settings.embedder == "fake":
-        from rag_core.embedding.fake import FakeEmbedder
-
-        return FakeEmbedder(
-            version=settings.embed_model or "1",
-            dimensions=settings.embed_dimensions or FakeEmbedder.dimensions,
-            query_prefix=settings.embed_query_prefix,
-            prefix=settings.embed_passage_prefix,
-        )
-    if settings.embedder == "openai":
-        from rag_core.embedding.openai_http import open_openai_embedder
-
-        return open_openai_embedder(settings)
-    from rag_core.embedding.onnx import OnnxEmbedder
-
-    return OnnxEmbedder(settings.model_dir, threads=settings.embed_threads)
-
-
-def open_token_counter(settings: Settings) -> E5TokenCounter:
-    """The bundled model's token counter, whatever the embedder: chunk sizes mean the same everywhere."""
-    from rag_core.embedding.tokenizer import E5TokenCounter
-
-    return E5TokenCounter(settings.model_dir)
-
-
-def prepare_model(settings: Settings, progress: Callable[[int, int | None], None] | None = None) -> Path:
-    """Build what the embedder and the token counter keep in the model folder (a few seconds, once); return the folder.
-
-    `progress` is called with (steps done, steps). Safe to run in several processes at once. Raises `DataCorruption`
-    (`MODEL_CORRUPT`) and `Unavailable` (`STORAGE_FULL`).
-    """
-    from rag_core.embedding.prepare import prepare
-
-    return prepare(settings.model_dir, with_graph=settings.embedder == "onnx", progress=progress)
+__all__ = [
+    "Embedder",
+    "PendingText",
+    "TextCounts",
+    "TokenCounter",
+    "Vectors",
+    "decode",
+    "open_embedder",
+    "open_token_counter",
+    "prepare_model",
+    "store",
+]

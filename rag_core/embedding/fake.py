@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rag_core.embedding.base import Vectors
-from rag_core.embedding.checks import clean
+from rag_core.embedding.base import Vectors, clean
 from rag_core.ids import fingerprint
 
 _GRAM = 3

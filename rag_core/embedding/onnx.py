@@ -15,10 +15,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from rag_core.embedding.artifacts import Artifact
-from rag_core.embedding.base import Vectors
-from rag_core.embedding.bundle import MODEL_NAME, SHA256, Bundle, Floats, dequantize, open_bundle
-from rag_core.embedding.checks import clean, unit_rows
+from rag_core.embedding.base import Vectors, clean, unit_rows
+from rag_core.embedding.bundle import MODEL_NAME, SHA256, Artifact, Bundle, Floats, dequantize, open_bundle
 from rag_core.embedding.tokenizer import TOKENIZER_VERSION, load_tokenizer
 from rag_core.ids import fingerprint
 

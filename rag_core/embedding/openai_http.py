@@ -12,8 +12,7 @@ import httpx
 import numpy as np
 from pydantic import SecretStr
 
-from rag_core.embedding.base import Vectors
-from rag_core.embedding.checks import clean
+from rag_core.embedding.base import Vectors, clean
 from rag_core.embedding.openai_wire import Endpoint, OpenAIClient, Refused
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.ids import fingerprint

@@ -13,10 +13,9 @@ import stamina
 from aiolimiter import AsyncLimiter
 from pydantic import SecretStr
 
-from rag_core.embedding.base import Vectors
-from rag_core.embedding.checks import unit_rows
+from rag_core.embedding.base import Vectors, unit_rows
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.fetch import endpoint_client, retry_after
+from rag_core.http_client import endpoint_client, retry_after
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _TOO_MUCH = frozenset({400, 413, 422})

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from rag_core.embedding.artifacts import Artifact
-from rag_core.embedding.bundle import MODEL_NAME, SHA256, open_bundle
-from rag_core.embedding.checks import clean
+from rag_core.embedding.base import clean
+from rag_core.embedding.bundle import MODEL_NAME, SHA256, Artifact, open_bundle
 from rag_core.ids import fingerprint
 
 # Raise when the tokens of any text could change.

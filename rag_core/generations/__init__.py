@@ -1,24 +1,20 @@
-"""The life of an index generation: forecast, build behind, gate, promotion, rollback, retirement."""
+"""Index generations: their rows, the configuration each was built with, and its chunker and embedder."""
 
-from rag_core.generations.build import BuildReport, build
-from rag_core.generations.checks import Check
-from rag_core.generations.forecast import Forecast, forecast
-from rag_core.generations.gate import Evaluation, evaluate
-from rag_core.generations.lifecycle import declare, promote, retire, retire_expired, rollback
-from rag_core.generations.throttle import Throttle
+from rag_core.generations import store
+from rag_core.generations.generation_config import CHUNKING, Recipe, changed, recipe_of, settings_for
+from rag_core.generations.store import FOLLOWING, DocumentTotals, Generation
+from rag_core.generations.transforms import Kit, Kits
 
 __all__ = [
-    "BuildReport",
-    "Check",
-    "Evaluation",
-    "Forecast",
-    "Throttle",
-    "build",
-    "declare",
-    "evaluate",
-    "forecast",
-    "promote",
-    "retire",
-    "retire_expired",
-    "rollback",
+    "CHUNKING",
+    "FOLLOWING",
+    "DocumentTotals",
+    "Generation",
+    "Kit",
+    "Kits",
+    "Recipe",
+    "changed",
+    "recipe_of",
+    "settings_for",
+    "store",
 ]

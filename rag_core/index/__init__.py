@@ -1,32 +1,74 @@
-"""The vector index: `open_index` gives the implementation that the settings name."""
+"""The vector index: its interface, payloads and filters. Engines are in `edge`, `qdrant` and `remote`."""
 
-from __future__ import annotations
+from rag_core.index import checks
+from rag_core.index.base import (
+    NOTHING_WITHHELD,
+    ApplyResult,
+    DocumentUpdate,
+    GenerationSpec,
+    Hit,
+    Payload,
+    Point,
+    SearchMode,
+    SearchRequest,
+    SearchResult,
+    VectorIndex,
+    Withheld,
+)
+from rag_core.index.capacity import plan_capacity
+from rag_core.index.checks import check_spec
+from rag_core.index.filter_builder import Bounds, Dialect, narrowed, scope, within
+from rag_core.index.opening import open_index
+from rag_core.index.payloads import (
+    IDENTITY,
+    KEYWORDS,
+    NUMBERS,
+    SAMPLE_SHARES,
+    SAMPLES,
+    TOTAL,
+    from_json,
+    from_json_or_blank,
+    time_text,
+    to_json,
+)
+from rag_core.index.planning import OPERATION_POINTS, READ_DOCUMENTS, Identity, operations, plan, slices
 
-from rag_core.index.base import VectorIndex
-from rag_core.settings import Settings
-
-
-def open_index(settings: Settings, *, repair: bool = False) -> VectorIndex:
-    """Open the index; with `repair` an Edge folder although it is damaged (see `EdgeIndex`).
-
-    A Qdrant server when `qdrant_url` is set, another process's Edge folder when `index_endpoint` is, else the folder
-    under home in this process. Raises `Conflict` (`INDEX_LOCKED`), `DataCorruption` (`INDEX_CORRUPT`) or `ConfigError`.
-    """
-    # Imported here: a process that uses one engine should not pay for loading the others.
-    if settings.qdrant_url is not None:
-        from rag_core.index.qdrant_open import open_qdrant
-
-        return open_qdrant(settings.qdrant_url, settings)
-    if settings.index_endpoint is not None:
-        from rag_core.index.remote import RemoteIndex
-
-        secret = settings.index_secret.get_secret_value() if settings.index_secret else ""
-        return RemoteIndex(
-            settings.index_endpoint, secret, settings.index_timeout_seconds, settings.index_retry_seconds
-        )
-    from rag_core.index.edge import EdgeIndex
-
-    return EdgeIndex(settings.index_dir, repair=repair)
-
-
-__all__ = ["VectorIndex", "open_index"]
+__all__ = [
+    "IDENTITY",
+    "KEYWORDS",
+    "NOTHING_WITHHELD",
+    "NUMBERS",
+    "OPERATION_POINTS",
+    "READ_DOCUMENTS",
+    "SAMPLES",
+    "SAMPLE_SHARES",
+    "TOTAL",
+    "ApplyResult",
+    "Bounds",
+    "Dialect",
+    "DocumentUpdate",
+    "GenerationSpec",
+    "Hit",
+    "Identity",
+    "Payload",
+    "Point",
+    "SearchMode",
+    "SearchRequest",
+    "SearchResult",
+    "VectorIndex",
+    "Withheld",
+    "check_spec",
+    "checks",
+    "from_json",
+    "from_json_or_blank",
+    "narrowed",
+    "open_index",
+    "operations",
+    "plan",
+    "plan_capacity",
+    "scope",
+    "slices",
+    "time_text",
+    "to_json",
+    "within",
+]

@@ -14,8 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from rag_core.embedding.base import Vectors
-from rag_core.filters import Condition
+from rag_core.documents import Condition
+from rag_core.embedding import Vectors
 
 
 class SearchMode(StrEnum):
@@ -176,7 +176,7 @@ class VectorIndex(Protocol):
         """Throw away all points of a generation, readable or damaged, and keep its specification and the alias.
 
         The way back from `INDEX_CORRUPT`: the pipeline fills the generation again from PostgreSQL once its marks are
-        gone (`rag_core.verify.repair.rebuild` does both).
+        gone (`rag_core.verify.rebuild` does both).
         """
         ...
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rag_core.embedding.base import Vectors
+from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
 from rag_core.index.base import DocumentUpdate, GenerationSpec, SearchMode, SearchRequest
 

@@ -1,36 +1,49 @@
-"""One path through the four stages, and what surrounds it; used by assets, stream worker, CLI and tests."""
+"""From source to index: the four stages over a shard or given documents, events, accounting."""
 
-from rag_core.pipeline.accounting import account
-from rag_core.pipeline.base import DocumentCounts, Progress, Scope, StageResult, Work
+from rag_core.pipeline import run_store
+from rag_core.pipeline.accounting import account, assess_quality
+from rag_core.pipeline.active_generation import default_name
+from rag_core.pipeline.base import Progress, StageResult, Work
 from rag_core.pipeline.deletions import approve_deletions
-from rag_core.pipeline.events import BatchResult, Deferred, Event, EventApplier, EventsResult, Refused
-from rag_core.pipeline.generations import ensure_generation
+from rag_core.pipeline.events import BatchResult, Deferred, Event, EventApplier, Refused
+from rag_core.pipeline.pending import Extent
 from rag_core.pipeline.purge import purge_listings, purge_unused
-from rag_core.pipeline.quality import assess_quality
-from rag_core.pipeline.run import run_pipeline
-from rag_core.pipeline.stages import chunk_documents, embed_chunks, index_documents, sync_documents
+from rag_core.pipeline.reading import Reader, ReadResult, parsed_as
+from rag_core.pipeline.resources import Pipeline
+from rag_core.pipeline.run import run_pipeline, run_stage
+from rag_core.pipeline.run_store import Stage
+from rag_core.pipeline.stages.chunks import chunk_documents
+from rag_core.pipeline.stages.documents import configure_source
+from rag_core.pipeline.stages.embeddings import embed_chunks
+from rag_core.pipeline.stages.index import index_documents, index_pending
 
 __all__ = [
     "BatchResult",
     "Deferred",
-    "DocumentCounts",
     "Event",
     "EventApplier",
-    "EventsResult",
+    "Extent",
+    "Pipeline",
     "Progress",
+    "ReadResult",
+    "Reader",
     "Refused",
-    "Scope",
+    "Stage",
     "StageResult",
     "Work",
     "account",
     "approve_deletions",
     "assess_quality",
     "chunk_documents",
+    "configure_source",
+    "default_name",
     "embed_chunks",
-    "ensure_generation",
     "index_documents",
+    "index_pending",
+    "parsed_as",
     "purge_listings",
     "purge_unused",
     "run_pipeline",
-    "sync_documents",
+    "run_stage",
+    "run_store",
 ]

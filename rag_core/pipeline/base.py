@@ -5,14 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from sqlalchemy import Connection
 
+from rag_core.generations import Generation
 from rag_core.pipeline.pending import Extent
 from rag_core.settings import Settings
-from rag_core.sources import Source
-from rag_core.store.generations import Generation, Shard
+from rag_core.sources import Scope
 
 Progress = Callable[[int, int | None], None]
 """Called with (done, total or None) now and then; never from another thread."""
@@ -25,24 +24,6 @@ Stop = Callable[[], bool]
 def never() -> bool:
     """A `Stop` for stages that go on to their end."""
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The rows one run works on: one shard of one source.
-
-    `requested_at` is when the run was asked for: a listing that began later has every change from before that, so
-    runs of several shards can share it. `None`: the run lists for itself.
-    """
-
-    source: Source
-    run_id: str
-    shard: int = 0
-    requested_at: datetime | None = None
-
-    @property
-    def key(self) -> Shard:
-        return self.source.tenant, self.source.name, self.shard
 
 
 @dataclass(frozen=True, slots=True)

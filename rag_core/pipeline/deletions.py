@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from rag_core import failpoints
-from rag_core.pipeline.base import Scope
+from rag_core.database import Store
+from rag_core.documents import store as documents
+from rag_core.documents import tombstone_store as tombstones
 from rag_core.settings import Settings
-from rag_core.store import absence, documents, holds, listing, sources, tombstones
-from rag_core.store.engine import Store
+from rag_core.sources import Scope
+from rag_core.sources import deletion_store as absence
+from rag_core.sources import deletion_store as holds
+from rag_core.sources import listing_store as listing
+from rag_core.sources import store as sources
 
 _PAGE = 1000
 Committed = Callable[[], None]

@@ -20,20 +20,17 @@ from typing import Final
 from sqlalchemy import Connection
 
 from rag_core import failpoints
+from rag_core.database import locks
+from rag_core.documents import Deletion, StoredDocument
+from rag_core.documents import store as documents
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
 from rag_core.logging import get_logger
-from rag_core.models import FetchedItem, SourceItem
-from rag_core.pipeline.base import Scope
+from rag_core.parsing import Parser
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import ReadResult, parsed_as, read_bytes
 from rag_core.pipeline.run import Parts, run_pipeline
-from rag_core.sources import Source
-from rag_core.store import documents, locks
-from rag_core.store.documents import StoredDocument
-from rag_core.store.listing import FetchTask
-from rag_core.store.tombstones import Deletion
-from rag_core.text import Parser
+from rag_core.sources import FetchedItem, FetchTask, Scope, Source, SourceItem
 
 log = get_logger(__name__)
 _FLAKY: Final = frozenset({Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED})

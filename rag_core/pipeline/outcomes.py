@@ -10,14 +10,15 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from rag_core import failpoints
+from rag_core.documents import Deletion, MetadataUpdate, NewDocument
+from rag_core.documents import store as documents
+from rag_core.documents import tombstone_store as tombstones
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.ids import document_id
-from rag_core.pipeline.base import Scope
 from rag_core.pipeline.reading import ReadResult
-from rag_core.store import documents, quarantine, tombstones
-from rag_core.store.documents import MetadataUpdate, NewDocument
-from rag_core.store.quarantine import BEFORE_STORE, Entry
-from rag_core.store.tombstones import Deletion
+from rag_core.quality import BEFORE_STORE, Entry
+from rag_core.quality import quarantine_store as quarantine
+from rag_core.sources import Scope
 
 
 @dataclass(slots=True)

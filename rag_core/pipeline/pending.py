@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from rag_core.store.generations import Generation, Shard
+from rag_core.generations import Generation
+from rag_core.sources import Shard
 
 _PAGE = 500
 

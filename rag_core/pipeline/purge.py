@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from rag_core.store import locks, shared_listings, unused
-from rag_core.store.engine import Store
+from rag_core.database import Store, locks
+from rag_core.pipeline import purge_store as unused
+from rag_core.sources import shared_listing_store as shared_listings
 
 _DOCUMENTS = 500
 _TEXTS = 5000

@@ -9,15 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from rag_core import failpoints
+from rag_core.database import is_storable
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.ids import fingerprint
 from rag_core.logging import get_logger
-from rag_core.models import FetchedItem, ParsedDocument, SourceItem
+from rag_core.parsing import ParsedDocument, Parser
 from rag_core.quality import QualityPolicy, judge_text
-from rag_core.sources import Connector, Source
-from rag_core.store.copying import is_storable
-from rag_core.store.listing import FetchTask
-from rag_core.text import Parser
+from rag_core.sources import Connector, FetchedItem, FetchTask, Source, SourceItem
 
 log = get_logger(__name__)
 _RULES = QualityPolicy()

@@ -6,16 +6,15 @@ from types import TracebackType
 from typing import Self
 
 from rag_core import failpoints
+from rag_core.chunking import Chunker, open_chunker
+from rag_core.database import Store, open_store
 from rag_core.embedding import Embedder, open_embedder
-from rag_core.index import open_index
-from rag_core.index.base import VectorIndex
+from rag_core.generations import Kit, Kits, recipe_of
+from rag_core.index import VectorIndex, open_index
 from rag_core.lazy import locked_property
-from rag_core.pipeline.generations import ensure_generation
-from rag_core.pipeline.kits import Kit, Kits
-from rag_core.recipe import recipe_of
+from rag_core.parsing import Parser, open_parser
+from rag_core.pipeline.active_generation import ensure_generation
 from rag_core.settings import Settings
-from rag_core.store import Store, open_store
-from rag_core.text import Chunker, Parser, open_chunker, open_parser
 
 
 class Pipeline:
@@ -55,7 +54,7 @@ class Pipeline:
         return Kits(self.settings, own)
 
     def ensure_generation(self) -> str:
-        """Name of the generation readers are on, made when there is none; see `rag_core.pipeline.generations`."""
+        """Name of the generation readers are on, made when there is none; see `rag_core.pipeline.active_generation`."""
         return ensure_generation(
             self.store,
             self.index,

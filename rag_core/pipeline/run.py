@@ -12,23 +12,23 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from rag_core.index.base import VectorIndex
-from rag_core.pipeline.base import Progress, Scope, StageResult, Work
-from rag_core.pipeline.kits import Kits
+from rag_core.database import Store, locks
+from rag_core.generations import Kits
+from rag_core.index import VectorIndex
+from rag_core.parsing import Parser
+from rag_core.pipeline import run_store as runs
+from rag_core.pipeline.base import Progress, StageResult, Work
+from rag_core.pipeline.metadata_updates import Publisher
 from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.pipeline.targets import chunk_for_targets, embed_for_targets, index_for_targets
-from rag_core.pipeline.visibility import Publisher
 from rag_core.settings import Settings
-from rag_core.sources import Connector
-from rag_core.store import locks, runs
-from rag_core.store.engine import Store
-from rag_core.text import Parser
+from rag_core.sources import Connector, Scope
 
 STAGES = ("documents", "chunks", "embeddings", "index")
 
 
 class Parts(Protocol):
-    """What the stages work with, each part opened at its first use (`rag_core.pipeline.resources.Pipeline`)."""
+    """What the stages work with, each part opened at its first use (`rag_core.pipeline.Pipeline`)."""
 
     @property
     def settings(self) -> Settings: ...

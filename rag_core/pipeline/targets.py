@@ -12,15 +12,14 @@ from dataclasses import replace
 from functools import partial
 
 from rag_core.errors import RagError, Unavailable
-from rag_core.index.base import VectorIndex
+from rag_core.generations import Generation, Kit, Kits
+from rag_core.generations import store as generations
+from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
 from rag_core.pipeline.base import StageResult, Work
-from rag_core.pipeline.kits import Kit, Kits
 from rag_core.pipeline.stages.chunks import chunk_documents
 from rag_core.pipeline.stages.embeddings import embed_chunks
 from rag_core.pipeline.stages.index import index_documents
-from rag_core.store import generations
-from rag_core.store.generations import Generation
 
 log = get_logger(__name__)
 

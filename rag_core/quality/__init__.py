@@ -1,8 +1,32 @@
-"""Whether documents are worth indexing, and whether a source still looks as it did. Pure; the store keeps results."""
+"""Whether documents are worth indexing and whether a source has changed: rules, measures, history, quarantine."""
 
-from rag_core.quality.documents import Finding, judge_text
-from rag_core.quality.policy import QualityPolicy
-from rag_core.quality.rules import RULES, Rule, Severity
-from rag_core.quality.sources import Assessment, Profile, assess
+from rag_core.quality import quarantine_read_store, quarantine_store, store
+from rag_core.quality.documents import judge_text
+from rag_core.quality.quarantine_read_store import Quarantined, Wanted, page
+from rag_core.quality.quarantine_store import AFTER_STORE, BEFORE_STORE, Entry, discard, redrive
+from rag_core.quality.rules import RULES, QualityPolicy, Severity
+from rag_core.quality.sources import Assessment, assess
+from rag_core.quality.store import Findings, Latest, Result
 
-__all__ = ["RULES", "Assessment", "Finding", "Profile", "QualityPolicy", "Rule", "Severity", "assess", "judge_text"]
+__all__ = [
+    "AFTER_STORE",
+    "BEFORE_STORE",
+    "RULES",
+    "Assessment",
+    "Entry",
+    "Findings",
+    "Latest",
+    "QualityPolicy",
+    "Quarantined",
+    "Result",
+    "Severity",
+    "Wanted",
+    "assess",
+    "discard",
+    "judge_text",
+    "page",
+    "quarantine_read_store",
+    "quarantine_store",
+    "redrive",
+    "store",
+]

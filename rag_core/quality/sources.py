@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rag_core.quality.policy import QualityPolicy
-from rag_core.quality.rules import RULES
+from rag_core.quality.rules import RULES, QualityPolicy
 
 DRIFT_DOCUMENTS = 20
 """Fewer documents than this have no typical language or size."""

@@ -1,21 +1,9 @@
 """Proof that the index holds exactly what the database says, and the database what the sources say."""
 
 from rag_core.verify.repair import rebuild, repair
-from rag_core.verify.report import DocumentStates, Finding, FindingKind, VerifyReport
-from rag_core.verify.selftest import SelfTestReport, self_test
+from rag_core.verify.report import Finding, VerifyReport
+from rag_core.verify.selftest import self_test
 from rag_core.verify.sources import SourceReport, verify_source
 from rag_core.verify.verifier import verify
 
-__all__ = [
-    "DocumentStates",
-    "Finding",
-    "FindingKind",
-    "SelfTestReport",
-    "SourceReport",
-    "VerifyReport",
-    "rebuild",
-    "repair",
-    "self_test",
-    "verify",
-    "verify_source",
-]
+__all__ = ["Finding", "SourceReport", "VerifyReport", "rebuild", "repair", "self_test", "verify", "verify_source"]

@@ -9,10 +9,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from rag_core.embedding.base import Vectors
-from rag_core.index.base import Payload, Point
+from rag_core.embedding import Vectors
+from rag_core.index import Payload, Point
 from rag_core.verify.report import Finding, FindingKind, Findings
-from rag_core.verify.rows import Expectation
+from rag_core.verify.store import Expectation
 
 TOLERANCE = 1e-4
 """Largest difference of a component between an embedding and the engine's normalised copy of it."""

@@ -6,12 +6,12 @@ import uuid
 
 from sqlalchemy import text
 
-from rag_core.index.base import VectorIndex
+from rag_core.database import Store, locks
+from rag_core.generations import store as generations
+from rag_core.index import VectorIndex
 from rag_core.index.edge import EdgeIndex
-from rag_core.pipeline.base import Progress
-from rag_core.pipeline.stages.index import index_pending
-from rag_core.store import audit, generations, locks
-from rag_core.store.engine import Store
+from rag_core.operations import audit_store as audit
+from rag_core.pipeline import Progress, index_pending
 from rag_core.verify.report import STRAY, VerifyReport
 
 _FORGET = text("DELETE FROM rag.generation_documents WHERE generation = :generation AND doc_id = ANY(:ids)")

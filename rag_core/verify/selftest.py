@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from rag_core.database import Store
+from rag_core.documents import In, Not
 from rag_core.errors import Reason, Unavailable
-from rag_core.filters import In, Not
-from rag_core.index.base import DocumentUpdate, GenerationSpec, Point, SearchRequest, SearchResult, VectorIndex
-from rag_core.store import generations
-from rag_core.store.engine import Store
+from rag_core.generations import store as generations
+from rag_core.index import DocumentUpdate, GenerationSpec, Point, SearchRequest, SearchResult, VectorIndex
 from rag_core.verify.report import FindingKind, Findings
-from rag_core.verify.rows import GenerationRows
+from rag_core.verify.store import GenerationRows
 from rag_core.verify.verifier import compare
 
 SAMPLE = 200

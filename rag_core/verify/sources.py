@@ -16,17 +16,16 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from rag_core.database import Store, locks
+from rag_core.documents import store as documents
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id, text_hash
-from rag_core.pipeline.base import Progress
-from rag_core.pipeline.listed import load_listing
-from rag_core.pipeline.reading import Reader, ReadResult, parsed_as
+from rag_core.parsing import Parser
+from rag_core.pipeline import Progress, Reader, ReadResult, parsed_as
 from rag_core.settings import Settings
-from rag_core.sources import Connector, Source
-from rag_core.store import absence, documents, listing, locks
-from rag_core.store.engine import Store
-from rag_core.store.listing import FetchTask
-from rag_core.text import Parser
+from rag_core.sources import Connector, FetchTask, Source, load_listing
+from rag_core.sources import deletion_store as absence
+from rag_core.sources import listing_store as listing
 from rag_core.verify.report import Finding, FindingKind, Findings
 
 _PAGE = 500

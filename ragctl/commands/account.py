@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
-    from ragctl.stack.accounts import Account, Accounts
+    from ragctl.local_stack.accounts import Account, Accounts
 
 app = App(name="account", help="People who may sign in to the local console.", help_format="plaintext")
 
@@ -71,7 +71,7 @@ def add(
     password_stdin
         Take the password from standard input instead.
     """
-    from ragctl.stack.accounts import Role
+    from ragctl.local_stack.accounts import Role
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(15)
     accounts = _accounts()
@@ -108,10 +108,10 @@ def unlock(name: str, /, *, json: Json = False) -> None:
 
 def _end_sessions(account: Account) -> None:
     """Refuse the tokens of an account that was removed or changed."""
+    from rag_core.access import revoke_tokens
     from rag_core.errors import RagError
     from rag_core.settings import Settings
-    from rag_core.store.access import revoke_tokens
-    from ragctl.commands._database import actor, transaction
+    from ragctl.commands._shared import actor, transaction
 
     try:
         with transaction() as connection:
@@ -127,8 +127,8 @@ def _end_sessions(account: Account) -> None:
 
 def _accounts() -> Accounts:
     from rag_core.settings import Settings
-    from ragctl.stack.accounts import Accounts
-    from ragctl.stack.home import Home
+    from ragctl.local_stack.accounts import Accounts
+    from ragctl.local_stack.data_dir import Home
 
     home = Home.of(Settings.load())
     home.create()

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from cyclopts import App
 
-from ragctl.commands._database import actor as who
-from ragctl.commands._database import transaction
+from ragctl.commands._shared import actor as who
+from ragctl.commands._shared import transaction
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
-    from rag_core.store.audit import Entry
+    from rag_core.operations import Entry
 
 app = App(name="audit", help="Who did what, when, and how it ended.", help_format="plaintext")
 
@@ -54,7 +54,7 @@ def list_(
     """
     from datetime import UTC
 
-    from rag_core.store.audit import Query, find
+    from rag_core.operations import Query, find
 
     moment = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since
     with transaction() as connection:
@@ -96,10 +96,10 @@ def prune(*, days: int, json: Json = False) -> None:
 
     from pydantic import SecretStr
 
+    from rag_core.database import open_store, roles
     from rag_core.errors import ConfigError, InvalidInput, Reason
+    from rag_core.operations import prune as run
     from rag_core.settings import Settings
-    from rag_core.store import open_store, roles
-    from rag_core.store.audit_chain import prune as run
 
     if days < 1:
         raise InvalidInput(Reason.FIELD_INVALID, "days: must be at least 1")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from ragctl.commands._database import actor
+from ragctl.commands._shared import actor
 from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
+    from rag_core.operations import Colour, Deployment, Step
     from rag_core.settings import Settings
-    from rag_core.store.deployments import Colour, Deployment, Step
-    from ragctl.deploy.policy import Verdict
-    from ragctl.deploy.service import Deployments
-    from ragctl.deploy.targets.base import Server
+    from ragctl.rollout.policy import Verdict
+    from ragctl.rollout.service import Deployments
+    from ragctl.rollout.targets.base import Server
 
 app = App(name="deploy", help="Blue/green deployments of the query servers.", help_format="plaintext")
 _RETRY_SECONDS = 2.0
@@ -61,9 +61,9 @@ def up(
     and_switch
         When it is ready, move the traffic as `rag deploy switch` does.
     """
-    from ragctl.deploy.judges import RealGenerations
-    from ragctl.deploy.releases import make_release
-    from ragctl.deploy.service import Request
+    from ragctl.rollout.analysis import RealGenerations
+    from ragctl.rollout.releases import make_release
+    from ragctl.rollout.service import Request
 
     wanted = make_release(target, release, python=python, assignments=set_ or (), image=image)
     with _deployments(target, quiet=json) as known:
@@ -128,7 +128,7 @@ def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: J
         How long database and target may be away.
     """
     from rag_core.errors import RagError, Reason, Unavailable
-    from ragctl.deploy import declared
+    from ragctl.rollout import releases as declared
 
     deadline = time.monotonic() + seconds
     while True:
@@ -190,8 +190,8 @@ def _check_target(target: Literal["local", "kubernetes"], cited: float) -> Itera
 
 
 def _await_cited(settings: Settings, servers: Callable[[], Sequence[Server]], seconds: float) -> Verdict:
-    from ragctl.deploy.deployer import checked
-    from ragctl.deploy.smoke import cited
+    from ragctl.rollout.deployer import checked
+    from ragctl.rollout.smoke import cited
 
     deadline = time.monotonic() + seconds
     while True:
@@ -202,12 +202,12 @@ def _await_cited(settings: Settings, servers: Callable[[], Sequence[Server]], se
 
 
 def _check_named(candidate: str, serving: str, cited: float) -> Iterator[tuple[str, Verdict]]:
+    from rag_core.database import open_store
     from rag_core.errors import Reason, Unavailable
-    from rag_core.store import open_store
-    from ragctl.deploy.calls import servers_at
-    from ragctl.deploy.judges import RealJudge
-    from ragctl.deploy.service import smoke
-    from ragctl.stack.home import load
+    from ragctl.local_stack.data_dir import load
+    from ragctl.rollout.analysis import RealJudge
+    from ragctl.rollout.calls import servers_at
+    from ragctl.rollout.service import smoke
 
     settings, _ = load()
     servers = servers_at(candidate, settings)
@@ -233,7 +233,7 @@ def status(*, target: TargetOption = "local", limit: int = 5, json: Json = False
     limit
         Deployments at most.
     """
-    from rag_core.store import deployments
+    from rag_core.operations import deployment_store as deployments
 
     with _deployments(target, quiet=True) as known:
         known.look_after()
@@ -251,10 +251,10 @@ def status(*, target: TargetOption = "local", limit: int = 5, json: Json = False
 @contextmanager
 def _deployments(target: Literal["local", "kubernetes"], *, quiet: bool) -> Iterator[Deployments]:
     from rag_core import failpoints
-    from rag_core.store import open_store
-    from ragctl.deploy.service import Deployments
-    from ragctl.deploy.targets import open_target
-    from ragctl.stack.home import load
+    from rag_core.database import open_store
+    from ragctl.local_stack.data_dir import load
+    from ragctl.rollout.service import Deployments
+    from ragctl.rollout.targets import open_target
 
     settings, home = load()
     failpoints.arm(settings.failpoint)

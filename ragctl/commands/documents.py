@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from ragctl.commands._database import actor
+from ragctl.commands._shared import actor
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
     ledger
         The ledger file; `$RAG_HOME/erasures.jsonl` when left out.
     """
-    from rag_core.pipeline.erasure import reapply
+    from rag_core.erasure import reapply
     from ragctl.output import progress_bar
 
     with _pipeline() as pipeline, progress_bar("erasing") as progress:
@@ -186,8 +186,8 @@ def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
 def _erase(doc_id: str, tenant: str, json: bool) -> None:
     import uuid
 
+    from rag_core.erasure import erase
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.pipeline.erasure import erase
 
     try:
         wanted = uuid.UUID(doc_id)
@@ -207,7 +207,7 @@ def _counted(value: object) -> object:
 
 @contextmanager
 def _pipeline() -> Iterator[Any]:
-    from rag_core.pipeline.resources import Pipeline
+    from rag_core.pipeline import Pipeline
     from rag_core.settings import Settings
 
     with Pipeline(Settings.load()) as pipeline:

@@ -23,9 +23,9 @@ def render(*, folder: Path | None = None, json: Json = False) -> None:
         Write `bootstrap.yaml` and its files here instead; start Envoy with `-c FOLDER/bootstrap.yaml`.
     """
     from rag_core.settings import Settings
-    from ragctl.gateway import GatewayOptions, write_dynamic
-    from ragctl.gateway import render as render_yaml
-    from ragctl.gateway.bootstrap import bootstrap
+    from ragctl.gateway.bootstrap import bootstrap, write_dynamic
+    from ragctl.gateway.bootstrap import render as render_yaml
+    from ragctl.gateway.options import GatewayOptions
 
     options = GatewayOptions.from_settings(Settings.load())
     if folder is not None:
@@ -44,8 +44,8 @@ def validate(*, json: Json = False) -> None:
     Example: rag gateway validate
     """
     from rag_core.settings import Settings
-    from ragctl.gateway import GatewayOptions
-    from ragctl.gateway import validate as run_envoy
+    from ragctl.gateway.bootstrap import validate as run_envoy
+    from ragctl.gateway.options import GatewayOptions
 
     run_envoy(GatewayOptions.from_settings(Settings.load()))
     if json:
@@ -61,7 +61,7 @@ def apply(*, json: Json = False) -> None:
     Example: RAG_GATEWAY_CLIENT_PER_MINUTE=300 rag gateway apply
     """
     from ragctl.gateway.live import apply as apply_files
-    from ragctl.stack.home import load
+    from ragctl.local_stack.data_dir import load
 
     settings, home = load()
     changed = apply_files(settings, home.gateway)
@@ -75,7 +75,7 @@ def shift(percent: int, /, *, json: Json = False) -> None:
     Example: rag gateway shift 10
     """
     from ragctl.gateway.live import shift as shift_share
-    from ragctl.stack.home import load
+    from ragctl.local_stack.data_dir import load
 
     settings, home = load()
     shift_share(settings, home.gateway, percent)

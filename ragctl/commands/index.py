@@ -12,9 +12,9 @@ from ragctl.output import Json, emit_json, progress_bar, say, table
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from rag_core.index.base import VectorIndex
+    from rag_core.database import Store
+    from rag_core.index import VectorIndex
     from rag_core.settings import Settings
-    from rag_core.store import Store
 
 app = App(name="index", help="Index generations.", help_format="plaintext")
 
@@ -32,12 +32,12 @@ def rebuild(generation: str | None = None, /, *, json: Json = False) -> None:
     generation
         The generation; without it the active one.
     """
+    from rag_core.database import open_store
+    from rag_core.database.embedded.server import running_database
+    from rag_core.generations import store as rows_of
     from rag_core.settings import Settings
-    from rag_core.store import generations as rows_of
-    from rag_core.store import open_store
-    from rag_core.store.embedded import running_database
     from rag_core.verify import rebuild as run
-    from ragctl.commands._database import actor
+    from ragctl.commands._shared import actor
 
     settings = Settings.load()
     with running_database(settings):
@@ -93,7 +93,7 @@ def plan(
     """
     from dataclasses import asdict
 
-    from rag_core.index.capacity import plan_capacity
+    from rag_core.index import plan_capacity
 
     needed = plan_capacity(
         chunks,

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ragctl.commands import index_golden
-from ragctl.commands._database import actor
+from ragctl.commands._shared import actor
 from ragctl.commands.index import app
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
 
 if TYPE_CHECKING:
-    from rag_core.generations import Evaluation, Forecast
-    from rag_core.generations.lifecycle import PromotionResult
-    from rag_core.pipeline.resources import Pipeline
-    from rag_core.store.generations import DocumentTotals, Generation
+    from rag_core.generations import DocumentTotals, Generation
+    from rag_core.generations.lifecycle import Evaluation, Forecast, PromotionResult
+    from rag_core.pipeline import Pipeline
 
 __all__ = ["app"]
 _NICE = 10
@@ -38,7 +37,7 @@ def generations(name: str | None = None, /, *, json: Json = False) -> None:
     name
         Only this one, in full.
     """
-    from rag_core.store import generations as rows_of
+    from rag_core.generations import store as rows_of
 
     with _pipeline() as pipeline, pipeline.store.engine.connect() as connection:
         rows = [rows_of.get(connection, name)] if name else rows_of.all_of(connection)
@@ -84,9 +83,9 @@ def build(
     declare_only
         Leave the work to Dagster (sensor `generation_builds`).
     """
-    from rag_core.generations import build as run
-    from rag_core.generations import declare, forecast
-    from rag_core.recipe import changed
+    from rag_core.generations import changed
+    from rag_core.generations.lifecycle import build as run
+    from rag_core.generations.lifecycle import declare, forecast
 
     with _pipeline() as pipeline:
         settings = pipeline.settings
@@ -121,7 +120,7 @@ def evaluate(name: str, /, *, json: Json = False) -> int:
 
     Example: rag index evaluate g-2f6c0b7f1d3a9e55
     """
-    from rag_core.generations import evaluate as run
+    from rag_core.generations.lifecycle import evaluate as run
 
     with _pipeline() as pipeline, progress_bar("judging") as progress:
         evaluation = run(
@@ -148,7 +147,7 @@ def promote(name: str, /, *, override: str = "", json: Json = False) -> None:
     override
         Why it is promoted although the gate refused it or never saw it. Recorded with your name.
     """
-    from rag_core.generations import promote as run
+    from rag_core.generations.lifecycle import promote as run
 
     with _pipeline() as pipeline:
         moved = run(pipeline.store, pipeline.index, name, pipeline.settings, actor=actor(), override=override)
@@ -166,7 +165,7 @@ def rollback(*, reason: str = "", json: Json = False) -> None:
     reason
         Kept in the audit.
     """
-    from rag_core.generations import rollback as run
+    from rag_core.generations.lifecycle import rollback as run
 
     with _pipeline() as pipeline:
         moved = run(pipeline.store, pipeline.index, pipeline.settings, actor=actor(), reason=reason)
@@ -186,7 +185,7 @@ def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = Fa
     now
         End it within its grace period too: no rollback to it after that.
     """
-    from rag_core.generations import retire as run
+    from rag_core.generations.lifecycle import retire as run
 
     with _pipeline() as pipeline:
         run(pipeline.store, pipeline.index, name, actor=actor(), reason=reason, now=now)
@@ -195,7 +194,7 @@ def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = Fa
 
 @contextmanager
 def _pipeline() -> Iterator[Pipeline]:
-    from rag_core.pipeline.resources import Pipeline
+    from rag_core.pipeline import Pipeline
     from rag_core.settings import Settings
 
     with Pipeline(Settings.load()) as pipeline:

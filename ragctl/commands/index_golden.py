@@ -29,9 +29,9 @@ def list_(*, limit: int = 50, json: Json = False) -> None:
     limit
         So many at most.
     """
-    from rag_core.generations.candidates import candidates
+    from rag_core.database import open_store
+    from rag_core.generations.lifecycle import candidates
     from rag_core.settings import Settings
-    from rag_core.store import open_store
 
     store = open_store(Settings.load())
     try:
@@ -71,10 +71,10 @@ def accept(
         Where the answer is (source/locator), instead of the documents that were cited; may be repeated. Needed for an
         answer that was judged bad.
     """
+    from rag_core.database import open_store
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.generations.candidates import accept as take
+    from rag_core.generations.lifecycle import accept as take
     from rag_core.settings import Settings
-    from rag_core.store import open_store
 
     if not _SET.fullmatch(to):
         raise InvalidInput(Reason.FIELD_INVALID, "--to: letters, digits, dot, dash and underscore, 64 at most")

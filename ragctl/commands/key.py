@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from ragctl.commands._database import actor, transaction
+from ragctl.commands._shared import actor, transaction
 from ragctl.output import Json, emit_json, note, say, table
 
 app = App(name="key", help="API keys: create, list, revoke.", help_format="plaintext")
@@ -41,7 +41,7 @@ def create(
     days
         Days until it expires, 730 at most.
     """
-    from rag_core.store.access import NewKey, create_key
+    from rag_core.access import NewKey, create_key
 
     _check(name, tenant, scope, group, days)
     with transaction() as connection:
@@ -64,7 +64,7 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
     tenant
         Only of this tenant.
     """
-    from rag_core.store.access import list_keys
+    from rag_core.access import list_keys
 
     with transaction() as connection:
         keys = list_keys(connection, tenant=tenant)
@@ -81,7 +81,7 @@ def revoke(key_id: str, /, *, json: Json = False) -> None:
 
     Example: rag key revoke 4Jw0mXr2kQpZ
     """
-    from rag_core.store.access import revoke_key
+    from rag_core.access import revoke_key
 
     with transaction() as connection:
         revoke_key(connection, key_id, actor=actor())
@@ -89,8 +89,8 @@ def revoke(key_id: str, /, *, json: Json = False) -> None:
 
 
 def _check(name: str, tenant: str, scopes: tuple[str, ...], groups: tuple[str, ...], days: int) -> None:
+    from rag_core.access import require_identity_names
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.identity import require_identity_names
     from ragctl.tokens import require_known_scopes
 
     require_identity_names(tenant, (name, *groups))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from ragctl.commands._database import actor
+from ragctl.commands._shared import actor
 from ragctl.output import Json, emit_json, say, table
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def list_(
     limit
         How many at most.
     """
-    from rag_core.store.quarantine_view import Wanted, page
+    from rag_core.quality import Wanted, page
 
     wanted = Wanted(tenant, source or "", reason or "", skipped=skipped)
     with _database() as connection:
@@ -65,7 +65,7 @@ def show(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
 
     Example: rag quarantine show 17
     """
-    from rag_core.store import quarantine_view
+    from rag_core.quality import quarantine_read_store as quarantine_view
 
     with _database() as connection:
         found = asdict(quarantine_view.entry(connection, tenant, entry))
@@ -103,7 +103,7 @@ def redrive(
     note
         Why, for the audit.
     """
-    from rag_core.store.quarantine import redrive as act
+    from rag_core.quality import redrive as act
 
     done = _act(act, entries, source, reason, tenant, note)
     emit_json({"redriven": done}) if json else _say(done, "the next run tries it again")
@@ -135,7 +135,7 @@ def discard(
     note
         Why, for the audit.
     """
-    from rag_core.store.quarantine import discard as act
+    from rag_core.quality import discard as act
 
     done = _act(act, entries, source, reason, tenant, note)
     emit_json({"discarded": done}) if json else _say(done, "left out until it changes")
@@ -146,7 +146,7 @@ def _act(
 ) -> list[str]:
     """All or nothing, in one transaction."""
     from rag_core.errors import InvalidInput, Reason
-    from rag_core.store.quarantine_view import Wanted, page
+    from rag_core.quality import Wanted, page
 
     if bool(entries) == bool(source or reason):
         raise InvalidInput(Reason.USAGE, "name entries, or --source or --reason for all that match")
@@ -165,8 +165,8 @@ def _say(locators: Sequence[str], what: str) -> None:
 @contextmanager
 def _database() -> Iterator[Connection]:
     """One transaction."""
+    from rag_core.database import open_store
     from rag_core.settings import Settings
-    from rag_core.store import open_store
 
     store = open_store(Settings.load())
     try:

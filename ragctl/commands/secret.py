@@ -9,7 +9,7 @@ from cyclopts import App
 from ragctl.output import Json, emit_json, say
 
 if TYPE_CHECKING:
-    from ragctl.stack.home import Home
+    from ragctl.local_stack.data_dir import Home
 
 app = App(name="secret", help="Secrets of the local stack: rotate them.", help_format="plaintext")
 Name = Literal["index", "page-token", "hash"]
@@ -26,7 +26,7 @@ def rotate(name: Name, /, *, json: Json = False) -> None:
     name
         index guards the index process; page-token signs page and resume tokens; hash keys the hashes in logs.
     """
-    from ragctl.stack.environment import rotate_secret
+    from ragctl.local_stack.environment import rotate_secret
 
     rotate_secret(_home(), _setting(name))
     emit_json({"rotated": name}) if json else say(f"{name}: a new secret, the old one is accepted; now run `rag up`")
@@ -38,7 +38,7 @@ def retire(name: Name, /, *, json: Json = False) -> None:
 
     Example: rag secret retire page-token && rag up
     """
-    from ragctl.stack.environment import retire_secret
+    from ragctl.local_stack.environment import retire_secret
 
     retire_secret(_home(), _setting(name))
     emit_json({"retired": name}) if json else say(f"{name}: only the secret in use is accepted after `rag up`")
@@ -50,8 +50,8 @@ def hash_(tenant: str, /, *, subject: str | None = None, json: Json = False) -> 
 
     Example: rag secret hash acme
     """
+    from rag_core.access import NameHash
     from rag_core.errors import ConfigError, Reason
-    from rag_core.keyed_hash import NameHash
     from rag_core.settings import Settings
 
     keys = Settings.load().rotating("hash_secret")
@@ -64,7 +64,7 @@ def hash_(tenant: str, /, *, subject: str | None = None, json: Json = False) -> 
 
 def _home() -> Home:
     from rag_core.settings import Settings
-    from ragctl.stack.home import Home
+    from ragctl.local_stack.data_dir import Home
 
     return Home.of(Settings.load())
 

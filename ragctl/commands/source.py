@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from ragctl.commands._database import actor
-from ragctl.commands._quiet import quiet
+from ragctl.commands._shared import actor, quiet
 from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
-    from rag_assets.config import SourceConfig
+    from rag_assets.source_config import SourceConfig
 
 app = App(name="source", help="List, check and sync sources; release held deletions.", help_format="plaintext")
 
@@ -76,8 +75,8 @@ def sync(
         Wait until the runs have ended.
     """
     from rag_core.settings import Settings
-    from ragctl.stack.display import open_display
-    from ragctl.stack.ingest import Sync
+    from ragctl.local_stack.display import open_display
+    from ragctl.local_stack.ingest import Sync
 
     with closing(Sync(Settings.load())) as runs, open_display(silent=json) as display:
         jobs = [runs.get(name)] if name else list(runs.jobs.values())
@@ -111,10 +110,10 @@ def report(name: str, /, *, url: str | None = None, outcome: str | None = None, 
         Only one of: indexed, unchanged, kept, gone, moved, duplicate, excluded, budget, failed, "out of scope",
         "not a document".
     """
-    from rag_assets.connectors.web.report import crawl_report
+    from rag_assets.connectors.web.state import crawl_report
+    from rag_core.database import open_store
     from rag_core.settings import Settings
-    from rag_core.store import open_store
-    from rag_core.store.source_memory import StoredMemory
+    from rag_core.sources import StoredMemory
 
     (config,) = _named(name)
     with closing(open_store(Settings.load())) as store:
@@ -134,9 +133,9 @@ def approve_deletions(name: str, /, *, json: Json = False) -> None:
 
     Example: rag source approve-deletions handbook
     """
-    from rag_core.pipeline.deletions import approve_deletions as approve
+    from rag_core.database import open_store
+    from rag_core.pipeline import approve_deletions as approve
     from rag_core.settings import Settings
-    from rag_core.store import open_store
 
     (config,) = _named(name)
     store = open_store(Settings.load())

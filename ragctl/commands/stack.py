@@ -12,10 +12,10 @@ from cyclopts import Parameter
 from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
-    from ragctl.stack.display import Display
-    from ragctl.stack.ingest import Outcome
-    from ragctl.stack.status import StackStatus
-    from ragctl.stack.up import Stack
+    from ragctl.local_stack.display import Display
+    from ragctl.local_stack.ingest import Outcome
+    from ragctl.local_stack.status import StackStatus
+    from ragctl.local_stack.up import Stack
 
 
 def up(
@@ -41,10 +41,10 @@ def up(
     replicas
         Query servers behind the gateway, from now on; a running stack is scaled without a restart.
     """
-    from ragctl.stack.display import open_display
-    from ragctl.stack.home import load
-    from ragctl.stack.sources import ensure_sources
-    from ragctl.stack.up import start_stack
+    from ragctl.local_stack.data_dir import load
+    from ragctl.local_stack.display import open_display
+    from ragctl.local_stack.sources import ensure_sources
+    from ragctl.local_stack.up import start_stack
 
     settings, home = load()
     home.create()
@@ -64,7 +64,7 @@ def up(
 def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
     from rag_assets.location import LOCATION
     from ragctl.dagster import DagsterApi
-    from ragctl.stack.ingest import Sync
+    from ragctl.local_stack.ingest import Sync
 
     if reload and "dagster-code" in stack.found_running:
         DagsterApi(stack.settings).reload(LOCATION)
@@ -76,9 +76,8 @@ def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list
 
 
 def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
-    from ragctl.stack.accounts import FIRST_ACCOUNT
-    from ragctl.stack.guide import examples, urls
-    from ragctl.stack.question import answerable_question
+    from ragctl.local_stack.accounts import FIRST_ACCOUNT
+    from ragctl.local_stack.next_steps import answerable_question, examples, urls
 
     if json:
         ingested = {outcome.source: outcome.status for outcome in outcomes}
@@ -106,9 +105,9 @@ def down(*, json: Json = False) -> None:
 
     Example: rag down
     """
-    from ragctl.stack.home import load
-    from ragctl.stack.parts import build_parts
-    from ragctl.stack.stop import stop_stack
+    from ragctl.local_stack.data_dir import load
+    from ragctl.local_stack.lifecycle import stop_stack
+    from ragctl.local_stack.services import build_parts
 
     settings, home = load()
     if not home.run.is_dir():
@@ -131,9 +130,9 @@ def status(*, json: Json = False) -> int:
     """
     from dataclasses import asdict
 
-    from ragctl.stack.home import load
-    from ragctl.stack.parts import build_parts
-    from ragctl.stack.status import read_status
+    from ragctl.local_stack.data_dir import load
+    from ragctl.local_stack.services import build_parts
+    from ragctl.local_stack.status import read_status
 
     settings, home = load()
     found = read_status(settings, home, build_parts(settings, home))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from ragctl.commands._database import actor
+from ragctl.commands._shared import actor
 from ragctl.output import Json, emit_json, say, table
 
 app = App(
@@ -22,7 +22,7 @@ def run(*, json: Json = False) -> int:
 
     Example: rag stream
     """
-    from rag_assets.stream.worker import run_until_signal
+    from rag_assets.stream_worker.worker import run_until_signal
     from rag_core.logging import configure_logging
     from rag_core.settings import Settings
 
@@ -40,7 +40,7 @@ def status(*, json: Json = False) -> int:
 
     Example: rag stream status
     """
-    from rag_assets.stream.waiting import overview
+    from rag_assets.stream_worker.waiting import overview
     from rag_core.settings import Settings
 
     found = overview(Settings.load())
@@ -76,7 +76,7 @@ def drain(*, json: Json = False) -> None:
 
     Example: rag stream drain
     """
-    from rag_assets.stream.drain import drain_all
+    from rag_assets.stream_worker.drain import drain_all
     from rag_core.settings import Settings
     from ragctl.output import progress_bar
 
@@ -101,7 +101,7 @@ def reset(source: str, /, *, to: Literal["earliest", "latest"], json: Json = Fal
     to
         earliest: read everything that is left again; latest: skip it.
     """
-    from rag_assets.stream.reset import reset_position
+    from rag_assets.stream_worker.waiting import reset_position
     from rag_core.settings import Settings
 
     positions = reset_position(Settings.load(), source, to=to, actor=actor())

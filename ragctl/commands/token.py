@@ -67,10 +67,9 @@ def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> N
     tenant
         Their tenant.
     """
-    from rag_core.identity import require_identity_names
+    from rag_core.access import require_identity_names, revoke_tokens
     from rag_core.settings import Settings
-    from rag_core.store.access import revoke_tokens
-    from ragctl.commands._database import actor, transaction
+    from ragctl.commands._shared import actor, transaction
 
     lifetime = Settings.load().longest_token_seconds
     require_identity_names(tenant, (subject,))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ragctl.commands._quiet import quiet
+from ragctl.commands._shared import quiet
 from ragctl.output import Json, emit_json, progress_bar, say, table
 
 if TYPE_CHECKING:
-    from rag_assets.config import SourceConfig
-    from rag_core.index.base import VectorIndex
+    from rag_assets.source_config import SourceConfig
+    from rag_core.database import Store
+    from rag_core.index import VectorIndex
+    from rag_core.operations import ChainReport
     from rag_core.settings import Settings
-    from rag_core.store import Store
-    from rag_core.store.audit_chain import ChainReport
     from rag_core.verify import Finding, SourceReport, VerifyReport
 
 _SHOWN = 20
@@ -56,11 +56,11 @@ def verify(
     repair
         Apply documents with a finding again, remove points that no row accounts for, then check once more.
     """
+    from rag_core.database import open_store
     from rag_core.index import open_index
+    from rag_core.operations import verify_chains
     from rag_core.settings import Settings
-    from rag_core.store import open_store
-    from rag_core.store.audit_chain import verify_chains
-    from ragctl.commands._database import actor
+    from ragctl.commands._shared import actor
 
     settings = Settings.load()
     chosen = _chosen(settings, source, every=sources)
@@ -108,7 +108,7 @@ def _compared(store: Store, settings: Settings, configs: list[SourceConfig], sam
     if not configs:
         return []
     from rag_assets.connectors import connector_context, open_connector
-    from rag_core.text import open_parser
+    from rag_core.parsing import open_parser
     from rag_core.verify import verify_source
 
     reports = []

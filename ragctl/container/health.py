@@ -9,9 +9,9 @@ import sys
 from rag_core.errors import ConfigError, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.container import roles
-from ragctl.stack import probes
-from ragctl.stack.parts import LOCATIONS_QUERY, judge_locations
-from ragctl.stack.probes import Health, Probe
+from ragctl.local_stack import probes
+from ragctl.local_stack.probes import Health, Probe
+from ragctl.local_stack.services import LOCATIONS_QUERY, judge_locations
 
 _SECONDS = 10.0
 _LIST = "/api.DagsterApi/ListRepositories"

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from rag_core.settings import Settings
-from ragctl.stack.token_keeper import RENEW_SECONDS
+from ragctl.local_stack.token_keeper import RENEW_SECONDS
 from ragctl.tokens import PLATFORM_SCOPE, SCOPES, ensure_keys, mint_token, write_private
 
 PUBLIC_KEYS = "jwks.json"

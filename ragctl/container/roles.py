@@ -40,9 +40,9 @@ def command_of(settings: Settings, role: str) -> list[str]:
         case "dagster-daemon":
             return [*python, "dagster._daemon", "run", "-w", workspace]
         case "stream":
-            return [*python, "rag_assets.stream"]
+            return [*python, "rag_assets.stream_worker"]
         case "deployer":
-            return [*python, "ragctl.deploy.keeper", "--target", "kubernetes", "--beat", "/tmp/deployer"]  # noqa: S108
+            return [*python, "ragctl.rollout.controller", "--target", "kubernetes", "--beat", "/tmp/deployer"]  # noqa: S108
         case "console":
             return [*python, "streamlit", "run", *_console(settings)]
     raise ConfigError(Reason.USAGE, f"no such role: {role}")
@@ -51,7 +51,7 @@ def command_of(settings: Settings, role: str) -> list[str]:
 def prepare(settings: Settings, role: str) -> None:
     """Check the secrets, and lay out what Dagster reads: its folder, and the database URL in the environment."""
     if role == "console":
-        from ragctl.stack.parts import NO_FORWARDED
+        from ragctl.local_stack.services import NO_FORWARDED
 
         os.environ.update(NO_FORWARDED)
     else:
@@ -74,7 +74,7 @@ def _dagster_home() -> Path:
 
 def _console(settings: Settings) -> list[str]:
     import console
-    from ragctl.stack.parts import STREAMLIT_FLAGS
+    from ragctl.local_stack.services import STREAMLIT_FLAGS
 
     app = str(Path(console.__file__).parent / "app.py")
     return [app, "--server.address", settings.host, "--server.port", str(settings.console_port), *STREAMLIT_FLAGS]

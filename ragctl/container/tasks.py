@@ -16,7 +16,7 @@ def migrate(settings: Settings) -> None:
     """
     from dagster import DagsterInstance
 
-    from rag_core.store.migrate import HEAD, upgrade
+    from rag_core.database import HEAD, upgrade
 
     upgrade(settings)
     with DagsterInstance.get() as instance:
@@ -31,7 +31,7 @@ def bootstrap(settings: Settings) -> None:
     """
     from dagster import DagsterInstance
 
-    from rag_core.pipeline.resources import Pipeline
+    from rag_core.pipeline import Pipeline
 
     with DagsterInstance.get() as instance:
         # Set before any run: Dagster's default limit does not hold when a pool is first used.
@@ -49,7 +49,7 @@ def try_run(settings: Settings, webserver: str, job: str, seconds: str) -> None:
     from contextlib import closing
 
     from ragctl.dagster import DagsterApi
-    from ragctl.stack.ingest import await_run, launch_run
+    from ragctl.local_stack.ingest import await_run, launch_run
 
     with closing(DagsterApi(settings.model_copy(update={"host": webserver}))) as api:
         run = launch_run(api, job)
@@ -61,7 +61,7 @@ def end_runs(namespace: str, release: str) -> None:
     """Delete the Jobs of the runs of a release of the chart, with their pods. Raises what the Kubernetes API raises."""
     from kubernetes import client
 
-    from ragctl.deploy.targets.cluster import connected
+    from ragctl.rollout.targets.cluster import connected
 
     batch = client.BatchV1Api(connected())
     jobs = batch.list_namespaced_job(namespace, label_selector=f"rag-platform/role=run,rag-platform/release={release}")

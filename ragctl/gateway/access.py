@@ -7,7 +7,7 @@ keys pass to the server unchecked: their hashes, scopes and revocations are rows
 
 from __future__ import annotations
 
-from query_server.policies import granting
+from query_server.auth.policies import granting
 from ragctl.gateway.api import Method, api_methods, public_services
 from ragctl.gateway.clusters import KEYS
 from ragctl.gateway.files import JWT_FILTER

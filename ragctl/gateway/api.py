@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from query_server.policies import POLICIES, PUBLIC_SERVICES, Gate
+from query_server.auth.policies import POLICIES, PUBLIC_SERVICES, Gate
 
 if TYPE_CHECKING:
     from google.api.http_pb2 import HttpRule

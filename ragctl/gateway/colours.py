@@ -1,7 +1,7 @@
 """Which release each colour of the local stack runs: a file beside the gateway's, because whoever reads one needs both.
 
-Without the file there is one colour, blue, that runs this installation. The file says what should run; `ragctl.stack`
-runs it and the gateway's configuration names its addresses.
+Without the file there is one colour, blue, that runs this installation. The file says what should run;
+`ragctl.local_stack` runs it and the gateway's configuration names its addresses.
 """
 
 from __future__ import annotations

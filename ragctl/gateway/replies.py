@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from google.rpc import error_details_pb2
 
-from query_server.status import DETAILS_KEY, DOMAIN, PUSHBACK_KEY, PUSHBACK_MS, rich_status
+from query_server.runtime.status import DETAILS_KEY, DOMAIN, PUSHBACK_KEY, PUSHBACK_MS, rich_status
 from rag_core.errors import Reason
 from ragctl.gateway.access import FAILURE
 from ragctl.gateway.files import JWT_FILTER

@@ -14,9 +14,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from benchmarks.ports import free_port
 from tests.support.local_stack import RAG, LocalStack
 from tests.support.monitoring import missing, running
-from tests.support.postgres import free_port
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 _WHY = missing()

@@ -16,18 +16,18 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.ports import free_port
+from rag_core.database import open_store
+from rag_core.operations import State
 from rag_core.settings import Settings
-from rag_core.store import open_store
-from rag_core.store.deployments import State
-from ragctl.deploy.service import Deployments, Request
-from ragctl.deploy.targets.local import LocalTarget
 from ragctl.gateway.colours import Release
-from ragctl.stack.home import Home
+from ragctl.local_stack.data_dir import Home
+from ragctl.rollout.service import Deployments, Request
+from ragctl.rollout.targets.local import LocalTarget
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.support.bad_release import make_interpreter
 from tests.support.deploy_contract import check_target
 from tests.support.local_stack import RAG, LocalStack
-from tests.support.postgres import free_port
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
 

@@ -18,12 +18,13 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.ports import free_port
 from rag_core.embedding.fake import FakeEmbedder
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write_dynamic
 from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Jwt, Limits
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.postgres import free_port, process_database
+from tests.support.postgres import process_database
 from tests.support.query_server import INDEX_SECRET, Doc, Keys, open_filled
 from tests.support.wire import gateway_options, running_envoy
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from rag_core.database import open_store
 from rag_core.errors import NotFound
-from rag_core.generations import build, declare, evaluate, promote, retire, rollback
+from rag_core.generations import store as generations
+from rag_core.generations.lifecycle import build, declare, evaluate, promote, retire, rollback
 from rag_core.index.edge import EdgeIndex
-from rag_core.pipeline.resources import Pipeline
+from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
-from rag_core.store import generations, open_store
 from rag_core.verify import verify
 from tests.support.crashing_run import SMALL_BATCHES, folder_connector
 from tests.support.generations import Plant, golden, word_kit

@@ -12,7 +12,7 @@ import pytest
 
 from rag_core.settings import Settings
 from ragctl.dagster import DagsterApi
-from ragctl.stack.ingest import launch, source_jobs
+from ragctl.local_stack.ingest import launch, source_jobs
 from tests.support.local_stack import LocalStack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rag_core.store.postgres_place import Account, programs
+from rag_core.database.embedded.account import Account, programs
 from tests.support.local_stack import RAG, LocalStack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]

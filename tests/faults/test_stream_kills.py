@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from benchmarks.ports import free_port
+from rag_core.database import Store
 from rag_core.index import open_index
 from rag_core.settings import Settings
-from rag_core.store import Store, inbox
-from rag_core.store.inbox import Change
+from rag_core.streams import Change
+from rag_core.streams import inbox_store as inbox
 from tests.support.models import model_home  # noqa: F401
-from tests.support.postgres import die_with_parent, free_port
+from tests.support.postgres import die_with_parent
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 KILLS = 10
@@ -38,7 +40,7 @@ def start(settings: Settings) -> subprocess.Popen[bytes]:
         "RAG_STREAM_HEARTBEAT_SECONDS": "0.5",
     }
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "rag_assets.stream"],
+        [sys.executable, "-P", "-m", "rag_assets.stream_worker"],
         env=environment,
         preexec_fn=die_with_parent,
         stdout=subprocess.DEVNULL,

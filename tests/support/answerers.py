@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question, cite
+from rag_core.answering import Abstained, Abstention, Answered, AnswerEvent, Delta, Question
+from rag_core.answering.base import cite
 
 
 class ReadAloud:

@@ -51,7 +51,7 @@ def _wrong() -> None:
 
 
 def _silent() -> None:
-    from query_server.http import HttpServer
+    from query_server.runtime.http import HttpServer
 
     route = HttpServer._route
 

@@ -14,8 +14,8 @@ import httpx
 from playwright.sync_api import Browser, sync_playwright
 
 import console
-from ragctl.stack.parts import STREAMLIT_FLAGS
-from tests.support.postgres import free_port
+from benchmarks.ports import free_port
+from ragctl.local_stack.services import STREAMLIT_FLAGS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NEEDS = "needs Chromium (Debian: apt-get install chromium fonts-noto-cjk)"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from rag_core.pipeline.resources import Pipeline
+from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
 from tests.support.memory_source import Item, MemoryConnector
 from tests.support.pipeline import Flow, open_chunker

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ragctl.deploy.targets.base import Health, Target, serving_colour
 from ragctl.gateway.colours import Release
+from ragctl.rollout.targets.base import Health, Target, serving_colour
 
 _PATIENCE_SECONDS = 180
 

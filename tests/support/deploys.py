@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rag_core.database import Store
 from rag_core.errors import Conflict, Reason
 from rag_core.settings import Settings
-from rag_core.store import Store
-from ragctl.deploy.judges import Observe
-from ragctl.deploy.policy import Verdict
-from ragctl.deploy.service import Deployments
-from ragctl.deploy.targets.base import Health, Server, Traffic
 from ragctl.gateway.colours import FIRST_RELEASE, Release
+from ragctl.rollout.analysis import Observe
+from ragctl.rollout.policy import Verdict
+from ragctl.rollout.service import Deployments
+from ragctl.rollout.targets.base import Health, Server, Traffic
 
 
 @dataclass

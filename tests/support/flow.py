@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from rag_core import failpoints
+from rag_core.database import Store
 from rag_core.index.edge import EdgeIndex
+from rag_core.parsing import Parser, open_parser
 from rag_core.settings import Settings
-from rag_core.store import Store
-from rag_core.text import Parser, open_parser
 from tests.support.pipeline import Flow
 from tests.support.postgres import fast_folder
 

@@ -6,16 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rag_core.chunking import Chunker
+from rag_core.chunking.chunker import ChunkSettings
+from rag_core.database import Store
 from rag_core.embedding.fake import FakeEmbedder
-from rag_core.evaluation.dataset import Dataset
-from rag_core.generations.golden import GoldenSet
-from rag_core.index.base import VectorIndex
-from rag_core.pipeline import Scope, account, run_pipeline
-from rag_core.pipeline.generations import ensure_generation
-from rag_core.pipeline.kits import Kit, Kits
+from rag_core.evaluation import Dataset
+from rag_core.generations import Kit, Kits
+from rag_core.generations import store as generations
+from rag_core.generations.lifecycle.golden import GoldenSet
+from rag_core.index import VectorIndex
+from rag_core.parsing import Parser
+from rag_core.pipeline import account, run_pipeline
+from rag_core.pipeline.active_generation import ensure_generation
 from rag_core.settings import Settings
-from rag_core.store import Store, generations
-from rag_core.text import Chunker, ChunkSettings, Parser
+from rag_core.sources import Scope
 from tests.support.pipeline import Flow, WordCounter
 
 

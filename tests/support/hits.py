@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from rag_core.index.base import Hit, Payload
+from rag_core.index import Hit, Payload
 
 
 def hit(text: str, *, start: int = 0, score: float = 1.0, dense: float | None = None, title: str = "") -> Hit:

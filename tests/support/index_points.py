@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from rag_core.embedding.base import Vectors
+from rag_core.access import EVERYONE
+from rag_core.embedding import Vectors
 from rag_core.ids import chunk_ids, document_id, text_hash
-from rag_core.index.base import (
+from rag_core.index import (
     DocumentUpdate,
     GenerationSpec,
     Payload,
@@ -22,7 +23,6 @@ from rag_core.index.base import (
     SearchResult,
     VectorIndex,
 )
-from rag_core.models import EVERYONE
 
 DIMENSIONS = 8
 SPEC = GenerationSpec("g1", DIMENSIONS, "embedder-1", "chunker-1")

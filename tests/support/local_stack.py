@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 
+from benchmarks.ports import free_port
 from rag_core.settings import Settings
-from tests.support.postgres import free_port
 
 RAG = str(Path(sysconfig.get_path("scripts")) / "rag")
 PORTS = tuple(

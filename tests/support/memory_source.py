@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rag_core.errors import InvalidInput, NotFound, Reason, Unavailable
-from rag_core.models import FetchedItem, SourceItem
-from rag_core.sources import Problem
+from rag_core.sources import FetchedItem, Problem, SourceItem
 
 
 @dataclass

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import yaml
 
+from benchmarks.ports import free_port
 from tests.support.chart import ROOT
-from tests.support.postgres import free_port
 
 DEPLOY = ROOT / "deploy"
 PROGRAMS = ("prometheus", "prometheus-alertmanager")

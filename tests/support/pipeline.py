@@ -11,29 +11,23 @@ from typing import Any
 
 from sqlalchemy import text
 
-from rag_core.embedding.base import Vectors
+from rag_core.chunking import Chunker
+from rag_core.chunking.chunker import ChunkSettings
+from rag_core.database import Store, locks
+from rag_core.embedding import Vectors
 from rag_core.embedding.fake import FakeEmbedder
+from rag_core.generations import store as generations
 from rag_core.ids import document_id
-from rag_core.index.base import Point, VectorIndex
-from rag_core.pipeline import (
-    DocumentCounts,
-    Scope,
-    StageResult,
-    Work,
-    account,
-    assess_quality,
-    chunk_documents,
-    embed_chunks,
-    ensure_generation,
-    sync_documents,
-)
-from rag_core.pipeline.run import run_stage
+from rag_core.index import Point, VectorIndex
+from rag_core.parsing import Parser
+from rag_core.pipeline import StageResult, Work, account, assess_quality, chunk_documents, embed_chunks, run_stage
+from rag_core.pipeline.active_generation import ensure_generation
+from rag_core.pipeline.base import DocumentCounts
+from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.pipeline.targets import index_for_targets
 from rag_core.quality import Assessment
 from rag_core.settings import Settings
-from rag_core.sources import Source
-from rag_core.store import Store, generations, locks
-from rag_core.text import Chunker, ChunkSettings, Parser
+from rag_core.sources import Scope, Source
 from tests.support.memory_source import MemoryConnector
 
 SOURCE = Source("handbook", "acme", "memory", acl=("everyone",))

@@ -24,11 +24,10 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
-from benchmarks.ports import free_port as free_port
+from benchmarks.ports import free_port
+from rag_core.database import Store, open_store, upgrade
+from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.settings import Settings
-from rag_core.store import Store, open_store
-from rag_core.store.embedded import EmbeddedPostgres
-from rag_core.store.migrate import upgrade
 
 _TEMPLATE = "rag_template"
 _numbers = itertools.count()

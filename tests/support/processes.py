@@ -9,9 +9,9 @@ context.set_forkserver_preload(
     [
         "tests.support.crashing_run",
         "tests.support.writer",
-        "rag_core.index.edge",
+        "rag_core.index.edge.index",
         "rag_core.embedding.fake",
-        "rag_core.text.parser",
+        "rag_core.parsing.parser",
         "psycopg.types.json",
         "sqlalchemy.dialects.postgresql.psycopg",
     ]

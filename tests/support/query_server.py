@@ -23,20 +23,19 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from structlog.testing import LogCapture
 
-from query_server.listening import Listen
-from query_server.parts import LazyStore, Parts
+from query_server.runtime.dependencies import LazyStore, Parts
+from query_server.runtime.listening import Listen
 from query_server.server import QueryServer
+from rag_core.access import EVERYONE, TokenRules, TokenVerifier, generate_key, mint
 from rag_core.answering.extractive import ExtractiveAnswerer
+from rag_core.database import Store
+from rag_core.database import open_store as _open_store
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
-from rag_core.identity import TokenRules, TokenVerifier, generate_key, mint
 from rag_core.ids import chunk_ids, document_id, text_hash
-from rag_core.index.base import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
+from rag_core.index import DocumentUpdate, GenerationSpec, Payload, Point, VectorIndex
 from rag_core.index.edge import EdgeIndex
-from rag_core.models import EVERYONE
 from rag_core.settings import Settings
-from rag_core.store import Store
-from rag_core.store import open_store as _open_store
 from tests.support.postgres import temporary_database
 from tests.support.waiting import eventually
 

@@ -11,7 +11,8 @@ from typing import Any
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from rag_core.fetch import AddressRules, FetchLimits, FetchPolicy
+from rag_core.http_client import AddressRules, FetchPolicy
+from rag_core.http_client.policy import FetchLimits
 
 Answer = Callable[[Request], Response]
 POLICY = FetchPolicy(

@@ -9,20 +9,23 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from rag_assets.stream.base import StreamSource
-from rag_assets.stream.inbox import InboxSource
-from rag_assets.stream.metrics import StreamMetrics
-from rag_assets.stream.pump import Pump
+from rag_assets.stream_worker.base import StreamSource
+from rag_assets.stream_worker.consumer_loop import Pump
+from rag_assets.stream_worker.inbox import InboxSource
+from rag_assets.stream_worker.metrics import StreamMetrics
+from rag_core.chunking import Chunker
+from rag_core.database import Store
 from rag_core.errors import Unavailable
-from rag_core.index.base import VectorIndex
-from rag_core.pipeline import BatchResult, Event, EventApplier, EventsResult, ensure_generation
-from rag_core.pipeline.kits import Kit, Kits
-from rag_core.recipe import recipe_of
+from rag_core.generations import Kit, Kits, recipe_of
+from rag_core.index import VectorIndex
+from rag_core.parsing import Parser
+from rag_core.pipeline import BatchResult, Event, EventApplier
+from rag_core.pipeline.active_generation import ensure_generation
+from rag_core.pipeline.events import EventsResult
 from rag_core.settings import Settings
 from rag_core.sources import Source
-from rag_core.store import Store, inbox
-from rag_core.store.inbox import Change, Receipt
-from rag_core.text import Chunker, Parser
+from rag_core.streams import Change, Receipt
+from rag_core.streams import inbox_store as inbox
 from tests.support.pipeline import CountingEmbedder, Flow, open_chunker
 
 PUSHED = Source("push", "acme", "push", acl=None)

@@ -19,9 +19,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from pytest_httpserver import HTTPServer
 
 import ragproto
-from ragctl.gateway import GatewayOptions, write_dynamic
-from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
-from ragctl.gateway.options import Backends, Endpoint, Limits
+from benchmarks.ports import free_port
+from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path, write_dynamic
+from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Limits
 from ragproto.admin.v1 import (
     admin_pb2,
     admin_pb2_grpc,
@@ -34,7 +34,6 @@ from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.postgres import free_port
 
 MAX_REQUEST_BYTES = 20_000
 MAX_SECONDS = 1.5

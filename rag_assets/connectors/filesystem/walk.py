@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rag_assets.connectors.filesystem import names
-from rag_assets.connectors.filesystem.beneath import (
+from rag_assets.connectors.filesystem.names import GlobSet, State
+from rag_assets.connectors.filesystem.options import FilesystemOptions
+from rag_assets.connectors.filesystem.safe_open import (
+    check_status,
     closing_fd,
+    file_token,
     open_beneath,
     open_folder,
     open_root,
     real_parts,
 )
-from rag_assets.connectors.filesystem.globs import GlobSet, State
-from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_assets.connectors.filesystem.reading import check_status
-from rag_assets.connectors.filesystem.tokens import file_token
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.models import SourceItem
-from rag_core.sources import Problem
+from rag_core.sources import Problem, SourceItem
 
 MAX_DEPTH = 64
 """Folders below the root; each level holds one open handle."""

@@ -12,8 +12,7 @@ import httpx
 from rag_assets.connectors.auth import Credentials
 from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_core.errors import DeadlineExceeded, InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.fetch import Fetched, Fetcher, FetchPolicy, Pacing, origin_of
-from rag_core.fetch.pacing import Again, check_state
+from rag_core.http_client import Again, Fetched, Fetcher, FetchPolicy, Pacing, check_state, origin_of
 
 _JSON_TYPES = ("application/json", "text/json")
 

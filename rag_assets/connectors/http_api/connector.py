@@ -17,8 +17,7 @@ from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.lazy import locked_property
-from rag_core.models import FetchedItem, SourceItem
-from rag_core.sources import Problem
+from rag_core.sources import FetchedItem, Problem, SourceItem
 
 SAMPLE = 10
 MAX_POLLED = 1000

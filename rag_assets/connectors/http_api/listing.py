@@ -12,8 +12,7 @@ from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.http_api.paging import Pages
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
-from rag_core.models import SourceItem
-from rag_core.sources import Problem, Removed
+from rag_core.sources import Problem, Removed, SourceItem
 
 
 class ApiListing:

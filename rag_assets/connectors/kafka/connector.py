@@ -12,17 +12,16 @@ from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.kafka.snapshot import TopicListing, log_ends, record_of
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.fetch import FetchPolicy
+from rag_core.http_client import FetchPolicy
 from rag_core.ids import fingerprint
-from rag_core.models import FetchedItem, SourceItem
-from rag_core.sources import Source
+from rag_core.sources import FetchedItem, Source, SourceItem
 
 BROKER_SECONDS = 5.0
 SAMPLE = 3
 
 
 class KafkaConnector:
-    """Implements `Connector` to look at a topic. What is consumed goes through `rag_assets.stream` instead."""
+    """Implements `Connector` to look at a topic. What is consumed goes through `rag_assets.stream_worker` instead."""
 
     shares_listings = False
 

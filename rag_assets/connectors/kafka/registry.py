@@ -11,7 +11,7 @@ from urllib.parse import quote
 from rag_assets.connectors.auth import Credentials
 from rag_assets.connectors.kafka.options import KafkaRegistry
 from rag_core.errors import DeadlineExceeded, InvalidInput, Reason, Unavailable
-from rag_core.fetch import Fetched, Fetcher, FetchPolicy
+from rag_core.http_client import Fetched, Fetcher, FetchPolicy
 
 MAX_SCHEMA_BYTES: Final = 1_000_000
 MAX_REFERENCES: Final = 64

@@ -1,6 +1,7 @@
 """A topic as of its present end: the newest change of each key, as if it were a list of documents.
 
-Only for looking (`rag verify --sources`): what is consumed goes through `rag_assets.stream`, and no group is joined.
+Only for looking (`rag verify --sources`): what is consumed goes through `rag_assets.stream_worker`, and no group is
+joined.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from rag_assets.connectors.kafka.decode import Decoder, Record
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.connectors.spool import Spool
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.models import SourceItem
-from rag_core.sources import Problem
+from rag_core.sources import Problem, SourceItem
 
 _READ_AT_ONCE = 500
 SECONDS = 30.0

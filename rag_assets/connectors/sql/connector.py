@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
-from rag_assets.connectors.sql import locators, values
-from rag_assets.connectors.sql.columns import Family
+from rag_assets.connectors.sql import values
+from rag_assets.connectors.sql import values as locators
 from rag_assets.connectors.sql.listing import SqlChanges, SqlListing, layout, state_token
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.reader import Reader, Row
+from rag_assets.connectors.sql.values import Family
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
-from rag_core.models import FetchedItem, SourceItem
-from rag_core.sources import Problem
+from rag_core.sources import FetchedItem, Problem, SourceItem
 
 SAMPLE = 10
 

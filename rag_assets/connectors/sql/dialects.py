@@ -9,7 +9,7 @@ from psycopg.postgres import types as postgres_types
 from sqlalchemy import ColumnElement, String, Text, and_, case, cast, false, func, literal, literal_column, not_, or_
 from sqlalchemy.types import UserDefinedType
 
-from rag_assets.connectors.sql.columns import Column, Family, family_of
+from rag_assets.connectors.sql.values import Column, Family, family_of
 
 
 class _Named(UserDefinedType[Any]):

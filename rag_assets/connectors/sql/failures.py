@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
+from rag_core.database import refused_login
 from rag_core.errors import DeadlineExceeded, InvalidInput, RagError, Reason, Unavailable
-from rag_core.store.failures import refused_login
 
 # SQLSTATE classes and codes of PostgreSQL, error numbers of MySQL.
 _SCHEMA = {"42P01", "42703", "3F000", "3D000", 1146, 1054, 1049}

@@ -8,14 +8,13 @@ from typing import Any
 
 from sqlalchemy import or_
 
-from rag_assets.connectors.sql import locators
+from rag_assets.connectors.sql import values as locators
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.positions import Position, is_young, lower, moment, moved_back, spelled
 from rag_assets.connectors.sql.reader import Reader, Row, State
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.ids import fingerprint
-from rag_core.models import SourceItem
-from rag_core.sources import Problem, Removed
+from rag_core.sources import Problem, Removed, SourceItem
 
 KEYLESS = "(rows without a key)"
 AHEAD = "(rows dated ahead)"
@@ -99,7 +98,7 @@ class _Base(ABC):
 
 
 class SqlListing(_Base):
-    """Every row that is not deleted. Implements `rag_core.sources.Listing`."""
+    """Every row that is not deleted. Implements `rag_core.sources.base.Listing`."""
 
     def _entries(self) -> Iterator[SourceItem | Problem]:
         self._state = self._reader.state()

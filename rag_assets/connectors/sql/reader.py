@@ -27,13 +27,12 @@ from sqlalchemy import (
     tuple_,
 )
 
-from rag_assets.connectors.sql.columns import Family
-from rag_assets.connectors.sql.cursors import furthest_number, require_order
 from rag_assets.connectors.sql.engines import open_engine
 from rag_assets.connectors.sql.failures import translated
 from rag_assets.connectors.sql.options import SqlOptions
-from rag_assets.connectors.sql.positions import Position
+from rag_assets.connectors.sql.positions import Position, furthest_number, require_order
 from rag_assets.connectors.sql.relation import Relation, resolve
+from rag_assets.connectors.sql.values import Family
 from rag_core.errors import Unavailable
 
 ATTEMPTS = 3

@@ -17,8 +17,7 @@ from rag_assets.connectors.web.urls import Scope
 from rag_assets.connectors.web.visits import Visit, Visitor
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
 from rag_core.lazy import locked_property
-from rag_core.models import FetchedItem, SourceItem
-from rag_core.sources import Problem, SourceMemory, TransientMemory
+from rag_core.sources import FetchedItem, Problem, SourceItem, SourceMemory, TransientMemory
 
 SAMPLE = 10
 CHECK_PAGES = 30

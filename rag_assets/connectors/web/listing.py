@@ -14,9 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 from rag_assets.connectors.spool import Spool
-from rag_assets.connectors.web import judge
+from rag_assets.connectors.web import classify as judge
+from rag_assets.connectors.web.classify import Verdict
 from rag_assets.connectors.web.frontier import Frontier, Target
-from rag_assets.connectors.web.judge import Verdict
 from rag_assets.connectors.web.options import WebOptions
 from rag_assets.connectors.web.pages import PageContent, read_page
 from rag_assets.connectors.web.sitemaps import Sitemaps
@@ -24,10 +24,9 @@ from rag_assets.connectors.web.state import Outcome, PageState
 from rag_assets.connectors.web.urls import Scope
 from rag_assets.connectors.web.visits import Visit, Visitor
 from rag_core.errors import RagError, Reason
-from rag_core.fetch import Fetched
+from rag_core.http_client import Fetched
 from rag_core.logging import get_logger
-from rag_core.models import SourceItem
-from rag_core.sources import Problem, SourceMemory
+from rag_core.sources import Problem, SourceItem, SourceMemory
 
 log = get_logger(__name__)
 _FLUSH = 200

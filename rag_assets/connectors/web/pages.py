@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from rag_core.errors import RagError
-from rag_core.fetch import Fetched
-from rag_core.text.base import ParseLimits
-from rag_core.text.decode import decode
-from rag_core.text.formats import html
-from rag_core.text.formats.html_dom import parse_html
+from rag_core.http_client import Fetched
+from rag_core.parsing import ParseLimits, decode
+from rag_core.parsing.formats import html
+from rag_core.parsing.formats.html_dom import parse_html
 
 HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 READ_TYPES: Final = HTML_TYPES | {

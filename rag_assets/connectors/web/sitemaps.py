@@ -11,7 +11,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, iterparse
 
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
-from rag_core.fetch import Fetcher
+from rag_core.http_client import Fetcher
 
 MAX_FILES: Final = 500
 MAX_DEPTH: Final = 2

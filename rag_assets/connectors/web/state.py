@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
+
+from rag_core.sources import SourceMemory
 
 
 class Outcome(StrEnum):
@@ -57,3 +60,25 @@ class PageState:
         """Headers that ask for the page only when it is another one."""
         pairs = {"if-none-match": self.etag, "if-modified-since": self.modified}
         return {name: value for name, value in pairs.items() if value} if self.held else {}
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Why each URL of the last crawl was followed or not.
+
+
+def crawl_report(
+    memory: SourceMemory, *, outcome: str | None = None, url: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """One row per URL, by URL; only those with `outcome`, or whose URL contains `url`, when these are given."""
+    for found, stored in memory.all():
+        state = PageState.parse(stored)
+        if outcome in (None, str(state.outcome)) and (url is None or url in found):
+            yield {
+                "url": found,
+                "outcome": str(state.outcome),
+                "why": state.why,
+                "status": state.status or None,
+                "depth": state.depth,
+                "found_on": state.found_on,
+                "document": state.held,
+            }

@@ -13,7 +13,7 @@ from w3lib.url import canonicalize_url
 from rag_assets.connectors.fields import MAX_LOCATOR_BYTES
 from rag_assets.connectors.web.options import Rule, WebOptions
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.fetch import FetchPolicy
+from rag_core.http_client import FetchPolicy
 
 _DROPPED: Final = (
     "utm_*",

@@ -13,13 +13,12 @@ from dataclasses import asdict
 import dagster as dg
 
 from rag_assets.lib.failures import RETRY, typed_failures
-from rag_assets.lib.generations import GENERATIONS, GROUP, SHARDS, parse_shard_key
+from rag_assets.lib.generation_runs import GENERATIONS, GROUP, SHARDS, parse_shard_key
 from rag_assets.lib.reports import progress_to
-from rag_core.generations import BuildReport, build, evaluate, promote, retire_expired
-from rag_core.generations.gate import CHECKS
-from rag_core.pipeline.kits import Kit
-from rag_core.pipeline.resources import Pipeline
-from rag_core.store import generations
+from rag_core.generations import Kit
+from rag_core.generations import store as generations
+from rag_core.generations.lifecycle import CHECKS, BuildReport, build, evaluate, promote, retire_expired
+from rag_core.pipeline import Pipeline
 
 _DESCRIPTIONS = {
     "parity": "Every current chunk is in the index exactly once, with the payload and vector of its row.",

@@ -1,14 +1,14 @@
-"""Jobs and the sensor of index generations."""
+"""Jobs of index generations."""
 
 # No postponed annotations: Dagster reads the type of `context` and `config` at definition.
 
 import dagster as dg
 
 from rag_assets.lib.failures import typed_failures
-from rag_assets.lib.generations import BUILD_JOB, FINISH_JOB, GENERATION_TAG, requests
-from rag_core.generations import declare, forecast, retire, rollback
-from rag_core.pipeline.resources import Pipeline
-from rag_core.recipe import changed
+from rag_assets.lib.generation_runs import BUILD_JOB, FINISH_JOB, GENERATION_TAG
+from rag_core.generations import changed
+from rag_core.generations.lifecycle import declare, forecast, retire, rollback
+from rag_core.pipeline import Pipeline
 
 generation_build = dg.define_asset_job(
     BUILD_JOB,
@@ -113,20 +113,3 @@ def generation_retire() -> None:
 
 def _actor(context: dg.OpExecutionContext) -> str:
     return f"dagster:{context.run.run_id[:8]}"
-
-
-@dg.sensor(
-    jobs=[generation_build, generation_finish],
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-)
-def generation_builds(
-    context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
-) -> dg.SkipReason | list[dg.RunRequest]:
-    """Starts what the rows ask for: a run per source shard that a new generation lacks, then its end and the gate.
-
-    Level-triggered: a lost run, or a change that arrived while no run looked, only means another run.
-    """
-    with typed_failures():
-        wanted = requests(pipeline, context.instance)
-    return wanted or dg.SkipReason("no generation is being built, or its runs are on")

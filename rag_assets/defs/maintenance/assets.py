@@ -6,9 +6,9 @@ import dagster as dg
 
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.retention import purge_runs
-from rag_core.pipeline import purge_listings, purge_unused
-from rag_core.pipeline.resources import Pipeline
-from rag_core.store import alerts, quality
+from rag_core.alerts import store as alerts
+from rag_core.pipeline import Pipeline, purge_listings, purge_unused
+from rag_core.quality import store as quality
 
 GROUP = "maintenance"
 

@@ -1,12 +1,11 @@
-"""When upkeep runs."""
+"""When maintenance runs."""
 
 from __future__ import annotations
 
 import dagster as dg
 
-maintenance_job = dg.define_asset_job(
-    "maintenance", selection=dg.AssetSelection.groups("maintenance"), executor_def=dg.in_process_executor
-)
+from rag_assets.defs.maintenance.jobs import maintenance_job
+
 maintenance_schedule = dg.ScheduleDefinition(
     name="maintenance_daily",
     job=maintenance_job,

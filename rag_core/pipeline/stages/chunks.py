@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from rag_core.chunking import Chunked, Chunker, Text
+from rag_core.chunking import store as chunks
 from rag_core.errors import InvalidInput, RagError, Reason
+from rag_core.generations import Generation
 from rag_core.logging import get_logger
 from rag_core.pipeline import pending
 from rag_core.pipeline.base import StageResult, Work
-from rag_core.store import chunks, quarantine
-from rag_core.store.chunks import Chunked, Text
-from rag_core.store.generations import Generation
-from rag_core.store.quarantine import AFTER_STORE, Entry
-from rag_core.text import Chunker
+from rag_core.quality import AFTER_STORE, Entry
+from rag_core.quality import quarantine_store as quarantine
 
 log = get_logger(__name__)
 STAGE = "chunks"

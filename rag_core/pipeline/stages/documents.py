@@ -8,18 +8,22 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection
 
+from rag_core.database import Store, locks
+from rag_core.documents import store as documents
 from rag_core.errors import Reason
-from rag_core.pipeline import cursors
-from rag_core.pipeline.base import Progress, Scope, StageResult
+from rag_core.parsing import Parser
+from rag_core.pipeline import run_store as runs
+from rag_core.pipeline.base import Progress, StageResult
 from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, soft_delete
-from rag_core.pipeline.listed import ListingResult, close_shared, load_listing, load_whole_listing
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Reader, ReadResult, parsed_as
 from rag_core.settings import Settings
-from rag_core.sources import Changes, Connector
-from rag_core.store import absence, documents, listing, locks, runs, shared_listings, sources
-from rag_core.store.engine import Store
-from rag_core.text import Parser
+from rag_core.sources import Changes, Connector, ListingResult, Scope, close_shared, load_listing, load_whole_listing
+from rag_core.sources import deletion_store as absence
+from rag_core.sources import listing_store as listing
+from rag_core.sources import listings as cursors
+from rag_core.sources import shared_listing_store as shared_listings
+from rag_core.sources import store as sources
 
 STAGE = "documents"
 _DUE_PAGE = 500
@@ -28,7 +32,8 @@ _PARTS = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped")
 
 
 Publish = Callable[[Connection, Scope], None]
-"""Gives the index what was committed and needs neither chunking nor embedding (`rag_core.pipeline.visibility`)."""
+"""Gives the index what was committed and needs neither chunking nor embedding
+(`rag_core.pipeline.metadata_updates`)."""
 
 
 def sync_documents(
@@ -44,9 +49,9 @@ def sync_documents(
 ) -> StageResult:
     """Bring the stored documents of one shard to what the source holds now.
 
-    With `changes` a connector that can (`rag_core.sources.Incremental`) is asked only for what is new since the last
-    run; documents it does not name are `absent`. Whenever that is not known to be enough, everything is listed; for
-    the runs of several shards once, when they say when they were asked for (`Scope.requested_at`).
+    With `changes` a connector that can (`rag_core.sources.base.Incremental`) is asked only for what is new since the
+    last run; documents it does not name are `absent`. Whenever that is not known to be enough, everything is listed;
+    for the runs of several shards once, when they say when they were asked for (`Scope.requested_at`).
 
     With `publish` permissions and deletions reach the index right after each commit, not with the index stage.
 

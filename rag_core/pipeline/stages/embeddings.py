@@ -8,16 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_core import failpoints
-from rag_core.embedding.base import Embedder, Vectors
+from rag_core.chunking import Chunked
+from rag_core.chunking import store as chunks
+from rag_core.embedding import Embedder, PendingText, TextCounts, Vectors
+from rag_core.embedding import store as embeddings
 from rag_core.errors import Reason, Unavailable
+from rag_core.generations import Generation
 from rag_core.pipeline import pending
 from rag_core.pipeline.base import StageResult, Work
 from rag_core.pipeline.pending import Selection
-from rag_core.store import chunks, embeddings, quarantine
-from rag_core.store.chunks import Chunked
-from rag_core.store.embeddings import PendingText, TextCounts
-from rag_core.store.generations import Generation
-from rag_core.store.quarantine import Entry
+from rag_core.quality import Entry
+from rag_core.quality import quarantine_store as quarantine
 
 STAGE = "embeddings"
 _HELD = 4

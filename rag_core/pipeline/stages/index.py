@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from rag_core import failpoints
-from rag_core.index.base import VectorIndex
+from rag_core.generations import Generation
+from rag_core.generations import store as generations
+from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
+from rag_core.pipeline import index_store as indexing
 from rag_core.pipeline import pending
 from rag_core.pipeline.base import Progress, StageResult, Stop, Work, never
 from rag_core.pipeline.pending import EVERYTHING, Extent, Pending
-from rag_core.store import generations, indexing
-from rag_core.store.generations import Generation
 
 log = get_logger(__name__)
 STAGE = "index"

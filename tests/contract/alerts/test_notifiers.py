@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from werkzeug import Request, Response
 
 from rag_core.alerts import Alert, AlertKind, Notifier, deliver, open_notifiers
+from rag_core.database import Store
 from rag_core.errors import ConfigError, Reason, Unavailable
 from rag_core.settings import Settings
-from rag_core.store import Store
 
 SECRET = "0123456789abcdef0123456789abcdef"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from console.clients.dagster import DagsterClient
 from console.clients.dagster_answers import Automation, Run
 from console.clients.errors import ServiceError
 from console.settings import ConsoleSettings
-from tests.support.postgres import die_with_parent, free_port
+from tests.support.postgres import die_with_parent
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_core.store.embedded import EmbeddedPostgres
+from rag_core.database.embedded.server import EmbeddedPostgres
 from ragctl.app import run
 from tests.real_servers.cluster.query_stand_in import QueryStandIn
 from tests.support.postgres import temporary_database

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from rag_core.errors import Unavailable
-from ragctl.deploy.targets import weights
-from ragctl.deploy.targets.cluster import OWNER
-from ragctl.deploy.targets.kubernetes import KubernetesTarget
 from ragctl.gateway.colours import Release
+from ragctl.rollout.targets import weights
+from ragctl.rollout.targets.cluster import OWNER
+from ragctl.rollout.targets.kubernetes import KubernetesTarget
 from tests.contract.deploy.test_targets import DIGESTS, open_target
 from tests.support.chart import GATEWAY_API
 from tests.support.chart_objects import Installed, installed

@@ -9,9 +9,9 @@ import pytest
 
 from rag_core.errors import Unavailable
 from rag_core.settings import Settings
-from ragctl.deploy.targets.cluster import OWNER, Cluster
-from ragctl.deploy.targets.kubernetes import KubernetesTarget
 from ragctl.gateway.colours import Release
+from ragctl.rollout.targets.cluster import OWNER, Cluster
+from ragctl.rollout.targets.kubernetes import KubernetesTarget
 from tests.support.chart_objects import NAMESPACE, OBJECTS, Installed, installed, weights
 from tests.support.deploy_contract import check_target
 from tests.support.deploys import MemoryTarget

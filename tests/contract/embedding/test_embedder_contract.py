@@ -16,11 +16,11 @@ import stamina
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from benchmarks.ports import free_port
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.embedding.onnx import OnnxEmbedder
 from rag_core.settings import Settings
-from tests.support.postgres import free_port
 
 TEXTS = [
     "The council approved the budget on Monday.",

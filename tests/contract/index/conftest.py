@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from rag_core.index.base import VectorIndex
+from rag_core.index import VectorIndex
 from rag_core.index.edge import EdgeIndex
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_collections import Installation
-from rag_core.index.qdrant_layout import QdrantLayout
+from rag_core.index.qdrant.collections import Installation
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.layout import QdrantLayout
 from rag_core.index.remote import RemoteIndex
-from rag_core.setting_groups.cluster import QdrantSettings
+from rag_core.settings import QdrantSettings
 from tests.support.postgres import fast_folder
 from tests.support.qdrant_shards import Cluster
 from tests.support.query_server import INDEX_SECRET, running

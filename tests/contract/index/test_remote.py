@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import stamina
 
+from benchmarks.ports import free_port
 from rag_core.errors import Reason, Unauthenticated, Unavailable
-from rag_core.index import open_index
-from rag_core.index.base import ApplyResult
+from rag_core.index import ApplyResult, open_index
 from rag_core.index.remote import RemoteIndex
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document, filled
-from tests.support.postgres import fast_folder, free_port
+from tests.support.postgres import fast_folder
 from tests.support.query_server import INDEX_SECRET, Running, running
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from rag_core import failpoints
+from rag_core.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
 from rag_core.errors import InvalidInput, PermissionDenied, RagError, Reason
-from rag_core.filters import All, AnyOf, Condition, Exists, In, Not, TimeRange
-from rag_core.index.base import DocumentUpdate, SearchMode, VectorIndex, Withheld
+from rag_core.index import DocumentUpdate, SearchMode, VectorIndex, Withheld
 from tests.support.index_points import MODES, NEW_YEAR, ask, doc, document, filled, request, vector_of
 
 CANARY = "canary of the other tenant"

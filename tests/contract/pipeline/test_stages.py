@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from rag_core.embedding.base import Vectors
+from rag_core.embedding import Vectors
 from rag_core.errors import Reason, Unavailable
-from rag_core.generations import declare
-from rag_core.index.base import ApplyResult, DocumentUpdate, VectorIndex
-from rag_core.pipeline import Scope, StageResult, run_pipeline
-from rag_core.pipeline.kits import Kit
-from rag_core.store import generations
+from rag_core.generations import Kit
+from rag_core.generations import store as generations
+from rag_core.generations.lifecycle import declare
+from rag_core.index import ApplyResult, DocumentUpdate, VectorIndex
+from rag_core.pipeline import StageResult, run_pipeline
+from rag_core.sources import Scope
 from tests.support.generations import Plant, word_kit
 from tests.support.pipeline import CountingEmbedder, Flow, open_chunker, prose
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_assets.stream.base import StreamSource
-from rag_assets.stream.inbox import InboxSource
-from rag_assets.stream.kafka import KafkaSource
+from rag_assets.stream_worker.base import StreamSource
+from rag_assets.stream_worker.inbox import InboxSource
+from rag_assets.stream_worker.kafka.source import KafkaSource
 from rag_core.sources import Source
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
 from tests.support.stream import PUSHED, Stream
-from tests.unit.stream.conftest import stream  # noqa: F401
+from tests.unit.stream_worker.conftest import stream  # noqa: F401
 
 TOPIC_SOURCE = Source("tickets", "acme", "kafka", acl=("everyone",))
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from benchmarks.ports import free_port
 from rag_assets.connectors.kafka.connector import KafkaConnector
-from rag_assets.stream.kafka import KafkaSource
+from rag_assets.stream_worker.kafka.source import KafkaSource
 from rag_core.errors import Conflict, Reason
 from tests.contract.stream.conftest import KafkaHarness
 from tests.support.kafka_broker import Broker, start_broker
-from tests.support.postgres import free_port
 
 SECONDS = 20.0
 

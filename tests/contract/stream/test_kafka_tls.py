@@ -10,14 +10,14 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from benchmarks.ports import free_port
 from rag_assets.connectors.kafka.client import producer_config
 from rag_assets.connectors.kafka.connector import KafkaConnector
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_assets.stream.kafka import KafkaSource
+from rag_assets.stream_worker.kafka.source import KafkaSource
 from tests.contract.stream.conftest import TOPIC_SOURCE
 from tests.support.certificates import self_signed
 from tests.support.kafka_broker import start_broker
-from tests.support.postgres import free_port
 from tests.support.stream import Stream
 from tests.support.tls_front import tls_front
 

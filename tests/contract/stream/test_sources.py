@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 from typing import Any
 
-from rag_assets.stream.base import Message, StreamSource
+from rag_assets.stream_worker.base import Message, StreamSource
 
 SECONDS = 20.0
 

@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 import yaml
 
-from rag_assets.components import DocumentSource
+from rag_assets.components.document_source import DocumentSource
 from rag_assets.config import load_sources
 from rag_assets.lib.naming import job_name
 from rag_assets.resources import PIPELINE
-from rag_core.pipeline.resources import Pipeline
+from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
 from tests.support.models import model_dir, model_home
 
@@ -40,7 +40,7 @@ class Chain:
     def definitions(self) -> dg.Definitions:
         directory = self.settings.effective_sources_dir
         directory.mkdir(parents=True, exist_ok=True)
-        document = {"type": "rag_assets.components.DocumentSource", "attributes": self.attributes}
+        document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": self.attributes}
         (directory / "handbook.yaml").write_text(yaml.safe_dump(document))
         (config,) = load_sources(directory)
         self.config = config
@@ -70,7 +70,9 @@ def prepared(settings: Settings, model_dir: Path) -> Settings:
 
 @pytest.fixture
 def chain(prepared: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
-    monkeypatch.setattr("rag_assets.lib.stages.RETRY", dg.RetryPolicy(max_retries=1))  # the same, without its delays
+    monkeypatch.setattr(
+        "rag_assets.defs.sources.assets.RETRY", dg.RetryPolicy(max_retries=1)
+    )  # the same, without its delays
     root = tmp_path / "docs"
     root.mkdir()
     with Pipeline(prepared) as pipeline, dg.DagsterInstance.ephemeral() as instance:

@@ -12,10 +12,10 @@ from dagster._core.execution.api import execute_run
 from sqlalchemy import text
 
 from rag_assets.connectors import build_connector
-from rag_assets.lib.change import TOKEN_TAG, current_token
+from rag_assets.defs.sources.sensors import TOKEN_TAG, current_token
 from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_core.errors import Reason, Unavailable
-from rag_core.index.base import SearchMode, SearchRequest
+from rag_core.index import SearchMode, SearchRequest
 from rag_core.pipeline import approve_deletions
 from tests.integration.assets.conftest import Chain
 
@@ -227,7 +227,7 @@ def test_shards_are_independent_runs_that_together_hold_everything(chain: Chain)
 def test_runs_of_shards_that_were_queued_together_take_one_listing(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag_core.store.shared_listings.CLOCKS", timedelta(0))
+    monkeypatch.setattr("rag_core.sources.shared_listing_store.CLOCKS", timedelta(0))
     chain.attributes["shards"] = 2
     fill(chain, 8)
     job = chain.definitions().resolve_job_def(job_name(chain.config))

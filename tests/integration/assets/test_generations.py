@@ -9,11 +9,11 @@ import pytest
 
 import rag_assets.defs.generations.assets as assets
 import rag_assets.defs.generations.jobs as jobs
-from rag_assets.lib.generations import BUILD_JOB, FINISH_JOB, RETRY_SECONDS, requests
+from rag_assets.lib.generation_runs import BUILD_JOB, FINISH_JOB, RETRY_SECONDS, requests
 from rag_assets.resources import PIPELINE
-from rag_core.generations import declare
-from rag_core.recipe import changed
-from rag_core.store import generations
+from rag_core.generations import changed
+from rag_core.generations import store as generations
+from rag_core.generations.lifecycle import declare
 from tests.integration.assets.conftest import Chain
 from tests.support.generations import write_set
 

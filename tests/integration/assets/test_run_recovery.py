@@ -7,8 +7,8 @@ import pytest
 import yaml
 from sqlalchemy import text
 
+from rag_core.database import open_store
 from rag_core.settings import Settings
-from rag_core.store import open_store
 from tests.integration.assets.dagster_stack import last_run, running, until, write_instance
 
 JOB = "handbook_sync"
@@ -29,7 +29,7 @@ def stack_settings(prepared: Settings, tmp_path: Path, free_tcp_port: int) -> Se
         "options": {"kind": "filesystem", "root": str(docs)},
     }
     settings.effective_sources_dir.mkdir(parents=True)
-    document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
+    document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": attributes}
     (settings.effective_sources_dir / "handbook.yaml").write_text(yaml.safe_dump(document))
     write_instance(settings)
     return settings

@@ -11,12 +11,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from rag_assets.components import DocumentSource
+from rag_assets.components.document_source import DocumentSource
 from rag_assets.config import load_sources
 from rag_assets.connectors import open_connector
-from rag_assets.lib.alerts import evaluate
-from rag_assets.lib.change import CHANGES, LISTING_TAG
-from rag_assets.lib.change import evaluate as look
+from rag_assets.defs.alerts.sensors import evaluate
+from rag_assets.defs.sources.sensors import CHANGES, LISTING_TAG
+from rag_assets.defs.sources.sensors import evaluate as look
 from rag_assets.resources import PIPELINE
 from rag_core.alerts import Alert
 from tests.integration.assets.conftest import Chain

@@ -21,17 +21,16 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_status import rpc_status
 
 import rag_core.logging
-from query_server.policies import POLICIES
+from query_server.auth.policies import POLICIES
 from rag_assets.definitions import build_definitions
 from rag_assets.resources import PIPELINE
+from rag_core.database import Store
+from rag_core.database import open_store as open_real_store
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import RagError
-from rag_core.index.base import VectorIndex
-from rag_core.models import ParsedDocument
+from rag_core.index import VectorIndex
+from rag_core.parsing import ParsedDocument, open_parser
 from rag_core.settings import Settings
-from rag_core.store import Store
-from rag_core.store import open_store as open_real_store
-from rag_core.text import open_parser
 from ragctl.app import run as run_command
 from tests.support.methods import public_methods
 from tests.support.pipeline import Flow

@@ -15,10 +15,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from pytest_httpserver import HTTPServer
 
+from rag_core.database import Store, open_store
+from rag_core.database.embedded.server import EmbeddedPostgres
+from rag_core.operations import Colour, State, Step
+from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
-from rag_core.store import Store, deployments, open_store
-from rag_core.store.deployments import Colour, State, Step
-from rag_core.store.embedded import EmbeddedPostgres
 from tests.integration.query_server.conftest import DOCS
 from tests.integration.query_server.test_operations import ADMIN, OPERATOR, VIEWER, fill
 from tests.support.browser import CHROMIUM, NEEDS, chromium, running_console

@@ -13,8 +13,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from rag_core.generations import build, declare, evaluate, promote, rollback
-from rag_core.index.base import VectorIndex
+from rag_core.generations.lifecycle import build, declare, evaluate, promote, rollback
+from rag_core.index import VectorIndex
 from rag_core.verify import verify
 from ragproto.admin.v1 import admin_pb2 as admin
 from ragproto.admin.v1 import admin_pb2_grpc as admin_rpc

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from rag_core.errors import Conflict
-from rag_core.generations import build, declare, evaluate
+from rag_core.generations.lifecycle import build, declare, evaluate
 from rag_core.index import open_index
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
-from ragctl.deploy.judges import RealGenerations
+from ragctl.rollout.analysis import RealGenerations
 from tests.support.generations import Plant, golden, word_kit
 from tests.support.pipeline import Flow
 

@@ -17,15 +17,14 @@ from werkzeug import Response
 from rag_assets.connectors import open_connector
 from rag_assets.connectors.outside import ConnectorContext
 from rag_assets.source_config import SourceConfig
-from rag_assets.stream.base import StreamSource
-from rag_assets.stream.streams import open_kafka
+from rag_assets.stream_worker.base import StreamSource
+from rag_assets.stream_worker.streams import open_kafka
+from rag_core.database import Store
 from rag_core.errors import Reason
 from rag_core.index.edge import EdgeIndex
+from rag_core.parsing import Parser
 from rag_core.settings import Settings
-from rag_core.sources import UntouchedMemory
-from rag_core.store import Store
-from rag_core.store.source_memory import StoredMemory
-from rag_core.text import Parser
+from rag_core.sources import StoredMemory, UntouchedMemory
 from rag_core.verify import SourceReport, verify, verify_source
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
 from tests.support.pipeline import Flow

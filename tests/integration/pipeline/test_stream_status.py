@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
+from benchmarks.ports import free_port
+from rag_core.database import Store
 from rag_core.settings import Settings
-from rag_core.store import Store
 from tests.support.kafka_broker import Broker, start_broker
 from tests.support.models import model_home  # noqa: F401
-from tests.support.postgres import die_with_parent, free_port
+from tests.support.postgres import die_with_parent
 from tests.support.waiting import eventually
 
 _SOURCE = """
-type: rag_assets.components.DocumentSource
+type: rag_assets.components.document_source.DocumentSource
 attributes:
   name: tickets
   tenant: acme
@@ -82,7 +83,7 @@ def test_status_shows_the_lag_of_a_topic_and_that_a_killed_worker_is_gone(
     own_broker.produce("tickets", *[(f"d{number}", {"text": f"Text {number}."}) for number in range(3)])
     assert status(lambda said: said["topics"] == {"kafka:tickets": 3} and not said["workers"])()
 
-    command = [sys.executable, "-P", "-m", "rag_assets.stream"]
+    command = [sys.executable, "-P", "-m", "rag_assets.stream_worker"]
     worker = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent, stderr=subprocess.DEVNULL)
     try:
         applied = {"state": "running", "lag": 0, "lag_seconds": 0.0, "applied": 3}

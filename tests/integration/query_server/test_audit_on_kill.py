@@ -8,10 +8,10 @@ from pathlib import Path
 import grpc
 from sqlalchemy import text
 
+from rag_core.database import Store
 from rag_core.embedding.fake import FakeEmbedder
+from rag_core.operations import verify_chains
 from rag_core.settings import Settings
-from rag_core.store import Store
-from rag_core.store.audit_chain import verify_chains
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc
 from tests.integration.query_server.test_process import DOCS, environment, process

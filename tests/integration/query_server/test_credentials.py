@@ -17,16 +17,26 @@ from pytest_httpserver import HTTPServer
 from sqlalchemy import text, update
 from werkzeug import Request, Response
 
-from query_server import identities, revocations
-from query_server.policies import POLICIES
-from rag_core.api_keys import ApiKey
-from rag_core.identity import TokenRules, TokenVerifier, generate_key, mint
-from rag_core.key_source import UrlKeys
+from query_server.auth import authenticator as identities
+from query_server.auth import revocations
+from query_server.auth.policies import POLICIES
+from rag_core.access import (
+    ApiKey,
+    NewKey,
+    TokenRules,
+    TokenVerifier,
+    UrlKeys,
+    create_key,
+    generate_key,
+    list_keys,
+    mint,
+    revoke_key,
+    revoke_tokens,
+)
+from rag_core.database import Store, open_store
+from rag_core.database.tables.operations import api_keys
+from rag_core.operations import Query, find
 from rag_core.settings import Settings
-from rag_core.store import Store, open_store
-from rag_core.store.access import NewKey, create_key, list_keys, revoke_key, revoke_tokens
-from rag_core.store.audit import Query, find
-from rag_core.store.tables import api_keys
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, operations_pb2, operations_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc

@@ -13,9 +13,9 @@ import grpc
 import psycopg
 import pytest
 
+from rag_core.access import revoke_tokens
+from rag_core.database import open_store
 from rag_core.settings import Settings
-from rag_core.store import open_store
-from rag_core.store.access import revoke_tokens
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc

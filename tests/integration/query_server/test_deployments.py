@@ -10,9 +10,11 @@ from typing import Any
 import grpc
 import pytest
 
+from rag_core.database import Store, open_store
+from rag_core.operations import Colour, State, Step
+from rag_core.operations import audit_store as audit
+from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
-from rag_core.store import Store, audit, deployments, open_store
-from rag_core.store.deployments import Colour, State, Step
 from ragproto.admin.v1 import deployments_pb2 as pb
 from ragproto.admin.v1 import deployments_pb2_grpc as rpc
 from tests.support.query_server import Running, failure_of, running

@@ -11,9 +11,9 @@ import grpc
 import pytest
 from sqlalchemy import text
 
-from rag_core.models import EVERYONE
+from rag_core.access import EVERYONE
+from rag_core.database import Store, open_store
 from rag_core.settings import Settings
-from rag_core.store import Store, open_store
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc
 from tests.support.postgres import outage

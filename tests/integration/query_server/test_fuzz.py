@@ -20,8 +20,8 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from query_server.policies import POLICIES
-from rag_core.index import wire
+from query_server.auth.policies import POLICIES
+from rag_core.index.remote import wire
 from ragproto.admin.v1 import index_pb2
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc

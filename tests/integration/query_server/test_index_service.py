@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rag_core.errors import InvalidInput, NotFound, Reason, Unauthenticated
-from rag_core.index.base import DocumentUpdate, GenerationSpec, SearchRequest
+from rag_core.index import DocumentUpdate, GenerationSpec, SearchRequest
 from rag_core.index.remote import RemoteIndex
 from tests.support.query_server import INDEX_SECRET, Doc, Running, failing, running, update_of
 

@@ -18,10 +18,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from query_server.servicers.index import THREADS
-from rag_core.answering.base import Abstained, Abstention, AnswerEvent, Delta, Question
+from rag_core.answering import Abstained, Abstention, AnswerEvent, Delta, Question
 from rag_core.errors import Reason, Unavailable
-from rag_core.index import wire
-from rag_core.index.base import SearchRequest, SearchResult, VectorIndex
+from rag_core.index import SearchRequest, SearchResult, VectorIndex
+from rag_core.index.remote import wire
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, index_pb2, index_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.ports import free_port
+from rag_core.database import locks, open_store
 from rag_core.index.edge import EdgeIndex
+from rag_core.parsing import open_parser
 from rag_core.settings import Settings
-from rag_core.store import locks, open_store
-from rag_core.text import open_parser
 from tests.integration.query_server.test_process import environment, process, ready, search
 from tests.support.pipeline import Flow
-from tests.support.postgres import free_port, temporary_database
+from tests.support.postgres import temporary_database
 from tests.support.query_server import Keys, failure
 from tests.support.waiting import eventually
 

@@ -11,24 +11,24 @@ from typing import Any
 import grpc
 import pytest
 
-from rag_core.ids import document_id
-from rag_core.quality.sources import Assessment, Profile
-from rag_core.settings import Settings
-from rag_core.store import Store, open_store, quality
-from rag_core.store.tables import (
-    alerts,
-    audit,
+from rag_core.database import Store, open_store
+from rag_core.database.tables.content import (
     chunkings,
     chunks,
     documents,
     embeddings,
     generation_documents,
     generations,
-    quality_runs,
     quarantine,
     run_stages,
     sources,
 )
+from rag_core.database.tables.operations import alerts, audit, quality_runs
+from rag_core.ids import document_id
+from rag_core.quality import Assessment
+from rag_core.quality import store as quality
+from rag_core.quality.sources import Profile
+from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc

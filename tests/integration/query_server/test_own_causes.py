@@ -13,12 +13,12 @@ from typing import Any
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from rag_core.access import revoke_tokens
+from rag_core.database import open_store
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import DataCorruption, Reason
-from rag_core.index.base import GenerationSpec
+from rag_core.index import GenerationSpec
 from rag_core.settings import Settings
-from rag_core.store import open_store
-from rag_core.store.access import revoke_tokens
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import outage, temporary_database

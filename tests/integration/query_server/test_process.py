@@ -22,11 +22,12 @@ import grpc
 import psycopg
 import pytest
 
+from benchmarks.ports import free_port
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.index.remote import RemoteIndex
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.postgres import as_owner, free_port, process_database
+from tests.support.postgres import as_owner, process_database
 from tests.support.query_server import INDEX_SECRET, Doc, Keys, failure, fill, open_filled
 from tests.support.waiting import eventually
 

@@ -10,8 +10,8 @@ from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.integration.query_server.test_load import eventually
 from tests.support.query_server import Running, failing
+from tests.support.waiting import eventually
 
 
 def test_search_finds_the_passage_and_names_the_generation(server: Running) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
-from query_server.handlers.resuming import ResumeTokens, Seen
-from query_server.handlers.tokens import LIFETIME_SECONDS
+from query_server.handlers.paging import LIFETIME_SECONDS
+from query_server.handlers.query.resuming import ResumeTokens, Seen
 from rag_core.errors import InvalidInput
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc

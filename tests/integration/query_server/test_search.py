@@ -10,8 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from query_server.handlers.paging import PageTokens, Position
-from query_server.handlers.tokens import LIFETIME_SECONDS
+from query_server.handlers.paging import LIFETIME_SECONDS, PageTokens, Position
 from rag_core.errors import InvalidInput
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc

@@ -19,14 +19,14 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from query_server.handlers.paging import PageTokens, Position
+from rag_core.access import NameHash
+from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.errors import ConfigError, InvalidInput, Unauthenticated
 from rag_core.index.remote import RemoteIndex
-from rag_core.keyed_hash import NameHash
 from rag_core.settings import Settings
-from rag_core.store.embedded import EmbeddedPostgres
 from ragctl.app import run
-from ragctl.stack.environment import write_stack_env
-from ragctl.stack.home import Home
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.environment import write_stack_env
 from tests.support.chart import ROOT
 from tests.support.query_server import Doc, running
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from google.protobuf.message import Message
 
-from rag_core.index.base import VectorIndex
-from rag_core.pipeline import Scope, sync_documents
-from rag_core.store import open_store
+from rag_core.database import open_store
+from rag_core.index import VectorIndex
+from rag_core.pipeline.stages.documents import sync_documents
+from rag_core.sources import Scope
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc

@@ -16,8 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from ragctl.stack.home import Home
-from ragctl.stack.processes import stack_processes
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.processes import stack_processes
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.support.local_stack import LocalStack
 

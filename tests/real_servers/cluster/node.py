@@ -27,8 +27,8 @@ from typing import Any
 import yaml
 from sqlalchemy import make_url
 
-from ragctl.deploy.pages import fetch
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.rollout.metrics import fetch
 from tests.real_servers.cluster.control_plane import Kubernetes, kubeconfig
 from tests.real_servers.cluster.names import NameServer
 from tests.real_servers.cluster.query_stand_in import QueryStandIn

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.settings import Settings
-from rag_core.store.embedded import EmbeddedPostgres
 from ragctl.tokens import ensure_keys, mint_token
 from tests.real_servers.cluster.control_plane import Kubernetes, helm
 from tests.real_servers.cluster.node import Node, with_password

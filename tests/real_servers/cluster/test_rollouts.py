@@ -19,9 +19,10 @@ import httpx
 import pytest
 import yaml
 
+from rag_core.database import open_store
+from rag_core.database.embedded.server import EmbeddedPostgres
+from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
-from rag_core.store import deployments, open_store
-from rag_core.store.embedded import EmbeddedPostgres
 from ragctl.tokens import ensure_keys, mint_token
 from tests.real_servers.cluster.control_plane import Kubernetes, helm
 from tests.real_servers.cluster.node import Node, with_password

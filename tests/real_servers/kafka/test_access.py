@@ -27,7 +27,7 @@ from pytest_httpserver import HTTPServer
 from rag_assets.connectors.kafka.client import producer_config
 from rag_assets.connectors.kafka.connector import KafkaConnector
 from rag_assets.connectors.kafka.options import KafkaOptions
-from rag_assets.stream.kafka import KafkaSource
+from rag_assets.stream_worker.kafka.source import KafkaSource
 from tests.contract.stream.conftest import TOPIC_SOURCE, KafkaHarness
 from tests.contract.stream.test_kafka import consume
 from tests.support.certificates import self_signed

@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from rag_assets.stream.kafka import KafkaSource
-from rag_assets.stream.problems import STUMBLE_SECONDS
+from rag_assets.stream_worker.kafka.partitions import STUMBLE_SECONDS
+from rag_assets.stream_worker.kafka.source import KafkaSource
 from tests.contract.stream.conftest import KafkaHarness
 from tests.support.kafka.apache import Cluster, start_cluster
 from tests.support.kafka_broker import Broker

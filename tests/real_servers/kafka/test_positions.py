@@ -9,11 +9,10 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from rag_assets.config import SourceConfig
-from rag_assets.stream.reset import reset_position
-from rag_assets.stream.waiting import behind
+from rag_assets.source_config import SourceConfig
+from rag_assets.stream_worker.waiting import behind, reset_position
 from rag_core.errors import Conflict, Reason
-from rag_core.store.stream_places import places
+from rag_core.streams.offset_store import places
 from tests.contract.stream.conftest import KafkaHarness
 from tests.contract.stream.test_kafka import consume
 from tests.support.kafka_broker import Broker
@@ -22,7 +21,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.real_servers
 SECONDS = 60.0
 _SOURCE = """
-type: rag_assets.components.DocumentSource
+type: rag_assets.components.document_source.DocumentSource
 attributes:
   name: tickets
   tenant: acme

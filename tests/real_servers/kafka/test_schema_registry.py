@@ -18,7 +18,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from rag_assets.connectors.kafka.connector import KafkaConnector
-from rag_core.fetch import FetchPolicy
+from rag_core.http_client import FetchPolicy
 from tests.contract.stream.conftest import KafkaHarness
 from tests.contract.stream.test_kafka import consume, letters
 from tests.support.kafka.apicurio import Apicurio, start_registry

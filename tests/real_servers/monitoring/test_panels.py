@@ -14,9 +14,9 @@ import generate_monitoring
 import httpx
 import pytest
 
+from benchmarks.ports import free_port
 from tests.support.local_stack import LocalStack
 from tests.support.monitoring import EXPORTER, missing, postgres_exporter, prometheus
-from tests.support.postgres import free_port
 
 pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(1800)]
 _WHY = missing("prometheus", EXPORTER)

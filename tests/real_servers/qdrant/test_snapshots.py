@@ -14,11 +14,11 @@ import pytest
 from pydantic import SecretStr
 from qdrant_client import models
 
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_open import open_qdrant
+from rag_core.database import Store
+from rag_core.index.qdrant import open_qdrant
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.parsing import Parser
 from rag_core.settings import Settings
-from rag_core.store import Store
-from rag_core.text import Parser
 from rag_core.verify import verify
 from tests.support.pipeline import Flow
 from tests.support.qdrant_snapshots import commands, run

@@ -20,8 +20,9 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from benchmarks.ports import free_port
 from tests.support.kafka_broker import Broker
-from tests.support.postgres import die_with_parent, free_port
+from tests.support.postgres import die_with_parent
 
 VERSION = "4.3.1"
 START_SECONDS = 120

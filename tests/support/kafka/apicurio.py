@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.postgres import die_with_parent, free_port
+from benchmarks.ports import free_port
+from tests.support.postgres import die_with_parent
 from tests.support.waiting import eventually
 
 VERSION = "3.0.9"

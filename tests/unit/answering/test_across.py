@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rag_core.answering import across
-from rag_core.answering.base import Abstained, Answered, Question
+from rag_core.answering import Abstained, Answered, Question, across
 from rag_core.answering.extractive import decide
-from rag_core.embedding.base import Vectors
+from rag_core.embedding import Vectors
 from tests.support.hits import hit
 
 LEAVE = "公司手册。育儿假为十六周。未使用的假期在三月底失效。"

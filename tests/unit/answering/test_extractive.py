@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_core.answering.base import Abstained, Abstention, Answered, Delta, Question, cite
-from rag_core.answering.display import display
+from rag_core.answering import Abstained, Abstention, Answered, Delta, Question
+from rag_core.answering.base import cite
 from rag_core.answering.extractive import ExtractiveAnswerer, compose
-from rag_core.answering.quoting import NEUTRAL_NEARNESS, nearness
+from rag_core.answering.quoting import NEUTRAL_NEARNESS, display, nearness
 from tests.support.hits import hit
 
 LEAVE = "The handbook has rules. Parental leave lasts 16 weeks. It is paid in full."

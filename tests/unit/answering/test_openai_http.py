@@ -11,8 +11,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from rag_core.answering import open_answerer
-from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question, Tokens
+from rag_core.answering import Abstained, Abstention, Answered, AnswerEvent, Delta, Question, open_answerer
+from rag_core.answering.base import Tokens
 from rag_core.answering.openai_http import prompt
 from rag_core.errors import DeadlineExceeded, RagError, Reason, Unavailable
 from rag_core.settings import Settings

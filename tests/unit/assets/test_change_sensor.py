@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from rag_assets.components import DocumentSource
+from rag_assets.components.document_source import DocumentSource
 from rag_assets.connectors import build_connector
-from rag_assets.lib.change import TOKEN_TAG, current_token, evaluate
+from rag_assets.defs.sources.sensors import TOKEN_TAG, current_token, evaluate
 from rag_assets.lib.naming import job_name
 from rag_assets.source_config import SourceConfig
-from rag_core.pipeline.resources import Pipeline
+from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
 from tests.unit.connectors.listings import settle
 

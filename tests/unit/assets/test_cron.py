@@ -5,7 +5,7 @@ from dagster._utils.schedules import is_valid_cron_string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_assets.cron import cron_problem
+from rag_assets.source_config import cron_problem
 
 
 @pytest.mark.parametrize(

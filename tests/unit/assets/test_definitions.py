@@ -10,7 +10,7 @@ from dagster._utils.warnings import suppress_dagster_warnings
 from dagster.components.core.component_tree import ComponentTree
 from syrupy.assertion import SnapshotAssertion
 
-from rag_assets.components import DocumentSource
+from rag_assets.components.document_source import DocumentSource
 from rag_assets.definitions import build_definitions
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import ConfigError

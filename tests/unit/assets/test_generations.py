@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag_assets.lib.generations import parse_shard_key, shard_key
+from rag_assets.lib.generation_runs import parse_shard_key, shard_key
 from rag_assets.lib.naming import shard_of
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import InvalidInput, Reason

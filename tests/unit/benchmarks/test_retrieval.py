@@ -10,7 +10,7 @@ import pytest
 from benchmarks import retrieval
 from benchmarks.retrieval.indexing import best_chunks
 from rag_core.errors import InvalidInput
-from rag_core.evaluation.dataset import load_datasets
+from rag_core.evaluation import load_datasets
 from rag_core.settings import Settings
 
 TEXTS = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from query_server.metrics import Metrics
+from query_server.runtime.metrics import Metrics
 from tests.support.chart import DIGEST, PRESETS, Manifest, containers, everything, find, pod_specs, render, values
 
 KEDA = {

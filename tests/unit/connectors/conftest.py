@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rag_assets.connectors.filesystem import FilesystemConnector, FilesystemOptions
+from rag_assets.connectors.filesystem.connector import FilesystemConnector
+from rag_assets.connectors.filesystem.options import FilesystemOptions
 
 Open = Callable[..., FilesystemConnector]
 

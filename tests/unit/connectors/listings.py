@@ -6,10 +6,9 @@ import os
 import time
 from pathlib import Path
 
-from rag_assets.connectors.filesystem import FilesystemConnector
-from rag_assets.connectors.filesystem.tokens import RACY_NS
-from rag_core.models import SourceItem
-from rag_core.sources import Problem
+from rag_assets.connectors.filesystem.connector import FilesystemConnector
+from rag_assets.connectors.filesystem.safe_open import RACY_NS
+from rag_core.sources import Problem, SourceItem
 
 
 def locators(connector: FilesystemConnector) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_assets.connectors.filesystem.globs import GlobSet, State
+from rag_assets.connectors.filesystem.names import GlobSet, State
 
 CASES = [
     ("**/*", ["a", "a/b", "a/b/c"], []),

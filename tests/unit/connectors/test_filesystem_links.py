@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.models import SourceItem
+from rag_core.sources import SourceItem
 from tests.unit.connectors.conftest import Open
 from tests.unit.connectors.listings import item, locators, problems
 

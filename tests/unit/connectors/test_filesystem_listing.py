@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rag_assets.connectors.filesystem import FilesystemConnector, FilesystemOptions
+from rag_assets.connectors.filesystem.connector import FilesystemConnector
+from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_core.errors import Reason, Unavailable
 from tests.unit.connectors.conftest import Open
 from tests.unit.connectors.listings import item, locators, problems

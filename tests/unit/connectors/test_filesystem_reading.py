@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.models import SourceItem
+from rag_core.sources import SourceItem
 from tests.unit.connectors.conftest import Open
 from tests.unit.connectors.listings import item
 

@@ -14,14 +14,14 @@ import pytest
 from google.protobuf import any_pb2, descriptor_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
 from pytest_httpserver import HTTPServer
 
+from benchmarks.ports import free_port
 from rag_assets.connectors.kafka.decode import Decoder, Record
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_core.errors import ConfigError, InvalidInput, Reason, Unavailable
-from rag_core.fetch import AddressRules, FetchPolicy
+from rag_core.http_client import AddressRules, FetchPolicy
 from rag_core.pipeline import Event
 from rag_core.sources import Source
 from tests.support.certificates import self_signed
-from tests.support.postgres import free_port
 from tests.support.schema_registry import RegistryStandIn, avro, framed, written
 
 SOURCE = Source("tickets", "acme", "kafka")

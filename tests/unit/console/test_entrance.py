@@ -20,7 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from console.open_sockets import OpenSockets
+from console.connections import OpenSockets
 from console.protection import Protection
 from console.settings import ConsoleSettings
 from console.sign_in import COOKIE, sign_in_routes

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from pytest_httpserver import HTTPServer
 
+from benchmarks.ports import free_port
 from tests.support.browser import CHROMIUM, NEEDS, chromium, running_console
 from tests.support.oidc_provider import CLIENT, SECRET, Provider
-from tests.support.postgres import free_port
 from tests.support.query_server import Running, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]

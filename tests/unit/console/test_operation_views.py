@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from console.clients import Check, Replica, Sample
-from console.views import answers, generations, health, quality, streams, traffic
+from console.clients.dagster_answers import Check
+from console.clients.metrics import Replica, Sample
+from console.presenters import answers, generations, health, traffic
+from console.presenters import records as quality
+from console.presenters import sources as streams
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2

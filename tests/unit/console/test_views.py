@@ -9,9 +9,12 @@ import pytest
 import yaml
 from google.protobuf.json_format import Parse
 
-from console.clients import Asset, Automation, Check, DagsterHealth, Run, Sample, ServiceError
-from console.views import answers, formats, health, pipeline, records, sources, traffic, wizard
-from console.wording import translate
+from console.clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run
+from console.clients.errors import ServiceError
+from console.clients.metrics import Sample
+from console.i18n import translate
+from console.presenters import answers, formats, health, pipeline, records, sources, traffic
+from console.presenters import sources as wizard
 from rag_assets.config import load_sources
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import console
-from console.views import answers, deployments, generations, pipeline, records, sources, traffic
-from console.wording import language_of, translate
-from console.wording.zh import CHINESE
+from console.i18n import language_of, translate
+from console.i18n.zh import CHINESE
+from console.presenters import answers, deployments, generations, pipeline, records, sources, traffic
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 

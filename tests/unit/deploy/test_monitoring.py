@@ -16,9 +16,9 @@ import pytest
 import yaml
 from prometheus_client import Metric
 
-from query_server.metrics import Metrics
-from rag_assets.stream.metrics import StreamMetrics
-from rag_core.alerts.base import AlertKind
+from query_server.runtime.metrics import Metrics
+from rag_assets.stream_worker.metrics import StreamMetrics
+from rag_core.alerts import AlertKind
 from tests.support.chart import ROOT
 
 DEPLOY = ROOT / "deploy"

@@ -12,11 +12,12 @@ import httpx
 import psycopg
 import pytest
 
-from rag_core.store.embedded import EmbeddedPostgres
-from rag_core.store.migrate import upgrade
+from benchmarks.ports import free_port
+from rag_core.database import upgrade
+from rag_core.database.embedded.server import EmbeddedPostgres
 from tests.support.chart import ROOT
 from tests.support.monitoring import EXPORTER, missing, postgres_exporter
-from tests.support.postgres import die_with_parent, free_port, reachable_folder
+from tests.support.postgres import die_with_parent, reachable_folder
 
 _WHY = missing(EXPORTER)
 _NAMES = re.compile(r"\bpg_[a-z_]+\b")

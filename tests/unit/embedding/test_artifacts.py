@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_core.embedding.artifacts import Artifact
+from rag_core.embedding.bundle import Artifact
 from rag_core.errors import DataCorruption, Reason, Unavailable
 from tests.support.processes import context
 

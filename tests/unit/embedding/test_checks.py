@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag_core.embedding.checks import clean, unit_rows
+from rag_core.embedding.base import clean, unit_rows
 from rag_core.errors import Reason, Unavailable
 
 

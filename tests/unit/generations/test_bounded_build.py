@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import event
 
 from rag_core.errors import Conflict, Reason
-from rag_core.generations import build, declare
-from rag_core.generations.throttle import Throttle
-from rag_core.pipeline import Scope, sync_documents
+from rag_core.generations.lifecycle import build, declare
+from rag_core.generations.lifecycle.throttle import Throttle
+from rag_core.pipeline.stages.documents import sync_documents
+from rag_core.sources import Scope
 from tests.support.generations import Plant, word_kit
 from tests.support.postgres import as_owner
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from rag_core.errors import InvalidInput, NotFound
-from rag_core.generations.candidates import accept, candidates
-from rag_core.generations.golden import load_golden
-from rag_core.store import ratings
+from rag_core.evaluation import store as ratings
+from rag_core.generations.lifecycle import accept, candidates, load_golden
 from tests.support.generations import Plant
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rag_core.generations import build, declare, promote
+from rag_core.generations.lifecycle import build, declare, promote
+from rag_core.parsing import Parser
 from rag_core.pipeline import Event, EventApplier
-from rag_core.text import Parser
 from tests.support.generations import Plant, word_kit
 from tests.unit.generations.conftest import manual
 

@@ -8,8 +8,17 @@ import pytest
 
 from rag_core import failpoints
 from rag_core.errors import NotFound
-from rag_core.generations import Evaluation, build, declare, evaluate, promote, retire, retire_expired, rollback
-from rag_core.generations.golden import GoldenSet
+from rag_core.generations.lifecycle import (
+    Evaluation,
+    build,
+    declare,
+    evaluate,
+    promote,
+    retire,
+    retire_expired,
+    rollback,
+)
+from rag_core.generations.lifecycle.golden import GoldenSet
 from rag_core.verify import verify
 from tests.support.generations import Plant, word_kit
 from tests.unit.generations.conftest import manual

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from rag_core.errors import Reason, Unavailable
-from rag_core.generations.checks import MAX_GROWTH, Candidate, size
-from rag_core.generations.retrieval import SLACK_SECONDS, SLOWER, Scoring, judge_latency
-from rag_core.generations.throttle import Throttle
-from rag_core.index.base import SearchMode, SearchRequest, VectorIndex
+from rag_core.generations.lifecycle.checks import MAX_GROWTH, Candidate, size
+from rag_core.generations.lifecycle.retrieval import SLACK_SECONDS, SLOWER, Scoring, judge_latency
+from rag_core.generations.lifecycle.throttle import Throttle
+from rag_core.index import SearchMode, SearchRequest, VectorIndex
 
 _USUAL = 0.02
 

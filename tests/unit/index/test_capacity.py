@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag_core.index.capacity import (
-    PAYLOAD_BYTES,
-    PAYLOAD_INDEX_BYTES,
-    SPARSE_INDEX_BYTES,
-    SPARSE_VECTOR_BYTES,
-    plan_capacity,
-)
+from rag_core.index import plan_capacity
+from rag_core.index.capacity import PAYLOAD_BYTES, PAYLOAD_INDEX_BYTES, SPARSE_INDEX_BYTES, SPARSE_VECTOR_BYTES
 
 
 def test_a_small_index_fits_one_node_and_keeps_full_vectors_in_memory() -> None:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_core.embedding.base import Vectors
+from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, Reason
-from rag_core.index import checks
-from rag_core.index.base import SearchMode
+from rag_core.index import SearchMode, checks
 from tests.support.index_points import document, request
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from rag_core.errors import Conflict, DataCorruption, Exhausted, Reason
-from rag_core.index import edge_files
+from rag_core.index.edge import files as edge_files
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_open_index_without_url_or_endpoint_opens_the_folder_under_home(tmp_path
 WRITER = """
 import sys
 from pathlib import Path
-from rag_core.index.edge import EdgeIndex
+from rag_core.index.edge.index import EdgeIndex
 from tests.support.index_points import SPEC, document, removal
 index = EdgeIndex(Path(sys.argv[1]))
 index.create(SPEC)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import cast
 
-from rag_core.index.base import GenerationSpec, VectorIndex
-from rag_core.index.edge import EdgeIndex
-from rag_core.index.upkeep import EdgeUpkeep, kept_up
+from rag_core.index import GenerationSpec, VectorIndex
+from rag_core.index.edge import EdgeIndex, kept_up
+from rag_core.index.edge.optimizer import EdgeUpkeep
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document, filled
 

@@ -10,10 +10,10 @@ import pytest
 from qdrant_client import models
 
 from rag_core.errors import ConfigError
-from rag_core.index.base import GenerationSpec, SearchMode
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_layout import QdrantLayout
-from rag_core.setting_groups.cluster import QdrantSettings
+from rag_core.index import GenerationSpec, SearchMode
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.layout import QdrantLayout
+from rag_core.settings import QdrantSettings
 from tests.support import index_points
 from tests.support.qdrant_server import StandIn
 

@@ -18,11 +18,11 @@ from structlog.testing import capture_logs
 
 from rag_core.errors import ConfigError, RagError, Reason, Unavailable
 from rag_core.index import open_index
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_nodes import _warn_of_key_in_clear
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.nodes import _warn_of_key_in_clear
 from rag_core.settings import Settings
-from ragctl.stack.display import Silent
-from ragctl.stack.up import start_stack
+from ragctl.local_stack.display import Silent
+from ragctl.local_stack.up import start_stack
 from tests.support.certificates import self_signed
 
 

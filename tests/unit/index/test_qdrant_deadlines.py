@@ -13,15 +13,15 @@ import pytest
 from qdrant_client import grpc as api
 from qdrant_client import models
 
-from query_server.blocking import BlockingPool
-from query_server.calls import Call, enter_call
-from query_server.metrics import Metrics
-from query_server.searching import LocalSearcher
+from query_server.handlers.query.searcher import LocalSearcher
+from query_server.runtime.blocking import BlockingPool
+from query_server.runtime.calls import Call, enter_call
+from query_server.runtime.metrics import Metrics
 from rag_core.errors import DeadlineExceeded, Reason
-from rag_core.index.base import SearchMode
-from rag_core.index.qdrant import QdrantIndex, whole_seconds
-from rag_core.index.qdrant_nodes import Node, Nodes, connected
-from rag_core.index.qdrant_reader import QdrantReader
+from rag_core.index import SearchMode
+from rag_core.index.qdrant.index import QdrantIndex, whole_seconds
+from rag_core.index.qdrant.nodes import Node, Nodes, connected
+from rag_core.index.qdrant.reader import QdrantReader
 from tests.support.index_points import SPEC, document, request
 from tests.support.qdrant_server import Door, StandIn
 

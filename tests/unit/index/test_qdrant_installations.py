@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from rag_core.database import Store
 from rag_core.errors import ConfigError, Conflict, NotFound, Reason
-from rag_core.filters import FieldType
-from rag_core.index.base import GenerationSpec
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_collections import ALIAS, Installation, require_version
-from rag_core.index.qdrant_layout import ONE_NODE
-from rag_core.index.qdrant_open import _installation
-from rag_core.settings import Settings
-from rag_core.store import Store, installation
-from rag_core.text import Parser
+from rag_core.index import GenerationSpec
+from rag_core.index.qdrant import store as installation
+from rag_core.index.qdrant.collections import ALIAS, Installation, require_version
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.layout import ONE_NODE
+from rag_core.index.qdrant.opening import _installation
+from rag_core.parsing import Parser
+from rag_core.settings import FieldType, Settings
 from rag_core.verify import verify
 from rag_core.verify.report import FindingKind
 from tests.support.index_points import SPEC, ask, document
@@ -230,7 +230,7 @@ class _ServerError(Exception):
 
 
 def test_only_a_missing_collection_is_a_missing_generation() -> None:
-    from rag_core.index.qdrant_dialect import translated
+    from rag_core.index.qdrant.filters import translated
 
     strict = 'Wrong input: Index required but not found for "metadata.team" of one of the following types: [keyword]'
     error = translated(_ServerError("INVALID_ARGUMENT", strict))

@@ -15,10 +15,10 @@ import grpc
 import pytest
 from qdrant_client import grpc as api
 
-from query_server.parts import open_parts
+from query_server.runtime.dependencies import open_parts
 from rag_core.errors import DeadlineExceeded, Reason, Unavailable
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_nodes import AGAIN_SECONDS, Node, Nodes
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.nodes import AGAIN_SECONDS, Node, Nodes
 from rag_core.settings import Settings
 from ragctl.tokens import ensure_keys
 from tests.support.index_points import SPEC, ask, document
@@ -109,7 +109,7 @@ def test_the_setting_counts_for_pipelines_and_not_for_query_servers(
         seen.append(settings.index_retry_seconds)
         raise Unavailable(Reason.INDEX_UNAVAILABLE, "seen")
 
-    monkeypatch.setattr("query_server.parts.open_index", keep)
+    monkeypatch.setattr("query_server.runtime.dependencies.open_index", keep)
     with pytest.raises(Unavailable):
         open_parts(settings)
     assert seen == [0.0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, cast
 
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_nodes import Node
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.nodes import Node
 from tests.support.index_points import SPEC, document, request
 from tests.support.qdrant_server import Door, StandIn
 

@@ -6,9 +6,9 @@ import pytest
 from qdrant_client import models
 
 from rag_core.errors import Reason, Unavailable
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_layout import QdrantLayout
-from rag_core.setting_groups.cluster import QdrantSettings
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.layout import QdrantLayout
+from rag_core.settings import QdrantSettings
 from tests.support.index_points import MODES, SPEC, ask, doc, document, filled, removal, request, texts
 from tests.support.qdrant_shards import Cluster
 

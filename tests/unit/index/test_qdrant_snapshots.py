@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from rag_core.generations import promote
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_collections import Installation
+from rag_core.database import Store
+from rag_core.generations.lifecycle import promote
+from rag_core.index.qdrant.collections import Installation
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.parsing import Parser
 from rag_core.settings import Settings
-from rag_core.store import Store
-from rag_core.text import Parser
 from rag_core.verify import repair, verify
 from tests.support.pipeline import Flow
 from tests.support.qdrant_server import StandIn

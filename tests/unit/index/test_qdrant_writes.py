@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from rag_core.errors import Reason, Unavailable
-from rag_core.index.capacity import plan_capacity
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_layout import QdrantLayout
-from rag_core.index.qdrant_nodes import Node
+from rag_core.index import plan_capacity
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.layout import QdrantLayout
+from rag_core.index.qdrant.nodes import Node
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document
 from tests.support.pipeline import Flow, prose

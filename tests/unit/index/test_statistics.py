@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from rag_core.index import statistics
-from rag_core.index.base import SearchMode, VectorIndex
-from rag_core.index.conditions import scope
+from rag_core.index import SearchMode, VectorIndex, scope
 from rag_core.index.edge import EdgeIndex
-from rag_core.index.qdrant import QdrantIndex
-from rag_core.index.qdrant_reader import QdrantReader
-from rag_core.index.retrieval import Engine
-from rag_core.index.statistics import ENOUGH, samples
+from rag_core.index.payloads import samples
+from rag_core.index.qdrant.index import QdrantIndex
+from rag_core.index.qdrant.reader import QdrantReader
+from rag_core.search import Engine
+from rag_core.search import hybrid as statistics
+from rag_core.search.hybrid import ENOUGH
 from tests.support.index_points import SPEC, document, filled, request
 
 PER_DOCUMENT = 100

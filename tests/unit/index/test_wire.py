@@ -7,10 +7,10 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from rag_core.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
 from rag_core.errors import Exhausted, InvalidInput, Reason
-from rag_core.filters import All, AnyOf, Condition, Exists, In, Not, TimeRange
-from rag_core.index import wire
-from rag_core.index.base import GenerationSpec, Hit, SearchMode, SearchResult
+from rag_core.index import GenerationSpec, Hit, SearchMode, SearchResult
+from rag_core.index.remote import wire
 from ragproto.admin.v1 import index_pb2 as pb
 from tests.support.index_points import NEW_YEAR, document, removal, request
 

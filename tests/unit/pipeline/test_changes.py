@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from rag_assets.connectors.sql import SqlConnector, SqlOptions
+from rag_assets.connectors.sql.connector import SqlConnector
+from rag_assets.connectors.sql.options import SqlOptions
 from rag_core.errors import Reason
-from rag_core.pipeline import Scope, approve_deletions, sync_documents
-from rag_core.store import quarantine, quarantine_view
+from rag_core.pipeline import approve_deletions
+from rag_core.pipeline.stages.documents import sync_documents
+from rag_core.quality import quarantine_read_store as quarantine_view
+from rag_core.quality import quarantine_store as quarantine
+from rag_core.sources import Scope
 from tests.support.pipeline import Flow, prose
 
 

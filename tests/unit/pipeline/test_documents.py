@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from rag_core.errors import Conflict, NotFound, Reason
-from rag_core.pipeline import Scope, approve_deletions
-from rag_core.sources import Problem
+from rag_core.pipeline import approve_deletions
+from rag_core.sources import Problem, Scope
 from tests.support.pipeline import Flow, prose
 
 POISON = b"\x7fELF" + bytes(range(256)) * 4

@@ -5,10 +5,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from rag_core.database import locks
 from rag_core.errors import Conflict, Reason
-from rag_core.pipeline import DocumentCounts, Scope, sync_documents
-from rag_core.sources import Source
-from rag_core.store import locks
+from rag_core.pipeline.base import DocumentCounts
+from rag_core.pipeline.stages.documents import sync_documents
+from rag_core.sources import Scope, Source
 from tests.support.memory_source import MemoryConnector
 from tests.support.pipeline import Flow, prose
 

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from rag_core.embedding.base import Vectors
+from rag_core.chunking import Chunker
+from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, Reason, Unavailable
-from rag_core.generations import build, declare
-from rag_core.index.base import ApplyResult, DocumentUpdate
-from rag_core.models import ParsedDocument
-from rag_core.pipeline import Scope, ensure_generation, purge_unused
-from rag_core.pipeline.kits import Kit
-from rag_core.text import Chunker
+from rag_core.generations import Kit
+from rag_core.generations.lifecycle import build, declare
+from rag_core.index import ApplyResult, DocumentUpdate
+from rag_core.parsing import ParsedDocument
+from rag_core.pipeline import purge_unused
+from rag_core.pipeline.active_generation import ensure_generation
+from rag_core.sources import Scope
 from tests.support.pipeline import CountingEmbedder, Flow, open_chunker, prose
 
 
@@ -173,7 +175,7 @@ def test_an_index_that_lost_its_files_is_filled_again_from_the_rows(filled: Flow
 
 
 def _other(flow: Flow) -> str:
-    from rag_core.index.base import GenerationSpec
+    from rag_core.index import GenerationSpec
 
     flow.index.create(GenerationSpec("other", 64, "x", "y"))
     return "other"

@@ -11,13 +11,14 @@ import stamina
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from rag_assets.connectors.http_api import HttpApiConnector, HttpApiOptions
+from rag_assets.connectors.http_api.connector import HttpApiConnector
+from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.outside import ConnectorContext
-from rag_assets.connectors.web import WebConnector, WebOptions
+from rag_assets.connectors.web.connector import WebConnector
+from rag_assets.connectors.web.options import WebOptions
 from rag_core.errors import Reason
-from rag_core.pipeline import Scope, sync_documents
-from rag_core.sources import SourceMemory, TransientMemory
-from rag_core.store.source_memory import StoredMemory
+from rag_core.pipeline.stages.documents import sync_documents
+from rag_core.sources import Scope, SourceMemory, StoredMemory, TransientMemory
 from tests.support.pipeline import Flow, prose
 from tests.support.sites import POLICY, Site, json_answer
 

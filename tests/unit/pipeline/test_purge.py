@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from rag_core.database import locks
 from rag_core.errors import Conflict, Reason
 from rag_core.pipeline import purge_unused
-from rag_core.store import locks
 from tests.support.pipeline import Flow, prose
 
 

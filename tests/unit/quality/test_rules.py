@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag_core.quality import RULES, Profile, QualityPolicy, assess, judge_text
+from rag_core.quality import RULES, QualityPolicy, assess, judge_text
+from rag_core.quality.sources import Profile
 
 PROSE = "The pump in hall four needs oil every nine days. Write the date and your initials into the book beside it. "
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from query_server.blocking import BlockingPool
+from query_server.runtime.blocking import BlockingPool
 from rag_core.errors import Reason, Unavailable
 
 

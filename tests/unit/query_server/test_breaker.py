@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from query_server.breaker import COOLDOWN_SECONDS, WAITED_SECONDS, Breaker
+from query_server.runtime.breaker import COOLDOWN_SECONDS, WAITED_SECONDS, Breaker
 from rag_core.errors import DeadlineExceeded, InvalidInput, RagError, Reason, Unavailable
 
 GONE = Unavailable(Reason.INDEX_UNAVAILABLE, "gone")

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from query_server.freshness import Freshness
-from query_server.metrics import Metrics
-from query_server.parts import LazyStore
+from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.gauges import Freshness
+from query_server.runtime.metrics import Metrics
 from tests.support.query_server import no_store
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from query_server.calls import Call, enter_call
-from query_server.metrics import Metrics
-from query_server.searching import RemoteSearcher
-from query_server.status import code_of, trailers
+from query_server.handlers.query.searcher import RemoteSearcher
+from query_server.runtime.calls import Call, enter_call
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.status import code_of, trailers
 from rag_core.errors import DataCorruption, DeadlineExceeded, InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.index.base import SearchMode, SearchRequest
+from rag_core.index import SearchMode, SearchRequest
 from ragproto.admin.v1 import index_pb2 as pb
 from ragproto.admin.v1 import index_pb2_grpc
 

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from query_server.blocking import BlockingPool
-from query_server.freshness import Freshness
-from query_server.handlers.ordering import Ordering
 from query_server.handlers.paging import PageTokens
-from query_server.handlers.search import SearchHandler
-from query_server.handlers.validation import Query
-from query_server.metrics import Metrics
-from query_server.parts import LazyStore
-from query_server.query_embedder import QueryEmbedder
-from query_server.query_models import QueryModels
-from rag_core.embedding.base import Embedder
+from query_server.handlers.query.embedder import QueryEmbedder
+from query_server.handlers.query.models import QueryModels
+from query_server.handlers.query.ordering import Ordering
+from query_server.handlers.query.search import SearchHandler
+from query_server.handlers.query.validation import Query
+from query_server.runtime.blocking import BlockingPool
+from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.gauges import Freshness
+from query_server.runtime.metrics import Metrics
+from rag_core.access import Principal
+from rag_core.embedding import Embedder
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
-from rag_core.index.base import GenerationSpec, Hit, SearchRequest, SearchResult
-from rag_core.models import Principal
+from rag_core.index import GenerationSpec, Hit, SearchRequest, SearchResult
 from tests.support.query_server import Doc, no_store, settings_of, update_of
 
 ANN = Principal("ann", "acme", (), frozenset({"query.read"}))

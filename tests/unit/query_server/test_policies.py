@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from query_server.policies import ADMIN, OBSERVE, OPERATE, POLICIES, Policy, allows, is_public
+from query_server.auth.policies import ADMIN, OBSERVE, OPERATE, POLICIES, Policy, allows, is_public
 from ragctl.tokens import known_scopes
 from tests.support.methods import public_methods
 

@@ -6,7 +6,7 @@ import time
 
 from structlog.testing import capture_logs
 
-from query_server.polling import Poller
+from query_server.runtime.polling import Poller
 from rag_core.errors import Reason, Unavailable
 
 

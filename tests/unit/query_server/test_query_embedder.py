@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from query_server.metrics import Metrics
-from query_server.query_embedder import QueryEmbedder
-from rag_core.embedding.base import Vectors
+from query_server.handlers.query.embedder import QueryEmbedder
+from query_server.runtime.metrics import Metrics
+from rag_core.embedding import Vectors
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
 

@@ -4,16 +4,17 @@ from datetime import UTC, datetime
 
 from sqlalchemy import insert, text
 
-from query_server.freshness import Freshness
-from query_server.generation_gauges import GenerationGauges
-from query_server.metrics import Metrics
-from query_server.parts import LazyStore
-from query_server.source_gauges import SourceGauges
+from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.gauges import Freshness, SourceGauges
+from query_server.runtime.generation_gauges import GenerationGauges
+from query_server.runtime.metrics import Metrics
 from rag_core.alerts import Alert, AlertKind, deliver
+from rag_core.database import Store
+from rag_core.database.tables.content import sources
 from rag_core.errors import Reason, Unavailable
-from rag_core.quality import Profile, QualityPolicy, assess
-from rag_core.store import Store, quality
-from rag_core.store.tables import sources
+from rag_core.quality import QualityPolicy, assess
+from rag_core.quality import store as quality
+from rag_core.quality.sources import Profile
 from tests.support.pipeline import Flow, prose
 
 

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from query_server.status import DETAILS_KEY, MAX_TEXT_BYTES, bounded, code_of, internal_error, trailers
+from query_server.runtime.status import DETAILS_KEY, MAX_TEXT_BYTES, bounded, code_of, internal_error, trailers
 from rag_core import errors
 from rag_core.errors import RagError, Reason
 

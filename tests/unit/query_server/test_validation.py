@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query_server.handlers.validation import check_filter, check_top_k, clean_text
+from query_server.handlers.query.validation import check_filter, check_top_k, clean_text
+from rag_core.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
 from rag_core.errors import InvalidInput, Reason
-from rag_core.filters import All, AnyOf, Condition, Exists, FieldType, In, Not, TimeRange
+from rag_core.settings import FieldType
 
 
 def reason_of(call: object, *args: object, **kwargs: object) -> Reason:

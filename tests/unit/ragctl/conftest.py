@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag_core.settings import Settings
-from ragctl.gateway import GatewayOptions
+from ragctl.gateway.options import GatewayOptions
 from ragctl.tokens import ensure_keys
 from tests.support.wire import Gateway, gateway_options, running_gateway
 

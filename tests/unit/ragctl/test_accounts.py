@@ -10,18 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from rag_core.access import TokenRules, TokenVerifier
 from rag_core.errors import ConfigError, Exhausted, InvalidInput, NotFound, Unauthenticated
-from rag_core.identity import TokenRules, TokenVerifier
 from rag_core.settings import Settings
 from ragctl.app import run
-from ragctl.stack.accounts import SCOPES, Accounts, Role
-from ragctl.stack.token_broker import (
-    FREE_FAILURES,
-    FREE_FAILURES_OF_ADDRESS,
-    LOCK_SECONDS,
-    Attempts,
-    TokenBroker,
-)
+from ragctl.local_stack.accounts import SCOPES, Accounts, Role
+from ragctl.local_stack.token_broker import FREE_FAILURES, FREE_FAILURES_OF_ADDRESS, LOCK_SECONDS, Attempts, TokenBroker
 from ragctl.tokens import ensure_keys
 
 PASSWORD = "correct horse battery"

@@ -14,7 +14,7 @@ from rag_core.errors import RagError
 from rag_core.settings import Settings
 from ragctl.container.tasks import try_run
 from ragctl.dagster import DagsterApi
-from ragctl.stack.ingest import SourceJob, failure_reason, launch
+from ragctl.local_stack.ingest import SourceJob, failure_reason, launch
 
 FULL = (
     "sqlalchemy.exc.OperationalError: (psycopg2.errors.DiskFull) could not extend file: No space left on device\n"

@@ -13,9 +13,8 @@ import yaml
 
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
-from ragctl.gateway import GatewayOptions, render, validate, write
-from ragctl.gateway.bootstrap import bootstrap
-from ragctl.gateway.options import Endpoint
+from ragctl.gateway.bootstrap import bootstrap, render, validate, write
+from ragctl.gateway.options import Endpoint, GatewayOptions
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc

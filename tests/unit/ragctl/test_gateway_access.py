@@ -13,8 +13,8 @@ import httpx
 import jwt as pyjwt
 import pytest
 
-from query_server.policies import POLICIES
-from rag_core.keys import generate_key, mint
+from query_server.auth.policies import POLICIES
+from rag_core.access import generate_key, mint
 from ragctl.gateway.api import api_methods
 from ragctl.gateway.bootstrap import bootstrap, write_dynamic
 from ragctl.gateway.options import GatewayOptions, Jwt, Limits, Override

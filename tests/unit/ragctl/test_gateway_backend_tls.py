@@ -15,8 +15,8 @@ import pytest
 
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
-from ragctl.gateway import GatewayOptions, validate
-from ragctl.gateway.options import BackendTls, Jwt, Tls
+from ragctl.gateway.bootstrap import validate
+from ragctl.gateway.options import BackendTls, GatewayOptions, Jwt, Tls
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.certificates import Authority

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import ragproto
-from query_server.policies import POLICIES
+from query_server.auth.policies import POLICIES
 from ragctl.gateway.api import api_methods, message_fields
 from ragctl.gateway.requests import complete_requests
 from tests.support.wire import Gateway, gateway_options

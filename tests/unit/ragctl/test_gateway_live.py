@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.ports import free_port
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
-from ragctl.gateway import GatewayOptions, write_dynamic
+from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.live import apply, current_options, shift
-from ragctl.gateway.options import Backends, Endpoint, Tls, replica_ports
+from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Tls, replica_ports
 from ragproto.query.v1 import query_pb2 as v1
 from tests.support.certificates import self_signed
-from tests.support.postgres import free_port
 from tests.support.wire import WirePeer, running_gateway, wire_peer
 
 QUERY = "/api/v1/query"

@@ -8,10 +8,11 @@ from pathlib import Path
 import grpc
 
 from console.clients.metrics import MetricsClient
+from console.presenters import traffic
 from console.settings import ConsoleSettings
-from console.views import traffic
 from rag_core.settings import Settings
-from ragctl.gateway import GatewayOptions, write_dynamic
+from ragctl.gateway.bootstrap import write_dynamic
+from ragctl.gateway.options import GatewayOptions
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.query_server import failing

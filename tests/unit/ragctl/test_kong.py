@@ -11,9 +11,9 @@ import yaml
 
 from rag_core.errors import ConfigError
 from rag_core.settings import Settings
-from ragctl.gateway import GatewayOptions
 from ragctl.gateway.api import api_methods
 from ragctl.gateway.kong import kong_config, render_kong
+from ragctl.gateway.options import GatewayOptions
 
 ROOT = Path(__file__).parents[3]
 # Fields of Kong 3.x's entities that the file may use; an unknown field makes Kong refuse the whole file.

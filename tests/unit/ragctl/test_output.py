@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from ragctl.local_stack.display import Lines
 from ragctl.output import table
-from ragctl.stack.display import Lines
 
 
 def test_tables_spell_truth_moments_and_nothing_for_people(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,7 +25,7 @@ def test_control_characters_of_a_cell_do_not_reach_the_terminal(capsys: pytest.C
 def test_long_work_in_a_log_gives_a_line_only_when_it_has_moved(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ragctl.stack.display._PLAIN_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("ragctl.local_stack.display._PLAIN_INTERVAL_SECONDS", 0.0)
     lines = Lines()
     for done in (0, 0, 0, 64, 64, 128):
         lines.progress("ingest packages", done, 128, "texts embedded")

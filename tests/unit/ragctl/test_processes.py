@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.ports import free_port
 from rag_core.errors import Conflict, Reason
-from ragctl.stack.exec import PART_VARIABLE, STACK_VARIABLE
-from ragctl.stack.parts import Part
-from ragctl.stack.probes import Health
-from ragctl.stack.processes import check_distinct_ports, check_ports, end_processes, stack_processes
-from tests.support.postgres import free_port
+from ragctl.local_stack.exec import PART_VARIABLE, STACK_VARIABLE
+from ragctl.local_stack.probes import Health
+from ragctl.local_stack.processes import check_distinct_ports, check_ports, end_processes, stack_processes
+from ragctl.local_stack.services import Part
 
 ROOT = str(Path(__file__).parents[3])
 _SLEEP = "import signal, sys; print('up', flush=True); signal.pause()"
@@ -105,7 +105,7 @@ def test_the_wrapper_becomes_the_part_counts_the_start_and_sets_its_environment(
     counter = tmp_path / "starts"
     program = f"import os; print(os.getpid(), os.environ['{PART_VARIABLE}'], os.environ['X'])"
     command = [
-        sys.executable, "-P", "-m", "ragctl.stack.exec", "--part=console", f"--count={counter}", "--env=X=a=b c",
+        sys.executable, "-P", "-m", "ragctl.local_stack.exec", "--part=console", f"--count={counter}", "--env=X=a=b c",
         "--", sys.executable, "-c", program,
     ]  # fmt: skip
     for starts in (1, 2):
@@ -120,7 +120,7 @@ def test_the_wrapper_waits_for_the_servers_the_part_needs() -> None:
         server.bind(("127.0.0.1", 0))
         port = server.getsockname()[1]
         command = [
-            sys.executable, "-P", "-m", "ragctl.stack.exec", "--part=x", f"--wait=127.0.0.1:{port}",
+            sys.executable, "-P", "-m", "ragctl.local_stack.exec", "--part=x", f"--wait=127.0.0.1:{port}",
             "--", sys.executable, "-c", "print('after')",
         ]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ROOT})
@@ -134,8 +134,8 @@ def test_the_wrapper_waits_for_the_servers_the_part_needs() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel call exists on Linux only")
 def test_a_part_ends_when_its_supervisor_is_killed() -> None:
     parent = (
-        "import subprocess, sys; subprocess.Popen([sys.executable, '-P', '-m', 'ragctl.stack.exec', '--part=x', '--', "
-        "sys.executable, '-c', 'import os, signal; print(os.getpid(), flush=True); signal.pause()']).wait()"
+        "import subprocess, sys; subprocess.Popen([sys.executable, '-P', '-m', 'ragctl.local_stack.exec', '--part=x', "
+        "'--', sys.executable, '-c', 'import os, signal; print(os.getpid(), flush=True); signal.pause()']).wait()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ROOT}

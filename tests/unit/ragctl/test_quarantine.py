@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from rag_core.database import Store
+from rag_core.operations import audit_store as audit
+from rag_core.quality import Entry
+from rag_core.quality import quarantine_store as quarantine
 from rag_core.settings import Settings
-from rag_core.store import Store, audit, quarantine
-from rag_core.store.quarantine import Entry
 from ragctl.app import run
 
 Capture = pytest.CaptureFixture[str]

@@ -10,10 +10,9 @@ import pytest
 from rag_assets.config import load_sources
 from rag_core.errors import ConfigError
 from rag_core.settings import Settings
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.sources import ensure_sources, write_package_corpus
 from ragctl.output import visible
-from ragctl.stack.corpus import write_package_corpus
-from ragctl.stack.home import Home
-from ragctl.stack.sources import ensure_sources
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rag_core.errors import RagError, Reason, Unavailable
-from ragctl.stack.display import Silent
-from ragctl.stack.home import Home
-from ragctl.stack.start import Work, last_words, run_all, step_work
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.display import Silent
+from ragctl.local_stack.lifecycle import Work, last_words, run_all, step_work
 
 
 class Recorder(Silent):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from rag_core.settings import Settings
-from ragctl.stack.status import PartStatus, StackStatus, disk_problem
+from ragctl.local_stack.status import PartStatus, StackStatus, disk_problem
 
 
 def test_a_stack_whose_disk_is_full_is_not_healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

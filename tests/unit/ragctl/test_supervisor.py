@@ -14,13 +14,13 @@ import pytest
 
 from rag_core.errors import Unavailable
 from rag_core.settings import Settings
-from ragctl.stack.environment import stack_environment
-from ragctl.stack.home import Home
-from ragctl.stack.parts import Part, build_parts
-from ragctl.stack.probes import Health
-from ragctl.stack.start import wait_healthy
-from ragctl.stack.supervisor import Supervisor
-from ragctl.stack.watchdog import Watchdog
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.environment import stack_environment
+from ragctl.local_stack.lifecycle import wait_healthy
+from ragctl.local_stack.probes import Health
+from ragctl.local_stack.services import Part, build_parts
+from ragctl.local_stack.supervisor import Supervisor
+from ragctl.local_stack.watchdog import Watchdog
 
 
 def _parts(home: Home) -> dict[str, Part]:

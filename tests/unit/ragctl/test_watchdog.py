@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
+from rag_core.database import open_store
+from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.errors import Unavailable
 from rag_core.settings import Settings
-from rag_core.store import open_store
-from rag_core.store.embedded import EmbeddedPostgres
-from ragctl.stack import probes
-from ragctl.stack.home import Home
-from ragctl.stack.parts import build_parts
-from ragctl.stack.watchdog import answers
-from tests.support.postgres import die_with_parent, free_port, reachable_folder
+from ragctl.local_stack import probes
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.services import build_parts
+from ragctl.local_stack.watchdog import answers
+from tests.support.postgres import die_with_parent, reachable_folder
 
 SSL_REQUEST = 80877103
 AUTHENTICATED = b"R" + struct.pack("!ii", 8, 0) + b"Z" + struct.pack("!i", 5) + b"I"

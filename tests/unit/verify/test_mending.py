@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from query_server.mending import FIRST_PAUSE_SECONDS, Mender
-from rag_core.alerts import AlertKind
-from rag_core.alerts.conditions import rebuilt_indexes
+from query_server.runtime.mending import FIRST_PAUSE_SECONDS, Mender
+from rag_core.alerts import AlertKind, rebuilt_indexes
+from rag_core.database import Store, open_store
 from rag_core.errors import DataCorruption, Reason, Unavailable
-from rag_core.index import retrieval
-from rag_core.index.base import SearchMode, SearchRequest, SearchResult
-from rag_core.index.edge import ALIAS, EdgeIndex
-from rag_core.store import Store, audit, open_store
+from rag_core.index import SearchMode, SearchRequest, SearchResult
+from rag_core.index.edge import EdgeIndex
+from rag_core.index.edge.index import ALIAS
+from rag_core.operations import audit_store as audit
+from rag_core.search import hybrid as retrieval
 from rag_core.verify import verify
 from tests.support.pipeline import Flow
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from rag_core.database import Store
 from rag_core.errors import Reason, Unavailable
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
-from rag_core.store import Store
 from rag_core.verify import compare, self_test, verify
 from tests.support.pipeline import Flow
 

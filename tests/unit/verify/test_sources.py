@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from rag_core.pipeline import approve_deletions
 from rag_core.sources import Problem
-from rag_core.verify import FindingKind, SourceReport, verify_source
+from rag_core.verify import SourceReport, verify_source
+from rag_core.verify.report import FindingKind
 from tests.support.pipeline import Flow, prose
 
 Kind = FindingKind

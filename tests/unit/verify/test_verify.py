@@ -17,10 +17,12 @@ import qdrant_edge
 from sqlalchemy import text
 
 from rag_core.errors import NotFound, Reason
-from rag_core.index.base import DocumentUpdate, GenerationSpec, Point, SearchRequest, SearchResult
+from rag_core.index import DocumentUpdate, GenerationSpec, Point, SearchRequest, SearchResult
 from rag_core.index.edge import EdgeIndex
-from rag_core.store import audit
-from rag_core.verify import FindingKind, VerifyReport, rebuild, repair, rows, verify
+from rag_core.operations import audit_store as audit
+from rag_core.verify import VerifyReport, rebuild, repair, verify
+from rag_core.verify import store as rows
+from rag_core.verify.report import FindingKind
 from tests.support.pipeline import Flow
 
 Kinds = set[FindingKind]

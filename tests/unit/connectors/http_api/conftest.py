@@ -7,8 +7,9 @@ import pytest
 import stamina
 from pytest_httpserver import HTTPServer
 
-from rag_assets.connectors.http_api import HttpApiConnector, HttpApiOptions
 from rag_assets.connectors.http_api import connector as module
+from rag_assets.connectors.http_api.connector import HttpApiConnector
+from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_assets.connectors.outside import ConnectorContext
 from tests.support.sites import POLICY, Site
 

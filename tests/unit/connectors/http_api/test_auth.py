@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from werkzeug import Request, Response
 
-from rag_assets.connectors.http_api import HttpApiOptions
+from rag_assets.connectors.http_api.options import HttpApiOptions
 from tests.support.sites import Site, json_answer
 from tests.unit.connectors.http_api.conftest import Connect, items
 

@@ -9,9 +9,9 @@ import pytest
 import stamina
 from werkzeug import Request, Response
 
-from rag_assets.connectors.http_api import HttpApiOptions
+from rag_assets.connectors.http_api.options import HttpApiOptions
 from rag_core.errors import InvalidInput, Reason, Unavailable
-from rag_core.models import SourceItem
+from rag_core.sources import SourceItem
 from tests.support.sites import Site, json_answer
 from tests.unit.connectors.http_api.conftest import Connect, items
 
@@ -134,9 +134,9 @@ def test_b58_a_list_that_redirects_to_a_private_address_is_refused_and_says_so(s
 
 
 def test_b59_a_private_address_is_not_called(site: Site) -> None:
-    from rag_assets.connectors.http_api import HttpApiConnector
+    from rag_assets.connectors.http_api.connector import HttpApiConnector
     from rag_assets.connectors.outside import ConnectorContext
-    from rag_core.fetch import FetchPolicy
+    from rag_core.http_client import FetchPolicy
 
     options = HttpApiOptions.model_validate(
         {"kind": "http_api", "url": "http://127.0.0.1:8080/x", "fields": {"id": "$.id", "content": "$.c"}}

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from werkzeug import Request, Response
 
-from rag_core.models import SourceItem
-from rag_core.sources import Problem, Removed
+from rag_core.sources import Problem, Removed, SourceItem
 from tests.support.sites import Site, json_answer
 from tests.unit.connectors.http_api.conftest import Connect, items
 

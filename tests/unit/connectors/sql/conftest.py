@@ -15,8 +15,9 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import TypeAdapter
 from sqlalchemy import make_url
 
-from rag_assets.connectors.sql import SqlConnector, SqlOptions
-from rag_core.models import SourceItem
+from rag_assets.connectors.sql.connector import SqlConnector
+from rag_assets.connectors.sql.options import SqlOptions
+from rag_core.sources import SourceItem
 
 COLUMNS = {"key": "id", "updated_at": "updated_at", "content": "body"}
 MYSQL = "RAG_TEST_MYSQL_URL"

@@ -8,13 +8,12 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from rag_assets.connectors.fields import NOBODY
-from rag_assets.connectors.sql import SqlOptions
-from rag_assets.connectors.sql.hosts import checked_addresses, open_socket
-from rag_assets.connectors.sql.options import AclColumn
-from rag_assets.connectors.sql.query import read_only_query
+from rag_assets.connectors.sql.engines import checked_addresses, open_socket
+from rag_assets.connectors.sql.options import AclColumn, SqlOptions
+from rag_assets.connectors.sql.relation import read_only_query
 from rag_assets.connectors.sql.values import acl_entries
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.models import SourceItem
+from rag_core.sources import SourceItem
 from tests.unit.connectors.sql.conftest import Database, Open, items, needs_mysql
 
 HOSTILE_NAMES = [
@@ -171,7 +170,7 @@ def test_b54_mysql_is_reached_at_the_address_that_was_checked(
     """The name resolves in the check alone, so a driver that looked it up again would find nothing."""
     mysql_database.articles(2)
     address = mysql_database.options["host"]
-    monkeypatch.setattr("rag_assets.connectors.sql.hosts.system_resolver", lambda host, port: [address])
+    monkeypatch.setattr("rag_assets.connectors.sql.engines.system_resolver", lambda host, port: [address])
     named = Database("mysql", {**mysql_database.options, "host": "db.invalid", "tls": "require"}, lambda *_: [])
     found = connect_to(named).check()
     assert (found["ok"], found["items"], found["error"]) == (True, 2, None)

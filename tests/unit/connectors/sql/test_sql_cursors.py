@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rag_assets.connectors.sql import SqlConnector
-from rag_assets.connectors.sql.cursors import furthest_number
+from rag_assets.connectors.sql.connector import SqlConnector
 from rag_assets.connectors.sql.listing import AHEAD
+from rag_assets.connectors.sql.positions import furthest_number
 from rag_core.errors import InvalidInput, Reason
 from rag_core.sources import Problem, Removed
 from tests.unit.connectors.sql.conftest import Database, Open, items

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rag_core.errors import NotFound, RagError, Reason
-from rag_core.models import SourceItem
-from rag_core.sources import Problem, Removed
+from rag_core.sources import Problem, Removed, SourceItem
 from tests.unit.connectors.sql.conftest import Database, Open, items
 
 

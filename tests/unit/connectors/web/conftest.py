@@ -8,11 +8,11 @@ import stamina
 from pytest_httpserver import HTTPServer
 
 from rag_assets.connectors.outside import ConnectorContext
-from rag_assets.connectors.web import WebConnector, WebOptions
+from rag_assets.connectors.web.connector import WebConnector
 from rag_assets.connectors.web.listing import WebListing
-from rag_assets.connectors.web.report import crawl_report
-from rag_core.models import SourceItem
-from rag_core.sources import Problem, TransientMemory
+from rag_assets.connectors.web.options import WebOptions
+from rag_assets.connectors.web.state import crawl_report
+from rag_core.sources import Problem, SourceItem, TransientMemory
 from tests.support.sites import POLICY, Site
 
 Open = Callable[..., WebConnector]

@@ -1,0 +1,1 @@
+"""Pieces of screens: widgets, charts, and panels that stand on their own."""

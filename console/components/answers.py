@@ -1,0 +1,90 @@
+"""A span in its document, the judgement of an answer, and the same search in two generations."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from console.clients.errors import ServiceError
+from console.components.widgets import look, problem, table
+from console.presenters import answers as views
+from console.presenters.records import around
+from console.session import api, t
+from ragproto.admin.v1 import operations_pb2 as ops
+from ragproto.query.v2 import query_pb2
+
+# --------------------------------------------------------------------------------------------------------------------
+# A span shown in its document, and the judgement of an answer.
+
+
+def span(doc_id: str, start: int, end: int) -> None:
+    """A span with its surroundings, all as text."""
+    found = look("query server", lambda: api().inspect(doc_id))
+    if found is None:
+        return
+    if found.text_withheld:
+        st.info(t("You may not see the text: its ACL does not admit you."), icon=":material/lock:")
+        return
+    before, inside, after = around(found.text, start, end)
+    st.text(before)
+    with st.container(border=True):
+        st.text(inside)
+    st.text(after)
+
+
+@st.fragment
+def judge(question: str, text: str, final: query_pb2.AnswerFinal) -> None:
+    """Thumbs, kept as candidates for the golden set."""
+    with st.form("judge", border=True):
+        good = st.feedback("thumbs", key="thumbs")
+        comment = st.text_input(t("What should it have said? (optional)"), max_chars=2000)
+        if not st.form_submit_button(t("Keep for the golden set")) or good is None:
+            return
+    spans = [
+        ops.CitedSpan(doc_id=item.doc_id, version=item.version, start=item.start, end=item.end)
+        for item in final.answered.citations
+    ]
+    try:
+        api().rate(
+            ops.RateAnswerRequest(
+                question=question, answer=text, good=bool(good), comment=comment, generation=final.generation,
+                citations=spans,
+            )
+        )  # fmt: skip
+    except ServiceError as error:
+        problem("query server", error)
+    else:
+        st.success(t("Kept. It is on the page Quality, under Judged answers."))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The same search in two generations, side by side.
+
+
+def compare(request: query_pb2.SearchRequest) -> None:
+    """Two generations with the passages of each, and what one finds that the other does not."""
+    status = look("query server", lambda: api().status())
+    if status is None:
+        return
+    active = [item.name for item in status.generations if item.state == "active"]
+    names = active + [item.name for item in status.generations if item.state in {"ready", "building"}]
+    if not names:
+        st.caption(t("There is no generation yet."))
+        return
+    sides = st.columns(2, gap="medium")
+    found = []
+    for number, side in enumerate(sides):
+        with side:
+            label = t("First generation") if number == 0 else t("Second generation")
+            name = st.selectbox(label, names, index=min(number, len(names) - 1), key=f"side-{number}")
+            found.append(look("query server", partial(api().search_in, name, request)))
+    passages = [list(item.passages) if item is not None else [] for item in found]
+    for number, side in enumerate(sides):
+        rows = views.compared_rows(passages[number], passages[1 - number])
+        columns = {"rank": "#", "moved": t("Elsewhere"), "title": t("Title"), "score": t("Score"),
+                   "text": t("Passage")}  # fmt: skip
+        with side:
+            table(rows, columns, empty=t("Nothing you may see matches this question."), key=f"side-rows-{number}")
+    if len(names) == 1:
+        st.caption(t("There is only one generation; build another on the page Index to compare."))

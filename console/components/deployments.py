@@ -1,0 +1,99 @@
+"""Deployments, moving the traffic, and the pipelines of GitLab."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from console.components.widgets import age, at, confirm, look, plain_markdown, table
+from console.presenters import deployments as views
+from console.presenters.formats import duration
+from console.session import Platform, api, shared, t
+from ragproto.admin.v1 import deployments_pb2 as deploy
+
+# --------------------------------------------------------------------------------------------------------------------
+# One deployment: how far it is, what its gates found, and moving the traffic.
+
+
+def actions(found: deploy.Deployment) -> None:
+    """Switch and roll back, when the deployer would take it."""
+    release, number = plain_markdown(found.release), found.id
+
+    def switch(why: str) -> str:
+        api().switch_deployment(number, why)
+        return t("Asked for. The deployer moves the traffic in steps; the history below tells how far it is.")
+
+    def roll_back(why: str) -> str:
+        api().roll_back_deployment(number, why)
+        return t("Asked for. The deployer moves the traffic back at once.")
+
+    steps = ", ".join(f"{step} %" for step in found.steps) or "100 %"
+    back = plain_markdown(found.from_colour) or "…"
+    with st.container(horizontal=True):
+        confirm(t("Switch to {release}", release=release), t("Moves the traffic in these steps: {steps}.", steps=steps),
+                switch, key="switch", need=Platform.ADMIN, icon=":material/swap_horiz:", must_say=True,
+                disabled=not found.can_switch)  # fmt: skip
+        confirm(t("Roll back {release}", release=release),
+                t("All traffic goes back to {colour}, at once. A generation promoted with it goes back too.",
+                  colour=back),
+                roll_back, key="roll-back", need=Platform.ADMIN, icon=":material/undo:", must_say=True,
+                disabled=not found.can_roll_back)  # fmt: skip
+
+
+@st.fragment(run_every=shared().settings.refresh_seconds)
+def history(number: int) -> None:
+    """State, weight and every gate of a deployment; looks again by itself."""
+    found = look("query server", lambda: api().deployment(number))
+    if found is None:
+        return
+    item = found.deployment
+    state = t(views.STATES.get(item.state, "unknown"))
+    told = {"release": plain_markdown(item.release), "state": state, "weight": item.weight}
+    st.progress(min(100, item.weight), t("{release}: {state}, {weight} % of the requests", **told))
+    if item.wanted:
+        st.info(t("Asked for and not done yet: {what}.", what=t(item.wanted)), icon=":material/hourglass_top:")
+    if item.reason:
+        st.warning(item.reason, icon=":material/warning:")
+        st.text(item.detail)
+    rows = [
+        {**row, "at": at(row["at"]), "passed": f"✔ {t('passed')}" if row["passed"] else f"✖ {t('failed')}",
+         "weight": f"{row['weight']} %", "seconds": duration(row["seconds"])}
+        for row in views.step_rows(found.history)
+    ]  # fmt: skip
+    columns = {
+        "at": t("When"),
+        "step": t("Step"),
+        "passed": t("Result"),
+        "weight": t("Share of requests"),
+        "seconds": t("Duration"),
+        "reason": t("Reason"),
+        "detail": t("Found"),
+        "figures": t("Figures"),
+    }
+    table(rows, columns, empty=t("Nothing is on record."))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Pipelines and environments of GitLab, when it is configured.
+
+
+@st.fragment(run_every=60)
+def ci() -> None:
+    """Looks again every minute: GitLab limits how often it may be asked."""
+    gitlab = shared().gitlab
+    if not gitlab.configured:
+        return
+    st.subheader("GitLab")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        pipelines = look("GitLab", gitlab.pipelines)
+        if pipelines is not None:
+            rows = [{**row, "at": age(row["at"])} for row in views.pipeline_rows(pipelines)]
+            columns = {"number": t("Pipeline of GitLab"), "status": t("State"), "ref": t("Branch or tag"),
+                       "commit": t("Commit"), "at": t("Changed")}  # fmt: skip
+            table(rows, columns, empty=t("None."))
+    with right:
+        environments = look("GitLab", gitlab.environments)
+        if environments is not None:
+            rows = [{**row, "at": age(row["at"])} for row in views.environment_rows(environments)]
+            columns = {"name": t("Environment"), "state": t("State"), "deployed": t("Deployed"), "at": t("Changed")}
+            table(rows, columns, empty=t("None."))

@@ -1,0 +1,56 @@
+"""Score and drift of a source over time, its checks by severity, and the rules that fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from console.clients.dagster_answers import Check
+from console.components.charts import over_time
+from console.components.widgets import look, table
+from console.presenters import records as views
+from console.session import api, t
+
+
+def history(source: str, checks: list[Check] | None) -> None:
+    """Everything about one source."""
+    found = look("query server", lambda: api().quality(source))
+    if found is None:
+        return
+    rows = views.history(found.results)
+    if not rows:
+        st.caption(t("No run has been judged yet."))
+        return
+    _charts(rows, views.languages(found.results))
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        counted = [{**row, "severity": t(row["severity"])} for row in views.severities(checks or [])]
+        st.caption(t("Checks by severity"))
+        table(counted, {"severity": t("Severity"), "passed": t("passed"), "failed": t("failed"), "never": t("never")},
+              empty=t("No check has run yet."))  # fmt: skip
+        fired = [{**row, "severity": t(row["severity"])} for row in views.fired(list(found.results))]
+        if fired:
+            st.caption(t("Rules that fired in the newest run"))
+            table(fired, {"rule": t("Rule"), "severity": t("Severity"), "value": t("Value")}, empty="")
+    with right:
+        st.caption(t("Documents that rules found, with samples"))
+        table(views.finding_rows(found.findings), {"rule": t("Rule"), "found": t("Found"), "samples": t("Samples")},
+              empty=t("No rule found anything."), row_height=60)  # fmt: skip
+
+
+def _charts(rows: list[dict[str, Any]], languages: list[dict[str, Any]]) -> None:
+    first, second = st.columns(2, gap="medium"), st.columns(2, gap="medium")
+    with first[0]:
+        st.caption(t("Score of each run (0 to 100)"))
+        over_time(rows, "score", t("Score"), bounds=(0, 100))
+    with first[1]:
+        st.caption(t("Median size of the documents"))
+        over_time(rows, "kibibytes", "KiB")
+    with second[0]:
+        st.caption(t("Share of duplicates"))
+        over_time(rows, "duplicates", t("Share"), bounds=(0, 1), percent=True)
+    with second[1]:
+        st.caption(t("Languages"))
+        over_time(languages, "share", t("Share"), by="language", legend=t("Language"), bounds=(0, 1), percent=True,
+                  bars=True)  # fmt: skip

@@ -1,0 +1,144 @@
+"""Widgets that every page uses: panels that survive an outage, tables, confirmed actions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from console.clients.errors import DENIED, SIGNED_OUT, ServiceError
+from console.presenters.formats import ago, clock
+from console.session import Platform, Role, is_signed_out, platform, role, shared, t, zone
+
+T = TypeVar("T")
+DOWN = "a-part-is-down"
+"""Set while a panel of this page waits for a part to return; the frame then looks again by itself."""
+
+
+def look(part: str, load: Callable[[], T]) -> T | None:
+    """What `load` finds; `None` after the panel has said what it cannot reach, why, and since when."""
+    outages = shared().outages
+    try:
+        found = load()
+    except ServiceError as error:
+        problem(part, error)
+        return None
+    outages.pop(part, None)
+    return found
+
+
+def attempt(act: Callable[[], T], part: str = "query server") -> T | None:
+    """What `act` returns; `None` after saying why it was refused."""
+    try:
+        return act()
+    except ServiceError as error:
+        problem(part, error)
+        return None
+
+
+def problem(part: str, error: ServiceError) -> None:
+    """Say that a part cannot be reached, or refused. Never a stack, never a blank panel."""
+    if error.code in SIGNED_OUT and is_signed_out():
+        st.rerun()  # to the door
+    if error.code in DENIED:
+        st.info(t("Your role does not include this ({code}).", code=error.code), icon=":material/lock:")
+        return
+    if not error.down:
+        st.warning(t("{part} refused: {code}.", part=t(part), code=error.code), icon=":material/warning:")
+        if error.detail:
+            st.text(error.detail)
+        return
+    st.session_state[DOWN] = True
+    since = shared().outages.setdefault(part, time.time())
+    text = t("{part}: service unavailable, {code}, since {time}.", part=t(part), code=error.code, time=at(since))
+    st.warning(text, icon=":material/cloud_off:")
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], *, empty: str, **more: Any) -> Any:
+    """A table of rows by stable keys under translated headings. `st.dataframe` shows cells as text."""
+    if not rows:
+        st.caption(empty)
+        return None
+    return st.dataframe(
+        list(rows), column_order=list(columns), column_config=dict(columns), hide_index=True, width="stretch", **more
+    )
+
+
+def chosen_row(event: Any) -> int | None:
+    """The number of the row that is selected in a table with `on_select`."""
+    rows = event.selection.rows if event is not None else []
+    return rows[0] if rows else None
+
+
+def at(seconds: float | None) -> str:
+    """A moment in the session's time zone."""
+    return clock(seconds, zone()) if seconds else t("never")
+
+
+def age(seconds: float | None) -> str:
+    """How long ago, in words."""
+    return ago(seconds, time.time(), t) if seconds else t("never")
+
+
+def confirm(
+    label: str,
+    explain: str,
+    act: Callable[[str], str],
+    *,
+    key: str,
+    need: Role | Platform = Role.OPERATOR,
+    icon: str | None = None,
+    disabled: bool = False,
+    asks: bool = True,
+    must_say: bool = False,
+) -> None:
+    """A button that says what will happen, asks for a reason (unless `asks` is off), acts and shows the result.
+
+    `must_say`: nothing is done without a reason.
+
+    Call it outside of fragments that refresh themselves. The API decides whether the caller may; a role that may not
+    only finds the button off.
+    """
+    beyond = isinstance(need, Platform)
+    allowed = (platform() if beyond else role()) >= need
+    wanted = "platform admin" if beyond else need.name.lower()
+    note = None if allowed else t("Needs the role {role}.", role=t(wanted))
+    with st.popover(label, icon=icon, disabled=disabled or not allowed, help=note):
+        st.write(explain)
+        why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500) if asks else ""
+        if st.button(t("Confirm"), key=f"{key}-do", type="primary"):
+            st.session_state[f"{key}-result"] = done = _done(act, why, must_say=must_say)
+            if done[0]:
+                st.rerun()  # what this run has drawn is from before
+        result = st.session_state.pop(f"{key}-result", None)
+        if result is not None:
+            (st.success if result[0] else st.error)(plain_markdown(result[1]))
+
+
+def _done(act: Callable[[str], str], why: str, *, must_say: bool) -> tuple[bool, str]:
+    """Whether it was done, and what to say."""
+    if must_say and not why.strip():
+        return False, t("Say why first.")
+    try:
+        return True, act(why)
+    except ServiceError as error:
+        detail = f" {error.detail}" if error.detail else ""
+        return False, t("Not done: {code}.", code=error.code) + detail
+
+
+def plain_markdown(text: str) -> str:
+    """Text in which Markdown finds nothing to interpret."""
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()<>#+-.!|~$:" else char for char in text)
+
+
+def timestamp(message: Any) -> float | None:
+    """Seconds of a protobuf timestamp, `None` when unset."""
+    return float(message.seconds) + message.nanos / 1e9 if message.seconds else None
+
+
+def today() -> str:
+    """Now, for file names."""
+    return f"{datetime.now(zone()):%Y-%m-%d-%H%M}"

@@ -1,0 +1,130 @@
+"""Passages, citations, and the same request as a command to copy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from console.presenters.formats import plain
+from ragproto.query.v2 import query_pb2
+
+ABSTENTIONS = {
+    "NO_RESULTS": "Nothing you may see matches this question.",
+    "NOT_SUPPORTED": "The sources do not answer this question.",
+}
+
+
+def passage_rows(passages: Iterable[query_pb2.Passage]) -> list[dict[str, Any]]:
+    """One row per passage with every part of its score."""
+    return [
+        {
+            "rank": number,
+            "title": plain(item.title or item.locator),
+            "source": item.source,
+            "score": round(item.score, 4),
+            "dense": round(item.dense_score, 4) if item.HasField("dense_score") else None,
+            "lexical": round(item.lexical_score, 3) if item.HasField("lexical_score") else None,
+            "text": plain(item.text),
+            "doc_id": item.doc_id,
+            "start": item.start,
+            "end": item.end,
+        }
+        for number, item in enumerate(passages, 1)
+    ]
+
+
+def compared_rows(ours: Sequence[query_pb2.Passage], theirs: Sequence[query_pb2.Passage]) -> list[dict[str, Any]]:
+    """Passages of one side; `moved` is the place on the other side, or a dash."""
+    there = {(item.doc_id, item.start, item.end): rank for rank, item in reversed(list(enumerate(theirs, 1)))}
+    # Another chunker cuts elsewhere: then the best passage of the same document stands for it.
+    document = {item.doc_id: rank for rank, item in reversed(list(enumerate(theirs, 1)))}
+    rows = passage_rows(ours)
+    for row in rows:
+        place = there.get((row["doc_id"], row["start"], row["end"])) or document.get(row["doc_id"])
+        row["moved"] = f"#{place}" if place else "–"
+    return rows
+
+
+PLACE = "{source}: {locator}, version {version}, characters {start} to {end}"
+
+
+def citation_text(item: query_pb2.Citation, place: str = PLACE) -> str:
+    """Number, title, place and quote as plain text. Control characters are made visible."""
+    where = place.format(source=item.source, locator=item.locator, version=item.version, start=item.start, end=item.end)
+    return plain(f"[{item.number}] {item.title or item.locator}\n    {where}\n    “{item.quote}”")
+
+
+def outcome(final: query_pb2.AnswerFinal) -> tuple[str, str]:
+    """A sentence and a code for an answer that did not come; both empty when it did."""
+    kind = final.WhichOneof("outcome")
+    if kind == "abstained":
+        return ABSTENTIONS.get(final.abstained.reason, "There is no answer to this question."), ""
+    if kind == "failed":
+        return "The answer broke off: {code}.", final.failed.reason
+    if kind is None:
+        return "The answer broke off: {code}.", "STREAM_ENDED"
+    return "", ""
+
+
+def source_filter(sources: Sequence[str], language: str) -> query_pb2.Filter | None:
+    """The filter for some sources and a language, `None` for no narrowing."""
+    chosen: list[tuple[str, list[str]]] = []
+    if sources:
+        chosen.append(("source", list(sources)))
+    if language:
+        chosen.append(("language", [language]))
+    parts = [_one_of(field, values) for field, values in chosen]
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return query_pb2.Filter(all=query_pb2.Filter.Group(conditions=parts))
+
+
+def _one_of(field: str, values: list[str]) -> query_pb2.Filter:
+    made = query_pb2.Filter()
+    # `in` is a word of Python, so the field has no attribute that could be written.
+    getattr(made, "in").CopyFrom(query_pb2.Filter.In(field=field, values=values))
+    return made
+
+
+def as_curl(gateway: str, path: str, request: Any) -> str:
+    """The request for a shell; the token is read from the environment, never printed."""
+    return (
+        f'curl -sN {gateway.rstrip("/")}{path} -H "authorization: Bearer $RAG_TOKEN" '
+        f'-H "content-type: application/json" -d {shlex.quote(_body(request))}'
+    )
+
+
+def as_grpcurl(gateway: str, method: str, request: Any) -> str:
+    """The request for grpcurl."""
+    address = gateway.partition("://")[2].rstrip("/")
+    plaintext = "" if gateway.startswith("https") else "-plaintext "
+    return (
+        f'grpcurl {plaintext}-H "authorization: Bearer $RAG_TOKEN" -d {shlex.quote(_body(request))} '
+        f"{address} ragproto.query.v2.QueryService/{method}"
+    )
+
+
+def as_python(gateway: str, method: str, request: Any) -> str:
+    """The request as a program."""
+    address = gateway.partition("://")[2].rstrip("/")
+    call = f"stub.{method}(request, metadata=metadata)"
+    shown = f"for event in {call}:\n    print(event)" if method == "Answer" else f"print({call})"
+    return "\n".join(
+        [
+            "import os, grpc",
+            "from google.protobuf.json_format import ParseDict",
+            "from ragproto.query.v2 import query_pb2, query_pb2_grpc",
+            f"request = ParseDict({MessageToDict(request)!r}, query_pb2.{type(request).__name__}())",
+            f"stub = query_pb2_grpc.QueryServiceStub(grpc.insecure_channel({address!r}))",
+            "metadata = [('authorization', 'Bearer ' + os.environ['RAG_TOKEN'])]",
+            shown,
+        ]
+    )
+
+
+def _body(request: Any) -> str:
+    return json.dumps(MessageToDict(request), ensure_ascii=False)

@@ -1,0 +1,146 @@
+"""Runs, assets, sensors and schedules as rows, and how far a running ingest is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from console.clients.dagster_answers import Asset, Automation, Run, group_of_backfill
+from ragproto.admin.v1 import operations_pb2 as ops
+
+STAGES = ("documents", "chunks", "embeddings", "index")
+ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+_TYPED = re.compile(r"(?:^|: )[A-Z][A-Z_]{3,60}: ")
+_PROGRESS = re.compile(r"(?<!\d)(\d{1,12}) of (\d{1,12})")
+_MAX_REASON = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A stage under way: `done` of `total` and the seconds it will still take at the pace so far."""
+
+    stage: str
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
+    """One table row per run. `now` is in seconds since the epoch; `seconds` is how long it took so far."""
+    return [
+        {
+            "source": run.source,
+            "status": run.status.lower(),
+            "started": run.started,
+            "seconds": round((run.ended or now) - run.started, 1) if run.started else None,
+            "shard": run.partition,
+            "run": run.run_id,
+        }
+        for run in runs
+    ]
+
+
+def problems(stages: Iterable[ops.RunStage]) -> dict[str, str]:
+    """The reason code of each run that did not do all it should, by run."""
+    return {item.run_id: item.problem for item in stages if item.problem}
+
+
+def failure_reason(events: Sequence[dict[str, Any]]) -> str:
+    """Why a run failed: the innermost cause with a reason code, else the innermost; empty when none was recorded."""
+    for event in events:
+        error = event.get("error")
+        if error:
+            said = [str(cause.get("message", "")).strip() for cause in (error, *(error.get("causes") or []))]
+            typed = [text for text in said if _TYPED.search(text)]
+            return (typed or said)[-1][:_MAX_REASON]
+    return ""
+
+
+def progress(events: Sequence[dict[str, Any]], now: float) -> Progress | None:
+    """How far the newest stage with a count is; stages log `done of total` as they go."""
+    started: dict[str, float] = {}
+    found: Progress | None = None
+    for event in events:
+        stage = str(event.get("stepKey") or "").rpartition("__")[2]
+        moment = int(event.get("timestamp") or 0) / 1000
+        if not stage:
+            continue
+        started.setdefault(stage, moment)
+        match = _PROGRESS.search(str(event.get("message", "")))
+        if match:
+            done, total = int(match[1]), int(match[2])
+            elapsed = moment - started[stage]
+            left = elapsed * (total - done) / done if done and elapsed > 0 else None
+            found = Progress(stage, done, total, max(0.0, left - (now - moment)) if left is not None else None)
+    return found
+
+
+def stage_rows(assets: Iterable[Asset]) -> list[dict[str, Any]]:
+    """One row per asset of a source, in the order of the chain."""
+    order = {"documents": 0, "chunks": 1, "embeddings": 2, "index": 3}
+    return [
+        {"stage": asset.stage, "status": _status(asset), "at": asset.at}
+        for asset in sorted(assets, key=lambda asset: order.get(asset.stage, 9))
+    ]
+
+
+def _status(asset: Asset) -> str:
+    if asset.busy:
+        return "running"
+    return asset.status.lower() if asset.status else "never"
+
+
+MARKS = {"success": "✔", "running": "▶", "failure": "✖", "canceled": "■", "never": "○"}
+
+
+def graph(rows: Sequence[dict[str, Any]]) -> str:
+    """The chain as a DOT drawing; shape and mark tell the state as well as the colour does."""
+    colours = {"success": "#1a7f37", "running": "#0b5cad", "failure": "#b42318", "canceled": "#8a6100"}
+    lines = ['digraph { rankdir=LR; bgcolor="transparent"; node [shape=box, style="rounded", fontname="sans-serif"];']
+    for row in rows:
+        colour, mark = colours.get(row["status"], "#777777"), MARKS.get(row["status"], "•")
+        shape = ", peripheries=2" if row["status"] == "failure" else ""
+        label = f"{mark} {row['stage']}"
+        lines.append(f'"{row["stage"]}" [label="{label}", color="{colour}", fontcolor="{colour}"{shape}];')
+    names = [row["stage"] for row in rows]
+    lines += [f'"{a}" -> "{b}" [color="#777777"];' for a, b in pairwise(names)]
+    return "\n".join([*lines, "}"])
+
+
+def automation_rows(automations: Iterable[Automation]) -> list[dict[str, Any]]:
+    """One row per sensor and schedule."""
+    return [
+        {
+            "name": item.name,
+            "kind": item.kind,
+            "on": item.running,
+            "last": item.last_at,
+            "tick": item.last_status.lower(),
+            "next": item.next_at,
+            "note": item.note,
+        }
+        for item in automations
+    ]
+
+
+def backfill_rows(backfills: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per backfill with the share of its partitions that are done."""
+    rows = []
+    for item in backfills:
+        counts = {entry["runStatus"]: entry["count"] for entry in item.get("partitionStatusCounts") or ()}
+        done, total = counts.get("SUCCESS", 0), item.get("numPartitions") or 0
+        rows.append(
+            {
+                "backfill": item["id"],
+                "source": group_of_backfill(item),
+                "status": item["status"].lower(),
+                "at": item["timestamp"],
+                "progress": done / total if total else 0.0,
+                "done": f"{done} / {total}",
+                "failed": counts.get("FAILURE", 0),
+            }
+        )
+    return rows

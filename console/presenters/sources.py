@@ -1,0 +1,208 @@
+"""Sources, streams and the wizard of a new source, as rows and YAML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from google.protobuf.json_format import MessageToDict
+
+from console.clients.dagster_answers import Automation
+from console.clients.metrics import Sample
+from console.presenters.health import is_stale, objective_of
+from console.presenters.traffic import cumulative, quantile, series
+from ragproto.admin.v1 import admin_pb2
+from ragproto.admin.v1 import operations_pb2 as ops
+
+# --------------------------------------------------------------------------------------------------------------------
+# Sources: counts, freshness, and why one is stale.
+
+
+COUNTS = ("read", "added", "updated", "unchanged", "deleted", "quarantined", "skipped")
+
+
+def source_rows(
+    counted: Iterable[admin_pb2.SourceStatus],
+    details: Mapping[str, ops.SourceDetail],
+    automations: Iterable[Automation],
+    now: float,
+    objectives: Mapping[str, float] | None = None,
+) -> list[dict[str, Any]]:
+    """One row per source. `state` is paused, held, stale or ok; `age` is seconds since the last complete listing."""
+    running = {item.job.removesuffix("_sync") for item in automations if item.running}
+    limits = objectives or {}
+    return [
+        _row(item, _state(item, running, now, objective_of(item.name, limits)), details.get(item.name), now)
+        for item in counted
+    ]
+
+
+def _row(item: admin_pb2.SourceStatus, state: str, detail: ops.SourceDetail | None, now: float) -> dict[str, Any]:
+    seconds = item.last_complete_at.seconds
+    return {
+        "source": item.name,
+        "kind": item.kind,
+        "state": state,
+        "documents": item.documents,
+        "chunks": item.chunks,
+        "pending": item.pending,
+        "quarantined": item.quarantined,
+        "held": item.held_deletions,
+        "age": max(0.0, now - seconds) if seconds else None,
+        "problem": detail.last_run.problem if detail is not None else "",
+    }
+
+
+def _state(item: admin_pb2.SourceStatus, running: set[str], now: float, objective: float) -> str:
+    if item.held_deletions:
+        return "held"
+    if is_stale(item.last_complete_at.seconds, now, objective):
+        return "stale"
+    if running and key_of(item.name) not in running:
+        return "paused"
+    return "ok"
+
+
+STATE_MARKS = {"ok": "✔", "stale": "✖", "held": "⏸", "paused": "⏸"}
+
+
+def key_of(source: str) -> str:
+    """The name of a source's asset group, which may hold no dash."""
+    return source.replace("-", "_")
+
+
+def count_rows(stages: Iterable[ops.RunStage]) -> list[dict[str, Any]]:
+    """One row per run and shard with the accounting of its first stage: read = added + updated + unchanged + …"""
+    return [
+        {
+            "run": stage.run_id[:8],
+            "shard": stage.shard,
+            **{name: stage.counts.get(name, 0) for name in COUNTS},
+            "seconds": round(stage.seconds, 1),
+            "problem": stage.problem,
+            "at": stage.finished_at.seconds,
+        }
+        for stage in stages
+        if stage.stage == "documents"
+    ]
+
+
+def facts(detail: ops.SourceDetail) -> list[tuple[str, str]]:
+    """What is configured and remembered, as label and text."""
+    cursor = MessageToDict(detail.cursor)
+    return [
+        ("Kind", detail.kind),
+        ("Shards", str(detail.shards)),
+        ("ACL", ", ".join(detail.acl) or "–"),
+        ("Cursor", json.dumps(cursor, ensure_ascii=False) if cursor else "–"),
+        ("Released deletions", str(detail.approved_deletions)),
+    ]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Real time: how long a pushed document takes to be found, and what waits in the streams.
+
+
+CANARY = "rag_canary_seconds_bucket"
+
+
+def canary(samples: Sequence[Sample], step: str = "searchable") -> float | None:
+    """Seconds within which 95 of 100 canary documents reach a step, as far as they are remembered."""
+    if not samples:
+        return None
+
+    def of_step(labels: dict[str, str]) -> bool:
+        return labels.get("step") == step
+
+    buckets = cumulative(samples[0], samples[-1], CANARY, of_step)
+    if not any(buckets.values()):  # none in this time: all since the worker started
+        buckets = cumulative(Sample(0, {}), samples[-1], CANARY, of_step)
+    found = quantile(buckets, 0.95)
+    return found / 1000 if found is not None else None
+
+
+def lag_rows(samples: Sequence[Sample], tenant: str) -> list[dict[str, Any]]:
+    """The streams of a tenant and the push inbox now: changes that wait, for how long, and whether one is halted."""
+    if not samples:
+        return []
+    streams: dict[str, dict[str, float]] = {}
+    for name in ("messages", "seconds", "halted"):
+        metric = "rag_stream_halted" if name == "halted" else f"rag_stream_lag_{name}"
+        for labels, value in series(samples[-1], metric):
+            streams.setdefault(labels.get("stream", ""), {})[name] = value
+    return [
+        {"stream": name.removeprefix(f"{tenant}/"), "waiting": int(found.get("messages", 0)),
+         "seconds": found.get("seconds", 0.0), "halted": bool(found.get("halted"))}
+        for name, found in sorted(streams.items())
+        if "/" not in name or name.startswith(f"{tenant}/")
+    ]  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The YAML of a new source from what was typed into the wizard.
+
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_ACL = re.compile(r"everyone|(user|group):[^\x00-\x20\x7f]{1,256}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was typed. Lists are separated by commas or line breaks."""
+
+    name: str
+    tenant: str
+    root: str
+    include: str = ""
+    exclude: str = ""
+    acl: str = "everyone"
+    cron: str = "0 3 * * *"
+    timezone: str = "UTC"
+    interval_seconds: int = 30
+    freshness_minutes: int = 1500
+    shards: int = 1
+
+
+def problems(answers: Answers) -> list[str]:
+    """What cannot stay as it is, as sentences. `rag source check` says the rest: it can look at the folder."""
+    found = []
+    if not _NAME.fullmatch(answers.name):
+        found.append("Name: begin with a lower-case letter; then letters, digits, dash and underscore.")
+    if not _TENANT.fullmatch(answers.tenant):
+        found.append("Tenant: letters, digits, dash, dot and underscore.")
+    if not answers.root.startswith("/"):
+        found.append("Folder: give an absolute path.")
+    if not all(_ACL.fullmatch(entry) for entry in split(answers.acl)):
+        found.append("ACL: each entry is everyone, user:NAME or group:NAME.")
+    if len(answers.cron.split()) != 5 and not answers.cron.startswith("@"):
+        found.append("Schedule: five fields, or @daily and its kin.")
+    return found
+
+
+def source_yaml(answers: Answers) -> str:
+    """The file to commit; what equals the default is left out."""
+    options: dict[str, Any] = {"kind": "filesystem", "root": answers.root}
+    for key, text in (("include", answers.include), ("exclude", answers.exclude)):
+        if entries := split(text):
+            options[key] = entries
+    attributes: dict[str, Any] = {"name": answers.name, "tenant": answers.tenant}
+    if acl := split(answers.acl):
+        attributes["acl"] = acl
+    if answers.shards > 1:
+        attributes["shards"] = answers.shards
+    attributes["schedule"] = {"cron": answers.cron, "timezone": answers.timezone}
+    attributes["sensor"] = {"interval_seconds": answers.interval_seconds}
+    attributes["freshness_minutes"] = answers.freshness_minutes
+    attributes["options"] = options
+    document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": attributes}
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def split(text: str) -> list[str]:
+    """The entries of a list that was typed."""
+    return [entry.strip() for entry in re.split(r"[,\n]", text) if entry.strip()]

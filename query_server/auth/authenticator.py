@@ -1,0 +1,147 @@
+"""Who is calling: a signed token, or an API key whose hash is a row in PostgreSQL.
+
+What was verified is remembered, but never longer than a second without another look at what may have ended it: a token
+is held against the revocations of the last second, a key is read again twice a second while it is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from query_server.auth.revocations import Revocations
+from query_server.runtime.blocking import BlockingPool
+from query_server.runtime.calls import Call
+from query_server.runtime.dependencies import LOOKUPS, LazyStore
+from rag_core.access import ApiKey, Principal, TokenVerifier, UnknownKey, invalid_key, parse_api_key
+from rag_core.errors import Reason, Unauthenticated
+from rag_core.logging import get_logger
+
+if TYPE_CHECKING:
+    from rag_core.access import StoredKey
+
+API_KEY_HEADER = "x-api-key"
+KEY_SECONDS = 0.5
+"""How long a key's row is believed; with the time of a look, a revocation works within a second."""
+READ_SECONDS = 5.0
+"""Time allowed to reading a key's row, whoever waits for it."""
+USE_SECONDS = 60.0
+_KEPT_KEYS = 10_000
+_log = get_logger("query_server.identities")
+
+
+class Identities:
+    """Turns the credentials of a call into its principal. For one event loop."""
+
+    def __init__(self, verifier: TokenVerifier, store: LazyStore, revocations: Revocations) -> None:
+        self._verifier = verifier
+        self._keys = _KeyRows(store)
+        self._revocations = revocations
+        self._fetching: asyncio.Task[bool] | None = None
+
+    async def identify(self, call: Call) -> Principal:
+        """The caller. A token wins over a key.
+
+        Raises `Unauthenticated` (`TOKEN_…`, `API_KEY_INVALID`), `PermissionDenied` (`TENANT_MISSING`), or `Unavailable`
+        when the issuer's keys or the database of API keys cannot be reached: nobody gets in unverified.
+        """
+        header = call.header("authorization")
+        if header:
+            return await self._by_token(_bearer(header))
+        key = call.header(API_KEY_HEADER)
+        if key:
+            return await self._by_key(parse_api_key(key))
+        raise Unauthenticated(
+            Reason.TOKEN_MISSING, "send `authorization: Bearer <token>`, or an API key as `x-api-key`"
+        )
+
+    @property
+    def threads(self) -> BlockingPool:
+        """Where rows of API keys are read."""
+        return self._keys.threads
+
+    async def _by_token(self, token: str) -> Principal:
+        try:
+            verified = self._verifier.check(token)
+        except UnknownKey:
+            if not await self._new_keys():
+                raise
+            verified = self._verifier.check(token)
+        self._revocations.check(verified)
+        return verified.principal
+
+    async def _new_keys(self) -> bool:
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.create_task(asyncio.to_thread(self._verifier.fetch_unknown))
+        return await asyncio.shield(self._fetching)
+
+    async def _by_key(self, key: ApiKey) -> Principal:
+        stored = await self._keys.get(key.key_id)
+        # The hash is compared also where no row is, so that the time of the answer does not tell the two apart.
+        matches = key.matches(stored.digest if stored else bytes(32))
+        if stored is None or not matches or stored.revoked or stored.expires <= datetime.now(UTC):
+            raise invalid_key()
+        return Principal(f"key:{key.key_id}", stored.tenant, stored.groups, stored.scopes)
+
+
+class _KeyRows:
+    """Rows of API keys, each at most `KEY_SECONDS` old, read once however many calls ask."""
+
+    def __init__(self, store: LazyStore) -> None:
+        self._store = store
+        self._rows: OrderedDict[str, tuple[StoredKey | None, float]] = OrderedDict()
+        self._reading: dict[str, asyncio.Task[StoredKey | None]] = {}
+        self._lookups = asyncio.Semaphore(LOOKUPS)
+        # Threads of their own: a flood of made-up keys delays neither documents nor revocations.
+        self.threads = BlockingPool(LOOKUPS, name="api-keys", reason=Reason.DATABASE_UNAVAILABLE, what="the database")
+        self._noted: dict[str, float] = {}
+
+    async def get(self, key_id: str) -> StoredKey | None:
+        row, read = self._rows.get(key_id, (None, float("-inf")))
+        if time.monotonic() - read < KEY_SECONDS:
+            return row
+        task = self._reading.get(key_id)
+        if task is None:
+            task = self._reading[key_id] = asyncio.create_task(self._read(key_id))
+            task.add_done_callback(lambda _: self._reading.pop(key_id, None))
+        return await asyncio.shield(task)
+
+    async def _read(self, key_id: str) -> StoredKey | None:
+        async with self._lookups:
+            began = time.monotonic()
+            row = await self.threads.run_within(READ_SECONDS, lambda: self._load(key_id))
+        self._rows[key_id] = (row, began)
+        self._rows.move_to_end(key_id)
+        if len(self._rows) > _KEPT_KEYS:
+            forgotten, _ = self._rows.popitem(last=False)
+            self._noted.pop(forgotten, None)
+        return row
+
+    def _load(self, key_id: str) -> StoredKey | None:
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and tokens do without it.
+        from rag_core.access import find_key, note_use
+
+        with self._store.get().engine.begin() as connection:
+            row = find_key(connection, key_id)
+            if row is not None and time.monotonic() - self._noted.get(key_id, float("-inf")) > USE_SECONDS:
+                note_use(connection, key_id)
+                self._noted[key_id] = time.monotonic()
+        return row
+
+
+def bearer_of(call: Call) -> str:
+    """The token of a call. Raises `Unauthenticated` (`TOKEN_MISSING`) when it has none, but perhaps an API key."""
+    header = call.header("authorization")
+    if not header:
+        raise Unauthenticated(Reason.TOKEN_MISSING, "only a token can be signed out; `rag key revoke` ends an API key")
+    return _bearer(header)
+
+
+def _bearer(header: str) -> str:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated(Reason.TOKEN_MALFORMED, "authorization: send `Bearer <token>`")
+    return token.strip()

@@ -1,0 +1,149 @@
+"""Revoked tokens, and permissions that ended and that the index has not applied yet: every search leaves those out."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from query_server.handlers.query.searcher import Searcher
+from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.polling import Poller
+from rag_core.access import VerifiedToken
+from rag_core.errors import Reason, Unauthenticated, Unavailable
+from rag_core.index import NOTHING_WITHHELD, SearchRequest, SearchResult, Withheld
+
+if TYPE_CHECKING:
+    from rag_core.access import Restriction
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Subjects whose tokens were revoked, as PostgreSQL knows them, and how old such a reading may be.
+
+
+REVOCATION_SECONDS = 0.5
+
+
+class Age:
+    """When something that ends access was read last. `max_age` in seconds; 0: the last reading stands for good."""
+
+    def __init__(self, what: str, max_age: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what = what
+        self._max_age = max_age
+        self.now = clock
+        self.read_at: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it was ever read."""
+        return self.read_at is not None
+
+    def require_recent(self) -> None:
+        """Raise `Unavailable`: `REVOCATIONS_UNKNOWN` if it was never read, `DATABASE_UNAVAILABLE` after `max_age`."""
+        if self.read_at is None:
+            raise Unavailable(
+                Reason.REVOCATIONS_UNKNOWN, f"{self._what} were not read since this server started; retry later"
+            )
+        if self._max_age and self.now() - self.read_at > self._max_age:
+            raise Unavailable(Reason.DATABASE_UNAVAILABLE, f"{self._what} cannot be read; retry later")
+
+
+class Revocations:
+    """The revoked subjects, as they were at most a second ago; as they last were while the database is away."""
+
+    def __init__(self, store: LazyStore, *, max_age: float) -> None:
+        self._store = store
+        self._before: Mapping[tuple[str, str], float] = {}
+        self.age = Age("revoked tokens", max_age)
+        self.poller = Poller("revocations", self._load, self._take, seconds=REVOCATION_SECONDS)
+
+    def check(self, token: VerifiedToken) -> None:
+        """Refuse a token that was signed out, and one issued before its subject's tokens were revoked.
+
+        Raises `Unauthenticated` (`TOKEN_REVOKED`), and `Unavailable` as `Age.require_recent`.
+        """
+        self.age.require_recent()
+        for name in (token.principal.subject, token.session):
+            before = self._before.get((token.principal.tenant, name))
+            if before is not None and token.issued < before:
+                raise Unauthenticated(Reason.TOKEN_REVOKED, "token: revoked; get a new one")
+
+    def _load(self) -> tuple[float, Mapping[tuple[str, str], float]]:
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
+        from rag_core.access import revocations
+
+        began = self.age.now()
+        with self._store.get().engine.connect() as connection:
+            return began, revocations(connection)
+
+    def _take(self, found: tuple[float, Mapping[tuple[str, str], float]]) -> None:
+        self.age.read_at, self._before = found
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Access that ended a moment ago: every search leaves out what its caller lost before the index was told.
+
+
+READ_SECONDS = 0.25
+MAX_SHARE = 0.2
+"""Part of the time that the question may keep the database busy."""
+MAX_NAMED = 5000
+"""Documents of one source that are left out one by one; with more the whole source is, until the index caught up."""
+
+
+class Withdrawals:
+    """The last reading. For one event loop.
+
+    Nothing is answered before there was one. While the database is away the last one stands: nothing can be committed
+    there meanwhile. For an installation where it may be away from this server alone, `max_age` (seconds, 0: never)
+    ends that.
+    """
+
+    def __init__(self, store: LazyStore, metrics: Metrics, *, max_age: float) -> None:
+        self._store = store
+        self._gauge = metrics.withheld
+        self.age = Age("permissions", max_age)
+        self._by_tenant: Mapping[str, Sequence[Restriction]] = {}
+        self.poller = Poller("permissions", self._read, self._take, seconds=READ_SECONDS, share=MAX_SHARE)
+
+    def withheld(self, tenant: str, acl: Sequence[str]) -> Withheld:
+        """What a caller lost. Raises `Unavailable` (`REVOCATIONS_UNKNOWN`, `DATABASE_UNAVAILABLE`), see `Age`."""
+        self.age.require_recent()
+        lost = [one for one in self._by_tenant.get(tenant, ()) if one.acl.isdisjoint(acl)]
+        if not lost:
+            return NOTHING_WITHHELD
+        documents = tuple(one.doc_id for one in lost if one.doc_id is not None)
+        return Withheld(documents, tuple({one.source for one in lost if one.doc_id is None}))
+
+    def _read(self) -> tuple[float, Mapping[str, Sequence[Restriction]]]:
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server.
+        from rag_core.access import restrictions
+
+        began, by_tenant = self.age.now(), defaultdict(list)
+        with self._store.get().engine.connect() as connection:
+            for one in restrictions(connection, most=MAX_NAMED):
+                by_tenant[one.tenant].append(one)
+        return began, by_tenant
+
+    def _take(self, found: tuple[float, Mapping[str, Sequence[Restriction]]]) -> None:
+        self.age.read_at, self._by_tenant = found
+        self._gauge.set(sum(map(len, self._by_tenant.values())))
+
+
+class WithholdingSearcher:
+    """A searcher that every search goes through, so that no leg and no probe can be without it."""
+
+    def __init__(self, searcher: Searcher, withdrawals: Withdrawals) -> None:
+        self._searcher = searcher
+        self._withdrawals = withdrawals
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """See `Searcher.search`."""
+        withheld = self._withdrawals.withheld(request.tenant, request.acl)
+        return await self._searcher.search(replace(request, withheld=withheld) if withheld else request)
+
+    async def close(self) -> None:
+        await self._searcher.close()

@@ -1,0 +1,48 @@
+"""What the platform found out by itself: alerts, and the quality of sources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.transactions import transact
+from query_server.runtime.dependencies import LazyStore
+from rag_core.access import Principal
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from rag_core.alerts import Alert
+    from rag_core.quality import Findings, Result
+
+
+class ConditionsHandler:
+    """Reads of the caller's tenant. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down."""
+
+    def __init__(self, store: LazyStore) -> None:
+        self._store = store
+
+    async def alerts(self, principal: Principal, limit: int, *, ended: bool) -> list[Alert]:
+        """Open alerts and, when wanted, those that are over."""
+
+        def read(connection: Connection) -> list[Alert]:
+            from rag_core.alerts import store as alerts
+
+            return alerts.newest(connection, principal.tenant, ended=ended, limit=limit)
+
+        return await transact(self._store, read)
+
+    async def quality(self, principal: Principal, source: str, limit: int) -> tuple[list[Result], list[Findings]]:
+        """Results of a source's newest runs, and what its rules found."""
+        check_text_field("source", source, required=True)
+
+        def read(connection: Connection) -> tuple[list[Result], list[Findings]]:
+            from rag_core.quality import store as history
+
+            tenant = principal.tenant
+            found = history.results(connection, tenant, source, limit)
+            newest = [item for item in found if item.run_id == found[0].run_id]
+            duplicates = any(item.profile.duplicates for item in newest)
+            return found, history.findings(connection, tenant, source, duplicates=duplicates)
+
+        return await transact(self._store, read)

@@ -1,0 +1,120 @@
+"""What operators see: components, sources of their tenant, generations; of other tenants only with a platform scope."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from query_server.auth.policies import PLATFORM_READ, allows
+from query_server.handlers.admin.overview import ComponentStatus, GenerationRow, GenerationStatus, SourceCounts, Status
+from query_server.handlers.query.embedder import QueryEmbedder
+from query_server.handlers.transactions import transact
+from query_server.runtime.blocking import BlockingPool
+from query_server.runtime.dependencies import Parts
+from rag_core.access import Principal
+from rag_core.errors import RagError, Reason, Unavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+PROBE_SECONDS = 2.0
+T = TypeVar("T")
+
+
+class AdminHandler:
+    """Reports; a part that is down is a finding, not an error of the call."""
+
+    def __init__(self, parts: Parts, embedder: QueryEmbedder, pool: BlockingPool, version: str) -> None:
+        self._parts = parts
+        self._query_embedder = embedder
+        self._pool = pool
+        self._version = version
+
+    async def status(self, principal: Principal) -> Status:
+        """Health of every part, counts of the caller's sources, and all generations.
+
+        Without `platform.read` a generation counts what the caller's tenant has in it, and has no history.
+        """
+        tenant, platform = principal.tenant, allows(principal.scopes, PLATFORM_READ)
+        (sources, rows, database), (generations, index), embedder = await asyncio.gather(
+            self._database(tenant, platform=platform), self._index(None if platform else tenant), self._embedder()
+        )
+        return Status(
+            components=(database, index, embedder),
+            sources=sources,
+            generations=_newest_first(generations, rows),
+            server_version=self._version,
+        )
+
+    async def _database(
+        self, tenant: str, *, platform: bool
+    ) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow], ComponentStatus]:
+        def read(connection: Connection) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow]]:
+            # Imported here: SQLAlchemy takes as long to load as the rest of the server.
+            from query_server.handlers.admin.overview import generation_rows, source_counts
+
+            return source_counts(connection, tenant), generation_rows(connection, None if platform else tenant)
+
+        try:
+            sources, rows = await _in_time(transact(self._parts.store, read), Reason.DATABASE_UNAVAILABLE)
+        except RagError as error:
+            return (), {}, ComponentStatus("database", healthy=False, detail=f"{error.reason}: {error.message}")
+        return sources, rows, ComponentStatus("database", healthy=True)
+
+    async def _index(self, tenant: str | None) -> tuple[list[GenerationStatus], ComponentStatus]:
+        try:
+            found = await _in_time(self._pool.run(lambda: self._read_index(tenant)), Reason.INDEX_UNAVAILABLE)
+        except RagError as error:
+            return [], ComponentStatus("index", healthy=False, detail=f"{error.reason}: {error.message}")
+        if not any(generation.state == "active" for generation in found):
+            detail = f"{Reason.INDEX_EMPTY}: no generation has been promoted yet"
+            return found, ComponentStatus("index", healthy=False, detail=detail)
+        return found, ComponentStatus("index", healthy=True)
+
+    def _read_index(self, tenant: str | None) -> list[GenerationStatus]:
+        index = self._parts.index
+        alias = index.alias()
+        return [
+            GenerationStatus(spec, "active" if spec.name == alias else "", index.count(spec.name, tenant=tenant))
+            for spec in index.generations()
+        ]
+
+    async def _embedder(self) -> ComponentStatus:
+        try:
+            await _in_time(self._query_embedder.embed_passages(["ready"]), Reason.EMBEDDER_UNAVAILABLE)
+        except RagError as error:
+            return ComponentStatus("embedder", healthy=False, detail=f"{error.reason}: {error.message}")
+        return ComponentStatus("embedder", healthy=True, detail=self._parts.embedder.fingerprint)
+
+
+async def _in_time(work: Awaitable[T], reason: Reason) -> T:
+    """The result of a probe. Raises `Unavailable` with the part's reason when it takes too long."""
+    try:
+        return await asyncio.wait_for(work, PROBE_SECONDS)
+    except TimeoutError:
+        raise Unavailable(reason, f"did not respond within {PROBE_SECONDS:g} seconds") from None
+
+
+def _newest_first(found: list[GenerationStatus], rows: dict[str, GenerationRow]) -> tuple[GenerationStatus, ...]:
+    merged = [_with_row(status, rows.get(status.spec.name)) for status in found]
+    known = {status.spec.name for status in found}
+    merged += [
+        GenerationStatus(row.spec, row.state, 0, row)
+        for name, row in rows.items()
+        if row.state == "retired" and name not in known
+    ]
+    # The index knows no time; those that the database does not know come last.
+    return tuple(
+        sorted(merged, key=lambda status: status.row.created_at.timestamp() if status.row else 0, reverse=True)
+    )
+
+
+def _with_row(status: GenerationStatus, row: GenerationRow | None) -> GenerationStatus:
+    """The alias, not the database, says which generation readers see, so only one is ever shown as active."""
+    if status.state == "active":
+        return replace(status, row=row)
+    if row is None:
+        return replace(status, state="unknown")
+    return replace(status, row=row, state="retired" if row.state == "active" else row.state)

@@ -1,0 +1,254 @@
+"""What operators look into and do. Every action and its audit record are one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from query_server.auth.policies import ADMIN, PLATFORM_ADMIN, PLATFORM_READ, allows
+from query_server.handlers.admin.rules import (
+    check_action,
+    check_facts,
+    check_ids,
+    check_judgement,
+    check_text_field,
+    tenant_of,
+)
+from query_server.handlers.transactions import transact
+from query_server.runtime.dependencies import LazyStore
+from rag_core.access import Principal
+from rag_core.errors import NotFound, PermissionDenied, Reason
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from rag_core.documents import Found, Inspected
+    from rag_core.evaluation import Judgement, Rating
+    from rag_core.operations import Entry
+    from rag_core.pipeline import Stage
+    from rag_core.quality import Quarantined, Wanted
+
+MAX_PAYLOAD_CHARS = 20_000
+MAX_SHOWN_TEXT_CHARS = 500_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A quarantined input; `text` is `None` when nothing is stored of it, or when it is `withheld`."""
+
+    entry: Quarantined
+    text: str | None
+    withheld: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A document; `text` is `None` when the caller may not see it."""
+
+    document: Inspected
+    text: str | None
+    quarantine: Quarantined | None
+
+
+class OperationsHandler:
+    """Works on the caller's tenant; reading another one needs `platform.read`, acting on its runs `platform.admin`.
+
+    Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down.
+
+    SQLAlchemy is imported at the first call: it takes as long to load as the rest of the server.
+    """
+
+    def __init__(self, store: LazyStore, *, token_seconds: int) -> None:
+        """`token_seconds` is the longest that a token can be accepted."""
+        self._store = store
+        self._token_seconds = token_seconds
+
+    async def sign_out(self, principal: Principal, session: str) -> None:
+        """Refuse the caller's token from now on."""
+        from rag_core.access import end_session
+
+        who = {"tenant": principal.tenant, "subject": principal.subject}
+        await self._transact(lambda db: end_session(db, **who, session=session, lifetime=self._token_seconds))
+
+    async def sources(
+        self, principal: Principal, tenant: str = ""
+    ) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
+        """Every source of a tenant, with its newest run."""
+        whose = tenant_of(principal, tenant)
+
+        def read(connection: Connection) -> list[tuple[Row[tuple[object, ...]], Stage | None]]:
+            from rag_core.pipeline import run_store as runs
+            from rag_core.sources import store as sources
+
+            last = runs.last_of_each(connection, whose)
+            return [(row, last.get(str(row.name))) for row in sources.all_of(connection, whose)]
+
+        return await self._transact(read)
+
+    async def runs(self, principal: Principal, source: str, limit: int, tenant: str = "") -> list[Stage]:
+        """Finished stages of runs, newest first."""
+        from rag_core.pipeline import run_store as runs
+
+        check_text_field("source", source)
+        whose = tenant_of(principal, tenant)
+        return await self._transact(lambda db: runs.newest(db, whose, source=source, limit=limit))
+
+    async def release(self, principal: Principal, source: str, why: str, expected: int | None) -> int:
+        """Release held deletions; returns how many. Raises `NotFound`, `Conflict` (`MASS_DELETE_HELD`)."""
+        from rag_core.sources import store as sources
+
+        check_text_field("source", source)
+        check_text_field("reason", why)
+        tenant, actor = principal.tenant, principal.actor
+        return await self._transact(lambda db: sources.approve(db, tenant, source, actor, why=why, expected=expected))
+
+    async def quarantine(
+        self, wanted: Wanted, before: int | None, limit: int
+    ) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
+        """A page of entries, and the counts of all."""
+
+        def read(connection: Connection) -> tuple[list[Quarantined], list[tuple[str, str, int]]]:
+            from rag_core.quality import quarantine_read_store as view
+
+            return view.page(connection, wanted, before=before, limit=limit), view.counts(connection, wanted)
+
+        return await self._transact(read)
+
+    async def quarantined(self, principal: Principal, entry_id: int) -> Payload:
+        """One entry. Raises `NotFound` (`QUARANTINE_NOT_FOUND`)."""
+
+        def read(connection: Connection) -> Payload:
+            from rag_core.quality import quarantine_read_store as view
+
+            entry = view.entry(connection, principal.tenant, entry_id)
+            text = view.payload(connection, principal.tenant, entry, MAX_PAYLOAD_CHARS + 1)
+            seen = ADMIN in principal.scopes
+            return Payload(entry, text if seen else None, withheld=text is not None and not seen)
+
+        return await self._transact(read)
+
+    async def redrive(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
+        """Have inputs tried again. Raises `NotFound`, and nothing is done then."""
+        from rag_core.quality import redrive
+
+        return await self._each(principal, ids, why, redrive)
+
+    async def discard(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
+        """Leave inputs out. Raises `NotFound`, and nothing is done then."""
+        from rag_core.quality import discard
+
+        return await self._each(principal, ids, why, discard)
+
+    async def _each(self, principal: Principal, ids: Sequence[int], why: str, act: Callable[..., str]) -> list[str]:
+        check_ids(ids)
+        check_text_field("reason", why)
+        tenant, actor = principal.tenant, principal.actor
+        return await self._transact(lambda db: [act(db, entry, tenant=tenant, actor=actor, note=why) for entry in ids])
+
+    async def find(self, principal: Principal, wanted: str, source: str, limit: int) -> list[Found]:
+        """Documents by a part of their name."""
+        from rag_core.documents import read_store as inspection
+
+        check_text_field("text", wanted, limit=1024)
+        check_text_field("source", source)
+        return await self._transact(
+            lambda db: inspection.find(db, principal.tenant, wanted=wanted.strip(), source=source, limit=limit)
+        )
+
+    async def inspect(self, principal: Principal, doc_id: uuid.UUID) -> Inspection:
+        """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`)."""
+
+        def read(connection: Connection) -> Inspection:
+            from rag_core.documents import read_store as inspection
+            from rag_core.quality import quarantine_read_store as view
+
+            found = inspection.inspect(connection, principal.tenant, doc_id)
+            if found is None:
+                raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: there is none with this id")
+            entry = view.entry_of(connection, principal.tenant, found.found.source, found.found.locator)
+            return Inspection(found, found.text if _may_read(principal, found.acl) else None, entry)
+
+        return await self._transact(read)
+
+    async def audit(
+        self, principal: Principal, filters: Mapping[str, str], before: int | None, limit: int, tenant: str = ""
+    ) -> list[Entry]:
+        """Actions, newest first. An empty filter lets everything pass."""
+        from rag_core.operations import audit_store as audit
+
+        for name, value in filters.items():
+            check_text_field(name, value)
+        wanted = audit.Query(
+            tenant=tenant_of(principal, tenant),
+            actor=_full_name(principal, filters["actor"]),
+            platform=allows(principal.scopes, PLATFORM_READ),
+            action_start=filters["action"] or None,
+            target=filters["target"] or None,
+            before=before,
+            limit=limit,
+        )
+        return await self._transact(lambda db: audit.find(db, wanted))
+
+    async def record(
+        self, principal: Principal, action: str, target: str, why: str, facts: Mapping[str, str], source: str
+    ) -> int:
+        """Put an action that is done elsewhere on record.
+
+        Raises `PermissionDenied` (`SCOPE_MISSING`) for a source or run of another tenant, and for what is no source's,
+        without `platform.admin`.
+        """
+        check_action(action)
+        check_text_field("target", target, required=True)
+        check_text_field("reason", why)
+        check_text_field("source", source)
+        check_facts(facts)
+        named = {"source": source, "reason": why}
+        details = {**facts, "tenant": principal.tenant} | {name: value for name, value in named.items() if value}
+
+        def write(connection: Connection) -> int:
+            from rag_core.operations import audit_store as audit
+
+            if not allows(principal.scopes, PLATFORM_ADMIN):
+                _require_own(connection, principal.tenant, source, target)
+            return audit.record(connection, actor=principal.actor, action=action, target=target, details=details)
+
+        return await self._transact(write)
+
+    async def rate(self, principal: Principal, judgement: Judgement) -> int:
+        """Store a judgement of an answer."""
+        from rag_core.evaluation import store as ratings
+
+        check_judgement(judgement)
+        return await self._transact(lambda db: ratings.add(db, principal.tenant, principal.subject, judgement))
+
+    async def ratings(self, principal: Principal, limit: int) -> list[Rating]:
+        """Stored judgements, newest first."""
+        from rag_core.evaluation import store as ratings
+
+        return await self._transact(lambda db: ratings.newest(db, principal.tenant, limit))
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        return await transact(self._store, work)
+
+
+def _full_name(principal: Principal, actor: str) -> str | None:
+    """An actor as the log names it; of the caller's own tenant the subject will do."""
+    return f"{principal.tenant}/{actor}" if actor and "/" not in actor and ":" not in actor else actor or None
+
+
+def _require_own(connection: Connection, tenant: str, source: str, target: str) -> None:
+    from rag_core.pipeline import run_store as runs
+    from rag_core.sources import store as sources
+
+    if not sources.is_own(connection, tenant, source) or runs.tenants_of(connection, target) - {tenant}:
+        raise PermissionDenied(
+            Reason.SCOPE_MISSING,
+            f"source: name one that a connector of your tenant reads; the rest needs {PLATFORM_ADMIN}",
+        )
+
+
+def _may_read(principal: Principal, acl: tuple[str, ...] | None) -> bool:
+    return ADMIN in principal.scopes or (acl is not None and not set(acl).isdisjoint(principal.acl_entries))

@@ -1,0 +1,212 @@
+"""The numbers of the overview, read from PostgreSQL in two statements."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select, text
+
+from rag_core.generations import DocumentTotals, Generation
+from rag_core.generations import store as generations
+from rag_core.index import GenerationSpec
+from rag_core.operations import audit_store as audit
+
+# --------------------------------------------------------------------------------------------------------------------
+# What `AdminService.GetStatus` reports, as plain values.
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCounts:
+    """One source: live documents, their chunks in the active generation's chunking, and what is still owed."""
+
+    name: str
+    kind: str
+    documents: int
+    chunks: int
+    pending: int
+    quarantined: int
+    held_deletions: int
+    last_complete_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationEvent:
+    """One step in the life of a generation: `detail` says what the action met."""
+
+    at: datetime
+    actor: str
+    action: str
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRow:
+    """What the database knows of a generation: `documents` it holds, `pending` ones it lacks, and its history."""
+
+    spec: GenerationSpec
+    state: str
+    created_at: datetime
+    documents: int = 0
+    pending: int = 0
+    events: tuple[GenerationEvent, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    actor: str = ""
+    reason: str = ""
+    frozen: bool = False
+    ready_at: datetime | None = None
+    evaluation_wanted_at: datetime | None = None
+    retired_at: datetime | None = None
+    promoted_at: datetime | None = None
+    promoted_from: str | None = None
+    keep_until: datetime | None = None
+    evaluation: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    """One part: whether it works now, and why not."""
+
+    name: str
+    healthy: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStatus:
+    """A generation as the index holds it; `row` is what the database adds while it can be asked."""
+
+    spec: GenerationSpec
+    state: str
+    points: int
+    row: GenerationRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A snapshot of the platform for one tenant."""
+
+    components: tuple[ComponentStatus, ...]
+    sources: tuple[SourceCounts, ...]
+    generations: tuple[GenerationStatus, ...]
+    server_version: str
+
+
+EVENTS_SHOWN = 20
+_EVENTS_READ = 500
+_ACTIONS = "index."
+
+_SOURCES = text("""
+WITH active AS (SELECT name, chunker FROM rag.generations WHERE state = 'active'),
+counted AS (
+    SELECT d.source,
+           count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents,
+           coalesce(sum(k.chunk_count) FILTER (WHERE d.deleted_at IS NULL), 0) AS chunks,
+           count(p.doc_id) AS pending
+    FROM rag.documents d
+    LEFT JOIN active a ON true
+    LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = a.chunker
+    LEFT JOIN LATERAL rag.pending_index(a.name) p ON p.doc_id = d.doc_id
+    WHERE d.tenant = :tenant
+    GROUP BY d.source
+),
+refused AS (
+    SELECT source, count(*) AS quarantined FROM rag.quarantine WHERE tenant = :tenant AND NOT skipped GROUP BY source
+)
+SELECT s.name, s.kind, coalesce(c.documents, 0), coalesce(c.chunks, 0), coalesce(c.pending, 0),
+       coalesce(r.quarantined, 0), s.held_deletions, s.last_complete_at
+FROM rag.sources s
+LEFT JOIN counted c ON c.source = s.name
+LEFT JOIN refused r ON r.source = s.name
+WHERE s.tenant = :tenant
+ORDER BY s.name
+""")
+
+
+# A document is behind from its commit until the active generation holds its version. One that can never be indexed
+# (no known ACL, or text that could not be chunked) is not waited for.
+_OLDEST = text("""
+SELECT d.tenant, min(d.updated_at) AS since
+FROM rag.generations a
+CROSS JOIN LATERAL rag.pending_index(a.name) p
+JOIN rag.documents d ON d.doc_id = p.doc_id
+WHERE a.state = 'active' AND p.required AND (p.indexed_version IS NOT NULL OR d.acl IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM rag.chunkings k WHERE k.doc_id = d.doc_id AND k.chunker = a.chunker AND k.rejected)
+GROUP BY d.tenant
+""")
+
+
+def oldest_pending(connection: Connection) -> tuple[datetime, dict[str, datetime]]:
+    """The database's clock, and when the oldest pending change of each tenant that has one was made."""
+    now = connection.execute(select(func.now())).scalar_one()
+    return now, {row.tenant: row.since for row in connection.execute(_OLDEST)}
+
+
+def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ...]:
+    """The sources of one tenant, by name."""
+    return tuple(SourceCounts(*row) for row in connection.execute(_SOURCES, {"tenant": tenant}))
+
+
+def generation_rows(connection: Connection, tenant: str | None = None) -> dict[str, GenerationRow]:
+    """What the database knows of every generation, by name.
+
+    With a tenant its own documents are counted, and what tells of others is left out: who acted, why, and what the
+    gate found in everybody's documents.
+    """
+    totals = generations.document_totals(connection, tenant)
+    events = _events(connection) if tenant is None else defaultdict(list)
+    rows = {row.name: _generation(row, totals[row.name], events[row.name]) for row in generations.all_of(connection)}
+    if tenant is None:
+        return rows
+    return {name: replace(row, actor="", reason="", evaluation=None) for name, row in rows.items()}
+
+
+def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
+    """What was done with each generation, newest first."""
+    found: defaultdict[str, list[GenerationEvent]] = defaultdict(list)
+    for entry in audit.find(connection, audit.Query(action_start=_ACTIONS, outcome=audit.OK, limit=_EVENTS_READ)):
+        if len(found[entry.target]) < EVENTS_SHOWN:
+            found[entry.target].append(_event(entry))
+    return found
+
+
+def _event(entry: audit.Entry) -> GenerationEvent:
+    details = entry.details
+    met = {
+        "set aside": details.get("refused"),
+        "failed": ", ".join(details.get("failed", [])),
+        "from": details.get("from"),
+    }
+    return GenerationEvent(
+        at=entry.at or datetime.now(UTC),
+        actor=entry.actor,
+        action=entry.action.removeprefix(_ACTIONS),
+        reason=details.get("override") or details.get("reason") or "",
+        detail="; ".join(f"{what}: {value}" for what, value in met.items() if value),
+    )
+
+
+def _generation(row: Generation, totals: DocumentTotals, events: list[GenerationEvent]) -> GenerationRow:
+    return GenerationRow(
+        spec=row.spec,
+        state=row.state,
+        created_at=row.created_at or datetime.now(UTC),
+        documents=totals.documents,
+        pending=totals.pending,
+        events=tuple(events),
+        settings=row.settings,
+        actor=row.actor,
+        reason=row.reason,
+        frozen=row.frozen,
+        ready_at=row.ready_at,
+        evaluation_wanted_at=row.evaluation_wanted_at,
+        retired_at=row.retired_at,
+        promoted_at=row.promoted_at,
+        promoted_from=row.promoted_from,
+        keep_until=row.keep_until,
+        evaluation=row.evaluation,
+    )

@@ -1,0 +1,96 @@
+"""Checks on what an operator asks, before the database is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from query_server.auth.policies import PLATFORM_READ, allows
+from query_server.handlers.query.validation import check_storable
+from rag_core.access import Principal
+from rag_core.errors import InvalidInput, PermissionDenied, Reason
+
+if TYPE_CHECKING:
+    from rag_core.evaluation import Judgement
+
+MAX_IDS = 500
+MAX_FIELD_CHARS = 1024
+MAX_QUESTION_CHARS = 8192
+MAX_ANSWER_CHARS = 100_000
+MAX_CITATIONS = 100
+MAX_FACTS = 16
+LARGEST_ID = 2**63 - 1
+ACTIONS = frozenset(
+    {"dagster.launch", "dagster.terminate", "dagster.retry", "dagster.pause", "dagster.resume", "dagster.check"}
+)
+
+
+def check_text_field(name: str, value: str, *, limit: int = MAX_FIELD_CHARS, required: bool = False) -> None:
+    """Raise `InvalidInput`: `TEXT_INVALID` for what is no text, `FIELD_INVALID` when too long or missing."""
+    check_storable(value, name)
+    if len(value) > limit:
+        raise InvalidInput(Reason.FIELD_INVALID, f"{name}: {len(value)} > {limit} characters")
+    if required and not value.strip():
+        raise InvalidInput(Reason.FIELD_INVALID, f"{name}: must not be empty")
+
+
+def tenant_of(principal: Principal, asked: str) -> str:
+    """The tenant whose records are asked for; empty: the caller's own.
+
+    Raises `PermissionDenied` (`SCOPE_MISSING`) for another one without `platform.read`.
+    """
+    check_text_field("tenant", asked)
+    if asked and asked != principal.tenant and not allows(principal.scopes, PLATFORM_READ):
+        raise PermissionDenied(Reason.SCOPE_MISSING, f"tenant: another tenant than yours needs {PLATFORM_READ}")
+    return asked or principal.tenant
+
+
+def check_ids(ids: Sequence[int]) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) unless there are 1 to 500 distinct entries."""
+    if not 1 <= len(ids) <= MAX_IDS or len(set(ids)) != len(ids):
+        raise InvalidInput(Reason.FIELD_INVALID, f"ids: give 1 to {MAX_IDS} different entries")
+
+
+def check_limit(limit: int | None, *, default: int, most: int) -> int:
+    """The number of rows. Raises `InvalidInput` (`FIELD_INVALID`)."""
+    if limit is None:
+        return default
+    if not 1 <= limit <= most:
+        raise InvalidInput(Reason.FIELD_INVALID, f"limit: must be 1 to {most}")
+    return limit
+
+
+def check_page_token(token: str) -> int | None:
+    """The number the page begins below. Raises `InvalidInput` (`FIELD_INVALID`)."""
+    if not token:
+        return None
+    if not (token.isascii() and token.isdigit() and len(token) <= len(str(LARGEST_ID)) and int(token) <= LARGEST_ID):
+        raise InvalidInput(Reason.FIELD_INVALID, "page_token: give the next_page_token of the page before")
+    return int(token)
+
+
+def check_action(action: str) -> None:
+    """Raise `InvalidInput` (`FIELD_INVALID`) for an action that is not done elsewhere."""
+    if action not in ACTIONS:
+        raise InvalidInput(Reason.FIELD_INVALID, f"action: must be one of {', '.join(sorted(ACTIONS))}")
+
+
+def check_facts(facts: Mapping[str, str]) -> None:
+    """Raise `InvalidInput` for facts that are too many or too long, or that name a field of the record itself."""
+    if len(facts) > MAX_FACTS:
+        raise InvalidInput(Reason.FIELD_INVALID, f"details: at most {MAX_FACTS} entries")
+    for name, value in facts.items():
+        if name in {"tenant", "reason"}:
+            raise InvalidInput(Reason.RESERVED_FIELD, f"details: {name} is not yours to set")
+        check_text_field("details", name, limit=64, required=True)
+        check_text_field("details", value)
+
+
+def check_judgement(judgement: Judgement) -> None:
+    """Raise `InvalidInput` for a judgement without a question or with more than is kept."""
+    check_text_field("question", judgement.question, limit=MAX_QUESTION_CHARS, required=True)
+    check_text_field("answer", judgement.answer, limit=MAX_ANSWER_CHARS)
+    check_text_field("comment", judgement.comment, limit=MAX_QUESTION_CHARS)
+    check_text_field("generation", judgement.generation)
+    if len(judgement.citations) > MAX_CITATIONS:
+        raise InvalidInput(Reason.FIELD_INVALID, f"citations: at most {MAX_CITATIONS}")

@@ -1,0 +1,1 @@
+"""Put, get, list and delete of single documents."""

@@ -1,0 +1,225 @@
+"""Pushed documents: accepted into the inbox, and read back within what the caller may see."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from query_server.handlers.documents import rules
+from query_server.handlers.transactions import transact
+from query_server.runtime.dependencies import Parts
+from rag_core.access import Principal
+from rag_core.errors import InvalidInput, Reason
+from rag_core.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from rag_core.documents import Stored
+    from rag_core.streams import Change, Receipt
+
+MAX_TEXT_CHARS = 1_000_000
+T = TypeVar("T")
+_SERVICE = "/ragproto.documents.v1.DocumentService"
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A document as a caller sent it, not yet checked. Either `doc_id` or `locator` names it."""
+
+    content: bytes | None
+    doc_id: str = ""
+    source: str = ""
+    locator: str = ""
+    media_type: str = ""
+    title: str = ""
+    acl: Sequence[str] | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+    source_version: int | None = None
+    idempotency_key: str = ""
+    event_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A deletion as a caller sent it."""
+
+    doc_id: str = ""
+    source: str = ""
+    locator: str = ""
+    source_version: int | None = None
+    idempotency_key: str = ""
+    event_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Documents, and where the next page begins (empty at the end)."""
+
+    documents: tuple[Stored, ...]
+    next_token: str
+
+
+class DocumentsHandler:
+    """Every call is a few statements in a thread; the tenant is the verified caller's in each of them.
+
+    The scope `documents.write` covers every pushed document of the tenant, whatever its ACL: a service that mirrors
+    a system must be able to replace and delete what it may not read. Reading always passes the ACL.
+    """
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self._settings = settings
+        self._parts = parts
+
+    async def put(self, principal: Principal, request: Put, request_id: str = "") -> Receipt:
+        """Accept a document. Raises `InvalidInput`, `NotFound` (an unknown `doc_id`), and as `inbox.accept`."""
+        change = self._checked(principal, request)
+        return await self._accept(principal, change, request.doc_id, f"{_SERVICE}/Put", request_id)
+
+    async def delete(self, principal: Principal, request: Delete, request_id: str = "") -> Receipt:
+        """Accept a deletion. Raises `NotFound` (`DOCUMENT_NOT_FOUND`) when there is no such pushed document."""
+        from rag_core.streams import Change
+
+        source, locator = _names(request.doc_id, request.source, request.locator)
+        change = Change(
+            tenant=principal.tenant,
+            source=source,
+            locator=locator,
+            subject=principal.subject,
+            source_version=rules.check_version(request.source_version),
+            idempotency_key=rules.check_key(request.idempotency_key),
+            event_at=request.event_time,
+        )
+        return await self._accept(principal, change, request.doc_id, f"{_SERVICE}/Delete", request_id)
+
+    async def get(self, principal: Principal, doc_id: str, *, include_text: bool) -> tuple[Stored, str, bool]:
+        """A document, its text (empty unless asked for) and whether that was cut. Raises `NotFound`."""
+        from rag_core.documents import read_store as lookup
+
+        wanted = rules.check_doc_id(doc_id)
+        who = (principal.tenant, principal.acl_entries)
+
+        def read(connection: Connection) -> tuple[Stored, str, bool]:
+            stored = lookup.get(connection, *who, wanted)
+            if not include_text:
+                return stored, "", False
+            return stored, *lookup.text_of(connection, *who, wanted, chars=MAX_TEXT_CHARS)
+
+        return await self._run(read)
+
+    async def page(self, principal: Principal, *, source: str, size: int | None, token: str) -> Page:
+        """A page of what the caller may see. Raises `InvalidInput` (`PAGE_TOKEN_INVALID`, `TOP_K_RANGE`)."""
+        from rag_core.documents import read_store as lookup
+
+        limit = rules.check_page_size(size)
+        if source:
+            rules.check_source(source)
+        after = rules.read_page_token(principal.tenant, source, token)
+
+        def read(connection: Connection) -> list[Stored]:
+            return lookup.page(
+                connection,
+                principal.tenant,
+                principal.acl_entries,
+                source=source or None,
+                after=after,
+                limit=limit + 1,
+            )
+
+        found = await self._run(read)
+        more = rules.page_token(principal.tenant, source, found[limit - 1].doc_id) if len(found) > limit else ""
+        return Page(tuple(found[:limit]), more)
+
+    def _checked(self, principal: Principal, request: Put) -> Change:
+        from rag_core.streams import Change
+
+        source, locator = _names(request.doc_id, request.source, request.locator)
+        return Change(
+            tenant=principal.tenant,
+            source=source,
+            locator=locator,
+            subject=principal.subject,
+            content=rules.check_content(request.content, limit=self._settings.max_document_bytes),
+            media_type=rules.check_media_type(request.media_type),
+            title=rules.check_title(request.title),
+            acl=rules.check_acl(request.acl),
+            metadata=rules.check_metadata(dict(request.metadata)),
+            source_version=rules.check_version(request.source_version),
+            idempotency_key=rules.check_key(request.idempotency_key),
+            event_at=request.event_time,
+        )
+
+    async def _accept(self, principal: Principal, change: Change, doc_id: str, method: str, request_id: str) -> Receipt:
+        wanted = rules.check_doc_id(doc_id) if doc_id else None
+
+        def write(connection: Connection) -> Receipt:
+            receipt, place = self._store(connection, principal, change, wanted)
+            _record(connection, principal, receipt, place, method, request_id)
+            return receipt
+
+        return await self._run(write)
+
+    def _store(
+        self, connection: Connection, principal: Principal, change: Change, wanted: uuid.UUID | None
+    ) -> tuple[Receipt, tuple[str, str] | None]:
+        """The receipt, and source and locator of the document (`None` for a deletion that was accepted before)."""
+        from rag_core.streams import inbox_store as inbox
+
+        if change.content is None:
+            # Before the document is looked for: the first deletion may have been applied by now.
+            known = inbox.known_deletion(connection, change, wanted or change.doc_id)
+            if known is not None:
+                return known, None
+        named = change
+        if wanted is not None:
+            source, locator = inbox.place(connection, principal.tenant, wanted)
+            named = replace(change, source=source, locator=locator)
+        elif change.content is None:
+            inbox.place(connection, principal.tenant, change.doc_id)
+        receipt = inbox.accept(
+            connection,
+            named,
+            max_pending=self._settings.inbox_max_pending,
+            max_pending_of_tenant=self._settings.inbox_max_pending_of_tenant,
+        )
+        return receipt, (named.source, named.locator)
+
+    async def _run(self, work: Callable[[Connection], T]) -> T:
+        return await transact(self._parts.store, work)
+
+
+def _record(
+    connection: Connection,
+    principal: Principal,
+    receipt: Receipt,
+    place: tuple[str, str] | None,
+    method: str,
+    request_id: str,
+) -> None:
+    """Put what was accepted on record, in the transaction that accepts it."""
+    from rag_core.operations import audit_store as audit
+
+    details = {"source_version": receipt.source_version, "request_id": request_id}
+    audit.record(
+        connection,
+        actor=principal.actor,
+        action=method,
+        target=str(receipt.doc_id),
+        details=details | ({"repeated": True} if receipt.repeated else {}),
+        tenant=principal.tenant,
+        document=audit.Document(receipt.doc_id, *place) if place else None,
+        doc_id=receipt.doc_id,
+    )
+
+
+def _names(doc_id: str, source: str, locator: str) -> tuple[str, str]:
+    """Source and locator of the request; placeholders when the id decides."""
+    if bool(doc_id) == bool(locator):
+        raise InvalidInput(Reason.FIELD_INVALID, "doc_id, locator: give exactly one of the two")
+    if doc_id:
+        rules.check_doc_id(doc_id)
+        return rules.DEFAULT_SOURCE, str(uuid.UUID(doc_id))
+    return rules.check_source(source), rules.check_locator(locator)

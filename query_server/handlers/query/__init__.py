@@ -1,0 +1,1 @@
+"""Search, answer and batch search."""

@@ -1,0 +1,170 @@
+"""Answers: retrieve, let the answerer write, and end every stream with exactly one final event."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from query_server.handlers.query.resuming import Piece, Progress, ResumeTokens, context_of, lost, resumable, unseen
+from query_server.handlers.query.search import Plan, SearchHandler
+from query_server.handlers.query.validation import Query
+from query_server.runtime.metrics import Metrics
+from rag_core.access import Principal
+from rag_core.answering import Abstained, Abstention, Answered, Answerer, AnswerEvent, Delta, Question, check_citations
+from rag_core.embedding import Vectors
+from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
+from rag_core.index import SearchResult
+
+MIN_RETRIEVED = 10
+"""Passages looked at for any answer, so that one asked from few of them is judged like the others."""
+FINAL_MARGIN_SECONDS = 0.1
+"""Kept from the caller's deadline so that the final event still reaches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end of an answer that broke off after its first words."""
+
+    error: RagError
+
+
+Event = Piece | Answered | Abstained | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What an answer rests on. `started` is a reading of `time.monotonic`."""
+
+    result: SearchResult
+    as_of: datetime | None
+    started: float
+
+    def milliseconds(self) -> int:
+        """Since the request."""
+        return round((time.monotonic() - self.started) * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. `text` is empty when `outcome` is an abstention."""
+
+    text: str
+    outcome: Answered | Abstained
+    result: SearchResult
+
+
+class AnswerHandler:
+    """Answers questions in one piece or as a stream; both come from the same events."""
+
+    def __init__(self, search: SearchHandler, answerer: Answerer, resumes: ResumeTokens, metrics: Metrics) -> None:
+        self._search = search
+        self._answerer = answerer
+        self._resumes = resumes
+        self._metrics = metrics
+
+    async def answer(self, principal: Principal, query: Query, deadline: float) -> Answer:
+        """The whole answer. Raises what retrieval and the answerer raise."""
+        plan = self._search.checked(principal, query)
+        found, events = await self._start(principal, plan, deadline)
+        text: list[str] = []
+        outcome: Answered | Abstained = Abstained(Abstention.NOT_SUPPORTED)
+        async for event in events:
+            if isinstance(event, Delta):
+                text.append(event.text)
+            else:
+                outcome = event
+        return Answer("".join(text) if isinstance(outcome, Answered) else "", outcome, found.result)
+
+    async def stream(
+        self, principal: Principal, query: Query, deadline: float
+    ) -> tuple[Retrieved, AsyncGenerator[Event, None]]:
+        """What was retrieved, and the events. `deadline` is a reading of `time.monotonic`.
+
+        A failure before the first event is raised, so that it becomes the status of the call; after it, it is the final
+        event `Failed`, because a REST client has already seen 200.
+
+        With a resume token the text that the caller has is left out. Raises `InvalidInput` (`RESUME_TOKEN_INVALID`) and
+        `Conflict` (`RESUME_LOST`, when the answer no longer begins with that text).
+        """
+        plan = self._search.checked(principal, query)
+        context = context_of(plan)
+        seen = self._resumes.read(query.resume_token, context) if query.resume_token else None
+        found, events = await self._start(principal, plan.pinned_to(seen.generation) if seen else plan, deadline)
+        progress = Progress(found.result.generation)
+        rest = unseen(events, seen, progress) if seen else events
+        return found, _ended(resumable(rest, progress, partial(self._resumes.issue, context=context)))
+
+    async def _start(
+        self, principal: Principal, plan: Plan, deadline: float
+    ) -> tuple[Retrieved, AsyncGenerator[AnswerEvent, None]]:
+        started = time.monotonic()
+        as_of, limit = self._search.as_of(principal), plan.request.limit
+        found, vector = await self._retrieve(plan)
+        result = SearchResult(found.generation, found.hits[:limit])
+        question = Question(
+            plan.request.text,
+            result.hits,
+            vector,
+            contrast=found.hits[limit:],
+            embed=partial(self._search.embed_passages, found.generation),
+        )
+        return Retrieved(result, as_of, started), self._events(question, deadline)
+
+    async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
+        try:
+            return await self._search.retrieve(plan, max(plan.request.limit, MIN_RETRIEVED))
+        except NotFound as error:
+            if plan.pinned and error.reason is Reason.GENERATION_NOT_FOUND:
+                raise lost() from None  # it was retired since the stream was cut
+            raise
+
+    async def _events(self, question: Question, deadline: float) -> AsyncGenerator[AnswerEvent, None]:
+        outcome = "failed"
+        try:
+            async with aclosing(_until(self._answerer.answer(question), deadline)) as events:
+                async for event in events:
+                    if isinstance(event, Answered):
+                        check_citations(event.citations, question.hits)
+                    if not isinstance(event, Delta):
+                        outcome = event.reason.value if isinstance(event, Abstained) else "answered"
+                    yield event
+        finally:
+            self._metrics.answers.labels(outcome).inc()
+
+
+async def _until(events: AsyncGenerator[AnswerEvent, None], deadline: float) -> AsyncGenerator[AnswerEvent, None]:
+    """The events, each awaited until shortly before the deadline, so that a final event still reaches the caller."""
+    allowed = deadline - time.monotonic()
+    stop_at = deadline - min(FINAL_MARGIN_SECONDS, allowed * 0.1)
+    async with aclosing(events):
+        while True:
+            try:
+                async with asyncio.timeout(stop_at - time.monotonic()):
+                    event = await anext(events)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise DeadlineExceeded(Reason.DEADLINE, "the answer was not finished in time") from None
+            yield event
+
+
+async def _ended(events: AsyncGenerator[Piece | Answered | Abstained, None]) -> AsyncGenerator[Event, None]:
+    begun = False
+    async with aclosing(events):
+        try:
+            async for event in events:
+                yield event
+                begun = True
+        except RagError as error:
+            if not begun:
+                raise
+            yield Failed(error)
+        except Exception:
+            if begun:
+                yield Failed(RagError(Reason.INTERNAL, "the answer broke off"))
+            raise

@@ -1,0 +1,126 @@
+"""Resumed answers: a stream that was cut goes on after the text that the client has.
+
+A reset carries no message, so every piece of an answer comes with a token, and the client holds the newest one when the
+stream is cut. The token says how far the client is. The answer is composed again and what the client has is left out;
+nothing is kept on the server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from query_server.handlers.paging import SignedTokens
+from query_server.handlers.query.search import Plan
+from rag_core.answering import Abstained, Answered, AnswerEvent, Delta
+from rag_core.errors import Conflict, InvalidInput, Reason
+
+_DIGEST_BYTES = 16
+_SEEN = struct.Struct(f">I{_DIGEST_BYTES}s")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a client has of an answer: the generation it came from, the number of characters and a hash of them."""
+
+    generation: str
+    chars: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next piece of the text, and the token for what comes after it."""
+
+    text: str
+    resume_token: str
+
+
+class ResumeTokens:
+    """Issues tokens by the first secret, reads those of any."""
+
+    def __init__(self, *secrets: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._tokens = SignedTokens(secrets, b"resume-token", clock=clock)
+
+    def issue(self, seen: Seen, context: bytes) -> str:
+        """A token for the rest of the answer to the request that `context` stands for (see `context_of`)."""
+        return self._tokens.issue(_SEEN.pack(seen.chars, seen.digest) + seen.generation.encode(), context)
+
+    def read(self, token: str, context: bytes) -> Seen:
+        """Raises `InvalidInput` (`RESUME_TOKEN_INVALID`); the text is the same whatever is wrong with it."""
+        content = self._tokens.read(token, context)
+        if content is None or len(content) < _SEEN.size:
+            raise InvalidInput(
+                Reason.RESUME_TOKEN_INVALID, "resume_token: not valid for this request; ask again without one"
+            )
+        chars, digest = _SEEN.unpack_from(content)
+        return Seen(content[_SEEN.size :].decode(), chars, digest)
+
+
+class Progress:
+    """Counts and hashes the text of an answer as it is sent."""
+
+    def __init__(self, generation: str) -> None:
+        self._generation = generation
+        self._hash = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        self.chars = 0
+
+    def add(self, text: str) -> None:
+        """The client has this as well."""
+        self._hash.update(text.encode())
+        self.chars += len(text)
+
+    def seen(self) -> Seen:
+        """What the client has by now."""
+        return Seen(self._generation, self.chars, self._hash.digest())
+
+
+def context_of(plan: Plan) -> bytes:
+    """What a token is bound to: what binds a page token, and from how many passages the answer may draw."""
+    return b"%d|%s" % (plan.request.limit, plan.context)
+
+
+async def unseen(
+    events: AsyncGenerator[AnswerEvent, None], seen: Seen, progress: Progress
+) -> AsyncGenerator[AnswerEvent, None]:
+    """The events without the text that the client has, which goes into `progress`.
+
+    Raises `Conflict` (`RESUME_LOST`), before the first event, when the answer does not begin with that text.
+    """
+    async with aclosing(events):
+        async for event in events:
+            missing = seen.chars - progress.chars
+            if missing <= 0:
+                yield event
+                continue
+            if not isinstance(event, Delta):
+                raise lost()
+            progress.add(event.text[:missing])
+            if progress.chars == seen.chars and progress.seen() != seen:
+                raise lost()
+            if rest := event.text[missing:]:
+                yield Delta(rest)
+
+
+async def resumable(
+    events: AsyncGenerator[AnswerEvent, None], progress: Progress, issue: Callable[[Seen], str]
+) -> AsyncGenerator[Piece | Answered | Abstained, None]:
+    """The events, each piece of text with its token."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Delta):
+                progress.add(event.text)
+                yield Piece(event.text, issue(progress.seen()))
+            else:
+                yield event
+
+
+def lost() -> Conflict:
+    """The one error for an answer that is not what it was."""
+    return Conflict(
+        Reason.RESUME_LOST, "the answer is no longer the one that broke off; ask again without the resume token"
+    )

@@ -1,0 +1,295 @@
+"""Retrieval: check, embed, search within what the caller may see, order, cut into pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from query_server.handlers.paging import MAX_RESULTS, PageTokens, Position, context_of, invalid_token
+from query_server.handlers.query.embedder import QueryEmbedder
+from query_server.handlers.query.models import QueryModels
+from query_server.handlers.query.ordering import Ordering
+from query_server.handlers.query.searcher import Searcher
+from query_server.handlers.query.validation import (
+    Query,
+    check_diversity,
+    check_filter,
+    check_per_document,
+    check_top_k,
+    clean_text,
+)
+from query_server.interceptors.concurrency import ConcurrencyGate
+from query_server.runtime.gauges import Freshness
+from rag_core.access import Principal
+from rag_core.answering import Span, highlights, query_terms
+from rag_core.documents import All, Condition, In
+from rag_core.embedding import Vectors
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
+from rag_core.index import SearchMode, SearchRequest, SearchResult
+from rag_core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked request. `request` has no vector yet and its limit is that of one page, which starts at `offset`."""
+
+    request: SearchRequest
+    offset: int
+    rerank: bool
+    diversity: float
+    context: bytes
+
+    @property
+    def reorders(self) -> bool:
+        return self.rerank or self.diversity > 0
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it goes to a generation by name, not to the one that readers are on."""
+        return self.request.generation is not None
+
+    def pinned_to(self, generation: str) -> Plan:
+        """The same request to one generation."""
+        return replace(self, request=replace(self.request, generation=generation))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of results. `marks` has the highlights of each hit, or is empty when none were asked for."""
+
+    result: SearchResult
+    next_page_token: str
+    as_of: datetime | None
+    marks: tuple[list[Span], ...] = ()
+
+
+class SearchHandler:
+    """Finds passages. Tenant and ACL come from the principal and are put on every request to the index."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        searcher: Searcher,
+        models: QueryModels,
+        *,
+        ordering: Ordering,
+        tokens: PageTokens,
+        freshness: Freshness,
+    ) -> None:
+        self._settings = settings
+        self._searcher = searcher
+        self._models = models
+        self._ordering = ordering
+        self._tokens = tokens
+        self._freshness = freshness
+        self._fields = settings.metadata_types
+
+    async def search(self, principal: Principal, query: Query) -> Page:
+        """The passages for a query, best first.
+
+        Raises `InvalidInput` before any work, `NotFound` (`SOURCE_NOT_FOUND`) when the filter names only sources that
+        are absent or not visible, `Unavailable` (`INDEX_EMPTY`, `INDEX_UNAVAILABLE`).
+        """
+        plan = self.checked(principal, query, default_cap=self._settings.default_max_per_document)
+        as_of = self.as_of(principal)  # before the search: what is committed meanwhile may or may not be in it
+        end = min(plan.offset + plan.request.limit, MAX_RESULTS)
+        try:
+            found, _ = await self.retrieve(plan, end if end == MAX_RESULTS else end + 1)
+        except NotFound as error:
+            if plan.pinned and error.reason is Reason.GENERATION_NOT_FOUND:
+                raise invalid_token() from None  # it was retired between two pages
+            raise
+        more = len(found.hits) > end
+        token = self._tokens.issue(Position(end, found.generation), plan.context) if more else ""
+        result = SearchResult(found.generation, found.hits[plan.offset : end])
+        return Page(result, token, as_of, await self._marks(plan, result) if query.highlight else ())
+
+    async def search_in(self, generation: str, principal: Principal, query: Query) -> Page:
+        """The best passages of a generation that readers need not be on, without a further page.
+
+        Raises what `search` raises, and `NotFound` (`GENERATION_NOT_FOUND`).
+        """
+        asked = replace(query, page_token="", highlight=False)
+        plan = self.checked(principal, asked, default_cap=self._settings.default_max_per_document)
+        try:
+            await self._models.embedder_of(generation)
+        except RagError:
+            if self._models.knows(generation):
+                raise
+            raise NotFound(Reason.GENERATION_NOT_FOUND, "index: there is no generation of this name") from None
+        found, _ = await self.retrieve(plan.pinned_to(generation), plan.request.limit)
+        return Page(found, "", None)
+
+    def as_of(self, principal: Principal) -> datetime | None:
+        """Up to when the index is known to hold what was committed for the caller's tenant."""
+        return self._freshness.as_of(principal.tenant)
+
+    def checked(self, principal: Principal, query: Query, *, default_cap: int = 0) -> Plan:
+        """The request to the index, not yet with a vector. Raises `InvalidInput`."""
+        text = clean_text(query.text, limit=self._settings.max_query_chars)
+        limit = check_top_k(query.top_k, default=self._settings.default_top_k)
+        check_filter(query.filter, metadata_fields=self._fields)
+        diversity = check_diversity(query.diversity)
+        rerank = self._ordering.reranks(query.rerank)
+        request = SearchRequest(
+            tenant=principal.tenant,
+            acl=principal.acl_entries,
+            limit=limit,
+            mode=query.mode,
+            text=text,
+            filter=query.filter,
+            per_document=check_per_document(query.max_per_document, default=default_cap),
+            with_vectors=diversity > 0,
+        )
+        context = context_of(request, diversity=diversity, rerank=rerank)
+        if not query.page_token:
+            return Plan(request, 0, rerank, diversity, context)
+        position = self._tokens.read(query.page_token, context)
+        return Plan(request, position.offset, rerank, diversity, context).pinned_to(position.generation)
+
+    async def retrieve(self, plan: Plan, limit: int) -> tuple[SearchResult, Vectors | None]:
+        """The first `limit` hits of a plan in their final order, and the query's vector (a lexical search has none).
+
+        Raises `NotFound` (`GENERATION_NOT_FOUND`) when the generation that the plan names was retired.
+        """
+        wide = max(limit, self._ordering.window) if plan.reorders else limit
+        request = replace(plan.request, limit=wide)
+        pinned = request.generation
+        found, vector = await (self._current(request) if pinned is None else self._pinned(request, pinned))
+        if not found.hits:
+            await self._require_sources(request, found.generation)
+        if not plan.reorders:
+            return found, vector
+        hits = await self._ordering.order(request.text, found.hits, rerank=plan.rerank, diversity=plan.diversity)
+        return SearchResult(found.generation, hits[:limit]), vector
+
+    async def embed_passages(self, generation: str, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts as the passages of a generation have them. Raises `Unavailable` as a search does."""
+        embedder = await self._models.embedder_of(generation)
+        return await embedder.embed_passages(texts)
+
+    async def _current(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
+        """Search what readers are on. Vector and search are of one generation; when readers are moved in between, both
+        are made again."""
+        while True:
+            generation, embedder = await self._models.target()
+            vector = await _embed(embedder, request)
+            found = await self._unless_moved(replace(request, vector=vector, generation=generation))
+            if found is not None:
+                return found, vector
+
+    async def _unless_moved(self, request: SearchRequest) -> SearchResult | None:
+        """`None` when readers were moved to another generation and this server follows."""
+        try:
+            found = await self._searcher.search(replace(request, generation=None))
+        except InvalidInput:  # the vector may be of another size than the generation that readers are on now
+            alias = await self._models.alias()
+            if alias is None or alias == request.generation:
+                raise
+        else:
+            if request.generation == found.generation:
+                return found
+            alias = found.generation
+        return None if await self._models.moved_to(alias) else await self._stayed(request)
+
+    async def _stayed(self, request: SearchRequest) -> SearchResult:
+        """Search the generation that readers were on before; this server cannot follow them."""
+        try:
+            return await self._searcher.search(request)
+        except NotFound as error:
+            if error.reason is not Reason.GENERATION_NOT_FOUND:
+                raise
+            message = "the active generation's query model is not loaded here and the one before was retired"
+            raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, message) from None
+
+    async def _pinned(self, request: SearchRequest, generation: str) -> tuple[SearchResult, Vectors | None]:
+        """Search the generation of what came before."""
+        try:
+            embedder = await self._models.embedder_of(generation)
+            vector = await _embed(embedder, request)
+            return await self._searcher.search(replace(request, vector=vector)), vector
+        except RagError as error:
+            if error.reason is not Reason.GENERATION_NOT_FOUND and self._models.knows(generation):
+                raise
+            raise NotFound(Reason.GENERATION_NOT_FOUND, "index: this generation was retired") from None
+
+    async def _marks(self, plan: Plan, result: SearchResult) -> tuple[list[Span], ...]:
+        texts = [hit.payload.text for hit in result.hits]
+
+        def mark() -> tuple[list[Span], ...]:
+            terms = query_terms(plan.request.text)
+            return tuple(highlights(terms, text) for text in texts)
+
+        return await asyncio.to_thread(mark)
+
+    async def _require_sources(self, request: SearchRequest, generation: str) -> None:
+        """An empty result for a source that the caller cannot see is an error, the same whether it exists or not."""
+        for names in _required_sources(request.filter):
+            # Any word of the corpus would do; the dense leg needs none, so it finds whatever is visible.
+            embedder = await self._models.embedder_of(generation)
+            probe = SearchRequest(
+                tenant=request.tenant,
+                acl=request.acl,
+                limit=1,
+                mode=SearchMode.DENSE,
+                vector=await embedder.embed(request.tenant, request.text),
+                filter=names,
+                generation=generation,
+            )
+            if not (await self._searcher.search(probe)).hits:
+                raise NotFound(Reason.SOURCE_NOT_FOUND, "filter: no such source")
+
+
+def _required_sources(condition: Condition | None) -> Iterator[In]:
+    """The conditions on `source` that every result must meet."""
+    match condition:
+        case In("source"):
+            yield condition
+        case All(children):
+            for child in children:
+                yield from _required_sources(child)
+
+
+async def _embed(embedder: QueryEmbedder, request: SearchRequest) -> Vectors | None:
+    return None if request.mode is SearchMode.LEXICAL else await embedder.embed(request.tenant, request.text)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Several searches in one call.
+
+
+MAX_SEARCHES = 16
+SIDE_BY_SIDE = 4
+"""Searches of one call that may be at work at once."""
+
+
+class BatchHandler:
+    """Every search of a batch takes a slot of the search gate of its own: a batch is no way around the limit."""
+
+    def __init__(self, search: SearchHandler, gate: ConcurrencyGate) -> None:
+        self._search = search
+        self._gate = gate
+
+    async def run(self, principal: Principal, queries: Sequence[Query | InvalidInput]) -> list[Page | RagError]:
+        """The outcome of each search, in order; an entry that could not be read comes back as it is.
+
+        Raises `InvalidInput` (`FIELD_INVALID`) unless there are 1 to 16.
+        """
+        if not 1 <= len(queries) <= MAX_SEARCHES:
+            raise InvalidInput(Reason.FIELD_INVALID, f"searches: {len(queries)} is not in 1..{MAX_SEARCHES}")
+        turns = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def one(query: Query | InvalidInput) -> Page | RagError:
+            if isinstance(query, InvalidInput):
+                return query
+            try:
+                async with turns, self._gate.enter(principal.tenant):
+                    return await self._search.search(principal, query)
+            except RagError as error:
+                return error
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(query)) for query in queries]
+        return [task.result() for task in tasks]

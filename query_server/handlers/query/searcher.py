@@ -1,0 +1,144 @@
+"""Where a search of the index runs: in a thread of this process, or in the process that owns the Edge folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from query_server.runtime.blocking import BlockingPool
+from query_server.runtime.breaker import Breaker
+from query_server.runtime.calls import current_call
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.status import REQUEST_ID_KEY
+from rag_core.errors import DataCorruption, Reason, Unavailable
+from rag_core.index import SearchRequest, SearchResult, VectorIndex
+from rag_core.index.remote import MAX_RESPONSE_BYTES, from_status, wire
+from ragproto.admin.v1 import index_pb2 as pb
+from ragproto.admin.v1 import index_pb2_grpc
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+    ("grpc.enable_http_proxy", 0),
+    # A process that restarts must be found again at once, not after gRPC's minutes of backoff.
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 250),
+]
+SILENT_CALLS = 4
+"""Searches without an answer, one after the other, that open the breaker."""
+_ATTEMPTS = 2
+"""A search only reads: when its connection breaks it is sent once more."""
+
+
+class Searcher(Protocol):
+    """Runs searches; cancelling the caller's task gives the search up."""
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """Raises what `VectorIndex.search` raises; `Unavailable` (`INDEX_UNAVAILABLE`) while the breaker is open."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class LocalSearcher:
+    """An index that is called in this process: a Qdrant server's client, or Edge without a process of its own."""
+
+    def __init__(self, index: VectorIndex, pool: BlockingPool, metrics: Metrics) -> None:
+        self._index = index
+        self._pool = pool
+        self._seconds = metrics.search_seconds
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        started = time.monotonic()
+        timed = replace(request, deadline=current_call().deadline)
+        result = await self._pool.run(self._index.search, timed)
+        self._seconds.observe(time.monotonic() - started)
+        return result
+
+    async def close(self) -> None:
+        return
+
+
+class RemoteSearcher:
+    """`admin.v1.IndexService` of the process that owns the folder.
+
+    The engine holds the interpreter lock of that process, never of this one: a search that hangs there leaves our
+    deadlines, health checks and refusals working. Cancellation and deadline travel with the call, so a search that is
+    still queued there is never run for nobody. Make it inside the event loop that uses it.
+    """
+
+    def __init__(self, endpoint: str, secret: str, metrics: Metrics) -> None:
+        self._channel = grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
+        self._stub: Any = index_pb2_grpc.IndexServiceStub(self._channel)
+        self._metadata = ((wire.SECRET_KEY, secret),)
+        self._seconds = metrics.search_seconds
+        self._breaker = Breaker(SILENT_CALLS, gauge=metrics.stuck_calls)
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        started = time.monotonic()
+        with self._breaker.call():
+            response = await self._ask(wire.search_to_wire(request))
+        result = wire.result_from_wire(response)
+        self._seconds.observe(time.monotonic() - started)
+        return result
+
+    async def _ask(self, message: pb.SearchIndexRequest) -> pb.SearchIndexResponse:
+        call = current_call()
+        for attempt in range(_ATTEMPTS):
+            try:
+                # A process that is being restarted is waited for, as long as the caller has time.
+                response: pb.SearchIndexResponse = await self._stub.SearchIndex(
+                    message,
+                    metadata=(*self._metadata, (REQUEST_ID_KEY, call.request_id)),
+                    timeout=call.remaining(),
+                    wait_for_ready=True,
+                )
+            except grpc.aio.AioRpcError as error:
+                known = from_status(error)
+                lost = error.code() is grpc.StatusCode.UNAVAILABLE and known.reason is Reason.INDEX_UNAVAILABLE
+                if lost and attempt + 1 < _ATTEMPTS:
+                    continue
+                raise known from error
+            else:
+                return response
+        raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index service cannot be reached")
+
+    async def close(self) -> None:
+        await self._channel.close(None)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Damage of the index that only a search meets: for a while afterwards this server is not ready.
+
+
+REMEMBERED_SECONDS = 30.0
+"""The damage may lie where few searches come by: a search that went well elsewhere does not end it."""
+
+
+class WatchedSearcher:
+    """A searcher that remembers when it last met damage. It is not repaired here: `rag index rebuild` does that."""
+
+    def __init__(self, searcher: Searcher, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._searcher = searcher
+        self._clock = clock
+        self._damaged_at = float("-inf")
+
+    @property
+    def sound(self) -> bool:
+        """Whether no damage was met lately."""
+        return self._clock() - self._damaged_at >= REMEMBERED_SECONDS
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """See `Searcher.search`."""
+        try:
+            return await self._searcher.search(request)
+        except DataCorruption:
+            self._damaged_at = self._clock()
+            raise
+
+    async def close(self) -> None:
+        await self._searcher.close()

@@ -1,0 +1,195 @@
+"""The smaller layers: who may call, until when, errors as status, and what is logged and counted of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+
+from query_server.auth.authenticator import Identities
+from query_server.auth.policies import POLICIES, allows
+from query_server.interceptors.chain import Layer
+from query_server.runtime.calls import Call
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.status import REQUEST_ID_KEY, bounded, code_of, internal_error, trailers
+from rag_core.access import NameHash
+from rag_core.errors import DeadlineExceeded, Exhausted, PermissionDenied, RagError, Reason, Unauthenticated
+from rag_core.index.remote import SECRET_KEY
+from rag_core.logging import get_logger
+
+# --------------------------------------------------------------------------------------------------------------------
+# Who may call: a verified identity with the method's scope, or the local secret for the index service.
+
+
+def require_identity(identities: Identities) -> Layer:
+    """Verify the credentials and check the scope of the policy table; a method without a policy is refused."""
+
+    @asynccontextmanager
+    async def layer(call: Call) -> AsyncIterator[None]:
+        call.identity = await identities.identify(call)
+        policy = POLICIES.get(call.method)
+        if policy is None or not allows(call.identity.scopes, policy.scope):
+            wanted = policy.scope if policy else "none that can be granted"
+            raise PermissionDenied(Reason.SCOPE_MISSING, f"this method needs the scope {wanted}")
+        yield
+
+    return layer
+
+
+def require_index_secret(secrets: Sequence[bytes]) -> Layer:
+    """Compare with each of the local secrets in constant time. None configured admits nobody."""
+
+    @asynccontextmanager
+    async def layer(call: Call) -> AsyncIterator[None]:
+        given = (call.header(SECRET_KEY) or "").encode("utf-8", "surrogatepass")
+        if not any(hmac.compare_digest(given, expected) for expected in secrets):
+            raise Unauthenticated(Reason.TOKEN_INVALID, f"{SECRET_KEY}: missing or wrong")
+        yield
+
+    return layer
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Every call ends by a deadline: the client's, at most our cap, our default when it brings none.
+
+
+_NO_DEADLINE = 365 * 86_400
+_TOO_SHORT = 0.001
+"""Seconds; nothing can be answered within it, so no part is bothered."""
+
+
+def limit_time(*, default: float, cap: float) -> Layer:
+    """Cancel the handler when its time is over and answer DEADLINE_EXCEEDED. Both limits in seconds."""
+
+    @asynccontextmanager
+    async def layer(call: Call) -> AsyncIterator[None]:
+        remaining = call.context.time_remaining()
+        unlimited = remaining is None or remaining > _NO_DEADLINE
+        allowed = default if unlimited else min(float(remaining), cap)
+        call.deadline = call.started + allowed
+        if allowed <= _TOO_SHORT:
+            raise _exceeded(allowed)
+        try:
+            async with asyncio.timeout(call.deadline - time.monotonic()) as timer:
+                yield
+        except TimeoutError:
+            if timer.expired():
+                raise _exceeded(allowed) from None
+            raise
+
+    return layer
+
+
+def _exceeded(allowed: float) -> DeadlineExceeded:
+    return DeadlineExceeded(Reason.DEADLINE, f"not finished within {max(allowed, 0):.3g} seconds")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Errors become statuses here and nowhere else.
+
+
+_log = get_logger("query_server.error")
+
+
+def map_errors(*, pushback_ms: int) -> Layer:
+    """Abort with the status of a `RagError`; anything else is a bug, logged here and reported without its text."""
+
+    @asynccontextmanager
+    async def layer(call: Call) -> AsyncIterator[None]:
+        try:
+            yield
+        except RagError as error:
+            await _abort(call, error, pushback_ms if isinstance(error, Exhausted) else None)
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            _log.exception("bug", method=call.method, request_id=call.request_id)
+            await _abort(call, internal_error(), None)
+
+    return layer
+
+
+async def _abort(call: Call, error: RagError, pushback_ms: int | None) -> None:
+    call.reason = error.reason
+    metadata = trailers(error, call.request_id, pushback_ms=pushback_ms)
+    await call.context.abort(code_of(error), bounded(error.message), metadata)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Request id, metrics and the one log line of each call. The outermost layer, so it sees every outcome.
+
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_SHED = (Reason.OVERLOADED, Reason.RATE_LIMITED)
+_observe_log = get_logger("query_server.call")
+
+
+def observe(metrics: Metrics, hashes: NameHash) -> Layer:
+    """Number, time and log each call. Neither query text nor identity in clear is logged."""
+
+    @asynccontextmanager
+    async def layer(call: Call) -> AsyncIterator[None]:
+        call.request_id = _request_id(call.header(REQUEST_ID_KEY))
+        call.context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
+        in_flight = metrics.in_flight.labels(call.method)
+        in_flight.inc()
+        cancelled = False
+        try:
+            yield
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+        finally:
+            in_flight.dec()
+            _report(call, metrics, hashes, _outcome(call, cancelled=cancelled))
+
+    return layer
+
+
+def _request_id(given: str | None) -> str:
+    return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _outcome(call: Call, *, cancelled: bool) -> str:
+    if not cancelled:
+        return grpc.StatusCode(_status_tuple(call.context.code())).name
+    # gRPC cancels the task both when the client leaves and when the deadline passes; the clock tells which.
+    expired = time.monotonic() >= call.deadline
+    call.reason = Reason.DEADLINE if expired else Reason.CANCELLED
+    return grpc.StatusCode.DEADLINE_EXCEEDED.name if expired else grpc.StatusCode.CANCELLED.name
+
+
+def _status_tuple(code: object) -> object:
+    """grpc.aio keeps the integer once a status was sent and the enumeration when it was only set; 0 is OK."""
+    if isinstance(code, grpc.StatusCode):
+        return code
+    return next((known for known in grpc.StatusCode if known.value[0] == (code or 0)), grpc.StatusCode.UNKNOWN)
+
+
+def _report(call: Call, metrics: Metrics, hashes: NameHash, code: str) -> None:
+    seconds = time.monotonic() - call.started
+    metrics.requests.labels(call.method, code, call.reason).inc()
+    metrics.seconds.labels(call.method).observe(seconds)
+    identity = call.identity
+    tenant = hashes.tenant(identity.tenant) if identity else None
+    if tenant is not None:
+        outcome = "ok" if code == "OK" else "shed" if call.reason in _SHED else "failed"
+        metrics.tenant_calls.labels(metrics.tenant(tenant), outcome).inc()
+    _observe_log.info(
+        "call",
+        method=call.method,
+        code=code,
+        reason=call.reason,
+        ms=round(seconds * 1000, 2),
+        request_id=call.request_id,
+        tenant=tenant,
+        subject=hashes.subject(identity.tenant, identity.subject) if identity else None,
+        **call.facts,
+    )

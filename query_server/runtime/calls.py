@@ -1,0 +1,63 @@
+"""One call as it passes through the layers: who calls, until when, and what its log line will say."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import grpc.aio
+
+from rag_core.access import Principal
+from rag_core.index import SearchResult
+
+
+@dataclass(slots=True)
+class Call:
+    """The state of one RPC. `deadline` is a reading of `time.monotonic`; `facts` end up in the log line."""
+
+    method: str
+    context: grpc.aio.ServicerContext[object, object]
+    request_id: str = ""
+    started: float = field(default_factory=time.monotonic)
+    deadline: float = float("inf")
+    reason: str = ""
+    facts: dict[str, object] = field(default_factory=dict)
+    queries: tuple[str, ...] = ()
+    """What was asked; only a keyed hash of it leaves the process, and only with RAG_AUDIT_QUERIES."""
+    identity: Principal | None = None
+
+    @property
+    def principal(self) -> Principal:
+        """The verified caller. Raises `LookupError` where no token was verified: a bug, never open access."""
+        if self.identity is None:
+            raise LookupError(f"{self.method} has no verified caller")
+        return self.identity
+
+    def remaining(self) -> float:
+        """Seconds until the deadline; not below 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def note(self, result: SearchResult) -> None:
+        """Put what was retrieved into the log line."""
+        self.facts.update(generation=result.generation, hits=len(result.hits))
+
+    def header(self, name: str) -> str | None:
+        """The first text value of a metadata key that the client sent."""
+        for key, value in self.context.invocation_metadata() or ():
+            if key == name:
+                return value if isinstance(value, str) else None
+        return None
+
+
+_current: ContextVar[Call] = ContextVar("call")
+
+
+def current_call() -> Call:
+    """The call that this task handles. Raises `LookupError` outside of one."""
+    return _current.get()
+
+
+def enter_call(call: Call) -> None:
+    """Make `call` current for the rest of this task (grpc.aio runs each RPC in a task of its own)."""
+    _current.set(call)

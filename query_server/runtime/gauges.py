@@ -1,0 +1,137 @@
+"""What is read from the rows beside the calls: gauges about sources, and the moment up to which the index is
+current."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from query_server.runtime.dependencies import LazyStore
+from query_server.runtime.metrics import Metrics
+from query_server.runtime.polling import Poller
+
+if TYPE_CHECKING:
+    from rag_core.alerts import SourceState
+    from rag_core.pipeline import Stage
+    from rag_core.quality import Latest
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Numbers about the sources as metrics, read from the database beside the calls.
+
+
+INTERVAL_SECONDS = 30.0
+OUTCOMES = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What one reading found; `alerts` are the open ones by kind and severity."""
+
+    states: list[SourceState]
+    quality: list[Latest]
+    stages: list[Stage]
+    alerts: dict[tuple[str, str], int]
+
+
+class SourceGauges:
+    """Refreshes the gauges every 30 s. While the database is down they keep their values."""
+
+    def __init__(self, store: LazyStore, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+        self.poller = Poller("source gauges", self._read, self._set, seconds=INTERVAL_SECONDS)
+
+    def _read(self) -> Readings:
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
+        from rag_core.alerts import source_states
+        from rag_core.alerts import store as alerts
+        from rag_core.pipeline import run_store as runs
+        from rag_core.quality import store as quality
+
+        with self._store.get().engine.connect() as connection:
+            return Readings(
+                source_states(connection),
+                quality.latest(connection),
+                runs.latest(connection),
+                alerts.count_open(connection),
+            )
+
+    def _set(self, found: Readings) -> None:
+        """Sources that are gone lose their series."""
+        metrics = self._metrics
+        for gauge in (
+            metrics.source_quality,
+            metrics.source_failed,
+            metrics.source_quarantined,
+            metrics.source_held,
+            metrics.source_listed,
+            metrics.source_run_inputs,
+            metrics.source_run_seconds,
+            metrics.alerts,
+        ):
+            gauge.clear()
+        for state in found.states:
+            metrics.source_quarantined.labels(state.name).set(state.quarantined)
+            metrics.source_held.labels(state.name).set(state.held_deletions)
+            if state.listed_at is not None:
+                metrics.source_listed.labels(state.name).set(state.listed_at.timestamp())
+        for result in found.quality:
+            metrics.source_quality.labels(result.source).set(result.score)
+            metrics.source_failed.labels(result.source).set(result.failed)
+        for stage in found.stages:
+            self._set_stage(stage)
+        for (kind, severity), count in found.alerts.items():
+            metrics.alerts.labels(kind, severity).set(count)
+
+    def _set_stage(self, stage: Stage) -> None:
+        self._metrics.source_run_seconds.labels(stage.source, stage.stage).set(stage.seconds)
+        if stage.stage == "documents":
+            for outcome in OUTCOMES:
+                self._metrics.source_run_inputs.labels(stage.source, outcome).set(stage.counts.get(outcome, 0))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# `as_of`: up to which moment the index is known to hold what was committed, for each tenant.
+
+
+MAX_SHARE = 0.05
+"""Part of the time that the question may keep the database busy; on a large installation it is asked less often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`checked` is the database's clock when it was asked; `behind` the oldest commit not yet indexed, per tenant."""
+
+    checked: datetime
+    behind: Mapping[str, datetime] = field(default_factory=dict)
+
+
+class Freshness:
+    """Keeps the last finding. For one event loop."""
+
+    def __init__(self, store: LazyStore, metrics: Metrics, *, seconds: float) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._finding: Finding | None = None
+        self.poller = Poller("freshness", self._read, self._take, seconds=seconds, share=MAX_SHARE)
+
+    def as_of(self, tenant: str) -> datetime | None:
+        """`None` until the database has been asked once."""
+        if self._finding is None:
+            return None
+        return self._finding.behind.get(tenant, self._finding.checked)
+
+    def _read(self) -> Finding:
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
+        from query_server.handlers.admin.overview import oldest_pending
+
+        with self._store.get().engine.connect() as connection:
+            return Finding(*oldest_pending(connection))
+
+    def _take(self, finding: Finding) -> None:
+        self._finding = finding
+        oldest = min(finding.behind.values(), default=finding.checked)
+        self._metrics.behind.set((finding.checked - oldest).total_seconds())

@@ -1,0 +1,127 @@
+"""Fills damaged generations of an embedded index again from PostgreSQL, by itself and one at a time.
+
+Damage is known from opening the folder, or a call meets it; the second is looked into before anything is thrown away.
+Until a generation is filled to its end nothing is served from it (`EdgeIndex.set_due`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from typing import Final
+
+from query_server.runtime.metrics import Metrics
+from rag_core.database import Store, open_store
+from rag_core.errors import NotFound, RagError
+from rag_core.generations import store as generations
+from rag_core.index import VectorIndex
+from rag_core.index.edge import EdgeIndex
+from rag_core.logging import get_logger
+from rag_core.settings import Settings
+from rag_core.verify import rebuild
+
+INTERVAL_SECONDS: Final = 2.0
+FIRST_PAUSE_SECONDS: Final = 15.0
+LONGEST_PAUSE_SECONDS: Final = 3600.0
+"""After each rebuild of a generation, good or not, the next waits for twice as long: a bad disk is not written for
+ever."""
+_RUN_WAIT_SECONDS = 30.0
+_ACTOR = "index"
+_log = get_logger("rag.index")
+
+
+class Mender:
+    """Looks for damage now and then. `open_store` is asked when there is some, and its store closed afterwards."""
+
+    def __init__(
+        self,
+        index: EdgeIndex,
+        open_store: Callable[[], Store],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._index = index
+        self._open_store = open_store
+        self._clock = clock
+        self._again: dict[str, tuple[float, float]] = {}
+        self._nobody_reads = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="index-mending", daemon=True)
+        if metrics is not None:
+            metrics.damaged.set_function(lambda: len(index.damaged()))
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop looking. A rebuild under way is given up with the process; the next start takes it up."""
+        self._stopping.set()
+
+    def run_once(self) -> list[str]:
+        """Look once; returns the generations that were filled again."""
+        for name, sound in self._index.examine():
+            if sound:
+                _log.warning("index_damage_not_found", generation=name)
+        return [name for name in self._broken() if self._due(name) and self._rebuild(name)]
+
+    def _run(self) -> None:
+        wait = 0.0
+        while not self._stopping.wait(wait):
+            wait = INTERVAL_SECONDS
+            try:
+                self.run_once()
+            except Exception:  # the thread has no supervisor: without this nothing would ever be mended again
+                _log.exception("index_mending_failed")
+
+    def _broken(self) -> list[str]:
+        """Those that are damaged; and the one that readers should be on, when its folder or the alias is lost."""
+        found = self._index.damaged()
+        if self._index.alias() is not None or self._nobody_reads:
+            return found
+        with suppress(RagError), closing(self._open_store()) as store, store.engine.connect() as connection:
+            active = generations.active(connection)
+            # Asked once: an installation that has none yet is told of its first by the pipeline.
+            self._nobody_reads = active is None
+            return found if active is None or active.name in found else [*found, active.name]
+        return found
+
+    def _due(self, name: str) -> bool:
+        at, _ = self._again.get(name, (0.0, 0.0))
+        return self._clock() >= at
+
+    def _rebuild(self, name: str) -> bool:
+        _log.error("index_damaged", generation=name, message="it is filled again from PostgreSQL")
+        try:
+            with closing(self._open_store()) as store:
+                documents = rebuild(store, self._index, name, actor=_ACTOR, wait=_RUN_WAIT_SECONDS)
+        except NotFound:  # of no row: nobody reads it, and there is nothing to fill it from
+            _log.warning("index_not_rebuilt", generation=name, message="PostgreSQL does not know it")
+            return False
+        except RagError as error:
+            _log.error("index_not_rebuilt", generation=name, reason=error.reason, message=error.message)
+            return False
+        finally:
+            _, pause = self._again.get(name, (0.0, FIRST_PAUSE_SECONDS))
+            self._again[name] = (self._clock() + pause, min(2 * pause, LONGEST_PAUSE_SECONDS))
+        _log.info("index_rebuilt", generation=name, documents=documents)
+        return True
+
+
+@contextmanager
+def mended(index: VectorIndex, settings: Settings, metrics: Metrics) -> Iterator[None]:
+    """Mend an index that this process owns while the `with` block runs; any other is not ours to mend."""
+    if not isinstance(index, EdgeIndex) or not settings.index_rebuild_damaged:
+        yield
+        return
+
+    mender = Mender(index, partial(open_store, settings), metrics=metrics)
+    mender.start()
+    try:
+        yield
+    finally:
+        mender.close()

@@ -1,0 +1,115 @@
+"""Work beside the calls: what is read from the database at intervals, and tasks that are restarted when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from prometheus_client import Counter
+
+from query_server.runtime.blocking import BlockingPool
+from rag_core.errors import RagError, Reason
+from rag_core.logging import get_logger
+
+# --------------------------------------------------------------------------------------------------------------------
+# What the server reads from the database at intervals, beside the calls.
+
+
+READ_SECONDS = 10.0
+"""Time allowed to one reading. A thread that hangs longer is left to itself; nothing is read until it returns."""
+Finding = TypeVar("Finding")
+_log = get_logger("query_server.polling")
+
+
+def database_thread(name: str) -> BlockingPool:
+    """A thread for database work of one purpose, which no other work can delay."""
+    return BlockingPool(1, name=name, reason=Reason.DATABASE_UNAVAILABLE, what="the database")
+
+
+class Poller(Generic[Finding]):
+    """Keeps the last result of `read`, in a thread of its own. While the database is away the last result stays, and
+    the log says so once."""
+
+    def __init__(
+        self,
+        what: str,
+        read: Callable[[], Finding],
+        take: Callable[[Finding], None],
+        *,
+        seconds: float,
+        share: float = 1.0,
+    ) -> None:
+        """`read` runs on the thread, `take` on the event loop. Reading takes up at most this `share` of the time."""
+        self._what = what
+        self._read = read
+        self._take = take
+        self._seconds = seconds
+        self._share = share
+        self._reachable = True
+        self.thread = database_thread(f"poll-{what.replace(' ', '-')}")
+
+    async def refresh(self) -> float:
+        """Read once; returns the seconds until the next time."""
+        started = time.monotonic()
+        try:
+            self._take(await self.thread.run_within(READ_SECONDS, self._read))
+            self._reachable = True
+        except RagError as error:
+            if self._reachable:
+                _log.warning("not read; the last result holds", what=self._what, reason=str(error.reason))
+            self._reachable = False
+        except Exception:  # a bug must not end the polling: the last result would stand for good
+            _log.exception("not read", what=self._what)
+        return max(self._seconds, (time.monotonic() - started) / self._share)
+
+    async def run(self) -> None:
+        """Read again and again until cancelled."""
+        while True:  # noqa: ASYNC110  there is no event to wait for: time passes
+            await asyncio.sleep(await self.refresh())
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The background tasks of a server, supervised: none of them ends unnoticed.
+
+
+RESTART_SECONDS = 1.0
+_background_log = get_logger("query_server.background")
+
+
+class BackgroundTasks:
+    """Runs each task until `stop`. One that ends before, in whatever way, is logged, counted and started again."""
+
+    def __init__(self, failures: Counter, *, pause: float = RESTART_SECONDS) -> None:
+        """`failures` has the label `task`; `pause` is the time before a restart, in seconds."""
+        self._failures = failures
+        self._pause = pause
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run `run` from now on."""
+        self._failures.labels(name)  # a series from the start, so that an alert sees its first increase
+        self._tasks.append(asyncio.create_task(self._supervise(name, run), name=name))
+
+    async def stop(self) -> None:
+        """End all of them and wait for it. Raises nothing."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await run()
+                _background_log.error("background task ended", task=name)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # a panic of the engine and a stray cancellation are no `Exception`
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise  # by `stop`, whatever it made of that
+                _background_log.exception("background task failed", task=name)
+            self._failures.labels(name).inc()
+            await asyncio.sleep(self._pause)

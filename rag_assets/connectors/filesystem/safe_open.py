@@ -1,0 +1,172 @@
+"""Opening files below the source's folder and nowhere else, reading them, and their version tags."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason, Unavailable
+
+# --------------------------------------------------------------------------------------------------------------------
+# Opening what lies below a folder, and only that.
+
+
+CORPUS = "corpus"
+"""Folder in RAG_HOME with documents that `rag up` makes itself."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@contextmanager
+def closing_fd(fd: int) -> Iterator[int]:
+    """Close a descriptor when the block ends."""
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def open_root(root: str) -> int:
+    """Open the root, which itself may be a link (the operator chose it). Raises `Unavailable` (`UNREADABLE`)."""
+    try:
+        return os.open(root, _FOLDER & ~os.O_NOFOLLOW)
+    except OSError as error:
+        raise Unavailable(Reason.UNREADABLE, f"the root folder cannot be opened ({error.strerror})") from None
+
+
+def open_folder(name: str, parent: int) -> int:
+    """Open a subfolder. Raises `OSError`."""
+    return os.open(name, _FOLDER, dir_fd=parent)
+
+
+def require_apart(root: str, home: Path) -> None:
+    """Refuse a root that holds RAG_HOME or lies in it: its secrets, logs and database are no documents.
+
+    The corpus that `rag up` makes of installed packages stands there too, in a folder of its own. Raises `ConfigError`
+    (`PATH_OUTSIDE_ROOT`).
+    """
+    wanted, own = Path(root).resolve(), home.resolve()
+    inside = wanted.is_relative_to(own) and not wanted.is_relative_to(own / CORPUS)
+    if inside or own.is_relative_to(wanted):
+        message = "root: holds RAG_HOME or lies in it; choose a folder apart from the installation's own state"
+        raise ConfigError(Reason.PATH_OUTSIDE_ROOT, message)
+
+
+def open_beneath(root: str, parts: Sequence[str]) -> int:
+    """Open `root/parts` through real folders only; the caller closes it.
+
+    Raises `InvalidInput` (`SYMLINK_ESCAPE`, `NOT_A_REGULAR_FILE`), `NotFound` (`VANISHED`) or `Unavailable`
+    (`UNREADABLE`).
+    """
+    fd = open_root(root)
+    for index, name in enumerate(parts):
+        flags = _FILE if index == len(parts) - 1 else _FOLDER
+        with closing_fd(fd):
+            try:
+                fd = os.open(name, flags, dir_fd=fd)
+            except OSError as error:
+                raise _explain(error, is_link=_is_link(name, fd)) from None
+    return fd
+
+
+def real_parts(root: str, parts: Sequence[str]) -> tuple[str, ...]:
+    """Resolve every link in `root/parts` and return the parts below the resolved root.
+
+    Raises `InvalidInput` (`SYMLINK_ESCAPE`) when the target lies outside or the links form a loop. The result is only a
+    claim about this moment: open it with `open_beneath`, which follows nothing.
+    """
+    try:
+        base = Path(root).resolve(strict=True)
+        return base.joinpath(*parts).resolve(strict=True).relative_to(base).parts
+    except OSError as error:
+        raise _explain(error) from None
+    except (ValueError, RuntimeError):  # outside; up to Python 3.12 a loop is a RuntimeError
+        raise _explain(OSError(errno.ELOOP, "")) from None
+
+
+def _explain(error: OSError, *, is_link: bool = False) -> RagError:
+    if is_link or error.errno == errno.ELOOP:
+        return InvalidInput(Reason.SYMLINK_ESCAPE, "a symbolic link that is not followed or leads outside the root")
+    if error.errno in (errno.ENXIO, errno.ENODEV):
+        return InvalidInput(Reason.NOT_A_REGULAR_FILE, "a socket or device, not a regular file")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotFound(Reason.VANISHED, "the file is gone")
+    return Unavailable(Reason.UNREADABLE, f"the file cannot be read ({error.strerror})")
+
+
+def _is_link(name: str, parent: int) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Reading one file whole, or not at all.
+
+
+ATTEMPTS = 3
+
+
+def read_stable(root: str, parts: Sequence[str], *, limit: int, refuse_links: bool) -> tuple[bytes, os.stat_result]:
+    """Bytes of a regular file that did not change while they were read, and its status.
+
+    Raises `InvalidInput` (`NOT_A_REGULAR_FILE`, `FILE_TOO_LARGE`, `SYMLINK_ESCAPE`), `NotFound` (`VANISHED`),
+    `Unavailable` (`UNREADABLE`, `CHANGED_WHILE_READING` after three attempts).
+    """
+    for _ in range(ATTEMPTS):
+        with closing_fd(open_beneath(root, parts)) as fd:
+            before = os.fstat(fd)
+            check_status(before, limit=limit, refuse_links=refuse_links)
+            content = _read(fd, before.st_size)
+            if len(content) == before.st_size and _same(before, os.fstat(fd)):
+                return content, before
+    raise Unavailable(Reason.CHANGED_WHILE_READING, "the file kept changing while it was read")
+
+
+def check_status(status: os.stat_result, *, limit: int, refuse_links: bool) -> None:
+    """Raise `InvalidInput` when a file of this status is never read."""
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidInput(Reason.NOT_A_REGULAR_FILE, "a folder, pipe, socket or device, not a regular file")
+    if refuse_links and status.st_nlink > 1:
+        raise InvalidInput(Reason.SYMLINK_ESCAPE, "the file has hard links, which this source refuses")
+    if status.st_size > limit:
+        raise InvalidInput(Reason.FILE_TOO_LARGE, f"{status.st_size} > {limit} bytes")
+
+
+def _read(fd: int, size: int) -> bytes:
+    try:
+        # One byte more than expected shows that the file grew; the reader stops there whatever the file does.
+        with os.fdopen(fd, "rb", closefd=False) as stream:
+            return stream.read(size + 1)
+    except OSError as error:
+        raise Unavailable(Reason.UNREADABLE, f"the file cannot be read ({error.strerror})") from None
+
+
+def _same(before: os.stat_result, after: os.stat_result) -> bool:
+    first = (before.st_size, before.st_mtime_ns, before.st_ctime_ns)
+    return first == (after.st_size, after.st_mtime_ns, after.st_ctime_ns)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The value that tells whether a file may have changed, from one `stat`.
+
+
+RACY_NS = 50_000_000
+"""File clocks tick in steps of up to 10 ms: two edits within one step look alike. A file this young is read again."""
+
+
+def file_token(status: os.stat_result) -> str:
+    """Size, modification time, change time and inode of a file.
+
+    The change time cannot be set by programs, so an edit that restores size and modification time is seen. A file that
+    changed within the last `RACY_NS` gets a mark that the next listing will not have.
+    """
+    token = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
+    age = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns)
+    return f"{token}:young" if 0 <= age < RACY_NS else token

@@ -1,0 +1,1 @@
+"""What finds alerts and feeds the notifiers."""

@@ -1,0 +1,154 @@
+"""The sensor that finds what is wrong, in Dagster and in the rows, and feeds the notifiers.
+
+Level-triggered like the change sensor: it looks at the state and not at events, so nothing is missed while the daemon
+is down, and an alert ends when its condition does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
+
+from rag_assets.defs.streams.jobs import JOB as STREAM_JOB
+from rag_assets.lib.failures import typed_failures
+from rag_assets.lib.naming import PARTITION_TAG, STAGES, asset_key, job_name, partition_keys
+from rag_assets.source_config import SourceConfig
+from rag_assets.stream_worker.waiting import MISSED_BEATS
+from rag_core.alerts import (
+    Alert,
+    AlertKind,
+    Delivery,
+    Notifier,
+    dated_ahead,
+    deliver,
+    halted_streams,
+    held_deletions,
+    open_notifiers,
+    poisoned,
+    rebuilt_indexes,
+    source_states,
+    stale_sources,
+)
+from rag_core.database import Store
+from rag_core.operations import audit_store as audit
+from rag_core.pipeline import Pipeline
+from rag_core.quality import store as quality
+from rag_core.settings import Settings
+from rag_core.streams import store as streams
+
+CHECKS = {
+    "documents": ("schema",),
+    "chunks": ("schema",),
+    "embeddings": ("schema",),
+    "index": ("accounting", "listing_complete", "deletion_guard", "quality", "poison_rate"),
+}
+"""The blocking checks of every source."""
+_DAMAGE_REMEMBERED = timedelta(days=1)
+"""How long an index that was rebuilt by itself is alerted."""
+
+
+def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.SensorDefinition:
+    """One sensor for all sources and jobs."""
+
+    @dg.sensor(
+        name="alerts",
+        minimum_interval_seconds=settings.alert_interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Failed runs, blocking checks, stale sources, held deletions, poison rates, halted streams, damage",
+    )
+    def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SkipReason:
+        with typed_failures():
+            notifiers = open_notifiers(pipeline.settings)
+            try:
+                living = MISSED_BEATS * pipeline.settings.stream_heartbeat_seconds
+                outcome = evaluate(pipeline.store, context.instance, configs, notifiers, living=living)
+            finally:
+                for notifier in notifiers:
+                    notifier.close()
+            for failure in outcome.failures:
+                raise failure  # the tick fails, where an operator sees it; all the others were told
+        return dg.SkipReason(", ".join(f"{name}: {count}" for name, count in outcome.sent.items()) or "nothing new")
+
+    return alerts
+
+
+def evaluate(
+    store: Store,
+    instance: dg.DagsterInstance,
+    configs: Sequence[SourceConfig],
+    notifiers: Sequence[Notifier],
+    *,
+    now: datetime | None = None,
+    living: float = 30.0,
+) -> Delivery:
+    """Look at everything once and tell the notifiers. A stream worker lives when it beat within `living` seconds."""
+    when = now or datetime.now(UTC)
+    conditions = [*run_failures(instance, configs), *blocked_checks(instance, configs)]
+    with closing(store.engine.connect()) as connection:
+        states = source_states(connection)
+        minutes = {one.name: one.freshness_minutes for one in configs if one.enabled and one.freshness_minutes}
+        conditions += [*held_deletions(states), *stale_sources(states, minutes, when), *dated_ahead(states)]
+        conditions += poisoned(quality.latest(connection))
+        conditions += halted_streams(streams.workers(connection, within_seconds=living))
+        conditions += rebuilt_indexes(audit.find(connection, _rebuilt_by_itself(when)))
+    return deliver(store, notifiers, conditions, now=when)
+
+
+def _rebuilt_by_itself(now: datetime) -> audit.Query:
+    return audit.Query(actor="index", action="index.rebuild", since=now - _DAMAGE_REMEMBERED)
+
+
+def run_failures(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]) -> Iterator[Alert]:
+    """Jobs (and shards of them) whose last finished run failed."""
+    wanted = [(job_name(one), shard, one) for one in configs for shard in partition_keys(one)]
+    for job, shard, config in [*wanted, ("maintenance", None, None), (STREAM_JOB, None, None)]:
+        tags = {PARTITION_TAG: shard} if shard is not None else {}
+        filters = dg.RunsFilter(
+            job_name=job, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+        )
+        newest = instance.get_run_records(filters, limit=1)
+        if newest and newest[0].dagster_run.status is dg.DagsterRunStatus.FAILURE:
+            yield _run_failed(newest[0], job, shard, config)
+
+
+def _run_failed(record: dg.RunRecord, job: str, shard: str | None, config: SourceConfig | None) -> Alert:
+    part = f" (shard {shard})" if shard is not None else ""
+    ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None
+    return Alert(
+        f"{AlertKind.RUN_FAILED}:{job}" + (f"/{shard}" if shard is not None else ""),
+        AlertKind.RUN_FAILED,
+        "critical",
+        f"the last run of {job}{part} failed",
+        config.name if config else "",
+        config.tenant if config else "",
+        {"run_id": record.dagster_run.run_id},
+        started_at=ended,
+    )
+
+
+def blocked_checks(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]) -> Iterator[Alert]:
+    """Blocking checks whose last result was a failure."""
+    keys = {
+        dg.AssetCheckKey(asset_key(config, stage), check): config
+        for config in configs
+        for stage in STAGES
+        for check in CHECKS[stage]
+    }
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+    for key, record in found.items():
+        if record.status is CheckStatus.FAILED:
+            place = key.asset_key.to_user_string()
+            yield Alert(
+                f"{AlertKind.CHECK_BLOCKED}:{place}/{key.name}",
+                AlertKind.CHECK_BLOCKED,
+                "critical",
+                f"check {key.name} of {place} failed",
+                keys[key].name,
+                keys[key].tenant,
+                {"run_id": record.run_id},
+                started_at=datetime.fromtimestamp(record.create_timestamp, UTC),
+            )

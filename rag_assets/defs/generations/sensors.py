@@ -1,0 +1,25 @@
+"""The sensor that starts what the rows of generations ask for."""
+
+import dagster as dg
+
+from rag_assets.defs.generations.jobs import generation_build, generation_finish
+from rag_assets.lib.failures import typed_failures
+from rag_assets.lib.generation_runs import requests
+from rag_core.pipeline import Pipeline
+
+
+@dg.sensor(
+    jobs=[generation_build, generation_finish],
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def generation_builds(
+    context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.SkipReason | list[dg.RunRequest]:
+    """Starts what the rows ask for: a run per source shard that a new generation lacks, then its end and the gate.
+
+    Level-triggered: a lost run, or a change that arrived while no run looked, only means another run.
+    """
+    with typed_failures():
+        wanted = requests(pipeline, context.instance)
+    return wanted or dg.SkipReason("no generation is being built, or its runs are on")

@@ -1,0 +1,211 @@
+"""Checks on the end of a chain: accounting, held or incomplete listings, parity with the index, and quality."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Connection, select, text
+
+from rag_assets.lib.failures import RETRY, typed_failures
+from rag_assets.lib.naming import asset_key, partitions, scope_of
+from rag_assets.source_config import SourceConfig
+from rag_core.database.tables.content import run_stages, sources
+from rag_core.errors import Reason
+from rag_core.generations import store as generations
+from rag_core.pipeline import Pipeline, account, assess_quality
+from rag_core.quality import RULES, Assessment
+from rag_core.quality import store as quality
+from rag_core.sources import Scope
+
+# --------------------------------------------------------------------------------------------------------------------
+# Checks on the end of a chain: all is accounted for, nothing was held or half listed, the index has what it must.
+
+
+# No postponed annotations: Dagster reads the type of `context` at definition.
+
+
+_DESCRIPTIONS = {
+    "accounting": "read = indexed + unchanged + deleted + quarantined + skipped, and nothing is pending.",
+    "listing_complete": "The source was listed to its end; otherwise nothing was deleted.",
+    "deletion_guard": "No deletions wait for an operator (`rag source approve-deletions`).",
+}
+_PARITY = "The active generation has as many points of this source as the rows say."
+
+
+def run_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
+    """The checks of one source's index asset, computed together: three blocking, `index_parity` a warning."""
+    key, shards = asset_key(config, "index"), partitions(config)
+    blocking = [
+        dg.AssetCheckSpec(name, asset=key, description=description, blocking=True, partitions_def=shards)
+        for name, description in _DESCRIPTIONS.items()
+    ]
+    parity = dg.AssetCheckSpec("index_parity", asset=key, description=_PARITY, partitions_def=shards)
+
+    @dg.multi_asset_check(name=f"{config.key}__index__run_checks", specs=[*blocking, parity], retry_policy=RETRY)
+    def checks(
+        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> Iterator[dg.AssetCheckResult]:
+        with typed_failures():
+            yield from evaluate(pipeline, scope_of(config, context), key)
+
+    return checks
+
+
+def evaluate(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    """The four results for one run over one shard."""
+    with pipeline.store.engine.connect() as connection:
+        problem = _problem(connection, scope)
+        yield _accounting(pipeline, scope, key)
+        yield dg.AssetCheckResult(
+            asset_key=key, check_name="listing_complete", passed=problem != Reason.LISTING_INCOMPLETE
+        )
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="deletion_guard",
+            passed=problem != Reason.MASS_DELETE_HELD,
+            metadata={"held": _held(connection, scope)},
+        )
+        yield _parity(connection, pipeline, scope, key)
+
+
+def _accounting(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> dg.AssetCheckResult:
+    counts = account(pipeline.store, scope)
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name="accounting",
+        passed=counts.balanced,
+        metadata=asdict(counts),
+        description=None if counts.balanced else f"{Reason.ACCOUNTING_MISMATCH}: the counts do not add up",
+    )
+
+
+def _problem(connection: Connection, scope: Scope) -> str | None:
+    columns = run_stages.c
+    return connection.scalar(
+        select(columns.problem).where(
+            columns.run_id == scope.run_id,
+            columns.tenant == scope.source.tenant,
+            columns.source == scope.source.name,
+            columns.shard == scope.shard,
+            columns.stage == "documents",
+        )
+    )
+
+
+def _held(connection: Connection, scope: Scope) -> int:
+    mine = (sources.c.tenant == scope.source.tenant) & (sources.c.name == scope.source.name)
+    return connection.scalar(select(sources.c.held_deletions).where(mine)) or 0
+
+
+_EXPECTED = text("""
+SELECT coalesce(sum(CASE WHEN d.deleted_at IS NULL AND d.acl IS NOT NULL THEN k.chunk_count ELSE 0 END), 0) AS points,
+       count(p.doc_id) AS pending
+FROM rag.documents d
+LEFT JOIN rag.pending_index(:generation) p ON p.doc_id = d.doc_id
+LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
+WHERE d.tenant = :tenant AND d.source = :source
+""")
+
+
+def _parity(connection: Connection, pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> dg.AssetCheckResult:
+    """Counts cannot be compared while another run of the source writes; then the check passes and says so."""
+    active = generations.active(connection)
+    place = {"tenant": scope.source.tenant, "source": scope.source.name}
+    if active is None or active.frozen:
+        return _parity_result(key, passed=True, note="no active generation that this installation writes to")
+    parameters = {"generation": active.name, "chunker": active.chunker, **place}
+    expected, pending = connection.execute(_EXPECTED, parameters).one()
+    connection.commit()
+    points = pipeline.index.count(active.name, **place)
+    if pending:
+        return _parity_result(key, passed=True, note="other runs are writing", points=points, rows=int(expected))
+    note = "" if points == expected else "the index lost or kept points; `rag verify` names them"
+    return _parity_result(key, passed=points == expected, note=note, points=points, rows=int(expected))
+
+
+def _parity_result(key: dg.AssetKey, *, passed: bool, note: str, **counts: int) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name="index_parity",
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=dict(counts),
+        description=note or None,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The quality of a source in Dagster: a score that the UI plots over the runs, and two checks.
+
+
+# No postponed annotations: Dagster reads the type of `context` at definition.
+
+
+_QUALITY_DESCRIPTIONS = {
+    "quality": "No source rule of severity `error` fired; those that warn are in the metadata.",
+    "poison_rate": "No more inputs went to quarantine in this run than the source allows.",
+}
+
+
+def assess_pipeline(pipeline: Pipeline, scope: Scope) -> Assessment:
+    """Judge a shard with the fingerprints of this installation's chunker and embedder."""
+    embedder = pipeline.embedder
+    return assess_quality(
+        pipeline.store,
+        scope,
+        chunker=pipeline.chunker.fingerprint,
+        embedder=embedder.fingerprint,
+        dimensions=embedder.dimensions,
+    )
+
+
+def quality_metadata(found: Assessment) -> dict[str, Any]:
+    """Numbers to plot: the score and what each rule that fired measured."""
+    fired = {f"quality_{name}": value for name, value in {**found.warnings, **found.errors}.items()}
+    return {"quality_score": found.score, "quality_failed": found.failed, **fired}
+
+
+def quality_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
+    """`quality` and `poison_rate` on the index asset of one source, both blocking."""
+    key, shards = asset_key(config, "index"), partitions(config)
+    specs = [
+        dg.AssetCheckSpec(name, asset=key, description=description, blocking=True, partitions_def=shards)
+        for name, description in _QUALITY_DESCRIPTIONS.items()
+    ]
+
+    @dg.multi_asset_check(name=f"{config.key}__index__quality_checks", specs=specs, retry_policy=RETRY)
+    def checks(
+        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> Iterator[dg.AssetCheckResult]:
+        with typed_failures():
+            scope = scope_of(config, context)
+            with pipeline.store.engine.connect() as connection:
+                shard = (scope.source.tenant, scope.source.name, scope.shard)
+                found = quality.of_run(connection, shard, scope.run_id)
+            yield from evaluate_quality(found or assess_pipeline(pipeline, scope), key)
+
+    return checks
+
+
+def evaluate_quality(found: Assessment, key: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    """The two results for one assessment."""
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name="quality",
+        passed=not found.errors,
+        metadata=quality_metadata(found),
+        description="; ".join(_explain(name, value) for name, value in found.errors.items()) or None,
+    )
+    problem = f"{Reason.QUALITY_THRESHOLD}: {found.failed} of {found.tried} inputs that were read went to quarantine"
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name="poison_rate",
+        passed=not found.exceeded,
+        metadata={"failed": found.failed, "tried": found.tried},
+        description=problem if found.exceeded else None,
+    )
+
+
+def _explain(name: str, value: float) -> str:
+    return f"{name} {value:g}: {RULES[name].meaning}"

@@ -1,0 +1,37 @@
+"""The reconcile schedule of a source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from rag_assets.lib.naming import partition_keys
+from rag_assets.source_config import SourceConfig
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+
+def reconcile_schedule(
+    config: SourceConfig, job: UnresolvedAssetJobDefinition | dg.JobDefinition
+) -> dg.ScheduleDefinition | None:
+    """A run of every shard at the configured time, whatever the sensor saw; `None` when there is none."""
+    if config.schedule is None:
+        return None
+    shards = partition_keys(config)
+    status = dg.DefaultScheduleStatus.RUNNING if config.enabled else dg.DefaultScheduleStatus.STOPPED
+
+    @dg.schedule(
+        name=f"{config.key}_reconcile",
+        job=job,
+        cron_schedule=config.schedule.cron,
+        execution_timezone=config.schedule.timezone,
+        default_status=status,
+        description=f"Compares source `{config.name}` as a whole with what is held.",
+    )
+    def reconcile(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        tick = context.scheduled_execution_time.isoformat()
+        return [dg.RunRequest(run_key=f"{tick}/{shard}", partition_key=shard) for shard in shards]
+
+    return reconcile

@@ -1,0 +1,120 @@
+"""The change sensor: level-triggered, it compares what the source looks like with what the last good run saw.
+
+All state is the runs themselves. Nothing is remembered that could drift: a lost run, a restored database or a deleted
+cursor only means that the next look finds a difference again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from rag_assets.connectors import connector_context, open_connector
+from rag_assets.lib.failures import typed_failures
+from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
+from rag_assets.source_config import SourceConfig
+from rag_core.errors import RagError
+from rag_core.ids import fingerprint
+from rag_core.pipeline import Pipeline
+from rag_core.sources import Connector
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+TOKEN_TAG = "rag/change_token"  # noqa: S105
+LISTING_TAG, CHANGES = "rag/listing", "changes"
+"""A run with this tag may list only what changed. Scheduled runs and those an operator starts list everything."""
+RETRY_FIRST_SECONDS = 60
+RETRY_LAST_SECONDS = 3600
+_HISTORY = 8
+"""Runs looked at to count failures in a row; the delay has reached its cap by then."""
+
+
+def note(context: dg.AssetExecutionContext, change_token: str | None) -> None:
+    """Tag the run with what its listing looked like; a change after it makes the source look different."""
+    if change_token is not None:
+        context.instance.add_run_tags(context.run.run_id, {TOKEN_TAG: fingerprint(change_token)})
+
+
+def current_token(connector: Connector) -> str:
+    """The connector's change token in a form that fits a tag. A source that cannot be reached has one too: the run
+    that it starts fails with the reason, where alerts see it."""
+    try:
+        return fingerprint(connector.change_token())
+    except RagError as error:
+        return fingerprint("unavailable", error.reason)
+
+
+def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition | None:
+    """The sensor of one source, `None` when its configuration has none."""
+    if config.sensor is None:
+        return None
+    status = dg.DefaultSensorStatus.RUNNING if config.enabled else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        name=f"{config.key}_changes",
+        job=job,
+        minimum_interval_seconds=config.sensor.interval_seconds,
+        default_status=status,
+        description=f"Starts `{job_name(config)}` when source `{config.name}` looks different from its last good run.",
+    )
+    def changes(
+        context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> dg.SkipReason | list[dg.RunRequest]:
+        with typed_failures(), open_connector(config, connector_context(config, pipeline.settings)) as connector:
+            return evaluate(config, connector, context.instance, now=time.time())
+
+    return changes
+
+
+def evaluate(
+    config: SourceConfig, connector: Connector, instance: dg.DagsterInstance, *, now: float
+) -> dg.SkipReason | list[dg.RunRequest]:
+    """A run request for each shard that needs one, or why none does. `now` is in seconds since the epoch."""
+    shards = partition_keys(config)
+    histories = {shard: _history(config, instance, shard) for shard in shards}
+    idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
+    if not idle:
+        return dg.SkipReason("a run of this source is queued or in progress")
+    token = current_token(connector)
+    requests = list(_requests(idle, histories, token, now))
+    return requests or dg.SkipReason("unchanged since the last good run, or waiting before a failed run is repeated")
+
+
+def _requests(
+    shards: list[str | None], histories: dict[str | None, list[dg.RunRecord]], token: str, now: float
+) -> Iterator[dg.RunRequest]:
+    for shard in shards:
+        if _due(histories[shard], token, now):
+            # No run key: a key is deduplicated for ever, and a source may return to a state it had before.
+            yield dg.RunRequest(partition_key=shard, tags={TOKEN_TAG: token, LISTING_TAG: CHANGES})
+
+
+def _history(config: SourceConfig, instance: dg.DagsterInstance, shard: str | None) -> list[dg.RunRecord]:
+    tags = {PARTITION_TAG: shard} if shard is not None else {}
+    filters = dg.RunsFilter(job_name=job_name(config), tags=tags)
+    return list(instance.get_run_records(filters, limit=_HISTORY))
+
+
+def _due(runs: list[dg.RunRecord], token: str, now: float) -> bool:
+    if not runs or runs[0].dagster_run.tags.get(TOKEN_TAG) != token:
+        return True
+    if runs[0].dagster_run.status is dg.DagsterRunStatus.SUCCESS:
+        return False
+    if runs[0].dagster_run.status is dg.DagsterRunStatus.CANCELED:
+        return now >= (runs[0].end_time or 0) + RETRY_LAST_SECONDS  # someone stopped it; do not insist
+    return now >= (runs[0].end_time or 0) + _delay(runs, token)
+
+
+def _delay(runs: list[dg.RunRecord], token: str) -> float:
+    """Seconds to wait after the same state of the source failed: 1, 2, 4 ... minutes, at most an hour."""
+    failures = 0
+    for record in runs:
+        run = record.dagster_run
+        if run.status is dg.DagsterRunStatus.SUCCESS or run.tags.get(TOKEN_TAG) != token:
+            break
+        failures += 1
+    return min(RETRY_LAST_SECONDS, RETRY_FIRST_SECONDS * 2.0 ** (failures - 1))

@@ -1,0 +1,96 @@
+"""What the generation assets and their sensor share: partitions, tags, and which runs are due."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from rag_core.errors import InvalidInput, Reason
+from rag_core.generations import Generation
+from rag_core.generations import store as generations
+from rag_core.pipeline import Pipeline
+
+GROUP = "generations"
+GENERATIONS = dg.DynamicPartitionsDefinition(name="index_generations")
+SHARDS = dg.DynamicPartitionsDefinition(name="index_generation_shards")
+GENERATION_TAG = "rag/generation"
+"""On every run that builds or judges; `rag_assets.instance` limits how many of them run at once."""
+KEY_TAG = "rag/generation_key"
+BUILD_JOB = "generation_build"
+FINISH_JOB = "generation_finish"
+RETRY_SECONDS = 300
+"""How long a failed run is left alone before it is tried again."""
+MAX_REQUESTS = 50
+
+Shard = tuple[str, str, int]
+
+
+def shard_key(generation: str, shard: Shard) -> str:
+    """The partition of one source shard of a generation. A generation's name has no colon, a tenant's no slash."""
+    tenant, source, number = shard
+    return f"{generation}:{number}:{tenant}/{source}"
+
+
+def parse_shard_key(key: str) -> tuple[str, Shard]:
+    """The inverse of `shard_key`. Raises `InvalidInput` (`FIELD_INVALID`) for a key that it did not make."""
+    try:
+        generation, number, place = key.split(":", 2)
+        tenant, source = place.split("/", 1)
+        return generation, (tenant, source, int(number))
+    except ValueError:
+        message = "the partition is not GENERATION:SHARD:TENANT/SOURCE; delete it, the sensor adds those that are due"
+        raise InvalidInput(Reason.FIELD_INVALID, message) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A run that should be started: a job, its partition, and the generation it is for."""
+
+    job: str
+    key: str
+    generation: str
+
+
+def due(pipeline: Pipeline) -> Iterator[Due]:
+    """What the rows ask for: shards with documents pending for a generation, or its end and its judgement."""
+    with pipeline.store.engine.connect() as connection:
+        rows = [row for row in generations.following(connection) if row.state != "active" and not row.frozen]
+        pending = {row.name: generations.pending_by_shard(connection, row.name) for row in rows}
+    for row in rows:
+        for shard in pending[row.name]:
+            yield Due(BUILD_JOB, shard_key(row.name, shard), row.name)
+        if not pending[row.name] and _unfinished(row):
+            yield Due(FINISH_JOB, row.name, row.name)
+
+
+def _unfinished(row: Generation) -> bool:
+    # One that readers left has its judgement already, or was promoted without.
+    never_judged = row.evaluation is None and row.promoted_at is None
+    return row.state == "building" or row.evaluation_wanted_at is not None or never_judged
+
+
+def requests(pipeline: Pipeline, instance: dg.DagsterInstance, *, now: float | None = None) -> list[dg.RunRequest]:
+    """Run requests for what is due and neither under way nor just failed. Registers the partitions they name."""
+    moment = time.time() if now is None else now
+    wanted = [one for one in due(pipeline) if _may_start(instance, one, moment)][:MAX_REQUESTS]
+    for definition, job in ((SHARDS, BUILD_JOB), (GENERATIONS, FINISH_JOB)):
+        keys = [one.key for one in wanted if one.job == job]
+        if keys:
+            instance.add_dynamic_partitions(definition.name or "", keys)
+    return [
+        dg.RunRequest(job_name=one.job, partition_key=one.key, tags={GENERATION_TAG: one.generation, KEY_TAG: one.key})
+        for one in wanted
+    ]
+
+
+def _may_start(instance: dg.DagsterInstance, one: Due, now: float) -> bool:
+    last = instance.get_run_records(dg.RunsFilter(job_name=one.job, tags={KEY_TAG: one.key}), limit=1)
+    if not last:
+        return True
+    run = last[0].dagster_run
+    if not run.is_finished:
+        return False
+    return run.status is dg.DagsterRunStatus.SUCCESS or now >= (last[0].end_time or 0) + RETRY_SECONDS

@@ -1,0 +1,115 @@
+"""What a stream is to the worker. The inbox and Kafka pass the same contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from rag_core.errors import RagError
+from rag_core.pipeline import Event
+from rag_core.sources import Source
+from rag_core.streams import DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a message stands. For the inbox the topic is empty and the offset is the sequence number."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    @property
+    def token(self) -> str:
+        """A unique name of the message in its stream."""
+        return f"{self.topic or 'inbox'}/{self.partition}@{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. Exactly one of `event` and `failure` is set.
+
+    `payload` is what is kept if it becomes a dead letter, `attributes` what is needed beside it to try again. `key` and
+    `headers` are those of a topic's message. `digest` is the SHA-256 of a value that is too large to keep.
+    """
+
+    source: Source
+    position: Position
+    locator: str
+    payload: bytes | None
+    event: Event | None = None
+    failure: RagError | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    size: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    digest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How many messages wait, and how long the oldest of them has, in seconds (0 when none does)."""
+
+    messages: int = 0
+    seconds: float = 0.0
+
+
+class StreamSource(Protocol):
+    """A stream of messages, read by one thread. At least once: what was not recorded comes again."""
+
+    name: str
+    """Bounded in number, so it can be a metric label."""
+
+    def poll(self, wait: float) -> list[Message]:
+        """The next micro-batch in order, after at most `wait` seconds; empty when there is nothing.
+
+        Returns the moment there is something and the batch is full or has lingered. Messages of one document come in
+        the order of the stream. Raises `Unavailable` when the stream cannot be reached, `Conflict` when it must stop
+        until an operator acts (`OFFSET_OUT_OF_RANGE`).
+        """
+        ...
+
+    def publish_dead(self, letters: Sequence[DeadLetter]) -> None:
+        """Hand dead letters on (a topic) before they are recorded. Raises `Unavailable` when that failed."""
+        ...
+
+    def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+        """Write progress past these messages in the current transaction. `outcomes` is by token."""
+        ...
+
+    def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+        """The transaction is committed and searches see it: tell others (the broker, a completion topic)."""
+        ...
+
+    def lag(self) -> Lag:
+        """What waits. While the stream cannot be read, `seconds` is at least the time since then."""
+        ...
+
+    def problem(self) -> RagError | None:
+        """What has kept it from some or all of its messages for longer than a stumble; `None` when nothing does."""
+        ...
+
+    def hold(self, tenant: str, source: str) -> bool:
+        """Hand out no more messages of one source until a restart; false when the stream has no other."""
+        ...
+
+    def held(self) -> bool:
+        """Whether a source is held."""
+        ...
+
+    def postpone(self, tenant: str, source: str) -> bool:
+        """Leave a source that somebody else works on alone for a moment; false when the stream has no other."""
+        ...
+
+    def defer(self, messages: Sequence[Message]) -> None:
+        """Leave messages of one source that take too long to another reader. For streams whose applier defers."""
+        ...
+
+    def at_end(self) -> bool:
+        """Whether there is nothing left for this reader: all is handed out, or another reader has the stream."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,77 @@
+"""Dead letters: messages that were given up on, kept where an operator finds them and can have them tried again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rag_assets.stream_worker.base import Message, Position
+from rag_core.errors import RagError
+from rag_core.pipeline import Event, Refused
+from rag_core.quality import Entry
+from rag_core.quality import quarantine_store as quarantine
+from rag_core.sources import Source
+from rag_core.streams import DeadLetter
+
+DECODE = "decode"
+"""Stage of a message that is no event."""
+
+
+def letter(message: Message, stage: str, error: RagError, attempts: int) -> DeadLetter:
+    """The dead letter of a message."""
+    position = message.position
+    return DeadLetter(
+        tenant=message.source.tenant,
+        source=message.source.name,
+        locator=message.locator,
+        topic=position.topic,
+        partition=position.partition,
+        offset=position.offset,
+        stage=stage,
+        reason=str(error.reason),
+        message=error.message,
+        sha256=message.digest or hashlib.sha256(message.payload or b"").digest(),
+        payload=message.payload,
+        attributes=message.attributes,
+        attempts=attempts,
+        key=message.key,
+        headers=message.headers,
+        size=message.size,
+    )
+
+
+def of_refused(messages: Sequence[Message], refused: Sequence[Refused]) -> list[DeadLetter]:
+    """Dead letters of the events that the pipeline refused; their quarantine entries are the pipeline's own."""
+    by_token = {message.position.token: message for message in messages}
+    return [letter(by_token[one.event.token], one.stage, one.error, one.attempts) for one in refused]
+
+
+def quarantine_all(connection: Connection, run_id: str, letters: Sequence[DeadLetter]) -> None:
+    """Enter messages that never became an event in the quarantine, where operators look."""
+    for one in letters:
+        token = Position(one.topic, one.partition, one.offset).token
+        # `parse` is a stage in which the document did not reach PostgreSQL: what was stored before stays.
+        entry = Entry(one.locator, "parse", one.reason, f"{one.message} ({token})", token, DECODE)
+        quarantine.record(connection, one.tenant, one.source, 0, run_id, [entry])
+
+
+def event_again(row: Any, source: Source) -> Message:
+    """A message made from a dead letter that an operator has redriven."""
+    position = Position(row.topic, row.partition, row.offset)
+    said = row.attributes
+    event = Event(
+        row.locator,
+        int(said["source_version"]),
+        f"{position.token}#redrive",
+        datetime.fromisoformat(said["event_at"]),
+        bytes(row.payload),
+        said["media_type"],
+        said["title"],
+        None if said["acl"] is None else tuple(said["acl"]),
+        said["metadata"],
+    )
+    return Message(source, position, row.locator, bytes(row.payload), event, None, said, len(row.payload))

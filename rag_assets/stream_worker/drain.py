@@ -1,0 +1,83 @@
+"""A bounded pass over the streams: what is there now, then an end. For runs that stand in for a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+import stamina
+
+from rag_assets.stream_worker.base import Message, StreamSource
+from rag_assets.stream_worker.consumer_loop import POLL_SECONDS, Pump
+from rag_assets.stream_worker.maintenance import maintain
+from rag_assets.stream_worker.metrics import StreamMetrics
+from rag_assets.stream_worker.streams import kafka_configs, openers
+from rag_core.errors import Conflict, Reason, Unavailable
+from rag_core.pipeline import EventApplier, Pipeline, Progress
+from rag_core.settings import Settings
+
+JOIN_SECONDS = 60.0
+"""Longest wait for a consumer group to hand out its partitions."""
+ATTEMPTS = 5
+
+
+def drain_all(
+    settings: Settings, progress: Progress | None = None, *, names: Iterable[str] | None = None
+) -> dict[str, int]:
+    """Apply what waits in the streams (`inbox`, `kafka:<source>`), all of them or those named; returns how many each.
+
+    What a worker consumes at the same time is left to it. Raises as `Pump.process`, and `Conflict` for a stream that
+    only an operator can set going again.
+    """
+    with Pipeline(settings) as pipeline:
+        return drain(pipeline, progress, names=names)
+
+
+def drain(
+    pipeline: Pipeline, progress: Progress | None = None, *, names: Iterable[str] | None = None
+) -> dict[str, int]:
+    """As `drain_all`, with parts that are open already."""
+    settings, store = pipeline.settings, pipeline.store
+    pipeline.ensure_generation()
+    applier = EventApplier(pipeline)
+    wanted = None if names is None else set(names)
+    counts: dict[str, int] = {}
+    try:
+        for name, opener in openers(store, settings, kafka_configs(settings)).items():
+            if wanted is not None and name not in wanted:
+                continue
+            source = opener()
+            try:
+                counts[name] = _drain_one(Pump(source, applier, store, settings, StreamMetrics()), source, progress)
+            finally:
+                source.close()
+        maintain(pipeline, applier, f"stream-drain-{time.time_ns()}")
+    finally:
+        applier.close()
+    return counts
+
+
+def _drain_one(pump: Pump, source: StreamSource, progress: Progress | None) -> int:
+    done, deadline = 0, time.monotonic() + JOIN_SECONDS
+    while time.monotonic() < deadline:
+        batch = source.poll(POLL_SECONDS)
+        if batch:
+            _patiently(pump, batch)
+            done += len(batch)
+            deadline = time.monotonic() + JOIN_SECONDS
+            if progress is not None:
+                progress(done, None)
+        elif source.at_end():
+            break
+    if pump.state.startswith("halted"):
+        why = f"{source.name}: too large a share of a source's changes cannot be used; see docs/runbook.md"
+        raise Conflict(Reason.POISON_RATE, why)
+    if not source.at_end() and (problem := source.problem()) is not None:
+        raise problem
+    return done
+
+
+def _patiently(pump: Pump, batch: Sequence[Message]) -> None:
+    for attempt in stamina.retry_context(on=Unavailable, attempts=ATTEMPTS, wait_max=5.0):
+        with attempt:
+            pump.process(batch)

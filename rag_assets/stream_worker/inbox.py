@@ -1,0 +1,244 @@
+"""The push inbox as a stream. One worker consumes it at a time; another takes over within a second when that one ends.
+
+Batches are fair: every tenant that has something is served in turn, and each of its sources, and a batch is small
+enough that the next can begin within about half a second.
+
+The lock and the wake-ups share one connection: when it is lost, so is the right to consume.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import psycopg
+from sqlalchemy import Connection, make_url, text
+
+from rag_assets.stream_worker.base import Lag, Message, Position
+from rag_core.database import Store
+from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.pipeline import Event
+from rag_core.settings import Settings
+from rag_core.sources import Source
+from rag_core.streams import DeadLetter, Lane, Share, Waiting
+from rag_core.streams import inbox_lanes_store as inbox_lanes
+from rag_core.streams import inbox_store as inbox
+
+LOCK = 0x7261675F696E626F  # "rag_inbo"; the next number is that of the large changes
+_BATCH_SECONDS: Final = 0.5
+_AWAY_SECONDS: Final = 0.5
+_SLOW_SECONDS: Final = 60.0
+
+
+class InboxSource:
+    """Implements `StreamSource`. Opens its own connection when first polled.
+
+    Two of them share the inbox of a worker: one takes the changes that are soon done, the other the `large` ones, one
+    at a time. `None` takes all.
+    """
+
+    def __init__(self, store: Store, settings: Settings, *, large: bool | None = None) -> None:
+        self.name = "inbox-large" if large else "inbox"
+        self.large = large
+        self._store = store
+        self._settings = settings
+        self._session: psycopg.Connection[Any] | None = None
+        self._acl: dict[Lane, tuple[str, ...] | None] = {}
+        self._held: set[Lane] = set()
+        self._away: dict[Lane, float] = {}
+        """Sources that somebody else works on, and until when they are left alone."""
+        self._slow: dict[Lane, float] = {}
+        """Sources that had a slow document, and until when all they bring is left to the reader of large ones."""
+        self._pace = Pace(settings.stream_large_bytes, settings.stream_batch_bytes)
+        self._last = ""
+        """Of the tenants served by the last batch, the last one."""
+        self._turn = 0
+        self.consuming = False
+        """Whether this worker holds its part of the inbox."""
+
+    def poll(self, wait: float) -> list[Message]:
+        self._pace.finish()
+        try:
+            session = self._session or self._open()
+            if not self.consuming:
+                self.consuming = self._try_lock(session)
+            if not self.consuming:
+                # Another worker has it. Its end is not announced, so this one asks again after a while.
+                self._wait(session, min(wait, 1.0))
+                return []
+            rows = self._waiting()
+            if not rows:
+                self._wait(session, min(wait, _AWAY_SECONDS) if self._away else wait)
+                rows = self._waiting()
+            if rows and not self.large and len(rows) < self._settings.stream_batch_events:
+                self._wait(session, self._settings.stream_linger_ms / 1000)
+                rows = self._waiting()
+        except psycopg.Error:
+            self._drop()
+            raise Unavailable(Reason.DATABASE_UNAVAILABLE, "the inbox lost its connection; trying again") from None
+        self._pace.start(sum(len(row.content or b"") for row in rows))
+        return [self._message(row) for row in rows]
+
+    def publish_dead(self, letters: Sequence[DeadLetter]) -> None:
+        """The inbox has no place for them beyond the database."""
+
+    def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+        inbox.mark_applied(
+            connection,
+            {message.position.offset: outcomes.get(message.position.token, "applied") for message in messages},
+        )
+
+    def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
+        """Nobody else is told: `Get` reads the rows."""
+
+    def lag(self) -> Lag:
+        if self.large:
+            return Lag()  # the other one counts what waits, so that nothing counts twice
+        with self._store.engine.connect() as connection:
+            return Lag(*inbox.pending(connection))
+
+    def problem(self) -> RagError | None:
+        """A database that is away is the worker's problem, not one of this stream: `poll` raises it."""
+        return None
+
+    def hold(self, tenant: str, source: str) -> bool:
+        self._held.add((tenant, source))
+        return True
+
+    def held(self) -> bool:
+        return bool(self._held)
+
+    def postpone(self, tenant: str, source: str) -> bool:
+        self._away[tenant, source] = time.monotonic() + _AWAY_SECONDS
+        return True
+
+    def defer(self, messages: Sequence[Message]) -> None:
+        lane = (messages[0].source.tenant, messages[0].source.name)
+        self._slow[lane] = time.monotonic() + _SLOW_SECONDS
+        with self._store.engine.begin() as connection:
+            inbox_lanes.mark_slow(connection, [message.position.offset for message in messages])
+
+    def at_end(self) -> bool:
+        return not self.consuming or not (self._away or self._waiting())
+
+    def close(self) -> None:
+        if self._session is not None and self.consuming:
+            # The server ends a closed session a moment later; the next worker must not meet the lock until then.
+            with suppress(psycopg.Error):
+                self._session.execute("SELECT pg_advisory_unlock_all()")
+        self._drop()
+
+    def _open(self) -> psycopg.Connection[Any]:
+        url = make_url(self._settings.effective_database_url).set(drivername="postgresql")
+        session = psycopg.connect(
+            url.render_as_string(hide_password=False),
+            autocommit=True,
+            connect_timeout=max(1, round(self._settings.database_connect_timeout_seconds)),
+            application_name="rag-stream",
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+        )
+        session.execute(f"LISTEN {inbox.CHANNEL}")
+        self._session = session
+        return session
+
+    def _try_lock(self, session: psycopg.Connection[Any]) -> bool:
+        row = session.execute("SELECT pg_try_advisory_lock(%s)", (LOCK + bool(self.large),)).fetchone()
+        return bool(row and row[0])
+
+    def _wait(self, session: psycopg.Connection[Any], seconds: float) -> None:
+        """Until a change is announced or the time is over; announcements that came before count."""
+        for _ in session.notifies(timeout=seconds, stop_after=1):
+            pass
+
+    def _waiting(self) -> list[Waiting]:
+        settings, now = self._settings, time.monotonic()
+        self._away = {lane: until for lane, until in self._away.items() if until > now}
+        self._slow = {lane: until for lane, until in self._slow.items() if until > now}
+        limit = 1 if self.large else settings.stream_batch_events
+        share = Share(self.large, settings.stream_large_bytes, limit, self._pace.bytes)
+        with self._store.engine.begin() as connection:
+            for lane in self._slow:
+                inbox_lanes.mark_lane_slow(connection, lane)
+            lanes = [one for one in inbox_lanes.lanes(connection) if one not in self._held and one not in self._away]
+            wanted = in_turn(lanes, self._last, self._turn, settings.stream_batch_events)
+            seqs = inbox_lanes.choose(connection, wanted, share)
+            rows = inbox_lanes.load(connection, seqs)
+            if rows:
+                tenants = {row.seq: row.tenant for row in rows}
+                self._turn += 1
+                self._last = list(dict.fromkeys(tenants[seq] for seq in seqs if seq in tenants))[-1]
+            for tenant, source in {(row.tenant, row.source) for row in rows} - self._acl.keys():
+                found = connection.scalar(_ACL, {"tenant": tenant, "name": source})
+                self._acl[tenant, source] = None if found is None else tuple(found)
+        return rows
+
+    def _message(self, row: Waiting) -> Message:
+        source = Source(row.source, row.tenant, inbox.KIND, self._acl[row.tenant, row.source])
+        position = Position("", 0, row.seq)
+        event = Event(
+            row.locator,
+            row.source_version,
+            position.token,
+            row.event_at,
+            row.content,
+            row.media_type,
+            row.title,
+            row.acl,
+            row.metadata,
+        )
+        attributes = attributes_of(event)
+        return Message(source, position, row.locator, row.content, event, None, attributes, len(row.content or b""))
+
+    def _drop(self) -> None:
+        session, self._session, self.consuming = self._session, None, False
+        if session is not None:
+            session.close()
+
+
+class Pace:
+    """How many bytes a batch may hold so that the next one can begin soon, by what the last ones took."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least, self._most = min(least, most), most
+        self.bytes = self._least
+        self._size, self._began = 0, 0.0
+
+    def start(self, size: int) -> None:
+        self._size, self._began = size, time.monotonic()
+
+    def finish(self) -> None:
+        """The batch that was started is done. A full one that was quick lets the next be up to twice as large."""
+        seconds, size, self._size = time.monotonic() - self._began, self._size, 0
+        if size and seconds > 0:
+            fits = int(size / seconds * _BATCH_SECONDS)
+            if fits < self.bytes or size > self.bytes // 2:
+                self.bytes = max(self._least, min(fits, 2 * self.bytes, self._most))
+
+
+def in_turn(lanes: Sequence[Lane], after: str, turn: int, most: int) -> list[Lane]:
+    """Lanes by tenant, beginning with the tenant after this one; `turn` rotates the sources of each. At most so many
+    tenants, and sources of each."""
+    sources: dict[str, list[Lane]] = {}
+    for lane in sorted(lanes, key=lambda lane: (lane[0] <= after, lane)):
+        sources.setdefault(lane[0], []).append(lane)
+    chosen = list(sources.values())[:most]
+    return [lane for own in chosen for lane in (own[turn % len(own) :] + own[: turn % len(own)])[:most]]
+
+
+def attributes_of(event: Event) -> dict[str, Any]:
+    """What a dead letter keeps of an event beside its content."""
+    return {
+        "source_version": event.source_version,
+        "event_at": event.event_at.isoformat(),
+        "media_type": event.media_type,
+        "title": event.title,
+        "acl": None if event.acl is None else list(event.acl),
+        "metadata": dict(event.metadata),
+    }
+
+
+_ACL = text("SELECT acl FROM rag.sources WHERE tenant = :tenant AND name = :name")

@@ -1,0 +1,154 @@
+"""What was accepted and never finished: found in the rows, and finished. Also the upkeep of what a stream leaves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from rag_assets.stream_worker import dead_letters as letters
+from rag_assets.stream_worker.base import Message
+from rag_assets.stream_worker.streams import kafka_configs
+from rag_core.database import Store
+from rag_core.errors import RagError, Unavailable
+from rag_core.generations import store as generations
+from rag_core.logging import get_logger
+from rag_core.pipeline import BatchResult, EventApplier, Pipeline
+from rag_core.quality import quarantine_store as quarantine
+from rag_core.settings import Settings
+from rag_core.sources import Source
+from rag_core.streams import inbox_store as inbox
+from rag_core.streams import store as streams
+
+log = get_logger(__name__)
+STREAM_KINDS = ("push", "kafka")
+_REDRIVES = 64
+
+_PENDING = text("""
+SELECT s.tenant, s.name, s.kind, s.acl, count(*) AS documents
+FROM rag.pending_index(:generation) p
+JOIN rag.sources s ON s.tenant = p.tenant AND s.name = p.source AND s.kind = ANY(:kinds)
+WHERE p.indexed_version IS NOT NULL OR NOT :building
+GROUP BY s.tenant, s.name
+""")
+
+
+def pending(store: Store) -> dict[tuple[str, str], tuple[Source, int]]:
+    """Event sources with stored documents that are pending for a generation (not those a build has to bring), and how
+    many."""
+    found: dict[tuple[str, str], tuple[Source, int]] = {}
+    with store.engine.connect() as connection:
+        for generation in generations.following(connection):
+            if generation.frozen:
+                continue
+            params = {"generation": generation.name, "building": generation.state == "building"}
+            for row in connection.execute(_PENDING, {**params, "kinds": list(STREAM_KINDS)}):
+                source = Source(row.name, row.tenant, row.kind, None if row.acl is None else tuple(row.acl))
+                _, before = found.get((row.tenant, row.name), (source, 0))
+                found[row.tenant, row.name] = source, before + row.documents
+    return found
+
+
+def count_pending(store: Store) -> int:
+    """How many documents of event sources are stored and not indexed."""
+    return sum(documents for _, documents in pending(store).values())
+
+
+def finish_pending(store: Store, applier: EventApplier, run_id: str) -> int:
+    """Bring documents of event sources that are stored and not indexed through the later stages; returns how many.
+
+    A worker that died, or an index that was away, leaves them. Those that a worker has in hand now are waited for.
+    """
+    done = 0
+    for source, _ in pending(store).values():
+        try:
+            done += applier.finish(source, run_id)["index"]
+        except RagError as error:  # one source's trouble is not another's
+            log.warning("reconcile_postponed", source=source.name, reason=error.reason, problem=error.message)
+    if done:
+        log.warning("reconciled", documents=done)
+    return done
+
+
+def redrive(store: Store, applier: EventApplier, run_id: str, configured: Iterable[Source] = ()) -> int:
+    """Apply again the dead letters whose quarantine entry an operator has redriven; returns how many were taken.
+
+    `configured` are the sources that have a file: metadata and quality rules are there and not in the database.
+    """
+    with store.engine.connect() as connection:
+        names = connection.execute(_STREAMS, {"kinds": list(STREAM_KINDS)}).all()
+        sources = {
+            f"{row.tenant}/{row.name}": Source(
+                row.name, row.tenant, row.kind, None if row.acl is None else tuple(row.acl)
+            )
+            for row in names
+        }
+        sources |= {f"{source.tenant}/{source.name}": source for source in configured}
+    taken, last = 0, 0
+    while rows := _redriven(store, list(sources), last):
+        taken, last = taken + len(rows), rows[-1].id
+        for row in rows:
+            message = letters.event_again(row, sources[f"{row.tenant}/{row.source}"])
+            _again(applier, run_id, message, int(row.id))
+    return taken
+
+
+def _redriven(store: Store, names: Sequence[str], after: int) -> Sequence[Any]:
+    with store.engine.connect() as connection:
+        return streams.redriven(connection, names, _REDRIVES, after=after)
+
+
+def _again(applier: EventApplier, run_id: str, message: Message, letter_id: int) -> None:
+    source, event = message.source, message.event
+    assert event is not None  # noqa: S101
+
+    def settle(connection: Connection, settled: BatchResult) -> None:
+        if not settled.refused:
+            streams.forget_letters(connection, [letter_id])
+            # Also when a newer version is held: then there is nothing left to do for the operator either.
+            quarantine.clear(connection, source.tenant, source.name, [event.locator], quarantine.BEFORE_STORE)
+
+    try:
+        applier.apply(source, run_id, [event], settle)
+    except Unavailable:
+        raise
+    except RagError as error:  # the next letter may be fine
+        log.warning("redrive_failed", letter=letter_id, reason=error.reason, problem=error.message)
+
+
+def upkeep(store: Store, settings: Settings) -> None:
+    """Forget applied pushes, and dead letters that nothing in the quarantine stands for any more."""
+    with store.engine.begin() as connection:
+        inbox.purge(connection, hours=settings.inbox_retention_hours)
+        connection.execute(_MOOT, {"days": settings.event_retention_days})
+
+
+def maintain(pipeline: Pipeline, applier: EventApplier, run_id: str) -> int:
+    """Run every maintenance task. One that fails is logged and tried at the next run; the others do not wait for it."""
+    store, done = pipeline.store, Counter[str]()
+
+    def finish() -> None:
+        pipeline.ensure_generation()
+        done["documents"] = finish_pending(store, applier, run_id)
+
+    def redrive_all() -> None:
+        redrive(store, applier, run_id, [config.source for config in kafka_configs(pipeline.settings)])
+
+    for task in (finish, partial(upkeep, store, pipeline.settings), redrive_all):
+        try:
+            task()
+        except RagError as error:
+            log.warning("reconcile_postponed", reason=error.reason, problem=error.message)
+    return done["documents"]
+
+
+_STREAMS = text("SELECT tenant, name, kind, acl FROM rag.sources WHERE kind = ANY(:kinds)")
+_MOOT = text("""
+DELETE FROM rag.dead_letters d
+WHERE d.created_at < now() - make_interval(days => :days)
+  AND NOT EXISTS (SELECT FROM rag.quarantine q WHERE q.tenant = d.tenant AND q.source = d.source
+                  AND q.locator = d.locator)
+""")

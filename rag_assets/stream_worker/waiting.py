@@ -1,0 +1,125 @@
+"""What waits in the streams, looked at from outside: without consuming, and without joining a consumer group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rag_assets.connectors.kafka.options import KafkaOptions
+from rag_assets.source_config import SourceConfig
+from rag_assets.stream_worker.maintenance import count_pending
+from rag_assets.stream_worker.streams import INBOX, kafka_configs
+from rag_core.database import Store, open_store
+from rag_core.errors import NotFound, RagError, Reason
+from rag_core.operations import audit_store as audit
+from rag_core.pipeline import Pipeline
+from rag_core.settings import Settings
+from rag_core.streams import inbox_store as inbox
+from rag_core.streams import offset_store as stream_places
+from rag_core.streams import store as streams
+
+MISSED_BEATS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Living workers; messages that wait by stream; stored documents that are pending for an index (`unfinished`)."""
+
+    workers: list[str]
+    messages: dict[str, int] = field(default_factory=dict)
+    unfinished: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self.messages.values()) + self.unfinished
+
+
+def waiting_streams(pipeline: Pipeline) -> Waiting:
+    """What waits now. Topics are only looked at when no worker is alive. Raises `Unavailable` when a part is away."""
+    settings, store = pipeline.settings, pipeline.store
+    with store.engine.connect() as connection:
+        workers = streams.alive(connection, within_seconds=MISSED_BEATS * settings.stream_heartbeat_seconds)
+        messages = {INBOX: inbox.pending(connection)[0]}
+    if workers:
+        return Waiting(workers, messages)
+    for config in kafka_configs(settings):
+        messages[f"kafka:{config.name}"] = behind(store, config)
+    return Waiting(workers, messages, count_pending(store))
+
+
+def overview(settings: Settings) -> dict[str, Any]:
+    """Workers, their streams and what waits, for people: `alive`, `workers`, `inbox`, `topics`, `dead_letters`.
+
+    A worker whose heartbeat is missing has that in `shown`: what its streams said last is not true any more. Topics are
+    asked only when no worker is alive to say what waits in them.
+    """
+    store = open_store(settings)
+    try:
+        with store.engine.connect() as connection:
+            workers = streams.workers(connection)
+            living = streams.alive(connection, within_seconds=MISSED_BEATS * settings.stream_heartbeat_seconds)
+            waiting, seconds = inbox.pending(connection)
+            dead = streams.letters_waiting(connection)
+        topics = {} if living else {f"kafka:{one.name}": _behind(store, one) for one in kafka_configs(settings)}
+    finally:
+        store.close()
+    for worker in workers:
+        silent = (datetime.now(UTC) - worker["beat_at"]).total_seconds()
+        worker["shown"] = "" if worker["worker"] in living else f"gone: no heartbeat for {silent:.0f} s"
+    found = {"waiting": waiting, "seconds": seconds}
+    return {"alive": living, "inbox": found, "topics": topics, "dead_letters": dead, "workers": workers}
+
+
+def _behind(store: Store, config: SourceConfig) -> int | str:
+    try:
+        return behind(store, config)
+    except RagError as error:
+        return f"unknown ({error.reason})"
+
+
+def behind(store: Store, config: SourceConfig) -> int:
+    """Messages of a topic that are not applied. Raises `Unavailable` (`BROKER_UNAVAILABLE`)."""
+    from rag_assets.connectors.kafka.connector import KafkaConnector
+
+    options = config.options
+    assert isinstance(options, KafkaOptions)  # noqa: S101
+    with store.engine.connect() as connection:
+        known = stream_places.places(connection, f"{config.tenant}/{config.name}", options.topic)
+    ends = KafkaConnector(options, config.source).ends()
+    begun = {number: known[number].next_offset if number in known else low for number, (low, _) in ends.items()}
+    return sum(max(0, high - begun[number]) for number, (_, high) in ends.items())
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Moving the position of a topic, when an operator has decided what its lost messages mean.
+
+
+def reset_position(settings: Settings, name: str, *, to: str, actor: str) -> dict[int, int]:
+    """Set every partition of a source's topic to its `earliest` or `latest` offset; returns them. Audited.
+
+    Offsets of another topic of that name are in a new epoch, so what is read then counts as newer than what was.
+    Raises `NotFound` (`SOURCE_NOT_FOUND`), `Unavailable` (`BROKER_UNAVAILABLE`, `BROKER_REFUSED`).
+    """
+    from rag_assets.connectors.kafka.connector import KafkaConnector
+    from rag_assets.stream_worker.kafka.topic import TopicObserver
+
+    config = next((one for one in kafka_configs(settings) if one.name == name), None)
+    if config is None or not isinstance(config.options, KafkaOptions):
+        raise NotFound(Reason.SOURCE_NOT_FOUND, f"source: no Kafka source {name!r}")
+    options, source = config.options, config.source
+    topic_id = TopicObserver(options, name).describe().id
+    ends = KafkaConnector(options, source).ends()
+    positions = {number: low if to == "earliest" else high for number, (low, high) in ends.items()}
+    store = open_store(settings)
+    try:
+        with store.engine.begin() as connection:
+            stream = f"{source.tenant}/{source.name}"
+            epoch = stream_places.reset(connection, stream, options.topic, topic_id, positions)
+            details = {"to": to, "epoch": epoch, "positions": {str(number): at for number, at in positions.items()}}
+            audit.record(
+                connection, actor=actor, action="stream.reset", target=name, details=details, tenant=source.tenant
+            )
+    finally:
+        store.close()
+    return positions

@@ -1,0 +1,227 @@
+"""All streams of one process: a thread for each, a heartbeat, a reconciler, a canary, and an orderly end.
+
+Large pushes are a stream of their own, so that whoever pushes them delays nobody else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
+from typing import Any
+
+from rag_assets.stream_worker.base import StreamSource
+from rag_assets.stream_worker.canary import Canary
+from rag_assets.stream_worker.consumer_loop import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, Pump
+from rag_assets.stream_worker.maintenance import maintain
+from rag_assets.stream_worker.metrics import MetricsServer, StreamMetrics
+from rag_assets.stream_worker.streams import INBOX, Open, kafka_configs, openers
+from rag_core.errors import ConfigError, RagError, Reason
+from rag_core.ids import fingerprint
+from rag_core.logging import get_logger
+from rag_core.parsing import open_parser
+from rag_core.pipeline import EventApplier, Pipeline
+from rag_core.settings import Settings
+from rag_core.streams import store as streams
+
+log = get_logger(__name__)
+_QUICK_WAIT_SECONDS = 0.2
+
+
+class Worker:
+    """A stream worker. `run` returns when `stop` was called and every stream has come to rest, or the time was over."""
+
+    def __init__(self, settings: Settings, metrics: StreamMetrics | None = None) -> None:
+        self.settings = settings
+        self.metrics = metrics or StreamMetrics()
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.pumps: dict[str, Pump] = {}
+        self.ready = threading.Event()
+        """Set once every stream has been opened."""
+        self._stopping = threading.Event()
+        self._states: dict[str, str] = {}
+        self._lags: dict[str, dict[str, float]] = {}
+        self.pipeline: Pipeline | None = None
+        """What `run` has opened; `None` before."""
+
+    def stop(self) -> None:
+        """Ask the worker to finish what it has in hand and end. Callable from a signal handler."""
+        self._stopping.set()
+
+    def status(self) -> dict[str, Any]:
+        """State and totals of each stream, for the heartbeat and /health."""
+        # Copies, because the threads of streams that open late add to both.
+        running = {
+            name: {"state": pump.state, **self._lags.get(name, {}), **pump.counts}
+            for name, pump in dict(self.pumps).items()
+        }
+        return {**{name: {"state": state} for name, state in dict(self._states).items()}, **running}
+
+    def run(self) -> bool:
+        """Work until told to stop. Tells whether all came to rest in time. Raises what opening the parts raises."""
+        with ExitStack() as stack:
+            self.pipeline = pipeline = stack.enter_context(Pipeline(self.settings))
+            applier = self._applier(pipeline, stack)
+            quick = self._quick_applier(pipeline, stack)
+            stack.enter_context(MetricsServer(self.settings, self.metrics.registry, self.status))
+            self._wait_for_generation(pipeline)
+            sources = self._read_sources()
+            opened = openers(pipeline.store, self.settings, sources, split=True)
+            threads = [
+                self._thread(name, partial(self._serve, name, opener, pipeline, quick if name == INBOX else applier))
+                for name, opener in opened.items()
+            ]
+            log.info("started", worker=self.name, streams=sorted(opened))
+            if self.settings.stream_canary_seconds:
+                canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)
+                threads.append(self._thread("canary", partial(canary.run, self._stopping)))
+            look_after = partial(self._look_after, pipeline, applier, fingerprint(repr(sources)))
+            threads.append(self._thread("reconcile", look_after))
+            self.ready.set()
+            self._beat_until_stopped(pipeline)
+            return self._join(threads, pipeline)
+
+    def _applier(self, pipeline: Pipeline, stack: ExitStack, **options: Any) -> EventApplier:
+        applier = EventApplier(pipeline, **options)
+        stack.callback(applier.close)
+        return applier
+
+    def _quick_applier(self, pipeline: Pipeline, stack: ExitStack) -> EventApplier:
+        """For pushes that are soon done: it waits for no source, and gives no document long to be parsed."""
+        limits = {"parser_timeout_seconds": self.settings.stream_quick_seconds}
+        parser = open_parser(self.settings.model_copy(update=limits))
+        stack.callback(parser.close)
+        defers = frozenset({Reason.PARSER_TIMEOUT})
+        return self._applier(pipeline, stack, parser=parser, defers=defers, wait=_QUICK_WAIT_SECONDS)
+
+    def _wait_for_generation(self, pipeline: Pipeline) -> None:
+        """The index may come up after us; nothing can be searched before it does, so nothing is consumed either."""
+        waiting = FIRST_WAIT_SECONDS
+        while not self._stopping.is_set():
+            try:
+                pipeline.ensure_generation()
+            except RagError as error:
+                log.warning("waiting_for_index", reason=error.reason, problem=error.message)
+                self._stopping.wait(waiting)
+                waiting = min(waiting * 2, LAST_WAIT_SECONDS)
+            else:
+                return
+
+    def _read_sources(self) -> list[Any]:
+        try:
+            return list(kafka_configs(self.settings, consume="stream"))
+        except ConfigError as error:
+            # The inbox must not stand still because a source file is wrong; Dagster and `rag source` say the same.
+            self._states["sources"] = f"halted: {error.reason}"
+            self.metrics.halted.labels("sources").set(1)
+            log.error("sources_refused", reason=error.reason, problem=error.message)
+            return []
+
+    def _serve(self, name: str, opener: Open, pipeline: Pipeline, applier: EventApplier) -> None:
+        source = self._open(name, opener)
+        if source is None:
+            return
+        pump = Pump(source, applier, pipeline.store, self.settings, self.metrics)
+        self.pumps[name] = pump
+        self._states.pop(name, None)
+        try:
+            pump.run(self._stopping)
+        except Exception:
+            # A defect must be seen and end in a restart by whoever supervises us, not in a stream that stands still.
+            pump.state = "failed"
+            log.exception("stream_failed", stream=name)
+            self.stop()
+        finally:
+            source.close()
+
+    def _open(self, name: str, opener: Open) -> StreamSource | None:
+        waiting = FIRST_WAIT_SECONDS
+        while not self._stopping.is_set():
+            try:
+                return opener()
+            except RagError as error:
+                self._states[name] = f"waiting: {error.reason}"
+                log.warning("stream_not_opened", stream=name, reason=error.reason, problem=error.message)
+                self._stopping.wait(waiting)
+                waiting = min(waiting * 2, LAST_WAIT_SECONDS)
+        return None
+
+    def _beat_until_stopped(self, pipeline: Pipeline) -> None:
+        while not self._stopping.is_set():
+            self._beat(pipeline)
+            self._stopping.wait(self.settings.stream_heartbeat_seconds)
+
+    def _look_after(self, pipeline: Pipeline, applier: EventApplier, sources: str) -> None:
+        """Reconcile until stopped, on a thread of its own: it waits for sources, and heartbeats must not."""
+        while not self._stopping.is_set():
+            try:
+                self.metrics.finished.inc(maintain(pipeline, applier, f"stream-reconcile-{time.time_ns()}"))
+            except Exception:
+                log.exception("reconcile_failed")
+                self.stop()  # a defect ends in a restart by whoever supervises us, as that of a stream does
+                return
+            if self._sources_changed(sources):
+                log.info("sources_changed")
+                self.stop()  # the supervisor starts us again, with the sources as they are now
+            self._stopping.wait(self.settings.stream_reconcile_seconds)
+
+    def _sources_changed(self, before: str) -> bool:
+        try:
+            return fingerprint(repr(list(kafka_configs(self.settings, consume="stream")))) != before
+        except ConfigError:
+            return False
+
+    def _beat(self, pipeline: Pipeline) -> None:
+        try:
+            for name, pump in list(self.pumps.items()):
+                lag = pump.source.lag()
+                self._lags[name] = {"lag": lag.messages, "lag_seconds": round(lag.seconds, 1)}
+                self.metrics.lag.labels(pump.source.name).set(lag.messages)
+                self.metrics.lag_seconds.labels(pump.source.name).set(lag.seconds)
+            with pipeline.store.engine.begin() as connection:
+                streams.beat(connection, self.name, self.status())
+            self.metrics.beat.set_to_current_time()
+        except RagError as error:
+            log.warning("heartbeat_missed", reason=error.reason)
+
+    def _join(self, threads: list[threading.Thread], pipeline: Pipeline) -> bool:
+        deadline = time.monotonic() + self.settings.stream_drain_seconds
+        for thread in threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        at_rest = not any(thread.is_alive() for thread in threads)
+        try:
+            with pipeline.store.engine.begin() as connection:
+                streams.leave(connection, self.name)
+        except RagError as error:
+            log.warning("farewell_missed", reason=error.reason)
+        log.info("stopped", at_rest=at_rest)
+        return at_rest
+
+    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        return thread
+
+
+def run_until_signal(settings: Settings) -> tuple[bool, dict[str, Any]]:
+    """Run a worker until SIGTERM or SIGINT. Tells whether it came to rest in time, and what each stream did."""
+    settings.require_production_secrets()
+    worker = Worker(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    with reporting(worker):
+        return worker.run(), worker.status()
+
+
+def reporting(worker: Worker) -> AbstractContextManager[object]:
+    """Reports to Dagster beside the work, when this process knows a Dagster instance and is to report."""
+    if not worker.settings.stream_report_seconds or not os.environ.get("DAGSTER_HOME"):
+        return nullcontext()
+    from rag_assets.stream_worker.report import Reporter
+
+    return Reporter(worker)

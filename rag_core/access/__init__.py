@@ -1,0 +1,64 @@
+"""Who may do and see what: tokens, signing keys, API keys, revocations, and permissions the index has not applied
+yet."""
+
+from rag_core.access import store
+from rag_core.access.api_keys import ApiKey, invalid_key, parse_api_key
+from rag_core.access.key_source import FileKeys, KeySource, UrlKeys
+from rag_core.access.keyed_hash import NameHash
+from rag_core.access.keys import generate_key, mint
+from rag_core.access.principal import EVERYONE, Principal
+from rag_core.access.store import (
+    NewKey,
+    Restriction,
+    StoredKey,
+    create_key,
+    end_session,
+    find_key,
+    list_keys,
+    note_use,
+    restrictions,
+    revocations,
+    revoke_key,
+    revoke_tokens,
+)
+from rag_core.access.tokens import (
+    TokenRules,
+    TokenVerifier,
+    UnknownKey,
+    VerifiedToken,
+    require_identity_names,
+    session_of,
+)
+
+__all__ = [
+    "EVERYONE",
+    "ApiKey",
+    "FileKeys",
+    "KeySource",
+    "NameHash",
+    "NewKey",
+    "Principal",
+    "Restriction",
+    "StoredKey",
+    "TokenRules",
+    "TokenVerifier",
+    "UnknownKey",
+    "UrlKeys",
+    "VerifiedToken",
+    "create_key",
+    "end_session",
+    "find_key",
+    "generate_key",
+    "invalid_key",
+    "list_keys",
+    "mint",
+    "note_use",
+    "parse_api_key",
+    "require_identity_names",
+    "restrictions",
+    "revocations",
+    "revoke_key",
+    "revoke_tokens",
+    "session_of",
+    "store",
+]

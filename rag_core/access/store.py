@@ -1,0 +1,204 @@
+"""Rows of access: API keys, revoked tokens and sessions, and revocations that the index has not applied yet."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from rag_core.access.api_keys import ApiKey, new_api_key
+from rag_core.database.tables.operations import api_keys, token_revocations
+from rag_core.errors import Conflict, NotFound, Reason
+from rag_core.operations import audit_store as audit
+
+# --------------------------------------------------------------------------------------------------------------------
+# Rows that say who may come in: API keys and revoked tokens.
+
+
+USED_EVERY = timedelta(minutes=1)
+_SHOWN = [column for column in api_keys.c if column is not api_keys.c.secret_hash]
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What a key shall open. `days` is its life."""
+
+    name: str
+    tenant: str
+    scopes: Sequence[str]
+    groups: Sequence[str] = ()
+    days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key as the server needs it."""
+
+    digest: bytes
+    tenant: str
+    groups: tuple[str, ...]
+    scopes: frozenset[str]
+    expires: datetime
+    revoked: bool
+
+
+def create_key(connection: Connection, wanted: NewKey, *, actor: str) -> ApiKey:
+    """Make a key and put it on record. Its text exists only in what is returned."""
+    key = new_api_key()
+    expires = datetime.now(UTC) + timedelta(days=wanted.days)
+    connection.execute(
+        insert(api_keys).values(
+            key_id=key.key_id,
+            secret_hash=key.digest,
+            name=wanted.name,
+            tenant=wanted.tenant,
+            groups=list(wanted.groups),
+            scopes=sorted(set(wanted.scopes)),
+            created_by=actor,
+            expires_at=expires,
+        )
+    )
+    details = {"name": wanted.name, "scopes": sorted(set(wanted.scopes)), "expires": expires.isoformat()}
+    audit.record(connection, actor=actor, action="key.create", target=key.key_id, details=details, tenant=wanted.tenant)
+    return key
+
+
+def list_keys(connection: Connection, *, tenant: str | None = None) -> list[dict[str, Any]]:
+    """All keys without their hashes, newest first."""
+    statement = select(*_SHOWN).order_by(api_keys.c.created_at.desc(), api_keys.c.key_id)
+    if tenant is not None:
+        statement = statement.where(api_keys.c.tenant == tenant)
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def revoke_key(connection: Connection, key_id: str, *, actor: str) -> None:
+    """End a key now. Raises `NotFound` (`API_KEY_NOT_FOUND`), `Conflict` when it has been revoked before."""
+    row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {key_id!r}")
+    if row.revoked_at is not None:
+        raise Conflict(Reason.API_KEY_INVALID, f"key: revoked already, {row.revoked_at:%Y-%m-%d %H:%M}")
+    connection.execute(update(api_keys).where(api_keys.c.key_id == key_id).values(revoked_at=func.now()))
+    audit.record(connection, actor=actor, action="key.revoke", target=key_id, details={}, tenant=row.tenant)
+
+
+def find_key(connection: Connection, key_id: str) -> StoredKey | None:
+    """One key, None when there is none of this id."""
+    row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).one_or_none()
+    return None if row is None else _stored(row)
+
+
+def note_use(connection: Connection, key_id: str) -> None:
+    """Remember that a key was used, unless that is known for this minute."""
+    old = func.coalesce(api_keys.c.last_used_at, datetime.min.replace(tzinfo=UTC)) < func.now() - USED_EVERY
+    connection.execute(update(api_keys).where(api_keys.c.key_id == key_id, old).values(last_used_at=func.now()))
+
+
+def revoke_tokens(connection: Connection, *, tenant: str, subject: str, lifetime: int, actor: str) -> datetime:
+    """Refuse every token of a subject issued until now. `lifetime` is the longest any can live, in seconds."""
+    now = datetime.now(UTC)
+    _revoke(connection, tenant, subject, before=now, forget_at=now + timedelta(seconds=lifetime))
+    audit.record(connection, actor=actor, action="token.revoke", target=subject, details={}, tenant=tenant)
+    return now
+
+
+def end_session(connection: Connection, *, tenant: str, subject: str, session: str, lifetime: int) -> None:
+    """Refuse one token (`rag_core.access.session_of`), whatever its issuer's clock says. `lifetime` as above."""
+    end = datetime.now(UTC) + timedelta(seconds=lifetime)
+    _revoke(connection, tenant, session, before=end, forget_at=end)
+    audit.record(connection, actor=subject, action="session.end", target=subject, details={}, tenant=tenant)
+
+
+def _revoke(connection: Connection, tenant: str, name: str, *, before: datetime, forget_at: datetime) -> None:
+    values = {"before": before, "forget_at": forget_at}
+    statement = upsert(token_revocations).values(tenant=tenant, subject=name, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "subject"], set_=values))
+    connection.execute(delete(token_revocations).where(token_revocations.c.forget_at < func.now()))
+
+
+def revocations(connection: Connection) -> dict[tuple[str, str], float]:
+    """Tenant and subject, or session, to the moment (Unix seconds) before which their tokens are refused."""
+    columns = token_revocations.c
+    rows = connection.execute(select(columns.tenant, columns.subject, columns.before))
+    return {(tenant, subject): before.timestamp() for tenant, subject, before in rows}
+
+
+def _stored(row: Row[Any]) -> StoredKey:
+    return StoredKey(
+        digest=bytes(row.secret_hash),
+        tenant=row.tenant,
+        groups=tuple(row.groups),
+        scopes=frozenset(row.scopes),
+        expires=row.expires_at,
+        revoked=row.revoked_at is not None,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Permissions and deletions that are committed but not in the index yet.
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """A document that only `acl` may see from now on. Without `doc_id` it is a whole source, for nobody."""
+
+    tenant: str
+    source: str
+    doc_id: uuid.UUID | None
+    acl: frozenset[str]
+
+
+_RESTRICTIONS = text("""
+WITH sized AS (
+    SELECT tenant, source, doc_id, acl, count(*) OVER (PARTITION BY tenant, source) AS documents
+    FROM rag.visibility_changes WHERE restricts
+)
+SELECT tenant, source, doc_id, coalesce(acl, '{}') FROM sized WHERE documents <= :most
+UNION ALL
+SELECT DISTINCT tenant, source, CAST(NULL AS uuid), CAST('{}' AS text[]) FROM sized WHERE documents > :most
+""")
+
+
+def restrictions(connection: Connection, *, most: int) -> list[Restriction]:
+    """What someone may not see any more. A source with more than `most` such documents is named as a whole."""
+    rows = connection.execute(_RESTRICTIONS, {"most": most})
+    return [Restriction(tenant, source, doc_id, frozenset(acl)) for tenant, source, doc_id, acl in rows]
+
+
+_WAITING = text("""
+SELECT position, doc_id FROM rag.visibility_changes
+WHERE tenant = :tenant AND source = :source AND shard = :shard AND position > :after ORDER BY position LIMIT :page
+""")
+
+
+def waiting(
+    connection: Connection, tenant: str, source: str, shard: int, *, after: int, page: int
+) -> Iterator[tuple[int, list[uuid.UUID]]]:
+    """The documents of a shard with such a change, in pages: the last position of each, and the ids."""
+    params = {"tenant": tenant, "source": source, "shard": shard, "page": page}
+    while True:
+        rows = connection.execute(_WAITING, params | {"after": after}).all()
+        if not rows:
+            return
+        after = rows[-1].position
+        yield after, [row.doc_id for row in rows]
+
+
+# A building generation without the document will get its newest version; to the others no mark means that it is due.
+_SETTLE = text("""
+DELETE FROM rag.visibility_changes v WHERE v.doc_id = ANY(:ids) AND NOT EXISTS (
+    SELECT FROM rag.generations g
+    LEFT JOIN rag.generation_documents m ON m.generation = g.name AND m.doc_id = v.doc_id
+    WHERE g.state IN ('building', 'ready', 'active') AND (m.doc_id IS NOT NULL OR g.state <> 'building')
+      AND coalesce(m.indexed_version, 0) < v.version)
+""")
+
+
+def settle(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> None:
+    """Forget the changes of these documents that every generation holds."""
+    connection.execute(_SETTLE, {"ids": list(doc_ids)})

@@ -1,0 +1,171 @@
+"""Which alerts are open, and what each notifier was told about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from rag_core.alerts.base import Alert, AlertKind
+from rag_core.database.tables.operations import alerts
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An alert and, by notifier, what it was told: `{"status", "since", "at"}`."""
+
+    alert: Alert
+    delivered: dict[str, dict[str, str]]
+
+    @property
+    def since(self) -> str:
+        """Tells one occurrence of a condition from the next."""
+        return self.alert.started_at.isoformat() if self.alert.started_at else ""
+
+
+def begin(connection: Connection, conditions: Sequence[Alert], now: datetime) -> None:
+    """Store what holds now. One that had ended begins anew; one that goes on keeps its beginning."""
+    for alert in sorted(conditions, key=lambda one: one.key):
+        statement = insert(alerts).values(
+            key=alert.key,
+            kind=str(alert.kind),
+            severity=alert.severity,
+            tenant=alert.tenant,
+            source=alert.source,
+            summary=alert.summary,
+            details=dict(alert.details),
+            started_at=alert.started_at or now,
+        )
+        new = statement.excluded
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["key"],
+                set_={
+                    "severity": new.severity,
+                    "summary": new.summary,
+                    "details": new.details,
+                    "started_at": case((alerts.c.ended_at.is_(None), alerts.c.started_at), else_=new.started_at),
+                    "ended_at": None,
+                },
+            )
+        )
+
+
+def end_others(connection: Connection, keys: Sequence[str], kinds: Sequence[str] | None, now: datetime) -> int:
+    """Close the open alerts (of these kinds) that are no condition any more; returns how many."""
+    statement = update(alerts).where(alerts.c.ended_at.is_(None), alerts.c.key.not_in(list(keys)))
+    if kinds is not None:
+        statement = statement.where(alerts.c.kind.in_(list(kinds)))
+    return connection.execute(statement.values(ended_at=now)).rowcount
+
+
+def newest(connection: Connection, tenant: str, *, ended: bool, limit: int) -> list[Alert]:
+    """Alerts that concern a tenant or the whole platform: open ones first, then, when wanted, those that are over."""
+    columns = alerts.c
+    statement = select(alerts).where(columns.tenant.in_([tenant, ""]))
+    if not ended:
+        statement = statement.where(columns.ended_at.is_(None))
+    ordered = statement.order_by(columns.ended_at.is_not(None), columns.started_at.desc(), columns.key)
+    return [_alert(row) for row in connection.execute(ordered.limit(limit))]
+
+
+def count_open(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many alerts are open, by kind and severity, over all tenants."""
+    columns = alerts.c
+    statement = select(columns.kind, columns.severity, func.count()).where(columns.ended_at.is_(None))
+    rows = connection.execute(statement.group_by(columns.kind, columns.severity))
+    return {(kind, severity): count for kind, severity, count in rows}
+
+
+def undelivered(connection: Connection) -> list[Known]:
+    """Open alerts, and ended ones that some notifier believes to be open."""
+    rows = connection.execute(_UNDELIVERED).all()
+    return [Known(_alert(row), row.delivered) for row in rows]
+
+
+_UNDELIVERED = text("""
+SELECT * FROM rag.alerts a
+WHERE a.ended_at IS NULL OR EXISTS (
+    SELECT FROM jsonb_each(a.delivered) AS told WHERE told.value ->> 'status' = 'firing')
+ORDER BY a.started_at, a.key
+""")
+
+
+def mark(connection: Connection, notifier: str, sent: Sequence[Alert], now: datetime) -> None:
+    """Remember that a notifier took these alerts in this state."""
+    for alert in sent:
+        since = alert.started_at.isoformat() if alert.started_at else ""
+        status = "firing" if alert.firing else "resolved"
+        told = func.jsonb_build_object("status", status, "since", since, "at", now.isoformat())
+        merged = alerts.c.delivered.op("||")(func.jsonb_build_object(notifier, told))
+        connection.execute(update(alerts).where(alerts.c.key == alert.key).values(delivered=merged))
+
+
+def settle(connection: Connection, notifiers: Sequence[str]) -> None:
+    """Forget notifiers that are configured no more; what they believe cannot be corrected."""
+    connection.execute(_SETTLE, {"names": list(notifiers)})
+
+
+_SETTLE = text("""
+UPDATE rag.alerts SET delivered = (
+    SELECT coalesce(jsonb_object_agg(told.key, told.value), '{}') FROM jsonb_each(delivered) AS told
+    WHERE told.key = ANY(:names))
+WHERE EXISTS (SELECT FROM jsonb_object_keys(delivered) AS name WHERE name <> ALL(:names))
+""")
+
+
+def purge(connection: Connection, *, days: int) -> int:
+    """Delete alerts that ended more than `days` ago."""
+    statement = text("DELETE FROM rag.alerts WHERE ended_at < now() - make_interval(days => :days)")
+    return connection.execute(statement, {"days": days}).rowcount
+
+
+def _alert(row: Any) -> Alert:
+    return Alert(
+        row.key,
+        AlertKind(row.kind),
+        row.severity,
+        row.summary,
+        row.source,
+        row.tenant,
+        row.details,
+        row.started_at,
+        row.ended_at,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What the rows say is wrong with the sources: input of the alerts and of the metrics.
+
+
+_SOURCES = text("""
+SELECT s.tenant, s.name, s.held_deletions, s.held_at, s.last_complete_at AS listed_at,
+       (SELECT count(*) FROM rag.quarantine q
+        WHERE q.tenant = s.tenant AND q.source = s.name AND NOT q.skipped) AS quarantined,
+       coalesce((SELECT min(q.message) FROM rag.quarantine q
+                 WHERE q.tenant = s.tenant AND q.source = s.name AND q.reason = 'CURSOR_AHEAD'), '') AS dated_ahead
+FROM rag.sources s ORDER BY s.tenant, s.name
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """One source: deletions that wait for an operator, inputs in quarantine, when it was last listed to its end, and
+    what was said of rows whose cursor is dated ahead."""
+
+    tenant: str
+    name: str
+    held_deletions: int
+    held_at: datetime | None
+    listed_at: datetime | None
+    quarantined: int
+    dated_ahead: str = ""
+
+
+def source_states(connection: Connection) -> list[SourceState]:
+    """Every source that ever ran."""
+    return [SourceState(*row) for row in connection.execute(_SOURCES)]

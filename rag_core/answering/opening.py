@@ -1,0 +1,38 @@
+"""`open_answerer`: the answerer that the settings name."""
+
+from __future__ import annotations
+
+from rag_core.answering.base import (
+    Abstained,
+    Abstention,
+    Answered,
+    Answerer,
+    AnswerEvent,
+    Citation,
+    Delta,
+    Question,
+)
+from rag_core.settings import Settings
+
+__all__ = [
+    "Abstained",
+    "Abstention",
+    "AnswerEvent",
+    "Answered",
+    "Answerer",
+    "Citation",
+    "Delta",
+    "Question",
+    "open_answerer",
+]
+
+
+def open_answerer(settings: Settings) -> Answerer:
+    """The configured answerer; close it when done. Nothing is called before the first question."""
+    if settings.answerer == "openai":
+        from rag_core.answering.openai_http import open_openai_answerer
+
+        return open_openai_answerer(settings)
+    from rag_core.answering.extractive import ExtractiveAnswerer
+
+    return ExtractiveAnswerer()

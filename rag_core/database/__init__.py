@@ -1,0 +1,20 @@
+"""PostgreSQL: engine and migrations, tables, locks, bulk copies, and driver errors as typed errors. The SQL of each
+concept is in its own room."""
+
+from rag_core.database import locks
+from rag_core.database.copy import copy_rows, is_storable, storable
+from rag_core.database.driver_errors import recovering, refused_login
+from rag_core.database.engine import HEAD, Store, open_store, upgrade
+
+__all__ = [
+    "HEAD",
+    "Store",
+    "copy_rows",
+    "is_storable",
+    "locks",
+    "open_store",
+    "recovering",
+    "refused_login",
+    "storable",
+    "upgrade",
+]

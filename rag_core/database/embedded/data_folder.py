@@ -1,0 +1,221 @@
+"""The data folder of the embedded server: creating it whole, checking it, and clearing what a crash left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from rag_core.database.embedded.account import Account
+from rag_core.errors import Conflict, Exhausted, Reason, Unavailable
+
+MAJOR = "18"
+_SUPERUSER = "postgres"
+_PROC = Path("/proc")
+# The superuser has no way in over TCP; our role may use every database, from this machine only.
+_HBA = """\
+# TYPE  DATABASE  USER  ADDRESS       METHOD
+local   all       {role}                trust
+host    all       {role}  127.0.0.1/32  trust
+"""
+
+_OWNER_HBA = """\
+host    all       {owner}  127.0.0.1/32  scram-sha-256
+"""
+
+_GIVE_SCHEMA = """
+DO $$ DECLARE one record; BEGIN
+FOR one IN SELECT c.oid::regclass AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'rag' AND c.relkind IN ('r', 'p', 'v', 'm')
+LOOP EXECUTE format('ALTER TABLE %s OWNER TO {owner}', one.name); END LOOP;
+FOR one IN SELECT p.oid::regprocedure AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = 'rag'
+LOOP EXECUTE format('ALTER ROUTINE %s OWNER TO {owner}', one.name); END LOOP;
+IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'rag') THEN ALTER SCHEMA rag OWNER TO {owner}; END IF;
+END $$
+"""
+
+
+def environment() -> dict[str, str]:
+    """What the server programs see: nothing of ours, so no secret and no locale of the caller leaks into them."""
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+def create(
+    place: Path, bin_dir: Path, account: Account, *, role: str, databases: tuple[str, ...], sync: bool = True
+) -> None:
+    """Make a cluster with its role and databases beside `place` and move it there, so a crash leaves no half one.
+
+    Raises `Conflict` (`HOME_IN_USE`) when something else is there, `Unavailable` (`START_FAILED`), `Exhausted`.
+    """
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise Conflict(
+            Reason.HOME_IN_USE, "the database folder holds other files; choose another RAG_HOME or move them"
+        )
+    for leftover in place.parent.glob(f".{place.name}.*.new"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    staging = place.with_name(f".{place.name}.{uuid.uuid4().hex}.new")
+    staging.mkdir(mode=0o700)
+    if account.uid is not None and account.gid is not None:
+        os.chown(staging, account.uid, account.gid)
+    # C.UTF-8 of the built-in provider sorts the same on every machine, whatever its libc.
+    locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    arguments = ["-D", str(staging), "-U", _SUPERUSER, "--auth=reject", *locale, *([] if sync else ["--no-sync"])]
+    _run([str(bin_dir / "initdb"), *arguments], account)
+    # Our schema has the name of the role, and would be the default one of every connection without the second line.
+    statements = [
+        f"CREATE ROLE {role} LOGIN CREATEDB",
+        f"ALTER ROLE {role} SET search_path = public",
+        *(f"CREATE DATABASE {name} OWNER {role}" for name in databases),
+    ]
+    single = [str(bin_dir / "postgres"), "--single", "-D", str(staging), *([] if sync else ["-F"]), "postgres"]
+    _run(single, account, "\n".join(statements) + "\n")
+    with (staging / "pg_hba.conf").open("w") as rules:
+        rules.write(_HBA.format(role=role))
+        rules.flush()
+        os.fsync(rules.fileno())
+    with contextlib.suppress(FileNotFoundError):
+        place.rmdir()  # an empty folder made by someone else
+    staging.rename(place)
+
+
+def separate_owner(place: Path, bin_dir: Path, account: Account, secret: Path, *, role: str, owner: str) -> None:
+    """Make `owner` the owner of the database `rag` and of all in it, with a password that is kept in `secret`.
+
+    The server must not run. What is there and right is left alone; a crash in between is repaired by the next call.
+    """
+    rules = place / "pg_hba.conf"
+    if secret.exists() and f" {owner} " in rules.read_text():
+        return
+    password = secrets.token_urlsafe(32)
+    single = [str(bin_dir / "postgres"), "--single", "-D", str(place)]
+    # A statement ends with its line here. Dagster's tables, in `public`, stay those of the services.
+    statements = [
+        f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{owner}') THEN CREATE ROLE {owner}; "
+        "END IF; END $$",
+        f"ALTER ROLE {owner} LOGIN CREATEDB PASSWORD '{password}'",
+        f"ALTER ROLE {owner} SET search_path = public",
+        f"ALTER DATABASE rag OWNER TO {owner}",
+        f"GRANT USAGE, CREATE ON SCHEMA public TO {role}",
+        " ".join(_GIVE_SCHEMA.format(owner=owner).split()),
+    ]
+    _run([*single, "rag"], account, "\n".join(statements) + "\n")
+    with rules.open("a") as file:
+        file.write(_OWNER_HBA.format(owner=owner))
+        file.flush()
+        os.fsync(file.fileno())
+    secret.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    staged = secret.with_name(f".{secret.name}.new")
+    with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(password)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.rename(secret)
+
+
+def check_version(place: Path) -> None:
+    """Raise `Conflict` (`DATABASE_VERSION`) when another major version of PostgreSQL wrote the folder."""
+    found = (place / "PG_VERSION").read_text().strip()
+    if found != MAJOR:
+        raise Conflict(
+            Reason.DATABASE_VERSION,
+            f"the database folder was written by PostgreSQL {found}, this is {MAJOR}; "
+            "dump it with the old version and load it into a new RAG_HOME",
+        )
+
+
+def clear_crash(place: Path, *, patience: float) -> None:
+    """Wait for orphans of a killed server and remove a pid file whose number now belongs to another program.
+
+    Raises `Conflict` (`HOME_IN_USE`) when a server is alive on the folder.
+    """
+    pid_file = place / "postmaster.pid"
+    pid = _recorded_pid(pid_file)
+    if pid is not None and _is_server(pid, place):
+        raise Conflict(Reason.HOME_IN_USE, "a PostgreSQL server is already running on this RAG_HOME")
+    deadline = time.monotonic() + patience
+    while any(_servers(place)):
+        if time.monotonic() > deadline:
+            raise Conflict(Reason.HOME_IN_USE, "processes of a killed PostgreSQL server still use this RAG_HOME")
+        time.sleep(0.05)
+    if pid is not None and _alive(pid):
+        # PostgreSQL would refuse to start: it only sees that the number is in use.
+        pid_file.unlink(missing_ok=True)
+
+
+def _recorded_pid(pid_file: Path) -> int | None:
+    try:
+        return int(pid_file.read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_server(pid: int, place: Path) -> bool:
+    if not _PROC.is_dir():  # without /proc the number is all there is to go by
+        return _alive(pid)
+    return _working_folder(pid) == place and not _is_zombie(pid)
+
+
+def _servers(place: Path) -> Iterator[int]:
+    if not _PROC.is_dir():
+        return
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal() and _is_server(int(entry.name), place):
+            yield int(entry.name)
+
+
+def _working_folder(pid: int) -> Path | None:
+    # Every process of a server works in its data folder.
+    try:
+        return (_PROC / str(pid) / "cwd").readlink()
+    except OSError:
+        return None
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return True
+
+
+def _run(argv: list[str], account: Account, stdin: str = "") -> None:
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            env=environment(),
+            cwd="/",
+            user=account.uid,
+            group=account.gid,
+            extra_groups=[] if account.uid is not None else None,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(
+            Reason.START_FAILED, f"{Path(argv[0]).name} could not run ({type(error).__name__})"
+        ) from error
+    if "No space left on device" in done.stderr:
+        raise Exhausted(Reason.STORAGE_FULL, "the disk is full; free space and start again")
+    # A statement that fails in single-user mode still exits 0.
+    if done.returncode != 0 or "ERROR:" in done.stderr or "FATAL:" in done.stderr:
+        raise Unavailable(Reason.START_FAILED, f"{Path(argv[0]).name} failed while creating the database folder")

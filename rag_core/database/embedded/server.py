@@ -1,0 +1,263 @@
+"""The embedded PostgreSQL: the server programs of a wheel on a data folder of ours.
+
+`python -m rag_core.database.embedded.server` runs it in the foreground for a supervisor: it prepares the folder, drops
+root and becomes the server process. Stop it with SIGINT (fast shutdown; SIGTERM waits for every client to leave).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psycopg
+
+from rag_core.database.embedded import account as postgres_place
+from rag_core.database.embedded import data_folder as postgres_folder
+from rag_core.database.embedded.account import Account
+from rag_core.database.roles import OWNER
+from rag_core.errors import Conflict, RagError, Reason, Unavailable
+from rag_core.settings import Settings
+
+ROLE = "rag"
+DATABASES = ("rag", "dagster")
+_MAX_SOCKET_PATH = 107
+_TUNING = {
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "64MB",
+    "max_wal_size": "1GB",
+    "wal_compression": "on",
+    "max_worker_processes": "8",
+    "jit": "off",
+    "logging_collector": "off",
+    "log_checkpoints": "off",
+    "log_min_messages": "warning",
+    # No statement and no DETAIL of an error: they quote the rows, and those are documents.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How to run the server in the foreground: to be executed with this environment and, when set, this user."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    account: Account
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL server on a data folder. `durable=False` is for tests: nothing survives a power cut."""
+
+    def __init__(self, data_dir: Path, port: int, *, durable: bool = True) -> None:
+        self.data_dir = data_dir.absolute()
+        self.port = port
+        self._durable = durable
+        self._account = postgres_place.server_account()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str = "rag") -> str:
+        """SQLAlchemy-neutral URL of a database on this server."""
+        return f"postgresql://{ROLE}@127.0.0.1:{self.port}/{database}"
+
+    def owner_url(self, database: str = "rag") -> str:
+        """URL of the role that owns the schema. Call `start` first."""
+        return f"postgresql://{OWNER}:{self._owner_file.read_text()}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def _owner_file(self) -> Path:
+        return self.data_dir.parent / "secrets" / "database-owner"
+
+    def init(self) -> None:
+        """Create the cluster, the role and the databases unless the folder holds them already. Idempotent and atomic.
+
+        Raises `Conflict` (`HOME_IN_USE`, `DATABASE_VERSION`) for a folder that this server cannot open and
+        `Unavailable` (`START_FAILED`) when the programs cannot run.
+        """
+        place = postgres_place.settle(self.data_dir, self._account)
+        if (place / "PG_VERSION").exists():
+            postgres_place.check_owner(place, self._account)
+            postgres_folder.check_version(place)
+            return
+        postgres_folder.create(
+            place,
+            postgres_place.programs(self._account),
+            self._account,
+            role=ROLE,
+            databases=DATABASES,
+            sync=self._durable,
+        )
+
+    def command(self) -> Command:
+        """The foreground command. Call `init` and `prepare` first."""
+        bin_dir = postgres_place.programs(self._account)
+        place = self.data_dir.resolve()
+        options = {**_TUNING, "listen_addresses": "127.0.0.1", "unix_socket_directories": self._socket_dir(place)}
+        if not self._durable:
+            options |= {
+                "fsync": "off",
+                "synchronous_commit": "off",
+                "full_page_writes": "off",
+                "shared_buffers": "32MB",
+                # Its worker belongs to another role, so a database it looks at could not be dropped.
+                "autovacuum": "off",
+            }
+        argv = [str(bin_dir / "postgres"), "-D", str(place), "-p", str(self.port)]
+        for name, value in options.items():
+            argv += ["-c", f"{name}={value}"]
+        return Command(tuple(argv), postgres_folder.environment(), self._account)
+
+    def prepare(self, *, patience: float = 15) -> None:
+        """Clear what a crash left. Raises `Conflict` when a server is running on the folder or the port is taken.
+
+        `patience` is how many seconds orphaned backends of a killed server get to leave.
+        """
+        postgres_folder.clear_crash(self.data_dir.resolve(), patience=patience)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError:
+                raise Conflict(
+                    Reason.PORT_TAKEN, f"port {self.port} is taken; stop what uses it or set RAG_POSTGRES_PORT"
+                ) from None
+
+    def separate_owner(self) -> None:
+        """Give the schema an owner of its own, in a folder of an earlier release too. Idempotent; call `prepare` first.
+
+        Raises `Unavailable` (`START_FAILED`).
+        """
+        programs = postgres_place.programs(self._account)
+        postgres_folder.separate_owner(
+            self.data_dir.resolve(), programs, self._account, self._owner_file, role=ROLE, owner=OWNER
+        )
+
+    def start(self, *, timeout: float = 60, log: Path | None = None, preexec: Callable[[], None] | None = None) -> None:
+        """Start as a child process and wait until it answers. Raises `Unavailable` (`START_FAILED`) when it does not.
+
+        `preexec` runs in the child just before the server starts (tests tie its life to theirs with it).
+        """
+        self.init()
+        self.prepare()
+        self.separate_owner()
+        command = self.command()
+        with log.open("a+b") if log else tempfile.TemporaryFile() as output:
+            begin = output.seek(0, os.SEEK_END)
+            self._process = subprocess.Popen(
+                command.argv,
+                env=command.env,
+                user=command.account.uid,
+                group=command.account.gid,
+                extra_groups=[] if command.account.uid is not None else None,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=preexec,
+                start_new_session=True,  # a Ctrl-C meant for the parent must not stop it first
+            )
+            self._wait(timeout, lambda: _last_words(output, begin))
+
+    def stop(self, *, timeout: float = 30) -> None:
+        """Fast shutdown; after `timeout` seconds an immediate one, from which the next start recovers. Idempotent."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running server started here."""
+        return self._process.pid if self._process else None
+
+    def ready(self) -> bool:
+        """Whether the server accepts connections now."""
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _wait(self, timeout: float, last_words: Callable[[], str]) -> None:
+        deadline = time.monotonic() + timeout
+        while not self.ready():
+            if self._process is None or self._process.poll() is not None:
+                self._process = None
+                raise Unavailable(Reason.START_FAILED, f"PostgreSQL ended while starting: {last_words()}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise Unavailable(Reason.START_FAILED, f"PostgreSQL did not answer within {timeout:.0f} s")
+            time.sleep(0.05)
+
+    def _socket_dir(self, place: Path) -> str:
+        # Every client of ours uses TCP on loopback; the socket is for an operator's psql, and optional.
+        longest = len(os.fsencode(place / f".s.PGSQL.{self.port}"))
+        return "" if longest > _MAX_SOCKET_PATH else str(place)
+
+
+def _last_words(log: IO[bytes], begin: int) -> str:
+    """The last lines that a server which ended wrote, without time and process id."""
+    log.seek(begin)
+    lines = log.read().decode("utf-8", "replace").splitlines()[-5:]
+    return " | ".join(line.partition("] ")[2].strip() or line for line in lines)[-500:] or "without a word"
+
+
+@contextmanager
+def running_database(settings: Settings) -> Iterator[None]:
+    """A database to work with while the stack is down: the embedded one is started, and stopped at the end.
+
+    Nothing happens when a server is configured or the embedded one already runs. Raises as `EmbeddedPostgres.start`.
+    """
+    server = EmbeddedPostgres(settings.postgres_dir, settings.postgres_port)
+    if settings.database_url is not None or server.ready():
+        yield
+        return
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+def main() -> None:
+    """Become the foreground server of `$RAG_HOME/postgres`; exit 1 with one line when it cannot start."""
+    try:
+        settings = Settings.load()
+        server = EmbeddedPostgres(settings.postgres_dir, settings.postgres_port)
+        server.init()
+        server.prepare()
+        server.separate_owner()
+        command = server.command()
+    except RagError as error:
+        sys.exit(str(error))
+    os.chdir("/")
+    if command.account.uid is not None and command.account.gid is not None:
+        os.setgroups([])
+        os.setgid(command.account.gid)
+        os.setuid(command.account.uid)
+    # The supervisor's mark, by which a later command recognises a server that outlived its supervisor.
+    marks = {name: value for name, value in os.environ.items() if name.startswith("RAG_STACK_")}
+    os.execve(command.argv[0], command.argv, {**command.env, **marks})  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

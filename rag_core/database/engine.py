@@ -1,0 +1,198 @@
+"""Connections to PostgreSQL, and the schema they expect: migrating it, and refusing one that does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, column, create_engine, event, func, inspect, make_url, select, table, text
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import ArgumentError
+
+from rag_core.database import roles
+from rag_core.database.driver_errors import translate, translated
+from rag_core.database.tables.base import SCHEMA, schema_readers
+from rag_core.errors import ConfigError, Conflict, Reason
+from rag_core.settings import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Bringing a database to the schema of this program, and refusing one that is not.
+
+
+HEAD = "0016"
+"""Newest revision this program knows; revisions are numbered so that two of them can be compared."""
+
+VERSION_TABLE = "schema_version"
+_VERSIONS = table(VERSION_TABLE, schema=SCHEMA)
+_LOCK = 0x7261675F736368  # one migration at a time, in whatever process
+
+
+def upgrade(target: Settings | str, *, services: str | None = None) -> None:
+    """Create or upgrade the schema, and let the services use it. Idempotent; several processes may call it at once.
+
+    With settings the owner's URL is used and the role of the services is that of `database_url`; else `services` names
+    it when it is another than that of the URL.
+
+    Raises `Conflict` (`DATABASE_VERSION`) when a newer program has written the database, `Unavailable` when it is down.
+    """
+    from alembic import command
+
+    url = target if isinstance(target, str) else target.effective_owner_url
+    users = services if isinstance(target, str) else roles.role_of(target.effective_database_url)
+    engine = create_engine(driver_url(url), hide_parameters=True, connect_args={"connect_timeout": 10})
+    try:
+        with translated(), engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            found = revision(connection)
+            if found is not None and found > HEAD:
+                raise _newer(found)
+            if found != HEAD:
+                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+                # A role named like the schema would have it as its default and Alembic would not qualify names.
+                connection.execute(text("SET LOCAL search_path = public"))
+                command.upgrade(alembic_config(connection), "head")
+            if users is not None and users != roles.role_of(url):
+                roles.grant(connection, users)
+    finally:
+        engine.dispose()
+
+
+def require_current(engine: Engine, *, or_newer: bool = False) -> None:
+    """Raise `Conflict` (`DATABASE_VERSION`) unless the schema is exactly the one this program was written for.
+
+    `or_newer` accepts a newer one as well whose migrations say that this program can read it (`schema_readers`).
+    """
+    with engine.connect() as connection:
+        found = revision(connection)
+        if or_newer and found is not None and found > HEAD and _readable(connection):
+            return
+    if found is None or found < HEAD:
+        raise Conflict(
+            Reason.DATABASE_VERSION,
+            f"the database schema is at {found or 'nothing'}, this program needs {HEAD}; "
+            "run `rag up` or the migration job",
+        )
+    if found > HEAD:
+        raise _newer(found)
+
+
+def _readable(connection: Connection) -> bool:
+    oldest = connection.scalar(select(func.max(schema_readers.c.oldest)))
+    return oldest is not None and oldest <= HEAD
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision the database is at, `None` for an empty one."""
+    if not inspect(connection).has_table(VERSION_TABLE, schema=SCHEMA):
+        return None
+    found: str | None = connection.scalar(select(column("version_num")).select_from(_VERSIONS))
+    return found
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Alembic's configuration for an open connection; no file is read."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _newer(found: str) -> Conflict:
+    return Conflict(
+        Reason.DATABASE_VERSION,
+        f"the database schema is at {found}, newer than this program ({HEAD}); use the newer program",
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Opening the database.
+
+
+_POOL_WAIT_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open database. One per process; thread-safe. Driver errors leave it as `RagError` (see `store.failures`)."""
+
+    engine: Engine
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+
+def open_store(settings: Settings, *, check: bool = True, or_newer: bool = False) -> Store:
+    """Open the database of `settings`.
+
+    With `check` the schema is compared first: raises `Conflict` (`DATABASE_VERSION`) when it is older or newer than
+    this program, `Unavailable` (`DATABASE_UNAVAILABLE`) when it cannot be reached. With `or_newer` a newer schema is
+    accepted when its migrations say that this program can read it: for query servers, which run on during a rollout and
+    must be able to start again in its midst.
+    """
+    store = Store(open_engine(settings))
+    if check:
+        try:
+            require_current(store.engine, or_newer=or_newer)
+        except BaseException:
+            store.close()
+            raise
+    return store
+
+
+def open_engine(settings: Settings) -> Engine:
+    """An engine with the limits of `settings`, not yet connected. Raises `ConfigError` for a URL that is none."""
+    statement_ms = int(settings.database_statement_timeout_seconds * 1000)
+    engine = create_engine(
+        driver_url(settings.effective_database_url),
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=_POOL_WAIT_SECONDS,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": max(1, round(settings.database_connect_timeout_seconds)),
+            "application_name": "rag",
+            # Without keepalives a run waits hours for a database host that lost power.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _limit(connection: DBAPIConnection, _record: Any) -> None:
+        # Set by statement: a pooler in between refuses unknown start-up options.
+        cursor = connection.cursor()
+        cursor.execute(f"SET statement_timeout = {statement_ms}; SET idle_in_transaction_session_timeout = '15min'")
+        cursor.close()
+        connection.commit()
+
+    event.listen(engine, "handle_error", _raise_ours)
+    return engine
+
+
+def driver_url(url: str) -> str:
+    """The URL with psycopg 3 named as its driver. Raises `ConfigError` (`CONFIG_INVALID`) without repeating the URL."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigError(
+            Reason.CONFIG_INVALID, "RAG_DATABASE_URL: not a URL (postgresql://user@host:port/name)"
+        ) from None
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ConfigError(Reason.CONFIG_INVALID, "RAG_DATABASE_URL: must start with postgresql://")
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _raise_ours(context: ExceptionContext) -> None:
+    known = translate(context.sqlalchemy_exception or context.original_exception)
+    if known is not None:
+        raise known from context.original_exception

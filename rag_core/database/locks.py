@@ -1,0 +1,154 @@
+"""Who may work on which rows: advisory locks, always taken in the same order (all, source, shard).
+
+Every stage holds `all` and its source shared and its shard alone, on the connection it also works on: when that
+connection is lost, the work is lost with it, so no run ever writes without its lock. A pooler in transaction mode
+breaks this; connect to the database itself or to a pooler in session mode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from rag_core.database.engine import Store
+from rag_core.errors import Conflict, RagError, Reason
+
+_ALL = "all"
+_POLL_SECONDS = 0.5
+
+
+@contextmanager
+def shard_connection(store: Store, tenant: str, source: str, shard: int, *, wait: float) -> Iterator[Connection]:
+    """A connection that holds one shard of a source, without an open transaction.
+
+    Raises `Conflict` (`SOURCE_BUSY`) when another run holds it for longer than `wait` seconds.
+    """
+    shared = [_key(_ALL), _key("source", tenant, source)]
+    with _session(store, shared, [_key("shard", tenant, source, shard)], wait) as connection:
+        yield connection
+
+
+@contextmanager
+def source_connection(store: Store, tenant: str, source: str, *, wait: float) -> Iterator[Connection]:
+    """As `shard_connection`, but alone on the whole source."""
+    with _session(store, [_key(_ALL)], [_key("source", tenant, source)], wait) as connection:
+        yield connection
+
+
+@contextmanager
+def exclusive_connection(store: Store, *, wait: float) -> Iterator[Connection]:
+    """As `shard_connection`, but alone on everything: no stage runs meanwhile."""
+    with _session(store, [], [_key(_ALL)], wait) as connection:
+        yield connection
+
+
+@contextmanager
+def looking_connection(store: Store) -> Iterator[Connection]:
+    """A connection that holds nothing, for temporary tables of one that only looks; they end with it."""
+    with _session(store, [], [], 0) as connection:
+        yield connection
+
+
+@contextmanager
+def deployer_connection(store: Store, target: str, *, wait: float) -> Iterator[Connection]:
+    """A connection that alone may move deployments of this target on.
+
+    Raises `Conflict` (`DEPLOYMENT_BUSY`) when another process holds it for longer than `wait` seconds.
+    """
+    try:
+        with _session(store, [], [_key("deployer", target)], wait) as connection:
+            yield connection
+    except Conflict as error:
+        if error.reason is not Reason.SOURCE_BUSY:
+            raise
+        message = "another process works on a deployment; `rag deploy status` shows how far it is"
+        raise Conflict(Reason.DEPLOYMENT_BUSY, message) from None
+
+
+def lock_transaction(connection: Connection, name: str) -> None:
+    """Wait for the named lock and hold it until the current transaction ends."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _key("name", name)})
+
+
+@contextmanager
+def listing_turn(connection: Connection, tenant: str, source: str, *, wait: float) -> Iterator[bool]:
+    """Whether it is this connection's turn to list a source; false after `wait` seconds of another's.
+
+    It asks again and again, because a statement that waits for hours holds back vacuum and meets its time limit. On an
+    error the turn ends with the connection's other locks.
+    """
+    key = _key("turn", tenant, source)
+    until = time.monotonic() + wait
+    while not (mine := _try(connection, "pg_try_advisory_lock", key)) and time.monotonic() < until:
+        time.sleep(_POLL_SECONDS)
+    yield mine
+    if mine:
+        _try(connection, "pg_advisory_unlock", key)
+
+
+def use_listing(connection: Connection, listing: int) -> bool:
+    """Keep a shared listing from being dropped until the connection is released; false while it is being dropped."""
+    statement = text("SELECT pg_try_advisory_lock_shared(:key)")
+    return bool(connection.scalar(statement, {"key": _key("listing", listing)}))
+
+
+@contextmanager
+def unused_listing(connection: Connection, listing: int) -> Iterator[bool]:
+    """Whether no other connection uses a shared listing; none begins to until the end."""
+    key = _key("listing", listing)
+    mine = _try(connection, "pg_try_advisory_lock", key)
+    yield mine
+    if mine:
+        _try(connection, "pg_advisory_unlock", key)
+
+
+@contextmanager
+def _session(store: Store, shared: list[int], alone: list[int], wait: float) -> Iterator[Connection]:
+    with store.engine.connect() as connection:
+        try:
+            _acquire(connection, shared, alone, wait)
+            yield connection
+        finally:
+            _release(connection)
+
+
+def _try(connection: Connection, function: str, key: int) -> bool:
+    done = bool(connection.scalar(text(f"SELECT {function}(:key)"), {"key": key}))
+    connection.commit()
+    return done
+
+
+def _acquire(connection: Connection, shared: list[int], alone: list[int], wait: float) -> None:
+    # A lock_timeout of 0 would mean to wait for ever.
+    connection.execute(text("SELECT set_config('lock_timeout', :ms, false)"), {"ms": str(max(1, round(wait * 1000)))})
+    connection.commit()
+    for key in shared:
+        connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), {"key": key})
+    for key in alone:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+    connection.execute(text("RESET lock_timeout"))
+    connection.commit()
+
+
+def _release(connection: Connection) -> None:
+    try:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock_all()"))
+        connection.execute(text("RESET lock_timeout"))
+        connection.execute(text("DISCARD TEMPORARY"))
+        connection.commit()
+    except (DBAPIError, RagError):
+        # The server frees the locks of a session that has ended; the pool must not hand it out again.
+        connection.invalidate()
+
+
+def _key(*parts: object) -> int:
+    joined = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(
+        hashlib.blake2b(joined.encode(), digest_size=8, person=b"rag-lock").digest(), "big", signed=True
+    )

@@ -1,0 +1,88 @@
+"""The tables of the truth. Alembic migrations in `migrations/` create them; a test compares the two.
+
+Row state drives the pipeline: what a stage still has to do is a query, so a crash at any point leaves work for the next
+run and nothing else. What is pending has one definition per stage, a function of the database (migration 0016).
+
+    documents.version        bumped on every change that the index must follow (content, ACL, metadata, deletion)
+    rag.pending_chunks       chunkings.text_version is not documents.text_version -> chunk again
+    rag.pending_embeddings   absent row in embeddings for (text_hash, embedder) -> embed
+    rag.pending_index        generation_documents.indexed_version is not documents.version -> apply to that generation
+    visibility_changes       a row -> the query servers withhold the document from who lost access; written by a trigger
+    inbox                    applied_at is null -> the stream worker applies it
+"""
+
+from rag_core.database.tables.base import SCHEMA, metadata, schema_readers
+from rag_core.database.tables.content import (
+    chunkings,
+    chunks,
+    documents,
+    embeddings,
+    former_texts,
+    generation_documents,
+    generations,
+    held_deletions,
+    listed_items,
+    listings,
+    quarantine,
+    query_replicas,
+    run_stages,
+    source_items,
+    sources,
+    visibility_changes,
+)
+from rag_core.database.tables.operations import (
+    alerts,
+    api_keys,
+    audit,
+    audit_checkpoints,
+    audit_documents,
+    audit_heads,
+    colours,
+    deployment_steps,
+    deployments,
+    installation,
+    quality_runs,
+    ratings,
+    token_revocations,
+)
+from rag_core.database.tables.streams import dead_letters, erasures, inbox, stream_offsets, stream_workers
+
+__all__ = [
+    "SCHEMA",
+    "alerts",
+    "api_keys",
+    "audit",
+    "audit_checkpoints",
+    "audit_documents",
+    "audit_heads",
+    "chunkings",
+    "chunks",
+    "colours",
+    "dead_letters",
+    "deployment_steps",
+    "deployments",
+    "documents",
+    "embeddings",
+    "erasures",
+    "former_texts",
+    "generation_documents",
+    "generations",
+    "held_deletions",
+    "inbox",
+    "installation",
+    "listed_items",
+    "listings",
+    "metadata",
+    "quality_runs",
+    "quarantine",
+    "query_replicas",
+    "ratings",
+    "run_stages",
+    "schema_readers",
+    "source_items",
+    "sources",
+    "stream_offsets",
+    "stream_workers",
+    "token_revocations",
+    "visibility_changes",
+]

@@ -1,0 +1,282 @@
+"""Writing documents in bulk: new versions, and unchanged content with a new token."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import ColumnElement, Connection, Integer, MetaData, case, cast, func, or_, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from rag_core.database import copy_rows
+from rag_core.database.tables.content import documents
+from rag_core.ids import text_hash
+from rag_core.parsing import ParsedDocument
+
+_TEXT = ("text_hash", "title", "blocks", "language", "media_type")
+_OTHER = ("metadata", "flags", "acl")
+_COPIED = (
+    ("doc_id", "uuid"),
+    ("tenant", "text"),
+    ("source", "text"),
+    ("shard", "int2"),
+    ("locator", "text"),
+    ("version", "int8"),
+    ("text_version", "int8"),
+    ("source_version", "int8"),
+    ("token", "text"),
+    ("parsed_as", "text"),
+    ("content_hash", "bytea"),
+    ("text_hash", "bytea"),
+    ("bytes", "int8"),
+    ("media_type", "text"),
+    ("title", "text"),
+    ("language", "text"),
+    ("text", "text"),
+    ("blocks", "jsonb"),
+    ("metadata", "jsonb"),
+    ("flags", "text[]"),
+    ("acl", "text[]"),
+    ("acl_inherited", "bool"),
+    ("run_id", "text"),
+    ("updated_at", "timestamptz"),
+)
+_incoming = documents.to_metadata(MetaData(), schema=None, name="incoming_documents")  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A parsed document to be stored.
+
+    `base_version` is the version it was compared with (0: none); when the row has moved on since, the write is ignored.
+    For event sources `source_version` is set instead, and the higher one wins whatever the order of arrival.
+    """
+
+    doc_id: uuid.UUID
+    locator: str
+    token: str
+    parsed_as: str
+    content_hash: bytes
+    bytes: int
+    document: ParsedDocument
+    acl: Sequence[str] | None
+    acl_inherited: bool
+    modified_at: datetime | None
+    base_version: int = 0
+    source_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataUpdate:
+    """A document whose content is what we hold: only its token, its bytes or its ACL are new."""
+
+    doc_id: uuid.UUID
+    locator: str
+    base_version: int
+    token: str
+    parsed_as: str
+    content_hash: bytes
+    acl: Sequence[str] | None
+    acl_inherited: bool
+    event: bool = False
+    """Of an event source: `source_version` is the event's, or `None` to leave the one that is held."""
+    source_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """What is stored of a document. `erased` is the version up to which it was erased for good (0: it was not)."""
+
+    doc_id: uuid.UUID
+    version: int
+    source_version: int
+    live: bool
+    token: str
+    parsed_as: str
+    content_hash: bytes
+    acl: list[str] | None
+    acl_inherited: bool
+    erased: int
+
+    @property
+    def newest(self) -> int:
+        """Nothing that is not newer than this may be applied."""
+        return max(self.source_version, self.erased)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """Outcome of a batch: rows that are a new version, rows whose content was the same, rows ignored as stale."""
+
+    changed: int = 0
+    same: int = 0
+    stale: int = 0
+
+
+def write(
+    connection: Connection, tenant: str, source: str, shard: int, run_id: str, rows: Sequence[NewDocument]
+) -> WriteResult:
+    """Insert or update documents in the current transaction. The version grows only when something visible changed."""
+    if not rows:
+        return WriteResult()
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE IF NOT EXISTS incoming_documents"
+            " (LIKE rag.documents INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+        )
+    )
+    copy_rows(
+        connection,
+        "incoming_documents",
+        _COPIED,
+        (_values(row, tenant, source, shard, run_id) for row in sorted(rows, key=lambda row: row.doc_id)),
+    )
+    returned = connection.execute(_upsert(by_source=rows[0].source_version is not None)).all()
+    changed = sum(row.run_id == run_id for row in returned)
+    return WriteResult(changed, len(returned) - changed, len(rows) - len(returned))
+
+
+def update_metadata(connection: Connection, run_id: str, rows: Sequence[MetadataUpdate]) -> WriteResult:
+    """Update tokens and ACLs; a changed ACL is a new version. Rows that moved on since are left alone."""
+    if not rows:
+        return WriteResult()
+    ordered = sorted(rows, key=lambda row: row.doc_id)
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE IF NOT EXISTS incoming_metadata (doc_id uuid, base bigint, token text, parsed_as text,"
+            " content_hash bytea, acl text[], acl_inherited boolean, event boolean, source_version bigint)"
+            " ON COMMIT DELETE ROWS"
+        )
+    )
+    columns = [
+        ("doc_id", "uuid"),
+        ("base", "int8"),
+        ("token", "text"),
+        ("parsed_as", "text"),
+        ("content_hash", "bytea"),
+        ("acl", "text[]"),
+        ("acl_inherited", "bool"),
+        ("event", "bool"),
+        ("source_version", "int8"),
+    ]
+    copy_rows(connection, "incoming_metadata", columns, (_metadata_values(row) for row in ordered))
+    returned = connection.execute(_UPDATE_METADATA, {"run_id": run_id}).all()
+    changed = sum(row.run_id == run_id for row in returned)
+    return WriteResult(changed, len(returned) - changed, len(rows) - len(returned))
+
+
+def held(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, StoredDocument]:
+    """What is stored of these documents, tombstones and erasures included; unknown ones are absent."""
+    rows = connection.execute(_HELD, {"ids": list(doc_ids)})
+    return {row[0]: StoredDocument(*row) for row in rows}
+
+
+def live(connection: Connection, tenant: str, source: str, shard: int | None = None) -> int:
+    """Documents that are not tombstones, in a shard or in the whole source."""
+    statement = select(func.count()).where(
+        documents.c.tenant == tenant, documents.c.source == source, documents.c.deleted_at.is_(None)
+    )
+    if shard is not None:
+        statement = statement.where(documents.c.shard == shard)
+    return connection.scalar(statement) or 0
+
+
+def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str) -> tuple[Any, ...]:
+    parsed = row.document
+    version = row.base_version + 1
+    return (
+        row.doc_id,
+        tenant,
+        source,
+        shard,
+        row.locator,
+        version,
+        version,
+        version if row.source_version is None else row.source_version,
+        row.token,
+        row.parsed_as,
+        row.content_hash,
+        text_hash(parsed.text),
+        row.bytes,
+        parsed.media_type,
+        parsed.title,
+        parsed.language,
+        parsed.text,
+        Jsonb([[block.kind.value, block.start, block.end, block.level] for block in parsed.blocks]),
+        Jsonb(dict(parsed.metadata)),
+        sorted(parsed.flags),
+        None if row.acl is None else list(row.acl),
+        row.acl_inherited,
+        run_id,
+        _updated_at(row.modified_at),
+    )
+
+
+def _metadata_values(row: MetadataUpdate) -> tuple[Any, ...]:
+    acl = None if row.acl is None else list(row.acl)
+    known = (row.doc_id, row.base_version, row.token, row.parsed_as, row.content_hash, acl, row.acl_inherited)
+    return (*known, row.event, row.source_version)
+
+
+def _upsert(*, by_source: bool) -> Any:
+    new_rows = select(*(_incoming.c[name] for name, _ in _COPIED)).order_by(_incoming.c.doc_id)
+    statement = insert(documents).from_select([name for name, _ in _COPIED], new_rows)
+    new, old = statement.excluded, documents.c
+    revived = old.deleted_at.is_not(None)
+    text_changed = or_(revived, _differ(old, new, _TEXT))
+    changed = or_(text_changed, _differ(old, new, _OTHER))
+    version = old.version + cast(changed, Integer)
+    kept = ("token", "parsed_as", "content_hash", "bytes", "shard", "text", "acl", "acl_inherited", *_TEXT, *_OTHER)
+    return statement.on_conflict_do_update(
+        index_elements=["doc_id"],
+        set_={name: new[name] for name in kept}
+        | {
+            "version": version,
+            "text_version": case((text_changed, old.version + 1), else_=old.text_version),
+            "source_version": new.source_version if by_source else version,
+            "run_id": case((changed, new.run_id), else_=old.run_id),
+            "updated_at": case((changed, new.updated_at), else_=old.updated_at),
+            "deleted_at": None,
+        },
+        where=new.source_version > old.source_version if by_source else new.version == old.version + 1,
+    ).returning(documents.c.doc_id, documents.c.run_id)
+
+
+def _updated_at(modified_at: datetime | None) -> datetime:
+    """When the source says the document changed, else now; a source whose clock runs ahead cannot be in the future."""
+    now = datetime.now(UTC)
+    if modified_at is None:
+        return now
+    return min(modified_at if modified_at.tzinfo else modified_at.replace(tzinfo=UTC), now)
+
+
+def _differ(old: Any, new: Any, names: Iterable[str]) -> ColumnElement[bool]:
+    left, right = tuple_(*(old[name] for name in names)), tuple_(*(new[name] for name in names))
+    return left.is_distinct_from(right)
+
+
+_UPDATE_METADATA = text("""
+UPDATE rag.documents d
+SET token = t.token, parsed_as = t.parsed_as, content_hash = t.content_hash, acl = t.acl,
+    acl_inherited = t.acl_inherited,
+    version = d.version + (d.acl IS DISTINCT FROM t.acl)::int,
+    source_version = CASE WHEN t.event THEN coalesce(t.source_version, d.source_version)
+                          ELSE d.version + (d.acl IS DISTINCT FROM t.acl)::int END,
+    run_id = CASE WHEN d.acl IS DISTINCT FROM t.acl THEN :run_id ELSE d.run_id END
+FROM incoming_metadata t
+WHERE d.doc_id = t.doc_id AND d.version = t.base AND d.deleted_at IS NULL
+  AND (t.source_version IS NULL OR t.source_version > d.source_version)
+RETURNING d.doc_id, d.run_id
+""")
+_HELD = text("""
+SELECT coalesce(d.doc_id, e.doc_id), coalesce(d.version, 0), coalesce(d.source_version, 0),
+       coalesce(d.doc_id IS NOT NULL AND d.deleted_at IS NULL, false), coalesce(d.token, ''),
+       coalesce(d.parsed_as, ''), coalesce(d.content_hash, ''), d.acl, coalesce(d.acl_inherited, false),
+       coalesce(e.source_version, 0)
+FROM (SELECT * FROM rag.documents WHERE doc_id = ANY(:ids)) d
+FULL JOIN (SELECT * FROM rag.erasures WHERE doc_id = ANY(:ids)) e ON e.doc_id = d.doc_id
+""")

@@ -1,0 +1,82 @@
+"""Opening the configured embedder. Each function loads only what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_core.embedding.base import Embedder, TokenCounter, Vectors
+from rag_core.embedding.bundle import open_bundle
+from rag_core.embedding.tokenizer import load_tokenizer
+from rag_core.settings import Settings
+
+if TYPE_CHECKING:
+    from rag_core.embedding.tokenizer import E5TokenCounter
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Text to vectors. Import the implementations through these functions: each loads only what it needs.
+
+
+__all__ = ["Embedder", "TokenCounter", "Vectors", "open_embedder", "open_token_counter", "prepare_model"]
+
+
+def open_embedder(settings: Settings) -> Embedder:
+    """The configured embedder, ready to use; close it when done.
+
+    Raises `DataCorruption` (`MODEL_CORRUPT`) when the model's files fail their checksum.
+    """
+    if settings.embedder == "fake":
+        from rag_core.embedding.fake import FakeEmbedder
+
+        return FakeEmbedder(
+            version=settings.embed_model or "1",
+            dimensions=settings.embed_dimensions or FakeEmbedder.dimensions,
+            query_prefix=settings.embed_query_prefix,
+            prefix=settings.embed_passage_prefix,
+        )
+    if settings.embedder == "openai":
+        from rag_core.embedding.openai_http import open_openai_embedder
+
+        return open_openai_embedder(settings)
+    from rag_core.embedding.onnx import OnnxEmbedder
+
+    return OnnxEmbedder(settings.model_dir, threads=settings.embed_threads)
+
+
+def open_token_counter(settings: Settings) -> E5TokenCounter:
+    """The bundled model's token counter, whatever the embedder: chunk sizes mean the same everywhere."""
+    from rag_core.embedding.tokenizer import E5TokenCounter
+
+    return E5TokenCounter(settings.model_dir)
+
+
+def prepare_model(settings: Settings, progress: Callable[[int, int | None], None] | None = None) -> Path:
+    """Build what the embedder and the token counter keep in the model folder (a few seconds, once); return the folder.
+
+    `progress` is called with (steps done, steps). Safe to run in several processes at once. Raises `DataCorruption`
+    (`MODEL_CORRUPT`) and `Unavailable` (`STORAGE_FULL`).
+    """
+
+    return prepare(settings.model_dir, with_graph=settings.embedder == "onnx", progress=progress)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Builds and checks the files of the model folder ahead of the first use.
+
+
+def prepare(model_dir: Path, *, with_graph: bool, progress: Callable[[int, int | None], None] | None = None) -> Path:
+    """See `rag_core.embedding.prepare_model`."""
+    steps: list[Callable[[], object]] = [lambda: load_tokenizer(model_dir)]
+    if with_graph:
+        from rag_core.embedding.onnx import load_graph
+
+        steps.append(lambda: load_graph(model_dir, open_bundle()))
+    for done, step in enumerate(steps):
+        if progress:
+            progress(done, len(steps))
+        step()
+    if progress:
+        progress(len(steps), len(steps))
+    return model_dir

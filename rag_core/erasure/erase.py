@@ -1,0 +1,186 @@
+"""Erasure: a document leaves every table and every generation, and what is proved of that is a receipt.
+
+The ledger entry comes first, in PostgreSQL and in a file beside it. A crash in between leaves an entry whose document
+is still there, which `reapply` finishes; a database restored from a backup lost its ledger, and the file has it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag_core.database import locks
+from rag_core.documents import In
+from rag_core.documents import tombstone_store as tombstones
+from rag_core.erasure import store as erasures
+from rag_core.erasure.store import Subject
+from rag_core.errors import Conflict, InvalidInput, NotFound, Reason
+from rag_core.index import DocumentUpdate, SearchMode, SearchRequest, VectorIndex
+from rag_core.operations import audit_store as audit
+from rag_core.pipeline import Pipeline, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was found in each place, what of it was removed, and what is still found (0 everywhere). Without content.
+
+    Rows of PostgreSQL, the audit log's name of the document among them, and points of every generation of the index.
+    """
+
+    doc_id: str
+    tenant: str
+    source: str
+    source_version: int
+    erased_at: str
+    requested_by: str
+    found: Mapping[str, int]
+    removed: Mapping[str, int]
+    found_afterwards: Mapping[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+
+def erase(pipeline: Pipeline, tenant: str, doc_id: uuid.UUID, *, actor: str) -> Receipt:
+    """Erase one document and prove it.
+
+    Raises `NotFound` (`DOCUMENT_NOT_FOUND`), `Unavailable` when a part is away (run it again then), `Conflict`:
+    `SOURCE_BUSY`, or `ERASURE_INCOMPLETE` with the place where it is still found.
+    """
+    with pipeline.store.engine.connect() as connection:
+        subject = erasures.find(connection, tenant, doc_id)
+    if subject is None:
+        raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: not found")
+    return _erase(pipeline, subject, actor)
+
+
+def reapply(pipeline: Pipeline, ledger: Path, *, actor: str, progress: Progress | None = None) -> list[Receipt]:
+    """Erase again what the ledger (of the database and of the file) names and what is not newer than it.
+
+    Call it after a restore, before anything is served. Raises as `erase`.
+    """
+    with pipeline.store.engine.connect() as connection:
+        known = {uuid.UUID(str(row["doc_id"])): row for row in erasures.ledger(connection)}
+    for row in _lines(ledger):
+        before = known.get(uuid.UUID(row["doc_id"]))
+        if before is None or before["source_version"] < row["source_version"]:
+            known[uuid.UUID(row["doc_id"])] = row
+    receipts = []
+    for number, (doc_id, row) in enumerate(known.items(), start=1):
+        with pipeline.store.engine.begin() as connection:
+            tenant, source, version = str(row["tenant"]), str(row["source"]), int(row["source_version"])
+            erasures.enter(connection, doc_id=doc_id, tenant=tenant, source=source, version=version, actor=actor)
+            subject = erasures.find(connection, tenant, doc_id)
+        if subject is not None and subject.source_version <= row["source_version"]:
+            receipts.append(_erase(pipeline, subject, actor))
+        if progress is not None:
+            progress(number, len(known))
+    return receipts
+
+
+def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
+    settings, store, index = pipeline.settings, pipeline.store, pipeline.index
+    now = datetime.now(UTC).isoformat()
+    source, wait = (subject.tenant, subject.source), settings.source_wait_seconds
+    with locks.shard_connection(store, *source, subject.shard, wait=wait) as connection:
+        erasures.enter(
+            connection,
+            doc_id=subject.doc_id,
+            tenant=subject.tenant,
+            source=subject.source,
+            version=subject.source_version,
+            actor=actor,
+        )
+        connection.commit()
+        _append(settings.erasure_ledger, subject, actor, now)
+        chunk_ids, texts = erasures.chunk_ids(connection, subject.doc_id), erasures.texts(connection, subject.doc_id)
+        found = erasures.traces(connection, subject, texts)
+        # A tombstone first: if the index is away now, what is stored says nothing any more and the rest can follow.
+        tombstones.soft_delete(connection, "erasure", [subject.doc_id])
+        connection.commit()
+        points = _remove_points(index, subject, chunk_ids)
+        erasures.remove(connection, subject, texts)
+        left = erasures.traces(connection, subject, texts) | {"points": _points_left(index, subject, chunk_ids)}
+        found["points"] = points + left["points"]
+        removed = {place: count - left[place] for place, count in found.items()}
+        receipt = Receipt(str(subject.doc_id), *source, subject.source_version, now, actor, found, removed, left)
+        erasures.write_receipt(connection, subject.doc_id, receipt.as_dict())
+        audit.record(
+            connection, actor=actor, action="document.erase", target=subject.source, tenant=subject.tenant,
+            doc_id=subject.doc_id, details={"removed": removed, "found_afterwards": sum(left.values())},
+        )  # fmt: skip
+        connection.commit()
+    if left := {place: count for place, count in left.items() if count}:
+        raise Conflict(Reason.ERASURE_INCOMPLETE, f"document: still found in {', '.join(sorted(left))}")
+    return receipt
+
+
+def _remove_points(index: VectorIndex, subject: Subject, chunk_ids: list[uuid.UUID]) -> int:
+    """Take the document out of every generation, the retired ones and those of other models too."""
+    removed = 0
+    for spec in index.generations():
+        gone = index.apply(spec.name, [DocumentUpdate(subject.doc_id, subject.version + 1)])
+        removed += gone.removed + index.delete_points(spec.name, chunk_ids)
+    return removed
+
+
+def _points_left(index: VectorIndex, subject: Subject, chunk_ids: list[uuid.UUID]) -> int:
+    """By id in every generation, and by a search for the document in the one that readers see."""
+    left = sum(len(index.fetch(spec.name, chunk_ids)) for spec in index.generations()) if chunk_ids else 0
+    active = next((spec for spec in index.generations() if spec.name == index.alias()), None)
+    if active is None:
+        return left
+    anything = np.full(active.dimensions, active.dimensions**-0.5, dtype=np.float32)
+    request = SearchRequest(
+        subject.tenant,
+        ("everyone",),
+        limit=10,
+        mode=SearchMode.DENSE,
+        vector=anything,
+        filter=In("doc_id", (str(subject.doc_id),)),
+    )
+    return left + len(index.search(request).hits)
+
+
+def _append(path: Path, subject: Subject, actor: str, now: str) -> None:
+    line = {
+        "doc_id": str(subject.doc_id),
+        "tenant": subject.tenant,
+        "source": subject.source,
+        "source_version": subject.source_version,
+        "requested_by": actor,
+        "erased_at": now,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            yield {
+                "doc_id": str(uuid.UUID(row["doc_id"])),
+                "tenant": str(row["tenant"]),
+                "source": str(row["source"]),
+                "source_version": int(row["source_version"]),
+            }
+        except (ValueError, KeyError, TypeError):
+            raise InvalidInput(Reason.ERASURE_INCOMPLETE, f"ledger: line {number} is damaged; mend it") from None

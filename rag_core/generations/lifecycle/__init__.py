@@ -1,0 +1,30 @@
+"""The life of a generation: forecast, build, promotion gate, promotion, rollback, retirement."""
+
+from rag_core.generations.lifecycle import promotion
+from rag_core.generations.lifecycle.build import BuildReport, build
+from rag_core.generations.lifecycle.candidates_store import accept, candidates
+from rag_core.generations.lifecycle.forecast import Forecast, forecast
+from rag_core.generations.lifecycle.golden import load_golden
+from rag_core.generations.lifecycle.promotion import PromotionResult, declare, promote, retire, retire_expired, rollback
+from rag_core.generations.lifecycle.promotion_gate import CHECKS, Evaluation, evaluate, want_evaluation
+
+__all__ = [
+    "CHECKS",
+    "BuildReport",
+    "Evaluation",
+    "Forecast",
+    "PromotionResult",
+    "accept",
+    "build",
+    "candidates",
+    "declare",
+    "evaluate",
+    "forecast",
+    "load_golden",
+    "promote",
+    "promotion",
+    "retire",
+    "retire_expired",
+    "rollback",
+    "want_evaluation",
+]

@@ -1,0 +1,249 @@
+"""Building a generation behind the active one: in slices, each resumable, with live runs let in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection, func, text
+
+from rag_core import failpoints
+from rag_core.database import Store, locks
+from rag_core.errors import Conflict, Reason
+from rag_core.generations import Generation, Kit
+from rag_core.generations import store as generations
+from rag_core.generations.lifecycle.throttle import Throttle, open_throttle, search_probe
+from rag_core.index import VectorIndex
+from rag_core.logging import get_logger
+from rag_core.pipeline import Progress, Work, chunk_documents, embed_chunks, index_documents, run_stage
+from rag_core.settings import Settings
+from rag_core.sources import Scope, Shard, Source
+
+log = get_logger(__name__)
+_BATCH_TEXTS = 32
+_BATCH_DOCUMENTS = 16
+_BATCH_POINTS = 128
+"""Small, because the process that answers searches does these writes too."""
+_OVERHEAD_SHARE = 3
+_ENDINGS = 200
+_OPTIMIZE_POINTS = 2000
+"""Below it a search scans the points in less time than a graph takes to walk."""
+
+
+_HELD = text("SELECT count(*) FROM rag.generation_documents WHERE generation = :name")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did: documents it brought up to date, texts it embedded, seconds at work and paused.
+
+    `remaining` documents of other shards are left when the build was for some shards only; `state` says whether the
+    generation is `ready`.
+    """
+
+    generation: str
+    state: str
+    documents: int
+    embedded: int
+    seconds: float
+    paused_seconds: float
+    remaining: int
+
+
+def build(
+    store: Store,
+    index: VectorIndex,
+    kit: Kit,
+    name: str,
+    settings: Settings,
+    *,
+    shards: Collection[Shard] | None = None,
+    throttle: Throttle | None = None,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Bring a generation up to date and make it `ready`. Call it again after a crash: it goes on where rows say.
+
+    With `shards` only those are built, so that several processes can share the work; the last one makes it ready. The
+    lock of a shard is held for a slice (`build_slice_seconds`) at a time: a live run of the source waits no longer.
+
+    Raises `Conflict` (`GENERATION_STATE`) for a retired generation or documents that cannot be completed,
+    `InvalidInput` (`VECTOR_DIM`) when the vectors do not fit, `Unavailable` when a part is away.
+    """
+    started = time.monotonic()
+    with store.engine.connect() as connection:
+        row = generations.get(connection, name)
+    if row.state == "retired":
+        raise Conflict(Reason.GENERATION_STATE, f"generation {name} is retired; declare it again to build it")
+    index.create(row.spec)
+    with _paced(store, index, settings, throttle) as pace, store.engine.connect() as connection:
+        work = _Build(store, index, kit, row, settings, progress, connection)
+        try:
+            state, remaining = work.to_the_end(shards, pace)
+        finally:
+            connection.invalidate()  # its snapshot must not go back to the pool
+    seconds = time.monotonic() - started
+    return BuildReport(name, state, work.documents, work.embedded, seconds, pace.paused_seconds, remaining)
+
+
+class _Build:
+    """The slices of one build. `connection` holds the snapshot of what was pending when a pass began."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: VectorIndex,
+        kit: Kit,
+        row: Generation,
+        settings: Settings,
+        progress: Progress | None,
+        connection: Connection,
+    ) -> None:
+        self._store, self._index, self._kit, self._row = store, index, kit, row
+        batches = {"index_batch_documents": _BATCH_DOCUMENTS, "index_batch_points": _BATCH_POINTS}
+        batches["embed_batch"] = min(settings.embed_batch, _BATCH_TEXTS)
+        self._settings = settings.model_copy(update=batches)
+        self._progress = progress
+        self._connection = connection
+        self.documents = self.embedded = 0
+
+    def to_the_end(self, shards: Collection[Shard] | None, pace: Throttle) -> tuple[str, int]:
+        """Build, and make the generation ready unless other shards are left: its state, and documents it lacks.
+
+        While edits keep coming something is always on its way: ready means to hold every version that was there when
+        the last pass began.
+        """
+        self._run(shards, pace)
+        if shards is None or not set(self._pending()) - set(shards):
+            self._optimize()
+            for _ in range(_ENDINGS):
+                self._run(shards, pace)
+                if self._make_ready():
+                    break
+            self._run(shards, pace)  # new documents that live runs left to the build until it was ready
+        with self._store.engine.connect() as connection:
+            state = generations.get(connection, self._row.name).state
+        return state, sum(self._pending().values())
+
+    def _run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
+        """One pass. What is pending is counted at its start, not at each slice."""
+        found = generations.remember_pending(self._connection, self._row.name)
+        left = {shard: count for shard, count in found.items() if shards is None or shard in shards}
+        total, before, stuck = sum(left.values()), self.documents, 0
+        waiting = list(left)
+        while waiting:
+            again = []
+            for shard in waiting:
+                if not self._slice(shard):
+                    again.append(shard)
+                else:
+                    # What came meanwhile is on its way; what was there and still is cannot be completed.
+                    stuck += self._still_pending(shard)
+                failpoints.reach("after_build_slice")
+                pace.pause()
+                self._tell(max(0, total - (self.documents - before)), total)
+            waiting = again
+        if stuck:
+            raise Conflict(
+                Reason.GENERATION_STATE,
+                f"generation {self._row.name}: {stuck} documents cannot be completed now; "
+                "their chunks or vectors are missing. `rag quarantine list` may tell why",
+            )
+
+    def _pending(self) -> dict[Shard, int]:
+        with self._store.engine.connect() as connection:
+            return generations.pending_by_shard(connection, self._row.name)
+
+    def _still_pending(self, shard: Shard) -> int:
+        count = generations.still_pending(self._connection, self._row.name, shard)
+        self._connection.commit()
+        return count
+
+    def _slice(self, shard: Shard) -> bool:
+        """Work on a shard for a while; whether it came to the end of what there was (not when another run has it)."""
+        tenant, source, number = shard
+        scope = Scope(Source(source, tenant, "build"), f"build-{self._row.name}", number)
+        until = _Until(self._settings.build_slice_seconds)
+        settings = self._settings
+        try:
+            with locks.shard_connection(self._store, *shard, wait=settings.source_wait_seconds) as connection:
+                self._stages(Work(connection, scope, settings, stop=until, include_unindexed=True), until)
+        except Conflict as error:
+            if error.reason is not Reason.SOURCE_BUSY:
+                raise
+            log.info("build_waits", generation=self._row.name, source=source, shard=number)
+            return False
+        return not until.over
+
+    def _stages(self, work: Work, until: _Until) -> None:
+        kit, row = self._kit, self._row
+        run_stage(work, "chunks", lambda: chunk_documents(work, kit.chunker, [row]))
+        if not until.over:
+            embed = partial(embed_chunks, work, kit.embedder, kit.chunker.fingerprint, [row])
+            self.embedded += run_stage(work, "embeddings", embed).counts["embedded"]
+        if not until.over:
+            self.documents += index_documents(work, self._index, row).counts["documents"]
+
+    def _optimize(self) -> None:
+        if self._row.state == "building" and self._index.count(self._row.name) >= _OPTIMIZE_POINTS:
+            self._index.optimize(self._row.name)
+        failpoints.reach("before_ready")
+
+    def _make_ready(self) -> bool:
+        """Say `ready` unless a version that was there when the pass began is pending still; whether it is ready."""
+        name, connection = self._row.name, self._connection
+        points = self._index.count(name)
+        with connection.begin():
+            locks.lock_transaction(connection, "generations")
+            if generations.get(connection, name).state != "building":
+                return True
+            if generations.still_pending(connection, name):
+                return False
+            held = connection.scalar(_HELD, {"name": name}) or 0
+            counts = {"documents": held, "of": held, "points": points}
+            generations.change(connection, name, state="ready", ready_at=func.now(), counts=counts)
+        return True
+
+    def _tell(self, left: int, total: int) -> None:
+        if self._progress is not None:
+            self._progress(max(0, total - left), total)
+        if not total:
+            return  # nothing was lacking: what was counted when it became ready stands
+        with self._store.engine.begin() as connection:
+            generations.change(connection, self._row.name, counts={"documents": total - left, "of": total})
+
+
+class _Until:
+    """A `Stop`: true once a slice has had its time. What a stage spends on finding its work makes the slice longer."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._deadline: float | None = None
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + max(self._seconds, _OVERHEAD_SHARE * (now - self._began)) - (now - self._began)
+        return self.over
+
+    @property
+    def over(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+
+@contextmanager
+def _paced(store: Store, index: VectorIndex, settings: Settings, given: Throttle | None) -> Iterator[Throttle]:
+    throttle = given
+    if throttle is None:
+        with store.engine.connect() as connection:
+            active = generations.active(connection)
+            tenant = connection.scalar(text("SELECT tenant FROM rag.documents LIMIT 1")) or "nobody"
+        if active is None:
+            throttle = Throttle(lambda: None, max_pause=0)
+        else:
+            throttle = open_throttle(settings, search_probe(index, active.name, active.dimensions, tenant))
+    with throttle as entered:
+        yield entered

@@ -1,0 +1,119 @@
+"""Golden questions from use: what people judged in the console, until an operator takes it into a set.
+
+A thumb up says that the cited documents answer the question. A thumb down says only that they do not, so whoever takes
+it in names the document that does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from rag_core.database import Store
+from rag_core.errors import InvalidInput, NotFound, Reason
+
+_HEADER = "query-id\tcorpus-id\tscore\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A judged answer. `documents` are the cited ones that are still here, as `source/locator`."""
+
+    id: int
+    at: datetime
+    actor: str
+    tenant: str
+    question: str
+    good: bool
+    comment: str
+    documents: tuple[str, ...]
+
+
+_RATINGS = text("""
+SELECT r.id, r.at, r.actor, r.tenant, r.question, r.good, r.comment,
+       (SELECT array_agg(DISTINCT d.source || '/' || d.locator) FROM rag.documents d
+        WHERE d.tenant = r.tenant AND d.deleted_at IS NULL
+          AND d.doc_id::text IN (SELECT c->>'doc_id' FROM jsonb_array_elements(r.citations) c)) AS documents
+FROM rag.ratings r WHERE CAST(:id AS bigint) IS NULL OR r.id = :id ORDER BY r.id DESC LIMIT :limit
+""")
+
+
+def candidates(store: Store, limit: int = 100) -> list[Candidate]:
+    """The newest judgements of all tenants."""
+    with store.engine.connect() as connection:
+        return _read(connection, id=None, limit=limit)
+
+
+def accept(store: Store, folder: Path, rating: int, documents: Sequence[str] = ()) -> bool:
+    """Take a judgement into the set in `folder`, which is made when it is missing; whether it was not in it before.
+
+    `documents` (`source/locator`) replace the cited ones. Raises `NotFound` (`RATING_NOT_FOUND`), and `InvalidInput`
+    (`GOLDEN_INVALID`) when no document is named and none can be taken from it, or one is not here.
+    """
+    with store.engine.connect() as connection:
+        found = _read(connection, id=rating, limit=1)
+        if not found:
+            raise NotFound(Reason.RATING_NOT_FOUND, f"there is no judgement {rating}")
+        chosen = tuple(documents) or (found[0].documents if found[0].good else ())
+        if not chosen:
+            why = (
+                "none of its documents is here any more"
+                if found[0].good
+                else "it says what is wrong, not what is right"
+            )
+            raise InvalidInput(Reason.GOLDEN_INVALID, f"judgement {rating}: {why}; name a document as source/locator")
+        _require_here(connection, found[0].tenant, chosen)
+    return _append(folder, f"rating-{rating}", found[0].question, chosen)
+
+
+def _read(connection: Connection, **params: Any) -> list[Candidate]:
+    rows = connection.execute(_RATINGS, params)
+    return [Candidate(**{**row._mapping, "documents": tuple(row.documents or ())}) for row in rows]
+
+
+_HERE = text("""
+SELECT source || '/' || locator AS id FROM rag.documents
+WHERE tenant = :tenant AND deleted_at IS NULL AND source || '/' || locator = ANY(:ids)
+""")
+
+
+def _require_here(connection: Connection, tenant: str, documents: Sequence[str]) -> None:
+    here = set(connection.scalars(_HERE, {"tenant": tenant, "ids": list(documents)}))
+    missing = sorted(set(documents) - here)
+    if missing:
+        raise InvalidInput(Reason.GOLDEN_INVALID, f"no such document of this tenant: {', '.join(missing)}")
+
+
+def _append(folder: Path, query: str, question: str, documents: Iterable[str]) -> bool:
+    folder.mkdir(parents=True, exist_ok=True)
+    corpus, queries, judged = (folder / name for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv"))
+    if query in _ids(queries):
+        return False
+    known = _ids(corpus)
+    new = [document for document in documents if document not in known]
+    _add(corpus, "".join(_line({"_id": document}) for document in new))
+    head = "" if judged.exists() else _HEADER
+    _add(judged, head + "".join(f"{query}\t{document}\t1\n" for document in documents))
+    _add(queries, _line({"_id": query, "text": question}))  # last: a set cut short has a judgement nobody asks for
+    return True
+
+
+def _ids(path: Path) -> set[str]:
+    if not path.exists():
+        return set()
+    return {str(json.loads(line)["_id"]) for line in path.read_text("utf-8").splitlines() if line.strip()}
+
+
+def _line(row: Mapping[str, str]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _add(path: Path, content: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(content)

@@ -1,0 +1,230 @@
+"""The checks of the gate that need no questions: parity, coverage, vectors, size."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sqlalchemy import text
+
+from rag_core.database import Store
+from rag_core.embedding import Embedder, Vectors, decode
+from rag_core.generations import Generation
+from rag_core.generations import store as generations
+from rag_core.index import VectorIndex
+from rag_core.verify import verify
+
+SELF_RETRIEVAL = 2000
+"""Points searched for by their own vector; all are compared with their rows."""
+SAMPLE_TEXTS = 64
+"""Texts embedded again to see whether the stored vectors are what the model gives."""
+SAME = 0.97
+"""Cosine from which two embeddings of one text may be of one model."""
+TYPICAL = 0.996
+"""The same for the middle one of the sample. Dynamic int8 and endpoints vary by 0.003; the bundled model with the
+prefix of queries instead of passages gives 0.984, and no single text below `SAME` in Chinese."""
+ALIKE = 0.999
+MAX_GROWTH = 4.0
+_MISSES_SHOWN = 3
+_PAGE = 200
+_ARRIVAL_SECONDS, _POLL_SECONDS = 30.0, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One result: `detail` says in a line what was found, `figures` holds the numbers behind it."""
+
+    name: str
+    passed: bool
+    detail: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The generation under judgement."""
+
+    store: Store
+    index: VectorIndex
+    row: Generation
+
+
+def parity(candidate: Candidate) -> Check:
+    """Every current chunk exactly once, with the payload and the vector of its row, and retrievable."""
+    report = verify(candidate.store, candidate.index, candidate.row.name, self_retrieval=SELF_RETRIEVAL)
+    figures = {
+        "expected": report.expected,
+        "points": report.points,
+        "retrieved": report.retrieved,
+        **{f"finding_{kind}": count for kind, count in sorted(report.totals.items())},
+    }
+    # Documents on their way are no damage, as long as they arrive.
+    if report.sound and report.pending and not _not_arrived(candidate):
+        detail = f"{report.points} points are the chunks of the rows; {report.pending} documents were on their way"
+        return Check("parity", True, detail, figures)
+    if report.clean:
+        return Check("parity", True, f"{report.points} points are exactly the chunks of the rows", figures)
+    found = ", ".join(f"{count} {kind}" for kind, count in sorted(report.totals.items()))
+    share = sum(report.totals.values()) / max(1, report.expected)
+    return Check("parity", False, f"index and rows differ: {found} ({share:.2%} of {report.expected} chunks)", figures)
+
+
+def _not_arrived(candidate: Candidate) -> int:
+    """Count pending document versions that are still pending after `_ARRIVAL_SECONDS`."""
+    name = candidate.row.name
+    with candidate.store.engine.connect() as connection:
+        try:
+            waiting = sum(generations.remember_pending(connection, name).values())
+            deadline = time.monotonic() + _ARRIVAL_SECONDS
+            while waiting and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                waiting = generations.still_pending(connection, name)
+                connection.commit()
+        finally:
+            connection.invalidate()  # its snapshot must not go back to the pool
+    return waiting
+
+
+_DOCUMENTS = text("""
+SELECT d.doc_id, d.text, d.blocks, d.locator FROM rag.documents d
+JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker AND k.text_version = d.text_version
+WHERE d.deleted_at IS NULL AND NOT k.rejected AND d.doc_id > :after ORDER BY d.doc_id LIMIT :page
+""")
+_SPANS = text("""
+SELECT c.doc_id, c.start, c."end" FROM rag.chunks c
+WHERE c.doc_id = ANY(:ids) AND c.chunker = :chunker ORDER BY c.doc_id, c.start
+""")
+_REJECTED = text("""
+SELECT count(*) FROM rag.chunkings k JOIN rag.documents d ON d.doc_id = k.doc_id AND d.text_version = k.text_version
+WHERE k.chunker = :chunker AND k.rejected AND d.deleted_at IS NULL
+""")
+
+
+def coverage(candidate: Candidate) -> Check:
+    """All text but white space is in a chunk: a chunker that drops a kind of block is found whatever it drops."""
+    keys = {"chunker": candidate.row.chunker}
+    missed: Counter[str] = Counter()
+    documents = lost = whole = 0
+    examples: list[str] = []
+    with candidate.store.engine.connect() as connection:
+        after = "00000000-0000-0000-0000-000000000000"
+        while rows := connection.execute(_DOCUMENTS, {**keys, "after": after, "page": _PAGE}).all():
+            after = rows[-1].doc_id
+            spans: dict[Any, list[tuple[int, int]]] = {}
+            for span in connection.execute(_SPANS, {**keys, "ids": [row.doc_id for row in rows]}):
+                spans.setdefault(span.doc_id, []).append((span.start, span.end))
+            connection.commit()
+            for row in rows:
+                gone = _uncovered(row.text, row.blocks, spans.get(row.doc_id, []))
+                whole += len(row.text)
+                if gone:
+                    documents, lost, missed = documents + 1, lost + gone.total(), missed + gone
+                    examples += [row.locator][: _MISSES_SHOWN - len(examples)]
+        rejected = connection.scalar(_REJECTED, keys) or 0
+    figures = {"characters": whole, "lost_characters": lost, "documents": documents, "rejected": rejected, **missed}
+    if not lost:
+        return Check("coverage", True, "all text is in some chunk", figures)
+    kinds = ", ".join(f"{count} in {kind}" for kind, count in missed.most_common())
+    detail = f"{lost} characters of {documents} documents are in no chunk ({kinds}), first in {', '.join(examples)}"
+    return Check("coverage", False, detail, figures)
+
+
+def _uncovered(content: str, blocks: list[list[Any]], spans: list[tuple[int, int]]) -> Counter[str]:
+    """Characters in no span, by the kind of block they belong to."""
+    gone: Counter[str] = Counter()
+    reached = 0
+    for start, end in [*spans, (len(content), len(content))]:
+        for position in range(reached, start):
+            if not content[position].isspace():
+                gone[_kind_at(blocks, position)] += 1
+        reached = max(reached, end)
+    return gone
+
+
+def _kind_at(blocks: list[list[Any]], position: int) -> str:
+    return next((str(kind) for kind, start, end, _ in blocks if start <= position < end), "text")
+
+
+_TEXTS = text("""
+SELECT c.embed_text, e.vector FROM rag.chunks c
+JOIN rag.documents d ON d.doc_id = c.doc_id AND d.deleted_at IS NULL
+JOIN rag.embeddings e ON e.text_hash = c.text_hash AND e.embedder = :embedder
+WHERE c.chunker = :chunker ORDER BY md5(c.chunk_id::text || :seed) LIMIT :sample
+""")
+
+
+def vectors(candidate: Candidate, embedder: Embedder) -> Check:
+    """Dimensions agree everywhere, and stored vectors are what the embedder gives for their texts today."""
+    row = candidate.row
+    spec = next((spec for spec in candidate.index.generations() if spec.name == row.name), None)
+    figures: dict[str, Any] = {"dimensions": row.dimensions, "embedder_dimensions": embedder.dimensions}
+    if spec is None or {spec.dimensions, embedder.dimensions} != {row.dimensions}:
+        has = "no collection" if spec is None else f"a collection of {spec.dimensions} dimensions"
+        detail = f"the generation has {row.dimensions} dimensions, {has}, an embedder of {embedder.dimensions}"
+        return Check("vectors", False, detail, figures)
+    texts, stored = _stored(candidate)
+    if not texts:
+        return Check("vectors", False, "there is no vector to look at", figures)
+    if any(vector.shape != (row.dimensions,) for vector in stored):
+        odd = next(vector.shape[0] for vector in stored if vector.shape != (row.dimensions,))
+        return Check("vectors", False, f"a stored vector has {odd} dimensions instead of {row.dimensions}", figures)
+    held = _unit(np.stack(stored))
+    cosines = np.sum(held * _unit(embedder.embed_passages(texts)), axis=1)
+    other = int((cosines < SAME).sum())
+    alike = _likeness(held)
+    lowest, middle = float(cosines.min()), float(np.median(cosines))
+    figures |= {
+        "sampled": len(texts),
+        "others": other,
+        "lowest_cosine": lowest,
+        "median_cosine": middle,
+        "alike": alike,
+    }
+    if other or middle < TYPICAL:
+        detail = (
+            f"{other or 'most'} of {len(texts)} stored vectors are not what the embedder gives for their text "
+            f"(median cosine {middle:.3f}, least {lowest:.3f}): another prefix, another model, "
+            "or vectors of other texts"
+        )
+        return Check("vectors", False, detail, figures)
+    if alike > ALIKE:
+        return Check("vectors", False, f"all vectors are alike (mean cosine {alike:.4f})", figures)
+    return Check("vectors", True, f"{len(texts)} of {len(texts)} sampled vectors are what the embedder gives", figures)
+
+
+def _stored(candidate: Candidate) -> tuple[list[str], list[Vectors]]:
+    keys = {"embedder": candidate.row.embedder, "chunker": candidate.row.chunker}
+    params = {**keys, "seed": candidate.row.name, "sample": SAMPLE_TEXTS}
+    with candidate.store.engine.connect() as connection:
+        rows = connection.execute(_TEXTS, params).all()
+    return [row.embed_text for row in rows], [decode(row.vector) for row in rows]
+
+
+def _unit(rows: Vectors) -> Vectors:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)
+
+
+def _likeness(rows: Vectors) -> float:
+    """Mean cosine of different rows; 0 for fewer than two."""
+    count = len(rows)
+    return float((np.sum(rows @ rows.T) - count) / (count * (count - 1))) if count > 1 else 0.0
+
+
+def size(candidate: Candidate, baseline: Generation | None) -> Check:
+    """Points and bytes of vectors, against the active generation: a slip in a chunker's settings shows here."""
+    points = candidate.index.count(candidate.row.name)
+    figures: dict[str, Any] = {"points": points, "vector_bytes": points * candidate.row.dimensions * 4}
+    if points == 0:
+        return Check("size", False, "the generation is empty", figures)
+    if baseline is None:
+        return Check("size", True, f"{points} points", figures)
+    before = candidate.index.count(baseline.name)
+    figures |= {"baseline_points": before, "baseline_vector_bytes": before * baseline.dimensions * 4}
+    growth = figures["vector_bytes"] / max(1, figures["baseline_vector_bytes"])
+    figures["growth"] = round(growth, 3)
+    detail = f"{points} points against {before}, vectors {growth:.2f} times as large"
+    return Check("size", growth <= MAX_GROWTH, detail, figures)

@@ -1,0 +1,93 @@
+"""Golden sets: questions whose answers are in known documents of this installation.
+
+A folder per set in the layout of `rag_core.evaluation.dataset`; a corpus id is `source/locator`. Sets are read from
+`$RAG_HOME/golden` (`RAG_GOLDEN_DIR`) and from the folder beside this module. Questions about documents that are not
+here are left out, so the bundled set judges an installation that has the default corpus and says nothing about others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import text
+
+from rag_core.database import Store
+from rag_core.evaluation import Dataset, is_dataset, load_datasets
+from rag_core.settings import Settings
+
+BUNDLED = Path(__file__).parent / "golden_sets"
+_MAX_ENTRIES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question as a reader of `tenant` asks it; `gains` by `source/locator`."""
+
+    id: str
+    text: str
+    tenant: str
+    gains: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSet:
+    """A golden set with the questions that can be asked here. `acl` holds, by tenant, every entry in use: the questions
+    judge retrieval, not permissions."""
+
+    name: str
+    questions: tuple[Question, ...]
+    acl: dict[str, tuple[str, ...]]
+    left_out: int
+
+
+_FOUND = text("""
+SELECT tenant, source || '/' || locator AS id FROM rag.documents
+WHERE deleted_at IS NULL AND acl IS NOT NULL AND source || '/' || locator = ANY(:ids)
+""")
+_ENTRIES = text("""
+SELECT DISTINCT entry FROM rag.documents d, unnest(d.acl) AS entry
+WHERE d.tenant = :tenant AND d.deleted_at IS NULL ORDER BY entry LIMIT :most
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenSet:
+    """A set as its files say it."""
+
+    dataset: Dataset
+
+    def bind(self, store: Store) -> BoundSet:
+        """Find the documents; a question goes to the tenant that has most of what it asks for."""
+        wanted = sorted({document for gains in self.dataset.judgements.values() for document in gains})
+        tenants: dict[str, list[str]] = {}
+        with store.engine.connect() as connection:
+            for row in connection.execute(_FOUND, {"ids": wanted}):
+                tenants.setdefault(row.id, []).append(row.tenant)
+            questions = tuple(self._questions(tenants))
+            used = sorted({question.tenant for question in questions})
+            acl = {
+                tenant: tuple(connection.scalars(_ENTRIES, {"tenant": tenant, "most": _MAX_ENTRIES})) for tenant in used
+            }
+        return BoundSet(self.dataset.name, questions, acl, len(self.dataset.queries) - len(questions))
+
+    def _questions(self, tenants: dict[str, list[str]]) -> list[Question]:
+        found = []
+        for query, asked in self.dataset.queries.items():
+            gains = self.dataset.judgements[query]
+            candidates = [tenant for document in gains for tenant in tenants.get(document, [])]
+            if candidates:
+                tenant = max(sorted(set(candidates)), key=candidates.count)
+                here = {document: gain for document, gain in gains.items() if tenant in tenants.get(document, [])}
+                found.append(Question(query, asked, tenant, here))
+        return found
+
+
+def load_golden(settings: Settings) -> list[GoldenSet]:
+    """The sets of the configured folder and the bundled ones. Raises `InvalidInput` (`GOLDEN_INVALID`)."""
+    folders = [folder for folder in (settings.effective_golden_dir, BUNDLED) if _has_sets(folder)]
+    return [GoldenSet(dataset) for folder in folders for dataset in load_datasets(folder)]
+
+
+def _has_sets(folder: Path) -> bool:
+    return folder.is_dir() and (is_dataset(folder) or any(is_dataset(path) for path in folder.iterdir()))

@@ -1,0 +1,260 @@
+"""Declaring, promoting, rolling back and retiring generations. Each step is on record with who and why.
+
+PostgreSQL names the active generation first, the alias follows. A process that dies in between leaves an alias that
+the same command, or the next run of any source, moves on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func
+
+from rag_core import failpoints
+from rag_core.database import Store, locks
+from rag_core.errors import Conflict, NotFound, Reason
+from rag_core.generations import Generation, Kit
+from rag_core.generations import store as generations
+from rag_core.generations import store as replicas
+from rag_core.index import GenerationSpec, VectorIndex
+from rag_core.operations import audit_store as audit
+from rag_core.pipeline import Extent, default_name, index_pending
+from rag_core.settings import Settings
+
+_POLL_SECONDS = 0.1
+_LOOKS = 5
+_ROLLBACK = "index.rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionResult:
+    """Readers moved from `before` to `active` in `seconds`. `pending` documents changed so recently that the generation
+    still lacks them; the next run of their source brings them."""
+
+    active: str
+    before: str | None
+    pending: int
+    seconds: float
+
+
+def declare(
+    store: Store, index: VectorIndex, kit: Kit, *, name: str | None = None, actor: str, reason: str = ""
+) -> Generation:
+    """Begin a generation in state `building` with this kit; from now on the pipeline follows it.
+
+    One of that name which is building already is given back as it is, so a command can be repeated. Raises `Conflict`
+    (`GENERATION_STATE`) when the name stands for another kit or is past building.
+    """
+    embedder, chunker = kit.fingerprints
+    chosen = name or default_name(embedder, chunker)
+    spec = GenerationSpec(chosen, kit.embedder.dimensions, embedder, chunker)
+    with store.engine.begin() as connection:
+        locks.lock_transaction(connection, "generations")
+        known = {row.name: row for row in generations.all_of(connection)}.get(chosen)
+        if known is None or known.state == "retired":
+            if known is not None:
+                generations.forget_marks(connection, chosen)
+            generations.add(connection, spec, kit.recipe, actor=actor, reason=reason)
+            details = {"settings": dict(kit.recipe), "reason": reason}
+            audit.record(connection, actor=actor, action="index.build", target=chosen, details=details)
+        elif known.spec != spec:
+            raise Conflict(Reason.GENERATION_STATE, f"generation {chosen} exists with other settings; choose a --name")
+        elif known.state != "building":
+            raise Conflict(
+                Reason.GENERATION_STATE,
+                f"generation {chosen} is {known.state} with exactly these settings; choose a --name to build another",
+            )
+    index.create(spec)
+    with store.engine.connect() as connection:
+        return generations.get(connection, chosen)
+
+
+def promote(
+    store: Store, index: VectorIndex, name: str, settings: Settings, *, actor: str, override: str = ""
+) -> PromotionResult:
+    """Move readers to a `ready` generation that the gate passed. Promoting the active one repairs the alias.
+
+    `override` is the reason for promoting one that the gate refused or never saw; it is kept in the audit. Raises
+    `Conflict`: `GENERATION_STATE` unless ready, `GENERATION_REFUSED` with the figures, `REPLICA_UNPREPARED` when a
+    query server cannot load the query model within `promote_wait_seconds`.
+    """
+    started = time.monotonic()
+    with store.engine.connect() as connection:
+        row = generations.get(connection, name)
+    if row.state not in generations.COMPLETE:
+        raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be promoted")
+    if row.state == "ready":
+        verdict = refusal(row)
+        if verdict and not override:
+            raise Conflict(Reason.GENERATION_REFUSED, f"generation {name}: {verdict}", generation=name)
+        details = {"override": override, "refused": verdict} if verdict else {}
+        return _move(store, index, row, settings, actor, "index.promote", details, started)
+    index.promote(name)
+    return PromotionResult(name, row.promoted_from, _pending(store, name), time.monotonic() - started)
+
+
+def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str, reason: str = "") -> PromotionResult:
+    """Move readers back to the generation they were on before. It was kept up to date, so nothing is lost.
+
+    One that was interrupted is finished when it is run again; a second one does not move readers forward again.
+    Raises `NotFound` (`GENERATION_NOT_FOUND`) when there is none to go back to, `Conflict` (`GENERATION_STATE`) when
+    its grace period is over.
+    """
+    started = time.monotonic()
+    with store.engine.connect() as connection:
+        active = generations.active(connection)
+        if active is not None and active.promoted_from is not None:
+            row = generations.get(connection, active.promoted_from)
+    if active is None or active.promoted_from is None:
+        return _finish_rollback(store, index, active, started)
+    if row.state != "ready":
+        raise Conflict(
+            Reason.GENERATION_STATE, f"generation {row.name} is {row.state}: its grace period is over; build it again"
+        )
+    return _move(store, index, row, settings, actor, _ROLLBACK, {"reason": reason}, started)
+
+
+def retire(store: Store, index: VectorIndex, name: str, *, actor: str, reason: str = "", now: bool = False) -> None:
+    """End a generation that readers are not on: nothing follows it any more and its files go. The row stays as history.
+
+    Raises `Conflict` (`GENERATION_STATE`) for the active one, and within the grace period unless `now`.
+    """
+    with store.engine.begin() as connection:
+        locks.lock_transaction(connection, "generations")
+        row = generations.get(connection, name)
+        if row.state == "active":
+            raise Conflict(Reason.GENERATION_STATE, f"generation {name} is active; promote another one first")
+        if row.keep_until is not None and row.keep_until > datetime.now(UTC) and not now and row.state != "retired":
+            until = row.keep_until.isoformat(timespec="minutes")
+            raise Conflict(
+                Reason.GENERATION_STATE,
+                f"generation {name} is kept for a rollback until {until}; set `now` (`--now`) to end it before",
+            )
+        if row.state != "retired":
+            generations.change(connection, name, state="retired", retired_at=func.now(), keep_until=None)
+            audit.record(connection, actor=actor, action="index.retire", target=name, details={"reason": reason})
+    failpoints.reach("after_retire_commit")
+    # A run that read the list of generations before this may still write; it would fail loudly on a missing one.
+    with locks.exclusive_connection(store, wait=60) as connection:
+        generations.forget_marks(connection, name)
+        connection.commit()
+        failpoints.reach("before_retire_drop")
+        index.drop(name)  # last: while its files are there, `retire_expired` takes up what was cut short
+
+
+def retire_expired(store: Store, index: VectorIndex) -> list[str]:
+    """Retire every generation whose grace period is over, and finish retirements that a crash cut short."""
+    with store.engine.connect() as connection:
+        rows = generations.all_of(connection)
+    held = {spec.name for spec in index.generations()}
+    over = [
+        row.name
+        for row in rows
+        if (row.state == "ready" and row.keep_until is not None and row.keep_until <= datetime.now(UTC))
+        or (row.state == "retired" and row.name in held)
+    ]
+    for name in over:
+        retire(store, index, name, actor="pipeline", reason="the grace period is over")
+    return over
+
+
+def refusal(row: Generation) -> str:
+    """Why the gate does not let a generation pass, with the figures; empty when it does."""
+    if row.evaluation is None:
+        return "it was never evaluated (`rag index evaluate`)"
+    failed = [check for check in row.evaluation.get("checks", []) if not check["passed"]]
+    return "; ".join(f"{check['name']}: {check['detail']}" for check in failed)
+
+
+def _finish_rollback(store: Store, index: VectorIndex, active: Generation | None, started: float) -> PromotionResult:
+    """Move the alias of a rollback that died before it did. Raises `NotFound` when there is nothing to finish."""
+    before = index.alias()
+    if active is None or before == active.name:
+        told = "" if active is None else f"; readers are on {active.name}, and another one can be promoted by its name"
+        raise NotFound(Reason.GENERATION_NOT_FOUND, f"there is no generation to roll back to{told}")
+    index.promote(active.name)
+    return PromotionResult(active.name, before, _pending(store, active.name), time.monotonic() - started)
+
+
+def _move(
+    store: Store,
+    index: VectorIndex,
+    row: Generation,
+    settings: Settings,
+    actor: str,
+    action: str,
+    details: Mapping[str, Any],
+    started: float,
+) -> PromotionResult:
+    _require_replicas(store, row, settings.promote_wait_seconds)
+    _index_pending(store, index, row)
+    if not details.get("override"):
+        _require_parity(store, index, row)
+    keep = timedelta(hours=settings.generation_grace_hours)
+    with store.engine.begin() as connection:
+        locks.lock_transaction(connection, "generations")
+        before = generations.active(connection)
+        if before is None or before.name != row.name:
+            generations.activate(connection, row.name, keep=keep, back=action == _ROLLBACK)
+            record = {**details, "from": before.name if before else None}
+            audit.record(connection, actor=actor, action=action, target=row.name, details=record)
+    failpoints.reach("after_promote_commit")
+    index.promote(row.name)
+    failpoints.reach("after_alias_move")
+    seconds = time.monotonic() - started
+    return PromotionResult(row.name, before.name if before else None, _pending(store, row.name), seconds)
+
+
+def _require_replicas(store: Store, row: Generation, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        with store.engine.connect() as connection:
+            lacking = replicas.unprepared(connection, row.embedder)
+        if not lacking:
+            return
+        if time.monotonic() >= deadline:
+            raise Conflict(
+                Reason.REPLICA_UNPREPARED,
+                f"{len(lacking)} query server(s) have not loaded the query model of {row.name}: {', '.join(lacking)}",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _index_pending(store: Store, index: VectorIndex, row: Generation) -> None:
+    """Give the generation what is ready for it. Shards that a run is working on are that run's to finish."""
+    with store.engine.connect() as connection:
+        shards = generations.pending_by_shard(connection, row.name)
+    for shard in shards:
+        try:
+            with locks.shard_connection(store, *shard, wait=1) as connection:
+                index_pending(connection, index, row, Extent(shard))
+        except Conflict as error:
+            if error.reason is not Reason.SOURCE_BUSY:
+                raise
+
+
+def _require_parity(store: Store, index: VectorIndex, row: Generation) -> None:
+    """What the gate saw may be hours old: that the index still holds what the rows say costs one count.
+
+    Several looks, because a run may be between its write to the index and its mark.
+    """
+    for _ in range(_LOOKS):
+        with store.engine.connect() as connection:
+            expected = generations.expected_points(connection, row)
+            points = index.count(row.name)
+            if points == expected or generations.pending_by_shard(connection, row.name):
+                return
+        time.sleep(_POLL_SECONDS)
+    raise Conflict(
+        Reason.GENERATION_REFUSED,
+        f"generation {row.name}: the index holds {points} points, the rows say {expected}; `rag verify` names them",
+    )
+
+
+def _pending(store: Store, name: str) -> int:
+    with store.engine.connect() as connection:
+        return sum(generations.pending_by_shard(connection, name).values())

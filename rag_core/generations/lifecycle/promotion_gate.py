@@ -1,0 +1,180 @@
+"""The gate: what must hold before readers are moved to a generation. Each check gives figures, passed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func
+
+from rag_core import failpoints
+from rag_core.database import Store
+from rag_core.errors import Conflict, DeadlineExceeded, RagError, Reason, Unavailable
+from rag_core.generations import Generation, Kits
+from rag_core.generations import store as generations
+from rag_core.generations.lifecycle import checks
+from rag_core.generations.lifecycle.checks import Candidate, Check
+from rag_core.generations.lifecycle.golden import GoldenSet, load_golden
+from rag_core.generations.lifecycle.retrieval import Scoring, judge_latency, judge_retrieval, score
+from rag_core.index import VectorIndex
+from rag_core.operations import audit_store as audit
+from rag_core.pipeline import Progress
+from rag_core.settings import Settings
+
+CHECKS = ("parity", "coverage", "vectors", "retrieval", "latency", "size")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The gate's result for a generation, against the one that was active (`baseline`)."""
+
+    generation: str
+    baseline: str | None
+    checks: tuple[Check, ...]
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "generation": self.generation,
+            "baseline": self.baseline,
+            "passed": self.passed,
+            "at": self.at.isoformat(timespec="seconds"),
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+def evaluate(
+    store: Store,
+    index: VectorIndex,
+    kits: Kits,
+    name: str,
+    settings: Settings,
+    *,
+    golden: Sequence[GoldenSet] | None = None,
+    actor: str = "pipeline",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Run every check on a generation and keep the result with it; a promotion looks at it.
+
+    `golden` replaces the configured golden sets. A check that cannot be made (a model that is gone, a damaged
+    collection) is a failed one and says why. An outage says nothing about the generation: it raises `Unavailable` or
+    `DeadlineExceeded`, and nothing is kept. Raises `NotFound`, and `Conflict` (`GENERATION_STATE`) unless the
+    generation is ready or active.
+    """
+    with store.engine.connect() as connection:
+        row = generations.get(connection, name)
+        active = generations.active(connection)
+    if not row.complete:
+        raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be judged")
+    baseline = None if active is None or active.name == name else active
+    run = _Gate(store, index, kits, row, baseline, settings, golden, progress)
+    evaluation = Evaluation(name, baseline.name if baseline else None, tuple(run.checks()))
+    failpoints.reach("before_judgement_kept")
+    with store.engine.begin() as connection:
+        values = {"evaluation": evaluation.to_json(), "evaluation_wanted_at": None}
+        generations.change(connection, name, **values)
+        details = {
+            "passed": evaluation.passed,
+            "failed": [check.name for check in evaluation.checks if not check.passed],
+        }
+        audit.record(connection, actor=actor, action="index.evaluate", target=name, details=details)
+    return evaluation
+
+
+def want_evaluation(store: Store, name: str, *, actor: str) -> None:
+    """Ask for the gate; a sensor runs it. Raises `NotFound`, and `Conflict` (`GENERATION_STATE`) unless ready."""
+    with store.engine.begin() as connection:
+        row = generations.get(connection, name)
+        if not row.complete:
+            raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be judged")
+        generations.change(connection, name, evaluation_wanted_at=func.now())
+        audit.record(connection, actor=actor, action="index.want_evaluation", target=name, details={})
+
+
+class _Gate:
+    """One judgement."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: VectorIndex,
+        kits: Kits,
+        row: Generation,
+        baseline: Generation | None,
+        settings: Settings,
+        golden: Sequence[GoldenSet] | None,
+        progress: Progress | None,
+    ) -> None:
+        self._store, self._index, self._kits, self._settings = store, index, kits, settings
+        self._row, self._baseline = row, baseline
+        self._golden, self._progress = golden, progress
+        self._scored: tuple[Scoring, Scoring | None] | None = None
+
+    def checks(self) -> list[Check]:
+        """All of them, in the order of `CHECKS`: what fails does not keep the others from being told."""
+        by_name: dict[str, Callable[[], Check]] = {
+            "parity": self._parity,
+            "coverage": self._coverage,
+            "vectors": self._vectors,
+            "retrieval": self._retrieval,
+            "latency": self._latency,
+            "size": self._size,
+        }
+        made = []
+        for number, name in enumerate(CHECKS):
+            made.append(_told(name, by_name[name]))
+            if self._progress is not None:
+                self._progress(number + 1, len(CHECKS))
+        return made
+
+    @property
+    def _candidate(self) -> Candidate:
+        return Candidate(self._store, self._index, self._row)
+
+    def _parity(self) -> Check:
+        return checks.parity(self._candidate)
+
+    def _coverage(self) -> Check:
+        return checks.coverage(self._candidate)
+
+    def _vectors(self) -> Check:
+        return checks.vectors(self._candidate, self._kits.of(self._row).embedder)
+
+    def _size(self) -> Check:
+        return checks.size(self._candidate, self._baseline)
+
+    def _retrieval(self) -> Check:
+        ours, theirs = self._scores()
+        return judge_retrieval(ours, theirs, self._settings.gate_tolerance)
+
+    def _latency(self) -> Check:
+        ours, theirs = self._scores()
+        return judge_latency(self._index, ours, theirs)
+
+    def _scores(self) -> tuple[Scoring, Scoring | None]:
+        if self._scored is None:
+            golden = load_golden(self._settings) if self._golden is None else self._golden
+            bound = [one.bind(self._store) for one in golden]
+            ours = score(self._index, self._row.name, self._kits.of(self._row).embedder, bound)
+            theirs = None
+            if self._baseline is not None and self._kits.can_make(self._baseline):
+                theirs = score(self._index, self._baseline.name, self._kits.of(self._baseline).embedder, bound)
+            self._scored = (ours, theirs)
+        return self._scored
+
+
+def _told(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except RagError as error:
+        if isinstance(error, Unavailable | DeadlineExceeded):
+            raise
+        return Check(
+            name, passed=False, detail=f"{error.reason}: {error.message}", figures={"reason": str(error.reason)}
+        )

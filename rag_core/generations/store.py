@@ -1,0 +1,299 @@
+"""Index generations as PostgreSQL knows them, and the marks that say which document version each one holds.
+
+`building -> ready -> active -> retired`. A generation that readers left is `ready` again until its grace period ends:
+it follows every change, so that a rollback loses nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, null, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from rag_core.access import store as visibility
+from rag_core.database.tables.content import generation_documents, generations, query_replicas
+from rag_core.errors import NotFound, Reason
+from rag_core.index import GenerationSpec, check_spec
+from rag_core.sources import Shard
+
+FOLLOWING = ("building", "ready", "active")
+"""States in which a generation receives changes."""
+COMPLETE = ("ready", "active")
+"""States in which nothing is pending for it but what changed just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A row. `settings` reproduce its embedder and chunker (`rag_core.generations.generation_config`), `evaluation` is
+    the gate's last result, `actor` and `reason` say who started it and why.
+
+    A `frozen` one cannot be computed any more (its model is gone): deletions and permissions still reach it, new text
+    does not.
+    """
+
+    name: str
+    state: str
+    embedder: str
+    dimensions: int
+    chunker: str
+    details: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] | None = None
+    actor: str = ""
+    reason: str = ""
+    created_at: datetime | None = None
+    ready_at: datetime | None = None
+    evaluation_wanted_at: datetime | None = None
+    promoted_at: datetime | None = None
+    promoted_from: str | None = None
+    keep_until: datetime | None = None
+    retired_at: datetime | None = None
+
+    @property
+    def spec(self) -> GenerationSpec:
+        return GenerationSpec(self.name, self.dimensions, self.embedder, self.chunker)
+
+    @property
+    def frozen(self) -> bool:
+        return bool(self.details.get("frozen", False))
+
+    @property
+    def complete(self) -> bool:
+        return self.state in COMPLETE
+
+
+_SELECTED = [generations.c[name] for name in Generation.__slots__]
+
+
+def all_of(connection: Connection) -> list[Generation]:
+    """Every generation, oldest first."""
+    columns = generations.c
+    statement = select(*_SELECTED).order_by(columns.created_at, columns.name)
+    return [Generation(*row) for row in connection.execute(statement)]
+
+
+def following(connection: Connection) -> list[Generation]:
+    """The generations that changes go to, the active one first."""
+    found = [row for row in all_of(connection) if row.state in FOLLOWING]
+    return sorted(found, key=lambda row: row.state != "active")
+
+
+def accountable(connection: Connection) -> list[Generation]:
+    """The generations that must hold every document once a run has ended."""
+    return [row for row in following(connection) if row.complete and not row.frozen]
+
+
+def get(connection: Connection, name: str) -> Generation:
+    """One generation. Raises `NotFound` (`GENERATION_NOT_FOUND`)."""
+    row = connection.execute(select(*_SELECTED).where(generations.c.name == name)).one_or_none()
+    if row is None:
+        raise NotFound(Reason.GENERATION_NOT_FOUND, f"index: no generation {name[:64]!r}")
+    return Generation(*row)
+
+
+def active(connection: Connection) -> Generation | None:
+    """The generation that readers should see, `None` before the first."""
+    return next((row for row in all_of(connection) if row.state == "active"), None)
+
+
+def add(
+    connection: Connection,
+    spec: GenerationSpec,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    actor: str = "pipeline",
+    reason: str = "",
+) -> None:
+    """Create a generation in state `building`; one that exists (retired) is taken up again with its marks.
+
+    Raises `InvalidInput` (`FIELD_INVALID`) for a name or dimensions that no index can have.
+    """
+    check_spec(spec)
+    values = {
+        "state": "building",
+        "details": {},
+        "settings": dict(settings or {}),
+        "counts": {},
+        "evaluation": null(),
+        "actor": actor,
+        "reason": reason,
+        "created_at": func.now(),
+    }
+    values |= dict.fromkeys(
+        ("ready_at", "evaluation_wanted_at", "promoted_at", "promoted_from", "keep_until", "retired_at"), None
+    )
+    statement = insert(generations).values(
+        name=spec.name, embedder=spec.embedder, dimensions=spec.dimensions, chunker=spec.chunker, **values
+    )
+    connection.execute(statement.on_conflict_do_update(constraint=generations.primary_key, set_=values))
+
+
+def change(connection: Connection, name: str, **values: Any) -> None:
+    """Set columns of a row."""
+    connection.execute(update(generations).where(generations.c.name == name).values(**values))
+
+
+def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0), back: bool = False) -> None:
+    """Make a generation the active one; the one before stays `ready` for `keep`, so that readers can return to it.
+
+    `back` means that they return now: there is nothing further to go back to then.
+    """
+    before = active(connection)
+    if before is not None:
+        change(connection, before.name, state="ready", keep_until=func.now() + keep)
+    came_from = before.name if before and not back else None
+    change(connection, name, state="active", promoted_at=func.now(), promoted_from=came_from, keep_until=None)
+
+
+def set_frozen(connection: Connection, name: str, *, frozen: bool) -> None:
+    """Note that a generation cannot be computed any more, or can again."""
+    value = generations.c.details.op("||")(func.jsonb_build_object("frozen", frozen))
+    connection.execute(update(generations).where(generations.c.name == name).values(details=value))
+
+
+def forget_marks(connection: Connection, name: str) -> int:
+    """Treat a generation as empty: every document is pending again. For an index whose files were lost."""
+    return connection.execute(delete(generation_documents).where(generation_documents.c.generation == name)).rowcount
+
+
+_BY_SHARD = text("""
+SELECT p.tenant, p.source, p.shard, count(*) AS documents FROM rag.pending_index(:generation) p WHERE p.required
+GROUP BY p.tenant, p.source, p.shard ORDER BY p.tenant, p.source, p.shard
+""")
+
+
+def pending_by_shard(connection: Connection, name: str) -> dict[Shard, int]:
+    """How many documents are pending for a generation, by (tenant, source, shard); empty when it has everything."""
+    rows = connection.execute(_BY_SHARD, {"generation": name})
+    return {(row.tenant, row.source, row.shard): row.documents for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentTotals:
+    """How many live documents a generation holds in their present version, and how many are pending for it."""
+
+    documents: int
+    pending: int
+
+
+_TOTALS = text("""
+SELECT n.name, count(p.doc_id) FILTER (WHERE p.required) AS pending,
+       CASE WHEN n.state = 'retired' THEN 0 ELSE live.documents - count(p.doc_id) FILTER (WHERE NOT p.deleted) END
+           AS documents
+FROM rag.generations n
+CROSS JOIN (SELECT count(*) AS documents FROM rag.documents
+            WHERE deleted_at IS NULL AND (CAST(:tenant AS text) IS NULL OR tenant = :tenant)) AS live
+LEFT JOIN LATERAL rag.pending_index(n.name) p
+     ON n.state <> 'retired' AND (CAST(:tenant AS text) IS NULL OR p.tenant = :tenant)
+GROUP BY n.name, n.state, live.documents
+""")
+
+
+def document_totals(connection: Connection, tenant: str | None = None) -> dict[str, DocumentTotals]:
+    """Every generation's, by name, over all tenants or one. A retired one holds nothing, and nothing is pending."""
+    rows = connection.execute(_TOTALS, {"tenant": tenant})
+    return {row.name: DocumentTotals(row.documents, row.pending) for row in rows}
+
+
+# A temporary table, because what is pending may be everything.
+_SNAPSHOT = text("""
+CREATE TEMP TABLE pending_before AS
+SELECT p.doc_id, p.version, p.tenant, p.source, p.shard FROM rag.pending_index(:generation) p WHERE p.required
+""")
+_SNAPSHOT_COUNTS = text("""
+SELECT tenant, source, shard, count(*) AS documents FROM pending_before
+GROUP BY tenant, source, shard ORDER BY tenant, source, shard
+""")
+_STILL_PENDING = text("""
+SELECT count(*) FROM pending_before b
+JOIN rag.pending_index(:generation) p ON p.doc_id = b.doc_id AND p.version = b.version AND p.required
+WHERE CAST(:tenant AS text) IS NULL OR (b.tenant = :tenant AND b.source = :source AND b.shard = :shard)
+""")
+
+
+def remember_pending(connection: Connection, name: str) -> dict[Shard, int]:
+    """Keep, with this connection, which document versions are pending for a generation now; returns how many by shard.
+
+    For `still_pending`. Commits. An earlier snapshot of the connection is replaced.
+    """
+    connection.execute(text("DROP TABLE IF EXISTS pending_before"))
+    connection.execute(_SNAPSHOT, {"generation": name})
+    rows = connection.execute(_SNAPSHOT_COUNTS).all()
+    connection.commit()
+    return {(row.tenant, row.source, row.shard): row.documents for row in rows}
+
+
+def still_pending(connection: Connection, name: str, shard: Shard | None = None) -> int:
+    """How many of the remembered versions are pending still, of one shard or all."""
+    tenant, source, number = shard or (None, None, None)
+    params = {"generation": name, "tenant": tenant, "source": source, "shard": number}
+    return connection.scalar(_STILL_PENDING, params) or 0
+
+
+_MARK = text("""
+INSERT INTO rag.generation_documents (generation, doc_id, indexed_version)
+SELECT :generation, n.doc_id, n.version
+FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS n (doc_id, version) ORDER BY n.doc_id
+ON CONFLICT (generation, doc_id) DO UPDATE SET indexed_version = excluded.indexed_version
+WHERE generation_documents.indexed_version < excluded.indexed_version
+""")
+
+
+def mark(connection: Connection, generation: str, applied: Sequence[tuple[uuid.UUID, int]]) -> None:
+    """Record which versions the index holds, after it has flushed them. An older version never replaces a newer one.
+
+    A change of permissions that every generation holds now is settled with it.
+    """
+    ids = [doc_id for doc_id, _ in applied]
+    params = {"generation": generation, "ids": ids, "versions": [version for _, version in applied]}
+    connection.execute(_MARK, params)
+    visibility.settle(connection, ids)
+
+
+_EXPECTED = text("""
+SELECT coalesce(sum(k.chunk_count), 0) FROM rag.documents d
+JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker AND k.text_version = d.text_version
+WHERE d.deleted_at IS NULL AND d.acl IS NOT NULL
+""")
+
+
+def expected_points(connection: Connection, generation: Generation) -> int:
+    """Points the index should hold when nothing is pending for the generation."""
+    return int(connection.scalar(_EXPECTED, {"chunker": generation.chunker}) or 0)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Query servers and the models they can embed queries with: how a promotion knows that all of them can follow it.
+
+
+ALIVE_SECONDS = 10
+"""A server that said nothing for longer is taken for gone; each speaks every two seconds."""
+_FORGOTTEN_SECONDS = 3600
+
+
+def report(connection: Connection, replica: str, embedders: Sequence[str]) -> None:
+    """Note that a query server lives and which embedder fingerprints it has loaded."""
+    values = {"embedders": sorted(embedders), "seen_at": func.now()}
+    statement = insert(query_replicas).values(replica=replica, **values)
+    connection.execute(statement.on_conflict_do_update(constraint=query_replicas.primary_key, set_=values))
+    old = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, _FORGOTTEN_SECONDS)
+    connection.execute(delete(query_replicas).where(query_replicas.c.seen_at < old))
+
+
+def forget(connection: Connection, replica: str) -> None:
+    """Remove a server that stops in good order."""
+    connection.execute(delete(query_replicas).where(query_replicas.c.replica == replica))
+
+
+def unprepared(connection: Connection, embedder: str) -> list[str]:
+    """The living servers that cannot embed queries with this embedder yet."""
+    columns = query_replicas.c
+    alive = columns.seen_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, ALIVE_SECONDS)
+    prepared = columns.embedders.any(embedder)
+    return list(connection.scalars(select(columns.replica).where(alive, ~prepared).order_by(columns.replica)))

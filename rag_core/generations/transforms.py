@@ -1,0 +1,122 @@
+"""The embedder and the chunker of each generation, opened when needed and shared by generations that have the same."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+
+from rag_core.chunking import Chunker, open_chunker
+from rag_core.embedding import Embedder, open_embedder
+from rag_core.errors import Conflict, RagError, Reason
+from rag_core.generations.generation_config import CHUNKING, Recipe, recipe_of, settings_for
+from rag_core.generations.store import Generation
+from rag_core.lazy import locked_property
+from rag_core.settings import Settings
+
+
+class Kit:
+    """What computes chunks and vectors of a generation. Each part is opened at its first use."""
+
+    def __init__(self, embedder: Callable[[], Embedder], chunker: Callable[[], Chunker], recipe: Recipe) -> None:
+        self._open_embedder, self._open_chunker = embedder, chunker
+        self.recipe = recipe
+
+    @locked_property
+    def embedder(self) -> Embedder:
+        return self._open_embedder()
+
+    @locked_property
+    def chunker(self) -> Chunker:
+        return self._open_chunker()
+
+    @property
+    def fingerprints(self) -> tuple[str, str]:
+        """Of embedder and chunker; opens both."""
+        return self.embedder.fingerprint, self.chunker.fingerprint
+
+    def close(self) -> None:
+        """Close the embedder when it was opened."""
+        opened = self.__dict__.pop("embedder", None)
+        if opened is not None:
+            opened.close()
+
+
+class Kits:
+    """One kit per recipe. `own` is that of this process's settings; it belongs to the caller, the others to this."""
+
+    def __init__(self, settings: Settings, own: Kit | None = None) -> None:
+        self._settings = settings
+        self.own = own or make_kit(settings)
+        self._owned = own is None
+        self._others: dict[str, Kit] = {}
+        self._making = threading.Lock()
+
+    def of(self, generation: Generation) -> Kit:
+        """The kit of a generation. Raises `Conflict` (`GENERATION_STATE`) when it cannot be had any more."""
+        kit = self._named(generation.settings)
+        if kit.embedder.fingerprint != generation.embedder:
+            raise _gone(generation, "embedder")
+        return self.chunking(generation)
+
+    def chunking(self, generation: Generation) -> Kit:
+        """As `of`, but only the chunker is looked at, so that no model is loaded for it."""
+        kit = self._named(generation.settings)
+        if kit.chunker.fingerprint != generation.chunker:
+            raise _gone(generation, "chunker")
+        return kit
+
+    def can_make(self, generation: Generation) -> bool:
+        """Whether the generation's chunks and vectors can still be computed here."""
+        try:
+            self.of(generation)
+        except RagError:
+            return False
+        return True
+
+    def for_settings(self, settings: Settings) -> Kit:
+        """The kit of changed settings."""
+        return self._named(recipe_of(settings))
+
+    def close(self) -> None:
+        """Close what this opened. Idempotent."""
+        for kit in (*self._others.values(), *((self.own,) if self._owned else ())):
+            kit.close()
+        self._others.clear()
+
+    def _named(self, recipe: Recipe) -> Kit:
+        settings = settings_for(self._settings, recipe)
+        if settings is self._settings:
+            return self.own
+        key = json.dumps(recipe_of(settings), sort_keys=True)
+        with self._making:
+            if key not in self._others:
+                self._others[key] = self._with_shared_model(make_kit(settings), settings)
+            return self._others[key]
+
+    def _with_shared_model(self, kit: Kit, settings: Settings) -> Kit:
+        """A kit that differs only in its chunker uses the model that is loaded already."""
+        same = {name: getattr(self._settings, name) for name in CHUNKING}
+        if {**recipe_of(settings), **same} == recipe_of(self._settings):
+            return _Sharing(lambda: self.own.embedder, lambda: kit.chunker, kit.recipe)
+        return kit
+
+
+class _Sharing(Kit):
+    """A kit whose embedder belongs to another one."""
+
+    def close(self) -> None:
+        self.__dict__.pop("embedder", None)
+
+
+def make_kit(settings: Settings) -> Kit:
+    """The kit that these settings describe."""
+    return Kit(lambda: open_embedder(settings), lambda: open_chunker(settings), recipe_of(settings))
+
+
+def _gone(generation: Generation, part: str) -> Conflict:
+    return Conflict(
+        Reason.GENERATION_STATE,
+        f"generation {generation.name}: its {part} cannot be reproduced by this installation any more; "
+        "it still serves, and deletions reach it, but new text does not: build another one",
+    )

@@ -1,0 +1,173 @@
+"""One request to a host outside, with its redirects: each hop checked, credentials kept to their origin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Literal, Self
+
+import httpx
+
+from rag_core.errors import DeadlineExceeded, InvalidInput, Reason, Unavailable
+from rag_core.http_client.bodies import ACCEPT_ENCODING, read_body
+from rag_core.http_client.network import GuardedTransport, Resolver, deadline, system_resolver
+from rag_core.http_client.policy import FetchPolicy, origin_of
+
+USER_AGENT: Final = "rag-platform/0.1"
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PERMANENT: Final = frozenset({301, 308})
+Redirects = Literal["follow", "same_origin", "return"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer. `url` is where it came from in the end; `moved` says that all redirects on the way were permanent."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    redirects: tuple[str, ...] = ()
+    moved: bool = False
+    asked_at: float = field(default=0.0, compare=False)
+
+    @property
+    def media_type(self) -> str:
+        """The media type without parameters, lower case; empty when the answer names none."""
+        return self.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+class Fetcher:
+    """Asks for URLs within a policy. Thread-safe; keeps connections open, so close it.
+
+    Nothing is kept between requests: no cookies, no credentials of the environment, no proxies.
+    """
+
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        *,
+        resolver: Resolver = system_resolver,
+        connections: int = 8,
+        agent: str = USER_AGENT,
+        ca_file: str | None = None,
+    ) -> None:
+        self.policy = policy
+        self.agent = agent
+        self._transport = GuardedTransport(policy, resolver, connections=connections, ca_file=ca_file)
+
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        credentials: Mapping[str, str] | None = None,
+        redirects: Redirects = "follow",
+        accept: Iterable[int] = (200,),
+    ) -> Fetched:
+        """GET a URL. `credentials` are headers that leave with the first origin only, `accept` the states whose body
+        is read; an answer with another state has an empty `content`.
+
+        Raises `InvalidInput` (`URL_SCHEME`, `URL_INVALID`, `URL_PORT`, `SSRF_BLOCKED`, `REDIRECT_LIMIT`,
+        `CROSS_ORIGIN`, `RESPONSE_TOO_LARGE`, `RESPONSE_INVALID`), `Unavailable` (`HOST_UNREACHABLE`,
+        `RESPONSE_INVALID`), `DeadlineExceeded` (`RESPONSE_TIMEOUT`).
+        """
+        hops: list[str] = []
+        current = self.policy.check_url(url)
+        first, moved = origin_of(current), True
+        end = time.monotonic() + self.policy.limits.seconds
+        while True:
+            secret = credentials if origin_of(current) == first else None
+            answer, location = self._once("GET", current, _merged(headers, secret), None, accept, end)
+            if location is None or redirects == "return":
+                return Fetched(
+                    str(current), answer.status, answer.headers, answer.content, tuple(hops), bool(hops) and moved
+                )
+            moved = moved and answer.status in _PERMANENT
+            hops.append(str(current))
+            current = self._next(current, location, hops, redirects)
+
+    def post_form(self, url: str, form: Mapping[str, str], *, credentials: Mapping[str, str] | None = None) -> Fetched:
+        """POST a form, as token endpoints take it; a redirect is returned, never followed. Raises as `get`."""
+        checked = self.policy.check_url(url)
+        end = time.monotonic() + self.policy.limits.seconds
+        answer, _ = self._once("POST", checked, _merged(None, credentials), form, (200, 400, 401), end)
+        return answer
+
+    def close(self) -> None:
+        """Close all connections. Idempotent."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _next(self, current: httpx.URL, location: str, hops: list[str], redirects: Redirects) -> httpx.URL:
+        try:
+            target = self.policy.check_url(current.join(location))
+        except httpx.InvalidURL:
+            raise InvalidInput(Reason.URL_INVALID, "a redirect leads to something that is not a URL") from None
+        if len(hops) > self.policy.limits.redirects or str(target) in hops:
+            raise InvalidInput(Reason.REDIRECT_LIMIT, "redirected in a circle or too often")
+        if current.scheme == "https" and target.scheme == "http":
+            raise InvalidInput(Reason.URL_SCHEME, "a redirect leads from https to http")
+        if redirects == "same_origin" and origin_of(target) != origin_of(current):
+            raise InvalidInput(Reason.CROSS_ORIGIN, f"redirected to another origin, {origin_of(target)}")
+        return target
+
+    def _once(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: dict[str, str],
+        form: Mapping[str, str] | None,
+        accept: Iterable[int],
+        end: float,
+    ) -> tuple[Fetched, str | None]:
+        """One hop; the second value is where it redirects to."""
+        limits = self.policy.limits
+        timeout = httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds)
+        request = httpx.Request(
+            method,
+            url,
+            headers={"accept-encoding": ACCEPT_ENCODING, "user-agent": self.agent, "accept": "*/*", **headers},
+            data=form,
+            extensions={"timeout": timeout.as_dict()},
+        )
+        started = time.monotonic()
+        try:
+            with deadline(max(end - started, 0)):
+                response = self._transport.handle_request(request)
+                try:
+                    location = response.headers.get("location") if response.status_code in _REDIRECTS else None
+                    content = read_body(response, limits) if response.status_code in accept else b""
+                finally:
+                    response.close()
+        except httpx.TimeoutException:
+            raise DeadlineExceeded(
+                Reason.RESPONSE_TIMEOUT, f"{origin_of(url)} did not answer within the time allowed"
+            ) from None
+        except httpx.TransportError as error:
+            raise Unavailable(
+                Reason.HOST_UNREACHABLE, f"{origin_of(url)} cannot be reached ({_cause(error)})"
+            ) from error
+        return Fetched(str(url), response.status_code, response.headers, content, asked_at=started), location
+
+
+def _merged(headers: Mapping[str, str] | None, secret: Mapping[str, str] | None) -> dict[str, str]:
+    return {**(headers or {}), **(secret or {})}
+
+
+def _cause(error: httpx.TransportError) -> str:
+    kinds = {
+        httpx.ConnectError: "no connection",
+        httpx.RemoteProtocolError: "the answer broke off or is not HTTP",
+        httpx.ReadError: "the connection broke off",
+    }
+    return kinds.get(type(error), type(error).__name__)

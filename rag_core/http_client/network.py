@@ -1,0 +1,273 @@
+"""Connections to checked addresses only: resolving names, one address per connection, and httpx clients over them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import cache
+from ipaddress import ip_address
+from typing import Any
+
+import httpcore
+import httpx
+
+from rag_core.errors import ConfigError, InvalidInput, Reason
+from rag_core.http_client.policy import FetchPolicy
+
+# --------------------------------------------------------------------------------------------------------------------
+# Names to addresses: resolved once, and every address checked before any is connected to.
+
+
+Resolver = Callable[[str, int], list[str]]
+"""Host and port to the addresses it has, as text. Raises `OSError`."""
+
+_THREADS = ThreadPoolExecutor(8, thread_name_prefix="resolve")
+
+
+def system_resolver(host: str, port: int) -> list[str]:
+    """What the system says, in its order of preference."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def resolve(policy: FetchPolicy, resolver: Resolver, host: str, port: int, timeout: float | None) -> list[str]:
+    """The addresses of a host, at least one and all of them allowed.
+
+    The system's resolver cannot be interrupted, so it runs in a thread that is not waited for beyond `timeout`.
+    Raises `InvalidInput` (`SSRF_BLOCKED`), `httpcore.ConnectError` and `httpcore.ConnectTimeout`.
+    """
+    future = _THREADS.submit(resolver, host, port)
+    try:
+        found = future.result(timeout)
+    except TimeoutError:
+        raise httpcore.ConnectTimeout("the name was not resolved in time") from None
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError("the name cannot be resolved") from error
+    return _checked(policy, host, port, found)
+
+
+async def resolve_async(
+    policy: FetchPolicy, resolver: Resolver, host: str, port: int, seconds: float | None
+) -> list[str]:
+    """As `resolve`."""
+    work = asyncio.get_running_loop().run_in_executor(_THREADS, resolver, host, port)
+    try:
+        async with asyncio.timeout(seconds):
+            found = await work
+    except TimeoutError:
+        raise httpcore.ConnectTimeout("the name was not resolved in time") from None
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError("the name cannot be resolved") from error
+    return _checked(policy, host, port, found)
+
+
+def _checked(policy: FetchPolicy, host: str, port: int, found: list[str]) -> list[str]:
+    if not found:
+        raise httpcore.ConnectError("the name has no address")
+    for text in found:
+        # One forbidden address is enough: a name that has both kinds is a trap or a mistake.
+        problem = policy.address_problem(host, port, ip_address(text))
+        if problem is not None:
+            raise InvalidInput(
+                Reason.SSRF_BLOCKED,
+                f"{host} is {problem}, which is not fetched; an operator may allow its network in "
+                "RAG_FETCH_ALLOW_NETWORKS",
+            )
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Connections to checked addresses only. TLS and the Host header keep the name; the socket gets the address.
+
+
+_Options = Iterable[Any] | None
+_deadline: ContextVar[float | None] = ContextVar("fetch_deadline", default=None)
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Every wait on a connection within the block ends `seconds` from now: a peer that sends a byte now and then
+    never exceeds the time allowed to one read, and would otherwise hold us for good."""
+    token = _deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def remaining(timeout: float | None) -> float | None:
+    """The time one wait may take. Raises `httpcore.ReadTimeout` when the deadline has passed."""
+    end = _deadline.get()
+    if end is None:
+        return timeout
+    left = end - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout("the time allowed ran out")
+    return left if timeout is None else min(timeout, left)
+
+
+class GuardedBackend(httpcore.NetworkBackend):
+    """Resolves, checks, and connects to what was checked."""
+
+    def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
+        self._policy, self._resolver = policy, resolver
+        self._real = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: _Options = None,
+    ) -> httpcore.NetworkStream:
+        addresses = resolve(self._policy, self._resolver, host, port, remaining(timeout))
+
+        def connect(address: str) -> httpcore.NetworkStream:
+            left = remaining(timeout)
+            return _GuardedStream(self._real.connect_tcp(address, port, left, local_address, socket_options))
+
+        for address in addresses[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return connect(address)
+        return connect(addresses[-1])
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: _Options = None
+    ) -> httpcore.NetworkStream:
+        raise httpcore.UnsupportedProtocol("sockets of this machine are not connected to")
+
+
+class _GuardedStream(httpcore.NetworkStream):
+    """A stream whose waits respect the deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, remaining(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, remaining(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _GuardedStream(self._stream.start_tls(ssl_context, server_hostname, remaining(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class GuardedAsyncBackend(httpcore.AsyncNetworkBackend):
+    """As `GuardedBackend`; deadlines are the caller's `asyncio.timeout`."""
+
+    def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
+        self._policy, self._resolver = policy, resolver
+        self._real = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature of httpcore
+        local_address: str | None = None,
+        socket_options: _Options = None,
+    ) -> httpcore.AsyncNetworkStream:
+        addresses = await resolve_async(self._policy, self._resolver, host, port, timeout)
+        for address in addresses[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._real.connect_tcp(address, port, timeout, local_address, socket_options)
+        return await self._real.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+        socket_options: _Options = None,
+    ) -> httpcore.AsyncNetworkStream:
+        raise httpcore.UnsupportedProtocol("sockets of this machine are not connected to")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._real.sleep(seconds)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# httpx over guarded connections. No proxy, no netrc and no certificate folder of the environment is used.
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """The certificates this machine trusts. Loading them takes longer than a request, so once per process."""
+    return ssl.create_default_context()
+
+
+def trust_file(path: str) -> ssl.SSLContext:
+    """The CA certificates of one file, instead of this machine's. Raises `ConfigError` (`CONFIG_INVALID`)."""
+    try:
+        return ssl.create_default_context(cafile=path)
+    except (OSError, ValueError):  # an unreadable file; one without a certificate
+        raise ConfigError(Reason.CONFIG_INVALID, "ca_file: not a readable file of PEM certificates") from None
+
+
+class GuardedTransport(httpx.HTTPTransport):
+    """httpx has no way to pass a network backend, so its connection pool is replaced by one that has ours."""
+
+    def __init__(
+        self, policy: FetchPolicy, resolver: Resolver, *, connections: int, ca_file: str | None = None
+    ) -> None:
+        trusted = trust_file(ca_file) if ca_file else trust()
+        super().__init__(verify=trusted, trust_env=False)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=trusted,
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=5,
+            network_backend=GuardedBackend(policy, resolver),
+        )
+
+
+class EndpointTransport(httpx.AsyncHTTPTransport):
+    """As `GuardedTransport`, for the one origin of its policy."""
+
+    def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
+        super().__init__(verify=trust(), trust_env=False)
+        self._policy = policy
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=trust(),
+            max_connections=100,
+            max_keepalive_connections=20,
+            keepalive_expiry=5,
+            network_backend=GuardedAsyncBackend(policy, resolver),
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._policy.check_url(request.url)
+        return await super().handle_async_request(request)
+
+
+def endpoint_client(url: str, *, resolver: Resolver = system_resolver, **options: Any) -> httpx.AsyncClient:
+    """A client for one endpoint that an operator configured in the settings (a model server, say).
+
+    Being configured is the permission: its host may be on loopback or in a private network, and its port may be any.
+    Nothing else may be: requests stay on its origin, redirects are not followed, metadata addresses are refused. Raises
+    `InvalidInput` for a URL that cannot be used.
+    """
+    policy = FetchPolicy.for_endpoint(url)
+    checked = policy.check_url(url)
+    return httpx.AsyncClient(
+        base_url=checked,
+        transport=EndpointTransport(policy, resolver),
+        trust_env=False,
+        follow_redirects=False,
+        **options,
+    )

@@ -1,0 +1,7 @@
+"""Qdrant Edge: the engine in this process, over a folder that one process owns."""
+
+from rag_core.index.edge.files import SPACE_RESERVE
+from rag_core.index.edge.index import EdgeIndex
+from rag_core.index.edge.optimizer import kept_up
+
+__all__ = ["SPACE_RESERVE", "EdgeIndex", "kept_up"]

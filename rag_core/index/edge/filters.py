@@ -1,0 +1,89 @@
+"""Filters and results in the classes of Qdrant Edge, and its errors in ours."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import qdrant_edge as edge
+
+from rag_core.errors import DataCorruption, Exhausted, RagError, Reason, Unavailable
+from rag_core.index import Bounds, time_text
+from rag_core.search import Scored
+
+
+class EdgeDialect:
+    """See `conditions.Dialect`."""
+
+    def any_of(self, field: str, values: Sequence[str]) -> edge.Filter:
+        return edge.Filter(must=[edge.FieldCondition(field, match=edge.MatchAny(list(values)))])
+
+    def newer_than(self, field: str, value: int) -> edge.Filter:
+        return edge.Filter(must=[edge.FieldCondition(field, range=edge.RangeFloat(gt=value))])
+
+    def time_range(self, field: str, gte: datetime | None, lt: datetime | None) -> edge.Filter:
+        bounds = edge.RangeDateTime(
+            gte=time_text(gte) if gte is not None else None, lt=time_text(lt) if lt is not None else None
+        )
+        return edge.Filter(must=[edge.FieldCondition(field, range=bounds)])
+
+    def number_range(self, field: str, bounds: Bounds) -> edge.Filter:
+        return edge.Filter(must=[edge.FieldCondition(field, range=edge.RangeFloat(**bounds))])
+
+    def absent(self, field: str) -> edge.Filter:
+        return edge.Filter(must=[edge.IsEmptyCondition(field)])
+
+    def all_of(self, filters: Sequence[edge.Filter]) -> edge.Filter:
+        return edge.Filter(must=list(filters))
+
+    def any_filter(self, filters: Sequence[edge.Filter]) -> edge.Filter:
+        return edge.Filter(should=list(filters))
+
+    def none_of(self, filters: Sequence[edge.Filter]) -> edge.Filter:
+        return edge.Filter(must_not=list(filters))
+
+
+DIALECT = EdgeDialect()
+CLOSED = "shard is not initialized"
+"""What the engine says, in lower case, about a handle that was closed."""
+
+
+def scored(points: Sequence[edge.ScoredPoint]) -> list[Scored]:
+    """Results with payload."""
+    return [Scored(point_id(point), point.score, point.payload or {}) for point in points]
+
+
+def point_id(point: edge.ScoredPoint | edge.Record) -> uuid.UUID:
+    """The id of a point. All of ours are UUIDs; a number can only be a foreign point, which `rag verify` must see."""
+    return point.id if isinstance(point.id, uuid.UUID) else uuid.UUID(int=int(point.id))
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Turn what the engine raises (bare `Exception` and Rust panics, told apart by text only) into our errors."""
+    try:
+        yield
+    except RagError:
+        raise
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise translated(error) from error
+
+
+def translated(error: BaseException) -> RagError:
+    """The typed error for one of the engine's. Its text names server paths, so none of it is passed on."""
+    text = str(error).lower()
+    if "no space left" in text or "os error 28" in text or "disk is full" in text:
+        return Exhausted(Reason.STORAGE_FULL, "the disk of the index is full; free some space and run again")
+    if CLOSED in text:
+        return Unavailable(Reason.INDEX_UNAVAILABLE, "the index is closed")
+    return DataCorruption(Reason.INDEX_CORRUPT, f"the index engine failed on its own data ({type(error).__name__})")
+
+
+def vectors_of(record: edge.Record) -> dict[str, Any]:
+    """Named vectors of a record read with vectors."""
+    return record.vector if isinstance(record.vector, dict) else {}

@@ -1,0 +1,282 @@
+"""One generation in its folder: specification, shard, durable point count and seal.
+
+<generation>/spec.json    what it is built with, and which shard folder is current
+             points.json  how many points it holds at least: a lost segment shows at the next start
+             seal.json    sizes and checksums of the shard's files, only while it is closed in good order
+             due.json     present from when it was found damaged until it is filled again
+             shard-…/     the engine's files
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+
+from rag_core import failpoints
+from rag_core.errors import DataCorruption, RagError, Reason, Unavailable
+from rag_core.files import sync_folder
+from rag_core.index import READ_DOCUMENTS, ApplyResult, DocumentUpdate, GenerationSpec, Point, checks, plan
+from rag_core.index.edge import files as edge_files
+from rag_core.index.edge import writer as edge_optimize
+from rag_core.index.edge import writer as edge_writer
+from rag_core.index.edge.filters import engine_errors
+from rag_core.index.edge.shard import ShardReader, create_shard
+from rag_core.search import lexical
+
+SPEC = "spec.json"
+POINTS = "points.json"
+DUE = "due.json"
+
+
+class EdgeGeneration:
+    """A generation, open or damaged. Thread-safe: writes take turns, reads need no lock."""
+
+    def __init__(self, folder: Path, *, space_reserve: int = edge_files.SPACE_RESERVE) -> None:
+        """Open a generation. `damage` tells why it cannot be read; every call but `reset` and `close` raises it."""
+        self.folder = folder
+        self.spec, self._shard_folder, self._encoder, self._sampled = _read_spec(folder)
+        self.damage: RagError | None = None
+        self.suspect = False
+        """Whether a call met what may be damage; `examine` finds out."""
+        self._due = (folder / DUE).exists()
+        self._space_reserve = space_reserve
+        self._write = threading.Lock()
+        self._optimizing = threading.Lock()
+        self._touched: set[uuid.UUID] | None = None
+        self._reader: ShardReader | None = None
+        try:
+            if self._encoder != lexical.FINGERPRINT:
+                raise DataCorruption(Reason.INDEX_CORRUPT, "it was built with another lexical encoder")
+            self._open()
+        except DataCorruption as error:
+            self.damage = _explain(error, self.spec.name)
+
+    @staticmethod
+    def create(folder: Path, spec: GenerationSpec) -> None:
+        """Create an empty generation; it appears under its name complete or not at all."""
+        temporary = folder.with_name(f".new-{uuid.uuid4().hex}")
+        shard = f"shard-{uuid.uuid4().hex}"
+        create_shard(temporary / shard, spec.dimensions)
+        edge_files.write_durably(temporary / SPEC, _spec_content(spec, shard, sampled=True))
+        edge_files.write_durably(temporary / POINTS, {"at_least": 0})
+        temporary.rename(folder)
+        sync_folder(folder.parent)
+
+    @property
+    def reader(self) -> ShardReader:
+        """Raises `DataCorruption` (`INDEX_CORRUPT`) when damaged, `Unavailable` when closed."""
+        if self.damage is not None:
+            raise self.damage
+        if self._reader is None:
+            raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index is closed")
+        return self._reader
+
+    @property
+    def unserved(self) -> RagError | None:
+        """Why readers get nothing: it is damaged, or was and is not filled again to its end."""
+        if self.damage is None and self._due:
+            return _explain(DataCorruption(Reason.INDEX_CORRUPT, "it has to be filled again"), self.spec.name)
+        return self.damage
+
+    def set_due(self) -> None:
+        """Serve nothing from it, beyond a restart too, until `set_filled`."""
+        edge_files.write_durably(self.folder / DUE, {})
+        self._due = True
+
+    def set_filled(self) -> None:
+        """The rows have been applied again to their end."""
+        (self.folder / DUE).unlink(missing_ok=True)
+        sync_folder(self.folder)
+        self._due = False
+
+    def examine(self) -> bool:
+        """Read and search everything after a call that met what may be damage; whether it is sound. Else it is due.
+
+        A call alone proves nothing: what an odd request makes the engine say must not cost a rebuild.
+        """
+        self.suspect = False
+        try:
+            self.reader.read_all()
+        except DataCorruption:
+            self.set_due()
+        return self.unserved is None
+
+    def apply(self, updates: Sequence[DocumentUpdate]) -> ApplyResult:
+        """See `VectorIndex.apply`."""
+        checks.check_updates(updates, self.spec.dimensions)
+        newest, stale = checks.latest(updates)
+        work = list(newest.values())
+        upserted = removed = 0
+        with self._write:
+            points = sum(len(update.points) for update in work)
+            edge_files.require_space(self.folder, self._space_reserve + points * self.spec.dimensions * 16)
+            for start in range(0, len(work), READ_DOCUMENTS):
+                some = work[start : start + READ_DOCUMENTS]
+                planned = plan(some, self.reader.identities([update.doc_id for update in some]))
+                self._touch(point.chunk_id for update in planned.updates for point in update.points)
+                upserted += edge_writer.upsert(self.reader.shard, planned.updates)
+                failpoints.reach("before_stale_delete")
+                self._remove(planned.leftovers)
+                removed += len(planned.leftovers)
+                stale += planned.stale
+            self._flush()
+        return ApplyResult(upserted, removed, stale)
+
+    def delete_points(self, ids: Sequence[uuid.UUID]) -> int:
+        """See `VectorIndex.delete_points`."""
+        with self._write:
+            existing = [point.chunk_id for point in self.reader.fetch(ids)]
+            self._remove(existing)
+            self._flush()
+        return len(existing)
+
+    def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[Point]]:
+        """See `VectorIndex.scroll`."""
+        return self.reader.scroll(batch, with_vectors=with_vectors)
+
+    def optimize(self) -> None:
+        """Optimize a copy aside, replay what was written meanwhile, and move over to it."""
+        with self._optimizing:
+            name = f"shard-{uuid.uuid4().hex}"
+            target = self.folder / name
+            try:
+                with self._write:
+                    self._flush()
+                    edge_optimize.copy_shard(self.folder / self._shard_folder, target)
+                    self._touched = set()
+                edge_optimize.optimize_copy(target)
+                with self._write:
+                    self._move_to(name)
+            finally:
+                self._touched = None
+                if self._shard_folder != name:
+                    shutil.rmtree(target, ignore_errors=True)
+
+    def reset(self) -> None:
+        """See `VectorIndex.reset`."""
+        with self._write:
+            name = f"shard-{uuid.uuid4().hex}"
+            create_shard(self.folder / name, self.spec.dimensions)
+            with suppress(DataCorruption):  # what is thrown away may be too damaged to be closed
+                self._close_shard()
+            self._reader = None
+            edge_files.break_seal(self.folder)
+            edge_files.write_durably(self.folder / POINTS, {"at_least": 0})
+            self._sampled = True
+            before = self._point_to(name)
+            self.damage = None
+            self._open()
+            shutil.rmtree(self.folder / before, ignore_errors=True)
+
+    def close(self) -> None:
+        """Flush, close and seal. Idempotent."""
+        with self._write:
+            if self._reader is None:
+                return
+            self._flush()
+            self._close_shard()
+            edge_files.write_seal(self.folder, self.folder / self._shard_folder)
+
+    def _open(self) -> None:
+        path = self.folder / self._shard_folder
+        for stray in self.folder.glob("shard-*"):
+            if stray != path:
+                shutil.rmtree(stray, ignore_errors=True)
+        if not path.is_dir():
+            raise DataCorruption(Reason.INDEX_CORRUPT, "its data folder is missing")
+        edge_files.check_seal(self.folder, path)
+        at_least = edge_files.read_json(self.folder / POINTS).get("at_least")
+        edge_files.break_seal(self.folder)
+        with engine_errors():
+            reader = ShardReader(edge.EdgeShard.load(str(path)), sampled=self._sampled)
+        held = reader.points_count()
+        if not isinstance(at_least, int) or held < at_least:
+            reader.shard.close()
+            raise DataCorruption(Reason.INDEX_CORRUPT, f"it holds {held} points where at least {at_least} were written")
+        self._at_least = at_least
+        self._reader = reader
+
+    def _remove(self, ids: Sequence[uuid.UUID]) -> None:
+        if not ids:
+            return
+        self._touch(ids)
+        # The promise is lowered before the points go: a crash in between must not look like a loss.
+        self._promise(max(0, min(self._at_least, self.reader.points_count()) - len(ids)))
+        edge_writer.delete(self.reader.shard, ids)
+
+    def _flush(self) -> None:
+        with engine_errors():
+            self.reader.shard.flush()
+        self._promise(self.reader.points_count())
+
+    def _promise(self, at_least: int) -> None:
+        if at_least != self._at_least:
+            edge_files.write_durably(self.folder / POINTS, {"at_least": at_least})
+            self._at_least = at_least
+
+    def _touch(self, ids: Iterable[uuid.UUID]) -> None:
+        if self._touched is not None:
+            self._touched.update(ids)
+
+    def _move_to(self, name: str) -> None:
+        with engine_errors():
+            optimized = edge.EdgeShard.load(str(self.folder / name))
+            edge_writer.replay(self.reader.shard, optimized, list(self._touched or ()))
+            optimized.flush()
+        before = self._point_to(name)
+        self.reader.use(optimized).close()
+        shutil.rmtree(self.folder / before, ignore_errors=True)
+
+    def _point_to(self, name: str) -> str:
+        edge_files.write_durably(self.folder / SPEC, _spec_content(self.spec, name, sampled=self._sampled))
+        before, self._shard_folder = self._shard_folder, name
+        return before
+
+    def _close_shard(self) -> None:
+        if self._reader is not None:
+            with engine_errors():
+                self._reader.shard.close()
+            self._reader = None
+
+
+def _spec_content(spec: GenerationSpec, shard: str, *, sampled: bool) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "dimensions": spec.dimensions,
+        "embedder": spec.embedder,
+        "chunker": spec.chunker,
+        "lexical": lexical.FINGERPRINT,
+        "shard": shard,
+        "sampled": sampled,
+    }
+
+
+def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool]:
+    """Specification, shard folder, lexical fingerprint, and whether the points carry their samples."""
+    content = edge_files.read_json(folder / SPEC)
+    try:
+        spec = GenerationSpec(
+            str(content["name"]), int(content["dimensions"]), str(content["embedder"]), str(content["chunker"])
+        )
+        shard, encoder = str(content["shard"]), str(content["lexical"])
+        if spec.name != folder.name or "/" in shard or not shard.startswith("shard-"):
+            raise ValueError("name")
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataCorruption(Reason.INDEX_CORRUPT, f"generation {folder.name} has a damaged specification") from error
+    return spec, shard, encoder, content.get("sampled") is True
+
+
+def _explain(error: RagError, generation: str) -> DataCorruption:
+    return DataCorruption(
+        Reason.INDEX_CORRUPT,
+        f"generation {generation} is damaged: {error.message}. Nothing is served from it until it is filled again from "
+        "PostgreSQL: a running stack does so by itself, `rag index rebuild` once the stack is stopped",
+        generation=generation,
+    )

@@ -1,0 +1,212 @@
+"""The engine's side of one Edge generation: its configuration, and the reads that a search is made of.
+
+Measured with qdrant-edge-py 0.9.0: every call holds the GIL from start to end. While a batch of 100 exact queries ran
+for 88 ms, another Python thread did not get a turn, and two threads answered no more queries a second than one. So one
+process serves searches one after the other however many threads it has, writes are cut into operations of some ten
+milliseconds, and the one long call, `optimize`, runs in a process of its own (`edge_optimize`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import qdrant_edge as edge
+
+from rag_core.embedding import Vectors
+from rag_core.index import IDENTITY, KEYWORDS, SAMPLES, Identity, Point, from_json, from_json_or_blank
+from rag_core.index.edge.filters import CLOSED, DIALECT, EdgeDialect, engine_errors, point_id, scored, vectors_of
+from rag_core.search import KNOWN_HITS, Scored, Scores, Sparse, encode_query, fuse, lexical_weight
+
+DENSE = "dense"
+LEXICAL = "lexical"
+Result = TypeVar("Result")
+_EMPTY: Vectors = np.empty(0, dtype=np.float32)
+
+
+def config(dimensions: int) -> edge.EdgeConfig:
+    """Vectors of a generation. The write-ahead log is on: what a call acknowledged survives a kill."""
+    return edge.EdgeConfig(
+        vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
+        sparse_vectors={LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        wal_enabled=True,
+    )
+
+
+def create_shard(path: Path, dimensions: int) -> None:
+    """Create an empty shard with its payload indexes, tenant first, and close it."""
+    path.mkdir(parents=True)
+    with engine_errors():
+        shard = edge.EdgeShard.create(str(path), config(dimensions))
+        kinds: dict[str, Any] = {"tenant": edge.KeywordIndexParams(is_tenant=True), "doc_id": edge.UuidIndexParams()}
+        kinds |= dict.fromkeys(("acl", *KEYWORDS), edge.PayloadSchemaType.Keyword)
+        kinds |= {"version": edge.PayloadSchemaType.Integer, "updated_at": edge.PayloadSchemaType.Datetime}
+        # No dense search asks for a sample, so no search graph needs links within one.
+        kinds[SAMPLES] = edge.KeywordIndexParams(enable_hnsw=False)
+        for field, kind in kinds.items():
+            shard.update(edge.UpdateOperation.create_field_index(field, kind))
+        shard.flush()
+        shard.close()
+
+
+class ShardReader:
+    """Reads of a shard; a `retrieval.Engine`. The shard may be exchanged for an equal one at any time (`use`)."""
+
+    dialect: EdgeDialect = DIALECT
+
+    def __init__(self, shard: edge.EdgeShard, *, sampled: bool) -> None:
+        self._shard = shard
+        self.sampled = sampled
+
+    @property
+    def shard(self) -> edge.EdgeShard:
+        return self._shard
+
+    def use(self, shard: edge.EdgeShard) -> edge.EdgeShard:
+        """Exchange the shard; returns the one before, for the caller to close."""
+        before, self._shard = self._shard, shard
+        return before
+
+    def call(self, read: Callable[[edge.EdgeShard], Result]) -> Result:
+        """Run a read, again when the shard was exchanged and closed under it."""
+        with engine_errors():
+            shard = self._shard
+            try:
+                return read(shard)
+            except Exception as error:
+                if shard is self._shard or CLOSED not in str(error).lower():
+                    raise
+            return read(self._shard)
+
+    def fused(
+        self, vector: Vectors, terms: Sparse, within: edge.Filter, corpus: edge.Filter, *, candidates: int, limit: int
+    ) -> list[Scored]:
+        batch = edge.QueryBatchRequest(
+            [
+                edge.QueryRequest(limit=candidates, query=_near(vector), filter=within),
+                edge.QueryRequest(limit=candidates, query=_matching(terms), filter=within, params=_statistics(corpus)),
+            ]
+        )
+        near, words = self.call(lambda shard: shard.query_batch(batch))
+        matching = {point_id(hit): hit.score for hit in words if hit.score > 0}
+        best = fuse({point_id(hit): hit.score for hit in near}, matching, self._weight(terms, matching), limit)
+        payloads = self._payloads([chunk_id for chunk_id, _ in best])
+        return [
+            Scored(chunk_id, score, payloads[chunk_id], matching.get(chunk_id))
+            for chunk_id, score in best
+            if chunk_id in payloads
+        ]
+
+    def _weight(self, terms: Sparse, matching: Mapping[uuid.UUID, float]) -> float:
+        ids: list[edge.PointId] = [*islice(matching, KNOWN_HITS)]
+        records = self.call(lambda shard: shard.retrieve(ids, with_payload=False, with_vector=[LEXICAL]))
+        known = {point_id(record): vectors_of(record)[LEXICAL].indices for record in records}
+        return lexical_weight(terms.indices, [known[chunk_id] for chunk_id in matching if chunk_id in known])
+
+    def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
+        """By id; a point that was removed since is not in it."""
+        records = self.call(lambda shard: shard.retrieve([*ids], with_payload=True, with_vector=False))
+        return {point_id(record): record.payload or {} for record in records}
+
+    def dense(self, vector: Vectors, within: edge.Filter, limit: int) -> list[Scored]:
+        request = edge.QueryRequest(limit=limit, query=_near(vector), filter=within, with_payload=True)
+        return scored(self.call(lambda shard: shard.query(request)))
+
+    def lexical(self, terms: Sparse, within: edge.Filter, corpus: edge.Filter, limit: int) -> list[Scored]:
+        request = edge.QueryRequest(
+            limit=limit, query=_matching(terms), filter=within, params=_statistics(corpus), with_payload=True
+        )
+        return scored(self.call(lambda shard: shard.query(request)))
+
+    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
+        these = edge.Filter(must=[edge.HasIdCondition(set(ids))])
+        request = edge.QueryRequest(limit=len(ids), query=_near(vector), filter=these)
+        return {point_id(hit): hit.score for hit in self.call(lambda shard: shard.query(request))}
+
+    def vectors(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Vectors]:
+        records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=False, with_vector=[DENSE]))
+        return {point_id(record): np.asarray(vectors_of(record)[DENSE], dtype=np.float32) for record in records}
+
+    def one(self, within: edge.Filter) -> Mapping[str, Any] | None:
+        request = edge.ScrollRequest(limit=1, filter=within, with_payload=True, with_vector=False)
+        records, _ = self.call(lambda shard: shard.scroll(request))
+        return records[0].payload if records else None
+
+    def count(self, within: edge.Filter | None) -> int:
+        return self.call(lambda shard: shard.count(edge.CountRequest(exact=True, filter=within)))
+
+    def points_count(self) -> int:
+        """Number of points by the engine's own counters, without a scan."""
+        return self.call(lambda shard: shard.info().points_count)
+
+    def unindexed(self) -> int:
+        """Points whose dense vector is in no search graph. The sparse vectors always count as indexed."""
+        info = self.call(lambda shard: shard.info())
+        return max(0, 2 * info.points_count - info.indexed_vectors_count)
+
+    def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
+        """Chunk id, document id and version of every point of these documents."""
+        within = DIALECT.any_of("doc_id", list(map(str, doc_ids)))
+        fields = edge.PayloadSelector.Include(IDENTITY)
+        for records in self._pages(batch, filter=within, with_payload=fields, with_vector=False):
+            for record in records:
+                payload = record.payload or {}
+                yield point_id(record), str(payload.get("doc_id")), int(payload.get("version", 0))
+
+    def scroll(self, batch: int, *, with_vectors: bool) -> Iterator[list[Point]]:
+        for records in self._pages(batch, with_payload=True, with_vector=with_vectors):
+            yield [_point(record) for record in records]
+
+    def read_all(self, batch: int = 256) -> None:
+        """Read every point, and search by one of each page. Raises `DataCorruption` (`INDEX_CORRUPT`)."""
+        for records in self._pages(batch, with_payload=True, with_vector=True):
+            for record in records:
+                payload = from_json(record.payload)
+            vector = _point(record).vector
+            within = DIALECT.any_of("tenant", [payload.tenant])
+            if vector.size:
+                self.dense(vector, within, 1)
+            if terms := encode_query(payload.text):
+                self.lexical(terms, within, within, 1)
+
+    def _pages(self, batch: int, **arguments: Any) -> Iterator[list[edge.Record]]:
+        offset: edge.PointId | None = None
+        while True:
+            request = edge.ScrollRequest(offset=offset, limit=batch, **arguments)
+            records, offset = self.call(_scrolling(request))
+            if records:
+                yield records
+            if offset is None:
+                return
+
+    def fetch(self, ids: Sequence[uuid.UUID]) -> list[Point]:
+        records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=True, with_vector=False))
+        return [_point(record) for record in records]
+
+
+def _scrolling(
+    request: edge.ScrollRequest,
+) -> Callable[[edge.EdgeShard], tuple[list[edge.Record], edge.PointId | None]]:
+    return lambda shard: shard.scroll(request)
+
+
+def _near(vector: Vectors) -> edge.Query:
+    return edge.Query.Nearest(vector.tolist(), DENSE)
+
+
+def _matching(terms: Sparse) -> edge.Query:
+    return edge.Query.Nearest(edge.SparseVector(terms.indices, terms.values), LEXICAL)
+
+
+def _statistics(corpus: edge.Filter) -> edge.SearchParams:
+    return edge.SearchParams(idf=edge.IdfParams(corpus))
+
+
+def _point(record: edge.Record) -> Point:
+    stored = vectors_of(record).get(DENSE)
+    vector = _EMPTY if stored is None else np.asarray(stored, dtype=np.float32)
+    return Point(point_id(record), vector, from_json_or_blank(record.payload))

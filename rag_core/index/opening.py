@@ -1,0 +1,32 @@
+"""`open_index`: the engine that the settings name."""
+
+from __future__ import annotations
+
+from rag_core.index.base import VectorIndex
+from rag_core.settings import Settings
+
+
+def open_index(settings: Settings, *, repair: bool = False) -> VectorIndex:
+    """Open the index; with `repair` an Edge folder although it is damaged (see `EdgeIndex`).
+
+    A Qdrant server when `qdrant_url` is set, another process's Edge folder when `index_endpoint` is, else the folder
+    under home in this process. Raises `Conflict` (`INDEX_LOCKED`), `DataCorruption` (`INDEX_CORRUPT`) or `ConfigError`.
+    """
+    # Imported here: a process that uses one engine should not pay for loading the others.
+    if settings.qdrant_url is not None:
+        from rag_core.index.qdrant import open_qdrant
+
+        return open_qdrant(settings.qdrant_url, settings)
+    if settings.index_endpoint is not None:
+        from rag_core.index.remote import RemoteIndex
+
+        secret = settings.index_secret.get_secret_value() if settings.index_secret else ""
+        return RemoteIndex(
+            settings.index_endpoint, secret, settings.index_timeout_seconds, settings.index_retry_seconds
+        )
+    from rag_core.index.edge import EdgeIndex
+
+    return EdgeIndex(settings.index_dir, repair=repair)
+
+
+__all__ = ["VectorIndex", "open_index"]

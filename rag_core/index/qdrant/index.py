@@ -1,0 +1,327 @@
+"""A Qdrant server or cluster through qdrant-client (gRPC), or qdrant-client's local mode in tests.
+
+A generation is a collection with our specification in its metadata (`qdrant_collections`); the alias is a real
+collection alias. A write returns when the server has applied it (`qdrant_writer`).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from qdrant_client import QdrantClient, models
+
+from rag_core import failpoints
+from rag_core.errors import Conflict, DeadlineExceeded, NotFound, Reason, Unavailable
+from rag_core.index import (
+    READ_DOCUMENTS,
+    ApplyResult,
+    DocumentUpdate,
+    GenerationSpec,
+    Point,
+    SearchRequest,
+    SearchResult,
+    checks,
+    plan,
+    slices,
+    within,
+)
+from rag_core.index.qdrant.collections import Collections, Held, Installation, require_version
+from rag_core.index.qdrant.filters import DIALECT
+from rag_core.index.qdrant.layout import ONE_NODE, QdrantLayout
+from rag_core.index.qdrant.nodes import Node, Nodes, connected
+from rag_core.index.qdrant.reader import Call, QdrantReader
+from rag_core.index.qdrant.writer import QdrantWriter
+from rag_core.search import hybrid as retrieval
+from rag_core.search import lexical
+from rag_core.settings import FieldType
+
+_LOOK_SECONDS = 0.5
+_CALM_LOOKS = 3
+"""The optimizer starts a moment after it was told to."""
+_OPTIMIZE_SECONDS = 6 * 3600.0
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+Method = Callable[Concatenate["QdrantIndex", Arguments], Result]
+
+
+def _patient(method: Method[Arguments, Result]) -> Method[Arguments, Result]:
+    """Repeats a method, whose every effect may happen twice, while no node can be reached."""
+
+    @functools.wraps(method)
+    def repeated(self: QdrantIndex, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return self._nodes.persist(lambda: method(self, *args, **kwargs))
+
+    return repeated
+
+
+def _alone() -> Installation:
+    """For tests: a server that nobody else uses."""
+    return Installation("rag", "alone")
+
+
+class QdrantIndex:
+    """See `VectorIndex`."""
+
+    def __init__(
+        self,
+        nodes: QdrantClient | Sequence[Node],
+        installation: Callable[[], Installation] = _alone,
+        *,
+        metadata: Mapping[str, FieldType] | None = None,
+        layout: QdrantLayout = ONE_NODE,
+        timeout: float = 60,
+        retry: float = 0,
+        local: bool = False,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`installation` says whose collections these are, when it is first needed; `metadata` are the declared fields.
+
+        The server may work for `timeout` seconds on one read, and a call waits for `retry` seconds for a server that is
+        away. `local` means qdrant-client's in-memory mode: not thread-safe, without payload indexes and optimizer.
+        """
+        self._pause = pause
+        self._timeout = timeout
+        self._nodes = Nodes([Node(nodes)] if isinstance(nodes, QdrantClient) else nodes, retry=retry, local=local)
+        self._call = self._nodes.call
+        self._layout = layout
+        self._collections = Collections(self._call, installation, metadata or {}, layout, local=local)
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        api_key: str | None,
+        timeout: float,
+        *,
+        installation: Callable[[], Installation] = _alone,
+        metadata: Mapping[str, FieldType] | None = None,
+        layout: QdrantLayout = ONE_NODE,
+        retry: float = 0,
+        tls: Mapping[str, bytes] | None = None,
+    ) -> QdrantIndex:
+        """The server at `url`: one or, with commas, several addresses of its gRPC interface; see `connected`.
+
+        `tls` are certificates as gRPC names them (`root_certificates`, `private_key`, `certificate_chain`).
+        """
+        nodes = connected(url, api_key, timeout, tls or {})
+        return cls(nodes, installation, metadata=metadata, layout=layout, timeout=timeout, retry=retry)
+
+    @classmethod
+    def in_memory(cls) -> QdrantIndex:
+        """Brute force in Python, for contract tests."""
+        return cls(QdrantClient(":memory:"), local=True)
+
+    def check_server(self) -> None:
+        """Ask the server for its version and its collections.
+
+        Raises `Unavailable` (`INDEX_UNAVAILABLE`) with what is wrong with the address, the key or the certificates, and
+        `ConfigError` (`INDEX_VERSION`).
+        """
+        require_version(self._ask(lambda client: client.info()).version)
+        self._ask(lambda client: client.get_collections())
+
+    @_patient
+    def create(self, spec: GenerationSpec) -> None:
+        checks.check_spec(spec)
+        self._collections.forget(spec.name)  # another process may have dropped it
+        existing = self._collections.find(spec.name)
+        if existing is None:
+            self._collections.create(spec)
+        elif existing.spec != spec:
+            raise Conflict(Reason.GENERATION_STATE, f"generation {spec.name} exists and was built differently")
+        else:
+            self._collections.complete(existing.collection, existing.shards)  # what a process that died left out
+
+    @_patient
+    def drop(self, generation: str) -> None:
+        if self.alias() == generation:
+            raise Conflict(Reason.GENERATION_STATE, f"generation {generation} is active; promote another one first")
+        self._collections.forget(generation)
+        held = self._collections.find(generation)
+        self._collections.forget(generation)
+        if held is not None:
+            self._call(lambda client: client.delete_collection(held.collection))
+
+    def discard(self) -> None:
+        """Remove the alias and every generation of this installation: the end of a benchmark or a test."""
+        named = self._aliases()
+        steps = [
+            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            for alias in self._collections.aliases(named)
+            if alias in named
+        ]
+        if steps:
+            self._ask(lambda client: client.update_collection_aliases(steps))
+        for spec in self.generations():
+            self.drop(spec.name)
+
+    @_patient
+    def reset(self, generation: str) -> None:
+        held = self._kept(generation)
+        everything = models.FilterSelector(filter=models.Filter())
+        self._call(
+            lambda client: client.delete(held.collection, everything, wait=True, shard_key_selector=held.shards.keys)
+        )
+
+    @_patient
+    def generations(self) -> list[GenerationSpec]:
+        return sorted((held.spec for held in self._collections.all()), key=lambda spec: spec.name)
+
+    @_patient
+    def alias(self) -> str | None:
+        return self._collections.target(self._aliases())
+
+    @_patient
+    def promote(self, generation: str) -> None:
+        collection = self._writable(generation).collection
+        # The first generation of an installation is promoted empty: nobody optimizes it by hand.
+        self._call(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
+        named, steps = self._aliases(), list[Any]()
+        # One request: readers see the old or the new target, never none.
+        for alias in self._collections.aliases(named):
+            if alias in named:
+                steps.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
+            created = models.CreateAlias(collection_name=collection, alias_name=alias)
+            steps.append(models.CreateAliasOperation(create_alias=created))
+        self._call(lambda client: client.update_collection_aliases(steps))
+
+    @_patient
+    def differences(self, generation: str) -> list[str]:
+        """What of the collection's configuration is not as the generation needs it; repairs what can be repaired."""
+        return self._collections.differences(self._writable(generation))
+
+    def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
+        checks.check_updates(updates, self._writable(generation).spec.dimensions)
+        newest, stale = checks.latest(updates)
+        work = list(newest.values())
+        upserted = removed = 0
+        step = READ_DOCUMENTS * self._layout.settings.qdrant_write_parallel
+        for start in range(0, len(work), step):
+            done = self._apply_some(generation, work[start : start + step])
+            upserted, removed, stale = upserted + done.upserted, removed + done.removed, stale + done.stale
+        return ApplyResult(upserted, removed, stale)
+
+    @_patient
+    def _apply_some(self, generation: str, some: Sequence[DocumentUpdate]) -> ApplyResult:
+        # Repeated with what it reads: versions that were written during an outage are not overwritten.
+        held = self._writable(generation)
+        reader = self._reader(generation)
+        planned = plan(some, reader.identities([update.doc_id for update in some]))
+        upserted = QdrantWriter(self._call, held, reader, self._layout.settings).upsert(planned.updates)
+        failpoints.reach("before_stale_delete")
+        self._remove(held, planned.leftovers)
+        return ApplyResult(upserted, len(planned.leftovers), planned.stale)
+
+    @_patient
+    def search(self, request: SearchRequest) -> SearchResult:
+        name = request.generation or self.alias()
+        if name is None:
+            raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
+        reader = self._reader(name, deadline=request.deadline, tenant=request.tenant)
+        return SearchResult(name, retrieval.search(reader, request, self._spec(name).dimensions))
+
+    @_patient
+    def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
+        return self._reader(generation, tenant=tenant).count(within(DIALECT, tenant=tenant, source=source))
+
+    def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
+        reader = self._reader(generation, self._ask)
+        return reader.scroll(batch, with_vectors=with_vectors)
+
+    @_patient
+    def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[Point]:
+        return self._reader(generation).fetch(chunk_ids)
+
+    def delete_points(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> int:
+        existed: set[uuid.UUID] = set()  # a repetition no longer finds what is removed
+
+        def remove() -> None:
+            existing = [point.chunk_id for point in self.fetch(generation, chunk_ids)]
+            existed.update(existing)
+            self._remove(self._kept(generation), existing)
+
+        self._nodes.persist(remove)
+        return len(existed)
+
+    def optimize(self, generation: str) -> None:
+        """Let the server build its search graphs, which it was told to leave, and wait until it is done."""
+        collection = self._writable(generation).collection
+        self._ask(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
+        deadline = time.monotonic() + _OPTIMIZE_SECONDS
+        calm = 0
+        while calm < _CALM_LOOKS:
+            if time.monotonic() > deadline:
+                raise Unavailable(Reason.INDEX_UNAVAILABLE, f"generation {generation} is still being optimized")
+            status = self._ask(lambda client: client.get_collection(collection)).status
+            calm = calm + 1 if status is models.CollectionStatus.GREEN else 0
+            self._pause(_LOOK_SECONDS)
+
+    def close(self) -> None:
+        self._nodes.close()
+
+    def _aliases(self) -> dict[str, str]:
+        self._collections.require_server()
+        found = self._call(lambda client: client.get_aliases()).aliases
+        return {alias.alias_name: alias.collection_name for alias in found}
+
+    def _ask(self, request: Callable[[QdrantClient], Result]) -> Result:
+        """A request that may be repeated alone."""
+        return self._nodes.persist(lambda: self._call(request))
+
+    @_patient
+    def _writable(self, generation: str) -> Held:
+        held = self._kept(generation)
+        self._collections.complete(held.collection, held.shards)
+        return held
+
+    def _reader(
+        self, generation: str, call: Call | None = None, *, deadline: float | None = None, tenant: str | None = None
+    ) -> QdrantReader:
+        held = self._kept(generation)
+        return QdrantReader(
+            call or self._call,
+            held.collection,
+            sampled=held.sampled,
+            shard=held.shards.of(tenant),
+            dense_search=self._layout.dense_search(),
+            timeout=functools.partial(whole_seconds, self._timeout, deadline),
+        )
+
+    def _spec(self, generation: str) -> GenerationSpec:
+        return self._kept(generation).spec
+
+    @_patient
+    def _kept(self, generation: str) -> Held:
+        held = self._collections.find(generation)
+        if held is None:
+            raise NotFound(Reason.GENERATION_NOT_FOUND, "no such index generation")
+        if held.encoder != lexical.FINGERPRINT:
+            raise Conflict(
+                Reason.GENERATION_STATE,
+                f"generation {generation} was built with another lexical encoder; build a new one with this version",
+            )
+        return held
+
+    def _remove(self, held: Held, ids: Sequence[uuid.UUID]) -> None:
+        def remove_all(client: QdrantClient) -> None:
+            for some in slices(ids):
+                points = models.PointIdsList(points=[str(chunk_id) for chunk_id in some])
+                client.delete(held.collection, points, wait=True, shard_key_selector=held.shards.keys)
+
+        self._call(remove_all)
+
+
+def whole_seconds(most: float, deadline: float | None) -> int:
+    """What is left of `most` seconds until the deadline, up to the next second: Qdrant counts no fractions.
+
+    Raises `DeadlineExceeded` (`DEADLINE`) when the caller is gone.
+    """
+    left = most if deadline is None else min(most, deadline - time.monotonic())
+    if left <= 0:
+        raise DeadlineExceeded(Reason.DEADLINE, "the time allowed to this call is over")
+    return math.ceil(left)

@@ -1,0 +1,37 @@
+"""Which installation this is, and whether points of a shared index are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from rag_core.index import Point
+
+_ID = text("SELECT id::text FROM rag.installation")
+# Ids of documents alone prove nothing: they are the same wherever tenant, source and locator are.
+_KNOWN = text("""
+SELECT count(*) FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[]), CAST(:tenants AS text[])) AS p
+                     (doc_id, version, tenant)
+JOIN rag.documents d ON d.doc_id = p.doc_id AND d.tenant = p.tenant
+JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = p.doc_id AND g.indexed_version = p.version
+""")
+_PROVEN_SHARE = 0.9
+"""Some points may have changed since the last run."""
+
+
+def read_id(connection: Connection) -> str:
+    """The id that the migration gave this database."""
+    return str(connection.scalar(_ID))
+
+
+def owns(connection: Connection, generation: str, points: Sequence[Point]) -> bool:
+    """Whether the rows say that this generation holds these points."""
+    params = {
+        "generation": generation,
+        "ids": [point.payload.doc_id for point in points],
+        "versions": [point.payload.version for point in points],
+        "tenants": [point.payload.tenant for point in points],
+    }
+    known = connection.scalar(_KNOWN, params) or 0
+    return known >= _PROVEN_SHARE * len(points) > 0

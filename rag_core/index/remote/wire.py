@@ -1,0 +1,254 @@
+"""Between `admin.v1.IndexService` messages and the values of the index interface.
+
+Used by `remote` (client) and by the query server's servicer. Raises `InvalidInput` (`MESSAGE_INVALID`) for messages
+that carry no such value, so that a servicer has nothing of its own to check.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from rag_core.embedding import Vectors
+from rag_core.errors import Exhausted, InvalidInput, Reason
+from rag_core.index import (
+    DocumentUpdate,
+    GenerationSpec,
+    Hit,
+    Payload,
+    Point,
+    SearchMode,
+    SearchRequest,
+    SearchResult,
+    Withheld,
+)
+from rag_core.index.remote.wire_filters import condition_from_wire, condition_to_wire
+from ragproto.admin.v1 import index_pb2 as pb
+
+SECRET_KEY = "x-rag-index-secret"  # noqa: S105 (a name, not a secret)
+"""Metadata key of the local secret."""
+MAX_APPLY_BYTES = 256 << 20
+"""One write's messages together, at most: room for a document of 20 000 chunks."""
+MAX_SCROLL_BATCH = 500
+"""Points of one scroll message; with vectors of 1024 dimensions it stays below 4 MiB."""
+_FRAME_BYTES = 1 << 20
+_FLOAT = np.dtype("<f4")
+
+
+def spec_to_wire(spec: GenerationSpec) -> pb.GenerationSpec:
+    """A specification as a message."""
+    return pb.GenerationSpec(name=spec.name, dimensions=spec.dimensions, embedder=spec.embedder, chunker=spec.chunker)
+
+
+def spec_from_wire(message: pb.GenerationSpec) -> GenerationSpec:
+    """A specification from its message."""
+    return GenerationSpec(message.name, message.dimensions, message.embedder, message.chunker)
+
+
+def point_to_wire(point: Point) -> pb.Point:
+    """A point as a message."""
+    return pb.Point(
+        chunk_id=point.chunk_id.bytes,
+        vector=vector_to_wire(point.vector),
+        payload=_payload_to_wire(point.payload),
+        lexical_text=point.lexical_text,
+    )
+
+
+def point_from_wire(message: pb.Point) -> Point:
+    """A point from its message."""
+    return Point(
+        chunk_id=id_from_wire(message.chunk_id),
+        vector=vector_from_wire(message.vector),
+        payload=_payload_from_wire(message.payload),
+        lexical_text=message.lexical_text,
+    )
+
+
+def vector_to_wire(vector: Vectors) -> bytes:
+    """Little-endian float32 bytes."""
+    return vector.astype(_FLOAT, copy=False).tobytes()
+
+
+def vector_from_wire(data: bytes) -> Vectors:
+    """A vector, of any length; the index checks its dimensions."""
+    if len(data) % _FLOAT.itemsize:
+        raise InvalidInput(Reason.MESSAGE_INVALID, "vector: is not a sequence of float32")
+    return np.frombuffer(data, dtype=_FLOAT).astype(np.float32, copy=False)
+
+
+def id_from_wire(data: bytes) -> uuid.UUID:
+    """An id from its 16 bytes."""
+    if len(data) != 16:
+        raise InvalidInput(Reason.MESSAGE_INVALID, "id: must have 16 bytes")
+    return uuid.UUID(bytes=data)
+
+
+def search_to_wire(request: SearchRequest) -> pb.SearchIndexRequest:
+    """A search as a message."""
+    return pb.SearchIndexRequest(
+        tenant=request.tenant,
+        acl=request.acl,
+        limit=request.limit,
+        mode=request.mode,
+        text=request.text,
+        vector=b"" if request.vector is None else vector_to_wire(request.vector),
+        generation=request.generation or "",
+        filter=None if request.filter is None else condition_to_wire(request.filter),
+        per_document=request.per_document or 0,
+        with_vectors=request.with_vectors,
+        withheld_documents=[doc_id.bytes for doc_id in request.withheld.doc_ids],
+        withheld_sources=request.withheld.sources,
+    )
+
+
+def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
+    """A search from its message. Policy (tenant, limits) is checked by the index."""
+    if message.mode not in list(SearchMode):
+        raise InvalidInput(Reason.MESSAGE_INVALID, "mode: must be hybrid, dense or lexical")
+    return SearchRequest(
+        tenant=message.tenant,
+        acl=tuple(message.acl),
+        limit=message.limit,
+        mode=SearchMode(message.mode),
+        text=message.text,
+        vector=vector_from_wire(message.vector) if message.vector else None,
+        filter=condition_from_wire(message.filter) if message.HasField("filter") else None,
+        generation=message.generation or None,
+        per_document=message.per_document or None,
+        with_vectors=message.with_vectors,
+        withheld=Withheld(tuple(map(id_from_wire, message.withheld_documents)), tuple(message.withheld_sources)),
+    )
+
+
+def result_to_wire(result: SearchResult) -> pb.SearchIndexResponse:
+    """Hits as a message."""
+    hits = [
+        pb.SearchIndexResponse.Hit(
+            point=pb.Point(
+                chunk_id=hit.chunk_id.bytes,
+                payload=_payload_to_wire(hit.payload),
+                vector=b"" if hit.vector is None else vector_to_wire(hit.vector),
+            ),
+            score=hit.score,
+            dense=hit.dense,
+            lexical=hit.lexical,
+        )
+        for hit in result.hits
+    ]
+    return pb.SearchIndexResponse(generation=result.generation, hits=hits)
+
+
+def result_from_wire(message: pb.SearchIndexResponse) -> SearchResult:
+    """Hits from their message."""
+    hits = (
+        Hit(
+            chunk_id=id_from_wire(hit.point.chunk_id),
+            score=hit.score,
+            payload=_payload_from_wire(hit.point.payload),
+            dense=hit.dense if hit.HasField("dense") else None,
+            lexical=hit.lexical if hit.HasField("lexical") else None,
+            vector=vector_from_wire(hit.point.vector) if hit.point.vector else None,
+        )
+        for hit in message.hits
+    )
+    return SearchResult(message.generation, tuple(hits))
+
+
+def apply_frames(generation: str, updates: Sequence[DocumentUpdate]) -> Iterator[pb.ApplyRequest]:
+    """The messages of one write, each of about `_FRAME_BYTES`; a large document continues from one to the next.
+
+    `updates` must name each document once, because equal neighbours are joined again on the other side.
+    """
+    frame, size = pb.ApplyRequest(generation=generation), 0
+    for update in updates:
+        part = frame.updates.add(doc_id=update.doc_id.bytes, version=update.version)
+        for point in update.points:
+            message = point_to_wire(point)
+            if size and size + message.ByteSize() > _FRAME_BYTES:
+                yield frame
+                frame, size = pb.ApplyRequest(generation=generation), 0
+                part = frame.updates.add(doc_id=update.doc_id.bytes, version=update.version)
+            part.points.append(message)
+            size += message.ByteSize()
+    yield frame
+
+
+class ApplyAssembler:
+    """Joins the messages of one write. A document is applied as a whole, so nothing is applied before the last."""
+
+    def __init__(self, max_bytes: int = MAX_APPLY_BYTES) -> None:
+        self._room = max_bytes
+        self._generation: str | None = None
+        self._points: dict[tuple[uuid.UUID, int], list[Point]] = {}
+
+    def add(self, frame: pb.ApplyRequest) -> None:
+        """Take the next message. Raises `Exhausted` (`STREAM_LIMIT`) beyond the limit, `InvalidInput` for a bad one."""
+        self._room -= frame.ByteSize()
+        if self._room < 0:
+            raise Exhausted(Reason.STREAM_LIMIT, "apply: the write is too large; send fewer documents in one")
+        if self._generation not in {None, frame.generation}:
+            raise InvalidInput(Reason.MESSAGE_INVALID, "apply: one write goes to one generation")
+        self._generation = frame.generation
+        for update in frame.updates:
+            points = self._points.setdefault((id_from_wire(update.doc_id), update.version), [])
+            points.extend(map(point_from_wire, update.points))
+
+    def finish(self) -> tuple[str, list[DocumentUpdate]]:
+        """Generation and updates. Raises `InvalidInput` when there was no message."""
+        if self._generation is None:
+            raise InvalidInput(Reason.MESSAGE_INVALID, "apply: the stream was empty")
+        updates = [DocumentUpdate(doc_id, version, tuple(points)) for (doc_id, version), points in self._points.items()]
+        return self._generation, updates
+
+
+def _payload_to_wire(payload: Payload) -> pb.Payload:
+    updated_at = Timestamp()
+    updated_at.FromDatetime(payload.updated_at.astimezone(UTC))
+    return pb.Payload(
+        tenant=payload.tenant,
+        source=payload.source,
+        doc_id=payload.doc_id.bytes,
+        version=payload.version,
+        locator=payload.locator,
+        title=payload.title,
+        acl=payload.acl,
+        ordinal=payload.ordinal,
+        start=payload.start,
+        end=payload.end,
+        text=payload.text,
+        headings=payload.headings,
+        language=payload.language,
+        media_type=payload.media_type,
+        updated_at=updated_at,
+        metadata=payload.metadata,
+    )
+
+
+def _payload_from_wire(message: pb.Payload) -> Payload:
+    return Payload(
+        tenant=message.tenant,
+        source=message.source,
+        doc_id=id_from_wire(message.doc_id),
+        version=message.version,
+        locator=message.locator,
+        title=message.title,
+        acl=tuple(message.acl),
+        ordinal=message.ordinal,
+        start=message.start,
+        end=message.end,
+        text=message.text,
+        headings=tuple(message.headings),
+        language=message.language,
+        media_type=message.media_type,
+        updated_at=_moment(message.updated_at),
+        metadata=dict(message.metadata),
+    )
+
+
+def _moment(message: Timestamp) -> datetime:
+    return message.ToDatetime(tzinfo=UTC)

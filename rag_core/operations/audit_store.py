@@ -1,0 +1,244 @@
+"""The audit log: who did what, when and how it ended, as rows that are chained by hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from rag_core.database import Store, roles
+from rag_core.database.tables.operations import audit, audit_documents
+
+# --------------------------------------------------------------------------------------------------------------------
+# Who did what, when, and how it ended: append only, in a chain of hashes per tenant (migration 0012).
+
+
+OK = "ok"
+_SHOWN = ("id", "at", "actor", "action", "target", "outcome", "tenant", "details", "doc_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The document an action was done to, with the name it has now."""
+
+    doc_id: UUID
+    source: str
+    locator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One action. `outcome` is `ok` or a reason code; the database sets `at` when it is not known earlier, and `id`."""
+
+    actor: str
+    action: str
+    target: str
+    outcome: str = OK
+    tenant: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    at: datetime | None = None
+    id: int | None = None
+    doc_id: UUID | None = None
+    locator: str | None = None
+    """What the document is called, while that is not erased; only in what `find` returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which entries are wanted; every given value must match, `action_start` as a beginning."""
+
+    actor: str | None = None
+    action: str | None = None
+    target: str | None = None
+    outcome: str | None = None
+    tenant: str | None = None
+    action_start: str | None = None
+    doc_id: UUID | None = None
+    platform: bool = False
+    """With `tenant`: also what concerns no tenant."""
+    since: datetime | None = None
+    before: int | None = None
+    """Only entries with a smaller id: those after a page that ended with it."""
+    limit: int = 50
+
+
+def record(
+    connection: Connection,
+    *,
+    actor: str,
+    action: str,
+    target: str,
+    details: Mapping[str, Any],
+    tenant: str | None = None,
+    document: Document | None = None,
+    doc_id: UUID | None = None,
+) -> int:
+    """Append one action in the current transaction, so that it is on record exactly when it happened.
+
+    `tenant`, or `details["tenant"]`, says who may read it; `doc_id` is for a document whose name is not to be kept.
+    Returns its number. Call it last: until the transaction ends
+    every other action of the tenant waits for its place in the chain.
+    """
+    whose = tenant if tenant is not None else details.get("tenant")
+    if document is not None:
+        doc_id = document.doc_id
+        names = {"doc_id": doc_id, "tenant": whose, "source": document.source, "locator": document.locator}
+        connection.execute(upsert(audit_documents).values(names).on_conflict_do_nothing())
+    return _insert(connection, Entry(actor, action, target, tenant=whose, details=details, doc_id=doc_id))
+
+
+def append(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Append entries; tenant by tenant, so that two writers never wait for each other in a circle."""
+    for entry in sorted(entries, key=lambda entry: entry.tenant or ""):
+        _insert(connection, entry)
+
+
+def find(connection: Connection, query: Query) -> list[Entry]:
+    """Entries, the one that was put on record last first."""
+    columns = audit.c
+    named = audit.outerjoin(audit_documents, audit_documents.c.doc_id == columns.doc_id)
+    shown = [columns[name] for name in _SHOWN]
+    statement = select(*shown, audit_documents.c.locator).select_from(named).order_by(columns.id.desc())
+    statement = statement.limit(query.limit)
+    for name in ("actor", "action", "target", "outcome", "doc_id"):
+        value = getattr(query, name)
+        if value is not None:
+            statement = statement.where(columns[name] == value)
+    if query.tenant is not None:
+        statement = statement.where(_concerns(query.tenant, platform=query.platform))
+    if query.action_start is not None:
+        statement = statement.where(columns.action.startswith(query.action_start, autoescape=True))
+    if query.since is not None:
+        statement = statement.where(columns.at >= query.since)
+    if query.before is not None:
+        statement = statement.where(columns.id < query.before)
+    return [Entry(**row._mapping) for row in connection.execute(statement)]
+
+
+def _concerns(tenant: str, *, platform: bool) -> ColumnElement[bool]:
+    """What was done to a tenant's data, and what its people did to the platform: their names begin with its own."""
+    if platform:
+        return or_(audit.c.tenant == tenant, audit.c.tenant.is_(None))
+    ours = audit.c.tenant.is_(None) & audit.c.actor.startswith(f"{tenant}/", autoescape=True)
+    return or_(audit.c.tenant == tenant, ours)
+
+
+def _insert(connection: Connection, entry: Entry) -> int:
+    known = {"details": dict(entry.details)} | ({"at": entry.at} if entry.at is not None else {})
+    values = {name: getattr(entry, name) for name in ("actor", "action", "target", "outcome", "tenant", "doc_id")}
+    values |= known
+    return int(connection.execute(insert(audit).values(values).returning(audit.c.id)).scalar_one())
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The chain of the audit log: proof that no row was changed, removed or put in between, and retention by the owner.
+
+
+_AUDIT_CHAIN_SHOWN = 20
+
+# Written out again, not taken from the trigger: whoever may replace the trigger could replace the proof with it.
+_ROWS = text("""
+SELECT coalesce(tenant, '') AS owner, chain_seq AS seq, chain_hash AS hash, id,
+       jsonb_build_array(id, (extract(epoch FROM at) * 1000000)::bigint, actor, action, target, outcome, tenant, doc_id,
+                         details)::text AS body
+FROM rag.audit ORDER BY coalesce(tenant, ''), chain_seq
+""")
+_STARTS = text("SELECT DISTINCT ON (tenant) tenant, seq, hash FROM rag.audit_checkpoints ORDER BY tenant, seq DESC")
+_HEADS = text("SELECT tenant, seq, hash FROM rag.audit_heads")
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """What a look at every chain found. `protected`: the role of the services cannot change what is on record."""
+
+    rows: int
+    tenants: int
+    protected: bool
+    broken: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**asdict(self), "broken": list(self.broken)}
+
+
+def verify_chains(store: Store) -> ChainReport:
+    """Compute every hash again, from the newest checkpoint of each tenant to its head. Reads one moment's rows."""
+    with store.engine.connect() as plain:
+        connection = plain.execution_options(isolation_level="REPEATABLE READ")
+        starts = {row.tenant: (row.seq, bytes(row.hash)) for row in connection.execute(_STARTS)}
+        heads = {row.tenant: (row.seq, bytes(row.hash)) for row in connection.execute(_HEADS)}
+        rows, broken = 0, []
+        streamed = connection.execution_options(yield_per=2000).execute(_ROWS)
+        for tenant, entries in groupby(streamed, key=lambda row: row.owner):
+            end, count, problem = _follow(entries, *starts.get(tenant, (0, b"")))
+            rows += count
+            if problem is None and end != heads.pop(tenant, None):
+                problem = f"the newest rows after number {end[0]} are gone"
+            if problem is not None:
+                heads.pop(tenant, None)
+                broken.append(f"{tenant or 'platform'}: {problem}")
+        gone = [tenant for tenant, end in heads.items() if end != starts.get(tenant)]
+        broken += [f"{tenant or 'platform'}: every row is gone" for tenant in gone]
+        tenants = connection.scalar(text("SELECT count(*) FROM rag.audit_heads")) or 0
+        return ChainReport(rows, tenants, not roles.may_change_audit(connection), tuple(broken[:_AUDIT_CHAIN_SHOWN]))
+
+
+def _follow(entries: Iterator[Row[Any]], seq: int, end: bytes) -> tuple[tuple[int, bytes], int, str | None]:
+    """The last link of a chain, how many rows it has, and where it breaks."""
+    count, problem = 0, None
+    for entry in entries:
+        count += 1
+        seq, end = seq + 1, hashlib.sha256(end + entry.body.encode()).digest()
+        if problem is None and (entry.seq != seq or bytes(entry.hash or b"") != end):
+            problem = f"entry {entry.id} is not the one that was written, or one before it is missing"
+    return (seq, end), count, problem
+
+
+def prune(connection: Connection, before: datetime, *, actor: str) -> int:
+    """Remove what is older, from the beginning of each chain on, and leave a checkpoint that the rest continues.
+
+    For the owner's role, in its transaction. Returns how many rows went.
+    """
+    connection.execute(text("SET LOCAL rag.audit_retention = 'on'"))
+    # In order, and held to the end: nothing is linked meanwhile.
+    tenants = connection.scalars(text("SELECT tenant FROM rag.audit_heads ORDER BY tenant FOR UPDATE")).all()
+    removed = {tenant: _prune(connection, tenant, before, actor) for tenant in tenants}
+    connection.execute(
+        text("DELETE FROM rag.audit_documents d WHERE NOT EXISTS (SELECT FROM rag.audit a WHERE a.doc_id = d.doc_id)")
+    )
+    for tenant, count in removed.items():
+        if count:
+            details = {"rows": count, "before": before.isoformat()}
+            record(
+                connection, actor=actor, action="audit.prune", target="audit", details=details, tenant=tenant or None
+            )
+    return sum(removed.values())
+
+
+_LAST = text("""
+SELECT chain_seq, chain_hash FROM rag.audit
+WHERE coalesce(tenant, '') = :tenant AND chain_seq < coalesce(
+    (SELECT min(chain_seq) FROM rag.audit WHERE coalesce(tenant, '') = :tenant AND at >= :before), 9223372036854775807)
+ORDER BY chain_seq DESC LIMIT 1
+""")
+_DELETE = text("DELETE FROM rag.audit WHERE coalesce(tenant, '') = :tenant AND chain_seq <= :seq")
+_CHECKPOINT = text("""
+INSERT INTO rag.audit_checkpoints (tenant, seq, hash, removed, actor) VALUES (:tenant, :seq, :hash, :removed, :actor)
+""")
+
+
+def _prune(connection: Connection, tenant: str, before: datetime, actor: str) -> int:
+    last = connection.execute(_LAST, {"tenant": tenant, "before": before}).one_or_none()
+    if last is None:
+        return 0
+    where = {"tenant": tenant, "seq": last.chain_seq}
+    removed = connection.execute(_DELETE, where).rowcount
+    connection.execute(_CHECKPOINT, {**where, "hash": last.chain_hash, "removed": removed, "actor": actor})
+    return removed

@@ -1,0 +1,118 @@
+"""Assembles the text of a document block by block, so that offsets are right by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rag_core.errors import InvalidInput, Reason
+from rag_core.parsing.base import Block, BlockKind, ParsedDocument, ParseLimits
+from rag_core.parsing.clean import ZERO_WIDTH_FLAG, clean, has_suspect_invisibles, one_line
+
+MAX_TITLE_CHARS = 300
+MAX_HEADING_CHARS = 300
+MAX_METADATA_CHARS = 2000
+MAX_METADATA_ENTRIES = 64
+_SEPARATOR = "\n\n"
+
+
+class TextBuilder:
+    """Collects cleaned blocks, separated by an empty line, within the limits."""
+
+    def __init__(self, limits: ParseLimits) -> None:
+        self.limits = limits
+        self._parts: list[str] = []
+        self._blocks: list[Block] = []
+        self._length = 0
+        self.flags: set[str] = set()
+        self.first_heading = ""
+
+    @property
+    def empty(self) -> bool:
+        return not self._blocks
+
+    def add(self, kind: BlockKind, text: str, level: int = 0) -> None:
+        """Append a block; blank text is dropped.
+
+        Raises `InvalidInput` (`TEXT_TOO_LARGE`, `TOO_MANY_CHUNKS`) when the document outgrows its limits.
+        """
+        if self._length + len(text) > self.limits.max_text_chars:
+            raise InvalidInput(
+                Reason.TEXT_TOO_LARGE,
+                f"the extracted text is longer than {self.limits.max_text_chars} characters; split the document",
+            )
+        if has_suspect_invisibles(text):
+            self.flags.add(ZERO_WIDTH_FLAG)
+        cleaned = clean(text)
+        # Leading spaces are structure in code and tables, noise elsewhere.
+        cleaned = cleaned.strip("\n").rstrip() if kind in (BlockKind.CODE, BlockKind.TABLE) else cleaned.strip()
+        if not cleaned.strip():
+            return
+        if kind is BlockKind.HEADING:
+            kind, cleaned, level = self._heading(cleaned, level)
+        self._append(kind, cleaned, level)
+
+    def heading(self, text: str, level: int) -> None:
+        """Append a heading of `level` (cut to 1..6)."""
+        self.add(BlockKind.HEADING, text, min(max(level, 1), 6))
+
+    def paragraph(self, text: str) -> None:
+        self.add(BlockKind.PARAGRAPH, text)
+
+    def table(self, rows: list[str]) -> None:
+        """Append a table, one line per row, header first."""
+        self.add(BlockKind.TABLE, "\n".join(rows))
+
+    def finish(self, media_type: str, *, title: str = "", metadata: Mapping[str, str] | None = None) -> ParsedDocument:
+        """The document so far. `title` falls back to the first heading."""
+        return ParsedDocument(
+            text=_SEPARATOR.join(self._parts),
+            media_type=media_type,
+            title=one_line(title, MAX_TITLE_CHARS) or one_line(self.first_heading, MAX_TITLE_CHARS),
+            blocks=tuple(self._blocks),
+            metadata=clean_metadata(metadata or {}),
+            flags=frozenset(self.flags),
+        )
+
+    def _heading(self, text: str, level: int) -> tuple[BlockKind, str, int]:
+        line = " ".join(text.split())
+        if len(line) > MAX_HEADING_CHARS:
+            # A "heading" of a whole page is a styling mistake; as context it would fill every chunk.
+            return BlockKind.PARAGRAPH, text, 0
+        self.first_heading = self.first_heading or line
+        return BlockKind.HEADING, line, level
+
+    def _append(self, kind: BlockKind, text: str, level: int) -> None:
+        if len(self._blocks) >= self.limits.max_blocks:
+            raise InvalidInput(
+                Reason.TOO_MANY_CHUNKS,
+                f"the document has more than {self.limits.max_blocks} blocks; split the document",
+            )
+        start = self._length + (len(_SEPARATOR) if self._parts else 0)
+        self._length = start + len(text)
+        self._parts.append(text)
+        self._blocks.append(Block(kind, start, self._length, level))
+
+
+def clean_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Metadata that is safe to store: cleaned, single-line, bounded, without empty values."""
+    cleaned = {
+        one_line(key, 100): one_line(value, MAX_METADATA_CHARS)
+        for key, value in list(metadata.items())[:MAX_METADATA_ENTRIES]
+    }
+    return {key: value for key, value in cleaned.items() if key and value}
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# One way to write a table row, for every format that has tables.
+
+
+CELL_SEPARATOR: Final = " | "
+
+
+def row_line(cells: Sequence[str]) -> str:
+    """A row as one line; line breaks within cells become spaces, trailing empty cells go."""
+    flat = [" ".join(cell.split()) for cell in cells]
+    while flat and not flat[-1]:
+        flat.pop()
+    return CELL_SEPARATOR.join(flat)

@@ -1,0 +1,279 @@
+"""HTML: the main text with its headings, lists, tables and code. Scripts never run, links are never followed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from rag_core.parsing.base import BlockKind, ParsedDocument, ParseLimits
+from rag_core.parsing.builder import TextBuilder, row_line
+from rag_core.parsing.formats.html_dom import SKIPPED, is_boilerplate, is_hidden, is_permalink, parse_html, walk
+
+# --------------------------------------------------------------------------------------------------------------------
+# Turns an HTML tree into blocks.
+
+
+_BREAK: Final = "\x0b"  # a <br> inside running text; no cleaned text contains it
+_HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
+_LISTS: Final = frozenset({"ul", "ol", "dl", "menu"})
+_ITEMS: Final = frozenset({"li", "dt", "dd"})
+_PHRASING = (
+    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark output q rp rt ruby s samp small "
+    "span strike strong sub sup time tt u var wbr math mi mo mn mrow msub msup"
+)
+_INLINE: Final = frozenset(_PHRASING.split())
+
+
+class HtmlWalk:
+    """Visitor for `html_dom.walk`: text gathers until a block begins or ends."""
+
+    def __init__(self, builder: TextBuilder, *, in_main: bool, keep_boilerplate: bool = False) -> None:
+        self._builder = builder
+        self._in_main = in_main
+        self._keep_boilerplate = keep_boilerplate
+        self._text: list[str] = []
+        self._lists = 0
+        self._items: list[str] = []
+        self._item_open = False
+        self._cells: list[list[str]] = []
+        self._tables = 0
+        self._rows: list[str] = []
+
+    def enter(self, node: LexborNode) -> bool:
+        """Take a node's own text or begin its block; true when its children are to be read."""
+        if node.is_text_node:
+            self._text.append(node.text_content or "")
+            return False
+        tag = node.tag or ""
+        if not node.is_element_node or tag in SKIPPED or self._unwanted(tag, node):
+            return False
+        if tag == "br":
+            self._text.append(_BREAK)
+        elif tag == "pre":
+            self._code(node)
+            return False
+        elif tag not in _INLINE:
+            self._open(tag)
+        return True
+
+    def leave(self, node: LexborNode) -> None:
+        """End the block of a node."""
+        tag = node.tag or ""
+        if tag in _INLINE or tag == "br":
+            return
+        if tag in _HEADINGS and not self._tables:
+            self._flush_list()
+            self._builder.heading(self._take().replace("\n", " "), _HEADINGS[tag])
+        elif self._tables and tag in {"td", "th"}:
+            self._cell()
+        elif self._tables and tag == "tr":
+            self._row()
+        else:
+            self._flush()
+        self._close(tag)
+
+    def finish(self) -> None:
+        """Write what is still open."""
+        self._flush()
+        self._flush_list()
+        self._flush_table()
+
+    def _unwanted(self, tag: str, node: LexborNode) -> bool:
+        attributes = node.attributes
+        if not attributes:
+            return not self._keep_boilerplate and is_boilerplate(tag, attributes, in_main=self._in_main)
+        if is_hidden(attributes) or is_permalink(tag, node, attributes):
+            return True
+        return not self._keep_boilerplate and is_boilerplate(tag, attributes, in_main=self._in_main)
+
+    def _open(self, tag: str) -> None:
+        if self._tables and tag in {"td", "th", "tr", "tbody", "thead", "tfoot"}:
+            if tag == "tr":
+                self._cells.append([])
+            return
+        self._flush()
+        if tag in _LISTS:
+            self._lists += 1
+        elif tag in _ITEMS:
+            self._item_open = True
+        elif tag == "table":
+            self._flush_list()
+            self._tables += 1
+        elif tag in _HEADINGS:
+            self._flush_list()
+
+    def _close(self, tag: str) -> None:
+        if tag in _LISTS and self._lists:
+            self._lists -= 1
+            if not self._lists:
+                self._flush_list()
+        elif tag == "table" and self._tables:
+            self._tables -= 1
+            if not self._tables:
+                self._flush_table()
+
+    def _take(self) -> str:
+        text, self._text = "".join(self._text), []
+        return "\n".join(filter(None, (" ".join(line.split()) for line in text.split(_BREAK))))
+
+    def _flush(self) -> None:
+        """Write running text where it belongs: to the table cell, the list or a paragraph."""
+        if self._tables and self._cells:
+            # Blocks within a cell are separated by a space.
+            self._text.append(" ")
+            return
+        text = self._take()
+        if not text:
+            return
+        if self._lists:
+            indent = "  " * (self._lists - 1)
+            self._items.append(f"{indent}- {text}" if self._item_open else f"{indent}  {text}")
+            self._item_open = False
+        else:
+            self._builder.paragraph(text)
+
+    def _flush_list(self) -> None:
+        items, self._items = self._items, []
+        if items:
+            self._builder.add(BlockKind.LIST, "\n".join(items))
+
+    def _cell(self) -> None:
+        if self._cells:
+            self._cells[-1].append(self._take())
+
+    def _row(self) -> None:
+        if not self._cells:
+            return
+        self._cell_rest()
+        cells = self._cells.pop()
+        if self._cells:
+            # A table within a cell: its rows are text of that cell.
+            self._text.append(row_line(cells) + " ")
+        elif any(cells):
+            self._rows.append(row_line(cells))
+
+    def _cell_rest(self) -> None:
+        rest = self._take()
+        if rest:
+            self._cells[-1].append(rest)
+
+    def _flush_table(self) -> None:
+        rows, self._rows = self._rows, []
+        if len(rows) == 1 and " | " not in rows[0]:
+            self._builder.paragraph(rows[0])  # one cell: layout, not data
+        elif rows:
+            self._builder.table(rows)
+
+    def _code(self, node: LexborNode) -> None:
+        if self._tables and self._cells:
+            self._text.append(" ".join(node.text().split()) + " ")
+            return
+        self._flush()
+        self._flush_list()
+        self._builder.add(BlockKind.CODE, node.text())
+
+
+HIDDEN_FLAG: Final = "hidden_text"
+_MAIN_IDS: Final = frozenset({"main", "content", "main-content", "bodyContent"})
+_MIN_MAIN_SHARE: Final = 0.25
+_META: Final = frozenset({"description", "author", "keywords"})
+
+
+def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
+    """Read a page. Raises `InvalidInput` (`NESTING_TOO_DEEP`) beyond the limit on element depth."""
+    tree = parse_html(text, limits.max_nesting)
+    builder = TextBuilder(limits)
+    body = tree.body or tree.root
+    if body is not None:
+        survey = _survey(body, builder, limits)
+        main = survey.main()
+        _emit(builder, main or body, limits, in_main=main is not None)
+        if builder.empty:
+            # Every part looked like navigation: better all of it than nothing.
+            _emit(builder, body, limits, in_main=False, keep_boilerplate=True)
+    title = tree.css_first("head > title")
+    return builder.finish(media_type, title=title.text() if title else "", metadata=_metadata(tree))
+
+
+def add_html(builder: TextBuilder, fragment: str, limits: ParseLimits) -> None:
+    """Append the visible text of an HTML fragment (within Markdown) to a document."""
+    body = parse_html(fragment, limits.max_nesting).body
+    if body is not None:
+        _survey(body, builder, limits)
+        _emit(builder, body, limits, in_main=True, keep_boilerplate=True)
+
+
+def _emit(
+    builder: TextBuilder, root: LexborNode, limits: ParseLimits, *, in_main: bool, keep_boilerplate: bool = False
+) -> None:
+    visitor = HtmlWalk(builder, in_main=in_main, keep_boilerplate=keep_boilerplate)
+    walk(root, visitor.enter, visitor.leave, limits.max_nesting)
+    visitor.finish()
+
+
+def _survey(body: LexborNode, builder: TextBuilder, limits: ParseLimits) -> _Survey:
+    survey = _Survey()
+    walk(body, survey.enter, survey.leave, limits.max_nesting)
+    if survey.hides_text:
+        builder.flags.add(HIDDEN_FLAG)
+    return survey
+
+
+class _Survey:
+    """First pass: where the main text is, and whether anything readable is hidden."""
+
+    def __init__(self) -> None:
+        self.hides_text = False
+        self._chars = 0
+        self._open: list[tuple[int, int, int]] = []
+        self._found: list[tuple[str, int, LexborNode]] = []
+
+    def enter(self, node: LexborNode) -> bool:
+        if node.is_text_node:
+            self._chars += len((node.text_content or "").strip())
+            return False
+        tag = node.tag or ""
+        if not node.is_element_node or tag in SKIPPED:
+            return False
+        attributes = node.attributes
+        if attributes and is_hidden(attributes):
+            self.hides_text = self.hides_text or bool(node.text().strip())
+            return False
+        kind = _main_kind(tag, attributes)
+        if kind and node.first_child is not None:
+            self._open.append((node.mem_id, self._chars, len(self._found)))
+            self._found.append((kind, 0, node))
+        return True
+
+    def leave(self, node: LexborNode) -> None:
+        if self._open and self._open[-1][0] == node.mem_id:
+            _, before, index = self._open.pop()
+            kind, _, found = self._found[index]
+            self._found[index] = (kind, self._chars - before, found)
+
+    def main(self) -> LexborNode | None:
+        """The element that holds the main text: marked as such, and not a mere teaser."""
+        for wanted in ("main", "article", "id"):
+            found = [(chars, node) for kind, chars, node in self._found if kind == wanted]
+            # Several articles are a list of teasers or comments; none of them is the page.
+            if len(found) == 1 and found[0][0] >= max(1, _MIN_MAIN_SHARE * self._chars):
+                return found[0][1]
+        return None
+
+
+def _main_kind(tag: str, attributes: dict[str, str | None]) -> str:
+    if tag == "main" or attributes.get("role") == "main":
+        return "main"
+    if tag == "article":
+        return "article"
+    return "id" if attributes.get("id") in _MAIN_IDS else ""
+
+
+def _metadata(tree: LexborHTMLParser) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for meta in tree.css("head > meta[name][content]"):
+        name = (meta.attributes.get("name") or "").lower()
+        if name in _META:
+            found.setdefault(name, meta.attributes.get("content") or "")
+    return found

@@ -1,0 +1,28 @@
+"""Images hold no text that we read, but one that claims to be enormous deserves its own reason."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import NoReturn
+
+from PIL import Image, UnidentifiedImageError
+
+from rag_core.errors import InvalidInput, Reason
+from rag_core.parsing.base import ParseLimits
+
+
+def refuse(content: bytes, limits: ParseLimits) -> NoReturn:
+    """Raise `InvalidInput`: `IMAGE_BOMB` by the header's pixel count, else `TYPE_UNSUPPORTED`. Nothing is decoded."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                pixels = image.width * image.height
+    except Image.DecompressionBombError:
+        pixels = limits.image_pixels + 1
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
+        pixels = 0
+    if pixels > limits.image_pixels:
+        raise InvalidInput(Reason.IMAGE_BOMB, f"the image has more than {limits.image_pixels} pixels; it is not opened")
+    raise InvalidInput(Reason.TYPE_UNSUPPORTED, "images are not read; provide the text as a document")

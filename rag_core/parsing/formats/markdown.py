@@ -1,0 +1,199 @@
+"""Markdown (CommonMark with tables): blocks by markdown-it, inline marks removed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, MutableMapping
+from typing import Any, Final
+
+import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from rag_core.errors import InvalidInput, Reason
+from rag_core.parsing.base import BlockKind, ParsedDocument, ParseLimits
+from rag_core.parsing.builder import TextBuilder, row_line
+from rag_core.parsing.clean import join_lines
+from rag_core.parsing.formats.html import add_html
+from rag_core.parsing.formats.plain import clean_line_ends
+
+_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.{0,20000}?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_REFERENCE: Final = re.compile(r"^ {0,3}\[[^\]\n]{1,500}\]:[^\n]*$", re.MULTILINE)
+_HEADING_LINE: Final = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
+_SPACES: Final = re.compile(r"  +")
+_FENCE_LINE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
+# Tokens cost a hundred times their text, so long documents are parsed in pieces that begin at a heading.
+_PIECE_CHARS: Final = 64_000
+# Inline parsing is quadratic on hostile input; a longer run of text keeps its marks instead.
+_MAX_INLINE_CHARS: Final = 20_000
+# A list in a list is two levels. The parser recurses, and Python allows a thousand frames.
+_MAX_NESTING: Final = 100
+
+
+def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
+    """Read a document; YAML front matter gives title and metadata."""
+    builder = TextBuilder(limits)
+    body = clean_line_ends(text)
+    matter: dict[str, str] = {}
+    if match := _FRONT_MATTER.match(body):
+        matter = _front_matter(match.group(1))
+        body = body[match.end() :] if matter else body
+    add_markdown(builder, body)
+    return builder.finish(media_type, title=matter.get("title", ""), metadata=matter)
+
+
+def add_markdown(builder: TextBuilder, text: str) -> None:
+    """Append Markdown to a document."""
+    body = clean_line_ends(text)
+    parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable("table")
+    # Inline text is parsed by us, per block and within a limit.
+    parser.core.ruler.disable(["inline", "text_join"])
+    env: MutableMapping[str, Any] = {}
+    references = "\n".join(_REFERENCE.findall(body)[:10_000])
+    if references:
+        parser.parse(references, env)
+    for piece in _pieces(body):
+        tokens = parser.parse(piece, env)
+        # What lies deeper is silently left out by the parser.
+        if any(token.level >= _MAX_NESTING - 1 for token in tokens):
+            raise InvalidInput(
+                Reason.NESTING_TOO_DEEP, f"the Markdown is nested deeper than {_MAX_NESTING} levels; simplify it"
+            )
+        _Writer(builder, parser, env).write(tokens)
+
+
+def _front_matter(source: str) -> dict[str, str]:
+    try:
+        values = yaml.safe_load(source)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    return {str(key): str(value) for key, value in values.items() if isinstance(value, str | int | float | bool)}
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text cut before headings outside of fenced code, so that cutting changes no meaning."""
+    if len(text) <= _PIECE_CHARS:
+        yield text
+        return
+    piece: list[str] = []
+    size, fence = 0, ""
+    for line in text.split("\n"):
+        if size >= _PIECE_CHARS and not fence and _HEADING_LINE.match(line):
+            yield "\n".join(piece)
+            piece, size = [], 0
+        if match := _FENCE_LINE.match(line):
+            fence = _next_fence(fence, match.group(1))
+        piece.append(line)
+        size += len(line) + 1
+    yield "\n".join(piece)
+
+
+def _next_fence(current: str, marks: str) -> str:
+    if not current:
+        return marks
+    return "" if marks[0] == current[0] and len(marks) >= len(current) else current
+
+
+class _Writer:
+    """Writes the tokens of one piece to the builder."""
+
+    def __init__(self, builder: TextBuilder, parser: MarkdownIt, env: MutableMapping[str, Any]) -> None:
+        self._builder = builder
+        self._parser = parser
+        self._env = env
+        self._heading = 0
+        self._lists = 0
+        self._bullet = ""
+        self._items: list[str] = []
+        self._rows: list[str] = []
+        self._cells: list[str] | None = None
+
+    def write(self, tokens: list[Token]) -> None:
+        for token in tokens:
+            match token.type:
+                case "heading_open":
+                    self._heading = int(token.tag[1])
+                case "inline":
+                    self._inline(token.content)
+                case "fence" | "code_block":
+                    self._code(token)
+                case "html_block":
+                    self._html(token.content)
+                case "bullet_list_open" | "ordered_list_open":
+                    self._lists += 1
+                case "bullet_list_close" | "ordered_list_close":
+                    self._lists -= 1
+                    self._end_list()
+                case "list_item_open":
+                    self._bullet = f"{token.info}{token.markup} " if token.info else "- "
+                case "tr_open":
+                    self._cells = []
+                case "tr_close":
+                    self._rows.append(row_line(self._cells or []))
+                    self._cells = None
+                case "table_close":
+                    self._end_table()
+
+    def _inline(self, content: str) -> None:
+        text = self._plain(content)
+        if self._cells is not None:
+            self._cells.append(text)
+        elif self._lists:
+            self._item(text)
+        elif self._heading:
+            self._builder.heading(text, self._heading)
+        else:
+            self._builder.paragraph(text)
+        self._heading = 0
+
+    def _item(self, text: str) -> None:
+        if not text:
+            return
+        indent = "  " * (self._lists - 1)
+        self._items.append(f"{indent}{self._bullet or '  '}{text}")
+        self._bullet = ""
+
+    def _end_list(self) -> None:
+        if not self._lists:
+            items, self._items = self._items, []
+            self._builder.add(BlockKind.LIST, "\n".join(items))
+
+    def _end_table(self) -> None:
+        rows, self._rows = self._rows, []
+        if self._lists:
+            self._items.extend(rows)
+        else:
+            self._builder.table(rows)
+
+    def _code(self, token: Token) -> None:
+        if self._lists:
+            indent = "  " * self._lists
+            self._items.extend(indent + line for line in token.content.rstrip("\n").split("\n"))
+        else:
+            self._builder.add(BlockKind.CODE, token.content)
+
+    def _html(self, content: str) -> None:
+        if self._lists:
+            fragment = TextBuilder(self._builder.limits)
+            add_html(fragment, content, self._builder.limits)
+            self._builder.flags |= fragment.flags
+            self._items.extend(fragment.finish("").text.split("\n"))
+        else:
+            add_html(self._builder, content, self._builder.limits)
+
+    def _plain(self, content: str) -> str:
+        """The text of inline Markdown: marks, link targets, images and tags are dropped."""
+        if len(content) > _MAX_INLINE_CHARS:
+            return content
+        tokens: list[Token] = []
+        self._parser.inline.parse(content, self._parser, self._env, tokens)
+        pieces: list[str] = []
+        for token in tokens:
+            if token.type in ("text", "text_special", "code_inline"):
+                pieces.append(token.content)
+            elif token.type in ("softbreak", "hardbreak") or token.content in ("<br>", "<br/>", "<br />"):
+                pieces.append("\n")
+        # Where an image stood, two spaces are left.
+        return join_lines(_SPACES.sub(" ", "".join(pieces)).split("\n"))

@@ -1,0 +1,79 @@
+"""Workbooks: a heading per sheet and a table per region between empty rows. Formulas show their last value."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import warnings
+from collections.abc import Iterator
+from typing import Any, Final
+
+import openpyxl
+
+from rag_core.parsing.base import ParsedDocument, ParseLimits
+from rag_core.parsing.builder import TextBuilder, row_line
+from rag_core.parsing.detect import Kind
+from rag_core.parsing.formats.html import HIDDEN_FLAG
+
+_MIDNIGHT: Final = datetime.time(0)
+
+
+def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
+    """Read all visible sheets in order; hidden ones set the flag `hidden_text`."""
+    with warnings.catch_warnings():
+        # openpyxl warns of every feature it would lose on saving; nothing is saved here.
+        warnings.simplefilter("ignore")
+        workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        try:
+            builder = TextBuilder(limits)
+            for sheet in workbook.worksheets:
+                if sheet.sheet_state == "visible":
+                    _sheet(builder, sheet)
+                else:
+                    builder.flags.add(HIDDEN_FLAG)
+            properties = workbook.properties
+            metadata = {"author": properties.creator or "", "sheets": str(len(workbook.worksheets))}
+            return builder.finish(str(Kind.XLSX), title=properties.title or "", metadata=metadata)
+        finally:
+            workbook.close()
+
+
+def _sheet(builder: TextBuilder, sheet: Any) -> None:
+    # The size a file claims is often wrong, and rows would be padded to it.
+    sheet.reset_dimensions()
+    regions = list(_regions(sheet.iter_rows(values_only=True)))
+    if regions:
+        builder.heading(sheet.title, 1)
+    for rows in regions:
+        builder.table(rows)
+
+
+def _regions(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[str]]:
+    """Runs of rows that are not empty, without the columns left of the table."""
+    region: list[tuple[Any, ...]] = []
+    for row in rows:
+        if any(value is not None for value in row):
+            region.append(row)
+        elif region:
+            yield _lines(region)
+            region = []
+    if region:
+        yield _lines(region)
+
+
+def _lines(region: list[tuple[Any, ...]]) -> list[str]:
+    left = min(next(index for index, value in enumerate(row) if value is not None) for row in region)
+    return [row_line([_cell(value) for value in row[left:]]) for row in region]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float):
+        # 15 digits are what a spreadsheet keeps and shows: 0.1 + 0.2 is 0.3 there.
+        return format(value, ".15g")
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat() if value.time() == _MIDNIGHT else value.isoformat(" ", "seconds")
+    return str(value)

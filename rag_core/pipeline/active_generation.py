@@ -1,0 +1,119 @@
+"""The generation readers are on, and making it good again when the index lost it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rag_core.chunking import Chunker
+from rag_core.database import Store, locks
+from rag_core.embedding import Embedder
+from rag_core.generations import FOLLOWING, Generation, Recipe
+from rag_core.generations import store as generations
+from rag_core.ids import fingerprint
+from rag_core.index import GenerationSpec, VectorIndex
+from rag_core.logging import get_logger
+from rag_core.operations import audit_store as audit
+from rag_core.pipeline.stages.index import index_pending
+
+log = get_logger(__name__)
+_Fingerprints = tuple[str, str]
+
+
+def ensure_generation(
+    store: Store,
+    index: VectorIndex,
+    embedder: Embedder,
+    chunker: Chunker,
+    *,
+    recipe: Recipe | None = None,
+    can_make: Callable[[Generation], bool] | None = None,
+    wait: float = 30,
+) -> str:
+    """The generation readers are on, created and promoted when there is none; returns its name. Idempotent.
+
+    With another embedder or chunker than it was built with, the old one goes on being computed from the settings kept
+    with it, and nothing else happens: building costs time and perhaps money, so `rag index build` decides that. Only
+    when `can_make` says that the old one cannot be computed any more (without it: when it was built with others than
+    these) is a new one declared, `building`, for the build to fill; the old one is frozen until it is promoted.
+
+    A generation that PostgreSQL knows and the index lost is created again and filled from the rows before this returns.
+    Raises `Unavailable` (`INDEX_UNAVAILABLE`), and `Conflict` (`SOURCE_BUSY`) when runs keep it from being created for
+    longer than `wait` seconds.
+    """
+    wanted = (embedder.fingerprint, chunker.fingerprint)
+    able = can_make or (lambda row: _built_with(row, wanted))
+    with store.engine.begin() as connection:
+        mine = _declare(connection, wanted, embedder.dimensions, dict(recipe or {}), able)
+    if not _holds(index, mine):
+        _restore(store, index, mine, wait)
+    _promote_if_needed(store, index, mine)
+    return mine.name
+
+
+def _declare(
+    connection: Connection,
+    wanted: _Fingerprints,
+    dimensions: int,
+    recipe: dict[str, Any],
+    able: Callable[[Generation], bool],
+) -> Generation:
+    locks.lock_transaction(connection, "generations")
+    known = [row for row in generations.all_of(connection) if row.state in FOLLOWING]
+    for row in known:
+        if _built_with(row, wanted) and not row.settings and recipe:
+            generations.change(connection, row.name, settings=recipe)
+        if row.frozen == (_built_with(row, wanted) or able(row)):
+            generations.set_frozen(connection, row.name, frozen=not row.frozen)
+    active = generations.active(connection)
+    if active is not None and not active.frozen:
+        return active
+    mine = next((row for row in known if _built_with(row, wanted)), None)
+    if mine is not None:
+        return mine
+    spec = GenerationSpec(default_name(*wanted), dimensions, *wanted)
+    reason = "the first one" if active is None else f"{active.name} cannot be computed any more"
+    generations.add(connection, spec, recipe, reason=reason)
+    audit.record(connection, actor="pipeline", action="index.create", target=spec.name, details={"reason": reason})
+    return generations.get(connection, spec.name)
+
+
+def default_name(embedder: str, chunker: str) -> str:
+    """The name of a generation that nobody named: equal for equal embedder and chunker."""
+    return f"g-{fingerprint(embedder, chunker)[:16]}"
+
+
+def _built_with(row: Generation, wanted: _Fingerprints) -> bool:
+    return (row.embedder, row.chunker) == wanted
+
+
+def _holds(index: VectorIndex, generation: Generation) -> bool:
+    return any(spec.name == generation.name for spec in index.generations())
+
+
+def _restore(store: Store, index: VectorIndex, generation: Generation, wait: float) -> None:
+    """Create the collection; what it held once is due again. Alone, so that no run marks what the old one held."""
+    with locks.exclusive_connection(store, wait=wait) as connection:
+        if _holds(index, generation):  # another process was first
+            return
+        forgotten = generations.forget_marks(connection, generation.name)
+        connection.commit()
+        index.create(generation.spec)
+        if forgotten and generation.state != "building":
+            log.warning("generation_lost", generation=generation.name, documents=forgotten)
+            index_pending(connection, index, generation)
+
+
+def _promote_if_needed(store: Store, index: VectorIndex, mine: Generation) -> None:
+    with store.engine.begin() as connection:
+        locks.lock_transaction(connection, "generations")
+        active = generations.active(connection)
+        if active is None or (active.name != mine.name and not _holds(index, active)):
+            index.promote(mine.name)
+            generations.activate(connection, mine.name)
+            audit.record(connection, actor="pipeline", action="index.promote", target=mine.name, details={})
+        elif index.alias() != active.name:
+            # Written by a process that died between the two, or by an index that lost its alias.
+            index.promote(active.name)

@@ -1,0 +1,194 @@
+"""Rows of runs: what each stage did, and the accounting of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from rag_core.database.tables.content import run_stages
+
+# --------------------------------------------------------------------------------------------------------------------
+# What each stage of each run did, for the accounting check, the console and the operator.
+
+
+def record(
+    connection: Connection,
+    *,
+    run_id: str,
+    tenant: str,
+    source: str,
+    shard: int,
+    stage: str,
+    counts: Mapping[str, int],
+    seconds: float,
+    complete: bool = True,
+    problem: str | None = None,
+) -> None:
+    """Store the outcome of a stage; a repeated stage of the same run replaces it."""
+    values = {
+        "counts": dict(counts),
+        "seconds": {"total": round(seconds, 3)},
+        "complete": complete,
+        "problem": problem,
+        "finished_at": func.now(),
+    }
+    statement = insert(run_stages).values(
+        run_id=run_id, tenant=tenant, source=source, shard=shard, stage=stage, **values
+    )
+    connection.execute(statement.on_conflict_do_update(constraint=run_stages.primary_key, set_=values))
+
+
+def counts(connection: Connection, *, run_id: str, tenant: str, source: str, shard: int, stage: str) -> dict[str, int]:
+    """The counts of a stage of a run; empty when it has not finished."""
+    columns = run_stages.c
+    found: dict[str, int] | None = connection.scalar(
+        select(columns.counts).where(
+            columns.run_id == run_id,
+            columns.tenant == tenant,
+            columns.source == source,
+            columns.shard == shard,
+            columns.stage == stage,
+        )
+    )
+    return found or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage of one run over one shard did; `seconds` is how long it took."""
+
+    run_id: str
+    source: str
+    shard: int
+    stage: str
+    counts: Mapping[str, int]
+    seconds: float
+    complete: bool
+    problem: str | None
+    finished_at: datetime
+
+
+_SHOWN = [run_stages.c[name] for name in Stage.__slots__]
+
+
+# By source through the index on its newest stage: the table keeps every run of weeks.
+_LATEST = text("""
+SELECT r.run_id, r.source, r.shard, r.stage, r.counts, (r.seconds ->> 'total')::float AS seconds, r.complete, r.problem,
+       r.finished_at
+FROM rag.sources s
+CROSS JOIN LATERAL (
+    SELECT run_id, shard FROM rag.run_stages n WHERE n.tenant = s.tenant AND n.source = s.name
+    ORDER BY n.finished_at DESC LIMIT 1) AS last
+JOIN rag.run_stages r ON r.run_id = last.run_id AND r.tenant = s.tenant AND r.source = s.name AND r.shard = last.shard
+""")
+
+
+def latest(connection: Connection) -> list[Stage]:
+    """The stages of the last run of every source, all tenants; of a source with shards those of its last shard."""
+    return [Stage(**row._mapping) for row in connection.execute(_LATEST)]
+
+
+def newest(connection: Connection, tenant: str, *, source: str = "", limit: int) -> list[Stage]:
+    """Finished stages of a tenant's runs, newest first, of one source or of all."""
+    statement = select(*_SHOWN).where(run_stages.c.tenant == tenant)
+    if source:
+        statement = statement.where(run_stages.c.source == source)
+    return [_stage(row) for row in connection.execute(statement.order_by(run_stages.c.finished_at.desc()).limit(limit))]
+
+
+def tenants_of(connection: Connection, run_id: str) -> set[str]:
+    """The tenants whose sources a run worked on; empty before its first stage has ended."""
+    return set(connection.scalars(select(run_stages.c.tenant).where(run_stages.c.run_id == run_id)))
+
+
+def last_of_each(connection: Connection, tenant: str) -> dict[str, Stage]:
+    """The newest finished `documents` stage of each source."""
+    statement = (
+        select(*_SHOWN)
+        .distinct(run_stages.c.source)
+        .where(run_stages.c.tenant == tenant, run_stages.c.stage == "documents")
+        .order_by(run_stages.c.source, run_stages.c.finished_at.desc())
+    )
+    return {row.source: _stage(row) for row in connection.execute(statement)}
+
+
+def _stage(row: Row[tuple[object, ...]]) -> Stage:
+    values = dict(row._mapping)
+    return Stage(**(values | {"seconds": float(values["seconds"].get("total", 0))}))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The state of a shard's rows after a run, counted in the database.
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """Documents of a shard. The live ones that stand for a usable item of the source are split by what became of them.
+
+    `indexed`: version written by the run and held by every generation. `rejected_now` / `rejected_before`: stored by
+    the run / earlier, and withdrawn because they could not be chunked or embedded. `pending`: for some generation,
+    tombstones included.
+    """
+
+    indexed: int
+    rejected_now: int
+    rejected_before: int
+    pending: int
+
+
+_STATE = text("""
+WITH candidates AS MATERIALIZED (
+    SELECT d.doc_id FROM rag.documents d
+    WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.run_id = :run_id
+    UNION
+    SELECT k.doc_id FROM rag.chunkings k WHERE k.rejected AND k.chunker = ANY(:chunkers)
+), shard AS (
+    SELECT d.doc_id, d.text_version, d.locator, d.run_id = :run_id AS mine, d.deleted_at IS NULL AS live
+    FROM candidates JOIN rag.documents d USING (doc_id)
+    WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard
+), judged AS (
+    SELECT s.*,
+           EXISTS (SELECT FROM rag.chunkings k WHERE k.doc_id = s.doc_id AND k.text_version = s.text_version
+                   AND k.rejected AND k.chunker = ANY(:chunkers)) AS rejected,
+           EXISTS (SELECT FROM unnest(CAST(:generations AS text[])) AS n (name)
+                   CROSS JOIN LATERAL rag.pending_index(n.name) p WHERE p.doc_id = s.doc_id) AS pending
+    FROM shard s
+    WHERE s.live AND NOT EXISTS (
+        SELECT FROM rag.quarantine q WHERE q.tenant = :tenant AND q.source = :source AND q.locator = s.locator
+        AND q.stage IN ('list', 'fetch', 'parse'))
+)
+SELECT count(*) FILTER (WHERE mine AND NOT pending AND NOT rejected),
+       count(*) FILTER (WHERE mine AND rejected),
+       count(*) FILTER (WHERE NOT mine AND rejected)
+FROM judged
+""")
+_PENDING = text("""
+SELECT count(*) FROM rag.pending_index(:generation) p
+WHERE p.tenant = :tenant AND p.source = :source AND p.shard = :shard
+""")
+
+
+def shard_state(
+    connection: Connection,
+    tenant: str,
+    source: str,
+    shard: int,
+    *,
+    run_id: str,
+    generations: Sequence[str],
+    chunkers: Sequence[str],
+) -> ShardState:
+    """Count the rows of a shard against the generations that follow and their chunkers."""
+    scope = {"tenant": tenant, "source": source, "shard": shard}
+    params = scope | {
+        "run_id": run_id,
+        "generations": list(generations),
+        "chunkers": list(chunkers),
+    }
+    indexed, now, before = connection.execute(_STATE, params).one()
+    pending = [connection.scalar(_PENDING, scope | {"generation": name}) or 0 for name in generations or [""]]
+    return ShardState(indexed, now, before, max(pending))

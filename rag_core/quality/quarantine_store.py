@@ -1,0 +1,160 @@
+"""Inputs that could not be used, each with its stage, reason, attempts and what would make it be tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from rag_core.database import storable
+from rag_core.database.tables.content import chunkings, documents, quarantine
+from rag_core.errors import NotFound, Reason
+from rag_core.ids import document_id
+from rag_core.operations import audit_store as audit
+
+BEFORE_STORE = ("list", "fetch", "parse")
+"""Stages in which the document did not reach PostgreSQL; what was stored before stays."""
+AFTER_STORE = ("chunk", "embed", "index")
+_MAX_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One failure. `token` is `None` when the next run should try again whatever the attempts (the source was down)."""
+
+    locator: str
+    stage: str
+    reason: str
+    message: str
+    token: str | None
+    parsed_as: str
+    skipped: bool = False
+
+
+def record(connection: Connection, tenant: str, source: str, shard: int, run_id: str, entries: Sequence[Entry]) -> None:
+    """Store failures. The same input failing again counts an attempt; another input starts at 1."""
+    if not entries:
+        return
+    statement = insert(quarantine)
+    new = statement.excluded
+    again = and_(
+        quarantine.c.stage == new.stage,
+        quarantine.c.token.is_not_distinct_from(new.token),
+        quarantine.c.parsed_as == new.parsed_as,
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=["tenant", "source", "locator"],
+        set_={
+            "shard": new.shard,
+            "stage": new.stage,
+            "reason": new.reason,
+            "message": new.message,
+            "token": new.token,
+            "parsed_as": new.parsed_as,
+            "skipped": new.skipped,
+            "run_id": new.run_id,
+            "attempts": case((again, quarantine.c.attempts + 1), else_=1),
+            "first_at": case((again, quarantine.c.first_at), else_=func.now()),
+            "last_at": func.now(),
+        },
+    )
+    common = {"tenant": tenant, "source": source, "shard": shard, "run_id": run_id}
+    rows = [
+        common
+        | {
+            "locator": entry.locator,
+            "stage": entry.stage,
+            "reason": entry.reason,
+            "message": storable(entry.message)[:_MAX_MESSAGE],
+            "token": entry.token,
+            "parsed_as": entry.parsed_as,
+            "skipped": entry.skipped,
+        }
+        for entry in sorted(entries, key=lambda entry: entry.locator)
+    ]
+    connection.execute(statement, rows)
+
+
+def clear(connection: Connection, tenant: str, source: str, locators: Sequence[str], stages: Sequence[str]) -> None:
+    """Remove the rows of inputs that are fine now."""
+    if locators:
+        connection.execute(
+            delete(quarantine).where(
+                quarantine.c.tenant == tenant,
+                quarantine.c.source == source,
+                quarantine.c.locator == func.any(list(locators)),
+                quarantine.c.stage.in_(stages),
+            )
+        )
+
+
+def retry_due(connection: Connection, tenant: str, source: str, shard: int, attempts: int) -> bool:
+    """Whether an input that failed before it was stored is to be tried again although it did not change."""
+    columns = quarantine.c
+    statement = select(columns.id).where(
+        columns.tenant == tenant,
+        columns.source == source,
+        columns.shard == shard,
+        columns.stage.in_(("fetch", "parse")),
+        columns.skipped.is_(False),
+        or_(columns.token.is_(None), columns.attempts < attempts),
+    )
+    return connection.scalar(statement.limit(1)) is not None
+
+
+def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str, note: str = "") -> str:
+    """Have the next run try an input again, with all its attempts; returns its locator.
+
+    Raises `NotFound` (`QUARANTINE_NOT_FOUND`).
+    """
+    row = _locked(connection, row_id, tenant)
+    connection.execute(
+        update(quarantine).where(quarantine.c.id == row_id).values(token=None, attempts=0, skipped=False)
+    )
+    # A document that was stored and could not be chunked is due again once its chunking is forgotten.
+    stored = select(documents.c.doc_id).where(
+        documents.c.tenant == tenant, documents.c.source == row.source, documents.c.locator == row.locator
+    )
+    connection.execute(
+        update(chunkings).where(chunkings.c.doc_id.in_(stored), chunkings.c.rejected).values(text_version=0)
+    )
+    _audited(connection, "quarantine.redrive", row_id, row, tenant, actor, note)
+    return str(row.locator)
+
+
+def discard(connection: Connection, row_id: int, *, tenant: str, actor: str, note: str = "") -> str:
+    """Accept that an input stays out until it changes; returns its locator. Raises `NotFound`."""
+    row = _locked(connection, row_id, tenant)
+    connection.execute(update(quarantine).where(quarantine.c.id == row_id).values(skipped=True))
+    _audited(connection, "quarantine.discard", row_id, row, tenant, actor, note)
+    return str(row.locator)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    source: str
+    locator: str
+    reason: str
+    attempts: int
+
+
+def _locked(connection: Connection, row_id: int, tenant: str) -> _Row:
+    columns = quarantine.c
+    statement = select(columns.source, columns.locator, columns.reason, columns.attempts)
+    matching = statement.where(columns.id == row_id, columns.tenant == tenant).with_for_update()
+    row = connection.execute(matching).one_or_none()
+    if row is None:
+        raise NotFound(Reason.QUARANTINE_NOT_FOUND, f"quarantine: no entry {row_id}")
+    return _Row(row.source, row.locator, row.reason, row.attempts)
+
+
+def _audited(connection: Connection, action: str, row_id: int, row: _Row, tenant: str, actor: str, note: str) -> None:
+    details = {"id": row_id, "reason": row.reason, "attempts": row.attempts} | (
+        {"note": storable(note)} if note else {}
+    )
+    document = audit.Document(document_id(tenant, row.source, row.locator), row.source, row.locator)
+    audit.record(
+        connection, actor=actor, action=action, target=row.source, details=details, tenant=tenant, document=document
+    )

@@ -1,0 +1,25 @@
+"""Ranking: the lexical encoder, term statistics, fusion of both legs, diversity and reranking."""
+
+from rag_core.search import hybrid, lexical
+from rag_core.search.fusion import KNOWN_HITS, Scored, diversified, fuse, lexical_weight
+from rag_core.search.hybrid import Engine, Scores
+from rag_core.search.lexical import STOPWORDS, Sparse, encode_documents, encode_query
+from rag_core.search.reranking import Reranker, open_reranker
+
+__all__ = [
+    "KNOWN_HITS",
+    "STOPWORDS",
+    "Engine",
+    "Reranker",
+    "Scored",
+    "Scores",
+    "Sparse",
+    "diversified",
+    "encode_documents",
+    "encode_query",
+    "fuse",
+    "hybrid",
+    "lexical",
+    "lexical_weight",
+    "open_reranker",
+]

@@ -1,0 +1,219 @@
+"""One search, the same for every engine: legs, fusion, and the newest version of each document only."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
+
+from rag_core.embedding import Vectors
+from rag_core.index import (
+    SAMPLE_SHARES,
+    SAMPLES,
+    TOTAL,
+    Dialect,
+    Hit,
+    SearchMode,
+    SearchRequest,
+    checks,
+    from_json,
+    narrowed,
+    scope,
+)
+from rag_core.search import lexical
+from rag_core.search.fusion import CANDIDATES, SPARE, Scored, capped, in_order, newest_only, unit_score
+from rag_core.search.lexical import Sparse
+
+# --------------------------------------------------------------------------------------------------------------------
+# From which points the term statistics of a search are gathered.
+
+
+ENOUGH = 4_096
+"""Points that statistics are gathered from, about and at most, for a caller who sees up to a thousand times as many."""
+_COUNTED = (1024, 32)
+"""The samples that are counted to learn how many points the caller sees, the second when the first has too few."""
+_TELLING = 64
+"""Points from which that is known well enough, to an eighth."""
+Filter = TypeVar("Filter")
+
+
+def corpus(engine: Engine[Filter], visible: Filter, enough: int = ENOUGH) -> Filter:
+    """The points to gather statistics from, of those that the caller may see: about `enough` at most, at least half of
+    it when there are more."""
+    if not engine.sampled:
+        return visible
+    seen = _seen(engine, visible)
+    share = next((share for share in (1, *SAMPLE_SHARES) if seen <= enough * share), SAMPLE_SHARES[-1])
+    return visible if share == 1 else _sample(engine, visible, share)
+
+
+def _seen(engine: Engine[Filter], visible: Filter) -> int:
+    """About how many points the caller sees."""
+    seen = 0
+    for share in _COUNTED:
+        found = engine.count(_sample(engine, visible, share))
+        seen = found * share
+        if found >= _TELLING:
+            break
+    return seen
+
+
+def _sample(engine: Engine[Filter], visible: Filter, share: int) -> Filter:
+    return engine.dialect.all_of([visible, engine.dialect.any_of(SAMPLES, [str(share)])])
+
+
+MAX_ROUNDS = 5
+"""Engine queries of one search at most; one is the rule, more follow only updates in progress or left unfinished."""
+MAX_FETCH = 4096
+"""Candidates read for one search at most, however few documents they belong to."""
+Scores = Mapping[uuid.UUID, float]
+
+
+class Engine(Protocol[Filter]):
+    """One generation as the search sees it. `within` limits the points, `corpus` the term statistics."""
+
+    @property
+    def dialect(self) -> Dialect[Filter]: ...
+
+    @property
+    def sampled(self) -> bool:
+        """Whether each point carries the samples that it is part of (`statistics`)."""
+        ...
+
+    def fused(
+        self, vector: Vectors, terms: Sparse, within: Filter, corpus: Filter, *, candidates: int, limit: int
+    ) -> list[Scored]:
+        """Both legs of `candidates` points each, fused by distribution."""
+        ...
+
+    def dense(self, vector: Vectors, within: Filter, limit: int) -> list[Scored]: ...
+
+    def lexical(self, terms: Sparse, within: Filter, corpus: Filter, limit: int) -> list[Scored]: ...
+
+    def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
+        """The dense score of given points."""
+        ...
+
+    def vectors(self, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Vectors]:
+        """The dense vectors of given points."""
+        ...
+
+    def one(self, within: Filter) -> Mapping[str, Any] | None:
+        """The payload of any one point."""
+        ...
+
+    def count(self, within: Filter) -> int: ...
+
+
+def search(engine: Engine[Filter], request: SearchRequest, dimensions: int) -> tuple[Hit, ...]:
+    """The hits of a request. Raises `PermissionDenied` or `InvalidInput` before the engine is asked."""
+    checks.check_search(request, dimensions)
+    if not request.acl:
+        return ()
+    run = _Search(engine, request)
+    limit, fetch = request.limit, request.limit + SPARE
+    superseded: dict[str, int] = {}
+    for _ in range(MAX_ROUNDS):
+        found = run.candidates(fetch)
+        kept = capped(newest_only(in_order(found), superseded), request.per_document)
+        newer = run.newer_versions(kept[:limit])
+        superseded |= newer
+        # A full page that shrank below the limit may hide hits behind old versions or a long document: look further.
+        short = len(kept) < limit and len(found) == fetch and fetch < MAX_FETCH
+        if not newer and not short:
+            break
+        # The newer version may have been written after the candidates were read: ask again, or the document vanishes.
+        fetch = fetch * 4 if short else fetch
+    return run.hits(kept[:limit])
+
+
+class _Search:
+    """A request prepared for an engine."""
+
+    def __init__(self, engine: Engine[Filter], request: SearchRequest) -> None:
+        self._engine: Engine[Any] = engine
+        self._request = request
+        self._within = narrowed(engine.dialect, request)
+        self._terms = lexical.encode_query(request.text) if request.mode is not SearchMode.DENSE else Sparse([], [])
+        self._mode = request.mode
+        if request.mode is SearchMode.HYBRID and not self._terms:
+            self._mode = SearchMode.DENSE
+
+    @cached_property
+    def _corpus(self) -> Any:
+        return corpus(self._engine, scope(self._engine.dialect, self._request))
+
+    def candidates(self, limit: int) -> list[Scored]:
+        vector = self._request.vector
+        if vector is None or self._mode is SearchMode.LEXICAL:
+            found = self._engine.lexical(self._terms, self._within, self._corpus, limit) if self._terms else []
+            return [candidate for candidate in found if candidate.score > 0]
+        if self._mode is SearchMode.DENSE:
+            return self._engine.dense(vector, self._within, limit)
+        return self._engine.fused(
+            vector, self._terms, self._within, self._corpus, candidates=max(CANDIDATES, limit), limit=limit
+        )
+
+    def newer_versions(self, hits: Sequence[Scored]) -> dict[str, int]:
+        """Documents among the hits of which the index holds a newer version, complete: document id to that version.
+
+        A writer that died between writing a new version and removing the old one leaves both behind. The old one must
+        not be served even when no chunk of the new one is a candidate. While a version is still being written it does
+        not count, so a document does not vanish during its update.
+        """
+        dialect = self._engine.dialect
+        newer = {
+            hit.doc_id: dialect.all_of(
+                [dialect.any_of("doc_id", [hit.doc_id]), dialect.newer_than("version", hit.version)]
+            )
+            for hit in hits
+        }
+        if not newer or self._engine.one(dialect.any_filter(list(newer.values()))) is None:
+            return {}
+        complete: dict[str, int] = {}
+        for doc_id, within in newer.items():
+            payload = self._engine.one(within)
+            if payload is not None and self._engine.count(within) >= int(payload.get(TOTAL, 0)):
+                complete[doc_id] = int(payload["version"])
+        return complete
+
+    def hits(self, kept: list[Scored]) -> tuple[Hit, ...]:
+        dense, words = self._leg_scores(kept)
+        vectors = self._vectors(kept)
+        hybrid = self._request.mode is SearchMode.HYBRID
+        return tuple(
+            Hit(
+                chunk_id=candidate.chunk_id,
+                score=self._score(candidate) if hybrid else candidate.score,
+                payload=from_json(candidate.payload),
+                dense=dense.get(candidate.chunk_id),
+                lexical=words.get(candidate.chunk_id),
+                vector=vectors.get(candidate.chunk_id),
+            )
+            for candidate in kept
+        )
+
+    def _vectors(self, kept: list[Scored]) -> Mapping[uuid.UUID, Vectors]:
+        if not self._request.with_vectors or not kept:
+            return {}
+        return self._engine.vectors([candidate.chunk_id for candidate in kept])
+
+    def _score(self, candidate: Scored) -> float:
+        if self._mode is SearchMode.HYBRID:
+            return unit_score(candidate.score)
+        # A query without any word in it: the cosine stands in, moved from [-1, 1].
+        return min(1.0, max(0.0, (candidate.score + 1) / 2))
+
+    def _leg_scores(self, kept: list[Scored]) -> tuple[Scores, Scores]:
+        """The dense and the lexical scores. A hit of a hybrid search has the one that its lexical leg returned: asking
+        the engine again would gather the term statistics, most of the cost of a search, a second time."""
+        own = {candidate.chunk_id: candidate.score for candidate in kept}
+        if self._mode is SearchMode.DENSE:
+            return own, {}
+        if self._mode is SearchMode.LEXICAL or self._request.vector is None:
+            return {}, own
+        if not kept:
+            return {}, {}
+        words = {candidate.chunk_id: candidate.lexical for candidate in kept if candidate.lexical is not None}
+        return self._engine.cosines(list(own), self._request.vector), words

@@ -1,0 +1,33 @@
+"""Cross-encoders that put retrieved passages in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rag_core.settings import Settings
+
+# --------------------------------------------------------------------------------------------------------------------
+# The reranker interface. Implementation: `onnx`, a cross-encoder from disk.
+
+
+class Reranker(Protocol):
+    """Judges how well each of several texts answers a query, looking at both together. Thread-safe."""
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One score in [0, 1] for each text, in order. A text's score does not depend on the others. Blocking."""
+        ...
+
+    def close(self) -> None: ...
+
+
+__all__ = ["Reranker", "open_reranker"]
+
+
+def open_reranker(settings: Settings) -> Reranker | None:
+    """The configured reranker, `None` without one. Raises `ConfigError` or `DataCorruption` (`MODEL_CORRUPT`)."""
+    if settings.reranker_dir is None:
+        return None
+    from rag_core.search.reranking_onnx import OnnxReranker
+
+    return OnnxReranker(settings.reranker_dir, max_tokens=settings.rerank_max_tokens, threads=settings.embed_threads)

@@ -1,0 +1,8 @@
+"""The settings of every process: one class, read from the environment once. Nothing else reads the environment."""
+
+from rag_core.settings.base import Settings, environment_secret, split_list
+from rag_core.settings.cluster import QdrantSettings
+from rag_core.settings.fields import FieldType
+from rag_core.settings.strength import MIN_SECRET_LENGTH
+
+__all__ = ["MIN_SECRET_LENGTH", "FieldType", "QdrantSettings", "Settings", "environment_secret", "split_list"]

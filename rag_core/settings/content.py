@@ -1,0 +1,165 @@
+"""How documents are fetched, read, checked, and brought to the index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+
+from rag_core.settings.fields import Port
+
+
+class ContentSettings(BaseModel):
+    """Text, hosts outside, pipeline, streams, generations, alerts."""
+
+    # --- text ------------------------------------------------------------------------------------------------
+    chunk_tokens: int = Field(
+        200, ge=16, le=500, description="Target size of a chunk in model tokens, heading context included."
+    )
+    chunk_overlap: int = Field(
+        0,
+        ge=0,
+        le=250,
+        description="Tokens of the previous chunk repeated at the start of the next, at sentence borders.",
+    )
+    chunk_context: bool = Field(
+        True, description="Whether title and headings are embedded, and found by words, with each chunk under them."
+    )
+    max_file_bytes: int = Field(50_000_000, ge=1, description="Larger files are quarantined without being read.")
+    max_text_chars: int = Field(20_000_000, ge=1, description="Longer extracted text is quarantined.")
+    max_chunks: int = Field(20_000, ge=1, description="A document with more chunks is quarantined.")
+    parser_timeout_seconds: float = Field(30, gt=0, le=600, description="Time allowed to one sandboxed parse.")
+    parser_memory_mb: int = Field(
+        1024, ge=256, description="Address space of one parser sandbox; the libraries alone take about 150."
+    )
+    parser_workers: int = Field(
+        2, ge=1, le=64, description="Parser sandboxes that run at once; so many documents are chunked at once, too."
+    )
+    parser_attempts: int = Field(
+        3, ge=1, le=20, description="Runs in which a failing document is tried before it stays quarantined."
+    )
+
+    # --- hosts outside ---------------------------------------------------------------------------------------
+    fetch_allow_networks: str = Field(
+        "", description="Networks (CIDR, separated by commas) that sources may reach although they are not public."
+    )
+    fetch_ports: str = Field(
+        "80,443,8080,8443", description="Ports and spans of ports (`8000-8999`) that sources may reach, with commas."
+    )
+    fetch_timeout_seconds: float = Field(
+        60, gt=0, le=3600, description="Time allowed to one request of a source, redirects and body included."
+    )
+    fetch_max_redirects: int = Field(5, ge=0, le=20, description="Redirects followed for one request of a source.")
+
+    # --- pipeline --------------------------------------------------------------------------------------------
+    sources_dir: Path | None = Field(
+        None, description="Folder of further source files (`*.yaml`); `rag up` uses `$RAG_HOME/sources`."
+    )
+    sync_batch_documents: int = Field(200, ge=1, le=10000, description="Documents read and committed together.")
+    sync_batch_bytes: int = Field(32_000_000, ge=1, description="Extracted bytes held before a commit.")
+    source_wait_seconds: float = Field(
+        30, ge=0, le=3600, description="How long a run waits for another run of the same source shard."
+    )
+    delete_guard_fraction: float = Field(
+        0.2, gt=0, le=1, description="A listing that would delete more than this share of a source is held."
+    )
+    delete_guard_minimum: int = Field(50, ge=1, description="Deletions below this number are never held.")
+    max_concurrent_runs: int = Field(2, ge=1, le=1000, description="Dagster runs at once.")
+    embedding_runs: int = Field(
+        1, ge=1, le=1000, description="Runs that embed at once (Dagster pool `embedding`); one uses a whole machine."
+    )
+    dagster_yaml: Path | None = Field(
+        None, description="Instance configuration a container uses instead of the generated one."
+    )
+    code_location_host: str = Field("127.0.0.1", description="Where the Dagster code location is served.")
+    event_retention_days: int = Field(30, ge=1, description="Age at which Dagster events and ticks are purged.")
+
+    # --- documents and streams -------------------------------------------------------------------------------
+    max_document_bytes: int = Field(
+        2_900_000, ge=1, description="Largest content of one pushed document (REST carries it in base64)."
+    )
+    inbox_max_pending: int = Field(
+        100_000, ge=1, description="Pushed changes that may wait at once; beyond it a push gets INBOX_FULL."
+    )
+    inbox_max_pending_of_tenant: int = Field(
+        25_000, ge=1, description="Of these, how many may be one tenant's; beyond it its pushes get INBOX_FULL."
+    )
+    inbox_retention_hours: int = Field(
+        48, ge=1, description="How long applied pushes are remembered, and so their idempotency keys."
+    )
+    max_concurrent_document_calls: int = Field(8, ge=1, description="Document calls in progress at once.")
+    max_queued_document_calls: int = Field(128, ge=0, description="Length of their queue.")
+    stream_batch_events: int = Field(64, ge=1, le=10_000, description="Changes in one micro-batch at most.")
+    stream_batch_bytes: int = Field(16_000_000, ge=1, description="Bytes of content in one micro-batch, about.")
+    stream_large_bytes: int = Field(
+        32_768,
+        ge=1024,
+        description="Pushed documents with more bytes are applied by a reader of their own, one at a time, so that no"
+        " other waits for them.",
+    )
+    stream_quick_seconds: float = Field(
+        1, gt=0, le=60, description="Time to parse a pushed document before it is left to the reader of large ones."
+    )
+    stream_linger_ms: int = Field(
+        10, ge=0, le=60_000, description="How long a micro-batch waits for more after its first change."
+    )
+    stream_attempts: int = Field(3, ge=1, le=20, description="Tries before a change becomes a dead letter.")
+    stream_poison_fraction: float = Field(
+        0.2, gt=0, le=1, description="A stream stops when more than this share of its last messages is unusable."
+    )
+    stream_poison_window: int = Field(100, ge=10, le=100_000, description="How many messages that share is taken of.")
+    stream_metrics_port: Port = Field(9466, description="Stream worker: /metrics and /health over HTTP.")
+    stream_heartbeat_seconds: float = Field(5, gt=0, le=300, description="Time between two heartbeats of a worker.")
+    stream_reconcile_seconds: float = Field(
+        60, gt=0, le=86_400, description="How often a worker looks for accepted changes that the index still lacks."
+    )
+    stream_report_seconds: float = Field(
+        30, ge=0, le=3600, description="Time between two summaries of a worker to Dagster; 0 for none."
+    )
+    stream_canary_seconds: float = Field(
+        60, ge=0, le=86_400, description="Time between two canary documents that measure the way in; 0 for none."
+    )
+    stream_drain_seconds: float = Field(20, ge=0, le=600, description="Time a worker gets to finish at SIGTERM.")
+
+    # --- index generations -----------------------------------------------------------------------------------
+    erasure_folder: Path | None = Field(None, description="Folder of the erasure ledger; unset: `$RAG_HOME`.")
+    golden_dir: Path | None = Field(
+        None,
+        description="Folder of golden sets that judge a generation; unset: `$RAG_HOME/golden` and the bundled set.",
+    )
+    embed_price: float = Field(
+        0, ge=0, description="Price of embedding a million tokens, in any currency; a build's forecast uses it."
+    )
+    build_confirm_texts: int = Field(
+        5_000, ge=0, description="A build that must embed more texts asks for confirmation (`--yes`)."
+    )
+    build_confirm_cost: float = Field(1, ge=0, description="A build that costs more asks for confirmation (`--yes`).")
+    build_slice_seconds: float = Field(
+        2, gt=0, le=60, description="A build lets live runs of a source shard in at least this often."
+    )
+    build_max_slowdown: float = Field(
+        2, ge=1, description="A build pauses while searches take more than this many times their usual time."
+    )
+    build_max_pause_seconds: float = Field(
+        10, ge=0, le=300, description="Longest pause between two slices of a build; 0 switches the throttle off."
+    )
+    gate_tolerance: float = Field(
+        0.01, ge=0, le=1, description="A generation may lose this much nDCG@10 on the golden sets and still pass."
+    )
+    generation_grace_hours: float = Field(
+        72, ge=0, description="How long a generation that readers left is kept up to date for a rollback."
+    )
+    promote_wait_seconds: float = Field(
+        15, ge=0, le=300, description="How long a promotion waits for query servers to load the new query model."
+    )
+
+    # --- alerts ----------------------------------------------------------------------------------------------
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="URL that receives alerts as signed JSON (it may hold a token, so it is kept secret)."
+    )
+    alert_webhook_secret: SecretStr | None = Field(
+        None, description="Key of the webhook's HMAC-SHA256 signature, at least 32 characters."
+    )
+    alertmanager_url: str | None = Field(None, description="Base URL of an Alertmanager that receives alerts.")
+    alert_timeout_seconds: float = Field(10, gt=0, le=60, description="Time allowed to one alert message.")
+    alert_interval_seconds: int = Field(60, ge=10, le=3600, description="How often the conditions are looked at.")

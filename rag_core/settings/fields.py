@@ -1,0 +1,26 @@
+"""Types of fields that several groups of settings use."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+# --------------------------------------------------------------------------------------------------------------------
+# Fields of `rag_core.settings.Settings`, by topic. Use that class; nothing else reads the environment.
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The typed filter tree that clients send, independent of any engine.
+
+
+class FieldType(StrEnum):
+    """What a field holds, and so which conditions it takes: values, a time range or a number range."""
+
+    KEYWORD = "keyword"
+    NUMBER = "number"
+    TIME = "time"

@@ -1,0 +1,223 @@
+"""How questions are answered, by whom they may be asked, and what stands in front."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from rag_core.settings.fields import Port
+
+
+class ServingSettings(BaseModel):
+    """Query server, answers, identity, gateway."""
+
+    # --- query server ----------------------------------------------------------------------------------------
+    default_top_k: int = Field(10, ge=1, le=100, description="Results when the request names no number.")
+    max_query_chars: int = Field(8192, ge=1, description="Longest query.")
+    default_deadline_seconds: float = Field(10, gt=0, description="Deadline given to a call that brings none.")
+    max_deadline_seconds: float = Field(30, gt=0, description="Cap on any call's deadline.")
+    max_message_bytes: int = Field(4_194_304, ge=1024, description="Largest gRPC message accepted from clients.")
+    max_concurrent_searches: int = Field(
+        32, ge=1, description="Searches in progress at once; more wait in a bounded queue."
+    )
+    max_queued_searches: int = Field(
+        64, ge=0, description="Length of that queue; beyond it calls are refused with OVERLOADED."
+    )
+    max_concurrent_answers: int = Field(
+        16, ge=1, description="Answers in progress at once; they never take the place of searches."
+    )
+    max_queued_answers: int = Field(32, ge=0, description="Length of their queue.")
+    max_tenant_share: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Share of the places for searches, answers and document calls, and of their queues, that one "
+        "tenant may hold; the rest is for others. 1: all of them.",
+    )
+    index_optimize_points: int = Field(
+        10_000,
+        ge=0,
+        description="Embedded index: so many points without a search graph start building one; 0: never.",
+    )
+    search_threads: int = Field(8, ge=1, le=256, description="Index searches that run in parallel.")
+    max_index_message_bytes: int = Field(
+        67_108_864, ge=1_048_576, description="Largest message on the loopback index port."
+    )
+    max_connection_age_seconds: float = Field(
+        300, gt=0, description="Age at which a client connection is renewed, so that new servers get their share."
+    )
+    query_batch: int = Field(8, ge=1, le=256, description="Concurrent queries embedded together at most.")
+    query_cache_entries: int = Field(4096, ge=0, description="Query embeddings kept (by embedder, tenant and text).")
+    drain_seconds: float = Field(3, ge=0, le=60, description="Time between NOT_SERVING and refusing new calls.")
+    grace_seconds: float = Field(15, ge=0, le=300, description="Time calls in flight get to finish at shutdown.")
+
+    query_tls_certificate: Path | None = Field(
+        None, description="Certificate chain (PEM) of the query server; set it to serve TLS on its gRPC port."
+    )
+    query_tls_key: Path | None = Field(None, description="Its private key (PEM).")
+    query_tls_ca: Path | None = Field(
+        None,
+        description="Authority (PEM) of the certificates between gateway and query servers. The server then admits "
+        "only clients that it signed for; the gateway speaks TLS, to servers that it signed for.",
+    )
+    query_tls_name: str = Field(
+        "query-server", min_length=1, description="DNS name that the certificate of every query server holds."
+    )
+
+    page_token_secret: SecretStr | None = Field(
+        None,
+        description="Signs page and resume tokens, alike for all replicas. Unset: made at every start; production "
+        "refuses to start.",
+    )
+    page_token_secret_accepted: SecretStr | None = Field(
+        None, description="Further secrets whose page and resume tokens are taken, with commas; for a rotation."
+    )
+    hash_secret: SecretStr | None = Field(
+        None,
+        description="Keys the hashes that stand for tenants and subjects in logs and metrics, alike for all replicas. "
+        "Unset: made at every start; production refuses to start.",
+    )
+    hash_secret_accepted: SecretStr | None = Field(
+        None, description="Further such secrets, with commas: a console still knows its own tenant by them."
+    )
+    reflection: bool | None = Field(
+        None, description="Answer gRPC server reflection; unset: in development only. It shows `admin.v1` to operators."
+    )
+    default_max_per_document: int = Field(
+        5, ge=0, le=100, description="Passages of one document in a search that names no limit; 0 means no limit."
+    )
+    reranker_dir: Path | None = Field(
+        None, description="Folder with a cross-encoder: `model.onnx` and `tokenizer.json`; unset: no reranking."
+    )
+    rerank_candidates: int = Field(
+        50, ge=2, le=200, description="Passages the cross-encoder looks at, and among which diversity is sought."
+    )
+    rerank_max_tokens: int = Field(512, ge=16, le=8192, description="Longest query and passage together; more is cut.")
+    freshness_seconds: float = Field(
+        2, gt=0, le=3600, description="How often `as_of` is brought up to date (less often on a slow database)."
+    )
+    acl_max_age_seconds: float = Field(
+        0,
+        ge=0,
+        le=86400,
+        description="Refuse calls when changed permissions and revoked tokens could not be read from PostgreSQL for so "
+        "long; 0: the last reading holds (while PostgreSQL is down for everyone, none change). Before the first "
+        "reading no call is answered.",
+    )
+    metadata_fields: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas. "
+        "`name:number` takes number ranges, `name:time` time ranges (RFC 3339).",
+    )
+
+    # --- answers ---------------------------------------------------------------------------------------------
+    answerer: Literal["extractive", "openai"] = Field(
+        "extractive", description="`extractive` quotes sentences; `openai` writes with an OpenAI-compatible model."
+    )
+    answer_url: str | None = Field(None, description="Base URL of the OpenAI-compatible chat endpoint (`…/v1`).")
+    answer_model: str | None = Field(None, description="Model name sent to the chat endpoint.")
+    answer_api_key: SecretStr | None = Field(None, description="Bearer token for the chat endpoint.")
+    answer_timeout_seconds: float = Field(25, gt=0, le=300, description="Deadline of one generated answer.")
+
+    # --- identity --------------------------------------------------------------------------------------------
+    jwt_public_keys: Path | None = Field(
+        None, description="JWKS file with the public keys that verify tokens; default `$RAG_HOME/secrets/jwks.json`."
+    )
+    jwt_jwks_url: str | None = Field(
+        None,
+        description="Address of the JWKS of an identity provider, instead of a file; https, or http on loopback.",
+    )
+    jwt_jwks_refresh_seconds: float = Field(
+        300, ge=1, le=86_400, description="How often that address is read; a key that was removed there dies by then."
+    )
+    jwt_issuer: str = Field("rag-platform", min_length=1, description="Required `iss` claim.")
+    jwt_audience: str = Field("rag-query", min_length=1, description="Required `aud` claim.")
+    jwt_max_lifetime_seconds: int = Field(86_400, ge=60, description="Longest accepted `exp - iat`.")
+    jwt_platform_groups: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Groups of the identity provider whose members have a platform scope: `group=platform.admin` or "
+        "`group=platform.read`, separated by commas. Unset: only a token's own `scope` grants one.",
+    )
+    jwt_leeway_seconds: int = Field(60, ge=0, le=300, description="Clock difference tolerated.")
+
+    # --- gateway ---------------------------------------------------------------------------------------------
+    replicas: int = Field(
+        1, ge=1, le=16, description="Query servers of the local stack; `rag up --replicas N` sets it."
+    )
+    hang_seconds: float = Field(
+        30,
+        ge=0,
+        le=3600,
+        description="`rag up`: an index process or query server that answers no health check, or a database that takes "
+        "no connections, for so long is killed and started again; 0: never.",
+    )
+    replica_ports: str | None = Field(
+        None,
+        description="gRPC/HTTP port pairs of the further ones (`50061/9474,…`); unset: the first's plus 10, 20, …",
+    )
+    gateway_blue: str | None = Field(
+        None, description="`host:port` of the query servers of the blue colour; unset: those of the local stack."
+    )
+    gateway_green: str | None = Field(None, description="`host:port` of the green colour; unset: there is none.")
+    gateway_via: str | None = Field(
+        None,
+        description="`host:port` where something else divides the calls between the colours; the gateway then sends "
+        "all there.",
+    )
+    gateway_discovery: Literal["file", "dns"] = Field(
+        "file", description="`dns`: every address behind a name of `gateway_blue` and `gateway_green` is a server."
+    )
+    gateway_client_per_minute: int = Field(100, ge=0, description="Calls a client may make a minute; 0: no limit.")
+    gateway_client_per_hour: int = Field(1000, ge=0, description="Calls a client may make an hour; 0: no limit.")
+    gateway_client_burst: int = Field(100, ge=1, description="Calls a client that was idle may make at once.")
+    gateway_ip_per_minute: int = Field(1200, ge=0, description="Calls an address may make a minute; 0: no limit.")
+    gateway_ip_burst: int = Field(300, ge=1, description="Calls an idle address may make at once.")
+    gateway_refused_keys_per_minute: int = Field(
+        30,
+        ge=0,
+        description="API keys of an address that may be refused in a minute; then, until the minute is over, only keys "
+        "that were accepted in it pass from there. 0: no limit.",
+    )
+    gateway_heap_bytes: int = Field(
+        402_653_184,
+        ge=67_108_864,
+        description="Memory of the gateway; near it calls with large bodies are ended, then new ones refused.",
+    )
+    gateway_request_seconds: float = Field(
+        10, gt=0, le=600, description="Time a request may take to arrive complete; no query server hears of it before."
+    )
+    gateway_limited_clients: int = Field(
+        10_000, ge=100, description="Clients (and addresses) counted at once; more than that forget the oldest."
+    )
+    gateway_limit_overrides: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Limits of single clients: `tenant/subject=per_minute:per_hour`, with commas; `*` is any tenant.",
+    )
+    gateway_searches: int | None = Field(
+        None,
+        ge=0,
+        description="Searches that the gateway lets in flight to each colour; more are refused as OVERLOADED. Unset: "
+        "what the query servers of the local stack can hold; 0: only the servers refuse.",
+    )
+    gateway_cors_origins: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="Origins whose pages may call the API from a browser, separated by commas."
+    )
+    gateway_tls_certificate: Path | None = Field(None, description="Certificate chain (PEM); set it to serve TLS.")
+    gateway_tls_key: Path | None = Field(None, description="Its private key (PEM).")
+    gateway_query_certificate: Path | None = Field(
+        None, description="Certificate chain (PEM) that the gateway shows to query servers; needs RAG_QUERY_TLS_CA."
+    )
+    gateway_query_key: Path | None = Field(None, description="Its private key (PEM).")
+    gateway_expose_admin: bool = Field(
+        False, description="Serve `admin.v1` at the gateway too, to tokens with the scopes its methods need."
+    )
+    gateway_trusted_hops: int = Field(
+        0, ge=0, le=10, description="Proxies before the gateway whose X-Forwarded-For is believed."
+    )
+    gateway_metrics_port: Port | None = Field(
+        None,
+        description="Port for Prometheus to read the gateway's statistics; unset: only Envoy's admin port has them.",
+    )

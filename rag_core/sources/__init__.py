@@ -1,0 +1,50 @@
+"""Sources: the connector protocol, listings, cursors, deletion detection, item memory, secret references."""
+
+from rag_core.sources import deletion_store, listing_store, listings, shared_listing_store, store
+from rag_core.sources.base import (
+    Changes,
+    Closeable,
+    Connector,
+    FetchedItem,
+    Problem,
+    Removed,
+    Scope,
+    Shard,
+    Source,
+    SourceItem,
+    SourceMemory,
+    TransientMemory,
+    UntouchedMemory,
+)
+from rag_core.sources.listing_store import FetchTask
+from rag_core.sources.listings import ListingResult, close_shared, load_listing, load_whole_listing
+from rag_core.sources.secrets import SecretRef
+from rag_core.sources.store import StoredMemory
+
+__all__ = [
+    "Changes",
+    "Closeable",
+    "Connector",
+    "FetchTask",
+    "FetchedItem",
+    "ListingResult",
+    "Problem",
+    "Removed",
+    "Scope",
+    "SecretRef",
+    "Shard",
+    "Source",
+    "SourceItem",
+    "SourceMemory",
+    "StoredMemory",
+    "TransientMemory",
+    "UntouchedMemory",
+    "close_shared",
+    "deletion_store",
+    "listing_store",
+    "listings",
+    "load_listing",
+    "load_whole_listing",
+    "shared_listing_store",
+    "store",
+]

@@ -1,0 +1,150 @@
+"""What the listing in its temporary table (`rag_core.sources.listing_store`) does not name, and what that means."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection, text
+
+from rag_core.sources import store as sources
+
+_KNOWN = text("""
+SELECT count(*) FROM (
+    SELECT d.locator FROM rag.documents d
+    WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
+    UNION SELECT q.locator FROM rag.quarantine q WHERE q.tenant = :tenant AND q.source = :source AND q.stage <> 'list'
+    UNION SELECT l.locator FROM listing l
+) AS known WHERE NOT EXISTS (SELECT FROM removed r WHERE r.locator = known.locator)
+""")
+
+
+def known(connection: Connection, tenant: str, source: str) -> int:
+    """How many items we know of once this listing of changes is taken in: stored, quarantined or new, not deleted."""
+    return connection.scalar(_KNOWN, {"tenant": tenant, "source": source}) or 0
+
+
+_GONE = text("""
+INSERT INTO gone (locator, doc_id, shard)
+SELECT d.locator, d.doc_id, d.shard FROM rag.documents d
+WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
+  AND NOT EXISTS (SELECT FROM listed l WHERE l.locator = d.locator)
+""")
+
+
+def find_gone(connection: Connection, tenant: str, source: str) -> int:
+    """Queue the documents of the whole source that the listing does not name; returns how many there are.
+
+    Commit soon after: it sets how the rest of the transaction is planned.
+    """
+    # Without statistics of a shared listing the database would read it once for each document.
+    connection.execute(text("SET LOCAL enable_nestloop = off"))
+    return connection.execute(_GONE, {"tenant": tenant, "source": source}).rowcount
+
+
+_REMOVED = text("""
+INSERT INTO gone (locator, doc_id, shard)
+SELECT d.locator, d.doc_id, d.shard FROM rag.documents d
+WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
+  AND d.locator IN (SELECT r.locator FROM removed r)
+""")
+
+
+def find_removed(connection: Connection, tenant: str, source: str) -> int:
+    """Queue the documents that the source itself says are deleted; returns how many there are in the whole source."""
+    return connection.execute(_REMOVED, {"tenant": tenant, "source": source}).rowcount
+
+
+def gone(connection: Connection, shard: int, page: int) -> Iterator[list[uuid.UUID]]:
+    """Ids of the queued documents of one shard, a page at a time."""
+    statement = text(
+        "SELECT locator, doc_id FROM gone WHERE shard = :shard AND locator > :after ORDER BY locator LIMIT :page"
+    )
+    after = ""
+    while True:
+        rows = connection.execute(statement, {"shard": shard, "after": after, "page": page}).all()
+        connection.commit()
+        if not rows:
+            return
+        yield [row.doc_id for row in rows]
+        after = rows[-1].locator
+
+
+_UNNAMED = text("""
+SELECT count(*) FILTER (WHERE d.run_id = :run_id AND q.id IS NULL),
+       count(*) FILTER (WHERE d.run_id <> :run_id OR q.id IS NOT NULL)
+FROM rag.documents d
+LEFT JOIN rag.quarantine q ON q.tenant = :tenant AND q.source = :source AND q.locator = d.locator
+     AND q.stage IN ('list', 'fetch', 'parse')
+WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.deleted_at IS NULL
+  AND NOT EXISTS (SELECT FROM listing l WHERE l.locator = d.locator)
+""")
+
+
+def unnamed(connection: Connection, tenant: str, source: str, shard: int, run_id: str) -> tuple[int, int]:
+    """Live documents of the shard that the listing does not name: (written by this run, the others)."""
+    params = {"tenant": tenant, "source": source, "shard": shard, "run_id": run_id}
+    mine, others = connection.execute(_UNNAMED, params).one()
+    return mine, others
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Deletions that wait for an operator, document by document, so that an approval covers what was seen and nothing
+# else.
+
+
+_LOCK = text("SELECT FROM rag.sources WHERE tenant = :tenant AND name = :source FOR UPDATE")
+# Only what is live still: another shard may have deleted its part since this one listed the source.
+_UNAPPROVED = text("""
+SELECT count(*) FROM gone g
+JOIN rag.documents d ON d.doc_id = g.doc_id AND d.deleted_at IS NULL
+WHERE NOT EXISTS (
+    SELECT FROM rag.held_deletions h
+    JOIN rag.sources s ON s.tenant = h.tenant AND s.name = h.source
+    WHERE h.doc_id = g.doc_id AND h.held_at < s.deletions_approved_at)
+""")
+# Not now(): a transaction that began before an approval and waited for it must not be covered by it.
+_HOLD = text("""
+INSERT INTO rag.held_deletions (doc_id, tenant, source, held_at)
+SELECT d.doc_id, :tenant, :source, clock_timestamp() FROM gone g
+JOIN rag.documents d ON d.doc_id = g.doc_id AND d.deleted_at IS NULL
+ORDER BY d.doc_id ON CONFLICT (doc_id) DO NOTHING
+""")
+_RELEASE_RETURNED = text("""
+DELETE FROM rag.held_deletions h
+WHERE h.tenant = :tenant AND h.source = :source AND NOT EXISTS (SELECT FROM gone g WHERE g.doc_id = h.doc_id)
+""")
+_RELEASE = text("DELETE FROM rag.held_deletions WHERE doc_id = ANY(:ids)")
+_COUNT = text("SELECT count(*) FROM rag.held_deletions WHERE tenant = :tenant AND source = :source")
+
+
+def lock(connection: Connection, tenant: str, source: str) -> None:
+    """Wait for other shards and for an operator's approval; holds until the transaction ends."""
+    connection.execute(_LOCK, {"tenant": tenant, "source": source})
+
+
+def count_unapproved(connection: Connection) -> int:
+    """How many of the documents that were observed to be gone no approval covers."""
+    return connection.scalar(_UNAPPROVED) or 0
+
+
+def hold(connection: Connection, tenant: str, source: str) -> None:
+    """Hold what was observed to be gone. What is held already keeps its time."""
+    connection.execute(_HOLD, {"tenant": tenant, "source": source})
+    record_count(connection, tenant, source)
+
+
+def release_returned(connection: Connection, tenant: str, source: str) -> None:
+    """Hold nothing any more that a complete listing names again."""
+    connection.execute(_RELEASE_RETURNED, {"tenant": tenant, "source": source})
+
+
+def release(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> None:
+    """Hold these no longer, in the transaction that deletes them: an approval is used once."""
+    connection.execute(_RELEASE, {"ids": list(doc_ids)})
+
+
+def record_count(connection: Connection, tenant: str, source: str) -> None:
+    """Note with the source how many deletions are held; none ends its approval. Needs `lock`."""
+    count = connection.scalar(_COUNT, {"tenant": tenant, "source": source}) or 0
+    sources.hold(connection, tenant, source, count)

@@ -1,0 +1,243 @@
+"""A listing of a source as a temporary table, compared with what we hold inside the database.
+
+Memory does not grow with the source, and a document that did not change costs a row of COPY and a hash join.
+The view `listed` has the locators of the whole source, also when the table has one shard's part of a shared listing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from rag_core.database import copy_rows
+
+_COLUMNS = (
+    ("locator", "text"),
+    ("token", "text"),
+    ("size", "int8"),
+    ("modified_at", "timestamptz"),
+    ("shard", "int2"),
+    ("reason", "text"),
+    ("message", "text"),
+    ("skipped", "bool"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchTask:
+    """An item that must be read, with what we hold of it (`doc_id` is `None` for a new one)."""
+
+    position: int
+    locator: str
+    token: str
+    size: int | None
+    modified_at: datetime | None
+    doc_id: uuid.UUID | None
+    version: int
+    live: bool
+    known_token: str
+    parsed_as: str
+    content_hash: bytes
+    acl: list[str] | None
+    acl_inherited: bool
+    mine: bool
+    """Written by this very run already (before it was interrupted, or because the default ACL changed)."""
+
+
+def prepare(connection: Connection) -> None:
+    """Create the empty temporary tables and the view. They live until the connection is released."""
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE listing (locator text NOT NULL, token text, size bigint, modified_at timestamptz,"
+            " shard smallint NOT NULL, reason text, message text, skipped boolean NOT NULL)"
+        )
+    )
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE due (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, locator text NOT NULL,"
+            " token text NOT NULL, size bigint, modified_at timestamptz, doc_id uuid, version bigint NOT NULL,"
+            " live boolean NOT NULL, known_token text NOT NULL, parsed_as text NOT NULL, content_hash bytea NOT NULL,"
+            " acl text[], acl_inherited boolean NOT NULL, mine boolean NOT NULL)"
+        )
+    )
+    connection.execute(text("CREATE TEMP VIEW listed AS SELECT locator FROM listing"))
+    connection.execute(text("CREATE TEMP TABLE removed (locator text NOT NULL, shard smallint NOT NULL)"))
+    connection.execute(text("CREATE TEMP TABLE gone (locator text PRIMARY KEY, doc_id uuid NOT NULL, shard smallint)"))
+
+
+def append(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add rows of (locator, token, size, modified_at, shard, reason, message, skipped)."""
+    copy_rows(connection, "listing", _COLUMNS, rows)
+
+
+def append_removed(connection: Connection, rows: Sequence[tuple[str, int]]) -> None:
+    """Add (locator, shard) of items that the source says are deleted."""
+    copy_rows(connection, "removed", (("locator", "text"), ("shard", "int2")), rows)
+
+
+def clear(connection: Connection) -> None:
+    """Forget what was listed, to list anew."""
+    connection.execute(text("TRUNCATE listing, removed"))
+
+
+def drop_repeats(connection: Connection) -> int:
+    """Keep the first entry of each locator; returns how many others there were. Also gathers statistics."""
+    removed = connection.execute(
+        text(
+            "DELETE FROM listing l USING (SELECT locator, min(ctid) AS first FROM listing GROUP BY locator"
+            " HAVING count(*) > 1) r WHERE l.locator = r.locator AND l.ctid <> r.first"
+        )
+    ).rowcount
+    # An item that was seen and then deleted while the changes were read.
+    connection.execute(text("DELETE FROM listing l USING removed r WHERE l.locator = r.locator"))
+    analyze(connection)
+    return removed
+
+
+def analyze(connection: Connection) -> None:
+    """Gather statistics of what is listed; nobody else does so for a temporary table."""
+    connection.execute(text("ANALYZE listing (locator, shard)"))
+
+
+_COMPARE = text("""
+WITH compared AS MATERIALIZED (
+    SELECT l.locator, l.token, l.size, l.modified_at, d.doc_id, d.version, d.deleted_at, d.token AS known_token,
+           d.parsed_as, d.content_hash, d.acl, d.acl_inherited, d.run_id,
+           coalesce(q.stage IN ('list', 'fetch', 'parse'), false) AS failing,
+           CASE
+               WHEN l.reason IS NOT NULL THEN
+                   CASE WHEN l.skipped OR (q.skipped AND q.reason = l.reason) THEN 'skipped' ELSE 'quarantined' END
+               WHEN d.deleted_at IS NULL AND d.token = l.token AND d.parsed_as = :parsed_as THEN
+                   CASE WHEN d.run_id = :run_id THEN 'changed' ELSE 'unchanged' END
+               WHEN q.token = l.token AND q.parsed_as = :parsed_as AND q.stage IN ('fetch', 'parse')
+                    AND (q.skipped OR q.attempts >= :attempts OR q.run_id = :run_id) THEN
+                   CASE WHEN q.skipped THEN 'skipped' ELSE 'quarantined' END
+               ELSE 'due'
+           END AS class
+    FROM listing l
+    LEFT JOIN rag.documents d ON d.tenant = :tenant AND d.source = :source AND d.locator = l.locator
+    LEFT JOIN rag.quarantine q ON q.tenant = :tenant AND q.source = :source AND q.locator = l.locator
+    WHERE l.shard = :shard
+), inserted AS (
+    INSERT INTO due (locator, token, size, modified_at, doc_id, version, live, known_token, parsed_as, content_hash,
+                     acl, acl_inherited, mine)
+    SELECT locator, token, size, modified_at, doc_id, coalesce(version, 0), doc_id IS NOT NULL AND deleted_at IS NULL,
+           coalesce(known_token, ''), coalesce(parsed_as, ''), coalesce(content_hash, ''), acl,
+           coalesce(acl_inherited, false), coalesce(run_id = :run_id AND NOT failing, false)
+    FROM compared WHERE class = 'due'
+)
+SELECT class, count(*), count(*) FILTER (WHERE doc_id IS NOT NULL AND deleted_at IS NULL) FROM compared GROUP BY class
+""")
+
+
+def compare(
+    connection: Connection, tenant: str, source: str, shard: int, *, parsed_as: str, run_id: str, attempts: int
+) -> dict[str, int]:
+    """Sort every entry of the shard into one class and queue what must be read.
+
+    Classes: `unchanged`, `changed` (already written by this very run before it was interrupted), `quarantined` and
+    `skipped` (known to fail or left out), `due`. Returns how many are in each, and as `named` how many live documents
+    the entries stand for.
+    """
+    params = {
+        "tenant": tenant,
+        "source": source,
+        "shard": shard,
+        "parsed_as": parsed_as,
+        "run_id": run_id,
+        "attempts": attempts,
+    }
+    rows = connection.execute(_COMPARE, params).all()
+    return {row[0]: row[1] for row in rows} | {"named": sum(row[2] for row in rows)}
+
+
+def due(connection: Connection, page: int) -> Iterator[FetchTask]:
+    """The queued items in listing order, read in pages; leaves no transaction open between them."""
+    names = ", ".join(field.name for field in fields(FetchTask))
+    statement = text(f"SELECT {names} FROM due WHERE position > :after ORDER BY position LIMIT :page")  # noqa: S608
+    after = 0
+    while True:
+        rows = [FetchTask(*row) for row in connection.execute(statement, {"after": after, "page": page})]
+        connection.commit()
+        if not rows:
+            return
+        yield from rows
+        after = rows[-1].position
+
+
+_PROBLEMS = text("""
+INSERT INTO rag.quarantine (tenant, source, shard, locator, stage, reason, message, skipped, run_id)
+SELECT :tenant, :source, :shard, l.locator, 'list', l.reason, l.message, l.skipped, :run_id
+FROM listing l
+WHERE l.shard = :shard AND l.reason IS NOT NULL
+  AND (NOT l.skipped OR EXISTS (
+      SELECT FROM rag.documents d
+      WHERE d.tenant = :tenant AND d.source = :source AND d.locator = l.locator AND d.deleted_at IS NULL))
+ORDER BY l.locator
+ON CONFLICT (tenant, source, locator) DO UPDATE
+SET stage = 'list', reason = excluded.reason, message = excluded.message, token = NULL, parsed_as = NULL,
+    shard = excluded.shard, attempts = 1, skipped = excluded.skipped, run_id = excluded.run_id, last_at = now()
+WHERE (quarantine.stage, quarantine.reason, quarantine.message)
+      IS DISTINCT FROM (excluded.stage, excluded.reason, excluded.message)
+""")
+_SOLVED = text("""
+DELETE FROM rag.quarantine q USING listing l
+WHERE q.tenant = :tenant AND q.source = :source AND q.shard = :shard AND q.stage IN ('list', 'fetch', 'parse')
+  AND l.locator = q.locator
+  AND CASE WHEN l.reason IS NULL THEN EXISTS (
+      SELECT FROM rag.documents d
+      WHERE d.tenant = :tenant AND d.source = :source AND d.locator = l.locator AND d.deleted_at IS NULL
+        AND d.token = l.token AND d.parsed_as = :parsed_as)
+  ELSE l.skipped AND q.reason <> l.reason END
+""")
+_ABSENT_FAILURES = text("""
+DELETE FROM rag.quarantine q
+WHERE q.tenant = :tenant AND q.source = :source AND q.shard = :shard
+  AND NOT EXISTS (SELECT FROM listing l WHERE l.locator = q.locator)
+  AND NOT EXISTS (SELECT FROM rag.documents d WHERE d.tenant = :tenant AND d.source = :source
+                  AND d.locator = q.locator AND d.deleted_at IS NULL)
+""")
+
+
+def record_problems(
+    connection: Connection, tenant: str, source: str, shard: int, *, parsed_as: str, run_id: str
+) -> None:
+    """Quarantine the entries the connector could not offer, and clear rows whose input is fine again."""
+    params = {"tenant": tenant, "source": source, "shard": shard, "parsed_as": parsed_as, "run_id": run_id}
+    connection.execute(_PROBLEMS, params)
+    connection.execute(_SOLVED, params)
+
+
+def forget_absent_failures(connection: Connection, tenant: str, source: str, shard: int) -> None:
+    """Clear quarantined inputs that are not at the source any more. Only after a complete listing."""
+    connection.execute(_ABSENT_FAILURES, {"tenant": tenant, "source": source, "shard": shard})
+
+
+# The few empty ones first: while the database has no statistics of a new source's documents, it would otherwise read
+# the listing once for each of them.
+_EMPTIED = text("""
+WITH empty AS MATERIALIZED (SELECT locator FROM listing WHERE shard = :shard AND reason = 'EMPTY_DOCUMENT')
+SELECT d.doc_id FROM empty e
+JOIN rag.documents d ON d.tenant = :tenant AND d.source = :source AND d.locator = e.locator AND d.deleted_at IS NULL
+""")
+
+
+def emptied(connection: Connection, tenant: str, source: str, shard: int) -> list[uuid.UUID]:
+    """Documents we hold that the connector now reports as empty: what they said before is not true any more."""
+    found = connection.scalars(_EMPTIED, {"tenant": tenant, "source": source, "shard": shard})
+    return list(found)
+
+
+def entries(connection: Connection, shard: int) -> int:
+    """How many entries the listing has for one shard."""
+    return connection.scalar(text("SELECT count(*) FROM listing WHERE shard = :shard"), {"shard": shard}) or 0
+
+
+def is_empty(connection: Connection) -> bool:
+    """Whether the listing names nothing in the whole source."""
+    return not connection.scalar(text("SELECT EXISTS (SELECT FROM listed)"))

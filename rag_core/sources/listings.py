@@ -1,0 +1,161 @@
+"""Loading a listing into its table: for the run that follows it, and for a verification.
+
+Runs of several shards load it once: the first lists, the others wait for it and take their part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rag_core.database import is_storable, locks, storable
+from rag_core.errors import RagError, Reason
+from rag_core.ids import document_id, shard_of
+from rag_core.quality import quarantine_store as quarantine
+from rag_core.sources import deletion_store as absence
+from rag_core.sources import listing_store as listing
+from rag_core.sources import shared_listing_store as shared_listings
+from rag_core.sources import store as sources
+from rag_core.sources.base import Changes, Connector, Incremental, Listing, Problem, Removed, Scope, Source, SourceItem
+from rag_core.sources.shared_listing_store import Shared
+
+_PAGE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class ListingResult:
+    """`error` says why the listing is not complete, `duplicates` how many entries named a locator again.
+
+    `change_token` and `cursor` are those of the listing, `outcomes` what it says of itself (of a crawl's URLs).
+    """
+
+    error: str | None = None
+    duplicates: int = 0
+    change_token: str | None = None
+    cursor: Mapping[str, Any] | None = None
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+
+
+def load_whole_listing(connection: Connection, connector: Connector, scope: Scope) -> ListingResult:
+    """Load what the source holds, or for one of several shards its part of what another's run listed since.
+
+    A run waits for another that lists; it lists for itself when that one did not get to the end, or takes longer than
+    `shared_listings.PATIENCE`.
+    """
+    source = scope.source
+    if source.shards > 1 and connector.shares_listings and scope.requested_at is not None:
+        wait = shared_listings.PATIENCE.total_seconds()
+        with locks.listing_turn(connection, source.tenant, source.name, wait=wait) as mine:
+            if mine:
+                taken = shared_listings.take(connection, source, scope.shard, scope.requested_at)
+                if taken is not None:
+                    return ListingResult(None, 0, taken.change_token, taken.cursor)
+                return _list_for_all(connection, connector, scope)
+    result = load_listing(connection, source, connector.list_items())
+    close_shared(connection, source)
+    return result
+
+
+def close_shared(connection: Connection, source: Source) -> None:
+    """Other runs stop using what was listed before: this one is about to store what it has read by itself."""
+    if source.shards > 1:
+        shared_listings.close(connection, source)
+        connection.commit()
+
+
+def _list_for_all(connection: Connection, connector: Connector, scope: Scope) -> ListingResult:
+    number = shared_listings.begin(connection, scope.source, scope.shard)
+    result = load_listing(connection, scope.source, connector.list_items())
+    if result.error is None:
+        shared_listings.complete(connection, number, Shared(result.change_token, result.cursor))
+    else:
+        shared_listings.discard(connection, number)
+    return result
+
+
+def load_listing(connection: Connection, source: Source, entries: Listing | Changes) -> ListingResult:
+    """Read a listing to its end into the tables of `rag_core.sources.listing_store`, which are prepared, and commit."""
+    rows: list[tuple[object, ...]] = []
+    removed: list[tuple[str, int]] = []
+    error: str | None = None
+    try:
+        for entry in entries:
+            if isinstance(entry, Removed):
+                removed.append((storable(entry.locator), _shard_of(source, entry.locator)))
+            else:
+                rows.append(_row(source, entry))
+            if len(rows) + len(removed) >= _PAGE:
+                _append(connection, rows, removed)
+    except RagError as failure:
+        error = str(failure)
+    _append(connection, rows, removed)
+    duplicates = listing.drop_repeats(connection)
+    connection.commit()
+    if error is None and not entries.complete:
+        error = entries.error or "the listing stopped early"
+    cursor, outcomes = getattr(entries, "cursor", None), getattr(entries, "outcomes", {})
+    return ListingResult(error, duplicates, entries.change_token, cursor, dict(outcomes))
+
+
+def _append(connection: Connection, rows: list[tuple[object, ...]], removed: list[tuple[str, int]]) -> None:
+    listing.append(connection, rows)
+    listing.append_removed(connection, removed)
+    connection.commit()
+    rows.clear()
+    removed.clear()
+
+
+def _row(source: Source, entry: SourceItem | Problem) -> tuple[object, ...]:
+    shard = _shard_of(source, entry.locator)
+    if isinstance(entry, Problem):
+        message = storable(entry.message)
+        return storable(entry.locator), None, None, None, shard, str(entry.reason), message, entry.skipped
+    if not (is_storable(entry.locator) and is_storable(entry.token)):
+        message = "the name has characters that cannot be stored"
+        return storable(entry.locator), None, None, None, shard, str(Reason.ID_CHARS), message, False
+    return entry.locator, entry.token, entry.size, entry.modified_at, shard, None, None, False
+
+
+def _shard_of(source: Source, locator: str) -> int:
+    if source.shards == 1:
+        return 0
+    return shard_of(document_id(source.tenant, source.name, storable(locator)), source.shards)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Whether a run may list only what changed, and where it starts: where the last run that held nothing back ended.
+
+
+def open_changes(
+    connection: Connection, connector: Connector, scope: Scope, *, parsed_as: str, attempts: int
+) -> Changes | None:
+    """A listing of what changed, `None` when everything must be listed.
+
+    Everything is listed the first time, when parser, metadata or options are new, while deletions are held, and while
+    an input is due to be tried again, because a changes listing would not name it.
+    """
+    if not isinstance(connector, Incremental):
+        return None
+    tenant, source = scope.source.tenant, scope.source.name
+    saved = sources.cursor(connection, tenant, source, scope.shard)
+    if saved.get("parsed_as") != parsed_as or sources.held_deletions(connection, tenant, source):
+        return None
+    if quarantine.retry_due(connection, tenant, source, scope.shard, attempts):
+        return None
+    return connector.list_changes(saved.get("position") or {})
+
+
+def fits(connection: Connection, changes: Changes, scope: Scope) -> bool:
+    """Whether the source holds as many items as we know of. If not, rows were deleted that no change tells about."""
+    rows = changes.rows
+    return rows is None or absence.known(connection, scope.source.tenant, scope.source.name) == rows
+
+
+def save(connection: Connection, scope: Scope, parsed_as: str, position: Mapping[str, Any] | None) -> None:
+    """Remember where the next run starts, in the transaction that ends this one."""
+    if position is not None:
+        value = {"parsed_as": parsed_as, "position": dict(position)}
+        sources.save_cursor(connection, scope.source.tenant, scope.source.name, scope.shard, value)

@@ -1,0 +1,145 @@
+"""What a stream worker remembers beside its places: what it gave up on, and that it lives."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from rag_core.database import storable
+
+_MAX_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was given up on. `payload=None` when it was too large to keep, or deleted.
+
+    `key` and `headers` are those of a topic's message, usable or not; `size` and `sha256` are of its value.
+    """
+
+    tenant: str
+    source: str
+    locator: str
+    topic: str
+    partition: int
+    offset: int
+    stage: str
+    reason: str
+    message: str
+    sha256: bytes
+    payload: bytes | None
+    attributes: Mapping[str, Any]
+    attempts: int
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    size: int = 0
+
+
+_BURY = text("""
+INSERT INTO rag.dead_letters (tenant, source, locator, topic, partition, "offset", stage, reason, message, sha256,
+                              payload, attributes, attempts, key, headers, size)
+VALUES (:tenant, :source, :locator, :topic, :partition, :offset, :stage, :reason, :message, :sha256, :payload,
+        CAST(:attributes AS jsonb), :attempts, :key, CAST(:headers AS jsonb), :size)
+ON CONFLICT (tenant, source, topic, partition, "offset") DO UPDATE
+SET stage = excluded.stage, reason = excluded.reason, message = excluded.message,
+    attempts = dead_letters.attempts + excluded.attempts
+""")
+
+
+def bury(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    """Store dead letters in the transaction that moves past them."""
+    if letters:
+        connection.execute(
+            _BURY,
+            [
+                {
+                    "tenant": letter.tenant,
+                    "source": letter.source,
+                    "locator": storable(letter.locator),
+                    "topic": letter.topic,
+                    "partition": letter.partition,
+                    "offset": letter.offset,
+                    "stage": letter.stage,
+                    "reason": letter.reason,
+                    "message": storable(letter.message)[:_MAX_MESSAGE],
+                    "sha256": letter.sha256,
+                    "payload": letter.payload,
+                    "attributes": json.dumps(dict(letter.attributes)),
+                    "attempts": letter.attempts,
+                    "key": letter.key,
+                    "headers": json.dumps([_kept(*header) for header in letter.headers]),
+                    "size": letter.size,
+                }
+                for letter in letters
+            ],
+        )
+
+
+def _kept(name: str, value: bytes | None) -> tuple[str, str | None]:
+    return storable(name), None if value is None else base64.b64encode(value).decode()
+
+
+_REDRIVEN = text("""
+SELECT d.id, d.tenant, d.source, d.locator, d.topic, d.partition, d."offset", d.payload, d.attributes
+FROM rag.dead_letters d
+JOIN rag.quarantine q ON q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator
+WHERE q.attempts = 0 AND q.token IS NULL AND d.payload IS NOT NULL AND d.id > :after
+  AND d.attributes ? 'source_version' AND d.tenant || '/' || d.source = ANY(:streams)
+ORDER BY d.id LIMIT :limit
+""")
+
+
+def redriven(connection: Connection, streams: Sequence[str], limit: int, *, after: int = 0) -> Sequence[Any]:
+    """Dead letters of these streams whose quarantine entry an operator has redriven, by id, from `after` on.
+
+    Messages that never were an event are not among them: a corrected one comes through its topic.
+    """
+    return connection.execute(_REDRIVEN, {"streams": list(streams), "limit": limit, "after": after}).all()
+
+
+def forget_letters(connection: Connection, ids: Sequence[int]) -> int:
+    """Remove dead letters that were applied after all; returns how many."""
+    return connection.execute(text("DELETE FROM rag.dead_letters WHERE id = ANY(:ids)"), {"ids": list(ids)}).rowcount
+
+
+def letters_waiting(connection: Connection) -> int:
+    """How many dead letters there are."""
+    return int(connection.scalar(text("SELECT count(*) FROM rag.dead_letters")) or 0)
+
+
+_BEAT = text("""
+INSERT INTO rag.stream_workers (worker, details) VALUES (:worker, CAST(:details AS jsonb))
+ON CONFLICT (worker) DO UPDATE SET beat_at = now(), details = excluded.details
+""")
+_FORGOTTEN = text("DELETE FROM rag.stream_workers WHERE beat_at < now() - interval '1 day'")
+
+
+def beat(connection: Connection, worker: str, details: Mapping[str, Any]) -> None:
+    """Say that a worker lives; those silent for a day are forgotten."""
+    connection.execute(_BEAT, {"worker": worker, "details": json.dumps(dict(details))})
+    connection.execute(_FORGOTTEN)
+
+
+def workers(connection: Connection, *, within_seconds: float = 86_400) -> list[dict[str, Any]]:
+    """Every worker that beat within so many seconds, a day: `worker`, `started_at`, `beat_at`, `details`."""
+    statement = text(
+        "SELECT worker, started_at, beat_at, details FROM rag.stream_workers"
+        " WHERE beat_at > now() - make_interval(secs => :seconds) ORDER BY beat_at DESC"
+    )
+    return [dict(row._mapping) for row in connection.execute(statement, {"seconds": within_seconds})]
+
+
+def leave(connection: Connection, worker: str) -> None:
+    """Say that a worker has ended in good order."""
+    connection.execute(text("DELETE FROM rag.stream_workers WHERE worker = :worker"), {"worker": worker})
+
+
+def alive(connection: Connection, *, within_seconds: float) -> list[str]:
+    """Workers that beat within so many seconds, by the database's clock."""
+    statement = text("SELECT worker FROM rag.stream_workers WHERE beat_at > now() - make_interval(secs => :seconds)")
+    return list(connection.scalars(statement, {"seconds": within_seconds}))

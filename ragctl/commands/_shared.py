@@ -1,0 +1,58 @@
+"""What commands that change rows share: one transaction, and the name it is recorded with."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """One transaction on the database of the settings."""
+    from rag_core.database import open_store
+    from rag_core.settings import Settings
+
+    store = open_store(Settings.load())
+    try:
+        with store.engine.begin() as connection:
+            yield connection
+    finally:
+        store.close()
+
+
+def actor() -> str:
+    """Who the audit log names for a command typed here: the person as tokens and the console name them."""
+    from rag_core.settings import Settings
+    from ragctl.tokens import DEFAULT_TENANT
+
+    named = Settings.load().actor
+    if named is not None:
+        return named
+    try:
+        return f"{DEFAULT_TENANT}/{getpass.getuser()}"
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"{DEFAULT_TENANT}/uid-{os.geteuid()}"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Results without the log lines of what made them.
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No log lines of connectors between the lines of the result."""
+    import structlog
+
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

@@ -1,0 +1,100 @@
+"""`$RAG_HOME/stack.env`: the settings a stack runs with, so that `rag query` in another shell finds it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from rag_core.errors import ConfigError, Reason
+from rag_core.settings import Settings
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.exec import STACK_VARIABLE
+from ragctl.tokens import new_secret, write_private
+
+_HEADER = """\
+# Written by `rag up`. The process environment wins over this file. Settings that were given to `rag up` are kept
+# here, so that later commands need not repeat them; delete a line to return to the default. Secrets that were given by
+# environment are not kept.
+"""
+_OF_THE_INDEX = ("RAG_INDEX_ENDPOINT", "RAG_INDEX_SECRET", "RAG_INDEX_SECRET_ACCEPTED")
+_SECRETS = ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET")
+
+
+def write_stack_env(settings: Settings, home: Home) -> None:
+    """Write the file (mode 0600). A secret is made once and then kept, also in a file of an earlier release."""
+    kept = _kept(home)
+    values = kept | _explicit(settings)
+    if settings.qdrant_url is None:
+        values["RAG_INDEX_ENDPOINT"] = f"127.0.0.1:{settings.index_port}"
+        needed: tuple[str, ...] = ("RAG_INDEX_SECRET", *_SECRETS)
+    else:
+        values = {name: value for name, value in values.items() if name not in _OF_THE_INDEX}
+        needed = _SECRETS
+    values |= {name: kept.get(name) or new_secret() for name in needed}
+    _write(home, values)
+
+
+def rotate_secret(home: Home, setting: str) -> None:
+    """Make a new secret and accept the old one besides. Raises `ConfigError` (`SECRET_MISSING`) where there is none."""
+    kept = _kept(home)
+    if not kept.get(setting):
+        raise ConfigError(Reason.SECRET_MISSING, f"{setting} is not in {home.env_file.name}: run `rag up` first")
+    _write(home, kept | {setting: new_secret(), f"{setting}_ACCEPTED": kept[setting]})
+
+
+def retire_secret(home: Home, setting: str) -> None:
+    """Accept the secret in use alone."""
+    _write(home, {name: value for name, value in _kept(home).items() if name != f"{setting}_ACCEPTED"})
+
+
+def _kept(home: Home) -> dict[str, str]:
+    values = dotenv_values(home.env_file, interpolate=False) if home.env_file.exists() else {}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _write(home: Home, values: dict[str, str]) -> None:
+    lines = [f"{name}={_quote(value)}" for name, value in sorted(values.items())]
+    write_private(home.env_file, _HEADER + "\n".join(lines) + "\n")
+
+
+def _explicit(settings: Settings) -> dict[str, str]:
+    """Settings that differ from their default and are no secrets, as environment variables."""
+    values = {}
+    for name in settings.model_fields_set - {"home"}:
+        value = getattr(settings, name)
+        if value is None or isinstance(value, SecretStr):
+            continue
+        values[f"RAG_{name.upper()}"] = ",".join(sorted(value)) if isinstance(value, frozenset) else _plain(value)
+    return values
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _quote(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def stack_environment(home: Home, stack_id: str) -> dict[str, str]:
+    """The environment of the supervisor and so of every part.
+
+    No PYTHONPATH: Dagster drops the first entry of `sys.path` before it imports a code location, and with `python -P`
+    that would be ours. The parts find the code where this interpreter has it installed.
+    """
+    # Where it is set, every start compiles every module again, which takes seconds.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {
+        **inherited,
+        "RAG_HOME": str(home.root),
+        "DAGSTER_HOME": str(home.dagster),
+        "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+        "PYTHONUNBUFFERED": "1",
+        STACK_VARIABLE: stack_id,
+    }

@@ -1,0 +1,79 @@
+"""`python -m ragctl.local_stack.exec --part NAME [--count FILE] [--wait HOST:PORT]… [--env K=V]… -- COMMAND…`
+
+Becomes COMMAND, so that the supervisor watches the part itself. Before that it
+  * asks the kernel to end this process when the supervisor dies (Linux), so that kill -9 of it leaves no strays;
+  * marks the process (and all it starts) with the part's name, by which a later `rag` finds what is left of it;
+  * counts the start, for `rag status`;
+  * waits until the servers it needs accept connections, so that a part is not started into a failure.
+Only the standard library is imported: this runs before every start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+PART_VARIABLE = "RAG_STACK_PART"
+STACK_VARIABLE = "RAG_STACK_ID"
+_PR_SET_PDEATHSIG = 1
+_WAIT_SECONDS = 300.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse, prepare, become the command."""
+    options = _parse(arguments)
+    parent = os.getppid()
+    die_with_parent()
+    if os.getppid() != parent:
+        sys.exit("the supervisor is gone")
+    if options.count:
+        _count(Path(options.count))
+    for address in options.wait:
+        _wait_for(address)
+    environment = {**os.environ, PART_VARIABLE: options.part, **dict(item.split("=", 1) for item in options.env)}
+    os.execvpe(options.command[0], options.command, environment)  # noqa: S606
+
+
+def die_with_parent() -> None:
+    """Get SIGTERM when the parent process ends, however it ends. Survives exec. Linux only; elsewhere a no-op."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="ragctl.local_stack.exec")
+    parser.add_argument("--part", required=True)
+    parser.add_argument("--count")
+    parser.add_argument("--wait", action="append", default=[])
+    parser.add_argument("--env", action="append", default=[])
+    parser.add_argument("command", nargs="+")
+    return parser.parse_args(arguments)
+
+
+def _count(path: Path) -> None:
+    starts = int(path.read_text()) if path.exists() else 0
+    path.write_text(str(starts + 1))
+
+
+def _wait_for(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, int(port)), timeout=2).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    sys.exit(f"{address} did not accept a connection within {_WAIT_SECONDS:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

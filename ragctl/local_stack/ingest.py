@@ -1,0 +1,302 @@
+"""The first ingest: launch the job of each source through Dagster and follow it to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from rag_assets.location import LOCATION
+from rag_core.errors import NotFound, RagError, Reason, Unavailable
+from rag_core.settings import Settings
+from ragctl.dagster import DagsterApi, storage_failure
+from ragctl.local_stack.display import Display
+
+REPOSITORY = "__repository__"
+STAGES = ("documents", "chunks", "embeddings", "index")
+_RECENT_SECONDS = 3600
+"""Far more than clocks differ; it only keeps the list short."""
+_POLL_SECONDS = 1.0
+_WATCHING_SHARE = 0.1
+"""Share of the time that looking may take: counting a large corpus must not slow down what is counted."""
+_FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
+_WAITING = {"QUEUED", "NOT_STARTED"}
+_SYNC_TAG = "rag/sync"
+_WILL_RETRY_TAG = "dagster/will_retry"
+_RETRIED_BY_TAG = "dagster/auto_retry_run_id"
+
+_RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1000) { __typename
+  ... on Runs { results { runId jobName status tags { key value } } } } }"""
+_LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
+  ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on PipelineNotFoundError { message }
+  ... on UnauthorizedError { message } } }"""
+_BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename
+  ... on LaunchBackfillSuccess { backfillId launchedRunIds } ... on PythonError { message }
+  ... on UnauthorizedError { message } } }"""
+
+_TYPED = ("rag_core.errors.", "dagster._core.definitions.events.Failure: ")
+"""How the texts of errors begin that name a reason code."""
+_EVENTS = """query($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after, limit: 1000) { __typename
+  ... on EventConnection { cursor hasMore events {
+    ... on ExecutionStepFailureEvent { error { message causes { message } } }
+    ... on RunFailureEvent { error { message causes { message } } } } } } }"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceJob:
+    """How Dagster knows a source: `key` names its asset group and begins its job's name; partitions are its shards."""
+
+    source: str
+    key: str
+    shards: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.key}_sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the run (or the runs of all shards) of a source ended: SUCCESS, FAILURE or CANCELED, and why it failed."""
+
+    source: str
+    status: str
+    seconds: float
+    reason: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "SUCCESS"
+
+
+def source_jobs(settings: Settings) -> dict[str, SourceJob]:
+    """The job of every configured source that has runs, by source name.
+
+    Raises `ConfigError` that lists all mistakes of the files.
+    """
+    from rag_assets.config import load_all_sources
+
+    sources = load_all_sources(settings.effective_sources_dir)
+    return {item.name: SourceJob(item.name, item.key, item.shards) for item in sources if item.has_runs}
+
+
+def launch(api: DagsterApi, job: SourceJob) -> None:
+    """Ask Dagster for a run of the whole chain, of every shard. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`)."""
+    tags = [{"key": _SYNC_TAG, "value": job.key}]
+    if job.shards == 1:
+        launch_run(api, job.name, tags, what=f"source {job.source}")
+        return
+    selection = [{"path": [job.key, stage]} for stage in STAGES]
+    shards = [str(shard) for shard in range(job.shards)]
+    params: dict[str, Any] = {"assetSelection": selection, "partitionNames": shards, "tags": tags}
+    _require_begun(api.query(_BACKFILL, params=params)["launchPartitionBackfill"], f"source {job.source}")
+
+
+def launch_run(api: DagsterApi, name: str, tags: Sequence[dict[str, str]] = (), *, what: str = "") -> str:
+    """Ask for a run of a job and return its id. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`)."""
+    selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "pipelineName": name}
+    params = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": [*tags]}}
+    answer = api.query(_LAUNCH, params=params)["launchRun"]
+    _require_begun(answer, what or f"job {name}")
+    return str(answer["run"]["runId"])
+
+
+def await_run(api: DagsterApi, run_id: str, seconds: float) -> None:
+    """Return when a run ended well. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`) when not, or not in time."""
+    deadline, state = time.monotonic() + seconds, "unknown"
+    while state not in _FINISHED and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        state = next((str(run["status"]) for run in _runs(api, {"runIds": [run_id]})), state)
+    if state != "SUCCESS":
+        why = failure_reason(api, run_id) if state == "FAILURE" else f"not ended after {seconds:g} s"
+        raise Unavailable(Reason.DAGSTER_UNAVAILABLE, f"run {run_id} is {state}: {why}")
+
+
+def _require_begun(answer: dict[str, Any], what: str) -> None:
+    if not answer["__typename"].endswith("Success"):
+        message = str(answer.get("message", answer["__typename"])).strip()
+        said = f"{what}: Dagster did not start a run: {message.splitlines()[0]}"
+        raise storage_failure(message) or Unavailable(Reason.DAGSTER_UNAVAILABLE, said)
+
+
+def runs_of(api: DagsterApi, job: SourceJob) -> list[dict[str, Any]]:
+    """All runs of a source."""
+    found = {}
+    # Runs of a backfill over shards belong to Dagster's own job; our tag tells whose they are.
+    for chosen in ({"pipelineName": job.name}, {"tags": [{"key": _SYNC_TAG, "value": job.key}]}):
+        found.update({run["runId"]: run for run in _runs(api, chosen)})
+    return list(found.values())
+
+
+def _runs(api: DagsterApi, chosen: dict[str, Any]) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = api.query(_RUNS, filter=chosen)["runsOrError"].get("results", [])
+    return runs
+
+
+def failure_reason(api: DagsterApi, run_id: str) -> str:
+    """Why a run failed, in one line: the typed error behind its first failure, else the innermost cause."""
+    cursor, more = None, True
+    while more:
+        page = api.query(_EVENTS, id=run_id, after=cursor)["logsForRun"]
+        for event in page.get("events", []):
+            if error := event.get("error"):
+                chain = [str(one["message"]).strip().partition("\n")[0] for one in (error, *error.get("causes", []))]
+                typed = [line.partition(": ")[2] for line in chain if line.startswith(_TYPED)]
+                return (typed or chain[-1:])[0]
+        cursor, more = page.get("cursor"), page.get("hasMore", False)
+    return ""
+
+
+class Sync:
+    """Launches and follows the runs of sources. Close it at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._api = DagsterApi(settings)
+        self._began = time.time()
+        self.jobs = source_jobs(settings)
+        self._runs = {job.source: runs_of(self._api, job) for job in self.jobs.values()}
+        # What had ended before says nothing about now; what was under way is followed like what is launched.
+        self._ignored = {run["runId"] for runs in self._runs.values() for run in runs if _ended(run)}
+
+    def never_succeeded(self) -> list[SourceJob]:
+        """Sources without a good run: `rag up` tries again what failed before."""
+        return [job for job in self.jobs.values() if not self._has_run(job, {"SUCCESS"})]
+
+    def under_way(self) -> list[SourceJob]:
+        """Sources with a run that had not ended when this object was made."""
+        return [job for job in self.jobs.values() if not all(_ended(run) for run in self._runs[job.source])]
+
+    def get(self, source: str) -> SourceJob:
+        """The job of one source. Raises `NotFound` (`SOURCE_NOT_FOUND`)."""
+        if source not in self.jobs:
+            known = ", ".join(sorted(self.jobs)) or "none"
+            message = f"no source {source!r} has runs (topics are the stream worker's); there are: {known}"
+            raise NotFound(Reason.SOURCE_NOT_FOUND, message)
+        return self.jobs[source]
+
+    def start(self, jobs: Iterable[SourceJob]) -> None:
+        """Launch a run for each that has none waiting: one that waits will see all that is there now."""
+        for job in jobs:
+            if not self._has_run(job, _WAITING):
+                launch(self._api, job)
+
+    def _has_run(self, job: SourceJob, states: set[str]) -> bool:
+        return any(run["status"] in states for run in self._runs[job.source])
+
+    def wait(self, jobs: list[SourceJob], display: Display) -> list[Outcome]:
+        """Follow the runs until all have ended, showing how many documents, chunks and vectors there are meanwhile."""
+        with closing(CountReader(self._settings)) as counts:
+            return self._follow(jobs, display, counts)
+
+    def _follow(self, jobs: list[SourceJob], display: Display, counts: CountReader) -> list[Outcome]:
+        waiting = {job.source: job for job in jobs}
+        outcomes = []
+        while waiting:
+            looked = time.monotonic()
+            for outcome in self._outcomes(waiting.values()):
+                outcomes.append(outcome)
+                del waiting[outcome.source]
+                found = counts.read(outcome.source)
+                display.ready(
+                    f"ingest {outcome.source}", outcome.seconds, found.describe(outcome.status, outcome.reason)
+                )
+            for source in waiting:
+                found = counts.read(source)
+                display.progress(f"ingest {source}", found.embedded, found.texts, "texts embedded")
+            pause = max(_POLL_SECONDS, (time.monotonic() - looked) / _WATCHING_SHARE)
+            time.sleep(pause if waiting else 0)
+        return outcomes
+
+    def _outcomes(self, jobs: Iterable[SourceJob]) -> list[Outcome]:
+        """Those of `jobs` whose runs have all ended."""
+        recent = _runs(self._api, {"createdAfter": self._began - _RECENT_SECONDS})
+        found = []
+        for job in jobs:
+            ours = [run for run in recent if _belongs(run, job)] or runs_of(self._api, job)
+            followed = [run for run in ours if run["runId"] not in self._ignored]
+            if followed and all(_ended(run) for run in followed):
+                found.append(self._outcome(job, followed))
+        return found
+
+    def _outcome(self, job: SourceJob, runs: list[dict[str, Any]]) -> Outcome:
+        states = {run["status"] for run in runs if _tag(run, _WILL_RETRY_TAG) != "true"}
+        worst = next((state for state in ("FAILURE", "CANCELED") if state in states), "SUCCESS")
+        failed = [run["runId"] for run in runs if run["status"] == "FAILURE"] if worst == "FAILURE" else []
+        reason = next((why for run in failed if (why := failure_reason(self._api, run))), "")
+        return Outcome(job.source, worst, time.time() - self._began, reason)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._api.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the database holds of a source now; chunks of equal text share one embedding."""
+
+    documents: int = 0
+    chunks: int = 0
+    texts: int = 0
+    embedded: int = 0
+    quarantined: int = 0
+
+    def describe(self, status: str, reason: str = "") -> str:
+        """One line for people."""
+        text = f"{self.documents} documents, {self.chunks} chunks"
+        if self.quarantined:
+            text += f", {self.quarantined} quarantined"
+        return text if status == "SUCCESS" else f"{reason or status}: {text}"
+
+
+class CountReader:
+    """Reads counts of sources for the progress display; a database that is busy or down just gives no news."""
+
+    def __init__(self, settings: Settings) -> None:
+        from rag_core.database import open_store
+
+        self._store = open_store(settings)
+        self._last: dict[str, Counts] = {}
+
+    def read(self, source: str) -> Counts:
+        """The counts now, or the last ones known."""
+        from sqlalchemy import text
+
+        try:
+            with self._store.engine.connect() as connection:
+                row = connection.execute(text(_COUNTS), {"source": source}).one()
+            self._last[source] = Counts(*row)
+        except RagError:
+            return self._last.get(source, Counts())
+        return self._last[source]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._store.close()
+
+
+_COUNTS = """
+WITH live AS (SELECT doc_id FROM rag.documents WHERE source = :source AND deleted_at IS NULL),
+     parts AS (SELECT c.text_hash, count(*) AS chunks FROM rag.chunks c JOIN live USING (doc_id) GROUP BY c.text_hash)
+SELECT (SELECT count(*) FROM live),
+       (SELECT coalesce(sum(chunks), 0) FROM parts),
+       (SELECT count(*) FROM parts),
+       (SELECT count(*) FROM parts p WHERE EXISTS (SELECT 1 FROM rag.embeddings e WHERE e.text_hash = p.text_hash)),
+       (SELECT count(*) FROM rag.quarantine q WHERE q.source = :source AND NOT q.skipped)
+"""
+
+
+def _belongs(run: dict[str, Any], job: SourceJob) -> bool:
+    return bool(run["jobName"] == job.name or _tag(run, _SYNC_TAG) == job.key)
+
+
+def _tag(run: dict[str, Any], name: str) -> str:
+    return next((str(tag["value"]) for tag in run["tags"] if tag["key"] == name), "")
+
+
+def _ended(run: dict[str, Any]) -> bool:
+    """Whether nothing more will come of it: a failed run that Dagster is about to repeat has not ended."""
+    about_to_retry = _tag(run, _WILL_RETRY_TAG) == "true" and not _tag(run, _RETRIED_BY_TAG)
+    return run["status"] in _FINISHED and not about_to_retry

@@ -1,0 +1,230 @@
+"""Starting services in the order of their needs, and stopping them from the outside in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from urllib.error import URLError
+from urllib.request import ProxyHandler, Request, build_opener
+
+from rag_core.errors import RagError, Reason, Unavailable
+from rag_core.settings import Settings
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.display import Display
+from ragctl.local_stack.processes import StackProcess, end_processes
+from ragctl.local_stack.services import Part
+from ragctl.local_stack.supervisor import Supervisor
+
+# --------------------------------------------------------------------------------------------------------------------
+# Starting parts: each as soon as what it needs is ready, each ready when its probe says so.
+
+
+_POLL_SECONDS = 0.2
+_MAX_DEATHS = 3
+_LOG_LINES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something to do once everything in `needs` is done."""
+
+    name: str
+    needs: tuple[str, ...]
+    run: Callable[[], Awaitable[None]]
+
+
+async def run_all(works: Iterable[Work], display: Display) -> dict[str, float]:
+    """Do all works in the order of their needs, in parallel where they allow it. Returns seconds by name.
+
+    The first failure cancels the rest and is raised. A need that no work provides counts as done.
+    """
+    listed = list(works)
+    done = {work.name: asyncio.Event() for work in listed}
+    seconds: dict[str, float] = {}
+
+    async def perform(work: Work) -> None:
+        for need in work.needs:
+            if need in done:
+                await done[need].wait()
+        display.begin(work.name)
+        began = time.monotonic()
+        try:
+            await work.run()
+        except RagError:
+            display.failed(work.name)
+            raise
+        seconds[work.name] = time.monotonic() - began
+        display.ready(work.name, seconds[work.name])
+        done[work.name].set()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in listed:
+                group.create_task(perform(work))
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return seconds
+
+
+def part_work(part: Part, supervisor: Supervisor, home: Home) -> Work:
+    """Start a part unless it runs, and wait until it is healthy."""
+
+    async def run() -> None:
+        supervisor.start_part(part.name)
+        await wait_healthy(part, supervisor, home)
+
+    return Work(part.name, part.needs, run)
+
+
+async def wait_healthy(part: Part, supervisor: Supervisor, home: Home) -> None:
+    """Return when the part is healthy. Raises `Unavailable` (`START_FAILED`) when it keeps dying or takes too long."""
+    deadline = time.monotonic() + part.start_seconds
+    deaths: set[float] = set()
+    while True:
+        info = supervisor.infos().get(part.name)
+        if info is None:
+            raise Unavailable(Reason.STACK_NOT_RUNNING, "the supervisor is gone; run `rag up`")
+        health = await part.probe() if info.alive else None
+        if health is not None and health.ok:
+            return
+        if not info.alive:
+            deaths.add(info.started)
+        if len(deaths) >= _MAX_DEATHS or time.monotonic() > deadline:
+            why = health.detail if health is not None else "it keeps ending soon after its start"
+            raise Unavailable(Reason.START_FAILED, f"{part.name}: {why}; {last_words(home, part.name)}")
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def last_words(home: Home, name: str) -> str:
+    """The last line of a part's log, and where the rest is."""
+    try:
+        with home.log(name).open(encoding="utf-8", errors="replace") as file:
+            lines = [line.strip() for line in deque(file, _LOG_LINES) if line.strip()]
+    except OSError:
+        return "it left no log"
+    last = f"its log ends with: {lines[-1][:300]}" if lines else "its log is empty"
+    return f"{last} (all of it: {home.log(name)})"
+
+
+def step_work(name: str, needs: tuple[str, ...], environment: Mapping[str, str], display: Display) -> Work:
+    """A step of `ragctl.local_stack.steps` in a child process."""
+
+    async def run() -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "ragctl.local_stack.steps", name,
+            env=dict(environment), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None  # noqa: S101
+        assert process.stderr is not None  # noqa: S101
+        stderr = asyncio.create_task(process.stderr.read())
+        try:
+            failure = await _follow(process.stdout, name, display)
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+        if failure is not None:
+            raise failure
+        if code != 0:
+            lines = (await stderr).decode(errors="replace").strip().splitlines() or [f"exit code {code}"]
+            raise Unavailable(Reason.START_FAILED, f"{name}: {lines[-1]}")
+
+    return Work(name, needs, run)
+
+
+async def _follow(lines: asyncio.StreamReader, name: str, display: Display) -> RagError | None:
+    """Show progress lines; the failure, when one is reported."""
+    failure: RagError | None = None
+    async for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # a library printed something
+        if not isinstance(event, dict):
+            continue
+        if "reason" in event:
+            failure = Unavailable(Reason(event["reason"]), event["message"])
+        elif "done" in event:
+            display.progress(name, event["done"], event["total"])
+    return failure
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Stopping: from the outside in, so that nothing loses what it still needs, and nothing is left behind.
+
+
+_GATEWAY_DRAIN_SECONDS = 5.0
+_STOP_POLL_SECONDS = 0.05
+
+Progress = Callable[[str], None]
+
+
+def stop_stack(settings: Settings, home: Home, parts: list[Part], progress: Progress = lambda _: None) -> bool:
+    """Stop the stack of this home and whatever is left of it. Returns whether there was anything to stop."""
+    supervisor = Supervisor(home)
+    state = home.read_state()
+    found = supervisor.running()
+    if found:
+        _drain_gateway(settings)
+        for wave in sorted({part.stop_wave for part in parts}):
+            members = [part for part in parts if part.stop_wave == wave]
+            _stop_wave(supervisor, members, progress)
+            if state is not None:
+                # What these parts have started and left: run workers above all. They still need the rest to end well.
+                end_processes(state.stack_id, parts, only=_started_by(members))
+        supervisor.shutdown()
+    if state is not None:
+        found = end_processes(state.stack_id, parts) > 0 or found
+        home.state_file.unlink(missing_ok=True)
+    shutil.rmtree(home.counts, ignore_errors=True)
+    shutil.rmtree(home.runtime, ignore_errors=True)
+    return found
+
+
+def _stop_wave(supervisor: Supervisor, members: list[Part], progress: Progress) -> None:
+    for part in members:
+        supervisor.stop_part(part.name)
+    waiting = {part.name for part in members}
+    # supervisord kills what outlives its `stopwaitsecs`; the margin is for that.
+    deadline = time.monotonic() + max(part.stop_seconds for part in members) + 5
+    while waiting and time.monotonic() < deadline:
+        infos = supervisor.infos()
+        for name in sorted(waiting):
+            if name not in infos or not infos[name].alive:
+                waiting.discard(name)
+                progress(name)
+        time.sleep(_STOP_POLL_SECONDS)
+
+
+def _started_by(members: Iterable[Part]) -> Callable[[StackProcess], bool]:
+    names = {part.name for part in members}
+    return lambda item: item.part in names
+
+
+def _drain_gateway(settings: Settings) -> None:
+    """Let calls in flight finish: the gateway takes no new ones, then we wait until none is left."""
+    admin = f"http://127.0.0.1:{settings.envoy_admin_port}"
+    try:
+        _fetch(Request(f"{admin}/drain_listeners?graceful&skip_exit", method="POST"))  # noqa: S310
+        deadline = time.monotonic() + _GATEWAY_DRAIN_SECONDS
+        while time.monotonic() < deadline and _active_requests(admin) > 0:
+            time.sleep(_STOP_POLL_SECONDS)
+    except (URLError, OSError, ValueError):
+        return  # it does not run
+
+
+def _active_requests(admin: str) -> int:
+    text = _fetch(Request(f"{admin}/stats?filter=http.public.downstream_rq_active"))  # noqa: S310
+    return int(text.strip().rpartition(" ")[2] or 0)
+
+
+def _fetch(request: Request) -> str:
+    with build_opener(ProxyHandler({})).open(request, timeout=2) as response:
+        return str(response.read().decode())

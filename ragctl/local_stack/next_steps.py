@@ -1,0 +1,126 @@
+"""Where the interfaces of a running stack are, and one call for each that can be pasted as it is."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_core.errors import RagError
+from rag_core.settings import Settings
+from ragctl.gateway.options import reachable
+from ragctl.local_stack.data_dir import Home
+
+if TYPE_CHECKING:
+    import grpc
+
+
+def urls(settings: Settings) -> dict[str, str]:
+    """Address of each interface by name."""
+    host = reachable(settings.host)
+    return {
+        "REST and gRPC (gateway)": f"http://{host}:{settings.gateway_port}",
+        "Dagster UI": f"http://{host}:{settings.dagster_port}",
+        "Console": f"http://{host}:{settings.console_port}",
+        "Metrics": f"http://{host}:{settings.metrics_port}/metrics",
+    }
+
+
+def examples(settings: Settings, home: Home, question: str) -> list[tuple[str, str]]:
+    """Title and command of a call to each interface."""
+    gateway = f"{reachable(settings.host)}:{settings.gateway_port}"
+    token = shlex.quote(str(home.dev_token))
+    body = json.dumps({"query": question}, ensure_ascii=False)
+    return [
+        ("Command line", f"{_rag(home)} query {shlex.quote(question)}"),
+        (
+            "REST",
+            f'curl -s http://{gateway}/api/v1/query -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
+        ),
+        (
+            "REST, streamed",
+            f'curl -sN http://{gateway}/api/v2/answer -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
+        ),
+        ("gRPC from Python", _python(gateway, home.dev_token, question)),
+        (
+            "gRPC with grpcurl, if you have it (the server describes itself)",
+            f'grpcurl -plaintext -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)} '
+            f"{gateway} ragproto.query.v2.QueryService/Answer",
+        ),
+    ]
+
+
+def _rag(home: Home) -> str:
+    command = shlex.quote(_shorten(Path(sys.argv[0]))) if Path(sys.argv[0]).name == "rag" else "rag"
+    return command if home.root == Path(".rag").absolute() else f"RAG_HOME={shlex.quote(str(home.root))} {command}"
+
+
+def _python(gateway: str, token: Path, question: str) -> str:
+    lines = (
+        "import grpc",
+        "from pathlib import Path",
+        "from ragproto.query.v2 import query_pb2 as q, query_pb2_grpc as rpc",
+        f"token = Path({str(token)!r}).read_text().strip()",
+        f"stub = rpc.QueryServiceStub(grpc.insecure_channel({gateway!r}))",
+        "metadata = [('authorization', 'Bearer ' + token)]",
+        f"for event in stub.Answer(q.AnswerRequest(query={question!r}), metadata=metadata):",
+        "    print(event)",
+    )
+    program = "\n".join(lines)
+    return f"{shlex.quote(_shorten(Path(sys.executable)))} - <<'EOF'\n{program}\nEOF"
+
+
+def _shorten(path: Path) -> str:
+    """Relative to the working folder when it lies below it: that is what people type."""
+    absolute = path.absolute()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# A question that the documents of this stack answer, for the examples that `rag up` prints.
+
+
+_DEFAULT = "How are deletions guarded?"
+"""Answered by this project's own documentation, which the default corpus holds."""
+_TITLES = 5
+_CALL_SECONDS = 5.0
+
+
+def answerable_question(settings: Settings) -> str:
+    """The default question, or one made of a title, whichever is answered first; the default when none is."""
+    from ragctl.grpc_client import open_channel, typed_errors
+    from ragctl.tokens import mint_token
+
+    metadata = [("authorization", f"Bearer {mint_token(settings, subject='rag-up', lifetime=300)}")]
+    with (
+        suppress(RagError),
+        open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel,
+        typed_errors(),
+    ):
+        for question in _candidates(channel, metadata):
+            if _answered(channel, metadata, question):
+                return question
+    return _DEFAULT
+
+
+def _candidates(channel: grpc.Channel, metadata: list[tuple[str, str]]) -> Iterator[str]:
+    from ragproto.query.v2 import query_pb2, query_pb2_grpc
+
+    yield _DEFAULT
+    request = query_pb2.SearchRequest(query="introduction", top_k=4 * _TITLES)
+    stub = query_pb2_grpc.QueryServiceStub(channel)
+    passages = stub.Search(request, timeout=_CALL_SECONDS, metadata=metadata).passages
+    titles = dict.fromkeys(passage.title for passage in passages if passage.title.isprintable() and passage.title)
+    yield from (f"What is {title}?" for title in list(titles)[:_TITLES])
+
+
+def _answered(channel: grpc.Channel, metadata: list[tuple[str, str]], question: str) -> bool:
+    from ragproto.query.v2 import query_pb2, query_pb2_grpc
+
+    stub = query_pb2_grpc.QueryServiceStub(channel)
+    events = stub.Answer(query_pb2.AnswerRequest(query=question), timeout=_CALL_SECONDS, metadata=metadata)
+    return any(event.final.HasField("answered") for event in events if event.HasField("final"))

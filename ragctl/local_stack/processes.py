@@ -1,0 +1,124 @@
+"""Processes of a stack, found by the mark in their environment, and whoever else holds one of its ports.
+
+A recorded process id may belong to someone else by now; the mark (a random id that only this stack's processes inherit)
+cannot. It also finds what parts have started themselves: run workers, parser sandboxes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import psutil
+
+from rag_core.errors import Conflict, Reason
+from ragctl.local_stack.exec import PART_VARIABLE, STACK_VARIABLE
+from ragctl.local_stack.services import Part
+
+
+@dataclass(frozen=True, slots=True)
+class StackProcess:
+    """A process that carries a stack's mark. `part` is empty for supervisord itself."""
+
+    process: psutil.Process
+    part: str
+
+
+def stack_processes(stack_id: str) -> list[StackProcess]:
+    """Living processes of the stack, whoever their parent is now. Never this process or one above it."""
+    spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        if process.pid in spared:
+            continue
+        try:
+            environment = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        if environment.get(STACK_VARIABLE) == stack_id:
+            found.append(StackProcess(process, environment.get(PART_VARIABLE, "")))
+    return found
+
+
+def end_processes(
+    stack_id: str, parts: Iterable[Part], *, only: Callable[[StackProcess], bool] = lambda _: True
+) -> int:
+    """End processes of the stack, each as its part wants it, in the order of the stop waves. Returns how many.
+
+    What outlives the time its part is allowed is killed.
+    """
+    known = {part.name: part for part in parts}
+    chosen = [item for item in stack_processes(stack_id) if only(item)]
+    by_wave: dict[int, list[StackProcess]] = {}
+    for item in chosen:
+        by_wave.setdefault(known[item.part].stop_wave if item.part in known else -1, []).append(item)
+    for _, members in sorted(by_wave.items()):
+        for item in members:
+            name = known[item.part].stop_signal if item.part in known else "TERM"
+            _signal(item.process, getattr(signal, f"SIG{name}"))
+        patience = max(known[item.part].stop_seconds if item.part in known else 5 for item in members)
+        _, stubborn = psutil.wait_procs([item.process for item in members], timeout=patience)
+        for process in stubborn:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(stubborn, timeout=5)
+    return len(chosen)
+
+
+def check_ports(parts: Iterable[Part]) -> None:
+    """Raise `Conflict` (`PORT_TAKEN`) that names every port someone else listens on, and who, where that is visible."""
+    taken = [
+        f"port {port} is taken{_owner(port)}: stop it or set {setting}"
+        for part in parts
+        for port, setting in part.port_settings
+        if not _bindable(port)
+    ]
+    if taken:
+        raise Conflict(Reason.PORT_TAKEN, "; ".join(taken))
+
+
+def check_distinct_ports(parts: Iterable[Part]) -> None:
+    """Raise `Conflict` (`PORT_TAKEN`) when two settings name the same port."""
+    users: dict[int, list[str]] = {}
+    for part in parts:
+        for port, setting in part.port_settings:
+            users.setdefault(port, []).append(setting)
+    clashes = [f"{' and '.join(settings)} are both {port}" for port, settings in users.items() if len(settings) > 1]
+    if clashes:
+        raise Conflict(Reason.PORT_TAKEN, "; ".join(clashes))
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do it: connections of a stopped server that linger in TIME_WAIT are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _owner(port: int) -> str:
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.Error:
+        return ""
+    for connection in connections:
+        if connection.status != psutil.CONN_LISTEN or not connection.laddr or not connection.pid:
+            continue
+        if connection.laddr.port == port:
+            try:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+            except psutil.Error:
+                return f" by process {connection.pid}"
+    return ""
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.Error:
+        return  # it has ended by itself

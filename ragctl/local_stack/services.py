@@ -1,0 +1,330 @@
+"""The parts of the local stack: what runs, what it needs, how it is asked and how it is stopped."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from rag_assets.location import LOCATION
+from rag_core.settings import Settings
+from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
+from ragctl.gateway.colours import COLOURS, Release, colour_ports, read_colours
+from ragctl.gateway.options import reachable
+from ragctl.local_stack import probes
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.probes import Health, Probe
+
+TOKEN_MAX_AGE_SECONDS = 2 * 3600
+WATCHDOG_MAX_AGE_SECONDS = 60
+BEAT_MAX_AGE_SECONDS = 180
+FIRST_QUERY_SERVER = "query-server"
+
+_CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
+# A full garbage collection after each run of a page (postScriptGC) stands still for every session: with 20 of them it
+# took three quarters of the process.
+STREAMLIT_FLAGS = tuple(
+    "--server.headless true --server.enableXsrfProtection true --server.fileWatcherType none"  # noqa: SIM905
+    " --browser.gatherUsageStats false --client.showErrorDetails none --client.toolbarMode viewer"
+    " --runner.postScriptGC false"
+    " --theme.light.primaryColor #0b5cad --theme.dark.primaryColor #4a9be8".split()
+)
+# uvicorn would believe what a client on this host says of its address; `RAG_CONSOLE_TRUSTED_HOPS` decides that.
+NO_FORWARDED = (("FORWARDED_ALLOW_IPS", ""),)
+LOCATIONS_QUERY = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
+  locationOrLoadError { __typename ... on PythonError { message causes { message } } } } }
+  ... on PythonError { message } } }"""
+_DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One supervised process.
+
+    `needs` names parts and steps that must be ready before it starts; `waits` are addresses that it waits for at every
+    start, also after a crash. Parts stop in the order of `stop_wave`, those of one wave together. `port_settings` maps
+    each port it listens on to the setting that changes it. At `heartbeat` it serves `grpc.health.v1` (`host:port`) or
+    is a database (a URL); the watchdog ends it when it does not answer any more.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    probe: Probe
+    port_settings: tuple[tuple[int, str], ...] = ()
+    needs: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    stop_wave: int = 0
+    stop_signal: str = "TERM"
+    stop_seconds: int = 15
+    start_seconds: float = 180
+    url: str | None = None
+    heartbeat: str | None = None
+
+
+def build_parts(settings: Settings, home: Home) -> list[Part]:
+    """All parts of the embedded stack in the order they are shown."""
+    database = [] if settings.database_url else [_postgres(settings)]
+    servers = query_server_parts(settings, home)
+    return [
+        *database,
+        *([_index(settings)] if settings.qdrant_url is None else []),
+        *servers,
+        _watchdog(home),
+        _stream(settings, tuple(part.name for part in servers)),
+        *_dagster(settings, home),
+        _tokens(home),
+        _console(settings, home),
+        _gateway(settings, home),
+        _deployer(settings, home),
+    ]
+
+
+def _python(*arguments: str) -> tuple[str, ...]:
+    # -P: the working folder (RAG_HOME) must not shadow modules.
+    return (sys.executable, "-P", "-m", *arguments)
+
+
+def _database_waits(settings: Settings) -> tuple[str, ...]:
+    return () if settings.database_url else (f"127.0.0.1:{settings.postgres_port}",)
+
+
+def _postgres(settings: Settings) -> Part:
+    return Part(
+        name="postgres",
+        command=_python("rag_core.database.embedded.server"),
+        probe=probes.postgres(settings.effective_database_url),
+        port_settings=((settings.postgres_port, "RAG_POSTGRES_PORT"),),
+        stop_wave=4,
+        stop_signal="INT",  # fast shutdown; TERM would wait for every client to leave
+        stop_seconds=30,
+        heartbeat=settings.effective_database_url,
+    )
+
+
+def _index(settings: Settings) -> Part:
+    """The embedded engine in a process of its own; query server and runs reach it through RAG_INDEX_ENDPOINT."""
+    return Part(
+        name="index",
+        command=_python("query_server.index_process"),
+        probe=probes.http(f"http://{reachable(settings.host)}:{settings.index_metrics_port}/health"),
+        port_settings=(
+            (settings.index_port, "RAG_INDEX_PORT"),
+            (settings.index_metrics_port, "RAG_INDEX_METRICS_PORT"),
+        ),
+        stop_wave=4,  # after the query server and the runs
+        stop_seconds=30,
+        heartbeat=f"127.0.0.1:{settings.index_port}",
+    )
+
+
+def query_server_parts(settings: Settings, home: Home) -> list[Part]:
+    """The servers of both colours. Those of blue have the names that a stack without deployments has."""
+    colours = read_colours(home.gateway)
+    return [part for name in COLOURS for part in colour_parts(settings, name, colours.of(name))]
+
+
+def colour_parts(settings: Settings, colour: str, release: Release | None) -> list[Part]:
+    """The servers of a colour; none when nothing runs there."""
+    if release is None:
+        return []
+    first = FIRST_QUERY_SERVER if colour == "blue" else f"{FIRST_QUERY_SERVER}-{colour}"
+    pairs = enumerate(colour_ports(settings, colour), 1)
+    return [
+        _query_server(settings, release, first if number == 1 else f"{first}-{number}", ports, colour)
+        for number, ports in pairs
+    ]
+
+
+def _query_server(settings: Settings, release: Release, name: str, ports: tuple[int, int], colour: str) -> Part:
+    query, http = ports
+    if name == FIRST_QUERY_SERVER:
+        names = ("RAG_QUERY_PORT", "RAG_METRICS_PORT")
+    else:
+        names = ("RAG_GREEN_PORTS",) * 2 if colour == "green" else ("RAG_REPLICA_PORTS",) * 2
+    own = {"RAG_QUERY_PORT": str(query), "RAG_METRICS_PORT": str(http)}
+    return Part(
+        name=name,
+        command=(release.python or sys.executable, *_python("query_server")[1:]),
+        probe=probes.http(f"http://{reachable(settings.host)}:{http}/health"),
+        port_settings=((query, names[0]), (http, names[1])),
+        needs=("migrate", "model"),
+        waits=_database_waits(settings),
+        env=tuple({**release.environment, **own}.items()),
+        stop_wave=3,
+        stop_seconds=int(settings.drain_seconds + settings.grace_seconds) + 5,
+        heartbeat=f"{reachable(settings.host)}:{query}",
+    )
+
+
+def _watchdog(home: Home) -> Part:
+    return Part(
+        name="watchdog",
+        command=_python("ragctl.local_stack.watchdog"),
+        probe=probes.fresh_file(home.watchdog_beat, WATCHDOG_MAX_AGE_SECONDS),
+        stop_wave=0,  # first: a part that is being stopped is silent for good reasons
+        stop_seconds=10,
+    )
+
+
+def _stream(settings: Settings, servers: tuple[str, ...]) -> Part:
+    waits = _database_waits(settings)
+    if settings.qdrant_url is None:
+        waits += (f"127.0.0.1:{settings.index_port}",)
+    return Part(
+        name="stream",
+        command=_python("rag_assets.stream_worker"),
+        # Its own /health says 503 while a stream is halted: the process works, and `rag status` must say so.
+        probe=probes.http(f"http://{reachable(settings.host)}:{settings.stream_metrics_port}/health"),
+        port_settings=((settings.stream_metrics_port, "RAG_STREAM_METRICS_PORT"),),
+        needs=("migrate", "model", *servers),
+        waits=waits,
+        stop_wave=2,
+        stop_seconds=int(settings.stream_drain_seconds) + 5,
+    )
+
+
+def _dagster(settings: Settings, home: Home) -> list[Part]:
+    host, port = settings.host, str(settings.dagster_port)
+    url = f"http://{reachable(host)}:{port}"
+    code_server = f"127.0.0.1:{settings.code_location_port}"
+    workspace = ("-w", str(home.workspace_file))
+    waits = _database_waits(settings)
+    # The first time its tables are made before any of its processes could try; later they need not wait for that look.
+    needs = () if home.dagster_storage_marker.exists() else ("migrate",)
+    code = Part(
+        name="dagster-code",
+        command=_python("dagster", *_CODE_SERVER, "-p", str(settings.code_location_port)),
+        probe=probes.tcp("127.0.0.1", settings.code_location_port),
+        port_settings=((settings.code_location_port, "RAG_CODE_LOCATION_PORT"),),
+        needs=needs,
+        waits=waits,
+        stop_wave=2,
+    )
+    web = Part(
+        name="dagster-webserver",
+        command=_python("dagster_webserver", "-h", host, "-p", port, *workspace),
+        probe=probes.graphql(f"{url}/graphql", LOCATIONS_QUERY, judge_locations),
+        port_settings=((settings.dagster_port, "RAG_DAGSTER_PORT"),),
+        needs=needs,
+        waits=(*waits, code_server),
+        stop_wave=2,
+        url=url,
+    )
+    daemon = Part(
+        name="dagster-daemon",
+        command=_python("dagster._daemon", "run", *workspace),
+        probe=probes.graphql(f"{url}/graphql", _DAEMONS, judge_daemons),
+        needs=("migrate",),
+        waits=(*waits, code_server),
+        stop_wave=1,
+    )
+    return [code, web, daemon]
+
+
+def _tokens(home: Home) -> Part:
+    return Part(
+        name="tokens",
+        command=_python("ragctl.local_stack.token_keeper"),
+        probe=probes.fresh_file(home.dev_token, TOKEN_MAX_AGE_SECONDS),
+        stop_wave=1,
+    )
+
+
+def _console(settings: Settings, home: Home) -> Part:
+    import console
+
+    port = settings.console_port
+    app = str(Path(console.__file__).parent / "app.py")
+    address = ("--server.address", settings.host, "--server.port", str(port))
+    url = f"http://{reachable(settings.host)}:{port}"
+    return Part(
+        name="console",
+        command=_python("streamlit", "run", app, *address, *STREAMLIT_FLAGS),
+        probe=probes.http(f"{url}/_stcore/health", expect="ok"),
+        port_settings=((port, "RAG_CONSOLE_PORT"),),
+        env=(
+            ("RAG_CONSOLE_QUERY_ADDRESS", any_query_server(settings)),
+            ("RAG_CONSOLE_GATEWAY_URL", f"http://{reachable(settings.host)}:{settings.gateway_port}"),
+            ("RAG_CONSOLE_DAGSTER_URL", f"http://{reachable(settings.host)}:{settings.dagster_port}"),
+            ("RAG_CONSOLE_METRICS_URLS", ",".join(_metrics_pages(settings))),
+            ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
+            ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
+            ("RAG_CONSOLE_SIGN_IN_SOCKET", str(home.token_socket)),
+            *NO_FORWARDED,
+        ),
+        stop_wave=0,
+        stop_seconds=5,
+        url=url,
+    )
+
+
+def _metrics_pages(settings: Settings) -> list[str]:
+    """The pages the console reads: of the query servers, whichever colour runs, and of the stream worker."""
+    ports = [http for colour in COLOURS for _, http in colour_ports(settings, colour)]
+    return [f"http://{reachable(settings.host)}:{port}/metrics" for port in (*ports, settings.stream_metrics_port)]
+
+
+def _gateway(settings: Settings, home: Home) -> Part:
+    return Part(
+        name="gateway",
+        command=(str(envoy_path()), *ENVOY_FLAGS, "-c", str(home.gateway / "bootstrap.yaml")),
+        probe=probes.http(f"http://127.0.0.1:{settings.envoy_admin_port}/ready", expect="LIVE"),
+        port_settings=(
+            (settings.gateway_port, "RAG_GATEWAY_PORT"),
+            (settings.envoy_admin_port, "RAG_ENVOY_ADMIN_PORT"),
+        ),
+        stop_wave=0,
+        stop_seconds=5,
+        url=f"http://{reachable(settings.host)}:{settings.gateway_port}",
+    )
+
+
+def _deployer(settings: Settings, home: Home) -> Part:
+    """Carries out what operators ask of deployments, and goes on with one whose command died."""
+    return Part(
+        name="deployer",
+        command=_python("ragctl.rollout.controller"),
+        probe=probes.fresh_file(home.deployer_beat, BEAT_MAX_AGE_SECONDS),
+        needs=("migrate",),
+        waits=_database_waits(settings),
+        stop_wave=0,  # it talks to the supervisor and the gateway, and must not begin anything while they stop
+        stop_seconds=30,
+    )
+
+
+def any_query_server(settings: Settings) -> str:
+    """A gRPC target that is whichever colour runs: the next address is tried when one does not answer."""
+    host = reachable(settings.host)
+    ports = [colour_ports(settings, colour)[0][0] for colour in COLOURS]
+    try:
+        version = ip_address(host).version
+    except ValueError:
+        return f"{host}:{ports[0]}"  # a name cannot be given twice
+    shown = f"[{host}]" if version == 6 else host
+    return f"ipv{version}:" + ",".join(f"{shown}:{port}" for port in ports)
+
+
+def judge_locations(data: dict[str, Any]) -> Health:
+    """Healthy when every code location of the workspace is loaded without an error."""
+    workspace = data["workspaceOrError"]
+    if "message" in workspace:
+        return Health(False, str(workspace["message"]).partition("\n")[0])
+    for entry in workspace["locationEntries"]:
+        loaded = entry["locationOrLoadError"]
+        if loaded and loaded["__typename"] == "PythonError":
+            # Dagster wraps what the code said; the innermost cause is what an operator can act on.
+            said = [loaded, *loaded.get("causes", [])][-1]["message"]
+            return Health(False, f"code location: {' '.join(str(said).split())}")
+        if entry["loadStatus"] != "LOADED" or not loaded:
+            return Health(False, "code location is loading")
+    return Health(bool(workspace["locationEntries"]), "" if workspace["locationEntries"] else "no code location")
+
+
+def judge_daemons(data: dict[str, Any]) -> Health:
+    """Healthy when every required daemon has sent a heartbeat lately."""
+    statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+    silent = [item["daemonType"] for item in statuses if item["required"] and not item["healthy"]]
+    return Health(not silent, f"no heartbeat: {', '.join(sorted(silent))}" if silent else "")

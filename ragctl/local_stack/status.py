@@ -1,0 +1,130 @@
+"""What `rag status` knows: each part as its supervisor and its probe see it, and what the query server reports."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rag_core.errors import RagError, Reason
+from rag_core.index.edge import SPACE_RESERVE
+from rag_core.settings import Settings
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.probes import Health
+from ragctl.local_stack.services import Part, any_query_server
+from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
+
+_CALL_SECONDS = 5.0
+_NUMBERS = {"documents", "chunks", "pending", "quarantined", "held_deletions", "points"}
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatus:
+    """One part. `state` is `stopped`, `restarting`, `unhealthy` or `healthy`."""
+
+    name: str
+    state: str
+    pid: int
+    uptime_seconds: float
+    restarts: int
+    url: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackStatus:
+    """The whole stack. `platform` is the query server's own report, absent while it does not answer."""
+
+    running: bool
+    parts: list[PartStatus]
+    platform: dict[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+    @property
+    def healthy(self) -> bool:
+        components = self.platform.get("components", [])
+        return (
+            self.running
+            and all(part.state == "healthy" for part in self.parts)
+            and self.problem is None
+            and all(component["healthy"] for component in components)
+        )
+
+
+def read_status(settings: Settings, home: Home, parts: list[Part]) -> StackStatus:
+    """Ask everything once; never raises for a part that is down."""
+    supervisor = Supervisor(home)
+    infos = supervisor.infos()
+    healths = asyncio.run(_probe_all(parts, infos))
+    statuses = [_part_status(part, infos.get(part.name), healths.get(part.name), home) for part in parts]
+    if not infos:
+        return StackStatus(False, statuses, problem="the stack is not running; `rag up` starts it")
+    try:
+        return StackStatus(True, statuses, read_platform(settings), disk_problem(settings))
+    except RagError as error:
+        return StackStatus(True, statuses, problem=disk_problem(settings) or str(error))
+
+
+def disk_problem(settings: Settings) -> str | None:
+    """Readers do without free space, so no part says that nothing can be written."""
+    places = [place for place in (settings.home, settings.postgres_dir, settings.index_dir) if place.exists()]
+    free = min(shutil.disk_usage(place).free for place in places)
+    if free >= SPACE_RESERVE:
+        return None
+    return f"{Reason.STORAGE_FULL}: {free >> 20} MiB are free; the index needs {SPACE_RESERVE >> 20} MiB at least"
+
+
+async def _probe_all(parts: Iterable[Part], infos: dict[str, ProcessInfo]) -> dict[str, Health]:
+    alive = [part for part in parts if part.name in infos and infos[part.name].alive]
+    found = await asyncio.gather(*(part.probe() for part in alive))
+    return {part.name: health for part, health in zip(alive, found, strict=True)}
+
+
+def _part_status(part: Part, info: ProcessInfo | None, health: Health | None, home: Home) -> PartStatus:
+    if info is None or not (info.alive or info.state == "BACKOFF"):
+        state, detail = "stopped", f"exit code {info.exit_status}" if info and info.started else ""
+    elif not info.alive:
+        state, detail = "restarting", info.problem or f"exit code {info.exit_status}"
+    else:
+        state = "healthy" if health is not None and health.ok else "unhealthy"
+        detail = health.detail if health is not None else ""
+    return PartStatus(
+        name=part.name,
+        state=state,
+        pid=info.pid if info else 0,
+        uptime_seconds=round(info.uptime_seconds, 1) if info else 0.0,
+        restarts=max(0, _starts(home, part.name) - 1),
+        url=part.url,
+        detail=detail,
+    )
+
+
+def _starts(home: Home, name: str) -> int:
+    try:
+        return int((home.counts / name).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def read_platform(settings: Settings) -> dict[str, Any]:
+    """The query server's report (`admin.v1.GetStatus`) as plain data. Raises `RagError` when it cannot be had."""
+    from google.protobuf.json_format import MessageToDict
+
+    from ragctl.grpc_client import open_channel, typed_errors
+    from ragctl.tokens import mint_token
+    from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+
+    token = mint_token(settings, subject="rag-status", scopes=("ops.read", "platform.read"), lifetime=60)
+    with open_channel(any_query_server(settings)) as channel, typed_errors():
+        response = admin_pb2_grpc.AdminServiceStub(channel).GetStatus(
+            admin_pb2.GetStatusRequest(), timeout=_CALL_SECONDS, metadata=[("authorization", f"Bearer {token}")]
+        )
+    data: dict[str, Any] = MessageToDict(
+        response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    for item in [*data["sources"], *data["generations"]]:
+        # JSON has no 64-bit integers, so protobuf prints them as text.
+        item.update({key: int(item[key]) for key in _NUMBERS & item.keys()})
+    return data

@@ -1,0 +1,125 @@
+"""`rag up`: from nothing, from a crash or from a running stack to a running stack."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from dataclasses import dataclass
+
+from rag_core.settings import Settings
+from ragctl.gateway.bootstrap import write_dynamic
+from ragctl.gateway.live import current_options
+from ragctl.local_stack.accounts import Accounts
+from ragctl.local_stack.data_dir import Home, StackState, load, settings_digest
+from ragctl.local_stack.display import Display
+from ragctl.local_stack.environment import stack_environment, write_stack_env
+from ragctl.local_stack.lifecycle import part_work, run_all, step_work, stop_stack
+from ragctl.local_stack.processes import check_distinct_ports, check_ports, end_processes
+from ragctl.local_stack.services import FIRST_QUERY_SERVER, Part, build_parts
+from ragctl.local_stack.steps import model_is_prepared
+from ragctl.local_stack.supervisor import Supervisor
+from ragctl.tokens import ensure_keys, new_secret
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running stack."""
+
+    settings: Settings
+    home: Home
+    parts: list[Part]
+    seconds: float
+    found_running: frozenset[str]
+    """Parts that ran before this command."""
+    console_password: str | None = None
+    """Of the console account that this command made; it is shown once and kept nowhere."""
+
+
+def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
+    """Start what does not run yet and wait until all parts are healthy. Call it with the home's lock held.
+
+    `replicas` changes the number of query servers; None keeps what it is.
+
+    Raises `Conflict` (`PORT_TAKEN`, `HOME_IN_USE`), `ConfigError`, or `Unavailable` (`START_FAILED`;
+    `INDEX_UNAVAILABLE` for a Qdrant server that cannot be used, before anything is started).
+    """
+    began = time.monotonic()
+    settings, home = load(replicas=replicas)
+    if settings.qdrant_url is not None:
+        from rag_core.index.qdrant import check_qdrant  # most stacks have none
+
+        check_qdrant(settings.qdrant_url, settings)
+    console_password = Accounts(home.accounts_file).create_first()
+    prepared = _prepare(settings, home)
+    settings, parts = prepared.settings, prepared.parts
+    supervisor = Supervisor(home)
+    environment = stack_environment(home, prepared.state.stack_id)
+    if not supervisor.running():
+        supervisor.start(environment)
+    steps = [step_work("migrate", ("postgres",), environment, display)]
+    if not model_is_prepared(settings):
+        steps.append(step_work("model", (), environment, display))
+    alive = frozenset(name for name, info in supervisor.infos().items() if info.alive)
+    if any(name.startswith(FIRST_QUERY_SERVER) for name in alive):
+        steps = []  # both have been done before it started
+    asyncio.run(run_all([*steps, *(part_work(part, supervisor, home) for part in parts)], display))
+    return Stack(settings, home, parts, time.monotonic() - began, alive, console_password)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    settings: Settings
+    parts: list[Part]
+    state: StackState
+
+
+def _prepare(settings: Settings, home: Home) -> _Prepared:
+    """Write every file the parts read, or find that they are written and the stack runs with them."""
+    supervisor = Supervisor(home)
+    state = home.read_state()
+    parts = build_parts(settings, home)
+    check_distinct_ports(parts)
+    if supervisor.running() and state is not None:
+        if state.settings_digest == settings_digest(settings):
+            alive = {name for name, info in supervisor.infos().items() if info.alive}
+            check_ports(part for part in parts if part.name not in alive)
+            if supervisor.infos().keys() != {part.name for part in parts}:
+                _scale(settings, home, parts)
+            return _Prepared(settings, parts, state)
+        # Parts read their settings once, so new ones need new processes. A sure restart beats a clever one.
+        stop_stack(settings, home, parts)
+    elif state is not None:
+        end_processes(state.stack_id, parts)  # the supervisor died; a part may still be about to follow it
+    shutil.rmtree(home.counts, ignore_errors=True)
+    home.create()  # again: stopping removes the runtime folder
+    check_ports(parts)
+    return _write_files(settings, home)
+
+
+def _write_files(settings: Settings, home: Home) -> _Prepared:
+    from rag_assets.instance import render_dagster_yaml, render_workspace_yaml
+
+    ensure_keys(settings)
+    write_stack_env(settings, home)
+    settings, _ = load(home, replicas=settings.replicas)
+    parts = build_parts(settings, home)
+    (home.dagster / "dagster.yaml").write_text(render_dagster_yaml(settings), encoding="utf-8")
+    home.workspace_file.write_text(render_workspace_yaml(settings), encoding="utf-8")
+    write_dynamic(current_options(settings, home.gateway), home.gateway)
+    Supervisor(home).write_config(parts)
+    state = StackState(new_secret(), settings_digest(settings))
+    home.write_state(state)
+    return _Prepared(settings, parts, state)
+
+
+def _scale(settings: Settings, home: Home, parts: list[Part]) -> None:
+    """More or fewer query servers beside the running ones; nobody else restarts.
+
+    The gateway stops sending before a server stops, and sends to a new one only when its health check has passed.
+    """
+    write_stack_env(settings, home)
+    write_dynamic(current_options(settings, home.gateway), home.gateway)
+    supervisor = Supervisor(home)
+    supervisor.write_config(parts)
+    supervisor.reload()

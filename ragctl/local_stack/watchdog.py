@@ -1,0 +1,118 @@
+"""`python -m ragctl.local_stack.watchdog`: ends a part that runs and does not answer, so that the supervisor starts it
+again.
+
+supervisord sees a process that ends, not one that hangs (a dead lock in the engine, SIGSTOP, a disk that fails). Every
+part with a `heartbeat` is asked with a deadline: `grpc.health.v1.Health/Check`, or the database for a connection. One
+that has answered before and then does not for `RAG_HANG_SECONDS` is killed by its process id. What it was doing is
+repaired like any crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import grpc
+import psycopg
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from rag_core.database import recovering
+from rag_core.settings import Settings
+from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.services import Part, build_parts
+from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
+
+ROUND_SECONDS = 2.0
+ASK_SECONDS = 2.0
+Ask = Callable[[str], bool]
+
+
+def answers(address: str) -> bool:
+    """Whether the database at a URL, or the gRPC server at an address, answers in time."""
+    return _database_answers(address) if "://" in address else _server_answers(address)
+
+
+def _database_answers(url: str) -> bool:
+    """Whether it lets somebody in, or refuses. After a crash it may repair itself without an end, when a disk fails."""
+    try:
+        psycopg.connect(url, connect_timeout=int(ASK_SECONDS)).close()
+    except psycopg.OperationalError as error:
+        return "FATAL:" in str(error) and not recovering(error)
+    return True
+
+
+def _server_answers(address: str) -> bool:
+    """Whether it says anything about its health; NOT_SERVING is an answer too."""
+    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(address, options=options) as channel:
+        try:
+            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=ASK_SECONDS)
+        except grpc.RpcError:
+            return False
+    return True
+
+
+class Watchdog:
+    """Looks at the parts of one supervisor. `silence` is in seconds."""
+
+    def __init__(self, supervisor: Supervisor, parts: Sequence[Part], *, silence: float, ask: Ask = answers) -> None:
+        self._supervisor = supervisor
+        self.follow(parts)
+        self._silence = silence
+        self._ask = ask
+        self._answered: dict[tuple[str, int], float] = {}
+
+    def follow(self, parts: Sequence[Part]) -> None:
+        """These are the parts from now on: a deployment starts and retires query servers while the stack runs."""
+        self._addresses = {part.name: part.heartbeat for part in parts if part.heartbeat is not None}
+
+    def look(self) -> list[str]:
+        """Ask every part once; returns the names of those that were ended.
+
+        A process that has not answered yet is left alone: it starts, and its start has a limit of its own.
+        """
+        infos = self._supervisor.infos()
+        alive = {name: info for name, info in infos.items() if name in self._addresses and info.state == "RUNNING"}
+        processes = {(name, info.pid) for name, info in alive.items()}
+        self._answered = {process: seen for process, seen in self._answered.items() if process in processes}
+        return [name for name, info in alive.items() if self._hangs(info) and self._end(info)]
+
+    def _hangs(self, info: ProcessInfo) -> bool:
+        process = (info.name, info.pid)
+        if self._ask(self._addresses[info.name]):
+            self._answered[process] = time.monotonic()
+            return False
+        seen = self._answered.get(process)
+        return seen is not None and time.monotonic() - seen > self._silence
+
+    def _end(self, info: ProcessInfo) -> bool:
+        # Only what the supervisor still runs under this id: a process that ended meanwhile gave its id back.
+        now = self._supervisor.infos().get(info.name)
+        if now is None or now.pid != info.pid or not now.alive:
+            return False
+        os.kill(info.pid, signal.SIGKILL)
+        print(json.dumps({"event": "hung part killed", "part": info.name, "pid": info.pid}), flush=True)
+        return True
+
+
+def main() -> None:
+    """Look until SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settings = Settings.load()
+    home = Home.of(settings)
+    watchdog = Watchdog(Supervisor(home), (), silence=settings.hang_seconds)
+    while not stop.is_set():
+        if settings.hang_seconds:
+            watchdog.follow(build_parts(settings, home))
+            watchdog.look()
+        home.watchdog_beat.touch()
+        stop.wait(ROUND_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

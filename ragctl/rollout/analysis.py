@@ -1,0 +1,106 @@
+"""What judges a release, and what moves an index generation with it: narrow interfaces and the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from typing import Protocol
+
+from rag_core.database import Store
+from rag_core.errors import Conflict, Reason
+from rag_core.generations import store as generations
+from rag_core.settings import Settings
+from ragctl.rollout.policy import Verdict
+from ragctl.rollout.targets.base import Server
+
+Observe = Callable[[bool], Verdict | None]
+"""Called again and again; the last time with True, when it must say something."""
+
+
+class Judge(Protocol):
+    """Says whether a release is good."""
+
+    def smoke(
+        self, candidate: Sequence[Server], serving: Sequence[Server]
+    ) -> Iterable[tuple[str, Callable[[], Verdict]]]:
+        """The checks of the smoke suite by name."""
+
+    def watch(self, servers: Callable[[], Sequence[Server]]) -> Observe:
+        """Begin to watch the servers of a colour."""
+
+
+class Generations(Protocol):
+    """Moves readers between index generations."""
+
+    def active(self) -> str:
+        """The generation that readers are on; empty: none."""
+
+    def promote(self, name: str, actor: str) -> None:
+        """Move readers there. Raises `Conflict` when the gate, or a server, does not allow it."""
+
+    def back(self, name: str, before: str, actor: str) -> None:
+        """Move readers from `name` back to `before`, unless they are on another one by now."""
+
+
+class RealJudge:
+    """The smoke suite over gRPC, and the metrics of the servers."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
+
+    def smoke(
+        self, candidate: Sequence[Server], serving: Sequence[Server]
+    ) -> Iterable[tuple[str, Callable[[], Verdict]]]:
+        from ragctl.rollout.smoke import Smoke
+
+        return Smoke(self._settings, self._store).checks(candidate, serving)
+
+    def watch(self, servers: Callable[[], Sequence[Server]]) -> Observe:
+        from ragctl.rollout.metrics import Watch
+
+        return Watch(self._settings, servers).look
+
+
+class RealGenerations:
+    """`rag_core.generations`, with the index opened when it is needed."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
+
+    def active(self) -> str:
+        with self._store.engine.connect() as connection:
+            row = generations.active(connection)
+        return row.name if row is not None else ""
+
+    def promote(self, name: str, actor: str) -> None:
+        from rag_core.generations.lifecycle import promotion as lifecycle
+        from rag_core.index import open_index
+
+        with closing(open_index(self._settings)) as index:
+            lifecycle.promote(self._store, index, name, self._settings, actor=actor)
+
+    def back(self, name: str, before: str, actor: str) -> None:
+        from rag_core.generations.lifecycle import promotion as lifecycle
+        from rag_core.index import open_index
+
+        if self.active() not in {name, before}:
+            return
+        with closing(open_index(self._settings)) as index:
+            if self.active() == before:
+                lifecycle.promote(self._store, index, before, self._settings, actor=actor)  # repairs the alias
+            else:
+                lifecycle.rollback(self._store, index, self._settings, actor=actor, reason="with its deployment")
+
+    def require(self, name: str) -> None:
+        """Raises `NotFound`, or `Conflict` (`GENERATION_REFUSED`, `GENERATION_STATE`), unless it could be promoted."""
+        from rag_core.generations.lifecycle import promotion as lifecycle
+
+        with self._store.engine.connect() as connection:
+            row = generations.get(connection, name)
+        if not row.complete:
+            raise Conflict(
+                Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be promoted"
+            )
+        refused = lifecycle.refusal(row) if row.state == "ready" else ""
+        if refused:
+            raise Conflict(Reason.GENERATION_REFUSED, f"generation {name}: {refused}")

@@ -1,0 +1,129 @@
+"""Calls to single query servers, past the gateway."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from rag_core.access import EVERYONE
+from rag_core.settings import Settings
+from ragctl.rollout.targets.base import Server
+from ragctl.tokens import mint_token
+from ragproto.query.v1 import query_pb2 as v1
+from ragproto.query.v1 import query_pb2_grpc as v1_grpc
+from ragproto.query.v2 import query_pb2 as v2
+from ragproto.query.v2 import query_pb2_grpc as v2_grpc
+
+_SUBJECT = "deployer"
+_LIFETIME = 3600
+_API_KEY_START = "rag_"
+Metadata = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as the smoke suite asks it. `gains` by `source/locator`; empty: nobody says what is right."""
+
+    text: str
+    tenant: str = "default"
+    acl: tuple[str, ...] = ()
+    gains: dict[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """How one call ended: seconds, and the gRPC status when it failed."""
+
+    seconds: float
+    failure: str = ""
+
+
+class Credentials:
+    """Metadata that identifies the suite to a server, by tenant and what it must be allowed to see."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made: dict[tuple[str, tuple[str, ...]], Metadata] = {}
+
+    def of(self, asked: Asked) -> Metadata:
+        """Raises `ConfigError` (`SECRET_MISSING`) without a credential and without a signing key."""
+        given = self._settings.deploy_credential
+        if given is not None:
+            secret = given.get_secret_value()
+            return [
+                ("x-api-key", secret) if secret.startswith(_API_KEY_START) else ("authorization", f"Bearer {secret}")
+            ]
+        key = (asked.tenant, asked.acl)
+        if key not in self._made:
+            token = self._mint(asked)
+            self._made[key] = [("authorization", f"Bearer {token}")]
+        return self._made[key]
+
+    def _mint(self, asked: Asked) -> str:
+        groups = [entry.removeprefix("group:") for entry in asked.acl if entry.startswith("group:")]
+        lifetime = min(_LIFETIME, self._settings.jwt_max_lifetime_seconds)
+        return mint_token(self._settings, subject=_SUBJECT, tenant=asked.tenant, groups=groups, lifetime=lifetime)
+
+
+class Client:
+    """One server. Every call raises `grpc.RpcError` as it is: the suite judges it."""
+
+    def __init__(self, server: Server, credentials: Credentials, seconds: float) -> None:
+        self.server = server
+        self._credentials, self._seconds = credentials, seconds
+        self._channel = grpc.insecure_channel(server.query, options=[("grpc.enable_http_proxy", 0)])
+        self._v1, self._v2 = v1_grpc.QueryServiceStub(self._channel), v2_grpc.QueryServiceStub(self._channel)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def is_serving(self) -> bool:
+        """Its health service says SERVING."""
+        stub = health_pb2_grpc.HealthStub(self._channel)
+        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=self._seconds)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def query_v1(self, asked: Asked) -> v1.QueryResponse:
+        response: v1.QueryResponse = self._v1.Query(v1.QueryRequest(query=asked.text), **self._call(asked))
+        return response
+
+    def search(self, asked: Asked) -> v2.SearchResponse:
+        response: v2.SearchResponse = self._v2.Search(v2.SearchRequest(query=asked.text, top_k=50), **self._call(asked))
+        return response
+
+    def answer(self, asked: Asked) -> Iterable[v2.AnswerEvent]:
+        events: Iterable[v2.AnswerEvent] = self._v2.Answer(v2.AnswerRequest(query=asked.text), **self._call(asked))
+        return events
+
+    def timed_search(self, asked: Asked) -> Timed:
+        """A search with its time, failed or not."""
+        began = time.monotonic()
+        try:
+            self.search(asked)
+        except grpc.RpcError as error:
+            return Timed(time.monotonic() - began, error.code().name)
+        return Timed(time.monotonic() - began)
+
+    def _call(self, asked: Asked) -> dict[str, Any]:
+        return {"metadata": self._credentials.of(asked), "timeout": self._seconds}
+
+
+def servers_at(name: str, settings: Settings) -> list[Server]:
+    """Every address behind a name is a server; none when the name is not known."""
+    try:
+        found = socket.getaddrinfo(name, settings.query_port, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        return []
+    hosts = sorted({f"[{at[0]}]" if family == socket.AF_INET6 else str(at[0]) for family, _, _, _, at in found})
+    return [Server(f"{host}:{settings.query_port}", f"http://{host}:{settings.metrics_port}") for host in hosts]
+
+
+def reads_all(acl: Iterable[str]) -> tuple[str, ...]:
+    """The entries that a token can carry: groups, and everyone who has any token."""
+    return tuple(entry for entry in acl if entry.startswith("group:") or entry == EVERYONE)

@@ -1,0 +1,221 @@
+"""Takes a deployment from state to state: does the work of a state, then records what followed.
+
+The next state is in PostgreSQL before its work begins, and each piece of work can be repeated. So a process that dies
+anywhere leaves a row that the next one goes on from, whoever starts it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rag_core import failpoints
+from rag_core.errors import ConfigError, Conflict, NotFound, Reason
+from rag_core.operations import ROLLBACK, Deployment, State, Step
+from rag_core.operations import audit_store as audit
+from rag_core.operations import deployment_store as deployments
+from rag_core.settings import Settings
+from ragctl.gateway.colours import Release
+from ragctl.rollout import policy
+from ragctl.rollout.analysis import Generations, Judge
+from ragctl.rollout.metrics import judge_traffic
+from ragctl.rollout.policy import Verdict
+from ragctl.rollout.targets.base import Target
+
+_POLL_SECONDS = 0.25
+_SWITCHED = 100
+Tell = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Deployer:
+    """For one target. `connection` holds the lock of its deployments: when that is lost, nothing more is recorded."""
+
+    connection: Connection
+    target: Target
+    judge: Judge
+    generations: Generations
+    settings: Settings
+    tell: Tell = lambda text: None
+    """Is told what goes on, and called at least every few seconds."""
+
+    def run(self, row: Deployment) -> Deployment:
+        """Go on until it has ended or waits for somebody; returns what it is then.
+
+        Raises what the target or the database raises when it cannot be reached: run it again then.
+        """
+        while not policy.waits(row):
+            changes = policy.begin(row, self._smoke_is_old(row))
+            if changes:
+                row = self._record(row, changes)
+                continue
+            failpoints.reach("deploy_recorded")
+            began = time.monotonic()
+            verdict = policy.withdrawn(row) or self._work(row)
+            failpoints.reach("deploy_acted")
+            # None: something was asked for meanwhile.
+            row = self._read(row) if verdict is None else self._finish(row, verdict, time.monotonic() - began)
+        return row
+
+    def _work(self, row: Deployment) -> Verdict | None:
+        """The work of a state; None when it was broken off for a request."""
+        work: dict[State, Callable[[Deployment], Verdict | None]] = {
+            State.PREPARE: self._prepare,
+            State.HEALTHY: self._wait_healthy,
+            State.SMOKE: self._smoke,
+            State.SHIFT: self._shift,
+            State.WATCH: self._watch,
+            State.ROLLING_BACK: self._roll_back,
+        }
+        return work[row.state](row)
+
+    def _prepare(self, row: Deployment) -> Verdict:
+        self.tell(f"starting {row.release} as {row.colour}")
+        self.target.start(row.colour, release_of(row))
+        return Verdict.good(f"{row.release} as {row.colour}")
+
+    def _wait_healthy(self, row: Deployment) -> Verdict | None:
+        began = time.monotonic()
+        failing_since: float | None = None
+        while True:
+            health, now = self.target.health(row.colour), time.monotonic()
+            if health.good:
+                return Verdict.good(f"{health.ready} of {health.servers} servers are ready", servers=health.servers)
+            if health.failed:
+                failing_since = failing_since if failing_since is not None else now
+                if now - failing_since >= self.settings.deploy_failing_seconds:
+                    return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, f"its servers end at every start: {health.detail}")
+            if now - began > self.settings.deploy_ready_seconds:
+                return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail or "its servers did not become ready")
+            if self._asked_back(row):
+                return None
+            self.tell(f"waiting for {row.colour}: {health.ready} of {health.servers} ready")
+            time.sleep(_POLL_SECONDS)
+
+    def _smoke(self, row: Deployment) -> Verdict | None:
+        candidate, serving = self.target.servers(row.colour), self.target.servers(row.from_colour)
+        for name, check in self.judge.smoke(candidate, serving):
+            if self._asked_back(row):
+                return None
+            self.tell(name)
+            began = time.monotonic()
+            verdict = checked(check)
+            self._note(row, name, verdict, time.monotonic() - began)
+            if not verdict.passed:
+                return verdict
+        return Verdict.good("every check passed")
+
+    def _shift(self, row: Deployment) -> Verdict:
+        health = self.target.health(row.colour)
+        if not health.good:
+            return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
+        self.tell(f"{row.weight} % to {row.colour}")
+        self.target.shift(_green_share(row, row.weight))
+        if row.weight == _SWITCHED and row.generation:
+            return self._promote(row)
+        return Verdict.good(f"{row.weight} % of the requests go to {row.colour}")
+
+    def _promote(self, row: Deployment) -> Verdict:
+        before = self.generations.active()
+        if before != row.generation:
+            with self.connection.begin():
+                deployments.change(self.connection, row.id, generation_before=before)
+        try:
+            self.generations.promote(row.generation, row.actor)
+        except Conflict as error:
+            return Verdict.bad(error.reason, error.message)
+        return Verdict.good(f"all requests go to {row.colour}, readers are on {row.generation}")
+
+    def _watch(self, row: Deployment) -> Verdict | None:
+        observed = self.judge.watch(lambda: self.target.servers(row.colour))
+        before = self.target.traffic(row.colour)
+        deadline = time.monotonic() + self.settings.deploy_watch_seconds
+        while True:
+            final = time.monotonic() >= deadline
+            health = self.target.health(row.colour)
+            verdict = observed(final)
+            if verdict is None or verdict.passed:
+                verdict = judge_traffic(self.settings, before, self.target.traffic(row.colour), verdict)
+            if verdict is not None:
+                return verdict
+            if not health.good and final:
+                return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
+            if self._asked_back(row):
+                return None
+            self.tell(f"watching {row.colour} with {row.weight} %")
+            time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+    def _roll_back(self, row: Deployment) -> Verdict:
+        self.tell(f"back to {row.from_colour}")
+        self.target.shift(_green_share(row, 0))
+        if row.generation_before:
+            try:
+                self.generations.back(row.generation, row.generation_before, row.actor)
+            except (Conflict, NotFound) as error:
+                # Its grace period is over: the release is back all the same, and the history says what is not.
+                return Verdict.bad(error.reason, f"the generation stays: {error.message}")
+        return Verdict.good(f"all requests go to {row.from_colour}")
+
+    def _finish(self, row: Deployment, verdict: Verdict, seconds: float) -> Deployment:
+        changes = policy.advance(row, verdict, self.settings.deploy_grace_seconds)
+        if changes["state"] is State.REFUSED:
+            self.target.stop(row.colour)
+        return self._record(row, changes, Step(row.state, seconds=seconds, weight=row.weight, **_facts(verdict)))
+
+    def _record(self, row: Deployment, changes: policy.Changes, step: Step | None = None) -> Deployment:
+        with self.connection.begin():
+            if step is not None:
+                deployments.note(self.connection, row.id, step)
+            after = deployments.change(self.connection, row.id, **changes)
+            if after.state.final and after.state is not row.state:
+                self._audit(after)
+        return after
+
+    def _audit(self, row: Deployment) -> None:
+        details = {"release": row.release, "colour": row.colour, "reason": row.reason, "detail": row.detail}
+        action = f"deploy.{row.state}"
+        audit.record(self.connection, actor=row.actor, action=action, target=str(row.id), details=details)
+
+    def _note(self, row: Deployment, name: str, verdict: Verdict, seconds: float) -> None:
+        with self.connection.begin():
+            deployments.note(self.connection, row.id, Step(name, seconds=seconds, weight=row.weight, **_facts(verdict)))
+
+    def _read(self, row: Deployment) -> Deployment:
+        with self.connection.begin():
+            return deployments.get(self.connection, row.id)
+
+    def _asked_back(self, row: Deployment) -> bool:
+        return self._read(row).wanted == ROLLBACK
+
+    def _smoke_is_old(self, row: Deployment) -> bool:
+        with self.connection.begin():
+            done = [step.at for step in deployments.history(self.connection, row.id) if step.step == State.SMOKE]
+        oldest = datetime.now(UTC) - timedelta(seconds=self.settings.deploy_smoke_valid_seconds)
+        return not done or done[-1] is None or done[-1] < oldest
+
+
+def checked(check: Callable[[], Verdict]) -> Verdict:
+    """The verdict of a check. One that this installation does not let us make, for want of a credential, is no pass."""
+    try:
+        return check()
+    except ConfigError as error:
+        return Verdict.bad(error.reason, error.message)
+
+
+def release_of(row: Deployment) -> Release:
+    """What a deployment starts."""
+    return Release(row.release, **{name: value for name, value in row.spec.items() if name != deployments.DECLARED})
+
+
+def _green_share(row: Deployment, weight: int) -> int:
+    return weight if row.colour == "green" else _SWITCHED - weight
+
+
+def _facts(verdict: Verdict) -> dict[str, Any]:
+    facts = {name: getattr(verdict, name) for name in ("passed", "reason", "detail", "figures")}
+    return facts | {"detail": str(facts["detail"])[:2000]}

@@ -1,0 +1,219 @@
+"""Errors and latency of a colour, from the metrics of its servers: what happened between two looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, build_opener
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from rag_core.errors import Reason
+from rag_core.settings import Settings
+from ragctl.rollout.policy import Verdict
+from ragctl.rollout.targets.base import Server, Traffic
+
+# --------------------------------------------------------------------------------------------------------------------
+# Pages that servers and Envoy show over HTTP, read without a proxy and with little patience.
+
+
+_SECONDS = 3.0
+_open = build_opener(ProxyHandler({})).open
+
+
+def fetch(url: str) -> str | None:
+    """The page, None when there is none."""
+    try:
+        with _open(url, timeout=_SECONDS) as response:
+            return str(response.read().decode("utf-8", "replace"))
+    except (URLError, OSError, ValueError):
+        return None
+
+
+def fetch_counts(page: str) -> dict[str, int]:
+    """Envoy's plain statistics, `name: number` a line."""
+    pairs = (line.rpartition(": ") for line in page.splitlines())
+    return {name: int(value) for name, _, value in pairs if value.isdecimal()}
+
+
+def ready(server: str) -> str:
+    """Why a query server is not ready to answer; empty when it is."""
+    try:
+        with _open(f"{server}/ready", timeout=_SECONDS):
+            return ""
+    except HTTPError as error:
+        return f"{server} is not ready: {_reasons(error)}"
+    except (URLError, OSError, ValueError):
+        return f"{server} does not answer"
+
+
+def _reasons(error: HTTPError) -> str:
+    try:
+        return ", ".join(map(str, json.loads(error.read())["reasons"]))
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"HTTP {error.code}"
+
+
+_METHODS = "/ragproto.query."
+_FAULTS = frozenset(
+    "UNAVAILABLE INTERNAL UNKNOWN DEADLINE_EXCEEDED DATA_LOSS RESOURCE_EXHAUSTED UNIMPLEMENTED".split()  # noqa: SIM905
+)
+"""Statuses that are the server's fault; the others are the caller's."""
+ENOUGH = 20
+"""Calls that tell a failing release from bad luck before the time is over."""
+
+SILENT_LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one server has counted since its start: calls, those that failed, and calls by upper bound in seconds."""
+
+    calls: float = 0
+    failed: float = 0
+    within: dict[float, float] = field(default_factory=dict)
+
+
+Sample = dict[str, Counts]
+
+
+def read(servers: Sequence[Server]) -> Sample | Verdict:
+    """Counts by server; a verdict when one of them shows none, because then nobody can say that it works."""
+    found: Sample = {}
+    for server in servers:
+        page = fetch(f"{server.http}/metrics")
+        counts = _parse(page) if page is not None else None
+        if counts is None:
+            return Verdict.bad(Reason.GREEN_SILENT, f"{server.http} shows no metrics")
+        found[server.http] = counts
+    if not found:
+        return Verdict.bad(Reason.GREEN_SILENT, "there is no server to show metrics")
+    return found
+
+
+class Watch:
+    """Looks at the servers of a colour again and again."""
+
+    def __init__(self, settings: Settings, servers: Callable[[], Sequence[Server]]) -> None:
+        self._settings, self._servers = settings, servers
+        self._before: Sample | None = None
+        self._silent = 0
+
+    def look(self, final: bool) -> Verdict | None:
+        """The verdict; None when it is too early to tell. The last time it is told that it must say something.
+
+        A busy machine may answer a look too late, so that only several in a row without metrics are a verdict.
+        """
+        now = read(self._servers())
+        if isinstance(now, Verdict):
+            self._silent += 1
+            return now if final or self._silent >= SILENT_LOOKS else None
+        self._silent = 0
+        if self._before is None:
+            self._before = now
+        return judge(self._settings, self._before, now, final=final)
+
+
+def judge(settings: Settings, before: Sample, now: Sample, *, final: bool) -> Verdict | None:
+    """The verdict on the time between two samples; None when it is too early to tell.
+
+    A server that began to count anew in between has died: that is a verdict too.
+    """
+    delta = Counts()
+    for server, counts in now.items():
+        earlier = before.get(server, Counts())
+        if counts.calls < earlier.calls:
+            return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, f"{server} was restarted while it was watched")
+        delta = _add(delta, counts, earlier)
+    if not final and delta.calls < ENOUGH:
+        return None
+    verdict = _judge(settings, delta)
+    return verdict if final or not verdict.passed else None
+
+
+def judge_traffic(
+    settings: Settings, before: Mapping[str, Traffic], now: Mapping[str, Traffic], verdict: Verdict | None
+) -> Verdict | None:
+    """`verdict` of the servers themselves, unless the gateways counted what no server can: calls that reached none.
+
+    "Nobody called" is believed only when the gateways say so too.
+    """
+    deltas = [counts.since(before.get(name, Traffic())) for name, counts in now.items()]
+    requests, failed = (sum(getattr(delta, name) for delta in deltas) for name in ("requests", "failed"))
+    allowed = (100 - settings.deploy_success_percent) / 100 * requests
+    if failed > allowed and (verdict is not None or failed >= ENOUGH):
+        told = f"the gateway counted {failed} failures of {requests} requests to this colour"
+        return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, told, requests=requests, failed=failed)
+    if verdict is None or verdict.figures.get("calls") != 0:
+        return verdict
+    if not now:
+        return Verdict.bad(Reason.GREEN_SILENT, "its servers counted no calls, and no gateway says how many there were")
+    if requests:
+        return Verdict.bad(
+            Reason.CANDIDATE_UNHEALTHY, f"none of {requests} requests of the gateway reached its servers"
+        )
+    return verdict
+
+
+def _judge(settings: Settings, delta: Counts) -> Verdict:
+    if delta.calls == 0:
+        return Verdict.good("its metrics say that nobody called", calls=0)
+    good = 100 * (1 - delta.failed / delta.calls)
+    p95 = _quantile(delta.within, 0.95)
+    told = f"{good:.1f} % of {delta.calls:.0f} calls succeeded, p95 {p95 * 1000:.0f} ms"
+    figures = {"calls": int(delta.calls), "success_percent": round(good, 2), "p95_seconds": round(p95, 4)}
+    if good < settings.deploy_success_percent:
+        return Verdict.bad(Reason.GREEN_FAILING, told, **figures)
+    if p95 > settings.deploy_latency_seconds:
+        return Verdict.bad(
+            Reason.GREEN_SLOW, f"{told}; the objective is {settings.deploy_latency_seconds:g} s", **figures
+        )
+    return Verdict.good(told, **figures)
+
+
+def _parse(page: str) -> Counts | None:
+    calls, failed, within, known = 0.0, 0.0, dict[float, float](), False
+    try:
+        families = list(text_string_to_metric_families(page))
+    except ValueError:
+        return None
+    for family in families:
+        known = known or family.name == "rag_server_requests"
+        for sample in family.samples:
+            if not sample.labels.get("method", "").startswith(_METHODS):
+                continue
+            if sample.name == "rag_server_requests_total":
+                calls += sample.value
+                failed += sample.value if sample.labels["code"] in _FAULTS else 0
+            elif sample.name == "rag_server_request_seconds_bucket":
+                bound = float(sample.labels["le"])
+                within[bound] = within.get(bound, 0) + sample.value
+    return Counts(calls, failed, within) if known else None
+
+
+def _add(total: Counts, counts: Counts, earlier: Counts) -> Counts:
+    within = {
+        bound: total.within.get(bound, 0) + value - earlier.within.get(bound, 0)
+        for bound, value in counts.within.items()
+    }
+    return Counts(
+        total.calls + counts.calls - earlier.calls,
+        total.failed + counts.failed - earlier.failed,
+        total.within | within,
+    )
+
+
+def _quantile(within: dict[float, float], share: float) -> float:
+    """As Prometheus does it: linear within the bucket; calls beyond the last finite bound count as that bound."""
+    bounds = sorted(within)
+    wanted = share * within[bounds[-1]] if bounds else 0
+    low, below = 0.0, 0.0
+    for bound in bounds:
+        if within[bound] >= wanted > 0:
+            if bound == float("inf"):
+                return low
+            return low + (bound - low) * (wanted - below) / max(within[bound] - below, 1e-9)
+        low, below = bound, within[bound]
+    return 0.0

@@ -1,0 +1,90 @@
+"""What follows when the work of a state is done. Pure: a row and a verdict in, the columns to change out.
+
+    prepare -> healthy -> smoke -> ready .. (a switch is asked for) .. shift -> watch -> shift -> watch .. -> done
+       \\__________\\_________\\_______\\__ refused      \\________\\_______\\________\\__ rolling_back -> rolled_back
+                                                                           done __/ (a rollback is asked for)
+
+Before a weight has moved a failure refuses the deployment; afterwards it moves the weights back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rag_core.errors import Reason
+from rag_core.operations import ROLLBACK, SWITCH, Deployment, State
+
+Changes = dict[str, Any]
+BEFORE_TRAFFIC = frozenset({State.PREPARE, State.HEALTHY, State.SMOKE, State.READY})
+_NEXT = {State.PREPARE: State.HEALTHY, State.HEALTHY: State.SMOKE, State.SMOKE: State.READY, State.SHIFT: State.WATCH}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the work of a state, or one check, ended. `reason` is a reason code when it did not pass."""
+
+    passed: bool
+    detail: str = ""
+    reason: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def good(cls, detail: str = "", **figures: Any) -> Verdict:
+        return cls(True, detail, "", figures)
+
+    @classmethod
+    def bad(cls, reason: Reason, detail: str, **figures: Any) -> Verdict:
+        return cls(False, detail, reason, figures)
+
+
+def waits(row: Deployment) -> bool:
+    """Whether nothing is to be done now: it has ended, or it is ready and nobody asked for more."""
+    return not row.wanted and (row.state.final or row.state is State.READY)
+
+
+def begin(row: Deployment, smoke_is_old: bool) -> Changes:
+    """Changes that a request brings before any work; empty when it brings none.
+
+    A rollback is answered first. A switch goes through the smoke test again when that is old.
+    """
+    if row.wanted == ROLLBACK and row.state not in BEFORE_TRAFFIC:
+        because = {"reason": row.reason or Reason.ROLLBACK_REQUESTED, "detail": row.detail or row.wanted_why}
+        return _back(row) | because | {"wanted": ""}
+    if row.wanted == SWITCH and row.state is State.READY:
+        if smoke_is_old:
+            return {"state": State.HEALTHY}
+        return {"state": State.SHIFT, "position": 0, "weight": row.steps[0], "wanted": ""}
+    return {}
+
+
+def withdrawn(row: Deployment) -> Verdict | None:
+    """The verdict of an operator who asked for a rollback before there was traffic to move."""
+    if row.wanted == ROLLBACK and row.state in BEFORE_TRAFFIC:
+        return Verdict.bad(Reason.ROLLBACK_REQUESTED, row.wanted_why or "withdrawn")
+    return None
+
+
+def advance(row: Deployment, verdict: Verdict, grace_seconds: float) -> Changes:
+    """Changes after the work of `row.state` ended like this."""
+    if row.state is State.ROLLING_BACK:
+        return {"state": State.ROLLED_BACK, "keep_until": _until(grace_seconds)}
+    if not verdict.passed:
+        why = {"reason": verdict.reason, "detail": verdict.detail, "wanted": ""}
+        return ({"state": State.REFUSED} if row.state in BEFORE_TRAFFIC else _back(row)) | why
+    if row.state is not State.WATCH:
+        return {"state": _NEXT[row.state]}
+    following = row.position + 1
+    if following < len(row.steps):
+        return {"state": State.SHIFT, "position": following, "weight": row.steps[following]}
+    return {"state": State.DONE, "keep_until": _until(grace_seconds)}
+
+
+def _back(row: Deployment) -> Changes:
+    return {"state": State.ROLLING_BACK, "weight": 0, "finished_at": None, "keep_until": None}
+
+
+def _until(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)

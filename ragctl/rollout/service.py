@@ -1,0 +1,231 @@
+"""What `rag deploy` and the deployer of the stack do: begin, switch, roll back, look after. One at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rag_core.database import Store, locks
+from rag_core.errors import Conflict, Reason
+from rag_core.operations import ROLLBACK, SWITCH, Colour, Deployment, State, Step
+from rag_core.operations import audit_store as audit
+from rag_core.operations import deployment_store as deployments
+from rag_core.settings import Settings
+from ragctl.gateway.colours import Release
+from ragctl.rollout import policy
+from ragctl.rollout.analysis import Generations, Judge, RealGenerations, RealJudge
+from ragctl.rollout.deployer import Deployer, Tell, checked
+from ragctl.rollout.policy import Verdict
+from ragctl.rollout.targets.base import COLOURS, Server, Target, other, serving_colour
+
+_POLL_SECONDS = 0.1
+_ROLLBACK_SECONDS = 60.0
+_NOW = 0.001
+_NEXT = 5.0
+"""Seconds a command waits for the deployer beside it, which looks around now and then and is soon done."""
+_ALL = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody wants deployed. `generation` is promoted with it; empty: none."""
+
+    release: Release
+    actor: str
+    why: str = ""
+    generation: str = ""
+    declared: bool = False
+    """By the configuration of the target, not by a command."""
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What its row says about that."""
+        return {deployments.DECLARED: self.release.key} if self.declared else {}
+
+
+def smoke(judge: Judge, candidate: Sequence[Server], serving: Sequence[Server] = ()) -> Iterator[tuple[str, Verdict]]:
+    """The smoke suite on some servers, check by check, up to the first that fails."""
+    for name, check in judge.smoke(candidate, serving):
+        verdict = checked(check)
+        yield name, verdict
+        if not verdict.passed:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Deployments:
+    """The deployments of one target."""
+
+    store: Store
+    target: Target
+    settings: Settings
+    judge: Judge
+    generations: Generations
+    tell: Tell = lambda text: None
+
+    @classmethod
+    def real(cls, store: Store, target: Target, settings: Settings, tell: Tell = lambda text: None) -> Deployments:
+        """With the smoke suite, the metrics and the index of these settings."""
+        return cls(store, target, settings, RealJudge(settings, store), RealGenerations(settings, store), tell)
+
+    def up(self, wanted: Request) -> Deployment:
+        """Run a release on the idle colour until it is judged ready, or refused.
+
+        Repeating it judges again. A release that was ready and is not the wanted one is replaced. Raises `Conflict`
+        (`DEPLOYMENT_BUSY`) while traffic is being moved, (`DEPLOYMENT_STATE`) when weights were set by hand.
+        """
+        with self.deployer(_NEXT) as deployer:
+            return deployer.run(self.begin(deployer.connection, wanted))
+
+    def switch(self, actor: str, why: str = "") -> Deployment:
+        """Move the traffic to the ready deployment in steps, or go on with one that broke off.
+
+        Raises `Conflict` (`DEPLOYMENT_STATE`) when none is ready, (`DEPLOYMENT_BUSY`) while another process does it.
+        """
+        with self.deployer(_NEXT) as deployer:
+            row = self._unfinished()
+            if row is None:
+                raise Conflict(Reason.DEPLOYMENT_STATE, "nothing is ready for a switch; `rag deploy up` first")
+            if policy.waits(row):
+                row = self._ask(row, SWITCH, actor, why)
+            return deployer.run(row)
+
+    def roll_back(self, actor: str, why: str = "") -> Deployment:
+        """Move the traffic back, whatever is going on: another process that works on it is told and waited for.
+
+        Raises `Conflict` (`DEPLOYMENT_STATE`) when there is nothing to go back from or to.
+        """
+        row = self._unfinished() or self.newest()
+        if row is None:
+            raise Conflict(Reason.DEPLOYMENT_STATE, "there is no deployment to roll back")
+        if row.wanted != ROLLBACK and row.state is not State.ROLLING_BACK:
+            row = self._ask(row, ROLLBACK, actor, why)
+        deadline = time.monotonic() + _ROLLBACK_SECONDS
+        while not policy.waits(row):
+            try:
+                with self.deployer() as deployer:
+                    return deployer.run(self._get(row.id))
+            except Conflict as error:
+                if error.reason is not Reason.DEPLOYMENT_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(_POLL_SECONDS)
+            row = self._get(row.id)
+        return row
+
+    def resume(self) -> Deployment | None:
+        """Go on with what was asked for or broke off; None when there is nothing, or another process is at it."""
+        row = self._unfinished() or self.newest()
+        if row is None or policy.waits(row):
+            return None
+        try:
+            with self.deployer() as deployer:
+                return deployer.run(self._get(row.id))
+        except Conflict as error:
+            if error.reason is Reason.DEPLOYMENT_BUSY:
+                return None
+            raise
+
+    def look_after(self) -> None:
+        """Retire a colour whose grace period is over, and keep what is seen of both for whoever asks."""
+        self.target.maintain()
+        row = self.newest()
+        if row is not None and row.state.final and row.keep_until is not None and row.keep_until <= datetime.now(UTC):
+            self._retire(row.id)
+            row = self._get(row.id)
+        seen = [self._seen(colour, row) for colour in COLOURS]
+        with self.store.engine.begin() as connection:
+            deployments.show_colours(connection, self.target.name, seen)
+
+    def check(self) -> Iterator[tuple[str, Verdict]]:
+        """The smoke suite on what serves, check by check, up to the first that fails."""
+        return smoke(self.judge, self.serving())
+
+    def serving(self) -> Sequence[Server]:
+        """The servers that users are sent to."""
+        return self.target.servers(serving_colour(self.target))
+
+    def newest(self) -> Deployment | None:
+        with self.store.engine.connect() as connection:
+            return deployments.newest(connection, self.target.name)
+
+    def begin(self, connection: Connection, request: Request, **more: Any) -> Deployment:
+        """Put a deployment on record; `more` are columns of its row. Raises as `up` does."""
+        row = self._unfinished()
+        if row is not None and row.state not in policy.BEFORE_TRAFFIC:
+            raise Conflict(
+                Reason.DEPLOYMENT_BUSY,
+                f"deployment {row.id} is under way ({row.state}): `rag deploy switch` goes on with it, "
+                "`rag deploy rollback` ends it",
+            )
+        green = self.target.green_percent()
+        if green not in {0, _ALL}:
+            message = f"green has {green} % of the requests by hand; `rag gateway shift` 0 or 100 first"
+            raise Conflict(Reason.DEPLOYMENT_STATE, message)
+        serving = serving_colour(self.target)
+        with connection.begin():
+            if row is not None:
+                deployments.change(connection, row.id, state=State.REPLACED, wanted="")
+            added = deployments.add(
+                connection,
+                target=self.target.name,
+                release=request.release.name,
+                spec=request.release.spec | request.origin,
+                colour=other(serving),
+                from_colour=serving,
+                state=State.PREPARE,
+                steps=self.settings.deploy_weights,
+                generation=request.generation,
+                actor=request.actor,
+                why=request.why,
+                **more,
+            )
+            details = {"release": added.release, "colour": added.colour, "reason": request.why}
+            audit.record(connection, actor=request.actor, action="deploy.up", target=str(added.id), details=details)
+        return added
+
+    def _retire(self, number: int) -> None:
+        try:
+            with self.deployer() as deployer:
+                idle = other(serving_colour(self.target))
+                began = time.monotonic()
+                self.target.stop(idle)
+                with deployer.connection.begin():
+                    step = Step("retire", True, 0, time.monotonic() - began, detail=f"{idle} was stopped")
+                    deployments.note(deployer.connection, number, step)
+                    deployments.change(deployer.connection, number, keep_until=None)
+        except Conflict as error:
+            if error.reason is not Reason.DEPLOYMENT_BUSY:
+                raise
+
+    def _seen(self, colour: str, row: Deployment | None) -> Colour:
+        release, green = self.target.release(colour), self.target.green_percent()
+        weight = green if colour == "green" else _ALL - green
+        if release is None:
+            return Colour(self.target.name, colour, "", weight, 0, 0)
+        health = self.target.health(colour)
+        keep = row.keep_until if row is not None and row.state.final and weight == 0 else None
+        return Colour(self.target.name, colour, release.name, weight, health.servers, health.ready, health.detail, keep)
+
+    def _unfinished(self) -> Deployment | None:
+        with self.store.engine.connect() as connection:
+            return deployments.unfinished(connection, self.target.name)
+
+    def _get(self, number: int) -> Deployment:
+        with self.store.engine.connect() as connection:
+            return deployments.get(connection, number)
+
+    def _ask(self, row: Deployment, what: str, actor: str, why: str) -> Deployment:
+        with self.store.engine.begin() as connection:
+            return deployments.ask(connection, row.id, what, actor=actor, why=why, tenant=None)
+
+    @contextmanager
+    def deployer(self, wait: float = _NOW) -> Iterator[Deployer]:
+        """Alone at work on this target. Raises `Conflict` (`DEPLOYMENT_BUSY`) when another is for `wait` seconds."""
+        with locks.deployer_connection(self.store, self.target.name, wait=wait) as connection:
+            yield Deployer(connection, self.target, self.judge, self.generations, self.settings, self.tell)

@@ -1,0 +1,22 @@
+"""The places that releases are deployed to, each with the same interface (`base.Target`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rag_core.settings import Settings
+from ragctl.local_stack.data_dir import Home
+from ragctl.rollout.targets.base import Target
+
+TargetName = Literal["local", "kubernetes"]
+
+
+def open_target(name: TargetName, settings: Settings, home: Home) -> Target:
+    """The target of this name. Raises `ConfigError` when this process cannot reach it."""
+    if name == "kubernetes":
+        from ragctl.rollout.targets.kubernetes import KubernetesTarget
+
+        return KubernetesTarget.open(settings)
+    from ragctl.rollout.targets.local import LocalTarget
+
+    return LocalTarget(settings, home)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from psycopg import errors
+from sqlalchemy import exc, text
+
+from rag_core.database import Store, locks, open_store
+from rag_core.database.driver_errors import translate, translated
+from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, Reason, Unavailable
+from rag_core.settings import Settings
+
+
+def test_a_shard_is_held_by_one_run_and_its_neighbours_are_free(store: Store) -> None:
+    with locks.shard_connection(store, "acme", "a", 0, wait=1):
+        with (
+            locks.shard_connection(store, "acme", "a", 1, wait=1),
+            locks.shard_connection(store, "acme", "b", 0, wait=1),
+        ):
+            pass
+        with pytest.raises(Conflict) as busy, locks.shard_connection(store, "acme", "a", 0, wait=0):
+            pass
+        assert busy.value.reason is Reason.SOURCE_BUSY
+        with pytest.raises(Conflict), locks.source_connection(store, "acme", "a", wait=0):
+            pass
+        with pytest.raises(Conflict), locks.exclusive_connection(store, wait=0):
+            pass
+    with locks.exclusive_connection(store, wait=0):
+        pass
+
+
+def test_a_second_run_waits_for_the_first(store: Store) -> None:
+    order: list[str] = []
+    waiting = threading.Event()
+
+    def second() -> None:
+        waiting.set()
+        with locks.shard_connection(store, "acme", "a", 0, wait=30):
+            order.append("second")
+
+    with locks.shard_connection(store, "acme", "a", 0, wait=1):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(10)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_a_lost_connection_is_unavailable_and_frees_its_locks(store: Store) -> None:
+    with locks.shard_connection(store, "acme", "a", 0, wait=1) as connection:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+        with store.engine.begin() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+        with pytest.raises(Unavailable) as lost:
+            connection.execute(text("SELECT 1"))
+    assert lost.value.reason is Reason.DATABASE_UNAVAILABLE
+    with locks.shard_connection(store, "acme", "a", 0, wait=1):
+        pass
+
+
+def test_a_statement_that_takes_too_long_ends_with_a_deadline(settings: Settings) -> None:
+    store = open_store(settings.model_copy(update={"database_statement_timeout_seconds": 0.05}))
+    with pytest.raises(DeadlineExceeded), store.engine.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(5)"))
+    store.close()
+
+
+def test_f28_a_full_disk_is_named_and_other_errors_of_ours_stay_bugs() -> None:
+    full = translate(exc.OperationalError("INSERT", {}, errors.DiskFull("no space left on device: /var/x")))
+    assert isinstance(full, Exhausted)
+    assert full.reason is Reason.STORAGE_FULL
+    assert "/var/x" not in str(full)
+    assert translate(exc.ProgrammingError("SELEC", {}, errors.SyntaxError("SELEC"))) is None
+    with pytest.raises(Exhausted), translated():
+        raise errors.DiskFull

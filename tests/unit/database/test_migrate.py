@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+from rag_core.database import HEAD, Store, open_store, upgrade
+from rag_core.database.engine import VERSION_TABLE, alembic_config, driver_url, revision
+from rag_core.database.tables.base import SCHEMA, metadata
+from rag_core.errors import Conflict, Reason, Unavailable
+from rag_core.settings import Settings
+
+
+def test_the_migrations_make_exactly_the_declared_tables(store: Store) -> None:
+    with store.engine.connect() as connection:
+        connection.execute(text("SET search_path = public"))
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "version_table": VERSION_TABLE,
+                "version_table_schema": SCHEMA,
+                "compare_type": True,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_head_is_the_newest_revision_in_the_folder(store: Store) -> None:
+    with store.engine.connect() as connection:
+        assert ScriptDirectory.from_config(alembic_config(connection)).get_current_head() == HEAD
+
+
+def test_upgrade_is_idempotent_and_safe_from_two_threads(empty_database_url: str) -> None:
+    threads = [threading.Thread(target=upgrade, args=(empty_database_url,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    upgrade(empty_database_url)
+    engine = create_engine(driver_url(empty_database_url))
+    with engine.connect() as connection:
+        assert revision(connection) == HEAD
+    engine.dispose()
+
+
+def test_f51_a_database_written_by_a_newer_program_is_refused(store: Store, settings: Settings) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.schema_version SET version_num = '9999'"))
+    with pytest.raises(Conflict) as refused:
+        open_store(settings)
+    assert refused.value.reason is Reason.DATABASE_VERSION
+    assert "newer" in refused.value.message
+    with pytest.raises(Conflict):
+        upgrade(settings)
+
+
+def test_a_query_server_reads_the_schema_of_a_newer_program_that_only_added_to_it(
+    empty_database_url: str,
+) -> None:
+    upgrade(empty_database_url)
+    settings = Settings.load(database_url=empty_database_url)
+    store = open_store(settings)
+    with store.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE rag.documents ADD COLUMN novelty text NOT NULL DEFAULT ''"))
+        connection.execute(text("UPDATE rag.schema_version SET version_num = '9999'"))
+    store.close()
+    open_store(settings, or_newer=True).close()
+
+
+def test_a_query_server_refuses_a_newer_schema_that_took_something_away(store: Store, settings: Settings) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.schema_version SET version_num = '9999'"))
+        connection.execute(text("INSERT INTO rag.schema_readers VALUES ('9998')"))
+    with pytest.raises(Conflict) as refused:
+        open_store(settings, or_newer=True)
+    assert refused.value.reason is Reason.DATABASE_VERSION
+
+
+def test_a_query_server_refuses_an_older_schema(store: Store, settings: Settings) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.schema_version SET version_num = '0001'"))
+    with pytest.raises(Conflict, match="run `rag up`"):
+        open_store(settings, or_newer=True)
+
+
+def test_an_empty_database_is_refused_until_it_is_migrated(empty_database_url: str) -> None:
+    settings = Settings.load(database_url=empty_database_url)
+    with pytest.raises(Conflict, match="run `rag up`"):
+        open_store(settings)
+    upgrade(settings)
+    open_store(settings).close()
+
+
+def test_a_database_that_does_not_answer_is_unavailable_and_its_url_is_not_shown(free_tcp_port: int) -> None:
+    settings = Settings.load(database_url=f"postgresql://rag:hunter22@127.0.0.1:{free_tcp_port}/rag")
+    with pytest.raises(Unavailable) as refused:
+        open_store(settings)
+    assert refused.value.reason is Reason.DATABASE_UNAVAILABLE
+    assert "hunter22" not in str(refused.value)
+
+
+def test_a_role_that_the_database_refuses_is_named_as_that(database_url: str) -> None:
+    settings = Settings.load(database_url=database_url.replace("//rag@", "//nobody-here@"))
+    with pytest.raises(Unavailable) as caught:
+        open_store(settings).engine.connect()
+    assert "refuses the user" in caught.value.message

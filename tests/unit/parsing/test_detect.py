@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rag_core.errors import Reason
+from rag_core.parsing.detect import Kind, detect, extension
+from tests.unit.parsing import builders
+
+Refusal = Callable[..., Reason]
+
+HTML = b"<!DOCTYPE html><html><body><p>text</p></body></html>"
+EXECUTABLE = Path(sys.executable).resolve().read_bytes()[:65536]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "kind"),
+    [
+        (b"plain words", "LICENSE", Kind.TEXT),
+        (b"plain words", "setup.cfg", Kind.TEXT),
+        (b"# title", "a.MD", Kind.MARKDOWN),
+        (b"<p>fragment</p>", "a.htm", Kind.HTML),
+        (HTML, "no-extension", Kind.HTML),
+        (b"<?xml version='1.0'?>\n<!-- x -->\n" + HTML, "page.aspx", Kind.HTML),
+        (HTML.decode().encode("utf-16"), "page", Kind.HTML),
+        (b"a,b\n1,2", "a.tsv", Kind.CSV),
+        (b"{}", "https://host/a.json?x=1.txt#y", Kind.JSON),
+        (b"{}\n{}", "a.ndjson", Kind.JSONL),
+        (b"Metadata-Version: 2.1\nName: x\n", "METADATA", Kind.PACKAGE),
+        (builders.pdf(), "unnamed", Kind.PDF),
+        (b"junk\n" + builders.pdf(), "a.pdf", Kind.PDF),
+        (b"a text that mentions %PDF- early", "a.txt", Kind.TEXT),
+        (b"nul \x00 once in a longer text", "a.txt", Kind.TEXT),
+    ],
+)
+def test_kind_is_told_by_content_and_text_kinds_by_name(content: bytes, name: str, kind: Kind) -> None:
+    assert detect(content, name=name) is kind
+
+
+def test_media_type_of_the_source_tells_text_kinds_apart_when_the_name_does_not() -> None:
+    assert detect(b"# title", name="page", media_type="text/markdown; charset=utf-8") is Kind.MARKDOWN
+    assert detect(b"# title", name="page.txt", media_type="text/markdown") is Kind.TEXT
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (EXECUTABLE, "report.pdf"),
+        (EXECUTABLE, "notes.txt"),
+        (HTML, "notes.txt"),
+        (HTML, "error-page.pdf"),
+        (b"just text", "report.pdf"),
+        (b"just text", "letter.docx"),
+        (builders.word(), "letter.pdf"),
+        (builders.word(), "letter.txt"),
+        (builders.word(), "table.xlsx"),
+        (builders.zip_of([("a", b"b")]), "letter.docx"),
+        (builders.pdf(), "letter.docx"),
+        (builders.png(2, 2), "scan.pdf"),
+        (b"\x1f\x8b\x08" + bytes(20), "data.csv"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "letter.docx"),
+    ],
+)
+def test_b32_content_other_than_the_name_promises_is_a_mismatch(refusal: Refusal, content: bytes, name: str) -> None:
+    assert refusal(content, name) is Reason.TYPE_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (EXECUTABLE, "program"),
+        (builders.zip_of([("a", b"b")]), "bundle.zip"),
+        (builders.png(2, 2), "photo.png"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>x</script></svg>", "drawing.svg"),
+        (b"\x1f\x8b\x08" + bytes(20), "data.gz"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "letter.doc"),
+        (bytes(range(32)) * 100, "blob"),
+        (b"PAR1" + bytes(64) + b"PAR1", "table.parquet"),
+        (b"PAR1" + bytes(64), "cut.parquet"),
+    ],
+)
+def test_b39_what_is_not_read_is_refused_as_unsupported(refusal: Refusal, content: bytes, name: str) -> None:
+    assert refusal(content, name) is Reason.TYPE_UNSUPPORTED
+
+
+@pytest.mark.parametrize("content", [b"", b" \n\t \r\n", b"\xef\xbb\xbf", "\u200b\u2060".encode()])
+def test_b28_a_file_without_text_is_empty(refusal: Refusal, content: bytes) -> None:
+    assert refusal(content, "a.txt") is Reason.EMPTY_DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"<html><body><script>x</script></body></html>", "a.html"),
+        (b"[]", "a.json"),
+        (b"\n\n", "a.csv"),
+        (builders.pdf_of(builders.inflating(1)), "scan.pdf"),
+        (b"![only an image](x.png)", "a.md"),
+    ],
+)
+def test_b28_a_format_without_extractable_text_is_empty(refusal: Refusal, content: bytes, name: str) -> None:
+    assert refusal(content, name) is Reason.EMPTY_DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a/b.PDF", "pdf"), ("a.b/c", ""), (".bashrc", ""), ("c:\\x\\y.md", "md"), ("http://h/p.html?q=a.b#c.d", "html")],
+)
+def test_extension_is_that_of_the_last_segment(name: str, expected: str) -> None:
+    assert extension(name) == expected

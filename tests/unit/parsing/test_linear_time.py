@@ -1,0 +1,57 @@
+"""Text made of one mark is parsed, chunked, judged and split into sentences in time linear in its length."""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+
+import pytest
+
+from rag_core.answering import highlights, query_terms
+from rag_core.answering.sentences import split_sentences
+from rag_core.chunking import Chunker
+from rag_core.chunking.chunker import ChunkSettings
+from rag_core.errors import InvalidInput
+from rag_core.parsing import ParseLimits
+from rag_core.parsing.parse import parse
+from rag_core.quality import QualityPolicy, judge_text
+from rag_core.search import encode_documents
+from tests.support.hostile import RUNS, processor_seconds
+from tests.unit.parsing.conftest import WordCounter
+
+SIZE = 4_000
+MARKS = (
+    *RUNS, "x. ", "1) ", "- a\n", "> a\n", "# a\n", "|a|\n", "a\n\n", "a\n===\n", "[a](", "**a", "&a", "<a ", "</",
+    "<b>", "<!--", "。」", "中。", "[a]: b\n", '"a",', "A.B. ", "...”",
+)  # fmt: skip
+
+
+def work_through(content: bytes, name: str, chunker: Chunker, policy: QualityPolicy) -> None:
+    """What the documents and chunks stages and the answerer do with a text."""
+    try:
+        document = parse(content, name=name, media_type=None, limits=ParseLimits())
+    except InvalidInput:  # blank when nothing but marks: refused in time too
+        return
+    judge_text(document.text, document.title, policy)
+    chunks = chunker.chunk(uuid.UUID(int=7), document)
+    encode_documents([chunk.text for chunk in chunks])
+    highlights(query_terms("mark 1 中文"), document.text)
+    split_sentences(document.text)
+
+
+@pytest.mark.parametrize("overlap", [0, 50], ids=["apart", "overlapping"])
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.csv"])
+def test_marks_repeated_four_times_as_often_take_about_four_times_as_long(name: str, overlap: int) -> None:
+    chunker, policy = Chunker(ChunkSettings(200, overlap), WordCounter()), QualityPolicy()
+
+    def seconds(mark: str, size: int) -> float:
+        content = (mark * (size // len(mark) + 1))[:size].encode()
+        return processor_seconds(partial(work_through, content, name, chunker, policy), 30)
+
+    slow = [
+        mark
+        for mark in MARKS
+        # Quadratic work would take sixteen times as long. What seems slow is measured again.
+        if all(seconds(mark, 4 * SIZE) > 0.1 + 8 * seconds(mark, SIZE) for _ in range(3))
+    ]
+    assert slow == []

@@ -1,0 +1,42 @@
+"""Documents and chunks are recomputed only when a version is raised, so a silent change of output must not pass."""
+
+from __future__ import annotations
+
+import uuid
+
+from rag_core.chunking import CHUNKER_VERSION, Chunker
+from rag_core.chunking.chunker import ChunkSettings
+from rag_core.ids import fingerprint
+from rag_core.parsing import PARSER_VERSION, ParseLimits
+from rag_core.parsing.parse import parse
+from tests.unit.parsing.conftest import WordCounter
+from tests.unit.parsing.test_html import PAGE
+from tests.unit.parsing.test_markdown import SOURCE
+from tests.unit.parsing.test_parse import SAMPLES
+
+DOCUMENTS = {
+    **SAMPLES,
+    "page.html": PAGE.encode(),
+    "long.md": SOURCE.encode() * 5,
+    "zh.txt": "一个句子。".encode() * 200,
+}
+HINT = "the output changed: raise the version beside the code and write the new digest here"
+
+
+def test_parsed_documents_change_only_with_the_parser_version() -> None:
+    seen = []
+    for name, content in sorted(DOCUMENTS.items()):
+        document = parse(content, name=name, media_type=None, limits=ParseLimits())
+        blocks = [(str(block.kind), block.start, block.end, block.level) for block in document.blocks]
+        seen.append((name, document.text, document.title, document.language, blocks, sorted(document.metadata.items())))
+    assert (PARSER_VERSION, fingerprint(*seen)) == (2, "161af31289735b73aa6ca09cac9fd6ba"), HINT
+
+
+def test_chunks_change_only_with_the_chunker_version() -> None:
+    chunker = Chunker(ChunkSettings(40, 10), WordCounter())
+    seen = []
+    for name, content in sorted(DOCUMENTS.items()):
+        document = parse(content, name=name, media_type=None, limits=ParseLimits())
+        chunks = chunker.chunk(uuid.UUID(int=1), document)
+        seen.append((name, [(chunk.start, chunk.end, chunk.embed_text, chunk.headings) for chunk in chunks]))
+    assert (CHUNKER_VERSION, fingerprint(*seen)) == (1, "9f9c5cfdbc9a2708cad2feabb7724eb4"), HINT

@@ -1,0 +1,123 @@
+"""Permissions and deletions: noted with their commit, in the index before the later stages, settled by its mark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from rag_core.access import store as visibility
+from rag_core.errors import Reason, Unavailable
+from rag_core.index import VectorIndex
+from rag_core.pipeline.metadata_updates import Publisher
+from rag_core.pipeline.stages.documents import sync_documents
+from rag_core.sources import Scope
+from tests.support.pipeline import Flow
+
+
+def noted(flow: Flow, *, most: int = 100) -> dict[str | None, frozenset[str]]:
+    """Locator to who may see it, of what is withheld now; `None` stands for the whole source."""
+    names = {flow.doc_id(locator): locator for locator in ("a.txt", "b.txt", "c.txt")}
+    with flow.store.engine.connect() as connection:
+        found = visibility.restrictions(connection, most=most)
+    return {names[one.doc_id] if one.doc_id else None: one.acl for one in found}
+
+
+def changes(flow: Flow) -> int:
+    return int(flow.one("SELECT count(*) FROM rag.visibility_changes")[0])
+
+
+def documents_stage(flow: Flow, index: VectorIndex | None = None, **problem: Any) -> Publisher:
+    """The first stage alone, as the asset runs it."""
+
+    def opened() -> VectorIndex:
+        if problem:
+            raise problem["error"]
+        return index or flow.index
+
+    publisher = Publisher(opened, flow.settings)
+    scope = Scope(flow.source, f"run-{next(flow.runs)}")
+    sync_documents(flow.store, flow.connector, flow.parser, scope, flow.settings, publish=publisher.publish)
+    return publisher
+
+
+@pytest.fixture
+def filled(flow: Flow) -> Flow:
+    for name in "abc":
+        flow.connector.put(f"{name}.txt", f"Text of document {name}.", acl=("everyone", "group:hr"))
+    flow.run()
+    assert changes(flow) == 0
+    return flow
+
+
+def reacl(flow: Flow, locator: str, *acl: str) -> None:
+    item = flow.connector.items[locator]
+    flow.connector.put(locator, item.content, acl=acl)
+
+
+def test_a_lost_permission_and_a_deletion_are_noted_in_their_transaction_and_settled_by_the_index(filled: Flow) -> None:
+    reacl(filled, "a.txt", "group:hr")
+    del filled.connector.items["b.txt"]
+    scope = Scope(filled.source, "documents only")
+    sync_documents(filled.store, filled.connector, filled.parser, scope, filled.settings)
+    assert noted(filled) == {"a.txt": frozenset({"group:hr"}), "b.txt": frozenset()}
+    filled.run()
+    assert changes(filled) == 0
+
+
+def test_a_new_permission_withholds_nothing(filled: Flow) -> None:
+    reacl(filled, "a.txt", "everyone", "group:hr", "group:board")
+    scope = Scope(filled.source, "documents only")
+    sync_documents(filled.store, filled.connector, filled.parser, scope, filled.settings)
+    assert (changes(filled), noted(filled)) == (1, {})
+
+
+def test_the_documents_stage_gives_permissions_and_deletions_to_the_index(filled: Flow) -> None:
+    reacl(filled, "a.txt", "group:board")
+    del filled.connector.items["b.txt"]
+    publisher = documents_stage(filled)
+    assert publisher.counts["documents"] == 2
+    assert {point.payload.locator: point.payload.acl for point in filled.points()} == {
+        "a.txt": ("group:board",),
+        "c.txt": ("everyone", "group:hr"),
+    }
+    assert changes(filled) == 0
+
+
+def test_a_new_text_for_others_stays_withheld_until_it_is_in_the_index(filled: Flow) -> None:
+    filled.connector.put("a.txt", "Quite another text.", acl=("group:board",))
+    documents_stage(filled)
+    assert noted(filled) == {"a.txt": frozenset({"group:board"})}
+    filled.run()
+    assert changes(filled) == 0
+
+
+def test_a_permission_lost_and_found_again_stays_noted_until_the_index_has_the_last_word(filled: Flow) -> None:
+    everyone = ("everyone", "group:hr")
+    for acl in (("group:hr",), everyone):
+        reacl(filled, "a.txt", *acl)
+        scope = Scope(filled.source, f"run-{next(filled.runs)}")
+        sync_documents(filled.store, filled.connector, filled.parser, scope, filled.settings)
+    assert noted(filled) == {"a.txt": frozenset(everyone)}
+
+
+def test_any_statement_is_seen(filled: Flow) -> None:
+    with filled.store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.documents SET acl = '{group:hr}', version = version + 1"))
+    assert set(noted(filled)) == {"a.txt", "b.txt", "c.txt"}
+
+
+def test_more_documents_than_can_be_named_withhold_their_source(filled: Flow) -> None:
+    with filled.store.engine.begin() as connection:
+        connection.execute(text("UPDATE rag.documents SET acl = '{group:hr}', version = version + 1"))
+    assert noted(filled, most=2) == {None: frozenset()}
+
+
+def test_an_index_that_is_away_delays_nothing_but_the_index(filled: Flow) -> None:
+    reacl(filled, "a.txt", "group:hr")
+    publisher = documents_stage(filled, error=Unavailable(Reason.INDEX_UNAVAILABLE, "away"))
+    assert publisher.counts["documents"] == 0
+    assert noted(filled) == {"a.txt": frozenset({"group:hr"})}
+    assert filled.run().balanced
+    assert changes(filled) == 0

@@ -1,0 +1,134 @@
+"""The concurrency gate: slots, a bounded queue, quick refusal, and no slot lost in any way out."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from query_server.auth.policies import Gate
+from query_server.interceptors.concurrency import ConcurrencyGate
+from query_server.runtime.metrics import Metrics
+from rag_core.errors import Exhausted, Reason
+
+
+class Crowd:
+    """Callers that stay inside until released."""
+
+    def __init__(self, *, slots: int, queue: int, share: float = 1) -> None:
+        self.gate = ConcurrencyGate(Gate.SEARCH, slots=slots, queue=queue, share=share, metrics=Metrics())
+        self.order: list[str] = []
+        self.inside = 0
+        self.most = 0
+        self.release = asyncio.Event()
+
+    async def call(self, tenant: str = "acme") -> None:
+        async with self.gate.enter(tenant):
+            self.order.append(tenant)
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            try:
+                await self.release.wait()
+            finally:
+                self.inside -= 1
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_f33_the_limit_holds_in_waves() -> None:
+    crowd = Crowd(slots=3, queue=2)
+    for _wave in range(5):
+        crowd.release.clear()
+        calls = [asyncio.create_task(crowd.call()) for _ in range(9)]
+        await settle()
+        assert crowd.inside == 3
+        refused = [call for call in calls if call.done()]
+        assert len(refused) == 4
+        crowd.release.set()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert sum(isinstance(result, Exhausted) and result.reason is Reason.OVERLOADED for result in results) == 4
+    assert crowd.most == 3
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+async def test_f34_a_caller_that_leaves_frees_its_place(waiting: bool) -> None:
+    crowd = Crowd(slots=1, queue=1)
+    first = asyncio.create_task(crowd.call())
+    await settle()
+    second = asyncio.create_task(crowd.call())
+    await settle()
+    (second if waiting else first).cancel()
+    await settle()
+    third = asyncio.create_task(crowd.call())
+    await settle()
+    assert not third.done()
+    assert crowd.inside == 1
+    crowd.release.set()
+    results = await asyncio.gather(first, second, third, return_exceptions=True)
+    assert sum(isinstance(result, asyncio.CancelledError) for result in results) == 1
+
+
+async def test_without_a_queue_the_next_caller_is_refused_at_once() -> None:
+    crowd = Crowd(slots=1, queue=0)
+    first = asyncio.create_task(crowd.call())
+    await settle()
+    with pytest.raises(Exhausted):
+        await crowd.call()
+    crowd.release.set()
+    await first
+
+
+async def test_a_tenant_holds_no_more_than_its_share_of_slots_and_queue() -> None:
+    crowd = Crowd(slots=8, queue=4, share=0.75)
+    flood = [asyncio.create_task(crowd.call("flood")) for _ in range(50)]
+    await settle()
+    assert crowd.inside == 6
+    assert sum(call.done() for call in flood) == 50 - 6 - 3
+    others = [asyncio.create_task(crowd.call("other")) for _ in range(2)]
+    await settle()
+    assert crowd.inside == 8
+    assert not any(call.done() for call in others)
+    crowd.release.set()
+    results = await asyncio.gather(*flood, *others, return_exceptions=True)
+    assert sum(isinstance(result, Exhausted) for result in results) == 50 - 6 - 3
+
+
+async def test_of_one_slot_even_a_small_share_is_the_slot() -> None:
+    crowd = Crowd(slots=1, queue=1, share=0.1)
+    calls = [asyncio.create_task(crowd.call()) for _ in range(2)]
+    await settle()
+    assert crowd.inside == 1
+    crowd.release.set()
+    await asyncio.gather(*calls)
+
+
+async def test_a_free_slot_goes_to_the_waiting_tenant_that_holds_fewest_and_equals_take_turns() -> None:
+    crowd = Crowd(slots=1, queue=9)
+    tenants = ["a", "a", "a", "a", "b", "b", "c"]
+    calls = []
+    for tenant in tenants:
+        calls.append(asyncio.create_task(crowd.call(tenant)))
+        await settle()
+    crowd.release.set()
+    await asyncio.gather(*calls)
+    assert crowd.order == ["a", "a", "b", "c", "a", "b", "a"]
+
+
+async def test_callers_that_leave_at_the_moment_a_slot_comes_lose_none() -> None:
+    crowd = Crowd(slots=1, queue=9)
+    first = asyncio.create_task(crowd.call())
+    await settle()
+    waiting = [asyncio.create_task(crowd.call(tenant)) for tenant in ("a", "b", "a", "b")]
+    await settle()
+    crowd.release.set()
+    waiting[0].cancel()
+    await first
+    waiting[1].cancel()
+    waiting[2].cancel()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert results[3] is None
+    await crowd.call("c")
+    assert crowd.inside == 0
