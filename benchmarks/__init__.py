@@ -1,1 +1,1 @@
-"""Measurements of this installation against the targets of the design, with the limit or a peer in the same run."""
+"""Benchmarks of this installation against the design's targets, each beside a limit or a peer of the same run."""

@@ -1,4 +1,4 @@
-"""Push fairness: what one tenant waits for its pushes while another pushes the worst documents it can think of."""
+"""Push fairness: latency of one tenant's pushes while another tenant pushes the slowest documents possible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rag_core.streams import inbox_store as inbox
 HONEST, HOSTILE = "honest", "hostile"
 TARGET_SECONDS = 1.0
 _EVERY_SECONDS = 0.5
-_LOOK_SECONDS = 0.005
+_POLL_SECONDS = 0.005
 _LIMIT_SECONDS = 120.0
 
 WORST = (
@@ -108,7 +108,7 @@ def _push_and_find(store: Store, index: VectorIndex, settings: Settings, number:
     while not any(str(hit.payload.doc_id) == wanted and word in hit.payload.text for hit in index.search(request).hits):
         if time.perf_counter() - began > _LIMIT_SECONDS:
             raise Unavailable(Reason.DEADLINE, f"not searchable within {_LIMIT_SECONDS:.0f} s")
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     return time.perf_counter() - began
 
 

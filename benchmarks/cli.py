@@ -364,7 +364,7 @@ def console(
     rounds
         Times each page is painted in Chromium.
     looks
-        Times the fragments of each page look again in each session.
+        Times the fragments of each page refresh in each session.
     as_json
         Print one JSON document.
     """

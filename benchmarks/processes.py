@@ -1,4 +1,4 @@
-"""Starts the query server, the index process, the gateway and the peer as processes of their own, and stops them."""
+"""Start and stop the query server, the index process, the gateway and the peer as processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark hands back, and how it is shown: tables and targets, or one JSON document."""
+"""Benchmark reports: tables and targets, printed or as one JSON document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small helpers around the clock."""
+"""Timing helpers."""
 
 from __future__ import annotations
 

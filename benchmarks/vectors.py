@@ -1,4 +1,4 @@
-"""Vectors kept between benchmark runs, so that a corpus is embedded once per model."""
+"""Vectors cached between benchmark runs, so that a corpus is embedded once per model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracebacks of the console without what they quote: an exception may name a question, a document or a token."""
+"""Console tracebacks without quoted content: an exception may contain a question, a document or a token."""
 
 from __future__ import annotations
 

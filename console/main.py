@@ -1,4 +1,4 @@
-"""The frame of every page: who is signed in, language and time zone, navigation."""
+"""The frame of every page: signed-in user, language and time zone, navigation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from console.i18n import LANGUAGES
 from console.session import Platform, Role, api, identify, language, shared, t
 from console.sign_in import SIGN_IN
 
-# Not `pages`: Streamlit runs what it finds there by itself, without this frame, for whoever comes first to its address.
+# Not `pages`: Streamlit runs what it finds there by itself, without this frame, for any visitor of its address.
 _PAGES = Path(__file__).parent / "screens"
 _DRAWN, _SEEN = "page-was-drawn-just-now", "parts-that-were-down-then"
 
@@ -70,14 +70,14 @@ def _leave() -> None:
     st.logout()
 
 
-def _at_the_door(error: ServiceError) -> None:
-    """What is shown to somebody whom the API did not verify."""
+def _show_sign_in(error: ServiceError) -> None:
+    """The page of a visitor whom the API did not verify."""
     st.title(t("RAG platform"))
     mode = shared().settings.sign_in
     if error.code not in SIGNED_OUT:
         problem("query server", error)
-        st.caption(t("Your sign-in cannot be verified now; this page looks again by itself."))
-        _look_again()
+        st.caption(t("Your sign-in cannot be verified now. This page retries automatically."))
+        _retry()
     elif mode == "oidc":
         st.button(t("Sign in"), type="primary", on_click=st.login)
     elif mode == "local":
@@ -88,7 +88,7 @@ def _at_the_door(error: ServiceError) -> None:
 
 
 @st.fragment(run_every=shared().settings.refresh_seconds)
-def _look_again() -> None:
+def _retry() -> None:
     try:
         identify()
     except ServiceError as error:
@@ -99,7 +99,7 @@ def _look_again() -> None:
 
 @st.fragment(run_every=shared().settings.refresh_seconds)
 def _recover() -> None:
-    """Draw the page anew when a part has gone or come back, and while a panel waits for one."""
+    """Redraw the page when a service went down or came back, and while a panel waits for one."""
     place = shared()
     try:
         identify()
@@ -107,7 +107,7 @@ def _recover() -> None:
         if error.code in SIGNED_OUT:
             st.rerun()
     # Alerts are read from the database, so that this is asked for as well.
-    down = place.pulse.down({"query server": lambda: api().alerts(), "Dagster": lambda: place.dagster.health()})
+    down = place.health_cache.down({"query server": lambda: api().alerts(), "Dagster": lambda: place.dagster.health()})
     if st.session_state.pop(_DRAWN, False):
         st.session_state[_SEEN] = down
     elif st.session_state.get(DOWN) or down != st.session_state.get(_SEEN):
@@ -123,7 +123,7 @@ def _main() -> None:
         st.session_state.pop("identity", None)
         _sidebar("", Role.NONE)
         # Without a navigation of our own Streamlit would offer what it finds itself.
-        st.navigation([st.Page(lambda: _at_the_door(refusal), title="RAG platform")], position="hidden").run()
+        st.navigation([st.Page(lambda: _show_sign_in(refusal), title="RAG platform")], position="hidden").run()
         return
     pages = _navigation(who.role, who.platform)
     _sidebar(who.subject, who.role)

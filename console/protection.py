@@ -68,7 +68,7 @@ class Protection:
             await self._app(scope, receive, with_headers)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a WebSocket on that one of our pages opened for somebody who is signed in, until its session ends."""
+        """Pass on a WebSocket that one of our pages opened for a signed-in user, until the session ends."""
         headers, token = Headers(scope=scope), _cookies(scope).get(COOKIE, "")
         if not is_own(self._settings, headers.get("origin"), headers.get("host")) or (self._local and not token):
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})

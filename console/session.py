@@ -1,4 +1,4 @@
-"""Who looks, in which language and time zone, and the clients that all sessions share."""
+"""The session: signed-in user, language, time zone, and the clients that sessions share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from console.sign_in import COOKIE
 # Which parts answer: asked once for all sessions, so that every page hears of a part that went or came back.
 
 
-class Pulse:
+class HealthCache:
     """Remembers for `seconds` which parts were down. Thread-safe."""
 
     def __init__(self, seconds: float) -> None:
@@ -102,7 +102,7 @@ class Shared:
     gateway: GatewayClient
     metrics: MetricsClient
     gitlab: GitLabClient
-    pulse: Pulse
+    health_cache: HealthCache
     known: dict[bytes, tuple[Identity, float]] = field(default_factory=dict)
     groups: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
     """Asset groups by tenant, and when they were read."""
@@ -126,7 +126,7 @@ def shared() -> Shared:
         GatewayClient(settings),
         MetricsClient(settings),
         GitLabClient(settings),
-        Pulse(settings.refresh_seconds / 2),
+        HealthCache(settings.refresh_seconds / 2),
     )
 
 
@@ -154,7 +154,7 @@ def identify() -> Identity:
     """Who this session acts for, verified by the API at most every ten seconds.
 
     While the API is down a caller it has verified before stays known. Raises `ServiceError`: a code of `SIGNED_OUT`
-    when the token is not good, another when nobody can tell.
+    when the token is not good, another when it cannot be verified now.
     """
     place, now = shared(), time.monotonic()
     digest = hashlib.sha256(token().encode()).digest()
@@ -222,23 +222,23 @@ def dagster() -> DagsterClient:
 
 
 def platform() -> Platform:
-    """What this session may do beyond its tenant, `NONE` while nobody can tell."""
+    """Platform rights of this session, `NONE` while it cannot be verified."""
     return identity().platform
 
 
 def identity() -> Identity:
-    """Who acts in this session, nobody while nobody can tell."""
+    """The user of this session, empty while it cannot be verified."""
     found = st.session_state.get("identity")
     return found if isinstance(found, Identity) else Identity("", "", Role.NONE)
 
 
 def role() -> Role:
-    """The role of this session, `NONE` while nobody can tell."""
+    """The role of this session, `NONE` while it cannot be verified."""
     return identity().role
 
 
 def tenant() -> str:
-    """The tenant of this session, empty while nobody can tell."""
+    """The tenant of this session, empty while it cannot be verified."""
     return identity().tenant
 
 

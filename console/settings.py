@@ -1,4 +1,4 @@
-"""What the console is told. It has settings of its own because it shares no code with the servers it watches."""
+"""Settings of the console. It has its own because it shares no code with the servers it watches."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class ConsoleSettings(BaseSettings):
     )
     secure_cookie: bool = Field(False, description="Send the session cookie over HTTPS only.")
     token_file: Path | None = Field(None, description="File with the access token (`none`); read again for every call.")
-    call_seconds: float = Field(5, gt=0, le=60, description="Time allowed to one look at a part.")
+    call_seconds: float = Field(5, gt=0, le=60, description="Timeout of one call to a service.")
     answer_seconds: float = Field(30, gt=0, le=300, description="Time allowed to one answer.")
-    refresh_seconds: float = Field(5, ge=1, le=300, description="Pause between two looks at the platform.")
+    refresh_seconds: float = Field(5, ge=1, le=300, description="Seconds between two refreshes of the platform.")
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def sign_in_routes(settings: ConsoleSettings, sockets: OpenSockets) -> list[Rout
     """The routes; none unless people sign in with local accounts."""
     if settings.sign_in != "local":
         return []
-    entrance = _Entrance(settings, sockets)
+    entrance = _SignIn(settings, sockets)
     return [
         Route(SIGN_IN, entrance.form, methods=["GET"]),
         Route(SIGN_IN, entrance.submit, methods=["POST"]),
@@ -48,7 +48,7 @@ def sign_in_routes(settings: ConsoleSettings, sockets: OpenSockets) -> list[Rout
     ]
 
 
-class _Entrance:
+class _SignIn:
     def __init__(self, settings: ConsoleSettings, sockets: OpenSockets) -> None:
         self._settings = settings
         self._sockets = sockets

@@ -1,4 +1,4 @@
-"""`python -m query_server.index_process`: the process that owns the embedded index folder and nothing else.
+"""`python -m query_server.index_process`: the process that owns the embedded index folder.
 
 Every call of the engine holds the interpreter lock of its process, so the engine has one to itself: a slow or hung call
 stops neither the query server's event loop nor its deadlines (docs/explanation/query-server.md has the measurements).
@@ -22,7 +22,7 @@ from query_server.runtime.readiness import Readiness
 from query_server.servicers.index import IndexServicer
 from rag_core.errors import ConfigError, RagError, Reason
 from rag_core.index import VectorIndex, open_index
-from rag_core.index.edge import EdgeIndex, kept_up
+from rag_core.index.edge import EdgeIndex, background_optimizer
 from rag_core.logging import configure_logging, get_logger, log_loop_errors
 from rag_core.settings import Settings
 from ragproto.admin.v1 import index_pb2, index_pb2_grpc
@@ -33,7 +33,7 @@ _log = get_logger("query_server.index")
 
 
 @dataclass(frozen=True, slots=True)
-class IndexListen:
+class IndexBindAddresses:
     """The two ports, 0 for a free one: the index service on loopback, and metrics over HTTP."""
 
     index: int
@@ -51,22 +51,22 @@ class IndexServer:
         self._server: grpc.aio.Server | None = None
         self._http: HttpServer | None = None
 
-    async def start(self, listen: IndexListen) -> IndexListen:
+    async def start(self, addresses: IndexBindAddresses) -> IndexBindAddresses:
         """Listen; gives the ports. Raises `Conflict` (`PORT_TAKEN`)."""
         settings = self._settings
-        self._http = HttpServer(settings.host, listen.metrics, self.metrics.registry, self._readiness)
+        self._http = HttpServer(settings.host, addresses.metrics, self.metrics.registry, self._readiness)
         chain = build_index_chain(settings, self.metrics)
         self._server = new_server(settings, chain, settings.max_index_message_bytes)
         index_pb2_grpc.add_IndexServiceServicer_to_server(self._service, self._server)
         checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(checks, self._server)
-        port = bind(self._server, LOOPBACK, listen.index, "RAG_INDEX_PORT")
+        port = bind(self._server, LOOPBACK, addresses.index, "RAG_INDEX_PORT")
         for name in ("", _SERVICE):
             await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         self._http.start()
         _log.info("serving", index=port, metrics=self._http.port)
-        return IndexListen(port, self._http.port)
+        return IndexBindAddresses(port, self._http.port)
 
     def _readiness(self) -> Readiness:
         generation = self._index.alias()
@@ -101,8 +101,8 @@ async def serve(settings: Settings) -> None:
         try:
             server = IndexServer(settings, index)
             try:
-                await server.start(IndexListen(settings.index_port, settings.index_metrics_port))
-                with kept_up(index, settings), mended(index, settings, server.metrics):
+                await server.start(IndexBindAddresses(settings.index_port, settings.index_metrics_port))
+                with background_optimizer(index, settings), mended(index, settings, server.metrics):
                     await stopping.wait()
             finally:
                 await server.stop()

@@ -1,4 +1,4 @@
-"""Assembly and life of one server: start, serve, drain, stop."""
+"""Assembly and lifecycle of one server: start, serve, drain, stop."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from query_server.auth.audit import AuditTrail
-from query_server.auth.authenticator import Identities
-from query_server.auth.policies import Gate
-from query_server.auth.revocations import Revocations, Withdrawals, WithholdingSearcher
+from query_server.auth.authenticator import Authenticator
+from query_server.auth.policies import ConcurrencyClass
+from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.deployments import DeploymentsHandler
 from query_server.handlers.admin.generations import GenerationsHandler
@@ -29,15 +29,15 @@ from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.resuming import ResumeTokens
 from query_server.handlers.query.search import BatchHandler, SearchHandler
-from query_server.handlers.query.searcher import LocalSearcher, RemoteSearcher, Searcher, WatchedSearcher
+from query_server.handlers.query.searcher import DamageDetector, LocalSearcher, RemoteSearcher, Searcher
 from query_server.interceptors.chain import Chain
-from query_server.interceptors.stack import build_chain, build_gates, build_index_chain
+from query_server.interceptors.stack import build_chain, build_index_chain, build_limiters
 from query_server.runtime.blocking import BlockingPool
-from query_server.runtime.dependencies import Parts, open_parts
+from query_server.runtime.dependencies import Dependencies, open_dependencies
 from query_server.runtime.gauges import Freshness, SourceGauges
 from query_server.runtime.generation_gauges import GenerationGauges
 from query_server.runtime.http import HttpServer
-from query_server.runtime.listening import LOOPBACK, Listen, bind, new_server, stop_signals, tls_credentials
+from query_server.runtime.listening import LOOPBACK, BindAddresses, bind, new_server, stop_signals, tls_credentials
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import BackgroundTasks, Poller
 from query_server.runtime.readiness import ReadinessMonitor
@@ -52,7 +52,7 @@ from query_server.servicers.query_v2 import QueryV2Servicer
 from rag_core.access import NameHash
 from rag_core.embedding import Embedder
 from rag_core.errors import Reason
-from rag_core.index.edge import kept_up
+from rag_core.index.edge import background_optimizer
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 from ragproto.admin.v1 import (
@@ -89,56 +89,58 @@ _log = get_logger("query_server")
 class QueryServer:
     """The gRPC servers and their helpers around a set of parts. The parts belong to the caller, who closes them."""
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
+    def __init__(self, settings: Settings, dependencies: Dependencies) -> None:
         self._settings = settings
-        self._parts = parts
+        self._dependencies = dependencies
         self.metrics = Metrics()
         self.metrics.build.labels(server_version()).set(1)
-        self.metrics.stuck_database_calls.set_function(lambda: parts.store.threads.stuck)
+        self.metrics.stuck_database_calls.set_function(lambda: dependencies.store.threads.stuck)
         self._pool = BlockingPool(settings.search_threads, name="search", stuck=self.metrics.stuck_calls)
-        self._embedder = self._query_embedder(parts.embedder)
+        self._embedder = self._query_embedder(dependencies.embedder)
         self._models = QueryModels(
             settings,
-            parts.index,
+            dependencies.index,
             self._embedder,
-            parts.embedder.fingerprint,
-            parts.observer_store,
+            dependencies.embedder.fingerprint,
+            dependencies.observer_store,
             self._pool,
             self._query_embedder,
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        self._ordering = Ordering(parts.reranker, window=settings.rerank_candidates)
-        self._freshness = Freshness(parts.observer_store, self.metrics, seconds=settings.freshness_seconds)
-        self._revocations = Revocations(parts.observer_store, max_age=settings.acl_max_age_seconds)
-        self._identities = Identities(parts.verifier, parts.observer_store, self._revocations)
-        self._audit = AuditTrail(parts.store, self.metrics, settings)
-        self._withdrawals = Withdrawals(parts.observer_store, self.metrics, max_age=settings.acl_max_age_seconds)
-        self._generations = GenerationsHandler(settings, parts)
+        self._ordering = Ordering(dependencies.reranker, window=settings.rerank_candidates)
+        self._freshness = Freshness(dependencies.observer_store, self.metrics, seconds=settings.freshness_seconds)
+        self._revocations = Revocations(dependencies.observer_store, max_age=settings.acl_max_age_seconds)
+        self._authenticator = Authenticator(dependencies.verifier, dependencies.observer_store, self._revocations)
+        self._audit = AuditTrail(dependencies.store, self.metrics, settings)
+        self._pending_revocations = PendingRevocationCache(
+            dependencies.observer_store, self.metrics, max_age=settings.acl_max_age_seconds
+        )
+        self._generations = GenerationsHandler(settings, dependencies)
         self._monitor = ReadinessMonitor(
-            parts.index,
+            dependencies.index,
             self._models,
             self._pool,
             self.metrics,
             self._publish_readiness,
             requirements={
-                Reason.REVOCATIONS_UNKNOWN: lambda: self.knows_revocations,
+                Reason.REVOCATIONS_UNKNOWN: lambda: self.has_revocations,
                 Reason.INDEX_CORRUPT: lambda: self._watched is None or self._watched.sound,
             },
         )
         self._servers: list[grpc.aio.Server] = []
         self._index_service: IndexServicer | None = None
         self._searcher: Searcher | None = None
-        self._watched: WatchedSearcher | None = None
+        self._watched: DamageDetector | None = None
         self._http: HttpServer | None = None
         self._pollers: dict[str, Poller[Any]] = {
             "revocations": self._revocations.poller,
-            "permissions": self._withdrawals.poller,
+            "permissions": self._pending_revocations.poller,
             "freshness": self._freshness.poller,
-            "source gauges": SourceGauges(parts.observer_store, self.metrics).poller,
-            "generation gauges": GenerationGauges(parts.observer_store, self.metrics).poller,
+            "source gauges": SourceGauges(dependencies.observer_store, self.metrics).poller,
+            "generation gauges": GenerationGauges(dependencies.observer_store, self.metrics).poller,
         }
         self._background = BackgroundTasks(self.metrics.background_failures)
-        self.ports: Listen | None = None
+        self.ports: BindAddresses | None = None
 
     def _query_embedder(self, embedder: Embedder) -> QueryEmbedder:
         workers, batch = parallel_queries(self._settings)
@@ -150,12 +152,12 @@ class QueryServer:
             metrics=self.metrics,
         )
 
-    async def start(self, listen: Listen | None = None) -> Listen:
+    async def start(self, addresses: BindAddresses | None = None) -> BindAddresses:
         """Listen. Raises `Conflict` (`PORT_TAKEN`) and leaves nothing open then."""
-        wanted = listen or Listen.of(self._settings)
+        wanted = addresses or BindAddresses.of(self._settings)
         with suppress(TimeoutError):  # a database that hangs must not keep the server from saying why it is not ready
             async with asyncio.timeout(FIRST_READ_SECONDS):
-                await asyncio.gather(self._withdrawals.poller.refresh(), self._revocations.poller.refresh())
+                await asyncio.gather(self._pending_revocations.poller.refresh(), self._revocations.poller.refresh())
         try:
             self.ports = await self._listen(wanted)
         except BaseException:
@@ -168,24 +170,24 @@ class QueryServer:
         _log.info("serving", query=self.ports.query, metrics=self.ports.metrics, index=self.ports.index)
         return self.ports
 
-    async def _listen(self, wanted: Listen) -> Listen:
+    async def _listen(self, wanted: BindAddresses) -> BindAddresses:
         self._http = HttpServer(wanted.host, wanted.metrics, self.metrics.registry, lambda: self._monitor.state)
         searcher = self._make_searcher()
         if self._settings.qdrant_url is None:  # damage on a Qdrant server is the same for every replica
-            searcher = self._watched = WatchedSearcher(searcher)
-        self._searcher = WithholdingSearcher(searcher, self._withdrawals)
+            searcher = self._watched = DamageDetector(searcher)
+        self._searcher = RevocationFilter(searcher, self._pending_revocations)
         clients = self._client_server(self._searcher)
         query = bind(clients, wanted.host, wanted.query, "RAG_QUERY_PORT", tls_credentials(self._settings))
         index = self._bind_index(wanted.index)
         self._http.start()
         for server in self._servers:
             await server.start()
-        return Listen(wanted.host, query, self._http.port, index)
+        return BindAddresses(wanted.host, query, self._http.port, index)
 
     def _client_server(self, searcher: Searcher) -> grpc.aio.Server:
-        gates = build_gates(self._settings, self.metrics)
+        limiters = build_limiters(self._settings, self.metrics)
         hashes = NameHash(self._settings.rotating("hash_secret"))
-        chain = build_chain(self._settings, self._identities, self._audit, self.metrics, gates, hashes)
+        chain = build_chain(self._settings, self._authenticator, self._audit, self.metrics, limiters, hashes)
         server = self._new_server(chain, self._settings.max_message_bytes)
         signers = _token_secrets(self._settings)
         search = SearchHandler(
@@ -196,15 +198,15 @@ class QueryServer:
             tokens=PageTokens(*signers),
             freshness=self._freshness,
         )
-        batches = BatchHandler(search, gates[Gate.SEARCH])
-        answers = AnswerHandler(search, self._parts.answerer, ResumeTokens(*signers), self.metrics)
-        admin = AdminHandler(self._parts, self._embedder, self._pool, server_version())
+        batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
+        answers = AnswerHandler(search, self._dependencies.answerer, ResumeTokens(*signers), self.metrics)
+        admin = AdminHandler(self._dependencies, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
-        documents = DocumentServicer(DocumentsHandler(self._settings, self._parts))
+        documents = DocumentServicer(DocumentsHandler(self._settings, self._dependencies))
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
         v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
-        store = self._parts.store
+        store = self._dependencies.store
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
         operations = OperationsServicer(handler, ConditionsHandler(store), search, hashes)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
@@ -214,27 +216,27 @@ class QueryServer:
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
             operators = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
-            shown = GuardedReflection(self._identities.identify, public, operators)
+            shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server
 
     def _make_searcher(self) -> Searcher:
-        endpoint = self._parts.endpoint
+        endpoint = self._dependencies.endpoint
         if endpoint is None:
-            return LocalSearcher(self._parts.index, self._pool, self.metrics)
+            return LocalSearcher(self._dependencies.index, self._pool, self.metrics)
         secret = self._settings.index_secret.get_secret_value() if self._settings.index_secret else ""
         return RemoteSearcher(endpoint, secret, self.metrics)
 
     def _bind_index(self, port: int) -> int:
         """The index service has a listener of its own, so that the port the gateway reaches never carries it."""
-        if self._parts.endpoint is not None or self._settings.qdrant_url is not None:
+        if self._dependencies.endpoint is not None or self._settings.qdrant_url is not None:
             return 0  # another process serves it, or there is no folder to serve
         if self._settings.index_secret is None:
             return 0
         server = self._new_server(
             build_index_chain(self._settings, self.metrics), self._settings.max_index_message_bytes
         )
-        self._index_service = IndexServicer(self._parts.index, self.metrics)
+        self._index_service = IndexServicer(self._dependencies.index, self.metrics)
         index_pb2_grpc.add_IndexServiceServicer_to_server(self._index_service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         return bind(server, LOOPBACK, port, "RAG_INDEX_PORT")
@@ -287,29 +289,29 @@ class QueryServer:
     @property
     def _own_pools(self) -> list[BlockingPool]:
         threads = [poller.thread for poller in self._pollers.values()]
-        return [self._pool, self._models.thread, self._identities.threads, *threads]
+        return [self._pool, self._models.thread, self._authenticator.threads, *threads]
 
     async def _settle(self) -> None:
-        pools = (*self._own_pools, self._parts.store.threads)
+        pools = (*self._own_pools, self._dependencies.store.threads)
         await asyncio.gather(*(pool.settle(SETTLE_SECONDS) for pool in pools))
 
     async def _stop_servers(self, grace: float) -> None:
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
 
     @property
-    def knows_revocations(self) -> bool:
+    def has_revocations(self) -> bool:
         """Whether revoked tokens and permissions were read since the start."""
-        return self._revocations.age.known and self._withdrawals.age.known
+        return self._revocations.age.known and self._pending_revocations.age.known
 
     @property
     def stuck(self) -> bool:
         """Whether a call of index or database never came back; its thread would keep the process from ending."""
-        pools = (*self._own_pools, self._parts.store.threads)
+        pools = (*self._own_pools, self._dependencies.store.threads)
         return self._generations.stuck or any(pool.stuck for pool in pools)
 
 
 async def serve(settings: Settings) -> bool:
-    """Open the parts, serve until SIGTERM or SIGINT, drain, close. Tells whether every part came to rest.
+    """Open the parts, serve until SIGTERM or SIGINT, drain, close. Returns whether every thread ended.
 
     Raises `RagError` when it cannot start: wrong configuration, a taken port, a locked or corrupt index.
     """
@@ -317,18 +319,18 @@ async def serve(settings: Settings) -> bool:
     settings.require_serving_secrets()
     stopping = asyncio.Event()
     with stop_signals(stopping):
-        parts = await asyncio.to_thread(open_parts, settings)
-        server = QueryServer(settings, parts)
+        dependencies = await asyncio.to_thread(open_dependencies, settings)
+        server = QueryServer(settings, dependencies)
         try:
             await server.start()
             try:
-                with kept_up(parts.index, settings):
+                with background_optimizer(dependencies.index, settings):
                     await stopping.wait()
             finally:
                 await server.drain()
         finally:
             if not server.stuck:
-                await parts.close()
+                await dependencies.close()
     _log.info("stopped")
     return not server.stuck
 

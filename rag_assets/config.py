@@ -1,4 +1,4 @@
-"""Reading every source file, strictly: all problems of all files are found before anything else happens. No Dagster."""
+"""Read every source file, strictly: all problems of all files are found before anything else happens. No Dagster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts each run as a process of this machine, knows whether it still lives, and takes it up again when it died.
+"""A run launcher for one machine: starts each run as a process, detects a dead one and resumes it.
 
 Dagster's own launcher for one machine starts runs inside the code server and cannot tell a dead one from a slow one.
 With this one and `run_monitoring`, a killed run is the same run again seconds later; what it had committed stays, and
@@ -27,7 +27,7 @@ from rag_core.logging import get_logger
 log = get_logger(__name__)
 
 PROCESS_TAG = "rag/process"
-"""`pid:start time`; the start time tells our process from a later one that got the same number."""
+"""`pid:start time`; the start time distinguishes our process from a later one with the same id."""
 _START_TOLERANCE_SECONDS = 1.0
 _WHEN_RECORDED = """
 import os, sys
@@ -131,7 +131,7 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             try:
                 work(*arguments)
             except Exception:
-                # Run monitoring sees the same state at its next look; a thread has no one else to tell.
+                # Run monitoring sees the same state at its next check; a thread has nobody else to report to.
                 log.exception("run_watch_failed")
 
         threading.Thread(target=guarded, daemon=True, name="run-launcher").start()

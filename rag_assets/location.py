@@ -1,3 +1,3 @@
-"""How the code location is named in Dagster, for those who must not load Dagster to know it."""
+"""The name of the code location, for modules that must not import Dagster."""
 
 LOCATION = "rag"

@@ -1,4 +1,4 @@
-"""The one Dagster resource: everything a run works with, opened on first use and closed when the run ends."""
+"""The one Dagster resource: everything a run needs, opened on first use and closed when the run ends."""
 
 from __future__ import annotations
 

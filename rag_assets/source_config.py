@@ -1,4 +1,4 @@
-"""A source as its YAML file states it. Knows nothing of Dagster."""
+"""A source as its YAML file states it. Imports no Dagster."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ RuleName = Annotated[str, AfterValidator(_rule)]
 class ScheduleConfig(Model):
     """When the full reconcile runs whatever the sensor saw."""
 
-    cron: Annotated[str, AfterValidator(_cron)] = Field("0 3 * * *", description="Five fields, or @daily and its kin.")
+    cron: Annotated[str, AfterValidator(_cron)] = Field("0 3 * * *", description="Five fields, or @daily and the like.")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field("UTC", description="IANA name.")
 
 
 class SensorConfig(Model):
     """How often the source is asked whether it changed."""
 
-    interval_seconds: int = Field(30, ge=5, le=86_400, description="Seconds between two looks; Dagster's floor is 5.")
+    interval_seconds: int = Field(30, ge=5, le=86_400, description="Seconds between two polls; Dagster's floor is 5.")
 
 
 class QualityConfig(Model):

@@ -1,4 +1,4 @@
-"""YAML as configuration needs it: one document, plain data, and every mistake reported with its place.
+"""Strict YAML for configuration: one document, plain data, and every mistake reported with its position.
 
 PyYAML keeps the last of two equal keys and expands aliases without limit; both hide mistakes here, so both are refused.
 """

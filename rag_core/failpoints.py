@@ -22,10 +22,10 @@ POINTS = frozenset(
         "after_upsert",  # the index holds a batch, the mark is not written
         "before_stale_delete",  # new points are in, the old ones not yet out
         "after_build_slice",  # a part of a generation is built, the rest is not
-        "before_ready",  # a generation lacks nothing any more, nobody was told so
+        "before_ready",  # nothing is pending in a generation any more, its state still says `building`
         "before_judgement_kept",  # the gate has its result, the generation has not
         "after_promote_commit",  # PostgreSQL names another active generation, the alias has not moved
-        "after_alias_move",  # readers are moved, whoever asked for it does not know
+        "after_alias_move",  # readers are moved, the caller has no answer yet
         "after_retire_commit",  # a generation is retired, its files are there
         "before_retire_drop",  # its marks are gone, its files are there
         "deploy_recorded",  # a deployment's next state is in PostgreSQL, nothing was done for it yet

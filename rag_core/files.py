@@ -1,4 +1,4 @@
-"""Replacing small files whole."""
+"""Replace small files atomically."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class locked_property(Generic[Value]):  # noqa: N801  a decorator, named as `cac
         if instance is None:
             return self
         with self._lock:
-            kept = instance.__dict__  # where Python looks first, so that later uses do not come here
+            kept = instance.__dict__  # searched first by Python, so that later uses do not come here
             if self._name not in kept:
                 kept[self._name] = self._compute(instance)
             value: Value = kept[self._name]

@@ -96,7 +96,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.REGISTRY_UNAVAILABLE: (
         "The schema registry cannot be reached or does not answer as one.",
-        "Start it, or correct `registry`; the worker goes on where it was.",
+        "Start it, or correct `registry`; the worker continues where it was.",
     ),
     R.TENANT_MISMATCH: (
         "A message names another tenant than the one its topic belongs to.",
@@ -108,10 +108,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Correct the producer or the source file, then restart the worker.",
     ),
     R.EVENT_FAILED: ("A change could not be applied for a reason that is a defect.", "The log has the details."),
-    R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it; the worker goes on where it was."),
+    R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it. The worker resumes where it stopped."),
     R.BROKER_REFUSED: (
         "The message broker answered and refused: its own error is in the message, with the option to correct.",
-        "Correct the source file, the credentials or the broker; the worker goes on by itself.",
+        "Correct the source file, the credentials or the broker. The worker then continues by itself.",
     ),
     R.TOPIC_RECREATED: (
         "The topic was deleted and recreated, so the positions we hold are of another one. Nothing was skipped.",
@@ -135,7 +135,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOKEN_AUDIENCE: ("The token was issued for another service (`aud`).", "Get one for RAG_JWT_AUDIENCE."),
     R.TOKEN_EXPIRED: ("The token has expired.", "Get a new token."),
     R.TENANT_MISSING: ("The token names no tenant.", "The issuer must add a `tenant` claim."),
-    R.SCOPE_MISSING: ("The token lacks the scope for this method.", "Ask for the scope named in the message."),
+    R.SCOPE_MISSING: ("The token has no scope for this method.", "Ask for the scope named in the message."),
     R.REVOCATIONS_UNKNOWN: (
         "The server has not read revoked tokens and permissions from PostgreSQL since it started.",
         "Retry; another replica answers. `rag status` shows whether PostgreSQL runs.",
@@ -173,7 +173,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.INDEX_EMPTY: ("No generation was ever promoted.", "Ingest a source first."),
     R.GENERATION_STATE: ("The generation's state or specification forbids this.", "`rag index generations`."),
     R.GENERATION_REFUSED: (
-        "The gate found a generation worse than the active one, or could not tell; the message has the figures.",
+        "The gate found a generation worse than the active one, or could not decide; the message has the figures.",
         "`rag index generations NAME`; mend and build again, or promote with `--override REASON`.",
     ),
     R.REPLICA_UNPREPARED: (
@@ -240,7 +240,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.RESPONSE_TOO_LARGE: ("An answer is larger than allowed, as sent or inflated.", "Ask for smaller pages."),
     R.RESPONSE_TIMEOUT: ("An answer takes longer than RAG_FETCH_TIMEOUT_SECONDS in all.", "The next run tries."),
-    R.RESPONSE_INVALID: ("An answer is not what its type says, or lacks a mapped field.", "Check the mapping."),
+    R.RESPONSE_INVALID: ("A response is not what its type says, or a mapped field is missing.", "Check the mapping."),
     R.PAGINATION_LOOP: ("Pages of a listing repeat, or have no end.", "Check the paging options."),
     R.CRAWL_BUDGET: (
         "A page was not visited because the crawl's budget was used up.",
@@ -335,7 +335,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.INDEX_VERSION: ("The Qdrant server is too old.", "Run version 1.19 or newer."),
     R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
     R.QUALITY_GARBAGE: (
-        "The text does not look like text: encoded data, noise, or one thing repeated.",
+        "The content is not readable text: encoded data, noise, or one thing repeated.",
         "Check the document; docs/reference/quality-rules.md.",
     ),
     R.QUALITY_ERROR_PAGE: (
@@ -361,7 +361,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.ROLLBACK_REQUESTED: ("An operator asked for the rollback.", "Nothing; the colour before serves."),
     R.TARGET_UNAVAILABLE: (
         "The place that is deployed to (supervisor, Kubernetes API) did not answer or refused.",
-        "Mend it, then run the same command again: it goes on where it was.",
+        "Fix the cause, then run the same command again: it resumes where it stopped.",
     ),
     R.CANDIDATE_UNHEALTHY: (
         "The servers of the new release, of whichever colour, did not become, or stay, ready.",

@@ -42,7 +42,7 @@ def _version() -> str:
 
 app = App(
     name="rag",
-    help="Run the retrieval platform on this machine, ask it, and look after it.\n\n"
+    help="Run and operate the RAG platform on one machine.\n\n"
     "Settings are RAG_* variables (docs/reference/settings.md). Failures print `rag: REASON: message` and exit with 1, "
     "wrong usage or configuration with 2.",
     help_format="plaintext",

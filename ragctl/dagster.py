@@ -43,7 +43,7 @@ class DagsterApi:
         self._http.close()
 
     def reload(self, location: str) -> None:
-        """Load the code location anew. Raises `Unavailable` with the reason when its code or a source file is wrong."""
+        """Reload the code location. Raises `Unavailable` with the reason when its code or a source file is wrong."""
         document = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename
           ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } } } }"""
         entry = self.query(document, name=location)["reloadRepositoryLocation"]

@@ -49,7 +49,7 @@ def rotate_keys(settings: Settings, *, settle: float = SETTLE_SECONDS) -> list[s
     private_pem, jwks = generate_key()
     keys = [*known, *jwks["keys"]]
     write_private(settings.jwks_path, json.dumps({"keys": keys}, indent=2) + "\n")
-    time.sleep(settle)  # every verifier has looked at the file by then, so no token of the new key is refused
+    time.sleep(settle)  # every verifier has read the file by then, so no token of the new key is refused
     write_private(signing_key_path(settings), private_pem)
     return [key["kid"] for key in keys]
 

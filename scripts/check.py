@@ -1,4 +1,4 @@
-"""Run every check of `make check`, all of them even when one fails, and say at the end which did."""
+"""Run every check of `make check`, all of them even when one fails, and list the failed ones at the end."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ CHECKS: list[tuple[str, list[str]]] = [
     ("chart", ["python", "scripts/generate_chart.py", "--check"]),
     ("dockerfile", ["hadolint", "deploy/Dockerfile"]),
     ("links", ["python", "scripts/check_links.py"]),
+    ("words", ["python", "scripts/check_words.py"]),
     ("secrets", ["python", "scripts/check_secrets.py"]),
 ]
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
 from ragctl.local_stack.accounts import Accounts, Role
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "images" / "console"
 ACCOUNT = "screenshots"
@@ -30,7 +30,7 @@ FIND = {"en": "performance", "zh": "zh-CN"}
 
 def main() -> int:
     settings = Settings.load()
-    accounts = Accounts(Home.of(settings).accounts_file)
+    accounts = Accounts(DataDir.of(settings).accounts_file)
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None or not accounts.path.exists():
         print("needs a running stack (`make up`) and Chromium", file=sys.stderr)

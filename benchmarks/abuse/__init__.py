@@ -1,1 +1,1 @@
-"""`rag bench abuse`: what hostile clients do to the gateway, and what an honest one notices of it."""
+"""`rag bench abuse`: hostile clients against the gateway, and their effect on an honest one."""

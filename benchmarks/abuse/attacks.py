@@ -1,4 +1,4 @@
-"""The attacks. Each is a generator that does one step at a time and yields how many units (calls, frames) that was.
+"""The attacks. Each is a generator that yields after every step the number of units (calls, frames) it sent.
 
 When the gateway closes the connection, the generator ends with an `OSError` and is started again.
 """

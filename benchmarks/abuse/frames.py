@@ -1,4 +1,4 @@
-"""HTTP/2 as bytes: for clients that do what no library would let them."""
+"""HTTP/2 frames as bytes, for clients that break rules every library keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An honest client at 20 searches a second beside each attack, and beside a neighbour of the same processor time."""
+"""An honest client at 20 searches a second beside each attack, and beside a neighbour using the same processor time."""
 
 from __future__ import annotations
 

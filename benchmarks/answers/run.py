@@ -1,4 +1,4 @@
-"""Asks the questions of labelled sets that carry their answers, with and without the document that answers.
+"""Ask labelled sets that carry their answers, with and without the answering document in the index.
 
 rag bench answers --data DIR            tables, and the weights a new fit would give
 """

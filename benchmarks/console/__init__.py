@@ -1,4 +1,4 @@
-"""`rag bench console`: how long a page takes to paint, and how long many sessions at once wait for it."""
+"""`rag bench console`: time to paint a page, and latency of many sessions at once."""
 
 from benchmarks.console.run import Sizes, run
 

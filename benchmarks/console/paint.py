@@ -1,4 +1,4 @@
-"""How long Chromium takes from the address of a page to its last table."""
+"""Time from opening a page in Chromium to its last table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A seeded stack, pages painted one by one, then many sessions at once, as one report."""
+"""Report of the console benchmark: a seeded stack, pages painted one by one, then many sessions at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LIMIT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What the platform holds, and how it is looked at."""
+    """Contents of the platform, and the load on its console."""
 
     sources: int = 200
     runs: int = 10_000
@@ -44,7 +44,7 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
         targets.insert(0, Target("slowest page painted, median s", slowest, _LIMIT_SECONDS, "the issue"))
     notes = (
         f"{sizes.sources} sources, {sizes.runs} runs in Dagster and in the tables, {sizes.documents} documents",
-        f"{sizes.sessions} sessions open every page in turn, all at once; on each their fragments look again"
+        f"{sizes.sessions} sessions open every page in turn, all at once; on each their fragments refresh"
         f" {sizes.looks} time(s), 5 s apart",
         "sessions speak the console's own protocol over WebSocket; pages are painted by Chromium"
         if painted is not None
@@ -68,7 +68,7 @@ def _pages(sessions: list[Session]) -> Table:
 
 
 def _together(opened: list[float], refreshed: list[float]) -> Table:
-    measured = [("open a page", opened), *([("look again", refreshed)] if refreshed else [])]
+    measured = [("open a page", opened), *([("refresh", refreshed)] if refreshed else [])]
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (what, len(found), *(percentile(found, share) for share in (50, 95, 99))) for what, found in measured
     )

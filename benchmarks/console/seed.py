@@ -1,4 +1,4 @@
-"""Rows of a platform that has run for months: documents, stages and judgements of runs, and Dagster's own runs."""
+"""Seed rows of a platform that has run for months: documents, stages, ratings, and Dagster's own runs."""
 
 from __future__ import annotations
 

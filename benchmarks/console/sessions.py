@@ -1,4 +1,4 @@
-"""Sessions of the console without a browser: what its pages exchange with the server, and how long that takes.
+"""Console sessions without a browser: the messages a page exchanges with the server, and how long they take.
 
 A browser costs more than the server on a small machine, so many of them would measure themselves.
 """
@@ -21,7 +21,7 @@ from benchmarks.console.stack import COOKIE, Stack
 PAGES = ("", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
 _DONE = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_EARLY_FOR_RERUN)
 _REFRESHED = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
-_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 5.0
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Session:
     refreshed: list[float] = field(default_factory=list)
 
     async def open(self, page: str) -> list[str]:
-        """Go to a page and wait until it is painted; returns the fragments that want to look again."""
+        """Go to a page and wait until it is painted; returns the fragments that refresh themselves."""
         message = BackMsg()
         message.rerun_script.page_name = page
         message.rerun_script.context_info.locale = "en"
@@ -45,7 +45,7 @@ class Session:
         return fragments
 
     async def refresh(self, fragment: str) -> None:
-        """Look again, as a fragment of the page does by itself."""
+        """Refresh, as a fragment of the page does by itself."""
         message = BackMsg()
         message.rerun_script.fragment_id = fragment
         message.rerun_script.is_auto_rerun = True
@@ -67,7 +67,7 @@ class Session:
 
 
 async def visit(stack: Stack, number: int, pages: Sequence[str], looks: int) -> Session:
-    """Open pages one after the other; on each stay for some looks of its fragments. `number` shifts the order."""
+    """Open pages one after the other; on each stay for some refreshes of its fragments. `number` shifts the order."""
     address = stack.url.replace("http://", "ws://") + "/_stcore/stream"
     headers = {"Cookie": f"{COOKIE}={stack.cookie}"}
     async with connect(address, additional_headers=headers, subprotocols=[Subprotocol("streamlit")],
@@ -77,7 +77,7 @@ async def visit(stack: Stack, number: int, pages: Sequence[str], looks: int) -> 
         for page in ordered:
             fragments = await session.open(page)
             for _ in range(looks):
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
                 for fragment in fragments:
                     await session.refresh(fragment)
         return session

@@ -1,4 +1,4 @@
-"""A throw-away stack with the console in it, driven by the `rag` command as an operator would."""
+"""A temporary stack with the console, driven by the `rag` command as an operator would."""
 
 from __future__ import annotations
 

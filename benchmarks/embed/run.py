@@ -1,4 +1,4 @@
-"""The sweep, the shipped embedder and single queries, as one report."""
+"""Report of the embedding benchmark: the sweep, the shipped embedder and single queries."""
 
 from __future__ import annotations
 

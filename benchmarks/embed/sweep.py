@@ -1,4 +1,4 @@
-"""Compares the variants in turn, so that a busy neighbour harms them alike, each with the shipped one of its round."""
+"""Compare embedding variants in turn, each with the shipped one of the same round, so that load affects them alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways to spread the model over cores that were considered, runnable side by side.
+"""Ways to spread the model over cores, runnable side by side.
 
 The shipped embedder is the variant "T threads, one text each"; the others exist only to be compared with it.
 """

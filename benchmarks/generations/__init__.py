@@ -1,4 +1,4 @@
-"""`rag bench generations`: a change of the model under queries and edits, again and again."""
+"""`rag bench generations`: change the embedding model under queries and edits, several times."""
 
 from benchmarks.generations.run import Sizes, run
 

@@ -1,4 +1,4 @@
-"""Who uses the platform while its generations change: callers that ask at a fixed rate, and an editor."""
+"""Clients during a change of generation: callers at a fixed rate, and an editor of documents."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Seen:
 class Callers:
     """Asks `rate` times a second, whatever the answers do; latency counts from the moment a call was due.
 
-    Every other question is the exact text of a chunk in dense search: its cosine tells whether the query was embedded
+    Every other question is the exact text of a chunk in dense search: its cosine shows whether the query was embedded
     by the model of the index that answered. The others are hybrid searches, no two alike.
     """
 

@@ -1,4 +1,4 @@
-"""Documents of the benchmark: paragraphs of about one chunk that no other document has, and a golden set about them."""
+"""Documents of the benchmark: unique paragraphs of about one chunk each, and a golden set about them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def locator(number: int) -> str:
 
 
 def text(number: int, edit: int = 0) -> str:
-    """The document, as it is after so many edits: the first paragraph tells which."""
+    """The document after so many edits: the first paragraph holds the number."""
     paragraphs = [document(number * PARAGRAPHS + place, _WORDS) for place in range(PARAGRAPHS)]
     return "\n\n".join([marker(number, edit), *paragraphs[1:]])
 

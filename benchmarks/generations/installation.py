@@ -1,4 +1,4 @@
-"""A throw-away installation with every process that matters here: database, index, query server, stream worker."""
+"""A temporary installation with its processes: database, index, query server, stream worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds, judges, promotes, rolls back and promotes again, round after round, while callers ask and an editor edits."""
+"""Build, evaluate, promote, roll back and promote again, round after round, while callers ask and an editor edits."""
 
 from __future__ import annotations
 

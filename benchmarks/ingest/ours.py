@@ -23,7 +23,7 @@ from rag_core.database import Store
 from rag_core.database.tables.content import chunks
 from rag_core.embedding import Embedder, Vectors
 from rag_core.errors import DataCorruption, Reason
-from rag_core.generations import Kit, Kits
+from rag_core.generations import TransformRegistry, Transforms
 from rag_core.index import VectorIndex
 from rag_core.parsing import Block, BlockKind, ParsedDocument, Parser
 from rag_core.pipeline import Pipeline, account, run_pipeline
@@ -41,7 +41,7 @@ class _Parts:
     settings: Settings
     store: Store
     parser: Parser
-    kits: Kits
+    transform_registry: TransformRegistry
     index: VectorIndex
 
 
@@ -133,8 +133,11 @@ def run_pass(pipeline: Pipeline, folder: Path, run_id: str) -> Pass:
     connector = FilesystemConnector(options, max_file_bytes=settings.max_file_bytes)
     scope = Scope(Source("bench", "bench", "filesystem", acl=(EVERYONE,)), run_id)
     embedder = CountingEmbedder(pipeline.embedder)
-    kits = Kits(settings, Kit(lambda: embedder, lambda: pipeline.chunker, pipeline.kits.own.recipe))
-    parts = _Parts(settings, pipeline.store, pipeline.parser, kits, pipeline.index)
+    registry = TransformRegistry(
+        settings,
+        Transforms(lambda: embedder, lambda: pipeline.chunker, pipeline.transform_registry.own.generation_config),
+    )
+    parts = _Parts(settings, pipeline.store, pipeline.parser, registry, pipeline.index)
     results = run_pipeline(parts, scope, connector=connector)
     times = {stage: result.seconds for stage, result in results.items()}
     counts = account(pipeline.store, scope)

@@ -1,4 +1,4 @@
-"""The rows of the design's table that concern ingestion, and the same work by CocoIndex in the same run."""
+"""The ingestion rows of the design's table, and the same work by CocoIndex in the same run."""
 
 from __future__ import annotations
 

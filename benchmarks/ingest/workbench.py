@@ -1,4 +1,4 @@
-"""A throw-away installation: its own home, its own PostgreSQL, the shared model files."""
+"""A temporary installation: its own home and PostgreSQL, shared model files."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Other systems that do a part of the work, installed by the benchmarks into environments of their own."""
+"""Peer systems that do part of the work, installed into environments of their own."""

@@ -1,4 +1,4 @@
-"""Creates a peer's environment under RAG_HOME/bench/peers the first time it is needed."""
+"""Create a peer's environment under RAG_HOME/bench/peers when it is first needed."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class _Query(pw.Schema):
 
 
 class _Input(pw.io.python.ConnectorSubject):
-    """An input that this program writes to until it is told to end."""
+    """An input that this program writes to until it is closed."""
 
     def __init__(self) -> None:
         super().__init__(session_type="upsert")

@@ -1,4 +1,4 @@
-"""`rag bench query`: what each layer between a caller and the engine costs, and how long a start takes."""
+"""`rag bench query`: the cost of each layer between a caller and the engine, and start times."""
 
 from benchmarks.query.run import Sizes, run
 

@@ -1,4 +1,4 @@
-"""Closed and open loops: the clients of the benchmark."""
+"""Load generators: closed loop and open loop."""
 
 from __future__ import annotations
 

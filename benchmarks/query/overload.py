@@ -1,4 +1,4 @@
-"""More calls than the system can answer: what is refused, how fast, and what still gets through."""
+"""Overload: how many calls are refused, how fast, and the latency of those that are answered."""
 
 from __future__ import annotations
 

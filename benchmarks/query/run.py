@@ -1,4 +1,4 @@
-"""Every system gets the same number of calls in flight, in turn, round after round."""
+"""Report of the query benchmark: the same number of calls in flight to every system, in turn, round after round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The systems under the same questions: the model alone, the engine in process, the server, the gateway, a peer."""
+"""Systems under test for the same questions: model alone, engine in process, server, gateway, peer."""
 
 from __future__ import annotations
 

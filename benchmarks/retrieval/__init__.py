@@ -1,4 +1,4 @@
-"""`rag bench retrieval`: how well the index finds what people marked as relevant."""
+"""`rag bench retrieval`: retrieval quality on labelled sets."""
 
 from benchmarks.retrieval.run import run
 

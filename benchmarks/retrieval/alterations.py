@@ -1,4 +1,4 @@
-"""One labelled set with other queries or other documents than people wrote for it."""
+"""Altered copies of a labelled set: other queries or other documents."""
 
 from __future__ import annotations
 

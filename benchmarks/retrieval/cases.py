@@ -1,4 +1,4 @@
-"""Further labelled sets made from given ones, to see where a fusion rule breaks: sizes, scripts, languages, queries.
+"""Further labelled sets made from given ones, to find where a fusion rule breaks: sizes, scripts, languages, queries.
 
 Each keeps the family of the texts it was made from, so that a choice can be tested on families it has not seen. What is
 drawn is drawn with a fixed seed.
@@ -20,7 +20,7 @@ from rag_core.evaluation.dataset import Document
 
 MOST_QUERIES = 300
 MOST_DOCUMENTS = 160
-"""Of a set whose documents are altered: each must be embedded anew."""
+"""Of a set whose documents are altered: each must be embedded again."""
 SIZES = (15, 40, 120)
 """Documents of the small corpora."""
 _DRAWS = 4

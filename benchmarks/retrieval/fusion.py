@@ -1,7 +1,7 @@
-"""Which fusion of the two legs is best: `python -m benchmarks.retrieval.fusion DATA`.
+"""Compare fusion rules of the two legs: `python -m benchmarks.retrieval.fusion DATA`.
 
 Whole documents, exact search, the real embedder and lexical encoder. Every rule sees the best `CANDIDATES` of each
-leg, as in the engine. Besides the given sets it scores those made from them (`cases`): translated, small, mixed and
+leg, as in the engine. It scores the given sets and those made from them (`cases`): translated, small, mixed and
 altered ones. Printed are a table per kind of case, one over all of them, every case on which the rule in use is below
 the better leg alone, and for each family of sets (those that share texts) the rule that the others would have chosen.
 """

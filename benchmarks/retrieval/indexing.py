@@ -1,4 +1,4 @@
-"""Puts a labelled corpus into a real index, through the real chunker."""
+"""Index a labelled corpus through the real chunker."""
 
 from __future__ import annotations
 

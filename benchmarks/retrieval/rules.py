@@ -1,4 +1,4 @@
-"""Fusion rules over whole matrices: the engine's with its constants free, and those it was compared with."""
+"""Fusion rules over whole matrices: the engine's with free constants, and the alternatives."""
 
 from __future__ import annotations
 

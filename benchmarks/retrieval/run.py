@@ -1,4 +1,4 @@
-"""Scores every search mode on every set, and hybrid against the better of its legs."""
+"""Score every search mode on every set, and hybrid against the better of its legs."""
 
 from __future__ import annotations
 

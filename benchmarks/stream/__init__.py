@@ -1,4 +1,4 @@
-"""How soon a change is searchable, and a deletion gone: the stream worker against Pathway."""
+"""Latency from change to searchable and from delete to gone: the stream worker against Pathway."""
 
 from benchmarks.stream.run import Sizes, run
 

@@ -1,4 +1,4 @@
-"""The ways in which changes reach the worker: pushes into the inbox, messages on a topic."""
+"""Feeds of the stream worker: pushes into the inbox, messages on a topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker as it runs in production, in a process of its own with its index, driven through a stream."""
+"""The stream worker in a process of its own with its index, as in production, driven through a stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rag_core.errors import Reason, Unavailable
 from rag_core.index import SearchMode, SearchRequest, VectorIndex
 from rag_core.settings import Settings
 
-LOOK_SECONDS = 0.002
+POLL_SECONDS = 0.002
 LIMIT_SECONDS = 300.0
 
 
@@ -86,4 +86,4 @@ class _Run:
         while not reached():
             if time.monotonic() > deadline:
                 raise Unavailable(Reason.DEADLINE, f"not reached within {LIMIT_SECONDS:.0f} s")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Event to searchable, delete to gone, and the rate of a burst: the worker and Pathway in the same run."""
+"""Report of the stream benchmark: event to searchable, delete to gone, and burst rate, beside Pathway."""
 
 from __future__ import annotations
 

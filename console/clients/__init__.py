@@ -1,4 +1,4 @@
-"""The wires of the console: gRPC, GraphQL, HTTP. Every failure is a `ServiceError`."""
+"""Clients of the console: gRPC, GraphQL, HTTP. Every failure is a `ServiceError`."""
 
 from console.clients.dagster import DagsterClient, group_of
 from console.clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run

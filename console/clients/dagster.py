@@ -1,4 +1,4 @@
-"""Dagster over GraphQL: what it knows of runs, assets, sensors and schedules, and the few things it is told to do."""
+"""Dagster over GraphQL: runs, assets, sensors and schedules, and the few actions on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 from console.clients import dagster_answers as answers
 from console.clients import dagster_queries as documents
 from console.clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run
-from console.clients.errors import Patience, ServiceError
+from console.clients.errors import CircuitBreaker, ServiceError
 from console.clients.http import http_client
 from console.settings import ConsoleSettings
 
@@ -39,11 +39,11 @@ class DagsterClient:
         self._url = f"{settings.dagster_url.rstrip('/')}/graphql"
         self._location = settings.dagster_location
         self._http = http_client(settings.call_seconds)
-        self._patience = Patience()
+        self._patience = CircuitBreaker()
         self._groups: frozenset[str] | None = None
 
     def within(self, groups: Iterable[str]) -> Self:
-        """The same client for somebody who may see the runs and automations of these asset groups alone."""
+        """The same client, limited to the runs and automations of these asset groups."""
         view = copy.copy(self)
         view._groups = frozenset(groups)
         return view
@@ -166,7 +166,7 @@ class DagsterClient:
         self._do(document, "startSensor" if sensor else "startSchedule", selector=selector)
 
     def check(self, automation: Automation) -> str:
-        """Have a sensor look at its source now, starting nothing; returns why it would start nothing, else empty.
+        """Evaluate a sensor now without starting runs; returns why it would start none, else empty.
 
         Raises also `ServiceError` (`DAGSTER_REFUSED`) with what the source answered when it cannot be read.
         """
@@ -201,7 +201,7 @@ class DagsterClient:
             answer = response.json()
             data = answer.get("data")
         except httpx.TimeoutException:
-            self._patience.waited(NAME, "DAGSTER_UNAVAILABLE")
+            self._patience.record_timeout(NAME, "DAGSTER_UNAVAILABLE")
             raise ServiceError(NAME, "DAGSTER_UNAVAILABLE") from None
         except (httpx.HTTPError, ValueError, AttributeError):
             raise ServiceError(NAME, "DAGSTER_UNAVAILABLE") from None

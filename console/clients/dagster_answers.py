@@ -1,4 +1,4 @@
-"""What Dagster answers, as plain values."""
+"""Dagster's answers as plain values."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import grpc
 
-from console.clients.errors import Patience, ServiceError, from_rpc
+from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
 from console.settings import ConsoleSettings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.admin.v1 import deployments_pb2 as deploy
@@ -31,7 +31,7 @@ class Channels:
         server = grpc.insecure_channel(settings.query_address, options=options)
         gateway = grpc.insecure_channel(urlsplit(settings.gateway_url).netloc, options=options)
         self._opened = (server, gateway)
-        self.patience = Patience()
+        self.patience = CircuitBreaker()
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
         self.deployments = deploy_rpc.DeploymentServiceStub(server)
@@ -216,7 +216,7 @@ class Api:
         except grpc.RpcError as error:
             failure = from_rpc(service, error)
             if failure.code == "DEADLINE_EXCEEDED":
-                self._channels.patience.waited(service, failure.code)
+                self._channels.patience.record_timeout(service, failure.code)
             raise failure from None
 
 

@@ -13,7 +13,7 @@ from console.settings import ConsoleSettings
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    # One set for all calls: reading them anew costs each tens of milliseconds of processor time.
+    # One set for all calls: reading them again costs tens of milliseconds of processor time each.
     return ssl.create_default_context()
 
 

@@ -1,4 +1,4 @@
-"""Traffic figures: from Prometheus when configured, else from the services' own pages, kept for 15 minutes."""
+"""Traffic figures from Prometheus when configured, otherwise from the services' own pages, kept for 15 minutes."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class MetricsClient:
         self._http.close()
 
     @property
-    def remembers(self) -> bool:
-        """Whether history is our own ring and so begins when the console looks for the first time."""
+    def has_own_history(self) -> bool:
+        """Whether history is our own ring buffer, which begins at the console's first poll."""
         return self._prometheus is None
 
     def history(self) -> list[Sample]:
@@ -87,7 +87,7 @@ class MetricsClient:
         with self._lock:
             now = time.time()
             if not self._ring or now - self._ring[-1].at >= LEAST_SECONDS:
-                self._ring.append(self._look(now))
+                self._ring.append(self._poll(now))
             while self._ring[0].at < now - KEEP_SECONDS:
                 self._ring.popleft()
             return list(self._ring)
@@ -110,7 +110,7 @@ class MetricsClient:
         except (ValueError, KeyError, TypeError):
             raise ServiceError("gateway", "METRICS_UNAVAILABLE") from None
 
-    def _look(self, now: float) -> Sample:
+    def _poll(self, now: float) -> Sample:
         values: dict[tuple[str, Labels], float] = {}
         failure: ServiceError | None = None
         answered = 0

@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components.widgets import look, problem, table
+from console.components.widgets import load_or_report, problem, table
 from console.presenters import answers as views
 from console.presenters.records import around
 from console.session import api, t
@@ -20,7 +20,7 @@ from ragproto.query.v2 import query_pb2
 
 def span(doc_id: str, start: int, end: int) -> None:
     """A span with its surroundings, all as text."""
-    found = look("query server", lambda: api().inspect(doc_id))
+    found = load_or_report("query server", lambda: api().inspect(doc_id))
     if found is None:
         return
     if found.text_withheld:
@@ -34,7 +34,7 @@ def span(doc_id: str, start: int, end: int) -> None:
 
 
 @st.fragment
-def judge(question: str, text: str, final: query_pb2.AnswerFinal) -> None:
+def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> None:
     """Thumbs, kept as candidates for the golden set."""
     with st.form("judge", border=True):
         good = st.feedback("thumbs", key="thumbs")
@@ -64,7 +64,7 @@ def judge(question: str, text: str, final: query_pb2.AnswerFinal) -> None:
 
 def compare(request: query_pb2.SearchRequest) -> None:
     """Two generations with the passages of each, and what one finds that the other does not."""
-    status = look("query server", lambda: api().status())
+    status = load_or_report("query server", lambda: api().status())
     if status is None:
         return
     active = [item.name for item in status.generations if item.state == "active"]
@@ -78,7 +78,7 @@ def compare(request: query_pb2.SearchRequest) -> None:
         with side:
             label = t("First generation") if number == 0 else t("Second generation")
             name = st.selectbox(label, names, index=min(number, len(names) - 1), key=f"side-{number}")
-            found.append(look("query server", partial(api().search_in, name, request)))
+            found.append(load_or_report("query server", partial(api().search_in, name, request)))
     passages = [list(item.passages) if item is not None else [] for item in found]
     for number, side in enumerate(sides):
         rows = views.compared_rows(passages[number], passages[1 - number])

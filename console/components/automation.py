@@ -6,7 +6,7 @@ import streamlit as st
 
 from console.clients.dagster import group_of
 from console.clients.dagster_answers import Automation
-from console.components.widgets import age, at, chosen_row, confirm, look, plain_markdown, table
+from console.components.widgets import age, at, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.presenters import pipeline as views
 from console.session import api, dagster, shared, t
 
@@ -16,7 +16,7 @@ from console.session import api, dagster, shared, t
 
 def automations() -> None:
     """Sensors and schedules with their last tick; one can be switched."""
-    found = look("Dagster", lambda: dagster().automations())
+    found = load_or_report("Dagster", lambda: dagster().automations())
     if found is None:
         return
     rows = [
@@ -50,8 +50,8 @@ def _switch(item: Automation) -> None:
 
 @st.fragment(run_every=shared().settings.refresh_seconds)
 def backfills() -> None:
-    """The newest backfills; looks again by itself."""
-    found = look("Dagster", lambda: dagster().backfills())
+    """The newest backfills; refreshes automatically."""
+    found = load_or_report("Dagster", lambda: dagster().backfills())
     if found is None:
         return
     rows = [{**row, "at": age(row["at"]), "status": t(row["status"])} for row in views.backfill_rows(found)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.components.widgets import age, at, confirm, look, plain_markdown, table
+from console.components.widgets import age, at, confirm, load_or_report, plain_markdown, table
 from console.presenters import deployments as views
 from console.presenters.formats import duration
 from console.session import Platform, api, shared, t
@@ -20,7 +20,7 @@ def actions(found: deploy.Deployment) -> None:
 
     def switch(why: str) -> str:
         api().switch_deployment(number, why)
-        return t("Asked for. The deployer moves the traffic in steps; the history below tells how far it is.")
+        return t("Requested. The deployer shifts the traffic in steps; the history below shows the progress.")
 
     def roll_back(why: str) -> str:
         api().roll_back_deployment(number, why)
@@ -41,8 +41,8 @@ def actions(found: deploy.Deployment) -> None:
 
 @st.fragment(run_every=shared().settings.refresh_seconds)
 def history(number: int) -> None:
-    """State, weight and every gate of a deployment; looks again by itself."""
-    found = look("query server", lambda: api().deployment(number))
+    """State, weight and every check of a deployment; refreshes automatically."""
+    found = load_or_report("query server", lambda: api().deployment(number))
     if found is None:
         return
     item = found.deployment
@@ -78,21 +78,21 @@ def history(number: int) -> None:
 
 @st.fragment(run_every=60)
 def ci() -> None:
-    """Looks again every minute: GitLab limits how often it may be asked."""
+    """Refreshes every minute: GitLab limits the rate of requests."""
     gitlab = shared().gitlab
     if not gitlab.configured:
         return
     st.subheader("GitLab")
     left, right = st.columns(2, gap="medium")
     with left:
-        pipelines = look("GitLab", gitlab.pipelines)
+        pipelines = load_or_report("GitLab", gitlab.pipelines)
         if pipelines is not None:
             rows = [{**row, "at": age(row["at"])} for row in views.pipeline_rows(pipelines)]
             columns = {"number": t("Pipeline of GitLab"), "status": t("State"), "ref": t("Branch or tag"),
                        "commit": t("Commit"), "at": t("Changed")}  # fmt: skip
             table(rows, columns, empty=t("None."))
     with right:
-        environments = look("GitLab", gitlab.environments)
+        environments = load_or_report("GitLab", gitlab.environments)
         if environments is not None:
             rows = [{**row, "at": age(row["at"])} for row in views.environment_rows(environments)]
             columns = {"name": t("Environment"), "state": t("State"), "deployed": t("Deployed"), "at": t("Changed")}

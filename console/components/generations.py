@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from console.components.widgets import age, at, attempt, chosen_row, confirm, look, plain_markdown, table
+from console.components.widgets import age, at, attempt, chosen_row, confirm, load_or_report, plain_markdown, table
 from console.presenters import generations as views
 from console.presenters.formats import number, size
 from console.session import Platform, api, t
@@ -18,7 +18,7 @@ from ragproto.admin.v1 import admin_pb2
 
 def generations() -> None:
     """The list; one can be chosen."""
-    status = look("query server", lambda: api().status())
+    status = load_or_report("query server", lambda: api().status())
     if status is None:
         return
     found = list(status.generations)
@@ -122,7 +122,7 @@ def build_generation() -> None:
     kept = st.session_state.get("forecast")
     if kept is None or kept[0] != settings:
         return
-    facts = [{"fact": t(label), "value": text} for label, text in views.forecast_facts(kept[1])]
+    facts = [{"fact": t(label), "value": text} for label, text in views.forecast_fields(kept[1])]
     table(facts, {"fact": t("Forecast"), "value": t("Value")}, empty="")
 
     def build(why: str) -> str:

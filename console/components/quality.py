@@ -8,14 +8,14 @@ import streamlit as st
 
 from console.clients.dagster_answers import Check
 from console.components.charts import over_time
-from console.components.widgets import look, table
+from console.components.widgets import load_or_report, table
 from console.presenters import records as views
 from console.session import api, t
 
 
 def history(source: str, checks: list[Check] | None) -> None:
     """Everything about one source."""
-    found = look("query server", lambda: api().quality(source))
+    found = load_or_report("query server", lambda: api().quality(source))
     if found is None:
         return
     rows = views.history(found.results)

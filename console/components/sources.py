@@ -75,7 +75,7 @@ def add_source() -> None:
             include=left.text_input(t("Only these patterns (**/*.md, …)"), max_chars=2048),
             exclude=right.text_input(t("Not these patterns"), max_chars=2048),
             cron=left.text_input(t("Full comparison (cron)"), "0 3 * * *", max_chars=64),
-            interval_seconds=int(right.number_input(t("Look for changes every (seconds)"), 5, 86_400, 30)),
+            interval_seconds=int(right.number_input(t("Check for changes every (seconds)"), 5, 86_400, 30)),
         )
         if not st.form_submit_button(t("Make the YAML"), type="primary"):
             return

@@ -1,4 +1,4 @@
-"""Widgets that every page uses: panels that survive an outage, tables, confirmed actions."""
+"""Widgets of every page: panels that survive an outage, tables, confirmed actions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from console.session import Platform, Role, is_signed_out, platform, role, share
 
 T = TypeVar("T")
 DOWN = "a-part-is-down"
-"""Set while a panel of this page waits for a part to return; the frame then looks again by itself."""
+"""Set while a panel of this page waits for a service to return; the frame then refreshes automatically."""
 
 
-def look(part: str, load: Callable[[], T]) -> T | None:
+def load_or_report(part: str, load: Callable[[], T]) -> T | None:
     """What `load` finds; `None` after the panel has said what it cannot reach, why, and since when."""
     outages = shared().outages
     try:

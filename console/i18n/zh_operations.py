@@ -1,4 +1,4 @@
-"""Chinese for what came with the pages of generations, quality and of real time."""
+"""Chinese for the pages of generations, quality and streams."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ DEPLOYMENTS: dict[str, str] = {
     ),
     "Asked for and not done yet: {what}.": "已请求但尚未完成：{what}。",
     "Asked for. The deployer moves the traffic back at once.": "已请求，部署器将立即把流量切回。",
-    "Asked for. The deployer moves the traffic in steps; the history below tells how far it is.": (
+    "Requested. The deployer shifts the traffic in steps; the history below shows the progress.": (
         "已请求，部署器将分步切换流量，进度见下方历史。"
     ),
     "Branch or tag": "分支或标签",
@@ -158,7 +158,7 @@ DEPLOYMENTS: dict[str, str] = {
     "being prepared": "准备中",
     "being tested": "测试中",
     "being watched": "观察中",
-    "goes on": "进行中",
+    "in progress": "进行中",
     "kubernetes": "kubernetes",
     "local": "本机",
     "ready to switch": "可以切换",

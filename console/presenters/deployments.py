@@ -1,4 +1,4 @@
-"""Colours, deployments and what was judged as rows."""
+"""Colours, deployments and analysis results as rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATES = {
 
 
 def colour_rows(colours: Iterable[deploy.Colour], now: float) -> list[dict[str, Any]]:
-    """One row per colour; `watched` is whether a deployer looks after it."""
+    """One row per colour; `watched` is whether a deployer is alive."""
     return [
         {
             "colour": item.name,

@@ -1,4 +1,4 @@
-"""Numbers, times and text for people."""
+"""Numbers, times and text formatted for display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Index generations, their gate and the forecast of a build as rows."""
+"""Index generations, results of their gate and the forecast of a build as rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rows(generations: Iterable[admin_pb2.Generation]) -> list[dict[str, Any]]:
 
 
 def foremost(generations: Sequence[admin_pb2.Generation]) -> admin_pb2.Generation | None:
-    """The one to look at first: what waits to be promoted, else what readers are on."""
+    """The generation to show first: one that waits for promotion, else the active one."""
     order = {"ready": 0, "building": 1, "active": 2}
     return min(generations, key=lambda item: order.get(item.state, 9), default=None)
 
@@ -96,7 +96,7 @@ def event_rows(item: admin_pb2.Generation) -> list[dict[str, Any]]:
     ]
 
 
-def forecast_facts(found: admin_pb2.BuildForecast) -> list[tuple[str, str]]:
+def forecast_fields(found: admin_pb2.BuildForecast) -> list[tuple[str, str]]:
     """What a build takes, as label and text. Counts that are scaled up from a sample are marked."""
     about = "" if found.exact else "≈ "
     facts = [

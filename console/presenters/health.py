@@ -1,4 +1,4 @@
-"""Whether all is well, and what to do when it is not."""
+"""Health of the platform, and what to do about problems."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """Something an operator should look at: a sentence with its values, and the page where to act."""
+    """A task for an operator: a sentence with its values, and the page where to act."""
 
     sentence: str
     page: str

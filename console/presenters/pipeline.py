@@ -1,4 +1,4 @@
-"""Runs, assets, sensors and schedules as rows, and how far a running ingest is."""
+"""Runs, assets, sensors and schedules as rows, and the progress of a running ingest."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ MARKS = {"success": "✔", "running": "▶", "failure": "✖", "canceled": "■"
 
 
 def graph(rows: Sequence[dict[str, Any]]) -> str:
-    """The chain as a DOT drawing; shape and mark tell the state as well as the colour does."""
+    """The chain as a DOT drawing; shape and mark show the state as well as the colour does."""
     colours = {"success": "#1a7f37", "running": "#0b5cad", "failure": "#b42318", "canceled": "#8a6100"}
     lines = ['digraph { rankdir=LR; bgcolor="transparent"; node [shape=box, style="rounded", fontname="sans-serif"];']
     for row in rows:

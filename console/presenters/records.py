@@ -46,7 +46,7 @@ def _run(run_id: str, shards: Sequence[ops.QualityResult]) -> dict[str, Any]:
 
 
 def languages(results: Iterable[ops.QualityResult]) -> list[dict[str, Any]]:
-    """The share of each language after each run, oldest first; rare ones are told together as `other`."""
+    """The share of each language after each run, oldest first; rare ones are summed up as `other`."""
     runs: dict[str, tuple[int, Counter[str]]] = {}
     for item in results:
         at, counts = runs.setdefault(item.run_id, (item.finished_at.seconds, Counter()))
@@ -203,7 +203,7 @@ def audit_rows(records: Iterable[ops.AuditRecord]) -> list[dict[str, Any]]:
 
 
 def _named(action: str) -> str:
-    """What was done; a call on record by its path is told by service and method."""
+    """The action; a call recorded by its path is shown as service and method."""
     service, _, method = action.removeprefix("/").partition("/")
     return f"{service.rpartition('.')[2]}.{method}" if action.startswith("/") else action
 

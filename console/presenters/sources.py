@@ -91,7 +91,7 @@ def count_rows(stages: Iterable[ops.RunStage]) -> list[dict[str, Any]]:
     ]
 
 
-def facts(detail: ops.SourceDetail) -> list[tuple[str, str]]:
+def source_fields(detail: ops.SourceDetail) -> list[tuple[str, str]]:
     """What is configured and remembered, as label and text."""
     cursor = MessageToDict(detail.cursor)
     return [
@@ -169,7 +169,7 @@ class Answers:
 
 
 def problems(answers: Answers) -> list[str]:
-    """What cannot stay as it is, as sentences. `rag source check` says the rest: it can look at the folder."""
+    """Problems of the answers, as sentences. `rag source check` finds the rest: it can read the folder."""
     found = []
     if not _NAME.fullmatch(answers.name):
         found.append("Name: begin with a lower-case letter; then letters, digits, dash and underscore.")
@@ -180,7 +180,7 @@ def problems(answers: Answers) -> list[str]:
     if not all(_ACL.fullmatch(entry) for entry in split(answers.acl)):
         found.append("ACL: each entry is everyone, user:NAME or group:NAME.")
     if len(answers.cron.split()) != 5 and not answers.cron.startswith("@"):
-        found.append("Schedule: five fields, or @daily and its kin.")
+        found.append("Schedule: five fields, or a macro such as @daily.")
     return found
 
 

@@ -36,7 +36,7 @@ def grew(before: Sample, after: Sample, name: str, label: str, where: Any = lamb
     for labels, value in series(after, name):
         if where(labels):
             past = before.values.get((name, tuple(sorted(labels.items()))), 0.0)
-            # A counter that fell belongs to a server that was started anew.
+            # A counter that fell belongs to a server that was restarted.
             found[labels.get(label, "")] = found.get(labels.get(label, ""), 0.0) + (
                 value - past if value >= past else value
             )
@@ -61,7 +61,7 @@ TENANT_CALLS = "rag_server_tenant_calls_total"
 def rates(samples: Sequence[Sample], name: str, label: str, *, without: str = "-") -> list[dict[str, Any]]:
     """Per second, for each value of a label, between each two samples: rows of `at`, the label and `rate`.
 
-    Methods whose name begins with `without` are left out: the console's own looks are no traffic.
+    Methods whose name begins with `without` are left out: the console's own polls are no traffic.
     """
     if len(samples) < 2:
         return []

@@ -1,12 +1,12 @@
-"""Ask: search and streamed answers as any client gets them, with every part of the score and every citation."""
+"""Ask: search and streamed answers as a client gets them, with score parts and citations."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components.answers import compare, judge, span
-from console.components.widgets import chosen_row, look, problem, table
+from console.components.answers import compare, rating_buttons, span
+from console.components.widgets import chosen_row, load_or_report, problem, table
 from console.presenters import answers as views
 from console.presenters.formats import plain
 from console.session import api, shared, t
@@ -22,7 +22,7 @@ MODES = {
 
 def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | None:
     """What to ask, and how; None until something was asked."""
-    names = [item.name for item in look("query server", lambda: api().sources()) or []]
+    names = [item.name for item in load_or_report("query server", lambda: api().sources()) or []]
     with st.form("question", border=False):
         text = st.text_area(t("Question"), max_chars=MAX_QUESTION_CHARS, height=80, key="question-text")
         left, middle, right = st.columns(3)
@@ -73,7 +73,7 @@ def answer(request: query_pb2.AnswerRequest) -> None:
         for item in final.answered.citations:
             citation(item)
     st.caption(t("Generation {name}", name=final.generation))
-    judge(request.query, "" if sentence else text, final)
+    rating_buttons(request.query, "" if sentence else text, final)
 
 
 def citation(item: query_pb2.Citation) -> None:

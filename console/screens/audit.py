@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from console.components.widgets import at, look, table, today
+from console.components.widgets import at, load_or_report, table, today
 from console.presenters import records as views
 from console.session import api, t
 
@@ -20,7 +20,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 if st.session_state.get("a-filter") != chosen:
     st.session_state["a-filter"], st.session_state["a-page"] = chosen, ""
 page = st.session_state.get("a-page", "")
-found = look("query server", lambda: api().audit(**chosen, limit=_PAGE_RECORDS, page_token=page))
+found = load_or_report("query server", lambda: api().audit(**chosen, limit=_PAGE_RECORDS, page_token=page))
 if found is not None:
     rows = views.audit_rows(found.records)
     shown = [{**row, "at": at(row["at"])} for row in rows]

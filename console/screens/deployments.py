@@ -1,4 +1,4 @@
-"""Deployments: what runs where with how much of the traffic, what its gates found; switch and roll back."""
+"""Deployments: releases, their share of traffic and check results; switch and roll back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from console.components.deployments import actions, ci, history
-from console.components.widgets import age, at, chosen_row, look, table
+from console.components.widgets import age, at, chosen_row, load_or_report, table
 from console.presenters import deployments as views
 from console.presenters.formats import duration
 from console.session import api, shared, t
@@ -15,8 +15,8 @@ from console.session import api, shared, t
 
 @st.fragment(run_every=shared().settings.refresh_seconds)
 def colours() -> None:
-    """Both colours; looks again by itself."""
-    found = look("query server", lambda: api().colours())
+    """Both colours; refreshes automatically."""
+    found = load_or_report("query server", lambda: api().colours())
     if found is None:
         return
     rows = views.colour_rows(found, time.time())
@@ -37,13 +37,13 @@ def colours() -> None:
 
 def deployments() -> None:
     """The list; the newest is chosen unless another is."""
-    found = look("query server", lambda: api().deployments())
+    found = load_or_report("query server", lambda: api().deployments())
     if not found:
         return
     st.subheader(t("Deployments"))
     rows = [
         {**row, "state": t(row["state"]), "weight": f"{row['weight']} %", "at": at(row["at"]),
-         "seconds": duration(row["seconds"]) if row["seconds"] is not None else t("goes on")}
+         "seconds": duration(row["seconds"]) if row["seconds"] is not None else t("in progress")}
         for row in views.deployment_rows(found)
     ]  # fmt: skip
     columns = {"id": "#", "release": t("Release"), "colour": t("Colour"), "state": t("State"),

@@ -1,11 +1,11 @@
-"""The index: its generations, and a document down to its chunks and spans."""
+"""The index: its generations, and a document with its chunks and spans."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from console.components.generations import build_generation, generations
-from console.components.widgets import age, at, chosen_row, look, table, timestamp
+from console.components.widgets import age, at, chosen_row, load_or_report, table, timestamp
 from console.presenters import records as views
 from console.presenters.formats import plain, size
 from console.session import api, t
@@ -18,7 +18,7 @@ def find() -> str | None:
     text = st.text_input(
         t("Why is a document missing? Part of its path or title, or its id"), value=asked, max_chars=1024, key="find"
     )
-    found = look("query server", lambda: api().find(text.strip()))
+    found = load_or_report("query server", lambda: api().find(text.strip()))
     if found is None:
         return None
     rows = [{**row, "state": t(row["state"]), "at": age(row["at"])} for row in views.document_rows(found)]
@@ -41,11 +41,11 @@ def find() -> str | None:
 
 def inspect(doc_id: str) -> None:
     """Facts, place in each generation, chunks and the text of one of them in its surroundings."""
-    found = look("query server", lambda: api().inspect(doc_id))
+    found = load_or_report("query server", lambda: api().inspect(doc_id))
     if found is None:
         return
     st.text(plain(found.document.title or found.document.locator))
-    verdict(found)
+    search_state(found)
     facts = {
         t("Type"): found.media_type,
         t("Language"): found.language or "–",
@@ -74,7 +74,7 @@ def inspect(doc_id: str) -> None:
         span(found, chosen_row(event))
 
 
-def verdict(found: ops.InspectDocumentResponse) -> None:
+def search_state(found: ops.InspectDocumentResponse) -> None:
     """Whether it can be found, and why not."""
     state = t(views.STATES.get(found.document.state, "unknown"))
     sentence = t("This document is: {state}.", state=state)

@@ -1,4 +1,4 @@
-"""Is all well, and if not, what to do: one glance.
+"""Overview: health of the platform and what needs attention.
 
 Text that comes from documents is shown on every page by `st.text` and `st.dataframe` only, which interpret nothing: no
 HTML, no Markdown, no links, no images. It never becomes a label, a key or a message.
@@ -14,7 +14,7 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components import overview as summary
-from console.components.widgets import look, plain_markdown, problem
+from console.components.widgets import load_or_report, plain_markdown, problem
 from console.presenters import health
 from console.presenters.formats import duration, number
 from console.presenters.sources import canary
@@ -30,7 +30,7 @@ _PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "q
 
 @st.fragment(run_every=_REFRESH)
 def platform() -> None:
-    """Verdict, components and figures; looks again by itself, so a part that comes back shows without a reload."""
+    """Overall state, components and figures; refreshes automatically."""
     status = _attempt(lambda: api().status())
     orchestrator = _attempt(lambda: shared().dagster.health())
     gateway = _attempt(lambda: shared().gateway.ready())
@@ -44,7 +44,7 @@ def platform() -> None:
         rows, _known(sources, []), _known(runs, []), totals.quarantined, time.time(), alerts=_known(alerts, []),
         objectives=objectives,
     )  # fmt: skip
-    _verdict(rows, found)
+    _overall_state(rows, found)
     if isinstance(status, ServiceError):
         problem("Figures", status)
     else:
@@ -71,7 +71,7 @@ def _known(found: T | ServiceError, otherwise: T) -> T:
     return otherwise if isinstance(found, ServiceError) else found
 
 
-def _verdict(rows: list[health.HealthRow], found: list[health.Todo]) -> None:
+def _overall_state(rows: list[health.HealthRow], found: list[health.Todo]) -> None:
     if not found:
         st.success(t("All well: {count} components are healthy.", count=len(rows)), icon=":material/check_circle:")
         return
@@ -98,7 +98,7 @@ def _figures(totals: health.Totals) -> None:
         (t("Quarantined"), number(totals.quarantined)),
         (t("Held deletions"), number(totals.held)),
     ]
-    samples = look("metrics", lambda: shared().metrics.history())
+    samples = load_or_report("metrics", lambda: shared().metrics.history())
     rate, p95 = overall(samples or [])
     figures.append((t("Queries per second"), f"{rate:.2f}" if samples else "–"))
     figures.append((t("Latency p95"), f"{p95:,.0f} ms" if p95 is not None else "–"))

@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.clients.dagster_answers import Run
 from console.components.automation import automations, backfills
-from console.components.widgets import age, at, chosen_row, confirm, look, table
+from console.components.widgets import age, at, chosen_row, confirm, load_or_report, table
 from console.presenters import pipeline as views
 from console.presenters.formats import duration
 from console.presenters.sources import key_of
@@ -22,7 +22,7 @@ _PAGE_RUNS = 50
 @st.fragment(run_every=_SETTINGS.refresh_seconds)
 def chain(source: str) -> None:
     """The asset graph of one source with the state and age of each stage."""
-    assets = look("Dagster", lambda: dagster().assets(key_of(source)))
+    assets = load_or_report("Dagster", lambda: dagster().assets(key_of(source)))
     if assets is None:
         return
     rows = views.stage_rows(assets)
@@ -45,7 +45,7 @@ def chain(source: str) -> None:
 
 
 def _marked(status: str) -> str:
-    """A status that is told by its mark as well as by its word."""
+    """A status shown by a mark and a word."""
     return f"{views.MARKS.get(status, '•')} {t(status)}"
 
 
@@ -81,10 +81,10 @@ def runs(source: str) -> Run | None:
             st.session_state["cursor"] = cursor = ""
     job = f"{key_of(source)}_sync" if source else ""
     statuses = ["FAILURE"] if failed else []
-    found = look("Dagster", lambda: dagster().runs(_PAGE_RUNS, job=job, statuses=statuses, cursor=cursor))
+    found = load_or_report("Dagster", lambda: dagster().runs(_PAGE_RUNS, job=job, statuses=statuses, cursor=cursor))
     if found is None:
         return None
-    problems = views.problems(look("query server", lambda: api().runs(source, 500)) or []) if found else {}
+    problems = views.problems(load_or_report("query server", lambda: api().runs(source, 500)) or []) if found else {}
     rows = [
         {**row, "status": _marked(row["status"]), "started": at(row["started"]), "run": row["run"][:8],
          "seconds": duration(row["seconds"]) if row["seconds"] is not None else "–",
@@ -105,7 +105,7 @@ def one_run(run: Run) -> None:
     """Why it failed, and what can be done."""
     st.markdown(f"**{t('Run')} {run.run_id[:8]}** · {t(run.status.lower())}")
     if run.status == "FAILURE":
-        reason = views.failure_reason(look("Dagster", lambda: dagster().log(run.run_id)) or [])
+        reason = views.failure_reason(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [])
         st.caption(t("Why it failed"))
         st.text(reason or t("Dagster recorded no reason."))
 
@@ -121,13 +121,13 @@ def one_run(run: Run) -> None:
     with st.container(horizontal=True):
         confirm(t("Retry"), t("Runs again what failed, with the same settings."), retry, key=f"retry-{run.run_id}",
                 icon=":material/replay:", disabled=run.status not in {"FAILURE", "CANCELED"})  # fmt: skip
-        confirm(t("Terminate"), t("Stops the run; the next one goes on where it was."), terminate,
+        confirm(t("Terminate"), t("Stops the run. The next one resumes where it stopped."), terminate,
                 key=f"stop-{run.run_id}", icon=":material/stop_circle:", disabled=not run.can_terminate)  # fmt: skip
         _open_dagster(t("Open in Dagster"), f"{_LINK}/runs/{run.run_id}")
 
 
 st.title(t("Pipeline"))
-details = {item.name: item for item in look("query server", lambda: api().sources()) or []}
+details = {item.name: item for item in load_or_report("query server", lambda: api().sources()) or []}
 source_name = st.selectbox(t("Source"), sorted(details), key="pipeline-source") if details else ""
 if source_name:
     chain(source_name)

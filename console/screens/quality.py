@@ -1,4 +1,4 @@
-"""Quality: the checks of a source, and the browser of what could not be used."""
+"""Quality: checks of a source, and the quarantine browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components.quality import history
-from console.components.widgets import age, at, confirm, look, problem, table, today
+from console.components.widgets import age, at, confirm, load_or_report, problem, table, today
 from console.presenters import records as views
 from console.presenters.formats import plain
 from console.presenters.sources import key_of
@@ -20,7 +20,7 @@ _PAGE_ENTRIES = 50
 
 def checks(source: str) -> None:
     """Score and drift over time, then the newest results of the checks, what failed first."""
-    found = look("Dagster", lambda: dagster().checks(key_of(source)))
+    found = load_or_report("Dagster", lambda: dagster().checks(key_of(source)))
     history(source, found)
     if found is None:
         return
@@ -54,7 +54,7 @@ def choose(sources: list[str]) -> dict[str, Any]:
 def browser(chosen: dict[str, Any]) -> None:
     """Entries of the quarantine, and what to do with those that are ticked."""
     page = st.session_state.get("q-page", "")
-    found = look("query server", lambda: api().quarantine(**chosen, limit=_PAGE_ENTRIES, page_token=page))
+    found = load_or_report("query server", lambda: api().quarantine(**chosen, limit=_PAGE_ENTRIES, page_token=page))
     if found is None:
         return
     counted = [{"source": item.source, "reason": item.reason, "entries": item.entries} for item in found.counts]
@@ -100,7 +100,7 @@ def act(ids: list[int]) -> None:
 
 def payload(entry: int) -> None:
     """One entry with what is stored of its input, as text."""
-    found = look("query server", lambda: api().quarantined(entry))
+    found = load_or_report("query server", lambda: api().quarantined(entry))
     if found is None:
         return
     st.caption(t("First failure {first}, last failure {last}, run {run}", first=at(found.entry.first_at.seconds),
@@ -136,7 +136,7 @@ def golden() -> None:
 
 
 st.title(t("Quality"))
-names = [item.name for item in look("query server", lambda: api().sources()) or []]
+names = [item.name for item in load_or_report("query server", lambda: api().sources()) or []]
 quarantine_tab, check_tab, golden_tab = st.tabs([t("Quarantine"), t("Score and checks"), t("Judged answers")])
 with quarantine_tab:
     if role() < Role.OPERATOR:

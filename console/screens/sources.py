@@ -1,4 +1,4 @@
-"""Sources: how fresh each is and why, what its runs did, and what an operator may do about it."""
+"""Sources: freshness, results of runs, and actions of operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import streamlit as st
 
 from console.clients.dagster_answers import Automation
 from console.components.sources import actions, add_source
-from console.components.widgets import age, at, chosen_row, look, table, timestamp
+from console.components.widgets import age, at, chosen_row, load_or_report, table, timestamp
 from console.presenters import sources as streams
 from console.presenters import sources as views
 from console.presenters.formats import duration, number
@@ -21,10 +21,10 @@ _REFRESH = shared().settings.refresh_seconds
 
 def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]) -> str | None:
     """The list; returns the source that is chosen in it, or asked for by the address of the page."""
-    status = look("query server", lambda: api().status())
+    status = load_or_report("query server", lambda: api().status())
     if status is None:
         return None
-    objectives = look("Dagster", lambda: shared().dagster.objectives()) or {}
+    objectives = load_or_report("Dagster", lambda: shared().dagster.objectives()) or {}
     rows = views.source_rows(status.sources, details, automations, time.time(), objectives)
     shown = [
         {**row, "state": f"{views.STATE_MARKS[row['state']]} {t(row['state'])}",
@@ -59,11 +59,11 @@ def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]
 def now_running(source: str) -> None:
     """The run under way, how far it is and how long it will take."""
     key = views.key_of(source)
-    runs = look("Dagster", lambda: dagster().runs(1, job=f"{key}_sync", statuses=ACTIVE))
+    runs = load_or_report("Dagster", lambda: dagster().runs(1, job=f"{key}_sync", statuses=ACTIVE))
     if not runs:
         return
     run = runs[0]
-    found = progress(look("Dagster", lambda: dagster().log(run.run_id)) or [], time.time())
+    found = progress(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [], time.time())
     if found is None:
         st.info(t("A run is {status} since {time}.", status=t(run.status.lower()), time=at(run.started)))
         return
@@ -77,7 +77,7 @@ def now_running(source: str) -> None:
 @st.fragment(run_every=_REFRESH)
 def real_time() -> None:
     """What waits in the streams, and how long a pushed document takes to be found."""
-    samples = look("metrics", shared().metrics.history)
+    samples = load_or_report("metrics", shared().metrics.history)
     rows = streams.lag_rows(samples or [], tenant())
     if not rows:
         return
@@ -106,14 +106,14 @@ def one(source: str, detail: ops.SourceDetail, automations: list[Automation]) ->
     now_running(source)
     mine = [item for item in automations if item.job == f"{views.key_of(source)}_sync"]
     actions(source, detail, mine)
-    facts = [*views.facts(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
+    facts = [*views.source_fields(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
              *((item.kind, _automation(item)) for item in mine)]  # fmt: skip
     known = [{"fact": t(label), "value": text} for label, text in facts]
     halves = st.columns(2, gap="medium")
     for place, part in zip(halves, (known[: len(known) // 2], known[len(known) // 2 :]), strict=True):
         with place:
             table(part, {"fact": t("Fact"), "value": t("Value")}, empty="")
-    stages = look("query server", lambda: api().runs(source, 80)) or []
+    stages = load_or_report("query server", lambda: api().runs(source, 80)) or []
     rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"])} for row in views.count_rows(stages)]
     columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Duration"),
                "problem": t("Problem"), "run": t("Run")}  # fmt: skip
@@ -129,8 +129,8 @@ def _automation(item: Automation) -> str:
 
 
 st.title(t("Sources"))
-found_details = {item.name: item for item in look("query server", lambda: api().sources()) or []}
-found_automations = look("Dagster", lambda: dagster().automations()) or []
+found_details = {item.name: item for item in load_or_report("query server", lambda: api().sources()) or []}
+found_automations = load_or_report("Dagster", lambda: dagster().automations()) or []
 chosen = overview(found_details, found_automations)
 if chosen is not None:
     one(chosen, found_details.get(chosen, ops.SourceDetail()), found_automations)

@@ -6,20 +6,20 @@ import streamlit as st
 
 from console.clients.metrics import Sample
 from console.components.charts import over_time
-from console.components.widgets import at, look, table
+from console.components.widgets import at, load_or_report, table
 from console.presenters import traffic as views
 from console.session import Platform, identity, platform, shared, t
 
 
 @st.fragment(run_every=shared().settings.refresh_seconds)
 def traffic() -> None:
-    """Looks again by itself."""
+    """Refreshes automatically."""
     client = shared().metrics
-    samples = look("metrics", client.history)
+    samples = load_or_report("metrics", client.history)
     if samples is not None:
         note = (
             t("Since {time}, from the services' own metrics pages.")
-            if client.remembers
+            if client.has_own_history
             else t("Since {time}, from Prometheus.")
         )
         st.caption(note.format(time=at(samples[0].at) if samples else "–"))
@@ -81,7 +81,7 @@ def _tenants(samples: list[Sample]) -> None:
 
 def _gateway() -> None:
     client = shared().metrics
-    found = look("gateway", lambda: (client.gateway(), client.replicas()))
+    found = load_or_report("gateway", lambda: (client.gateway(), client.replicas()))
     if found is None or found[0] is None:
         return
     st.subheader(t("Gateway"))

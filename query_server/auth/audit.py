@@ -1,4 +1,4 @@
-"""What a known caller was refused, and, where that is switched on, who asked something.
+"""Audit entries of refused calls and, when switched on, of queries.
 
 An action that succeeds is recorded by its handler, in the transaction that does it; nothing of that is here. These
 entries wait in memory and are written together beside the calls, within a second: a killed process loses those of its
@@ -32,7 +32,7 @@ _log = get_logger("query_server.audit")
 
 
 @dataclass(frozen=True, slots=True)
-class _Note:
+class _AuditEntry:
     at: datetime
     actor: str
     tenant: str
@@ -43,7 +43,7 @@ class _Note:
 
 
 def _belongs(method: str, outcome: str) -> bool:
-    """Whether a call goes on record here; what its handler has recorded is not recorded twice."""
+    """Whether a call is recorded here; what its handler has recorded is not recorded twice."""
     policy = POLICIES.get(method)
     if policy is None or outcome == Reason.SCOPE_MISSING:
         return outcome == Reason.SCOPE_MISSING
@@ -58,7 +58,7 @@ class AuditTrail:
         secret = settings.audit_query_secret if settings.audit_queries else None
         self._query_key = secret.get_secret_value().encode() if secret is not None else None
         self._lost = metrics.audit_lost
-        self._waiting: deque[_Note] = deque()
+        self._waiting: deque[_AuditEntry] = deque()
 
     @asynccontextmanager
     async def layer(self, call: Call) -> AsyncIterator[None]:
@@ -91,16 +91,18 @@ class AuditTrail:
             await asyncio.to_thread(self._write, batch)
         except Exception as error:  # a bug must not end the writer: what it holds would never be written
             reason = error.reason if isinstance(error, RagError) else type(error).__name__
-            _log.warning("audit entries wait for the database", entries=len(batch), reason=reason)
+            _log.warning("audit_write_deferred", entries=len(batch), reason=reason)
             for note in batch:
-                self._keep(note)
+                self._enqueue(note)
 
     def _note(self, call: Call, outcome: str) -> None:
         hashes = self._hashes(call)
         if call.identity is None or not (hashes or _belongs(call.method, outcome)):
             return
         who = call.identity
-        self._keep(_Note(datetime.now(UTC), who.actor, who.tenant, call.method, outcome, call.request_id, hashes))
+        self._enqueue(
+            _AuditEntry(datetime.now(UTC), who.actor, who.tenant, call.method, outcome, call.request_id, hashes)
+        )
 
     def _hashes(self, call: Call) -> tuple[str, ...]:
         """The queries of a call as they are recorded: equal for equal text, meaningless without the key."""
@@ -109,13 +111,13 @@ class AuditTrail:
         texts = (query.encode("utf-8", "surrogatepass") for query in call.queries)
         return tuple(hmac.new(self._query_key, query, "sha256").hexdigest() for query in texts)
 
-    def _keep(self, note: _Note) -> None:
+    def _enqueue(self, note: _AuditEntry) -> None:
         if len(self._waiting) < ROOM:
             self._waiting.append(note)
         else:
             self._lost.inc()
 
-    def _write(self, batch: list[_Note]) -> None:
+    def _write(self, batch: list[_AuditEntry]) -> None:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.
         from rag_core.operations import Entry, append
 

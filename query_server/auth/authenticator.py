@@ -1,6 +1,6 @@
-"""Who is calling: a signed token, or an API key whose hash is a row in PostgreSQL.
+"""Authenticate a call: a signed token, or an API key whose hash is a row in PostgreSQL.
 
-What was verified is remembered, but never longer than a second without another look at what may have ended it: a token
+What was verified is cached, but never longer than a second without checking for revocation: a token
 is held against the revocations of the last second, a key is read again twice a second while it is used.
 """
 
@@ -27,14 +27,14 @@ API_KEY_HEADER = "x-api-key"
 KEY_SECONDS = 0.5
 """How long a key's row is believed; with the time of a look, a revocation works within a second."""
 READ_SECONDS = 5.0
-"""Time allowed to reading a key's row, whoever waits for it."""
+"""Timeout of reading a key's row, shared by all that wait for it."""
 USE_SECONDS = 60.0
 _KEPT_KEYS = 10_000
 _log = get_logger("query_server.identities")
 
 
-class Identities:
-    """Turns the credentials of a call into its principal. For one event loop."""
+class Authenticator:
+    """Authenticates a call: its credentials become a principal. For one event loop."""
 
     def __init__(self, verifier: TokenVerifier, store: LazyStore, revocations: Revocations) -> None:
         self._verifier = verifier
@@ -42,7 +42,7 @@ class Identities:
         self._revocations = revocations
         self._fetching: asyncio.Task[bool] | None = None
 
-    async def identify(self, call: Call) -> Principal:
+    async def authenticate(self, call: Call) -> Principal:
         """The caller. A token wins over a key.
 
         Raises `Unauthenticated` (`TOKEN_…`, `API_KEY_INVALID`), `PermissionDenied` (`TENANT_MISSING`), or `Unavailable`
@@ -80,7 +80,7 @@ class Identities:
 
     async def _by_key(self, key: ApiKey) -> Principal:
         stored = await self._keys.get(key.key_id)
-        # The hash is compared also where no row is, so that the time of the answer does not tell the two apart.
+        # The hash is compared also where no row is, so that the time of the answer does not reveal which it was.
         matches = key.matches(stored.digest if stored else bytes(32))
         if stored is None or not matches or stored.revoked or stored.expires <= datetime.now(UTC):
             raise invalid_key()
@@ -122,12 +122,12 @@ class _KeyRows:
 
     def _load(self, key_id: str) -> StoredKey | None:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and tokens do without it.
-        from rag_core.access import find_key, note_use
+        from rag_core.access import find_key, record_use
 
         with self._store.get().engine.begin() as connection:
             row = find_key(connection, key_id)
             if row is not None and time.monotonic() - self._noted.get(key_id, float("-inf")) > USE_SECONDS:
-                note_use(connection, key_id)
+                record_use(connection, key_id)
                 self._noted[key_id] = time.monotonic()
         return row
 

@@ -1,4 +1,4 @@
-"""The one table of who may call what, and which concurrency gate a method passes.
+"""The one table of scopes and concurrency limits by method.
 
 A method that is missing here is refused, and a test compares the table with the descriptors, so a new RPC cannot be
 forgotten.
@@ -32,7 +32,7 @@ _INCLUDES = {
 }
 
 
-class Gate(StrEnum):
+class ConcurrencyClass(StrEnum):
     """Concurrency gates. Answers have their own, so that slow ones never take the place of searches."""
 
     SEARCH = "search"
@@ -45,35 +45,35 @@ class Policy:
     """What a method needs: a scope of the verified token, and a gate when its work is heavy."""
 
     scope: str
-    gate: Gate | None = None
+    concurrency: ConcurrencyClass | None = None
     stores: bool = False
     """Whether a call leaves something behind although readers may make it."""
-    looks: bool = False
+    only_reads: bool = False
     """Whether a call changes nothing although its scope acts."""
     recorded: bool = False
     """Whether the handler puts a call that succeeded on record, in the transaction that does it."""
 
     @property
     def audited(self) -> bool:
-        """Whether each call goes on record: those that change something do, reading does not."""
-        return self.scope.endswith(".write") and not self.looks
+        """Whether each call is audited: those that change something are, reading is not."""
+        return self.scope.endswith(".write") and not self.only_reads
 
     @property
     def repeatable(self) -> bool:
         """Whether it only reads, so that the gateway may send a call twice."""
-        return self.looks or (self.scope.endswith(".read") and not self.stores)
+        return self.only_reads or (self.scope.endswith(".read") and not self.stores)
 
 
 POLICIES: dict[str, Policy] = {
-    "/ragproto.query.v1.QueryService/Query": Policy(READ, Gate.ANSWER),
-    "/ragproto.query.v2.QueryService/Search": Policy(READ, Gate.SEARCH),
+    "/ragproto.query.v1.QueryService/Query": Policy(READ, ConcurrencyClass.ANSWER),
+    "/ragproto.query.v2.QueryService/Search": Policy(READ, ConcurrencyClass.SEARCH),
     # Each search of a batch passes the gate by itself.
     "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ),
-    "/ragproto.query.v2.QueryService/Answer": Policy(READ, Gate.ANSWER),
-    "/ragproto.documents.v1.DocumentService/Put": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS, recorded=True),
-    "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
-    "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, Gate.DOCUMENTS, recorded=True),
-    "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, Gate.DOCUMENTS),
+    "/ragproto.query.v2.QueryService/Answer": Policy(READ, ConcurrencyClass.ANSWER),
+    "/ragproto.documents.v1.DocumentService/Put": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS, recorded=True),
+    "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, ConcurrencyClass.DOCUMENTS),
+    "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS, recorded=True),
+    "/ragproto.documents.v1.DocumentService/List": Policy(DOCUMENTS_READ, ConcurrencyClass.DOCUMENTS),
     "/ragproto.admin.v1.AdminService/BuildGeneration": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.AdminService/EvaluateGeneration": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.AdminService/PromoteGeneration": Policy(PLATFORM_ADMIN),
@@ -96,13 +96,13 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.OperationsService/DiscardQuarantine": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.OperationsService/FindDocuments": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/InspectDocument": Policy(OBSERVE),
-    "/ragproto.admin.v1.OperationsService/ListAudit": Policy(OPERATE, looks=True),
+    "/ragproto.admin.v1.OperationsService/ListAudit": Policy(OPERATE, only_reads=True),
     "/ragproto.admin.v1.OperationsService/RecordAction": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.OperationsService/RateAnswer": Policy(READ, stores=True),
     "/ragproto.admin.v1.OperationsService/ListRatings": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListAlerts": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListQuality": Policy(OBSERVE),
-    "/ragproto.admin.v1.OperationsService/SearchGeneration": Policy(OBSERVE, Gate.SEARCH),
+    "/ragproto.admin.v1.OperationsService/SearchGeneration": Policy(OBSERVE, ConcurrencyClass.SEARCH),
 }
 
 PUBLIC_SERVICES = frozenset(

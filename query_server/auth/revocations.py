@@ -14,10 +14,10 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller
 from rag_core.access import VerifiedToken
 from rag_core.errors import Reason, Unauthenticated, Unavailable
-from rag_core.index import NOTHING_WITHHELD, SearchRequest, SearchResult, Withheld
+from rag_core.index import NO_PENDING_REVOCATIONS, PendingRevocations, SearchRequest, SearchResult
 
 if TYPE_CHECKING:
-    from rag_core.access import Restriction
+    from rag_core.access import PendingRevocation
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ MAX_NAMED = 5000
 """Documents of one source that are left out one by one; with more the whole source is, until the index caught up."""
 
 
-class Withdrawals:
+class PendingRevocationCache:
     """The last reading. For one event loop.
 
     Nothing is answered before there was one. While the database is away the last one stands: nothing can be committed
@@ -104,46 +104,46 @@ class Withdrawals:
 
     def __init__(self, store: LazyStore, metrics: Metrics, *, max_age: float) -> None:
         self._store = store
-        self._gauge = metrics.withheld
+        self._gauge = metrics.pending_revocations
         self.age = Age("permissions", max_age)
-        self._by_tenant: Mapping[str, Sequence[Restriction]] = {}
+        self._by_tenant: Mapping[str, Sequence[PendingRevocation]] = {}
         self.poller = Poller("permissions", self._read, self._take, seconds=READ_SECONDS, share=MAX_SHARE)
 
-    def withheld(self, tenant: str, acl: Sequence[str]) -> Withheld:
-        """What a caller lost. Raises `Unavailable` (`REVOCATIONS_UNKNOWN`, `DATABASE_UNAVAILABLE`), see `Age`."""
+    def of_caller(self, tenant: str, acl: Sequence[str]) -> PendingRevocations:
+        """Revocations of a caller. Raises `Unavailable` (`REVOCATIONS_UNKNOWN`, `DATABASE_UNAVAILABLE`), see `Age`."""
         self.age.require_recent()
         lost = [one for one in self._by_tenant.get(tenant, ()) if one.acl.isdisjoint(acl)]
         if not lost:
-            return NOTHING_WITHHELD
+            return NO_PENDING_REVOCATIONS
         documents = tuple(one.doc_id for one in lost if one.doc_id is not None)
-        return Withheld(documents, tuple({one.source for one in lost if one.doc_id is None}))
+        return PendingRevocations(documents, tuple({one.source for one in lost if one.doc_id is None}))
 
-    def _read(self) -> tuple[float, Mapping[str, Sequence[Restriction]]]:
+    def _read(self) -> tuple[float, Mapping[str, Sequence[PendingRevocation]]]:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-        from rag_core.access import restrictions
+        from rag_core.access import pending_revocations
 
         began, by_tenant = self.age.now(), defaultdict(list)
         with self._store.get().engine.connect() as connection:
-            for one in restrictions(connection, most=MAX_NAMED):
+            for one in pending_revocations(connection, most=MAX_NAMED):
                 by_tenant[one.tenant].append(one)
         return began, by_tenant
 
-    def _take(self, found: tuple[float, Mapping[str, Sequence[Restriction]]]) -> None:
+    def _take(self, found: tuple[float, Mapping[str, Sequence[PendingRevocation]]]) -> None:
         self.age.read_at, self._by_tenant = found
         self._gauge.set(sum(map(len, self._by_tenant.values())))
 
 
-class WithholdingSearcher:
+class RevocationFilter:
     """A searcher that every search goes through, so that no leg and no probe can be without it."""
 
-    def __init__(self, searcher: Searcher, withdrawals: Withdrawals) -> None:
+    def __init__(self, searcher: Searcher, pending_revocations: PendingRevocationCache) -> None:
         self._searcher = searcher
-        self._withdrawals = withdrawals
+        self._pending_revocations = pending_revocations
 
     async def search(self, request: SearchRequest) -> SearchResult:
         """See `Searcher.search`."""
-        withheld = self._withdrawals.withheld(request.tenant, request.acl)
-        return await self._searcher.search(replace(request, withheld=withheld) if withheld else request)
+        revoked = self._pending_revocations.of_caller(request.tenant, request.acl)
+        return await self._searcher.search(replace(request, pending_revocations=revoked) if revoked else request)
 
     async def close(self) -> None:
         await self._searcher.close()

@@ -67,7 +67,7 @@ def _generation(status: GenerationStatus) -> pb.Generation:
 
 def _add_row(message: pb.Generation, row: GenerationRow) -> None:
     message.documents, message.pending = row.documents, row.pending
-    message.actor, message.reason, message.frozen = row.actor, row.reason, row.frozen
+    message.actor, message.reason, message.frozen = row.actor, row.reason, row.not_reproducible
     message.promoted_from = row.promoted_from or ""
     message.settings.update({name: str(value) for name, value in row.settings.items() if value is not None})
     for field in _MOMENTS:
@@ -98,8 +98,8 @@ def from_forecast(forecast: Forecast) -> pb.BuildForecast:
     return pb.BuildForecast(**forecast.to_json())
 
 
-def from_move(moved: PromotionResult) -> pb.GenerationMove:
+def from_promotion(promotion: PromotionResult) -> pb.GenerationMove:
     """A move of the alias as a message."""
     return pb.GenerationMove(
-        active=moved.active, before=moved.before or "", pending=moved.pending, seconds=moved.seconds
+        active=promotion.active, before=promotion.before or "", pending=promotion.pending, seconds=promotion.seconds
     )

@@ -13,7 +13,7 @@ from rag_core.errors import InvalidInput, Reason
 from ragproto.documents.v1 import documents_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.documents import Stored
+    from rag_core.documents import VisibleDocument
     from rag_core.streams import Receipt
 
 
@@ -72,7 +72,7 @@ def from_delete(receipt: Receipt) -> pb.DeleteResponse:
     return message
 
 
-def from_stored(stored: Stored) -> pb.Document:
+def from_stored(stored: VisibleDocument) -> pb.Document:
     """A document as a message."""
     message = pb.Document(
         doc_id=str(stored.doc_id),

@@ -14,7 +14,7 @@ from ragproto.admin.v1 import operations_pb2 as pb
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-    from rag_core.documents import Found, Span
+    from rag_core.documents import DocumentSummary, Span
     from rag_core.evaluation import Judgement, Rating
     from rag_core.operations import Entry
     from rag_core.pipeline import Stage
@@ -89,7 +89,7 @@ def from_payload(payload: Payload) -> pb.GetQuarantineEntryResponse:
     )
 
 
-def from_found(found: Found) -> pb.DocumentRow:
+def from_found(found: DocumentSummary) -> pb.DocumentRow:
     """A document in a list."""
     return pb.DocumentRow(
         doc_id=str(found.doc_id),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from query_server.converters.filters import filter_from_message
 from query_server.handlers.query.answer import Event, Failed, Retrieved
-from query_server.handlers.query.resuming import Piece
+from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import Page
 from query_server.handlers.query.validation import Query
 from rag_core.answering import Abstained, Answered, Citation, Span
@@ -88,7 +88,7 @@ def _outcome(outcome: Page | RagError) -> pb.BatchSearchResponse.Outcome:
 
 def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
     """One event; `found` is what the citations point into."""
-    if isinstance(event, Piece):
+    if isinstance(event, ResumableDelta):
         return pb.AnswerEvent(delta=pb.AnswerDelta(text=event.text), resume_token=event.resume_token)
     result = found.result
     usage = pb.AnswerFinal.Usage(passages=len(result.hits), milliseconds=found.milliseconds())

@@ -1,4 +1,4 @@
-"""Times in messages."""
+"""Timestamps in messages."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _mac(key: bytes, body: bytes, context: bytes) -> bytes:
 
 
 MAX_RESULTS = 500
-"""Passages that can be paged through; ranks beyond it cost more than they tell."""
+"""Passages that can be paged through; deeper ranks cost more than they are worth."""
 _OFFSET = struct.Struct(">I")
 
 
@@ -98,7 +98,7 @@ class PageTokens:
 
 def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> bytes:
     """What a token is bound to: tenant, permissions and everything that decides the order; not the page's size."""
-    parts = (
+    dependencies = (
         request.tenant,
         tuple(sorted(request.acl)),
         request.mode.value,
@@ -108,7 +108,7 @@ def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> byt
         diversity,
         rerank,
     )
-    return repr(parts).encode("utf-8", "surrogatepass")
+    return repr(dependencies).encode("utf-8", "surrogatepass")
 
 
 def invalid_token() -> InvalidInput:

@@ -1,4 +1,4 @@
-"""Database work beside the event loop."""
+"""Database transactions beside the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overload protection: a fixed number of calls at work, a bounded queue, and a quick refusal beyond it.
+"""Concurrency limits: a fixed number of running calls, a bounded queue, and an immediate refusal beyond it.
 
 No tenant holds more than its share of either, and a place that becomes free goes to the waiting tenant that holds
 fewest. A call reaches a gate once its message is complete and its caller verified (`chain`, `stack`).
@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from query_server.auth.policies import POLICIES, Gate
+from query_server.auth.policies import POLICIES, ConcurrencyClass
 from query_server.interceptors.chain import Layer
 from query_server.runtime.calls import Call
 from query_server.runtime.metrics import Metrics
@@ -20,10 +20,10 @@ from rag_core.errors import Exhausted, Reason
 _Place = asyncio.Future[None]
 
 
-class ConcurrencyGate:
+class ConcurrencyLimiter:
     """`slots` calls inside, `queue` more waiting; one tenant has at most `share` of each. For one event loop."""
 
-    def __init__(self, gate: Gate, *, slots: int, queue: int, share: float, metrics: Metrics) -> None:
+    def __init__(self, gate: ConcurrencyClass, *, slots: int, queue: int, share: float, metrics: Metrics) -> None:
         self._free = slots
         self._queue = queue
         self._most_held = max(1, int(slots * share))
@@ -47,7 +47,7 @@ class ConcurrencyGate:
 
     async def _acquire(self, tenant: str) -> None:
         if self._free and self._held[tenant] < self._most_held:
-            # Whoever waits while a slot is free has its share already, so nobody is overtaken.
+            # A tenant that waits while a slot is free has its share already, so none is overtaken.
             self._take(tenant)
             return
         place = self._enqueue(tenant)
@@ -104,16 +104,16 @@ class ConcurrencyGate:
         )
 
 
-def limit_concurrency(gates: Mapping[Gate, ConcurrencyGate]) -> Layer:
+def limit_concurrency(limiters: Mapping[ConcurrencyClass, ConcurrencyLimiter]) -> Layer:
     """Pass each call through the gate its policy names; methods without one (admin) are exempt."""
 
     @asynccontextmanager
     async def layer(call: Call) -> AsyncIterator[None]:
         policy = POLICIES.get(call.method)
-        if policy is None or policy.gate is None:
+        if policy is None or policy.concurrency is None:
             yield
             return
-        async with gates[policy.gate].enter(call.principal.tenant):
+        async with limiters[policy.concurrency].enter(call.principal.tenant):
             yield
 
     return layer

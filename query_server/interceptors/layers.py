@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import grpc
 import grpc.aio
 
-from query_server.auth.authenticator import Identities
+from query_server.auth.authenticator import Authenticator
 from query_server.auth.policies import POLICIES, allows
 from query_server.interceptors.chain import Layer
 from query_server.runtime.calls import Call
@@ -28,12 +28,12 @@ from rag_core.logging import get_logger
 # Who may call: a verified identity with the method's scope, or the local secret for the index service.
 
 
-def require_identity(identities: Identities) -> Layer:
+def require_identity(authenticator: Authenticator) -> Layer:
     """Verify the credentials and check the scope of the policy table; a method without a policy is refused."""
 
     @asynccontextmanager
     async def layer(call: Call) -> AsyncIterator[None]:
-        call.identity = await identities.identify(call)
+        call.identity = await authenticator.authenticate(call)
         policy = POLICIES.get(call.method)
         if policy is None or not allows(call.identity.scopes, policy.scope):
             wanted = policy.scope if policy else "none that can be granted"
@@ -160,7 +160,7 @@ def _request_id(given: str | None) -> str:
 def _outcome(call: Call, *, cancelled: bool) -> str:
     if not cancelled:
         return grpc.StatusCode(_status_tuple(call.context.code())).name
-    # gRPC cancels the task both when the client leaves and when the deadline passes; the clock tells which.
+    # gRPC cancels the task both when the client leaves and when the deadline passes; the clock shows which.
     expired = time.monotonic() >= call.deadline
     call.reason = Reason.DEADLINE if expired else Reason.CANCELLED
     return grpc.StatusCode.DEADLINE_EXCEEDED.name if expired else grpc.StatusCode.CANCELLED.name
@@ -191,5 +191,5 @@ def _report(call: Call, metrics: Metrics, hashes: NameHash, code: str) -> None:
         request_id=call.request_id,
         tenant=tenant,
         subject=hashes.subject(identity.tenant, identity.subject) if identity else None,
-        **call.facts,
+        **call.log_fields,
     )

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 from query_server.auth.audit import AuditTrail
-from query_server.auth.authenticator import Identities
-from query_server.auth.policies import Gate
+from query_server.auth.authenticator import Authenticator
+from query_server.auth.policies import ConcurrencyClass
 from query_server.interceptors.chain import Chain
-from query_server.interceptors.concurrency import ConcurrencyGate, limit_concurrency
+from query_server.interceptors.concurrency import ConcurrencyLimiter, limit_concurrency
 from query_server.interceptors.layers import limit_time, map_errors, observe, require_identity, require_index_secret
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import PUSHBACK_MS
 from rag_core.access import NameHash
 from rag_core.settings import Settings
 
-Gates = dict[Gate, ConcurrencyGate]
+Limiters = dict[ConcurrencyClass, ConcurrencyLimiter]
 INDEX_CALL_SECONDS = 12 * 3600.0
 """`Optimize` and a full scroll take as long as they take; the client's own deadline is the limit that matters."""
 
 
-def build_gates(settings: Settings, metrics: Metrics) -> Gates:
+def build_limiters(settings: Settings, metrics: Metrics) -> Limiters:
     """The concurrency gates of one server."""
     sizes = {
-        Gate.SEARCH: (settings.max_concurrent_searches, settings.max_queued_searches),
-        Gate.ANSWER: (settings.max_concurrent_answers, settings.max_queued_answers),
-        Gate.DOCUMENTS: (settings.max_concurrent_document_calls, settings.max_queued_document_calls),
+        ConcurrencyClass.SEARCH: (settings.max_concurrent_searches, settings.max_queued_searches),
+        ConcurrencyClass.ANSWER: (settings.max_concurrent_answers, settings.max_queued_answers),
+        ConcurrencyClass.DOCUMENTS: (settings.max_concurrent_document_calls, settings.max_queued_document_calls),
     }
     return {
-        gate: ConcurrencyGate(gate, slots=slots, queue=queue, share=settings.max_tenant_share, metrics=metrics)
+        gate: ConcurrencyLimiter(gate, slots=slots, queue=queue, share=settings.max_tenant_share, metrics=metrics)
         for gate, (slots, queue) in sizes.items()
     }
 
 
 def build_chain(
     settings: Settings,
-    identities: Identities,
+    authenticator: Authenticator,
     audit: AuditTrail,
     metrics: Metrics,
-    gates: Gates,
+    limiters: Limiters,
     hashes: NameHash,
 ) -> Chain:
     """The layers of the client port. Identity before the gate: an anonymous flood must not fill the queue."""
@@ -46,8 +46,8 @@ def build_chain(
             map_errors(pushback_ms=PUSHBACK_MS),
             limit_time(default=settings.default_deadline_seconds, cap=settings.max_deadline_seconds),
             audit.layer,
-            require_identity(identities),
-            limit_concurrency(gates),
+            require_identity(authenticator),
+            limit_concurrency(limiters),
         ]
     )
 

@@ -90,7 +90,7 @@ class BlockingPool:
         if left:
             done, _ = await asyncio.wait(left, timeout=seconds)
             for returned in done:
-                returned.exception()  # nobody waits for it any more
+                returned.exception()  # the caller has given up
 
     def close(self) -> None:
         """Refuse new calls and let the running ones go; a stuck call must not hold up the exit of the process."""

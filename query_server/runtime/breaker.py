@@ -1,4 +1,4 @@
-"""A circuit breaker: after several calls in a row that got no answer, fail at once and try again one call at a time."""
+"""Circuit breaker: after several calls in a row without an answer, fail at once and probe with one call at a time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Breaker:
         """Around one call. Raises `Unavailable` (`INDEX_UNAVAILABLE`) while open and no trial is due.
 
         Cancellation after a while without an answer (the caller's deadline passed, or the caller left) counts as
-        silence; so does `Unavailable`, which is what a server that is gone looks like.
+        silence; so does `Unavailable`, the error of a server that is gone.
         """
         started = self._clock()
         if self.open:

@@ -1,4 +1,4 @@
-"""One call as it passes through the layers: who calls, until when, and what its log line will say."""
+"""One call as it passes through the layers: caller, deadline, and fields of its log line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Call:
     started: float = field(default_factory=time.monotonic)
     deadline: float = float("inf")
     reason: str = ""
-    facts: dict[str, object] = field(default_factory=dict)
+    log_fields: dict[str, object] = field(default_factory=dict)
     queries: tuple[str, ...] = ()
     """What was asked; only a keyed hash of it leaves the process, and only with RAG_AUDIT_QUERIES."""
     identity: Principal | None = None
@@ -38,9 +38,9 @@ class Call:
         """Seconds until the deadline; not below 0."""
         return max(0.0, self.deadline - time.monotonic())
 
-    def note(self, result: SearchResult) -> None:
+    def log_result(self, result: SearchResult) -> None:
         """Put what was retrieved into the log line."""
-        self.facts.update(generation=result.generation, hits=len(result.hits))
+        self.log_fields.update(generation=result.generation, hits=len(result.hits))
 
     def header(self, name: str) -> str | None:
         """The first text value of a metadata key that the client sent."""

@@ -1,4 +1,4 @@
-"""The parts a server is made of, opened once at start and closed last."""
+"""Dependencies of a server, opened at start and closed last."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ class LazyStore:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything the handlers need. Tests build it from the same real parts with a fake embedder."""
+class Dependencies:
+    """Dependencies of the handlers. Tests build them from the same real ones with a fake embedder."""
 
     index: VectorIndex
     embedder: Embedder
@@ -103,7 +103,7 @@ class Parts:
         self.index.close()
 
 
-def open_parts(settings: Settings) -> Parts:
+def open_dependencies(settings: Settings) -> Dependencies:
     """Open what the settings name; the index and the model load side by side.
 
     Raises `ConfigError` (keys), `Conflict` (`INDEX_LOCKED`), `DataCorruption` (`INDEX_CORRUPT`, `MODEL_CORRUPT`), or
@@ -143,7 +143,7 @@ def open_parts(settings: Settings) -> Parts:
         LazyStore(lambda: _open_store(calls), threads=settings.database_pool_size),
         LazyStore(lambda: _open_store(observing)),
     )
-    return Parts(index, embedder, open_answerer(settings), verifier, *stores, reranker, endpoint)
+    return Dependencies(index, embedder, open_answerer(settings), verifier, *stores, reranker, endpoint)
 
 
 def _open_keys(settings: Settings) -> KeySource:

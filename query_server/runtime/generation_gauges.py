@@ -30,7 +30,7 @@ class GenerationGauges:
 
         with self._store.get().engine.connect() as connection:
             totals = generations.document_totals(connection)
-            following = generations.following(connection)
+            following = generations.write_targets(connection)
             return {(row.name, row.state): totals[row.name] for row in following if row.name in totals}
 
     def _set(self, found: dict[tuple[str, str], DocumentTotals]) -> None:

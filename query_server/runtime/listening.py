@@ -21,7 +21,7 @@ KEEPALIVE_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
+class BindAddresses:
     """Where to listen; port 0 takes a free one (`QueryServer.ports` has the ones taken)."""
 
     host: str
@@ -30,7 +30,7 @@ class Listen:
     index: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Listen:
+    def of(cls, settings: Settings) -> BindAddresses:
         """The addresses that the settings name."""
         return cls(settings.host, settings.query_port, settings.metrics_port, settings.index_port)
 

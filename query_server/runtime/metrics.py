@@ -1,4 +1,4 @@
-"""Every metric of the query server, in one place; docs/reference/metrics.md is generated from it.
+"""Every metric of the query server; docs/reference/metrics.md is generated from it.
 
 Labels are bounded: methods come from the policy table, codes and reasons from fixed enumerations. No subject or
 text is ever a label, and a tenant only as the hash that the request log has, for the first `MAX_TENANTS` of a process.
@@ -133,7 +133,7 @@ class Metrics:
             "Generations of the embedded index that are damaged or being filled again, and not served.",
             registry=self.registry,
         )
-        self.withheld = Gauge(
+        self.pending_revocations = Gauge(
             "rag_server_withheld",
             "Documents, or whole sources, kept from who lost access to them until the index has the change.",
             registry=self.registry,

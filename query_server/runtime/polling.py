@@ -103,13 +103,13 @@ class BackgroundTasks:
         while True:
             try:
                 await run()
-                _background_log.error("background task ended", task=name)
+                _background_log.error("background_task_ended", task=name)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException:  # a panic of the engine and a stray cancellation are no `Exception`
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise  # by `stop`, whatever it made of that
-                _background_log.exception("background task failed", task=name)
+                _background_log.exception("background_task_failed", task=name)
             self._failures.labels(name).inc()
             await asyncio.sleep(self._pause)

@@ -1,4 +1,4 @@
-"""Whether this server can answer, kept up to date beside the calls.
+"""Readiness of this server, updated beside the calls.
 
 Only what is true of this process alone makes it unready: it starts or drains, it has no query model for the generation
 that readers are on, the index it reads has none, or it has not read the revocations. An index that hangs or a database

@@ -16,14 +16,14 @@ from query_server.runtime.calls import Call
 from rag_core.access import Principal
 from rag_core.errors import RagError
 
-Identify = Callable[[Call], Awaitable[Principal]]
+Authenticate = Callable[[Call], Awaitable[Principal]]
 
 
 class GuardedReflection(reflection_pb2_grpc.ServerReflectionServicer):  # type: ignore[misc]  # untyped package
     """Two views of the interface: `identify` decides which one a call gets, without good credentials the public one."""
 
-    def __init__(self, identify: Identify, public: Iterable[str], admin: Iterable[str]) -> None:
-        self._identify = identify
+    def __init__(self, authenticate: Authenticate, public: Iterable[str], admin: Iterable[str]) -> None:
+        self._identify = authenticate
         names = (*public, reflection.SERVICE_NAME)
         self._public = reflection.aio.ReflectionServicer(names, pool=_pool_of(names))  # type: ignore[attr-defined]
         self._whole = reflection.aio.ReflectionServicer((*names, *admin))  # type: ignore[attr-defined]

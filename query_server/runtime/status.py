@@ -1,4 +1,4 @@
-"""The one table from the error tree to gRPC status, and the details that travel with it."""
+"""The table from the error tree to gRPC status, and the details sent with it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def internal_error() -> RagError:
 def trailers(error: RagError, request_id: str, *, pushback_ms: int | None = None) -> Metadata:
     """Trailing metadata of a failed call: `google.rpc.Status` with ErrorInfo and RequestInfo, and pushback if any."""
     request = error_details_pb2.RequestInfo(request_id=request_id)
-    facts = {name: bounded(value) for name, value in error.metadata.items()}
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=facts)
+    fields = {name: bounded(value) for name, value in error.metadata.items()}
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=fields)
     status = rich_status(code_of(error).value[0], bounded(error.message), info, request, pushback_ms=pushback_ms)
     metadata: Metadata = ((REQUEST_ID_KEY, request_id), (DETAILS_KEY, status))
     return metadata if pushback_ms is None else (*metadata, (PUSHBACK_KEY, str(pushback_ms)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc.aio
 
-from query_server.converters.admin import from_forecast, from_move, from_status
+from query_server.converters.admin import from_forecast, from_promotion, from_status
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
 from query_server.runtime.calls import current_call
@@ -49,13 +49,13 @@ class AdminServicer(rpc.AdminServiceServicer):
     ) -> pb.PromoteGenerationResponse:
         principal = current_call().principal
         moved = await self._generations.promote(principal, request.generation, request.override_reason)
-        return pb.PromoteGenerationResponse(move=from_move(moved))
+        return pb.PromoteGenerationResponse(move=from_promotion(moved))
 
     async def RollbackGeneration(
         self, request: pb.RollbackGenerationRequest, context: Context
     ) -> pb.RollbackGenerationResponse:
         moved = await self._generations.rollback(current_call().principal, request.reason)
-        return pb.RollbackGenerationResponse(move=from_move(moved))
+        return pb.RollbackGenerationResponse(move=from_promotion(moved))
 
     async def RetireGeneration(
         self, request: pb.RetireGenerationRequest, context: Context

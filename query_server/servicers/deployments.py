@@ -18,7 +18,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class DeploymentServicer(rpc.DeploymentServiceServicer):
-    """Looks at deployments and asks for what the deployer does."""
+    """Lists deployments and requests actions of the deployer."""
 
     def __init__(self, deployments: DeploymentsHandler) -> None:
         self._deployments = deployments

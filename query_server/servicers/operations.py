@@ -24,7 +24,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class OperationsServicer(rpc.OperationsServiceServicer):
-    """What operators look into and do."""
+    """Queries and actions of operators."""
 
     def __init__(
         self, operations: OperationsHandler, conditions: ConditionsHandler, search: SearchHandler, hashes: NameHash
@@ -152,5 +152,5 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         check_text_field("generation", request.generation, required=True)
         call.queries = (request.search.query,)
         page = await self._search.search_in(request.generation, call.principal, to_query(request.search))
-        call.note(page.result)
+        call.log_result(page.result)
         return pb.SearchGenerationResponse(found=from_page(page))

@@ -27,6 +27,6 @@ class QueryV1Servicer(rpc.QueryServiceServicer):
         call = current_call()
         call.queries = (request.query,)
         answer = await self._answers.answer(call.principal, to_query(request), call.deadline)
-        call.note(answer.result)
+        call.log_result(answer.result)
         await context.send_initial_metadata(DEPRECATION)
         return from_answer(answer)

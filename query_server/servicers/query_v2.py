@@ -32,23 +32,25 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         call = current_call()
         call.queries = (request.query,)
         page = await self._search.search(call.principal, to_query(request))
-        call.note(page.result)
+        call.log_result(page.result)
         return from_page(page)
 
     async def BatchSearch(self, request: pb.BatchSearchRequest, context: Context) -> pb.BatchSearchResponse:
         call = current_call()
         call.queries = tuple(search.query for search in request.searches)
         outcomes = await self._batches.run(call.principal, to_queries(request))
-        call.facts.update(searches=len(outcomes), failed=sum(isinstance(outcome, RagError) for outcome in outcomes))
+        call.log_fields.update(
+            searches=len(outcomes), failed=sum(isinstance(outcome, RagError) for outcome in outcomes)
+        )
         return from_outcomes(outcomes)
 
     async def Answer(self, request: pb.AnswerRequest, context: Context) -> AsyncIterator[pb.AnswerEvent]:
         call = current_call()
         call.queries = (request.query,)
         found, stream = await self._answers.stream(call.principal, to_query(request), call.deadline)
-        call.note(found.result)
+        call.log_result(found.result)
         if request.resume_token:
-            call.facts.update(resumed=True)
+            call.log_fields.update(resumed=True)
         async with aclosing(stream) as events:
             async for event in events:
                 yield from_event(event, found)

@@ -1,4 +1,4 @@
-"""What Dagster shows of a Kafka source: an external asset; with `consume: batch` also a job, schedule and sensor."""
+"""Dagster definitions of a Kafka source: an external asset; with `consume: batch` also a job, schedule and sensor."""
 
 # No postponed annotations: Dagster reads the type of `context` at definition.
 
@@ -11,7 +11,7 @@ from rag_assets.lib.naming import job_name
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.drain import drain
 from rag_assets.stream_worker.report import stream_key
-from rag_assets.stream_worker.waiting import behind
+from rag_assets.stream_worker.waiting import topic_lag
 from rag_core.pipeline import Pipeline
 
 
@@ -68,7 +68,7 @@ def _sensor(config: SourceConfig, job: dg.JobDefinition) -> dg.SensorDefinition 
         if latest and not latest[0].is_finished:
             return dg.SkipReason("a run of this source is queued or in progress")
         with typed_failures():
-            waiting = behind(pipeline.store, config)
+            waiting = topic_lag(pipeline.store, config)
         return dg.RunRequest(tags={"rag/waiting": str(waiting)}) if waiting else dg.SkipReason("nothing waits")
 
     return changes

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from rag_core.sources import Connector
 
 
-def build_connector(config: SourceConfig, outside: ConnectorContext | None = None) -> Connector:
+def build_connector(config: SourceConfig, context: ConnectorContext | None = None) -> Connector:
     """The connector of one source. Opens nothing yet."""
     if isinstance(config.options, KafkaOptions):
         # Imported here: most installations have no topic, and the client's library is large.
         from rag_assets.connectors.kafka.connector import KafkaConnector
 
-        return KafkaConnector(config.options, config.source, (outside or ConnectorContext()).fetch)
+        return KafkaConnector(config.options, config.source, (context or ConnectorContext()).fetch_policy)
     from rag_assets.connectors.registry import CONNECTORS
 
-    return CONNECTORS[config.options.kind](config.options, outside or ConnectorContext())
+    return CONNECTORS[config.options.kind](config.options, context or ConnectorContext())
 
 
 def connector_context(
@@ -47,9 +47,9 @@ def connector_context(
 
 
 @contextmanager
-def open_connector(config: SourceConfig, outside: ConnectorContext | None = None) -> Iterator[Connector]:
+def open_connector(config: SourceConfig, context: ConnectorContext | None = None) -> Iterator[Connector]:
     """The connector of one source for the length of a `with` block; what it opened is closed at its end."""
-    connector = build_connector(config, outside)
+    connector = build_connector(config, context)
     try:
         yield connector
     finally:

@@ -14,7 +14,7 @@ from rag_core.http_client import FetchPolicy
 MAX_LOCATOR_BYTES: Final = 2048
 """PostgreSQL's unique index refuses keys much above this."""
 NOBODY: Final = "group:rag-nobody"
-"""Stands for a list without a usable entry: known to admit no one, unlike an ACL that was never known."""
+"""An empty ACL: nobody may read the document. `None` means the ACL is unknown."""
 _ACL_PATTERN: Final = r"^(everyone|(user|group):[^\x00-\x20\x7f]{1,256})$"
 _ACL_ENTRY: Final = re.compile(_ACL_PATTERN)
 _SECRET_NAME: Final = re.compile(

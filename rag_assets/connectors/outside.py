@@ -1,4 +1,4 @@
-"""What the platform gives a connector besides its options."""
+"""What the platform passes to a connector in addition to its options."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class ConnectorContext:
     remembered from run to run; without one a connector remembers nothing. `home` is RAG_HOME, which no source reads."""
 
     max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
-    fetch: FetchPolicy = field(default_factory=FetchPolicy)
+    fetch_policy: FetchPolicy = field(default_factory=FetchPolicy)
     memory: SourceMemory = field(default_factory=TransientMemory)
     home: Path | None = None

@@ -1,4 +1,4 @@
-"""What a listing brought along, kept on disk until it is fetched, so that memory does not grow with the source."""
+"""Content that came with a listing, kept on disk until it is fetched, so that memory does not grow with the source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed errors as Dagster failures: the reason is metadata, and only what may help is tried again."""
+"""Typed errors as Dagster failures: the reason is metadata, and only retryable errors are retried."""
 
 from __future__ import annotations
 

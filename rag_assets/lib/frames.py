@@ -15,7 +15,7 @@ from rag_core.sources import Scope
 
 PAGE = 2000
 MAX_ROWS = 20_000
-"""Rows a check looks at; the pipeline itself has looked at all of them."""
+"""Rows a check reads; the pipeline itself has checked all of them."""
 
 Frames = Callable[[Pipeline, Scope], Iterator[pl.DataFrame]]
 
@@ -105,5 +105,5 @@ def _pending(pipeline: Pipeline, scope: Scope, embedder: str | None = None) -> d
 
 
 def _generations(connection: Connection, chunker: str, embedder: str | None) -> list[str]:
-    rows = generations.following(connection)
+    rows = generations.write_targets(connection)
     return [row.name for row in rows if row.chunker == chunker and embedder in (None, row.embedder)]

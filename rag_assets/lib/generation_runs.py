@@ -1,4 +1,4 @@
-"""What the generation assets and their sensor share: partitions, tags, and which runs are due."""
+"""Shared by the generation assets and their sensor: partitions, tags, and due runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def parse_shard_key(key: str) -> tuple[str, Shard]:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueRun:
     """A run that should be started: a job, its partition, and the generation it is for."""
 
     job: str
@@ -54,16 +54,18 @@ class Due:
     generation: str
 
 
-def due(pipeline: Pipeline) -> Iterator[Due]:
+def due_runs(pipeline: Pipeline) -> Iterator[DueRun]:
     """What the rows ask for: shards with documents pending for a generation, or its end and its judgement."""
     with pipeline.store.engine.connect() as connection:
-        rows = [row for row in generations.following(connection) if row.state != "active" and not row.frozen]
+        rows = [
+            row for row in generations.write_targets(connection) if row.state != "active" and not row.not_reproducible
+        ]
         pending = {row.name: generations.pending_by_shard(connection, row.name) for row in rows}
     for row in rows:
         for shard in pending[row.name]:
-            yield Due(BUILD_JOB, shard_key(row.name, shard), row.name)
+            yield DueRun(BUILD_JOB, shard_key(row.name, shard), row.name)
         if not pending[row.name] and _unfinished(row):
-            yield Due(FINISH_JOB, row.name, row.name)
+            yield DueRun(FINISH_JOB, row.name, row.name)
 
 
 def _unfinished(row: Generation) -> bool:
@@ -75,7 +77,7 @@ def _unfinished(row: Generation) -> bool:
 def requests(pipeline: Pipeline, instance: dg.DagsterInstance, *, now: float | None = None) -> list[dg.RunRequest]:
     """Run requests for what is due and neither under way nor just failed. Registers the partitions they name."""
     moment = time.time() if now is None else now
-    wanted = [one for one in due(pipeline) if _may_start(instance, one, moment)][:MAX_REQUESTS]
+    wanted = [one for one in due_runs(pipeline) if _may_start(instance, one, moment)][:MAX_REQUESTS]
     for definition, job in ((SHARDS, BUILD_JOB), (GENERATIONS, FINISH_JOB)):
         keys = [one.key for one in wanted if one.job == job]
         if keys:
@@ -86,7 +88,7 @@ def requests(pipeline: Pipeline, instance: dg.DagsterInstance, *, now: float | N
     ]
 
 
-def _may_start(instance: dg.DagsterInstance, one: Due, now: float) -> bool:
+def _may_start(instance: dg.DagsterInstance, one: DueRun, now: float) -> bool:
     last = instance.get_run_records(dg.RunsFilter(job_name=one.job, tags={KEY_TAG: one.key}), limit=1)
     if not last:
         return True

@@ -1,4 +1,4 @@
-"""What the rows of each stage must look like, as Pandera models over the frames of `rag_assets.lib.frames`.
+"""Pandera models of the rows of each stage, over the frames of `rag_assets.lib.frames`.
 
 The pipeline refuses such rows before it commits them; these models are the visible proof in Dagster, and they see what
 was written by anything else (a restore, a migration, an older release).
@@ -28,7 +28,7 @@ class DocumentRows(pa.DataFrameModel):
 
 
 class ChunkRows(pa.DataFrameModel):
-    """Chunks of documents that an index generation still lacks."""
+    """Chunks of pending documents of an index generation."""
 
     locator: str = pa.Field(str_length={"min_value": 1})
     ordinal: int = pa.Field(ge=0)

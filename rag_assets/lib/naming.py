@@ -1,4 +1,4 @@
-"""How a source's parts are called in Dagster, and which rows a run works on."""
+"""Names of a source's assets and jobs in Dagster, and the rows a run works on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stage did, as Dagster metadata and log lines. Every number is plotted by the UI over the runs."""
+"""The report of a stage as Dagster metadata and log lines. The UI plots every number over the runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import dagster as dg
 from rag_core.pipeline import Progress, StageResult
 
 PROGRESS_SECONDS = 10.0
-"""Dagster keeps every log line, so progress is told rarely."""
+"""Dagster keeps every log line, so progress is logged rarely."""
 
 
 def materialized(report: StageResult, **more: Any) -> dg.MaterializeResult[None]:
@@ -32,12 +32,12 @@ def _plain(row: Mapping[str, str | int | float]) -> dict[str, str | int | float]
 
 def progress_to(context: dg.AssetExecutionContext) -> Progress:
     """A progress callback that logs to the run at most once every `PROGRESS_SECONDS`."""
-    told = time.monotonic()
+    message = time.monotonic()
 
     def progress(done: int, total: int | None) -> None:
-        nonlocal told
-        if time.monotonic() - told >= PROGRESS_SECONDS:
-            told = time.monotonic()
+        nonlocal message
+        if time.monotonic() - message >= PROGRESS_SECONDS:
+            message = time.monotonic()
             context.log.info(f"{done} of {total}" if total is not None else f"{done}")
 
     return progress

@@ -1,4 +1,4 @@
-"""Dagster keeps every event for ever; this removes finished runs, with their events, once they are old."""
+"""Retention of Dagster's event log: remove finished runs with their events after a number of days."""
 
 from __future__ import annotations
 

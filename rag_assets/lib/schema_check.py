@@ -35,12 +35,12 @@ def schema_check(
     )
     def schema(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
         with typed_failures():
-            return judge(model, frames(pipeline, scope_of(config, context)))
+            return validate_frames(model, frames(pipeline, scope_of(config, context)))
 
     return schema
 
 
-def judge(model: str, frames: Iterable[pl.DataFrame]) -> dg.AssetCheckResult:
+def validate_frames(model: str, frames: Iterable[pl.DataFrame]) -> dg.AssetCheckResult:
     """Validate frame by frame. Keeps counts and a sample of failures, never a frame."""
     rows = failures = 0
     sample: list[dict[str, str]] = []
@@ -61,7 +61,7 @@ def judge(model: str, frames: Iterable[pl.DataFrame]) -> dg.AssetCheckResult:
 
 
 def _load(name: str) -> "type[pa.DataFrameModel]":
-    # Pandera brings pandas along, about a second in every run worker, and most runs have no row to look at.
+    # Pandera brings pandas along, about a second in every run worker, and most runs have no row to check.
     from rag_assets.lib import models
 
     model: type[pa.DataFrameModel] = getattr(models, name)

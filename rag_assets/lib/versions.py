@@ -1,4 +1,4 @@
-"""Code versions of the stages: the UI marks assets as stale whose code or settings changed since they were made."""
+"""Code versions of the stages: the UI marks assets as stale when code or settings changed since they were made."""
 
 from __future__ import annotations
 

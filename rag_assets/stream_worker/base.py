@@ -1,4 +1,4 @@
-"""What a stream is to the worker. The inbox and Kafka pass the same contract tests."""
+"""The interface of a stream to the worker. The inbox and Kafka pass the same contract tests."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class StreamSource(Protocol):
         """
         ...
 
-    def publish_dead(self, letters: Sequence[DeadLetter]) -> None:
+    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Hand dead letters on (a topic) before they are recorded. Raises `Unavailable` when that failed."""
         ...
 
@@ -81,7 +81,7 @@ class StreamSource(Protocol):
         ...
 
     def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
-        """The transaction is committed and searches see it: tell others (the broker, a completion topic)."""
+        """After the commit, when searches see the change: notify the broker and the completion topic."""
         ...
 
     def lag(self) -> Lag:
@@ -101,7 +101,7 @@ class StreamSource(Protocol):
         ...
 
     def postpone(self, tenant: str, source: str) -> bool:
-        """Leave a source that somebody else works on alone for a moment; false when the stream has no other."""
+        """Skip a source that another process works on for a moment; false when the stream has no other."""
         ...
 
     def defer(self, messages: Sequence[Message]) -> None:

@@ -1,4 +1,4 @@
-"""Canary documents: pushed, searched for, deleted and searched for again, all the time, by the same ways as any other.
+"""Canary documents: pushed, searched for, deleted and searched for again, all the time, through the ordinary APIs.
 
 They live in a tenant of their own, which no token of a customer names.
 """
@@ -25,7 +25,7 @@ TENANT = "rag.canary"
 SOURCE = "canary"
 LOCATOR = "canary.txt"
 LIMIT_SECONDS = 30.0
-_LOOK_SECONDS = 0.01
+_POLL_SECONDS = 0.01
 
 
 class Canary:
@@ -75,7 +75,7 @@ class Canary:
         while time.monotonic() < deadline:
             if reached():
                 return True
-            if stopping.wait(_LOOK_SECONDS):
+            if stopping.wait(_POLL_SECONDS):
                 return False
         return False
 

@@ -1,4 +1,4 @@
-"""One stream: poll, apply, repeat what may work later, isolate and give up what never will, stop when all is wrong.
+"""The consumer loop of one stream: poll, apply, retry, isolate, dead-letter, stop when too much fails.
 
 The next batch is only polled when the last one is finished, so a slow index or embedder slows the reader down and
 nothing piles up in memory.
@@ -21,7 +21,7 @@ from rag_assets.stream_worker.metrics import StreamMetrics
 from rag_core.database import Store
 from rag_core.errors import Conflict, DeadlineExceeded, Exhausted, RagError, Reason, Unavailable
 from rag_core.logging import get_logger
-from rag_core.pipeline import BatchResult, Deferred, Event, EventApplier
+from rag_core.pipeline import BatchResult, Event, EventApplier, SlowEvent
 from rag_core.settings import Settings
 from rag_core.streams import DeadLetter
 from rag_core.streams import store as streams
@@ -36,8 +36,8 @@ _Key = tuple[str, str]
 """Tenant and name of a source."""
 
 
-class Pump:
-    """Moves one stream through the pipeline, on the thread that calls `run`."""
+class ConsumerLoop:
+    """Consumes one stream through the pipeline, on the thread that calls `run`."""
 
     def __init__(
         self, source: StreamSource, applier: EventApplier, store: Store, settings: Settings, metrics: StreamMetrics
@@ -109,7 +109,7 @@ class Pump:
         self._metrics.batch_seconds.labels(self.source.name).observe(time.monotonic() - started)
 
     def _groups(self, batch: Sequence[Message]) -> list[list[Message]]:
-        """What is left of a batch by source, the smallest first: it waits for none that takes longer."""
+        """The rest of a batch by source, the smallest first: it waits for none that takes longer."""
         left = [message for message in batch if message.position.token not in self._finished]
         groups = [list(group) for _, group in groupby(sorted(left, key=_of_source), key=_of_source)]
         return sorted(groups, key=lambda group: sum(message.size for message in group))
@@ -119,7 +119,7 @@ class Pump:
         tenant, source = _of_source(messages[0])
         try:
             self._apply(messages)
-        except Deferred:
+        except SlowEvent:
             log.info("messages_deferred", stream=self.source.name, source=source, messages=len(messages))
             self.source.defer(messages)
         except Conflict as error:
@@ -128,12 +128,12 @@ class Pump:
             if error.reason is not Reason.POISON_RATE or not self.source.hold(tenant, source):
                 raise
             self._metrics.halted.labels(self.source.name).set(1)
-            log.error("source_held", stream=self.source.name, tenant=tenant, source=source, problem=error.message)
+            log.error("source_halted", stream=self.source.name, tenant=tenant, source=source, problem=error.message)
 
     def _apply(self, messages: list[Message]) -> None:
         try:
             outcomes = self._apply_together(messages)
-        except (Unavailable, DeadlineExceeded, Exhausted, Conflict, Deferred):
+        except (Unavailable, DeadlineExceeded, Exhausted, Conflict, SlowEvent):
             raise
         except Exception as error:
             if len(messages) > 1:
@@ -151,7 +151,7 @@ class Pump:
         if new:
             self._store(new)
         elif events := [message.event for message in messages if message.event is not None]:
-            self._applier.follow(messages[0].source, self._run_id(), events)
+            self._applier.reindex(messages[0].source, self._run_id(), events)
         return {message.position.token: self._stored[message.position.token] for message in messages}
 
     def _run_id(self) -> str:
@@ -162,11 +162,11 @@ class Pump:
         unusable = [message for message in messages if message.event is None]
         events = [message.event for message in messages if message.event is not None]
         run_id = self._run_id()
-        dead = [letters.letter(one, letters.DECODE, _failure(one), 1) for one in unusable]
+        dead = [letters.dead_letter(one, letters.DECODE, _failure(one), 1) for one in unusable]
         outcomes = {one.position.token: "dead" for one in unusable}
 
         def settle(connection: Connection, settled: BatchResult) -> None:
-            refused = letters.of_refused(messages, settled.refused)
+            refused = letters.dead_letters_of(messages, settled.refused)
             self._give_up(connection, run_id, dead, refused, messages)
             self.source.record(connection, messages, {**outcomes, **settled.outcomes})
 
@@ -191,13 +191,13 @@ class Pump:
     ) -> None:
         """Record dead letters, after checking whether the source as a whole is broken: then nothing is recorded."""
         dead = [*undecoded, *refused]
-        self._check_poison(_of_source(messages[0]), len(dead), len(messages))
+        self._check_failure_rate(_of_source(messages[0]), len(dead), len(messages))
         if dead:
-            self.source.publish_dead(dead)
-            streams.bury(connection, dead)
-            letters.quarantine_all(connection, run_id, undecoded)
+            self.source.publish_dead_letters(dead)
+            streams.add_dead_letters(connection, dead)
+            letters.quarantine_undecoded(connection, run_id, undecoded)
 
-    def _check_poison(self, key: _Key, dead: int, messages: int) -> None:
+    def _check_failure_rate(self, key: _Key, dead: int, messages: int) -> None:
         window = self._settings.stream_poison_window
         recent = deque(self._recent.get(key, ()), maxlen=window)
         recent.extend([True] * dead + [False] * (messages - dead))
@@ -226,7 +226,7 @@ class Pump:
             log.error("document_pending", stream=self.source.name, position=token, problem=type(error).__name__)
             return {token: "pending"}
         reason = error if isinstance(error, RagError) else _defect()
-        dead = [letters.letter(message, "apply", reason, attempts)]
+        dead = [letters.dead_letter(message, "apply", reason, attempts)]
         with self._rows.engine.begin() as connection:
             self._give_up(connection, f"stream-{self.source.name}-failed", dead, [], [message])
             self.source.record(connection, [message], {token: "dead"})
@@ -247,7 +247,7 @@ class Pump:
     def _note_retry(self, error: RagError) -> None:
         self.state = f"waiting: {error.reason}"
         self._metrics.retries.labels(self.source.name, error.reason).inc()
-        log.warning("stream_waits", stream=self.source.name, reason=error.reason, problem=error.message)
+        log.warning("stream_retry_scheduled", stream=self.source.name, reason=error.reason, problem=error.message)
 
     def _halt(self, error: RagError, stopping: threading.Event) -> None:
         self.state = f"halted: {error.reason}"

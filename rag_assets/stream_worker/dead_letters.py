@@ -1,4 +1,4 @@
-"""Dead letters: messages that were given up on, kept where an operator finds them and can have them tried again."""
+"""Dead letters: messages that were given up on, kept so that an operator can redrive them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from rag_assets.stream_worker.base import Message, Position
 from rag_core.errors import RagError
-from rag_core.pipeline import Event, Refused
+from rag_core.pipeline import Event, RejectedEvent
 from rag_core.quality import Entry
 from rag_core.quality import quarantine_store as quarantine
 from rag_core.sources import Source
@@ -21,7 +21,7 @@ DECODE = "decode"
 """Stage of a message that is no event."""
 
 
-def letter(message: Message, stage: str, error: RagError, attempts: int) -> DeadLetter:
+def dead_letter(message: Message, stage: str, error: RagError, attempts: int) -> DeadLetter:
     """The dead letter of a message."""
     position = message.position
     return DeadLetter(
@@ -44,22 +44,22 @@ def letter(message: Message, stage: str, error: RagError, attempts: int) -> Dead
     )
 
 
-def of_refused(messages: Sequence[Message], refused: Sequence[Refused]) -> list[DeadLetter]:
+def dead_letters_of(messages: Sequence[Message], refused: Sequence[RejectedEvent]) -> list[DeadLetter]:
     """Dead letters of the events that the pipeline refused; their quarantine entries are the pipeline's own."""
     by_token = {message.position.token: message for message in messages}
-    return [letter(by_token[one.event.token], one.stage, one.error, one.attempts) for one in refused]
+    return [dead_letter(by_token[one.event.token], one.stage, one.error, one.attempts) for one in refused]
 
 
-def quarantine_all(connection: Connection, run_id: str, letters: Sequence[DeadLetter]) -> None:
+def quarantine_undecoded(connection: Connection, run_id: str, dead_letters: Sequence[DeadLetter]) -> None:
     """Enter messages that never became an event in the quarantine, where operators look."""
-    for one in letters:
+    for one in dead_letters:
         token = Position(one.topic, one.partition, one.offset).token
         # `parse` is a stage in which the document did not reach PostgreSQL: what was stored before stays.
         entry = Entry(one.locator, "parse", one.reason, f"{one.message} ({token})", token, DECODE)
         quarantine.record(connection, one.tenant, one.source, 0, run_id, [entry])
 
 
-def event_again(row: Any, source: Source) -> Message:
+def redriven_event(row: Any, source: Source) -> Message:
     """A message made from a dead letter that an operator has redriven."""
     position = Position(row.topic, row.partition, row.offset)
     said = row.attributes

@@ -1,4 +1,4 @@
-"""A bounded pass over the streams: what is there now, then an end. For runs that stand in for a worker."""
+"""A bounded pass over the streams: drain what is there now, then end. For runs without a worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import stamina
 
 from rag_assets.stream_worker.base import Message, StreamSource
-from rag_assets.stream_worker.consumer_loop import POLL_SECONDS, Pump
+from rag_assets.stream_worker.consumer_loop import POLL_SECONDS, ConsumerLoop
 from rag_assets.stream_worker.maintenance import maintain
 from rag_assets.stream_worker.metrics import StreamMetrics
 from rag_assets.stream_worker.streams import kafka_configs, openers
@@ -48,7 +48,9 @@ def drain(
                 continue
             source = opener()
             try:
-                counts[name] = _drain_one(Pump(source, applier, store, settings, StreamMetrics()), source, progress)
+                counts[name] = _drain_one(
+                    ConsumerLoop(source, applier, store, settings, StreamMetrics()), source, progress
+                )
             finally:
                 source.close()
         maintain(pipeline, applier, f"stream-drain-{time.time_ns()}")
@@ -57,19 +59,19 @@ def drain(
     return counts
 
 
-def _drain_one(pump: Pump, source: StreamSource, progress: Progress | None) -> int:
+def _drain_one(consumer_loop: ConsumerLoop, source: StreamSource, progress: Progress | None) -> int:
     done, deadline = 0, time.monotonic() + JOIN_SECONDS
     while time.monotonic() < deadline:
         batch = source.poll(POLL_SECONDS)
         if batch:
-            _patiently(pump, batch)
+            _patiently(consumer_loop, batch)
             done += len(batch)
             deadline = time.monotonic() + JOIN_SECONDS
             if progress is not None:
                 progress(done, None)
         elif source.at_end():
             break
-    if pump.state.startswith("halted"):
+    if consumer_loop.state.startswith("halted"):
         why = f"{source.name}: too large a share of a source's changes cannot be used; see docs/runbook.md"
         raise Conflict(Reason.POISON_RATE, why)
     if not source.at_end() and (problem := source.problem()) is not None:
@@ -77,7 +79,7 @@ def _drain_one(pump: Pump, source: StreamSource, progress: Progress | None) -> i
     return done
 
 
-def _patiently(pump: Pump, batch: Sequence[Message]) -> None:
+def _patiently(consumer_loop: ConsumerLoop, batch: Sequence[Message]) -> None:
     for attempt in stamina.retry_context(on=Unavailable, attempts=ATTEMPTS, wait_max=5.0):
         with attempt:
-            pump.process(batch)
+            consumer_loop.process(batch)

@@ -22,7 +22,7 @@ from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.pipeline import Event
 from rag_core.settings import Settings
 from rag_core.sources import Source
-from rag_core.streams import DeadLetter, Lane, Share, Waiting
+from rag_core.streams import DeadLetter, Lane, PendingChange, Share
 from rag_core.streams import inbox_lanes_store as inbox_lanes
 from rag_core.streams import inbox_store as inbox
 
@@ -48,7 +48,7 @@ class InboxSource:
         self._acl: dict[Lane, tuple[str, ...] | None] = {}
         self._held: set[Lane] = set()
         self._away: dict[Lane, float] = {}
-        """Sources that somebody else works on, and until when they are left alone."""
+        """Sources that another process works on, and until when they are skipped."""
         self._slow: dict[Lane, float] = {}
         """Sources that had a slow document, and until when all they bring is left to the reader of large ones."""
         self._pace = Pace(settings.stream_large_bytes, settings.stream_batch_bytes)
@@ -81,7 +81,7 @@ class InboxSource:
         self._pace.start(sum(len(row.content or b"") for row in rows))
         return [self._message(row) for row in rows]
 
-    def publish_dead(self, letters: Sequence[DeadLetter]) -> None:
+    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         """The inbox has no place for them beyond the database."""
 
     def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
@@ -91,7 +91,7 @@ class InboxSource:
         )
 
     def done(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
-        """Nobody else is told: `Get` reads the rows."""
+        """Nothing to notify: `Get` reads the rows."""
 
     def lag(self) -> Lag:
         if self.large:
@@ -154,7 +154,7 @@ class InboxSource:
         for _ in session.notifies(timeout=seconds, stop_after=1):
             pass
 
-    def _waiting(self) -> list[Waiting]:
+    def _waiting(self) -> list[PendingChange]:
         settings, now = self._settings, time.monotonic()
         self._away = {lane: until for lane, until in self._away.items() if until > now}
         self._slow = {lane: until for lane, until in self._slow.items() if until > now}
@@ -164,7 +164,7 @@ class InboxSource:
             for lane in self._slow:
                 inbox_lanes.mark_lane_slow(connection, lane)
             lanes = [one for one in inbox_lanes.lanes(connection) if one not in self._held and one not in self._away]
-            wanted = in_turn(lanes, self._last, self._turn, settings.stream_batch_events)
+            wanted = round_robin(lanes, self._last, self._turn, settings.stream_batch_events)
             seqs = inbox_lanes.choose(connection, wanted, share)
             rows = inbox_lanes.load(connection, seqs)
             if rows:
@@ -176,7 +176,7 @@ class InboxSource:
                 self._acl[tenant, source] = None if found is None else tuple(found)
         return rows
 
-    def _message(self, row: Waiting) -> Message:
+    def _message(self, row: PendingChange) -> Message:
         source = Source(row.source, row.tenant, inbox.KIND, self._acl[row.tenant, row.source])
         position = Position("", 0, row.seq)
         event = Event(
@@ -219,7 +219,7 @@ class Pace:
                 self.bytes = max(self._least, min(fits, 2 * self.bytes, self._most))
 
 
-def in_turn(lanes: Sequence[Lane], after: str, turn: int, most: int) -> list[Lane]:
+def round_robin(lanes: Sequence[Lane], after: str, turn: int, most: int) -> list[Lane]:
     """Lanes by tenant, beginning with the tenant after this one; `turn` rotates the sources of each. At most so many
     tenants, and sources of each."""
     sources: dict[str, list[Lane]] = {}

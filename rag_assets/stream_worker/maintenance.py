@@ -1,4 +1,4 @@
-"""What was accepted and never finished: found in the rows, and finished. Also the upkeep of what a stream leaves."""
+"""Finish accepted documents that are still pending, and clean up what streams leave behind."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def pending(store: Store) -> dict[tuple[str, str], tuple[Source, int]]:
     many."""
     found: dict[tuple[str, str], tuple[Source, int]] = {}
     with store.engine.connect() as connection:
-        for generation in generations.following(connection):
-            if generation.frozen:
+        for generation in generations.write_targets(connection):
+            if generation.not_reproducible:
                 continue
             params = {"generation": generation.name, "building": generation.state == "building"}
             for row in connection.execute(_PENDING, {**params, "kinds": list(STREAM_KINDS)}):
@@ -91,23 +91,23 @@ def redrive(store: Store, applier: EventApplier, run_id: str, configured: Iterab
     while rows := _redriven(store, list(sources), last):
         taken, last = taken + len(rows), rows[-1].id
         for row in rows:
-            message = letters.event_again(row, sources[f"{row.tenant}/{row.source}"])
-            _again(applier, run_id, message, int(row.id))
+            message = letters.redriven_event(row, sources[f"{row.tenant}/{row.source}"])
+            _apply_again(applier, run_id, message, int(row.id))
     return taken
 
 
 def _redriven(store: Store, names: Sequence[str], after: int) -> Sequence[Any]:
     with store.engine.connect() as connection:
-        return streams.redriven(connection, names, _REDRIVES, after=after)
+        return streams.redriven_dead_letters(connection, names, _REDRIVES, after=after)
 
 
-def _again(applier: EventApplier, run_id: str, message: Message, letter_id: int) -> None:
+def _apply_again(applier: EventApplier, run_id: str, message: Message, letter_id: int) -> None:
     source, event = message.source, message.event
     assert event is not None  # noqa: S101
 
     def settle(connection: Connection, settled: BatchResult) -> None:
         if not settled.refused:
-            streams.forget_letters(connection, [letter_id])
+            streams.delete_dead_letters(connection, [letter_id])
             # Also when a newer version is held: then there is nothing left to do for the operator either.
             quarantine.clear(connection, source.tenant, source.name, [event.locator], quarantine.BEFORE_STORE)
 
@@ -119,7 +119,7 @@ def _again(applier: EventApplier, run_id: str, message: Message, letter_id: int)
         log.warning("redrive_failed", letter=letter_id, reason=error.reason, problem=error.message)
 
 
-def upkeep(store: Store, settings: Settings) -> None:
+def clean_up(store: Store, settings: Settings) -> None:
     """Forget applied pushes, and dead letters that nothing in the quarantine stands for any more."""
     with store.engine.begin() as connection:
         inbox.purge(connection, hours=settings.inbox_retention_hours)
@@ -137,7 +137,7 @@ def maintain(pipeline: Pipeline, applier: EventApplier, run_id: str) -> int:
     def redrive_all() -> None:
         redrive(store, applier, run_id, [config.source for config in kafka_configs(pipeline.settings)])
 
-    for task in (finish, partial(upkeep, store, pipeline.settings), redrive_all):
+    for task in (finish, partial(clean_up, store, pipeline.settings), redrive_all):
         try:
             task()
         except RagError as error:

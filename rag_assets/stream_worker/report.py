@@ -64,12 +64,16 @@ class Reporter:
     def report(self, instance: dg.DagsterInstance) -> int:
         """One materialization for each stream that did something since the last; returns how many."""
         reported = 0
-        for name, pump in list(self._worker.pumps.items()):
-            now = Counter(pump.counts)
+        for name, consumer_loop in list(self._worker.pumps.items()):
+            now = Counter(consumer_loop.counts)
             new = now - self._seen.get(name, Counter())
             if not new:
                 continue
-            metadata: dict[str, str | int] = {"state": pump.state, "lag": pump.source.lag().messages, **new}
+            metadata: dict[str, str | int] = {
+                "state": consumer_loop.state,
+                "lag": consumer_loop.source.lag().messages,
+                **new,
+            }
             instance.report_runless_asset_event(dg.AssetMaterialization(stream_key(name), metadata=metadata))
             self._seen[name] = now
             reported += 1

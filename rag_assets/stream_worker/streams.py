@@ -1,4 +1,4 @@
-"""Which streams there are: the push inbox, and the topics of the source files."""
+"""The configured streams: the push inbox, and the topics of the source files."""
 
 from __future__ import annotations
 

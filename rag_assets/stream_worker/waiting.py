@@ -1,4 +1,4 @@
-"""What waits in the streams, looked at from outside: without consuming, and without joining a consumer group."""
+"""Pending changes of the streams, measured without consuming and without joining a consumer group."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from rag_core.streams import inbox_store as inbox
 from rag_core.streams import offset_store as stream_places
 from rag_core.streams import store as streams
 
-MISSED_BEATS = 3
+MISSED_HEARTBEATS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingWork:
     """Living workers; messages that wait by stream; stored documents that are pending for an index (`unfinished`)."""
 
     workers: list[str]
@@ -35,17 +35,17 @@ class Waiting:
         return sum(self.messages.values()) + self.unfinished
 
 
-def waiting_streams(pipeline: Pipeline) -> Waiting:
-    """What waits now. Topics are only looked at when no worker is alive. Raises `Unavailable` when a part is away."""
+def pending_streams(pipeline: Pipeline) -> PendingWork:
+    """Pending changes. Topics are only read when no worker is alive. Raises `Unavailable` when a service is down."""
     settings, store = pipeline.settings, pipeline.store
     with store.engine.connect() as connection:
-        workers = streams.alive(connection, within_seconds=MISSED_BEATS * settings.stream_heartbeat_seconds)
+        workers = streams.live_workers(connection, within_seconds=MISSED_HEARTBEATS * settings.stream_heartbeat_seconds)
         messages = {INBOX: inbox.pending(connection)[0]}
     if workers:
-        return Waiting(workers, messages)
+        return PendingWork(workers, messages)
     for config in kafka_configs(settings):
-        messages[f"kafka:{config.name}"] = behind(store, config)
-    return Waiting(workers, messages, count_pending(store))
+        messages[f"kafka:{config.name}"] = topic_lag(store, config)
+    return PendingWork(workers, messages, count_pending(store))
 
 
 def overview(settings: Settings) -> dict[str, Any]:
@@ -58,10 +58,12 @@ def overview(settings: Settings) -> dict[str, Any]:
     try:
         with store.engine.connect() as connection:
             workers = streams.workers(connection)
-            living = streams.alive(connection, within_seconds=MISSED_BEATS * settings.stream_heartbeat_seconds)
+            living = streams.live_workers(
+                connection, within_seconds=MISSED_HEARTBEATS * settings.stream_heartbeat_seconds
+            )
             waiting, seconds = inbox.pending(connection)
-            dead = streams.letters_waiting(connection)
-        topics = {} if living else {f"kafka:{one.name}": _behind(store, one) for one in kafka_configs(settings)}
+            dead = streams.count_dead_letters(connection)
+        topics = {} if living else {f"kafka:{one.name}": _topic_lag(store, one) for one in kafka_configs(settings)}
     finally:
         store.close()
     for worker in workers:
@@ -71,21 +73,21 @@ def overview(settings: Settings) -> dict[str, Any]:
     return {"alive": living, "inbox": found, "topics": topics, "dead_letters": dead, "workers": workers}
 
 
-def _behind(store: Store, config: SourceConfig) -> int | str:
+def _topic_lag(store: Store, config: SourceConfig) -> int | str:
     try:
-        return behind(store, config)
+        return topic_lag(store, config)
     except RagError as error:
         return f"unknown ({error.reason})"
 
 
-def behind(store: Store, config: SourceConfig) -> int:
+def topic_lag(store: Store, config: SourceConfig) -> int:
     """Messages of a topic that are not applied. Raises `Unavailable` (`BROKER_UNAVAILABLE`)."""
     from rag_assets.connectors.kafka.connector import KafkaConnector
 
     options = config.options
     assert isinstance(options, KafkaOptions)  # noqa: S101
     with store.engine.connect() as connection:
-        known = stream_places.places(connection, f"{config.tenant}/{config.name}", options.topic)
+        known = stream_places.load_offsets(connection, f"{config.tenant}/{config.name}", options.topic)
     ends = KafkaConnector(options, config.source).ends()
     begun = {number: known[number].next_offset if number in known else low for number, (low, _) in ends.items()}
     return sum(max(0, high - begun[number]) for number, (_, high) in ends.items())

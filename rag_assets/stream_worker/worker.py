@@ -1,6 +1,6 @@
-"""All streams of one process: a thread for each, a heartbeat, a reconciler, a canary, and an orderly end.
+"""All streams of one process: a thread for each, heartbeat, reconciler, canary, orderly shutdown.
 
-Large pushes are a stream of their own, so that whoever pushes them delays nobody else.
+Large pushes are a stream of their own, so that they delay no other push.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from rag_assets.stream_worker.base import StreamSource
 from rag_assets.stream_worker.canary import Canary
-from rag_assets.stream_worker.consumer_loop import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, Pump
+from rag_assets.stream_worker.consumer_loop import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, ConsumerLoop
 from rag_assets.stream_worker.maintenance import maintain
 from rag_assets.stream_worker.metrics import MetricsServer, StreamMetrics
 from rag_assets.stream_worker.streams import INBOX, Open, kafka_configs, openers
@@ -40,7 +40,7 @@ class Worker:
         self.settings = settings
         self.metrics = metrics or StreamMetrics()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self.pumps: dict[str, Pump] = {}
+        self.pumps: dict[str, ConsumerLoop] = {}
         self.ready = threading.Event()
         """Set once every stream has been opened."""
         self._stopping = threading.Event()
@@ -63,7 +63,7 @@ class Worker:
         return {**{name: {"state": state} for name, state in dict(self._states).items()}, **running}
 
     def run(self) -> bool:
-        """Work until told to stop. Tells whether all came to rest in time. Raises what opening the parts raises."""
+        """Work until `stop`. Returns whether all threads ended in time. Raises what opening the dependencies raises."""
         with ExitStack() as stack:
             self.pipeline = pipeline = stack.enter_context(Pipeline(self.settings))
             applier = self._applier(pipeline, stack)
@@ -80,10 +80,10 @@ class Worker:
             if self.settings.stream_canary_seconds:
                 canary = Canary(pipeline.store, pipeline.index, self.settings, self.metrics)
                 threads.append(self._thread("canary", partial(canary.run, self._stopping)))
-            look_after = partial(self._look_after, pipeline, applier, fingerprint(repr(sources)))
+            look_after = partial(self._maintain, pipeline, applier, fingerprint(repr(sources)))
             threads.append(self._thread("reconcile", look_after))
             self.ready.set()
-            self._beat_until_stopped(pipeline)
+            self._send_heartbeats(pipeline)
             return self._join(threads, pipeline)
 
     def _applier(self, pipeline: Pipeline, stack: ExitStack, **options: Any) -> EventApplier:
@@ -126,14 +126,14 @@ class Worker:
         source = self._open(name, opener)
         if source is None:
             return
-        pump = Pump(source, applier, pipeline.store, self.settings, self.metrics)
-        self.pumps[name] = pump
+        consumer_loop = ConsumerLoop(source, applier, pipeline.store, self.settings, self.metrics)
+        self.pumps[name] = consumer_loop
         self._states.pop(name, None)
         try:
-            pump.run(self._stopping)
+            consumer_loop.run(self._stopping)
         except Exception:
-            # A defect must be seen and end in a restart by whoever supervises us, not in a stream that stands still.
-            pump.state = "failed"
+            # A defect must be seen and end in a restart by the supervisor, not in a stream that stands still.
+            consumer_loop.state = "failed"
             log.exception("stream_failed", stream=name)
             self.stop()
         finally:
@@ -151,19 +151,19 @@ class Worker:
                 waiting = min(waiting * 2, LAST_WAIT_SECONDS)
         return None
 
-    def _beat_until_stopped(self, pipeline: Pipeline) -> None:
+    def _send_heartbeats(self, pipeline: Pipeline) -> None:
         while not self._stopping.is_set():
-            self._beat(pipeline)
+            self._send_heartbeat(pipeline)
             self._stopping.wait(self.settings.stream_heartbeat_seconds)
 
-    def _look_after(self, pipeline: Pipeline, applier: EventApplier, sources: str) -> None:
+    def _maintain(self, pipeline: Pipeline, applier: EventApplier, sources: str) -> None:
         """Reconcile until stopped, on a thread of its own: it waits for sources, and heartbeats must not."""
         while not self._stopping.is_set():
             try:
                 self.metrics.finished.inc(maintain(pipeline, applier, f"stream-reconcile-{time.time_ns()}"))
             except Exception:
                 log.exception("reconcile_failed")
-                self.stop()  # a defect ends in a restart by whoever supervises us, as that of a stream does
+                self.stop()  # a defect ends in a restart by the supervisor, as one of a stream does
                 return
             if self._sources_changed(sources):
                 log.info("sources_changed")
@@ -176,15 +176,15 @@ class Worker:
         except ConfigError:
             return False
 
-    def _beat(self, pipeline: Pipeline) -> None:
+    def _send_heartbeat(self, pipeline: Pipeline) -> None:
         try:
-            for name, pump in list(self.pumps.items()):
-                lag = pump.source.lag()
+            for name, consumer_loop in list(self.pumps.items()):
+                lag = consumer_loop.source.lag()
                 self._lags[name] = {"lag": lag.messages, "lag_seconds": round(lag.seconds, 1)}
-                self.metrics.lag.labels(pump.source.name).set(lag.messages)
-                self.metrics.lag_seconds.labels(pump.source.name).set(lag.seconds)
+                self.metrics.lag.labels(consumer_loop.source.name).set(lag.messages)
+                self.metrics.lag_seconds.labels(consumer_loop.source.name).set(lag.seconds)
             with pipeline.store.engine.begin() as connection:
-                streams.beat(connection, self.name, self.status())
+                streams.heartbeat(connection, self.name, self.status())
             self.metrics.beat.set_to_current_time()
         except RagError as error:
             log.warning("heartbeat_missed", reason=error.reason)
@@ -196,9 +196,9 @@ class Worker:
         at_rest = not any(thread.is_alive() for thread in threads)
         try:
             with pipeline.store.engine.begin() as connection:
-                streams.leave(connection, self.name)
+                streams.deregister(connection, self.name)
         except RagError as error:
-            log.warning("farewell_missed", reason=error.reason)
+            log.warning("deregistration_failed", reason=error.reason)
         log.info("stopped", at_rest=at_rest)
         return at_rest
 
@@ -209,7 +209,7 @@ class Worker:
 
 
 def run_until_signal(settings: Settings) -> tuple[bool, dict[str, Any]]:
-    """Run a worker until SIGTERM or SIGINT. Tells whether it came to rest in time, and what each stream did."""
+    """Run a worker until SIGTERM or SIGINT. Returns whether it ended in time, and the state of each stream."""
     settings.require_production_secrets()
     worker = Worker(settings)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -59,5 +59,5 @@ def parse_api_key(text: str) -> ApiKey:
 
 
 def invalid_key() -> Unauthenticated:
-    """One error for unknown, wrong, expired and revoked keys, so that it tells a guesser nothing."""
+    """One error for unknown, wrong, expired and revoked keys, so that guessing learns nothing."""
     return Unauthenticated(Reason.API_KEY_INVALID, "x-api-key: not a valid key")

@@ -1,6 +1,6 @@
-"""Where the keys that verify tokens come from: a JWKS file, or the JWKS address of an identity provider.
+"""Sources of verification keys: a JWKS file, or the JWKS address of an identity provider.
 
-Both hand out the last good keys at once and never block; what they read anew that is bad or absent changes nothing.
+Both return the last good keys at once and never block; a new set that is bad or absent changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rag_core.errors import ConfigError, RagError, Reason, Unavailable
 from rag_core.logging import get_logger
 
 RELOAD_SECONDS = 2.0
-"""How often a key file is looked at."""
+"""Interval between two reads of a key file."""
 FETCH_PAUSE_SECONDS = 30.0
 """Least time between two fetches that unknown key ids cause."""
 FETCH_TIMEOUT_SECONDS = 5.0
@@ -29,13 +29,13 @@ Keys = Mapping[str, VerificationKey]
 
 
 class KeySource(Protocol):
-    """Hands out verification keys by key id. A new set is a new object, so that caches can tell."""
+    """Verification keys by key id. A new set is a new object, so that caches notice a change."""
 
     def current(self) -> Keys:
         """The keys now. Raises `Unavailable` (`KEYS_UNAVAILABLE`) when none were ever had."""
 
     def fetch_unknown(self) -> bool:
-        """Look again because a token named an unknown key; blocks. Tells whether there may be new keys."""
+        """Refetch the JWKS after an unknown `kid`. Blocking. Returns whether the key set may have changed."""
 
 
 class FileKeys:
@@ -60,13 +60,13 @@ class FileKeys:
             try:
                 self._keys = load_jwks(self._path)
             except RagError as error:
-                _log.warning("key file not taken over", reason=error.reason, problem=error.message)
+                _log.warning("key_file_rejected", reason=error.reason, problem=error.message)
                 return self._keys
             self._stamp = stamp
             return self._keys
 
     def fetch_unknown(self) -> bool:
-        return False  # the file is looked at often enough by itself
+        return False  # the file is polled often enough
 
 
 class UrlKeys:

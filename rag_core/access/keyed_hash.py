@@ -1,4 +1,4 @@
-"""Hashes that stand for a tenant or a subject in logs, metrics and on screens.
+"""Keyed hashes of tenants and subjects for logs, metrics and screens.
 
 They are keyed: names are few and easily guessed, and a plain hash would be undone by trying them.
 """
@@ -24,7 +24,7 @@ class NameHash:
         return self.tenants(tenant)[0]
 
     def tenants(self, tenant: str) -> tuple[str, ...]:
-        """What stands for a tenant, and what stands for it under the secrets that are accepted besides."""
+        """The hash of a tenant, and its hashes under the secrets that are still accepted."""
         return tuple(_digest(key, "tenant", tenant) for key in self._keys)
 
     def subject(self, tenant: str, subject: str) -> str:

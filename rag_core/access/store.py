@@ -93,7 +93,7 @@ def find_key(connection: Connection, key_id: str) -> StoredKey | None:
     return None if row is None else _stored(row)
 
 
-def note_use(connection: Connection, key_id: str) -> None:
+def record_use(connection: Connection, key_id: str) -> None:
     """Remember that a key was used, unless that is known for this minute."""
     old = func.coalesce(api_keys.c.last_used_at, datetime.min.replace(tzinfo=UTC)) < func.now() - USED_EVERY
     connection.execute(update(api_keys).where(api_keys.c.key_id == key_id, old).values(last_used_at=func.now()))
@@ -144,7 +144,7 @@ def _stored(row: Row[Any]) -> StoredKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Restriction:
+class PendingRevocation:
     """A document that only `acl` may see from now on. Without `doc_id` it is a whole source, for nobody."""
 
     tenant: str
@@ -153,7 +153,7 @@ class Restriction:
     acl: frozenset[str]
 
 
-_RESTRICTIONS = text("""
+_PENDING_REVOCATIONS = text("""
 WITH sized AS (
     SELECT tenant, source, doc_id, acl, count(*) OVER (PARTITION BY tenant, source) AS documents
     FROM rag.visibility_changes WHERE restricts
@@ -164,25 +164,25 @@ SELECT DISTINCT tenant, source, CAST(NULL AS uuid), CAST('{}' AS text[]) FROM si
 """)
 
 
-def restrictions(connection: Connection, *, most: int) -> list[Restriction]:
+def pending_revocations(connection: Connection, *, most: int) -> list[PendingRevocation]:
     """What someone may not see any more. A source with more than `most` such documents is named as a whole."""
-    rows = connection.execute(_RESTRICTIONS, {"most": most})
-    return [Restriction(tenant, source, doc_id, frozenset(acl)) for tenant, source, doc_id, acl in rows]
+    rows = connection.execute(_PENDING_REVOCATIONS, {"most": most})
+    return [PendingRevocation(tenant, source, doc_id, frozenset(acl)) for tenant, source, doc_id, acl in rows]
 
 
-_WAITING = text("""
+_PENDING_UPDATES = text("""
 SELECT position, doc_id FROM rag.visibility_changes
 WHERE tenant = :tenant AND source = :source AND shard = :shard AND position > :after ORDER BY position LIMIT :page
 """)
 
 
-def waiting(
+def pending_update_pages(
     connection: Connection, tenant: str, source: str, shard: int, *, after: int, page: int
 ) -> Iterator[tuple[int, list[uuid.UUID]]]:
     """The documents of a shard with such a change, in pages: the last position of each, and the ids."""
     params = {"tenant": tenant, "source": source, "shard": shard, "page": page}
     while True:
-        rows = connection.execute(_WAITING, params | {"after": after}).all()
+        rows = connection.execute(_PENDING_UPDATES, params | {"after": after}).all()
         if not rows:
             return
         after = rows[-1].position
@@ -190,7 +190,7 @@ def waiting(
 
 
 # A building generation without the document will get its newest version; to the others no mark means that it is due.
-_SETTLE = text("""
+_DELETE_APPLIED = text("""
 DELETE FROM rag.visibility_changes v WHERE v.doc_id = ANY(:ids) AND NOT EXISTS (
     SELECT FROM rag.generations g
     LEFT JOIN rag.generation_documents m ON m.generation = g.name AND m.doc_id = v.doc_id
@@ -199,6 +199,6 @@ DELETE FROM rag.visibility_changes v WHERE v.doc_id = ANY(:ids) AND NOT EXISTS (
 """)
 
 
-def settle(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> None:
+def delete_applied_changes(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> None:
     """Forget the changes of these documents that every generation holds."""
-    connection.execute(_SETTLE, {"ids": list(doc_ids)})
+    connection.execute(_DELETE_APPLIED, {"ids": list(doc_ids)})

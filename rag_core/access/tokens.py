@@ -1,4 +1,4 @@
-"""Who is calling: verification of signed tokens against the keys of an issuer.
+"""Verification of signed tokens against the keys of an issuer.
 
 Only what a verified token says becomes a `Principal`. Signatures are checked by PyJWT; claims are checked here, because
 the library accepts a missing or non-numeric `exp` and a missing `sub`. Every check fails closed.
@@ -56,7 +56,7 @@ _LATEST_TIME = 2**40
 class TokenRules:
     """What a token must say: issuer, audience, lifetime cap and clock leeway in seconds.
 
-    `platform_groups` are pairs of a group and the scope that its members have besides those of the token.
+    `platform_groups` are pairs of a group and the scope that its members have in addition to the token's.
     """
 
     issuer: str
@@ -127,7 +127,7 @@ class TokenVerifier:
         return known
 
     def fetch_unknown(self) -> bool:
-        """Ask the issuer for new keys after an `UnknownKey`; blocks. Tells whether another try is worthwhile."""
+        """Refetch the keys after an `UnknownKey`. Blocking. Returns whether another try is worthwhile."""
         return self._source.fetch_unknown()
 
     def _verify_fresh(self, token: str, keys: Mapping[str, VerificationKey]) -> VerifiedToken:

@@ -6,7 +6,7 @@ from rag_core.alerts.conditions import (
     dated_ahead,
     halted_streams,
     held_deletions,
-    poisoned,
+    over_failure_rate,
     rebuilt_indexes,
     stale_sources,
 )
@@ -24,7 +24,7 @@ __all__ = [
     "halted_streams",
     "held_deletions",
     "open_notifiers",
-    "poisoned",
+    "over_failure_rate",
     "rebuilt_indexes",
     "source_states",
     "stale_sources",

@@ -1,4 +1,4 @@
-"""What an alert is, and what a notifier must do."""
+"""What an alert is, and the notifier protocol."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Alert:
 
 
 class Notifier(Protocol):
-    """Tells someone. Delivery is at least once: a receiver knows an alert by its key and status."""
+    """Delivers alerts, at least once: a receiver identifies an alert by its key and status."""
 
     name: str
     """`log`, `webhook` or `alertmanager`."""

@@ -65,7 +65,7 @@ def dated_ahead(states: Iterable[SourceState]) -> Iterator[Alert]:
             )
 
 
-def poisoned(results: Iterable[Latest]) -> Iterator[Alert]:
+def over_failure_rate(results: Iterable[Latest]) -> Iterator[Alert]:
     """Sources whose last run sent more to quarantine than they allow."""
     for result in results:
         if result.exceeded:

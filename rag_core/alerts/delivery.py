@@ -1,4 +1,4 @@
-"""From the conditions that hold now to messages: each notifier hears of a beginning and of an end, once each."""
+"""Deliver alerts: each notifier gets one message when an alert begins and one when it ends."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def deliver(
     scope: Sequence[str] | None = None,
     now: datetime | None = None,
 ) -> Delivery:
-    """Compare the conditions with what was known, and tell every notifier what it has not heard.
+    """Compare the conditions with the stored alerts, and notify every notifier of changes.
 
     An alert of the kinds in `scope` (all kinds when `None`) that is no condition any more has ended. A notifier that
-    fails is told in the next round; the others are told all the same. Nothing is sent inside a transaction.
+    fails is retried in the next round; the others are notified all the same. Nothing is sent inside a transaction.
     """
     when = now or datetime.now(UTC)
     with store.engine.begin() as connection:
         locks.lock_transaction(connection, "alerts")
         table.begin(connection, conditions, when)
-        table.end_others(connection, [alert.key for alert in conditions], scope, when)
+        table.close_others(connection, [alert.key for alert in conditions], scope, when)
         known = table.undelivered(connection)
     outcome = Delivery()
     for notifier in notifiers:
@@ -64,22 +64,22 @@ def deliver(
             continue
         outcome.sent[notifier.name] = len(due)
         with store.engine.begin() as connection:
-            table.mark(connection, notifier.name, due, when)
+            table.record_delivery(connection, notifier.name, due, when)
     with store.engine.begin() as connection:
-        table.settle(connection, [notifier.name for notifier in notifiers])
+        table.forget_notifiers(connection, [notifier.name for notifier in notifiers])
     return outcome
 
 
-def _is_due(row: table.Known, notifier: Notifier, now: datetime) -> bool:
-    told = row.delivered.get(notifier.name)
+def _is_due(row: table.OpenAlert, notifier: Notifier, now: datetime) -> bool:
+    message = row.delivered.get(notifier.name)
     status = "firing" if row.alert.firing else "resolved"
-    if told is None:
+    if message is None:
         return row.alert.firing  # a beginning that no one heard needs no end
-    if told["status"] != status or told["since"] != row.since:
-        return row.alert.firing or told["status"] == "firing"
+    if message["status"] != status or message["since"] != row.since:
+        return row.alert.firing or message["status"] == "firing"
     if status == "resolved" or notifier.repeat_seconds is None:
         return False
-    return (now - datetime.fromisoformat(told["at"])).total_seconds() >= notifier.repeat_seconds
+    return (now - datetime.fromisoformat(message["at"])).total_seconds() >= notifier.repeat_seconds
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ class AlertmanagerNotifier:
             "source": alert.source,
             "tenant": alert.tenant,
         }
-        # Well beyond two repeats: a sensor that is late must not make an alert look over.
+        # Well beyond two repeats: a sensor that is late must not make an alert seem resolved.
         until = alert.ended_at or self._now() + timedelta(seconds=5 * (self.repeat_seconds or 60))
         posted: dict[str, Any] = {
             "labels": {name: value for name, value in labels.items() if value},
@@ -175,7 +175,7 @@ class AlertmanagerNotifier:
 def open_notifiers(settings: Settings, client: Callable[[float], httpx.Client] | None = None) -> list[Notifier]:
     """The notifiers that the settings name; the log is always one. `client` makes the HTTP client for a timeout.
 
-    Raises `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) for a webhook that could not be told from a forged one.
+    Raises `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) for a webhook whose calls could be forged.
     """
     make = client or _client
     found: list[Notifier] = [LogNotifier()]
@@ -194,7 +194,7 @@ def open_notifiers(settings: Settings, client: Callable[[float], httpx.Client] |
 
 
 def _client(timeout: float) -> httpx.Client:
-    # No redirects and no proxy of the environment: an alert goes where it was told to, or nowhere.
+    # No redirects and no proxy of the environment: an alert goes to its configured address, or nowhere.
     return httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False)
 
 

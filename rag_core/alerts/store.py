@@ -1,4 +1,4 @@
-"""Which alerts are open, and what each notifier was told about them."""
+"""Open alerts, and what was delivered to each notifier."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from rag_core.database.tables.operations import alerts
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """An alert and, by notifier, what it was told: `{"status", "since", "at"}`."""
+class OpenAlert:
+    """An alert and, by notifier, its last delivery: `{"status", "since", "at"}`."""
 
     alert: Alert
     delivered: dict[str, dict[str, str]]
 
     @property
     def since(self) -> str:
-        """Tells one occurrence of a condition from the next."""
+        """Distinguishes one occurrence of a condition from the next."""
         return self.alert.started_at.isoformat() if self.alert.started_at else ""
 
 
 def begin(connection: Connection, conditions: Sequence[Alert], now: datetime) -> None:
-    """Store what holds now. One that had ended begins anew; one that goes on keeps its beginning."""
+    """Store the present conditions. One that had ended begins again; one that continues keeps its start."""
     for alert in sorted(conditions, key=lambda one: one.key):
         statement = insert(alerts).values(
             key=alert.key,
@@ -55,7 +55,7 @@ def begin(connection: Connection, conditions: Sequence[Alert], now: datetime) ->
         )
 
 
-def end_others(connection: Connection, keys: Sequence[str], kinds: Sequence[str] | None, now: datetime) -> int:
+def close_others(connection: Connection, keys: Sequence[str], kinds: Sequence[str] | None, now: datetime) -> int:
     """Close the open alerts (of these kinds) that are no condition any more; returns how many."""
     statement = update(alerts).where(alerts.c.ended_at.is_(None), alerts.c.key.not_in(list(keys)))
     if kinds is not None:
@@ -81,39 +81,39 @@ def count_open(connection: Connection) -> dict[tuple[str, str], int]:
     return {(kind, severity): count for kind, severity, count in rows}
 
 
-def undelivered(connection: Connection) -> list[Known]:
+def undelivered(connection: Connection) -> list[OpenAlert]:
     """Open alerts, and ended ones that some notifier believes to be open."""
     rows = connection.execute(_UNDELIVERED).all()
-    return [Known(_alert(row), row.delivered) for row in rows]
+    return [OpenAlert(_alert(row), row.delivered) for row in rows]
 
 
 _UNDELIVERED = text("""
 SELECT * FROM rag.alerts a
 WHERE a.ended_at IS NULL OR EXISTS (
-    SELECT FROM jsonb_each(a.delivered) AS told WHERE told.value ->> 'status' = 'firing')
+    SELECT FROM jsonb_each(a.delivered) AS sent WHERE sent.value ->> 'status' = 'firing')
 ORDER BY a.started_at, a.key
 """)
 
 
-def mark(connection: Connection, notifier: str, sent: Sequence[Alert], now: datetime) -> None:
+def record_delivery(connection: Connection, notifier: str, sent: Sequence[Alert], now: datetime) -> None:
     """Remember that a notifier took these alerts in this state."""
     for alert in sent:
         since = alert.started_at.isoformat() if alert.started_at else ""
         status = "firing" if alert.firing else "resolved"
-        told = func.jsonb_build_object("status", status, "since", since, "at", now.isoformat())
-        merged = alerts.c.delivered.op("||")(func.jsonb_build_object(notifier, told))
+        message = func.jsonb_build_object("status", status, "since", since, "at", now.isoformat())
+        merged = alerts.c.delivered.op("||")(func.jsonb_build_object(notifier, message))
         connection.execute(update(alerts).where(alerts.c.key == alert.key).values(delivered=merged))
 
 
-def settle(connection: Connection, notifiers: Sequence[str]) -> None:
+def forget_notifiers(connection: Connection, notifiers: Sequence[str]) -> None:
     """Forget notifiers that are configured no more; what they believe cannot be corrected."""
-    connection.execute(_SETTLE, {"names": list(notifiers)})
+    connection.execute(_FORGET_NOTIFIERS, {"names": list(notifiers)})
 
 
-_SETTLE = text("""
+_FORGET_NOTIFIERS = text("""
 UPDATE rag.alerts SET delivered = (
-    SELECT coalesce(jsonb_object_agg(told.key, told.value), '{}') FROM jsonb_each(delivered) AS told
-    WHERE told.key = ANY(:names))
+    SELECT coalesce(jsonb_object_agg(sent.key, sent.value), '{}') FROM jsonb_each(delivered) AS sent
+    WHERE sent.key = ANY(:names))
 WHERE EXISTS (SELECT FROM jsonb_object_keys(delivered) AS name WHERE name <> ALL(:names))
 """)
 

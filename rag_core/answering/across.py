@@ -1,4 +1,4 @@
-"""Answers for a question in another language than the documents: its words say nothing, so meanings are compared.
+"""Answers to a question in another language than the documents: meanings are compared instead of words.
 
 The sentences of the best few passages are embedded with the model that embedded the question. Two signs tell whether
 the nearest answers: how much nearer its passage is than the other passages, and how much nearer it is than the other

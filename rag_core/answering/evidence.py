@@ -1,4 +1,4 @@
-"""How much of a question a text covers, from words alone: no model call, about 20 microseconds a sentence.
+"""How much of a question a text covers, by its words: no model call, about 20 microseconds a sentence.
 
 English counts words (stemmed, without stop words); Chinese counts characters that stand in a matching pair, because
 pairs alone would make every Chinese coverage lower than an English one for the same evidence.
@@ -62,7 +62,7 @@ def text_terms(texts: Sequence[str]) -> list[Terms]:
 
 
 def term_weights(units: Iterable[Unit], passages: Sequence[Terms]) -> dict[int, float]:
-    """Weight of each term by its rarity among the retrieved passages: what all of them share tells none apart."""
+    """Weight of each term by its rarity among the retrieved passages: a term that all share distinguishes none."""
     total = len(passages)
     terms = {term for unit in units for term in unit.terms}
     holding = {term: sum(term in passage for passage in passages) for term in terms}

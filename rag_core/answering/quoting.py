@@ -1,4 +1,4 @@
-"""What is common to the ways of quoting: candidate sentences, how near a passage is, and citations of the best."""
+"""Shared by the extractive answerers: candidate sentences, nearness of a passage, citations of the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking a written answer against the passages: each sentence needs one that says so, or it is dropped."""
+"""Check a written answer against the passages: a sentence that no passage supports is dropped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 class SupportChecker:
     """Takes the text of a model piece by piece and yields the sentences that the passages support.
 
-    Markers are the model's hint where to look. They are taken out and written anew, in order of first mention, one for
+    Markers are the model's hint where to look. They are removed and written again, in order of first mention, one for
     each quoted span, so that a marker always has its citation.
     """
 

@@ -1,4 +1,4 @@
-"""What is put before a chunk's text for the embedder: title, headings and, in a cut table, its header row."""
+"""The context before a chunk's text for the embedder: title, headings and, in a cut table, its header row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a text may be cut: between blocks, lines, sentences, words, and only then anywhere."""
+"""Positions where a text may be cut: between blocks, lines, sentences, words, and only then anywhere."""
 
 from __future__ import annotations
 

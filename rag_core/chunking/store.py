@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class StoredText:
     """A stored document as the chunker needs it."""
 
     doc_id: uuid.UUID
@@ -38,7 +38,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunked:
+class ChunkingResult:
     """The chunks of one text version; none with `rejected` when it could not be chunked."""
 
     doc_id: uuid.UUID
@@ -53,10 +53,10 @@ FROM rag.documents WHERE doc_id = ANY(:ids) AND deleted_at IS NULL ORDER BY doc_
 """)
 
 
-def texts(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> list[Text]:
+def texts(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> list[StoredText]:
     """Load documents to be chunked; those deleted meanwhile are left out."""
     return [
-        Text(
+        StoredText(
             row.doc_id,
             row.text_version,
             row.locator,
@@ -86,7 +86,7 @@ SET text_version = excluded.text_version, chunk_count = excluded.chunk_count, re
 """)
 
 
-def replace(connection: Connection, chunker: str, results: Sequence[Chunked]) -> None:
+def replace(connection: Connection, chunker: str, results: Sequence[ChunkingResult]) -> None:
     """Store the chunks of documents in place of what this chunker made of them before, in the current transaction.
 
     When a document moves on meanwhile its `text_version` differs from the one recorded here, and it is pending again.
@@ -106,7 +106,7 @@ def replace(connection: Connection, chunker: str, results: Sequence[Chunked]) ->
     )
 
 
-def _rows(chunker: str, results: Iterable[Chunked]) -> Iterator[tuple[object, ...]]:
+def _rows(chunker: str, results: Iterable[ChunkingResult]) -> Iterator[tuple[object, ...]]:
     for result in results:
         for chunk in result.chunks:
             yield (

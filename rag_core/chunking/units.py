@@ -1,4 +1,4 @@
-"""The smallest pieces a document is packed from, each with its token count, in the sections its headings make."""
+"""The smallest units a document is packed from, each with its token count, in the sections of its headings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Binary COPY, the bulk way in."""
+"""Bulk inserts by binary COPY."""
 
 from __future__ import annotations
 

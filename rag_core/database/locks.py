@@ -1,4 +1,4 @@
-"""Who may work on which rows: advisory locks, always taken in the same order (all, source, shard).
+"""Advisory locks over rows, always taken in the same order (all, source, shard).
 
 Every stage holds `all` and its source shared and its shard alone, on the connection it also works on: when that
 connection is lost, the work is lost with it, so no run ever writes without its lock. A pooler in transaction mode
@@ -48,8 +48,8 @@ def exclusive_connection(store: Store, *, wait: float) -> Iterator[Connection]:
 
 
 @contextmanager
-def looking_connection(store: Store) -> Iterator[Connection]:
-    """A connection that holds nothing, for temporary tables of one that only looks; they end with it."""
+def observer_connection(store: Store) -> Iterator[Connection]:
+    """A connection without locks, for temporary tables of a reader; they end with it."""
     with _session(store, [], [], 0) as connection:
         yield connection
 

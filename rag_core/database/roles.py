@@ -1,4 +1,4 @@
-"""Two roles: one owns the schema and changes it, the other is what the services are.
+"""Two database roles: the owner of the schema, and the services.
 
 The services read and write every row but those of the audit log, to which they only append: nothing that they run as
 can change, remove or truncate what is on record, or take the protection away.

@@ -16,7 +16,7 @@ from rag_core.documents.filters import (
     TimeRange,
     validate,
 )
-from rag_core.documents.read_store import Found, Inspected, Span, Stored
+from rag_core.documents.read_store import DocumentDetails, DocumentSummary, Span, VisibleDocument
 from rag_core.documents.store import MetadataUpdate, NewDocument, StoredDocument
 from rag_core.documents.tombstone_store import Deletion
 
@@ -28,19 +28,19 @@ __all__ = [
     "AnyOf",
     "Condition",
     "Deletion",
+    "DocumentDetails",
+    "DocumentSummary",
     "Exists",
     "FieldTypes",
-    "Found",
     "In",
-    "Inspected",
     "MetadataUpdate",
     "NewDocument",
     "Not",
     "NumberRange",
     "Span",
-    "Stored",
     "StoredDocument",
     "TimeRange",
+    "VisibleDocument",
     "read_store",
     "store",
     "tombstone_store",

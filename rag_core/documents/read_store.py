@@ -29,7 +29,7 @@ class DocumentState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DocumentSummary:
     """A document in a list; version 0 stands for an input that was never stored."""
 
     doc_id: uuid.UUID
@@ -55,7 +55,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class IndexedVersion:
     """The version of a document that a generation holds, 0 for none."""
 
     generation: str
@@ -64,10 +64,10 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class DocumentDetails:
     """Everything that is stored of one document. `acl=None`: nobody may see it."""
 
-    found: Found
+    found: DocumentSummary
     media_type: str
     language: str
     bytes: int
@@ -79,7 +79,7 @@ class Inspected:
     deleted_at: datetime | None
     text: str
     spans: tuple[Span, ...]
-    held: tuple[Held, ...]
+    held: tuple[IndexedVersion, ...]
 
 
 _ROWS = """
@@ -114,7 +114,7 @@ ORDER BY q.last_at DESC LIMIT :limit
 """)
 
 
-def find(connection: Connection, tenant: str, *, wanted: str, source: str, limit: int) -> list[Found]:
+def find(connection: Connection, tenant: str, *, wanted: str, source: str, limit: int) -> list[DocumentSummary]:
     """Documents by a part of their locator or title or by their id, newest change first; then inputs never stored."""
     parameters = {
         "tenant": tenant,
@@ -130,7 +130,7 @@ def find(connection: Connection, tenant: str, *, wanted: str, source: str, limit
         return found
     unstored = connection.execute(_UNSTORED, parameters | {"limit": room})
     return found + [
-        Found(
+        DocumentSummary(
             document_id(tenant, row.source, row.locator), row.source, row.locator, "", 0, row.last_at,
             DocumentState.QUARANTINED,
         )
@@ -148,14 +148,14 @@ SELECT c.chunk_id, c.ordinal, c.start, c."end", c.headings, c.tokens,
 FROM rag.generations a JOIN rag.chunks c ON c.chunker = a.chunker
 WHERE a.state = 'active' AND c.doc_id = :doc_id ORDER BY c.ordinal
 """)
-_HELD = text("""
+_INDEXED_VERSIONS = text("""
 SELECT g.name, g.state, coalesce(d.indexed_version, 0)
 FROM rag.generations g LEFT JOIN rag.generation_documents d ON d.generation = g.name AND d.doc_id = :doc_id
 ORDER BY g.created_at DESC
 """)
 
 
-def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> Inspected | None:
+def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> DocumentDetails | None:
     """One document of the tenant, `None` when there is none."""
     parameters = {"tenant": tenant, "doc_id": doc_id, "limit": 1}
     row = connection.execute(_ONE, parameters).one_or_none()
@@ -163,8 +163,8 @@ def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> Inspected
         return None
     rest = connection.execute(_REST, {"doc_id": doc_id}).one()
     spans = connection.execute(_SPANS, {"doc_id": doc_id})
-    held = connection.execute(_HELD, {"doc_id": doc_id})
-    return Inspected(
+    held = connection.execute(_INDEXED_VERSIONS, {"doc_id": doc_id})
+    return DocumentDetails(
         found=_found(row),
         media_type=rest.media_type,
         language=rest.language,
@@ -177,7 +177,7 @@ def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> Inspected
         deleted_at=rest.deleted_at,
         text=rest.text,
         spans=tuple(_span(row) for row in spans),
-        held=tuple(Held(*generation) for generation in held),
+        held=tuple(IndexedVersion(*generation) for generation in held),
     )
 
 
@@ -186,9 +186,9 @@ def _span(row: Row[Any]) -> Span:
     return Span(row.chunk_id, row.ordinal, row.start, row.end, headings, row.tokens, row.embedded)
 
 
-def _found(row: Row[Any]) -> Found:
+def _found(row: Row[Any]) -> DocumentSummary:
     state = _state(row._mapping)
-    return Found(row.doc_id, row.source, row.locator, row.title, row.version, row.updated_at, state)
+    return DocumentSummary(row.doc_id, row.source, row.locator, row.title, row.version, row.updated_at, state)
 
 
 def _state(values: Mapping[Any, Any]) -> DocumentState:
@@ -217,7 +217,7 @@ def _id_or_none(wanted: str) -> uuid.UUID | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class VisibleDocument:
     """A live document. `searchable`: the active generation holds this version. `pending`: a newer change waits."""
 
     doc_id: uuid.UUID
@@ -255,13 +255,13 @@ WHERE d.tenant = :tenant AND d.doc_id = :doc_id AND d.deleted_at IS NULL AND d.a
 """)
 
 
-def get(connection: Connection, tenant: str, acl: Sequence[str], doc_id: uuid.UUID) -> Stored:
+def get(connection: Connection, tenant: str, acl: Sequence[str], doc_id: uuid.UUID) -> VisibleDocument:
     """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`), the same whether it is absent or not theirs to see."""
     params = {"tenant": tenant, "acl": list(acl), "doc_id": doc_id}
     row = connection.execute(_GET, params).one_or_none()
     if row is None:
         raise NotFound(Reason.DOCUMENT_NOT_FOUND, "document: not found")
-    return Stored(*row)
+    return VisibleDocument(*row)
 
 
 def text_of(
@@ -277,7 +277,7 @@ def text_of(
 
 def page(
     connection: Connection, tenant: str, acl: Sequence[str], *, source: str | None, after: uuid.UUID, limit: int
-) -> list[Stored]:
+) -> list[VisibleDocument]:
     """The next documents in order of their ids."""
     params = {"tenant": tenant, "acl": list(acl), "source": source, "after": after, "limit": limit}
-    return [Stored(*row) for row in connection.execute(_LIST, params)]
+    return [VisibleDocument(*row) for row in connection.execute(_LIST, params)]

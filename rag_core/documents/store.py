@@ -1,4 +1,4 @@
-"""Writing documents in bulk: new versions, and unchanged content with a new token."""
+"""Write documents in bulk: new versions, and metadata updates of unchanged content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rag_core.parsing import ParsedDocument
 
 _TEXT = ("text_hash", "title", "blocks", "language", "media_type")
 _OTHER = ("metadata", "flags", "acl")
-_COPIED = (
+_LOADED = (
     ("doc_id", "uuid"),
     ("tenant", "text"),
     ("source", "text"),
@@ -59,7 +59,7 @@ class NewDocument:
     doc_id: uuid.UUID
     locator: str
     token: str
-    parsed_as: str
+    parser_fingerprint: str
     content_hash: bytes
     bytes: int
     document: ParsedDocument
@@ -78,7 +78,7 @@ class MetadataUpdate:
     locator: str
     base_version: int
     token: str
-    parsed_as: str
+    parser_fingerprint: str
     content_hash: bytes
     acl: Sequence[str] | None
     acl_inherited: bool
@@ -96,7 +96,7 @@ class StoredDocument:
     source_version: int
     live: bool
     token: str
-    parsed_as: str
+    parser_fingerprint: str
     content_hash: bytes
     acl: list[str] | None
     acl_inherited: bool
@@ -132,7 +132,7 @@ def write(
     copy_rows(
         connection,
         "incoming_documents",
-        _COPIED,
+        _LOADED,
         (_values(row, tenant, source, shard, run_id) for row in sorted(rows, key=lambda row: row.doc_id)),
     )
     returned = connection.execute(_upsert(by_source=rows[0].source_version is not None)).all()
@@ -169,7 +169,7 @@ def update_metadata(connection: Connection, run_id: str, rows: Sequence[Metadata
     return WriteResult(changed, len(returned) - changed, len(rows) - len(returned))
 
 
-def held(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, StoredDocument]:
+def load_stored(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, StoredDocument]:
     """What is stored of these documents, tombstones and erasures included; unknown ones are absent."""
     rows = connection.execute(_HELD, {"ids": list(doc_ids)})
     return {row[0]: StoredDocument(*row) for row in rows}
@@ -198,7 +198,7 @@ def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str)
         version,
         version if row.source_version is None else row.source_version,
         row.token,
-        row.parsed_as,
+        row.parser_fingerprint,
         row.content_hash,
         text_hash(parsed.text),
         row.bytes,
@@ -218,13 +218,13 @@ def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str)
 
 def _metadata_values(row: MetadataUpdate) -> tuple[Any, ...]:
     acl = None if row.acl is None else list(row.acl)
-    known = (row.doc_id, row.base_version, row.token, row.parsed_as, row.content_hash, acl, row.acl_inherited)
+    known = (row.doc_id, row.base_version, row.token, row.parser_fingerprint, row.content_hash, acl, row.acl_inherited)
     return (*known, row.event, row.source_version)
 
 
 def _upsert(*, by_source: bool) -> Any:
-    new_rows = select(*(_incoming.c[name] for name, _ in _COPIED)).order_by(_incoming.c.doc_id)
-    statement = insert(documents).from_select([name for name, _ in _COPIED], new_rows)
+    new_rows = select(*(_incoming.c[name] for name, _ in _LOADED)).order_by(_incoming.c.doc_id)
+    statement = insert(documents).from_select([name for name, _ in _LOADED], new_rows)
     new, old = statement.excluded, documents.c
     revived = old.deleted_at.is_not(None)
     text_changed = or_(revived, _differ(old, new, _TEXT))

@@ -1,4 +1,4 @@
-"""Tombstones: documents that are gone keep their id and a version, and nothing of what they said."""
+"""Tombstones: deleted documents keep their id and a version, and none of their content."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _DROP_QUARANTINE = text("""
 DELETE FROM rag.quarantine q USING rag.documents d
 WHERE d.doc_id = ANY(:ids) AND q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator AND NOT q.skipped
 """)
-# The old row is read before the update, so that `was_live` tells what it was.
+# The old row is read before the update, so that `was_live` is its former state.
 _SOFT_DELETE_VERSIONS = text("""
 WITH gone AS (
     SELECT n.doc_id, n.locator, n.source_version,

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import SecretStr
 
 from rag_core.embedding.base import Vectors, clean
-from rag_core.embedding.openai_wire import Endpoint, OpenAIClient, Refused
+from rag_core.embedding.openai_wire import Endpoint, OpenAIClient, RequestRejected
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
@@ -103,7 +103,7 @@ class OpenAIEmbedder:
         try:
             async with self._slots:
                 return await self._client.embed(texts)
-        except Refused as refused:
+        except RequestRejected as refused:
             if len(texts) == 1:
                 raise InvalidInput(
                     Reason.EMBEDDER_RESPONSE, f"the embedding endpoint refuses this text (HTTP {refused.status})"
@@ -179,7 +179,7 @@ class _BackgroundLoop:
 
 
 async def _end_what_is_left() -> None:
-    """End calls that nobody waits for, and the body of an answer that was not read to its end."""
+    """End abandoned calls, and bodies of answers that were not read to their end."""
     await asyncio.get_running_loop().shutdown_asyncgens()
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:

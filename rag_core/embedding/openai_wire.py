@@ -1,4 +1,4 @@
-"""One request to an OpenAI-compatible `/embeddings` endpoint: retries, rate limit, deadline, distrust of the answer."""
+"""One request to an OpenAI-compatible `/embeddings` endpoint: retries, rate limit, deadline, strict parsing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Endpoint:
     requests_per_second: float = 20
 
 
-class Refused(Exception):  # noqa: N818 - not an error of ours yet: a smaller request may pass
+class RequestRejected(Exception):  # noqa: N818 - not an error of ours yet: a smaller request may pass
     """The endpoint does not accept this input (HTTP `status`)."""
 
     def __init__(self, status: int) -> None:
@@ -137,7 +137,7 @@ def _check_status(response: httpx.Response) -> None:
     if status in _RETRIED:
         raise _Failed(f"HTTP {status}", retry_after(response.headers.get("Retry-After")))
     if status in _TOO_MUCH:
-        raise Refused(status)
+        raise RequestRejected(status)
     if status in {401, 403}:
         raise _unavailable(f"HTTP {status}; check RAG_EMBED_API_KEY")
     if status != httpx.codes.OK:

@@ -100,7 +100,7 @@ def decode(vector: bytes) -> Vectors:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedDocument:
     """A document with a text that has no usable vector."""
 
     doc_id: uuid.UUID
@@ -119,7 +119,7 @@ WHERE c.text_hash = ANY(:hashes) AND c.chunker = :chunker
 
 def users(
     connection: Connection, tenant: str, source: str, shard: int, chunker: str, text_hashes: Sequence[bytes]
-) -> list[Rejected]:
+) -> list[RejectedDocument]:
     """The documents of a shard that contain one of these texts."""
     params = {"hashes": list(text_hashes), "chunker": chunker, "tenant": tenant, "source": source, "shard": shard}
-    return [Rejected(*row) for row in connection.execute(_USERS, params)]
+    return [RejectedDocument(*row) for row in connection.execute(_USERS, params)]

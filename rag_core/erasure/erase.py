@@ -1,4 +1,4 @@
-"""Erasure: a document leaves every table and every generation, and what is proved of that is a receipt.
+"""Erasure: remove a document from every table and every generation, and keep a receipt as proof.
 
 The ledger entry comes first, in PostgreSQL and in a file beside it. A crash in between leaves an entry whose document
 is still there, which `reapply` finishes; a database restored from a backup lost its ledger, and the file has it.

@@ -1,4 +1,4 @@
-"""The ledger of erasures, and every place in PostgreSQL where a document leaves something behind."""
+"""The erasure ledger, and every place in PostgreSQL that refers to a document."""
 
 from __future__ import annotations
 

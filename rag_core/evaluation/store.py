@@ -1,4 +1,4 @@
-"""Judgements of answers, kept as candidates for the golden set."""
+"""Ratings of answers, kept as candidates for the golden set."""
 
 from __future__ import annotations
 

@@ -1,20 +1,26 @@
 """Index generations: their rows, the configuration each was built with, and its chunker and embedder."""
 
 from rag_core.generations import store
-from rag_core.generations.generation_config import CHUNKING, Recipe, changed, recipe_of, settings_for
-from rag_core.generations.store import FOLLOWING, DocumentTotals, Generation
-from rag_core.generations.transforms import Kit, Kits
+from rag_core.generations.generation_config import (
+    CHUNKING,
+    GenerationConfig,
+    changed,
+    generation_config_of,
+    settings_for,
+)
+from rag_core.generations.store import RECEIVES_WRITES, DocumentTotals, Generation
+from rag_core.generations.transforms import TransformRegistry, Transforms
 
 __all__ = [
     "CHUNKING",
-    "FOLLOWING",
+    "RECEIVES_WRITES",
     "DocumentTotals",
     "Generation",
-    "Kit",
-    "Kits",
-    "Recipe",
+    "GenerationConfig",
+    "TransformRegistry",
+    "Transforms",
     "changed",
-    "recipe_of",
+    "generation_config_of",
     "settings_for",
     "store",
 ]

@@ -11,13 +11,13 @@ from typing import Any
 from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.settings import Settings
 
-Recipe = Mapping[str, Any]
+GenerationConfig = Mapping[str, Any]
 """Names of settings to their values, as JSON."""
 
 CHUNKING = ("chunk_tokens", "chunk_overlap", "chunk_context")
 """What shapes chunks."""
 _ALWAYS = ("embedder", *CHUNKING)
-_BEFORE: Recipe = {"chunk_context": True}
+_BEFORE: GenerationConfig = {"chunk_context": True}
 """What held for recipes that were kept before there was such a choice."""
 _OF_MODELS = ("embed_model", "embed_dimensions", "embed_query_prefix", "embed_passage_prefix")
 _OF_ENDPOINT = ("embed_max_tokens",)
@@ -26,7 +26,7 @@ CHANGEABLE = (*_ALWAYS, *_OF_MODELS, *_OF_ENDPOINT)
 """What a new generation may set differently than this installation."""
 
 
-def recipe_of(settings: Settings) -> dict[str, Any]:
+def generation_config_of(settings: Settings) -> dict[str, Any]:
     """What reproduces the embedder and the chunker of these settings."""
     names = list(_ALWAYS)
     if settings.embedder != "onnx":
@@ -36,18 +36,18 @@ def recipe_of(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
-def settings_for(settings: Settings, recipe: Recipe) -> Settings:
+def settings_for(settings: Settings, generation_config: GenerationConfig) -> Settings:
     """These settings with a recipe's embedder and chunker.
 
     A recipe that differs only in where the model is reached gives these settings as they are: a model may move to
     another host. Raises `ConfigError` (`CONFIG_INVALID`) for a recipe that no settings could have.
     """
-    if not recipe:
+    if not generation_config:
         return settings
-    recipe = {**_BEFORE, **recipe}
-    if _identity(recipe) == _identity(recipe_of(settings)):
+    generation_config = {**_BEFORE, **generation_config}
+    if _identity(generation_config) == _identity(generation_config_of(settings)):
         return settings
-    known = {name: value for name, value in recipe.items() if name in {*CHANGEABLE, *_PLACE}}
+    known = {name: value for name, value in generation_config.items() if name in {*CHANGEABLE, *_PLACE}}
     try:
         # Validated, unlike `model_copy`: a row may have been written by another release.
         return Settings.model_validate({**dict(settings), **known})
@@ -72,5 +72,5 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         raise InvalidInput(Reason.FIELD_INVALID, f"not usable: {' '.join(line.strip() for line in first)}") from None
 
 
-def _identity(recipe: Recipe) -> dict[str, Any]:
-    return {name: value for name, value in recipe.items() if name not in _PLACE}
+def _identity(generation_config: GenerationConfig) -> dict[str, Any]:
+    return {name: value for name, value in generation_config.items() if name not in _PLACE}

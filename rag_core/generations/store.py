@@ -1,4 +1,4 @@
-"""Index generations as PostgreSQL knows them, and the marks that say which document version each one holds.
+"""Rows of index generations, and the marks that record which document version each one holds.
 
 `building -> ready -> active -> retired`. A generation that readers left is `ready` again until its grace period ends:
 it follows every change, so that a rollback loses nothing.
@@ -21,7 +21,7 @@ from rag_core.errors import NotFound, Reason
 from rag_core.index import GenerationSpec, check_spec
 from rag_core.sources import Shard
 
-FOLLOWING = ("building", "ready", "active")
+RECEIVES_WRITES = ("building", "ready", "active")
 """States in which a generation receives changes."""
 COMPLETE = ("ready", "active")
 """States in which nothing is pending for it but what changed just now."""
@@ -60,7 +60,7 @@ class Generation:
         return GenerationSpec(self.name, self.dimensions, self.embedder, self.chunker)
 
     @property
-    def frozen(self) -> bool:
+    def not_reproducible(self) -> bool:
         return bool(self.details.get("frozen", False))
 
     @property
@@ -78,15 +78,15 @@ def all_of(connection: Connection) -> list[Generation]:
     return [Generation(*row) for row in connection.execute(statement)]
 
 
-def following(connection: Connection) -> list[Generation]:
-    """The generations that changes go to, the active one first."""
-    found = [row for row in all_of(connection) if row.state in FOLLOWING]
+def write_targets(connection: Connection) -> list[Generation]:
+    """The generations that receive writes, the active one first."""
+    found = [row for row in all_of(connection) if row.state in RECEIVES_WRITES]
     return sorted(found, key=lambda row: row.state != "active")
 
 
-def accountable(connection: Connection) -> list[Generation]:
+def must_be_complete(connection: Connection) -> list[Generation]:
     """The generations that must hold every document once a run has ended."""
-    return [row for row in following(connection) if row.complete and not row.frozen]
+    return [row for row in write_targets(connection) if row.complete and not row.not_reproducible]
 
 
 def get(connection: Connection, name: str) -> Generation:
@@ -151,13 +151,13 @@ def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0
     change(connection, name, state="active", promoted_at=func.now(), promoted_from=came_from, keep_until=None)
 
 
-def set_frozen(connection: Connection, name: str, *, frozen: bool) -> None:
-    """Note that a generation cannot be computed any more, or can again."""
-    value = generations.c.details.op("||")(func.jsonb_build_object("frozen", frozen))
+def set_not_reproducible(connection: Connection, name: str, *, not_reproducible: bool) -> None:
+    """Record whether a generation can be reproduced."""
+    value = generations.c.details.op("||")(func.jsonb_build_object("frozen", not_reproducible))
     connection.execute(update(generations).where(generations.c.name == name).values(details=value))
 
 
-def forget_marks(connection: Connection, name: str) -> int:
+def clear_indexed(connection: Connection, name: str) -> int:
     """Treat a generation as empty: every document is pending again. For an index whose files were lost."""
     return connection.execute(delete(generation_documents).where(generation_documents.c.generation == name)).rowcount
 
@@ -236,7 +236,7 @@ def still_pending(connection: Connection, name: str, shard: Shard | None = None)
     return connection.scalar(_STILL_PENDING, params) or 0
 
 
-_MARK = text("""
+_MARK_INDEXED = text("""
 INSERT INTO rag.generation_documents (generation, doc_id, indexed_version)
 SELECT :generation, n.doc_id, n.version
 FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS n (doc_id, version) ORDER BY n.doc_id
@@ -245,15 +245,15 @@ WHERE generation_documents.indexed_version < excluded.indexed_version
 """)
 
 
-def mark(connection: Connection, generation: str, applied: Sequence[tuple[uuid.UUID, int]]) -> None:
+def mark_indexed(connection: Connection, generation: str, applied: Sequence[tuple[uuid.UUID, int]]) -> None:
     """Record which versions the index holds, after it has flushed them. An older version never replaces a newer one.
 
     A change of permissions that every generation holds now is settled with it.
     """
     ids = [doc_id for doc_id, _ in applied]
     params = {"generation": generation, "ids": ids, "versions": [version for _, version in applied]}
-    connection.execute(_MARK, params)
-    visibility.settle(connection, ids)
+    connection.execute(_MARK_INDEXED, params)
+    visibility.delete_applied_changes(connection, ids)
 
 
 _EXPECTED = text("""

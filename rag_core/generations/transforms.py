@@ -1,4 +1,4 @@
-"""The embedder and the chunker of each generation, opened when needed and shared by generations that have the same."""
+"""The embedder and the chunker of each generation, opened when needed and shared where settings are equal."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from collections.abc import Callable
 from rag_core.chunking import Chunker, open_chunker
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.errors import Conflict, RagError, Reason
-from rag_core.generations.generation_config import CHUNKING, Recipe, recipe_of, settings_for
+from rag_core.generations.generation_config import CHUNKING, GenerationConfig, generation_config_of, settings_for
 from rag_core.generations.store import Generation
 from rag_core.lazy import locked_property
 from rag_core.settings import Settings
 
 
-class Kit:
+class Transforms:
     """What computes chunks and vectors of a generation. Each part is opened at its first use."""
 
-    def __init__(self, embedder: Callable[[], Embedder], chunker: Callable[[], Chunker], recipe: Recipe) -> None:
+    def __init__(
+        self, embedder: Callable[[], Embedder], chunker: Callable[[], Chunker], generation_config: GenerationConfig
+    ) -> None:
         self._open_embedder, self._open_chunker = embedder, chunker
-        self.recipe = recipe
+        self.generation_config = generation_config
 
     @locked_property
     def embedder(self) -> Embedder:
@@ -42,76 +44,76 @@ class Kit:
             opened.close()
 
 
-class Kits:
+class TransformRegistry:
     """One kit per recipe. `own` is that of this process's settings; it belongs to the caller, the others to this."""
 
-    def __init__(self, settings: Settings, own: Kit | None = None) -> None:
+    def __init__(self, settings: Settings, own: Transforms | None = None) -> None:
         self._settings = settings
-        self.own = own or make_kit(settings)
+        self.own = own or make_transforms(settings)
         self._owned = own is None
-        self._others: dict[str, Kit] = {}
+        self._others: dict[str, Transforms] = {}
         self._making = threading.Lock()
 
-    def of(self, generation: Generation) -> Kit:
+    def for_generation(self, generation: Generation) -> Transforms:
         """The kit of a generation. Raises `Conflict` (`GENERATION_STATE`) when it cannot be had any more."""
-        kit = self._named(generation.settings)
-        if kit.embedder.fingerprint != generation.embedder:
+        transforms = self._named(generation.settings)
+        if transforms.embedder.fingerprint != generation.embedder:
             raise _gone(generation, "embedder")
-        return self.chunking(generation)
+        return self.chunker_for_generation(generation)
 
-    def chunking(self, generation: Generation) -> Kit:
-        """As `of`, but only the chunker is looked at, so that no model is loaded for it."""
-        kit = self._named(generation.settings)
-        if kit.chunker.fingerprint != generation.chunker:
+    def chunker_for_generation(self, generation: Generation) -> Transforms:
+        """As `for_generation`, but only the chunker is compared, so that no model is loaded for it."""
+        transforms = self._named(generation.settings)
+        if transforms.chunker.fingerprint != generation.chunker:
             raise _gone(generation, "chunker")
-        return kit
+        return transforms
 
-    def can_make(self, generation: Generation) -> bool:
+    def can_reproduce(self, generation: Generation) -> bool:
         """Whether the generation's chunks and vectors can still be computed here."""
         try:
-            self.of(generation)
+            self.for_generation(generation)
         except RagError:
             return False
         return True
 
-    def for_settings(self, settings: Settings) -> Kit:
+    def for_settings(self, settings: Settings) -> Transforms:
         """The kit of changed settings."""
-        return self._named(recipe_of(settings))
+        return self._named(generation_config_of(settings))
 
     def close(self) -> None:
         """Close what this opened. Idempotent."""
-        for kit in (*self._others.values(), *((self.own,) if self._owned else ())):
-            kit.close()
+        for transforms in (*self._others.values(), *((self.own,) if self._owned else ())):
+            transforms.close()
         self._others.clear()
 
-    def _named(self, recipe: Recipe) -> Kit:
-        settings = settings_for(self._settings, recipe)
+    def _named(self, generation_config: GenerationConfig) -> Transforms:
+        settings = settings_for(self._settings, generation_config)
         if settings is self._settings:
             return self.own
-        key = json.dumps(recipe_of(settings), sort_keys=True)
+        key = json.dumps(generation_config_of(settings), sort_keys=True)
         with self._making:
             if key not in self._others:
-                self._others[key] = self._with_shared_model(make_kit(settings), settings)
+                self._others[key] = self._with_shared_model(make_transforms(settings), settings)
             return self._others[key]
 
-    def _with_shared_model(self, kit: Kit, settings: Settings) -> Kit:
+    def _with_shared_model(self, transforms: Transforms, settings: Settings) -> Transforms:
         """A kit that differs only in its chunker uses the model that is loaded already."""
         same = {name: getattr(self._settings, name) for name in CHUNKING}
-        if {**recipe_of(settings), **same} == recipe_of(self._settings):
-            return _Sharing(lambda: self.own.embedder, lambda: kit.chunker, kit.recipe)
-        return kit
+        if {**generation_config_of(settings), **same} == generation_config_of(self._settings):
+            return _SharedModel(lambda: self.own.embedder, lambda: transforms.chunker, transforms.generation_config)
+        return transforms
 
 
-class _Sharing(Kit):
+class _SharedModel(Transforms):
     """A kit whose embedder belongs to another one."""
 
     def close(self) -> None:
         self.__dict__.pop("embedder", None)
 
 
-def make_kit(settings: Settings) -> Kit:
+def make_transforms(settings: Settings) -> Transforms:
     """The kit that these settings describe."""
-    return Kit(lambda: open_embedder(settings), lambda: open_chunker(settings), recipe_of(settings))
+    return Transforms(lambda: open_embedder(settings), lambda: open_chunker(settings), generation_config_of(settings))
 
 
 def _gone(generation: Generation, part: str) -> Conflict:

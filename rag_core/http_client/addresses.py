@@ -26,7 +26,7 @@ _NEVER_PUBLIC: Final = tuple(
         "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
     )
 )  # fmt: skip
-# Where clouds serve credentials to whoever asks from inside. The one of Azure is a public address.
+# Where clouds serve credentials to any caller inside. Azure's is a public address.
 _METADATA: Final = frozenset(
     ip_address(text)
     for text in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")

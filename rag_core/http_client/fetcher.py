@@ -1,4 +1,4 @@
-"""One request to a host outside, with its redirects: each hop checked, credentials kept to their origin."""
+"""One request to an outside host, with its redirects: each hop checked, credentials kept to their origin."""
 
 from __future__ import annotations
 

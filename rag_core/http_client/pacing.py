@@ -1,4 +1,4 @@
-"""How often a host is asked, and asked again: a rate limit, and retries that wait as long as the host says."""
+"""Rate limits per host, and retries that honour Retry-After."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Pacing:
         """The result of the first attempt that raises no `Again`. Raises `Again.error` of the last one.
 
         A wait that the host asks for is honoured up to `longest`; beyond it the error comes at once, because a run that
-        sleeps for an hour looks like one that hangs.
+        sleeps for an hour cannot be told from one that hangs.
         """
         retrying = stamina.RetryingCaller(attempts=self.attempts, timeout=None, wait_initial=0.5, wait_max=30)
 

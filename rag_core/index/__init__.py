@@ -2,29 +2,29 @@
 
 from rag_core.index import checks
 from rag_core.index.base import (
-    NOTHING_WITHHELD,
+    NO_PENDING_REVOCATIONS,
     ApplyResult,
     DocumentUpdate,
     GenerationSpec,
     Hit,
     Payload,
+    PendingRevocations,
     Point,
     SearchMode,
     SearchRequest,
     SearchResult,
     VectorIndex,
-    Withheld,
 )
 from rag_core.index.capacity import plan_capacity
 from rag_core.index.checks import check_spec
-from rag_core.index.filter_builder import Bounds, Dialect, narrowed, scope, within
+from rag_core.index.filter_builder import Bounds, FilterBuilder, narrowed, scope, within
 from rag_core.index.opening import open_index
 from rag_core.index.payloads import (
     IDENTITY,
+    IDF_SAMPLES,
     KEYWORDS,
     NUMBERS,
     SAMPLE_SHARES,
-    SAMPLES,
     TOTAL,
     from_json,
     from_json_or_blank,
@@ -35,28 +35,28 @@ from rag_core.index.planning import OPERATION_POINTS, READ_DOCUMENTS, Identity, 
 
 __all__ = [
     "IDENTITY",
+    "IDF_SAMPLES",
     "KEYWORDS",
-    "NOTHING_WITHHELD",
+    "NO_PENDING_REVOCATIONS",
     "NUMBERS",
     "OPERATION_POINTS",
     "READ_DOCUMENTS",
-    "SAMPLES",
     "SAMPLE_SHARES",
     "TOTAL",
     "ApplyResult",
     "Bounds",
-    "Dialect",
     "DocumentUpdate",
+    "FilterBuilder",
     "GenerationSpec",
     "Hit",
     "Identity",
     "Payload",
+    "PendingRevocations",
     "Point",
     "SearchMode",
     "SearchRequest",
     "SearchResult",
     "VectorIndex",
-    "Withheld",
     "check_spec",
     "checks",
     "from_json",

@@ -88,8 +88,8 @@ class ApplyResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
-    """What a caller may not see although the index still says so: permissions and deletions it was not told yet."""
+class PendingRevocations:
+    """Documents and sources a caller may no longer see: permissions and deletions not yet applied to the index."""
 
     doc_ids: tuple[uuid.UUID, ...] = ()
     sources: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class Withheld:
         return bool(self.doc_ids or self.sources)
 
 
-NOTHING_WITHHELD = Withheld()
+NO_PENDING_REVOCATIONS = PendingRevocations()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class SearchRequest:
     """Hits of one document at most."""
     with_vectors: bool = False
     """Whether hits carry their vectors."""
-    withheld: Withheld = NOTHING_WITHHELD
+    pending_revocations: PendingRevocations = NO_PENDING_REVOCATIONS
     """Left out on every leg, and of the term statistics, like what the caller was never allowed to see."""
     deadline: float | None = field(default=None, compare=False)
     """When the caller goes, by `time.monotonic`: a Qdrant server then gives the search up. Not sent to other processes,
@@ -141,7 +141,7 @@ class Hit:
     dense: float | None = None
     lexical: float | None = None
     reranked: float | None = None
-    """Score in [0, 1] of a cross-encoder, when one has looked at it."""
+    """Score in [0, 1] of a cross-encoder, when one has scored it."""
     vector: Vectors | None = field(default=None, compare=False, repr=False)
     """Shape [dimensions], when it was asked for."""
 

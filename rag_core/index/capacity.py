@@ -1,4 +1,4 @@
-"""What an index of a given size needs: memory, disk, nodes and hours, and the settings that go with them.
+"""Capacity planning of an index: memory, disk, nodes and hours, and the settings that go with them.
 
 Arithmetic on bytes and rates that were measured; docs/explanation/capacity-and-recovery.md has the derivation and says
 on what they were measured. An estimate for planning, not a promise: try a tenth of it first.
@@ -80,7 +80,7 @@ def plan_capacity(
 
 
 def _settings(nodes: int, replicas: int, *, quantize: bool) -> dict[str, str]:
-    """What differs from the defaults. Two shards a node leave room to add nodes without making shards anew."""
+    """Settings that differ from the defaults. Two shards a node leave room to add nodes without resharding."""
     chosen = {
         "RAG_QDRANT_SHARDS": str(1 if nodes == 1 else 2 * nodes),
         "RAG_QDRANT_REPLICAS": str(replicas),

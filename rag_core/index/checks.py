@@ -1,4 +1,4 @@
-"""What must hold before an engine sees a write or a search. Engines take NaN and answer with silence; we do not."""
+"""Validation of writes and searches before an engine sees them. Engines accept NaN silently; we refuse it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Filters for the engines: the caller's typed tree, and the security scope that goes around it.
+"""Filters for the engines: the caller's typed tree, inside the security scope.
 
-Edge and qdrant-client have the same filter language in different classes; a `Dialect` builds one or the other.
+Edge and qdrant-client have the same filter language in different classes; a `FilterBuilder` builds one or the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Bounds = dict[str, float]
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 
 
-class Dialect(Protocol[Filter]):
+class FilterBuilder(Protocol[Filter]):
     """Builds filters of one engine. Each method returns a complete filter; groups nest them."""
 
     def any_of(self, field: str, values: Sequence[str]) -> Filter:
@@ -49,47 +49,47 @@ class Dialect(Protocol[Filter]):
     def none_of(self, filters: Sequence[Filter]) -> Filter: ...
 
 
-def scope(dialect: Dialect[Filter], request: SearchRequest) -> Filter:
+def scope(builder: FilterBuilder[Filter], request: SearchRequest) -> Filter:
     """What a caller may see: the tenant's points that name at least one of the caller's ACL entries, but for those
     that are withheld."""
-    allowed = [dialect.any_of("tenant", [request.tenant]), dialect.any_of("acl", list(request.acl))]
-    withheld = request.withheld
-    hidden = [("doc_id", [str(doc_id) for doc_id in withheld.doc_ids]), ("source", list(withheld.sources))]
-    if refused := [dialect.any_of(field, values) for field, values in hidden if values]:
-        allowed.append(dialect.none_of(refused))
-    return dialect.all_of(allowed)
+    allowed = [builder.any_of("tenant", [request.tenant]), builder.any_of("acl", list(request.acl))]
+    revoked = request.pending_revocations
+    hidden = [("doc_id", [str(doc_id) for doc_id in revoked.doc_ids]), ("source", list(revoked.sources))]
+    if refused := [builder.any_of(field, values) for field, values in hidden if values]:
+        allowed.append(builder.none_of(refused))
+    return builder.all_of(allowed)
 
 
-def within(dialect: Dialect[Filter], *, tenant: str | None, source: str | None) -> Filter | None:
+def within(builder: FilterBuilder[Filter], *, tenant: str | None, source: str | None) -> Filter | None:
     """The points of a tenant, or of one source of it; `None` for all."""
-    named = [dialect.any_of(field, [value]) for field, value in (("tenant", tenant), ("source", source)) if value]
-    return dialect.all_of(named) if named else None
+    named = [builder.any_of(field, [value]) for field, value in (("tenant", tenant), ("source", source)) if value]
+    return builder.all_of(named) if named else None
 
 
-def narrowed(dialect: Dialect[Filter], request: SearchRequest) -> Filter:
+def narrowed(builder: FilterBuilder[Filter], request: SearchRequest) -> Filter:
     """The scope of a search with the caller's own filter inside it."""
-    outer = scope(dialect, request)
-    return outer if request.filter is None else dialect.all_of([outer, translate(dialect, request.filter)])
+    outer = scope(builder, request)
+    return outer if request.filter is None else builder.all_of([outer, translate(builder, request.filter)])
 
 
-def translate(dialect: Dialect[Filter], condition: Condition) -> Filter:
+def translate(builder: FilterBuilder[Filter], condition: Condition) -> Filter:
     """A validated filter tree (`rag_core.documents.validate`) in the engine's classes."""
     match condition:
         case In(field, values):
-            return dialect.any_of(_path(field), _some(values))
+            return builder.any_of(_path(field), _some(values))
         case TimeRange(field, gte, lt):
-            return dialect.time_range(_path(field), gte, lt)
+            return builder.time_range(_path(field), gte, lt)
         case NumberRange(field):
-            return dialect.number_range(_path(_number_field(field)), _bounds(condition))
+            return builder.number_range(_path(_number_field(field)), _bounds(condition))
         case Exists(field):
             # Unknown languages, titles and so on are stored as empty text.
-            return dialect.none_of([dialect.absent(_path(field)), dialect.any_of(_path(field), [""])])
+            return builder.none_of([builder.absent(_path(field)), builder.any_of(_path(field), [""])])
         case Not(child):
-            return dialect.none_of([translate(dialect, child)])
+            return builder.none_of([translate(builder, child)])
         case All(children):
-            return dialect.all_of([translate(dialect, child) for child in _some(children)])
+            return builder.all_of([translate(builder, child) for child in _some(children)])
         case AnyOf(children):
-            return dialect.any_filter([translate(dialect, child) for child in _some(children)])
+            return builder.any_filter([translate(builder, child) for child in _some(children)])
 
 
 def _number_field(field: str) -> str:

@@ -1,7 +1,7 @@
-"""From which points the term statistics of a search are gathered.
+"""The points that term statistics of a search are gathered from.
 
-Always from points that the caller may see and from no others, so that nobody's scores tell of texts that are hidden
-from them. The engine looks at every such point for each search (80 ns each on Edge, several hundred when few of many
+Only from points that the caller may see, so that scores reveal nothing about texts that are hidden
+from the caller. The engine reads every such point for each search (80 ns each on Edge, several hundred when few of many
 are taken), which a caller who sees a million would wait for. BM25 uses the logarithm of a word's share, and a share is
 known as well from some thousand points chosen by chance: a word in one of a thousand is found in 4 of 4,000 give or
 take 2, which moves its weight by a fifteenth, and rarer words weigh about the same as each other.
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     pass
 
 
-SAMPLES = "samples"
+IDF_SAMPLES = "samples"
 """Keyword field with the samples that a point is part of, named by how many points there are for one of theirs."""
 
 SAMPLE_SHARES = tuple(2**power for power in range(1, 11))
 
 
-def samples(chunk_id: uuid.UUID) -> list[str]:
+def idf_sample(chunk_id: uuid.UUID) -> list[str]:
     """The samples that a point is part of, none for every other point."""
     number = int.from_bytes(chunk_id.bytes[:4])
     return [str(share) for share in SAMPLE_SHARES if number % share == 0]
@@ -44,7 +44,7 @@ def samples(chunk_id: uuid.UUID) -> list[str]:
 
 _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?", re.ASCII)
 TOTAL = "total"
-"""Points of this version of the document; tells a version that is still being written from a complete one."""
+"""Points of this version of the document; shows whether a version is complete or still being written."""
 IDENTITY = ["doc_id", "version", TOTAL]
 """The fields that version rules need."""
 
@@ -78,7 +78,7 @@ def to_json(point: Point, total: int) -> dict[str, Any]:
         "updated_at": time_text(payload.updated_at),
         "metadata": dict(payload.metadata),
         **({NUMBERS: numbers} if numbers else {}),
-        **({SAMPLES: chosen} if (chosen := samples(point.chunk_id)) else {}),
+        **({IDF_SAMPLES: chosen} if (chosen := idf_sample(point.chunk_id)) else {}),
     }
 
 

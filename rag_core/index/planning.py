@@ -1,4 +1,4 @@
-"""What a write comes to, whatever the engine: fencing by version, points left over, and operations of bounded size."""
+"""Plan a write for any engine: fencing by version, points to remove, and operations of bounded size."""
 
 from __future__ import annotations
 

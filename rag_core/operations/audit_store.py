@@ -143,7 +143,7 @@ def _insert(connection: Connection, entry: Entry) -> int:
 
 _AUDIT_CHAIN_SHOWN = 20
 
-# Written out again, not taken from the trigger: whoever may replace the trigger could replace the proof with it.
+# Written out again, not taken from the trigger: a role that may replace the trigger could replace the proof too.
 _ROWS = text("""
 SELECT coalesce(tenant, '') AS owner, chain_seq AS seq, chain_hash AS hash, id,
        jsonb_build_array(id, (extract(epoch FROM at) * 1000000)::bigint, actor, action, target, outcome, tenant, doc_id,
@@ -156,7 +156,7 @@ _HEADS = text("SELECT tenant, seq, hash FROM rag.audit_heads")
 
 @dataclass(frozen=True, slots=True)
 class ChainReport:
-    """What a look at every chain found. `protected`: the role of the services cannot change what is on record."""
+    """Result of verifying every chain. `protected`: the role of the services cannot change recorded rows."""
 
     rows: int
     tenants: int

@@ -1,4 +1,4 @@
-"""Blue/green deployments as PostgreSQL knows them: what the deployer goes on from after a crash."""
+"""Rows of blue/green deployments: the deployer resumes from them after a crash."""
 
 from __future__ import annotations
 
@@ -176,7 +176,9 @@ def newest_declared(connection: Connection, target: str) -> Deployment | None:
     return None if row is None else _from_row(row)
 
 
-def ask(connection: Connection, number: int, what: str, *, actor: str, why: str, tenant: str | None) -> Deployment:
+def request_change(
+    connection: Connection, number: int, what: str, *, actor: str, why: str, tenant: str | None
+) -> Deployment:
     """Ask for a switch or a rollback, and put it on record. Raises `NotFound`, `Conflict` (`DEPLOYMENT_STATE`)."""
     locks.lock_transaction(connection, "deployments")
     row = get(connection, number)
@@ -189,7 +191,7 @@ def ask(connection: Connection, number: int, what: str, *, actor: str, why: str,
     return change(connection, row.id, wanted=what, wanted_by=actor, wanted_why=why)
 
 
-def note(connection: Connection, number: int, step: Step) -> None:
+def add_step(connection: Connection, number: int, step: Step) -> None:
     """Append to the history of a deployment."""
     values = {name: getattr(step, name) for name in Step.__slots__ if name != "at"}
     connection.execute(insert(deployment_steps).values(deployment=number, **values | {"figures": dict(step.figures)}))
@@ -202,7 +204,7 @@ def history(connection: Connection, number: int) -> list[Step]:
     return [Step(**row._mapping) for row in connection.execute(statement)]
 
 
-def show_colours(connection: Connection, target: str, seen: Sequence[Colour]) -> None:
+def save_colours(connection: Connection, target: str, seen: Sequence[Colour]) -> None:
     """Keep what was seen of a target's colours."""
     connection.execute(delete(colours).where(colours.c.target == target, ~colours.c.name.in_([c.name for c in seen])))
     for colour in seen:
@@ -211,7 +213,7 @@ def show_colours(connection: Connection, target: str, seen: Sequence[Colour]) ->
         connection.execute(statement.on_conflict_do_update(constraint=colours.primary_key, set_=values))
 
 
-def seen_colours(connection: Connection) -> list[Colour]:
+def load_colours(connection: Connection) -> list[Colour]:
     """What was seen last, by target and name."""
     statement = select(*(colours.c[name] for name in Colour.__slots__)).order_by(colours.c.target, colours.c.name)
     return [Colour(*row) for row in connection.execute(statement)]

@@ -50,7 +50,7 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo | str, size: int
 
 @dataclass(slots=True)
 class _Budget:
-    """What is left of the limits, over the archive and all archives in it."""
+    """The remaining limits, over the archive and all archives in it."""
 
     limits: ParseLimits
     entries: int = 0
@@ -140,7 +140,7 @@ _CONTENT_TYPES: Final = "[Content_Types].xml"
 def identify(archive: zipfile.ZipFile) -> Kind:
     """Which office format a checked archive is; `Kind.ARCHIVE` when none.
 
-    Every XML part is looked at before anything else. Raises `InvalidInput` (`XML_DTD_FORBIDDEN`, `PARSE_FAILED`).
+    Every XML part is checked before anything else. Raises `InvalidInput` (`XML_DTD_FORBIDDEN`, `PARSE_FAILED`).
     """
     for info in archive.infolist():
         _forbid_dtd(archive, info)

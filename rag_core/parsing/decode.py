@@ -122,7 +122,7 @@ def _guessed(content: bytes) -> list[str]:
     best = charset_normalizer.from_bytes(_cut(content), cp_isolation=_CANDIDATES).best()
     if best is None:
         return []
-    # Statistics cannot tell the Western code pages apart on short text; cp1252 is by far the likeliest.
+    # Statistics cannot distinguish the Western code pages on short text; cp1252 is by far the likeliest.
     return ["cp1252", "latin_1"] if best.encoding in {"cp1250", "cp1252", "latin_1"} else [best.encoding]
 
 

@@ -1,4 +1,4 @@
-"""What a document is, by its content. The name only tells text kinds apart and reveals a mismatch."""
+"""Detect the type of a document by its content. The name only distinguishes text kinds and reveals a mismatch."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Kind(StrEnum):
     PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
     XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     ARCHIVE = "application/zip"
-    """A zip: its members tell which office format it is. Never the kind of a `ParsedDocument`."""
+    """A zip: its members show which office format it is. Never the kind of a `ParsedDocument`."""
     IMAGE = "image/*"
-    """Looked at only to refuse it with the right reason."""
+    """Detected only to refuse it with the right reason."""
 
 
 OFFICE: Final = frozenset({Kind.DOCX, Kind.PPTX, Kind.XLSX})

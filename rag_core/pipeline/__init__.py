@@ -5,10 +5,10 @@ from rag_core.pipeline.accounting import account, assess_quality
 from rag_core.pipeline.active_generation import default_name
 from rag_core.pipeline.base import Progress, StageResult, Work
 from rag_core.pipeline.deletions import approve_deletions
-from rag_core.pipeline.events import BatchResult, Deferred, Event, EventApplier, Refused
+from rag_core.pipeline.events import BatchResult, Event, EventApplier, RejectedEvent, SlowEvent
 from rag_core.pipeline.pending import Extent
 from rag_core.pipeline.purge import purge_listings, purge_unused
-from rag_core.pipeline.reading import Reader, ReadResult, parsed_as
+from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
 from rag_core.pipeline.resources import Pipeline
 from rag_core.pipeline.run import run_pipeline, run_stage
 from rag_core.pipeline.run_store import Stage
@@ -19,7 +19,6 @@ from rag_core.pipeline.stages.index import index_documents, index_pending
 
 __all__ = [
     "BatchResult",
-    "Deferred",
     "Event",
     "EventApplier",
     "Extent",
@@ -27,7 +26,8 @@ __all__ = [
     "Progress",
     "ReadResult",
     "Reader",
-    "Refused",
+    "RejectedEvent",
+    "SlowEvent",
     "Stage",
     "StageResult",
     "Work",
@@ -40,7 +40,7 @@ __all__ = [
     "embed_chunks",
     "index_documents",
     "index_pending",
-    "parsed_as",
+    "parser_fingerprint",
     "purge_listings",
     "purge_unused",
     "run_pipeline",

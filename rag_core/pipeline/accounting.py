@@ -25,7 +25,7 @@ def account(store: Store, scope: Scope) -> DocumentCounts:
     """
     key = (scope.source.tenant, scope.source.name, scope.shard)
     with store.engine.connect() as connection:
-        following = generations.accountable(connection)
+        following = generations.must_be_complete(connection)
         state = accounting.shard_state(
             connection,
             *key,

@@ -1,4 +1,4 @@
-"""The generation readers are on, and making it good again when the index lost it."""
+"""The active generation, and restoring it when the index lost it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from rag_core.chunking import Chunker
 from rag_core.database import Store, locks
 from rag_core.embedding import Embedder
-from rag_core.generations import FOLLOWING, Generation, Recipe
+from rag_core.generations import RECEIVES_WRITES, Generation, GenerationConfig
 from rag_core.generations import store as generations
 from rag_core.ids import fingerprint
 from rag_core.index import GenerationSpec, VectorIndex
@@ -28,16 +28,16 @@ def ensure_generation(
     embedder: Embedder,
     chunker: Chunker,
     *,
-    recipe: Recipe | None = None,
+    generation_config: GenerationConfig | None = None,
     can_make: Callable[[Generation], bool] | None = None,
     wait: float = 30,
 ) -> str:
     """The generation readers are on, created and promoted when there is none; returns its name. Idempotent.
 
-    With another embedder or chunker than it was built with, the old one goes on being computed from the settings kept
+    With another embedder or chunker than it was built with, the old one is still computed from the settings stored
     with it, and nothing else happens: building costs time and perhaps money, so `rag index build` decides that. Only
-    when `can_make` says that the old one cannot be computed any more (without it: when it was built with others than
-    these) is a new one declared, `building`, for the build to fill; the old one is frozen until it is promoted.
+    when `can_reproduce` says that the old one cannot be computed any more (without it: when it was built with others)
+    is a new one declared, `building`, for the build to fill; the old one is not reproducible until it is promoted.
 
     A generation that PostgreSQL knows and the index lost is created again and filled from the rows before this returns.
     Raises `Unavailable` (`INDEX_UNAVAILABLE`), and `Conflict` (`SOURCE_BUSY`) when runs keep it from being created for
@@ -46,7 +46,7 @@ def ensure_generation(
     wanted = (embedder.fingerprint, chunker.fingerprint)
     able = can_make or (lambda row: _built_with(row, wanted))
     with store.engine.begin() as connection:
-        mine = _declare(connection, wanted, embedder.dimensions, dict(recipe or {}), able)
+        mine = _declare(connection, wanted, embedder.dimensions, dict(generation_config or {}), able)
     if not _holds(index, mine):
         _restore(store, index, mine, wait)
     _promote_if_needed(store, index, mine)
@@ -57,25 +57,25 @@ def _declare(
     connection: Connection,
     wanted: _Fingerprints,
     dimensions: int,
-    recipe: dict[str, Any],
+    generation_config: dict[str, Any],
     able: Callable[[Generation], bool],
 ) -> Generation:
     locks.lock_transaction(connection, "generations")
-    known = [row for row in generations.all_of(connection) if row.state in FOLLOWING]
+    known = [row for row in generations.all_of(connection) if row.state in RECEIVES_WRITES]
     for row in known:
-        if _built_with(row, wanted) and not row.settings and recipe:
-            generations.change(connection, row.name, settings=recipe)
-        if row.frozen == (_built_with(row, wanted) or able(row)):
-            generations.set_frozen(connection, row.name, frozen=not row.frozen)
+        if _built_with(row, wanted) and not row.settings and generation_config:
+            generations.change(connection, row.name, settings=generation_config)
+        if row.not_reproducible == (_built_with(row, wanted) or able(row)):
+            generations.set_not_reproducible(connection, row.name, not_reproducible=not row.not_reproducible)
     active = generations.active(connection)
-    if active is not None and not active.frozen:
+    if active is not None and not active.not_reproducible:
         return active
     mine = next((row for row in known if _built_with(row, wanted)), None)
     if mine is not None:
         return mine
     spec = GenerationSpec(default_name(*wanted), dimensions, *wanted)
     reason = "the first one" if active is None else f"{active.name} cannot be computed any more"
-    generations.add(connection, spec, recipe, reason=reason)
+    generations.add(connection, spec, generation_config, reason=reason)
     audit.record(connection, actor="pipeline", action="index.create", target=spec.name, details={"reason": reason})
     return generations.get(connection, spec.name)
 
@@ -98,7 +98,7 @@ def _restore(store: Store, index: VectorIndex, generation: Generation, wait: flo
     with locks.exclusive_connection(store, wait=wait) as connection:
         if _holds(index, generation):  # another process was first
             return
-        forgotten = generations.forget_marks(connection, generation.name)
+        forgotten = generations.clear_indexed(connection, generation.name)
         connection.commit()
         index.create(generation.spec)
         if forgotten and generation.state != "building":

@@ -91,7 +91,7 @@ class StageResult:
 
     `counts` are integers by name (documents, chunks, embedded, cached, upserted, ...), `preview` up to ten rows for a
     table, `problem` the reason code when the stage did not do all it should (a held deletion, an incomplete listing),
-    which a check at the end of the run turns into a failed run. `change_token` is that of the listing, whichever run
+    which a check at the end of the run turns into a failed run. `version_tag` is that of the listing, whichever run
     made it; `None` for the other stages. `pending` is how much of what the stage found pending it has left: it was
     stopped, or a document was not ready. `outcomes` are further numbers of a listing (what became of URLs of a crawl).
     """
@@ -103,6 +103,6 @@ class StageResult:
     preview: list[dict[str, str | int | float]] = field(default_factory=list)
     problem: str | None = None
     message: str | None = None
-    change_token: str | None = None
+    version_tag: str | None = None
     pending: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)

@@ -24,7 +24,7 @@ Committed = Callable[[], None]
 
 
 def _nothing() -> None:
-    """Nobody waits for the deletions."""
+    """The default callback: ignore the deletions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ def delete_gone(
 ) -> DeletionResult:
     """Delete the shard's documents that a complete listing does not name, unless the guard holds them.
 
-    The guard looks at the whole source, so that shards cannot each delete a little of a lot. It holds when nothing is
+    The guard counts the whole source, so that shards cannot each delete a little of a lot. It holds when nothing is
     listed any more, or when more than `delete_guard_fraction` and at least `delete_guard_minimum` documents are gone,
     not counting those whose deletion an operator has approved. An approval covers the documents that were held then.
     Without `search` nothing is known to be gone. `committed` is called after each page of deletions.
     """
     tenant, source = scope.source.tenant, scope.source.name
-    missing = absence.find_gone(connection, tenant, source) if search else 0
+    missing = absence.find_deleted(connection, tenant, source) if search else 0
     connection.commit()
     holds.lock(connection, tenant, source)
     holds.release_returned(connection, tenant, source)
@@ -82,7 +82,7 @@ def delete_removed(
 def _hold(connection: Connection, scope: Scope, missing: int) -> DeletionResult:
     holds.hold(connection, scope.source.tenant, scope.source.name)
     connection.commit()
-    held = sum(len(page) for page in absence.gone(connection, scope.shard, _PAGE))
+    held = sum(len(page) for page in absence.deleted_ids(connection, scope.shard, _PAGE))
     return DeletionResult(held=held, held_in_source=missing)
 
 
@@ -105,7 +105,7 @@ def soft_delete(connection: Connection, scope: Scope, doc_ids: Sequence[uuid.UUI
 
 def _soft_delete(connection: Connection, scope: Scope, committed: Committed) -> int:
     deleted = 0
-    for page in absence.gone(connection, scope.shard, _PAGE):
+    for page in absence.deleted_ids(connection, scope.shard, _PAGE):
         holds.release(connection, page)
         deleted += soft_delete(connection, scope, page)
         committed()

@@ -1,4 +1,4 @@
-"""Changes as events: a micro-batch of them goes through the four stages in one pass, fenced by their own versions.
+"""Changes as events: a micro-batch goes through the four stages in one pass, fenced by the versions of the events.
 
 What the first transaction stores (rows, tombstones, quarantine) commits together with whatever the caller's `settle`
 writes on the same connection: offsets, inbox marks, dead letters. After that the rest is row state, so applying a
@@ -28,8 +28,8 @@ from rag_core.ids import document_id
 from rag_core.logging import get_logger
 from rag_core.parsing import Parser
 from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import ReadResult, parsed_as, read_bytes
-from rag_core.pipeline.run import Parts, run_pipeline
+from rag_core.pipeline.reading import ReadResult, parser_fingerprint, read_bytes
+from rag_core.pipeline.run import Dependencies, run_pipeline
 from rag_core.sources import FetchedItem, FetchTask, Scope, Source, SourceItem
 
 log = get_logger(__name__)
@@ -57,7 +57,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RejectedEvent:
     """An event that can never be applied as it is, and how often that was tried."""
 
     event: Event
@@ -71,16 +71,16 @@ class BatchResult:
     """What became of each event of a batch, by token: `applied`, `deleted`, `stale`, `superseded` or `dead`."""
 
     outcomes: dict[str, str]
-    refused: tuple[Refused, ...]
+    refused: tuple[RejectedEvent, ...]
 
 
-Settle = Callable[[Connection, BatchResult], None]
+OnStored = Callable[[Connection, BatchResult], None]
 """Writes the progress of a stream in the transaction of the rows. Raising undoes both."""
 Stored = Callable[[BatchResult], None]
 """Called once rows and progress are committed: what fails after that is no failure of an event."""
 
 
-class Deferred(Exception):  # noqa: N818 - not an error: somebody else will do it
+class SlowEvent(Exception):  # noqa: N818 - not an error: another applier takes it
     """An event took longer than this applier gives one. Nothing was stored."""
 
 
@@ -90,7 +90,7 @@ class _Pass:
 
     batch: Batch
     outcomes: dict[str, str]
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RejectedEvent] = field(default_factory=list)
     reads: dict[str, ReadResult] = field(default_factory=dict)
     """Of the refused events, by token."""
 
@@ -113,14 +113,14 @@ class EventApplier:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: Dependencies,
         *,
         parser: Parser | None = None,
         defers: frozenset[Reason] = frozenset(),
         wait: float | None = None,
     ) -> None:
-        """`parser` replaces the one of the parts, `defers` are refusals that end a batch with `Deferred`; `wait` is how
-        long to wait for a source."""
+        """`parser` replaces the one of the parts; refusals in `defers` end a batch with `SlowEvent`; `wait` is how long
+        to wait for a source."""
         self._parts = parts
         self._settings = parts.settings
         self._parser = parser or parts.parser
@@ -129,7 +129,7 @@ class EventApplier:
         self._pool = ThreadPoolExecutor(self._settings.parser_workers, thread_name_prefix="parse-event")
 
     def apply(
-        self, source: Source, run_id: str, events: Sequence[Event], settle: Settle, stored: Stored = _ignore
+        self, source: Source, run_id: str, events: Sequence[Event], settle: OnStored, stored: Stored = _ignore
     ) -> EventsResult:
         """Store, chunk, embed and index a batch of one source; searches see it when this returns.
 
@@ -141,13 +141,13 @@ class EventApplier:
         with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
             settled = self._store_batch(connection, scope, events, ids, settle)
             stored(settled)
-            return EventsResult(settled, self._follow(connection, scope, ids))
+            return EventsResult(settled, self._run_later_stages(connection, scope, ids))
 
-    def follow(self, source: Source, run_id: str, events: Sequence[Event]) -> Counter[str]:
+    def reindex(self, source: Source, run_id: str, events: Sequence[Event]) -> Counter[str]:
         """The later stages again for events that are stored already. Raises as `apply`."""
         scope = Scope(source, run_id)
         with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
-            return self._follow(connection, scope, _doc_ids(source, events))
+            return self._run_later_stages(connection, scope, _doc_ids(source, events))
 
     def finish(self, source: Source, run_id: str) -> dict[str, int]:
         """Bring what is stored of a source through the later stages: what a worker that died had left."""
@@ -162,9 +162,9 @@ class EventApplier:
         self._pool.shutdown()
 
     def _store_batch(
-        self, connection: Connection, scope: Scope, events: Sequence[Event], ids: Sequence[uuid.UUID], settle: Settle
+        self, connection: Connection, scope: Scope, events: Sequence[Event], ids: Sequence[uuid.UUID], settle: OnStored
     ) -> BatchResult:
-        held = documents.held(connection, ids)
+        held = documents.load_stored(connection, ids)
         connection.commit()
         passes = [self._choose(scope, events, held)]
         # The last version that can be used is served, so what a refused event superseded is chosen after all.
@@ -189,35 +189,37 @@ class EventApplier:
     def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]) -> _Pass:
         """Read the newest event of each document. Raises `Unavailable` when reading must be tried again."""
         newest, outcomes = _newest(scope.source, events, held)
-        chosen = _Pass(Batch(scope, parsed_as(self._parser, scope.source)), outcomes)
+        chosen = _Pass(Batch(scope, parser_fingerprint(self._parser, scope.source)), outcomes)
         with closing(self._read([event for event in newest if event.content is not None], chosen.batch, held)) as reads:
             for event, read, attempts in reads:
-                self._take(chosen, event, read, attempts)
+                self._store_read(chosen, event, read, attempts)
         for event in newest:
             if event.content is None:
-                chosen.batch.gone.append(Deletion(_doc_id(scope.source, event), event.locator, event.source_version))
+                chosen.batch.deletions.append(
+                    Deletion(_doc_id(scope.source, event), event.locator, event.source_version)
+                )
                 outcomes[event.token] = "deleted"
         return chosen
 
-    def _take(self, chosen: _Pass, event: Event, read: ReadResult, attempts: int) -> None:
+    def _store_read(self, chosen: _Pass, event: Event, read: ReadResult, attempts: int) -> None:
         failure = read.failure
         if isinstance(failure, Unavailable):
             raise failure
         if failure is not None and failure.reason in self._defers:
-            raise Deferred
+            raise SlowEvent
         chosen.batch.add(read)
         chosen.outcomes[event.token] = "applied"
         if failure is not None and failure.reason is not Reason.EMPTY_DOCUMENT:
             chosen.outcomes[event.token] = "dead"
-            chosen.refused.append(Refused(event, read.stage, failure, attempts))
+            chosen.refused.append(RejectedEvent(event, read.stage, failure, attempts))
             chosen.reads[event.token] = read
 
     def _refuse(self, connection: Connection, scope: Scope, refused: _Pass, ids: Sequence[uuid.UUID]) -> _Pass:
         """What refused events still say (who may see the document), of the rows as this transaction has them now."""
-        held = documents.held(connection, ids)
-        again = _Pass(Batch(scope, refused.batch.parsed_as), {})
+        held = documents.load_stored(connection, ids)
+        again = _Pass(Batch(scope, refused.batch.parser_fingerprint), {})
         for one in refused.refused:
-            due = _due(one.event, held.get(_doc_id(scope.source, one.event)))
+            due = _fetch_task(one.event, held.get(_doc_id(scope.source, one.event)))
             again.batch.add(replace(refused.reads[one.event.token], due=due))
         return again
 
@@ -227,9 +229,15 @@ class EventApplier:
         source = batch.scope.source
 
         def read(event: Event) -> tuple[Event, ReadResult, int]:
-            due, raw = _due(event, held.get(_doc_id(source, event))), _raw(event)
+            due, raw = _fetch_task(event, held.get(_doc_id(source, event))), _raw(event)
             once = partial(
-                read_bytes, self._parser, batch.parsed_as, due, raw, event.source_version, quality=source.quality
+                read_bytes,
+                self._parser,
+                batch.parser_fingerprint,
+                due,
+                raw,
+                event.source_version,
+                quality=source.quality,
             )
             outcome, attempts = once(), 1
             while self._may_pass(outcome) and attempts < self._settings.stream_attempts:
@@ -246,7 +254,7 @@ class EventApplier:
             for one in reading:
                 one.cancel()
 
-    def _follow(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
+    def _run_later_stages(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
         """The later stages for these documents."""
         results = run_pipeline(self._parts, scope, ids, connection=connection)
         chunked, embedded = results["chunks"].counts, results["embeddings"].counts
@@ -295,7 +303,7 @@ def _newest(
 
 
 def _hid_another(
-    source: Source, refused: Sequence[Refused], events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
+    source: Source, refused: Sequence[RejectedEvent], events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
 ) -> bool:
     """Whether a refused event superseded one of the same batch that is newer than what is held."""
     for one in refused:
@@ -316,7 +324,7 @@ def _roll_back(connection: Connection, error: BaseException) -> None:
         connection.invalidate()
 
 
-def _due(event: Event, held: StoredDocument | None) -> FetchTask:
+def _fetch_task(event: Event, held: StoredDocument | None) -> FetchTask:
     live = held is not None and held.live
     return FetchTask(
         position=0,
@@ -328,7 +336,7 @@ def _due(event: Event, held: StoredDocument | None) -> FetchTask:
         version=held.version if held is not None else 0,
         live=live,
         known_token=held.token if held is not None else "",
-        parsed_as=held.parsed_as if held is not None else "",
+        parsed_as=held.parser_fingerprint if held is not None else "",
         content_hash=held.content_hash if held is not None else b"",
         # Who could see a document that is gone says nothing about who may see what takes its name.
         acl=held.acl if held is not None and live else None,

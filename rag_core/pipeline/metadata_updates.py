@@ -1,7 +1,7 @@
-"""Changes of permissions and deletions on the short way: from their commit to the index, ahead of the later stages.
+"""Metadata updates: permissions and deletions reach the index right after their commit, before the later stages.
 
 Nothing depends on it. What it could not do is row state, so the index stage does it, and until then the query servers
-withhold the document from whoever lost access (`rag_core.access.store`).
+withhold the document from callers who lost access (`rag_core.access.store`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = get_logger(__name__)
 _PAGE = 500
 
 
-class Publisher:
+class MetadataPublisher:
     """For one shard, on the connection that holds it. `open_index` is called at the first change and no sooner."""
 
     def __init__(self, open_index: Callable[[], VectorIndex], settings: Settings) -> None:
@@ -42,13 +42,17 @@ class Publisher:
         if self._gave_up:
             return
         try:
-            for position, doc_ids in visibility.waiting(connection, *scope.key, after=self._after, page=_PAGE):
+            for position, doc_ids in visibility.pending_update_pages(
+                connection, *scope.key, after=self._after, page=_PAGE
+            ):
                 work = Work(connection, scope, self._settings, doc_ids)
                 self.counts.update(index_for_targets(work, self._open_index()).counts)
                 self._after = position
         except RagError as error:
             connection.rollback()
             self._gave_up = True
-            log.warning("visibility_deferred", source=scope.source.name, reason=error.reason, message=error.message)
+            log.warning(
+                "metadata_update_deferred", source=scope.source.name, reason=error.reason, message=error.message
+            )
         else:
             connection.commit()

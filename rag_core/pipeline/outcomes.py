@@ -1,4 +1,4 @@
-"""Outcomes of reading, gathered into one transaction: new versions, touched rows, tombstones, quarantine."""
+"""Outcomes of reading, gathered into one transaction: new versions, metadata updates, tombstones, quarantine."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class Batch:
     """Outcomes waiting for a commit. `chars` is the extracted text they hold in memory."""
 
     scope: Scope
-    parsed_as: str
+    parser_fingerprint: str
     added: list[NewDocument] = field(default_factory=list)
     updated: list[NewDocument] = field(default_factory=list)
-    same: list[MetadataUpdate] = field(default_factory=list)
-    reacled: list[MetadataUpdate] = field(default_factory=list)
-    emptied: list[ReadResult] = field(default_factory=list)
+    unchanged: list[MetadataUpdate] = field(default_factory=list)
+    acl_changed: list[MetadataUpdate] = field(default_factory=list)
+    now_empty: list[ReadResult] = field(default_factory=list)
     failed: list[Entry] = field(default_factory=list)
-    gone: list[Deletion] = field(default_factory=list)
+    deletions: list[Deletion] = field(default_factory=list)
     """Deletions that carry a version (event sources)."""
     counts: Counter[str] = field(default_factory=Counter)
     chars: int = 0
 
     def __len__(self) -> int:
-        return len(self.added) + len(self.updated) + len(self.same) + len(self.failed)
+        return len(self.added) + len(self.updated) + len(self.unchanged) + len(self.failed)
 
     def add(self, read: ReadResult) -> None:
         """Take one outcome in."""
@@ -47,11 +47,11 @@ class Batch:
             self._store(read)
         elif read.same:
             update = self._metadata(read, token=read.due.token, content_hash=read.content_hash)
-            self.same.append(replace(update, source_version=read.source_version))
+            self.unchanged.append(replace(update, source_version=read.source_version))
         elif read.failure is not None:
-            self._fail(read, read.failure)
+            self._record_failure(read, read.failure)
         else:
-            self._vanish(read)
+            self._record_vanished(read)
 
     def commit(self, connection: Connection) -> Counter[str]:
         """Write everything in one transaction and return the counts; the batch is empty afterwards."""
@@ -69,14 +69,16 @@ class Batch:
         (tenant, source, shard), run = self.scope.key, self.scope.run_id
         added = documents.write(connection, tenant, source, shard, run, self.added)
         updated = documents.write(connection, tenant, source, shard, run, self.updated)
-        touched = documents.update_metadata(connection, run, self.same)
-        documents.update_metadata(connection, run, self.reacled)
+        touched = documents.update_metadata(connection, run, self.unchanged)
+        documents.update_metadata(connection, run, self.acl_changed)
         tombstones.soft_delete(
-            connection, run, [_known_id(read) for read in self.emptied if read.source_version is None]
+            connection, run, [_known_id(read) for read in self.now_empty if read.source_version is None]
         )
-        tombstones.soft_delete_versions(connection, tenant, source, shard, run, [*self.gone, *_versions(self.emptied)])
+        tombstones.soft_delete_versions(
+            connection, tenant, source, shard, run, [*self.deletions, *_versions(self.now_empty)]
+        )
         quarantine.record(connection, tenant, source, shard, run, self.failed)
-        fine = [row.locator for row in (*self.added, *self.updated)] + [update.locator for update in self.same]
+        fine = [row.locator for row in (*self.added, *self.updated)] + [update.locator for update in self.unchanged]
         quarantine.clear(connection, tenant, source, fine, BEFORE_STORE)
         self.counts["added"] += added.changed
         self.counts["updated"] += updated.changed + touched.changed
@@ -92,7 +94,7 @@ class Batch:
             doc_id=due.doc_id or document_id(self.scope.source.tenant, self.scope.source.name, due.locator),
             locator=due.locator,
             token=due.token,
-            parsed_as=self.parsed_as,
+            parser_fingerprint=self.parser_fingerprint,
             content_hash=read.content_hash,
             bytes=read.size,
             document=replace(document, metadata=merged),
@@ -105,12 +107,14 @@ class Batch:
         (self.updated if due.live else self.added).append(row)
         self.chars += len(document.text)
 
-    def _fail(self, read: ReadResult, failure: RagError) -> None:
+    def _record_failure(self, read: ReadResult, failure: RagError) -> None:
         skipped = failure.reason is Reason.EMPTY_DOCUMENT
         if skipped and read.due.live:
-            self.emptied.append(read)
+            self.now_empty.append(read)
         elif read.due.live and read.raw_acl is not None:
-            self.reacled.append(self._metadata(read, token=read.due.known_token, content_hash=read.due.content_hash))
+            self.acl_changed.append(
+                self._metadata(read, token=read.due.known_token, content_hash=read.due.content_hash)
+            )
         self.counts["skipped" if skipped else "quarantined"] += 1
         self.failed.append(
             Entry(
@@ -120,13 +124,13 @@ class Batch:
                 message=failure.message,
                 # What may work later is tried in every run; only a definite failure is given up on.
                 token=None if isinstance(failure, Unavailable) else read.due.token,
-                parsed_as=self.parsed_as,
+                parser_fingerprint=self.parser_fingerprint,
                 skipped=skipped,
             )
         )
 
-    def _vanish(self, read: ReadResult) -> None:
-        # It was there when the source was listed; the next listing tells whether it is gone for good.
+    def _record_vanished(self, read: ReadResult) -> None:
+        # It was there when the source was listed; the next listing shows whether it is gone for good.
         self.counts["vanished"] += 1
         if read.due.live:
             self.counts["updated" if read.due.mine else "unchanged"] += 1
@@ -153,8 +157,8 @@ class Batch:
 
     def _reset(self) -> Counter[str]:
         counts = self.counts
-        self.added, self.updated, self.same, self.reacled, self.emptied, self.failed = [], [], [], [], [], []
-        self.gone, self.counts, self.chars = [], Counter(), 0
+        self.added, self.updated, self.unchanged, self.acl_changed, self.now_empty, self.failed = [], [], [], [], [], []
+        self.deletions, self.counts, self.chars = [], Counter(), 0
         return counts
 
 

@@ -1,4 +1,4 @@
-"""Upkeep: rows that no index generation can need any more."""
+"""Purge rows that no index generation can need any more."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def purge_unused(store: Store, *, wait: float = 5) -> dict[str, int]:
 
 def purge_listings(store: Store) -> int:
     """Drop shared listings that no run will use; runs need not wait for it. Returns how many."""
-    with locks.looking_connection(store) as connection:
+    with locks.observer_connection(store) as connection:
         return shared_listings.drop_unneeded(connection)
 
 

@@ -1,4 +1,4 @@
-"""Finding and deleting rows that nothing refers to."""
+"""Find and delete unreferenced rows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def delete_chunks(connection: Connection, *, chunker: str, after: uuid.UUID, pag
 
 
 def delete_embeddings(connection: Connection, *, after: bytes, page: int) -> tuple[int, bytes | None]:
-    """Look at a page of embeddings behind `after`; returns how many were deleted and the last one looked at."""
+    """Check a page of embeddings after `after`; returns how many were deleted and the last one checked."""
     last = connection.scalar(_LAST, {"after": after, "page": page})
     if last is None:
         return 0, None

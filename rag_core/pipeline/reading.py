@@ -1,4 +1,4 @@
-"""Reading items: fetched one after the other, parsed side by side, delivered in listing order with bounded memory."""
+"""Read items: fetched one after the other, parsed in parallel, delivered in listing order with bounded memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rag_core.errors import InvalidInput, NotFound, RagError, Reason
 from rag_core.ids import fingerprint
 from rag_core.logging import get_logger
 from rag_core.parsing import ParsedDocument, Parser
-from rag_core.quality import QualityPolicy, judge_text
+from rag_core.quality import QualityPolicy, assess_text
 from rag_core.sources import Connector, FetchedItem, FetchTask, Source, SourceItem
 
 log = get_logger(__name__)
@@ -53,7 +53,7 @@ class Reader:
         connector: Connector,
         parser: Parser,
         *,
-        parsed_as: str,
+        parser_fingerprint: str,
         workers: int,
         max_bytes: int,
         quality: QualityPolicy = _RULES,
@@ -61,7 +61,7 @@ class Reader:
         self._quality = quality
         self._connector = connector
         self._parser = parser
-        self._parsed_as = parsed_as
+        self._parser_fingerprint = parser_fingerprint
         self._workers = workers
         self._max_bytes = max_bytes
 
@@ -90,11 +90,11 @@ class Reader:
         except RagError as error:
             return _done(ReadResult(due, failure=error, stage="fetch")), 0
         failpoints.reach("after_fetch")
-        reading = pool.submit(read_bytes, self._parser, self._parsed_as, due, raw, quality=self._quality)
+        reading = pool.submit(read_bytes, self._parser, self._parser_fingerprint, due, raw, quality=self._quality)
         return reading, len(raw.content)
 
 
-def parsed_as(parser: Parser, source: Source) -> str:
+def parser_fingerprint(parser: Parser, source: Source) -> str:
     """Changes when the same bytes would be read or judged differently, so that they are read again.
 
     Metadata and rules of the source are inputs of every document, as the parser is.
@@ -104,7 +104,7 @@ def parsed_as(parser: Parser, source: Source) -> str:
 
 def read_bytes(
     parser: Parser,
-    parsed_as: str,
+    parser_fingerprint: str,
     due: FetchTask,
     raw: FetchedItem,
     source_version: int | None = None,
@@ -119,7 +119,7 @@ def read_bytes(
         "raw_acl": raw.acl,
         "source_version": source_version,
     }
-    if due.live and due.content_hash == content_hash and due.parsed_as == parsed_as:
+    if due.live and due.content_hash == content_hash and due.parsed_as == parser_fingerprint:
         return ReadResult(due, same=True, **known)  # type: ignore[arg-type]
     try:
         document = _checked(parser.parse(raw), quality)
@@ -140,7 +140,7 @@ def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument
         raise InvalidInput(Reason.PARSE_FAILED, "the extracted text has characters that cannot be stored")
     if not document.text.strip():
         raise InvalidInput(Reason.EMPTY_DOCUMENT, "the document has no text")
-    failure, warnings = judge_text(document.text, document.title, quality)
+    failure, warnings = assess_text(document.text, document.title, quality)
     if failure is not None:
         raise InvalidInput(failure.rule.reason or Reason.QUALITY_GARBAGE, failure.message)
     return replace(document, flags=document.flags | {found.flag for found in warnings}) if warnings else document

@@ -1,4 +1,4 @@
-"""Everything a pipeline process opens, once, when it is first needed."""
+"""Resources of a pipeline process, each opened once when first needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rag_core import failpoints
 from rag_core.chunking import Chunker, open_chunker
 from rag_core.database import Store, open_store
 from rag_core.embedding import Embedder, open_embedder
-from rag_core.generations import Kit, Kits, recipe_of
+from rag_core.generations import TransformRegistry, Transforms, generation_config_of
 from rag_core.index import VectorIndex, open_index
 from rag_core.lazy import locked_property
 from rag_core.parsing import Parser, open_parser
@@ -48,10 +48,10 @@ class Pipeline:
         return open_index(self.settings)
 
     @locked_property
-    def kits(self) -> Kits:
+    def transform_registry(self) -> TransformRegistry:
         """Embedder and chunker of every generation; those of this installation are `embedder` and `chunker`."""
-        own = Kit(lambda: self.embedder, lambda: self.chunker, recipe_of(self.settings))
-        return Kits(self.settings, own)
+        own = Transforms(lambda: self.embedder, lambda: self.chunker, generation_config_of(self.settings))
+        return TransformRegistry(self.settings, own)
 
     def ensure_generation(self) -> str:
         """Name of the generation readers are on, made when there is none; see `rag_core.pipeline.active_generation`."""
@@ -60,8 +60,8 @@ class Pipeline:
             self.index,
             self.embedder,
             self.chunker,
-            recipe=recipe_of(self.settings),
-            can_make=self.kits.can_make,
+            generation_config=generation_config_of(self.settings),
+            can_make=self.transform_registry.can_reproduce,
             wait=self.settings.source_wait_seconds,
         )
 

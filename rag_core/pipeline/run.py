@@ -13,12 +13,12 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from rag_core.database import Store, locks
-from rag_core.generations import Kits
+from rag_core.generations import TransformRegistry
 from rag_core.index import VectorIndex
 from rag_core.parsing import Parser
 from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import Progress, StageResult, Work
-from rag_core.pipeline.metadata_updates import Publisher
+from rag_core.pipeline.metadata_updates import MetadataPublisher
 from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.pipeline.targets import chunk_for_targets, embed_for_targets, index_for_targets
 from rag_core.settings import Settings
@@ -27,7 +27,7 @@ from rag_core.sources import Connector, Scope
 STAGES = ("documents", "chunks", "embeddings", "index")
 
 
-class Parts(Protocol):
+class Dependencies(Protocol):
     """What the stages work with, each part opened at its first use (`rag_core.pipeline.Pipeline`)."""
 
     @property
@@ -40,14 +40,14 @@ class Parts(Protocol):
     def parser(self) -> Parser: ...
 
     @property
-    def kits(self) -> Kits: ...
+    def transform_registry(self) -> TransformRegistry: ...
 
     @property
     def index(self) -> VectorIndex: ...
 
 
 def run_pipeline(
-    parts: Parts,
+    parts: Dependencies,
     scope: Scope,
     doc_ids: Sequence[uuid.UUID] | None = None,
     *,
@@ -68,7 +68,7 @@ def run_pipeline(
     """
     results = {}
     if connector is not None and "documents" in stages:
-        publisher = Publisher(lambda: parts.index, parts.settings)
+        publisher = MetadataPublisher(lambda: parts.index, parts.settings)
         result = sync_documents(
             parts.store,
             connector,
@@ -109,16 +109,16 @@ def run_stage(work: Work, stage: str, make: Callable[[], StageResult]) -> StageR
     return result
 
 
-def _stage(parts: Parts, stage: str, work: Work) -> StageResult:
+def _stage(parts: Dependencies, stage: str, work: Work) -> StageResult:
     if stage == "chunks":
-        return chunk_for_targets(work, parts.kits)
+        return chunk_for_targets(work, parts.transform_registry)
     if stage == "embeddings":
-        return embed_for_targets(work, parts.kits)
+        return embed_for_targets(work, parts.transform_registry)
     return index_for_targets(work, parts.index)
 
 
 @contextmanager
-def _holding(parts: Parts, scope: Scope, connection: Connection | None) -> Iterator[Connection]:
+def _holding(parts: Dependencies, scope: Scope, connection: Connection | None) -> Iterator[Connection]:
     if connection is not None:
         yield connection
         return

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from rag_core.errors import RagError, Unavailable
-from rag_core.generations import Generation, Kit, Kits
+from rag_core.generations import Generation, TransformRegistry, Transforms
 from rag_core.generations import store as generations
 from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
@@ -24,26 +24,28 @@ from rag_core.pipeline.stages.index import index_documents
 log = get_logger(__name__)
 
 
-def chunk_for_targets(work: Work, kits: Kits) -> StageResult:
+def chunk_for_targets(work: Work, registry: TransformRegistry) -> StageResult:
     """`chunk_documents` for the chunker of every target; before the first generation, for this installation's.
 
     Counts are those of the active generation; `followed` adds up the documents chunked for others, `deferred` counts
     others that could not be served now.
     """
 
-    def chunk(kit: Kit, rows: Sequence[Generation]) -> StageResult:
-        return chunk_documents(work, kit.chunker, rows)
+    def chunk(transforms: Transforms, rows: Sequence[Generation]) -> StageResult:
+        return chunk_documents(work, transforms.chunker, rows)
 
-    return _for_kits(work, kits.own, kits.chunking, lambda row: row.chunker, chunk, "documents")
+    return _for_kits(work, registry.own, registry.chunker_for_generation, lambda row: row.chunker, chunk, "documents")
 
 
-def embed_for_targets(work: Work, kits: Kits) -> StageResult:
+def embed_for_targets(work: Work, registry: TransformRegistry) -> StageResult:
     """`embed_chunks` for the embedder and chunker of every target. Counts as `chunk_for_targets`."""
 
-    def embed(kit: Kit, rows: Sequence[Generation]) -> StageResult:
-        return embed_chunks(work, kit.embedder, kit.chunker.fingerprint, rows)
+    def embed(transforms: Transforms, rows: Sequence[Generation]) -> StageResult:
+        return embed_chunks(work, transforms.embedder, transforms.chunker.fingerprint, rows)
 
-    return _for_kits(work, kits.own, kits.of, lambda row: (row.embedder, row.chunker), embed, "embedded")
+    return _for_kits(
+        work, registry.own, registry.for_generation, lambda row: (row.embedder, row.chunker), embed, "embedded"
+    )
 
 
 def index_for_targets(work: Work, index: VectorIndex) -> StageResult:
@@ -52,7 +54,7 @@ def index_for_targets(work: Work, index: VectorIndex) -> StageResult:
     Beside them `generations`, with `deferred` ones among them: those that readers are not on and that could not be
     written to now. Raises what the active one raises.
     """
-    rows = generations.following(work.connection)
+    rows = generations.write_targets(work.connection)
     work.connection.commit()
     made = [_unless_deferred(work, row, partial(index_documents, work, index, row)) for row in rows]
     counts = Counter(generations=len(rows), documents=0, upserted=0, removed=0, stale=0, deferred=made.count(None))
@@ -64,14 +66,14 @@ def index_for_targets(work: Work, index: VectorIndex) -> StageResult:
 
 def _for_kits(
     work: Work,
-    own: Kit,
-    kit_of: Callable[[Generation], Kit],
+    own: Transforms,
+    kit_of: Callable[[Generation], Transforms],
     key: Callable[[Generation], Hashable],
-    stage: Callable[[Kit, Sequence[Generation]], StageResult],
+    stage: Callable[[Transforms, Sequence[Generation]], StageResult],
     counted: str,
 ) -> StageResult:
     alike: dict[Hashable, list[Generation]] = {}
-    for row in generations.following(work.connection):
+    for row in generations.write_targets(work.connection):
         alike.setdefault(key(row), []).append(row)
     work.connection.commit()
     leading = StageResult("") if alike else stage(own, [])
@@ -90,19 +92,19 @@ def _for_kits(
 
 
 def _with_kit(
-    kit_of: Callable[[Generation], Kit],
+    kit_of: Callable[[Generation], Transforms],
     row: Generation,
     rows: Sequence[Generation],
-    stage: Callable[[Kit, Sequence[Generation]], StageResult],
+    stage: Callable[[Transforms, Sequence[Generation]], StageResult],
 ) -> StageResult:
     try:
-        kit = kit_of(row)
+        transforms = kit_of(row)
     except RagError as error:
         if row.state != "active" or isinstance(error, Unavailable):
             raise  # the model may come back; one that cannot be computed any more does not
-        log.warning("generation_frozen", generation=row.name, message=error.message)
+        log.warning("generation_not_reproducible", generation=row.name, message=error.message)
         return StageResult("", problem=error.reason, message=error.message)
-    return stage(kit, rows)
+    return stage(transforms, rows)
 
 
 def _unless_deferred(work: Work, row: Generation, make: Callable[[], StageResult]) -> StageResult | None:

@@ -1,7 +1,7 @@
 """Whether documents are worth indexing and whether a source has changed: rules, measures, history, quarantine."""
 
 from rag_core.quality import quarantine_read_store, quarantine_store, store
-from rag_core.quality.documents import judge_text
+from rag_core.quality.documents import assess_text
 from rag_core.quality.quarantine_read_store import Quarantined, Wanted, page
 from rag_core.quality.quarantine_store import AFTER_STORE, BEFORE_STORE, Entry, discard, redrive
 from rag_core.quality.rules import RULES, QualityPolicy, Severity
@@ -22,8 +22,8 @@ __all__ = [
     "Severity",
     "Wanted",
     "assess",
+    "assess_text",
     "discard",
-    "judge_text",
     "page",
     "quarantine_read_store",
     "quarantine_store",

@@ -1,4 +1,4 @@
-"""Judging one document before it is stored."""
+"""Assess one document before it is stored."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Finding:
         return f"{self.rule.name}: {self.rule.meaning}{measured}"
 
 
-def judge_text(text: str, title: str, policy: QualityPolicy) -> tuple[Finding | None, list[Finding]]:
+def assess_text(text: str, title: str, policy: QualityPolicy) -> tuple[Finding | None, list[Finding]]:
     """The first finding that keeps the document out, if any, and those that only warn."""
     warnings: list[Finding] = []
     for name, value_of in _VALUES.items():

@@ -1,4 +1,4 @@
-"""Reading the quarantine for an operator."""
+"""Read the quarantine for an operator."""
 
 from __future__ import annotations
 

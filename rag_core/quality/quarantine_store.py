@@ -1,4 +1,4 @@
-"""Inputs that could not be used, each with its stage, reason, attempts and what would make it be tried again."""
+"""Quarantine: inputs that could not be used, each with stage, reason, attempts and what makes it retried."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Entry:
     reason: str
     message: str
     token: str | None
-    parsed_as: str
+    parser_fingerprint: str
     skipped: bool = False
 
 
@@ -69,7 +69,7 @@ def record(connection: Connection, tenant: str, source: str, shard: int, run_id:
             "reason": entry.reason,
             "message": storable(entry.message)[:_MAX_MESSAGE],
             "token": entry.token,
-            "parsed_as": entry.parsed_as,
+            "parsed_as": entry.parser_fingerprint,
             "skipped": entry.skipped,
         }
         for entry in sorted(entries, key=lambda entry: entry.locator)

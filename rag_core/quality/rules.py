@@ -10,7 +10,7 @@ from rag_core.errors import Reason
 from rag_core.ids import fingerprint
 
 RULES_VERSION = 1
-"""Raise it when a rule judges the same text differently: every document is then judged anew."""
+"""Raise it when a rule assesses the same text differently: every document is then assessed again."""
 
 Severity = Literal["ignore", "warn", "error"]
 

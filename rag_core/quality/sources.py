@@ -1,4 +1,4 @@
-"""Judging a source after a run: against its rules, and against its last good run."""
+"""Assess a source after a run: against its rules, and against its last good run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WARNING_FACTOR, _ERROR_FACTOR = 0.9, 0.75
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a source (or one of its shards) looks like. Counts are documents, `median_bytes` is of their raw content."""
+    """Profile of a source or of one of its shards. Counts are documents, `median_bytes` is of their raw content."""
 
     documents: int = 0
     quarantined: int = 0

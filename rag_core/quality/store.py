@@ -1,4 +1,4 @@
-"""How good each source was after each run."""
+"""Rows of quality results, one per source and run."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from rag_core.embedding import Vectors
 CANDIDATES = 100
 """Points each leg hands to the fusion at least: its distribution is estimated from them."""
 KNOWN_HITS = 20
-"""Best lexical hits whose terms are looked at to judge how much of the query the lexical leg knows."""
+"""Best lexical hits whose terms decide how much of the query the lexical leg knows."""
 FULL_MATCH = 2.0
 """What is added to the lexical leg's weight when its best hit has all terms of the query; nothing at a half of them."""
 STANDING = 0.3

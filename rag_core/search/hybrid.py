@@ -1,4 +1,4 @@
-"""One search, the same for every engine: legs, fusion, and the newest version of each document only."""
+"""One search, the same for every engine: legs, fusion, and only the newest version of each document."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 from rag_core.embedding import Vectors
 from rag_core.index import (
+    IDF_SAMPLES,
     SAMPLE_SHARES,
-    SAMPLES,
     TOTAL,
-    Dialect,
+    FilterBuilder,
     Hit,
     SearchMode,
     SearchRequest,
@@ -38,10 +38,10 @@ _TELLING = 64
 Filter = TypeVar("Filter")
 
 
-def corpus(engine: Engine[Filter], visible: Filter, enough: int = ENOUGH) -> Filter:
+def idf_corpus(engine: Engine[Filter], visible: Filter, enough: int = ENOUGH) -> Filter:
     """The points to gather statistics from, of those that the caller may see: about `enough` at most, at least half of
     it when there are more."""
-    if not engine.sampled:
+    if not engine.has_idf_samples:
         return visible
     seen = _seen(engine, visible)
     share = next((share for share in (1, *SAMPLE_SHARES) if seen <= enough * share), SAMPLE_SHARES[-1])
@@ -60,7 +60,7 @@ def _seen(engine: Engine[Filter], visible: Filter) -> int:
 
 
 def _sample(engine: Engine[Filter], visible: Filter, share: int) -> Filter:
-    return engine.dialect.all_of([visible, engine.dialect.any_of(SAMPLES, [str(share)])])
+    return engine.filter_builder.all_of([visible, engine.filter_builder.any_of(IDF_SAMPLES, [str(share)])])
 
 
 MAX_ROUNDS = 5
@@ -74,22 +74,22 @@ class Engine(Protocol[Filter]):
     """One generation as the search sees it. `within` limits the points, `corpus` the term statistics."""
 
     @property
-    def dialect(self) -> Dialect[Filter]: ...
+    def filter_builder(self) -> FilterBuilder[Filter]: ...
 
     @property
-    def sampled(self) -> bool:
+    def has_idf_samples(self) -> bool:
         """Whether each point carries the samples that it is part of (`statistics`)."""
         ...
 
     def fused(
-        self, vector: Vectors, terms: Sparse, within: Filter, corpus: Filter, *, candidates: int, limit: int
+        self, vector: Vectors, terms: Sparse, within: Filter, idf_corpus: Filter, *, candidates: int, limit: int
     ) -> list[Scored]:
         """Both legs of `candidates` points each, fused by distribution."""
         ...
 
     def dense(self, vector: Vectors, within: Filter, limit: int) -> list[Scored]: ...
 
-    def lexical(self, terms: Sparse, within: Filter, corpus: Filter, limit: int) -> list[Scored]: ...
+    def lexical(self, terms: Sparse, within: Filter, idf_corpus: Filter, limit: int) -> list[Scored]: ...
 
     def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
         """The dense score of given points."""
@@ -134,25 +134,25 @@ class _Search:
     def __init__(self, engine: Engine[Filter], request: SearchRequest) -> None:
         self._engine: Engine[Any] = engine
         self._request = request
-        self._within = narrowed(engine.dialect, request)
+        self._within = narrowed(engine.filter_builder, request)
         self._terms = lexical.encode_query(request.text) if request.mode is not SearchMode.DENSE else Sparse([], [])
         self._mode = request.mode
         if request.mode is SearchMode.HYBRID and not self._terms:
             self._mode = SearchMode.DENSE
 
     @cached_property
-    def _corpus(self) -> Any:
-        return corpus(self._engine, scope(self._engine.dialect, self._request))
+    def _idf_corpus(self) -> Any:
+        return idf_corpus(self._engine, scope(self._engine.filter_builder, self._request))
 
     def candidates(self, limit: int) -> list[Scored]:
         vector = self._request.vector
         if vector is None or self._mode is SearchMode.LEXICAL:
-            found = self._engine.lexical(self._terms, self._within, self._corpus, limit) if self._terms else []
+            found = self._engine.lexical(self._terms, self._within, self._idf_corpus, limit) if self._terms else []
             return [candidate for candidate in found if candidate.score > 0]
         if self._mode is SearchMode.DENSE:
             return self._engine.dense(vector, self._within, limit)
         return self._engine.fused(
-            vector, self._terms, self._within, self._corpus, candidates=max(CANDIDATES, limit), limit=limit
+            vector, self._terms, self._within, self._idf_corpus, candidates=max(CANDIDATES, limit), limit=limit
         )
 
     def newer_versions(self, hits: Sequence[Scored]) -> dict[str, int]:
@@ -162,14 +162,14 @@ class _Search:
         not be served even when no chunk of the new one is a candidate. While a version is still being written it does
         not count, so a document does not vanish during its update.
         """
-        dialect = self._engine.dialect
+        builder = self._engine.filter_builder
         newer = {
-            hit.doc_id: dialect.all_of(
-                [dialect.any_of("doc_id", [hit.doc_id]), dialect.newer_than("version", hit.version)]
+            hit.doc_id: builder.all_of(
+                [builder.any_of("doc_id", [hit.doc_id]), builder.newer_than("version", hit.version)]
             )
             for hit in hits
         }
-        if not newer or self._engine.one(dialect.any_filter(list(newer.values()))) is None:
+        if not newer or self._engine.one(builder.any_filter(list(newer.values()))) is None:
             return {}
         complete: dict[str, int] = {}
         for doc_id, within in newer.items():

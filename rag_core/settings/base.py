@@ -250,7 +250,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         return self
 
     def require_production_secrets(self) -> None:
-        """Raise `ConfigError` when production mode lacks a secret or has a weak one. A no-op in development."""
+        """Raise `ConfigError` when a secret is missing or weak in production mode. A no-op in development."""
         if self.environment != "production":
             return
         if self.database_url is None:
@@ -281,7 +281,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
                 )
 
     def require_serving_secrets(self) -> None:
-        """Raise `ConfigError` when a query server in production lacks a secret of its own, or has a weak one."""
+        """Raise `ConfigError` when a secret of a query server is missing or weak in production mode."""
         if self.environment != "production":
             return
         for name in ("page_token_secret", "hash_secret"):
@@ -290,7 +290,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         require_distinct({f"RAG_{name.upper()}": self.rotating(name)[:1] for name in _ROTATING})
 
     def rotating(self, name: Rotating) -> tuple[bytes, ...]:
-        """The values of a secret: the one in use, then those that are accepted besides. Empty when it is not set."""
+        """The values of a secret: the one in use, then those still accepted. Empty when it is not set."""
         values = [getattr(self, field) for field in (name, f"{name}_accepted")]
         texts = [text for value in values if value is not None for text in split_list(value.get_secret_value())]
         return tuple(text.encode() for text in texts) if values[0] is not None else ()

@@ -1,4 +1,4 @@
-"""How documents are fetched, read, checked, and brought to the index."""
+"""Settings of ingestion: fetching, parsing, checks, chunking and indexing."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class ContentSettings(BaseModel):
     stream_metrics_port: Port = Field(9466, description="Stream worker: /metrics and /health over HTTP.")
     stream_heartbeat_seconds: float = Field(5, gt=0, le=300, description="Time between two heartbeats of a worker.")
     stream_reconcile_seconds: float = Field(
-        60, gt=0, le=86_400, description="How often a worker looks for accepted changes that the index still lacks."
+        60, gt=0, le=86_400, description="Interval between two searches for accepted changes that are still pending."
     )
     stream_report_seconds: float = Field(
         30, ge=0, le=3600, description="Time between two summaries of a worker to Dagster; 0 for none."
@@ -162,4 +162,4 @@ class ContentSettings(BaseModel):
     )
     alertmanager_url: str | None = Field(None, description="Base URL of an Alertmanager that receives alerts.")
     alert_timeout_seconds: float = Field(10, gt=0, le=60, description="Time allowed to one alert message.")
-    alert_interval_seconds: int = Field(60, ge=10, le=3600, description="How often the conditions are looked at.")
+    alert_interval_seconds: int = Field(60, ge=10, le=3600, description="Interval between two evaluations.")

@@ -1,4 +1,4 @@
-"""How questions are answered, by whom they may be asked, and what stands in front."""
+"""Settings of serving: queries, answers, authentication, and the gateway."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ServingSettings(BaseModel):
         None, description="Folder with a cross-encoder: `model.onnx` and `tokenizer.json`; unset: no reranking."
     )
     rerank_candidates: int = Field(
-        50, ge=2, le=200, description="Passages the cross-encoder looks at, and among which diversity is sought."
+        50, ge=2, le=200, description="Passages that the cross-encoder scores and that diversity selects from."
     )
     rerank_max_tokens: int = Field(512, ge=16, le=8192, description="Longest query and passage together; more is cut.")
     freshness_seconds: float = Field(

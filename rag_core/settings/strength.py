@@ -1,4 +1,4 @@
-"""What production asks of secrets: that they are there, cannot be guessed, and open no more than they must."""
+"""Strength of secrets: production refuses missing, default, short or shared ones."""
 
 from __future__ import annotations
 

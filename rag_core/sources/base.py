@@ -22,7 +22,7 @@ class SourceItem:
     """
 
     locator: str
-    token: str
+    version_tag: str
     size: int | None = None
     modified_at: datetime | None = None
 
@@ -65,7 +65,7 @@ class Source:
 class Problem:
     """An input that cannot be used: `reason` is a code of `rag_core.errors.Reason`.
 
-    `skipped` tells a policy skip (an empty file, a pattern that excludes it) from a failure that an operator may
+    `skipped` distinguishes a policy skip (an empty file, an excluding pattern) from a failure that an operator may
     want to redrive.
     """
 
@@ -102,8 +102,8 @@ class Listing(Protocol):
         ...
 
     @property
-    def change_token(self) -> str:
-        """What `Connector.change_token` would have said, had it looked instead. Meaningful after the end."""
+    def version_tag(self) -> str:
+        """What `Connector.version_tag` would have said, had it looked instead. Meaningful after the end."""
         ...
 
 
@@ -121,7 +121,7 @@ class Changes(Protocol):
     def error(self) -> str | None: ...
 
     @property
-    def change_token(self) -> str: ...
+    def version_tag(self) -> str: ...
 
     @property
     def rows(self) -> int | None:
@@ -137,7 +137,7 @@ class Changes(Protocol):
 
 @runtime_checkable
 class Incremental(Protocol):
-    """What a connector may offer besides: listing only what is new. Its `list_items` listings have a `cursor` too."""
+    """Optional protocol of a connector: listing only changes. Its `list_items` listings have a `cursor` too."""
 
     def list_changes(self, cursor: Mapping[str, Any]) -> Changes | None:
         """What is new since `cursor`; `None` when that cursor is of no use any more (other options)."""
@@ -177,7 +177,7 @@ class Connector(Protocol):
         """
         ...
 
-    def change_token(self) -> str:
+    def version_tag(self) -> str:
         """A cheap value that differs when a listing would differ. Polled by the change sensor."""
         ...
 

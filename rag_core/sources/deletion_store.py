@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from rag_core.sources import store as sources
 
-_KNOWN = text("""
+_COUNT_KNOWN_ITEMS = text("""
 SELECT count(*) FROM (
     SELECT d.locator FROM rag.documents d
     WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
@@ -19,12 +19,12 @@ SELECT count(*) FROM (
 """)
 
 
-def known(connection: Connection, tenant: str, source: str) -> int:
+def count_known_items(connection: Connection, tenant: str, source: str) -> int:
     """How many items we know of once this listing of changes is taken in: stored, quarantined or new, not deleted."""
-    return connection.scalar(_KNOWN, {"tenant": tenant, "source": source}) or 0
+    return connection.scalar(_COUNT_KNOWN_ITEMS, {"tenant": tenant, "source": source}) or 0
 
 
-_GONE = text("""
+_DELETED = text("""
 INSERT INTO gone (locator, doc_id, shard)
 SELECT d.locator, d.doc_id, d.shard FROM rag.documents d
 WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
@@ -32,14 +32,14 @@ WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
 """)
 
 
-def find_gone(connection: Connection, tenant: str, source: str) -> int:
+def find_deleted(connection: Connection, tenant: str, source: str) -> int:
     """Queue the documents of the whole source that the listing does not name; returns how many there are.
 
     Commit soon after: it sets how the rest of the transaction is planned.
     """
     # Without statistics of a shared listing the database would read it once for each document.
     connection.execute(text("SET LOCAL enable_nestloop = off"))
-    return connection.execute(_GONE, {"tenant": tenant, "source": source}).rowcount
+    return connection.execute(_DELETED, {"tenant": tenant, "source": source}).rowcount
 
 
 _REMOVED = text("""
@@ -55,7 +55,7 @@ def find_removed(connection: Connection, tenant: str, source: str) -> int:
     return connection.execute(_REMOVED, {"tenant": tenant, "source": source}).rowcount
 
 
-def gone(connection: Connection, shard: int, page: int) -> Iterator[list[uuid.UUID]]:
+def deleted_ids(connection: Connection, shard: int, page: int) -> Iterator[list[uuid.UUID]]:
     """Ids of the queued documents of one shard, a page at a time."""
     statement = text(
         "SELECT locator, doc_id FROM gone WHERE shard = :shard AND locator > :after ORDER BY locator LIMIT :page"
@@ -70,7 +70,7 @@ def gone(connection: Connection, shard: int, page: int) -> Iterator[list[uuid.UU
         after = rows[-1].locator
 
 
-_UNNAMED = text("""
+_MISSING_FROM_LISTING = text("""
 SELECT count(*) FILTER (WHERE d.run_id = :run_id AND q.id IS NULL),
        count(*) FILTER (WHERE d.run_id <> :run_id OR q.id IS NOT NULL)
 FROM rag.documents d
@@ -81,10 +81,10 @@ WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.delet
 """)
 
 
-def unnamed(connection: Connection, tenant: str, source: str, shard: int, run_id: str) -> tuple[int, int]:
+def missing_from_listing(connection: Connection, tenant: str, source: str, shard: int, run_id: str) -> tuple[int, int]:
     """Live documents of the shard that the listing does not name: (written by this run, the others)."""
     params = {"tenant": tenant, "source": source, "shard": shard, "run_id": run_id}
-    mine, others = connection.execute(_UNNAMED, params).one()
+    mine, others = connection.execute(_MISSING_FROM_LISTING, params).one()
     return mine, others
 
 

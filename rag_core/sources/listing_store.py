@@ -1,4 +1,4 @@
-"""A listing of a source as a temporary table, compared with what we hold inside the database.
+"""A listing of a source in a temporary table, compared with the stored documents inside the database.
 
 Memory does not grow with the source, and a document that did not change costs a row of COPY and a hash join.
 The view `listed` has the locators of the whole source, also when the table has one shard's part of a shared listing.
@@ -81,7 +81,7 @@ def append_removed(connection: Connection, rows: Sequence[tuple[str, int]]) -> N
 
 
 def clear(connection: Connection) -> None:
-    """Forget what was listed, to list anew."""
+    """Delete the listing, to list again."""
     connection.execute(text("TRUNCATE listing, removed"))
 
 
@@ -136,7 +136,7 @@ SELECT class, count(*), count(*) FILTER (WHERE doc_id IS NOT NULL AND deleted_at
 
 
 def compare(
-    connection: Connection, tenant: str, source: str, shard: int, *, parsed_as: str, run_id: str, attempts: int
+    connection: Connection, tenant: str, source: str, shard: int, *, parser_fingerprint: str, run_id: str, attempts: int
 ) -> dict[str, int]:
     """Sort every entry of the shard into one class and queue what must be read.
 
@@ -148,7 +148,7 @@ def compare(
         "tenant": tenant,
         "source": source,
         "shard": shard,
-        "parsed_as": parsed_as,
+        "parsed_as": parser_fingerprint,
         "run_id": run_id,
         "attempts": attempts,
     }
@@ -156,7 +156,7 @@ def compare(
     return {row[0]: row[1] for row in rows} | {"named": sum(row[2] for row in rows)}
 
 
-def due(connection: Connection, page: int) -> Iterator[FetchTask]:
+def fetch_tasks(connection: Connection, page: int) -> Iterator[FetchTask]:
     """The queued items in listing order, read in pages; leaves no transaction open between them."""
     names = ", ".join(field.name for field in fields(FetchTask))
     statement = text(f"SELECT {names} FROM due WHERE position > :after ORDER BY position LIMIT :page")  # noqa: S608
@@ -205,10 +205,10 @@ WHERE q.tenant = :tenant AND q.source = :source AND q.shard = :shard
 
 
 def record_problems(
-    connection: Connection, tenant: str, source: str, shard: int, *, parsed_as: str, run_id: str
+    connection: Connection, tenant: str, source: str, shard: int, *, parser_fingerprint: str, run_id: str
 ) -> None:
     """Quarantine the entries the connector could not offer, and clear rows whose input is fine again."""
-    params = {"tenant": tenant, "source": source, "shard": shard, "parsed_as": parsed_as, "run_id": run_id}
+    params = {"tenant": tenant, "source": source, "shard": shard, "parsed_as": parser_fingerprint, "run_id": run_id}
     connection.execute(_PROBLEMS, params)
     connection.execute(_SOLVED, params)
 
@@ -220,16 +220,16 @@ def forget_absent_failures(connection: Connection, tenant: str, source: str, sha
 
 # The few empty ones first: while the database has no statistics of a new source's documents, it would otherwise read
 # the listing once for each of them.
-_EMPTIED = text("""
+_NOW_EMPTY = text("""
 WITH empty AS MATERIALIZED (SELECT locator FROM listing WHERE shard = :shard AND reason = 'EMPTY_DOCUMENT')
 SELECT d.doc_id FROM empty e
 JOIN rag.documents d ON d.tenant = :tenant AND d.source = :source AND d.locator = e.locator AND d.deleted_at IS NULL
 """)
 
 
-def emptied(connection: Connection, tenant: str, source: str, shard: int) -> list[uuid.UUID]:
+def now_empty(connection: Connection, tenant: str, source: str, shard: int) -> list[uuid.UUID]:
     """Documents we hold that the connector now reports as empty: what they said before is not true any more."""
-    found = connection.scalars(_EMPTIED, {"tenant": tenant, "source": source, "shard": shard})
+    found = connection.scalars(_NOW_EMPTY, {"tenant": tenant, "source": source, "shard": shard})
     return list(found)
 
 

@@ -34,7 +34,7 @@ class ListingResult:
 
     error: str | None = None
     duplicates: int = 0
-    change_token: str | None = None
+    version_tag: str | None = None
     cursor: Mapping[str, Any] | None = None
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ def load_whole_listing(connection: Connection, connector: Connector, scope: Scop
             if mine:
                 taken = shared_listings.take(connection, source, scope.shard, scope.requested_at)
                 if taken is not None:
-                    return ListingResult(None, 0, taken.change_token, taken.cursor)
+                    return ListingResult(None, 0, taken.version_tag, taken.cursor)
                 return _list_for_all(connection, connector, scope)
     result = load_listing(connection, source, connector.list_items())
     close_shared(connection, source)
@@ -70,7 +70,7 @@ def _list_for_all(connection: Connection, connector: Connector, scope: Scope) ->
     number = shared_listings.begin(connection, scope.source, scope.shard)
     result = load_listing(connection, scope.source, connector.list_items())
     if result.error is None:
-        shared_listings.complete(connection, number, Shared(result.change_token, result.cursor))
+        shared_listings.complete(connection, number, Shared(result.version_tag, result.cursor))
     else:
         shared_listings.discard(connection, number)
     return result
@@ -97,7 +97,7 @@ def load_listing(connection: Connection, source: Source, entries: Listing | Chan
     if error is None and not entries.complete:
         error = entries.error or "the listing stopped early"
     cursor, outcomes = getattr(entries, "cursor", None), getattr(entries, "outcomes", {})
-    return ListingResult(error, duplicates, entries.change_token, cursor, dict(outcomes))
+    return ListingResult(error, duplicates, entries.version_tag, cursor, dict(outcomes))
 
 
 def _append(connection: Connection, rows: list[tuple[object, ...]], removed: list[tuple[str, int]]) -> None:
@@ -113,10 +113,10 @@ def _row(source: Source, entry: SourceItem | Problem) -> tuple[object, ...]:
     if isinstance(entry, Problem):
         message = storable(entry.message)
         return storable(entry.locator), None, None, None, shard, str(entry.reason), message, entry.skipped
-    if not (is_storable(entry.locator) and is_storable(entry.token)):
+    if not (is_storable(entry.locator) and is_storable(entry.version_tag)):
         message = "the name has characters that cannot be stored"
         return storable(entry.locator), None, None, None, shard, str(Reason.ID_CHARS), message, False
-    return entry.locator, entry.token, entry.size, entry.modified_at, shard, None, None, False
+    return entry.locator, entry.version_tag, entry.size, entry.modified_at, shard, None, None, False
 
 
 def _shard_of(source: Source, locator: str) -> int:
@@ -130,7 +130,7 @@ def _shard_of(source: Source, locator: str) -> int:
 
 
 def open_changes(
-    connection: Connection, connector: Connector, scope: Scope, *, parsed_as: str, attempts: int
+    connection: Connection, connector: Connector, scope: Scope, *, parser_fingerprint: str, attempts: int
 ) -> Changes | None:
     """A listing of what changed, `None` when everything must be listed.
 
@@ -141,7 +141,7 @@ def open_changes(
         return None
     tenant, source = scope.source.tenant, scope.source.name
     saved = sources.cursor(connection, tenant, source, scope.shard)
-    if saved.get("parsed_as") != parsed_as or sources.held_deletions(connection, tenant, source):
+    if saved.get("parsed_as") != parser_fingerprint or sources.held_deletions(connection, tenant, source):
         return None
     if quarantine.retry_due(connection, tenant, source, scope.shard, attempts):
         return None
@@ -149,13 +149,13 @@ def open_changes(
 
 
 def fits(connection: Connection, changes: Changes, scope: Scope) -> bool:
-    """Whether the source holds as many items as we know of. If not, rows were deleted that no change tells about."""
+    """Whether the source holds as many items as we know of. If not, rows were deleted without a change record."""
     rows = changes.rows
-    return rows is None or absence.known(connection, scope.source.tenant, scope.source.name) == rows
+    return rows is None or absence.count_known_items(connection, scope.source.tenant, scope.source.name) == rows
 
 
-def save(connection: Connection, scope: Scope, parsed_as: str, position: Mapping[str, Any] | None) -> None:
+def save(connection: Connection, scope: Scope, parser_fingerprint: str, position: Mapping[str, Any] | None) -> None:
     """Remember where the next run starts, in the transaction that ends this one."""
     if position is not None:
-        value = {"parsed_as": parsed_as, "position": dict(position)}
+        value = {"parsed_as": parser_fingerprint, "position": dict(position)}
         sources.save_cursor(connection, scope.source.tenant, scope.source.name, scope.shard, value)

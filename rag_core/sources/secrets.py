@@ -1,4 +1,4 @@
-"""Secrets of sources and alerts: a configuration file names where one is, never what it is."""
+"""Secret references of sources and alerts: a configuration file says where a secret is, never what it is."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Listings that the runs of a source's shards share, so that N runs of one refresh list the source once.
+"""Shared listings: the runs of a source's shards share one listing, so that N runs list the source once.
 
 A row of `rag.listings` is written before its listing begins, and gets its items when that is complete: only complete
-listings are shared. A shard uses a listing once, and none does after a run of the source that read it anew: what was
-stored from the newer reading would seem to be gone. Whoever lists or reads a listing holds its lock
+listings are shared. A shard uses a listing once, and none does after a run that listed the source again: what was
+stored from the newer listing would seem to be gone. A run that writes or reads a listing holds its lock
 (`locks.use_listing`), so a listing that nobody holds and that is not complete belongs to a run that died.
 """
 
@@ -32,7 +32,7 @@ CLOCKS = timedelta(seconds=1)
 class Shared:
     """What is known of a listing besides its items; see `rag_core.sources.base.Listing`."""
 
-    change_token: str | None
+    version_tag: str | None
     cursor: Mapping[str, Any] | None
 
 
@@ -66,7 +66,7 @@ def complete(connection: Connection, number: int, shared: Shared) -> None:
     """Give other runs the complete listing in the temporary table, and commit."""
     connection.execute(_ITEMS, {"id": number})
     cursor = json.dumps(dict(shared.cursor)) if shared.cursor is not None else None
-    connection.execute(_COMPLETE, {"id": number, "token": shared.change_token, "cursor": cursor})
+    connection.execute(_COMPLETE, {"id": number, "token": shared.version_tag, "cursor": cursor})
     connection.commit()
 
 
@@ -133,7 +133,7 @@ def _usable(connection: Connection, source: Source, shard: int, requested_at: da
 
 
 def close(connection: Connection, source: Source) -> None:
-    """Let no run begin to use the listings there are, nor those under way: a run reads the source anew."""
+    """Close the existing listings and those under way to further runs: a run lists the source again."""
     connection.execute(_CLOSE, _of(source))
 
 

@@ -97,7 +97,7 @@ def approve(
     if held == 0:
         raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: no deletions are held")
     if expected not in (None, held):
-        raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: {held} deletions are held now; look again")
+        raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: {held} deletions are held now; review them again")
     # Not now(): what was held while this waited for the row was not seen, or it is in the number that was read.
     approval = {"deletions_approved_at": func.clock_timestamp(), "deletions_approved": held}
     connection.execute(update(sources).where(_is(tenant, name)).values(**approval))
@@ -133,11 +133,11 @@ def all_of(connection: Connection, tenant: str) -> list[Row[tuple[object, ...]]]
     return list(connection.execute(select(sources).where(sources.c.tenant == tenant).order_by(sources.c.name)))
 
 
-def finish(connection: Connection, tenant: str, name: str, *, change_token: str | None = None) -> None:
+def finish(connection: Connection, tenant: str, name: str, *, version_tag: str | None = None) -> None:
     """Record a run that listed the source to its end."""
     values: dict[str, object] = {"last_complete_at": func.now(), "updated_at": func.now()}
-    if change_token is not None:
-        values["change_token"] = change_token
+    if version_tag is not None:
+        values["change_token"] = version_tag
     connection.execute(update(sources).where(_is(tenant, name)).values(**values))
 
 

@@ -1,7 +1,7 @@
-"""Which of the changes that wait in the inbox are applied next: fair to tenants, and to the sources of each.
+"""Fair order of pending changes in the inbox: by tenant, and by source of each tenant.
 
 A lane is one source of one tenant. Every batch takes from the tenants in turn, and from each tenant's sources in turn.
-Large changes, and those that proved slow, are the work of a second reader, so that nobody waits for them.
+Large changes, and those that proved slow, are left to a second reader, so that they delay no other change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Lane = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingChange:
     """A change that is not applied yet."""
 
     seq: int
@@ -75,7 +75,7 @@ def choose(connection: Connection, wanted: Sequence[Lane], share: Share) -> list
             passed.add(row.doc_id)
     chosen: list[int] = []
     size = 0
-    for seq, added in _in_turn([list(_in_turn(list(sources.values()))) for sources in queues.values()]):
+    for seq, added in _round_robin([list(_round_robin(list(sources.values()))) for sources in queues.values()]):
         if len(chosen) == share.limit:
             break
         if not chosen or size + added <= share.max_bytes:
@@ -84,10 +84,10 @@ def choose(connection: Connection, wanted: Sequence[Lane], share: Share) -> list
     return chosen
 
 
-def load(connection: Connection, seqs: Sequence[int]) -> list[Waiting]:
+def load(connection: Connection, seqs: Sequence[int]) -> list[PendingChange]:
     """These changes, oldest first, without those that were applied meanwhile."""
     rows = connection.execute(_LOAD, {"seqs": list(seqs)}).all() if seqs else []
-    return [Waiting(**{**row._mapping, "acl": None if row.acl is None else tuple(row.acl)}) for row in rows]
+    return [PendingChange(**{**row._mapping, "acl": None if row.acl is None else tuple(row.acl)}) for row in rows]
 
 
 def mark_slow(connection: Connection, seqs: Sequence[int]) -> None:
@@ -100,7 +100,7 @@ def mark_lane_slow(connection: Connection, lane: Lane) -> None:
     connection.execute(_LANE_SLOW, {"tenant": lane[0], "source": lane[1]})
 
 
-def _in_turn(queues: Sequence[Sequence[tuple[int, int]]]) -> Iterator[tuple[int, int]]:
+def _round_robin(queues: Sequence[Sequence[tuple[int, int]]]) -> Iterator[tuple[int, int]]:
     """One of each queue, then the next of each."""
     for place in range(max((len(queue) for queue in queues), default=0)):
         yield from (queue[place] for queue in queues if place < len(queue))

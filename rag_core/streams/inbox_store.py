@@ -1,4 +1,4 @@
-"""The push inbox: changes that callers were promised, until the stream worker has applied them.
+"""The push inbox: accepted changes until the stream worker has applied them.
 
 A change is acknowledged when its row is committed. Its `source_version` is settled then, under a lock on the document,
 so that two callers cannot be given the same one and what is applied later is fenced by it.

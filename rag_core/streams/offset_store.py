@@ -1,7 +1,7 @@
-"""How far a topic is applied, and which epoch orders its messages.
+"""Offsets of a topic, and the epoch that orders its messages.
 
 Offsets order the changes of a document only within one partition of one topic. A version is therefore an epoch above an
-offset: the epoch is raised when offsets start again (a topic made anew, another topic) or when keys may have moved to
+offset: the epoch is raised when offsets start again (a recreated topic, another topic) or when keys may have moved to
 other partitions (partitions were added). Then what comes later still wins, whatever its offset.
 """
 
@@ -21,7 +21,7 @@ EPOCH_BITS: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PartitionOffset:
     """Where a partition is read next. Messages from `epoch_from` on are of `epoch`, those before it of the one before.
 
     `topic_id` is the broker's id of the topic, empty when it gives none.
@@ -38,10 +38,10 @@ class Place:
         return (epoch << EPOCH_BITS) | (offset + 1)
 
 
-def places(connection: Connection, stream: str, topic: str) -> dict[int, Place]:
+def load_offsets(connection: Connection, stream: str, topic: str) -> dict[int, PartitionOffset]:
     """The place of each partition; partitions never consumed are absent."""
-    rows = connection.execute(_PLACES, {"stream": stream, "topic": topic})
-    return {row.partition: Place(row.next_offset, row.epoch, row.epoch_from, row.topic_id) for row in rows}
+    rows = connection.execute(_OFFSETS, {"stream": stream, "topic": topic})
+    return {row.partition: PartitionOffset(row.next_offset, row.epoch, row.epoch_from, row.topic_id) for row in rows}
 
 
 def begin(
@@ -51,18 +51,18 @@ def begin(
     topic_id: str,
     fresh: Mapping[int, int],
     ends: Mapping[int, int],
-) -> dict[int, Place]:
+) -> dict[int, PartitionOffset]:
     """The place of each partition, after giving those in `fresh` that have none theirs.
 
     `ends` are the ends of the partitions as far as they are known: messages before them were produced before the
     partitions in `fresh` could be noticed. Raises `Conflict` (`TOPIC_RECREATED`) when the rows are of another topic.
     """
     locks.lock_transaction(connection, f"stream/{stream}")
-    known = places(connection, stream, topic)
+    known = load_offsets(connection, stream, topic)
     if any(place.topic_id and topic_id and place.topic_id != topic_id for place in known.values()):
         raise Conflict(
             Reason.TOPIC_RECREATED,
-            f"topic {topic} was deleted and made anew: our positions are of the old one, and nothing was skipped",
+            f"topic {topic} was recreated: our positions are of the old one, and nothing was skipped",
         )
     fresh = {number: offset for number, offset in fresh.items() if number not in known}
     epoch = max((place.epoch for place in known.values()), default=0)
@@ -76,7 +76,7 @@ def begin(
         _raise_epoch(connection, stream, topic, epoch, raised)
     _insert(connection, stream, topic, topic_id, epoch, fresh)
     connection.execute(_ADOPT, {"stream": stream, "topic": topic, "topic_id": topic_id})
-    return places(connection, stream, topic)
+    return load_offsets(connection, stream, topic)
 
 
 def advance(connection: Connection, stream: str, topic: str, topic_id: str, positions: Mapping[int, int]) -> None:
@@ -96,14 +96,14 @@ def reset(connection: Connection, stream: str, topic: str, topic_id: str, positi
     """
     locks.lock_transaction(connection, f"stream/{stream}")
     params = {"stream": stream, "topic": topic}
-    known = places(connection, stream, topic)
+    known = load_offsets(connection, stream, topic)
     same = bool(topic_id) and bool(known) and all(place.topic_id == topic_id for place in known.values())
     newest = connection.scalar(_NEWEST_EPOCH, {"stream": stream})
     epoch = max(place.epoch for place in known.values()) if same else (0 if newest is None else newest + 1)
     kept = {number: place for number, place in known.items() if same and number in positions}
     connection.execute(text("DELETE FROM rag.stream_offsets WHERE stream = :stream AND topic = :topic"), params)
     for number, offset in positions.items():
-        place = kept.get(number, Place(offset, epoch))
+        place = kept.get(number, PartitionOffset(offset, epoch))
         _insert(connection, stream, topic, topic_id, place.epoch, {number: offset}, place.epoch_from)
     return int(epoch)
 
@@ -127,7 +127,7 @@ def _raise_epoch(connection: Connection, stream: str, topic: str, epoch: int, st
     connection.execute(_RAISE, params | {"partitions": list(starts), "offsets": list(starts.values())})
 
 
-_PLACES = text("""
+_OFFSETS = text("""
 SELECT partition, next_offset, epoch, epoch_from, topic_id FROM rag.stream_offsets
 WHERE stream = :stream AND topic = :topic
 """)

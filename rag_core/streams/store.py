@@ -1,4 +1,4 @@
-"""What a stream worker remembers beside its places: what it gave up on, and that it lives."""
+"""Rows of stream workers: dead letters and heartbeats."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DeadLetter:
     size: int = 0
 
 
-_BURY = text("""
+_ADD_DEAD_LETTERS = text("""
 INSERT INTO rag.dead_letters (tenant, source, locator, topic, partition, "offset", stage, reason, message, sha256,
                               payload, attributes, attempts, key, headers, size)
 VALUES (:tenant, :source, :locator, :topic, :partition, :offset, :stage, :reason, :message, :sha256, :payload,
@@ -51,11 +51,11 @@ SET stage = excluded.stage, reason = excluded.reason, message = excluded.message
 """)
 
 
-def bury(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+def add_dead_letters(connection: Connection, dead_letters: Sequence[DeadLetter]) -> None:
     """Store dead letters in the transaction that moves past them."""
-    if letters:
+    if dead_letters:
         connection.execute(
-            _BURY,
+            _ADD_DEAD_LETTERS,
             [
                 {
                     "tenant": letter.tenant,
@@ -75,7 +75,7 @@ def bury(connection: Connection, letters: Sequence[DeadLetter]) -> None:
                     "headers": json.dumps([_kept(*header) for header in letter.headers]),
                     "size": letter.size,
                 }
-                for letter in letters
+                for letter in dead_letters
             ],
         )
 
@@ -84,7 +84,7 @@ def _kept(name: str, value: bytes | None) -> tuple[str, str | None]:
     return storable(name), None if value is None else base64.b64encode(value).decode()
 
 
-_REDRIVEN = text("""
+_REDRIVEN_DEAD_LETTERS = text("""
 SELECT d.id, d.tenant, d.source, d.locator, d.topic, d.partition, d."offset", d.payload, d.attributes
 FROM rag.dead_letters d
 JOIN rag.quarantine q ON q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator
@@ -94,34 +94,36 @@ ORDER BY d.id LIMIT :limit
 """)
 
 
-def redriven(connection: Connection, streams: Sequence[str], limit: int, *, after: int = 0) -> Sequence[Any]:
+def redriven_dead_letters(
+    connection: Connection, streams: Sequence[str], limit: int, *, after: int = 0
+) -> Sequence[Any]:
     """Dead letters of these streams whose quarantine entry an operator has redriven, by id, from `after` on.
 
     Messages that never were an event are not among them: a corrected one comes through its topic.
     """
-    return connection.execute(_REDRIVEN, {"streams": list(streams), "limit": limit, "after": after}).all()
+    return connection.execute(_REDRIVEN_DEAD_LETTERS, {"streams": list(streams), "limit": limit, "after": after}).all()
 
 
-def forget_letters(connection: Connection, ids: Sequence[int]) -> int:
+def delete_dead_letters(connection: Connection, ids: Sequence[int]) -> int:
     """Remove dead letters that were applied after all; returns how many."""
     return connection.execute(text("DELETE FROM rag.dead_letters WHERE id = ANY(:ids)"), {"ids": list(ids)}).rowcount
 
 
-def letters_waiting(connection: Connection) -> int:
-    """How many dead letters there are."""
+def count_dead_letters(connection: Connection) -> int:
+    """Count dead letters."""
     return int(connection.scalar(text("SELECT count(*) FROM rag.dead_letters")) or 0)
 
 
-_BEAT = text("""
+_HEARTBEAT = text("""
 INSERT INTO rag.stream_workers (worker, details) VALUES (:worker, CAST(:details AS jsonb))
 ON CONFLICT (worker) DO UPDATE SET beat_at = now(), details = excluded.details
 """)
 _FORGOTTEN = text("DELETE FROM rag.stream_workers WHERE beat_at < now() - interval '1 day'")
 
 
-def beat(connection: Connection, worker: str, details: Mapping[str, Any]) -> None:
-    """Say that a worker lives; those silent for a day are forgotten."""
-    connection.execute(_BEAT, {"worker": worker, "details": json.dumps(dict(details))})
+def heartbeat(connection: Connection, worker: str, details: Mapping[str, Any]) -> None:
+    """Record a heartbeat of a worker; workers silent for a day are deleted."""
+    connection.execute(_HEARTBEAT, {"worker": worker, "details": json.dumps(dict(details))})
     connection.execute(_FORGOTTEN)
 
 
@@ -134,12 +136,12 @@ def workers(connection: Connection, *, within_seconds: float = 86_400) -> list[d
     return [dict(row._mapping) for row in connection.execute(statement, {"seconds": within_seconds})]
 
 
-def leave(connection: Connection, worker: str) -> None:
-    """Say that a worker has ended in good order."""
+def deregister(connection: Connection, worker: str) -> None:
+    """Delete a worker that ended in good order."""
     connection.execute(text("DELETE FROM rag.stream_workers WHERE worker = :worker"), {"worker": worker})
 
 
-def alive(connection: Connection, *, within_seconds: float) -> list[str]:
-    """Workers that beat within so many seconds, by the database's clock."""
+def live_workers(connection: Connection, *, within_seconds: float) -> list[str]:
+    """Workers with a heartbeat within so many seconds, by the database's clock."""
     statement = text("SELECT worker FROM rag.stream_workers WHERE beat_at > now() - make_interval(secs => :seconds)")
     return list(connection.scalars(statement, {"seconds": within_seconds}))

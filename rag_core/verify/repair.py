@@ -1,4 +1,4 @@
-"""Making the index right again from the rows: marks are taken back, and the pipeline's own code does the rest."""
+"""Repair the index from the rows: clear the marks, and let the pipeline index again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rebuild(
     """
     with locks.exclusive_connection(store, wait=wait) as connection:
         row = generations.get(connection, generation)
-        generations.forget_marks(connection, generation)
+        generations.clear_indexed(connection, generation)
         audit.record(connection, actor=actor, action="index.rebuild", target=generation, details={})
         connection.commit()
         # Created first: of a generation that lost its folder there is nothing to reset.

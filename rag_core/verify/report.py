@@ -1,4 +1,4 @@
-"""What `verify` found, as plain values and as JSON."""
+"""The report of `verify`, as plain values and as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FindingKind(StrEnum):
     CONFIGURATION = "configuration"
     """A collection that is not configured as its generation needs it."""
     MISSING = "missing"
-    """A chunk of an indexed document that the index lacks."""
+    """A chunk of an indexed document that is missing in the index."""
     PHANTOM = "phantom"
     """A point that no row accounts for: its document is deleted, unknown, has no known ACL, or has no such chunk."""
     DUPLICATE = "duplicate"
@@ -59,7 +59,7 @@ class FindingKind(StrEnum):
 STRAY = frozenset({FindingKind.PHANTOM, FindingKind.DUPLICATE})
 """Points that should not be there."""
 LATE = frozenset({FindingKind.MISSING, FindingKind.STALE_VERSION})
-"""What a point looks like that was scrolled before the write of the row it is compared with."""
+"""Findings that a point causes when it was scrolled before the write of its row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Does the oracle see? A copy of part of the index is damaged in each way it must notice, and it must notice.
+"""Self-test of `verify`: damage a copy of part of the index in every way it must detect, and check that it does.
 
 The copy is a generation of its own, filled from the rows and dropped afterwards. Readers and the real generation are
 not touched.
@@ -198,7 +198,7 @@ def _cut_tail(copy: _Copy) -> None:
     copy.remove(copy.rows[-max(1, len(copy.rows) // 10) :])
 
 
-def _looking_at(change: Callable[[Point], Point] | None) -> Callable[[_Copy], VectorIndex]:
+def _lens_on(change: Callable[[Point], Point] | None) -> Callable[[_Copy], VectorIndex]:
     def mutate(copy: _Copy) -> VectorIndex:
         lens: Any = _Lens(copy.index, _middle(copy).chunk_id, change)
         return lens  # type: ignore[no-any-return]
@@ -219,20 +219,20 @@ MUTATIONS: dict[str, tuple[Callable[[_Copy], VectorIndex | None], FindingKind]] 
     "swap the tenant": (_swap_tenants, FindingKind.WRONG_TENANT),
     "open the ACL": (_open_up, FindingKind.WRONG_ACL),
     "age a point": (
-        _looking_at(lambda point: _with_payload(point, version=point.payload.version - 1)),
+        _lens_on(lambda point: _with_payload(point, version=point.payload.version - 1)),
         FindingKind.STALE_VERSION,
     ),
     "shift the span": (_shift_span, FindingKind.MALFORMED),
     "turn the vector": (_turn_vector, FindingKind.VECTOR_MISMATCH),
-    "make a vector NaN": (_looking_at(_nan), FindingKind.NON_FINITE),
+    "make a vector NaN": (_lens_on(_nan), FindingKind.NON_FINITE),
     "make a vector zero": (
-        _looking_at(lambda point: replace(point, vector=np.zeros_like(point.vector))),
+        _lens_on(lambda point: replace(point, vector=np.zeros_like(point.vector))),
         FindingKind.ZERO_VECTOR,
     ),
     "shorten a vector": (
-        _looking_at(lambda point: replace(point, vector=point.vector[:-1])),
+        _lens_on(lambda point: replace(point, vector=point.vector[:-1])),
         FindingKind.WRONG_DIMENSION,
     ),
-    "hide a point from searches": (_looking_at(None), FindingKind.NOT_RETRIEVABLE),
+    "hide a point from searches": (_lens_on(None), FindingKind.NOT_RETRIEVABLE),
     "cut the tail": (_cut_tail, FindingKind.MISSING),
 }

@@ -1,4 +1,4 @@
-"""The rows against the source of truth: what a source gives now, read and parsed anew, compared with what is stored.
+"""Verify stored documents against the sources: what a source gives now, read and parsed again, compared with the rows.
 
 With `verify`, which compares the rows with the index, this closes the chain from the source to what searches see.
 """
@@ -21,7 +21,7 @@ from rag_core.documents import store as documents
 from rag_core.errors import Reason, Unavailable
 from rag_core.ids import document_id, text_hash
 from rag_core.parsing import Parser
-from rag_core.pipeline import Progress, Reader, ReadResult, parsed_as
+from rag_core.pipeline import Progress, Reader, ReadResult, parser_fingerprint
 from rag_core.settings import Settings
 from rag_core.sources import Connector, FetchTask, Source, load_listing
 from rag_core.sources import deletion_store as absence
@@ -30,7 +30,7 @@ from rag_core.verify.report import Finding, FindingKind, Findings
 
 _PAGE = 500
 _NOTHING = "verify"
-"""Stands for the parser's fingerprint and the run, so that no stored outcome counts and every item is looked at."""
+"""Stands for the parser's fingerprint and the run, so that no stored outcome counts and every item is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def verify_source(
     reached at all.
     """
     started = time.monotonic()
-    with locks.looking_connection(store) as connection:
-        look = _Look(connection, connector, parser, source, settings)
+    with locks.observer_connection(store) as connection:
+        look = _SourceCheck(connection, connector, parser, source, settings)
         look.run(sample, progress)
     return SourceReport(
         source=source.name,
@@ -97,7 +97,7 @@ def verify_source(
     )
 
 
-class _Look:
+class _SourceCheck:
     def __init__(
         self, connection: Connection, connector: Connector, parser: Parser, source: Source, settings: Settings
     ) -> None:
@@ -108,7 +108,7 @@ class _Look:
         self._reader = Reader(
             connector,
             parser,
-            parsed_as=parsed_as(parser, source),
+            parser_fingerprint=parser_fingerprint(parser, source),
             workers=settings.parser_workers,
             max_bytes=settings.sync_batch_bytes,
             quality=source.quality,
@@ -120,32 +120,32 @@ class _Look:
         listing.prepare(self._connection)
         error = load_listing(self._connection, replace(self._source, shards=1), self._connector.list_items()).error
         self.counts["listed"] = listing.entries(self._connection, 0)
-        listing.compare(self._connection, **self._of, shard=0, parsed_as=_NOTHING, run_id=_NOTHING, attempts=0)
+        listing.compare(self._connection, **self._of, shard=0, parser_fingerprint=_NOTHING, run_id=_NOTHING, attempts=0)
         self._connection.commit()
-        self._judge_refused()
+        self._check_refused()
         share = 1.0 if sample is None else sample / max(1, self.counts["listed"])
         reads = self._reader.read(self._chosen(share))
         done = 0
         while page := list(islice(reads, _PAGE)):
-            self._judge(page)
+            self._check_items(page)
             done += len(page)
             if progress is not None:
                 progress(done, self.counts["listed"])
         if error is not None:
             self._find(FindingKind.UNPROVEN, f"{self._source.name}: {error}")
         else:
-            self._judge_absent()
+            self._check_absent()
 
     def _chosen(self, share: float) -> Iterator[FetchTask]:
         """Items to read, as if nothing were known of them."""
-        chance = random.Random()  # noqa: S311 - a fixed seed would look at the same items for ever
-        for due in listing.due(self._connection, _PAGE):
+        chance = random.Random()  # noqa: S311 - a fixed seed would check the same items for ever
+        for due in listing.fetch_tasks(self._connection, _PAGE):
             if share < 1 and due.live and due.known_token == due.token and chance.random() >= share:
                 self.counts["stored"] += 1
                 continue
             yield replace(due, live=False, content_hash=b"")
 
-    def _judge_refused(self) -> None:
+    def _check_refused(self) -> None:
         """Entries that the connector itself could not offer."""
         for row in self._connection.execute(_REFUSED, self._of):
             if row.skipped or row.known:
@@ -154,22 +154,24 @@ class _Look:
                 self._find(FindingKind.NOT_HELD, f"{row.locator}: {row.reason}, and not in quarantine")
         self._connection.commit()
 
-    def _judge(self, reads: Sequence[ReadResult]) -> None:
+    def _check_items(self, reads: Sequence[ReadResult]) -> None:
         ids = [document_id(self._source.tenant, self._source.name, read.due.locator) for read in reads]
         rows = {row.doc_id: row for row in self._connection.execute(_ROWS, {"ids": ids})}
         known = set(self._connection.scalars(_KNOWN, {**self._of, "locators": [read.due.locator for read in reads]}))
-        erased = {doc_id for doc_id, held in documents.held(self._connection, ids).items() if _is_erased(held, rows)}
+        erased = {
+            doc_id for doc_id, held in documents.load_stored(self._connection, ids).items() if _is_erased(held, rows)
+        }
         self._connection.commit()
         for doc_id, read in zip(ids, reads, strict=True):
             self.counts["read"] += 1
             if doc_id in erased:
                 self.counts["skipped"] += 1
             elif read.document is not None:
-                self._judge_document(read, rows.get(doc_id), doc_id)
+                self._check_document(read, rows.get(doc_id), doc_id)
             elif read.failure is not None:
-                self._judge_failure(read, rows.get(doc_id), read.due.locator in known)
+                self._check_failure(read, rows.get(doc_id), read.due.locator in known)
 
-    def _judge_document(self, read: ReadResult, row: Any, doc_id: uuid.UUID) -> None:
+    def _check_document(self, read: ReadResult, row: Any, doc_id: uuid.UUID) -> None:
         locator = read.due.locator
         if row is None:
             self._find(FindingKind.NOT_HELD, f"{locator}: is not stored", doc_id)
@@ -179,7 +181,7 @@ class _Look:
         if wrong:
             self._find(FindingKind.DIFFERS_FROM_SOURCE, f"{locator}: {', '.join(wrong)}", doc_id)
 
-    def _judge_failure(self, read: ReadResult, row: Any, known: bool) -> None:
+    def _check_failure(self, read: ReadResult, row: Any, known: bool) -> None:
         failure, locator = read.failure, read.due.locator
         assert failure is not None  # noqa: S101
         if failure.reason is Reason.EMPTY_DOCUMENT:
@@ -193,8 +195,8 @@ class _Look:
         else:
             self._find(FindingKind.NOT_HELD, f"{locator}: {failure.reason}, and not in quarantine")
 
-    def _judge_absent(self) -> None:
-        absence.find_gone(self._connection, **self._of)
+    def _check_absent(self) -> None:
+        absence.find_deleted(self._connection, **self._of)
         self._connection.commit()
         for row in self._connection.execute(text("SELECT locator, doc_id FROM gone ORDER BY locator")):
             self._find(FindingKind.NOT_AT_SOURCE, f"{row.locator}: is stored, and not at the source", row.doc_id)

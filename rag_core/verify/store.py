@@ -1,4 +1,4 @@
-"""What the index should hold, read from PostgreSQL."""
+"""Expected contents of the index, read from PostgreSQL."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ JOIN unnest(CAST(:ids AS uuid[]), CAST(:ordinals AS int[])) AS n (doc_id, ordina
      ON n.doc_id = c.doc_id AND n.ordinal = c.ordinal
 WHERE c.chunker = :chunker
 """)
-_MOTION = text("""
+_CHANGING = text("""
 SELECT d.doc_id, d.version, p.doc_id IS NOT NULL AS pending FROM rag.documents d
 LEFT JOIN rag.pending_index(:generation) p ON p.doc_id = d.doc_id
 WHERE d.doc_id = ANY(:ids)
@@ -93,10 +93,10 @@ class GenerationRows:
         with self._store.engine.connect() as connection:
             return {(row.doc_id, row.ordinal): row.chunk_id for row in connection.execute(_CHUNK_AT, params)}
 
-    def in_motion(self, doc_ids: Sequence[uuid.UUID], versions: dict[uuid.UUID, int]) -> set[uuid.UUID]:
+    def changing(self, doc_ids: Sequence[uuid.UUID], versions: dict[uuid.UUID, int]) -> set[uuid.UUID]:
         """Documents that changed since they were compared at `versions`, or that are pending for the generation."""
         with self._store.engine.connect() as connection:
-            rows = connection.execute(_MOTION, {**self._keys, "ids": list(doc_ids)}).all()
+            rows = connection.execute(_CHANGING, {**self._keys, "ids": list(doc_ids)}).all()
         return {row.doc_id for row in rows if row.pending or versions.get(row.doc_id, row.version) != row.version}
 
     def points_at(self, chunk_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Point]:

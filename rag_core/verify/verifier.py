@@ -1,4 +1,4 @@
-"""The one oracle: what PostgreSQL says the index should hold, against a full scroll of what it holds."""
+"""`rag verify`: what PostgreSQL says the index should hold, against a full scroll of what it holds."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def verify(
     states, chunks, held = rows.states()
     for finding in rows.document_findings():
         findings.add(finding)
-    _withdraw_motion(index, row.name, rows, findings, comparison)
+    _withdraw_changing(index, row.name, rows, findings, comparison)
     _withdraw_arrived(index, row.name, rows, findings, compared)
     if held != chunks:
         detail = f"{chunks} chunks according to their documents, {held} rows"
@@ -163,14 +163,14 @@ def _generation(store: Store, index: VectorIndex, name: str | None, findings: Fi
     return row
 
 
-def _withdraw_motion(
+def _withdraw_changing(
     index: VectorIndex, generation: str, rows: GenerationRows, findings: Findings, comparison: Comparison
 ) -> None:
     """Take back what was only a document on its way while rows and points were read at different moments."""
     doubtful = [finding for finding in findings.kept if finding.doc_id is not None and finding.chunk_id is not None]
     if not doubtful:
         return
-    moving = rows.in_motion(list({finding.doc_id for finding in doubtful if finding.doc_id}), comparison.versions)
+    moving = rows.changing(list({finding.doc_id for finding in doubtful if finding.doc_id}), comparison.versions)
     # An id of another kind than ours is foreign, and nothing of ours on its way.
     ours = [finding.chunk_id for finding in doubtful if finding.kind in STRAY and _is_ours(finding.chunk_id)]
     standing = {point.chunk_id for point in index.fetch(generation, ours)} - rows.expected_now(ours)

@@ -1,4 +1,4 @@
-"""The generated half of helm/rag-platform: everything in the chart that the program itself knows better.
+"""The generated half of helm/rag-platform: everything in the chart that is derived from the program.
 
 values.py    what an installation may set, as models; values.yaml and values.schema.json are written from them
 settings.py  which fields of `rag_core.settings.Settings` a cluster may set, and their schema

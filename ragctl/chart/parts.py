@@ -1,4 +1,4 @@
-"""Values of the single parts: replicas, resources and scaling."""
+"""Values of single components: replicas, resources and scaling."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class DagsterRuns(PartModel):
     """The Kubernetes Job of one run."""
 
     resources: Resources = Field(resources("1", "2Gi", "4Gi"), description="Of one run; a source may ask for others.")
-    ttl_seconds_after_finished: int = Field(3600, ge=60, description="How long a finished Job stays to be looked at.")
+    ttl_seconds_after_finished: int = Field(3600, ge=60, description="How long a finished Job is kept for inspection.")
     node_selector: dict[str, str] = Field({}, description="Nodes for runs.")
 
 

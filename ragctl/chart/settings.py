@@ -1,4 +1,4 @@
-"""The settings of the program that the chart passes on: their names, and their JSON schema."""
+"""Settings that the chart passes on: their names, and their JSON schema."""
 
 from __future__ import annotations
 

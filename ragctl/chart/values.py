@@ -1,4 +1,4 @@
-"""What an installation may set. `values.yaml` (defaults, comments) and `values.schema.json` are written from this."""
+"""Values of the chart. `values.yaml` (defaults, comments) and `values.schema.json` are written from this."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Ingress(PartModel):
 
 
 class Destination(PartModel):
-    """Addresses outside the cluster that pods may reach, besides the port."""
+    """Addresses and a port outside the cluster that pods may reach."""
 
     cidrs: list[Cidr] = Field([], description="Networks in CIDR form; the metadata service is always excepted.")
     port: int = Field(ge=1, le=65535, description="TCP port.")

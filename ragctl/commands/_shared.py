@@ -1,4 +1,4 @@
-"""What commands that change rows share: one transaction, and the name it is recorded with."""
+"""Shared by commands that change rows: one transaction, and the name in the audit log."""
 
 from __future__ import annotations
 

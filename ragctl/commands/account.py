@@ -128,8 +128,8 @@ def _end_sessions(account: Account) -> None:
 def _accounts() -> Accounts:
     from rag_core.settings import Settings
     from ragctl.local_stack.accounts import Accounts
-    from ragctl.local_stack.data_dir import Home
+    from ragctl.local_stack.data_dir import DataDir
 
-    home = Home.of(Settings.load())
-    home.create()
-    return Accounts(home.accounts_file)
+    data_dir = DataDir.of(Settings.load())
+    data_dir.create()
+    return Accounts(data_dir.accounts_file)

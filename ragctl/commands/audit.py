@@ -83,7 +83,7 @@ def list_(
 
 @app.command
 def prune(*, days: int, json: Json = False) -> None:
-    """Remove entries that are older, and leave a checkpoint from which `rag verify` goes on. Needs the owner's role.
+    """Remove entries that are older, and leave a checkpoint from which `rag verify` continues. Needs the owner's role.
 
     Example: rag audit prune --days 400
 

@@ -1,4 +1,4 @@
-"""`rag deploy`: a new release of the query servers beside the one that serves, then the traffic in steps, or back."""
+"""`rag deploy`: start a release of the query servers beside the serving one, shift traffic in steps, or back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ragctl.output import Json, emit_json, note, say, table
 if TYPE_CHECKING:
     from rag_core.operations import Colour, Deployment, Step
     from rag_core.settings import Settings
-    from ragctl.rollout.policy import Verdict
+    from ragctl.rollout.policy import AnalysisResult
     from ragctl.rollout.service import Deployments
     from ragctl.rollout.targets.base import Server
 
@@ -40,14 +40,14 @@ def up(
 ) -> None:
     """Start a release on the idle colour and judge it: health, v1 and v2 queries, golden questions, a burst of load.
 
-    No request of a user reaches it. Exits with 1 and the reason code when it is refused; the serving colour goes on.
+    It gets no user traffic. Exits with 1 and the reason code when it is refused; the serving colour is unaffected.
 
     Example: rag deploy up --release 2.4.0 --python /opt/rag-2.4.0/bin/python
 
     Parameters
     ----------
     release
-        Name to tell it by.
+        Name of the release.
     python
         Local: interpreter of the environment that the release is installed in. Unset: this one.
     set_
@@ -61,14 +61,14 @@ def up(
     and_switch
         When it is ready, move the traffic as `rag deploy switch` does.
     """
-    from ragctl.rollout.analysis import RealGenerations
+    from ragctl.rollout.analysis import DefaultGenerations
     from ragctl.rollout.releases import make_release
     from ragctl.rollout.service import Request
 
     wanted = make_release(target, release, python=python, assignments=set_ or (), image=image)
     with _deployments(target, quiet=json) as known:
         if generation:
-            RealGenerations(known.settings, known.store).require(generation)
+            DefaultGenerations(known.settings, known.store).require(generation)
         row = known.up(Request(wanted, actor(), reason, generation))
         if and_switch and row.state.name == "READY":
             row = known.switch(actor(), reason)
@@ -79,7 +79,7 @@ def up(
 def switch(*, target: TargetOption = "local", reason: str = "", json: Json = False) -> None:
     """Move the traffic to the release that is ready, in steps, and watch each. Goes back by itself when one fails.
 
-    Run it again after a crash: it goes on where it was. Exits with 1 and the reason code when it went back.
+    Run it again after a crash: it resumes. Exits with 1 and the reason code when it was rolled back.
 
     Example: rag deploy switch
 
@@ -100,7 +100,7 @@ def rollback(*, target: TargetOption = "local", reason: str = "", json: Json = F
 
     Also ends a deployment that is ready or under way in another process.
 
-    Example: rag deploy rollback --reason "answers lack citations"
+    Example: rag deploy rollback --reason "answers without citations"
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: J
     while True:
         try:
             with _deployments(target, quiet=json) as known:
-                row = declared.follow(known)
+                row = declared.serve_wanted(known)
                 break
         except RagError as error:
             # What starts at the same time may not be there yet: a database in the chart, its tables, the API.
@@ -172,40 +172,40 @@ def check(
 
     passed = {}
     found = _check_named(candidate, serving, cited) if candidate else _check_target(target, cited)
-    for name, verdict in found:
-        if not verdict.passed:
-            raise Conflict(Reason(verdict.reason), f"{name}: {verdict.detail}")
-        passed[name] = verdict.detail or "ok"
+    for name, result in found:
+        if not result.passed:
+            raise Conflict(Reason(result.reason), f"{name}: {result.detail}")
+        passed[name] = result.detail or "ok"
         if not json:
             say(f"{name}: {passed[name]}")
     if json:
         emit_json(passed)
 
 
-def _check_target(target: Literal["local", "kubernetes"], cited: float) -> Iterator[tuple[str, Verdict]]:
+def _check_target(target: Literal["local", "kubernetes"], cited: float) -> Iterator[tuple[str, AnalysisResult]]:
     with _deployments(target, quiet=True) as known:
         yield from known.check()
         if cited:
             yield "smoke.cited", _await_cited(known.settings, known.serving, cited)
 
 
-def _await_cited(settings: Settings, servers: Callable[[], Sequence[Server]], seconds: float) -> Verdict:
+def _await_cited(settings: Settings, servers: Callable[[], Sequence[Server]], seconds: float) -> AnalysisResult:
     from ragctl.rollout.deployer import checked
     from ragctl.rollout.smoke import cited
 
     deadline = time.monotonic() + seconds
     while True:
-        verdict = checked(lambda: cited(settings, servers()))
-        if verdict.passed or time.monotonic() > deadline:
-            return verdict
+        result = checked(lambda: cited(settings, servers()))
+        if result.passed or time.monotonic() > deadline:
+            return result
         time.sleep(_RETRY_SECONDS)
 
 
-def _check_named(candidate: str, serving: str, cited: float) -> Iterator[tuple[str, Verdict]]:
+def _check_named(candidate: str, serving: str, cited: float) -> Iterator[tuple[str, AnalysisResult]]:
     from rag_core.database import open_store
     from rag_core.errors import Reason, Unavailable
     from ragctl.local_stack.data_dir import load
-    from ragctl.rollout.analysis import RealJudge
+    from ragctl.rollout.analysis import DefaultReleaseAnalyser
     from ragctl.rollout.calls import servers_at
     from ragctl.rollout.service import smoke
 
@@ -215,7 +215,9 @@ def _check_named(candidate: str, serving: str, cited: float) -> Iterator[tuple[s
         raise Unavailable(Reason.TARGET_UNAVAILABLE, f"no server has the name {candidate}")
     store = open_store(settings)
     try:
-        yield from smoke(RealJudge(settings, store), servers, servers_at(serving, settings) if serving else ())
+        yield from smoke(
+            DefaultReleaseAnalyser(settings, store), servers, servers_at(serving, settings) if serving else ()
+        )
         if cited:
             yield "smoke.cited", _await_cited(settings, lambda: servers, cited)
     finally:
@@ -236,9 +238,9 @@ def status(*, target: TargetOption = "local", limit: int = 5, json: Json = False
     from rag_core.operations import deployment_store as deployments
 
     with _deployments(target, quiet=True) as known:
-        known.look_after()
+        known.maintain()
         with known.store.engine.connect() as connection:
-            colours = [colour for colour in deployments.seen_colours(connection) if colour.target == target]
+            colours = [colour for colour in deployments.load_colours(connection) if colour.target == target]
             rows = deployments.page(connection, limit, target=target)
             history = deployments.history(connection, rows[0].id) if rows else []
     if json:
@@ -256,24 +258,24 @@ def _deployments(target: Literal["local", "kubernetes"], *, quiet: bool) -> Iter
     from ragctl.rollout.service import Deployments
     from ragctl.rollout.targets import open_target
 
-    settings, home = load()
+    settings, data_dir = load()
     failpoints.arm(settings.failpoint)
     store = open_store(settings)
     try:
-        yield Deployments.real(store, open_target(target, settings, home), settings, _teller(quiet=quiet))
+        yield Deployments.real(store, open_target(target, settings, data_dir), settings, _progress_printer(quiet=quiet))
     finally:
         store.close()
 
 
-def _teller(*, quiet: bool) -> Any:
+def _progress_printer(*, quiet: bool) -> Any:
     said = [""]
 
-    def tell(text: str) -> None:
+    def on_progress(text: str) -> None:
         if not quiet and text != said[0]:
             said[0] = text
             note(f"  {text}")
 
-    return tell
+    return on_progress
 
 
 def _report(row: Deployment, *wanted: str, json: bool) -> None:

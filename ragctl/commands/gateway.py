@@ -63,8 +63,8 @@ def apply(*, json: Json = False) -> None:
     from ragctl.gateway.live import apply as apply_files
     from ragctl.local_stack.data_dir import load
 
-    settings, home = load()
-    changed = apply_files(settings, home.gateway)
+    settings, data_dir = load()
+    changed = apply_files(settings, data_dir.gateway)
     emit_json({"changed": changed}) if json else say("\n".join(changed) or "nothing changed")
 
 
@@ -77,8 +77,8 @@ def shift(percent: int, /, *, json: Json = False) -> None:
     from ragctl.gateway.live import shift as shift_share
     from ragctl.local_stack.data_dir import load
 
-    settings, home = load()
-    shift_share(settings, home.gateway, percent)
+    settings, data_dir = load()
+    shift_share(settings, data_dir.gateway, percent)
     emit_json({"green_percent": percent}) if json else say(f"{percent} % to green, {100 - percent} % to blue")
 
 

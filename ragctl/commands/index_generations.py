@@ -1,4 +1,4 @@
-"""`rag index`: listing generations, building one behind the active one, judging it, and moving readers."""
+"""`rag index`: list generations, build one behind the active one, evaluate it, and promote it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ app.command(index_golden.app)
 
 @app.command
 def generations(name: str | None = None, /, *, json: Json = False) -> None:
-    """List the generations, or tell everything about one: settings, counts, who and why, the gate's figures.
+    """List the generations, or show one in full: settings, counts, actor and reason, the gate's figures.
 
     Example: rag index generations
 
@@ -89,8 +89,8 @@ def build(
 
     with _pipeline() as pipeline:
         settings = pipeline.settings
-        kit = pipeline.kits.for_settings(changed(settings, _changes(set_ or [])))
-        expected = forecast(pipeline.store, kit, settings)
+        transforms = pipeline.transform_registry.for_settings(changed(settings, _changes(set_ or [])))
+        expected = forecast(pipeline.store, transforms, settings)
         if not json:
             _print_forecast(expected)
         if dry_run:
@@ -98,12 +98,12 @@ def build(
                 emit_json({"forecast": expected.to_json()})
             return
         expected.require_consent(settings, consent=yes or _agreed(expected, pipeline, asked=not json))
-        row = declare(pipeline.store, pipeline.index, kit, name=name, actor=actor(), reason=reason)
+        row = declare(pipeline.store, pipeline.index, transforms, name=name, actor=actor(), reason=reason)
         result: dict[str, Any] = {"generation": row.name, "state": row.state}
         if not declare_only:
             _be_nice()
             with progress_bar(f"building {row.name}") as progress:
-                report = run(pipeline.store, pipeline.index, kit, row.name, settings, progress=progress)
+                report = run(pipeline.store, pipeline.index, transforms, row.name, settings, progress=progress)
             result |= {field: getattr(report, field) for field in report.__slots__}
     if json:
         emit_json({"forecast": expected.to_json(), **result})
@@ -126,7 +126,7 @@ def evaluate(name: str, /, *, json: Json = False) -> int:
         evaluation = run(
             pipeline.store,
             pipeline.index,
-            pipeline.kits,
+            pipeline.transform_registry,
             name,
             pipeline.settings,
             actor=actor(),
@@ -150,8 +150,8 @@ def promote(name: str, /, *, override: str = "", json: Json = False) -> None:
     from rag_core.generations.lifecycle import promote as run
 
     with _pipeline() as pipeline:
-        moved = run(pipeline.store, pipeline.index, name, pipeline.settings, actor=actor(), override=override)
-    _print_move(moved, json=json)
+        promotion = run(pipeline.store, pipeline.index, name, pipeline.settings, actor=actor(), override=override)
+    _print_promotion(promotion, json=json)
 
 
 @app.command
@@ -168,8 +168,8 @@ def rollback(*, reason: str = "", json: Json = False) -> None:
     from rag_core.generations.lifecycle import rollback as run
 
     with _pipeline() as pipeline:
-        moved = run(pipeline.store, pipeline.index, pipeline.settings, actor=actor(), reason=reason)
-    _print_move(moved, json=json)
+        promotion = run(pipeline.store, pipeline.index, pipeline.settings, actor=actor(), reason=reason)
+    _print_promotion(promotion, json=json)
 
 
 @app.command
@@ -240,11 +240,11 @@ def _as_json(row: Generation, totals: DocumentTotals) -> dict[str, Any]:
 
 
 def _line(row: Generation, totals: DocumentTotals) -> list[object]:
-    verdict = "-" if row.evaluation is None else "passed" if row.evaluation["passed"] else "refused"
+    result = "-" if row.evaluation is None else "passed" if row.evaluation["passed"] else "refused"
     promoted = row.promoted_at.isoformat(sep=" ", timespec="minutes") if row.promoted_at else "-"
-    state = f"{row.state} (frozen)" if row.frozen else row.state
+    state = f"{row.state} (frozen)" if row.not_reproducible else row.state
     tokens, embedder = row.settings.get("chunk_tokens", "?"), row.settings.get("embed_model") or row.embedder[:12]
-    return [row.name, state, totals.documents, totals.pending, tokens, embedder, verdict, promoted]
+    return [row.name, state, totals.documents, totals.pending, tokens, embedder, result, promoted]
 
 
 def _print_row(row: Generation, totals: DocumentTotals) -> None:
@@ -281,10 +281,10 @@ def _print_checks(checks: Iterable[tuple[str, bool, str]]) -> None:
     table(("check", "", "found"), [(name, "ok" if passed else "FAILED", detail) for name, passed, detail in checks])
 
 
-def _print_move(moved: PromotionResult, *, json: bool) -> None:
+def _print_promotion(promotion: PromotionResult, *, json: bool) -> None:
     if json:
-        emit_json({field: getattr(moved, field) for field in moved.__slots__})
+        emit_json({field: getattr(promotion, field) for field in promotion.__slots__})
         return
-    say(f"readers are on {moved.active}, before on {moved.before or 'none'}; {moved.seconds:.2f} s")
-    if moved.pending:
-        say(f"{moved.pending} documents changed just now; the next run of their source brings them")
+    say(f"readers are on {promotion.active}, before on {promotion.before or 'none'}; {promotion.seconds:.2f} s")
+    if promotion.pending:
+        say(f"{promotion.pending} documents changed just now; the next run of their source brings them")

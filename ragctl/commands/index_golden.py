@@ -1,4 +1,4 @@
-"""`rag index golden`: judgements of answers that can become golden questions."""
+"""`rag index golden`: ratings of answers that can become golden questions."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from cyclopts import App
 from ragctl.output import Json, emit_json, say
 
 if TYPE_CHECKING:
-    from ragctl.local_stack.data_dir import Home
+    from ragctl.local_stack.data_dir import DataDir
 
 app = App(name="secret", help="Secrets of the local stack: rotate them.", help_format="plaintext")
 Name = Literal["index", "page-token", "hash"]
@@ -17,7 +17,7 @@ Name = Literal["index", "page-token", "hash"]
 
 @app.command
 def rotate(name: Name, /, *, json: Json = False) -> None:
-    """Make a new secret and accept the old one besides, until `rag secret retire`. `rag up` then takes it up.
+    """Make a new secret and accept the old one too, until `rag secret retire`. The next `rag up` applies it.
 
     Example: rag secret rotate page-token && rag up
 
@@ -62,11 +62,11 @@ def hash_(tenant: str, /, *, subject: str | None = None, json: Json = False) -> 
     emit_json({"tenant": tenant, "subject": subject, "hash": text}) if json else say(text)
 
 
-def _home() -> Home:
+def _home() -> DataDir:
     from rag_core.settings import Settings
-    from ragctl.local_stack.data_dir import Home
+    from ragctl.local_stack.data_dir import DataDir
 
-    return Home.of(Settings.load())
+    return DataDir.of(Settings.load())
 
 
 def _setting(name: Name) -> str:

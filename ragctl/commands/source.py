@@ -1,4 +1,4 @@
-"""`rag source`: what is configured, whether it can be read, and running it."""
+"""`rag source`: list the configured sources, check whether they can be read, and sync them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def sync(
 
 @app.command
 def report(name: str, /, *, url: str | None = None, outcome: str | None = None, json: Json = False) -> None:
-    """Tell for each URL of a web source why the last crawl followed it or not.
+    """Show for each URL of a web source why the last crawl followed it or not.
 
     Example: rag source report website --outcome excluded
 
@@ -173,5 +173,5 @@ def _described(config: SourceConfig) -> dict[str, Any]:
         "acl": ", ".join(config.acl) if config.acl else "nobody",
         "shards": config.shards,
         "enabled": config.enabled,
-        "place": config.options.place,
+        "place": config.options.location,
     }

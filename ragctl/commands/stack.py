@@ -46,16 +46,16 @@ def up(
     from ragctl.local_stack.sources import ensure_sources
     from ragctl.local_stack.up import start_stack
 
-    settings, home = load()
-    home.create()
-    with home.lock():
+    settings, data_dir = load()
+    data_dir.create()
+    with data_dir.lock():
         try:
-            changed = ensure_sources(settings, home, docs)
+            changed = ensure_sources(settings, data_dir, docs)
             with open_display(silent=json) as display:
                 stack = start_stack(display, replicas=replicas)
                 outcomes = _ingest(stack, display, reload=changed, wait=wait) if ingest else []
         except KeyboardInterrupt:
-            note("interrupted: what has started keeps running; `rag up` goes on, `rag down` stops it")
+            note("interrupted: what has started keeps running; `rag up` continues, `rag down` stops it")
             raise
     _report(stack, outcomes, json=json)
     return int(not all(outcome.succeeded for outcome in outcomes))
@@ -77,7 +77,7 @@ def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list
 
 def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
     from ragctl.local_stack.accounts import FIRST_ACCOUNT
-    from ragctl.local_stack.next_steps import answerable_question, examples, urls
+    from ragctl.local_stack.next_steps import examples, sample_question, urls
 
     if json:
         ingested = {outcome.source: outcome.status for outcome in outcomes}
@@ -96,7 +96,7 @@ def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
     if stack.console_password:
         say(f"\nConsole account: {FIRST_ACCOUNT}, password: {stack.console_password} (shown only now; `rag account`)")
     say("\nTry:\n")
-    for title, command in examples(stack.settings, stack.home, answerable_question(stack.settings)):
+    for title, command in examples(stack.settings, stack.home, sample_question(stack.settings)):
         say(f"# {title}\n{command}\n")
 
 
@@ -107,16 +107,16 @@ def down(*, json: Json = False) -> None:
     """
     from ragctl.local_stack.data_dir import load
     from ragctl.local_stack.lifecycle import stop_stack
-    from ragctl.local_stack.services import build_parts
+    from ragctl.local_stack.services import build_services
 
-    settings, home = load()
-    if not home.run.is_dir():
+    settings, data_dir = load()
+    if not data_dir.run.is_dir():
         found = False
     else:
-        home.create()
-        with home.lock():
+        data_dir.create()
+        with data_dir.lock():
             progress = (lambda name: None) if json else (lambda name: note(f"  {name:<20} stopped"))
-            found = stop_stack(settings, home, build_parts(settings, home), progress)
+            found = stop_stack(settings, data_dir, build_services(settings, data_dir), progress)
     if json:
         emit_json({"stopped": found})
     else:
@@ -131,11 +131,11 @@ def status(*, json: Json = False) -> int:
     from dataclasses import asdict
 
     from ragctl.local_stack.data_dir import load
-    from ragctl.local_stack.services import build_parts
+    from ragctl.local_stack.services import build_services
     from ragctl.local_stack.status import read_status
 
-    settings, home = load()
-    found = read_status(settings, home, build_parts(settings, home))
+    settings, data_dir = load()
+    found = read_status(settings, data_dir, build_services(settings, data_dir))
     if json:
         emit_json({"healthy": found.healthy, **asdict(found)})
     else:

@@ -1,4 +1,4 @@
-"""`rag stream`: the worker that applies pushed documents and Kafka topics, and the places of its streams."""
+"""`rag stream`: the worker that applies pushed documents and Kafka topics, and the offsets of its streams."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ragctl.output import Json, emit_json, say, table
 
 app = App(
     name="stream",
-    help="Apply changes as they come: run a worker, look at it, drain, move a position.\n\nExample: rag stream",
+    help="Apply changes as they arrive: run a worker, show its status, drain, reset a position.\n\nExample: rag stream",
     help_format="plaintext",
 )
 
 
 @app.default
 def run(*, json: Json = False) -> int:
-    """Run a worker until it is told to stop (Ctrl-C or SIGTERM). `rag up` runs one already.
+    """Run a worker until Ctrl-C or SIGTERM. `rag up` runs one already.
 
     Example: rag stream
     """

@@ -1,4 +1,4 @@
-"""`rag token`: access tokens for the local stack, and the end of tokens wherever they come from."""
+"""`rag token`: access tokens for the local stack, and revocation of tokens of any issuer."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def verify(
     The chains of the audit log are computed again too. Documents that the index has still to follow, as during an
     ingest, are pending, not a difference.
 
-    With `--sources` also every source with its rows: what it gives now, read and parsed anew, must be what is stored.
+    With `--sources` also every source with its rows: what it gives now, read and parsed again, must equal the rows.
 
     Example: rag verify --sources --sample 1000
 
@@ -114,8 +114,8 @@ def _compared(store: Store, settings: Settings, configs: list[SourceConfig], sam
     reports = []
     with quiet(), closing(open_parser(settings)) as parser:
         for config in configs:
-            outside = connector_context(config, settings, store, remember=False)
-            with open_connector(config, outside) as connector, progress_bar(f"reading {config.name}") as progress:
+            context = connector_context(config, settings, store, remember=False)
+            with open_connector(config, context) as connector, progress_bar(f"reading {config.name}") as progress:
                 reports.append(
                     verify_source(store, connector, parser, config.source, settings, sample=sample, progress=progress)
                 )

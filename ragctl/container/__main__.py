@@ -1,4 +1,4 @@
-"""Entry of a container. Exit code 2 for wrong configuration, 1 for anything else that went wrong."""
+"""Entry of a container. Exit code 2 for wrong configuration, 1 for any other failure."""
 
 from __future__ import annotations
 

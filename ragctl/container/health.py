@@ -1,4 +1,4 @@
-"""Health checks that run inside a container: Compose has no other way to ask, and images hold no curl."""
+"""Health checks inside a container: Compose has no other way to probe, and images contain no curl."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rag_core.settings import Settings
 from ragctl.container import roles
 from ragctl.local_stack import probes
 from ragctl.local_stack.probes import Health, Probe
-from ragctl.local_stack.services import LOCATIONS_QUERY, judge_locations
+from ragctl.local_stack.services import LOCATIONS_QUERY, locations_health
 
 _SECONDS = 10.0
 _LIST = "/api.DagsterApi/ListRepositories"
@@ -37,7 +37,7 @@ async def _health(probe: Probe) -> Health:
 
 def _probe(settings: Settings, target: str) -> Probe:
     if target.startswith("dagster+http://"):
-        return probes.graphql(f"{target.removeprefix('dagster+')}/graphql", LOCATIONS_QUERY, judge_locations)
+        return probes.graphql(f"{target.removeprefix('dagster+')}/graphql", LOCATIONS_QUERY, locations_health)
     if target.startswith(("http://", "https://")):
         return probes.http(target)
     match target:
@@ -51,7 +51,7 @@ def _probe(settings: Settings, target: str) -> Probe:
             return _loaded(f"127.0.0.1:{settings.code_location_port}")
         case "dagster-webserver":
             url = f"http://127.0.0.1:{settings.dagster_port}/graphql"
-            return probes.graphql(url, LOCATIONS_QUERY, judge_locations)
+            return probes.graphql(url, LOCATIONS_QUERY, locations_health)
     raise ConfigError(Reason.USAGE, f"no such role: {target}")
 
 

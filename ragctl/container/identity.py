@@ -1,7 +1,7 @@
-"""Keys and tokens where no identity provider signs: for evaluation on one host.
+"""Keys and tokens without an identity provider: for evaluation on one host.
 
-The signing key stays in this container's own volume. The public keys go to a folder that whoever verifies tokens reads,
-tokens to another one that only the console shares: whoever reads its token is a platform admin.
+The signing key stays in this container's own volume. The public keys go to a folder that verifiers of tokens read,
+tokens to another one that only the console shares: its token gives the rights of a platform admin.
 """
 
 from __future__ import annotations

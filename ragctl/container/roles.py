@@ -1,4 +1,4 @@
-"""The processes a container can be."""
+"""The roles a container can take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that ends. Each is idempotent and safe beside another of its kind, so that a hook can be tried again."""
+"""One-time tasks. Each is idempotent and safe beside another of its kind, so that a hook can be retried."""
 
 from __future__ import annotations
 
@@ -67,4 +67,4 @@ def end_runs(namespace: str, release: str) -> None:
     jobs = batch.list_namespaced_job(namespace, label_selector=f"rag-platform/role=run,rag-platform/release={release}")
     for job in jobs.items:
         batch.delete_namespaced_job(job.metadata.name, namespace, propagation_policy="Background")
-    log.info("ended runs", runs=len(jobs.items))
+    log.info("runs_ended", runs=len(jobs.items))

@@ -1,4 +1,4 @@
-"""Who is let through: verification of tokens, and the scope each method needs.
+"""Access at the gateway: verification of tokens, and the scope each method needs.
 
 The gateway checks to shed what cannot succeed; the server checks again, so that a direct connection is no hole. API
 keys pass to the server unchecked: their hashes, scopes and revocations are rows in PostgreSQL, of which a copy here

@@ -13,14 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from query_server.auth.policies import POLICIES, PUBLIC_SERVICES, Gate
+from query_server.auth.policies import POLICIES, PUBLIC_SERVICES, ConcurrencyClass
 
 if TYPE_CHECKING:
     from google.api.http_pb2 import HttpRule
     from google.protobuf.descriptor_pb2 import DescriptorProto
 
 ADMIN_PACKAGE = "/ragproto.admin."
-"""What operates the platform; the gateway carries it only when it is told to."""
+"""The operators' API; the gateway exposes it only when configured."""
 _VARIABLE = re.compile(r"\{[^{}=]+(?:=([^{}]+))?\}")
 
 
@@ -71,7 +71,7 @@ def api_methods(descriptors: Path, *, admin: bool = False) -> tuple[Method, ...]
                 policy = POLICIES.get(path)
                 if policy is not None and (admin or not path.startswith(ADMIN_PACKAGE)):
                     rule = method.options.Extensions[annotations_pb2.http]
-                    searches = policy.gate is Gate.SEARCH
+                    searches = policy.concurrency is ConcurrencyClass.SEARCH
                     bindings = tuple(_bindings(rule, method.input_type.lstrip(".")))
                     found.append(Method(path, name, policy.scope, policy.repeatable, searches, bindings))
     return tuple(found)

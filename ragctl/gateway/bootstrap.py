@@ -1,4 +1,4 @@
-"""The whole configuration, as one file or as a bootstrap with watched files, and Envoy's own opinion of it."""
+"""The whole Envoy configuration, as one file or as a bootstrap with watched files, and its validation by Envoy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENVOY_FLAGS = (
 _MAX_DOWNSTREAM_CONNECTIONS = 10_000
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _TRACKED_POWER = 20
-"""Streams that hold 2^20 bytes or more are told apart by what they hold."""
+"""Streams that hold 2^20 bytes or more are distinguished by what they hold."""
 _RUNTIME = {
     # A connection gets one request a turn, so that one with thousands of them delays the others by one.
     "http.max_requests_per_io_cycle": 1,

@@ -1,4 +1,4 @@
-"""Upstream clusters: where the gateway sends requests, and when it stops sending them somewhere."""
+"""Upstream clusters: where the gateway sends requests, and when it stops."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _names(host: str) -> Config:
 
 
 def certificate(tls: Tls) -> Config:
-    """The certificate, by its files; Envoy looks at their folder for replacements."""
+    """The certificate, by its files; Envoy watches their folder for replacements."""
     return {
         "certificate_chain": {"filename": str(tls.certificate)},
         "private_key": {"filename": str(tls.key)},

@@ -1,4 +1,4 @@
-"""Which release each colour of the local stack runs: a file beside the gateway's, because whoever reads one needs both.
+"""The release of each colour of the local stack: a file beside the gateway's, because readers of one need both.
 
 Without the file there is one colour, blue, that runs this installation. The file says what should run;
 `ragctl.local_stack` runs it and the gateway's configuration names its addresses.

@@ -1,4 +1,4 @@
-"""Where a running Envoy reads each piece of its configuration: a file of its own, or the bootstrap itself.
+"""Where a running Envoy reads each part of its configuration: a file of its own, or the bootstrap itself.
 
 `Inline` puts everything into one file, which `envoy --mode validate` can judge; `Watched` refers to files in a folder,
 which Envoy takes up when they are replaced by rename. Both are made by the same code from the same options.
@@ -107,7 +107,7 @@ def to_yaml(config: Config) -> str:
 
 
 def update_file(path: Path, text: str) -> bool:
-    """Bring a file to this content by rename, which is all Envoy watches for. Tells whether it changed."""
+    """Bring a file to this content by rename, which is all Envoy watches for. Returns whether it changed."""
     if path.exists() and path.read_text("utf-8") == text:
         return False
     replace_file(path, text.encode())

@@ -1,4 +1,4 @@
-"""How often a client or an address may call: token buckets, one filter per window, each with its own Retry-After.
+"""Rate limits of clients and addresses: token buckets, one filter per window, each with its own Retry-After.
 
 A client is the tenant and subject of its verified token, or its API key. An address is limited before anything is
 verified, so that guessing costs the guesser.

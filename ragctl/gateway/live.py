@@ -1,4 +1,4 @@
-"""The gateway of the local stack while it runs: files brought up to date, weights moved, nothing restarted."""
+"""The running gateway of the local stack: update its files and move weights without a restart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARE = "green-percent"
 def current_options(settings: Settings, folder: Path) -> GatewayOptions:
     """Options of the settings with the colours that run and the share of green that was set last.
 
-    So whoever brings the files up to date leaves a deployment as it is. The share counts only while there is a green.
+    So an update of the files leaves a deployment as it is. The share counts only while there is a green.
     """
     options = GatewayOptions.from_settings(settings)
     colours = read_colours(folder)
@@ -38,7 +38,7 @@ def green_share(folder: Path) -> int:
 def apply(settings: Settings, folder: Path) -> list[str]:
     """Bring the files to the settings once Envoy has judged them; returns the names of those that changed.
 
-    Raises `ConfigError` and changes nothing when Envoy refuses the configuration: the running one goes on.
+    Raises `ConfigError` and changes nothing when Envoy refuses the configuration: the running one stays in force.
     """
     options = current_options(settings, folder)
     validate(options)
@@ -56,6 +56,6 @@ def shift(settings: Settings, folder: Path, percent: int) -> None:
     if percent and not options.green.query:
         raise ConfigError(Reason.CONFIG_INVALID, "there is no green: `rag deploy up`, or set RAG_GATEWAY_GREEN")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # The share first: whoever writes the files after a crash here writes the new one.
+    # The share first: the next writer of the files after a crash here writes the new one.
     update_file(folder / _SHARE, f"{percent}")
     write_dynamic(replace(options, green_percent=percent), folder)

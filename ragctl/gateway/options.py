@@ -1,4 +1,4 @@
-"""What the gateway is told: addresses, limits, keys and the file with the service descriptors."""
+"""Options of the gateway: addresses, limits, keys and the file with the service descriptors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the answers look that Envoy makes itself: gRPC statuses for gRPC, the JSON of `google.rpc.Status` for REST."""
+"""Local replies of Envoy: gRPC statuses for gRPC, the JSON of `google.rpc.Status` for REST."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a request before a query server hears of it: that it is whole, and that its API key is not guessed.
+"""Checks of a request at the gateway: it is complete, and its API key is not guessed.
 
 A query server begins with a call when its headers arrive, and the gateway counts it among the searches in flight until
 it ends. So bodies are collected here first, within a time of their own, and calls with an API key, which only a server

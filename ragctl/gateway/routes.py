@@ -1,4 +1,4 @@
-"""Routes: the only requests that reach the query server. Whatever is not listed here is answered with 404.
+"""Routes: the only requests that reach the query server. Anything not listed here is answered with 404.
 
 A REST request is matched twice: on its own path, and again on the gRPC path it was transcoded to. Filters follow the
 first match, deadlines and retries the second, so both kinds of route carry them.
@@ -78,7 +78,7 @@ def _rest(method: Method, binding: Rest, options: GatewayOptions) -> list[Config
 def _forwarding(name: str, match: Config, checks: Config, method: Method, options: GatewayOptions) -> list[Config]:
     """The route of a method; a search has a second one for calls with an API key.
 
-    Whoever sends a made-up key is refused by the server only, and takes no place of the searches in flight until then.
+    A made-up key is refused by the server only, and its call does not count as a search in flight until then.
     """
     forward = _forward(options, repeatable=method.repeatable)
     per_filter = {"typed_per_filter_config": checks} if checks else {}
@@ -104,7 +104,7 @@ def _wrong_verbs(rest: list[tuple[Method, Rest]]) -> list[Config]:
 
 
 def _preflight(origin: str, options: GatewayOptions) -> Config:
-    """Answered by the CORS filter, which looks at routes that forward only; so none but its own origins get one."""
+    """Answered by the CORS filter, which applies to forwarding routes only; so only its own origins get one."""
     wanted = {":method": "OPTIONS", "origin": origin}
     headers: list[Config] = [{"name": name, "string_match": {"exact": value}} for name, value in wanted.items()]
     headers.append({"name": "access-control-request-method", "present_match": True})

@@ -1,1 +1,1 @@
-"""The local stack: parts under supervisord, started in the order of their needs and watched."""
+"""The local stack: services under supervisord, started in dependency order and watched."""

@@ -1,4 +1,4 @@
-"""Who may sign in to the local console: `$RAG_HOME/secrets/console-accounts.json`, passwords as scrypt hashes.
+"""Accounts of the local console: `$RAG_HOME/secrets/console-accounts.json`, passwords as scrypt hashes.
 
 In production an identity provider knows the people (`RAG_CONSOLE_SIGN_IN=oidc`) and this file does not exist.
 """

@@ -1,4 +1,4 @@
-"""The folder of a local stack: its layout, its lock, its settings file and what is remembered about a running stack."""
+"""The data folder of a local stack: its layout, its lock, its settings file and the state of a running stack."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class StackState:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
-    """Places under RAG_HOME (an absolute path) that belong to the stack itself."""
+class DataDir:
+    """Paths of the stack under RAG_HOME (an absolute path)."""
 
     root: Path
 
     @classmethod
-    def of(cls, settings: Settings) -> Home:
+    def of(cls, settings: Settings) -> DataDir:
         """The home of these settings. Raises `ConfigError` for a path with control characters."""
         root = settings.home.expanduser().absolute()
         if not str(root).isprintable():
@@ -69,7 +69,7 @@ class Home:
         return self.dagster / "workspace.yaml"
 
     @property
-    def watchdog_beat(self) -> Path:
+    def watchdog_heartbeat(self) -> Path:
         """Touched by the watchdog at each round."""
         return self.run / "watchdog"
 
@@ -89,7 +89,7 @@ class Home:
         return self.runtime / "tokens.sock"
 
     @property
-    def deployer_beat(self) -> Path:
+    def deployer_heartbeat(self) -> Path:
         """Touched by the deployer as long as it works."""
         return self.run / "deployer"
 
@@ -121,9 +121,9 @@ class Home:
         """A link to the home with a short and plain path, for programs that are particular about paths."""
         return self.runtime / "home"
 
-    def log(self, part: str) -> Path:
+    def log(self, service: str) -> Path:
         """Log file of a part."""
-        return self.logs / f"{part}.log"
+        return self.logs / f"{service}.log"
 
     def create(self) -> None:
         """Make the folders. Raises `Conflict` (`HOME_IN_USE`) when they are another user's, `ConfigError` otherwise."""
@@ -197,11 +197,11 @@ def settings_digest(settings: Settings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load(home_override: Home | None = None, *, replicas: int | None = None) -> tuple[Settings, Home]:
+def load(home_override: DataDir | None = None, *, replicas: int | None = None) -> tuple[Settings, DataDir]:
     """Settings with an absolute home, so that equal stacks have equal settings wherever the command is run.
 
     `replicas` wins over what the environment and `stack.env` say.
     """
     settings = Settings.load(**({} if replicas is None else {"replicas": replicas}))
-    home = home_override or Home.of(settings)
-    return settings.model_copy(update={"home": home.root}), home
+    data_dir = home_override or DataDir.of(settings)
+    return settings.model_copy(update={"home": data_dir.root}), data_dir

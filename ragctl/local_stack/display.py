@@ -1,4 +1,4 @@
-"""What `rag up` shows while it works: a live line per part on a terminal, a line per finished part elsewhere."""
+"""Progress display of `rag up`: a live line per service on a terminal, a line per finished service elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLAIN_INTERVAL_SECONDS = 5.0
 
 
 class Display(Protocol):
-    """Told what happens to each named piece of work. `done` and `total` are in the unit that `unit` names."""
+    """Shows the progress of each named step. `done` and `total` are in the unit that `unit` names."""
 
     def begin(self, name: str) -> None: ...
 

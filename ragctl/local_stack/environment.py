@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.exec import STACK_VARIABLE
 from ragctl.tokens import new_secret, write_private
 
@@ -23,9 +23,9 @@ _OF_THE_INDEX = ("RAG_INDEX_ENDPOINT", "RAG_INDEX_SECRET", "RAG_INDEX_SECRET_ACC
 _SECRETS = ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET")
 
 
-def write_stack_env(settings: Settings, home: Home) -> None:
+def write_stack_env(settings: Settings, data_dir: DataDir) -> None:
     """Write the file (mode 0600). A secret is made once and then kept, also in a file of an earlier release."""
-    kept = _kept(home)
+    kept = _kept(data_dir)
     values = kept | _explicit(settings)
     if settings.qdrant_url is None:
         values["RAG_INDEX_ENDPOINT"] = f"127.0.0.1:{settings.index_port}"
@@ -34,30 +34,30 @@ def write_stack_env(settings: Settings, home: Home) -> None:
         values = {name: value for name, value in values.items() if name not in _OF_THE_INDEX}
         needed = _SECRETS
     values |= {name: kept.get(name) or new_secret() for name in needed}
-    _write(home, values)
+    _write(data_dir, values)
 
 
-def rotate_secret(home: Home, setting: str) -> None:
-    """Make a new secret and accept the old one besides. Raises `ConfigError` (`SECRET_MISSING`) where there is none."""
-    kept = _kept(home)
+def rotate_secret(data_dir: DataDir, setting: str) -> None:
+    """Make a new secret and accept the old one too. Raises `ConfigError` (`SECRET_MISSING`) where there is none."""
+    kept = _kept(data_dir)
     if not kept.get(setting):
-        raise ConfigError(Reason.SECRET_MISSING, f"{setting} is not in {home.env_file.name}: run `rag up` first")
-    _write(home, kept | {setting: new_secret(), f"{setting}_ACCEPTED": kept[setting]})
+        raise ConfigError(Reason.SECRET_MISSING, f"{setting} is not in {data_dir.env_file.name}: run `rag up` first")
+    _write(data_dir, kept | {setting: new_secret(), f"{setting}_ACCEPTED": kept[setting]})
 
 
-def retire_secret(home: Home, setting: str) -> None:
+def retire_secret(data_dir: DataDir, setting: str) -> None:
     """Accept the secret in use alone."""
-    _write(home, {name: value for name, value in _kept(home).items() if name != f"{setting}_ACCEPTED"})
+    _write(data_dir, {name: value for name, value in _kept(data_dir).items() if name != f"{setting}_ACCEPTED"})
 
 
-def _kept(home: Home) -> dict[str, str]:
-    values = dotenv_values(home.env_file, interpolate=False) if home.env_file.exists() else {}
+def _kept(data_dir: DataDir) -> dict[str, str]:
+    values = dotenv_values(data_dir.env_file, interpolate=False) if data_dir.env_file.exists() else {}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _write(home: Home, values: dict[str, str]) -> None:
+def _write(data_dir: DataDir, values: dict[str, str]) -> None:
     lines = [f"{name}={_quote(value)}" for name, value in sorted(values.items())]
-    write_private(home.env_file, _HEADER + "\n".join(lines) + "\n")
+    write_private(data_dir.env_file, _HEADER + "\n".join(lines) + "\n")
 
 
 def _explicit(settings: Settings) -> dict[str, str]:
@@ -82,7 +82,7 @@ def _quote(value: str) -> str:
     return f"'{escaped}'"
 
 
-def stack_environment(home: Home, stack_id: str) -> dict[str, str]:
+def stack_environment(data_dir: DataDir, stack_id: str) -> dict[str, str]:
     """The environment of the supervisor and so of every part.
 
     No PYTHONPATH: Dagster drops the first entry of `sys.path` before it imports a code location, and with `python -P`
@@ -92,8 +92,8 @@ def stack_environment(home: Home, stack_id: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
         **inherited,
-        "RAG_HOME": str(home.root),
-        "DAGSTER_HOME": str(home.dagster),
+        "RAG_HOME": str(data_dir.root),
+        "DAGSTER_HOME": str(data_dir.dagster),
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
         "PYTHONUNBUFFERED": "1",
         STACK_VARIABLE: stack_id,

@@ -2,7 +2,7 @@
 
 Becomes COMMAND, so that the supervisor watches the part itself. Before that it
   * asks the kernel to end this process when the supervisor dies (Linux), so that kill -9 of it leaves no strays;
-  * marks the process (and all it starts) with the part's name, by which a later `rag` finds what is left of it;
+  * marks the process (and all it starts) with the part's name, by which a later `rag` finds the remaining processes;
   * counts the start, for `rag status`;
   * waits until the servers it needs accept connections, so that a part is not started into a failure.
 Only the standard library is imported: this runs before every start.
@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-PART_VARIABLE = "RAG_STACK_PART"
+SERVICE_VARIABLE = "RAG_STACK_PART"
 STACK_VARIABLE = "RAG_STACK_ID"
 _PR_SET_PDEATHSIG = 1
 _WAIT_SECONDS = 300.0
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _count(Path(options.count))
     for address in options.wait:
         _wait_for(address)
-    environment = {**os.environ, PART_VARIABLE: options.part, **dict(item.split("=", 1) for item in options.env)}
+    environment = {**os.environ, SERVICE_VARIABLE: options.part, **dict(item.split("=", 1) for item in options.env)}
     os.execvpe(options.command[0], options.command, environment)  # noqa: S606
 
 

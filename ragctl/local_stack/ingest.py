@@ -1,4 +1,4 @@
-"""The first ingest: launch the job of each source through Dagster and follow it to its end."""
+"""The first ingest: launch the job of each source through Dagster and wait until it ends."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _require_begun(answer: dict[str, Any], what: str) -> None:
 def runs_of(api: DagsterApi, job: SourceJob) -> list[dict[str, Any]]:
     """All runs of a source."""
     found = {}
-    # Runs of a backfill over shards belong to Dagster's own job; our tag tells whose they are.
+    # Runs of a backfill over shards belong to Dagster's own job; our tag names their source.
     for chosen in ({"pipelineName": job.name}, {"tags": [{"key": _SYNC_TAG, "value": job.key}]}):
         found.update({run["runId"]: run for run in _runs(api, chosen)})
     return list(found.values())

@@ -15,10 +15,10 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.display import Display
-from ragctl.local_stack.processes import StackProcess, end_processes
-from ragctl.local_stack.services import Part
+from ragctl.local_stack.processes import StackProcess, stop_processes
+from ragctl.local_stack.services import Service
 from ragctl.local_stack.supervisor import Supervisor
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -72,44 +72,44 @@ async def run_all(works: Iterable[Work], display: Display) -> dict[str, float]:
     return seconds
 
 
-def part_work(part: Part, supervisor: Supervisor, home: Home) -> Work:
+def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir) -> Work:
     """Start a part unless it runs, and wait until it is healthy."""
 
     async def run() -> None:
-        supervisor.start_part(part.name)
-        await wait_healthy(part, supervisor, home)
+        supervisor.start_service(service.name)
+        await wait_healthy(service, supervisor, data_dir)
 
-    return Work(part.name, part.needs, run)
+    return Work(service.name, service.needs, run)
 
 
-async def wait_healthy(part: Part, supervisor: Supervisor, home: Home) -> None:
+async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir) -> None:
     """Return when the part is healthy. Raises `Unavailable` (`START_FAILED`) when it keeps dying or takes too long."""
-    deadline = time.monotonic() + part.start_seconds
+    deadline = time.monotonic() + service.start_seconds
     deaths: set[float] = set()
     while True:
-        info = supervisor.infos().get(part.name)
+        info = supervisor.infos().get(service.name)
         if info is None:
             raise Unavailable(Reason.STACK_NOT_RUNNING, "the supervisor is gone; run `rag up`")
-        health = await part.probe() if info.alive else None
+        health = await service.probe() if info.alive else None
         if health is not None and health.ok:
             return
         if not info.alive:
             deaths.add(info.started)
         if len(deaths) >= _MAX_DEATHS or time.monotonic() > deadline:
             why = health.detail if health is not None else "it keeps ending soon after its start"
-            raise Unavailable(Reason.START_FAILED, f"{part.name}: {why}; {last_words(home, part.name)}")
+            raise Unavailable(Reason.START_FAILED, f"{service.name}: {why}; {last_log_line(data_dir, service.name)}")
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def last_words(home: Home, name: str) -> str:
+def last_log_line(data_dir: DataDir, name: str) -> str:
     """The last line of a part's log, and where the rest is."""
     try:
-        with home.log(name).open(encoding="utf-8", errors="replace") as file:
+        with data_dir.log(name).open(encoding="utf-8", errors="replace") as file:
             lines = [line.strip() for line in deque(file, _LOG_LINES) if line.strip()]
     except OSError:
         return "it left no log"
     last = f"its log ends with: {lines[-1][:300]}" if lines else "its log is empty"
-    return f"{last} (all of it: {home.log(name)})"
+    return f"{last} (all of it: {data_dir.log(name)})"
 
 
 def step_work(name: str, needs: tuple[str, ...], environment: Mapping[str, str], display: Display) -> Work:
@@ -166,31 +166,33 @@ _STOP_POLL_SECONDS = 0.05
 Progress = Callable[[str], None]
 
 
-def stop_stack(settings: Settings, home: Home, parts: list[Part], progress: Progress = lambda _: None) -> bool:
+def stop_stack(
+    settings: Settings, data_dir: DataDir, services: list[Service], progress: Progress = lambda _: None
+) -> bool:
     """Stop the stack of this home and whatever is left of it. Returns whether there was anything to stop."""
-    supervisor = Supervisor(home)
-    state = home.read_state()
+    supervisor = Supervisor(data_dir)
+    state = data_dir.read_state()
     found = supervisor.running()
     if found:
         _drain_gateway(settings)
-        for wave in sorted({part.stop_wave for part in parts}):
-            members = [part for part in parts if part.stop_wave == wave]
+        for wave in sorted({part.stop_wave for part in services}):
+            members = [part for part in services if part.stop_wave == wave]
             _stop_wave(supervisor, members, progress)
             if state is not None:
                 # What these parts have started and left: run workers above all. They still need the rest to end well.
-                end_processes(state.stack_id, parts, only=_started_by(members))
+                stop_processes(state.stack_id, services, only=_started_by(members))
         supervisor.shutdown()
     if state is not None:
-        found = end_processes(state.stack_id, parts) > 0 or found
-        home.state_file.unlink(missing_ok=True)
-    shutil.rmtree(home.counts, ignore_errors=True)
-    shutil.rmtree(home.runtime, ignore_errors=True)
+        found = stop_processes(state.stack_id, services) > 0 or found
+        data_dir.state_file.unlink(missing_ok=True)
+    shutil.rmtree(data_dir.counts, ignore_errors=True)
+    shutil.rmtree(data_dir.runtime, ignore_errors=True)
     return found
 
 
-def _stop_wave(supervisor: Supervisor, members: list[Part], progress: Progress) -> None:
-    for part in members:
-        supervisor.stop_part(part.name)
+def _stop_wave(supervisor: Supervisor, members: list[Service], progress: Progress) -> None:
+    for service in members:
+        supervisor.stop_service(service.name)
     waiting = {part.name for part in members}
     # supervisord kills what outlives its `stopwaitsecs`; the margin is for that.
     deadline = time.monotonic() + max(part.stop_seconds for part in members) + 5
@@ -203,9 +205,9 @@ def _stop_wave(supervisor: Supervisor, members: list[Part], progress: Progress) 
         time.sleep(_STOP_POLL_SECONDS)
 
 
-def _started_by(members: Iterable[Part]) -> Callable[[StackProcess], bool]:
+def _started_by(members: Iterable[Service]) -> Callable[[StackProcess], bool]:
     names = {part.name for part in members}
-    return lambda item: item.part in names
+    return lambda item: item.service in names
 
 
 def _drain_gateway(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Where the interfaces of a running stack are, and one call for each that can be pasted as it is."""
+"""Next steps after `rag up`: addresses of the interfaces, and one example call for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rag_core.errors import RagError
 from rag_core.settings import Settings
 from ragctl.gateway.options import reachable
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 
 if TYPE_CHECKING:
     import grpc
@@ -30,13 +30,13 @@ def urls(settings: Settings) -> dict[str, str]:
     }
 
 
-def examples(settings: Settings, home: Home, question: str) -> list[tuple[str, str]]:
+def examples(settings: Settings, data_dir: DataDir, question: str) -> list[tuple[str, str]]:
     """Title and command of a call to each interface."""
     gateway = f"{reachable(settings.host)}:{settings.gateway_port}"
-    token = shlex.quote(str(home.dev_token))
+    token = shlex.quote(str(data_dir.dev_token))
     body = json.dumps({"query": question}, ensure_ascii=False)
     return [
-        ("Command line", f"{_rag(home)} query {shlex.quote(question)}"),
+        ("Command line", f"{_rag(data_dir)} query {shlex.quote(question)}"),
         (
             "REST",
             f'curl -s http://{gateway}/api/v1/query -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
@@ -45,7 +45,7 @@ def examples(settings: Settings, home: Home, question: str) -> list[tuple[str, s
             "REST, streamed",
             f'curl -sN http://{gateway}/api/v2/answer -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)}',
         ),
-        ("gRPC from Python", _python(gateway, home.dev_token, question)),
+        ("gRPC from Python", _python(gateway, data_dir.dev_token, question)),
         (
             "gRPC with grpcurl, if you have it (the server describes itself)",
             f'grpcurl -plaintext -H "authorization: Bearer $(cat {token})" -d {shlex.quote(body)} '
@@ -54,9 +54,11 @@ def examples(settings: Settings, home: Home, question: str) -> list[tuple[str, s
     ]
 
 
-def _rag(home: Home) -> str:
+def _rag(data_dir: DataDir) -> str:
     command = shlex.quote(_shorten(Path(sys.argv[0]))) if Path(sys.argv[0]).name == "rag" else "rag"
-    return command if home.root == Path(".rag").absolute() else f"RAG_HOME={shlex.quote(str(home.root))} {command}"
+    return (
+        command if data_dir.root == Path(".rag").absolute() else f"RAG_HOME={shlex.quote(str(data_dir.root))} {command}"
+    )
 
 
 def _python(gateway: str, token: Path, question: str) -> str:
@@ -90,7 +92,7 @@ _TITLES = 5
 _CALL_SECONDS = 5.0
 
 
-def answerable_question(settings: Settings) -> str:
+def sample_question(settings: Settings) -> str:
     """The default question, or one made of a title, whichever is answered first; the default when none is."""
     from ragctl.grpc_client import open_channel, typed_errors
     from ragctl.tokens import mint_token

@@ -1,4 +1,4 @@
-"""How each part is asked whether it works. A probe never raises: what goes wrong is its answer."""
+"""Health probes of services. A probe never raises: a failure is its result."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def fresh_file(path: Path, max_age_seconds: float) -> Probe:
     return probe
 
 
-def graphql(url: str, document: str, judge: Callable[[dict[str, Any]], Health]) -> Probe:
+def graphql(url: str, document: str, health_of: Callable[[dict[str, Any]], Health]) -> Probe:
     """Healthy when a Dagster GraphQL query succeeds and `judge` likes its data."""
 
     async def probe() -> Health:
@@ -104,7 +104,7 @@ def graphql(url: str, document: str, judge: Callable[[dict[str, Any]], Health]) 
         if not isinstance(data, dict):
             return Health(False, f"GraphQL answered HTTP {response.status_code} without data")
         try:
-            return judge(data)
+            return health_of(data)
         except (KeyError, TypeError):
             return Health(False, "GraphQL answered in an unexpected form")
 

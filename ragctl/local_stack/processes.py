@@ -1,4 +1,4 @@
-"""Processes of a stack, found by the mark in their environment, and whoever else holds one of its ports.
+"""Processes of a stack, found by the mark in their environment, and other owners of its ports.
 
 A recorded process id may belong to someone else by now; the mark (a random id that only this stack's processes inherit)
 cannot. It also finds what parts have started themselves: run workers, parser sandboxes.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import psutil
 
 from rag_core.errors import Conflict, Reason
-from ragctl.local_stack.exec import PART_VARIABLE, STACK_VARIABLE
-from ragctl.local_stack.services import Part
+from ragctl.local_stack.exec import SERVICE_VARIABLE, STACK_VARIABLE
+from ragctl.local_stack.services import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class StackProcess:
     """A process that carries a stack's mark. `part` is empty for supervisord itself."""
 
     process: psutil.Process
-    part: str
+    service: str
 
 
 def stack_processes(stack_id: str) -> list[StackProcess]:
-    """Living processes of the stack, whoever their parent is now. Never this process or one above it."""
+    """Living processes of the stack, whatever their parent is now. Never this process or one above it."""
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
@@ -39,27 +39,27 @@ def stack_processes(stack_id: str) -> list[StackProcess]:
         except (psutil.Error, OSError):
             continue
         if environment.get(STACK_VARIABLE) == stack_id:
-            found.append(StackProcess(process, environment.get(PART_VARIABLE, "")))
+            found.append(StackProcess(process, environment.get(SERVICE_VARIABLE, "")))
     return found
 
 
-def end_processes(
-    stack_id: str, parts: Iterable[Part], *, only: Callable[[StackProcess], bool] = lambda _: True
+def stop_processes(
+    stack_id: str, services: Iterable[Service], *, only: Callable[[StackProcess], bool] = lambda _: True
 ) -> int:
     """End processes of the stack, each as its part wants it, in the order of the stop waves. Returns how many.
 
     What outlives the time its part is allowed is killed.
     """
-    known = {part.name: part for part in parts}
+    known = {part.name: part for part in services}
     chosen = [item for item in stack_processes(stack_id) if only(item)]
     by_wave: dict[int, list[StackProcess]] = {}
     for item in chosen:
-        by_wave.setdefault(known[item.part].stop_wave if item.part in known else -1, []).append(item)
+        by_wave.setdefault(known[item.service].stop_wave if item.service in known else -1, []).append(item)
     for _, members in sorted(by_wave.items()):
         for item in members:
-            name = known[item.part].stop_signal if item.part in known else "TERM"
+            name = known[item.service].stop_signal if item.service in known else "TERM"
             _signal(item.process, getattr(signal, f"SIG{name}"))
-        patience = max(known[item.part].stop_seconds if item.part in known else 5 for item in members)
+        patience = max(known[item.service].stop_seconds if item.service in known else 5 for item in members)
         _, stubborn = psutil.wait_procs([item.process for item in members], timeout=patience)
         for process in stubborn:
             _signal(process, signal.SIGKILL)
@@ -67,11 +67,11 @@ def end_processes(
     return len(chosen)
 
 
-def check_ports(parts: Iterable[Part]) -> None:
+def check_ports(services: Iterable[Service]) -> None:
     """Raise `Conflict` (`PORT_TAKEN`) that names every port someone else listens on, and who, where that is visible."""
     taken = [
         f"port {port} is taken{_owner(port)}: stop it or set {setting}"
-        for part in parts
+        for part in services
         for port, setting in part.port_settings
         if not _bindable(port)
     ]
@@ -79,11 +79,11 @@ def check_ports(parts: Iterable[Part]) -> None:
         raise Conflict(Reason.PORT_TAKEN, "; ".join(taken))
 
 
-def check_distinct_ports(parts: Iterable[Part]) -> None:
+def check_distinct_ports(services: Iterable[Service]) -> None:
     """Raise `Conflict` (`PORT_TAKEN`) when two settings name the same port."""
     users: dict[int, list[str]] = {}
-    for part in parts:
-        for port, setting in part.port_settings:
+    for service in services:
+        for port, setting in service.port_settings:
             users.setdefault(port, []).append(setting)
     clashes = [f"{' and '.join(settings)} are both {port}" for port, settings in users.items() if len(settings) > 1]
     if clashes:

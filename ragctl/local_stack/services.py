@@ -1,4 +1,4 @@
-"""The parts of the local stack: what runs, what it needs, how it is asked and how it is stopped."""
+"""The services of the local stack: command, dependencies, probe and stop behaviour of each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.colours import COLOURS, Release, colour_ports, read_colours
 from ragctl.gateway.options import reachable
 from ragctl.local_stack import probes
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.probes import Health, Probe
 
 TOKEN_MAX_AGE_SECONDS = 2 * 3600
 WATCHDOG_MAX_AGE_SECONDS = 60
-BEAT_MAX_AGE_SECONDS = 180
+HEARTBEAT_MAX_AGE_SECONDS = 180
 FIRST_QUERY_SERVER = "query-server"
 
 _CODE_SERVER = ("code-server", "start", "-h", "127.0.0.1", "-m", "rag_assets.definitions", "--location-name", LOCATION)
@@ -40,7 +40,7 @@ _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required 
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Service:
     """One supervised process.
 
     `needs` names parts and steps that must be ready before it starts; `waits` are addresses that it waits for at every
@@ -64,21 +64,21 @@ class Part:
     heartbeat: str | None = None
 
 
-def build_parts(settings: Settings, home: Home) -> list[Part]:
+def build_services(settings: Settings, data_dir: DataDir) -> list[Service]:
     """All parts of the embedded stack in the order they are shown."""
     database = [] if settings.database_url else [_postgres(settings)]
-    servers = query_server_parts(settings, home)
+    servers = query_server_services(settings, data_dir)
     return [
         *database,
         *([_index(settings)] if settings.qdrant_url is None else []),
         *servers,
-        _watchdog(home),
+        _watchdog(data_dir),
         _stream(settings, tuple(part.name for part in servers)),
-        *_dagster(settings, home),
-        _tokens(home),
-        _console(settings, home),
-        _gateway(settings, home),
-        _deployer(settings, home),
+        *_dagster(settings, data_dir),
+        _tokens(data_dir),
+        _console(settings, data_dir),
+        _gateway(settings, data_dir),
+        _deployer(settings, data_dir),
     ]
 
 
@@ -91,8 +91,8 @@ def _database_waits(settings: Settings) -> tuple[str, ...]:
     return () if settings.database_url else (f"127.0.0.1:{settings.postgres_port}",)
 
 
-def _postgres(settings: Settings) -> Part:
-    return Part(
+def _postgres(settings: Settings) -> Service:
+    return Service(
         name="postgres",
         command=_python("rag_core.database.embedded.server"),
         probe=probes.postgres(settings.effective_database_url),
@@ -104,9 +104,9 @@ def _postgres(settings: Settings) -> Part:
     )
 
 
-def _index(settings: Settings) -> Part:
+def _index(settings: Settings) -> Service:
     """The embedded engine in a process of its own; query server and runs reach it through RAG_INDEX_ENDPOINT."""
-    return Part(
+    return Service(
         name="index",
         command=_python("query_server.index_process"),
         probe=probes.http(f"http://{reachable(settings.host)}:{settings.index_metrics_port}/health"),
@@ -120,13 +120,13 @@ def _index(settings: Settings) -> Part:
     )
 
 
-def query_server_parts(settings: Settings, home: Home) -> list[Part]:
+def query_server_services(settings: Settings, data_dir: DataDir) -> list[Service]:
     """The servers of both colours. Those of blue have the names that a stack without deployments has."""
-    colours = read_colours(home.gateway)
-    return [part for name in COLOURS for part in colour_parts(settings, name, colours.of(name))]
+    colours = read_colours(data_dir.gateway)
+    return [part for name in COLOURS for part in colour_services(settings, name, colours.of(name))]
 
 
-def colour_parts(settings: Settings, colour: str, release: Release | None) -> list[Part]:
+def colour_services(settings: Settings, colour: str, release: Release | None) -> list[Service]:
     """The servers of a colour; none when nothing runs there."""
     if release is None:
         return []
@@ -138,14 +138,14 @@ def colour_parts(settings: Settings, colour: str, release: Release | None) -> li
     ]
 
 
-def _query_server(settings: Settings, release: Release, name: str, ports: tuple[int, int], colour: str) -> Part:
+def _query_server(settings: Settings, release: Release, name: str, ports: tuple[int, int], colour: str) -> Service:
     query, http = ports
     if name == FIRST_QUERY_SERVER:
         names = ("RAG_QUERY_PORT", "RAG_METRICS_PORT")
     else:
         names = ("RAG_GREEN_PORTS",) * 2 if colour == "green" else ("RAG_REPLICA_PORTS",) * 2
     own = {"RAG_QUERY_PORT": str(query), "RAG_METRICS_PORT": str(http)}
-    return Part(
+    return Service(
         name=name,
         command=(release.python or sys.executable, *_python("query_server")[1:]),
         probe=probes.http(f"http://{reachable(settings.host)}:{http}/health"),
@@ -159,21 +159,21 @@ def _query_server(settings: Settings, release: Release, name: str, ports: tuple[
     )
 
 
-def _watchdog(home: Home) -> Part:
-    return Part(
+def _watchdog(data_dir: DataDir) -> Service:
+    return Service(
         name="watchdog",
         command=_python("ragctl.local_stack.watchdog"),
-        probe=probes.fresh_file(home.watchdog_beat, WATCHDOG_MAX_AGE_SECONDS),
+        probe=probes.fresh_file(data_dir.watchdog_heartbeat, WATCHDOG_MAX_AGE_SECONDS),
         stop_wave=0,  # first: a part that is being stopped is silent for good reasons
         stop_seconds=10,
     )
 
 
-def _stream(settings: Settings, servers: tuple[str, ...]) -> Part:
+def _stream(settings: Settings, servers: tuple[str, ...]) -> Service:
     waits = _database_waits(settings)
     if settings.qdrant_url is None:
         waits += (f"127.0.0.1:{settings.index_port}",)
-    return Part(
+    return Service(
         name="stream",
         command=_python("rag_assets.stream_worker"),
         # Its own /health says 503 while a stream is halted: the process works, and `rag status` must say so.
@@ -186,15 +186,15 @@ def _stream(settings: Settings, servers: tuple[str, ...]) -> Part:
     )
 
 
-def _dagster(settings: Settings, home: Home) -> list[Part]:
+def _dagster(settings: Settings, data_dir: DataDir) -> list[Service]:
     host, port = settings.host, str(settings.dagster_port)
     url = f"http://{reachable(host)}:{port}"
     code_server = f"127.0.0.1:{settings.code_location_port}"
-    workspace = ("-w", str(home.workspace_file))
+    workspace = ("-w", str(data_dir.workspace_file))
     waits = _database_waits(settings)
     # The first time its tables are made before any of its processes could try; later they need not wait for that look.
-    needs = () if home.dagster_storage_marker.exists() else ("migrate",)
-    code = Part(
+    needs = () if data_dir.dagster_storage_marker.exists() else ("migrate",)
+    code = Service(
         name="dagster-code",
         command=_python("dagster", *_CODE_SERVER, "-p", str(settings.code_location_port)),
         probe=probes.tcp("127.0.0.1", settings.code_location_port),
@@ -203,20 +203,20 @@ def _dagster(settings: Settings, home: Home) -> list[Part]:
         waits=waits,
         stop_wave=2,
     )
-    web = Part(
+    web = Service(
         name="dagster-webserver",
         command=_python("dagster_webserver", "-h", host, "-p", port, *workspace),
-        probe=probes.graphql(f"{url}/graphql", LOCATIONS_QUERY, judge_locations),
+        probe=probes.graphql(f"{url}/graphql", LOCATIONS_QUERY, locations_health),
         port_settings=((settings.dagster_port, "RAG_DAGSTER_PORT"),),
         needs=needs,
         waits=(*waits, code_server),
         stop_wave=2,
         url=url,
     )
-    daemon = Part(
+    daemon = Service(
         name="dagster-daemon",
         command=_python("dagster._daemon", "run", *workspace),
-        probe=probes.graphql(f"{url}/graphql", _DAEMONS, judge_daemons),
+        probe=probes.graphql(f"{url}/graphql", _DAEMONS, daemons_health),
         needs=("migrate",),
         waits=(*waits, code_server),
         stop_wave=1,
@@ -224,23 +224,23 @@ def _dagster(settings: Settings, home: Home) -> list[Part]:
     return [code, web, daemon]
 
 
-def _tokens(home: Home) -> Part:
-    return Part(
+def _tokens(data_dir: DataDir) -> Service:
+    return Service(
         name="tokens",
         command=_python("ragctl.local_stack.token_keeper"),
-        probe=probes.fresh_file(home.dev_token, TOKEN_MAX_AGE_SECONDS),
+        probe=probes.fresh_file(data_dir.dev_token, TOKEN_MAX_AGE_SECONDS),
         stop_wave=1,
     )
 
 
-def _console(settings: Settings, home: Home) -> Part:
+def _console(settings: Settings, data_dir: DataDir) -> Service:
     import console
 
     port = settings.console_port
     app = str(Path(console.__file__).parent / "app.py")
     address = ("--server.address", settings.host, "--server.port", str(port))
     url = f"http://{reachable(settings.host)}:{port}"
-    return Part(
+    return Service(
         name="console",
         command=_python("streamlit", "run", app, *address, *STREAMLIT_FLAGS),
         probe=probes.http(f"{url}/_stcore/health", expect="ok"),
@@ -252,7 +252,7 @@ def _console(settings: Settings, home: Home) -> Part:
             ("RAG_CONSOLE_METRICS_URLS", ",".join(_metrics_pages(settings))),
             ("RAG_CONSOLE_ENVOY_ADMIN_URL", f"http://127.0.0.1:{settings.envoy_admin_port}"),
             ("RAG_CONSOLE_PROMETHEUS_URL", settings.prometheus_url or ""),
-            ("RAG_CONSOLE_SIGN_IN_SOCKET", str(home.token_socket)),
+            ("RAG_CONSOLE_SIGN_IN_SOCKET", str(data_dir.token_socket)),
             *NO_FORWARDED,
         ),
         stop_wave=0,
@@ -267,10 +267,10 @@ def _metrics_pages(settings: Settings) -> list[str]:
     return [f"http://{reachable(settings.host)}:{port}/metrics" for port in (*ports, settings.stream_metrics_port)]
 
 
-def _gateway(settings: Settings, home: Home) -> Part:
-    return Part(
+def _gateway(settings: Settings, data_dir: DataDir) -> Service:
+    return Service(
         name="gateway",
-        command=(str(envoy_path()), *ENVOY_FLAGS, "-c", str(home.gateway / "bootstrap.yaml")),
+        command=(str(envoy_path()), *ENVOY_FLAGS, "-c", str(data_dir.gateway / "bootstrap.yaml")),
         probe=probes.http(f"http://127.0.0.1:{settings.envoy_admin_port}/ready", expect="LIVE"),
         port_settings=(
             (settings.gateway_port, "RAG_GATEWAY_PORT"),
@@ -282,12 +282,12 @@ def _gateway(settings: Settings, home: Home) -> Part:
     )
 
 
-def _deployer(settings: Settings, home: Home) -> Part:
-    """Carries out what operators ask of deployments, and goes on with one whose command died."""
-    return Part(
+def _deployer(settings: Settings, data_dir: DataDir) -> Service:
+    """Carries out deployments that operators request, and resumes one whose command died."""
+    return Service(
         name="deployer",
         command=_python("ragctl.rollout.controller"),
-        probe=probes.fresh_file(home.deployer_beat, BEAT_MAX_AGE_SECONDS),
+        probe=probes.fresh_file(data_dir.deployer_heartbeat, HEARTBEAT_MAX_AGE_SECONDS),
         needs=("migrate",),
         waits=_database_waits(settings),
         stop_wave=0,  # it talks to the supervisor and the gateway, and must not begin anything while they stop
@@ -307,7 +307,7 @@ def any_query_server(settings: Settings) -> str:
     return f"ipv{version}:" + ",".join(f"{shown}:{port}" for port in ports)
 
 
-def judge_locations(data: dict[str, Any]) -> Health:
+def locations_health(data: dict[str, Any]) -> Health:
     """Healthy when every code location of the workspace is loaded without an error."""
     workspace = data["workspaceOrError"]
     if "message" in workspace:
@@ -323,7 +323,7 @@ def judge_locations(data: dict[str, Any]) -> Health:
     return Health(bool(workspace["locationEntries"]), "" if workspace["locationEntries"] else "no code location")
 
 
-def judge_daemons(data: dict[str, Any]) -> Health:
+def daemons_health(data: dict[str, Any]) -> Health:
     """Healthy when every required daemon has sent a heartbeat lately."""
     statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
     silent = [item["daemonType"] for item in statuses if item["required"] and not item["healthy"]]

@@ -1,4 +1,4 @@
-"""The source files `rag up` writes: a folder of the user, or the documentation this machine carries."""
+"""The source files that `rag up` writes: a folder of the user, or the documentation of this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import ragctl
 from rag_core.errors import ConfigError, Reason
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.tokens import DEFAULT_TENANT
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ _HEADER = "# Written by `rag up`; yours to edit. See docs/how-to/add-a-filesyste
 _FOLDER_SOURCE, _PROJECT_SOURCE = "docs", "project"
 
 
-def ensure_sources(settings: Settings, home: Home, docs: Path | None) -> bool:
+def ensure_sources(settings: Settings, data_dir: DataDir, docs: Path | None) -> bool:
     """Write what is missing. Returns whether a source file changed, so that a running code location must reload.
 
     With `docs` that folder becomes the source `docs`; without, and when there is no source file yet, the default corpus
@@ -147,11 +147,11 @@ def ensure_sources(settings: Settings, home: Home, docs: Path | None) -> bool:
     if docs is not None:
         _write_source(folder, _FOLDER_SOURCE, root=_readable(docs))
     elif not before:
-        _write_defaults(folder, home)
+        _write_defaults(folder, data_dir)
     if (folder / "packages.yaml").exists():
-        write_package_corpus(home.root / "corpus")
+        write_package_corpus(data_dir.root / "corpus")
     if (folder / f"{_PROJECT_SOURCE}.yaml").exists():
-        _keep_project_source(folder, home)
+        _keep_project_source(folder, data_dir)
     try:
         load_all_sources(folder)
     except ConfigError:
@@ -172,8 +172,8 @@ def _restore(folder: Path, before: dict[Path, bytes]) -> None:
         path.write_bytes(content)
 
 
-def _write_defaults(folder: Path, home: Home) -> None:
-    corpus = home.root / "corpus"
+def _write_defaults(folder: Path, data_dir: DataDir) -> None:
+    corpus = data_dir.root / "corpus"
     write_package_corpus(corpus)
     _write_source(folder, "packages", root=corpus / "packages")
     _write_source(folder, "licences", root=corpus / "licences")
@@ -181,11 +181,11 @@ def _write_defaults(folder: Path, home: Home) -> None:
         _write_source(folder, _PROJECT_SOURCE, root=corpus / _PROJECT_SOURCE)
 
 
-def _keep_project_source(folder: Path, home: Home) -> None:
+def _keep_project_source(folder: Path, data_dir: DataDir) -> None:
     """Bring the copied documentation up to date. A file of release 0.1 names the checkout, which holds RAG_HOME."""
     root = _root_of(folder / f"{_PROJECT_SOURCE}.yaml")
-    copied = home.root / "corpus" / _PROJECT_SOURCE
-    refused = root is not None and home.root.resolve().is_relative_to(Path(root).resolve())
+    copied = data_dir.root / "corpus" / _PROJECT_SOURCE
+    refused = root is not None and data_dir.root.resolve().is_relative_to(Path(root).resolve())
     if (refused or root == str(copied)) and write_project_corpus(copied):
         _write_source(folder, _PROJECT_SOURCE, root=copied)
 

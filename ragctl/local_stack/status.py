@@ -1,4 +1,4 @@
-"""What `rag status` knows: each part as its supervisor and its probe see it, and what the query server reports."""
+"""`rag status`: each service as its supervisor and its probe see it, and the report of the query server."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from rag_core.errors import RagError, Reason
 from rag_core.index.edge import SPACE_RESERVE
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.probes import Health
-from ragctl.local_stack.services import Part, any_query_server
+from ragctl.local_stack.services import Service, any_query_server
 from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
 
 _CALL_SECONDS = 5.0
@@ -21,7 +21,7 @@ _NUMBERS = {"documents", "chunks", "pending", "quarantined", "held_deletions", "
 
 
 @dataclass(frozen=True, slots=True)
-class PartStatus:
+class ServiceStatus:
     """One part. `state` is `stopped`, `restarting`, `unhealthy` or `healthy`."""
 
     name: str
@@ -38,7 +38,7 @@ class StackStatus:
     """The whole stack. `platform` is the query server's own report, absent while it does not answer."""
 
     running: bool
-    parts: list[PartStatus]
+    parts: list[ServiceStatus]
     platform: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
 
@@ -53,12 +53,12 @@ class StackStatus:
         )
 
 
-def read_status(settings: Settings, home: Home, parts: list[Part]) -> StackStatus:
+def read_status(settings: Settings, data_dir: DataDir, services: list[Service]) -> StackStatus:
     """Ask everything once; never raises for a part that is down."""
-    supervisor = Supervisor(home)
+    supervisor = Supervisor(data_dir)
     infos = supervisor.infos()
-    healths = asyncio.run(_probe_all(parts, infos))
-    statuses = [_part_status(part, infos.get(part.name), healths.get(part.name), home) for part in parts]
+    healths = asyncio.run(_probe_all(services, infos))
+    statuses = [_service_status(part, infos.get(part.name), healths.get(part.name), data_dir) for part in services]
     if not infos:
         return StackStatus(False, statuses, problem="the stack is not running; `rag up` starts it")
     try:
@@ -76,13 +76,15 @@ def disk_problem(settings: Settings) -> str | None:
     return f"{Reason.STORAGE_FULL}: {free >> 20} MiB are free; the index needs {SPACE_RESERVE >> 20} MiB at least"
 
 
-async def _probe_all(parts: Iterable[Part], infos: dict[str, ProcessInfo]) -> dict[str, Health]:
-    alive = [part for part in parts if part.name in infos and infos[part.name].alive]
+async def _probe_all(services: Iterable[Service], infos: dict[str, ProcessInfo]) -> dict[str, Health]:
+    alive = [part for part in services if part.name in infos and infos[part.name].alive]
     found = await asyncio.gather(*(part.probe() for part in alive))
     return {part.name: health for part, health in zip(alive, found, strict=True)}
 
 
-def _part_status(part: Part, info: ProcessInfo | None, health: Health | None, home: Home) -> PartStatus:
+def _service_status(
+    service: Service, info: ProcessInfo | None, health: Health | None, data_dir: DataDir
+) -> ServiceStatus:
     if info is None or not (info.alive or info.state == "BACKOFF"):
         state, detail = "stopped", f"exit code {info.exit_status}" if info and info.started else ""
     elif not info.alive:
@@ -90,20 +92,20 @@ def _part_status(part: Part, info: ProcessInfo | None, health: Health | None, ho
     else:
         state = "healthy" if health is not None and health.ok else "unhealthy"
         detail = health.detail if health is not None else ""
-    return PartStatus(
-        name=part.name,
+    return ServiceStatus(
+        name=service.name,
         state=state,
         pid=info.pid if info else 0,
         uptime_seconds=round(info.uptime_seconds, 1) if info else 0.0,
-        restarts=max(0, _starts(home, part.name) - 1),
-        url=part.url,
+        restarts=max(0, _starts(data_dir, service.name) - 1),
+        url=service.url,
         detail=detail,
     )
 
 
-def _starts(home: Home, name: str) -> int:
+def _starts(data_dir: DataDir, name: str) -> int:
     try:
-        return int((home.counts / name).read_text())
+        return int((data_dir.counts / name).read_text())
     except (OSError, ValueError):
         return 0
 

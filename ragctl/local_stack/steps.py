@@ -14,7 +14,7 @@ from pathlib import Path
 from rag_core.errors import RagError
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 
 
 def migrate(settings: Settings) -> None:
@@ -23,7 +23,7 @@ def migrate(settings: Settings) -> None:
 
     upgrade(settings)
     # Importing Dagster costs seconds; it would create missing tables by itself, only not safely from three processes.
-    marker = Home.of(settings).dagster_storage_marker
+    marker = DataDir.of(settings).dagster_storage_marker
     current = fingerprint(version("dagster"), settings.effective_database_url)
     if marker.exists() and marker.read_text() == current:
         return

@@ -1,4 +1,4 @@
-"""supervisord: its configuration file, starting it, and talking to it over its private socket."""
+"""supervisord: write its configuration, start it, and call it over its private socket."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from rag_core.errors import Reason, Unavailable
-from ragctl.local_stack.data_dir import Home
-from ragctl.local_stack.services import Part
+from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.services import Service
 from ragctl.tokens import write_private
 
 _LOG_BYTES = 10_000_000
@@ -76,11 +76,11 @@ def _sigint_as_usual() -> Iterator[None]:
 class Supervisor:
     """Client of the supervisord of one home."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        self._socket = home.runtime / "supervisor.sock"
-        self._config = home.run / "supervisord.conf"
-        self._pid_file = home.runtime / "supervisord.pid"
+    def __init__(self, data_dir: DataDir) -> None:
+        self._home = data_dir
+        self._socket = data_dir.runtime / "supervisor.sock"
+        self._config = data_dir.run / "supervisord.conf"
+        self._pid_file = data_dir.runtime / "supervisord.pid"
 
     def running(self) -> bool:
         """Whether a supervisord answers."""
@@ -90,9 +90,9 @@ class Supervisor:
         except (OSError, xmlrpc.client.Error):
             return False
 
-    def write_config(self, parts: Iterable[Part]) -> None:
+    def write_config(self, services: Iterable[Service]) -> None:
         """Write the configuration; it holds no secret."""
-        write_private(self._config, self._render(parts))
+        write_private(self._config, self._render(services))
 
     def start(self, environment: dict[str, str]) -> None:
         """Start supervisord as a daemon in a session of its own, so that Ctrl-C here does not reach it.
@@ -142,11 +142,11 @@ class Supervisor:
             for name in (*changed, *added):
                 supervisor.addProcessGroup(name)
 
-    def start_part(self, name: str) -> None:
+    def start_service(self, name: str) -> None:
         """Start a part without waiting; no-op when it runs."""
         self._call("startProcess", name, ignore=_ALREADY_STARTED_FAULTS)
 
-    def stop_part(self, name: str) -> None:
+    def stop_service(self, name: str) -> None:
         """Ask a part to stop without waiting; no-op when it does not run."""
         self._call("stopProcess", name, ignore=_NOT_RUNNING_FAULTS)
 
@@ -186,7 +186,7 @@ class Supervisor:
         # The link has none of these.
         return value.replace(str(self._home.root), str(self._home.link)).replace("%", "%%")
 
-    def _render(self, parts: Iterable[Part]) -> str:
+    def _render(self, services: Iterable[Service]) -> str:
         config = configparser.RawConfigParser()
         config["unix_http_server"] = {"file": str(self._socket), "chmod": "0700"}
         config["supervisorctl"] = {"serverurl": f"unix://{self._socket}"}
@@ -203,34 +203,34 @@ class Supervisor:
             "umask": "022",
             **({"user": "root"} if os.geteuid() == 0 else {}),
         }
-        for part in parts:
-            config[f"program:{part.name}"] = self._program(part)
+        for service in services:
+            config[f"program:{service.name}"] = self._program(service)
         buffer = io.StringIO()
         config.write(buffer)
         return buffer.getvalue()
 
-    def _program(self, part: Part) -> dict[str, str]:
+    def _program(self, service: Service) -> dict[str, str]:
         return {
-            "command": self._escape(shlex.join(self._wrapped(part))),
+            "command": self._escape(shlex.join(self._wrapped(service))),
             "autostart": "false",
             "autorestart": "true",
             "startsecs": str(_START_SECONDS),
             "startretries": str(_START_RETRIES),
-            "stopsignal": part.stop_signal,
-            "stopwaitsecs": str(part.stop_seconds),
+            "stopsignal": service.stop_signal,
+            "stopwaitsecs": str(service.stop_seconds),
             "killasgroup": "true",
-            "priority": str(900 - part.stop_wave * 100),
+            "priority": str(900 - service.stop_wave * 100),
             "redirect_stderr": "true",
-            "stdout_logfile": self._escape(str(self._home.log(part.name))),
+            "stdout_logfile": self._escape(str(self._home.log(service.name))),
             "stdout_logfile_maxbytes": str(_LOG_BYTES),
             "stdout_logfile_backups": str(_LOG_BACKUPS),
         }
 
-    def _wrapped(self, part: Part) -> list[str]:
-        options = [f"--part={part.name}", f"--count={self._home.counts / part.name}"]
-        options += [f"--wait={address}" for address in part.waits]
-        options += [f"--env={name}={value}" for name, value in part.env]
-        return [sys.executable, "-P", "-m", "ragctl.local_stack.exec", *options, "--", *part.command]
+    def _wrapped(self, service: Service) -> list[str]:
+        options = [f"--part={service.name}", f"--count={self._home.counts / service.name}"]
+        options += [f"--wait={address}" for address in service.waits]
+        options += [f"--env={name}={value}" for name, value in service.env]
+        return [sys.executable, "-P", "-m", "ragctl.local_stack.exec", *options, "--", *service.command]
 
 
 def _info(item: dict[str, Any]) -> ProcessInfo:

@@ -1,4 +1,4 @@
-"""Changes a name and password into an access token, over a Unix socket that only this user can open.
+"""Exchange a name and password for an access token, over a Unix socket that only this user can open.
 
 The console shows the sign-in form, and must not hold a key that could sign anything. One JSON line each way:
 `{"name", "password", "address"}` -> `{"token", "role", "expires_in"}` or `{"reason"}`. `address` is the visitor's.

@@ -16,27 +16,29 @@ from pathlib import Path
 from rag_core.errors import RagError
 from rag_core.settings import Settings
 from ragctl.local_stack.accounts import Accounts
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.token_broker import TokenBroker
 from ragctl.tokens import SCOPES, mint_token, write_private
 
 RENEW_SECONDS = 3600.0
 KEYS_SECONDS = 1.0
-"""How often the key file is looked at."""
+"""Interval between two reads of the key file."""
 
 
-def renew(settings: Settings, home: Home) -> None:
+def renew(settings: Settings, data_dir: DataDir) -> None:
     """Write a fresh token for the developer, valid for as long as the server accepts at most."""
     lifetime = settings.jwt_max_lifetime_seconds
-    write_private(home.dev_token, mint_token(settings, subject="developer", scopes=SCOPES, lifetime=lifetime) + "\n")
+    write_private(
+        data_dir.dev_token, mint_token(settings, subject="developer", scopes=SCOPES, lifetime=lifetime) + "\n"
+    )
 
 
-def keep_gateway_keys(settings: Settings, home: Home) -> None:
+def keep_gateway_keys(settings: Settings, data_dir: DataDir) -> None:
     """Give the gateway the keys of the JWKS file. A file that is no key set just now changes nothing."""
     from ragctl.gateway.live import apply
 
     try:
-        apply(settings, home.gateway)
+        apply(settings, data_dir.gateway)
     except RagError as error:
         print(json.dumps({"event": "gateway keys not changed", "reason": error.reason}), flush=True)
 
@@ -46,14 +48,14 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()
-    home = Home.of(settings)
-    broker = TokenBroker(home.token_socket, settings, Accounts(home.accounts_file))
+    data_dir = DataDir.of(settings)
+    broker = TokenBroker(data_dir.token_socket, settings, Accounts(data_dir.accounts_file))
     threading.Thread(target=broker.serve_forever, name="broker", daemon=True).start()
     pause = min(RENEW_SECONDS, settings.jwt_max_lifetime_seconds / 2)
     seen, due = _stamp(settings.jwks_path), 0.0
     while True:
         if time.monotonic() >= due:
-            renew(settings, home)
+            renew(settings, data_dir)
             due = time.monotonic() + pause
         if stop.wait(KEYS_SECONDS):
             broker.shutdown()
@@ -62,7 +64,7 @@ def main() -> None:
         now = _stamp(settings.jwks_path)
         if now != seen:
             seen, due = now, 0.0
-            keep_gateway_keys(settings, home)
+            keep_gateway_keys(settings, data_dir)
 
 
 def _stamp(path: Path) -> int:

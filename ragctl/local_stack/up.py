@@ -11,12 +11,12 @@ from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.live import current_options
 from ragctl.local_stack.accounts import Accounts
-from ragctl.local_stack.data_dir import Home, StackState, load, settings_digest
+from ragctl.local_stack.data_dir import DataDir, StackState, load, settings_digest
 from ragctl.local_stack.display import Display
 from ragctl.local_stack.environment import stack_environment, write_stack_env
-from ragctl.local_stack.lifecycle import part_work, run_all, step_work, stop_stack
-from ragctl.local_stack.processes import check_distinct_ports, check_ports, end_processes
-from ragctl.local_stack.services import FIRST_QUERY_SERVER, Part, build_parts
+from ragctl.local_stack.lifecycle import run_all, service_work, step_work, stop_stack
+from ragctl.local_stack.processes import check_distinct_ports, check_ports, stop_processes
+from ragctl.local_stack.services import FIRST_QUERY_SERVER, Service, build_services
 from ragctl.local_stack.steps import model_is_prepared
 from ragctl.local_stack.supervisor import Supervisor
 from ragctl.tokens import ensure_keys, new_secret
@@ -27,8 +27,8 @@ class Stack:
     """A running stack."""
 
     settings: Settings
-    home: Home
-    parts: list[Part]
+    home: DataDir
+    services: list[Service]
     seconds: float
     found_running: frozenset[str]
     """Parts that ran before this command."""
@@ -45,16 +45,16 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
     `INDEX_UNAVAILABLE` for a Qdrant server that cannot be used, before anything is started).
     """
     began = time.monotonic()
-    settings, home = load(replicas=replicas)
+    settings, data_dir = load(replicas=replicas)
     if settings.qdrant_url is not None:
         from rag_core.index.qdrant import check_qdrant  # most stacks have none
 
         check_qdrant(settings.qdrant_url, settings)
-    console_password = Accounts(home.accounts_file).create_first()
-    prepared = _prepare(settings, home)
-    settings, parts = prepared.settings, prepared.parts
-    supervisor = Supervisor(home)
-    environment = stack_environment(home, prepared.state.stack_id)
+    console_password = Accounts(data_dir.accounts_file).create_first()
+    prepared = _prepare(settings, data_dir)
+    settings, services = prepared.settings, prepared.services
+    supervisor = Supervisor(data_dir)
+    environment = stack_environment(data_dir, prepared.state.stack_id)
     if not supervisor.running():
         supervisor.start(environment)
     steps = [step_work("migrate", ("postgres",), environment, display)]
@@ -63,63 +63,63 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
     alive = frozenset(name for name, info in supervisor.infos().items() if info.alive)
     if any(name.startswith(FIRST_QUERY_SERVER) for name in alive):
         steps = []  # both have been done before it started
-    asyncio.run(run_all([*steps, *(part_work(part, supervisor, home) for part in parts)], display))
-    return Stack(settings, home, parts, time.monotonic() - began, alive, console_password)
+    asyncio.run(run_all([*steps, *(service_work(part, supervisor, data_dir) for part in services)], display))
+    return Stack(settings, data_dir, services, time.monotonic() - began, alive, console_password)
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     settings: Settings
-    parts: list[Part]
+    services: list[Service]
     state: StackState
 
 
-def _prepare(settings: Settings, home: Home) -> _Prepared:
+def _prepare(settings: Settings, data_dir: DataDir) -> _Prepared:
     """Write every file the parts read, or find that they are written and the stack runs with them."""
-    supervisor = Supervisor(home)
-    state = home.read_state()
-    parts = build_parts(settings, home)
-    check_distinct_ports(parts)
+    supervisor = Supervisor(data_dir)
+    state = data_dir.read_state()
+    services = build_services(settings, data_dir)
+    check_distinct_ports(services)
     if supervisor.running() and state is not None:
         if state.settings_digest == settings_digest(settings):
             alive = {name for name, info in supervisor.infos().items() if info.alive}
-            check_ports(part for part in parts if part.name not in alive)
-            if supervisor.infos().keys() != {part.name for part in parts}:
-                _scale(settings, home, parts)
-            return _Prepared(settings, parts, state)
+            check_ports(part for part in services if part.name not in alive)
+            if supervisor.infos().keys() != {part.name for part in services}:
+                _scale(settings, data_dir, services)
+            return _Prepared(settings, services, state)
         # Parts read their settings once, so new ones need new processes. A sure restart beats a clever one.
-        stop_stack(settings, home, parts)
+        stop_stack(settings, data_dir, services)
     elif state is not None:
-        end_processes(state.stack_id, parts)  # the supervisor died; a part may still be about to follow it
-    shutil.rmtree(home.counts, ignore_errors=True)
-    home.create()  # again: stopping removes the runtime folder
-    check_ports(parts)
-    return _write_files(settings, home)
+        stop_processes(state.stack_id, services)  # the supervisor died; a part may still be about to follow it
+    shutil.rmtree(data_dir.counts, ignore_errors=True)
+    data_dir.create()  # again: stopping removes the runtime folder
+    check_ports(services)
+    return _write_files(settings, data_dir)
 
 
-def _write_files(settings: Settings, home: Home) -> _Prepared:
+def _write_files(settings: Settings, data_dir: DataDir) -> _Prepared:
     from rag_assets.instance import render_dagster_yaml, render_workspace_yaml
 
     ensure_keys(settings)
-    write_stack_env(settings, home)
-    settings, _ = load(home, replicas=settings.replicas)
-    parts = build_parts(settings, home)
-    (home.dagster / "dagster.yaml").write_text(render_dagster_yaml(settings), encoding="utf-8")
-    home.workspace_file.write_text(render_workspace_yaml(settings), encoding="utf-8")
-    write_dynamic(current_options(settings, home.gateway), home.gateway)
-    Supervisor(home).write_config(parts)
+    write_stack_env(settings, data_dir)
+    settings, _ = load(data_dir, replicas=settings.replicas)
+    services = build_services(settings, data_dir)
+    (data_dir.dagster / "dagster.yaml").write_text(render_dagster_yaml(settings), encoding="utf-8")
+    data_dir.workspace_file.write_text(render_workspace_yaml(settings), encoding="utf-8")
+    write_dynamic(current_options(settings, data_dir.gateway), data_dir.gateway)
+    Supervisor(data_dir).write_config(services)
     state = StackState(new_secret(), settings_digest(settings))
-    home.write_state(state)
-    return _Prepared(settings, parts, state)
+    data_dir.write_state(state)
+    return _Prepared(settings, services, state)
 
 
-def _scale(settings: Settings, home: Home, parts: list[Part]) -> None:
+def _scale(settings: Settings, data_dir: DataDir, services: list[Service]) -> None:
     """More or fewer query servers beside the running ones; nobody else restarts.
 
     The gateway stops sending before a server stops, and sends to a new one only when its health check has passed.
     """
-    write_stack_env(settings, home)
-    write_dynamic(current_options(settings, home.gateway), home.gateway)
-    supervisor = Supervisor(home)
-    supervisor.write_config(parts)
+    write_stack_env(settings, data_dir)
+    write_dynamic(current_options(settings, data_dir.gateway), data_dir.gateway)
+    supervisor = Supervisor(data_dir)
+    supervisor.write_config(services)
     supervisor.reload()

@@ -22,8 +22,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rag_core.database import recovering
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home
-from ragctl.local_stack.services import Part, build_parts
+from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.services import Service, build_services
 from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
 
 ROUND_SECONDS = 2.0
@@ -37,7 +37,7 @@ def answers(address: str) -> bool:
 
 
 def _database_answers(url: str) -> bool:
-    """Whether it lets somebody in, or refuses. After a crash it may repair itself without an end, when a disk fails."""
+    """Whether it accepts or refuses a connection. After a crash it may recover for ever, when a disk fails."""
     try:
         psycopg.connect(url, connect_timeout=int(ASK_SECONDS)).close()
     except psycopg.OperationalError as error:
@@ -57,20 +57,22 @@ def _server_answers(address: str) -> bool:
 
 
 class Watchdog:
-    """Looks at the parts of one supervisor. `silence` is in seconds."""
+    """Probes the services of one supervisor. `silence` is in seconds."""
 
-    def __init__(self, supervisor: Supervisor, parts: Sequence[Part], *, silence: float, ask: Ask = answers) -> None:
+    def __init__(
+        self, supervisor: Supervisor, services: Sequence[Service], *, silence: float, ask: Ask = answers
+    ) -> None:
         self._supervisor = supervisor
-        self.follow(parts)
+        self.watch(services)
         self._silence = silence
         self._ask = ask
         self._answered: dict[tuple[str, int], float] = {}
 
-    def follow(self, parts: Sequence[Part]) -> None:
+    def watch(self, services: Sequence[Service]) -> None:
         """These are the parts from now on: a deployment starts and retires query servers while the stack runs."""
-        self._addresses = {part.name: part.heartbeat for part in parts if part.heartbeat is not None}
+        self._addresses = {part.name: part.heartbeat for part in services if part.heartbeat is not None}
 
-    def look(self) -> list[str]:
+    def poll(self) -> list[str]:
         """Ask every part once; returns the names of those that were ended.
 
         A process that has not answered yet is left alone: it starts, and its start has a limit of its own.
@@ -104,13 +106,13 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()
-    home = Home.of(settings)
-    watchdog = Watchdog(Supervisor(home), (), silence=settings.hang_seconds)
+    data_dir = DataDir.of(settings)
+    watchdog = Watchdog(Supervisor(data_dir), (), silence=settings.hang_seconds)
     while not stop.is_set():
         if settings.hang_seconds:
-            watchdog.follow(build_parts(settings, home))
-            watchdog.look()
-        home.watchdog_beat.touch()
+            watchdog.watch(build_services(settings, data_dir))
+            watchdog.poll()
+        data_dir.watchdog_heartbeat.touch()
         stop.wait(ROUND_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""What judges a release, and what moves an index generation with it: narrow interfaces and the real ones."""
+"""Analysis of a release, and moving an index generation with it: narrow interfaces and their implementations."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from rag_core.database import Store
 from rag_core.errors import Conflict, Reason
 from rag_core.generations import store as generations
 from rag_core.settings import Settings
-from ragctl.rollout.policy import Verdict
+from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.targets.base import Server
 
-Observe = Callable[[bool], Verdict | None]
+Poll = Callable[[bool], AnalysisResult | None]
 """Called again and again; the last time with True, when it must say something."""
 
 
-class Judge(Protocol):
-    """Says whether a release is good."""
+class ReleaseAnalyser(Protocol):
+    """Analyses a release."""
 
     def smoke(
         self, candidate: Sequence[Server], serving: Sequence[Server]
-    ) -> Iterable[tuple[str, Callable[[], Verdict]]]:
+    ) -> Iterable[tuple[str, Callable[[], AnalysisResult]]]:
         """The checks of the smoke suite by name."""
 
-    def watch(self, servers: Callable[[], Sequence[Server]]) -> Observe:
+    def watch(self, servers: Callable[[], Sequence[Server]]) -> Poll:
         """Begin to watch the servers of a colour."""
 
 
@@ -38,11 +38,11 @@ class Generations(Protocol):
     def promote(self, name: str, actor: str) -> None:
         """Move readers there. Raises `Conflict` when the gate, or a server, does not allow it."""
 
-    def back(self, name: str, before: str, actor: str) -> None:
+    def restore(self, name: str, before: str, actor: str) -> None:
         """Move readers from `name` back to `before`, unless they are on another one by now."""
 
 
-class RealJudge:
+class DefaultReleaseAnalyser:
     """The smoke suite over gRPC, and the metrics of the servers."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
@@ -50,18 +50,18 @@ class RealJudge:
 
     def smoke(
         self, candidate: Sequence[Server], serving: Sequence[Server]
-    ) -> Iterable[tuple[str, Callable[[], Verdict]]]:
+    ) -> Iterable[tuple[str, Callable[[], AnalysisResult]]]:
         from ragctl.rollout.smoke import Smoke
 
         return Smoke(self._settings, self._store).checks(candidate, serving)
 
-    def watch(self, servers: Callable[[], Sequence[Server]]) -> Observe:
-        from ragctl.rollout.metrics import Watch
+    def watch(self, servers: Callable[[], Sequence[Server]]) -> Poll:
+        from ragctl.rollout.metrics import MetricsPoller
 
-        return Watch(self._settings, servers).look
+        return MetricsPoller(self._settings, servers).poll
 
 
-class RealGenerations:
+class DefaultGenerations:
     """`rag_core.generations`, with the index opened when it is needed."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
@@ -79,7 +79,7 @@ class RealGenerations:
         with closing(open_index(self._settings)) as index:
             lifecycle.promote(self._store, index, name, self._settings, actor=actor)
 
-    def back(self, name: str, before: str, actor: str) -> None:
+    def restore(self, name: str, before: str, actor: str) -> None:
         from rag_core.generations.lifecycle import promotion as lifecycle
         from rag_core.index import open_index
 

@@ -27,7 +27,7 @@ Metadata = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SmokeQuery:
     """A question as the smoke suite asks it. `gains` by `source/locator`; empty: nobody says what is right."""
 
     text: str
@@ -37,7 +37,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class TimedCall:
     """How one call ended: seconds, and the gRPC status when it failed."""
 
     seconds: float
@@ -51,7 +51,7 @@ class Credentials:
         self._settings = settings
         self._made: dict[tuple[str, tuple[str, ...]], Metadata] = {}
 
-    def of(self, asked: Asked) -> Metadata:
+    def of(self, query: SmokeQuery) -> Metadata:
         """Raises `ConfigError` (`SECRET_MISSING`) without a credential and without a signing key."""
         given = self._settings.deploy_credential
         if given is not None:
@@ -59,16 +59,16 @@ class Credentials:
             return [
                 ("x-api-key", secret) if secret.startswith(_API_KEY_START) else ("authorization", f"Bearer {secret}")
             ]
-        key = (asked.tenant, asked.acl)
+        key = (query.tenant, query.acl)
         if key not in self._made:
-            token = self._mint(asked)
+            token = self._mint(query)
             self._made[key] = [("authorization", f"Bearer {token}")]
         return self._made[key]
 
-    def _mint(self, asked: Asked) -> str:
-        groups = [entry.removeprefix("group:") for entry in asked.acl if entry.startswith("group:")]
+    def _mint(self, query: SmokeQuery) -> str:
+        groups = [entry.removeprefix("group:") for entry in query.acl if entry.startswith("group:")]
         lifetime = min(_LIFETIME, self._settings.jwt_max_lifetime_seconds)
-        return mint_token(self._settings, subject=_SUBJECT, tenant=asked.tenant, groups=groups, lifetime=lifetime)
+        return mint_token(self._settings, subject=_SUBJECT, tenant=query.tenant, groups=groups, lifetime=lifetime)
 
 
 class Client:
@@ -89,29 +89,29 @@ class Client:
         answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=self._seconds)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
-    def query_v1(self, asked: Asked) -> v1.QueryResponse:
-        response: v1.QueryResponse = self._v1.Query(v1.QueryRequest(query=asked.text), **self._call(asked))
+    def query_v1(self, query: SmokeQuery) -> v1.QueryResponse:
+        response: v1.QueryResponse = self._v1.Query(v1.QueryRequest(query=query.text), **self._call(query))
         return response
 
-    def search(self, asked: Asked) -> v2.SearchResponse:
-        response: v2.SearchResponse = self._v2.Search(v2.SearchRequest(query=asked.text, top_k=50), **self._call(asked))
+    def search(self, query: SmokeQuery) -> v2.SearchResponse:
+        response: v2.SearchResponse = self._v2.Search(v2.SearchRequest(query=query.text, top_k=50), **self._call(query))
         return response
 
-    def answer(self, asked: Asked) -> Iterable[v2.AnswerEvent]:
-        events: Iterable[v2.AnswerEvent] = self._v2.Answer(v2.AnswerRequest(query=asked.text), **self._call(asked))
+    def answer(self, query: SmokeQuery) -> Iterable[v2.AnswerEvent]:
+        events: Iterable[v2.AnswerEvent] = self._v2.Answer(v2.AnswerRequest(query=query.text), **self._call(query))
         return events
 
-    def timed_search(self, asked: Asked) -> Timed:
+    def timed_search(self, query: SmokeQuery) -> TimedCall:
         """A search with its time, failed or not."""
         began = time.monotonic()
         try:
-            self.search(asked)
+            self.search(query)
         except grpc.RpcError as error:
-            return Timed(time.monotonic() - began, error.code().name)
-        return Timed(time.monotonic() - began)
+            return TimedCall(time.monotonic() - began, error.code().name)
+        return TimedCall(time.monotonic() - began)
 
-    def _call(self, asked: Asked) -> dict[str, Any]:
-        return {"metadata": self._credentials.of(asked), "timeout": self._seconds}
+    def _call(self, query: SmokeQuery) -> dict[str, Any]:
+        return {"metadata": self._credentials.of(query), "timeout": self._seconds}
 
 
 def servers_at(name: str, settings: Settings) -> list[Server]:

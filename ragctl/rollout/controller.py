@@ -1,6 +1,6 @@
 """`python -m ragctl.rollout.controller`: the deployer that runs beside the stack.
 
-It carries out what operators ask for in the console or over gRPC, goes on with a deployment whose command died, and
+It carries out requests of operators from the console or over gRPC, resumes a deployment whose command died, and
 retires a colour when its grace period is over. With `--target kubernetes` it is the Deployment `deployer` of the chart.
 """
 
@@ -17,36 +17,38 @@ from rag_core import failpoints
 from rag_core.errors import RagError
 from rag_core.logging import configure_logging, get_logger
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.rollout.targets import TargetName, open_target
 
 POLL_SECONDS = 1.0
-LOOK_SECONDS = 5.0
+MAINTAIN_SECONDS = 5.0
 _log = get_logger("ragctl.deployer")
-Beat = Callable[[], None]
+Heartbeat = Callable[[], None]
 
 
-def keep(settings: Settings, home: Home, target: TargetName, stop: threading.Event, beat: Beat) -> None:
+def run_controller(
+    settings: Settings, data_dir: DataDir, target: TargetName, stop: threading.Event, heartbeat: Heartbeat
+) -> None:
     """Work until `stop` is set; calls `beat` at least every few seconds while it does."""
     from rag_core.database import Store, open_store
-    from ragctl.rollout.releases import take
+    from ragctl.rollout.releases import start_wanted
     from ragctl.rollout.service import Deployments
 
     store: Store | None = None
     due = 0.0
     while not stop.is_set():
-        beat()
+        heartbeat()
         try:
             store = store or open_store(settings)
-            kept = Deployments.real(store, open_target(target, settings, home), settings, lambda text: beat())
+            kept = Deployments.real(store, open_target(target, settings, data_dir), settings, lambda text: heartbeat())
             kept.resume()
-            take(kept)
+            start_wanted(kept)
             if time.monotonic() >= due:
-                kept.look_after()
-                due = time.monotonic() + LOOK_SECONDS
+                kept.maintain()
+                due = time.monotonic() + MAINTAIN_SECONDS
         except RagError as error:
             # The database or the target is away: they come back, and the rows say what to go on with.
-            _log.warning("deployments wait", reason=error.reason, message=error.message)
+            _log.warning("deployments_deferred", reason=error.reason, message=error.message)
         stop.wait(POLL_SECONDS)
     if store is not None:
         store.close()
@@ -60,15 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = Settings.load()
     configure_logging(level=settings.log_level, json=settings.log_json)
     failpoints.arm(settings.failpoint)
-    home = Home.of(settings)
-    beat = options.beat or home.deployer_beat
-    keep(settings.model_copy(update={"home": home.root}), home, options.target, stop, beat.touch)
+    data_dir = DataDir.of(settings)
+    heartbeat = options.beat or data_dir.deployer_heartbeat
+    run_controller(settings.model_copy(update={"home": data_dir.root}), data_dir, options.target, stop, heartbeat.touch)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ragctl.rollout.controller")
     parser.add_argument("--target", choices=("local", "kubernetes"), default="local")
-    parser.add_argument("--beat", type=Path, help="touched as long as it works, for a probe to look at")
+    parser.add_argument("--beat", type=Path, help="file touched while the controller works, for a probe")
     return parser.parse_args(arguments)
 
 

@@ -1,7 +1,7 @@
-"""Takes a deployment from state to state: does the work of a state, then records what followed.
+"""The deployer: does the work of a deployment's state, then records the next state.
 
 The next state is in PostgreSQL before its work begins, and each piece of work can be repeated. So a process that dies
-anywhere leaves a row that the next one goes on from, whoever starts it.
+anywhere leaves a row that the next process resumes from.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import Release
 from ragctl.rollout import policy
-from ragctl.rollout.analysis import Generations, Judge
-from ragctl.rollout.metrics import judge_traffic
-from ragctl.rollout.policy import Verdict
+from ragctl.rollout.analysis import Generations, ReleaseAnalyser
+from ragctl.rollout.metrics import analyse_traffic
+from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.targets.base import Target
 
 _POLL_SECONDS = 0.25
 _SWITCHED = 100
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -38,14 +38,14 @@ class Deployer:
 
     connection: Connection
     target: Target
-    judge: Judge
+    analyser: ReleaseAnalyser
     generations: Generations
     settings: Settings
-    tell: Tell = lambda text: None
-    """Is told what goes on, and called at least every few seconds."""
+    on_progress: OnProgress = lambda text: None
+    """Progress callback, called at least every few seconds."""
 
     def run(self, row: Deployment) -> Deployment:
-        """Go on until it has ended or waits for somebody; returns what it is then.
+        """Run until it has ended or waits for an operator; returns the row.
 
         Raises what the target or the database raises when it cannot be reached: run it again then.
         """
@@ -56,15 +56,15 @@ class Deployer:
                 continue
             failpoints.reach("deploy_recorded")
             began = time.monotonic()
-            verdict = policy.withdrawn(row) or self._work(row)
+            result = policy.withdrawn(row) or self._work(row)
             failpoints.reach("deploy_acted")
             # None: something was asked for meanwhile.
-            row = self._read(row) if verdict is None else self._finish(row, verdict, time.monotonic() - began)
+            row = self._read(row) if result is None else self._finish(row, result, time.monotonic() - began)
         return row
 
-    def _work(self, row: Deployment) -> Verdict | None:
+    def _work(self, row: Deployment) -> AnalysisResult | None:
         """The work of a state; None when it was broken off for a request."""
-        work: dict[State, Callable[[Deployment], Verdict | None]] = {
+        work: dict[State, Callable[[Deployment], AnalysisResult | None]] = {
             State.PREPARE: self._prepare,
             State.HEALTHY: self._wait_healthy,
             State.SMOKE: self._smoke,
@@ -74,53 +74,59 @@ class Deployer:
         }
         return work[row.state](row)
 
-    def _prepare(self, row: Deployment) -> Verdict:
-        self.tell(f"starting {row.release} as {row.colour}")
+    def _prepare(self, row: Deployment) -> AnalysisResult:
+        self.on_progress(f"starting {row.release} as {row.colour}")
         self.target.start(row.colour, release_of(row))
-        return Verdict.good(f"{row.release} as {row.colour}")
+        return AnalysisResult.good(f"{row.release} as {row.colour}")
 
-    def _wait_healthy(self, row: Deployment) -> Verdict | None:
+    def _wait_healthy(self, row: Deployment) -> AnalysisResult | None:
         began = time.monotonic()
         failing_since: float | None = None
         while True:
             health, now = self.target.health(row.colour), time.monotonic()
             if health.good:
-                return Verdict.good(f"{health.ready} of {health.servers} servers are ready", servers=health.servers)
+                return AnalysisResult.good(
+                    f"{health.ready} of {health.servers} servers are ready", servers=health.servers
+                )
             if health.failed:
                 failing_since = failing_since if failing_since is not None else now
                 if now - failing_since >= self.settings.deploy_failing_seconds:
-                    return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, f"its servers end at every start: {health.detail}")
+                    return AnalysisResult.bad(
+                        Reason.CANDIDATE_UNHEALTHY, f"its servers end at every start: {health.detail}"
+                    )
             if now - began > self.settings.deploy_ready_seconds:
-                return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail or "its servers did not become ready")
-            if self._asked_back(row):
+                return AnalysisResult.bad(
+                    Reason.CANDIDATE_UNHEALTHY, health.detail or "its servers did not become ready"
+                )
+            if self._rollback_requested(row):
                 return None
-            self.tell(f"waiting for {row.colour}: {health.ready} of {health.servers} ready")
+            self.on_progress(f"waiting for {row.colour}: {health.ready} of {health.servers} ready")
             time.sleep(_POLL_SECONDS)
 
-    def _smoke(self, row: Deployment) -> Verdict | None:
+    def _smoke(self, row: Deployment) -> AnalysisResult | None:
         candidate, serving = self.target.servers(row.colour), self.target.servers(row.from_colour)
-        for name, check in self.judge.smoke(candidate, serving):
-            if self._asked_back(row):
+        for name, check in self.analyser.smoke(candidate, serving):
+            if self._rollback_requested(row):
                 return None
-            self.tell(name)
+            self.on_progress(name)
             began = time.monotonic()
-            verdict = checked(check)
-            self._note(row, name, verdict, time.monotonic() - began)
-            if not verdict.passed:
-                return verdict
-        return Verdict.good("every check passed")
+            result = checked(check)
+            self._add_step(row, name, result, time.monotonic() - began)
+            if not result.passed:
+                return result
+        return AnalysisResult.good("every check passed")
 
-    def _shift(self, row: Deployment) -> Verdict:
+    def _shift(self, row: Deployment) -> AnalysisResult:
         health = self.target.health(row.colour)
         if not health.good:
-            return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
-        self.tell(f"{row.weight} % to {row.colour}")
+            return AnalysisResult.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
+        self.on_progress(f"{row.weight} % to {row.colour}")
         self.target.shift(_green_share(row, row.weight))
         if row.weight == _SWITCHED and row.generation:
             return self._promote(row)
-        return Verdict.good(f"{row.weight} % of the requests go to {row.colour}")
+        return AnalysisResult.good(f"{row.weight} % of the requests go to {row.colour}")
 
-    def _promote(self, row: Deployment) -> Verdict:
+    def _promote(self, row: Deployment) -> AnalysisResult:
         before = self.generations.active()
         if before != row.generation:
             with self.connection.begin():
@@ -128,49 +134,49 @@ class Deployer:
         try:
             self.generations.promote(row.generation, row.actor)
         except Conflict as error:
-            return Verdict.bad(error.reason, error.message)
-        return Verdict.good(f"all requests go to {row.colour}, readers are on {row.generation}")
+            return AnalysisResult.bad(error.reason, error.message)
+        return AnalysisResult.good(f"all requests go to {row.colour}, readers are on {row.generation}")
 
-    def _watch(self, row: Deployment) -> Verdict | None:
-        observed = self.judge.watch(lambda: self.target.servers(row.colour))
+    def _watch(self, row: Deployment) -> AnalysisResult | None:
+        observed = self.analyser.watch(lambda: self.target.servers(row.colour))
         before = self.target.traffic(row.colour)
         deadline = time.monotonic() + self.settings.deploy_watch_seconds
         while True:
             final = time.monotonic() >= deadline
             health = self.target.health(row.colour)
-            verdict = observed(final)
-            if verdict is None or verdict.passed:
-                verdict = judge_traffic(self.settings, before, self.target.traffic(row.colour), verdict)
-            if verdict is not None:
-                return verdict
+            result = observed(final)
+            if result is None or result.passed:
+                result = analyse_traffic(self.settings, before, self.target.traffic(row.colour), result)
+            if result is not None:
+                return result
             if not health.good and final:
-                return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
-            if self._asked_back(row):
+                return AnalysisResult.bad(Reason.CANDIDATE_UNHEALTHY, health.detail)
+            if self._rollback_requested(row):
                 return None
-            self.tell(f"watching {row.colour} with {row.weight} %")
+            self.on_progress(f"watching {row.colour} with {row.weight} %")
             time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
-    def _roll_back(self, row: Deployment) -> Verdict:
-        self.tell(f"back to {row.from_colour}")
+    def _roll_back(self, row: Deployment) -> AnalysisResult:
+        self.on_progress(f"back to {row.from_colour}")
         self.target.shift(_green_share(row, 0))
         if row.generation_before:
             try:
-                self.generations.back(row.generation, row.generation_before, row.actor)
+                self.generations.restore(row.generation, row.generation_before, row.actor)
             except (Conflict, NotFound) as error:
                 # Its grace period is over: the release is back all the same, and the history says what is not.
-                return Verdict.bad(error.reason, f"the generation stays: {error.message}")
-        return Verdict.good(f"all requests go to {row.from_colour}")
+                return AnalysisResult.bad(error.reason, f"the generation stays: {error.message}")
+        return AnalysisResult.good(f"all requests go to {row.from_colour}")
 
-    def _finish(self, row: Deployment, verdict: Verdict, seconds: float) -> Deployment:
-        changes = policy.advance(row, verdict, self.settings.deploy_grace_seconds)
+    def _finish(self, row: Deployment, result: AnalysisResult, seconds: float) -> Deployment:
+        changes = policy.advance(row, result, self.settings.deploy_grace_seconds)
         if changes["state"] is State.REFUSED:
             self.target.stop(row.colour)
-        return self._record(row, changes, Step(row.state, seconds=seconds, weight=row.weight, **_facts(verdict)))
+        return self._record(row, changes, Step(row.state, seconds=seconds, weight=row.weight, **_step_fields(result)))
 
     def _record(self, row: Deployment, changes: policy.Changes, step: Step | None = None) -> Deployment:
         with self.connection.begin():
             if step is not None:
-                deployments.note(self.connection, row.id, step)
+                deployments.add_step(self.connection, row.id, step)
             after = deployments.change(self.connection, row.id, **changes)
             if after.state.final and after.state is not row.state:
                 self._audit(after)
@@ -181,15 +187,17 @@ class Deployer:
         action = f"deploy.{row.state}"
         audit.record(self.connection, actor=row.actor, action=action, target=str(row.id), details=details)
 
-    def _note(self, row: Deployment, name: str, verdict: Verdict, seconds: float) -> None:
+    def _add_step(self, row: Deployment, name: str, result: AnalysisResult, seconds: float) -> None:
         with self.connection.begin():
-            deployments.note(self.connection, row.id, Step(name, seconds=seconds, weight=row.weight, **_facts(verdict)))
+            deployments.add_step(
+                self.connection, row.id, Step(name, seconds=seconds, weight=row.weight, **_step_fields(result))
+            )
 
     def _read(self, row: Deployment) -> Deployment:
         with self.connection.begin():
             return deployments.get(self.connection, row.id)
 
-    def _asked_back(self, row: Deployment) -> bool:
+    def _rollback_requested(self, row: Deployment) -> bool:
         return self._read(row).wanted == ROLLBACK
 
     def _smoke_is_old(self, row: Deployment) -> bool:
@@ -199,12 +207,12 @@ class Deployer:
         return not done or done[-1] is None or done[-1] < oldest
 
 
-def checked(check: Callable[[], Verdict]) -> Verdict:
+def checked(check: Callable[[], AnalysisResult]) -> AnalysisResult:
     """The verdict of a check. One that this installation does not let us make, for want of a credential, is no pass."""
     try:
         return check()
     except ConfigError as error:
-        return Verdict.bad(error.reason, error.message)
+        return AnalysisResult.bad(error.reason, error.message)
 
 
 def release_of(row: Deployment) -> Release:
@@ -216,6 +224,6 @@ def _green_share(row: Deployment, weight: int) -> int:
     return weight if row.colour == "green" else _SWITCHED - weight
 
 
-def _facts(verdict: Verdict) -> dict[str, Any]:
-    facts = {name: getattr(verdict, name) for name in ("passed", "reason", "detail", "figures")}
-    return facts | {"detail": str(facts["detail"])[:2000]}
+def _step_fields(result: AnalysisResult) -> dict[str, Any]:
+    fields = {name: getattr(result, name) for name in ("passed", "reason", "detail", "figures")}
+    return fields | {"detail": str(fields["detail"])[:2000]}

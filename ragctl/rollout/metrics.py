@@ -1,4 +1,4 @@
-"""Errors and latency of a colour, from the metrics of its servers: what happened between two looks."""
+"""Errors and latency of a colour, from the metrics of its servers between two polls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rag_core.errors import Reason
 from rag_core.settings import Settings
-from ragctl.rollout.policy import Verdict
+from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.targets.base import Server, Traffic
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -62,9 +62,9 @@ _FAULTS = frozenset(
 )
 """Statuses that are the server's fault; the others are the caller's."""
 ENOUGH = 20
-"""Calls that tell a failing release from bad luck before the time is over."""
+"""Calls that distinguish a failing release from chance before the time is over."""
 
-SILENT_LOOKS = 3
+SILENT_POLLS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,63 +79,63 @@ class Counts:
 Sample = dict[str, Counts]
 
 
-def read(servers: Sequence[Server]) -> Sample | Verdict:
+def read(servers: Sequence[Server]) -> Sample | AnalysisResult:
     """Counts by server; a verdict when one of them shows none, because then nobody can say that it works."""
     found: Sample = {}
     for server in servers:
         page = fetch(f"{server.http}/metrics")
         counts = _parse(page) if page is not None else None
         if counts is None:
-            return Verdict.bad(Reason.GREEN_SILENT, f"{server.http} shows no metrics")
+            return AnalysisResult.bad(Reason.GREEN_SILENT, f"{server.http} shows no metrics")
         found[server.http] = counts
     if not found:
-        return Verdict.bad(Reason.GREEN_SILENT, "there is no server to show metrics")
+        return AnalysisResult.bad(Reason.GREEN_SILENT, "there is no server to show metrics")
     return found
 
 
-class Watch:
-    """Looks at the servers of a colour again and again."""
+class MetricsPoller:
+    """Polls the metrics of a colour's servers."""
 
     def __init__(self, settings: Settings, servers: Callable[[], Sequence[Server]]) -> None:
         self._settings, self._servers = settings, servers
         self._before: Sample | None = None
         self._silent = 0
 
-    def look(self, final: bool) -> Verdict | None:
-        """The verdict; None when it is too early to tell. The last time it is told that it must say something.
+    def poll(self, final: bool) -> AnalysisResult | None:
+        """The result; None when it is too early to decide. The `final` poll always decides.
 
         A busy machine may answer a look too late, so that only several in a row without metrics are a verdict.
         """
         now = read(self._servers())
-        if isinstance(now, Verdict):
+        if isinstance(now, AnalysisResult):
             self._silent += 1
-            return now if final or self._silent >= SILENT_LOOKS else None
+            return now if final or self._silent >= SILENT_POLLS else None
         self._silent = 0
         if self._before is None:
             self._before = now
-        return judge(self._settings, self._before, now, final=final)
+        return analyse(self._settings, self._before, now, final=final)
 
 
-def judge(settings: Settings, before: Sample, now: Sample, *, final: bool) -> Verdict | None:
-    """The verdict on the time between two samples; None when it is too early to tell.
+def analyse(settings: Settings, before: Sample, now: Sample, *, final: bool) -> AnalysisResult | None:
+    """The result for the time between two samples; None when it is too early to decide.
 
-    A server that began to count anew in between has died: that is a verdict too.
+    A server whose counters restarted in between has died: that is a result too.
     """
     delta = Counts()
     for server, counts in now.items():
         earlier = before.get(server, Counts())
         if counts.calls < earlier.calls:
-            return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, f"{server} was restarted while it was watched")
+            return AnalysisResult.bad(Reason.CANDIDATE_UNHEALTHY, f"{server} was restarted while it was watched")
         delta = _add(delta, counts, earlier)
     if not final and delta.calls < ENOUGH:
         return None
-    verdict = _judge(settings, delta)
-    return verdict if final or not verdict.passed else None
+    result = _analyse(settings, delta)
+    return result if final or not result.passed else None
 
 
-def judge_traffic(
-    settings: Settings, before: Mapping[str, Traffic], now: Mapping[str, Traffic], verdict: Verdict | None
-) -> Verdict | None:
+def analyse_traffic(
+    settings: Settings, before: Mapping[str, Traffic], now: Mapping[str, Traffic], result: AnalysisResult | None
+) -> AnalysisResult | None:
     """`verdict` of the servers themselves, unless the gateways counted what no server can: calls that reached none.
 
     "Nobody called" is believed only when the gateways say so too.
@@ -143,34 +143,36 @@ def judge_traffic(
     deltas = [counts.since(before.get(name, Traffic())) for name, counts in now.items()]
     requests, failed = (sum(getattr(delta, name) for delta in deltas) for name in ("requests", "failed"))
     allowed = (100 - settings.deploy_success_percent) / 100 * requests
-    if failed > allowed and (verdict is not None or failed >= ENOUGH):
-        told = f"the gateway counted {failed} failures of {requests} requests to this colour"
-        return Verdict.bad(Reason.CANDIDATE_UNHEALTHY, told, requests=requests, failed=failed)
-    if verdict is None or verdict.figures.get("calls") != 0:
-        return verdict
+    if failed > allowed and (result is not None or failed >= ENOUGH):
+        message = f"the gateway counted {failed} failures of {requests} requests to this colour"
+        return AnalysisResult.bad(Reason.CANDIDATE_UNHEALTHY, message, requests=requests, failed=failed)
+    if result is None or result.figures.get("calls") != 0:
+        return result
     if not now:
-        return Verdict.bad(Reason.GREEN_SILENT, "its servers counted no calls, and no gateway says how many there were")
+        return AnalysisResult.bad(
+            Reason.GREEN_SILENT, "its servers counted no calls, and no gateway says how many there were"
+        )
     if requests:
-        return Verdict.bad(
+        return AnalysisResult.bad(
             Reason.CANDIDATE_UNHEALTHY, f"none of {requests} requests of the gateway reached its servers"
         )
-    return verdict
+    return result
 
 
-def _judge(settings: Settings, delta: Counts) -> Verdict:
+def _analyse(settings: Settings, delta: Counts) -> AnalysisResult:
     if delta.calls == 0:
-        return Verdict.good("its metrics say that nobody called", calls=0)
+        return AnalysisResult.good("its metrics say that nobody called", calls=0)
     good = 100 * (1 - delta.failed / delta.calls)
     p95 = _quantile(delta.within, 0.95)
-    told = f"{good:.1f} % of {delta.calls:.0f} calls succeeded, p95 {p95 * 1000:.0f} ms"
+    message = f"{good:.1f} % of {delta.calls:.0f} calls succeeded, p95 {p95 * 1000:.0f} ms"
     figures = {"calls": int(delta.calls), "success_percent": round(good, 2), "p95_seconds": round(p95, 4)}
     if good < settings.deploy_success_percent:
-        return Verdict.bad(Reason.GREEN_FAILING, told, **figures)
+        return AnalysisResult.bad(Reason.GREEN_FAILING, message, **figures)
     if p95 > settings.deploy_latency_seconds:
-        return Verdict.bad(
-            Reason.GREEN_SLOW, f"{told}; the objective is {settings.deploy_latency_seconds:g} s", **figures
+        return AnalysisResult.bad(
+            Reason.GREEN_SLOW, f"{message}; the objective is {settings.deploy_latency_seconds:g} s", **figures
         )
-    return Verdict.good(told, **figures)
+    return AnalysisResult.good(message, **figures)
 
 
 def _parse(page: str) -> Counts | None:

@@ -1,4 +1,4 @@
-"""What follows when the work of a state is done. Pure: a row and a verdict in, the columns to change out.
+"""The next state of a deployment. Pure: a row and an analysis result in, the columns to change out.
 
     prepare -> healthy -> smoke -> ready .. (a switch is asked for) .. shift -> watch -> shift -> watch .. -> done
        \\__________\\_________\\_______\\__ refused      \\________\\_______\\________\\__ rolling_back -> rolled_back
@@ -23,7 +23,7 @@ _NEXT = {State.PREPARE: State.HEALTHY, State.HEALTHY: State.SMOKE, State.SMOKE: 
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AnalysisResult:
     """How the work of a state, or one check, ended. `reason` is a reason code when it did not pass."""
 
     passed: bool
@@ -32,11 +32,11 @@ class Verdict:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def good(cls, detail: str = "", **figures: Any) -> Verdict:
+    def good(cls, detail: str = "", **figures: Any) -> AnalysisResult:
         return cls(True, detail, "", figures)
 
     @classmethod
-    def bad(cls, reason: Reason, detail: str, **figures: Any) -> Verdict:
+    def bad(cls, reason: Reason, detail: str, **figures: Any) -> AnalysisResult:
         return cls(False, detail, reason, figures)
 
 
@@ -60,19 +60,19 @@ def begin(row: Deployment, smoke_is_old: bool) -> Changes:
     return {}
 
 
-def withdrawn(row: Deployment) -> Verdict | None:
+def withdrawn(row: Deployment) -> AnalysisResult | None:
     """The verdict of an operator who asked for a rollback before there was traffic to move."""
     if row.wanted == ROLLBACK and row.state in BEFORE_TRAFFIC:
-        return Verdict.bad(Reason.ROLLBACK_REQUESTED, row.wanted_why or "withdrawn")
+        return AnalysisResult.bad(Reason.ROLLBACK_REQUESTED, row.wanted_why or "withdrawn")
     return None
 
 
-def advance(row: Deployment, verdict: Verdict, grace_seconds: float) -> Changes:
+def advance(row: Deployment, result: AnalysisResult, grace_seconds: float) -> Changes:
     """Changes after the work of `row.state` ended like this."""
     if row.state is State.ROLLING_BACK:
         return {"state": State.ROLLED_BACK, "keep_until": _until(grace_seconds)}
-    if not verdict.passed:
-        why = {"reason": verdict.reason, "detail": verdict.detail, "wanted": ""}
+    if not result.passed:
+        why = {"reason": result.reason, "detail": result.detail, "wanted": ""}
         return ({"state": State.REFUSED} if row.state in BEFORE_TRAFFIC else _back(row)) | why
     if row.state is not State.WATCH:
         return {"state": _NEXT[row.state]}

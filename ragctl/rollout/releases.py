@@ -1,6 +1,6 @@
-"""Releases that the configuration of a target wants: `helm upgrade` and `helm rollback` only say which one.
+"""Releases that a target's configuration asks for: `helm upgrade` and `helm rollback` only say which one.
 
-A release that is wanted is begun once. One that was refused or went back by itself is begun again when somebody runs
+A wanted release is started once. One that was refused or rolled back automatically is started again when somebody runs
 the upgrade again (`follow`); one that an operator rolled back is not: a repetition does not undo what a person decided.
 """
 
@@ -30,7 +30,7 @@ _POLL_SECONDS = 1.0
 _LOCK_SECONDS = 5.0
 
 
-def take(known: Deployments, *, again: int = 0) -> Deployment | None:
+def start_wanted(known: Deployments, *, again: int = 0) -> Deployment | None:
     """Begin what is wanted and do all of it; None when it was taken before. `again` is a failed one to try once more.
 
     Raises `Conflict` (`DEPLOYMENT_BUSY`, `DEPLOYMENT_STATE`) as every other deployment does.
@@ -52,7 +52,7 @@ def take(known: Deployments, *, again: int = 0) -> Deployment | None:
         return deployer.run(known.begin(deployer.connection, wanted, wanted=SWITCH, wanted_by=ACTOR))
 
 
-def follow(known: Deployments) -> Deployment:
+def serve_wanted(known: Deployments) -> Deployment:
     """Have what is wanted served, whichever process does it, and return its deployment when that has ended.
 
     Raises `Conflict` (`CANDIDATE_UNHEALTHY`) when its servers are not ready in time after it has ended well.
@@ -60,16 +60,16 @@ def follow(known: Deployments) -> Deployment:
     again = _failed(known)
     while True:
         try:
-            take(known, again=again)
+            start_wanted(known, again=again)
             known.resume()
         except Conflict as error:
             if error.reason is not Reason.DEPLOYMENT_BUSY:
                 raise
-            known.tell("another process deploys")
+            known.on_progress("another process deploys")
         last, release = _last(known), known.target.wanted()
         if last is not None and last.state.final and release is not None and not _is_due(known, release, again):
             return _served(known, last)
-        known.tell("waiting for the deployer")
+        known.on_progress("waiting for the deployer")
         time.sleep(_POLL_SECONDS)
 
 
@@ -78,7 +78,7 @@ def _served(known: Deployments, row: Deployment) -> Deployment:
     while row.state is State.DONE and not (health := known.target.health(row.colour)).good:
         if time.monotonic() > deadline:
             raise Conflict(Reason.CANDIDATE_UNHEALTHY, f"{row.colour} is not ready: {health.detail}")
-        known.tell(f"waiting for {row.colour}: {health.detail}")
+        known.on_progress(f"waiting for {row.colour}: {health.detail}")
         time.sleep(_POLL_SECONDS)
     return row
 
@@ -118,7 +118,7 @@ def _record(known: Deployments, connection: Connection, release: Release, colour
             actor=ACTOR,
             why=request.why,
         )
-        deployments.note(connection, row.id, Step(State.PREPARE, True, 100, 0.0, detail=detail))
+        deployments.add_step(connection, row.id, Step(State.PREPARE, True, 100, 0.0, detail=detail))
         details = {"release": row.release, "colour": colour, "detail": detail}
         audit.record(connection, actor=ACTOR, action="deploy.done", target=str(row.id), details=details)
         return deployments.change(connection, row.id, state=State.DONE, weight=100, finished_at=datetime.now(UTC))

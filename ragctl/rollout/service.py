@@ -1,4 +1,4 @@
-"""What `rag deploy` and the deployer of the stack do: begin, switch, roll back, look after. One at a time."""
+"""The deployment service of `rag deploy` and of the controller: begin, switch, roll back, maintain. One at a time."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import Release
 from ragctl.rollout import policy
-from ragctl.rollout.analysis import Generations, Judge, RealGenerations, RealJudge
-from ragctl.rollout.deployer import Deployer, Tell, checked
-from ragctl.rollout.policy import Verdict
+from ragctl.rollout.analysis import DefaultGenerations, DefaultReleaseAnalyser, Generations, ReleaseAnalyser
+from ragctl.rollout.deployer import Deployer, OnProgress, checked
+from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.targets.base import COLOURS, Server, Target, other, serving_colour
 
 _POLL_SECONDS = 0.1
 _ROLLBACK_SECONDS = 60.0
 _NOW = 0.001
 _NEXT = 5.0
-"""Seconds a command waits for the deployer beside it, which looks around now and then and is soon done."""
+"""Seconds a command waits for the lock of the controller, which holds it briefly at each poll."""
 _ALL = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody wants deployed. `generation` is promoted with it; empty: none."""
+    """A request to deploy. `generation` is promoted with it; empty: none."""
 
     release: Release
     actor: str
@@ -49,12 +49,14 @@ class Request:
         return {deployments.DECLARED: self.release.key} if self.declared else {}
 
 
-def smoke(judge: Judge, candidate: Sequence[Server], serving: Sequence[Server] = ()) -> Iterator[tuple[str, Verdict]]:
+def smoke(
+    analyser: ReleaseAnalyser, candidate: Sequence[Server], serving: Sequence[Server] = ()
+) -> Iterator[tuple[str, AnalysisResult]]:
     """The smoke suite on some servers, check by check, up to the first that fails."""
-    for name, check in judge.smoke(candidate, serving):
-        verdict = checked(check)
-        yield name, verdict
-        if not verdict.passed:
+    for name, check in analyser.smoke(candidate, serving):
+        result = checked(check)
+        yield name, result
+        if not result.passed:
             return
 
 
@@ -65,14 +67,23 @@ class Deployments:
     store: Store
     target: Target
     settings: Settings
-    judge: Judge
+    analyser: ReleaseAnalyser
     generations: Generations
-    tell: Tell = lambda text: None
+    on_progress: OnProgress = lambda text: None
 
     @classmethod
-    def real(cls, store: Store, target: Target, settings: Settings, tell: Tell = lambda text: None) -> Deployments:
+    def real(
+        cls, store: Store, target: Target, settings: Settings, on_progress: OnProgress = lambda text: None
+    ) -> Deployments:
         """With the smoke suite, the metrics and the index of these settings."""
-        return cls(store, target, settings, RealJudge(settings, store), RealGenerations(settings, store), tell)
+        return cls(
+            store,
+            target,
+            settings,
+            DefaultReleaseAnalyser(settings, store),
+            DefaultGenerations(settings, store),
+            on_progress,
+        )
 
     def up(self, wanted: Request) -> Deployment:
         """Run a release on the idle colour until it is judged ready, or refused.
@@ -97,7 +108,7 @@ class Deployments:
             return deployer.run(row)
 
     def roll_back(self, actor: str, why: str = "") -> Deployment:
-        """Move the traffic back, whatever is going on: another process that works on it is told and waited for.
+        """Move the traffic back, whatever is going on: another process that works on it is notified and awaited.
 
         Raises `Conflict` (`DEPLOYMENT_STATE`) when there is nothing to go back from or to.
         """
@@ -131,20 +142,20 @@ class Deployments:
                 return None
             raise
 
-    def look_after(self) -> None:
-        """Retire a colour whose grace period is over, and keep what is seen of both for whoever asks."""
+    def maintain(self) -> None:
+        """Retire a colour whose grace period is over, and store the observed state of both."""
         self.target.maintain()
         row = self.newest()
         if row is not None and row.state.final and row.keep_until is not None and row.keep_until <= datetime.now(UTC):
             self._retire(row.id)
             row = self._get(row.id)
-        seen = [self._seen(colour, row) for colour in COLOURS]
+        seen = [self._observed(colour, row) for colour in COLOURS]
         with self.store.engine.begin() as connection:
-            deployments.show_colours(connection, self.target.name, seen)
+            deployments.save_colours(connection, self.target.name, seen)
 
-    def check(self) -> Iterator[tuple[str, Verdict]]:
+    def check(self) -> Iterator[tuple[str, AnalysisResult]]:
         """The smoke suite on what serves, check by check, up to the first that fails."""
-        return smoke(self.judge, self.serving())
+        return smoke(self.analyser, self.serving())
 
     def serving(self) -> Sequence[Server]:
         """The servers that users are sent to."""
@@ -160,7 +171,7 @@ class Deployments:
         if row is not None and row.state not in policy.BEFORE_TRAFFIC:
             raise Conflict(
                 Reason.DEPLOYMENT_BUSY,
-                f"deployment {row.id} is under way ({row.state}): `rag deploy switch` goes on with it, "
+                f"deployment {row.id} is under way ({row.state}): `rag deploy switch` continues it, "
                 "`rag deploy rollback` ends it",
             )
         green = self.target.green_percent()
@@ -197,13 +208,13 @@ class Deployments:
                 self.target.stop(idle)
                 with deployer.connection.begin():
                     step = Step("retire", True, 0, time.monotonic() - began, detail=f"{idle} was stopped")
-                    deployments.note(deployer.connection, number, step)
+                    deployments.add_step(deployer.connection, number, step)
                     deployments.change(deployer.connection, number, keep_until=None)
         except Conflict as error:
             if error.reason is not Reason.DEPLOYMENT_BUSY:
                 raise
 
-    def _seen(self, colour: str, row: Deployment | None) -> Colour:
+    def _observed(self, colour: str, row: Deployment | None) -> Colour:
         release, green = self.target.release(colour), self.target.green_percent()
         weight = green if colour == "green" else _ALL - green
         if release is None:
@@ -222,10 +233,10 @@ class Deployments:
 
     def _ask(self, row: Deployment, what: str, actor: str, why: str) -> Deployment:
         with self.store.engine.begin() as connection:
-            return deployments.ask(connection, row.id, what, actor=actor, why=why, tenant=None)
+            return deployments.request_change(connection, row.id, what, actor=actor, why=why, tenant=None)
 
     @contextmanager
     def deployer(self, wait: float = _NOW) -> Iterator[Deployer]:
         """Alone at work on this target. Raises `Conflict` (`DEPLOYMENT_BUSY`) when another is for `wait` seconds."""
         with locks.deployer_connection(self.store, self.target.name, wait=wait) as connection:
-            yield Deployer(connection, self.target, self.judge, self.generations, self.settings, self.tell)
+            yield Deployer(connection, self.target, self.analyser, self.generations, self.settings, self.on_progress)

@@ -21,7 +21,7 @@ BUILT = bool(os.environ.get("RAG_TEST_IMAGES"))
 TOOLS = ("docker", "docker-compose", *(() if GIVEN else ("dockerd",)), *(() if BASE else ("mmdebstrap",)))
 PROJECT = "rag-containers"
 PORTS = {"RAG_GATEWAY_PORT": "18081", "RAG_DAGSTER_PORT": "13001", "RAG_CONSOLE_PORT": "18502"}
-_HERE = Path(__file__).parent
+_DOCUMENTS_EXIST = Path(__file__).parent
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _BASE_PACKAGES = "ca-certificates,python3,python3-venv"
 
@@ -70,7 +70,7 @@ def build(environment: dict[str, str], folder: Path) -> None:
         run(environment, *bootstrap)
         run(environment, "docker", "import", str(base), "rag-base:local")
     given = {"BASE": BASE or "rag-base:local", "CERTIFICATES": str(_CERTIFICATES) if _CERTIFICATES.exists() else ""}
-    files = ["-f", str(ROOT / "deploy" / "docker-bake.hcl"), "-f", str(_HERE / "bake.hcl")]
+    files = ["-f", str(ROOT / "deploy" / "docker-bake.hcl"), "-f", str(_DOCUMENTS_EXIST / "bake.hcl")]
     where = ["--set", f"sbom.output=type=local,dest={folder / 'sbom'}"]
     bake = ["docker", "buildx", "bake", "--progress", "plain", *files, *where, "images", "sbom", "stand-ins"]
     run({**environment, **given}, *bake)
@@ -85,6 +85,6 @@ def run(environment: dict[str, str], *command: str) -> str:
 
 def compose(environment: dict[str, str], *arguments: str) -> str:
     """Docker Compose on our file with the test's changes."""
-    files = ["-f", str(ROOT / "deploy" / "compose.yaml"), "-f", str(_HERE / "compose.override.yaml")]
+    files = ["-f", str(ROOT / "deploy" / "compose.yaml"), "-f", str(_DOCUMENTS_EXIST / "compose.override.yaml")]
     profiles = ["--profile", "core", "--profile", "stream"]
     return run(environment, "docker-compose", *files, "-p", PROJECT, *profiles, *arguments)

@@ -143,7 +143,7 @@ def test_a_killed_container_comes_back_and_takes_documents_again(stack: Stack, s
     eventually(stack.answers(f"What is the password word of {service}?", f"marigold-{service}"))
 
 
-def test_ingestion_goes_on_when_the_pipeline_was_killed_and_the_servers_restarted(stack: Stack) -> None:
+def test_ingestion_continues_when_the_pipeline_was_killed_and_the_servers_restarted(stack: Stack) -> None:
     stack.docker("kill", f"{PROJECT}-dagster-daemon-1", f"{PROJECT}-dagster-code-1")
     stack.docker("start", f"{PROJECT}-dagster-code-1", f"{PROJECT}-dagster-daemon-1")
     stack.docker("restart", "--time", "20", f"{PROJECT}-query-blue-1", f"{PROJECT}-gateway-1")
@@ -151,7 +151,8 @@ def test_ingestion_goes_on_when_the_pipeline_was_killed_and_the_servers_restarte
     eventually(stack.answers("What does the orchard grow?", "begonia"))
 
 
-def test_s42_the_images_hold_exactly_what_is_locked(stack: Stack) -> None:
+@pytest.mark.catalogue("S42")
+def test_the_images_hold_exactly_what_is_locked(stack: Stack) -> None:
     python = stack.docker("exec", f"{PROJECT}-query-blue-1", "python", "-V").split()[1]
     for role, lock in (("query", "query"), ("dagster", "dagster"), ("stream", "dagster"), ("console", "console")):
         bill = json.loads((stack.folder / "sbom" / f"{role}.cdx.json").read_text("utf-8"))
@@ -160,7 +161,8 @@ def test_s42_the_images_hold_exactly_what_is_locked(stack: Stack) -> None:
         assert held == packages("image-core", python) | packages(f"image-{lock}", python) | ours, role
 
 
-def test_s41_containers_run_confined(stack: Stack) -> None:
+@pytest.mark.catalogue("S41")
+def test_containers_run_confined(stack: Stack) -> None:
     names = stack.docker("ps", "--format", "{{.Names}} {{.Image}}").splitlines()
     ours = [line.split()[0] for line in names if " rag-platform/" in line]
     assert len(ours) >= 6

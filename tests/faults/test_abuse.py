@@ -23,7 +23,7 @@ from ragctl.gateway.options import UNLIMITED, GatewayOptions, Jwt, Limits, Overr
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import outage
-from tests.support.query_server import Doc, Running, running
+from tests.support.query_server import Doc, RunningServer, running
 from tests.support.waiting import eventually
 from tests.support.wire import gateway_options, running_envoy
 
@@ -41,7 +41,7 @@ STRANGER = "127.0.0.66"
 class Served:
     """A real query server behind a gateway with the limits of an installation."""
 
-    server: Running
+    server: RunningServer
     options: GatewayOptions
 
     @property

@@ -21,7 +21,7 @@ from rag_core.database import open_store
 from rag_core.operations import State
 from rag_core.settings import Settings
 from ragctl.gateway.colours import Release
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.rollout.service import Deployments, Request
 from ragctl.rollout.targets.local import LocalTarget
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
@@ -128,11 +128,12 @@ def deployments(stack: LocalStack) -> Iterator[Deployments]:
                 patch.setenv(name, value)
         settings = Settings.load()
     store = open_store(settings)
-    yield Deployments.real(store, LocalTarget(settings, Home.of(settings)), settings)
+    yield Deployments.real(store, LocalTarget(settings, DataDir.of(settings)), settings)
     store.close()
 
 
-def test_f39_f41_fifty_switches_and_rollbacks_at_fifty_calls_a_second_fail_and_mix_nothing(stack: LocalStack) -> None:
+@pytest.mark.catalogue("F39", "F41")
+def test_fifty_switches_and_rollbacks_at_fifty_calls_a_second_fail_and_mix_nothing(stack: LocalStack) -> None:
     load, rollbacks = Load(stack), []
     with deployments(stack) as known, load.running():
         for number in range(SWITCHES):
@@ -160,11 +161,12 @@ def test_f39_f41_fifty_switches_and_rollbacks_at_fifty_calls_a_second_fail_and_m
     assert rollbacks[-1] <= ROLLBACK_SECONDS
 
 
+@pytest.mark.catalogue("F40")
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [("dead", "CANDIDATE_UNHEALTHY"), ("slow", "GREEN_SLOW"), ("wrong", "GREEN_WRONG"), ("silent", "GREEN_SILENT")],
 )
-def test_f40_a_bad_green_is_refused_and_blue_is_untouched(stack: LocalStack, fault: str, reason: str) -> None:
+def test_a_bad_green_is_refused_and_blue_is_untouched(stack: LocalStack, fault: str, reason: str) -> None:
     python = "/bin/false" if fault == "dead" else make_interpreter(stack.folder, fault)
     command = [RAG, "deploy", "up", "--release", fault, "--python", python]
     load = Load(stack)
@@ -189,7 +191,7 @@ def test_colours_and_weights_survive_a_kill_of_the_deployer_down_and_up(stack: L
     setting = f"RAG_DEFAULT_TOP_K={GREEN_RESULTS}"
     code, printed = stack.rag("deploy", "up", "--release", "kept", "--set", setting)
     assert code == 0, printed
-    # The command dies when the weights have moved and nobody knows it yet; the stack's deployer goes on.
+    # The command dies when the weights have moved and nobody knows it yet; the stack's deployer continues.
     stack.environment["RAG_FAILPOINT"] = "deploy_acted:1:kill"
     code, _ = stack.rag("deploy", "switch")
     del stack.environment["RAG_FAILPOINT"]

@@ -17,6 +17,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.catalogue("F52")
 @pytest.mark.parametrize(
     ("part", "looked_at", "said"),
     [
@@ -29,7 +30,7 @@ pytestmark = [
         ("postgres", "Quality", "query server: service unavailable"),
     ],
 )
-def test_f52_a_part_that_stops_is_named_and_its_return_needs_no_reload(
+def test_a_part_that_stops_is_named_and_its_return_needs_no_reload(
     operated: Console, page: Page, part: str, looked_at: str, said: str
 ) -> None:
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=looked_at).click()

@@ -32,7 +32,7 @@ CHANGED = 0.01
 READERS = (("everyone",), ("group:ops",), ("user:ann", "group:staff"))
 
 
-class World:
+class Harness:
     def __init__(self, stack: LocalStack, places: Places, broker: Broker, seed: int) -> None:  # noqa: F811
         self.stack, self.places, self.broker = stack, places, broker
         self.chance = random.Random(seed)
@@ -105,7 +105,7 @@ def world(
     empty_database_url: str,
     httpserver: HTTPServer,
     broker: Broker,  # noqa: F811
-) -> Iterator[World]:
+) -> Iterator[Harness]:
     given = conninfo_to_dict(empty_database_url)
     database = {
         "driver": "postgresql", "host": given["host"], "port": int(str(given["port"])), "name": given["dbname"],
@@ -116,7 +116,7 @@ def world(
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     places = Places.build(stack.folder, database, empty_database_url, httpserver, broker)
-    made = World(stack, places, broker, seed)
+    made = Harness(stack, places, broker, seed)
     (stack.docs / "other.md").write_text("# Another source\n\nIt stays as it is.\n")
     made.fill()
     stack.up()
@@ -125,23 +125,24 @@ def world(
     places.close()
 
 
-def test_f21_f22_f23_ten_thousand_documents_of_five_kinds_are_what_their_sources_say_through_an_hour_of_changes(
-    world: World,
+@pytest.mark.catalogue("F21", "F22", "F23")
+def test_ten_thousand_documents_of_five_kinds_are_what_their_sources_say_through_an_hour_of_changes(
+    world: Harness,
 ) -> None:
     began = time.monotonic()
 
-    def tell(what: str) -> None:
+    def on_progress(what: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True)
 
     world.settle()
-    tell(f"{len(world.places.truth)} documents taken up")
+    on_progress(f"{len(world.places.truth)} documents taken up")
     report = world.verified("--sample", "500")
-    tell(f"clean: {report['expected']} chunks, {sum(one['read'] for one in report['sources'])} items read")
+    on_progress(f"clean: {report['expected']} chunks, {sum(one['read'] for one in report['sources'])} items read")
     for step in range(1, STEPS + 1):
         world.change()
         world.settle()
         world.verified("--sample", "500")
-        tell(f"step {step} taken up and clean")
+        on_progress(f"step {step} taken up and clean")
     items = world.places["items"]
     world.change()
     items.broken = lambda _: Response("<html>Error</html>", content_type="text/html")
@@ -151,7 +152,7 @@ def test_f21_f22_f23_ten_thousand_documents_of_five_kinds_are_what_their_sources
     assert report["sources"][0]["totals"] == {"unproven": 1}
     items.broken = None
     world.settle()
-    tell("a cut listing lost nothing")
+    on_progress("a cut listing lost nothing")
     cells = world.places["cells"]
     for locator in world.places.of(cells)[: SHARES["cells"] // 3]:
         world.places.delete(cells, locator)
@@ -161,4 +162,6 @@ def test_f21_f22_f23_ten_thousand_documents_of_five_kinds_are_what_their_sources
     assert world.stack.rag("source", "approve-deletions", "cells")[0] == 0
     world.settle()
     report = world.verified()
-    tell(f"held deletions released; every chunk found by its own vector ({report['retrieved']}), every item read")
+    on_progress(
+        f"held deletions released; every chunk found by its own vector ({report['retrieved']}), every item read"
+    )

@@ -136,17 +136,20 @@ def run_with(pair: Pair, number: signal.Signals) -> None:
     assert pair.load.failures == {}
 
 
-def test_f32_kill_9_of_one_of_two_query_servers_fails_no_call(pair: Pair) -> None:
+@pytest.mark.catalogue("F32")
+def test_kill_9_of_one_of_two_query_servers_fails_no_call(pair: Pair) -> None:
     run_with(pair, signal.SIGKILL)
     assert pair.processes[0].wait(5) == -signal.SIGKILL
 
 
-def test_f31_sigterm_of_one_of_two_query_servers_fails_no_call(pair: Pair) -> None:
+@pytest.mark.catalogue("F31")
+def test_sigterm_of_one_of_two_query_servers_fails_no_call(pair: Pair) -> None:
     run_with(pair, signal.SIGTERM)
     assert pair.processes[0].wait(20) == 0
 
 
-def test_f36_envoy_answers_again_soon_after_a_kill(pair: Pair) -> None:
+@pytest.mark.catalogue("F36")
+def test_envoy_answers_again_soon_after_a_kill(pair: Pair) -> None:
     moved = replace(pair.options, listen=Endpoint("127.0.0.1", free_port()), admin_port=free_port())
     folder = pair.folder / "another gateway"
     write_dynamic(moved, folder)

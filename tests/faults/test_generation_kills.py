@@ -21,8 +21,8 @@ from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
 from rag_core.verify import verify
 from tests.support.crashing_run import SMALL_BATCHES, folder_connector
-from tests.support.generations import Plant, golden, word_kit
-from tests.support.pipeline import Flow, prose
+from tests.support.generations import GenerationHarness, golden, word_transforms
+from tests.support.pipeline import PipelineHarness, prose
 from tests.support.postgres import fast_folder
 from tests.support.processes import context
 
@@ -34,39 +34,39 @@ LONGEST = {"run": 2.0, "build": 3.0, "judge": 2.0, "forward": 0.4, "back": 0.4, 
 """Seconds after its start within which a phase is killed; about what it takes."""
 
 
-def _judge(plant: Plant) -> None:
+def _judge(plant: GenerationHarness) -> None:
     questions = golden({prose(number, 4).splitlines()[0]: f"{number}.txt" for number in range(12)})
-    flow = plant.flow
-    evaluate(flow.store, flow.index, plant.kits, NEW, flow.settings, golden=[questions])
+    flow = plant.pipeline
+    evaluate(flow.store, flow.index, plant.transform_registry, NEW, flow.settings, golden=[questions])
 
 
-def _build(plant: Plant) -> None:
-    flow, kit = plant.flow, word_kit(version="2")
+def _build(plant: GenerationHarness) -> None:
+    flow, transforms = plant.pipeline, word_transforms(version="2")
     with flow.store.engine.connect() as connection:
         known = {row.name: row.state for row in generations.all_of(connection)}
     if known.get(NEW) != "ready":
-        declare(flow.store, flow.index, kit, name=NEW, actor="ann")
-        build(flow.store, flow.index, kit, NEW, flow.settings)
+        declare(flow.store, flow.index, transforms, name=NEW, actor="ann")
+        build(flow.store, flow.index, transforms, NEW, flow.settings)
 
 
-def _back(plant: Plant) -> None:
+def _back(plant: GenerationHarness) -> None:
     try:
-        rollback(plant.flow.store, plant.flow.index, plant.flow.settings, actor="ann")
+        rollback(plant.pipeline.store, plant.pipeline.index, plant.pipeline.settings, actor="ann")
     except NotFound:
-        assert plant.flow.index.alias() != NEW, "it was done already"
+        assert plant.pipeline.index.alias() != NEW, "it was done already"
 
 
-def _forward(plant: Plant) -> None:
-    flow = plant.flow
+def _forward(plant: GenerationHarness) -> None:
+    flow = plant.pipeline
     promote(flow.store, flow.index, NEW, flow.settings, actor="ann", override="a loaded machine")
 
 
-def _retire(plant: Plant) -> None:
-    retire(plant.flow.store, plant.flow.index, NEW, actor="ann", now=True)
+def _retire(plant: GenerationHarness) -> None:
+    retire(plant.pipeline.store, plant.pipeline.index, NEW, actor="ann", now=True)
 
 
-PHASES: dict[str, Callable[[Plant], object]] = {
-    "run": Plant.run,
+PHASES: dict[str, Callable[[GenerationHarness], object]] = {
+    "run": GenerationHarness.run,
     "build": _build,
     "judge": _judge,
     "forward": _forward,
@@ -80,14 +80,16 @@ def _child(home: Path, database_url: str, folder: Path, phase: str, began: Event
         home=home, database_url=database_url, embedder="fake", build_slice_seconds=0.2, **SMALL_BATCHES
     )
     with Pipeline(settings) as pipeline:
-        flow = Flow(pipeline.store, pipeline.index, pipeline.parser, settings, connector=folder_connector(folder))
-        plant = Plant(flow)
+        flow = PipelineHarness(
+            pipeline.store, pipeline.index, pipeline.parser, settings, connector=folder_connector(folder)
+        )
+        plant = GenerationHarness(flow)
         plant.runs = time.monotonic_ns()
         began.set()
         PHASES[phase](plant)
 
 
-class World:
+class Harness:
     """A folder of documents, a database and an index folder that outlive every process."""
 
     def __init__(self, home: Path, database_url: str) -> None:
@@ -132,16 +134,16 @@ class World:
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+def world(database_url: str) -> Iterator[Harness]:
     home = fast_folder()
-    made = World(home, database_url)
+    made = Harness(home, database_url)
     for number in range(DOCUMENTS):
         made.write(number, number)
     yield made
     shutil.rmtree(home)
 
 
-def test_random_kills_in_every_phase_leave_nothing_that_the_next_run_does_not_mend(world: World) -> None:
+def test_random_kills_in_every_phase_leave_nothing_that_the_next_run_does_not_mend(world: Harness) -> None:
     world.until_done("run")
     old = world.alias_when_clean()
     world.until_done("build")

@@ -36,7 +36,8 @@ def stack() -> Iterator[LocalStack]:
     stack.close()
 
 
-def test_f14_fifty_queued_runs_wait_in_their_order_and_none_is_given_up_for_waiting(stack: LocalStack) -> None:
+@pytest.mark.catalogue("F14")
+def test_fifty_queued_runs_wait_in_their_order_and_none_is_given_up_for_waiting(stack: LocalStack) -> None:
     stack.up()
     settings = Settings.load(home=stack.home, dagster_port=int(stack.environment["RAG_DAGSTER_PORT"]))
     job = source_jobs(settings)["docs"]

@@ -63,7 +63,8 @@ def kill(stack: LocalStack, target: str) -> bool:
     return bool(processes)
 
 
-def test_f01_f02_f16_f25_thirty_random_kills_in_an_ingest_leave_nothing_wrong(stack: LocalStack) -> None:
+@pytest.mark.catalogue("F01", "F02", "F16", "F25")
+def test_thirty_random_kills_in_an_ingest_leave_nothing_wrong(stack: LocalStack) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -95,7 +96,8 @@ def settle(stack: LocalStack) -> None:
     raise AssertionError(stack.rag("status")[1])
 
 
-def test_f35_an_index_process_that_hangs_is_started_again_by_itself() -> None:
+@pytest.mark.catalogue("F35")
+def test_an_index_process_that_hangs_is_started_again_by_itself() -> None:
     stack = LocalStack(extra={"EMBEDDER": "fake", "HANG_SECONDS": "5"})
     try:
         (stack.docs / "bell.md").write_text("# Bell\n\nThe bell rings at nine.\n", "utf-8")

@@ -61,7 +61,8 @@ def waiting(store: Store) -> tuple[int, int]:
     return pending, int(behind or 0)
 
 
-def test_f18_f25_ten_kills_of_the_worker_lose_repeat_and_revive_nothing(
+@pytest.mark.catalogue("F18", "F25")
+def test_ten_kills_of_the_worker_lose_repeat_and_revive_nothing(
     store: Store,
     settings: Settings,
     model_home: Path,  # noqa: F811

@@ -8,7 +8,7 @@ from rag_core.answering import Abstained, Abstention, Answered, AnswerEvent, Del
 from rag_core.answering.base import cite
 
 
-class ReadAloud:
+class EchoAnswerer:
     """Reads the best passage out, in equal pieces, and cites its beginning: it answers what the index holds."""
 
     def __init__(self, piece: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
 from tests.support.memory_source import Item, MemoryConnector
-from tests.support.pipeline import Flow, open_chunker
+from tests.support.pipeline import PipelineHarness, open_chunker
 from tests.support.processes import context
 
 SMALL_BATCHES = {"embed_batch": 4, "sync_batch_documents": 4, "index_batch_documents": 3}
@@ -29,7 +29,7 @@ def _run(home: Path, database_url: str, folder: Path, result: Path, failpoint: s
         home=home, database_url=database_url, embedder="fake", failpoint=failpoint, **SMALL_BATCHES
     )
     with Pipeline(settings) as pipeline:
-        flow = Flow(pipeline.store, pipeline.index, pipeline.parser, settings)
+        flow = PipelineHarness(pipeline.store, pipeline.index, pipeline.parser, settings)
         flow.connector, flow.chunker = folder_connector(folder), open_chunker()
         counts = flow.run(f"run-{os.getpid()}")
         stages = {name: report.counts for name, report in flow.reports.items()}

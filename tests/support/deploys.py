@@ -9,8 +9,8 @@ from rag_core.database import Store
 from rag_core.errors import Conflict, Reason
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
-from ragctl.rollout.analysis import Observe
-from ragctl.rollout.policy import Verdict
+from ragctl.rollout.analysis import Poll
+from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.service import Deployments
 from ragctl.rollout.targets.base import Health, Server, Traffic
 
@@ -73,29 +73,29 @@ class MemoryTarget:
 
 
 @dataclass
-class Opinions:
+class ScriptedAnalyser:
     """A judge: one verdict for the smoke suite, and one for each share of the traffic that it does not find good."""
 
-    smoke_test: Verdict = field(default_factory=Verdict.good)
-    bad_at: dict[int, Verdict] = field(default_factory=dict)
+    smoke_test: AnalysisResult = field(default_factory=AnalysisResult.good)
+    bad_at: dict[int, AnalysisResult] = field(default_factory=dict)
     during_watch: Callable[[], None] = lambda: None
     weight: Callable[[], int] = lambda: 0
-    check: Callable[[], Verdict] | None = None
+    check: Callable[[], AnalysisResult] | None = None
     """Instead of `smoke_test`."""
     calls: int | None = None
     """How many calls the servers counted while they were watched."""
 
     def smoke(
         self, candidate: Sequence[Server], serving: Sequence[Server]
-    ) -> Iterable[tuple[str, Callable[[], Verdict]]]:
+    ) -> Iterable[tuple[str, Callable[[], AnalysisResult]]]:
         return [("smoke.golden", self.check or (lambda: self.smoke_test))]
 
-    def watch(self, servers: Callable[[], Sequence[Server]]) -> Observe:
-        verdict = self.bad_at.get(self.weight(), Verdict.good(calls=self.calls))
+    def watch(self, servers: Callable[[], Sequence[Server]]) -> Poll:
+        result = self.bad_at.get(self.weight(), AnalysisResult.good(calls=self.calls))
 
-        def observe(final: bool) -> Verdict | None:
+        def observe(final: bool) -> AnalysisResult | None:
             self.during_watch()
-            return verdict if final or not verdict.passed else None
+            return result if final or not result.passed else None
 
         return observe
 
@@ -115,22 +115,22 @@ class MemoryGenerations:
             raise Conflict(Reason.GENERATION_REFUSED, f"generation {name}: recall lost 12 points")
         self.now = name
 
-    def back(self, name: str, before: str, actor: str) -> None:
+    def restore(self, name: str, before: str, actor: str) -> None:
         if before in self.refused:
             raise Conflict(Reason.GENERATION_STATE, f"generation {before} is retired")
         self.now = before
 
 
 @dataclass
-class Bench:
+class DeployHarness:
     """Deployments to a target in memory, on a real database."""
 
     store: Store
     settings: Settings
     target: MemoryTarget = field(default_factory=MemoryTarget)
-    judge: Opinions = field(default_factory=Opinions)
+    analyser: ScriptedAnalyser = field(default_factory=ScriptedAnalyser)
     generations: MemoryGenerations = field(default_factory=MemoryGenerations)
 
     def deployments(self) -> Deployments:
-        self.judge.weight = self.target.green_percent
-        return Deployments(self.store, self.target, self.settings, self.judge, self.generations)
+        self.analyser.weight = self.target.green_percent
+        return Deployments(self.store, self.target, self.settings, self.analyser, self.generations)

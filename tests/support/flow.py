@@ -1,4 +1,4 @@
-"""Fixtures of the pipeline: the real parser, the real engine on an empty folder, and a `Flow` over an empty source."""
+"""Fixtures of the pipeline: the real parser, the real engine on an empty folder, a harness over an empty source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rag_core.database import Store
 from rag_core.index.edge import EdgeIndex
 from rag_core.parsing import Parser, open_parser
 from rag_core.settings import Settings
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 from tests.support.postgres import fast_folder
 
 
@@ -34,7 +34,7 @@ def index() -> Iterator[EdgeIndex]:
 
 
 @pytest.fixture
-def flow(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> Iterator[Flow]:
+def flow(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> Iterator[PipelineHarness]:
     """A pipeline over an empty source in memory."""
-    yield Flow(store, index, parser, settings)
+    yield PipelineHarness(store, index, parser, settings)
     failpoints.arm(None)

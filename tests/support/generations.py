@@ -11,7 +11,7 @@ from rag_core.chunking.chunker import ChunkSettings
 from rag_core.database import Store
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.evaluation import Dataset
-from rag_core.generations import Kit, Kits
+from rag_core.generations import TransformRegistry, Transforms
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle.golden import GoldenSet
 from rag_core.index import VectorIndex
@@ -20,31 +20,31 @@ from rag_core.pipeline import account, run_pipeline
 from rag_core.pipeline.active_generation import ensure_generation
 from rag_core.settings import Settings
 from rag_core.sources import Scope
-from tests.support.pipeline import Flow, WordCounter
+from tests.support.pipeline import PipelineHarness, WordCounter
 
 
-class WordKits(Kits):
-    """`Kits` whose chunker counts words, so that no tokenizer is needed."""
+class WordTransformRegistry(TransformRegistry):
+    """`TransformRegistry` whose chunker counts words, so that no tokenizer is needed."""
 
-    def _named(self, recipe: Any) -> Kit:
-        key = key_of(recipe)
+    def _named(self, generation_config: Any) -> Transforms:
+        key = key_of(generation_config)
         if key not in self._others:
-            self._others[key] = word_kit(
-                version=recipe["embed_model"],
-                tokens=recipe["chunk_tokens"],
-                dimensions=recipe["embed_dimensions"],
-                prefix=recipe["embed_query_prefix"],
+            self._others[key] = word_transforms(
+                version=generation_config["embed_model"],
+                tokens=generation_config["chunk_tokens"],
+                dimensions=generation_config["embed_dimensions"],
+                prefix=generation_config["embed_query_prefix"],
             )
         return self._others[key]
 
 
-def key_of(recipe: Any) -> str:
-    return repr(sorted(recipe.items()))
+def key_of(generation_config: Any) -> str:
+    return repr(sorted(generation_config.items()))
 
 
-def word_kit(*, version: str = "1", tokens: int = 24, dimensions: int = 64, prefix: str = "") -> Kit:
+def word_transforms(*, version: str = "1", tokens: int = 24, dimensions: int = 64, prefix: str = "") -> Transforms:
     """A kit of the fake embedder `version` and chunks of so many words."""
-    recipe = {
+    generation_config = {
         "embedder": "fake",
         "embed_model": version,
         "embed_dimensions": dimensions,
@@ -53,39 +53,39 @@ def word_kit(*, version: str = "1", tokens: int = 24, dimensions: int = 64, pref
     }
     embedder = FakeEmbedder(version=version, dimensions=dimensions, query_prefix=prefix)
     chunker = Chunker(ChunkSettings(tokens=tokens, max_chunks=400), WordCounter())
-    return Kit(lambda: embedder, lambda: chunker, recipe)
+    return Transforms(lambda: embedder, lambda: chunker, generation_config)
 
 
 @dataclass
-class Plant:
+class GenerationHarness:
     """A pipeline that follows every generation, as the assets run it."""
 
-    flow: Flow
-    own: Kit = field(default_factory=word_kit)
+    pipeline: PipelineHarness
+    own: Transforms = field(default_factory=word_transforms)
 
     def __post_init__(self) -> None:
-        self.kits = WordKits(self.flow.settings, self.own)
+        self.transform_registry = WordTransformRegistry(self.pipeline.settings, self.own)
         self.runs = 0
 
     @property
     def settings(self) -> Settings:
-        return self.flow.settings
+        return self.pipeline.settings
 
     @property
     def store(self) -> Store:
-        return self.flow.store
+        return self.pipeline.store
 
     @property
     def parser(self) -> Parser:
-        return self.flow.parser
+        return self.pipeline.parser
 
     @property
     def index(self) -> VectorIndex:
-        return self.flow.index
+        return self.pipeline.index
 
     def run(self, **source: Any) -> Any:
         """One run of the source through all stages; its accounting."""
-        flow = self.flow
+        flow = self.pipeline
         self.runs += 1
         scope = Scope(flow.source, f"run-{self.runs}")
         before, after = ("documents", "chunks", "embeddings"), ("index",)
@@ -98,26 +98,26 @@ class Plant:
         """As `Pipeline.ensure_generation`."""
         embedder, chunker = self.own.embedder, self.own.chunker
         return ensure_generation(
-            self.flow.store,
-            self.flow.index,
+            self.pipeline.store,
+            self.pipeline.index,
             embedder,
             chunker,
-            recipe=self.own.recipe,
-            can_make=self.kits.can_make,
+            generation_config=self.own.generation_config,
+            can_make=self.transform_registry.can_reproduce,
         )
 
     def row(self, name: str) -> generations.Generation:
-        with self.flow.store.engine.connect() as connection:
+        with self.pipeline.store.engine.connect() as connection:
             return generations.get(connection, name)
 
     def texts(self, name: str) -> set[str]:
         """What a generation holds, white space folded."""
-        return {" ".join(p.payload.text.split()) for page in self.flow.index.scroll(name) for p in page}
+        return {" ".join(p.payload.text.split()) for page in self.pipeline.index.scroll(name) for p in page}
 
     def acls(self, name: str, locator: str) -> set[tuple[str, ...]]:
         return {
             point.payload.acl
-            for page in self.flow.index.scroll(name)
+            for page in self.pipeline.index.scroll(name)
             for point in page
             if point.payload.locator == locator
         }

@@ -90,10 +90,10 @@ def _pumps(nodes: Any, before: str = "") -> Iterator[tuple[str, str]]:
             body = value[2]
             if len(body) == 1 and body[0][0] is codes.IN:
                 yield from ((prefix, char) for char in _of_class(body[0][1])[:6])
-            elif pump := sample(body):
-                yield prefix, pump
-            if pump := sample(itertools.takewhile(lambda node: node[0] is codes.LITERAL, nodes[place + 1 :])):
-                yield prefix, pump
+            elif consumer_loop := sample(body):
+                yield prefix, consumer_loop
+            if consumer_loop := sample(itertools.takewhile(lambda node: node[0] is codes.LITERAL, nodes[place + 1 :])):
+                yield prefix, consumer_loop
         for inner in _inner(code, value):
             yield from _pumps(inner, prefix)
 
@@ -120,10 +120,14 @@ def hostile_texts(pattern: re.Pattern[Any]) -> list[str]:
     units = set(RUNS) | {whole[:length] for length in range(1, min(len(whole), 24) + 1)} | {whole}
     texts = {_fill(unit) for unit in units}
     pumps = list(dict.fromkeys(_pumps(nodes)))[:60]
-    for (prefix, pump), (_, other) in zip(pumps, [*pumps[1:], *pumps[:1]], strict=True):
-        run = prefix + _fill(pump)
+    for (prefix, consumer_loop), (_, other) in zip(pumps, [*pumps[1:], *pumps[:1]], strict=True):
+        run = prefix + _fill(consumer_loop)
         texts |= {run[: SIZE - 1] + end for end in "\x00q"}
-        texts |= {_fill(prefix + pump), _fill(prefix + pump * 200), run[: SIZE // 2] + _fill(other)[: SIZE // 2]}
+        texts |= {
+            _fill(prefix + consumer_loop),
+            _fill(prefix + consumer_loop * 200),
+            run[: SIZE // 2] + _fill(other)[: SIZE // 2],
+        }
     letters = list(dict.fromkeys(_alphabet(nodes)))[:6]
     texts |= {_fill(one + other) for one in letters for other in letters}
     return sorted(texts)

@@ -67,10 +67,10 @@ class LocalStack:
         code, printed = self.rag("up", "--docs", str(self.docs), "--no-wait", seconds=seconds)
         assert code == 0, printed
 
-    def pid(self, part: str) -> int | None:
+    def pid(self, service: str) -> int | None:
         """Process id of a part, `None` while it is down."""
         _, status = self.rag("status")
-        found = [item["pid"] for item in status["parts"] if item["name"] == part and item["pid"]]
+        found = [item["pid"] for item in status["parts"] if item["name"] == service and item["pid"]]
         return found[0] if found else None
 
     def run_workers(self) -> list[psutil.Process]:

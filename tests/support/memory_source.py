@@ -26,10 +26,10 @@ class Item:
 class MemoryListing:
     """Implements `Listing`; stops early after `stop_after` entries when that is set."""
 
-    def __init__(self, entries: list[SourceItem | Problem], stop_after: int | None, change_token: str = "") -> None:
+    def __init__(self, entries: list[SourceItem | Problem], stop_after: int | None, version_tag: str = "") -> None:
         self._entries = entries
         self._stop_after = stop_after
-        self.change_token = change_token
+        self.version_tag = version_tag
         self.complete = False
         self.error: str | None = None
 
@@ -77,7 +77,7 @@ class MemoryConnector:
             for locator, item in self.items.items()
         ]
         self.listed += 1
-        return MemoryListing(entries + list(self.problems), self.stop_after, self.change_token())
+        return MemoryListing(entries + list(self.problems), self.stop_after, self.version_tag())
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         self.fetched.append(item.locator)
@@ -90,7 +90,7 @@ class MemoryConnector:
         held = self.items[item.locator]
         return FetchedItem(item, held.content, held.media_type, held.title, held.acl, held.metadata)
 
-    def change_token(self) -> str:
+    def version_tag(self) -> str:
         return str(self._clock)
 
     def check(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def open_chunker(tokens: int = 24) -> Chunker:
 
 
 @dataclass
-class Flow:
+class PipelineHarness:
     """One source and everything it runs through."""
 
     store: Store
@@ -111,7 +111,7 @@ class Flow:
         if stage == "index":
             return index_for_targets(work, self.index)
         mine = (self.embedder.fingerprint, self.chunker.fingerprint)
-        rows = [row for row in generations.following(work.connection) if (row.embedder, row.chunker) == mine]
+        rows = [row for row in generations.write_targets(work.connection) if (row.embedder, row.chunker) == mine]
         return embed_chunks(work, self.embedder, self.chunker.fingerprint, rows)
 
     def counts(self, stage: str) -> dict[str, int]:

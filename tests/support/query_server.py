@@ -23,8 +23,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from structlog.testing import LogCapture
 
-from query_server.runtime.dependencies import LazyStore, Parts
-from query_server.runtime.listening import Listen
+from query_server.runtime.dependencies import Dependencies, LazyStore
+from query_server.runtime.listening import BindAddresses
 from query_server.server import QueryServer
 from rag_core.access import EVERYONE, TokenRules, TokenVerifier, generate_key, mint
 from rag_core.answering.extractive import ExtractiveAnswerer
@@ -135,11 +135,11 @@ def no_store() -> Store:
 
 
 @dataclass
-class Running:
+class RunningServer:
     """A server in a thread with an event loop of its own."""
 
     server: QueryServer
-    ports: Listen
+    ports: BindAddresses
     keys: Keys
     index: VectorIndex
     embedder: FakeEmbedder
@@ -190,11 +190,11 @@ def running(
     docs: Sequence[Doc] = (),
     wrap: Callable[[VectorIndex], VectorIndex] = lambda index: index,
     open_store: Callable[[], Store] | None = None,
-    parts: dict[str, Any] | None = None,
+    dependencies: dict[str, Any] | None = None,
     informed: bool = True,
     logged: bool = False,
     **changes: Any,
-) -> Iterator[Running]:
+) -> Iterator[RunningServer]:
     """A server over a fresh index with `docs`; none leaves it without a generation. `changes` are settings.
 
     It has an empty database of its own unless `open_store` says otherwise. Unless it is not to be `informed`, it has
@@ -208,8 +208,8 @@ def running(
         if open_store is None:
             url = stack.enter_context(temporary_database())
             open_store = lambda: _open_store(Settings(home=home, database_url=url), or_newer=True)  # noqa: E731
-        started = stack.enter_context(_running(home, docs, wrap, open_store, parts or {}, changes))
-        assert not informed or eventually(lambda: started.server.knows_revocations)
+        started = stack.enter_context(_running(home, docs, wrap, open_store, dependencies or {}, changes))
+        assert not informed or eventually(lambda: started.server.has_revocations)
         yield replace(started, database_url=url)
 
 
@@ -219,23 +219,25 @@ def _running(
     docs: Sequence[Doc],
     wrap: Callable[[VectorIndex], VectorIndex],
     open_store: Callable[[], Store],
-    parts: dict[str, Any],
+    dependencies: dict[str, Any],
     changes: dict[str, Any],
-) -> Iterator[Running]:
+) -> Iterator[RunningServer]:
     home.mkdir(parents=True, exist_ok=True)
     settings = settings_of(home, **changes)
     keys, embedder = Keys(home), FakeEmbedder()
     rules = TokenRules(settings.jwt_issuer, settings.jwt_audience, settings.jwt_max_lifetime_seconds, 60)
     index = wrap(open_filled(settings.index_dir, docs, embedder))
     stores = LazyStore(open_store), LazyStore(open_store)
-    made = replace(Parts(index, embedder, ExtractiveAnswerer(), TokenVerifier(keys.path, rules), *stores), **parts)
+    made = replace(
+        Dependencies(index, embedder, ExtractiveAnswerer(), TokenVerifier(keys.path, rules), *stores), **dependencies
+    )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
-    async def start() -> tuple[QueryServer, Listen]:
+    async def start() -> tuple[QueryServer, BindAddresses]:
         server = QueryServer(settings, made)
-        return server, await server.start(Listen("127.0.0.1", 0, 0, changes.get("index_port", 0)))
+        return server, await server.start(BindAddresses("127.0.0.1", 0, 0, changes.get("index_port", 0)))
 
     async def stop(server: QueryServer) -> None:
         await server.stop(grace=0)
@@ -245,7 +247,7 @@ def _running(
     server, ports = asyncio.run_coroutine_threadsafe(start(), loop).result(30)
     channel = grpc.insecure_channel(f"127.0.0.1:{ports.query}")
     try:
-        yield Running(server, ports, keys, index, embedder, loop, channel)
+        yield RunningServer(server, ports, keys, index, embedder, loop, channel)
     finally:
         channel.close()
         asyncio.run_coroutine_threadsafe(stop(server), loop).result(30)

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from rag_assets.stream_worker.base import StreamSource
-from rag_assets.stream_worker.consumer_loop import Pump
+from rag_assets.stream_worker.consumer_loop import ConsumerLoop
 from rag_assets.stream_worker.inbox import InboxSource
 from rag_assets.stream_worker.metrics import StreamMetrics
 from rag_core.chunking import Chunker
 from rag_core.database import Store
 from rag_core.errors import Unavailable
-from rag_core.generations import Kit, Kits, recipe_of
+from rag_core.generations import TransformRegistry, Transforms, generation_config_of
 from rag_core.index import VectorIndex
 from rag_core.parsing import Parser
 from rag_core.pipeline import BatchResult, Event, EventApplier
@@ -26,7 +26,7 @@ from rag_core.settings import Settings
 from rag_core.sources import Source
 from rag_core.streams import Change, Receipt
 from rag_core.streams import inbox_store as inbox
-from tests.support.pipeline import CountingEmbedder, Flow, open_chunker
+from tests.support.pipeline import CountingEmbedder, PipelineHarness, open_chunker
 
 PUSHED = Source("push", "acme", "push", acl=None)
 
@@ -36,7 +36,7 @@ def no_progress(_connection: Connection, _settled: BatchResult) -> None:
 
 
 @dataclass
-class Stream:
+class StreamHarness:
     """Everything a worker has, without its threads. `flow` reads what is stored and indexed."""
 
     store: Store
@@ -49,16 +49,16 @@ class Stream:
 
     def __post_init__(self) -> None:
         ensure_generation(self.store, self.index, self.embedder, self.chunker)
-        own = Kit(lambda: self.embedder, lambda: self.chunker, recipe_of(self.settings))
-        self.kits = Kits(self.settings, own)
+        own = Transforms(lambda: self.embedder, lambda: self.chunker, generation_config_of(self.settings))
+        self.transform_registry = TransformRegistry(self.settings, own)
         self.applier = EventApplier(self)
-        self.flow = Flow(self.store, self.index, self.parser, self.settings, PUSHED)
+        self.flow = PipelineHarness(self.store, self.index, self.parser, self.settings, PUSHED)
         self._opened: list[StreamSource] = []
 
-    def pump(self, source: StreamSource | None = None, settings: Settings | None = None) -> Pump:
+    def consumer_loop(self, source: StreamSource | None = None, settings: Settings | None = None) -> ConsumerLoop:
         made = source or InboxSource(self.store, settings or self.settings)
         self._opened.append(made)
-        return Pump(made, self.applier, self.store, settings or self.settings, self.metrics)
+        return ConsumerLoop(made, self.applier, self.store, settings or self.settings, self.metrics)
 
     def push(self, locator: str, content: str | bytes | None, **fields: Any) -> Receipt:
         raw = content.encode() if isinstance(content, str) else content
@@ -112,4 +112,4 @@ class Failing:
         return self._index.apply(*arguments)
 
 
-__all__ = ["PUSHED", "Failing", "Stream", "Unavailable", "event", "no_progress"]
+__all__ = ["PUSHED", "Failing", "StreamHarness", "Unavailable", "event", "no_progress"]

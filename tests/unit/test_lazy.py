@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rag_core.embedding.fake import FakeEmbedder
-from rag_core.generations import Kit
+from rag_core.generations import Transforms
 from rag_core.lazy import locked_property
-from tests.support.generations import word_kit
+from tests.support.generations import word_transforms
 
 
 def test_an_embedder_that_threads_want_at_once_is_opened_once() -> None:
@@ -23,9 +23,9 @@ def test_an_embedder_that_threads_want_at_once_is_opened_once() -> None:
         release.wait(30)
         return opened[-1]
 
-    kit = Kit(open_slowly, lambda: word_kit().chunker, {})
+    transforms = Transforms(open_slowly, lambda: word_transforms().chunker, {})
     with ThreadPoolExecutor(8) as threads:
-        wanted = [threads.submit(lambda: kit.embedder) for _ in range(8)]
+        wanted = [threads.submit(lambda: transforms.embedder) for _ in range(8)]
         assert began.wait(30)
         release.set()
         found = {id(future.result(30)) for future in wanted}

@@ -1,4 +1,4 @@
-"""Every regular expression of the tree takes time linear in what it is given, whoever wrote that."""
+"""Every regular expression of the tree takes time linear in its input, hostile input included."""
 
 from __future__ import annotations
 

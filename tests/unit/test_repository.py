@@ -42,8 +42,9 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
+@pytest.mark.catalogue("S42")
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
-def test_s42_every_locked_package_has_a_hash_and_no_address(lock: Path) -> None:
+def test_every_locked_package_has_a_hash_and_no_address(lock: Path) -> None:
     text = lock.read_text("utf-8")
     packages = re.split(r"(?m)^(?=[a-z0-9])", text)[1:]
     assert packages
@@ -52,7 +53,8 @@ def test_s42_every_locked_package_has_a_hash_and_no_address(lock: Path) -> None:
     assert "git+" not in text
 
 
-def test_s42_smaller_locks_are_cut_from_the_developer_lock() -> None:
+@pytest.mark.catalogue("S42")
+def test_smaller_locks_are_cut_from_the_developer_lock() -> None:
     def pins(name: str) -> set[str]:
         return set(
             re.findall(r"(?m)^[a-z0-9][a-z0-9._-]*==[^\s\\]+", (ROOT / "requirements" / name).read_text("utf-8"))
@@ -61,7 +63,8 @@ def test_s42_smaller_locks_are_cut_from_the_developer_lock() -> None:
     assert pins("runtime.txt") <= pins("test.txt") <= pins("dev.txt")
 
 
-def test_s42_an_advisory_is_excused_until_its_date_and_for_a_reason() -> None:
+@pytest.mark.catalogue("S42")
+def test_an_advisory_is_excused_until_its_date_and_for_a_reason() -> None:
     today = datetime.date(2026, 11, 25)
 
     def entry(until: str, reason: str = "not reached") -> str:
@@ -128,7 +131,8 @@ def test_no_table_in_the_code_has_a_row_twice() -> None:
     assert twice == []
 
 
-def test_s33_no_code_evaluates_or_unpickles_what_it_reads() -> None:
+@pytest.mark.catalogue("S33")
+def test_no_code_evaluates_or_unpickles_what_it_reads() -> None:
     forbidden = re.compile(
         r"(?<![\w.])(?:eval|exec)\(|pickle\.loads?\(|yaml\.load\(|shell=True|os\.system\(|verify=False"
     )
@@ -142,7 +146,8 @@ def test_s33_no_code_evaluates_or_unpickles_what_it_reads() -> None:
     assert hits == []
 
 
-def test_s44_a_secret_is_found_in_the_checkout_in_what_was_deleted_and_in_an_archive(tmp_path: Path) -> None:
+@pytest.mark.catalogue("S44")
+def test_a_secret_is_found_in_the_checkout_in_what_was_deleted_and_in_an_archive(tmp_path: Path) -> None:
     planted = "ghp" + "_" + "a1B2" * 9
 
     def git(*arguments: str) -> None:
@@ -162,7 +167,8 @@ def test_s44_a_secret_is_found_in_the_checkout_in_what_was_deleted_and_in_an_arc
     assert planted not in line
 
 
-def test_s44_no_private_key_or_token_is_committed() -> None:
+@pytest.mark.catalogue("S44")
+def test_no_private_key_or_token_is_committed() -> None:
     tracked()  # skips outside a checkout
     assert secret_check.report(secret_check.checkout(ROOT)) == []
 

@@ -10,6 +10,7 @@ from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
 
+@pytest.mark.catalogue("B72")
 @pytest.mark.parametrize(
     ("given", "named"),
     [
@@ -22,7 +23,7 @@ from rag_core.settings import Settings
         ({"default_deadline_seconds": 50, "max_deadline_seconds": 40}, "default_deadline_seconds"),
     ],
 )
-def test_b72_a_number_out_of_its_range_alone_or_with_another_is_refused_with_its_name(
+def test_a_number_out_of_its_range_alone_or_with_another_is_refused_with_its_name(
     given: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(ConfigError, match=named) as caught:
@@ -30,7 +31,8 @@ def test_b72_a_number_out_of_its_range_alone_or_with_another_is_refused_with_its
     assert caught.value.reason is Reason.CONFIG_RANGE
 
 
-def test_b71_every_problem_is_named_and_one_that_is_no_range_decides_the_reason() -> None:
+@pytest.mark.catalogue("B71")
+def test_every_problem_is_named_and_one_that_is_no_range_decides_the_reason() -> None:
     with pytest.raises(ConfigError, match=r"RAG_CHUNK_TOKENS.*RAG_EMBEDDER|RAG_EMBEDDER.*RAG_CHUNK_TOKENS") as caught:
         Settings.load(chunk_tokens=0, embedder="magic")
     assert caught.value.reason is Reason.CONFIG_INVALID

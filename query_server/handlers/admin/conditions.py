@@ -1,4 +1,4 @@
-"""What the platform found out by itself: alerts, and the quality of sources."""
+"""Alerts, and the quality of sources."""
 
 from __future__ import annotations
 

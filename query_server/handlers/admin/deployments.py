@@ -1,4 +1,4 @@
-"""Deployments as operators see them, and what they ask of the deployer."""
+"""Deployments for operators, and their requests to the deployer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DeploymentsHandler:
         """Both colours of each target as the deployer saw them last."""
         from rag_core.operations import deployment_store as deployments
 
-        return await transact(self._store, deployments.seen_colours)
+        return await transact(self._store, deployments.load_colours)
 
     async def page(self, before: int | None, limit: int) -> list[Deployment]:
         """Deployments, newest first."""
@@ -45,5 +45,5 @@ class DeploymentsHandler:
         check_text_field("reason", why, required=True)
         actor, tenant = principal.actor, principal.tenant
         return await transact(
-            self._store, lambda db: deployments.ask(db, number, what, actor=actor, why=why, tenant=tenant)
+            self._store, lambda db: deployments.request_change(db, number, what, actor=actor, why=why, tenant=tenant)
         )

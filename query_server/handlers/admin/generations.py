@@ -1,4 +1,4 @@
-"""What operators do with index generations. The heavy work (building, judging) is left to the pipeline."""
+"""Actions of operators on index generations. Building and evaluation are left to the pipeline."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from query_server.handlers.admin.rules import check_text_field
-from query_server.runtime.dependencies import Parts
+from query_server.runtime.dependencies import Dependencies
 from rag_core.access import Principal
 from rag_core.settings import Settings
 
 if TYPE_CHECKING:
     from rag_core.database import Store
-    from rag_core.generations import Kits
+    from rag_core.generations import TransformRegistry
     from rag_core.generations.lifecycle import Forecast, PromotionResult
 
 T = TypeVar("T")
@@ -27,9 +27,9 @@ class GenerationsHandler:
     `Unavailable` (`DATABASE_UNAVAILABLE`).
     """
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
+    def __init__(self, settings: Settings, dependencies: Dependencies) -> None:
         self._settings = settings
-        self._parts = parts
+        self._dependencies = dependencies
         # One thread: an operation whose caller left ends before the next one begins.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="generations")
         self._running: set[Future[Any]] = set()
@@ -51,17 +51,19 @@ class GenerationsHandler:
             from rag_core.generations import changed
             from rag_core.generations.lifecycle import declare, forecast
 
-            kits = self._kits()
+            registry = self._registry()
             try:
-                kit = kits.for_settings(changed(self._settings, changes))
-                found = forecast(store, kit, self._settings)
+                transforms = registry.for_settings(changed(self._settings, changes))
+                found = forecast(store, transforms, self._settings)
                 if dry_run:
                     return "", found
                 found.require_consent(self._settings, consent=confirmed)
-                row = declare(store, self._parts.index, kit, name=name or None, actor=principal.actor, reason=reason)
+                row = declare(
+                    store, self._dependencies.index, transforms, name=name or None, actor=principal.actor, reason=reason
+                )
                 return row.name, found
             finally:
-                kits.close()
+                registry.close()
 
         return await self._run(run)
 
@@ -70,9 +72,9 @@ class GenerationsHandler:
         _check(generation=name)
 
         def run(store: Store) -> None:
-            from rag_core.generations.lifecycle import want_evaluation
+            from rag_core.generations.lifecycle import request_evaluation
 
-            want_evaluation(store, name, actor=principal.actor)
+            request_evaluation(store, name, actor=principal.actor)
 
         await self._run(run)
 
@@ -83,7 +85,7 @@ class GenerationsHandler:
         def run(store: Store) -> PromotionResult:
             from rag_core.generations.lifecycle import promote
 
-            index, actor = self._parts.index, principal.actor
+            index, actor = self._dependencies.index, principal.actor
             return promote(store, index, name, self._settings, actor=actor, override=override)
 
         return await self._run(run)
@@ -95,7 +97,7 @@ class GenerationsHandler:
         def run(store: Store) -> PromotionResult:
             from rag_core.generations.lifecycle import rollback
 
-            return rollback(store, self._parts.index, self._settings, actor=principal.actor, reason=reason)
+            return rollback(store, self._dependencies.index, self._settings, actor=principal.actor, reason=reason)
 
         return await self._run(run)
 
@@ -106,14 +108,14 @@ class GenerationsHandler:
         def run(store: Store) -> None:
             from rag_core.generations.lifecycle import retire
 
-            retire(store, self._parts.index, name, actor=principal.actor, reason=reason, now=now)
+            retire(store, self._dependencies.index, name, actor=principal.actor, reason=reason, now=now)
 
         await self._run(run)
 
     async def _run(self, work: Callable[[Store], T]) -> T:
         """Run `work` once those before it have ended. It is not cut off when its caller leaves after it began, because
         a move must not be left half done; one that has not begun is dropped."""
-        future = self._thread.submit(lambda: work(self._parts.store.get()))
+        future = self._thread.submit(lambda: work(self._dependencies.store.get()))
         self._running.add(future)
         future.add_done_callback(self._running.discard)
         return await asyncio.wrap_future(future)
@@ -129,12 +131,16 @@ class GenerationsHandler:
         """Whether an operation still runs."""
         return bool(self._running)
 
-    def _kits(self) -> Kits:
+    def _registry(self) -> TransformRegistry:
         from rag_core.chunking import open_chunker
-        from rag_core.generations import Kit, Kits, recipe_of
+        from rag_core.generations import TransformRegistry, Transforms, generation_config_of
 
-        own = Kit(lambda: self._parts.embedder, lambda: open_chunker(self._settings), recipe_of(self._settings))
-        return Kits(self._settings, own)
+        own = Transforms(
+            lambda: self._dependencies.embedder,
+            lambda: open_chunker(self._settings),
+            generation_config_of(self._settings),
+        )
+        return TransformRegistry(self._settings, own)
 
 
 def _check(**fields: str) -> None:

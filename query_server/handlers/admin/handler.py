@@ -1,4 +1,4 @@
-"""What operators see: components, sources of their tenant, generations; of other tenants only with a platform scope."""
+"""Status for operators: components, sources of their tenant, generations; other tenants only with a platform scope."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from query_server.handlers.admin.overview import ComponentStatus, GenerationRow,
 from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.handlers.transactions import transact
 from query_server.runtime.blocking import BlockingPool
-from query_server.runtime.dependencies import Parts
+from query_server.runtime.dependencies import Dependencies
 from rag_core.access import Principal
 from rag_core.errors import RagError, Reason, Unavailable
 
@@ -26,8 +26,8 @@ T = TypeVar("T")
 class AdminHandler:
     """Reports; a part that is down is a finding, not an error of the call."""
 
-    def __init__(self, parts: Parts, embedder: QueryEmbedder, pool: BlockingPool, version: str) -> None:
-        self._parts = parts
+    def __init__(self, dependencies: Dependencies, embedder: QueryEmbedder, pool: BlockingPool, version: str) -> None:
+        self._dependencies = dependencies
         self._query_embedder = embedder
         self._pool = pool
         self._version = version
@@ -58,7 +58,7 @@ class AdminHandler:
             return source_counts(connection, tenant), generation_rows(connection, None if platform else tenant)
 
         try:
-            sources, rows = await _in_time(transact(self._parts.store, read), Reason.DATABASE_UNAVAILABLE)
+            sources, rows = await _in_time(transact(self._dependencies.store, read), Reason.DATABASE_UNAVAILABLE)
         except RagError as error:
             return (), {}, ComponentStatus("database", healthy=False, detail=f"{error.reason}: {error.message}")
         return sources, rows, ComponentStatus("database", healthy=True)
@@ -74,7 +74,7 @@ class AdminHandler:
         return found, ComponentStatus("index", healthy=True)
 
     def _read_index(self, tenant: str | None) -> list[GenerationStatus]:
-        index = self._parts.index
+        index = self._dependencies.index
         alias = index.alias()
         return [
             GenerationStatus(spec, "active" if spec.name == alias else "", index.count(spec.name, tenant=tenant))
@@ -86,7 +86,7 @@ class AdminHandler:
             await _in_time(self._query_embedder.embed_passages(["ready"]), Reason.EMBEDDER_UNAVAILABLE)
         except RagError as error:
             return ComponentStatus("embedder", healthy=False, detail=f"{error.reason}: {error.message}")
-        return ComponentStatus("embedder", healthy=True, detail=self._parts.embedder.fingerprint)
+        return ComponentStatus("embedder", healthy=True, detail=self._dependencies.embedder.fingerprint)
 
 
 async def _in_time(work: Awaitable[T], reason: Reason) -> T:

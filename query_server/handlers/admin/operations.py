@@ -1,4 +1,4 @@
-"""What operators look into and do. Every action and its audit record are one transaction."""
+"""What operators read and do. Every action and its audit record are one transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from query_server.auth.policies import ADMIN, PLATFORM_ADMIN, PLATFORM_READ, allows
 from query_server.handlers.admin.rules import (
     check_action,
-    check_facts,
+    check_details,
     check_ids,
     check_judgement,
     check_text_field,
@@ -24,7 +24,7 @@ from rag_core.errors import NotFound, PermissionDenied, Reason
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from rag_core.documents import Found, Inspected
+    from rag_core.documents import DocumentDetails, DocumentSummary
     from rag_core.evaluation import Judgement, Rating
     from rag_core.operations import Entry
     from rag_core.pipeline import Stage
@@ -48,7 +48,7 @@ class Payload:
 class Inspection:
     """A document; `text` is `None` when the caller may not see it."""
 
-    document: Inspected
+    document: DocumentDetails
     text: str | None
     quarantine: Quarantined | None
 
@@ -148,7 +148,7 @@ class OperationsHandler:
         tenant, actor = principal.tenant, principal.actor
         return await self._transact(lambda db: [act(db, entry, tenant=tenant, actor=actor, note=why) for entry in ids])
 
-    async def find(self, principal: Principal, wanted: str, source: str, limit: int) -> list[Found]:
+    async def find(self, principal: Principal, wanted: str, source: str, limit: int) -> list[DocumentSummary]:
         """Documents by a part of their name."""
         from rag_core.documents import read_store as inspection
 
@@ -204,7 +204,7 @@ class OperationsHandler:
         check_text_field("target", target, required=True)
         check_text_field("reason", why)
         check_text_field("source", source)
-        check_facts(facts)
+        check_details(facts)
         named = {"source": source, "reason": why}
         details = {**facts, "tenant": principal.tenant} | {name: value for name, value in named.items() if value}
 

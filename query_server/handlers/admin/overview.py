@@ -1,4 +1,4 @@
-"""The numbers of the overview, read from PostgreSQL in two statements."""
+"""Figures of the overview, read from PostgreSQL in two statements."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class GenerationEvent:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRow:
-    """What the database knows of a generation: `documents` it holds, `pending` ones it lacks, and its history."""
+    """The rows of a generation: its `documents`, `pending` ones, and its history."""
 
     spec: GenerationSpec
     state: str
@@ -57,7 +57,7 @@ class GenerationRow:
     settings: Mapping[str, Any] = field(default_factory=dict)
     actor: str = ""
     reason: str = ""
-    frozen: bool = False
+    not_reproducible: bool = False
     ready_at: datetime | None = None
     evaluation_wanted_at: datetime | None = None
     retired_at: datetime | None = None
@@ -154,7 +154,7 @@ def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ..
 def generation_rows(connection: Connection, tenant: str | None = None) -> dict[str, GenerationRow]:
     """What the database knows of every generation, by name.
 
-    With a tenant its own documents are counted, and what tells of others is left out: who acted, why, and what the
+    With a tenant its own documents are counted, and details of others are left out: who acted, why, and what the
     gate found in everybody's documents.
     """
     totals = generations.document_totals(connection, tenant)
@@ -201,7 +201,7 @@ def _generation(row: Generation, totals: DocumentTotals, events: list[Generation
         settings=row.settings,
         actor=row.actor,
         reason=row.reason,
-        frozen=row.frozen,
+        not_reproducible=row.not_reproducible,
         ready_at=row.ready_at,
         evaluation_wanted_at=row.evaluation_wanted_at,
         retired_at=row.retired_at,

@@ -1,4 +1,4 @@
-"""Checks on what an operator asks, before the database is touched."""
+"""Validation of an operator's requests, before the database is touched."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_FIELD_CHARS = 1024
 MAX_QUESTION_CHARS = 8192
 MAX_ANSWER_CHARS = 100_000
 MAX_CITATIONS = 100
-MAX_FACTS = 16
+MAX_DETAILS = 16
 LARGEST_ID = 2**63 - 1
 ACTIONS = frozenset(
     {"dagster.launch", "dagster.terminate", "dagster.retry", "dagster.pause", "dagster.resume", "dagster.check"}
@@ -75,11 +75,11 @@ def check_action(action: str) -> None:
         raise InvalidInput(Reason.FIELD_INVALID, f"action: must be one of {', '.join(sorted(ACTIONS))}")
 
 
-def check_facts(facts: Mapping[str, str]) -> None:
+def check_details(details: Mapping[str, str]) -> None:
     """Raise `InvalidInput` for facts that are too many or too long, or that name a field of the record itself."""
-    if len(facts) > MAX_FACTS:
-        raise InvalidInput(Reason.FIELD_INVALID, f"details: at most {MAX_FACTS} entries")
-    for name, value in facts.items():
+    if len(details) > MAX_DETAILS:
+        raise InvalidInput(Reason.FIELD_INVALID, f"details: at most {MAX_DETAILS} entries")
+    for name, value in details.items():
         if name in {"tenant", "reason"}:
             raise InvalidInput(Reason.RESERVED_FIELD, f"details: {name} is not yours to set")
         check_text_field("details", name, limit=64, required=True)

@@ -1,4 +1,4 @@
-"""Pushed documents: accepted into the inbox, and read back within what the caller may see."""
+"""Pushed documents: accept into the inbox, and read back within the caller's permissions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from query_server.handlers.documents import rules
 from query_server.handlers.transactions import transact
-from query_server.runtime.dependencies import Parts
+from query_server.runtime.dependencies import Dependencies
 from rag_core.access import Principal
 from rag_core.errors import InvalidInput, Reason
 from rag_core.settings import Settings
@@ -18,7 +18,7 @@ from rag_core.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.documents import Stored
+    from rag_core.documents import VisibleDocument
     from rag_core.streams import Change, Receipt
 
 MAX_TEXT_CHARS = 1_000_000
@@ -59,7 +59,7 @@ class Delete:
 class Page:
     """Documents, and where the next page begins (empty at the end)."""
 
-    documents: tuple[Stored, ...]
+    documents: tuple[VisibleDocument, ...]
     next_token: str
 
 
@@ -70,9 +70,9 @@ class DocumentsHandler:
     a system must be able to replace and delete what it may not read. Reading always passes the ACL.
     """
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
+    def __init__(self, settings: Settings, dependencies: Dependencies) -> None:
         self._settings = settings
-        self._parts = parts
+        self._dependencies = dependencies
 
     async def put(self, principal: Principal, request: Put, request_id: str = "") -> Receipt:
         """Accept a document. Raises `InvalidInput`, `NotFound` (an unknown `doc_id`), and as `inbox.accept`."""
@@ -95,14 +95,14 @@ class DocumentsHandler:
         )
         return await self._accept(principal, change, request.doc_id, f"{_SERVICE}/Delete", request_id)
 
-    async def get(self, principal: Principal, doc_id: str, *, include_text: bool) -> tuple[Stored, str, bool]:
+    async def get(self, principal: Principal, doc_id: str, *, include_text: bool) -> tuple[VisibleDocument, str, bool]:
         """A document, its text (empty unless asked for) and whether that was cut. Raises `NotFound`."""
         from rag_core.documents import read_store as lookup
 
         wanted = rules.check_doc_id(doc_id)
         who = (principal.tenant, principal.acl_entries)
 
-        def read(connection: Connection) -> tuple[Stored, str, bool]:
+        def read(connection: Connection) -> tuple[VisibleDocument, str, bool]:
             stored = lookup.get(connection, *who, wanted)
             if not include_text:
                 return stored, "", False
@@ -119,7 +119,7 @@ class DocumentsHandler:
             rules.check_source(source)
         after = rules.read_page_token(principal.tenant, source, token)
 
-        def read(connection: Connection) -> list[Stored]:
+        def read(connection: Connection) -> list[VisibleDocument]:
             return lookup.page(
                 connection,
                 principal.tenant,
@@ -169,7 +169,7 @@ class DocumentsHandler:
         from rag_core.streams import inbox_store as inbox
 
         if change.content is None:
-            # Before the document is looked for: the first deletion may have been applied by now.
+            # Before the document is searched for: the first deletion may have been applied by now.
             known = inbox.known_deletion(connection, change, wanted or change.doc_id)
             if known is not None:
                 return known, None
@@ -188,7 +188,7 @@ class DocumentsHandler:
         return receipt, (named.source, named.locator)
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
-        return await transact(self._parts.store, work)
+        return await transact(self._dependencies.store, work)
 
 
 def _record(

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from query_server.handlers.query.resuming import Piece, Progress, ResumeTokens, context_of, lost, resumable, unseen
+from query_server.handlers.query.resuming import (
+    Progress,
+    ResumableDelta,
+    ResumeTokens,
+    after_cursor,
+    context_of,
+    lost,
+    resumable,
+)
 from query_server.handlers.query.search import Plan, SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.runtime.metrics import Metrics
@@ -21,7 +29,7 @@ from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
 from rag_core.index import SearchResult
 
 MIN_RETRIEVED = 10
-"""Passages looked at for any answer, so that one asked from few of them is judged like the others."""
+"""Passages retrieved for any answer, so that a request for few of them is scored like the others."""
 FINAL_MARGIN_SECONDS = 0.1
 """Kept from the caller's deadline so that the final event still reaches it."""
 
@@ -33,7 +41,7 @@ class Failed:
     error: RagError
 
 
-Event = Piece | Answered | Abstained | Failed
+Event = ResumableDelta | Answered | Abstained | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ class AnswerHandler:
         seen = self._resumes.read(query.resume_token, context) if query.resume_token else None
         found, events = await self._start(principal, plan.pinned_to(seen.generation) if seen else plan, deadline)
         progress = Progress(found.result.generation)
-        rest = unseen(events, seen, progress) if seen else events
+        rest = after_cursor(events, seen, progress) if seen else events
         return found, _ended(resumable(rest, progress, partial(self._resumes.issue, context=context)))
 
     async def _start(
@@ -153,7 +161,7 @@ async def _until(events: AsyncGenerator[AnswerEvent, None], deadline: float) -> 
             yield event
 
 
-async def _ended(events: AsyncGenerator[Piece | Answered | Abstained, None]) -> AsyncGenerator[Event, None]:
+async def _ended(events: AsyncGenerator[ResumableDelta | Answered | Abstained, None]) -> AsyncGenerator[Event, None]:
     begun = False
     async with aclosing(events):
         try:

@@ -1,9 +1,9 @@
-"""Which generation a query goes to, and the embedder that belongs to it.
+"""The generation a query goes to, and the embedder of that generation.
 
 How query model and index switch together on all replicas: a query is embedded for one generation and searched in that
 one by name, so a response cannot mix two. Every server loads the query models of all generations that follow, before
 one of them is promoted, and says so in the database; a promotion waits until every living server has. Then the alias
-moves once, and each search looks at it: all servers change with their next search.
+moves once, and each search resolves it: all servers switch with their next search.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from query_server.runtime.dependencies import LazyStore
 from query_server.runtime.polling import READ_SECONDS, database_thread
 from rag_core.embedding import Embedder, open_embedder
 from rag_core.errors import RagError, Reason, Unavailable
-from rag_core.generations import Recipe, settings_for
+from rag_core.generations import GenerationConfig, settings_for
 from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
@@ -78,11 +78,11 @@ class QueryModels:
     async def target(self) -> tuple[str | None, QueryEmbedder]:
         """The generation a new query is meant for and its embedder; `None` before the first promotion.
 
-        It may have moved on by the time of the search, which looks again. When the model of the active one cannot be
+        It may have moved on by the time of the search, which asks again. When the model of the active one cannot be
         had (the database is down as well), the generation served before stays while the index has it: it is complete
         and was right until now.
         """
-        generation = self._served if self._served_stands() else await self.alias()
+        generation = self._served if self._served_is_current() else await self.alias()
         if generation is None:
             return None, self._loaded[self._own]
         embedder = await self.embedder_of(generation)
@@ -101,14 +101,14 @@ class QueryModels:
         return None
 
     def knows(self, generation: str) -> bool:
-        """Whether the index had this generation when it was last looked at."""
+        """Whether the index had this generation at the last refresh."""
         return generation in self._built_with
 
     async def alias(self) -> str | None:
         """The generation readers are on, asked of the index."""
         return await self._pool.run(self._index.alias)
 
-    async def moved_to(self, generation: str) -> bool:
+    async def switch_to(self, generation: str) -> bool:
         """Take note that the alias has moved; whether this server can follow.
 
         Raises `Unavailable` (`EMBEDDER_UNAVAILABLE`) when it cannot and there is no generation to stay on: the first
@@ -117,7 +117,7 @@ class QueryModels:
         try:
             await self.embedder_of(generation)
         except RagError as error:
-            if not self._served_stands():
+            if not self._served_is_current():
                 raise
             _log.warning("generation_not_followed", generation=generation, message=error.message)
             return False
@@ -141,9 +141,9 @@ class QueryModels:
             wanted = await self.thread.run_within(READ_SECONDS, self._wanted)
         except RagError:
             return  # the database is down: what is loaded stays
-        for fingerprint, recipe in wanted.items():
+        for fingerprint, generation_config in wanted.items():
             if fingerprint not in self._loaded:
-                await self._load(fingerprint, recipe)
+                await self._load(fingerprint, generation_config)
         in_use = self._built_with.get(self._served or "", "")
         await self._unload({*wanted, in_use})
         with suppress(RagError):
@@ -164,15 +164,15 @@ class QueryModels:
         with suppress(RagError):
             await self.thread.run_within(_FAREWELL_SECONDS, self._forget)
 
-    def _served_stands(self) -> bool:
+    def _served_is_current(self) -> bool:
         return self._served is not None and self.knows(self._served)
 
     def _find(self, generation: str) -> QueryEmbedder | None:
         return self._loaded.get(self._built_with.get(generation, ""))
 
-    async def _load(self, fingerprint: str, recipe: Recipe) -> None:
+    async def _load(self, fingerprint: str, generation_config: GenerationConfig) -> None:
         try:
-            opened = await asyncio.to_thread(lambda: open_embedder(settings_for(self._settings, recipe)))
+            opened = await asyncio.to_thread(lambda: open_embedder(settings_for(self._settings, generation_config)))
         except RagError as error:
             _log.warning("query_model_not_loaded", reason=error.reason, message=error.message)
             return
@@ -189,11 +189,11 @@ class QueryModels:
             await self._loaded.pop(fingerprint).close()
             self._opened.pop(fingerprint).close()
 
-    def _wanted(self) -> dict[str, Recipe]:
+    def _wanted(self) -> dict[str, GenerationConfig]:
         from rag_core.generations import store as generations  # SQLAlchemy would double the time of a start
 
         with self._store.get().engine.connect() as connection:
-            return {row.embedder: row.settings for row in generations.following(connection)}
+            return {row.embedder: row.settings for row in generations.write_targets(connection)}
 
     def _report(self) -> None:
         from rag_core.generations import store as replicas

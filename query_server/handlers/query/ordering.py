@@ -1,4 +1,4 @@
-"""What comes after retrieval: a cross-encoder's judgement, and variety."""
+"""After retrieval: reranking by a cross-encoder, and diversity."""
 
 from __future__ import annotations
 

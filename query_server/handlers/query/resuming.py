@@ -1,4 +1,4 @@
-"""Resumed answers: a stream that was cut goes on after the text that the client has.
+"""Resumed answers: a stream that was cut continues after the text that the client has.
 
 A reset carries no message, so every piece of an answer comes with a token, and the client holds the newest one when the
 stream is cut. The token says how far the client is. The answer is composed again and what the client has is left out;
@@ -24,7 +24,7 @@ _SEEN = struct.Struct(f">I{_DIGEST_BYTES}s")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ResumeCursor:
     """What a client has of an answer: the generation it came from, the number of characters and a hash of them."""
 
     generation: str
@@ -33,7 +33,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ResumableDelta:
     """The next piece of the text, and the token for what comes after it."""
 
     text: str
@@ -46,11 +46,11 @@ class ResumeTokens:
     def __init__(self, *secrets: bytes, clock: Callable[[], float] = time.time) -> None:
         self._tokens = SignedTokens(secrets, b"resume-token", clock=clock)
 
-    def issue(self, seen: Seen, context: bytes) -> str:
+    def issue(self, cursor: ResumeCursor, context: bytes) -> str:
         """A token for the rest of the answer to the request that `context` stands for (see `context_of`)."""
-        return self._tokens.issue(_SEEN.pack(seen.chars, seen.digest) + seen.generation.encode(), context)
+        return self._tokens.issue(_SEEN.pack(cursor.chars, cursor.digest) + cursor.generation.encode(), context)
 
-    def read(self, token: str, context: bytes) -> Seen:
+    def read(self, token: str, context: bytes) -> ResumeCursor:
         """Raises `InvalidInput` (`RESUME_TOKEN_INVALID`); the text is the same whatever is wrong with it."""
         content = self._tokens.read(token, context)
         if content is None or len(content) < _SEEN.size:
@@ -58,7 +58,7 @@ class ResumeTokens:
                 Reason.RESUME_TOKEN_INVALID, "resume_token: not valid for this request; ask again without one"
             )
         chars, digest = _SEEN.unpack_from(content)
-        return Seen(content[_SEEN.size :].decode(), chars, digest)
+        return ResumeCursor(content[_SEEN.size :].decode(), chars, digest)
 
 
 class Progress:
@@ -74,9 +74,9 @@ class Progress:
         self._hash.update(text.encode())
         self.chars += len(text)
 
-    def seen(self) -> Seen:
+    def cursor(self) -> ResumeCursor:
         """What the client has by now."""
-        return Seen(self._generation, self.chars, self._hash.digest())
+        return ResumeCursor(self._generation, self.chars, self._hash.digest())
 
 
 def context_of(plan: Plan) -> bytes:
@@ -84,8 +84,8 @@ def context_of(plan: Plan) -> bytes:
     return b"%d|%s" % (plan.request.limit, plan.context)
 
 
-async def unseen(
-    events: AsyncGenerator[AnswerEvent, None], seen: Seen, progress: Progress
+async def after_cursor(
+    events: AsyncGenerator[AnswerEvent, None], cursor: ResumeCursor, progress: Progress
 ) -> AsyncGenerator[AnswerEvent, None]:
     """The events without the text that the client has, which goes into `progress`.
 
@@ -93,28 +93,28 @@ async def unseen(
     """
     async with aclosing(events):
         async for event in events:
-            missing = seen.chars - progress.chars
+            missing = cursor.chars - progress.chars
             if missing <= 0:
                 yield event
                 continue
             if not isinstance(event, Delta):
                 raise lost()
             progress.add(event.text[:missing])
-            if progress.chars == seen.chars and progress.seen() != seen:
+            if progress.chars == cursor.chars and progress.cursor() != cursor:
                 raise lost()
             if rest := event.text[missing:]:
                 yield Delta(rest)
 
 
 async def resumable(
-    events: AsyncGenerator[AnswerEvent, None], progress: Progress, issue: Callable[[Seen], str]
-) -> AsyncGenerator[Piece | Answered | Abstained, None]:
+    events: AsyncGenerator[AnswerEvent, None], progress: Progress, issue: Callable[[ResumeCursor], str]
+) -> AsyncGenerator[ResumableDelta | Answered | Abstained, None]:
     """The events, each piece of text with its token."""
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Delta):
                 progress.add(event.text)
-                yield Piece(event.text, issue(progress.seen()))
+                yield ResumableDelta(event.text, issue(progress.cursor()))
             else:
                 yield event
 

@@ -20,7 +20,7 @@ from query_server.handlers.query.validation import (
     check_top_k,
     clean_text,
 )
-from query_server.interceptors.concurrency import ConcurrencyGate
+from query_server.interceptors.concurrency import ConcurrencyLimiter
 from query_server.runtime.gauges import Freshness
 from rag_core.access import Principal
 from rag_core.answering import Span, highlights, query_terms
@@ -192,7 +192,7 @@ class SearchHandler:
             if request.generation == found.generation:
                 return found
             alias = found.generation
-        return None if await self._models.moved_to(alias) else await self._stayed(request)
+        return None if await self._models.switch_to(alias) else await self._stayed(request)
 
     async def _stayed(self, request: SearchRequest) -> SearchResult:
         """Search the generation that readers were on before; this server cannot follow them."""
@@ -268,9 +268,9 @@ SIDE_BY_SIDE = 4
 class BatchHandler:
     """Every search of a batch takes a slot of the search gate of its own: a batch is no way around the limit."""
 
-    def __init__(self, search: SearchHandler, gate: ConcurrencyGate) -> None:
+    def __init__(self, search: SearchHandler, limiter: ConcurrencyLimiter) -> None:
         self._search = search
-        self._gate = gate
+        self._limiter = limiter
 
     async def run(self, principal: Principal, queries: Sequence[Query | InvalidInput]) -> list[Page | RagError]:
         """The outcome of each search, in order; an entry that could not be read comes back as it is.
@@ -285,7 +285,7 @@ class BatchHandler:
             if isinstance(query, InvalidInput):
                 return query
             try:
-                async with turns, self._gate.enter(principal.tenant):
+                async with turns, self._limiter.enter(principal.tenant):
                     return await self._search.search(principal, query)
             except RagError as error:
                 return error

@@ -119,7 +119,7 @@ REMEMBERED_SECONDS = 30.0
 """The damage may lie where few searches come by: a search that went well elsewhere does not end it."""
 
 
-class WatchedSearcher:
+class DamageDetector:
     """A searcher that remembers when it last met damage. It is not repaired here: `rag index rebuild` does that."""
 
     def __init__(self, searcher: Searcher, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""Checks on what a caller asks, before any part is touched."""
+"""Validation of a query, before any service is called."""
 
 from __future__ import annotations
 

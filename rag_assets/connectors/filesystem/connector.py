@@ -9,13 +9,13 @@ from typing import Any
 
 from rag_assets.connectors.filesystem import names
 from rag_assets.connectors.filesystem.options import FilesystemOptions
-from rag_assets.connectors.filesystem.safe_open import file_token, read_stable, real_parts, require_apart
+from rag_assets.connectors.filesystem.safe_open import file_version_tag, read_stable, require_apart, resolve_links
 from rag_assets.connectors.filesystem.walk import FilesystemListing
 from rag_core.errors import RagError
 from rag_core.sources import FetchedItem, Problem, SourceItem
 
 CHECK_ENTRIES = 10_000
-"""`check` looks at no more than this many entries."""
+"""`check` reads no more than this many entries."""
 
 
 class FilesystemConnector:
@@ -36,18 +36,18 @@ class FilesystemConnector:
     def fetch(self, item: SourceItem) -> FetchedItem:
         parts = names.decode(item.locator)
         if self._options.symlinks == "within_root":
-            parts = real_parts(self._options.root, parts)
+            parts = resolve_links(self._options.root, parts)
         content, status = read_stable(
             self._options.root, parts, limit=self._limit, refuse_links=self._options.hard_links == "refuse"
         )
         # The token of what was read, which may be newer than what was listed.
-        return FetchedItem(replace(item, token=file_token(status), size=status.st_size), content)
+        return FetchedItem(replace(item, version_tag=file_version_tag(status), size=status.st_size), content)
 
-    def change_token(self) -> str:
+    def version_tag(self) -> str:
         listing = self.list_items()
         for _ in listing:
             pass  # it reads no file, only the folders and each file's status
-        return listing.change_token
+        return listing.version_tag
 
     def check(self) -> dict[str, Any]:
         try:

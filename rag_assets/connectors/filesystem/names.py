@@ -75,7 +75,7 @@ class _Step:
     """One way on from a state: names that `matches` accepts (`None`: all) lead to `targets`."""
 
     matches: _Match | None
-    spells_dot: bool
+    has_explicit_dot: bool
     targets: frozenset[_Position]
 
 
@@ -89,7 +89,7 @@ class State:
     """The path that led here is matched itself. `a/**` matches what is below `a`, not `a`."""
     covers: bool
     """Everything below this folder is matched."""
-    leads_on: bool
+    can_match_below: bool
     """Something below this folder may match."""
     following: dict[int, State] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ class GlobSet:
         visible = self._hidden or not name.startswith(".")
         key = 0
         for number, step in enumerate(state.steps):
-            if (visible or step.spells_dot) and (step.matches is None or step.matches(name)):
+            if (visible or step.has_explicit_dot) and (step.matches is None or step.matches(name)):
                 key |= 1 << number
         if key == 0:
             return None
@@ -126,7 +126,7 @@ class GlobSet:
                 steps=tuple(step for position in sorted(positions) for step in self._steps(*position)),
                 complete=any(not rest for rest in rests),
                 covers=any(rest in ([], ["**"]) for rest in rests),
-                leads_on=any(rests),
+                can_match_below=any(rests),
             )
         return self._states[positions]
 

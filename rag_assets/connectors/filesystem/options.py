@@ -54,6 +54,6 @@ class FilesystemOptions(BaseModel):
     hidden: bool = Field(False, description="Whether wildcards match names that start with a dot.")
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the documents are, for people."""
         return self.root

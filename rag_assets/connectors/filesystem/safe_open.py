@@ -57,7 +57,7 @@ def require_apart(root: str, home: Path) -> None:
         raise ConfigError(Reason.PATH_OUTSIDE_ROOT, message)
 
 
-def open_beneath(root: str, parts: Sequence[str]) -> int:
+def safe_open(root: str, parts: Sequence[str]) -> int:
     """Open `root/parts` through real folders only; the caller closes it.
 
     Raises `InvalidInput` (`SYMLINK_ESCAPE`, `NOT_A_REGULAR_FILE`), `NotFound` (`VANISHED`) or `Unavailable`
@@ -74,11 +74,11 @@ def open_beneath(root: str, parts: Sequence[str]) -> int:
     return fd
 
 
-def real_parts(root: str, parts: Sequence[str]) -> tuple[str, ...]:
+def resolve_links(root: str, parts: Sequence[str]) -> tuple[str, ...]:
     """Resolve every link in `root/parts` and return the parts below the resolved root.
 
     Raises `InvalidInput` (`SYMLINK_ESCAPE`) when the target lies outside or the links form a loop. The result is only a
-    claim about this moment: open it with `open_beneath`, which follows nothing.
+    claim about this moment: open it with `safe_open`, which follows nothing.
     """
     try:
         base = Path(root).resolve(strict=True)
@@ -120,7 +120,7 @@ def read_stable(root: str, parts: Sequence[str], *, limit: int, refuse_links: bo
     `Unavailable` (`UNREADABLE`, `CHANGED_WHILE_READING` after three attempts).
     """
     for _ in range(ATTEMPTS):
-        with closing_fd(open_beneath(root, parts)) as fd:
+        with closing_fd(safe_open(root, parts)) as fd:
             before = os.fstat(fd)
             check_status(before, limit=limit, refuse_links=refuse_links)
             content = _read(fd, before.st_size)
@@ -161,7 +161,7 @@ RACY_NS = 50_000_000
 """File clocks tick in steps of up to 10 ms: two edits within one step look alike. A file this young is read again."""
 
 
-def file_token(status: os.stat_result) -> str:
+def file_version_tag(status: os.stat_result) -> str:
     """Size, modification time, change time and inode of a file.
 
     The change time cannot be set by programs, so an edit that restores size and modification time is seen. A file that

@@ -1,4 +1,4 @@
-"""One pass over a folder tree: what it holds, what cannot be used, and whether all of it was seen."""
+"""One pass over a folder tree: files, problems, and whether the tree was seen completely."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rag_assets.connectors.filesystem.options import FilesystemOptions
 from rag_assets.connectors.filesystem.safe_open import (
     check_status,
     closing_fd,
-    file_token,
-    open_beneath,
+    file_version_tag,
     open_folder,
     open_root,
-    real_parts,
+    resolve_links,
+    safe_open,
 )
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
 from rag_core.sources import Problem, SourceItem
@@ -80,14 +80,14 @@ class FilesystemListing:
         return None if self._finished else "the listing was not read to its end"
 
     @property
-    def change_token(self) -> str:
+    def version_tag(self) -> str:
         return f"{'' if self.complete else 'incomplete:'}{self._count}:{self._sum:032x}"
 
     def __iter__(self) -> Iterator[Entry]:
         with closing_fd(open_root(self._options.root)) as root:
             for entry in self._folder(root, _Place("", self._include.start, self._exclude.start, ())):
                 # A sum, because it needs no order and no memory.
-                state = entry.token if isinstance(entry, SourceItem) else entry.reason
+                state = entry.version_tag if isinstance(entry, SourceItem) else entry.reason
                 digest = hashlib.blake2b(f"{entry.locator}\0{state}".encode(), digest_size=16).digest()
                 self._sum, self._count = (self._sum + int.from_bytes(digest)) % _WORD, self._count + 1
                 yield entry
@@ -140,7 +140,7 @@ class FilesystemListing:
         """What is not a regular file: a link, a folder to enter, or something nobody can read."""
         if stat.S_ISLNK(status.st_mode):
             yield from self._link(place)
-        elif stat.S_ISDIR(status.st_mode) and place.include.leads_on:
+        elif stat.S_ISDIR(status.st_mode) and place.include.can_match_below:
             with closing_fd(open_folder(name, fd)) as inner:
                 yield from self._subfolder(inner, place)
         elif place.matches:
@@ -161,14 +161,14 @@ class FilesystemListing:
                 yield _problem(place.path, Reason.SYMLINK_IGNORED, message, skipped=True)
             return
         try:
-            parts = real_parts(self._options.root, place.path.split("/"))
-            opened = open_beneath(self._options.root, parts)
+            parts = resolve_links(self._options.root, place.path.split("/"))
+            opened = safe_open(self._options.root, parts)
         except RagError as error:
             yield _problem(place.path, error.reason, error.message)
             return
         with closing_fd(opened) as fd:
             status = os.fstat(fd)
-            if stat.S_ISDIR(status.st_mode) and place.include.leads_on:
+            if stat.S_ISDIR(status.st_mode) and place.include.can_match_below:
                 yield from self._subfolder(fd, place)
             elif place.matches:
                 yield self._file(place.path, status)
@@ -182,7 +182,7 @@ class FilesystemListing:
         except InvalidInput as error:
             return Problem(locator, error.reason, error.message)
         modified = datetime.fromtimestamp(max(0, min(status.st_mtime, _LATEST)), UTC)
-        return SourceItem(locator, file_token(status), status.st_size, modified)
+        return SourceItem(locator, file_version_tag(status), status.st_size, modified)
 
     def _fail(self, path: str, error: OSError) -> None:
         if len(self._errors) < _MAX_ERRORS:

@@ -1,4 +1,4 @@
-"""Single requests to an API: paced, tried again, and believed only when they are what was asked for."""
+"""Single requests to an API: rate-limited, retried, and checked for the expected content type."""
 
 from __future__ import annotations
 

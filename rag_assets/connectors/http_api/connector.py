@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rag_assets.connectors.http_api.client import ApiClient
-from rag_assets.connectors.http_api.listing import ApiChanges, ApiListing, layout, poll_token, validators
+from rag_assets.connectors.http_api.listing import ApiChanges, ApiListing, layout, poll_version_tag, validators
 from rag_assets.connectors.http_api.mapping import Mapping, digest
 from rag_assets.connectors.http_api.options import HttpApiOptions, NoPaging
 from rag_assets.connectors.http_api.paging import Pages
@@ -30,10 +30,10 @@ class HttpApiConnector:
 
     shares_listings = False
 
-    def __init__(self, options: HttpApiOptions, outside: ConnectorContext) -> None:
+    def __init__(self, options: HttpApiOptions, context: ConnectorContext) -> None:
         self._options = options
-        self._limit = outside.max_file_bytes
-        self._client = ApiClient(options, outside.fetch)
+        self._limit = context.max_file_bytes
+        self._client = ApiClient(options, context.fetch_policy)
         self._mapping = Mapping(options)
         self._pages = Pages(options, self._client, self._mapping)
 
@@ -60,7 +60,7 @@ class HttpApiConnector:
         if len(content) > self._limit:
             raise InvalidInput(Reason.FILE_TOO_LARGE, f"the content has {len(content)} > {self._limit} bytes")
         return FetchedItem(
-            replace(item, token=about["token"], size=len(content)),
+            replace(item, version_tag=about["token"], size=len(content)),
             content,
             media_type,
             about["title"],
@@ -68,14 +68,14 @@ class HttpApiConnector:
             about["metadata"],
         )
 
-    def change_token(self) -> str:
+    def version_tag(self) -> str:
         """Asks for the first page once, with `poll_params`; a page that did not change is not sent again."""
         key = digest(self._options.model_dump(mode="json"))
         conditions, known = _POLLED.get(key, ({}, ""))
         page = next(self._pages.walk(dict(self._options.poll_params), conditions or None)).page
         if page.data is None:
             return known
-        token = poll_token(self._mapping, page.data)
+        token = poll_version_tag(self._mapping, page.data)
         if len(_POLLED) >= MAX_POLLED:
             _POLLED.clear()
         _POLLED[key] = validators(page.etag, page.modified), token
@@ -120,7 +120,7 @@ class HttpApiConnector:
     def _safe_token(self) -> str:
         """Taken before the listing, so that a change during it makes the source look different."""
         try:
-            return self.change_token()
+            return self.version_tag()
         except RagError as error:
             return f"unavailable:{error.reason}"
 

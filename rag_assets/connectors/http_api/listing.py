@@ -1,4 +1,4 @@
-"""One pass over an API: everything, or what changed since the last one."""
+"""One pass over an API: a full listing, or the changes since the last one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from rag_core.sources import Problem, Removed, SourceItem
 class ApiListing:
     """The `Listing` of an API. Everything it reads is kept in the spool; may be iterated once."""
 
-    def __init__(
-        self, options: HttpApiOptions, pages: Pages, mapping: Mapping, spool: Spool, change_token: str
-    ) -> None:
+    def __init__(self, options: HttpApiOptions, pages: Pages, mapping: Mapping, spool: Spool, version_tag: str) -> None:
         self._options = options
         self._pages = pages
         self._mapping = mapping
@@ -32,7 +30,7 @@ class ApiListing:
         self._latest: datetime | None = None
         self._count = self._problems = 0
         self._total: int | None = None
-        self.change_token = change_token
+        self.version_tag = version_tag
 
     @property
     def complete(self) -> bool:
@@ -141,11 +139,11 @@ class ApiChanges(ApiListing):
         pages: Pages,
         mapping: Mapping,
         spool: Spool,
-        change_token: str,
+        version_tag: str,
         *,
         position: dict[str, Any],
     ) -> None:
-        super().__init__(options, pages, mapping, spool, change_token)
+        super().__init__(options, pages, mapping, spool, version_tag)
         self._position = position
         since = position.get("since")
         self._latest = datetime.fromisoformat(since) if isinstance(since, str) else None
@@ -187,7 +185,7 @@ def layout(options: HttpApiOptions) -> str:
     return digest(relevant)[:16]
 
 
-def poll_token(mapping: Mapping, data: Any) -> str:
+def poll_version_tag(mapping: Mapping, data: Any) -> str:
     """What the change sensor compares: ids and versions of a page, and the total."""
     parts = [str(mapping.total(data)), *(digest(item) for item in mapping.items(data))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -86,7 +86,7 @@ class ChangesOptions(Model):
 
     param: Plain = "updated_since"
     format: Literal["iso", "seconds", "milliseconds"] = "iso"
-    overlap_seconds: int = Field(300, ge=0, le=604_800, description="How far it looks back, for late writes.")
+    overlap_seconds: int = Field(300, ge=0, le=604_800, description="Overlap with the last run, for late writes.")
 
 
 Paging = Annotated[NoPaging | PagePaging | OffsetPaging | CursorPaging | LinkPaging, Field(discriminator="type")]
@@ -123,6 +123,6 @@ class HttpApiOptions(Model):
         return self
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the documents are, for people."""
         return self.url

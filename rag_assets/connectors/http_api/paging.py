@@ -1,4 +1,4 @@
-"""Walking the pages of a list, however the API numbers them."""
+"""Walk the pages of a list, for every paging style."""
 
 from __future__ import annotations
 

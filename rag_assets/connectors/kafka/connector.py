@@ -1,4 +1,4 @@
-"""What can be asked of a topic without consuming it: whether it is there, how much it holds, what its messages mean."""
+"""Inspect a topic without consuming it: existence, size, and samples of its messages."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class KafkaConnector:
         if consumer is not None:
             consumer.close()
 
-    def change_token(self) -> str:
+    def version_tag(self) -> str:
         return fingerprint(sorted(self.ends().items()))
 
     def ends(self) -> dict[int, tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""What a message means: an event of one document, or why it is none."""
+"""Decode a message into an event of one document, or refuse it."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Decoder:
         if wanted == "offset":
             return record.offset + 1 if record.version is None else record.version
         if wanted == "timestamp":
-            # Messages of one millisecond are told apart by their place.
+            # Messages of one millisecond are ordered by their offset.
             return (max(record.timestamp_ms or 0, 1) << _OFFSET_BITS) | (record.offset & _OFFSET_MASK)
         if record.value is None:
             wanted = self._options.version_header

@@ -102,6 +102,6 @@ class KafkaOptions(Model):
     security: KafkaSecurity = Field(KafkaSecurity(), description="How the broker is reached.")
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the documents are, in one line."""
         return f"{self.topic} at {self.brokers}"

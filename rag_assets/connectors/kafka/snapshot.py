@@ -40,7 +40,7 @@ class TopicListing:
         self._spool = spool
         self._finished = False
         self._error: str | None = None
-        self.change_token = ""
+        self.version_tag = ""
 
     @property
     def complete(self) -> bool:

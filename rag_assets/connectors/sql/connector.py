@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select
 
 from rag_assets.connectors.sql import values
 from rag_assets.connectors.sql import values as locators
-from rag_assets.connectors.sql.listing import SqlChanges, SqlListing, layout, state_token
+from rag_assets.connectors.sql.listing import SqlChanges, SqlListing, layout, state_version_tag
 from rag_assets.connectors.sql.options import SqlOptions
 from rag_assets.connectors.sql.reader import Reader, Row
 from rag_assets.connectors.sql.values import Family
@@ -48,8 +48,8 @@ class SqlConnector:
             raise InvalidInput(Reason.KEY_NOT_UNIQUE, "more than one row has this key; choose a key that is unique")
         return self._document(item, rows[0])
 
-    def change_token(self) -> str:
-        return state_token(self._options, self._reader.state())
+    def version_tag(self) -> str:
+        return state_version_tag(self._options, self._reader.state())
 
     def check(self) -> dict[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""What differs between the databases: types, casts, sizes, the clock."""
+"""Differences between the databases: types, casts, sizes, the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections that can only read, and only for so long."""
+"""Read-only connections with time limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RULES = AddressRules.parse(
         "::1/128", "fc00::/7", "fec0::/10",
     )
 )  # fmt: skip
-"""Besides public addresses: loopback and private networks, where databases live."""
+"""Allowed in addition to public addresses: loopback and private networks, where databases live."""
 
 
 def checked_addresses(host: str, port: int) -> list[str]:

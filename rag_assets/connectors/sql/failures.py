@@ -1,4 +1,4 @@
-"""Errors of any database driver as errors of the platform: no SQL, no values, no host, user or password in them."""
+"""Errors of any database driver as errors of the platform: without SQL, values, host, user or password."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _by_code(code: str | int | None) -> RagError | None:
 
 
 def _sqlite(text: str) -> RagError | None:
-    """SQLite has texts instead of codes for most of these; they are only looked at, never passed on."""
+    """SQLite has texts instead of codes for most of these; they are only matched, never passed on."""
     if text.startswith(("no such table", "no such column")):
         return _schema()
     if "readonly" in text or "not authorized" in text:

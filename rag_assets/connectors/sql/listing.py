@@ -1,4 +1,4 @@
-"""What a relation holds, or what changed in it, as the pipeline's listing."""
+"""The listing of a relation, or of its changes, for the pipeline."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def layout(options: SqlOptions) -> str:
     return fingerprint(_LAYOUT, options.database, *names)
 
 
-def state_token(options: SqlOptions, state: State) -> str:
+def state_version_tag(options: SqlOptions, state: State) -> str:
     """The change token of a relation in this state."""
     young = ":young" if is_young(state.newest, state.now) else ""
     ahead = f":{state.ahead}:{state.top}" if state.ahead else ""
@@ -46,9 +46,9 @@ class _Base(ABC):
         self.error: str | None = None
 
     @property
-    def change_token(self) -> str:
+    def version_tag(self) -> str:
         """Taken before the first row was read, so that what changes meanwhile makes the source look different."""
-        return state_token(self._options, self._state) if self._state is not None else ""
+        return state_version_tag(self._options, self._state) if self._state is not None else ""
 
     @property
     def rows(self) -> int:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from rag_assets.connectors.fields import MetadataName, Model
 from rag_core.sources import SecretRef
 
-# No shape is demanded of names here: a name counts when the catalogue of the database knows it, whatever it looks like.
+# No shape is demanded of names here: a name counts when the catalogue of the database has it, whatever its characters.
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?$|^[0-9A-Fa-f:.]{2,45}$")]
 
@@ -78,7 +78,7 @@ class SqlOptions(Model):
     )
     title: Name | None = Field(None, description="Column of the title.")
     media_type: Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]{1,100}$")] = Field(
-        "text/plain", description="What the text is: text/plain, text/markdown, text/html. Binary content tells itself."
+        "text/plain", description="What the text is: text/plain, text/markdown, text/html. Binary content is detected."
     )
     deleted: Name | None = Field(
         None, description="Soft-delete column: the row is deleted when it is neither null, false, 0 nor empty."
@@ -89,7 +89,7 @@ class SqlOptions(Model):
         300,
         ge=0,
         le=604_800,
-        description="How far a run looks back behind the last one, for late commits: seconds, or numbers.",
+        description="Overlap of a run with the last one, for late commits: seconds, or numbers.",
     )
     page: int = Field(5000, ge=1, le=100_000, description="Rows read by one statement.")
     statement_timeout_seconds: float = Field(30, gt=0, le=3600, description="Time allowed to one statement.")
@@ -110,7 +110,7 @@ class SqlOptions(Model):
         return list(dict.fromkeys(name for name in named if name is not None))
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the rows are, for people: never the user, the password or the query."""
         database = self.database
         where = database.path if isinstance(database, SqliteDatabase) else f"{database.host}/{database.name}"

@@ -1,4 +1,4 @@
-"""Values of the `updated_at` column as places in time (or in a sequence): compared, moved back, told young from old."""
+"""Values of the `updated_at` column as positions: compared, moved back, and checked for age."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ _LARGEST = {"int2": 2**15 - 1, "int4": 2**31 - 1}
 def furthest_number(lowest: object, type_name: str, now: float) -> int:
     """The largest number that is taken for a position: a Unix time tomorrow, or what no counter reaches.
 
-    `lowest` is the smallest value of the column, which tells the unit; `now` is a Unix time.
+    `lowest` is the smallest value of the column, which shows the unit; `now` is a Unix time.
     """
     tomorrow = int(now) + DAY_SECONDS
     value = float(lowest) if isinstance(lowest, str | int | float) and is_number(lowest) else 0.0

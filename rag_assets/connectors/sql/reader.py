@@ -1,4 +1,4 @@
-"""Statements over one relation, each in a read-only transaction of its own, tried again when the database went away.
+"""Statements over one relation, each in a read-only transaction of its own, retried when the database was away.
 
 Short transactions on purpose: a listing of an hour must not keep the database from cleaning up behind it.
 """
@@ -56,7 +56,7 @@ class State:
 
 
 class Reader:
-    """Opens its engine and looks the names up at the first statement. Not thread-safe; close it at the end."""
+    """Opens its engine and resolves the names at the first statement. Not thread-safe; close it at the end."""
 
     def __init__(self, options: SqlOptions) -> None:
         self._options = options

@@ -37,7 +37,7 @@ _FUNCTIONS = re.compile(
 
 
 def read_only_query(query: str, driver: str) -> str:
-    """The query as it will be run: written anew from what was understood, without its comments.
+    """The query as it will be run: rewritten from its syntax tree, without comments.
 
     Raises `InvalidInput` (`QUERY_NOT_READ_ONLY`) unless it is exactly one SELECT that only reads.
     """

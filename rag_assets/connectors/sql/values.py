@@ -51,7 +51,7 @@ def small(name: str, cell: object, size: object) -> object:
 
 
 def acl_entries(cell: object, options: AclColumn, locator: str) -> tuple[str, ...] | None:
-    """Who may see the row; `None` when the cell is null, so that what was known before goes on.
+    """Who may see the row; `None` when the cell is null, so that the ACL known before stays in force.
 
     An entry that is none is left out, because it can admit no one; a list without any left admits nobody.
     """

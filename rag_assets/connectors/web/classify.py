@@ -1,4 +1,4 @@
-"""What an answer means for a page: a document, a document that stays as it is, or one that is gone."""
+"""Classify the response of a page: a document, an unchanged document, or a deleted one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REFUSED: Final = frozenset({401, 403, 407, 451})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Classification:
     """The page's new state, and what the listing says of it: an item when `listed`, else `problem`, else nothing."""
 
     state: PageState
@@ -32,7 +32,9 @@ class Verdict:
     """Whether the site answered with the page, which is what a seed must do."""
 
 
-def without_content(visit: Visit, old: PageState, *, target: str | None = None, outside: str | None = None) -> Verdict:
+def classify_response(
+    visit: Visit, old: PageState, *, target: str | None = None, outside: str | None = None
+) -> Classification:
     """Everything but a page with status 200. `target` is where a redirect leads within the scope, `outside` why that
     is no place to go."""
     if visit.excluded:
@@ -43,18 +45,18 @@ def without_content(visit: Visit, old: PageState, *, target: str | None = None, 
     status = visit.answer.status
     old = replace(old, status=status)
     if status == 304 and old.held:
-        return Verdict(replace(old, outcome=Outcome.UNCHANGED, why="", misses=0), listed=True, reached=True)
+        return Classification(replace(old, outcome=Outcome.UNCHANGED, why="", misses=0), listed=True, reached=True)
     if 300 <= status < 400:
         return _redirected(visit.url, old, status, target, outside)
     if status == 410:
         return _out(old, Outcome.GONE, "status 410")
     if status == 404:
-        return missed(visit.url, old, "status 404")
+        return not_found(visit.url, old, "status 404")
     reason = Reason.ACCESS_REFUSED if status in _REFUSED else Reason.HTTP_STATUS
     return _keep(visit.url, old, reason, f"{reason}: status {status}")
 
 
-def missed(url: str, old: PageState, why: str) -> Verdict:
+def not_found(url: str, old: PageState, why: str) -> Classification:
     """Not found: kept the first time, gone the second."""
     if not old.held:
         return _out(old, Outcome.FAILED, why)
@@ -64,7 +66,7 @@ def missed(url: str, old: PageState, why: str) -> Verdict:
     return _keep(url, counted, Reason.HTTP_STATUS, f"{why}; deleted when the next crawl finds the same")
 
 
-def with_content(answer: Fetched, page: PageContent, old: PageState, rule: Rule | None) -> Verdict:
+def classify_content(answer: Fetched, page: PageContent, old: PageState, rule: Rule | None) -> Classification:
     """A page with status 200 that is a document of its own."""
     if answer.media_type not in READ_TYPES:
         what = f"{Reason.CONTENT_TYPE}: {answer.media_type or 'no type'} is not read"
@@ -73,7 +75,7 @@ def with_content(answer: Fetched, page: PageContent, old: PageState, rule: Rule 
         )
     if not page.index:
         return _out(old, Outcome.EXCLUDED, f"{Reason.ROBOTS_EXCLUDED}: the page asks not to be indexed")
-    token = token_of(page, rule)
+    token = version_tag_of(page, rule)
     same = old.held and old.token == token
     state = replace(
         old,
@@ -86,45 +88,47 @@ def with_content(answer: Fetched, page: PageContent, old: PageState, rule: Rule 
         modified=answer.headers.get("last-modified"),
         misses=0,
     )
-    return Verdict(state, listed=True, reached=True)
+    return Classification(state, listed=True, reached=True)
 
 
-def duplicate(old: PageState, canonical: str) -> Verdict:
+def duplicate(old: PageState, canonical: str) -> Classification:
     """A page that names another as the one to index."""
-    return replace_reached(_out(old, Outcome.DUPLICATE, f"the page names {canonical} as canonical"))
+    return classify_redirect_target(_out(old, Outcome.DUPLICATE, f"the page names {canonical} as canonical"))
 
 
-def replace_reached(verdict: Verdict) -> Verdict:
+def classify_redirect_target(classification: Classification) -> Classification:
     """The same verdict of a page that was there."""
-    return replace(verdict, reached=True)
+    return replace(classification, reached=True)
 
 
-def token_of(page: PageContent, rule: Rule | None) -> str:
+def version_tag_of(page: PageContent, rule: Rule | None) -> str:
     """Differs when the main text does, or what the options add to it."""
     added = rule.model_dump_json() if rule is not None else ""
     return hashlib.sha256(f"{page.digest}\0{added}".encode()).hexdigest()
 
 
-def _redirected(url: str, old: PageState, status: int, target: str | None, outside: str | None) -> Verdict:
+def _redirected(url: str, old: PageState, status: int, target: str | None, outside: str | None) -> Classification:
     if target is None:
         where = outside or "nowhere"
         return _keep(url, old, Reason.CROSS_ORIGIN, f"{Reason.CROSS_ORIGIN}: redirects out of scope ({where})")
     if not old.held:
-        return replace_reached(_out(old, Outcome.MOVED, f"redirects to {target}"))
+        return classify_redirect_target(_out(old, Outcome.MOVED, f"redirects to {target}"))
     if status in _PERMANENT:
-        verdict = missed(url, old, f"moved to {target}")
-        gone = verdict.state.outcome == Outcome.GONE
-        return replace_reached(
-            replace(verdict, state=replace(verdict.state, outcome=Outcome.MOVED)) if gone else verdict
+        classification = not_found(url, old, f"moved to {target}")
+        gone = classification.state.outcome == Outcome.GONE
+        return classify_redirect_target(
+            replace(classification, state=replace(classification.state, outcome=Outcome.MOVED))
+            if gone
+            else classification
         )
-    return replace_reached(_keep(url, old, Reason.HTTP_STATUS, f"redirects to {target} for now"))
+    return classify_redirect_target(_keep(url, old, Reason.HTTP_STATUS, f"redirects to {target} for now"))
 
 
-def _keep(url: str, old: PageState, reason: Reason, why: str) -> Verdict:
+def _keep(url: str, old: PageState, reason: Reason, why: str) -> Classification:
     message = why.removeprefix(f"{reason}: ")
     outcome = Outcome.KEPT if old.held else Outcome.FAILED
-    return Verdict(replace(old, outcome=outcome, why=why), problem=Problem(url, reason, message))
+    return Classification(replace(old, outcome=outcome, why=why), problem=Problem(url, reason, message))
 
 
-def _out(old: PageState, outcome: Outcome, why: str) -> Verdict:
-    return Verdict(replace(old, outcome=outcome, why=why, held=False, token="", etag=None, modified=None))
+def _out(old: PageState, outcome: Outcome, why: str) -> Classification:
+    return Classification(replace(old, outcome=outcome, why=why, held=False, token="", etag=None, modified=None))

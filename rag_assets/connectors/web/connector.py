@@ -30,12 +30,12 @@ class WebConnector:
 
     shares_listings = False
 
-    def __init__(self, options: WebOptions, outside: ConnectorContext) -> None:
+    def __init__(self, options: WebOptions, context: ConnectorContext) -> None:
         self._options = options
-        self._memory = outside.memory
-        self._limit = outside.max_file_bytes
-        self._policy = outside.fetch
-        self._scope = Scope(options, outside.fetch)
+        self._memory = context.memory
+        self._limit = context.max_file_bytes
+        self._policy = context.fetch_policy
+        self._scope = Scope(options, context.fetch_policy)
 
     def list_items(self) -> WebListing:
         return self._listing(self._options, self._memory)
@@ -54,8 +54,8 @@ class WebConnector:
             metadata={"url": item.locator, **(rule.metadata if rule is not None else {})},
         )
 
-    def change_token(self) -> str:
-        """Looks at the seeds and the sitemaps only; the reconcile schedule finds what changes below them."""
+    def version_tag(self) -> str:
+        """Requests the seeds and the sitemaps only; the reconcile schedule finds what changes below them."""
         parts = [self._seen(self._visitor.visit(seed)) for seed in self._options.seeds]
         sitemaps = Sitemaps(self._visitor.fetcher, max_urls=POLLED_SITEMAP_URLS)
         for url in sitemap_urls(self._options, self._visitor):
@@ -97,7 +97,7 @@ class WebConnector:
     def _listing(self, options: WebOptions, memory: SourceMemory) -> WebListing:
         self.close()
         try:
-            token = self.change_token()
+            token = self.version_tag()
         except RagError as error:
             token = f"unavailable:{error.reason}"
         return WebListing(options, self._scope, self._visitor, memory, self._spool, token)

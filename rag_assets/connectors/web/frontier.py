@@ -1,4 +1,4 @@
-"""Which URL is asked for next: each page once, within the budgets, and a reason for each that is left out."""
+"""The crawl frontier: which URL is next, each page once, within the budgets, with a reason for each one left out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Target:
 
 
 class Frontier:
-    """The queue of one crawl. `left_out` is told of each URL that is seen and not queued."""
+    """The queue of one crawl. `left_out` is called for each URL that is seen and not queued."""
 
     def __init__(self, options: WebOptions, scope: Scope, left_out: Callable[[str, PageState], None]) -> None:
         self._options = options
@@ -68,7 +68,7 @@ class Frontier:
         """Whether a page was asked for in this crawl or is still to be: no limit kept it out of the queue."""
         return url in self._queued
 
-    def take(self) -> Target | None:
+    def next_page(self) -> Target | None:
         """The next page; `None` when there is none or the budget of requests is used up."""
         if not self._queue or self._taken >= self._options.max_pages:
             return None

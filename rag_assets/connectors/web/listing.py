@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from rag_assets.connectors.spool import Spool
 from rag_assets.connectors.web import classify as judge
-from rag_assets.connectors.web.classify import Verdict
+from rag_assets.connectors.web.classify import Classification
 from rag_assets.connectors.web.frontier import Frontier, Target
 from rag_assets.connectors.web.options import WebOptions
 from rag_assets.connectors.web.pages import PageContent, read_page
@@ -40,14 +40,14 @@ class WebListing:
     """The `Listing` of a site. What it reads is kept in the spool; may be iterated once."""
 
     def __init__(
-        self, options: WebOptions, scope: Scope, visitor: Visitor, memory: SourceMemory, spool: Spool, change_token: str
+        self, options: WebOptions, scope: Scope, visitor: Visitor, memory: SourceMemory, spool: Spool, version_tag: str
     ) -> None:
         self._options = options
         self._scope = scope
         self._visitor = visitor
         self._memory = memory
         self._spool = spool
-        self._frontier = Frontier(options, scope, self._note)
+        self._frontier = Frontier(options, scope, self._remember)
         self._crawl = uuid.uuid4().hex
         self._pending: dict[str, PageState] = {}
         self._seeds: dict[str, str] = {}
@@ -55,7 +55,7 @@ class WebListing:
         self._errors: dict[str, None] = {}
         self._finished = self._reached = False
         self._told = time.monotonic()
-        self.change_token = change_token
+        self.version_tag = version_tag
         self.outcomes: Counter[str] = Counter()
 
     @property
@@ -98,7 +98,7 @@ class WebListing:
             if state.held and (problem := self._scope.problem(url)) is None:
                 self._frontier.restore(url, state.depth)
             elif state.held:
-                self._note(url, replace(state, outcome=Outcome.OUT_OF_SCOPE, why=problem or "", held=False))
+                self._remember(url, replace(state, outcome=Outcome.OUT_OF_SCOPE, why=problem or "", held=False))
         for url in self._in_sitemaps():
             self._frontier.offer(url, base=None, depth=0, found_on="sitemap")
 
@@ -107,65 +107,65 @@ class WebListing:
         for sitemap in sitemap_urls(self._options, self._visitor):
             yield from sitemaps.pages(sitemap)
         for url, why in sitemaps.problems.items():
-            self._note(url, PageState(Outcome.FAILED, f"sitemap: {why}", found_on="robots.txt or options"))
+            self._remember(url, PageState(Outcome.FAILED, f"sitemap: {why}", found_on="robots.txt or options"))
 
     def _visit_all(self) -> Iterator[Entry]:
         waiting: deque[tuple[Target, PageState, Future[Visit]]] = deque()
         with ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="crawl") as pool:
             while True:
-                while len(waiting) < self._options.concurrency and (target := self._frontier.take()) is not None:
+                while len(waiting) < self._options.concurrency and (target := self._frontier.next_page()) is not None:
                     old = self._known(target)
                     waiting.append((target, old, pool.submit(self._visitor.visit, target.url, old)))
                 if not waiting:
                     return
                 target, old, future = waiting.popleft()
                 yield from self._take_in(target, old, future.result())
-                self._tell()
+                self._log_progress()
 
     def _take_in(self, target: Target, old: PageState, visit: Visit) -> Iterator[Entry]:
         answer = visit.answer
         if visit.robots_failed and visit.error is not None:
             self._fail(f"{visit.error.reason}: {visit.error.message}")
         if answer is not None and answer.status == 200:
-            verdict = self._page(target, old, answer)
+            classification = self._page(target, old, answer)
         else:
-            verdict = self._other(target, old, visit)
+            classification = self._other(target, old, visit)
         if target.url in self._seeds:
-            self._reached = self._reached or verdict.reached
-            self._seeds[target.url] = verdict.state.why
-        self._note(target.url, verdict.state)
-        if verdict.listed:
-            yield SourceItem(target.url, verdict.state.token)
-        elif verdict.problem is not None:
-            yield verdict.problem
+            self._reached = self._reached or classification.reached
+            self._seeds[target.url] = classification.state.why
+        self._remember(target.url, classification.state)
+        if classification.listed:
+            yield SourceItem(target.url, classification.state.token)
+        elif classification.problem is not None:
+            yield classification.problem
 
-    def _other(self, target: Target, old: PageState, visit: Visit) -> Verdict:
+    def _other(self, target: Target, old: PageState, visit: Visit) -> Classification:
         leads, outside = None, None
         location = visit.answer.headers.get("location") if visit.answer is not None else None
         if location is not None and visit.answer is not None and 300 <= visit.answer.status < 400:
             leads = self._frontier.offer(location, base=target.url, depth=target.depth, found_on=target.url)
             outside = None if leads is not None else location[:200]
             leads = None if leads == target.url else leads
-        verdict = judge.without_content(visit, old, target=leads, outside=outside)
-        if old.held and verdict.state.outcome in (Outcome.UNCHANGED, Outcome.KEPT):
-            self._follow(target, verdict.state.links, target.url)
-        return verdict
+        classification = judge.classify_response(visit, old, target=leads, outside=outside)
+        if old.held and classification.state.outcome in (Outcome.UNCHANGED, Outcome.KEPT):
+            self._follow(target, classification.state.links, target.url)
+        return classification
 
-    def _page(self, target: Target, old: PageState, answer: Fetched) -> Verdict:
+    def _page(self, target: Target, old: PageState, answer: Fetched) -> Classification:
         page = read_page(answer)
         if page.text and page.digest == self._visitor.blank(target.url):
-            return judge.missed(target.url, old, "the site sends its page for missing pages")
+            return judge.not_found(target.url, old, "the site sends its page for missing pages")
         self._follow(target, page.links, self._base(page, target))
         canonical = self._canonical(page, target)
         if canonical is not None:
             return judge.duplicate(old, canonical)
         rule = self._scope.rule(target.url)
-        verdict = judge.with_content(answer, page, old, rule)
-        if verdict.listed:
-            about = {"media_type": answer.headers.get("content-type"), "token": verdict.state.token}
+        classification = judge.classify_content(answer, page, old, rule)
+        if classification.listed:
+            about = {"media_type": answer.headers.get("content-type"), "token": classification.state.token}
             self._spool.put(target.url, answer.content, **about)
-        verdict.state.links = page.links
-        return judge.replace_reached(verdict)
+        classification.state.links = page.links
+        return judge.classify_redirect_target(classification)
 
     def _canonical(self, page: PageContent, target: Target) -> str | None:
         """The page that is to be indexed instead; two pages that name each other are both themselves."""
@@ -195,7 +195,7 @@ class WebListing:
         for target in self._frontier.rest():
             old = self._known(target)
             why = f"{Reason.CRAWL_BUDGET}: max_pages requests were made before it"
-            self._note(target.url, replace(old, outcome=Outcome.BUDGET, why=why))
+            self._remember(target.url, replace(old, outcome=Outcome.BUDGET, why=why))
             if old.held:
                 yield SourceItem(target.url, old.token)
 
@@ -204,7 +204,7 @@ class WebListing:
         old = PageState.parse(stored) if stored is not None else PageState()
         return replace(old, depth=target.depth, found_on=target.found_on)
 
-    def _note(self, url: str, state: PageState) -> None:
+    def _remember(self, url: str, state: PageState) -> None:
         self.outcomes[state.outcome.replace(" ", "_")] += 1
         self._pending[url] = replace(state, crawl=self._crawl)
         if len(self._pending) >= _FLUSH:
@@ -229,7 +229,7 @@ class WebListing:
         if len(self._errors) < _MAX_ERRORS:
             self._errors[why] = None
 
-    def _tell(self) -> None:
+    def _log_progress(self) -> None:
         if time.monotonic() - self._told >= _TELL_SECONDS:
             self._told = time.monotonic()
             log.info("crawl_progress", requests=self._frontier.taken, waiting=len(self._frontier), **self.outcomes)

@@ -25,9 +25,9 @@ class WebOptions(Model):
 
     kind: Literal["web"]
     seeds: list[Url] = Field(min_length=1, max_length=100, description="Where the crawl starts.")
-    sitemaps: list[Url] = Field([], max_length=100, description="Sitemaps besides those that robots.txt names.")
+    sitemaps: list[Url] = Field([], max_length=100, description="Sitemaps in addition to those that robots.txt names.")
     use_sitemaps: bool = Field(True, description="Whether the sitemaps of robots.txt are read.")
-    hosts: list[Host] = Field([], max_length=100, description="Hosts in scope besides those of the seeds.")
+    hosts: list[Host] = Field([], max_length=100, description="Hosts in scope in addition to those of the seeds.")
     include: list[PathGlob] = Field(["/*"], min_length=1, max_length=100, description="Paths in scope; * is any text.")
     exclude: list[PathGlob] = Field([], max_length=100, description="Paths out of scope, whatever `include` says.")
     drop_params: list[Plain] = Field([], max_length=100, description="Query parameters that do not matter; * is any.")
@@ -47,6 +47,6 @@ class WebOptions(Model):
     )
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the documents are, for people."""
         return ", ".join(self.seeds[:3])

@@ -1,4 +1,4 @@
-"""What a page holds: the hash of its main text, its links, and what it says about being indexed."""
+"""Contents of a page: hash of its main text, links, and indexing directives."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ MAX_BYTES: Final = 52_428_800
 
 
 class Sitemaps:
-    """The pages that sitemaps name. `problems` tells what could not be read, by URL; `digests` what was read."""
+    """Pages listed in sitemaps. `problems`: what could not be read, by URL; `digests`: what was read."""
 
     def __init__(self, fetcher: Fetcher, *, max_urls: int) -> None:
         self._fetcher = fetcher

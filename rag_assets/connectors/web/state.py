@@ -1,4 +1,4 @@
-"""What is remembered of a URL from crawl to crawl. The same rows are the report of the last crawl."""
+"""State of a URL from crawl to crawl. The same rows are the report of the last crawl."""
 
 from __future__ import annotations
 

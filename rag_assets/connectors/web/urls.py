@@ -52,7 +52,7 @@ class Scope:
         return self.problem(url) if url is not None else "not a page"
 
     def normal(self, link: str, base: str | None = None) -> str | None:
-        """The normal form of a link; `None` for what is no page at all (`mailto:` and its kin, a bare fragment).
+        """The normal form of a link; `None` for what is no page at all (`mailto:` and the like, a bare fragment).
 
         Raises `InvalidInput` (`URL_INVALID`, `URL_SCHEME`, `URL_PORT`).
         """

@@ -1,4 +1,4 @@
-"""Asking for one page, politely."""
+"""Fetch one page within the site's rate limit and robots.txt."""
 
 from __future__ import annotations
 

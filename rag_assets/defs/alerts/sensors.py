@@ -1,6 +1,6 @@
-"""The sensor that finds what is wrong, in Dagster and in the rows, and feeds the notifiers.
+"""The alert sensor: finds problems in Dagster and in the rows, and feeds the notifiers.
 
-Level-triggered like the change sensor: it looks at the state and not at events, so nothing is missed while the daemon
+Level-triggered like the change sensor: it reads the state and not events, so nothing is missed while the daemon
 is down, and an alert ends when its condition does.
 """
 
@@ -17,7 +17,7 @@ from rag_assets.defs.streams.jobs import JOB as STREAM_JOB
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, STAGES, asset_key, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
-from rag_assets.stream_worker.waiting import MISSED_BEATS
+from rag_assets.stream_worker.waiting import MISSED_HEARTBEATS
 from rag_core.alerts import (
     Alert,
     AlertKind,
@@ -28,7 +28,7 @@ from rag_core.alerts import (
     halted_streams,
     held_deletions,
     open_notifiers,
-    poisoned,
+    over_failure_rate,
     rebuilt_indexes,
     source_states,
     stale_sources,
@@ -64,13 +64,13 @@ def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.Sens
         with typed_failures():
             notifiers = open_notifiers(pipeline.settings)
             try:
-                living = MISSED_BEATS * pipeline.settings.stream_heartbeat_seconds
+                living = MISSED_HEARTBEATS * pipeline.settings.stream_heartbeat_seconds
                 outcome = evaluate(pipeline.store, context.instance, configs, notifiers, living=living)
             finally:
                 for notifier in notifiers:
                     notifier.close()
             for failure in outcome.failures:
-                raise failure  # the tick fails, where an operator sees it; all the others were told
+                raise failure  # the tick fails, where an operator sees it; all the others were notified
         return dg.SkipReason(", ".join(f"{name}: {count}" for name, count in outcome.sent.items()) or "nothing new")
 
     return alerts
@@ -85,14 +85,14 @@ def evaluate(
     now: datetime | None = None,
     living: float = 30.0,
 ) -> Delivery:
-    """Look at everything once and tell the notifiers. A stream worker lives when it beat within `living` seconds."""
+    """Evaluate every condition once and notify. A stream worker is alive after a heartbeat within `living` seconds."""
     when = now or datetime.now(UTC)
     conditions = [*run_failures(instance, configs), *blocked_checks(instance, configs)]
     with closing(store.engine.connect()) as connection:
         states = source_states(connection)
         minutes = {one.name: one.freshness_minutes for one in configs if one.enabled and one.freshness_minutes}
         conditions += [*held_deletions(states), *stale_sources(states, minutes, when), *dated_ahead(states)]
-        conditions += poisoned(quality.latest(connection))
+        conditions += over_failure_rate(quality.latest(connection))
         conditions += halted_streams(streams.workers(connection, within_seconds=living))
         conditions += rebuilt_indexes(audit.find(connection, _rebuilt_by_itself(when)))
     return deliver(store, notifiers, conditions, now=when)

@@ -15,7 +15,7 @@ import dagster as dg
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.generation_runs import GENERATIONS, GROUP, SHARDS, parse_shard_key
 from rag_assets.lib.reports import progress_to
-from rag_core.generations import Kit
+from rag_core.generations import Transforms
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle import CHECKS, BuildReport, build, evaluate, promote, retire_expired
 from rag_core.pipeline import Pipeline
@@ -43,9 +43,9 @@ def index_generation_shards(
     """One source shard in a generation that is being built, paced so that searches stay quick."""
     with typed_failures():
         name, shard = parse_shard_key(context.partition_key)
-        kit, settings = _kit(pipeline, name), pipeline.settings
+        transforms, settings = _transforms(pipeline, name), pipeline.settings
         report = build(
-            pipeline.store, pipeline.index, kit, name, settings, shards=[shard], progress=progress_to(context)
+            pipeline.store, pipeline.index, transforms, name, settings, shards=[shard], progress=progress_to(context)
         )
     return _built(report)
 
@@ -63,8 +63,8 @@ def index_generation(
     """A complete index made with one embedder and one chunker, ready to be judged."""
     name = context.partition_key
     with typed_failures():
-        kit, settings = _kit(pipeline, name), pipeline.settings
-        report = build(pipeline.store, pipeline.index, kit, name, settings, progress=progress_to(context))
+        transforms, settings = _transforms(pipeline, name), pipeline.settings
+        report = build(pipeline.store, pipeline.index, transforms, name, settings, progress=progress_to(context))
         with pipeline.store.engine.connect() as connection:
             row, totals = generations.get(connection, name), generations.document_totals(connection)[name]
         points = pipeline.index.count(name)
@@ -90,12 +90,12 @@ def index_generation(
 def index_generation_gate(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.AssetCheckResult]:
-    """The gate. Its figures are kept with the generation too, where a promotion looks at them."""
+    """The promotion gate. Its figures are stored with the generation too, where a promotion reads them."""
     with typed_failures():
         name = context.run.tags["dagster/partition"]
         settings = pipeline.settings
         actor = f"dagster:{context.run.run_id[:8]}"
-        evaluation = evaluate(pipeline.store, pipeline.index, pipeline.kits, name, settings, actor=actor)
+        evaluation = evaluate(pipeline.store, pipeline.index, pipeline.transform_registry, name, settings, actor=actor)
     for check in evaluation.checks:
         yield dg.AssetCheckResult(
             asset_key=index_generation.key,
@@ -112,7 +112,7 @@ def active_index_generation(
 ) -> dg.MaterializeResult[None]:
     """What readers see. Materializing a partition moves them to that generation, when the gate passed it."""
     with typed_failures():
-        moved = promote(
+        promotion = promote(
             pipeline.store,
             pipeline.index,
             context.partition_key,
@@ -120,7 +120,7 @@ def active_index_generation(
             actor=f"dagster:{context.run.run_id[:8]}",
             override=config.override,
         )
-    return dg.MaterializeResult(metadata={**asdict(moved), "before": moved.before or ""})
+    return dg.MaterializeResult(metadata={**asdict(promotion), "before": promotion.before or ""})
 
 
 @dg.asset(key_prefix="maintenance", group_name="maintenance", kinds={"qdrant"}, retry_policy=RETRY)
@@ -131,9 +131,9 @@ def retired_generations(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeR
     return dg.MaterializeResult(metadata={"retired": len(names), "names": ", ".join(names)})
 
 
-def _kit(pipeline: Pipeline, name: str) -> Kit:
+def _transforms(pipeline: Pipeline, name: str) -> Transforms:
     with pipeline.store.engine.connect() as connection:
-        return pipeline.kits.of(generations.get(connection, name))
+        return pipeline.transform_registry.for_generation(generations.get(connection, name))
 
 
 def _built(report: BuildReport) -> dg.MaterializeResult[None]:

@@ -64,12 +64,17 @@ def declare_generation(
 ) -> None:
     """Forecast a build and declare the generation; the sensor starts its runs."""
     with typed_failures():
-        kit = pipeline.kits.for_settings(changed(pipeline.settings, config.changes))
-        expected = forecast(pipeline.store, kit, pipeline.settings)
+        transforms = pipeline.transform_registry.for_settings(changed(pipeline.settings, config.changes))
+        expected = forecast(pipeline.store, transforms, pipeline.settings)
         context.log.info(f"forecast: {expected.to_json()}")
         expected.require_consent(pipeline.settings, consent=config.confirmed)
         row = declare(
-            pipeline.store, pipeline.index, kit, name=config.name or None, actor=_actor(context), reason=config.reason
+            pipeline.store,
+            pipeline.index,
+            transforms,
+            name=config.name or None,
+            actor=_actor(context),
+            reason=config.reason,
         )
     context.add_output_metadata({"generation": row.name, **expected.to_json()})
 
@@ -79,8 +84,8 @@ def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, pipeline: 
     """Move readers back to the generation they were on before."""
     with typed_failures():
         index, settings = pipeline.index, pipeline.settings
-        moved = rollback(pipeline.store, index, settings, actor=_actor(context), reason=config.reason)
-    context.log.info(f"readers are on {moved.active}, before on {moved.before}; {moved.seconds:.2f} s")
+        promotion = rollback(pipeline.store, index, settings, actor=_actor(context), reason=config.reason)
+    context.log.info(f"readers are on {promotion.active}, before on {promotion.before}; {promotion.seconds:.2f} s")
 
 
 @dg.op

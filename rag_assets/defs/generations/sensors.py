@@ -16,7 +16,7 @@ from rag_core.pipeline import Pipeline
 def generation_builds(
     context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.SkipReason | list[dg.RunRequest]:
-    """Starts what the rows ask for: a run per source shard that a new generation lacks, then its end and the gate.
+    """Start due runs: one per source shard that is pending in a new generation, then its end and the gate.
 
     Level-triggered: a lost run, or a change that arrived while no run looked, only means another run.
     """

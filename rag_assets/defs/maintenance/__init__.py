@@ -1,1 +1,1 @@
-"""Upkeep of the installation itself."""
+"""Maintenance of the installation."""

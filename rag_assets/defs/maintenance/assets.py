@@ -1,4 +1,4 @@
-"""Upkeep as assets, so that what it removed is plotted like everything else."""
+"""Maintenance as assets, so that the UI plots what was removed."""
 
 # No postponed annotations: Dagster reads the type of `context` at definition.
 

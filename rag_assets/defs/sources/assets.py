@@ -11,7 +11,7 @@ import dagster as dg
 
 from rag_assets.connectors import connector_context, open_connector
 from rag_assets.defs.sources.checks import assess_pipeline, quality_metadata
-from rag_assets.defs.sources.sensors import CHANGES, LISTING_TAG, note
+from rag_assets.defs.sources.sensors import CHANGES, LISTING_TAG, tag_run
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.naming import asset_key, partitions, requested_at, scope_of
 from rag_assets.lib.reports import materialized, progress_to
@@ -58,7 +58,7 @@ def _documents(config: SourceConfig) -> dg.AssetsDefinition:
             changes = context.run.tags.get(LISTING_TAG) == CHANGES
             with open_connector(config, connector_context(config, pipeline.settings, pipeline.store)) as connector:
                 result = _run("documents", context, pipeline, scope, connector=connector, changes=changes)
-                note(context, result.change_token)
+                tag_run(context, result.version_tag)
         return materialized(result, **result.outcomes)
 
     return documents

@@ -1,4 +1,4 @@
-"""The change sensor: level-triggered, it compares what the source looks like with what the last good run saw.
+"""The change sensor: level-triggered, it compares the source's version tag with that of the last good run.
 
 All state is the runs themselves. Nothing is remembered that could drift: a lost run, a restored database or a deleted
 cursor only means that the next look finds a difference again.
@@ -30,20 +30,20 @@ LISTING_TAG, CHANGES = "rag/listing", "changes"
 RETRY_FIRST_SECONDS = 60
 RETRY_LAST_SECONDS = 3600
 _HISTORY = 8
-"""Runs looked at to count failures in a row; the delay has reached its cap by then."""
+"""Runs read to count failures in a row; the delay has reached its cap by then."""
 
 
-def note(context: dg.AssetExecutionContext, change_token: str | None) -> None:
+def tag_run(context: dg.AssetExecutionContext, version_tag: str | None) -> None:
     """Tag the run with what its listing looked like; a change after it makes the source look different."""
-    if change_token is not None:
-        context.instance.add_run_tags(context.run.run_id, {TOKEN_TAG: fingerprint(change_token)})
+    if version_tag is not None:
+        context.instance.add_run_tags(context.run.run_id, {TOKEN_TAG: fingerprint(version_tag)})
 
 
-def current_token(connector: Connector) -> str:
+def current_version_tag(connector: Connector) -> str:
     """The connector's change token in a form that fits a tag. A source that cannot be reached has one too: the run
     that it starts fails with the reason, where alerts see it."""
     try:
-        return fingerprint(connector.change_token())
+        return fingerprint(connector.version_tag())
     except RagError as error:
         return fingerprint("unavailable", error.reason)
 
@@ -59,7 +59,7 @@ def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg
         job=job,
         minimum_interval_seconds=config.sensor.interval_seconds,
         default_status=status,
-        description=f"Starts `{job_name(config)}` when source `{config.name}` looks different from its last good run.",
+        description=f"Starts `{job_name(config)}` when source `{config.name}` differs from its last good run.",
     )
     def changes(
         context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
@@ -79,7 +79,7 @@ def evaluate(
     idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
     if not idle:
         return dg.SkipReason("a run of this source is queued or in progress")
-    token = current_token(connector)
+    token = current_version_tag(connector)
     requests = list(_requests(idle, histories, token, now))
     return requests or dg.SkipReason("unchanged since the last good run, or waiting before a failed run is repeated")
 

@@ -1,4 +1,4 @@
-"""The push inbox as an external asset, and what happens when nobody consumes the streams.
+"""The push inbox as an external asset, and the drain that runs when no stream worker is alive.
 
 A worker (`rag stream`) reports to the assets, a summary per interval. When none is alive and something waits, the
 sensor starts a run that drains what is there: slower, and nothing is lost or forgotten.

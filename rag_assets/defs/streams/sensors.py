@@ -4,7 +4,7 @@ import dagster as dg
 
 from rag_assets.defs.streams.jobs import JOB
 from rag_assets.lib.failures import typed_failures
-from rag_assets.stream_worker.waiting import waiting_streams
+from rag_assets.stream_worker.waiting import pending_streams
 from rag_core.pipeline import Pipeline
 
 SENSOR_SECONDS = 30
@@ -25,7 +25,7 @@ def lag_sensor() -> dg.SensorDefinition:
     ) -> dg.SkipReason | dg.RunRequest:
         """Level-triggered: it remembers nothing, so nothing can be forgotten."""
         with typed_failures():
-            waiting = waiting_streams(pipeline)
+            waiting = pending_streams(pipeline)
         if waiting.workers:
             return dg.SkipReason(f"{len(waiting.workers)} worker(s) alive; {waiting.total} changes wait")
         if not waiting.total:

@@ -1,4 +1,4 @@
-"""What a Kafka source tells others: dead letters on one topic, completions on another, where they are configured."""
+"""Outbound messages of a Kafka source: dead letters and completions, each on its topic when one is configured."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Outbound:
         produces = options.dead_letter_topic or options.completion_topic
         self._producer = Producer(producer_config(options)) if produces else None
 
-    def publish_dead(self, letters: Sequence[DeadLetter]) -> None:
+    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Returns once the broker has them all; one that is too large for it goes without its value, then without all
         that its sender set. Raises `Unavailable` (`DEAD_LETTER_UNAVAILABLE`) when the broker does not take them."""
         topic = self._options.dead_letter_topic
         if self._producer is None or topic is None:
             return
-        left = list(letters)
+        left = list(dead_letters)
         for form in (_whole, _without_value, _bare):
             if left:
                 left = _deliver(self._producer, topic, left, form)
@@ -50,26 +50,26 @@ class Outbound:
             raise _undelivered("MSG_SIZE_TOO_LARGE")
 
     def complete(self, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
-        """Say what became of messages. Nobody waits for it, and one that cannot be sent is logged and let go."""
+        """Publish the outcomes of messages. Fire and forget: one that cannot be sent is logged."""
         topic = self._options.completion_topic
         if self._producer is None or topic is None:
             return
         for message in messages:
             body = json.dumps(self._completion(message, outcomes)).encode()
             try:
-                self._producer.produce(topic, key=message.locator.encode(), value=body, on_delivery=self._not_told)
+                self._producer.produce(topic, key=message.locator.encode(), value=body, on_delivery=self._not_delivered)
                 self._producer.poll(0)
             except (BufferError, KafkaException) as error:
-                self._not_told(error.args[0], None)
+                self._not_delivered(error.args[0], None)
 
     def close(self) -> None:
         """Give what waits a last chance."""
         if self._producer is not None and (left := self._producer.flush(_FLUSH_SECONDS)):
-            log.warning("completions_not_told", source=self._source.name, messages=left)
+            log.warning("completions_not_delivered", source=self._source.name, messages=left)
 
-    def _not_told(self, error: object, _message: object) -> None:
+    def _not_delivered(self, error: object, _message: object) -> None:
         if error is not None:
-            log.warning("completion_not_told", source=self._source.name, problem=str(error)[:200])
+            log.warning("completion_not_delivered", source=self._source.name, problem=str(error)[:200])
 
     def _completion(self, message: Message, outcomes: Mapping[str, str]) -> dict[str, object]:
         event, position = message.event, message.position
@@ -84,11 +84,11 @@ class Outbound:
         }
 
 
-def _deliver(producer: Producer, topic: str, letters: Sequence[DeadLetter], form: _Form) -> list[DeadLetter]:
+def _deliver(producer: Producer, topic: str, dead_letters: Sequence[DeadLetter], form: _Form) -> list[DeadLetter]:
     """Send letters in one form and wait for the broker's word on each. Returns those that are too large."""
     answers: dict[int, KafkaError | None] = {}
-    for number, letter in enumerate(letters):
-        key, value, headers = form(letter)
+    for number, dead_letter in enumerate(dead_letters):
+        key, value, headers = form(dead_letter)
         answer = partial(_take_answer, answers, number)
         try:
             producer.produce(topic, key=key, value=value, headers=list(headers), on_delivery=answer)
@@ -100,10 +100,10 @@ def _deliver(producer: Producer, topic: str, letters: Sequence[DeadLetter], form
     # What it returns are messages in the queue: one that failed is not in it, and only its callback says so.
     producer.flush(_FLUSH_SECONDS)
     failed = {number: error for number, error in answers.items() if error is not None}
-    if len(answers) < len(letters) or any(error.code() not in _TOO_LARGE for error in failed.values()):
+    if len(answers) < len(dead_letters) or any(error.code() not in _TOO_LARGE for error in failed.values()):
         producer.purge()
         raise _undelivered(*sorted({error.name() for error in failed.values()}))
-    return [letters[number] for number in failed]
+    return [dead_letters[number] for number in failed]
 
 
 def _take_answer(answers: dict[int, KafkaError | None], number: int, error: KafkaError | None, _: object) -> None:
@@ -116,30 +116,34 @@ def _undelivered(*names: str) -> Unavailable:
     return Unavailable(Reason.DEAD_LETTER_UNAVAILABLE, message)
 
 
-def _whole(letter: DeadLetter) -> _Parts:
-    return letter.key, letter.payload, [*letter.headers, *_headers(letter, omitted=letter.payload is None)]
+def _whole(dead_letter: DeadLetter) -> _Parts:
+    return (
+        dead_letter.key,
+        dead_letter.payload,
+        [*dead_letter.headers, *_headers(dead_letter, omitted=dead_letter.payload is None)],
+    )
 
 
-def _without_value(letter: DeadLetter) -> _Parts:
-    return letter.key, None, [*letter.headers, *_headers(letter, omitted=True)]
+def _without_value(dead_letter: DeadLetter) -> _Parts:
+    return dead_letter.key, None, [*dead_letter.headers, *_headers(dead_letter, omitted=True)]
 
 
-def _bare(letter: DeadLetter) -> _Parts:
-    return None, None, _headers(letter, omitted=True)
+def _bare(dead_letter: DeadLetter) -> _Parts:
+    return None, None, _headers(dead_letter, omitted=True)
 
 
-def _headers(letter: DeadLetter, *, omitted: bool) -> list[tuple[str, bytes | None]]:
+def _headers(dead_letter: DeadLetter, *, omitted: bool) -> list[tuple[str, bytes | None]]:
     said = {
-        "rag-reason": letter.reason,
-        "rag-stage": letter.stage,
-        "rag-message": letter.message,
-        "rag-topic": letter.topic,
-        "rag-partition": str(letter.partition),
-        "rag-offset": str(letter.offset),
-        "rag-sha256": letter.sha256.hex(),
-        "rag-size": str(letter.size),
-        "rag-source": f"{letter.tenant}/{letter.source}",
+        "rag-reason": dead_letter.reason,
+        "rag-stage": dead_letter.stage,
+        "rag-message": dead_letter.message,
+        "rag-topic": dead_letter.topic,
+        "rag-partition": str(dead_letter.partition),
+        "rag-offset": str(dead_letter.offset),
+        "rag-sha256": dead_letter.sha256.hex(),
+        "rag-size": str(dead_letter.size),
+        "rag-source": f"{dead_letter.tenant}/{dead_letter.source}",
     }
-    if omitted and letter.size:
+    if omitted and dead_letter.size:
         said["rag-value"] = "omitted"
     return [(name, value.encode("utf-8", "replace")) for name, value in said.items()]

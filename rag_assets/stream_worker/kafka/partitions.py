@@ -1,4 +1,4 @@
-"""What a consumer holds of each partition assigned to it: where it is, what it has read, where the end was."""
+"""State of each assigned partition: position, what was read, end of the log."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final
 
 from rag_core.errors import RagError, Reason
 from rag_core.logging import get_logger
-from rag_core.streams import Place
+from rag_core.streams import PartitionOffset
 
 
 @dataclass(slots=True)
 class Partition:
     """One assigned partition. `applied` is the next offset to apply, `received` the next to come from the broker."""
 
-    place: Place
+    place: PartitionOffset
     applied: int
     received: int
     waiting: deque[tuple[int, float]] = field(default_factory=deque)
@@ -67,7 +67,7 @@ class Partition:
         return True
 
 
-def partition_at(place: Place) -> Partition:
+def partition_at(place: PartitionOffset) -> Partition:
     """A partition that was just assigned."""
     return Partition(place, place.next_offset, place.next_offset)
 
@@ -77,7 +77,7 @@ def partition_at(place: Place) -> Partition:
 
 
 log = get_logger(__name__)
-STUMBLE_SECONDS: Final = 10.0
+GRACE_SECONDS: Final = 10.0
 """A rebalance, an election or a restart of a broker takes some seconds and is nobody's concern."""
 
 
@@ -111,7 +111,7 @@ class Problems:
             if self._found.pop(one, None) is not None and not self._found:
                 log.info("stream_problems_over", stream=self._stream)
 
-    def keep(self, about: set[Hashable]) -> None:
+    def retain(self, about: set[Hashable]) -> None:
         """Forget whatever is about something else."""
         self.clear(*(self._found.keys() - about))
 
@@ -128,4 +128,4 @@ class Problems:
 
 
 def _counts(error: RagError, since: float) -> bool:
-    return error.reason is Reason.BROKER_REFUSED or time.monotonic() - since >= STUMBLE_SECONDS
+    return error.reason is Reason.BROKER_REFUSED or time.monotonic() - since >= GRACE_SECONDS

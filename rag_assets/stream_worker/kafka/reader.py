@@ -25,12 +25,12 @@ from rag_assets.stream_worker.kafka.topic import Topic, TopicObserver
 from rag_core.errors import Conflict, RagError, Reason, Unavailable
 from rag_core.logging import get_logger
 from rag_core.sources import Source
-from rag_core.streams import Place
+from rag_core.streams import PartitionOffset
 
 log = get_logger(__name__)
 _POLL_SECONDS: Final = 0.2
-_LOOK_SECONDS: Final = 5.0
-_LOOK_AGAIN_SECONDS: Final = 1.0
+_OBSERVE_SECONDS: Final = 5.0
+_OBSERVE_AGAIN_SECONDS: Final = 1.0
 """While something is wrong."""
 _OUT_OF_RANGE: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 _OF_THE_GROUP: Final = (
@@ -40,17 +40,17 @@ _OF_THE_GROUP: Final = (
 )
 _OF_THE_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION)
 
-PlacesOf = Callable[[Topic, Mapping[int, tuple[int, int]]], dict[int, Place]]
+OffsetsOf = Callable[[Topic, Mapping[int, tuple[int, int]]], dict[int, PartitionOffset]]
 """Where each partition is read next, by the topic as it is and the ends that are known."""
 
 
 class KafkaReader:
     """Reads one topic. The methods above the line are for other threads. Starts its thread at once.
 
-    `at_once` bounds the messages that are read between two looks at the buffer.
+    `at_once` bounds the messages that are read between two checks of the buffer.
     """
 
-    def __init__(self, options: KafkaOptions, source: Source, name: str, places_of: PlacesOf, *, at_once: int) -> None:
+    def __init__(self, options: KafkaOptions, source: Source, name: str, places_of: OffsetsOf, *, at_once: int) -> None:
         self.buffer: deque[Received] = deque()
         self.bytes = 0
         self.ready = threading.Condition()
@@ -61,7 +61,7 @@ class KafkaReader:
         """Why only an operator can set it going again."""
         self.topic_id = ""
         self.committed: dict[int, int] = {}
-        """Offsets that the broker has not been told; only the polling thread talks to it."""
+        """Offsets not yet committed to the broker; only the polling thread talks to it."""
         self._name, self._options, self._source, self._places_of = name, options, source, places_of
         self._at_once = at_once
         self._wanted: set[int] = set()
@@ -104,12 +104,12 @@ class KafkaReader:
         self._consumer.subscribe([self._options.topic], **callbacks)
         while not self._closing:
             self._pause_or_resume()
-            self._tell_broker()
+            self._commit_offsets()
             first = self._consumer.poll(_POLL_SECONDS)
             if first is not None:
                 self._receive([first, *self._consumer.consume(self._at_once, 0)])
-            self._look()
-        self._tell_broker()
+            self._observe_topic()
+        self._commit_offsets()
 
     def _await_group(self) -> None:
         self._joined = False
@@ -123,17 +123,17 @@ class KafkaReader:
             self._consumer.pause(assigned) if full else self._consumer.resume(assigned)
             self._paused = full
 
-    def _tell_broker(self) -> None:
+    def _commit_offsets(self) -> None:
         """For those who watch the group. A failure changes nothing: our positions are rows."""
         with self.ready:
-            told, self.committed = self.committed, {}
-        if not told:
+            message, self.committed = self.committed, {}
+        if not message:
             return
-        offsets = [TopicPartition(self._options.topic, *pair) for pair in told.items()]
+        offsets = [TopicPartition(self._options.topic, *pair) for pair in message.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
-            log.debug("broker_not_told", stream=self._name, problem=error.args[0].name())
+            log.debug("offset_commit_failed", stream=self._name, problem=error.args[0].name())
 
     def _receive(self, received: Sequence[Any]) -> None:
         arrived = []
@@ -210,23 +210,23 @@ class KafkaReader:
             reader.close()
 
     def _revoked(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        """Forget what was read: all partitions go before any comes back. A batch already taken ends as it may; whoever
-        has them next reads the same messages, and versions decide."""
+        """Forget what was read: all partitions go before any comes back. A batch already taken may still end; the
+        next owner reads the same messages, and versions decide."""
         with self.ready:
             self.buffer.clear()
             self.bytes = 0
             self.partitions, self.committed, self._wanted = {}, {}, set()
-        self.problems.keep({"broker", "topic", "access"})
+        self.problems.retain({"broker", "topic", "access"})
         self._await_group()
 
-    def _look(self) -> None:
+    def _observe_topic(self) -> None:
         """Once a second where the ends are; every few seconds, sooner when something is wrong, the topic itself."""
         if time.monotonic() - self._looked > 1.0:
             self._looked = time.monotonic()
             with self.ready:
                 for number, held in self.partitions.items():
                     held.high = max(held.high, self._high(number))
-        found = self._observer.look(_LOOK_AGAIN_SECONDS if self.problems else _LOOK_SECONDS)
+        found = self._observer.poll(_OBSERVE_AGAIN_SECONDS if self.problems else _OBSERVE_SECONDS)
         if isinstance(found, RagError):
             self.problems.add("broker", found)
         elif found is not None:
@@ -293,7 +293,7 @@ class KafkaReader:
             self.ready.notify_all()
 
 
-def _received(raw: Any, place: Place) -> Received:
+def _received(raw: Any, place: PartitionOffset) -> Received:
     kind, stamp = raw.timestamp()
     at = stamp / 1000 if kind else time.time()
     return Received(record_of(raw, place.version(raw.offset())), tuple(raw.headers() or ()), at)

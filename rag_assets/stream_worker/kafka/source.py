@@ -1,6 +1,6 @@
 """A Kafka topic as a stream.
 
-Positions are rows in PostgreSQL, written with the documents; the group's own offsets are told to the broker afterwards,
+Positions are rows in PostgreSQL, written with the documents; the group's own offsets are committed afterwards,
 for those who watch it, and never read.
 """
 
@@ -23,7 +23,7 @@ from rag_core.errors import RagError
 from rag_core.http_client import FetchPolicy
 from rag_core.settings import Settings
 from rag_core.sources import Source
-from rag_core.streams import DeadLetter, Place
+from rag_core.streams import DeadLetter, PartitionOffset
 from rag_core.streams import offset_store as stream_places
 
 
@@ -49,8 +49,8 @@ class KafkaSource:
         self._taken = []
         return messages
 
-    def publish_dead(self, letters: Sequence[DeadLetter]) -> None:
-        self._outbound.publish_dead(letters)
+    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
+        self._outbound.publish_dead_letters(dead_letters)
 
     def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
         self._advance(connection, _next_offsets(messages))
@@ -142,10 +142,10 @@ class KafkaSource:
         reader = self._reader
         stream_places.advance(connection, self.stream, self._options.topic, reader.topic_id, positions)
 
-    def _places_of(self, topic: Topic, ends: Mapping[int, tuple[int, int]]) -> dict[int, Place]:
+    def _places_of(self, topic: Topic, ends: Mapping[int, tuple[int, int]]) -> dict[int, PartitionOffset]:
         """Where each partition is read next; one that is new is begun as the options say, if its ends are known."""
         with self._store.engine.begin() as connection:
-            known = stream_places.places(connection, self.stream, self._options.topic)
+            known = stream_places.load_offsets(connection, self.stream, self._options.topic)
             # A partition that is new in a topic already consumed holds messages that nobody has seen.
             earliest = bool(known) or self._options.start == "earliest"
             fresh = {number: low if earliest else high for number, (low, high) in ends.items() if number not in known}

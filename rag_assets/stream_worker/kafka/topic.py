@@ -1,4 +1,4 @@
-"""What the broker says of a topic, asked beside the consumer: its id, its partitions and their leaders, its ends."""
+"""The broker's description of a topic, requested beside the consumer: id, partitions, leaders, ends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TopicObserver:
         self._asked: Future[Topic] | None = None
         self._last = 0.0
 
-    def look(self, every: float) -> Topic | RagError | None:
+    def poll(self, every: float) -> Topic | RagError | None:
         """The newest answer, once; `None` while there is none. Asks again `every` so many seconds."""
         if self._asked is None and time.monotonic() - self._last >= every:
             self._asked, self._last = self._asking.submit(self.describe), time.monotonic()

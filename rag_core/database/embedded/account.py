@@ -1,4 +1,4 @@
-"""Where the embedded server's programs and data live, and which account it runs as.
+"""Programs, data folder and account of the embedded server.
 
 PostgreSQL refuses to run as root, so root drops to `nobody`. That account must reach both the programs in the virtual
 environment and the data folder. Modes of folders that are not ours are never changed; when a parent is closed to

@@ -1,4 +1,4 @@
-"""The data folder of the embedded server: creating it whole, checking it, and clearing what a crash left behind."""
+"""The data folder of the embedded server: create it atomically, check it, and clean up after a crash."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def check_version(place: Path) -> None:
         )
 
 
-def clear_crash(place: Path, *, patience: float) -> None:
+def clear_crash(place: Path, *, timeout: float) -> None:
     """Wait for orphans of a killed server and remove a pid file whose number now belongs to another program.
 
     Raises `Conflict` (`HOME_IN_USE`) when a server is alive on the folder.
@@ -139,7 +139,7 @@ def clear_crash(place: Path, *, patience: float) -> None:
     pid = _recorded_pid(pid_file)
     if pid is not None and _is_server(pid, place):
         raise Conflict(Reason.HOME_IN_USE, "a PostgreSQL server is already running on this RAG_HOME")
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while any(_servers(place)):
         if time.monotonic() > deadline:
             raise Conflict(Reason.HOME_IN_USE, "processes of a killed PostgreSQL server still use this RAG_HOME")

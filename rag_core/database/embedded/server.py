@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: the server programs of a wheel on a data folder of ours.
+"""The embedded PostgreSQL server: the programs of a wheel on a data folder of this installation.
 
 `python -m rag_core.database.embedded.server` runs it in the foreground for a supervisor: it prepares the folder, drops
 root and becomes the server process. Stop it with SIGINT (fast shutdown; SIGTERM waits for every client to leave).
@@ -113,7 +113,7 @@ class EmbeddedPostgres:
                 "synchronous_commit": "off",
                 "full_page_writes": "off",
                 "shared_buffers": "32MB",
-                # Its worker belongs to another role, so a database it looks at could not be dropped.
+                # Its worker belongs to another role, so a database it is connected to could not be dropped.
                 "autovacuum": "off",
             }
         argv = [str(bin_dir / "postgres"), "-D", str(place), "-p", str(self.port)]
@@ -121,12 +121,12 @@ class EmbeddedPostgres:
             argv += ["-c", f"{name}={value}"]
         return Command(tuple(argv), postgres_folder.environment(), self._account)
 
-    def prepare(self, *, patience: float = 15) -> None:
+    def prepare(self, *, timeout: float = 15) -> None:
         """Clear what a crash left. Raises `Conflict` when a server is running on the folder or the port is taken.
 
         `patience` is how many seconds orphaned backends of a killed server get to leave.
         """
-        postgres_folder.clear_crash(self.data_dir.resolve(), patience=patience)
+        postgres_folder.clear_crash(self.data_dir.resolve(), timeout=timeout)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -170,7 +170,7 @@ class EmbeddedPostgres:
                 preexec_fn=preexec,
                 start_new_session=True,  # a Ctrl-C meant for the parent must not stop it first
             )
-            self._wait(timeout, lambda: _last_words(output, begin))
+            self._wait(timeout, lambda: _last_log_line(output, begin))
 
     def stop(self, *, timeout: float = 30) -> None:
         """Fast shutdown; after `timeout` seconds an immediate one, from which the next start recovers. Idempotent."""
@@ -197,12 +197,12 @@ class EmbeddedPostgres:
             return False
         return True
 
-    def _wait(self, timeout: float, last_words: Callable[[], str]) -> None:
+    def _wait(self, timeout: float, last_log_line: Callable[[], str]) -> None:
         deadline = time.monotonic() + timeout
         while not self.ready():
             if self._process is None or self._process.poll() is not None:
                 self._process = None
-                raise Unavailable(Reason.START_FAILED, f"PostgreSQL ended while starting: {last_words()}")
+                raise Unavailable(Reason.START_FAILED, f"PostgreSQL ended while starting: {last_log_line()}")
             if time.monotonic() > deadline:
                 self.stop()
                 raise Unavailable(Reason.START_FAILED, f"PostgreSQL did not answer within {timeout:.0f} s")
@@ -214,7 +214,7 @@ class EmbeddedPostgres:
         return "" if longest > _MAX_SOCKET_PATH else str(place)
 
 
-def _last_words(log: IO[bytes], begin: int) -> str:
+def _last_log_line(log: IO[bytes], begin: int) -> str:
     """The last lines that a server which ended wrote, without time and process id."""
     log.seek(begin)
     lines = log.read().decode("utf-8", "replace").splitlines()[-5:]

@@ -1,4 +1,4 @@
-"""What the pipeline holds: sources, documents, chunks, vectors, generations, quarantine, and what each run did."""
+"""Tables of the pipeline: sources, documents, chunks, vectors, generations, quarantine, and runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators do and are told: audit, keys, quality, alerts, ratings."""
+"""Tables of operations: audit, keys, quality, alerts, ratings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes that come as events, and what was erased."""
+"""Tables of streams and erasures."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from rag_core.generations.lifecycle.candidates_store import accept, candidates
 from rag_core.generations.lifecycle.forecast import Forecast, forecast
 from rag_core.generations.lifecycle.golden import load_golden
 from rag_core.generations.lifecycle.promotion import PromotionResult, declare, promote, retire, retire_expired, rollback
-from rag_core.generations.lifecycle.promotion_gate import CHECKS, Evaluation, evaluate, want_evaluation
+from rag_core.generations.lifecycle.promotion_gate import CHECKS, Evaluation, evaluate, request_evaluation
 
 __all__ = [
     "CHECKS",
@@ -23,8 +23,8 @@ __all__ = [
     "load_golden",
     "promote",
     "promotion",
+    "request_evaluation",
     "retire",
     "retire_expired",
     "rollback",
-    "want_evaluation",
 ]

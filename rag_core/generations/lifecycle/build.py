@@ -1,4 +1,4 @@
-"""Building a generation behind the active one: in slices, each resumable, with live runs let in between."""
+"""Build a generation behind the active one: in resumable slices, with live runs let in between."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, text
 from rag_core import failpoints
 from rag_core.database import Store, locks
 from rag_core.errors import Conflict, Reason
-from rag_core.generations import Generation, Kit
+from rag_core.generations import Generation, Transforms
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle.throttle import Throttle, open_throttle, search_probe
 from rag_core.index import VectorIndex
@@ -56,7 +56,7 @@ class BuildReport:
 def build(
     store: Store,
     index: VectorIndex,
-    kit: Kit,
+    transforms: Transforms,
     name: str,
     settings: Settings,
     *,
@@ -64,7 +64,7 @@ def build(
     throttle: Throttle | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Bring a generation up to date and make it `ready`. Call it again after a crash: it goes on where rows say.
+    """Bring a generation up to date and make it `ready`. Call it again after a crash: it resumes from the rows.
 
     With `shards` only those are built, so that several processes can share the work; the last one makes it ready. The
     lock of a shard is held for a slice (`build_slice_seconds`) at a time: a live run of the source waits no longer.
@@ -79,9 +79,9 @@ def build(
         raise Conflict(Reason.GENERATION_STATE, f"generation {name} is retired; declare it again to build it")
     index.create(row.spec)
     with _paced(store, index, settings, throttle) as pace, store.engine.connect() as connection:
-        work = _Build(store, index, kit, row, settings, progress, connection)
+        work = _Build(store, index, transforms, row, settings, progress, connection)
         try:
-            state, remaining = work.to_the_end(shards, pace)
+            state, remaining = work.run_to_end(shards, pace)
         finally:
             connection.invalidate()  # its snapshot must not go back to the pool
     seconds = time.monotonic() - started
@@ -95,13 +95,13 @@ class _Build:
         self,
         store: Store,
         index: VectorIndex,
-        kit: Kit,
+        transforms: Transforms,
         row: Generation,
         settings: Settings,
         progress: Progress | None,
         connection: Connection,
     ) -> None:
-        self._store, self._index, self._kit, self._row = store, index, kit, row
+        self._store, self._index, self._transforms, self._row = store, index, transforms, row
         batches = {"index_batch_documents": _BATCH_DOCUMENTS, "index_batch_points": _BATCH_POINTS}
         batches["embed_batch"] = min(settings.embed_batch, _BATCH_TEXTS)
         self._settings = settings.model_copy(update=batches)
@@ -109,8 +109,8 @@ class _Build:
         self._connection = connection
         self.documents = self.embedded = 0
 
-    def to_the_end(self, shards: Collection[Shard] | None, pace: Throttle) -> tuple[str, int]:
-        """Build, and make the generation ready unless other shards are left: its state, and documents it lacks.
+    def run_to_end(self, shards: Collection[Shard] | None, pace: Throttle) -> tuple[str, int]:
+        """Build, and make the generation ready unless other shards are pending: its state, and its pending documents.
 
         While edits keep coming something is always on its way: ready means to hold every version that was there when
         the last pass began.
@@ -130,9 +130,9 @@ class _Build:
     def _run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
         """One pass. What is pending is counted at its start, not at each slice."""
         found = generations.remember_pending(self._connection, self._row.name)
-        left = {shard: count for shard, count in found.items() if shards is None or shard in shards}
-        total, before, stuck = sum(left.values()), self.documents, 0
-        waiting = list(left)
+        pending = {shard: count for shard, count in found.items() if shards is None or shard in shards}
+        total, before, stuck = sum(pending.values()), self.documents, 0
+        waiting = list(pending)
         while waiting:
             again = []
             for shard in waiting:
@@ -143,13 +143,13 @@ class _Build:
                     stuck += self._still_pending(shard)
                 failpoints.reach("after_build_slice")
                 pace.pause()
-                self._tell(max(0, total - (self.documents - before)), total)
+                self._report_progress(max(0, total - (self.documents - before)), total)
             waiting = again
         if stuck:
             raise Conflict(
                 Reason.GENERATION_STATE,
                 f"generation {self._row.name}: {stuck} documents cannot be completed now; "
-                "their chunks or vectors are missing. `rag quarantine list` may tell why",
+                "their chunks or vectors are missing. `rag quarantine list` may say why",
             )
 
     def _pending(self) -> dict[Shard, int]:
@@ -165,7 +165,7 @@ class _Build:
         """Work on a shard for a while; whether it came to the end of what there was (not when another run has it)."""
         tenant, source, number = shard
         scope = Scope(Source(source, tenant, "build"), f"build-{self._row.name}", number)
-        until = _Until(self._settings.build_slice_seconds)
+        until = _TimeLimit(self._settings.build_slice_seconds)
         settings = self._settings
         try:
             with locks.shard_connection(self._store, *shard, wait=settings.source_wait_seconds) as connection:
@@ -173,17 +173,17 @@ class _Build:
         except Conflict as error:
             if error.reason is not Reason.SOURCE_BUSY:
                 raise
-            log.info("build_waits", generation=self._row.name, source=source, shard=number)
+            log.info("build_paused", generation=self._row.name, source=source, shard=number)
             return False
-        return not until.over
+        return not until.is_over
 
-    def _stages(self, work: Work, until: _Until) -> None:
-        kit, row = self._kit, self._row
-        run_stage(work, "chunks", lambda: chunk_documents(work, kit.chunker, [row]))
-        if not until.over:
-            embed = partial(embed_chunks, work, kit.embedder, kit.chunker.fingerprint, [row])
+    def _stages(self, work: Work, until: _TimeLimit) -> None:
+        transforms, row = self._transforms, self._row
+        run_stage(work, "chunks", lambda: chunk_documents(work, transforms.chunker, [row]))
+        if not until.is_over:
+            embed = partial(embed_chunks, work, transforms.embedder, transforms.chunker.fingerprint, [row])
             self.embedded += run_stage(work, "embeddings", embed).counts["embedded"]
-        if not until.over:
+        if not until.is_over:
             self.documents += index_documents(work, self._index, row).counts["documents"]
 
     def _optimize(self) -> None:
@@ -206,16 +206,16 @@ class _Build:
             generations.change(connection, name, state="ready", ready_at=func.now(), counts=counts)
         return True
 
-    def _tell(self, left: int, total: int) -> None:
+    def _report_progress(self, pending: int, total: int) -> None:
         if self._progress is not None:
-            self._progress(max(0, total - left), total)
+            self._progress(max(0, total - pending), total)
         if not total:
-            return  # nothing was lacking: what was counted when it became ready stands
+            return  # nothing was pending: the counts of when it became ready stand
         with self._store.engine.begin() as connection:
-            generations.change(connection, self._row.name, counts={"documents": total - left, "of": total})
+            generations.change(connection, self._row.name, counts={"documents": total - pending, "of": total})
 
 
-class _Until:
+class _TimeLimit:
     """A `Stop`: true once a slice has had its time. What a stage spends on finding its work makes the slice longer."""
 
     def __init__(self, seconds: float) -> None:
@@ -227,10 +227,10 @@ class _Until:
         now = time.monotonic()
         if self._deadline is None:
             self._deadline = now + max(self._seconds, _OVERHEAD_SHARE * (now - self._began)) - (now - self._began)
-        return self.over
+        return self.is_over
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
 

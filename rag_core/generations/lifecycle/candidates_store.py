@@ -1,7 +1,7 @@
-"""Golden questions from use: what people judged in the console, until an operator takes it into a set.
+"""Golden questions from use: ratings given in the console, until an operator accepts one into a set.
 
-A thumb up says that the cited documents answer the question. A thumb down says only that they do not, so whoever takes
-it in names the document that does.
+A thumb up says that the cited documents answer the question. A thumb down says only that they do not, so the operator
+who accepts it names the document that does.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def accept(store: Store, folder: Path, rating: int, documents: Sequence[str] = (
                 else "it says what is wrong, not what is right"
             )
             raise InvalidInput(Reason.GOLDEN_INVALID, f"judgement {rating}: {why}; name a document as source/locator")
-        _require_here(connection, found[0].tenant, chosen)
+        _require_documents(connection, found[0].tenant, chosen)
     return _append(folder, f"rating-{rating}", found[0].question, chosen)
 
 
@@ -77,14 +77,14 @@ def _read(connection: Connection, **params: Any) -> list[Candidate]:
     return [Candidate(**{**row._mapping, "documents": tuple(row.documents or ())}) for row in rows]
 
 
-_HERE = text("""
+_DOCUMENTS_EXIST = text("""
 SELECT source || '/' || locator AS id FROM rag.documents
 WHERE tenant = :tenant AND deleted_at IS NULL AND source || '/' || locator = ANY(:ids)
 """)
 
 
-def _require_here(connection: Connection, tenant: str, documents: Sequence[str]) -> None:
-    here = set(connection.scalars(_HERE, {"tenant": tenant, "ids": list(documents)}))
+def _require_documents(connection: Connection, tenant: str, documents: Sequence[str]) -> None:
+    here = set(connection.scalars(_DOCUMENTS_EXIST, {"tenant": tenant, "ids": list(documents)}))
     missing = sorted(set(documents) - here)
     if missing:
         raise InvalidInput(Reason.GOLDEN_INVALID, f"no such document of this tenant: {', '.join(missing)}")

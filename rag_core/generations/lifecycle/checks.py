@@ -1,4 +1,4 @@
-"""The checks of the gate that need no questions: parity, coverage, vectors, size."""
+"""Checks of the promotion gate that need no questions: parity, coverage, vectors, size."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def vectors(candidate: Candidate, embedder: Embedder) -> Check:
         return Check("vectors", False, detail, figures)
     texts, stored = _stored(candidate)
     if not texts:
-        return Check("vectors", False, "there is no vector to look at", figures)
+        return Check("vectors", False, "there is no vector to check", figures)
     if any(vector.shape != (row.dimensions,) for vector in stored):
         odd = next(vector.shape[0] for vector in stored if vector.shape != (row.dimensions,))
         return Check("vectors", False, f"a stored vector has {odd} dimensions instead of {row.dimensions}", figures)

@@ -1,4 +1,4 @@
-"""What a build will cost, before it begins: documents, chunks, texts to embed, tokens, time and money."""
+"""Forecast of a build: documents, chunks, texts to embed, tokens, time and money."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rag_core.chunking import Chunk
 from rag_core.chunking import store as chunk_store
 from rag_core.database import Store
 from rag_core.errors import Conflict, RagError, Reason
-from rag_core.generations import Kit
+from rag_core.generations import Transforms
 from rag_core.ids import text_hash
 from rag_core.settings import Settings
 
@@ -84,22 +84,24 @@ class _Counts:
     tokens: float = 0
 
 
-def forecast(store: Store, kit: Kit, settings: Settings) -> Forecast:
+def forecast(store: Store, transforms: Transforms, settings: Settings) -> Forecast:
     """Estimate a build with this kit. Embeds `_TIMED_TEXTS` texts to learn the speed. Writes nothing.
 
     Raises `Unavailable` when a remote model cannot be reached.
     """
-    embedder, chunker = kit.fingerprints
+    embedder, chunker = transforms.fingerprints
     keys = {"embedder": embedder, "chunker": chunker}
     with store.engine.connect() as connection:
         size = connection.execute(_SIZE, keys).one()
         counts = _Counts(*connection.execute(_KNOWN, keys).one())
-        sampled = _sampled(connection, kit) if size.pending else []
+        sampled = _sampled(connection, transforms) if size.pending else []
         if sampled:
             share = sum(size_of for size_of, _ in sampled)
             _scale_up(connection, counts, sampled, embedder, size.pending_bytes / max(1, share))
     to_embed = max(0, round(counts.texts - counts.cached))
-    per_text = _seconds_per_text(kit, [chunk.embed_text for _, made in sampled for chunk in made]) if to_embed else 0.0
+    per_text = (
+        _seconds_per_text(transforms, [chunk.embed_text for _, made in sampled for chunk in made]) if to_embed else 0.0
+    )
     return Forecast(
         documents=size.documents,
         chunks=round(counts.chunks),
@@ -113,14 +115,14 @@ def forecast(store: Store, kit: Kit, settings: Settings) -> Forecast:
     )
 
 
-def _sampled(connection: Connection, kit: Kit) -> list[tuple[int, list[Chunk]]]:
+def _sampled(connection: Connection, transforms: Transforms) -> list[tuple[int, list[Chunk]]]:
     """Some documents this chunker has not seen: bytes and chunks of each; one that it refuses has no chunk."""
-    params = {"chunker": kit.chunker.fingerprint, "sample": SAMPLE_DOCUMENTS}
+    params = {"chunker": transforms.chunker.fingerprint, "sample": SAMPLE_DOCUMENTS}
     ids = list(connection.scalars(_SAMPLE, params))
     found = []
     for stored in chunk_store.texts(connection, ids):
         try:
-            made = kit.chunker.chunk(stored.doc_id, stored.document)
+            made = transforms.chunker.chunk(stored.doc_id, stored.document)
         except RagError:
             made = []
         found.append((len(stored.document.text.encode()), made))
@@ -140,9 +142,9 @@ def _scale_up(
     counts.tokens += sum(chunk.tokens for chunk in made) * missing * factor
 
 
-def _seconds_per_text(kit: Kit, texts: list[str]) -> float:
+def _seconds_per_text(transforms: Transforms, texts: list[str]) -> float:
     wanted = texts[:_TIMED_TEXTS] or ["A passage of ordinary length about pumps, oil and days. " * 12] * _TIMED_TEXTS
-    kit.embedder.embed_passages(wanted[:1])  # the first call loads what is lazy
+    transforms.embedder.embed_passages(wanted[:1])  # the first call loads what is lazy
     started = time.perf_counter()
-    kit.embedder.embed_passages(wanted)
+    transforms.embedder.embed_passages(wanted)
     return (time.perf_counter() - started) / len(wanted)

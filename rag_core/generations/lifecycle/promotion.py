@@ -1,4 +1,4 @@
-"""Declaring, promoting, rolling back and retiring generations. Each step is on record with who and why.
+"""Declare, promote, roll back and retire generations. Each step is audited with actor and reason.
 
 PostgreSQL names the active generation first, the alias follows. A process that dies in between leaves an alias that
 the same command, or the next run of any source, moves on.
@@ -17,7 +17,7 @@ from sqlalchemy import func
 from rag_core import failpoints
 from rag_core.database import Store, locks
 from rag_core.errors import Conflict, NotFound, Reason
-from rag_core.generations import Generation, Kit
+from rag_core.generations import Generation, Transforms
 from rag_core.generations import store as generations
 from rag_core.generations import store as replicas
 from rag_core.index import GenerationSpec, VectorIndex
@@ -33,7 +33,7 @@ _ROLLBACK = "index.rollback"
 @dataclass(frozen=True, slots=True)
 class PromotionResult:
     """Readers moved from `before` to `active` in `seconds`. `pending` documents changed so recently that the generation
-    still lacks them; the next run of their source brings them."""
+    has not indexed them yet; the next run of their source brings them."""
 
     active: str
     before: str | None
@@ -42,24 +42,24 @@ class PromotionResult:
 
 
 def declare(
-    store: Store, index: VectorIndex, kit: Kit, *, name: str | None = None, actor: str, reason: str = ""
+    store: Store, index: VectorIndex, transforms: Transforms, *, name: str | None = None, actor: str, reason: str = ""
 ) -> Generation:
     """Begin a generation in state `building` with this kit; from now on the pipeline follows it.
 
     One of that name which is building already is given back as it is, so a command can be repeated. Raises `Conflict`
     (`GENERATION_STATE`) when the name stands for another kit or is past building.
     """
-    embedder, chunker = kit.fingerprints
+    embedder, chunker = transforms.fingerprints
     chosen = name or default_name(embedder, chunker)
-    spec = GenerationSpec(chosen, kit.embedder.dimensions, embedder, chunker)
+    spec = GenerationSpec(chosen, transforms.embedder.dimensions, embedder, chunker)
     with store.engine.begin() as connection:
         locks.lock_transaction(connection, "generations")
         known = {row.name: row for row in generations.all_of(connection)}.get(chosen)
         if known is None or known.state == "retired":
             if known is not None:
-                generations.forget_marks(connection, chosen)
-            generations.add(connection, spec, kit.recipe, actor=actor, reason=reason)
-            details = {"settings": dict(kit.recipe), "reason": reason}
+                generations.clear_indexed(connection, chosen)
+            generations.add(connection, spec, transforms.generation_config, actor=actor, reason=reason)
+            details = {"settings": dict(transforms.generation_config), "reason": reason}
             audit.record(connection, actor=actor, action="index.build", target=chosen, details=details)
         elif known.spec != spec:
             raise Conflict(Reason.GENERATION_STATE, f"generation {chosen} exists with other settings; choose a --name")
@@ -140,7 +140,7 @@ def retire(store: Store, index: VectorIndex, name: str, *, actor: str, reason: s
     failpoints.reach("after_retire_commit")
     # A run that read the list of generations before this may still write; it would fail loudly on a missing one.
     with locks.exclusive_connection(store, wait=60) as connection:
-        generations.forget_marks(connection, name)
+        generations.clear_indexed(connection, name)
         connection.commit()
         failpoints.reach("before_retire_drop")
         index.drop(name)  # last: while its files are there, `retire_expired` takes up what was cut short
@@ -174,8 +174,10 @@ def _finish_rollback(store: Store, index: VectorIndex, active: Generation | None
     """Move the alias of a rollback that died before it did. Raises `NotFound` when there is nothing to finish."""
     before = index.alias()
     if active is None or before == active.name:
-        told = "" if active is None else f"; readers are on {active.name}, and another one can be promoted by its name"
-        raise NotFound(Reason.GENERATION_NOT_FOUND, f"there is no generation to roll back to{told}")
+        message = (
+            "" if active is None else f"; readers are on {active.name}, and another one can be promoted by its name"
+        )
+        raise NotFound(Reason.GENERATION_NOT_FOUND, f"there is no generation to roll back to{message}")
     index.promote(active.name)
     return PromotionResult(active.name, before, _pending(store, active.name), time.monotonic() - started)
 
@@ -213,13 +215,13 @@ def _require_replicas(store: Store, row: Generation, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
         with store.engine.connect() as connection:
-            lacking = replicas.unprepared(connection, row.embedder)
-        if not lacking:
+            missing = replicas.unprepared(connection, row.embedder)
+        if not missing:
             return
         if time.monotonic() >= deadline:
             raise Conflict(
                 Reason.REPLICA_UNPREPARED,
-                f"{len(lacking)} query server(s) have not loaded the query model of {row.name}: {', '.join(lacking)}",
+                f"{len(missing)} query server(s) have not loaded the query model of {row.name}: {', '.join(missing)}",
             )
         time.sleep(_POLL_SECONDS)
 
@@ -240,7 +242,7 @@ def _index_pending(store: Store, index: VectorIndex, row: Generation) -> None:
 def _require_parity(store: Store, index: VectorIndex, row: Generation) -> None:
     """What the gate saw may be hours old: that the index still holds what the rows say costs one count.
 
-    Several looks, because a run may be between its write to the index and its mark.
+    Several polls, because a run may be between its write to the index and its mark.
     """
     for _ in range(_LOOKS):
         with store.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""The gate: what must hold before readers are moved to a generation. Each check gives figures, passed or not."""
+"""The promotion gate: checks that must pass before a generation is promoted. Each check has figures and a result."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sqlalchemy import func
 from rag_core import failpoints
 from rag_core.database import Store
 from rag_core.errors import Conflict, DeadlineExceeded, RagError, Reason, Unavailable
-from rag_core.generations import Generation, Kits
+from rag_core.generations import Generation, TransformRegistry
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle import checks
 from rag_core.generations.lifecycle.checks import Candidate, Check
 from rag_core.generations.lifecycle.golden import GoldenSet, load_golden
-from rag_core.generations.lifecycle.retrieval import Scoring, judge_latency, judge_retrieval, score
+from rag_core.generations.lifecycle.retrieval import Scoring, compare_latency, compare_retrieval, score
 from rag_core.index import VectorIndex
 from rag_core.operations import audit_store as audit
 from rag_core.pipeline import Progress
@@ -52,7 +52,7 @@ class Evaluation:
 def evaluate(
     store: Store,
     index: VectorIndex,
-    kits: Kits,
+    registry: TransformRegistry,
     name: str,
     settings: Settings,
     *,
@@ -60,7 +60,7 @@ def evaluate(
     actor: str = "pipeline",
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Run every check on a generation and keep the result with it; a promotion looks at it.
+    """Run every check on a generation and store the result with it; a promotion reads it.
 
     `golden` replaces the configured golden sets. A check that cannot be made (a model that is gone, a damaged
     collection) is a failed one and says why. An outage says nothing about the generation: it raises `Unavailable` or
@@ -73,7 +73,7 @@ def evaluate(
     if not row.complete:
         raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be judged")
     baseline = None if active is None or active.name == name else active
-    run = _Gate(store, index, kits, row, baseline, settings, golden, progress)
+    run = _Gate(store, index, registry, row, baseline, settings, golden, progress)
     evaluation = Evaluation(name, baseline.name if baseline else None, tuple(run.checks()))
     failpoints.reach("before_judgement_kept")
     with store.engine.begin() as connection:
@@ -87,7 +87,7 @@ def evaluate(
     return evaluation
 
 
-def want_evaluation(store: Store, name: str, *, actor: str) -> None:
+def request_evaluation(store: Store, name: str, *, actor: str) -> None:
     """Ask for the gate; a sensor runs it. Raises `NotFound`, and `Conflict` (`GENERATION_STATE`) unless ready."""
     with store.engine.begin() as connection:
         row = generations.get(connection, name)
@@ -104,20 +104,20 @@ class _Gate:
         self,
         store: Store,
         index: VectorIndex,
-        kits: Kits,
+        registry: TransformRegistry,
         row: Generation,
         baseline: Generation | None,
         settings: Settings,
         golden: Sequence[GoldenSet] | None,
         progress: Progress | None,
     ) -> None:
-        self._store, self._index, self._kits, self._settings = store, index, kits, settings
+        self._store, self._index, self._registry, self._settings = store, index, registry, settings
         self._row, self._baseline = row, baseline
         self._golden, self._progress = golden, progress
         self._scored: tuple[Scoring, Scoring | None] | None = None
 
     def checks(self) -> list[Check]:
-        """All of them, in the order of `CHECKS`: what fails does not keep the others from being told."""
+        """All of them, in the order of `CHECKS`: a failed one does not keep the others from running."""
         by_name: dict[str, Callable[[], Check]] = {
             "parity": self._parity,
             "coverage": self._coverage,
@@ -128,7 +128,7 @@ class _Gate:
         }
         made = []
         for number, name in enumerate(CHECKS):
-            made.append(_told(name, by_name[name]))
+            made.append(_summary(name, by_name[name]))
             if self._progress is not None:
                 self._progress(number + 1, len(CHECKS))
         return made
@@ -144,32 +144,34 @@ class _Gate:
         return checks.coverage(self._candidate)
 
     def _vectors(self) -> Check:
-        return checks.vectors(self._candidate, self._kits.of(self._row).embedder)
+        return checks.vectors(self._candidate, self._registry.for_generation(self._row).embedder)
 
     def _size(self) -> Check:
         return checks.size(self._candidate, self._baseline)
 
     def _retrieval(self) -> Check:
         ours, theirs = self._scores()
-        return judge_retrieval(ours, theirs, self._settings.gate_tolerance)
+        return compare_retrieval(ours, theirs, self._settings.gate_tolerance)
 
     def _latency(self) -> Check:
         ours, theirs = self._scores()
-        return judge_latency(self._index, ours, theirs)
+        return compare_latency(self._index, ours, theirs)
 
     def _scores(self) -> tuple[Scoring, Scoring | None]:
         if self._scored is None:
             golden = load_golden(self._settings) if self._golden is None else self._golden
             bound = [one.bind(self._store) for one in golden]
-            ours = score(self._index, self._row.name, self._kits.of(self._row).embedder, bound)
+            ours = score(self._index, self._row.name, self._registry.for_generation(self._row).embedder, bound)
             theirs = None
-            if self._baseline is not None and self._kits.can_make(self._baseline):
-                theirs = score(self._index, self._baseline.name, self._kits.of(self._baseline).embedder, bound)
+            if self._baseline is not None and self._registry.can_reproduce(self._baseline):
+                theirs = score(
+                    self._index, self._baseline.name, self._registry.for_generation(self._baseline).embedder, bound
+                )
             self._scored = (ours, theirs)
         return self._scored
 
 
-def _told(name: str, check: Callable[[], Check]) -> Check:
+def _summary(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except RagError as error:

@@ -1,4 +1,4 @@
-"""Retrieval on golden sets: a generation against the active one, question by question."""
+"""The retrieval check of the gate: a generation against the active one on golden questions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rag_core.index import SearchMode, SearchRequest, VectorIndex
 MODES = {SearchMode.DENSE: "dense", SearchMode.LEXICAL: "bm25", SearchMode.HYBRID: "hybrid"}
 METRICS = {"ndcg": ndcg, "recall": recall, "mrr": reciprocal_rank}
 MIN_QUESTIONS = 10
-"""Fewer cannot tell a good generation from a bad one."""
+"""Fewer cannot distinguish a good generation from a bad one."""
 DEPTH = 100
-"""Hits looked at: long documents fill many places with their chunks, and ten documents should remain."""
+"""Hits per question: long documents fill many places with their chunks, and ten documents should remain."""
 SLOWER = 2.0
 _TIMED_LIMIT, _TIMED_SEARCHES, _TIMED_ROUNDS = 10, 100, 3
 SLACK_SECONDS = 0.02
-"""Timer and scheduler noise: searches this much slower are not told apart."""
+"""Timer and scheduler noise: a smaller difference between searches does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,10 @@ def _asked(sets: Sequence[BoundSet], embedder: Embedder) -> Iterator[tuple[Quest
             yield question, one.acl[question.tenant], vector
 
 
-def judge_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -> Check:
+def compare_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -> Check:
     """Refuse what loses more than `tolerance` nDCG@10 in hybrid or dense search, or surely does so in lexical search.
 
-    The interval (95 %, paired bootstrap over the questions) says how sure a difference is; it is told either way.
+    The interval (95 %, paired bootstrap over the questions) says how sure a difference is; it is reported either way.
     """
     figures = _figures(ours, theirs)
     if ours.questions < MIN_QUESTIONS:
@@ -79,20 +79,22 @@ def judge_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -> 
         )
         return Check("retrieval", False, detail, figures)
     if theirs is None:
-        told = ", ".join(f"{name} {ours.mean(mode, 'ndcg'):.3f}" for mode, name in MODES.items())
-        return Check("retrieval", True, f"nDCG@{CUT} {told} on {ours.questions} questions; nothing to compare", figures)
+        message = ", ".join(f"{name} {ours.mean(mode, 'ndcg'):.3f}" for mode, name in MODES.items())
+        return Check(
+            "retrieval", True, f"nDCG@{CUT} {message} on {ours.questions} questions; nothing to compare", figures
+        )
     intervals = {mode: paired(ours.values[mode, "ndcg"], theirs.values[mode, "ndcg"]) for mode in MODES}
     for mode, name in MODES.items():
         interval = intervals[mode]
         figures |= {f"{name}_difference": interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
     worse = [mode for mode, interval in intervals.items() if _is_worse(mode, interval, tolerance)]
     shown = worse or list(MODES)
-    told = ", ".join(
+    message = ", ".join(
         f"{MODES[mode]} {theirs.mean(mode, 'ndcg'):.3f} -> {ours.mean(mode, 'ndcg'):.3f} ({intervals[mode]})"
         for mode in shown
     )
     verdict = "worse than the active one" if worse else "not worse than the active one"
-    return Check("retrieval", not worse, f"{verdict}: nDCG@{CUT} {told} on {ours.questions} questions", figures)
+    return Check("retrieval", not worse, f"{verdict}: nDCG@{CUT} {message} on {ours.questions} questions", figures)
 
 
 def _is_worse(mode: SearchMode, interval: Interval, tolerance: float) -> bool:
@@ -101,7 +103,7 @@ def _is_worse(mode: SearchMode, interval: Interval, tolerance: float) -> bool:
     return interval.mean < -tolerance
 
 
-def judge_latency(index: VectorIndex, ours: Scoring, theirs: Scoring | None) -> Check:
+def compare_latency(index: VectorIndex, ours: Scoring, theirs: Scoring | None) -> Check:
     """Hybrid searches of the golden questions, 95th percentile, against the active generation's.
 
     Both are asked in turn and each search counts at its quickest, so that other work of the machine hits both alike.

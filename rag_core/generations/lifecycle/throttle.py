@@ -1,4 +1,4 @@
-"""Keeping a build out of the way of searches: it watches how long they take and pauses when that is too long."""
+"""Throttle of a build: it measures search latency and pauses the build when that grows too much."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files around an Edge shard: durable small files, the folder lock, and the seal that shows a damaged file at start."""
+"""Files around an Edge shard: durable small files, the folder lock, and the checksum manifest."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 from rag_core.errors import Conflict, DataCorruption, Exhausted, Reason
 from rag_core.files import replace_file, sync_folder
 
-SEAL = "seal.json"
-SEAL_BUDGET = 2 << 30
+CHECKSUM_MANIFEST = "seal.json"
+CHECKSUM_SECONDS = 2 << 30
 """Bytes checksummed at most; beyond it files are compared by size only, so that a large index still starts quickly."""
 SPACE_RESERVE = 64 << 20
 """Free bytes a write must find beyond what it needs itself."""
@@ -82,25 +82,25 @@ class FolderLock:
             self._file.close()
 
 
-def write_seal(folder: Path, shard: Path) -> None:
+def write_checksum_manifest(folder: Path, shard: Path) -> None:
     """Record size and checksum of every file of a closed shard."""
-    write_durably(folder / SEAL, {"files": _measure(shard)})
+    write_durably(folder / CHECKSUM_MANIFEST, {"files": _measure(shard)})
 
 
-def break_seal(folder: Path) -> None:
+def remove_checksum_manifest(folder: Path) -> None:
     """Remove the seal, durably, before the shard's files may change."""
-    (folder / SEAL).unlink(missing_ok=True)
+    (folder / CHECKSUM_MANIFEST).unlink(missing_ok=True)
     sync_folder(folder)
 
 
-def check_seal(folder: Path, shard: Path) -> None:
+def verify_checksum_manifest(folder: Path, shard: Path) -> None:
     """Compare the files with the seal of the last orderly close; there is none after a crash.
 
     Raises `DataCorruption` (`INDEX_CORRUPT`) naming the first file that differs.
     """
-    if not (folder / SEAL).exists():
+    if not (folder / CHECKSUM_MANIFEST).exists():
         return
-    expected: dict[str, list[int]] = read_json(folder / SEAL).get("files", {})
+    expected: dict[str, list[int]] = read_json(folder / CHECKSUM_MANIFEST).get("files", {})
     actual = _measure(shard)
     for name in sorted(expected.keys() | actual.keys()):
         if expected.get(name) != actual.get(name):
@@ -109,7 +109,7 @@ def check_seal(folder: Path, shard: Path) -> None:
 
 
 def _measure(shard: Path) -> dict[str, list[int]]:
-    budget = SEAL_BUDGET
+    budget = CHECKSUM_SECONDS
     measured: dict[str, list[int]] = {}
     files = [(path.stat(), path) for path in shard.rglob("*") if path.is_file()]
     for state, path in sorted(files, key=lambda file: (file[0].st_size, file[1])):

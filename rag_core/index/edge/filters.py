@@ -15,8 +15,8 @@ from rag_core.index import Bounds, time_text
 from rag_core.search import Scored
 
 
-class EdgeDialect:
-    """See `conditions.Dialect`."""
+class EdgeFilterBuilder:
+    """See `conditions.FilterBuilder`."""
 
     def any_of(self, field: str, values: Sequence[str]) -> edge.Filter:
         return edge.Filter(must=[edge.FieldCondition(field, match=edge.MatchAny(list(values)))])
@@ -46,7 +46,7 @@ class EdgeDialect:
         return edge.Filter(must_not=list(filters))
 
 
-DIALECT = EdgeDialect()
+FILTER_BUILDER = EdgeFilterBuilder()
 CLOSED = "shard is not initialized"
 """What the engine says, in lower case, about a handle that was closed."""
 
@@ -63,7 +63,7 @@ def point_id(point: edge.ScoredPoint | edge.Record) -> uuid.UUID:
 
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """Turn what the engine raises (bare `Exception` and Rust panics, told apart by text only) into our errors."""
+    """Turn what the engine raises (bare `Exception` and Rust panics, distinguished by text only) into our errors."""
     try:
         yield
     except RagError:

@@ -1,4 +1,4 @@
-"""One generation in its folder: specification, shard, durable point count and seal.
+"""One generation in its folder: specification, shard, minimum point count and checksum manifest.
 
 <generation>/spec.json    what it is built with, and which shard folder is current
              points.json  how many points it holds at least: a lost segment shows at the next start
@@ -39,7 +39,7 @@ class EdgeGeneration:
     """A generation, open or damaged. Thread-safe: writes take turns, reads need no lock."""
 
     def __init__(self, folder: Path, *, space_reserve: int = edge_files.SPACE_RESERVE) -> None:
-        """Open a generation. `damage` tells why it cannot be read; every call but `reset` and `close` raises it."""
+        """Open a generation. `damage` says why it cannot be read; every call but `reset` and `close` raises it."""
         self.folder = folder
         self.spec, self._shard_folder, self._encoder, self._sampled = _read_spec(folder)
         self.damage: RagError | None = None
@@ -49,7 +49,7 @@ class EdgeGeneration:
         self._space_reserve = space_reserve
         self._write = threading.Lock()
         self._optimizing = threading.Lock()
-        self._touched: set[uuid.UUID] | None = None
+        self._dirty: set[uuid.UUID] | None = None
         self._reader: ShardReader | None = None
         try:
             if self._encoder != lexical.FINGERPRINT:
@@ -64,7 +64,7 @@ class EdgeGeneration:
         temporary = folder.with_name(f".new-{uuid.uuid4().hex}")
         shard = f"shard-{uuid.uuid4().hex}"
         create_shard(temporary / shard, spec.dimensions)
-        edge_files.write_durably(temporary / SPEC, _spec_content(spec, shard, sampled=True))
+        edge_files.write_durably(temporary / SPEC, _spec_content(spec, shard, has_idf_samples=True))
         edge_files.write_durably(temporary / POINTS, {"at_least": 0})
         temporary.rename(folder)
         sync_folder(folder.parent)
@@ -120,7 +120,7 @@ class EdgeGeneration:
             for start in range(0, len(work), READ_DOCUMENTS):
                 some = work[start : start + READ_DOCUMENTS]
                 planned = plan(some, self.reader.identities([update.doc_id for update in some]))
-                self._touch(point.chunk_id for update in planned.updates for point in update.points)
+                self._mark_dirty(point.chunk_id for update in planned.updates for point in update.points)
                 upserted += edge_writer.upsert(self.reader.shard, planned.updates)
                 failpoints.reach("before_stale_delete")
                 self._remove(planned.leftovers)
@@ -150,12 +150,12 @@ class EdgeGeneration:
                 with self._write:
                     self._flush()
                     edge_optimize.copy_shard(self.folder / self._shard_folder, target)
-                    self._touched = set()
+                    self._dirty = set()
                 edge_optimize.optimize_copy(target)
                 with self._write:
                     self._move_to(name)
             finally:
-                self._touched = None
+                self._dirty = None
                 if self._shard_folder != name:
                     shutil.rmtree(target, ignore_errors=True)
 
@@ -167,7 +167,7 @@ class EdgeGeneration:
             with suppress(DataCorruption):  # what is thrown away may be too damaged to be closed
                 self._close_shard()
             self._reader = None
-            edge_files.break_seal(self.folder)
+            edge_files.remove_checksum_manifest(self.folder)
             edge_files.write_durably(self.folder / POINTS, {"at_least": 0})
             self._sampled = True
             before = self._point_to(name)
@@ -182,7 +182,7 @@ class EdgeGeneration:
                 return
             self._flush()
             self._close_shard()
-            edge_files.write_seal(self.folder, self.folder / self._shard_folder)
+            edge_files.write_checksum_manifest(self.folder, self.folder / self._shard_folder)
 
     def _open(self) -> None:
         path = self.folder / self._shard_folder
@@ -191,11 +191,11 @@ class EdgeGeneration:
                 shutil.rmtree(stray, ignore_errors=True)
         if not path.is_dir():
             raise DataCorruption(Reason.INDEX_CORRUPT, "its data folder is missing")
-        edge_files.check_seal(self.folder, path)
+        edge_files.verify_checksum_manifest(self.folder, path)
         at_least = edge_files.read_json(self.folder / POINTS).get("at_least")
-        edge_files.break_seal(self.folder)
+        edge_files.remove_checksum_manifest(self.folder)
         with engine_errors():
-            reader = ShardReader(edge.EdgeShard.load(str(path)), sampled=self._sampled)
+            reader = ShardReader(edge.EdgeShard.load(str(path)), has_idf_samples=self._sampled)
         held = reader.points_count()
         if not isinstance(at_least, int) or held < at_least:
             reader.shard.close()
@@ -206,36 +206,36 @@ class EdgeGeneration:
     def _remove(self, ids: Sequence[uuid.UUID]) -> None:
         if not ids:
             return
-        self._touch(ids)
-        # The promise is lowered before the points go: a crash in between must not look like a loss.
-        self._promise(max(0, min(self._at_least, self.reader.points_count()) - len(ids)))
+        self._mark_dirty(ids)
+        # The minimum is lowered before the points go: a crash in between must not be taken for a loss.
+        self._write_minimum_count(max(0, min(self._at_least, self.reader.points_count()) - len(ids)))
         edge_writer.delete(self.reader.shard, ids)
 
     def _flush(self) -> None:
         with engine_errors():
             self.reader.shard.flush()
-        self._promise(self.reader.points_count())
+        self._write_minimum_count(self.reader.points_count())
 
-    def _promise(self, at_least: int) -> None:
+    def _write_minimum_count(self, at_least: int) -> None:
         if at_least != self._at_least:
             edge_files.write_durably(self.folder / POINTS, {"at_least": at_least})
             self._at_least = at_least
 
-    def _touch(self, ids: Iterable[uuid.UUID]) -> None:
-        if self._touched is not None:
-            self._touched.update(ids)
+    def _mark_dirty(self, ids: Iterable[uuid.UUID]) -> None:
+        if self._dirty is not None:
+            self._dirty.update(ids)
 
     def _move_to(self, name: str) -> None:
         with engine_errors():
             optimized = edge.EdgeShard.load(str(self.folder / name))
-            edge_writer.replay(self.reader.shard, optimized, list(self._touched or ()))
+            edge_writer.replay(self.reader.shard, optimized, list(self._dirty or ()))
             optimized.flush()
         before = self._point_to(name)
         self.reader.use(optimized).close()
         shutil.rmtree(self.folder / before, ignore_errors=True)
 
     def _point_to(self, name: str) -> str:
-        edge_files.write_durably(self.folder / SPEC, _spec_content(self.spec, name, sampled=self._sampled))
+        edge_files.write_durably(self.folder / SPEC, _spec_content(self.spec, name, has_idf_samples=self._sampled))
         before, self._shard_folder = self._shard_folder, name
         return before
 
@@ -246,7 +246,7 @@ class EdgeGeneration:
             self._reader = None
 
 
-def _spec_content(spec: GenerationSpec, shard: str, *, sampled: bool) -> dict[str, Any]:
+def _spec_content(spec: GenerationSpec, shard: str, *, has_idf_samples: bool) -> dict[str, Any]:
     return {
         "name": spec.name,
         "dimensions": spec.dimensions,
@@ -254,7 +254,7 @@ def _spec_content(spec: GenerationSpec, shard: str, *, sampled: bool) -> dict[st
         "chunker": spec.chunker,
         "lexical": lexical.FINGERPRINT,
         "shard": shard,
-        "sampled": sampled,
+        "sampled": has_idf_samples,
     }
 
 

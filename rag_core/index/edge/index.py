@@ -25,7 +25,7 @@ from rag_core.index import (
     within,
 )
 from rag_core.index.edge import files as edge_files
-from rag_core.index.edge.filters import DIALECT
+from rag_core.index.edge.filters import FILTER_BUILDER
 from rag_core.index.edge.generation import EdgeGeneration
 from rag_core.search import hybrid as retrieval
 
@@ -111,7 +111,7 @@ class EdgeIndex:
 
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
         with self._served(generation) as held:
-            return held.reader.count(within(DIALECT, tenant=tenant, source=source))
+            return held.reader.count(within(FILTER_BUILDER, tenant=tenant, source=source))
 
     def differences(self, generation: str) -> list[str]:
         return []  # opening a generation checks its files against their manifest
@@ -130,9 +130,9 @@ class EdgeIndex:
     def optimize(self, generation: str) -> None:
         self._get(generation).optimize()
 
-    def unindexed(self, generation: str) -> int:
+    def points_without_graph(self, generation: str) -> int:
         """Points of a generation that no search graph holds yet: a search compares each of them."""
-        return self._get(generation).reader.unindexed()
+        return self._get(generation).reader.points_without_graph()
 
     def damaged(self) -> list[str]:
         """Generations that readers get nothing from until they are rebuilt (`rag_core.verify.rebuild`)."""

@@ -1,4 +1,4 @@
-"""Builds search graphs behind the requests. A Qdrant server does so by itself, the embedded engine only when asked.
+"""Background optimizer: builds search graphs of the embedded index beside the requests.
 
 Without a graph each dense search compares every vector: fine for some thousands of points, and slower with each more.
 """
@@ -21,8 +21,8 @@ _SHARE = 5
 _log = get_logger("rag.index")
 
 
-class EdgeUpkeep:
-    """Looks at the generations now and then and optimizes those that have grown, one at a time."""
+class BackgroundOptimizer:
+    """Polls the generations at an interval and optimizes those that have grown, one at a time."""
 
     def __init__(self, index: EdgeIndex, *, least: int) -> None:
         """`least` is the number of points without a graph from which building one is worth it."""
@@ -50,13 +50,13 @@ class EdgeUpkeep:
             try:
                 self.run_once()
             except Exception:  # the thread has no supervisor: without this no graph would ever be built again
-                _log.exception("index_upkeep_failed")
+                _log.exception("background_optimizer_failed")
 
     def _grown(self) -> list[str]:
         grown = []
         for spec in self._index.generations():
             try:
-                points, bare = self._index.count(spec.name), self._index.unindexed(spec.name)
+                points, bare = self._index.count(spec.name), self._index.points_without_graph(spec.name)
             except RagError:
                 continue  # damaged, or dropped just now
             quiet, self._seen[spec.name] = self._seen.get(spec.name) == points, points
@@ -70,7 +70,7 @@ class EdgeUpkeep:
         try:
             self._index.optimize(name)
             # The engine leaves small segments without a graph on purpose; those are not news the next time.
-            self._left[name] = self._index.unindexed(name)
+            self._left[name] = self._index.points_without_graph(name)
         except RagError as error:
             if not self._stopping.is_set():
                 _log.warning("index_not_optimized", generation=name, reason=error.reason, message=error.message)
@@ -80,12 +80,12 @@ class EdgeUpkeep:
 
 
 @contextmanager
-def kept_up(index: VectorIndex, settings: Settings) -> Iterator[None]:
-    """Look after an index that this process owns while the `with` block runs; any other needs nothing."""
+def background_optimizer(index: VectorIndex, settings: Settings) -> Iterator[None]:
+    """Optimize an index that this process owns in the background of the `with` block; any other needs nothing."""
     if not isinstance(index, EdgeIndex) or settings.index_optimize_points == 0:
         yield
         return
-    upkeep = EdgeUpkeep(index, least=settings.index_optimize_points)
+    upkeep = BackgroundOptimizer(index, least=settings.index_optimize_points)
     upkeep.start()
     try:
         yield

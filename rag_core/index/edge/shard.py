@@ -1,4 +1,4 @@
-"""The engine's side of one Edge generation: its configuration, and the reads that a search is made of.
+"""The engine's side of one Edge generation: its configuration, and the reads of a search.
 
 Measured with qdrant-edge-py 0.9.0: every call holds the GIL from start to end. While a batch of 100 exact queries ran
 for 88 ms, another Python thread did not get a turn, and two threads answered no more queries a second than one. So one
@@ -18,8 +18,16 @@ import numpy as np
 import qdrant_edge as edge
 
 from rag_core.embedding import Vectors
-from rag_core.index import IDENTITY, KEYWORDS, SAMPLES, Identity, Point, from_json, from_json_or_blank
-from rag_core.index.edge.filters import CLOSED, DIALECT, EdgeDialect, engine_errors, point_id, scored, vectors_of
+from rag_core.index import IDENTITY, IDF_SAMPLES, KEYWORDS, Identity, Point, from_json, from_json_or_blank
+from rag_core.index.edge.filters import (
+    CLOSED,
+    FILTER_BUILDER,
+    EdgeFilterBuilder,
+    engine_errors,
+    point_id,
+    scored,
+    vectors_of,
+)
 from rag_core.search import KNOWN_HITS, Scored, Scores, Sparse, encode_query, fuse, lexical_weight
 
 DENSE = "dense"
@@ -46,7 +54,7 @@ def create_shard(path: Path, dimensions: int) -> None:
         kinds |= dict.fromkeys(("acl", *KEYWORDS), edge.PayloadSchemaType.Keyword)
         kinds |= {"version": edge.PayloadSchemaType.Integer, "updated_at": edge.PayloadSchemaType.Datetime}
         # No dense search asks for a sample, so no search graph needs links within one.
-        kinds[SAMPLES] = edge.KeywordIndexParams(enable_hnsw=False)
+        kinds[IDF_SAMPLES] = edge.KeywordIndexParams(enable_hnsw=False)
         for field, kind in kinds.items():
             shard.update(edge.UpdateOperation.create_field_index(field, kind))
         shard.flush()
@@ -56,11 +64,11 @@ def create_shard(path: Path, dimensions: int) -> None:
 class ShardReader:
     """Reads of a shard; a `retrieval.Engine`. The shard may be exchanged for an equal one at any time (`use`)."""
 
-    dialect: EdgeDialect = DIALECT
+    filter_builder: EdgeFilterBuilder = FILTER_BUILDER
 
-    def __init__(self, shard: edge.EdgeShard, *, sampled: bool) -> None:
+    def __init__(self, shard: edge.EdgeShard, *, has_idf_samples: bool) -> None:
         self._shard = shard
-        self.sampled = sampled
+        self.has_idf_samples = has_idf_samples
 
     @property
     def shard(self) -> edge.EdgeShard:
@@ -83,12 +91,21 @@ class ShardReader:
             return read(self._shard)
 
     def fused(
-        self, vector: Vectors, terms: Sparse, within: edge.Filter, corpus: edge.Filter, *, candidates: int, limit: int
+        self,
+        vector: Vectors,
+        terms: Sparse,
+        within: edge.Filter,
+        idf_corpus: edge.Filter,
+        *,
+        candidates: int,
+        limit: int,
     ) -> list[Scored]:
         batch = edge.QueryBatchRequest(
             [
                 edge.QueryRequest(limit=candidates, query=_near(vector), filter=within),
-                edge.QueryRequest(limit=candidates, query=_matching(terms), filter=within, params=_statistics(corpus)),
+                edge.QueryRequest(
+                    limit=candidates, query=_matching(terms), filter=within, params=_statistics(idf_corpus)
+                ),
             ]
         )
         near, words = self.call(lambda shard: shard.query_batch(batch))
@@ -116,9 +133,9 @@ class ShardReader:
         request = edge.QueryRequest(limit=limit, query=_near(vector), filter=within, with_payload=True)
         return scored(self.call(lambda shard: shard.query(request)))
 
-    def lexical(self, terms: Sparse, within: edge.Filter, corpus: edge.Filter, limit: int) -> list[Scored]:
+    def lexical(self, terms: Sparse, within: edge.Filter, idf_corpus: edge.Filter, limit: int) -> list[Scored]:
         request = edge.QueryRequest(
-            limit=limit, query=_matching(terms), filter=within, params=_statistics(corpus), with_payload=True
+            limit=limit, query=_matching(terms), filter=within, params=_statistics(idf_corpus), with_payload=True
         )
         return scored(self.call(lambda shard: shard.query(request)))
 
@@ -143,14 +160,14 @@ class ShardReader:
         """Number of points by the engine's own counters, without a scan."""
         return self.call(lambda shard: shard.info().points_count)
 
-    def unindexed(self) -> int:
+    def points_without_graph(self) -> int:
         """Points whose dense vector is in no search graph. The sparse vectors always count as indexed."""
         info = self.call(lambda shard: shard.info())
         return max(0, 2 * info.points_count - info.indexed_vectors_count)
 
     def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
         """Chunk id, document id and version of every point of these documents."""
-        within = DIALECT.any_of("doc_id", list(map(str, doc_ids)))
+        within = FILTER_BUILDER.any_of("doc_id", list(map(str, doc_ids)))
         fields = edge.PayloadSelector.Include(IDENTITY)
         for records in self._pages(batch, filter=within, with_payload=fields, with_vector=False):
             for record in records:
@@ -167,7 +184,7 @@ class ShardReader:
             for record in records:
                 payload = from_json(record.payload)
             vector = _point(record).vector
-            within = DIALECT.any_of("tenant", [payload.tenant])
+            within = FILTER_BUILDER.any_of("tenant", [payload.tenant])
             if vector.size:
                 self.dense(vector, within, 1)
             if terms := encode_query(payload.text):
@@ -202,8 +219,8 @@ def _matching(terms: Sparse) -> edge.Query:
     return edge.Query.Nearest(edge.SparseVector(terms.indices, terms.values), LEXICAL)
 
 
-def _statistics(corpus: edge.Filter) -> edge.SearchParams:
-    return edge.SearchParams(idf=edge.IdfParams(corpus))
+def _statistics(idf_corpus: edge.Filter) -> edge.SearchParams:
+    return edge.SearchParams(idf=edge.IdfParams(idf_corpus))
 
 
 def _point(record: edge.Record) -> Point:

@@ -1,4 +1,4 @@
-"""Which collection of a Qdrant server holds a generation, whose it is, and how it must be configured.
+"""Collections of a Qdrant server: which one holds a generation, which installation owns it, and its configuration.
 
 Several installations may share a server. The names of one begin with its prefix, and each collection carries the id of
 the installation that made it; one that carries another id is never read, written or dropped.
@@ -41,13 +41,13 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredCollection:
     """A generation's collection, and what its metadata say: how it was built, and whether its points have samples."""
 
     collection: str
     spec: GenerationSpec
     encoder: str
-    sampled: bool
+    has_idf_samples: bool
     shards: Shards
 
 
@@ -67,7 +67,7 @@ class Collections:
         self._call, self._installation = call, installation
         self._metadata = metadata
         self._local = local
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, StoredCollection] = {}
         self._indexed: set[str] = set()
 
     @cached_property
@@ -91,13 +91,13 @@ class Collections:
         """The name of a new collection."""
         return f"{self.mine.prefix}_{generation}"
 
-    def forget(self, generation: str) -> None:
+    def invalidate(self, generation: str) -> None:
         """Ask the server about a generation again: another process may have changed it."""
         held = self._held.pop(generation, None)
         if held is not None:
             self._indexed.discard(held.collection)
 
-    def find(self, generation: str) -> Held | None:
+    def find(self, generation: str) -> StoredCollection | None:
         """The collection of a generation, `None` when there is none.
 
         Raises `Conflict` (`INDEX_FOREIGN`) for one of our name that another installation made.
@@ -115,7 +115,7 @@ class Collections:
             self._held[generation] = found
         return self._held[generation]
 
-    def all(self) -> list[Held]:
+    def all(self) -> list[StoredCollection]:
         """Every generation of this installation. Collections of others are passed over."""
         prefix = f"{self.mine.prefix}_"
         names = [item.name for item in self._call(lambda client: client.get_collections()).collections]
@@ -178,7 +178,7 @@ class Collections:
         wanted = self._layout.payload_indexes(self._metadata)
         return {field: kind for field, kind in wanted.items() if field not in present}
 
-    def differences(self, held: Held) -> list[str]:
+    def differences(self, held: StoredCollection) -> list[str]:
         """What of a collection's configuration is not as its generation needs it."""
         info = self._call(lambda client: client.get_collection(held.collection))
         found = [f"payload index {field} is missing" for field in self.missing_indexes(held.collection)]
@@ -194,7 +194,7 @@ class Collections:
     def _exists(self, collection: str) -> bool:
         return self._call(lambda client: client.collection_exists(collection))
 
-    def _inspect(self, collection: str, generation: str) -> Held | None:
+    def _inspect(self, collection: str, generation: str) -> StoredCollection | None:
         """What a collection holds, `None` unless it exists and is ours."""
         if not self._exists(collection):
             return None
@@ -203,16 +203,16 @@ class Collections:
         if not isinstance(stored, dict):
             return None
         spec = GenerationSpec(generation, int(stored["dimensions"]), str(stored["embedder"]), str(stored["chunker"]))
-        sampled = stored.get("sampled") is True
-        held = Held(collection, spec, str(stored["lexical"]), sampled, Shards.described(stored))
+        has_idf_samples = stored.get("sampled") is True
+        held = StoredCollection(collection, spec, str(stored["lexical"]), has_idf_samples, Shards.described(stored))
         owner = stored.get("installation")
         if owner is None and not self._adopt(held, stored):
             return None
         return held if owner in (None, self.mine.id) else None
 
-    def _adopt(self, held: Held, stored: Mapping[str, Any]) -> bool:
+    def _adopt(self, held: StoredCollection, stored: Mapping[str, Any]) -> bool:
         """Take a collection of a release that wrote no id, once its points prove to be those of our rows."""
-        reader = QdrantReader(self._call, held.collection, sampled=held.sampled)
+        reader = QdrantReader(self._call, held.collection, has_idf_samples=held.has_idf_samples)
         points = next(iter(reader.scroll(_PROOF_POINTS, with_vectors=False)), [])
         if not points or not self.mine.owns(held.spec.name, points):
             return False

@@ -16,8 +16,8 @@ from rag_core.index import Bounds
 from rag_core.search import Scored
 
 
-class QdrantDialect:
-    """See `conditions.Dialect`."""
+class QdrantFilterBuilder:
+    """See `conditions.FilterBuilder`."""
 
     def any_of(self, field: str, values: Sequence[str]) -> models.Filter:
         return models.Filter(must=[models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))])
@@ -44,7 +44,7 @@ class QdrantDialect:
         return models.Filter(must_not=list(filters))
 
 
-DIALECT = QdrantDialect()
+FILTER_BUILDER = QdrantFilterBuilder()
 
 
 _LOCAL_NOT_FOUND = re.compile(r"collection \S+ not found")

@@ -30,8 +30,8 @@ from rag_core.index import (
     slices,
     within,
 )
-from rag_core.index.qdrant.collections import Collections, Held, Installation, require_version
-from rag_core.index.qdrant.filters import DIALECT
+from rag_core.index.qdrant.collections import Collections, Installation, StoredCollection, require_version
+from rag_core.index.qdrant.filters import FILTER_BUILDER
 from rag_core.index.qdrant.layout import ONE_NODE, QdrantLayout
 from rag_core.index.qdrant.nodes import Node, Nodes, connected
 from rag_core.index.qdrant.reader import Call, QdrantReader
@@ -40,9 +40,9 @@ from rag_core.search import hybrid as retrieval
 from rag_core.search import lexical
 from rag_core.settings import FieldType
 
-_LOOK_SECONDS = 0.5
-_CALM_LOOKS = 3
-"""The optimizer starts a moment after it was told to."""
+_STATUS_POLL_SECONDS = 0.5
+_CALM_POLLS = 3
+"""The optimizer starts a moment after it was enabled."""
 _OPTIMIZE_SECONDS = 6 * 3600.0
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -128,7 +128,7 @@ class QdrantIndex:
     @_patient
     def create(self, spec: GenerationSpec) -> None:
         checks.check_spec(spec)
-        self._collections.forget(spec.name)  # another process may have dropped it
+        self._collections.invalidate(spec.name)  # another process may have dropped it
         existing = self._collections.find(spec.name)
         if existing is None:
             self._collections.create(spec)
@@ -141,9 +141,9 @@ class QdrantIndex:
     def drop(self, generation: str) -> None:
         if self.alias() == generation:
             raise Conflict(Reason.GENERATION_STATE, f"generation {generation} is active; promote another one first")
-        self._collections.forget(generation)
+        self._collections.invalidate(generation)
         held = self._collections.find(generation)
-        self._collections.forget(generation)
+        self._collections.invalidate(generation)
         if held is not None:
             self._call(lambda client: client.delete_collection(held.collection))
 
@@ -227,7 +227,7 @@ class QdrantIndex:
 
     @_patient
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
-        return self._reader(generation, tenant=tenant).count(within(DIALECT, tenant=tenant, source=source))
+        return self._reader(generation, tenant=tenant).count(within(FILTER_BUILDER, tenant=tenant, source=source))
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
         reader = self._reader(generation, self._ask)
@@ -249,17 +249,17 @@ class QdrantIndex:
         return len(existed)
 
     def optimize(self, generation: str) -> None:
-        """Let the server build its search graphs, which it was told to leave, and wait until it is done."""
+        """Let the server build its search graphs, which were disabled during bulk writes, and wait until it is done."""
         collection = self._writable(generation).collection
         self._ask(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
         deadline = time.monotonic() + _OPTIMIZE_SECONDS
         calm = 0
-        while calm < _CALM_LOOKS:
+        while calm < _CALM_POLLS:
             if time.monotonic() > deadline:
                 raise Unavailable(Reason.INDEX_UNAVAILABLE, f"generation {generation} is still being optimized")
             status = self._ask(lambda client: client.get_collection(collection)).status
             calm = calm + 1 if status is models.CollectionStatus.GREEN else 0
-            self._pause(_LOOK_SECONDS)
+            self._pause(_STATUS_POLL_SECONDS)
 
     def close(self) -> None:
         self._nodes.close()
@@ -274,7 +274,7 @@ class QdrantIndex:
         return self._nodes.persist(lambda: self._call(request))
 
     @_patient
-    def _writable(self, generation: str) -> Held:
+    def _writable(self, generation: str) -> StoredCollection:
         held = self._kept(generation)
         self._collections.complete(held.collection, held.shards)
         return held
@@ -286,7 +286,7 @@ class QdrantIndex:
         return QdrantReader(
             call or self._call,
             held.collection,
-            sampled=held.sampled,
+            has_idf_samples=held.has_idf_samples,
             shard=held.shards.of(tenant),
             dense_search=self._layout.dense_search(),
             timeout=functools.partial(whole_seconds, self._timeout, deadline),
@@ -296,7 +296,7 @@ class QdrantIndex:
         return self._kept(generation).spec
 
     @_patient
-    def _kept(self, generation: str) -> Held:
+    def _kept(self, generation: str) -> StoredCollection:
         held = self._collections.find(generation)
         if held is None:
             raise NotFound(Reason.GENERATION_NOT_FOUND, "no such index generation")
@@ -307,7 +307,7 @@ class QdrantIndex:
             )
         return held
 
-    def _remove(self, held: Held, ids: Sequence[uuid.UUID]) -> None:
+    def _remove(self, held: StoredCollection, ids: Sequence[uuid.UUID]) -> None:
         def remove_all(client: QdrantClient) -> None:
             for some in slices(ids):
                 points = models.PointIdsList(points=[str(chunk_id) for chunk_id in some])
@@ -317,7 +317,7 @@ class QdrantIndex:
 
 
 def whole_seconds(most: float, deadline: float | None) -> int:
-    """What is left of `most` seconds until the deadline, up to the next second: Qdrant counts no fractions.
+    """Seconds until the deadline, at most `most`, rounded up: Qdrant counts no fractions.
 
     Raises `DeadlineExceeded` (`DEADLINE`) when the caller is gone.
     """

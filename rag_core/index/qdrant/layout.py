@@ -1,4 +1,4 @@
-"""How a generation is laid out on a Qdrant server: shards, copies, memory or disk, search graph, quantization."""
+"""Layout of a generation on a Qdrant server: shards, replicas, memory or disk, search graph, quantization."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from qdrant_client import models
 
 from rag_core.errors import ConfigError, Reason
-from rag_core.index import KEYWORDS, NUMBERS, SAMPLES
+from rag_core.index import IDF_SAMPLES, KEYWORDS, NUMBERS
 from rag_core.index.qdrant.shards import Shards
 from rag_core.settings import FieldType, QdrantSettings
 
@@ -76,7 +76,7 @@ class QdrantLayout:
             "version": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, on_disk=on_disk),
             "updated_at": moment,
             # No dense search asks for a sample, so no search graph needs links within one.
-            SAMPLES: keyword(enable_hnsw=False),
+            IDF_SAMPLES: keyword(enable_hnsw=False),
         }
         for name, kind in sorted(metadata.items()):
             kinds[f"metadata.{name}"] = moment if kind is FieldType.TIME else keyword()

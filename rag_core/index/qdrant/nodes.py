@@ -1,4 +1,4 @@
-"""The nodes of a Qdrant cluster, one client each: which one is asked, and how long an outage is waited out.
+"""The nodes of a Qdrant cluster, one client each: which one is called, and how long an outage is waited out.
 
 An operation is repeated as a whole, not the request that failed: a write reads versions again before it writes, and a
 collection that was made before the answer got lost is found.

@@ -1,4 +1,4 @@
-"""A Qdrant server as the settings name it: address, key, certificates, and whose collections there are ours."""
+"""Open a Qdrant server from the settings: address, key, certificates, and ownership of collections."""
 
 from __future__ import annotations
 

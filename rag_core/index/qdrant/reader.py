@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient, models
 
 from rag_core.embedding import Vectors
 from rag_core.index import IDENTITY, Identity, Point, from_json_or_blank
-from rag_core.index.qdrant.filters import DIALECT, QdrantDialect, point_id, scored
+from rag_core.index.qdrant.filters import FILTER_BUILDER, QdrantFilterBuilder, point_id, scored
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
 from rag_core.search import KNOWN_HITS, Scored, Scores, Sparse, fuse, lexical_weight
 
@@ -28,14 +28,14 @@ class Call(Protocol):
 class QdrantReader:
     """One collection. Each method is one or two requests."""
 
-    dialect: QdrantDialect = DIALECT
+    filter_builder: QdrantFilterBuilder = FILTER_BUILDER
 
     def __init__(
         self,
         call: Call,
         collection: str,
         *,
-        sampled: bool,
+        has_idf_samples: bool,
         shard: str | None = None,
         dense_search: models.SearchParams | None = None,
         timeout: Callable[[], int | None] = lambda: None,
@@ -49,14 +49,14 @@ class QdrantReader:
         self._dense_search = dense_search
         self._call = call
         self._collection = collection
-        self.sampled = sampled
+        self.has_idf_samples = has_idf_samples
 
     def fused(
         self,
         vector: Vectors,
         terms: Sparse,
         within: models.Filter,
-        corpus: models.Filter,
+        idf_corpus: models.Filter,
         *,
         candidates: int,
         limit: int,
@@ -66,7 +66,7 @@ class QdrantReader:
             "query": to_sparse(terms),
             "using": LEXICAL,
             "filter": within,
-            "params": _statistics(corpus),
+            "params": _statistics(idf_corpus),
         }
         requests = [
             models.QueryRequest(
@@ -78,7 +78,7 @@ class QdrantReader:
                 params=self._dense_search,
             ),
             models.QueryRequest(**words, limit=candidates),
-            # Asked in the same round trip: the terms of its best hits tell how much of the query this leg knows.
+            # In the same round trip: the terms of its best hits show how much of the query this leg knows.
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
         ]
         near, matching, known = self._read(
@@ -109,9 +109,13 @@ class QdrantReader:
             query=vector.tolist(), using=DENSE, query_filter=within, limit=limit, search_params=self._dense_search
         )
 
-    def lexical(self, terms: Sparse, within: models.Filter, corpus: models.Filter, limit: int) -> list[Scored]:
+    def lexical(self, terms: Sparse, within: models.Filter, idf_corpus: models.Filter, limit: int) -> list[Scored]:
         return self._query(
-            query=to_sparse(terms), using=LEXICAL, query_filter=within, limit=limit, search_params=_statistics(corpus)
+            query=to_sparse(terms),
+            using=LEXICAL,
+            query_filter=within,
+            limit=limit,
+            search_params=_statistics(idf_corpus),
         )
 
     def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
@@ -165,7 +169,7 @@ class QdrantReader:
 
     def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
         """(chunk id, document id, version) of every point of these documents."""
-        within = DIALECT.any_of("doc_id", list(map(str, doc_ids)))
+        within = FILTER_BUILDER.any_of("doc_id", list(map(str, doc_ids)))
         for records in self._pages(batch, scroll_filter=within, with_payload=IDENTITY, with_vectors=False):
             for record in records:
                 payload = record.payload or {}
@@ -223,8 +227,8 @@ def _terms(point: models.ScoredPoint) -> Sequence[int]:
     return stored.indices if isinstance(stored, models.SparseVector) else ()
 
 
-def _statistics(corpus: models.Filter) -> models.SearchParams:
-    return models.SearchParams(idf=models.IdfCorpusParams(corpus=corpus))
+def _statistics(idf_corpus: models.Filter) -> models.SearchParams:
+    return models.SearchParams(idf=models.IdfCorpusParams(corpus=idf_corpus))
 
 
 def _scores(response: models.QueryResponse) -> dict[uuid.UUID, float]:

@@ -1,4 +1,4 @@
-"""Which installation this is, and whether points of a shared index are its own."""
+"""The id of this installation, and whether points of a shared index are its own."""
 
 from __future__ import annotations
 

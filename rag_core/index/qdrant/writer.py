@@ -16,8 +16,8 @@ from qdrant_client import models
 
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import DocumentUpdate, Point, operations, to_json
-from rag_core.index.qdrant.collections import Held
-from rag_core.index.qdrant.filters import DIALECT
+from rag_core.index.qdrant.collections import StoredCollection
+from rag_core.index.qdrant.filters import FILTER_BUILDER
 from rag_core.index.qdrant.layout import DENSE, LEXICAL
 from rag_core.index.qdrant.reader import Call, QdrantReader, to_sparse
 from rag_core.search import lexical
@@ -30,7 +30,7 @@ _Batch = list[tuple[Point, int]]
 class QdrantWriter:
     """One collection."""
 
-    def __init__(self, call: Call, held: Held, reader: QdrantReader, settings: QdrantSettings) -> None:
+    def __init__(self, call: Call, held: StoredCollection, reader: QdrantReader, settings: QdrantSettings) -> None:
         self._call = call
         self._collection = held.collection
         self._shards = held.shards
@@ -72,7 +72,7 @@ class QdrantWriter:
 
     def _flush(self) -> None:
         """An operation by filter goes to every shard, and each applies its operations in their order."""
-        nothing = models.FilterSelector(filter=DIALECT.any_of("doc_id", [_NO_DOCUMENT]))
+        nothing = models.FilterSelector(filter=FILTER_BUILDER.any_of("doc_id", [_NO_DOCUMENT]))
         everywhere = self._shards.keys
         self._call(lambda client: client.delete(self._collection, nothing, wait=True, shard_key_selector=everywhere))
 

@@ -20,11 +20,11 @@ from rag_core.index import (
     GenerationSpec,
     Hit,
     Payload,
+    PendingRevocations,
     Point,
     SearchMode,
     SearchRequest,
     SearchResult,
-    Withheld,
 )
 from rag_core.index.remote.wire_filters import condition_from_wire, condition_to_wire
 from ragproto.admin.v1 import index_pb2 as pb
@@ -101,8 +101,8 @@ def search_to_wire(request: SearchRequest) -> pb.SearchIndexRequest:
         filter=None if request.filter is None else condition_to_wire(request.filter),
         per_document=request.per_document or 0,
         with_vectors=request.with_vectors,
-        withheld_documents=[doc_id.bytes for doc_id in request.withheld.doc_ids],
-        withheld_sources=request.withheld.sources,
+        withheld_documents=[doc_id.bytes for doc_id in request.pending_revocations.doc_ids],
+        withheld_sources=request.pending_revocations.sources,
     )
 
 
@@ -121,7 +121,9 @@ def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
         generation=message.generation or None,
         per_document=message.per_document or None,
         with_vectors=message.with_vectors,
-        withheld=Withheld(tuple(map(id_from_wire, message.withheld_documents)), tuple(message.withheld_sources)),
+        pending_revocations=PendingRevocations(
+            tuple(map(id_from_wire, message.withheld_documents)), tuple(message.withheld_sources)
+        ),
     )
 
 

@@ -62,7 +62,7 @@ class RowProblems:
 def _records(lines: list[str], delimiter: str, problems: RowProblems) -> Iterator[tuple[int, list[str]]]:
     """(line number from 1, cells) of each record.
 
-    After a record that cannot be read, reading goes on with the line after the one it began on, so that one open quote
+    After a record that cannot be read, reading continues with the line after its first, so that one open quote
     does not swallow the file.
     """
     csv.field_size_limit(MAX_CELL_CHARS)

@@ -1,4 +1,4 @@
-"""Walking an HTML tree without recursion, and what in it is not for reading."""
+"""Walk an HTML tree without recursion, and skip what is not content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FLAT = (
 )
 _VOID_OR_IMPLIED: Final = frozenset(_FLAT.split())
 _TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)")
-# The tree builder looks for open elements at each start tag, so its time grows with depth: 10^5 open elements take a
+# The tree builder searches open elements at each start tag, so its time grows with depth: 10^5 open elements take a
 # minute, this many a tenth of a second.
 _SCAN_DEPTH: Final = 4000
 _HIDING_STYLE: Final = re.compile(
@@ -63,7 +63,7 @@ def walk(
     leave: Callable[[LexborNode], None],
     max_depth: int,
 ) -> None:
-    """Visit `root` and all below it in document order; `enter` tells whether to go below a node.
+    """Visit `root` and all below it in document order; `enter` returns whether to go below a node.
 
     `leave` is called for each node whose children were offered. Raises `InvalidInput` (`NESTING_TOO_DEEP`).
     """

@@ -106,7 +106,7 @@ def add_blocks(builder: TextBuilder, pages: list[list[Line]], outline: Outline) 
 
 
 def _pitch(lines: list[Line]) -> float:
-    """The usual distance of two lines of one paragraph on this page, 0 when it cannot be told."""
+    """The usual distance of two lines of one paragraph on this page, 0 when it cannot be determined."""
     gaps = [before.end_y - line.y for before, line in pairwise(lines) if 0 < before.end_y - line.y < 4 * line.size]
     return median(gaps) if len(gaps) >= 3 else 0.0
 
@@ -119,7 +119,7 @@ def _continues(before: Line, line: Line, headings: dict[int, int], pitch: float,
     if id(line) in headings:
         return before.page == line.page and 0 <= gap < 2 * line.size
     if before.page != line.page or gap < 0:
-        # The next page or column goes on with a sentence that has not ended.
+        # The next page or column continues a sentence that has not ended.
         open_sentence = not before.text.endswith(_SENTENCE_END)
         return line.fixed or (open_sentence and (line.text[0].islower() or is_wide(line.text[0])))
     if gap > _GAP_FACTOR * (pitch or 1.2 * line.size):

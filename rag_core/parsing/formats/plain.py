@@ -25,7 +25,7 @@ def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
 def add_plain(builder: TextBuilder, text: str) -> None:
     """Append plain text to a document."""
     styles: list[str] = []
-    # Line ends must be known before paragraphs can be told apart; the builder cleans the rest.
+    # Line ends must be known before paragraphs can be separated; the builder cleans the rest.
     normalised = clean_line_ends(text)
     for paragraph in _GAP.split(normalised):
         _add_paragraph(builder, paragraph, styles)

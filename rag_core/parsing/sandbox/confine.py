@@ -1,4 +1,4 @@
-"""What a sandbox process gives up before it reads its first document. Linux; elsewhere only the resource limits hold.
+"""Confinement of a sandbox process before it reads its first document.
 
 Every step is best effort on its own (a container may forbid user namespaces, an old kernel has no Landlock), except the
 limits on memory, processor time and files, without which the process refuses to work.

@@ -15,7 +15,7 @@ _DEATHS: Final = frozenset({Reason.PARSER_OOM, Reason.PARSER_CRASHED})
 
 
 class _WornOutError(Exception):
-    """A worker died that had read other documents: only a fresh one tells whether this document is to blame."""
+    """A worker died that had read other documents: only a fresh one shows whether this document is to blame."""
 
 
 class SandboxPool:
@@ -52,7 +52,7 @@ class SandboxPool:
             return frames.decode_response(*worker.parse(request), request.limits)
         except InvalidInput as refused:
             if refused.reason is Reason.PARSER_OOM:
-                worker.kill()  # what is left of its memory is in pieces
+                worker.kill()  # its memory is fragmented
             if refused.reason in _DEATHS and worker.documents > 1:
                 raise _WornOutError from refused
             raise

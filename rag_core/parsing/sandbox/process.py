@@ -1,4 +1,4 @@
-"""One sandbox process as its owner sees it: start, exchange one document under a deadline, end."""
+"""One sandbox process as seen by its owner: start, exchange one document under a deadline, stop."""
 
 from __future__ import annotations
 

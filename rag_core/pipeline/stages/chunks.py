@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from rag_core.chunking import Chunked, Chunker, Text
+from rag_core.chunking import Chunker, ChunkingResult, StoredText
 from rag_core.chunking import store as chunks
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.generations import Generation
@@ -52,12 +52,12 @@ def chunk_documents(work: Work, chunker: Chunker, generations: Sequence[Generati
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    text: Text
-    chunked: Chunked
+    text: StoredText
+    chunked: ChunkingResult
     failure: Entry | None = None
 
 
-def _chunk(chunker: Chunker, text: Text) -> _Outcome:
+def _chunk(chunker: Chunker, text: StoredText) -> _Outcome:
     try:
         made = chunker.chunk(text.doc_id, text.document)
         if not made:
@@ -69,12 +69,12 @@ def _chunk(chunker: Chunker, text: Text) -> _Outcome:
         log.exception("chunker_defect", document=str(text.doc_id))
         message = "the chunker failed on this document; the log has the details"
         return _rejected(chunker, text, Reason.CHUNK_FAILED, message)
-    return _Outcome(text, Chunked(text.doc_id, text.text_version, made))
+    return _Outcome(text, ChunkingResult(text.doc_id, text.text_version, made))
 
 
-def _rejected(chunker: Chunker, text: Text, reason: Reason, message: str) -> _Outcome:
+def _rejected(chunker: Chunker, text: StoredText, reason: Reason, message: str) -> _Outcome:
     entry = Entry(text.locator, "chunk", reason, message, text.token, chunker.fingerprint)
-    return _Outcome(text, Chunked(text.doc_id, text.text_version, (), rejected=True), entry)
+    return _Outcome(text, ChunkingResult(text.doc_id, text.text_version, (), rejected=True), entry)
 
 
 def _commit(work: Work, chunker: Chunker, outcomes: list[_Outcome]) -> None:

@@ -16,7 +16,7 @@ from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import Progress, StageResult
 from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, soft_delete
 from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import Reader, ReadResult, parsed_as
+from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
 from rag_core.settings import Settings
 from rag_core.sources import Changes, Connector, ListingResult, Scope, close_shared, load_listing, load_whole_listing
 from rag_core.sources import deletion_store as absence
@@ -102,11 +102,11 @@ class _Sync:
         self._settings = settings
         self._progress = progress
         self._key = scope.key
-        self._parsed_as = parsed_as(parser, scope.source)
+        self._parser_fingerprint = parser_fingerprint(parser, scope.source)
         self._reader = Reader(
             connector,
             parser,
-            parsed_as=self._parsed_as,
+            parser_fingerprint=self._parser_fingerprint,
             workers=settings.parser_workers,
             max_bytes=settings.sync_batch_bytes,
             quality=scope.source.quality,
@@ -145,12 +145,12 @@ class _Sync:
         if error is None:
             sources.finish(self._connection, tenant, source)
         if problem is None:
-            cursors.save(self._connection, self._scope, self._parsed_as, self._listed.cursor)
+            cursors.save(self._connection, self._scope, self._parser_fingerprint, self._listed.cursor)
         self._connection.commit()
         if self._scope.source.shards > 1:
             shared_listings.drop_unneeded(self._connection, tenant, source)
         listed = self._listed
-        preview, token = self._preview, listed.change_token
+        preview, token = self._preview, listed.version_tag
         return StageResult(
             STAGE, counts, seconds, self._bytes, preview, problem, message, token, outcomes=listed.outcomes
         )
@@ -177,14 +177,18 @@ class _Sync:
             return None
         attempts = self._settings.parser_attempts
         return cursors.open_changes(
-            self._connection, self._connector, self._scope, parsed_as=self._parsed_as, attempts=attempts
+            self._connection,
+            self._connector,
+            self._scope,
+            parser_fingerprint=self._parser_fingerprint,
+            attempts=attempts,
         )
 
     def _compare(self) -> int:
         known = listing.compare(
             self._connection,
             *self._key,
-            parsed_as=self._parsed_as,
+            parser_fingerprint=self._parser_fingerprint,
             run_id=self._scope.run_id,
             attempts=self._settings.parser_attempts,
         )
@@ -192,10 +196,12 @@ class _Sync:
         alive = documents.live(self._connection, self._scope.source.tenant, self._scope.source.name)
         # A shard's listing is compared with its own rows only; it takes the search to know about the others.
         self._nothing_gone = self._scope.source.shards == 1 and named == alive
-        emptied = listing.emptied(self._connection, *self._key)
+        emptied = listing.now_empty(self._connection, *self._key)
         if emptied:
             soft_delete(self._connection, self._scope, emptied)
-        listing.record_problems(self._connection, *self._key, parsed_as=self._parsed_as, run_id=self._scope.run_id)
+        listing.record_problems(
+            self._connection, *self._key, parser_fingerprint=self._parser_fingerprint, run_id=self._scope.run_id
+        )
         self._connection.commit()
         self._publish()
         self._counts["updated"] += known.pop("changed", 0)
@@ -204,7 +210,7 @@ class _Sync:
         return due
 
     def _read(self, due: int) -> None:
-        batch = Batch(self._scope, self._parsed_as)
+        batch = Batch(self._scope, self._parser_fingerprint)
         for done, read in enumerate(self._reads(), start=1):
             batch.add(read)
             if len(batch) >= self._settings.sync_batch_documents or batch.chars >= self._settings.sync_batch_bytes:
@@ -222,7 +228,7 @@ class _Sync:
             self._publish_to_index(self._connection, self._scope)
 
     def _reads(self) -> Iterator[ReadResult]:
-        for read in self._reader.read(listing.due(self._connection, _DUE_PAGE)):
+        for read in self._reader.read(listing.fetch_tasks(self._connection, _DUE_PAGE)):
             self._bytes += read.size
             if len(self._preview) < _PREVIEW:
                 self._preview.append(_preview(read))
@@ -241,7 +247,9 @@ class _Sync:
         return kept
 
     def _totals(self, kept: DeletionResult, *, clean: bool) -> dict[str, int]:
-        mine, others = (0, 0) if clean else absence.unnamed(self._connection, *self._key, self._scope.run_id)
+        mine, others = (
+            (0, 0) if clean else absence.missing_from_listing(self._connection, *self._key, self._scope.run_id)
+        )
         self._counts["updated"] += mine
         self._counts["unchanged"] += others
         counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}

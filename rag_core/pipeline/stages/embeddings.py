@@ -1,4 +1,4 @@
-"""The third stage: texts without a vector are embedded, each distinct text once."""
+"""The third stage: embed texts without a vector, each distinct text once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_core import failpoints
-from rag_core.chunking import Chunked
+from rag_core.chunking import ChunkingResult
 from rag_core.chunking import store as chunks
 from rag_core.embedding import Embedder, PendingText, TextCounts, Vectors
 from rag_core.embedding import store as embeddings
@@ -97,7 +97,7 @@ def _reject(work: Work, embedder: Embedder, chunker: str, text_hashes: Sequence[
     """Withdraw the documents that contain a text without a usable vector; no search could find that part."""
     connection, key = work.connection, work.scope.key
     users = embeddings.users(connection, *key, chunker, text_hashes)
-    emptied = [Chunked(user.doc_id, user.text_version, (), rejected=True) for user in users]
+    emptied = [ChunkingResult(user.doc_id, user.text_version, (), rejected=True) for user in users]
     chunks.replace(connection, chunker, emptied)
     message = "the embedder gave a vector that is zero or not finite for a part of the document"
     entries = [

@@ -78,7 +78,7 @@ def _apply(
     updates = indexing.load(connection, generation, [(row.doc_id, row.version, row.weight) for row in batch])
     result = index.apply(generation.name, updates)
     failpoints.reach("after_upsert")
-    generations.mark(connection, generation.name, [(update.doc_id, update.version) for update in updates])
+    generations.mark_indexed(connection, generation.name, [(update.doc_id, update.version) for update in updates])
     failpoints.reach("before_mark")
     connection.commit()
     return {

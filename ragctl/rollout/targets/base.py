@@ -1,4 +1,4 @@
-"""Where releases run: what the deployer needs of a place, whatever it is."""
+"""The interface of a deployment target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objects of one installation of the chart, over the Kubernetes API, with its errors as ours."""
+"""Kubernetes objects of one installation of the chart, with API errors as ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster with the chart installed. What serves is the cluster's state, never the chart's.
+"""A cluster with the chart installed as a deployment target.
 
 The chart says which release is wanted: the ConfigMap `query-release` holds a Deployment for a colour yet to be named
 and routes with weights yet to be filled in (`weights.py`). The Deployments `query-blue` and `query-green` and the

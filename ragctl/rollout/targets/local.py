@@ -1,4 +1,4 @@
-"""The stack of `rag up`: colours are query servers under its supervisor, behind its Envoy."""
+"""The stack of `rag up` as a target: colours are query servers under its supervisor, behind its Envoy."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ragctl.gateway.bootstrap import write_dynamic
 from ragctl.gateway.colours import Release, colour_ports, read_colours, write_colours
 from ragctl.gateway.live import current_options, green_share, shift
 from ragctl.gateway.options import reachable
-from ragctl.local_stack.data_dir import Home
-from ragctl.local_stack.services import build_parts, colour_parts
+from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.services import build_services, colour_services
 from ragctl.local_stack.supervisor import Supervisor
 from ragctl.rollout.metrics import fetch, fetch_counts, ready
 from ragctl.rollout.targets.base import Health, Server, Traffic
@@ -29,9 +29,9 @@ class LocalTarget:
 
     name = "local"
 
-    def __init__(self, settings: Settings, home: Home) -> None:
-        self._settings, self._home = settings, home
-        self._supervisor = Supervisor(home)
+    def __init__(self, settings: Settings, data_dir: DataDir) -> None:
+        self._settings, self._home = settings, data_dir
+        self._supervisor = Supervisor(data_dir)
 
     def release(self, colour: str) -> Release | None:
         return read_colours(self._home.gateway).of(colour)
@@ -42,32 +42,32 @@ class LocalTarget:
             # The gateway learns of the servers first: their health is checked before any weight is theirs.
             self._write_gateway()
             follow(colour)
-            for part in colour_parts(self._settings, colour, release):
-                self._supervisor.start_part(part.name)
+            for service in colour_services(self._settings, colour, release):
+                self._supervisor.start_service(service.name)
 
     def stop(self, colour: str) -> None:
         if self.release(colour) is None:
             return
         with self._changing() as follow:
-            gone = {part.name for part in colour_parts(self._settings, colour, self.release(colour))}
+            gone = {part.name for part in colour_services(self._settings, colour, self.release(colour))}
             self._keep(colour, None)
             self._write_gateway()
             follow(colour, gone)
 
     def health(self, colour: str) -> Health:
-        parts = colour_parts(self._settings, colour, self.release(colour))
+        services = colour_services(self._settings, colour, self.release(colour))
         infos = self._supervisor.infos()
         if not infos:
             raise Unavailable(Reason.TARGET_UNAVAILABLE, "the stack does not run; `rag up` starts it")
-        down = [part.name for part in parts if part.name not in infos or not infos[part.name].alive]
+        down = [part.name for part in services if part.name not in infos or not infos[part.name].alive]
         answers = [ready(server.http) for server in self.servers(colour)]
         known = self._known_good(colour)
-        good = min(len(parts) - len(down), sum(not problem for problem in answers), known)
+        good = min(len(services) - len(down), sum(not problem for problem in answers), known)
         problems = [*(f"{name} does not run" for name in down), *(problem for problem in answers if problem)]
-        if not problems and known < len(parts):
-            problems.append(f"the gateway finds {known} of {len(parts)} servers healthy")
+        if not problems and known < len(services):
+            problems.append(f"the gateway finds {known} of {len(services)} servers healthy")
         failed = any(infos[name].state == "BACKOFF" for name in down if name in infos)
-        return Health(len(parts), good, "; ".join(problems[:3]), failed)
+        return Health(len(services), good, "; ".join(problems[:3]), failed)
 
     def servers(self, colour: str) -> Sequence[Server]:
         if self.release(colour) is None:
@@ -127,10 +127,10 @@ class LocalTarget:
             raise Unavailable(Reason.TARGET_UNAVAILABLE, "the stack does not run; `rag up` starts it")
 
         def follow(colour: str, gone: set[str] | None = None) -> None:
-            parts = build_parts(self._settings, self._home)
-            self._supervisor.write_config(parts)
+            services = build_services(self._settings, self._home)
+            self._supervisor.write_config(services)
             release = self.release(colour)
-            names = {part.name for part in colour_parts(self._settings, colour, release)} | (gone or set())
+            names = {part.name for part in colour_services(self._settings, colour, release)} | (gone or set())
             self._supervisor.reload(names)
 
         with self._locked():

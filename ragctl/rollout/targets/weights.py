@@ -109,7 +109,7 @@ class EnvoyWeights:
 
 
 class RouteWeights:
-    """Whoever takes up a GRPCRoute divides. Our gateway sends everything there, as calls of its first colour."""
+    """The controller of the GRPCRoute divides the calls. Our gateway sends all of them there, as calls of its first colour."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -138,9 +138,9 @@ class RouteWeights:
     def traffic(self, colour: str) -> Mapping[str, Traffic]:
         """Our gateways do not see where a call goes: what they counted in all, by less than the colour's share."""
         green = self.green() or 0
-        part = (green if colour == "green" else 100 - green) / 100 / (1 if green in {0, 100} else _ENOUGH)
+        service = (green if colour == "green" else 100 - green) / 100 / (1 if green in {0, 100} else _ENOUGH)
         return {
-            name: Traffic(int(all_.requests * part), int(all_.failed * part))
+            name: Traffic(int(all_.requests * service), int(all_.failed * service))
             for name, all_ in counted(self._cluster, COLOURS[0]).items()
         }
 

@@ -81,7 +81,7 @@ def _round(store: Store, notifiers: list[Notifier], conditions: list[Alert], min
     return deliver(store, notifiers, conditions, now=NOW + timedelta(minutes=minutes), **more)
 
 
-def test_a_beginning_and_an_end_are_told_once_each(receiver: Receiver, store: Store) -> None:
+def test_a_beginning_and_an_end_are_reported_once_each(receiver: Receiver, store: Store) -> None:
     notifiers = [receiver.notifier]
     assert receiver.told(lambda: _round(store, notifiers, [HELD, STALE])) == [(HELD.key, True), (STALE.key, True)]
     assert receiver.told(lambda: _round(store, notifiers, [HELD, STALE], 0.1)) == []
@@ -89,21 +89,21 @@ def test_a_beginning_and_an_end_are_told_once_each(receiver: Receiver, store: St
     assert receiver.told(lambda: _round(store, notifiers, [STALE], 0.3)) == []
 
 
-def test_a_condition_that_comes_back_is_told_again(receiver: Receiver, store: Store) -> None:
+def test_a_condition_that_comes_back_is_reported_again(receiver: Receiver, store: Store) -> None:
     notifiers = [receiver.notifier]
     _round(store, notifiers, [HELD])
     _round(store, notifiers, [], 0.1)
     assert receiver.told(lambda: _round(store, notifiers, [HELD], 0.2)) == [(HELD.key, True)]
 
 
-def test_only_alertmanager_is_reminded_of_what_goes_on(receiver: Receiver, store: Store) -> None:
+def test_only_alertmanager_is_reminded_of_what_continues(receiver: Receiver, store: Store) -> None:
     notifiers = [receiver.notifier]
     _round(store, notifiers, [HELD])
     reminded = receiver.told(lambda: _round(store, notifiers, [HELD], 2))
     assert reminded == ([(HELD.key, True)] if receiver.kind == "alertmanager" else [])
 
 
-def test_a_receiver_that_is_broken_is_told_in_the_next_round(receiver: Receiver, store: Store) -> None:
+def test_a_receiver_that_is_broken_is_reported_in_the_next_round(receiver: Receiver, store: Store) -> None:
     if receiver.kind == "log":
         pytest.skip("the log has no receiver that could break")
     receiver.status = 503
@@ -123,8 +123,8 @@ def test_one_that_fails_keeps_no_other_from_being_told(receiver: Receiver, store
 
         def close(self) -> None: ...
 
-    told = receiver.told(lambda: _round(store, [Broken(), receiver.notifier], [HELD]))
-    assert told == [(HELD.key, True)]
+    message = receiver.told(lambda: _round(store, [Broken(), receiver.notifier], [HELD]))
+    assert message == [(HELD.key, True)]
 
 
 def test_only_kinds_that_were_looked_at_can_end(receiver: Receiver, store: Store) -> None:

@@ -81,7 +81,7 @@ def calm(place: Place) -> None:
     place.wanted.unlink(missing_ok=True)
 
 
-def test_a_source_is_run_and_what_came_of_it_is_told(place: Place) -> None:
+def test_a_source_is_run_and_what_came_of_it_is_reported(place: Place) -> None:
     run_id = place.dagster.launch("docs")
     assert place.ends(run_id) == "SUCCESS"
     assert place.run(run_id).job == "docs_sync"

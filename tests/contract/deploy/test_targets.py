@@ -134,7 +134,7 @@ def test_pods_of_the_release_before_are_not_taken_for_the_new_ones(
     assert target.health("green").good
 
 
-def test_pods_that_cannot_start_are_told_from_pods_that_take_their_time(
+def test_pods_that_cannot_start_are_reported_from_pods_that_take_their_time(
     cluster: Installed, target: KubernetesTarget
 ) -> None:
     target.start("green", Release("r2", image=DIGESTS[0]))

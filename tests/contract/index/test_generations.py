@@ -54,7 +54,8 @@ def test_readers_follow_the_alias(index: VectorIndex) -> None:
     assert ask(index, "text", generation="g1") == ["old text"]
 
 
-def test_f39_the_alias_moves_without_a_gap_or_a_mix(index: VectorIndex) -> None:
+@pytest.mark.catalogue("F39")
+def test_the_alias_moves_without_a_gap_or_a_mix(index: VectorIndex) -> None:
     filled(index, *(document(str(n), [f"old text {n}"]) for n in range(5)))
     index.create(OTHER)
     index.apply("g2", [document(str(n), [f"new text {n}"]) for n in range(5)])

@@ -17,7 +17,7 @@ from rag_core.index.remote import RemoteIndex
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document, filled
 from tests.support.postgres import fast_folder
-from tests.support.query_server import INDEX_SECRET, Running, running
+from tests.support.query_server import INDEX_SECRET, RunningServer, running
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[Running]:
+def server(folder: Path) -> Iterator[RunningServer]:
     with running(folder) as started:
         yield started
 
 
-def test_a_document_of_many_chunks_is_applied_as_one(server: Running) -> None:
+def test_a_document_of_many_chunks_is_applied_as_one(server: RunningServer) -> None:
     """Far more than one message holds: it travels in pieces and changes the index once."""
     index = RemoteIndex(server.index_target, INDEX_SECRET, timeout=100, retry=0)
     filled(index)
@@ -44,14 +44,14 @@ def test_a_document_of_many_chunks_is_applied_as_one(server: Running) -> None:
     index.close()
 
 
-def test_a_wrong_secret_is_refused(server: Running) -> None:
+def test_a_wrong_secret_is_refused(server: RunningServer) -> None:
     index = RemoteIndex(server.index_target, "wrong", timeout=5, retry=0)
     with pytest.raises(Unauthenticated):
         index.generations()
     index.close()
 
 
-def test_settings_with_an_endpoint_lead_to_the_owner(server: Running, tmp_path: Path) -> None:
+def test_settings_with_an_endpoint_lead_to_the_owner(server: RunningServer, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, index_endpoint=server.index_target, index_secret=INDEX_SECRET)
     index = open_index(settings)
     index.create(SPEC)
@@ -59,7 +59,8 @@ def test_settings_with_an_endpoint_lead_to_the_owner(server: Running, tmp_path: 
     index.close()
 
 
-def test_f08_without_a_server_the_index_is_unavailable() -> None:
+@pytest.mark.catalogue("F08")
+def test_without_a_server_the_index_is_unavailable() -> None:
     index = RemoteIndex(f"127.0.0.1:{free_port()}", INDEX_SECRET, timeout=5, retry=0)
     with pytest.raises(Unavailable) as raised:
         index.count("g1")

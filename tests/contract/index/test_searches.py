@@ -11,14 +11,15 @@ import pytest
 from rag_core import failpoints
 from rag_core.documents import All, AnyOf, Condition, Exists, In, Not, TimeRange
 from rag_core.errors import InvalidInput, PermissionDenied, RagError, Reason
-from rag_core.index import DocumentUpdate, SearchMode, VectorIndex, Withheld
+from rag_core.index import DocumentUpdate, PendingRevocations, SearchMode, VectorIndex
 from tests.support.index_points import MODES, NEW_YEAR, ask, doc, document, filled, request, vector_of
 
 CANARY = "canary of the other tenant"
 
 
+@pytest.mark.catalogue("S01")
 @pytest.mark.parametrize("mode", MODES)
-def test_s01_no_leg_shows_another_tenants_points(index: VectorIndex, mode: SearchMode) -> None:
+def test_no_leg_shows_another_tenants_points(index: VectorIndex, mode: SearchMode) -> None:
     filled(
         index,
         *(document(f"b{n}", [f"{CANARY} {n} wing"], tenant="beta") for n in range(30)),
@@ -28,8 +29,9 @@ def test_s01_no_leg_shows_another_tenants_points(index: VectorIndex, mode: Searc
     assert ask(index, CANARY, mode=mode, filter=In("doc_id", (str(doc("b1", "beta")),))) == []
 
 
+@pytest.mark.catalogue("S01")
 @pytest.mark.parametrize("mode", MODES)
-def test_s01_scores_do_not_depend_on_another_tenants_texts(index: VectorIndex, mode: SearchMode) -> None:
+def test_scores_do_not_depend_on_another_tenants_texts(index: VectorIndex, mode: SearchMode) -> None:
     """Term statistics are those of the caller's own points, or a score would tell which words others use."""
     filled(index, document("a", ["wing flap rudder"]), document("c", ["rudder"]), document("d", ["nose"]))
     query = request("wing rudder", mode=mode)
@@ -41,14 +43,16 @@ def test_s01_scores_do_not_depend_on_another_tenants_texts(index: VectorIndex, m
     assert [hit.score for hit in before.hits] == pytest.approx([hit.score for hit in after.hits])
 
 
-def test_s04_a_tenant_is_never_a_pattern(index: VectorIndex) -> None:
+@pytest.mark.catalogue("S04")
+def test_a_tenant_is_never_a_pattern(index: VectorIndex) -> None:
     filled(index, document("a", ["wing"]))
     for tenant in ("*", "acme ", "ACME", "%"):
         assert ask(index, "wing", tenant=tenant) == []
 
 
+@pytest.mark.catalogue("S04")
 @pytest.mark.parametrize("mode", MODES)
-def test_s04_no_tenant_means_no_access(index: VectorIndex, mode: SearchMode) -> None:
+def test_no_tenant_means_no_access(index: VectorIndex, mode: SearchMode) -> None:
     filled(index, document("a", ["wing"]))
     with pytest.raises(PermissionDenied) as raised:
         index.search(request("wing", tenant="", mode=mode))
@@ -78,8 +82,8 @@ def test_what_is_withheld_is_on_no_leg_and_in_no_statistic(index: VectorIndex, m
     alone = index.search(query)
     lost = [document(f"lost {n}", [f"wing wing {n}"]) for n in range(3)]
     index.apply("g1", [*lost, document("wiki", ["wing of the wiki"], source="wiki")])
-    withheld = Withheld(tuple(update.doc_id for update in lost), ("wiki",))
-    after = index.search(replace(query, withheld=withheld))
+    withheld = PendingRevocations(tuple(update.doc_id for update in lost), ("wiki",))
+    after = index.search(replace(query, pending_revocations=withheld))
     assert [hit.payload.text for hit in after.hits] == [hit.payload.text for hit in alone.hits]
     assert [hit.score for hit in after.hits] == pytest.approx([hit.score for hit in alone.hits])
     assert "wing of the wiki" in ask(index, "wing rudder", mode=mode)
@@ -146,7 +150,8 @@ def test_an_empty_group_is_an_error_because_engines_ignore_it(index: VectorIndex
         assert raised.value.reason is Reason.FILTER_TYPE
 
 
-def test_b04_a_limit_out_of_range_is_an_error_and_not_an_empty_answer(index: VectorIndex) -> None:
+@pytest.mark.catalogue("B04")
+def test_a_limit_out_of_range_is_an_error_and_not_an_empty_answer(index: VectorIndex) -> None:
     filled(index, WING)
     for limit in (0, -1, 1001, 2**31 - 1):
         with pytest.raises(InvalidInput) as raised:
@@ -218,14 +223,16 @@ def test_words_are_found_in_english_and_chinese(index: VectorIndex) -> None:
         assert ask(index, query, mode=SearchMode.LEXICAL)[0] == expected
 
 
-def test_b23_any_script_can_be_asked_for(index: VectorIndex) -> None:
+@pytest.mark.catalogue("B23")
+def test_any_script_can_be_asked_for(index: VectorIndex) -> None:
     filled(index, document("a", ["the wing"]))
     for text in ("🙂🙂🙂", "שלום עולם", "x" * 10_000, "\u202eevil\u0000", "ﷺ" * 2000):
         assert ask(index, text) == ["the wing"]
 
 
+@pytest.mark.catalogue("F03")
 @pytest.mark.parametrize("mode", MODES)
-def test_f03_an_old_version_that_a_crash_left_behind_is_not_served(index: VectorIndex, mode: SearchMode) -> None:
+def test_an_old_version_that_a_crash_left_behind_is_not_served(index: VectorIndex, mode: SearchMode) -> None:
     """The new version is complete and none of its chunks resembles the query: the old chunk is stale, not relevant."""
     filled(index, document("a", ["the wing of old"]), document("b", ["wing of another"]))
     _die_before_removal(index, document("a", ["nothing of the kind"], version=2))

@@ -14,7 +14,8 @@ from rag_core.index import ApplyResult, DocumentUpdate, VectorIndex
 from tests.support.index_points import SPEC, ask, doc, document, filled, removal, request
 
 
-def test_f23_a_document_that_shrinks_loses_exactly_its_other_chunks(index: VectorIndex) -> None:
+@pytest.mark.catalogue("F23")
+def test_a_document_that_shrinks_loses_exactly_its_other_chunks(index: VectorIndex) -> None:
     filled(index, document("a", list("vwxyz")), document("b", ["other"]))
     result = index.apply("g1", [document("a", ["v", "y"], version=2)])
     assert result == ApplyResult(upserted=2, removed=3, stale=0)
@@ -29,14 +30,16 @@ def test_a_removed_document_is_gone(index: VectorIndex) -> None:
     assert index.apply("g1", [removal("a", version=3)]) == ApplyResult()
 
 
-def test_f24_an_older_version_is_ignored_and_counted(index: VectorIndex) -> None:
+@pytest.mark.catalogue("F24")
+def test_an_older_version_is_ignored_and_counted(index: VectorIndex) -> None:
     filled(index, document("a", ["new"], version=3))
     assert index.apply("g1", [document("a", ["old"], version=2), removal("b")]) == ApplyResult(stale=1)
     assert index.apply("g1", [removal("a", version=2)]) == ApplyResult(stale=1)
     assert ask(index, "new") == ["new"]
 
 
-def test_b67_the_same_version_again_has_one_effect(index: VectorIndex) -> None:
+@pytest.mark.catalogue("B67")
+def test_the_same_version_again_has_one_effect(index: VectorIndex) -> None:
     filled(index, document("a", ["one", "two"]))
     for _ in range(3):
         assert index.apply("g1", [document("a", ["one", "two"])]) == ApplyResult(upserted=2)
@@ -50,7 +53,8 @@ def test_of_two_versions_in_one_write_the_higher_wins_whatever_the_order(index: 
     assert ask(index, "new old") == ["new"]
 
 
-def test_f24_two_writers_of_one_document_end_with_the_higher_version(index: VectorIndex) -> None:
+@pytest.mark.catalogue("F24")
+def test_two_writers_of_one_document_end_with_the_higher_version(index: VectorIndex) -> None:
     filled(index)
     start = threading.Barrier(2)
 
@@ -112,7 +116,8 @@ BAD_VECTORS: list[tuple[Vectors, Reason]] = [
 ]
 
 
-def test_b06_b07_a_bad_vector_is_refused_before_anything_is_written(index: VectorIndex) -> None:
+@pytest.mark.catalogue("B06", "B07")
+def test_a_bad_vector_is_refused_before_anything_is_written(index: VectorIndex) -> None:
     filled(index)
     good, bad = document("a", ["good"]), document("b", ["fine", "bad"])
     for vector, reason in BAD_VECTORS:

@@ -11,14 +11,14 @@ import pytest
 
 from rag_core.embedding import Vectors
 from rag_core.errors import Reason, Unavailable
-from rag_core.generations import Kit
+from rag_core.generations import Transforms
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle import declare
 from rag_core.index import ApplyResult, DocumentUpdate, VectorIndex
 from rag_core.pipeline import StageResult, run_pipeline
 from rag_core.sources import Scope
-from tests.support.generations import Plant, word_kit
-from tests.support.pipeline import CountingEmbedder, Flow, open_chunker, prose
+from tests.support.generations import GenerationHarness, word_transforms
+from tests.support.pipeline import CountingEmbedder, PipelineHarness, open_chunker, prose
 
 
 class _Embedder(CountingEmbedder):
@@ -51,12 +51,14 @@ class _Index:
 class Entry:
     """Runs the later stages over what is stored, for the shard or by the ids of all its documents."""
 
-    def __init__(self, flow: Flow, *, by_id: bool) -> None:
+    def __init__(self, flow: PipelineHarness, *, by_id: bool) -> None:
         self.flow, self.by_id = flow, by_id
         self.index = flow.index = _Index(flow.index)  # type: ignore[assignment]
         self.embedder, chunker = _Embedder(), open_chunker()
-        self.plant = Plant(flow, Kit(lambda: self.embedder, lambda: chunker, word_kit().recipe))
-        self.plant.kits._others[repr(sorted(self.plant.own.recipe.items()))] = self.plant.own
+        self.plant = GenerationHarness(
+            flow, Transforms(lambda: self.embedder, lambda: chunker, word_transforms().generation_config)
+        )
+        self.plant.transform_registry._others[repr(sorted(self.plant.own.generation_config.items()))] = self.plant.own
         self.active = self.plant.ensure()
         self.number = 0
 
@@ -78,7 +80,7 @@ class Entry:
 
 
 @pytest.fixture(params=["by shard", "by document id"])
-def entry(request: pytest.FixtureRequest, flow: Flow) -> Entry:
+def entry(request: pytest.FixtureRequest, flow: PipelineHarness) -> Entry:
     for number in range(3):
         flow.connector.put(f"{number}.txt", prose(number))
     return Entry(flow, by_id=request.param == "by document id")
@@ -156,7 +158,7 @@ def test_an_index_that_is_away_fails_the_run_with_nothing_marked_and_nothing_is_
 def test_documents_a_building_generation_never_held_are_given_to_it_by_id_and_left_to_its_build_by_shard(
     entry: Entry,
 ) -> None:
-    new = declare(entry.flow.store, entry.index, word_kit(version="2"), actor="ann").name  # type: ignore[arg-type]
+    new = declare(entry.flow.store, entry.index, word_transforms(version="2"), actor="ann").name  # type: ignore[arg-type]
     results = entry.run()
     assert results["embeddings"].counts["followed"] == (18 if entry.by_id else 0)
     assert entry.pending(new) == (0 if entry.by_id else 3)
@@ -164,7 +166,7 @@ def test_documents_a_building_generation_never_held_are_given_to_it_by_id_and_le
 
 
 def test_another_generation_that_cannot_be_written_to_is_deferred_and_stops_nothing(entry: Entry) -> None:
-    new = declare(entry.flow.store, entry.index, word_kit(version="2"), actor="ann").name  # type: ignore[arg-type]
+    new = declare(entry.flow.store, entry.index, word_transforms(version="2"), actor="ann").name  # type: ignore[arg-type]
     with entry.flow.store.engine.begin() as connection:
         generations.change(connection, new, state="ready")
     entry.index.broken = new

@@ -10,7 +10,7 @@ from rag_assets.stream_worker.inbox import InboxSource
 from rag_assets.stream_worker.kafka.source import KafkaSource
 from rag_core.sources import Source
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
-from tests.support.stream import PUSHED, Stream
+from tests.support.stream import PUSHED, StreamHarness
 from tests.unit.stream_worker.conftest import stream  # noqa: F401
 
 TOPIC_SOURCE = Source("tickets", "acme", "kafka", acl=("everyone",))
@@ -19,7 +19,7 @@ TOPIC_SOURCE = Source("tickets", "acme", "kafka", acl=("everyone",))
 class InboxHarness:
     """Changes are pushed."""
 
-    def __init__(self, stream: Stream) -> None:  # noqa: F811
+    def __init__(self, stream: StreamHarness) -> None:  # noqa: F811
         self.stream = stream
         self.source = PUSHED
 
@@ -36,7 +36,7 @@ class InboxHarness:
 class KafkaHarness:
     """Changes are produced to a topic."""
 
-    def __init__(self, stream: Stream, broker: Broker, partitions: int = 1, **options: object) -> None:  # noqa: F811
+    def __init__(self, stream: StreamHarness, broker: Broker, partitions: int = 1, **options: object) -> None:  # noqa: F811
         self.stream, self.broker = stream, broker
         self.source = TOPIC_SOURCE
         self.topic = broker.topic(partitions)
@@ -66,7 +66,7 @@ class KafkaHarness:
 
 
 @pytest.fixture(params=["inbox", "kafka"])
-def harness(request: pytest.FixtureRequest, stream: Stream) -> Iterator[InboxHarness | KafkaHarness]:  # noqa: F811
+def harness(request: pytest.FixtureRequest, stream: StreamHarness) -> Iterator[InboxHarness | KafkaHarness]:  # noqa: F811
     if request.param == "inbox":
         yield InboxHarness(stream)
     else:
@@ -74,5 +74,5 @@ def harness(request: pytest.FixtureRequest, stream: Stream) -> Iterator[InboxHar
 
 
 @pytest.fixture
-def topic(stream: Stream, broker: Broker) -> KafkaHarness:  # noqa: F811
+def topic(stream: StreamHarness, broker: Broker) -> KafkaHarness:  # noqa: F811
     return KafkaHarness(stream, broker)

@@ -22,13 +22,13 @@ SECONDS = 20.0
 
 def consume(harness: KafkaHarness, source: KafkaSource, count: int) -> None:
     """Run the pump until so many messages have gone through it."""
-    pump = harness.stream.pump(source)
+    consumer_loop = harness.stream.consumer_loop(source)
     deadline = time.monotonic() + SECONDS
     done = 0
     while done < count and time.monotonic() < deadline:
         batch = source.poll(0.5)
         if batch:
-            pump.process(batch)
+            consumer_loop.process(batch)
         done += len(batch)
     assert done >= count
 
@@ -37,7 +37,8 @@ def letters(harness: KafkaHarness) -> dict[int, Any]:
     return {row.offset: row for row in harness.stream.all("SELECT * FROM rag.dead_letters")}
 
 
-def test_b64_b65_b68_what_is_no_event_is_a_dead_letter_with_its_place_and_the_rest_is_applied(
+@pytest.mark.catalogue("B64", "B65", "B68")
+def test_what_is_no_event_is_a_dead_letter_with_its_place_and_the_rest_is_applied(
     topic: KafkaHarness, broker: Broker
 ) -> None:
     bad = [
@@ -69,7 +70,8 @@ def test_b64_b65_b68_what_is_no_event_is_a_dead_letter_with_its_place_and_the_re
     assert json.loads(first.value()) == {"text": "No key."}
 
 
-def test_b64_a_null_value_deletes(topic: KafkaHarness) -> None:
+@pytest.mark.catalogue("B64")
+def test_a_null_value_deletes(topic: KafkaHarness) -> None:
     topic.put("a", "Text.")
     topic.delete("a")
     topic.delete("never seen")
@@ -98,45 +100,48 @@ def test_a_schema_decides_what_a_message_may_be(topic: KafkaHarness, broker: Bro
     assert topic.stream.texts() == {"b": "Fine."}
 
 
-def test_what_became_of_a_change_is_told_on_the_completion_topic(topic: KafkaHarness, broker: Broker) -> None:
-    told = broker.topic(name=f"{topic.topic}-done")
-    topic.options = topic.options.model_copy(update={"completion_topic": told})
+def test_what_became_of_a_change_is_reported_on_the_completion_topic(topic: KafkaHarness, broker: Broker) -> None:
+    message = broker.topic(name=f"{topic.topic}-done")
+    topic.options = topic.options.model_copy(update={"completion_topic": message})
     topic.put("a", "Text.")
     consume(topic, topic.open(), 1)
-    said = json.loads(broker.read(told, 1)[0].value())
+    said = json.loads(broker.read(message, 1)[0].value())
     assert (said["outcome"], said["source_version"], said["offset"]) == ("applied", 1, 0)
     assert said["doc_id"] == str(topic.stream.flow.doc_id("a"))
 
 
-def test_f20_a_batch_longer_than_the_poll_interval_keeps_its_place_in_the_group(topic: KafkaHarness) -> None:
+@pytest.mark.catalogue("F20")
+def test_a_batch_longer_than_the_poll_interval_keeps_its_place_in_the_group(topic: KafkaHarness) -> None:
     topic.put("a", "Text.")
     source = topic.open()
-    pump = topic.stream.pump(source)
+    consumer_loop = topic.stream.consumer_loop(source)
     batch = source.poll(SECONDS)
     # Longer than max.poll.interval.ms of this group: time itself is what is tested.
     threading.Event().wait(topic.options.max_poll_interval_ms / 1000 + 0.5)
-    pump.process(batch)
+    consumer_loop.process(batch)
     topic.put("b", "Text.")
     consume(topic, source, 1)
     assert set(topic.stream.texts()) == {"a", "b"}
-    assert pump.counts["stale"] == 0
+    assert consumer_loop.counts["stale"] == 0
 
 
-def test_f48_a_position_that_is_not_in_the_topic_stops_the_stream(topic: KafkaHarness) -> None:
+@pytest.mark.catalogue("F48")
+def test_a_position_that_is_not_in_the_topic_stops_the_stream(topic: KafkaHarness) -> None:
     topic.put("a", "Text.")
     with topic.stream.store.engine.begin() as connection:
         connection.execute(
             text("INSERT INTO rag.stream_offsets VALUES ('acme/tickets', :topic, 0, 4711)"), {"topic": topic.topic}
         )
     source = topic.open()
-    topic.stream.pump(source)
+    topic.stream.consumer_loop(source)
     with pytest.raises(Conflict) as stopped:
         consume(topic, source, 1)
     assert stopped.value.reason is Reason.OFFSET_OUT_OF_RANGE
     assert topic.stream.texts() == {}
 
 
-def test_f48_a_position_behind_the_last_batch_is_in_the_topic_whatever_the_broker_calls_its_end(
+@pytest.mark.catalogue("F48")
+def test_a_position_behind_the_last_batch_is_in_the_topic_whatever_the_broker_calls_its_end(
     topic: KafkaHarness, broker: Broker
 ) -> None:
     """This broker names the start of its last batch as the end; after a restart that must not stop the stream."""
@@ -154,7 +159,8 @@ def test_f48_a_position_behind_the_last_batch_is_in_the_topic_whatever_the_broke
     assert topic.stream.texts()["new"] == "New."
 
 
-def test_f48_a_broker_that_comes_back_is_found_again_and_a_topic_made_anew_is_noticed(topic: KafkaHarness) -> None:
+@pytest.mark.catalogue("F48")
+def test_a_broker_that_comes_back_is_found_again_and_a_topic_made_again_is_noticed(topic: KafkaHarness) -> None:
     port = free_port()
     broker = start_broker(port)
     again = None
@@ -185,14 +191,14 @@ def test_a_second_consumer_takes_its_share_and_nothing_is_lost_or_repeated(strea
         harness.put(f"d{number}", f"Text {number}.")
     consume(harness, first, 10)
     second = harness.open()
-    pumps = [harness.stream.pump(first), harness.stream.pump(second)]
+    pumps = [harness.stream.consumer_loop(first), harness.stream.consumer_loop(second)]
     for number in range(10, 30):
         harness.put(f"d{number}", f"Text {number}.")
     deadline = time.monotonic() + SECONDS
     while len(harness.stream.texts()) < 30 and time.monotonic() < deadline:
-        for pump in pumps:
-            if batch := pump.source.poll(0.2):
-                pump.process(batch)
+        for consumer_loop in pumps:
+            if batch := consumer_loop.source.poll(0.2):
+                consumer_loop.process(batch)
     assert len(harness.stream.texts()) == 30
     assert {row.version for row in harness.stream.all("SELECT version FROM rag.documents")} == {1}
 

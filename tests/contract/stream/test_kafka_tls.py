@@ -18,7 +18,7 @@ from rag_assets.stream_worker.kafka.source import KafkaSource
 from tests.contract.stream.conftest import TOPIC_SOURCE
 from tests.support.certificates import self_signed
 from tests.support.kafka_broker import start_broker
-from tests.support.stream import Stream
+from tests.support.stream import StreamHarness
 from tests.support.tls_front import tls_front
 
 SECONDS = 20.0
@@ -38,7 +38,7 @@ class Behind:
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+def topic_lag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     certificate, key = self_signed(tmp_path_factory.mktemp("tls"))
     inner, outer = free_port(), free_port()
     broker = start_broker(inner, advertised=f"localhost:{outer}")
@@ -52,26 +52,29 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
         broker.stop()
 
 
-def test_s24_a_topic_is_produced_to_and_consumed_through_tls(behind: Behind, stream: Stream) -> None:
+@pytest.mark.catalogue("S24")
+def test_a_topic_is_produced_to_and_consumed_through_tls(behind: Behind, stream: StreamHarness) -> None:
     options = behind.options()
     producer = Producer(producer_config(options))
     producer.produce("tickets", key=b"a", value=b'{"text": "The pump leaks."}')
     assert producer.flush(SECONDS) == 0
     assert KafkaConnector(options, TOPIC_SOURCE).check() == {"ok": True, "items": 1, "sample": ["a"]}
     stream.flow.source = TOPIC_SOURCE
-    pump = stream.pump(KafkaSource(options, TOPIC_SOURCE, stream.store, stream.settings))
-    pump.process(pump.source.poll(SECONDS))
+    consumer_loop = stream.consumer_loop(KafkaSource(options, TOPIC_SOURCE, stream.store, stream.settings))
+    consumer_loop.process(consumer_loop.source.poll(SECONDS))
     assert stream.texts() == {"a": "The pump leaks."}
 
 
-def test_s24_a_broker_with_the_name_of_another_is_refused(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.catalogue("S24")
+def test_a_broker_with_the_name_of_another_is_refused(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rag_assets.connectors.kafka.connector.BROKER_SECONDS", 2.0)
     found = KafkaConnector(behind.options(host="127.0.0.2"), TOPIC_SOURCE).check()
     assert not found["ok"]
     assert str(found["error"]).startswith("BROKER_UNAVAILABLE")
 
 
-def test_s24_a_broker_whose_certificate_nobody_vouches_for_is_refused(
+@pytest.mark.catalogue("S24")
+def test_a_broker_whose_certificate_nobody_vouches_for_is_refused(
     behind: Behind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rag_assets.connectors.kafka.connector.BROKER_SECONDS", 2.0)

@@ -114,11 +114,11 @@ def test_a_stream_ends_up_in_the_index(harness: Any) -> None:
     harness.put("a", "Pumps need more oil.")
     harness.delete("b")
     stream = harness.stream
-    pump = stream.pump(harness.open())
+    consumer_loop = stream.consumer_loop(harness.open())
     done = 0
     while done < 4:
-        batch = pump.source.poll(SECONDS)
-        pump.process(batch)
+        batch = consumer_loop.source.poll(SECONDS)
+        consumer_loop.process(batch)
         done += len(batch)
     assert stream.texts() == {"a": "Pumps need more oil."}
-    assert sum(pump.counts[name] for name in ("applied", "deleted", "superseded", "stale")) == 4
+    assert sum(consumer_loop.counts[name] for name in ("applied", "deleted", "superseded", "stale")) == 4

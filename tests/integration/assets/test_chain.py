@@ -12,7 +12,7 @@ from dagster._core.execution.api import execute_run
 from sqlalchemy import text
 
 from rag_assets.connectors import build_connector
-from rag_assets.defs.sources.sensors import TOKEN_TAG, current_token
+from rag_assets.defs.sources.sensors import TOKEN_TAG, current_version_tag
 from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import SearchMode, SearchRequest
@@ -86,7 +86,8 @@ def test_edits_additions_deletions_and_renames_touch_exactly_those(chain: Chain)
     assert chain.checks(result)["index/index_parity"].metadata["points"].value == 8
 
 
-def test_f22_an_incomplete_listing_deletes_nothing_applies_the_rest_and_fails_the_run(
+@pytest.mark.catalogue("F22")
+def test_an_incomplete_listing_deletes_nothing_applies_the_rest_and_fails_the_run(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(chain, 3)
@@ -117,7 +118,8 @@ def _make_unreadable(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     monkeypatch.setattr(os, "scandir", scandir)
 
 
-def test_f22_an_emptied_source_is_held_until_an_operator_approves(chain: Chain) -> None:
+@pytest.mark.catalogue("F22")
+def test_an_emptied_source_is_held_until_an_operator_approves(chain: Chain) -> None:
     fill(chain, 4)
     assert chain.run().success
     for path in chain.root.iterdir():
@@ -134,7 +136,8 @@ def test_f22_an_emptied_source_is_held_until_an_operator_approves(chain: Chain) 
     assert found(chain, "Text of document") == set()
 
 
-def test_f22_a_missing_root_fails_the_run_with_its_reason_and_deletes_nothing(chain: Chain) -> None:
+@pytest.mark.catalogue("F22")
+def test_a_missing_root_fails_the_run_with_its_reason_and_deletes_nothing(chain: Chain) -> None:
     fill(chain, 2)
     assert chain.run().success
     chain.root.rename(chain.root.with_name("moved"))
@@ -145,7 +148,8 @@ def test_f22_a_missing_root_fails_the_run_with_its_reason_and_deletes_nothing(ch
     assert len(found(chain, "Text of document")) == 2
 
 
-def test_b28_b30_inputs_that_cannot_be_used_are_accounted_for_and_do_not_fail_the_run(chain: Chain) -> None:
+@pytest.mark.catalogue("B28", "B30")
+def test_inputs_that_cannot_be_used_are_accounted_for_and_do_not_fail_the_run(chain: Chain) -> None:
     fill(chain, 2)
     chain.write("empty.md", "")
     os.mkfifo(chain.root / "pipe.md")
@@ -210,7 +214,7 @@ def test_the_run_notes_what_the_source_looked_like(chain: Chain) -> None:
     assert run is not None
     assert run.tags[TOKEN_TAG]
     (chain.root / "doc00.md").unlink()
-    assert run.tags[TOKEN_TAG] != current_token(build_connector(chain.config))
+    assert run.tags[TOKEN_TAG] != current_version_tag(build_connector(chain.config))
 
 
 def test_shards_are_independent_runs_that_together_hold_everything(chain: Chain) -> None:
@@ -240,12 +244,15 @@ def test_runs_of_shards_that_were_queued_together_take_one_listing(
         tokens.append(done.tags[TOKEN_TAG])
         chain.write("later.md", "Written after the source was listed.")
     assert len(found(chain, "Text of document")) == 8
-    assert tokens[0] == tokens[1] != current_token(build_connector(chain.config)), "so another run will be started"
+    assert tokens[0] == tokens[1] != current_version_tag(build_connector(chain.config)), (
+        "so another run will be started"
+    )
     assert all(chain.run(partition=shard).success for shard in ("0", "1"))
     assert found(chain, "Written after") >= {"later.md"}
 
 
-def test_f08_an_index_that_is_down_fails_the_run_and_the_next_one_repairs(
+@pytest.mark.catalogue("F08")
+def test_an_index_that_is_down_fails_the_run_and_the_next_one_repairs(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(chain, 2)

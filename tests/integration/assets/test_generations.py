@@ -100,8 +100,8 @@ def test_a_generation_is_built_judged_promoted_and_rolled_back_by_runs(grown: Ch
 def test_a_generation_that_the_gate_refuses_fails_its_run_and_cannot_be_promoted(grown: Chain) -> None:
     location, pipeline = Location(grown), grown.pipeline
     worse = {"embed_query_prefix": "zq vx jk wy " * 60}
-    kit = pipeline.kits.for_settings(changed(pipeline.settings, worse))
-    name = declare(pipeline.store, pipeline.index, kit, actor="ann").name
+    transforms = pipeline.transform_registry.for_settings(changed(pipeline.settings, worse))
+    name = declare(pipeline.store, pipeline.index, transforms, actor="ann").name
     grown.instance.add_dynamic_partitions("index_generations", [name])
     judged = location.execute(FINISH_JOB, name)
     assert not judged.success
@@ -117,8 +117,8 @@ def test_a_generation_that_the_gate_refuses_fails_its_run_and_cannot_be_promoted
 
 def test_a_run_that_just_failed_is_left_alone_for_a_while(grown: Chain) -> None:
     pipeline, instance = grown.pipeline, grown.instance
-    kit = pipeline.kits.for_settings(changed(pipeline.settings, {"embed_model": "2"}))
-    declare(pipeline.store, pipeline.index, kit, actor="ann")
+    transforms = pipeline.transform_registry.for_settings(changed(pipeline.settings, {"embed_model": "2"}))
+    declare(pipeline.store, pipeline.index, transforms, actor="ann")
     (wanted,) = requests(pipeline, instance)
     job = Location(grown).defs.resolve_job_def(BUILD_JOB)
     run = instance.create_run_for_job(job, tags={**wanted.tags, "dagster/partition": str(wanted.partition_key)})

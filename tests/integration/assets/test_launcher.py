@@ -86,8 +86,9 @@ def test_a_run_without_a_process_is_not_found(instance: dg.DagsterInstance) -> N
     assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
 
 
+@pytest.mark.catalogue("F05")
 @pytest.mark.parametrize("code", [_POLITE, _STUBBORN])
-def test_f05_a_cancelled_run_ends_even_when_its_process_does_not_listen(
+def test_a_cancelled_run_ends_even_when_its_process_does_not_listen(
     instance: dg.DagsterInstance, processes: list[subprocess.Popen[bytes]], code: str
 ) -> None:
     process, tags = _worker(processes, code)
@@ -102,7 +103,8 @@ def test_f05_a_cancelled_run_ends_even_when_its_process_does_not_listen(
     until(canceled, seconds=20, what="the run is cancelled")
 
 
-def test_f05_cancelling_a_run_whose_process_is_gone_ends_it_at_once(instance: dg.DagsterInstance) -> None:
+@pytest.mark.catalogue("F05")
+def test_cancelling_a_run_whose_process_is_gone_ends_it_at_once(instance: dg.DagsterInstance) -> None:
     run = create_run_for_test(instance, status=Status.STARTED, tags={PROCESS_TAG: "1:1000.00"})
     assert instance.run_launcher.terminate(run.run_id)
     found = instance.get_run_by_id(run.run_id)
@@ -111,7 +113,8 @@ def test_f05_cancelling_a_run_whose_process_is_gone_ends_it_at_once(instance: dg
     assert not instance.run_launcher.terminate(run.run_id)
 
 
-def test_f01_a_process_that_dies_before_the_run_begins_fails_it_at_once(instance: dg.DagsterInstance) -> None:
+@pytest.mark.catalogue("F01")
+def test_a_process_that_dies_before_the_run_begins_fails_it_at_once(instance: dg.DagsterInstance) -> None:
     pointer = ModuleCodePointer("a_module_that_does_not_exist", "defs", None)
     origin = JobPythonOrigin("job", RepositoryPythonOrigin(sys.executable, pointer))
     run = create_run_for_test(instance, status=Status.STARTING, job_code_origin=origin)

@@ -35,9 +35,10 @@ def stack_settings(prepared: Settings, tmp_path: Path, free_tcp_port: int) -> Se
     return settings
 
 
+@pytest.mark.catalogue("F01")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_f01_a_run_whose_process_is_killed_is_resumed_and_finishes(
+def test_a_run_whose_process_is_killed_is_resumed_and_finishes(
     stack_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Code server, daemon and sensor start the run; it dies by SIGKILL with its third batch committed."""

@@ -24,6 +24,6 @@ def test_the_outcomes_of_a_crawl_are_metadata_of_its_asset(chain: Chain, httpser
     chain.attributes["options"] = {"kind": "web", "seeds": [site.url("/")], "delay_seconds": 0}
     result = chain.run()
     assert result.success
-    told = chain.metadata(result, "documents")
-    found = {name: value for name, value in told.items() if name.startswith("crawl_")}
+    message = chain.metadata(result, "documents")
+    found = {name: value for name, value in message.items() if name.startswith("crawl_")}
     assert found == {"crawl_indexed": 2, "crawl_excluded": 1, "crawl_failed": 1}

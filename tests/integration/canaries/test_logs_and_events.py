@@ -33,9 +33,9 @@ from rag_core.parsing import ParsedDocument, open_parser
 from rag_core.settings import Settings
 from ragctl.app import run as run_command
 from tests.support.methods import public_methods
-from tests.support.pipeline import Flow
-from tests.support.query_server import GENERATION, INDEX_SECRET, Doc, Running, running
-from tests.support.stream import Failing, Stream
+from tests.support.pipeline import PipelineHarness
+from tests.support.query_server import GENERATION, INDEX_SECRET, Doc, RunningServer, running
+from tests.support.stream import Failing, StreamHarness
 from tests.unit.assets.conftest import attributes, docs, sources_dir, write_source
 
 __all__ = ["attributes", "docs", "sources_dir", "write_source"]
@@ -140,7 +140,7 @@ def _fill(message: Any, method: descriptor.MethodDescriptor) -> None:
             setattr(message, name, TEXT)
 
 
-def fail(server: Running, method: descriptor.MethodDescriptor) -> tuple[grpc.StatusCode, str]:
+def fail(server: RunningServer, method: descriptor.MethodDescriptor) -> tuple[grpc.StatusCode, str]:
     """The code of a call, and all that its caller sees of the failure."""
     path = f"/{method.containing_service.full_name}/{method.name}"
     make = server.channel.unary_stream if method.server_streaming else server.channel.unary_unary
@@ -299,7 +299,7 @@ class BrokenParser:
 
 @pytest.mark.parametrize("broken", ["parser", "chunker"])
 def test_a_stage_quarantines_what_its_library_cannot_take_without_a_word_of_it(
-    flow: Flow, capfd: pytest.CaptureFixture[str], broken: str
+    flow: PipelineHarness, capfd: pytest.CaptureFixture[str], broken: str
 ) -> None:
     flow.connector.put("a.md", f"{TEXT} in a text of some words")
     if broken == "parser":
@@ -316,10 +316,10 @@ def test_a_stage_quarantines_what_its_library_cannot_take_without_a_word_of_it(
 
 @pytest.mark.parametrize("broken", ["parser", "embedder", "index"])
 def test_the_stream_worker_gives_up_on_a_change_without_a_word_of_it(
-    settings: Settings, store: Store, flow: Flow, capfd: pytest.CaptureFixture[str], broken: str
+    settings: Settings, store: Store, flow: PipelineHarness, capfd: pytest.CaptureFixture[str], broken: str
 ) -> None:
     changed = settings.model_copy(update={"stream_attempts": 1})
-    stream = Stream(store, flow.index, flow.parser, changed)
+    stream = StreamHarness(store, flow.index, flow.parser, changed)
     if broken == "parser":
         stream.parser = BrokenParser(settings)
     elif broken == "embedder":
@@ -332,9 +332,9 @@ def test_the_stream_worker_gives_up_on_a_change_without_a_word_of_it(
     shown: list[object] = []
     stream.push("a.txt", f"{TEXT} in a text of some words")
     try:
-        pump = stream.pump()
-        while batch := pump.source.poll(0):
-            pump.process(batch)
+        consumer_loop = stream.consumer_loop()
+        while batch := consumer_loop.source.poll(0):
+            consumer_loop.process(batch)
     except RagError as error:
         shown.append(str(error))
     finally:

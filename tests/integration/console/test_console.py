@@ -24,7 +24,7 @@ from tests.integration.query_server.conftest import DOCS
 from tests.integration.query_server.test_operations import ADMIN, OPERATOR, VIEWER, fill
 from tests.support.browser import CHROMIUM, NEEDS, chromium, running_console
 from tests.support.postgres import temporary_database
-from tests.support.query_server import Running, running
+from tests.support.query_server import RunningServer, running
 from tests.unit.console.conftest import healthy_dagster
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
@@ -37,7 +37,7 @@ class Place:
     """A console, the server and the database behind it; `act_as` gives the visitor other scopes."""
 
     url: str
-    server: Running
+    server: RunningServer
     store: Store
     token_file: Path
     browser: Browser
@@ -82,9 +82,9 @@ def deploy(store: Store) -> None:
     with store.engine.begin() as connection:
         number = deployments.add(connection, **made).id
         deployments.change(connection, number, state=State.DONE, weight=100, keep_until=later)
-        deployments.note(connection, number, Step("smoke.golden", True, 0, 1.5, figures={"questions": 20}))
+        deployments.add_step(connection, number, Step("smoke.golden", True, 0, 1.5, figures={"questions": 20}))
         colours = [Colour("local", "blue", "r1", 0, 1, 1, keep_until=later), Colour("local", "green", "r2", 100, 1, 1)]
-        deployments.show_colours(connection, "local", colours)
+        deployments.save_colours(connection, "local", colours)
 
 
 @pytest.fixture
@@ -194,8 +194,9 @@ def test_the_api_refuses_what_a_role_may_not_although_the_page_offered_it(page: 
     act(page, "Sync now", "sneaky", "Not done: SCOPE_MISSING.")
 
 
+@pytest.mark.catalogue("S46")
 @pytest.mark.faults
-def test_s46_a_viewer_gets_no_payload_and_no_audit_log(page: Page, place: Place) -> None:
+def test_a_viewer_gets_no_payload_and_no_audit_log(page: Page, place: Place) -> None:
     place.act_as(VIEWER)
     page.reload()
     expect(page.get_by_text("Signed in as ann (viewer)")).to_be_visible()

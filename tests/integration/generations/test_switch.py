@@ -20,9 +20,9 @@ from ragproto.admin.v1 import admin_pb2 as admin
 from ragproto.admin.v1 import admin_pb2_grpc as admin_rpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_rpc
-from tests.support.generations import Plant, golden, word_kit
-from tests.support.pipeline import Flow, prose
-from tests.support.query_server import Running, failing, running
+from tests.support.generations import GenerationHarness, golden, word_transforms
+from tests.support.pipeline import PipelineHarness, prose
+from tests.support.query_server import RunningServer, failing, running
 
 FAR = 0.98
 """The fake models know nothing of each other: the exact text of a chunk has cosine 1 in its own model, about 0 else."""
@@ -38,14 +38,14 @@ class Tally:
     generations: list[str] = field(default_factory=list)
 
 
-def ask(server: Running, text: str) -> v2.SearchResponse:
+def ask(server: RunningServer, text: str) -> v2.SearchResponse:
     stub = v2_rpc.QueryServiceStub(server.channel)
     request = v2.SearchRequest(query=text, top_k=3, mode=v2.SEARCH_MODE_DENSE)
     return stub.Search(request, metadata=server.auth(), timeout=10)
 
 
 @contextmanager
-def clients(server: Running, texts: list[str], tally: Tally, count: int = 2) -> Iterator[None]:
+def clients(server: RunningServer, texts: list[str], tally: Tally, count: int = 2) -> Iterator[None]:
     """Clients that ask for the exact text of chunks that are never edited, one after the other."""
     ended = threading.Event()
     auth = server.auth()
@@ -78,7 +78,7 @@ def clients(server: Running, texts: list[str], tally: Tally, count: int = 2) -> 
 
 
 @contextmanager
-def edits(plant: Plant, made: dict[str, str]) -> Iterator[None]:
+def edits(plant: GenerationHarness, made: dict[str, str]) -> Iterator[None]:
     """Runs of the source, each with a changed document, a new one and now and then a deleted one."""
     ended = threading.Event()
     failures: list[BaseException] = []
@@ -88,11 +88,11 @@ def edits(plant: Plant, made: dict[str, str]) -> Iterator[None]:
             if ended.is_set():
                 return
             locator = f"edited-{number % 5}.txt"
-            plant.flow.connector.put(locator, f"Edit number {number} of this document.\n\n{prose(900 + number, 2)}")
+            plant.pipeline.connector.put(locator, f"Edit number {number} of this document.\n\n{prose(900 + number, 2)}")
             made[locator] = f"Edit number {number} of"
             if number % 4 == 3:
                 gone = f"edited-{(number + 2) % 5}.txt"
-                plant.flow.connector.items.pop(gone, None)
+                plant.pipeline.connector.items.pop(gone, None)
                 made.pop(gone, None)
             try:
                 counts = plant.run()
@@ -112,8 +112,8 @@ def edits(plant: Plant, made: dict[str, str]) -> Iterator[None]:
 
 
 @pytest.fixture
-def plant(flow: Flow) -> Plant:
-    made = Plant(flow)
+def plant(flow: PipelineHarness) -> GenerationHarness:
+    made = GenerationHarness(flow)
     for number in range(20):
         flow.connector.put(f"{number}.txt", prose(number, 4))
     assert made.run().balanced
@@ -121,36 +121,39 @@ def plant(flow: Flow) -> Plant:
 
 
 @pytest.fixture
-def server(plant: Plant, tmp_path: Path) -> Iterator[Running]:
+def server(plant: GenerationHarness, tmp_path: Path) -> Iterator[RunningServer]:
     """A query server over the plant's index and database."""
 
     def instead(own: VectorIndex) -> VectorIndex:
         own.close()
-        return plant.flow.index
+        return plant.pipeline.index
 
-    with running(tmp_path / "server", wrap=instead, open_store=lambda: plant.flow.store) as started:
+    with running(tmp_path / "server", wrap=instead, open_store=lambda: plant.pipeline.store) as started:
         yield started
 
 
-def exact_texts(plant: Plant) -> list[str]:
+def exact_texts(plant: GenerationHarness) -> list[str]:
     """Chunk texts that every generation made here embeds alike."""
-    rows = plant.flow.all(
+    rows = plant.pipeline.all(
         "SELECT c.embed_text FROM rag.chunks c JOIN rag.documents d USING (doc_id) WHERE d.locator !~ 'edited'"
     )
     return [row.embed_text for row in rows]
 
 
-def test_f39_five_moves_under_queries_and_edits_fail_mix_and_lose_nothing(plant: Plant, server: Running) -> None:
-    flow = plant.flow
+@pytest.mark.catalogue("F39")
+def test_five_moves_under_queries_and_edits_fail_mix_and_lose_nothing(
+    plant: GenerationHarness, server: RunningServer
+) -> None:
+    flow = plant.pipeline
     tally, made = Tally(), dict[str, str]()
     texts = exact_texts(plant)
     questions = golden({text: f"{number}.txt" for number, text in _one_per_document(plant).items()})
     old = str(flow.index.alias())
-    kit = word_kit(version="2")
+    transforms = word_transforms(version="2")
     with clients(server, texts, tally), edits(plant, made):
-        new = declare(flow.store, flow.index, kit, actor="ann").name
-        assert build(flow.store, flow.index, kit, new, flow.settings).state == "ready"
-        evaluation = evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])
+        new = declare(flow.store, flow.index, transforms, actor="ann").name
+        assert build(flow.store, flow.index, transforms, new, flow.settings).state == "ready"
+        evaluation = evaluate(flow.store, flow.index, plant.transform_registry, new, flow.settings, golden=[questions])
         assert {check.name for check in evaluation.checks if not check.passed} <= {"latency"}, evaluation
         for target in (new, old, new, old, new):
             answered = tally.answered
@@ -171,8 +174,8 @@ def test_f39_five_moves_under_queries_and_edits_fail_mix_and_lose_nothing(plant:
         assert all(any(edit in text for text in held) for edit in made.values())
 
 
-def _one_per_document(plant: Plant) -> dict[int, str]:
-    rows = plant.flow.all(
+def _one_per_document(plant: GenerationHarness) -> dict[int, str]:
+    rows = plant.pipeline.all(
         "SELECT d.locator, c.embed_text FROM rag.chunks c JOIN rag.documents d USING (doc_id) WHERE c.ordinal = 0"
     )
     return {int(row.locator.removesuffix(".txt")): row.embed_text for row in rows}
@@ -185,19 +188,21 @@ def wait_for_answers(tally: Tally, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_an_operator_builds_promotes_and_rolls_back_over_admin_v1(plant: Plant, server: Running) -> None:
-    flow = plant.flow
+def test_an_operator_builds_promotes_and_rolls_back_over_admin_v1(
+    plant: GenerationHarness, server: RunningServer
+) -> None:
+    flow = plant.pipeline
     stub = admin_rpc.AdminServiceStub(server.channel)
     auth = server.auth(scopes=["admin", "platform.admin"])
     old = str(flow.index.alias())
-    kit = word_kit(version="2")
-    new = declare(flow.store, flow.index, kit, actor="ann", reason="better").name
-    build(flow.store, flow.index, kit, new, flow.settings)
+    transforms = word_transforms(version="2")
+    new = declare(flow.store, flow.index, transforms, actor="ann", reason="better").name
+    build(flow.store, flow.index, transforms, new, flow.settings)
     refused = failing(lambda: stub.PromoteGeneration(admin.PromoteGenerationRequest(generation=new), metadata=auth))
     assert (refused.code, refused.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "GENERATION_REFUSED")
     stub.EvaluateGeneration(admin.EvaluateGenerationRequest(generation=new), metadata=auth)
     assert plant.row(new).evaluation_wanted_at is not None
-    evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[])
+    evaluate(flow.store, flow.index, plant.transform_registry, new, flow.settings, golden=[])
     request = admin.PromoteGenerationRequest(generation=new, override_reason="no golden set here")
     moved = stub.PromoteGeneration(request, metadata=auth).move
     assert (moved.active, moved.before, flow.index.alias()) == (new, old, new)
@@ -212,8 +217,8 @@ def test_an_operator_builds_promotes_and_rolls_back_over_admin_v1(plant: Plant, 
     assert plant.row(new).state == "retired"
     history = {row.name: row for row in stub.GetStatus(admin.GetStatusRequest(), metadata=auth).generations}[new]
     assert (history.state, history.points, history.retired_at.seconds > 0) == ("retired", 0, True)
-    told = [(event.action, event.actor, event.reason) for event in history.events]
-    assert told == [
+    message = [(event.action, event.actor, event.reason) for event in history.events]
+    assert message == [
         ("retire", "acme/ann", ""),
         ("promote", "acme/ann", "no golden set here"),
         ("evaluate", "pipeline", ""),
@@ -226,16 +231,19 @@ def test_an_operator_builds_promotes_and_rolls_back_over_admin_v1(plant: Plant, 
 
 
 @pytest.mark.parametrize("method", ["BuildGeneration", "PromoteGeneration", "RollbackGeneration", "RetireGeneration"])
-def test_a_reader_may_not_touch_generations(server: Running, method: str) -> None:
+def test_a_reader_may_not_touch_generations(server: RunningServer, method: str) -> None:
     stub = admin_rpc.AdminServiceStub(server.channel)
     request = getattr(admin, f"{method}Request")()
     refused = failing(lambda: getattr(stub, method)(request, metadata=server.auth()))
     assert (refused.code, refused.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")
 
 
-def test_a_server_tells_the_database_which_query_models_it_has(plant: Plant, server: Running) -> None:
-    flow = plant.flow
-    declare(flow.store, flow.index, word_kit(version="2"), actor="ann")
+def test_a_server_tells_the_database_which_query_models_it_has(plant: GenerationHarness, server: RunningServer) -> None:
+    flow = plant.pipeline
+    declare(flow.store, flow.index, word_transforms(version="2"), actor="ann")
     server.run(server.server._models.refresh())
     (row,) = flow.all("SELECT embedders FROM rag.query_replicas")
-    assert set(row.embedders) == {word_kit().embedder.fingerprint, word_kit(version="2").embedder.fingerprint}
+    assert set(row.embedders) == {
+        word_transforms().embedder.fingerprint,
+        word_transforms(version="2").embedder.fingerprint,
+    }

@@ -11,42 +11,42 @@ from rag_core.generations.lifecycle import build, declare, evaluate
 from rag_core.index import open_index
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
-from ragctl.rollout.analysis import RealGenerations
-from tests.support.generations import Plant, golden, word_kit
-from tests.support.pipeline import Flow
+from ragctl.rollout.analysis import DefaultGenerations
+from tests.support.generations import GenerationHarness, golden, word_transforms
+from tests.support.pipeline import PipelineHarness
 
 TOPICS = [f"topic{number:02}" for number in range(12)]
 
 
 @pytest.fixture
 def index(settings: Settings) -> Iterator[EdgeIndex]:
-    """Where the settings say, so that whoever opens the index by them finds it."""
+    """The index at the place the settings name, so that a process with these settings finds it."""
     settings.index_dir.parent.mkdir(parents=True, exist_ok=True)
     opened = EdgeIndex(settings.index_dir)
     yield opened
     opened.close()
 
 
-def test_a_generation_is_promoted_and_taken_back_with_its_deployment(flow: Flow) -> None:
-    plant = Plant(flow)
+def test_a_generation_is_promoted_and_taken_back_with_its_deployment(flow: PipelineHarness) -> None:
+    plant = GenerationHarness(flow)
     for topic in TOPICS:
         flow.connector.put(f"{topic}.txt", f"The {topic} manual. The {topic} crew inspects it before noon.")
     assert plant.run().balanced
-    old, kit = str(flow.index.alias()), word_kit(version="2")
-    new = declare(flow.store, flow.index, kit, actor="ann").name
-    build(flow.store, flow.index, kit, new, flow.settings)
-    known = RealGenerations(flow.settings, flow.store)
+    old, transforms = str(flow.index.alias()), word_transforms(version="2")
+    new = declare(flow.store, flow.index, transforms, actor="ann").name
+    build(flow.store, flow.index, transforms, new, flow.settings)
+    known = DefaultGenerations(flow.settings, flow.store)
     with pytest.raises(Conflict, match="GENERATION_REFUSED"):
         known.require(new)  # the gate never saw it
     questions = golden({f"which crew inspects {topic}": f"{topic}.txt" for topic in TOPICS})
-    assert evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions]).passed
+    assert evaluate(flow.store, flow.index, plant.transform_registry, new, flow.settings, golden=[questions]).passed
     known.require(new)
     flow.index.close()  # the folder has one owner at a time
     for _ in range(2):  # a deployer that died does it again
         known.promote(new, "ann")
         assert known.active() == new
     for _ in range(2):
-        known.back(new, old, "ann")
+        known.restore(new, old, "ann")
         assert known.active() == old
     index = open_index(flow.settings)
     assert index.alias() == old

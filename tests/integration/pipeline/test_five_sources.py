@@ -27,23 +27,23 @@ from rag_core.settings import Settings
 from rag_core.sources import StoredMemory, UntouchedMemory
 from rag_core.verify import SourceReport, verify, verify_source
 from tests.support.kafka_broker import Broker, broker  # noqa: F401
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 from tests.support.places import TENANT, Place, Places
 from tests.support.sites import POLICY
-from tests.support.stream import Stream
+from tests.support.stream import StreamHarness
 
 EACH = 6
 
 
-class World:
+class Harness:
     """The sources, and one pipeline that follows them in this process."""
 
-    def __init__(self, places: Places, stream: Stream) -> None:
+    def __init__(self, places: Places, stream: StreamHarness) -> None:
         self.places, self.stream = places, stream
         self._open = ExitStack()
         self._configs = {place.name: SourceConfig.model_validate(places.attributes(place)) for place in places.places}
         self.flows = {
-            name: Flow(stream.store, stream.index, stream.parser, stream.settings, config.source,
+            name: PipelineHarness(stream.store, stream.index, stream.parser, stream.settings, config.source,
                        chunker=stream.chunker, embedder=stream.embedder)
             for name, config in self._configs.items()
         }  # fmt: skip
@@ -54,22 +54,22 @@ class World:
         waits in the topic."""
         for name in ("files", "rows", "cells", "items", "pages", "pages"):
             memory = StoredMemory(self.stream.store, TENANT, name)
-            with open_connector(self._configs[name], ConnectorContext(fetch=POLICY, memory=memory)) as connector:
+            with open_connector(self._configs[name], ConnectorContext(fetch_policy=POLICY, memory=memory)) as connector:
                 self.flows[name].connector = connector  # type: ignore[assignment]
                 assert self.flows[name].run().balanced
         sent = self.places["topic"].flush()
         if self._topic is None:
             self._topic = open_kafka(self._configs["topic"], self.stream.store, self.stream.settings)
-        pump = self.stream.pump(self._topic)
+        consumer_loop = self.stream.consumer_loop(self._topic)
         while sent > 0:
             batch = self._topic.poll(1)
-            pump.process(batch)
+            consumer_loop.process(batch)
             sent -= len(batch)
 
     def compared(self, name: str) -> SourceReport:
         stream = self.stream
         memory = UntouchedMemory(StoredMemory(stream.store, TENANT, name))
-        with open_connector(self._configs[name], ConnectorContext(fetch=POLICY, memory=memory)) as connector:
+        with open_connector(self._configs[name], ConnectorContext(fetch_policy=POLICY, memory=memory)) as connector:
             return verify_source(stream.store, connector, stream.parser, self._configs[name].source, stream.settings)
 
     def differences(self) -> dict[str, list[str]]:
@@ -105,7 +105,7 @@ def world(
     settings: Settings,
     index: EdgeIndex,
     parser: Parser,
-) -> Iterator[World]:
+) -> Iterator[Harness]:
     given = conninfo_to_dict(empty_database_url)
     database = {
         "driver": "postgresql",
@@ -115,18 +115,18 @@ def world(
         "user": given["user"],
     }
     places = Places.build(tmp_path, database, empty_database_url, httpserver, broker)
-    stream = Stream(store, index, parser, settings)
-    yield World(places, stream)
+    stream = StreamHarness(store, index, parser, settings)
+    yield Harness(places, stream)
     stream.close()
     places.close()
 
 
-def each(world: World) -> Iterator[tuple[Place, list[str]]]:
+def each(world: Harness) -> Iterator[tuple[Place, list[str]]]:
     for place in world.places.places:
         yield place, world.places.of(place)
 
 
-def test_five_kinds_of_source_stay_what_they_say_through_every_kind_of_change(world: World) -> None:
+def test_five_kinds_of_source_stay_what_they_say_through_every_kind_of_change(world: Harness) -> None:
     places = world.places
     for place, _ in each(world):
         for _ in range(EACH):
@@ -146,7 +146,8 @@ def test_five_kinds_of_source_stay_what_they_say_through_every_kind_of_change(wo
     assert world.settled()
 
 
-def test_f22_a_listing_that_is_cut_proves_nothing_and_the_verification_says_so(world: World) -> None:
+@pytest.mark.catalogue("F22")
+def test_a_listing_that_is_cut_proves_nothing_and_the_verification_says_so(world: Harness) -> None:
     items = world.places["items"]
     for _ in range(120):
         world.places.add(items)

@@ -17,7 +17,7 @@ from rag_core.index.edge import EdgeIndex
 from rag_core.parsing import open_parser
 from rag_core.settings import Settings
 from rag_core.verify import verify
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 from tests.support.postgres import die_with_parent, reachable_folder
 
 
@@ -42,16 +42,17 @@ def server(small_disk: Path) -> Iterator[EmbeddedPostgres]:
     made.stop()
 
 
+@pytest.mark.catalogue("F28")
 @pytest.mark.root
 @pytest.mark.faults
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_f28_a_full_disk_is_named_and_the_run_after_it_is_right(
+def test_a_full_disk_is_named_and_the_run_after_it_is_right(
     small_disk: Path, server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     upgrade(server.owner_url(), services="rag")
     settings = Settings.load(database_url=server.url(), embedder="fake", sync_batch_documents=2)
     store, index, parser = open_store(settings), EdgeIndex(tmp_path / "index"), open_parser(settings)
-    flow = Flow(store, index, parser, settings)
+    flow = PipelineHarness(store, index, parser, settings)
     for number in range(40):
         # Random hexadecimal digits do not compress, so a document takes about the room of its text.
         flow.connector.put(f"{number}.txt", f"Document {number}. " + os.urandom(1_000_000).hex())

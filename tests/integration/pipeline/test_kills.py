@@ -27,7 +27,7 @@ DOCUMENTS = 8
 
 
 @dataclass
-class World:
+class Harness:
     """A folder of documents, a database and an index folder that outlive every run."""
 
     home: Path
@@ -99,25 +99,26 @@ class World:
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+def world(database_url: str) -> Iterator[Harness]:
     home = fast_folder()
     folder = home / "documents"
     folder.mkdir()
-    made = World(home, folder, database_url)
+    made = Harness(home, folder, database_url)
     for number in range(DOCUMENTS):
         made.write(number, number)
     yield made
     shutil.rmtree(home)
 
 
-def _change(world: World) -> None:
+def _change(world: Harness) -> None:
     """One edit, one deletion, one new document."""
     world.write(0, 100)
     (world.folder / "1.txt").unlink()
     world.write(50, 50)
 
 
-def test_f01_a_run_killed_while_embedding_does_not_embed_committed_batches_again(world: World) -> None:
+@pytest.mark.catalogue("F01")
+def test_a_run_killed_while_embedding_does_not_embed_committed_batches_again(world: Harness) -> None:
     assert world.run("after_embed_batch:3:kill") is None
     committed = world.embedded()
     assert committed == 12
@@ -132,22 +133,25 @@ def test_f01_a_run_killed_while_embedding_does_not_embed_committed_batches_again
     }
 
 
+@pytest.mark.catalogue("F02")
 @pytest.mark.parametrize("failpoint", ["after_commit:1:kill", "after_upsert:1:kill", "before_mark:1:kill"])
-def test_f02_a_run_killed_between_database_and_index_is_made_right_by_the_next(world: World, failpoint: str) -> None:
+def test_a_run_killed_between_database_and_index_is_made_right_by_the_next(world: Harness, failpoint: str) -> None:
     assert world.run() is not None
     _change(world)
     assert world.run(failpoint) is None
     world.assert_right()
 
 
-def test_f03_a_run_killed_before_the_stale_points_are_deleted_is_made_right_by_the_next(world: World) -> None:
+@pytest.mark.catalogue("F03")
+def test_a_run_killed_before_the_stale_points_are_deleted_is_made_right_by_the_next(world: Harness) -> None:
     assert world.run() is not None
     world.write(0, 100)
     assert world.run("before_stale_delete:1:kill") is None
     world.assert_right()
 
 
-def test_f05_a_run_that_is_ended_leaves_every_document_old_or_new_and_none_mixed(world: World) -> None:
+@pytest.mark.catalogue("F05")
+def test_a_run_that_is_ended_leaves_every_document_old_or_new_and_none_mixed(world: Harness) -> None:
     assert world.run() is not None
     old = world.served()
     for number in range(DOCUMENTS):
@@ -162,9 +166,10 @@ def test_f05_a_run_that_is_ended_leaves_every_document_old_or_new_and_none_mixed
     world.assert_right()
 
 
+@pytest.mark.catalogue("F01")
 @pytest.mark.faults
 @pytest.mark.timeout(900)
-def test_f01_a_run_killed_at_thirty_random_moments_is_made_right_by_the_next(world: World) -> None:
+def test_a_run_killed_at_thirty_random_moments_is_made_right_by_the_next(world: Harness) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print("seed", seed)
     dice = random.Random(seed)

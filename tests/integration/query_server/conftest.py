@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.query_server import Doc, Running, running
+from tests.support.query_server import Doc, RunningServer, running
 
 DOCS = [
     Doc(
@@ -24,6 +24,6 @@ DOCS = [
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running(tmp_path_factory.mktemp("server"), docs=DOCS, metadata_fields=frozenset({"team"})) as started:
         yield started

@@ -14,7 +14,7 @@ from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2 as pb
 from ragproto.admin.v1 import admin_pb2_grpc
 from tests.support.postgres import outage
-from tests.support.query_server import Doc, Running, running
+from tests.support.query_server import Doc, RunningServer, running
 
 DOCS = [Doc("The bell rings at nine.\n\nThe door opens at ten."), Doc("secret", locator="x", tenant="other")]
 LIVE, STALE, DELETED, FOREIGN = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2, 3, 4))
@@ -61,7 +61,7 @@ def row(doc_id: str, tenant: str, version: int) -> dict[str, object]:
     }
 
 
-def status(server: Running, tenant: str = "acme", scopes: Sequence[str] = ("admin",)) -> pb.GetStatusResponse:
+def status(server: RunningServer, tenant: str = "acme", scopes: Sequence[str] = ("admin",)) -> pb.GetStatusResponse:
     stub = admin_pb2_grpc.AdminServiceStub(server.channel)
     return stub.GetStatus(pb.GetStatusRequest(), metadata=server.auth(tenant=tenant, scopes=scopes), timeout=20)
 
@@ -96,7 +96,7 @@ def test_the_status_counts_what_the_tenant_has_and_nothing_of_others(tmp_path: P
     assert "handbook" not in str(others)
 
 
-def test_a_part_that_is_down_is_a_finding_and_search_goes_on(tmp_path: Path) -> None:
+def test_a_part_that_is_down_is_a_finding_and_search_continues(tmp_path: Path) -> None:
     with running(tmp_path, docs=DOCS) as server, outage(server.database_url):
         found = status(server)
     database = found.components[0]

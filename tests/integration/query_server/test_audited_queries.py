@@ -14,14 +14,14 @@ from rag_core.operations import audit_store as audit
 from rag_core.settings import Settings
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import Doc, Running, running
+from tests.support.query_server import Doc, RunningServer, running
 from tests.support.waiting import eventually
 
 QUESTION = "When does the confidential bell ring?"
 SECRET = "s" * 32
 
 
-def recorded(server: Running) -> list[audit.Entry]:
+def recorded(server: RunningServer) -> list[audit.Entry]:
     store = open_store(Settings(database_url=server.database_url))
     try:
         with store.engine.connect() as connection:
@@ -30,7 +30,7 @@ def recorded(server: Running) -> list[audit.Entry]:
         store.close()
 
 
-def search(server: Running) -> None:
+def search(server: RunningServer) -> None:
     stub = v2_grpc.QueryServiceStub(server.channel)
     assert stub.Search(v2.SearchRequest(query=QUESTION), metadata=server.auth(), timeout=20)
 

@@ -14,24 +14,24 @@ from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import Failure, Running, failing, failure
+from tests.support.query_server import Failure, RunningServer, failing, failure
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 SEARCH = "/ragproto.query.v2.QueryService/Search"
 INSIDE = re.compile(r"Traceback|\.py|/home|/work|SELECT|qdrant|0\.1\.0")
 
 
-def search(server: Running, **fields: Any) -> v2.SearchResponse:
+def search(server: RunningServer, **fields: Any) -> v2.SearchResponse:
     request = v2.SearchRequest(**({"query": "vacation"} | fields))
     return v2_grpc.QueryServiceStub(server.channel).Search(request, metadata=server.auth())
 
 
-def answer(server: Running, **fields: Any) -> list[v2.AnswerEvent]:
+def answer(server: RunningServer, **fields: Any) -> list[v2.AnswerEvent]:
     request = v2.AnswerRequest(**({"query": "vacation"} | fields))
     return list(v2_grpc.QueryServiceStub(server.channel).Answer(request, metadata=server.auth()))
 
 
-def query(server: Running, **fields: Any) -> v1.QueryResponse:
+def query(server: RunningServer, **fields: Any) -> v1.QueryResponse:
     request = v1.QueryRequest(**({"query": "vacation"} | fields))
     return v1_grpc.QueryServiceStub(server.channel).Query(request, metadata=server.auth())
 
@@ -39,7 +39,7 @@ def query(server: Running, **fields: Any) -> v1.QueryResponse:
 CALLS: list[Callable[..., object]] = [search, answer, query]
 
 
-def raw(server: Running, data: bytes, method: str = SEARCH, metadata: Any = None) -> bytes:
+def raw(server: RunningServer, data: bytes, method: str = SEARCH, metadata: Any = None) -> bytes:
     call = server.channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
     return bytes(call(data, metadata=server.auth() if metadata is None else metadata, timeout=10))
 
@@ -48,31 +48,35 @@ def codes(failure: Failure) -> tuple[grpc.StatusCode, str]:
     return failure.code, failure.reason
 
 
+@pytest.mark.catalogue("B01")
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("text", ["", "  \n", "\u200b\u200b", "\u202e"])
-def test_b01_empty_query(server: Running, call: Callable[..., object], text: str) -> None:
+def test_empty_query(server: RunningServer, call: Callable[..., object], text: str) -> None:
     failure = failing(lambda: call(server, query=text))
     assert codes(failure) == (INVALID, "QUERY_EMPTY")
     assert failure.message == "query: must contain text"
 
 
+@pytest.mark.catalogue("B02")
 @pytest.mark.parametrize("call", CALLS)
-def test_b02_long_query(server: Running, call: Callable[..., object]) -> None:
+def test_long_query(server: RunningServer, call: Callable[..., object]) -> None:
     failure = failing(lambda: call(server, query="a" * 9000))
     assert codes(failure) == (INVALID, "QUERY_TOO_LONG")
     assert failure.message == "query: 9000 > 8192 characters"
 
 
-def test_b03_a_message_over_the_limit_is_refused_by_the_transport(server: Running) -> None:
+@pytest.mark.catalogue("B03")
+def test_a_message_over_the_limit_is_refused_by_the_transport(server: RunningServer) -> None:
     failure = failing(lambda: search(server, query="a" * 5_000_000))
     assert failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert failure.reason == ""
     assert "grpc-retry-pushback-ms" not in failure.trailers
 
 
+@pytest.mark.catalogue("B04")
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("top_k", [0, -1, 10**9, 2**31 - 1])
-def test_b04_top_k_out_of_range(server: Running, call: Callable[..., object], top_k: int) -> None:
+def test_top_k_out_of_range(server: RunningServer, call: Callable[..., object], top_k: int) -> None:
     failure = failing(lambda: call(server, top_k=top_k))
     assert codes(failure) == (INVALID, "TOP_K_RANGE")
     assert "1..100" in failure.message
@@ -108,46 +112,54 @@ FILTERS = {
 }
 
 
+@pytest.mark.catalogue("B09", "B10", "B12")
 @pytest.mark.parametrize("call", [search, answer])
 @pytest.mark.parametrize(("condition", "reason"), FILTERS.values(), ids=FILTERS.keys())
-def test_b09_b10_b12_filters(server: Running, call: Callable[..., object], condition: v2.Filter, reason: str) -> None:
+def test_filters(server: RunningServer, call: Callable[..., object], condition: v2.Filter, reason: str) -> None:
     assert codes(failing(lambda: call(server, filter=condition))) == (INVALID, reason)
 
 
-def test_b09_depth_50_is_refused(server: Running) -> None:
+@pytest.mark.catalogue("B09")
+def test_depth_50_is_refused(server: RunningServer) -> None:
     failure = failing(lambda: search(server, filter=nested(50)))
     # Protobuf's own recursion limit may come first; either way it is the caller's error.
     assert failure.code is INVALID
     assert failure.reason in {"FILTER_TOO_COMPLEX", "MESSAGE_INVALID"}
 
 
-def test_b09_an_impossible_time_is_refused(server: Running) -> None:
+@pytest.mark.catalogue("B09")
+def test_an_impossible_time_is_refused(server: RunningServer) -> None:
     condition = v2.Filter(time=v2.Filter.TimeRange(field="updated_at"))
     condition.time.gte.seconds = 10**15
     assert codes(failing(lambda: search(server, filter=condition))) == (INVALID, "FILTER_TYPE")
 
 
+@pytest.mark.catalogue("B10")
 @pytest.mark.parametrize("field", ["tenant_id", "tenant", "acl", "colour"])
-def test_b10_v1_filters(server: Running, field: str) -> None:
+def test_v1_filters(server: RunningServer, field: str) -> None:
     expected = "FILTER_FIELD_UNKNOWN" if field == "colour" else "RESERVED_FIELD"
     assert codes(failing(lambda: query(server, filter={field: "other"}))) == (INVALID, expected)
 
 
-def test_b11_invalid_utf8_is_refused_at_decode(server: Running) -> None:
+@pytest.mark.catalogue("B11")
+def test_invalid_utf8_is_refused_at_decode(server: RunningServer) -> None:
     failure = failing(lambda: raw(server, b"\x0a\x02\xff\xfe"))
     assert codes(failure) == (INVALID, "MESSAGE_INVALID")
 
 
-def test_b12_control_and_bidi_characters_in_a_query_are_accepted(server: Running) -> None:
+@pytest.mark.catalogue("B12")
+def test_control_and_bidi_characters_in_a_query_are_accepted(server: RunningServer) -> None:
     assert search(server, query="vac\x00ation \u202eleave").passages
 
 
+@pytest.mark.catalogue("B16")
 @pytest.mark.parametrize("path", ["/ragproto.query.v2.QueryService/Nope", "/no.Service/Method", "/"])
-def test_b16_unknown_methods_are_unimplemented(server: Running, path: str) -> None:
+def test_unknown_methods_are_unimplemented(server: RunningServer, path: str) -> None:
     assert failing(lambda: raw(server, b"", path)).code is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_b17_garbage_never_kills_the_server_nor_looks_like_a_bug(server: Running) -> None:
+@pytest.mark.catalogue("B17")
+def test_garbage_never_kills_the_server_nor_looks_like_a_bug(server: RunningServer) -> None:
     noise = random.Random(17)
     good = v2.SearchRequest(query="vacation", filter=nested(3), top_k=3).SerializeToString()
     seen = set()
@@ -163,24 +175,27 @@ def test_b17_garbage_never_kills_the_server_nor_looks_like_a_bug(server: Running
     assert search(server).passages
 
 
+@pytest.mark.catalogue("B23")
 @pytest.mark.parametrize(
     "text", ["🦜🦜🦜", "ما هي سياسة الإجازات؟", "年假有多少天？", "x" * 8000, "а́б", "\U0010ffff a"]
 )
-def test_b23_queries_in_any_script_give_a_stable_result(server: Running, text: str) -> None:
+def test_queries_in_any_script_give_a_stable_result(server: RunningServer, text: str) -> None:
     first = search(server, query=text)
     assert search(server, query=text) == first
 
 
-def test_b24_fields_of_a_newer_client_are_ignored(server: Running) -> None:
+@pytest.mark.catalogue("B24")
+def test_fields_of_a_newer_client_are_ignored(server: RunningServer) -> None:
     data = v2.SearchRequest(query="vacation").SerializeToString() + b"\x92\x3f\x03new"
     assert v2.SearchResponse.FromString(raw(server, data)).passages
 
 
-def test_an_unknown_search_mode_is_an_error(server: Running) -> None:
+def test_an_unknown_search_mode_is_an_error(server: RunningServer) -> None:
     assert codes(failing(lambda: search(server, mode=7))) == (INVALID, "FIELD_INVALID")
 
 
-def test_s48_no_error_reveals_the_inside(server: Running) -> None:
+@pytest.mark.catalogue("S48")
+def test_no_error_reveals_the_inside(server: RunningServer) -> None:
     noise = random.Random(48)
     for _ in range(500):
         junk = "".join(chr(noise.choice([0, 39, 34, 59, 92, 0x202E, 0x4E00, 97])) for _ in range(noise.randint(0, 40)))

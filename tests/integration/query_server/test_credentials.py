@@ -41,7 +41,7 @@ from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, operations_pb2, operati
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import outage
-from tests.support.query_server import Doc, Running, failing, failure, running
+from tests.support.query_server import Doc, RunningServer, failing, failure, running
 from tests.support.waiting import eventually
 
 DOCS = [
@@ -53,7 +53,7 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 @pytest.fixture
-def server(tmp_path: Path, settings: Settings) -> Iterator[Running]:
+def server(tmp_path: Path, settings: Settings) -> Iterator[RunningServer]:
     with running(tmp_path / "server", docs=DOCS, open_store=lambda: open_store(settings)) as started:
         yield started
 
@@ -65,7 +65,7 @@ def make(store: Store, **wanted: Any) -> ApiKey:
         )
 
 
-def search(server: Running, metadata: Metadata) -> list[str]:
+def search(server: RunningServer, metadata: Metadata) -> list[str]:
     stub = v2_grpc.QueryServiceStub(server.channel)
     response = stub.Search(v2.SearchRequest(query="bell"), metadata=metadata, timeout=20)
     return sorted(passage.locator for passage in response.passages)
@@ -75,12 +75,12 @@ def keyed(key: ApiKey) -> Metadata:
     return (("x-api-key", key.text),)
 
 
-def reason(server: Running, metadata: Metadata) -> tuple[grpc.StatusCode, str]:
+def reason(server: RunningServer, metadata: Metadata) -> tuple[grpc.StatusCode, str]:
     failed = failing(lambda: search(server, metadata))
     return failed.code, failed.reason
 
 
-def refused(server: Running, metadata: Metadata) -> str:
+def refused(server: RunningServer, metadata: Metadata) -> str:
     """The message once the call is refused; asked without pause until then."""
     while (failed := failure(lambda: search(server, metadata))) is None:
         pass
@@ -91,13 +91,14 @@ def refused(server: Running, metadata: Metadata) -> str:
 REFUSED = (grpc.StatusCode.UNAUTHENTICATED, "API_KEY_INVALID")
 
 
-def test_an_api_key_opens_its_tenant_and_groups_and_nothing_else(server: Running, store: Store) -> None:
+def test_an_api_key_opens_its_tenant_and_groups_and_nothing_else(server: RunningServer, store: Store) -> None:
     assert search(server, keyed(make(store))) == ["doc.txt"]
     assert search(server, keyed(make(store, groups=["hr"]))) == ["doc.txt", "hr.md"]
     assert search(server, keyed(make(store, tenant="b"))) == ["b.md"]
 
 
-def test_s05_an_api_key_needs_the_scope_of_the_method(server: Running, store: Store) -> None:
+@pytest.mark.catalogue("S05")
+def test_an_api_key_needs_the_scope_of_the_method(server: RunningServer, store: Store) -> None:
     assert reason(server, keyed(make(store, scopes=["admin"]))) == (
         grpc.StatusCode.PERMISSION_DENIED,
         "SCOPE_MISSING",
@@ -114,10 +115,11 @@ def test_a_key_is_kept_as_a_hash_only(store: Store) -> None:
     assert key.secret not in repr(key)
 
 
+@pytest.mark.catalogue("S09")
 @pytest.mark.parametrize(
     "damage", ["another secret", "another id", "cut", "no prefix", "empty id", "too long", "spaces"]
 )
-def test_s09_a_damaged_key_is_refused_like_an_unknown_one(server: Running, store: Store, damage: str) -> None:
+def test_a_damaged_key_is_refused_like_an_unknown_one(server: RunningServer, store: Store, damage: str) -> None:
     key, other = make(store), make(store)
     sent = {
         "another secret": f"rag_{key.key_id}_{other.secret}",
@@ -137,7 +139,8 @@ def test_what_is_revoked_is_read_at_least_once_a_second() -> None:
     assert max(identities.KEY_SECONDS, revocations.REVOCATION_SECONDS) <= 1
 
 
-def test_s12_a_revoked_key_is_refused_soon_while_the_server_runs(server: Running, store: Store) -> None:
+@pytest.mark.catalogue("S12")
+def test_a_revoked_key_is_refused_soon_while_the_server_runs(server: RunningServer, store: Store) -> None:
     key = make(store)
     assert search(server, keyed(key))
     with store.engine.begin() as connection:
@@ -146,7 +149,7 @@ def test_s12_a_revoked_key_is_refused_soon_while_the_server_runs(server: Running
 
 
 def test_an_expired_key_is_refused_although_its_row_was_cached(
-    server: Running, store: Store, monkeypatch: pytest.MonkeyPatch
+    server: RunningServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = make(store)
     assert search(server, keyed(key))
@@ -156,7 +159,7 @@ def test_an_expired_key_is_refused_although_its_row_was_cached(
     assert reason(server, keyed(key)) == REFUSED
 
 
-def test_the_last_use_of_a_key_is_on_record(server: Running, store: Store) -> None:
+def test_the_last_use_of_a_key_is_on_record(server: RunningServer, store: Store) -> None:
     key, unused = make(store), make(store)
     search(server, keyed(key))
     with store.engine.connect() as connection:
@@ -172,12 +175,13 @@ def test_without_the_database_no_key_opens_anything(tmp_path: Path) -> None:
         assert search(server, server.auth())
 
 
-def test_a_token_beside_a_key_decides(server: Running, store: Store) -> None:
+def test_a_token_beside_a_key_decides(server: RunningServer, store: Store) -> None:
     good = keyed(make(store))
     assert reason(server, (*good, ("authorization", "Bearer a.b.c")))[1] == "TOKEN_MALFORMED"
 
 
-def test_s12_a_revoked_subjects_tokens_are_refused_soon_and_new_ones_work(server: Running, store: Store) -> None:
+@pytest.mark.catalogue("S12")
+def test_a_revoked_subjects_tokens_are_refused_soon_and_new_ones_work(server: RunningServer, store: Store) -> None:
     old, other = server.auth(subject="ann"), server.auth(subject="bob")
     assert search(server, old)
     with store.engine.begin() as connection:
@@ -189,14 +193,14 @@ def test_s12_a_revoked_subjects_tokens_are_refused_soon_and_new_ones_work(server
 
 
 def test_a_token_that_was_signed_out_is_refused_by_every_server_within_a_second_and_others_are_not(
-    server: Running, store: Store, settings: Settings, tmp_path: Path
+    server: RunningServer, store: Store, settings: Settings, tmp_path: Path
 ) -> None:
     with running(tmp_path / "second", docs=DOCS, open_store=lambda: open_store(settings)) as second:
         # The clock of its issuer is ahead: it must end all the same.
         scopes = ["query.read", "ops.read"]
         ended, other = (server.auth(subject="ann", scopes=scopes, now=time.time() + ahead) for ahead in (30, 0))
         second.keys.path.write_text(json.dumps(server.keys.jwks))
-        assert eventually(lambda: failure(lambda: search(second, ended)) is None)  # it reads the keys anew
+        assert eventually(lambda: failure(lambda: search(second, ended)) is None)  # it reads the keys again
         assert search(server, ended)
         stub = operations_pb2_grpc.OperationsServiceStub(server.channel)
         stub.SignOut(operations_pb2.SignOutRequest(), metadata=ended, timeout=20)
@@ -223,7 +227,7 @@ def twin(metadata: Metadata) -> Metadata:
     return (("authorization", f"{signed}.{base64.urlsafe_b64encode(other).rstrip(b'=').decode()}"),)
 
 
-def test_a_refusal_of_a_known_caller_goes_on_record_and_reading_does_not(server: Running, store: Store) -> None:
+def test_a_refusal_of_a_known_caller_continues_record_and_reading_does_not(server: RunningServer, store: Store) -> None:
     search(server, server.auth())
     failing(
         lambda: admin_pb2_grpc.AdminServiceStub(server.channel).GetStatus(
@@ -239,7 +243,7 @@ def test_a_refusal_of_a_known_caller_goes_on_record_and_reading_does_not(server:
     assert entries[0].details["request_id"]
 
 
-def test_a_method_without_a_policy_is_refused(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_without_a_policy_is_refused(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(POLICIES, "/ragproto.query.v2.QueryService/Search")
     assert reason(server, server.auth(scopes=["query.read", "admin"])) == (
         grpc.StatusCode.PERMISSION_DENIED,
@@ -296,11 +300,12 @@ def rules() -> TokenRules:
     return TokenRules("rag-platform", "rag-query", 86_400, 60)
 
 
-def test_s11_an_unknown_key_is_fetched_once_in_thirty_seconds_however_many_ask(tmp_path: Path, issuer: Issuer) -> None:
+@pytest.mark.catalogue("S11")
+def test_an_unknown_key_is_fetched_once_in_thirty_seconds_however_many_ask(tmp_path: Path, issuer: Issuer) -> None:
     clock = [1000.0]
     old = issuer.new_key()
     keys = UrlKeys(issuer.url, refresh=10_000, clock=lambda: clock[0])
-    with running(tmp_path, docs=DOCS, parts={"verifier": TokenVerifier(keys, rules())}) as server:
+    with running(tmp_path, docs=DOCS, dependencies={"verifier": TokenVerifier(keys, rules())}) as server:
         assert search(server, old())
         new = issuer.new_key()
         assert reason(server, new())[1] == "TOKEN_INVALID"  # the start itself fetched a moment ago
@@ -322,11 +327,12 @@ def test_s11_an_unknown_key_is_fetched_once_in_thirty_seconds_however_many_ask(t
         assert issuer.fetches == 3
 
 
-def test_s11_a_key_the_issuer_dropped_is_refused_after_the_refresh(tmp_path: Path, issuer: Issuer) -> None:
+@pytest.mark.catalogue("S11")
+def test_a_key_the_issuer_dropped_is_refused_after_the_refresh(tmp_path: Path, issuer: Issuer) -> None:
     clock = [1000.0]
     old, new = issuer.new_key(), issuer.new_key()
     keys = UrlKeys(issuer.url, refresh=300, clock=lambda: clock[0])
-    with running(tmp_path, docs=DOCS, parts={"verifier": TokenVerifier(keys, rules())}) as server:
+    with running(tmp_path, docs=DOCS, dependencies={"verifier": TokenVerifier(keys, rules())}) as server:
         cached = old()
         assert search(server, cached)
         issuer.keys = issuer.keys[1:]
@@ -342,7 +348,7 @@ def test_an_issuer_that_fails_changes_nothing_and_one_that_never_answered_opens_
     sign = issuer.new_key()
     issuer.status = 503
     keys = UrlKeys(issuer.url, refresh=300, clock=lambda: clock[0])
-    with running(tmp_path, docs=DOCS, parts={"verifier": TokenVerifier(keys, rules())}) as server:
+    with running(tmp_path, docs=DOCS, dependencies={"verifier": TokenVerifier(keys, rules())}) as server:
         assert reason(server, sign()) == (grpc.StatusCode.UNAVAILABLE, "KEYS_UNAVAILABLE")
         issuer.status = 200
         clock[0] += 30

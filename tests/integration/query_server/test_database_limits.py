@@ -1,4 +1,4 @@
-"""Nobody waits for a stranger at the database: each call keeps to its own time, revocation to its own connections."""
+"""No caller delays another at the database: each call has its own timeout, revocation its own connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rag_core.settings import Settings
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import Doc, Failure, Running, failing, failure, running
+from tests.support.query_server import Doc, Failure, RunningServer, failing, failure, running
 from tests.support.waiting import eventually
 
 DOCS = [Doc("The bell rings at nine.")]
@@ -28,7 +28,7 @@ PUSHES = 24
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Running]:
+def server(tmp_path: Path) -> Iterator[RunningServer]:
     with running(tmp_path / "server", docs=DOCS) as started:
         yield started
 
@@ -41,14 +41,14 @@ def inbox_locked(url: str) -> Iterator[tuple[psycopg.Connection, psycopg.Connect
         yield holder, observer
 
 
-def push(server: Running, number: int, seconds: float) -> Failure | None:
+def push(server: RunningServer, number: int, seconds: float) -> Failure | None:
     stub = documents_pb2_grpc.DocumentServiceStub(server.channel)
     request = documents_pb2.PutRequest(locator=f"{number}.txt", text="text")
     metadata = (*server.auth(scopes=["documents.write"], tenant=f"t{number}"), ("x-request-id", f"push-{number}"))
     return failure(lambda: stub.Put(request, metadata=metadata, timeout=seconds))
 
 
-def search(server: Running, metadata: Any) -> v2.SearchResponse:
+def search(server: RunningServer, metadata: Any) -> v2.SearchResponse:
     return v2_grpc.QueryServiceStub(server.channel).Search(
         v2.SearchRequest(query="bell"), metadata=metadata, timeout=10
     )
@@ -62,7 +62,7 @@ def waiting(observer: psycopg.Connection) -> list[str]:
     return [name for (name,) in observer.execute(query)]
 
 
-def test_pushes_that_hold_every_connection_delay_no_revocation(server: Running, tmp_path: Path) -> None:
+def test_pushes_that_hold_every_connection_delay_no_revocation(server: RunningServer, tmp_path: Path) -> None:
     token = server.auth()
     assert search(server, token).passages
     with inbox_locked(server.database_url) as (holder, observer), ThreadPoolExecutor(PUSHES) as clients:
@@ -78,7 +78,7 @@ def test_pushes_that_hold_every_connection_delay_no_revocation(server: Running, 
         holder.rollback()
 
 
-def test_deadline_and_request_id_of_a_call_reach_postgresql(server: Running) -> None:
+def test_deadline_and_request_id_of_a_call_reach_postgresql(server: RunningServer) -> None:
     with inbox_locked(server.database_url) as (_, observer):
         ended: list[Failure | None] = []
         client = threading.Thread(target=lambda: ended.append(push(server, 1, 3)))

@@ -17,7 +17,7 @@ from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
 from ragproto.admin.v1 import deployments_pb2 as pb
 from ragproto.admin.v1 import deployments_pb2_grpc as rpc
-from tests.support.query_server import Running, failure_of, running
+from tests.support.query_server import RunningServer, failure_of, running
 
 VIEWER, ADMIN = ["query.read", "platform.read"], ["query.read", "platform.admin"]
 
@@ -30,7 +30,7 @@ def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[Running]:
+def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[RunningServer]:
     def opener() -> Store:
         return open_store(Settings(home=tmp_path, database_url=database_url))
 
@@ -38,7 +38,7 @@ def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[Running]
         yield started
 
 
-def caller(server: Running, scopes: list[str]) -> Callable[..., Any]:
+def caller(server: RunningServer, scopes: list[str]) -> Callable[..., Any]:
     stub, metadata = rpc.DeploymentServiceStub(server.channel), server.auth(scopes=scopes)
     return lambda name, **fields: getattr(stub, name)(
         getattr(pb, f"{name}Request")(**fields), metadata=metadata, timeout=20
@@ -69,7 +69,7 @@ def begin(store: Store, **changes: Any) -> int:
         return row.id
 
 
-def test_a_switch_is_asked_for_once_by_an_administrator_with_a_reason(server: Running, store: Store) -> None:
+def test_a_switch_is_asked_for_once_by_an_administrator_with_a_reason(server: RunningServer, store: Store) -> None:
     viewer, admin = caller(server, VIEWER), caller(server, ADMIN)
     assert reason(lambda: viewer("GetDeployment")) == "DEPLOYMENT_NOT_FOUND"
     number = begin(store)
@@ -87,16 +87,16 @@ def test_a_switch_is_asked_for_once_by_an_administrator_with_a_reason(server: Ru
     assert (waiting.wanted, waiting.wanted_by) == ("switch", "acme/ann")
 
 
-def test_operators_see_colours_history_and_what_can_be_asked_for(server: Running, store: Store) -> None:
+def test_operators_see_colours_history_and_what_can_be_asked_for(server: RunningServer, store: Store) -> None:
     viewer, admin = caller(server, VIEWER), caller(server, ADMIN)
     hour = datetime.now(UTC) + timedelta(hours=1)
     old = begin(store, state=State.ROLLED_BACK, reason="GREEN_SLOW")
     number = begin(store, state=State.DONE, weight=100, keep_until=hour)
     with store.engine.begin() as connection:
-        deployments.note(connection, number, Step("smoke.golden", True, 0, 1.5, figures={"questions": 20}))
-        deployments.note(connection, number, Step("shift", True, 100, 0.1))
+        deployments.add_step(connection, number, Step("smoke.golden", True, 0, 1.5, figures={"questions": 20}))
+        deployments.add_step(connection, number, Step("shift", True, 100, 0.1))
         blue = Colour("local", "blue", "r1", 0, 1, 1, keep_until=hour)
-        deployments.show_colours(connection, "local", [blue, Colour("local", "green", "r2", 100, 2, 1, "one is down")])
+        deployments.save_colours(connection, "local", [blue, Colour("local", "green", "r2", 100, 2, 1, "one is down")])
     seen = viewer("ListColours").colours
     assert [(c.name, c.release, c.weight, c.servers, c.healthy) for c in seen] == [
         ("blue", "r1", 0, 1, 1),

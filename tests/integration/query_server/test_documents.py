@@ -17,13 +17,13 @@ from rag_core.settings import Settings
 from ragproto.documents.v1 import documents_pb2 as pb
 from ragproto.documents.v1 import documents_pb2_grpc as rpc
 from tests.support.postgres import outage
-from tests.support.query_server import Running, failing, running
+from tests.support.query_server import RunningServer, failing, running
 
 SCOPES = ["documents.read", "documents.write"]
 
 
 @pytest.fixture
-def server(tmp_path: Path, settings: Settings) -> Iterator[Running]:
+def server(tmp_path: Path, settings: Settings) -> Iterator[RunningServer]:
     with running(tmp_path / "server", open_store=lambda: open_store(settings), max_document_bytes=10_000) as started:
         yield started
 
@@ -31,7 +31,7 @@ def server(tmp_path: Path, settings: Settings) -> Iterator[Running]:
 class Client:
     """Calls as one caller."""
 
-    def __init__(self, server: Running, **claims: Any) -> None:
+    def __init__(self, server: RunningServer, **claims: Any) -> None:
         self._stub = rpc.DocumentServiceStub(server.channel)
         self._metadata = server.auth(**({"scopes": SCOPES} | claims))
 
@@ -86,7 +86,9 @@ def store_document(store: Store, locator: str, *, tenant: str = "acme", acl: lis
     return str(doc_id)
 
 
-def test_a_put_is_durable_when_it_returns_and_names_its_tenant_from_the_token(server: Running, store: Store) -> None:
+def test_a_put_is_durable_when_it_returns_and_names_its_tenant_from_the_token(
+    server: RunningServer, store: Store
+) -> None:
     response = Client(server).put(metadata={"team": "ops"}, title="Oil")
     row = inbox(store)[0]
     assert (row.tenant, row.source, row.locator, row.subject) == ("acme", "push", "a.txt", "ann")
@@ -94,7 +96,7 @@ def test_a_put_is_durable_when_it_returns_and_names_its_tenant_from_the_token(se
     assert (bytes(row.content), row.acl, row.metadata) == (b"Pumps need oil.", [EVERYONE], {"team": "ops"})
 
 
-def test_the_same_key_gives_the_same_answer_and_stores_nothing_again(server: Running, store: Store) -> None:
+def test_the_same_key_gives_the_same_answer_and_stores_nothing_again(server: RunningServer, store: Store) -> None:
     client = Client(server)
     first, second = client.put(idempotency_key="k1"), client.put(idempotency_key="k1")
     assert (second.sequence, second.repeated) == (first.sequence, True)
@@ -106,7 +108,7 @@ def test_the_same_key_gives_the_same_answer_and_stores_nothing_again(server: Run
     assert not Client(server, tenant="other").put(idempotency_key="k1").repeated
 
 
-def test_versions_grow_by_themselves_and_an_older_one_is_refused(server: Running) -> None:
+def test_versions_grow_by_themselves_and_an_older_one_is_refused(server: RunningServer) -> None:
     client = Client(server)
     assert [client.put(text=f"Text {number}.").source_version for number in range(3)] == [1, 2, 3]
     assert client.put(text="Text 9.", source_version=9).source_version == 9
@@ -119,6 +121,7 @@ def test_versions_grow_by_themselves_and_an_older_one_is_refused(server: Running
     assert client.put(text="Text 10.").source_version == 10
 
 
+@pytest.mark.catalogue("B69")
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -147,14 +150,14 @@ def test_versions_grow_by_themselves_and_an_older_one_is_refused(server: Running
         ({"idempotency_key": "x" * 129}, "FIELD_INVALID"),
     ],
 )
-def test_b69_what_cannot_be_a_document_is_refused_before_anything_is_stored(
-    server: Running, store: Store, fields: dict[str, Any], reason: str
+def test_what_cannot_be_a_document_is_refused_before_anything_is_stored(
+    server: RunningServer, store: Store, fields: dict[str, Any], reason: str
 ) -> None:
     assert refused(lambda: Client(server).put(**fields)) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
     assert inbox(store) == []
 
 
-def test_a_source_that_a_connector_reads_takes_no_pushes(server: Running, store: Store) -> None:
+def test_a_source_that_a_connector_reads_takes_no_pushes(server: RunningServer, store: Store) -> None:
     with store.engine.begin() as connection:
         connection.execute(text("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', 'files', 'filesystem')"))
     assert refused(lambda: Client(server).put(source="files")) == (
@@ -174,7 +177,8 @@ def test_a_full_inbox_pushes_back(tmp_path: Path, settings: Settings) -> None:
         assert "grpc-retry-pushback-ms" in failure.trailers
 
 
-def test_s03_get_and_delete_cannot_tell_a_foreign_document_from_none(server: Running, store: Store) -> None:
+@pytest.mark.catalogue("S03")
+def test_get_and_delete_cannot_tell_a_foreign_document_from_none(server: RunningServer, store: Store) -> None:
     theirs = store_document(store, "secret", tenant="other")
     hidden = store_document(store, "pay", acl=["group:hr"])
     client = Client(server)
@@ -192,7 +196,7 @@ def test_s03_get_and_delete_cannot_tell_a_foreign_document_from_none(server: Run
     assert inbox(store) == []
 
 
-def test_get_and_list_show_what_the_acl_lets_through(server: Running, store: Store) -> None:
+def test_get_and_list_show_what_the_acl_lets_through(server: RunningServer, store: Store) -> None:
     store_document(store, "open")
     hidden = store_document(store, "pay", acl=["group:hr"])
     assert [one.locator for one in Client(server).page().documents] == ["open"]
@@ -202,7 +206,7 @@ def test_get_and_list_show_what_the_acl_lets_through(server: Running, store: Sto
     assert (found.text, found.document.version, found.document.searchable) == ("Text of it.", 1, False)
 
 
-def test_pages_are_bound_to_their_listing(server: Running, store: Store) -> None:
+def test_pages_are_bound_to_their_listing(server: RunningServer, store: Store) -> None:
     made = {store_document(store, f"d{number}") for number in range(5)}
     client = Client(server)
     seen, token = set(), ""
@@ -225,7 +229,7 @@ def test_pages_are_bound_to_their_listing(server: Running, store: Store) -> None
     assert refused(lambda: client.page(page_size=0)) == (grpc.StatusCode.INVALID_ARGUMENT, "TOP_K_RANGE")
 
 
-def test_a_deletion_can_be_repeated_with_its_key_and_is_not_found_without(server: Running, store: Store) -> None:
+def test_a_deletion_can_be_repeated_with_its_key_and_is_not_found_without(server: RunningServer, store: Store) -> None:
     client = Client(server)
     doc_id = client.put().doc_id
     first = client.delete(doc_id=doc_id, idempotency_key="d1")
@@ -234,7 +238,7 @@ def test_a_deletion_can_be_repeated_with_its_key_and_is_not_found_without(server
     assert [row.operation for row in inbox(store)] == ["put", "delete"]
 
 
-def test_put_by_id_replaces_the_document_of_that_id(server: Running, store: Store) -> None:
+def test_put_by_id_replaces_the_document_of_that_id(server: RunningServer, store: Store) -> None:
     client = Client(server)
     doc_id = client.put(locator="folder/a.txt").doc_id
     again = client.put(doc_id=doc_id, text="More oil.", acl=None)
@@ -242,7 +246,8 @@ def test_put_by_id_replaces_the_document_of_that_id(server: Running, store: Stor
     assert [row.locator for row in inbox(store)] == ["folder/a.txt"] * 2
 
 
-def test_s05_each_call_needs_its_own_scope(server: Running) -> None:
+@pytest.mark.catalogue("S05")
+def test_each_call_needs_its_own_scope(server: RunningServer) -> None:
     reader, writer = Client(server, scopes=["documents.read"]), Client(server, scopes=["documents.write"])
     for call in (reader.put, lambda: reader.delete(locator="a"), writer.page, lambda: writer.get(str(uuid.uuid4()))):
         assert refused(call) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")

@@ -26,7 +26,7 @@ from ragproto.admin.v1 import index_pb2
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.methods import public_methods
-from tests.support.query_server import INDEX_SECRET, Doc, Running, failure, failure_of, running
+from tests.support.query_server import INDEX_SECRET, Doc, RunningServer, failure, failure_of, running
 
 CALLS = int(os.environ.get("RAG_TEST_FUZZ_CALLS", "12"))
 SEED = os.environ.get("RAG_TEST_FUZZ_SEED", str(random.SystemRandom().randrange(2**32)))
@@ -128,7 +128,7 @@ def methods() -> list[MethodDescriptor]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     home: Path = tmp_path_factory.mktemp("fuzz")
     limits = {"promote_wait_seconds": 0.2, "max_document_bytes": 10_000}
     with running(home, docs=DOCS, metadata_fields=frozenset({"team"}), **limits) as started:
@@ -136,7 +136,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def index_channel(server: Running) -> Iterator[grpc.Channel]:
+def index_channel(server: RunningServer) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(server.index_target) as channel:
         yield channel
 
@@ -167,7 +167,7 @@ def call(channel: grpc.Channel, method: MethodDescriptor, sent: list[bytes], met
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.full_name.removeprefix("ragproto."))
 @pytest.mark.timeout(max(120, CALLS))
 def test_whatever_is_sent_the_answer_is_typed_and_the_server_lives(
-    server: Running, index_channel: grpc.Channel, method: MethodDescriptor
+    server: RunningServer, index_channel: grpc.Channel, method: MethodDescriptor
 ) -> None:
     rng = random.Random(f"{SEED} {method.full_name}")
     kind, scopes = GetMessageClass(method.input_type), sorted({policy.scope for policy in POLICIES.values()})
@@ -180,7 +180,7 @@ def test_whatever_is_sent_the_answer_is_typed_and_the_server_lives(
         assert code in TYPED, f"{code}, seed {SEED}, call {number}: {messages}"
 
 
-def test_after_all_that_the_server_still_answers(server: Running) -> None:
+def test_after_all_that_the_server_still_answers(server: RunningServer) -> None:
     stub = v2_grpc.QueryServiceStub(server.channel)
     found = failure(lambda: stub.Search(v2.SearchRequest(query="bell"), metadata=server.auth(), timeout=20))
     assert found is None or found.code in TYPED, "the index service was asked to reset or retire what there was"

@@ -13,11 +13,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import Doc, Running, failing, fill, running
+from tests.support.query_server import Doc, RunningServer, failing, fill, running
 from tests.support.waiting import eventually
 
 
-def get(server: Running, path: str, method: str = "GET") -> tuple[int, str]:
+def get(server: RunningServer, path: str, method: str = "GET") -> tuple[int, str]:
     request = urllib.request.Request(f"http://127.0.0.1:{server.ports.metrics}{path}", method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  our own address
@@ -27,14 +27,14 @@ def get(server: Running, path: str, method: str = "GET") -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_a_server_with_an_index_is_ready(server: Running) -> None:
+def test_a_server_with_an_index_is_ready(server: RunningServer) -> None:
     status, body = get(server, "/ready")
     assert status == 200
     assert json.loads(body) == {"ready": True, "reasons": [], "degraded": [], "generation": "g1"}
     assert get(server, "/health")[0] == 200
 
 
-def test_metrics_count_calls_by_method_code_and_reason(server: Running) -> None:
+def test_metrics_count_calls_by_method_code_and_reason(server: RunningServer) -> None:
     failing(lambda: v2_grpc.QueryServiceStub(server.channel).Search(v2.SearchRequest(), metadata=server.auth()))
     # The call is counted when it has ended at the server, which may be after its answer is here.
     assert eventually(lambda: 'reason="QUERY_EMPTY"' in get(server, "/metrics")[1])
@@ -45,7 +45,7 @@ def test_metrics_count_calls_by_method_code_and_reason(server: Running) -> None:
 
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/", "GET", 404), ("/metrics", "POST", 405)])
-def test_other_requests_are_refused(server: Running, path: str, method: str, status: int) -> None:
+def test_other_requests_are_refused(server: RunningServer, path: str, method: str, status: int) -> None:
     assert get(server, path, method)[0] == status
 
 

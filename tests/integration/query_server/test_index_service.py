@@ -14,26 +14,26 @@ import pytest
 from rag_core.errors import InvalidInput, NotFound, Reason, Unauthenticated
 from rag_core.index import DocumentUpdate, GenerationSpec, SearchRequest
 from rag_core.index.remote import RemoteIndex
-from tests.support.query_server import INDEX_SECRET, Doc, Running, failing, running, update_of
+from tests.support.query_server import INDEX_SECRET, Doc, RunningServer, failing, running, update_of
 
 DOCS = [Doc("The bell rings at nine.\n\nThe door opens at ten."), Doc("Lisbon office.", locator="b", tenant="other")]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running(tmp_path_factory.mktemp("index-service"), docs=DOCS) as started:
         yield started
 
 
 @pytest.fixture
-def remote(server: Running) -> Iterator[RemoteIndex]:
+def remote(server: RunningServer) -> Iterator[RemoteIndex]:
     index = RemoteIndex(server.index_target, INDEX_SECRET, timeout=20, retry=0)
     yield index
     index.close()
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", INDEX_SECRET + "x", INDEX_SECRET[:-1]])
-def test_a_wrong_secret_opens_nothing(server: Running, secret: str) -> None:
+def test_a_wrong_secret_opens_nothing(server: RunningServer, secret: str) -> None:
     index = RemoteIndex(server.index_target, secret, timeout=20, retry=0)
     for call in (index.generations, lambda: index.drop("g1"), lambda: list(index.scroll("g1"))):
         with pytest.raises(Unauthenticated):
@@ -42,20 +42,20 @@ def test_a_wrong_secret_opens_nothing(server: Running, secret: str) -> None:
     assert server.index.generations()
 
 
-def test_a_token_is_no_secret(server: Running) -> None:
+def test_a_token_is_no_secret(server: RunningServer) -> None:
     with grpc.insecure_channel(server.index_target) as channel:
         call = channel.unary_unary("/ragproto.admin.v1.IndexService/ListGenerations", bytes, bytes)
         failure = failing(lambda: call(b"", metadata=server.auth(scopes=["admin", "query.read"])))
     assert failure.code is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_the_index_port_carries_no_query_service(server: Running) -> None:
+def test_the_index_port_carries_no_query_service(server: RunningServer) -> None:
     with grpc.insecure_channel(server.index_target) as channel:
         call = channel.unary_unary("/ragproto.query.v2.QueryService/Search", bytes, bytes)
         assert failing(lambda: call(b"", metadata=server.auth())).code is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_reads_are_those_of_the_index(server: Running, remote: RemoteIndex) -> None:
+def test_reads_are_those_of_the_index(server: RunningServer, remote: RemoteIndex) -> None:
     assert remote.alias() == server.index.alias() == "g1"
     assert remote.generations() == server.index.generations()
     assert (remote.count("g1"), remote.count("g1", tenant="other")) == (3, 1)
@@ -66,13 +66,13 @@ def test_reads_are_those_of_the_index(server: Running, remote: RemoteIndex) -> N
     assert {point.chunk_id for point in remote.fetch("g1", [*here, uuid.uuid4()])} == set(here)
 
 
-def test_searches_are_those_of_the_index(server: Running, remote: RemoteIndex) -> None:
+def test_searches_are_those_of_the_index(server: RunningServer, remote: RemoteIndex) -> None:
     vector = server.embedder.embed_queries(["bell"])[0]
     request = SearchRequest(tenant="acme", acl=("everyone",), limit=5, text="bell", vector=vector)
     assert remote.search(request) == server.index.search(request)
 
 
-def test_errors_keep_their_kind_and_reason(server: Running, remote: RemoteIndex) -> None:
+def test_errors_keep_their_kind_and_reason(server: RunningServer, remote: RemoteIndex) -> None:
     with pytest.raises(NotFound) as missing:
         remote.count("nope")
     assert missing.value.reason is Reason.GENERATION_NOT_FOUND
@@ -83,7 +83,9 @@ def test_errors_keep_their_kind_and_reason(server: Running, remote: RemoteIndex)
     assert wrong.value.reason is Reason.VECTOR_DIM
 
 
-def test_a_generation_is_built_promoted_and_dropped_through_the_service(server: Running, remote: RemoteIndex) -> None:
+def test_a_generation_is_built_promoted_and_dropped_through_the_service(
+    server: RunningServer, remote: RemoteIndex
+) -> None:
     embedder = server.embedder
     remote.create(GenerationSpec("g2", embedder.dimensions, embedder.fingerprint, "chunker"))
     result = remote.apply("g2", [update_of(doc, embedder) for doc in DOCS])
@@ -105,7 +107,7 @@ def test_a_generation_is_built_promoted_and_dropped_through_the_service(server: 
     assert written >= 3
 
 
-def test_a_document_larger_than_a_message_is_applied_as_a_whole(server: Running, remote: RemoteIndex) -> None:
+def test_a_document_larger_than_a_message_is_applied_as_a_whole(server: RunningServer, remote: RemoteIndex) -> None:
     big = Doc("\n\n".join(f"{number} " + "word " * 400 for number in range(600)), locator="big")
     remote.create(GenerationSpec("g3", server.embedder.dimensions, server.embedder.fingerprint, "chunker"))
     assert remote.apply("g3", [update_of(big, server.embedder)]).upserted == 600

@@ -27,7 +27,7 @@ from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import INDEX_SECRET, Doc, Failure, Running, failing, running
+from tests.support.query_server import INDEX_SECRET, Doc, Failure, RunningServer, failing, running
 from tests.support.waiting import eventually
 
 DOCS = [Doc("The bell rings at nine.")]
@@ -58,7 +58,7 @@ class HangingIndex:
 
 
 @pytest.fixture
-def hung(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Running, HangingIndex]]:
+def hung(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[RunningServer, HangingIndex]]:
     with running(tmp_path, docs=DOCS, wrap=HangingIndex, **getattr(request, "param", {})) as server:
         index = server.index
         assert isinstance(index, HangingIndex)
@@ -70,33 +70,36 @@ def hung(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Runni
     index.close()  # the server leaves an index open that has not come back when it stops
 
 
-def search(server: Running, timeout: float | None = None) -> v2.SearchResponse:
+def search(server: RunningServer, timeout: float | None = None) -> v2.SearchResponse:
     return v2_grpc.QueryServiceStub(server.channel).Search(SEARCH, metadata=server.auth(), timeout=timeout)
 
 
-def timed_failure(server: Running, timeout: float | None) -> tuple[Failure, float]:
+def timed_failure(server: RunningServer, timeout: float | None) -> tuple[Failure, float]:
     started = time.monotonic()
     failure = failing(lambda: search(server, timeout))
     return failure, time.monotonic() - started
 
 
+@pytest.mark.catalogue("B14")
 @pytest.mark.parametrize("hung", [{"default_deadline_seconds": 0.3}], indirect=True)
-def test_b14_a_call_without_a_deadline_gets_the_default(hung: tuple[Running, HangingIndex]) -> None:
+def test_a_call_without_a_deadline_gets_the_default(hung: tuple[RunningServer, HangingIndex]) -> None:
     failure, seconds = timed_failure(hung[0], None)
     assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE")
     assert 0.3 <= seconds < 3
 
 
+@pytest.mark.catalogue("B14")
 @pytest.mark.parametrize("hung", [{"default_deadline_seconds": 0.2, "max_deadline_seconds": 0.3}], indirect=True)
-def test_b14_a_longer_deadline_is_capped(hung: tuple[Running, HangingIndex]) -> None:
+def test_a_longer_deadline_is_capped(hung: tuple[RunningServer, HangingIndex]) -> None:
     failure, seconds = timed_failure(hung[0], 20)
     assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE")
     assert seconds < 3
 
 
+@pytest.mark.catalogue("B15")
 @pytest.mark.parametrize("timeout", [0, 0.0005])
-def test_b15_a_deadline_that_has_passed_leaves_the_index_alone(
-    hung: tuple[Running, HangingIndex], timeout: float
+def test_a_deadline_that_has_passed_leaves_the_index_alone(
+    hung: tuple[RunningServer, HangingIndex], timeout: float
 ) -> None:
     server, index = hung
     assert timed_failure(server, timeout)[0].code is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -105,9 +108,10 @@ def test_b15_a_deadline_that_has_passed_leaves_the_index_alone(
     assert index.searches == 1
 
 
+@pytest.mark.catalogue("F35")
 @pytest.mark.parametrize("hung", [{"search_threads": 2}], indirect=True)
-def test_f35_a_hung_index_ends_every_call_by_its_deadline_and_opens_the_breaker(
-    hung: tuple[Running, HangingIndex],
+def test_a_hung_index_ends_every_call_by_its_deadline_and_opens_the_breaker(
+    hung: tuple[RunningServer, HangingIndex],
 ) -> None:
     server, index = hung
     with ThreadPoolExecutor(6) as clients:
@@ -123,7 +127,7 @@ def test_f35_a_hung_index_ends_every_call_by_its_deadline_and_opens_the_breaker(
     assert eventually(lambda: search(server).passages)
 
 
-def test_a_hung_index_does_not_hold_the_loop(hung: tuple[Running, HangingIndex]) -> None:
+def test_a_hung_index_does_not_hold_the_loop(hung: tuple[RunningServer, HangingIndex]) -> None:
     server, index = hung
     with ThreadPoolExecutor(1) as client:
         waiting = client.submit(search, server, 20)
@@ -134,13 +138,14 @@ def test_a_hung_index_does_not_hold_the_loop(hung: tuple[Running, HangingIndex])
         assert waiting.result(20).passages
 
 
+@pytest.mark.catalogue("F33")
 @pytest.mark.parametrize(
     "hung",
     [{"max_concurrent_searches": 2, "max_queued_searches": 1, "search_threads": 2, "max_tenant_share": 1}],
     indirect=True,
 )
-def test_f33_the_excess_is_refused_at_once_with_pushback_and_admin_is_exempt(
-    hung: tuple[Running, HangingIndex],
+def test_the_excess_is_refused_at_once_with_pushback_and_admin_is_exempt(
+    hung: tuple[RunningServer, HangingIndex],
 ) -> None:
     server, index = hung
     with ThreadPoolExecutor(3) as clients:
@@ -158,7 +163,7 @@ def test_f33_the_excess_is_refused_at_once_with_pushback_and_admin_is_exempt(
 
 
 @pytest.mark.parametrize("hung", [{"max_concurrent_searches": 4, "max_queued_searches": 0}], indirect=True)
-def test_a_tenant_that_fills_its_share_leaves_places_for_others(hung: tuple[Running, HangingIndex]) -> None:
+def test_a_tenant_that_fills_its_share_leaves_places_for_others(hung: tuple[RunningServer, HangingIndex]) -> None:
     server, index = hung
     stub = v2_grpc.QueryServiceStub(server.channel)
     flood = [stub.Search.future(SEARCH, metadata=server.auth(tenant="flood"), timeout=20) for _ in range(3)]
@@ -172,13 +177,14 @@ def test_a_tenant_that_fills_its_share_leaves_places_for_others(hung: tuple[Runn
     assert all(call.result() is not None for call in flood)
 
 
-def gauge(server: Running, name: str, **labels: str) -> float | None:
+def gauge(server: RunningServer, name: str, **labels: str) -> float | None:
     wanted = labels or {"gate": "search"}
     return server.server.metrics.registry.get_sample_value(name, wanted)
 
 
+@pytest.mark.catalogue("F34")
 @pytest.mark.parametrize("hung", [{"max_concurrent_searches": 1, "max_queued_searches": 0}], indirect=True)
-def test_f34_a_client_that_leaves_frees_its_slot(hung: tuple[Running, HangingIndex]) -> None:
+def test_a_client_that_leaves_frees_its_slot(hung: tuple[RunningServer, HangingIndex]) -> None:
     server, index = hung
     call = v2_grpc.QueryServiceStub(server.channel).Search.future(SEARCH, metadata=server.auth(), timeout=20)
     assert index.entered.acquire(timeout=10)
@@ -190,8 +196,9 @@ def test_f34_a_client_that_leaves_frees_its_slot(hung: tuple[Running, HangingInd
     assert search(server).passages
 
 
-def test_f34_a_search_that_waits_in_the_index_process_is_never_run_once_its_caller_left(
-    hung: tuple[Running, HangingIndex],
+@pytest.mark.catalogue("F34")
+def test_a_search_that_waits_in_the_index_process_is_never_run_once_its_caller_left(
+    hung: tuple[RunningServer, HangingIndex],
 ) -> None:
     server, index = hung
     method = "/ragproto.admin.v1.IndexService/SearchIndex"
@@ -211,7 +218,8 @@ def test_f34_a_search_that_waits_in_the_index_process_is_never_run_once_its_call
     assert index.searches == THREADS + 1
 
 
-def test_b21_a_client_stream_that_closes_at_once_ends_cleanly(tmp_path: Path) -> None:
+@pytest.mark.catalogue("B21")
+def test_a_client_stream_that_closes_at_once_ends_cleanly(tmp_path: Path) -> None:
     with running(tmp_path, docs=DOCS) as server:
         stub = reflection_pb2_grpc.ServerReflectionStub(server.channel)
         assert list(stub.ServerReflectionInfo(iter([]))) == []
@@ -249,7 +257,7 @@ class ScriptedAnswerer:
         return
 
 
-def answer(server: Running, timeout: float = 10) -> Any:
+def answer(server: RunningServer, timeout: float = 10) -> Any:
     request = v2.AnswerRequest(query="when does the bell ring?")
     return v2_grpc.QueryServiceStub(server.channel).Answer(request, metadata=server.auth(), timeout=timeout)
 
@@ -258,7 +266,7 @@ DOWN = Unavailable(Reason.ANSWERER_UNAVAILABLE, "the answer model is down")
 
 
 def test_an_answer_that_fails_before_its_first_word_fails_as_a_status(tmp_path: Path) -> None:
-    with running(tmp_path, docs=DOCS, parts={"answerer": ScriptedAnswerer(DOWN)}) as server:
+    with running(tmp_path, docs=DOCS, dependencies={"answerer": ScriptedAnswerer(DOWN)}) as server:
         failure = failing(lambda: list(answer(server)))
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "ANSWERER_UNAVAILABLE")
 
@@ -269,7 +277,7 @@ def test_an_answer_that_fails_before_its_first_word_fails_as_a_status(tmp_path: 
 def test_an_answer_that_breaks_off_ends_with_a_final_that_says_so(
     tmp_path: Path, script: tuple[Any, ...], reason: str
 ) -> None:
-    with running(tmp_path, docs=DOCS, parts={"answerer": ScriptedAnswerer(*script)}) as server:
+    with running(tmp_path, docs=DOCS, dependencies={"answerer": ScriptedAnswerer(*script)}) as server:
         events = list(answer(server, timeout=1.5))
     assert [event.WhichOneof("event") for event in events] == ["delta", "final"]
     assert events[-1].final.failed.reason == reason
@@ -278,16 +286,17 @@ def test_an_answer_that_breaks_off_ends_with_a_final_that_says_so(
 def test_a_bug_after_the_first_word_still_gives_a_final_and_shows_nothing(tmp_path: Path) -> None:
     scripted = ScriptedAnswerer(Delta("a"), ValueError("secret detail"))
     events: list[v2.AnswerEvent] = []
-    with running(tmp_path, docs=DOCS, parts={"answerer": scripted}) as server:
+    with running(tmp_path, docs=DOCS, dependencies={"answerer": scripted}) as server:
         failure = failing(lambda: events.extend(answer(server)))
     assert events[-1].final.failed.reason == "INTERNAL"
     assert failure.code is grpc.StatusCode.INTERNAL
     assert "secret" not in f"{failure}{events}"
 
 
-def test_f34_a_client_that_leaves_an_answer_stops_the_answerer(tmp_path: Path) -> None:
+@pytest.mark.catalogue("F34")
+def test_a_client_that_leaves_an_answer_stops_the_answerer(tmp_path: Path) -> None:
     scripted = ScriptedAnswerer(Delta("a"), ...)
-    with running(tmp_path, docs=DOCS, parts={"answerer": scripted}) as server:
+    with running(tmp_path, docs=DOCS, dependencies={"answerer": scripted}) as server:
         stream = answer(server)
         next(stream)
         stream.cancel()
@@ -296,7 +305,7 @@ def test_f34_a_client_that_leaves_an_answer_stops_the_answerer(tmp_path: Path) -
 
 @pytest.mark.parametrize("outcome", [Abstained(Abstention.NOT_SUPPORTED), Abstained(Abstention.NO_RESULTS)])
 def test_abstention_is_the_same_in_v1_and_v2(tmp_path: Path, outcome: Abstained) -> None:
-    with running(tmp_path, docs=DOCS, parts={"answerer": ScriptedAnswerer(outcome)}) as server:
+    with running(tmp_path, docs=DOCS, dependencies={"answerer": ScriptedAnswerer(outcome)}) as server:
         events = list(answer(server))
         whole = v1_grpc.QueryServiceStub(server.channel).Query(v1.QueryRequest(query="bell"), metadata=server.auth())
     assert [event.final.abstained.reason for event in events] == [outcome.reason]
@@ -306,7 +315,7 @@ def test_abstention_is_the_same_in_v1_and_v2(tmp_path: Path, outcome: Abstained)
 def test_answers_never_take_the_place_of_searches(tmp_path: Path) -> None:
     scripted = ScriptedAnswerer(Delta("a"), ...)
     limits = {"max_concurrent_answers": 1, "max_queued_answers": 0, "max_concurrent_searches": 1}
-    with running(tmp_path, docs=DOCS, parts={"answerer": scripted}, **limits) as server:
+    with running(tmp_path, docs=DOCS, dependencies={"answerer": scripted}, **limits) as server:
         stream = answer(server)
         next(stream)
         assert failing(lambda: list(answer(server))).reason == "OVERLOADED"
@@ -336,7 +345,8 @@ async def hammer(target: str, metadata: Any, stop: asyncio.Event) -> tuple[int, 
     return done, failed
 
 
-async def test_f31_a_drain_fails_no_call_and_answers_not_serving_first(tmp_path: Path) -> None:
+@pytest.mark.catalogue("F31")
+async def test_a_drain_fails_no_call_and_answers_not_serving_first(tmp_path: Path) -> None:
     with running(tmp_path, docs=DOCS, drain_seconds=0.5) as server:
         stop = asyncio.Event()
         clients = [asyncio.create_task(hammer(server.target, server.auth(), stop)) for _ in range(4)]
@@ -348,12 +358,13 @@ async def test_f31_a_drain_fails_no_call_and_answers_not_serving_first(tmp_path:
     assert [error for _, failed in results for error in failed] == []
 
 
-def served(server: Running) -> float:
+def served(server: RunningServer) -> float:
     labels = {"method": "/ragproto.query.v2.QueryService/Search", "code": "OK", "reason": ""}
     return server.server.metrics.registry.get_sample_value("rag_server_requests_total", labels) or 0
 
 
-async def test_f31_a_call_in_flight_finishes_within_the_grace(tmp_path: Path) -> None:
+@pytest.mark.catalogue("F31")
+async def test_a_call_in_flight_finishes_within_the_grace(tmp_path: Path) -> None:
     with running(tmp_path, docs=DOCS, wrap=HangingIndex) as server:
         index = server.index
         assert isinstance(index, HangingIndex)

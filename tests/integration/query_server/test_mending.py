@@ -11,7 +11,7 @@ from rag_core.index.edge import EdgeIndex
 from rag_core.parsing import open_parser
 from rag_core.settings import Settings
 from tests.integration.query_server.test_process import environment, process, ready, search
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 from tests.support.postgres import temporary_database
 from tests.support.query_server import Keys, failure
 from tests.support.waiting import eventually
@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 def _ingested(settings: Settings) -> None:
     store, index, parser = open_store(settings), EdgeIndex(settings.index_dir), open_parser(settings)
-    flow = Flow(store, index, parser, settings)
+    flow = PipelineHarness(store, index, parser, settings)
     flow.connector.put("bell.txt", "The bell rings at nine. It rings again at noon.")
     assert flow.run().balanced
     parser.close()

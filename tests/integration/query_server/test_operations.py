@@ -33,7 +33,7 @@ from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.admin.v1 import operations_pb2 as pb
 from ragproto.admin.v1 import operations_pb2_grpc as rpc
 from tests.support.postgres import outage
-from tests.support.query_server import Running, failing, failure_of, running
+from tests.support.query_server import RunningServer, failing, failure_of, running
 
 TEXT = "The vault opens at nine.\n\nNobody may enter alone."
 VIEWER, OPERATOR, ADMIN = ["query.read", "ops.read"], ["query.read", "ops.read", "ops.write"], ["query.read", "admin"]
@@ -137,7 +137,7 @@ def fill(store: Store) -> None:
 class Ops:
     """The service as one caller sees it."""
 
-    def __init__(self, server: Running, **claims: Any) -> None:
+    def __init__(self, server: RunningServer, **claims: Any) -> None:
         self._stub = rpc.OperationsServiceStub(server.channel)
         self._metadata = server.auth(**claims)
 
@@ -161,7 +161,7 @@ def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[Running]:
+def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[RunningServer]:
     def opener() -> Store:
         return open_store(Settings(home=tmp_path, database_url=database_url))
 
@@ -169,10 +169,10 @@ def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[Running]
         yield started
 
 
-def test_each_role_may_do_what_it_is_for_and_no_more(server: Running) -> None:
+def test_each_role_may_do_what_it_is_for_and_no_more(server: RunningServer) -> None:
     viewer, operator, reader = Ops(server, scopes=VIEWER), Ops(server, scopes=OPERATOR), Ops(server)
-    told = viewer.WhoAmI()
-    assert (told.subject, told.tenant, list(told.scopes)) == ("ann", "acme", sorted(VIEWER))
+    message = viewer.WhoAmI()
+    assert (message.subject, message.tenant, list(message.scopes)) == ("ann", "acme", sorted(VIEWER))
     assert reader.refused("ListQuarantine") == "SCOPE_MISSING"
     for action in ("RedriveQuarantine", "DiscardQuarantine", "ReleaseDeletions", "RecordAction", "ListAudit"):
         assert viewer.refused(action) == "SCOPE_MISSING", action
@@ -180,7 +180,7 @@ def test_each_role_may_do_what_it_is_for_and_no_more(server: Running) -> None:
     assert Ops(server, scopes=["admin"]).ListAudit().records[0].action == "dagster.launch"
 
 
-def test_sources_and_runs_tell_what_happened(server: Running) -> None:
+def test_sources_and_runs_tell_what_happened(server: RunningServer) -> None:
     viewer = Ops(server, scopes=VIEWER)
     [source] = viewer.ListSources().sources
     assert (source.held_deletions, source.cursor["offset"], source.last_run.problem) == (7, 12, "MASS_DELETE_HELD")
@@ -189,7 +189,7 @@ def test_sources_and_runs_tell_what_happened(server: Running) -> None:
     assert not viewer.ListRuns(source="elsewhere").stages
 
 
-def test_held_deletions_are_released_for_the_number_that_was_seen(server: Running) -> None:
+def test_held_deletions_are_released_for_the_number_that_was_seen(server: RunningServer) -> None:
     operator = Ops(server, scopes=OPERATOR)
     assert operator.refused("ReleaseDeletions", source="handbook", expected=6) == "MASS_DELETE_HELD"
     assert operator.ReleaseDeletions(source="handbook", expected=7, reason="moved on purpose").released == 7
@@ -198,7 +198,7 @@ def test_held_deletions_are_released_for_the_number_that_was_seen(server: Runnin
     assert operator.refused("ReleaseDeletions", source="nowhere") == "SOURCE_NOT_FOUND"
 
 
-def test_the_quarantine_is_listed_by_page_with_counts_of_all_pages(server: Running) -> None:
+def test_the_quarantine_is_listed_by_page_with_counts_of_all_pages(server: RunningServer) -> None:
     viewer = Ops(server, scopes=VIEWER)
     first = viewer.ListQuarantine(limit=1)
     second = viewer.ListQuarantine(limit=1, page_token=first.next_page_token)
@@ -209,7 +209,8 @@ def test_the_quarantine_is_listed_by_page_with_counts_of_all_pages(server: Runni
     assert [item.locator for item in viewer.ListQuarantine(reason="ENCRYPTED").entries] == ["locked.pdf"]
 
 
-def test_s46_a_payload_is_shown_to_the_admin_of_its_own_tenant_only(server: Running) -> None:
+@pytest.mark.catalogue("S46")
+def test_a_payload_is_shown_to_the_admin_of_its_own_tenant_only(server: RunningServer) -> None:
     [bad] = [item for item in Ops(server, scopes=VIEWER).ListQuarantine().entries if item.locator == "bad.md"]
     withheld = Ops(server, scopes=OPERATOR).GetQuarantineEntry(id=bad.id)
     assert (withheld.payload, withheld.payload_withheld) == ("", True)
@@ -217,7 +218,7 @@ def test_s46_a_payload_is_shown_to_the_admin_of_its_own_tenant_only(server: Runn
     assert Ops(server, tenant="other", scopes=ADMIN).refused("GetQuarantineEntry", id=bad.id) == "QUARANTINE_NOT_FOUND"
 
 
-def test_redrive_and_discard_are_all_or_nothing_and_on_record(server: Running) -> None:
+def test_redrive_and_discard_are_all_or_nothing_and_on_record(server: RunningServer) -> None:
     operator = Ops(server, scopes=OPERATOR)
     ids = {item.locator: item.id for item in operator.ListQuarantine().entries}
     foreign = Ops(server, tenant="other", scopes=OPERATOR).ListQuarantine().entries[0].id
@@ -234,7 +235,7 @@ def test_redrive_and_discard_are_all_or_nothing_and_on_record(server: Running) -
     assert not Ops(server, tenant="other", scopes=ADMIN).ListAudit().records
 
 
-def test_the_audit_log_is_read_in_pages_and_by_actor_target_and_beginning(server: Running) -> None:
+def test_the_audit_log_is_read_in_pages_and_by_actor_target_and_beginning(server: RunningServer) -> None:
     operator = Ops(server, scopes=OPERATOR)
     made = [
         operator.RecordAction(action="dagster.launch", target=target, source="handbook").id
@@ -251,7 +252,7 @@ def test_the_audit_log_is_read_in_pages_and_by_actor_target_and_beginning(server
         assert not operator.ListAudit(**other).records, other
 
 
-def test_documents_are_found_by_name_title_or_id_with_their_state(server: Running) -> None:
+def test_documents_are_found_by_name_title_or_id_with_their_state(server: RunningServer) -> None:
     viewer = Ops(server, scopes=VIEWER)
     states = {item.locator: pb.DocumentState.Name(item.state)[15:] for item in viewer.FindDocuments().documents}
     assert states == {
@@ -264,7 +265,7 @@ def test_documents_are_found_by_name_title_or_id_with_their_state(server: Runnin
     assert not viewer.FindDocuments(text="canary").documents
 
 
-def test_a_document_is_inspected_down_to_its_spans_and_its_text_follows_the_acl(server: Running) -> None:
+def test_a_document_is_inspected_down_to_its_spans_and_its_text_follows_the_acl(server: RunningServer) -> None:
     viewer = Ops(server, scopes=VIEWER)
     found = viewer.InspectDocument(doc_id=str(document_id("acme", "handbook", "vault.md")))
     assert [found.text[item.start : item.end] for item in found.chunks] == TEXT.split("\n\n")
@@ -280,7 +281,7 @@ def test_a_document_is_inspected_down_to_its_spans_and_its_text_follows_the_acl(
     assert viewer.refused("InspectDocument", doc_id=canary) == "DOCUMENT_NOT_FOUND"
 
 
-def test_a_judgement_comes_back_as_it_was_given(server: Running) -> None:
+def test_a_judgement_comes_back_as_it_was_given(server: RunningServer) -> None:
     span = pb.CitedSpan(doc_id=str(uuid.uuid4()), version=2, start=3, end=9)
     given = {"question": "什么时候?", "answer": "九点。[1]", "good": True, "comment": "", "citations": [span]}
     assert Ops(server).RateAnswer(**given).id > 0
@@ -305,11 +306,11 @@ def test_a_judgement_comes_back_as_it_was_given(server: Running) -> None:
         ("RateAnswer", {"question": "q", "citations": [pb.CitedSpan(doc_id="x")]}),
     ],
 )
-def test_bad_requests_are_typed(server: Running, method: str, fields: dict[str, Any]) -> None:
+def test_bad_requests_are_typed(server: RunningServer, method: str, fields: dict[str, Any]) -> None:
     assert Ops(server, scopes=ADMIN).refused(method, **fields) == "FIELD_INVALID"
 
 
-def test_what_belongs_to_the_record_itself_cannot_be_set(server: Running) -> None:
+def test_what_belongs_to_the_record_itself_cannot_be_set(server: RunningServer) -> None:
     fields = {"action": "dagster.launch", "target": "x", "details": {"tenant": "other"}}
     assert Ops(server, scopes=ADMIN).refused("RecordAction", **fields) == "RESERVED_FIELD"
     assert Ops(server, scopes=ADMIN).refused("ListQuarantine", source="a\0b") == "TEXT_INVALID"
@@ -327,7 +328,7 @@ def test_what_belongs_to_the_record_itself_cannot_be_set(server: Running) -> Non
     ],
 )
 def test_what_the_database_cannot_hold_is_refused_for_generations(
-    server: Running, method: str, fields: dict[str, Any]
+    server: RunningServer, method: str, fields: dict[str, Any]
 ) -> None:
     call = getattr(admin_pb2_grpc.AdminServiceStub(server.channel), method)
     request = getattr(admin_pb2, f"{method}Request")(**fields)
@@ -341,7 +342,7 @@ def test_without_a_database_every_call_says_so(tmp_path: Path) -> None:
         assert Ops(started, scopes=ADMIN).WhoAmI().subject == "ann"
 
 
-def test_an_action_is_on_record_once_and_looking_at_the_log_is_not(server: Running, store: Store) -> None:
+def test_an_action_is_on_record_once_and_looking_at_the_log_is_not(server: RunningServer, store: Store) -> None:
     operator = Ops(server, scopes=OPERATOR)
     entries = {item.locator: item.id for item in operator.ListQuarantine().entries}
     operator.RedriveQuarantine(ids=[entries["bad.md"]])
@@ -356,7 +357,7 @@ def test_an_action_is_on_record_once_and_looking_at_the_log_is_not(server: Runni
     ]
 
 
-def test_what_people_of_the_tenant_did_to_the_platform_is_theirs_to_read(server: Running, store: Store) -> None:
+def test_what_people_of_the_tenant_did_to_the_platform_is_theirs_to_read(server: RunningServer, store: Store) -> None:
     with store.engine.begin() as db:
         for actor in ("acme/ann", "acme2/eve", "rag:root"):
             db.execute(audit.insert(), [{"actor": actor, "action": "index.promote", "target": "g1", "details": {}}])
@@ -364,7 +365,7 @@ def test_what_people_of_the_tenant_did_to_the_platform_is_theirs_to_read(server:
     assert [item.target for item in Ops(server, scopes=OPERATOR).ListAudit(actor="ann").records] == ["g1"]
 
 
-def test_open_alerts_come_first_and_other_tenants_are_not_told(server: Running, store: Store) -> None:
+def test_open_alerts_come_first_and_other_tenants_are_not_told(server: RunningServer, store: Store) -> None:
     began = datetime(2026, 1, 2, tzinfo=UTC)
     with store.engine.begin() as db:
         for number, (tenant, ended) in enumerate((("acme", None), ("acme", began), ("", None), ("other", None))):
@@ -379,7 +380,9 @@ def test_open_alerts_come_first_and_other_tenants_are_not_told(server: Running, 
     assert every[0].started_at.seconds == began.timestamp()
 
 
-def test_the_quality_of_a_source_is_told_over_time_with_samples_of_what_failed(server: Running, store: Store) -> None:
+def test_the_quality_of_a_source_is_reported_over_time_with_samples_of_what_failed(
+    server: RunningServer, store: Store
+) -> None:
     key = ("acme", "handbook", 0)
     with store.engine.begin() as db:
         for run, score in (("run-1", 80.0), ("run-2", 90.0)):
@@ -402,7 +405,9 @@ def test_the_quality_of_a_source_is_told_over_time_with_samples_of_what_failed(s
     ]
 
 
-def test_records_that_name_no_tenant_are_shown_to_who_runs_the_platform_only(server: Running, store: Store) -> None:
+def test_records_that_name_no_tenant_are_shown_to_who_runs_the_platform_only(
+    server: RunningServer, store: Store
+) -> None:
     with store.engine.begin() as db:
         db.execute(audit.insert(), [{"actor": "x", "action": "a", "target": "t", "details": {}}])
     assert not Ops(server, scopes=ADMIN).ListAudit().records

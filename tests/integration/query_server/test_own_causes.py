@@ -22,13 +22,13 @@ from rag_core.settings import Settings
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import outage, temporary_database
-from tests.support.query_server import Doc, Running, failing, failure, fill, no_store, running
+from tests.support.query_server import Doc, RunningServer, failing, failure, fill, no_store, running
 from tests.support.waiting import eventually
 
 DOCS = [Doc("The bell rings at nine.", locator="bell.txt")]
 
 
-def ready(server: Running) -> dict[str, Any]:
+def ready(server: RunningServer) -> dict[str, Any]:
     url = f"http://127.0.0.1:{server.ports.metrics}/ready"
     try:
         with urllib.request.urlopen(url, timeout=10) as response:
@@ -38,13 +38,13 @@ def ready(server: Running) -> dict[str, Any]:
             return dict(json.load(error))
 
 
-def serving(server: Running) -> bool:
+def serving(server: RunningServer) -> bool:
     query = health_pb2.HealthCheckRequest(service="ragproto.query.v2.QueryService")
     status = health_pb2_grpc.HealthStub(server.channel).Check(query, timeout=10).status
     return bool(status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def search(server: Running, **claims: Any) -> v2.SearchResponse:
+def search(server: RunningServer, **claims: Any) -> v2.SearchResponse:
     stub = v2_grpc.QueryServiceStub(server.channel)
     return stub.Search(v2.SearchRequest(query="bell"), metadata=server.auth(**claims), timeout=20)
 

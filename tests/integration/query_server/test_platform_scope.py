@@ -22,7 +22,7 @@ from rag_core.settings import Settings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, deployments_pb2, deployments_pb2_grpc
 from tests.integration.query_server.test_operations import Ops, fill
 from tests.support.methods import public_methods
-from tests.support.query_server import Running, failing, failure, running
+from tests.support.query_server import RunningServer, failing, failure, running
 
 PLATFORM = {"platform.read", "platform.admin"}
 OPERATORS = {"ops.read", "ops.write", "admin"}
@@ -55,7 +55,7 @@ def opened_by(method: MethodDescriptor) -> set[str]:
     return OPENED_BY.get(f"{service}.{method.name}") or OPENED_BY[service]
 
 
-def refused_for_its_scope(server: Running, method: MethodDescriptor, scopes: list[str]) -> bool:
+def refused_for_its_scope(server: RunningServer, method: MethodDescriptor, scopes: list[str]) -> bool:
     make = server.channel.unary_stream if method.server_streaming else server.channel.unary_unary
     request = GetMessageClass(method.input_type)()
     call = make(
@@ -77,21 +77,21 @@ def refused_for_its_scope(server: Running, method: MethodDescriptor, scopes: lis
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server without a database: what passes the check of scopes fails later, and for another reason."""
     with running(tmp_path_factory.mktemp("bare")) as server:
         yield server
 
 
 @pytest.mark.parametrize("method", public_methods(), ids=lambda method: method.full_name)
-def test_every_rpc_is_opened_by_its_scopes_and_by_no_other(bare: Running, method: MethodDescriptor) -> None:
+def test_every_rpc_is_opened_by_its_scopes_and_by_no_other(bare: RunningServer, method: MethodDescriptor) -> None:
     expected = opened_by(method)
     assert {scope for scope in SCOPES if not refused_for_its_scope(bare, method, [scope])} == expected
     for pair in itertools.combinations(set(SCOPES) - expected, 2):
         assert refused_for_its_scope(bare, method, list(pair)), pair
 
 
-def test_all_scopes_of_a_tenant_together_open_nothing_of_the_platform(bare: Running) -> None:
+def test_all_scopes_of_a_tenant_together_open_nothing_of_the_platform(bare: RunningServer) -> None:
     tenants = sorted(set(SCOPES) - PLATFORM)
     closed = {method.full_name for method in public_methods() if refused_for_its_scope(bare, method, tenants)}
     assert closed == {method.full_name for method in public_methods() if opened_by(method) <= PLATFORM}
@@ -122,13 +122,13 @@ def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[Running]:
+def server(tmp_path: Path, store: Store, database_url: str) -> Iterator[RunningServer]:
     with running(tmp_path / "home", open_store=lambda: open_store(Settings(home=tmp_path, database_url=database_url)),
                  ) as started:  # fmt: skip
         yield started
 
 
-def test_a_tenants_admin_neither_moves_readers_nor_traffic(server: Running) -> None:
+def test_a_tenants_admin_neither_moves_readers_nor_traffic(server: RunningServer) -> None:
     metadata = server.auth(scopes=TENANT_ADMIN)
     generations = admin_pb2_grpc.AdminServiceStub(server.channel)
     deployments = deployments_pb2_grpc.DeploymentServiceStub(server.channel)
@@ -148,7 +148,7 @@ def test_a_tenants_admin_neither_moves_readers_nor_traffic(server: Running) -> N
 
 
 @pytest.mark.parametrize("method", ["ListSources", "ListRuns", "ListAudit"])
-def test_another_tenants_records_are_for_the_platform_to_read(server: Running, method: str) -> None:
+def test_another_tenants_records_are_for_the_platform_to_read(server: RunningServer, method: str) -> None:
     admin, platform = Ops(server, scopes=TENANT_ADMIN), Ops(server, scopes=[*TENANT_ADMIN, "platform.read"])
     for tenant in ("other", "no-such-tenant"):
         assert admin.refused(method, tenant=tenant) == "SCOPE_MISSING"
@@ -159,7 +159,7 @@ def test_another_tenants_records_are_for_the_platform_to_read(server: Running, m
     )
 
 
-def test_a_run_of_another_tenant_is_not_acted_on(server: Running, store: Store) -> None:
+def test_a_run_of_another_tenant_is_not_acted_on(server: RunningServer, store: Store) -> None:
     operator, platform = Ops(server, scopes=TENANT_ADMIN), Ops(server, scopes=["ops.write", "platform.admin"])
     refused: list[dict[str, str]] = [
         {"action": "dagster.launch", "target": "wiki_pages_sync", "source": "wiki-pages"},
@@ -180,7 +180,7 @@ def test_a_run_of_another_tenant_is_not_acted_on(server: Running, store: Store) 
     assert operator.refused("RecordAction", action="dagster.launch", target="t", source="handbook") == "SCOPE_MISSING"
 
 
-def test_generations_tell_a_tenant_nothing_of_who_acted_and_of_other_documents(server: Running) -> None:
+def test_generations_tell_a_tenant_nothing_of_who_acted_and_of_other_documents(server: RunningServer) -> None:
     stub = admin_pb2_grpc.AdminServiceStub(server.channel)
 
     def status(*scopes: str) -> admin_pb2.GetStatusResponse:

@@ -91,7 +91,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_s17_f31_one_json_line_per_call_without_text_and_a_clean_exit_on_sigterm(home: Path) -> None:
+@pytest.mark.catalogue("S17", "F31")
+def test_one_json_line_per_call_without_text_and_a_clean_exit_on_sigterm(home: Path) -> None:
     keys = Keys(home)
     open_filled(home / "index", DOCS, FakeEmbedder()).close()
     env = environment(home)
@@ -113,7 +114,8 @@ def test_s17_f31_one_json_line_per_call_without_text_and_a_clean_exit_on_sigterm
     assert records[-1]["event"] == "stopped"
 
 
-def test_f17_a_corrupt_index_refuses_to_start(home: Path) -> None:
+@pytest.mark.catalogue("F17")
+def test_a_corrupt_index_refuses_to_start(home: Path) -> None:
     Keys(home)
     open_filled(home / "index", DOCS, FakeEmbedder()).close()
     for path in (home / "index").rglob("*"):
@@ -144,7 +146,8 @@ def engine_apart(home: Path, **changes: str) -> Iterator[tuple[dict[str, str], s
         index.send_signal(signal.SIGCONT)
 
 
-def test_f35_a_stopped_engine_ends_every_call_by_its_deadline_and_the_process_stays_live(home: Path) -> None:
+@pytest.mark.catalogue("F35")
+def test_a_stopped_engine_ends_every_call_by_its_deadline_and_the_process_stays_live(home: Path) -> None:
     keys = Keys(home)
     with engine_apart(home) as (env, index):
         assert search(env, keys).passages
@@ -162,7 +165,8 @@ def test_f35_a_stopped_engine_ends_every_call_by_its_deadline_and_the_process_st
         assert eventually(lambda: failure(lambda: search(env, keys)) is None)
 
 
-def test_f32_searches_wait_for_an_engine_that_is_restarted(home: Path) -> None:
+@pytest.mark.catalogue("F32")
+def test_searches_wait_for_an_engine_that_is_restarted(home: Path) -> None:
     keys = Keys(home)
     with engine_apart(home) as (env, index):
         assert search(env, keys).passages
@@ -207,6 +211,7 @@ def test_a_taken_port_refuses_to_start_and_is_named(home: Path, port: str) -> No
     assert port in output
 
 
+@pytest.mark.catalogue("S08")
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -227,7 +232,7 @@ def test_a_taken_port_refuses_to_start_and_is_named(home: Path, port: str) -> No
         ({"RAG_HASH_SECRET": "0123456789abcdefghijklmnopqrstuv"}, "same secret as RAG_INDEX_SECRET"),
     ],
 )
-def test_s08_production_refuses_missing_and_weak_secrets(home: Path, changes: dict[str, str], reason: str) -> None:
+def test_production_refuses_missing_and_weak_secrets(home: Path, changes: dict[str, str], reason: str) -> None:
     Keys(home)
     strong = {
         "RAG_ENVIRONMENT": "production",

@@ -10,11 +10,11 @@ from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import Running, failing
+from tests.support.query_server import RunningServer, failing
 from tests.support.waiting import eventually
 
 
-def test_search_finds_the_passage_and_names_the_generation(server: Running) -> None:
+def test_search_finds_the_passage_and_names_the_generation(server: RunningServer) -> None:
     stub = v2_grpc.QueryServiceStub(server.channel)
     response = stub.Search(v2.SearchRequest(query="how many vacation days"), metadata=server.auth())
     assert response.generation == "g1"
@@ -22,7 +22,7 @@ def test_search_finds_the_passage_and_names_the_generation(server: Running) -> N
     assert "25 days" in response.passages[0].text
 
 
-def test_answer_streams_deltas_and_exactly_one_final(server: Running) -> None:
+def test_answer_streams_deltas_and_exactly_one_final(server: RunningServer) -> None:
     stub = v2_grpc.QueryServiceStub(server.channel)
     request = v2.AnswerRequest(query="How many days of paid leave does the vacation policy grant a year?")
     events = list(stub.Answer(request, metadata=server.auth()))
@@ -34,7 +34,7 @@ def test_answer_streams_deltas_and_exactly_one_final(server: Running) -> None:
     assert citation.quote == "The vacation policy grants 25 days of paid leave a year."
 
 
-def test_v1_answers_with_markers_that_number_its_sources(server: Running) -> None:
+def test_v1_answers_with_markers_that_number_its_sources(server: RunningServer) -> None:
     stub = v1_grpc.QueryServiceStub(server.channel)
     request = v1.QueryRequest(query="How long does parental leave last?", top_k=3)
     response, call = stub.Query.with_call(request, metadata=server.auth())
@@ -43,7 +43,7 @@ def test_v1_answers_with_markers_that_number_its_sources(server: Running) -> Non
     assert dict(call.initial_metadata())["deprecation"].startswith("@")
 
 
-def test_an_answer_from_one_passage_is_the_same_as_from_many(server: Running) -> None:
+def test_an_answer_from_one_passage_is_the_same_as_from_many(server: RunningServer) -> None:
     stub = v1_grpc.QueryServiceStub(server.channel)
     one, many = (
         stub.Query(v1.QueryRequest(query="How long does parental leave last?", top_k=k), metadata=server.auth())
@@ -54,7 +54,9 @@ def test_an_answer_from_one_passage_is_the_same_as_from_many(server: Running) ->
     assert not many.abstained
 
 
-def test_a_generation_is_searched_by_name_under_the_same_acl_and_a_strange_name_is_an_error(server: Running) -> None:
+def test_a_generation_is_searched_by_name_under_the_same_acl_and_a_strange_name_is_an_error(
+    server: RunningServer,
+) -> None:
     stub = ops_grpc.OperationsServiceStub(server.channel)
     caller = server.auth(scopes=["ops.read"])
 
@@ -69,7 +71,7 @@ def test_a_generation_is_searched_by_name_under_the_same_acl_and_a_strange_name_
     assert failing(lambda: found("x", "strange")).reason == "GENERATION_NOT_FOUND"
 
 
-def test_calls_are_counted_by_the_hash_of_the_tenant(server: Running) -> None:
+def test_calls_are_counted_by_the_hash_of_the_tenant(server: RunningServer) -> None:
     caller = ops_grpc.OperationsServiceStub(server.channel).WhoAmI(
         ops.WhoAmIRequest(), metadata=server.auth(scopes=["ops.read"]), timeout=20
     )

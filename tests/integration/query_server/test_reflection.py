@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2 as pb
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from rag_core.settings import Settings
-from tests.support.query_server import Running, failing, running
+from tests.support.query_server import RunningServer, failing, running
 
 PUBLIC = {
     "grpc.health.v1.Health",
@@ -31,22 +31,24 @@ ASKED = (
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running(tmp_path_factory.mktemp("reflection")) as started:
         yield started
 
 
-def told(server: Running, metadata: Any, *requests: pb.ServerReflectionRequest) -> list[pb.ServerReflectionResponse]:
+def told(
+    server: RunningServer, metadata: Any, *requests: pb.ServerReflectionRequest
+) -> list[pb.ServerReflectionResponse]:
     stub = reflection_pb2_grpc.ServerReflectionStub(server.channel)
     return list(stub.ServerReflectionInfo(iter(requests), metadata=metadata, timeout=20))
 
 
-def services(server: Running, metadata: Any = ()) -> set[str]:
+def services(server: RunningServer, metadata: Any = ()) -> set[str]:
     (answer,) = told(server, metadata, pb.ServerReflectionRequest(list_services=""))
     return {item.name for item in answer.list_services_response.service}
 
 
-def test_callers_without_an_operators_scope_see_no_admin_service_and_no_file_of_one(server: Running) -> None:
+def test_callers_without_an_operators_scope_see_no_admin_service_and_no_file_of_one(server: RunningServer) -> None:
     for metadata in (
         (),
         (("authorization", "Bearer nonsense"),),
@@ -63,7 +65,7 @@ def test_callers_without_an_operators_scope_see_no_admin_service_and_no_file_of_
 
 
 @pytest.mark.parametrize("scope", ["ops.read", "ops.write", "admin", "platform.read", "platform.admin"])
-def test_an_operator_sees_the_admin_services(server: Running, scope: str) -> None:
+def test_an_operator_sees_the_admin_services(server: RunningServer, scope: str) -> None:
     metadata = server.auth(scopes=[scope])
     assert services(server, metadata) == PUBLIC | OPERATORS
     (found,) = told(server, metadata, ASKED[0])

@@ -14,7 +14,7 @@ from query_server.handlers.paging import LIFETIME_SECONDS, PageTokens, Position
 from rag_core.errors import InvalidInput
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc
-from tests.support.query_server import Doc, Running, failing, running
+from tests.support.query_server import Doc, RunningServer, failing, running
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 LONG = "\n\n".join(f"The bell of tower {number} rings at nine." for number in range(12))
@@ -38,17 +38,19 @@ class ByLength:
 
 
 @pytest.fixture(scope="module")
-def bells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    parts = {"reranker": ByLength()}
-    with running(tmp_path_factory.mktemp("bells"), docs=DOCS, metadata_fields=FIELDS, parts=parts) as server:
+def bells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    dependencies = {"reranker": ByLength()}
+    with running(
+        tmp_path_factory.mktemp("bells"), docs=DOCS, metadata_fields=FIELDS, dependencies=dependencies
+    ) as server:
         yield server
 
 
-def stub(server: Running) -> Any:
+def stub(server: RunningServer) -> Any:
     return query_pb2_grpc.QueryServiceStub(server.channel)
 
 
-def search(server: Running, *, claims: dict[str, Any] | None = None, **fields: Any) -> pb.SearchResponse:
+def search(server: RunningServer, *, claims: dict[str, Any] | None = None, **fields: Any) -> pb.SearchResponse:
     wanted = {"query": "bell", "rerank": False} | fields
     response: pb.SearchResponse = stub(server).Search(
         pb.SearchRequest(**wanted), metadata=server.auth(**claims or {}), timeout=20
@@ -82,16 +84,17 @@ def year(**bounds: float) -> pb.Filter:
     ],
 )
 @pytest.mark.parametrize("mode", [pb.SEARCH_MODE_HYBRID, pb.SEARCH_MODE_DENSE, pb.SEARCH_MODE_LEXICAL])
-def test_typed_filters_hold_on_every_leg(bells: Running, wanted: pb.Filter, found: set[str], mode: int) -> None:
+def test_typed_filters_hold_on_every_leg(bells: RunningServer, wanted: pb.Filter, found: set[str], mode: int) -> None:
     assert locators(search(bells, filter=wanted, mode=mode, top_k=50)) == found
 
 
-def test_a_metadata_time_takes_a_range(bells: Running) -> None:
+def test_a_metadata_time_takes_a_range(bells: RunningServer) -> None:
     wanted = condition(time=pb.Filter.TimeRange(field="metadata.opened"))
     wanted.time.gte.FromDatetime(datetime(2022, 1, 1, tzinfo=UTC))
     assert locators(search(bells, filter=wanted)) == {"a.md"}
 
 
+@pytest.mark.catalogue("B09")
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -103,12 +106,13 @@ def test_a_metadata_time_takes_a_range(bells: Running) -> None:
         condition(eq=pb.Filter.Eq(field="metadata.opened", value="2024")),
     ],
 )
-def test_b09_a_condition_that_does_not_fit_its_field_is_an_error(bells: Running, wanted: pb.Filter) -> None:
+def test_a_condition_that_does_not_fit_its_field_is_an_error(bells: RunningServer, wanted: pb.Filter) -> None:
     failure = failing(lambda: search(bells, filter=wanted))
     assert (failure.code, failure.reason) == (INVALID, "FILTER_TYPE")
 
 
-def test_s15_one_document_fills_no_more_than_its_share(bells: Running) -> None:
+@pytest.mark.catalogue("S15")
+def test_one_document_fills_no_more_than_its_share(bells: RunningServer) -> None:
     counts = {
         cap: sum(p.locator == "long.md" for p in search(bells, top_k=20, **fields).passages)
         for cap, fields in {"default": {}, 2: {"max_per_document": 2}, 100: {"max_per_document": 100}}.items()
@@ -117,11 +121,11 @@ def test_s15_one_document_fills_no_more_than_its_share(bells: Running) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"max_per_document": 0}, {"max_per_document": 101}, {"diversity": 1.1}])
-def test_options_out_of_range_are_errors(bells: Running, fields: dict[str, Any]) -> None:
+def test_options_out_of_range_are_errors(bells: RunningServer, fields: dict[str, Any]) -> None:
     assert failing(lambda: search(bells, **fields)).reason == "FIELD_INVALID"
 
 
-def test_highlights_mark_other_forms_of_the_words(bells: Running) -> None:
+def test_highlights_mark_other_forms_of_the_words(bells: RunningServer) -> None:
     response = search(bells, query="ringing bells", highlight=True, max_per_document=1)
     marked = {
         passage.locator: [passage.text[span.start : span.end] for span in passage.highlights]
@@ -131,7 +135,7 @@ def test_highlights_mark_other_forms_of_the_words(bells: Running) -> None:
     assert not any(passage.highlights for passage in search(bells).passages)
 
 
-def test_pages_follow_each_other_without_gap_or_repeat(bells: Running) -> None:
+def test_pages_follow_each_other_without_gap_or_repeat(bells: RunningServer) -> None:
     whole = search(bells, top_k=50, max_per_document=100)
     assert whole.next_page_token == ""
     chunks, token = [], ""
@@ -148,6 +152,7 @@ def tampered(token: str) -> str:
     return ("A" if token[5] != "A" else "B").join((token[:5], token[6:]))
 
 
+@pytest.mark.catalogue("B13")
 @pytest.mark.parametrize(
     "change",
     [
@@ -161,7 +166,7 @@ def tampered(token: str) -> str:
         {"claims": {"groups": ["hr"]}},
     ],
 )
-def test_b13_a_page_token_belongs_to_one_request_of_one_caller(bells: Running, change: dict[str, Any]) -> None:
+def test_a_page_token_belongs_to_one_request_of_one_caller(bells: RunningServer, change: dict[str, Any]) -> None:
     token = search(bells, top_k=2).next_page_token
     assert search(bells, top_k=2, page_token=token).passages
     failure = failing(lambda: search(bells, **({"top_k": 2, "page_token": token} | change)))
@@ -169,7 +174,8 @@ def test_b13_a_page_token_belongs_to_one_request_of_one_caller(bells: Running, c
     assert failing(lambda: search(bells, page_token=tampered(token))).reason == "PAGE_TOKEN_INVALID"
 
 
-def test_b13_a_page_token_expires_and_differs_by_secret() -> None:
+@pytest.mark.catalogue("B13")
+def test_a_page_token_expires_and_differs_by_secret() -> None:
     now = [1000.0]
     tokens = PageTokens(b"secret", clock=lambda: now[0])
     token = tokens.issue(Position(10, "g1"), b"context")
@@ -181,7 +187,7 @@ def test_b13_a_page_token_expires_and_differs_by_secret() -> None:
         tokens.read(token, b"context")
 
 
-def test_reranking_decides_the_order_and_shows_both_scores(bells: Running) -> None:
+def test_reranking_decides_the_order_and_shows_both_scores(bells: RunningServer) -> None:
     ranked = search(bells, rerank=None, top_k=3, max_per_document=1).passages
     assert [passage.locator for passage in ranked] == ["c.md", "b.md", "a.md"]
     assert all(passage.score == pytest.approx(passage.rerank_score) for passage in ranked)
@@ -195,13 +201,13 @@ def test_reranking_is_refused_where_there_is_no_model(tmp_path: Path) -> None:
         assert search(server, rerank=None).passages
 
 
-def test_diversity_brings_other_documents_forward(bells: Running) -> None:
+def test_diversity_brings_other_documents_forward(bells: RunningServer) -> None:
     query = {"query": "The bell of tower 3 rings at nine.", "top_k": 4, "max_per_document": 100}
     assert locators(search(bells, **query)) == {"long.md"}
     assert len(locators(search(bells, diversity=0.8, **query))) > 1
 
 
-def test_a_batch_gives_each_search_its_own_outcome(bells: Running) -> None:
+def test_a_batch_gives_each_search_its_own_outcome(bells: RunningServer) -> None:
     searches = [
         pb.SearchRequest(query="bell Lisbon", rerank=False),
         pb.SearchRequest(query=" "),
@@ -216,7 +222,7 @@ def test_a_batch_gives_each_search_its_own_outcome(bells: Running) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 17])
-def test_a_batch_has_a_size(bells: Running, count: int) -> None:
+def test_a_batch_has_a_size(bells: RunningServer, count: int) -> None:
     request = pb.BatchSearchRequest(searches=[pb.SearchRequest(query="bell")] * count)
     failure = failing(lambda: stub(bells).BatchSearch(request, metadata=bells.auth(), timeout=20))
     assert (failure.code, failure.reason) == (INVALID, "FIELD_INVALID")

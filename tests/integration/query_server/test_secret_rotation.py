@@ -25,7 +25,7 @@ from rag_core.errors import ConfigError, InvalidInput, Unauthenticated
 from rag_core.index.remote import RemoteIndex
 from rag_core.settings import Settings
 from ragctl.app import run
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.environment import write_stack_env
 from tests.support.chart import ROOT
 from tests.support.query_server import Doc, running
@@ -152,7 +152,7 @@ def test_a_rotation_is_not_begun_twice_and_goes_back_by_a_second_switch(folder: 
 
 def test_the_local_stack_rotates_by_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_HOME", str(tmp_path))
-    home = Home.of(Settings.load())
+    home = DataDir.of(Settings.load())
     home.create()
     write_stack_env(Settings.load(), home)
     (block,) = shown("rag secret rotate")
@@ -173,7 +173,7 @@ def test_a_data_folder_without_the_new_secrets_gets_them_and_keeps_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAG_HOME", str(tmp_path))
-    home = Home.of(Settings.load())
+    home = DataDir.of(Settings.load())
     home.create()
     home.env_file.write_text("RAG_INDEX_ENDPOINT='127.0.0.1:50052'\nRAG_INDEX_SECRET='of the release before'\n")
     made = []

@@ -23,7 +23,7 @@ from ragproto.documents.v1 import documents_pb2
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.methods import public_methods
-from tests.support.query_server import GENERATION, Doc, Running, failing, failure_of, running
+from tests.support.query_server import GENERATION, Doc, RunningServer, failing, failure_of, running
 
 WORDS = [
     "vacation",
@@ -64,7 +64,7 @@ def twins() -> list[Doc]:
 
 
 @pytest.fixture(scope="module")
-def two_tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def two_tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running(tmp_path_factory.mktemp("tenants"), docs=twins()) as server:
         yield server
 
@@ -93,7 +93,7 @@ def in_filter(field: str, *values: str) -> v2.Filter:
     return v2.Filter(**{"in": v2.Filter.In(field=field, values=values)})
 
 
-def leaks(server: Running, count: int) -> int:
+def leaks(server: RunningServer, count: int) -> int:
     """How many answers to tenant a's random searches carry anything of tenant b."""
     stub = v2_grpc.QueryServiceStub(server.channel)
     metadata = server.auth(tenant="a")
@@ -107,7 +107,8 @@ def leaks(server: Running, count: int) -> int:
     return found
 
 
-def test_s01_random_searches_of_one_tenant_never_show_another(two_tenants: Running) -> None:
+@pytest.mark.catalogue("S01")
+def test_random_searches_of_one_tenant_never_show_another(two_tenants: RunningServer) -> None:
     assert leaks(two_tenants, 300) == 0
 
 
@@ -126,12 +127,13 @@ class WithoutTenantFilter:
         return SearchResult(own.generation, own.hits + other.hits)
 
 
-def test_s02_without_the_tenant_filter_s01_fails(tmp_path: Path) -> None:
+@pytest.mark.catalogue("S02")
+def test_without_the_tenant_filter_s01_fails(tmp_path: Path) -> None:
     with running(tmp_path, docs=twins(), wrap=WithoutTenantFilter) as server:
         assert leaks(server, 30) > 0
 
 
-def test_an_acl_entry_opens_a_document_only_to_its_holders(two_tenants: Running) -> None:
+def test_an_acl_entry_opens_a_document_only_to_its_holders(two_tenants: RunningServer) -> None:
     stub = v2_grpc.QueryServiceStub(two_tenants.channel)
     request = v2.SearchRequest(query="board salary", top_k=100)
 
@@ -159,7 +161,9 @@ def all_methods() -> list[descriptor.MethodDescriptor]:
     return client_methods() + [method for service in services for method in service.methods]
 
 
-def call_raw(server: Running, method: descriptor.MethodDescriptor, request: Message, metadata: Any) -> list[Message]:
+def call_raw(
+    server: RunningServer, method: descriptor.MethodDescriptor, request: Message, metadata: Any
+) -> list[Message]:
     path = f"/{method.containing_service.full_name}/{method.name}"
     make = server.channel.unary_stream if method.server_streaming else server.channel.unary_unary
     decode: Callable[[bytes], Message] = GetMessageClass(method.output_type).FromString
@@ -210,7 +214,7 @@ def messages_with(kind: descriptor.Descriptor, field: str, value: str) -> Iterat
             yield message
 
 
-def outcome(server: Running, method: descriptor.MethodDescriptor, request: Message) -> object:
+def outcome(server: RunningServer, method: descriptor.MethodDescriptor, request: Message) -> object:
     try:
         responses = call_raw(server, method, request, server.auth(tenant="a"))
         return [re.sub(r"milliseconds: \d+", "", str(response)) for response in responses]
@@ -224,10 +228,11 @@ IDENTIFIERS = {
 }
 
 
+@pytest.mark.catalogue("S03")
 @pytest.mark.parametrize("method", client_methods(), ids=lambda method: method.full_name)
 @pytest.mark.parametrize("field", IDENTIFIERS)
-def test_s03_a_foreign_identifier_looks_like_one_that_does_not_exist(
-    two_tenants: Running, method: descriptor.MethodDescriptor, field: str
+def test_a_foreign_identifier_looks_like_one_that_does_not_exist(
+    two_tenants: RunningServer, method: descriptor.MethodDescriptor, field: str
 ) -> None:
     foreign, random_one = IDENTIFIERS[field]
     for theirs, nobodys in zip(
@@ -247,12 +252,14 @@ WITHOUT_IDENTIFIERS = {
 test_operations."""
 
 
-def test_s03_covers_every_rpc_that_takes_an_identifier() -> None:
+@pytest.mark.catalogue("S03")
+def test_covers_every_rpc_that_takes_an_identifier() -> None:
     covered = {m.full_name for m in client_methods() if list(requests_with(m, "source", "x"))}
     assert covered | WITHOUT_IDENTIFIERS == {m.full_name for m in client_methods() if m.input_type.fields}
 
 
-def test_b08_an_unknown_source_is_not_found_whether_absent_foreign_or_forbidden(two_tenants: Running) -> None:
+@pytest.mark.catalogue("B08")
+def test_an_unknown_source_is_not_found_whether_absent_foreign_or_forbidden(two_tenants: RunningServer) -> None:
     stub = v2_grpc.QueryServiceStub(two_tenants.channel)
     failures = [
         failing(
@@ -267,7 +274,8 @@ def test_b08_an_unknown_source_is_not_found_whether_absent_foreign_or_forbidden(
     }
 
 
-def test_b08_a_visible_source_without_a_match_is_an_empty_result(two_tenants: Running) -> None:
+@pytest.mark.catalogue("B08")
+def test_a_visible_source_without_a_match_is_an_empty_result(two_tenants: RunningServer) -> None:
     stub = v2_grpc.QueryServiceStub(two_tenants.channel)
     request = v2.SearchRequest(query="zzz", mode=v2.SEARCH_MODE_LEXICAL, filter=in_filter("source", "s"))
     assert not stub.Search(request, metadata=two_tenants.auth(tenant="a")).passages
@@ -276,6 +284,7 @@ def test_b08_a_visible_source_without_a_match_is_an_empty_result(two_tenants: Ru
 # --- tokens and scopes ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.catalogue("B19")
 @pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
 @pytest.mark.parametrize(
     ("header", "reason"),
@@ -289,8 +298,8 @@ def test_b08_a_visible_source_without_a_match_is_an_empty_result(two_tenants: Ru
         ("Bearer nonsense", "TOKEN_MALFORMED"),
     ],
 )
-def test_b19_no_call_without_a_token(
-    two_tenants: Running, method: descriptor.MethodDescriptor, header: str | None, reason: str
+def test_no_call_without_a_token(
+    two_tenants: RunningServer, method: descriptor.MethodDescriptor, header: str | None, reason: str
 ) -> None:
     metadata = () if header is None else (("authorization", header),)
     request = GetMessageClass(method.input_type)()
@@ -298,10 +307,11 @@ def test_b19_no_call_without_a_token(
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAUTHENTICATED, reason)
 
 
+@pytest.mark.catalogue("S04")
 @pytest.mark.parametrize("tenant", ["", "*", ["a", "b"], ["a"], None])
 @pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
-def test_s04_a_token_without_one_tenant_opens_nothing(
-    two_tenants: Running, method: descriptor.MethodDescriptor, tenant: Any
+def test_a_token_without_one_tenant_opens_nothing(
+    two_tenants: RunningServer, method: descriptor.MethodDescriptor, tenant: Any
 ) -> None:
     request = GetMessageClass(method.input_type)()
     metadata = two_tenants.auth(tenant=tenant, scopes=["query.read", "admin"])
@@ -309,8 +319,9 @@ def test_s04_a_token_without_one_tenant_opens_nothing(
     assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "TENANT_MISSING")
 
 
+@pytest.mark.catalogue("S05")
 @pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
-def test_s05_the_wrong_scope_opens_nothing(two_tenants: Running, method: descriptor.MethodDescriptor) -> None:
+def test_the_wrong_scope_opens_nothing(two_tenants: RunningServer, method: descriptor.MethodDescriptor) -> None:
     needed = POLICIES[f"/{method.containing_service.full_name}/{method.name}"].scope
     others = {policy.scope for policy in POLICIES.values() if not allows(frozenset({policy.scope}), needed)}
     for scopes in (sorted(others), [], ["query.readx", "*"]):
@@ -323,7 +334,8 @@ def test_s05_the_wrong_scope_opens_nothing(two_tenants: Running, method: descrip
         assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")
 
 
-def test_s05_the_client_port_does_not_carry_the_index_service(two_tenants: Running) -> None:
+@pytest.mark.catalogue("S05")
+def test_the_client_port_does_not_carry_the_index_service(two_tenants: RunningServer) -> None:
     call = two_tenants.channel.unary_unary("/ragproto.admin.v1.IndexService/ListGenerations", bytes, bytes)
     failure = failing(lambda: call(b"", metadata=two_tenants.auth(tenant="a", scopes=["admin", "query.read"])))
     assert failure.code is grpc.StatusCode.UNIMPLEMENTED

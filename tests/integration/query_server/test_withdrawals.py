@@ -17,8 +17,8 @@ from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.pipeline import Flow
-from tests.support.query_server import Running, failing, running
+from tests.support.pipeline import PipelineHarness
+from tests.support.query_server import RunningServer, failing, running
 from tests.support.waiting import eventually
 
 SALARY, BELL, PAINT = (
@@ -30,7 +30,7 @@ HR = ["hr"]
 
 
 @pytest.fixture
-def flow_behind(flow: Flow) -> Flow:
+def flow_behind(flow: PipelineHarness) -> PipelineHarness:
     """Three documents that everyone may see, in the index."""
     for locator, text in (("salary.txt", SALARY), ("bell.txt", BELL), ("paint.txt", PAINT)):
         flow.connector.put(locator, text, acl=("everyone", "group:hr"))
@@ -39,7 +39,7 @@ def flow_behind(flow: Flow) -> Flow:
 
 
 @pytest.fixture
-def server(flow_behind: Flow, tmp_path: Path) -> Iterator[Running]:
+def server(flow_behind: PipelineHarness, tmp_path: Path) -> Iterator[RunningServer]:
     def shared(own: VectorIndex) -> VectorIndex:
         own.close()
         return flow_behind.index
@@ -49,7 +49,7 @@ def server(flow_behind: Flow, tmp_path: Path) -> Iterator[Running]:
         yield started
 
 
-def commit_and_die(flow: Flow) -> None:
+def commit_and_die(flow: PipelineHarness) -> None:
     """What a run leaves that ends right after its transaction: the index was told nothing."""
     flow.connector.put("salary.txt", SALARY, acl=("group:hr",))
     del flow.connector.items["bell.txt"]
@@ -58,18 +58,20 @@ def commit_and_die(flow: Flow) -> None:
     assert all("everyone" in point.payload.acl for point in flow.points())
 
 
-def withheld(server: Running) -> float:
+def withheld(server: RunningServer) -> float:
     return server.server.metrics.registry.get_sample_value("rag_server_withheld") or 0
 
 
-def found(server: Running, *, groups: list[str] | None = None, mode: int = v2.SEARCH_MODE_HYBRID) -> set[str]:
+def found(server: RunningServer, *, groups: list[str] | None = None, mode: int = v2.SEARCH_MODE_HYBRID) -> set[str]:
     stub = v2_grpc.QueryServiceStub(server.channel)
     request = v2.SearchRequest(query="nine", mode=mode)
     response = stub.Search(request, metadata=server.auth(groups=groups or []), timeout=20)
     return {passage.locator for passage in response.passages}
 
 
-def test_what_is_lost_is_gone_on_every_leg_before_the_index_is_told(flow_behind: Flow, server: Running) -> None:
+def test_what_is_lost_is_gone_on_every_leg_before_the_index_is_reported(
+    flow_behind: PipelineHarness, server: RunningServer
+) -> None:
     assert found(server) == {"salary.txt", "bell.txt", "paint.txt"}
     commit_and_die(flow_behind)
     assert eventually(lambda: withheld(server) == 2)
@@ -82,7 +84,8 @@ def test_what_is_lost_is_gone_on_every_leg_before_the_index_is_told(flow_behind:
     assert found(server, groups=HR) == {"salary.txt", "paint.txt"}
 
 
-def test_s13_what_is_lost_is_in_no_answer_of_any_call(flow_behind: Flow, server: Running) -> None:
+@pytest.mark.catalogue("S13")
+def test_what_is_lost_is_in_no_answer_of_any_call(flow_behind: PipelineHarness, server: RunningServer) -> None:
     stub = v2_grpc.QueryServiceStub(server.channel)
     call = {"metadata": server.auth(scopes=["query.read", "documents.read"]), "timeout": 20}
     first = stub.Search(v2.SearchRequest(query="nine", top_k=1), **call)

@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.processes import stack_processes
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 from tests.support.local_stack import LocalStack
@@ -124,7 +124,7 @@ def _every_part_comes_back(stack: LocalStack, status: dict[str, Any]) -> None:
 
 
 def _the_next_up_recovers_from_a_killed_supervisor(stack: LocalStack) -> None:
-    home = Home(stack.home)
+    home = DataDir(stack.home)
     psutil.Process(int((home.runtime / "supervisord.pid").read_text())).kill()
     code, printed = stack.rag("up", seconds=_PATIENCE_SECONDS)
     assert code == 0, printed
@@ -132,7 +132,7 @@ def _the_next_up_recovers_from_a_killed_supervisor(stack: LocalStack) -> None:
 
 
 def _down_leaves_nothing(stack: LocalStack) -> None:
-    home = Home(stack.home)
+    home = DataDir(stack.home)
     state = home.read_state()
     assert state is not None
     assert stack.rag("down") == (0, {"stopped": True})

@@ -19,7 +19,7 @@ from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 
 LONG, LONG_SECONDS = "a long call", 14.0
-"""Longer than a gateway that ends goes on to be found."""
+"""Longer than a gateway that ends continues to be found."""
 _SECONDS = 0.1
 _SERVICES = ("", "ragproto.query.v2.QueryService")
 """What the health service knows: the process, and whether it can answer."""

@@ -57,11 +57,11 @@ def space(cluster: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Iter
     for module, (folder, files) in MODULES.items():
         command = ["go", "mod", "download", "-json", module]
         where = tmp_path_factory.mktemp("module")
-        told = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
-        if told.returncode:
+        message = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+        if message.returncode:
             pytest.skip(f"needs the Go module {module}")
         for name in files:
-            path = Path(json.loads(told.stdout)["Dir"]) / folder / name
+            path = Path(json.loads(message.stdout)["Dir"]) / folder / name
             applied = found.kubectl("apply", "--server-side", "-f", str(path))
             assert applied.returncode == 0, applied.stderr
     for kind in ("rollouts.argoproj.io", "analysistemplates.argoproj.io", "grpcroutes.gateway.networking.k8s.io"):

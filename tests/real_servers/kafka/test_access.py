@@ -32,7 +32,7 @@ from tests.contract.stream.conftest import TOPIC_SOURCE, KafkaHarness
 from tests.contract.stream.test_kafka import consume
 from tests.support.certificates import self_signed
 from tests.support.kafka.apache import Cluster, start_cluster
-from tests.support.stream import Stream
+from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.real_servers
@@ -61,7 +61,7 @@ def sasl() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Path, Path, Path]]:
-    """A broker that lets in whoever shows the one certificate it trusts, with its own certificate and the client's."""
+    """A broker that accepts the one client certificate it trusts, with its own certificate and the client's."""
     folder = tmp_path_factory.mktemp("mutual")
     for name in ("broker", "client"):
         (folder / name).mkdir()
@@ -104,7 +104,7 @@ def _options(cluster: Cluster, security: dict[str, Any]) -> KafkaOptions:
     return KafkaOptions.model_validate(given | {"session_timeout_ms": 6000})
 
 
-def _goes_through(options: KafkaOptions, stream: Stream) -> None:
+def _goes_through(options: KafkaOptions, stream: StreamHarness) -> None:
     """A message goes in and out with these options, and the topic can be asked about."""
     producer = Producer(producer_config(options))
     failed: list[Any] = []
@@ -114,12 +114,12 @@ def _goes_through(options: KafkaOptions, stream: Stream) -> None:
     assert failed == []
     assert KafkaConnector(options, TOPIC_SOURCE).check()["ok"]
     stream.flow.source = TOPIC_SOURCE
-    pump = stream.pump(KafkaSource(options, TOPIC_SOURCE, stream.store, stream.settings))
-    pump.process(pump.source.poll(SECONDS))
+    consumer_loop = stream.consumer_loop(KafkaSource(options, TOPIC_SOURCE, stream.store, stream.settings))
+    consumer_loop.process(consumer_loop.source.poll(SECONDS))
     assert stream.texts() == {"a": "The pump leaks."}
 
 
-def _is_refused(options: KafkaOptions, stream: Stream, *words: str) -> None:
+def _is_refused(options: KafkaOptions, stream: StreamHarness, *words: str) -> None:
     found = KafkaConnector(options, TOPIC_SOURCE).check()
     assert not found["ok"]
     source = KafkaSource(options, TOPIC_SOURCE, stream.store, stream.settings)
@@ -133,7 +133,7 @@ def _is_refused(options: KafkaOptions, stream: Stream, *words: str) -> None:
 
 
 def test_scram_lets_in_with_the_right_password_and_names_a_wrong_one(
-    sasl: Cluster, stream: Stream, tmp_path: Path
+    sasl: Cluster, stream: StreamHarness, tmp_path: Path
 ) -> None:
     security = {"protocol": "SASL_PLAINTEXT", "username": _secret(tmp_path, "ann")}
     wrong = _options(sasl, {**security, "password": _secret(tmp_path, "guessed")})
@@ -143,7 +143,7 @@ def test_scram_lets_in_with_the_right_password_and_names_a_wrong_one(
 
 
 def test_a_token_of_an_identity_provider_lets_in(
-    sasl: Cluster, stream: Stream, tmp_path: Path, httpserver: HTTPServer
+    sasl: Cluster, stream: StreamHarness, tmp_path: Path, httpserver: HTTPServer
 ) -> None:
     now = int(time.time())
     parts = ({"alg": "none"}, {"sub": "rag", "iat": now, "exp": now + 600, "scope": "kafka"})
@@ -165,7 +165,7 @@ def test_a_token_of_an_identity_provider_lets_in(
 
 
 def test_a_client_certificate_lets_in_and_none_is_refused(
-    mutual: tuple[Cluster, Path, Path, Path], stream: Stream
+    mutual: tuple[Cluster, Path, Path, Path], stream: StreamHarness
 ) -> None:
     cluster, authority, certificate, key = mutual
     trusted = {"protocol": "SSL", "ca_file": str(authority)}
@@ -184,14 +184,14 @@ def guarded() -> Iterator[Cluster]:
 
 
 def test_a_topic_that_may_not_be_read_is_said_and_over_without_a_message_when_it_may(
-    guarded: Cluster, stream: Stream
+    guarded: Cluster, stream: StreamHarness
 ) -> None:
     topic = KafkaHarness(stream, guarded.broker)
     topic.put("a", "Before.")
     source = topic.open()
     consume(topic, source, 1)
-    pump, stopping = stream.pump(source), threading.Event()
-    runner = threading.Thread(target=pump.run, args=(stopping,))
+    consumer_loop, stopping = stream.consumer_loop(source), threading.Event()
+    runner = threading.Thread(target=consumer_loop.run, args=(stopping,))
     runner.start()
     admin = AdminClient({"bootstrap.servers": guarded.address})
     rule = (ResourceType.TOPIC, topic.topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.READ)
@@ -201,10 +201,10 @@ def test_a_topic_that_may_not_be_read_is_said_and_over_without_a_message_when_it
         others = [AclBinding(*rule[:5], one, AclPermissionType.ALLOW) for one in allowed]
         for future in admin.create_acls([forbidden, *others]).values():
             future.result(SECONDS)
-        assert eventually(lambda: pump.state == "waiting: BROKER_REFUSED", seconds=SECONDS)
+        assert eventually(lambda: consumer_loop.state == "waiting: BROKER_REFUSED", seconds=SECONDS)
         for future in admin.delete_acls([AclBindingFilter(*rule, AclPermissionType.DENY)]).values():
             future.result(SECONDS)
-        assert eventually(lambda: pump.state == "running" and source.problem() is None, seconds=SECONDS)
+        assert eventually(lambda: consumer_loop.state == "running" and source.problem() is None, seconds=SECONDS)
         assert source.lag().seconds == 0
     finally:
         stopping.set()

@@ -68,17 +68,17 @@ def test_a_letter_that_the_broker_does_not_take_stops_the_stream_before_it(topic
     topic.options = topic.options.model_copy(update={"dead_letter_topic": dead})
     broker.produce(topic.topic, ("a", b"not json"))
     source = topic.open()
-    pump = topic.stream.pump(source)
+    consumer_loop = topic.stream.consumer_loop(source)
     batch = source.poll(SECONDS)
     with pytest.raises(Unavailable) as stopped:
-        pump.process(batch)
+        consumer_loop.process(batch)
     assert stopped.value.reason is Reason.DEAD_LETTER_UNAVAILABLE
     assert letters(topic) == {}
     broker.topic(name=dead)
 
     def applied() -> bool:
         try:
-            pump.process(batch)
+            consumer_loop.process(batch)
         except Unavailable:
             return False
         return True

@@ -9,12 +9,12 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from rag_assets.stream_worker.kafka.partitions import STUMBLE_SECONDS
+from rag_assets.stream_worker.kafka.partitions import GRACE_SECONDS
 from rag_assets.stream_worker.kafka.source import KafkaSource
 from tests.contract.stream.conftest import KafkaHarness
 from tests.support.kafka.apache import Cluster, start_cluster
 from tests.support.kafka_broker import Broker
-from tests.support.stream import Stream
+from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.real_servers, pytest.mark.timeout(600)]
@@ -29,7 +29,7 @@ def pair() -> Iterator[Cluster]:
     cluster.stop()
 
 
-def on_both(pair: Cluster, stream: Stream) -> KafkaHarness:
+def on_both(pair: Cluster, stream: StreamHarness) -> KafkaHarness:
     """A topic whose partition 0 is on the first broker alone and partition 1 on the second."""
     harness = KafkaHarness(stream, pair.broker, partitions=1)
     admin = AdminClient({"bootstrap.servers": pair.address})
@@ -58,7 +58,7 @@ class Running:
     """The pump of a stream on a thread of its own."""
 
     def __init__(self, harness: KafkaHarness, source: KafkaSource) -> None:
-        self.pump = harness.stream.pump(source)
+        self.pump = harness.stream.consumer_loop(source)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.pump.run, args=(self._stopping,))
         self._thread.start()
@@ -69,7 +69,7 @@ class Running:
 
 
 def test_a_partition_without_a_leader_is_waited_for_alone_and_taken_up_when_it_has_one(
-    pair: Cluster, stream: Stream
+    pair: Cluster, stream: StreamHarness
 ) -> None:
     harness = on_both(pair, stream)
     put(harness, 0, "a0")
@@ -82,7 +82,7 @@ def test_a_partition_without_a_leader_is_waited_for_alone_and_taken_up_when_it_h
         assert eventually(lambda: set(stream.texts()) == {"a0", "a1"}, seconds=SECONDS)
         assert eventually(lambda: running.pump.state == "waiting: BROKER_UNAVAILABLE", seconds=SECONDS)
         assert "partition 1" in str(source.problem())
-        assert source.lag().seconds >= STUMBLE_SECONDS, "an unread partition is never reported as no lag"
+        assert source.lag().seconds >= GRACE_SECONDS, "an unread partition is never reported as no lag"
         put(harness, 0, "a2")
         assert eventually(lambda: "a2" in stream.texts(), seconds=SECONDS), "the others are read meanwhile"
         pair.nodes[1].start()
@@ -94,7 +94,9 @@ def test_a_partition_without_a_leader_is_waited_for_alone_and_taken_up_when_it_h
         pair.revive()
 
 
-def test_every_broker_away_is_said_and_over_without_a_message_when_they_are_back(pair: Cluster, stream: Stream) -> None:
+def test_every_broker_away_is_said_and_over_without_a_message_when_they_are_back(
+    pair: Cluster, stream: StreamHarness
+) -> None:
     harness = on_both(pair, stream)
     put(harness, 0, "a0")
     put(harness, 1, "b0")
@@ -116,7 +118,9 @@ def test_every_broker_away_is_said_and_over_without_a_message_when_they_are_back
         pair.revive()
 
 
-def test_a_broker_that_is_away_during_assignment_delays_it_and_loses_nothing(pair: Cluster, stream: Stream) -> None:
+def test_a_broker_that_is_away_during_assignment_delays_it_and_loses_nothing(
+    pair: Cluster, stream: StreamHarness
+) -> None:
     harness = on_both(pair, stream)
     put(harness, 0, "a0")
     put(harness, 1, "b0")
@@ -141,12 +145,12 @@ def test_a_broker_that_is_away_during_assignment_delays_it_and_loses_nothing(pai
 
 def _drained(harness: KafkaHarness, source: KafkaSource, locator: str) -> bool:
     if batch := source.poll(0.1):
-        harness.stream.pump(source).process(batch)
+        harness.stream.consumer_loop(source).process(batch)
     return locator in harness.stream.texts()
 
 
 def test_a_session_timeout_that_the_broker_does_not_take_is_reported_by_its_name(
-    stream: Stream, broker: Broker
+    stream: StreamHarness, broker: Broker
 ) -> None:
     harness = KafkaHarness(stream, broker, session_timeout_ms=2000, max_poll_interval_ms=2000)
     source = harness.open()
@@ -160,7 +164,7 @@ def test_a_session_timeout_that_the_broker_does_not_take_is_reported_by_its_name
         running.stop()
 
 
-def test_a_topic_that_does_not_exist_is_reported_and_found_once_it_does(stream: Stream, broker: Broker) -> None:
+def test_a_topic_that_does_not_exist_is_reported_and_found_once_it_does(stream: StreamHarness, broker: Broker) -> None:
     harness = KafkaHarness(stream, broker)
     missing = f"{harness.topic}-later"
     harness.options = harness.options.model_copy(update={"topic": missing, "group": missing})

@@ -10,9 +10,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from rag_assets.source_config import SourceConfig
-from rag_assets.stream_worker.waiting import behind, reset_position
+from rag_assets.stream_worker.waiting import reset_position, topic_lag
 from rag_core.errors import Conflict, Reason
-from rag_core.streams.offset_store import places
+from rag_core.streams.offset_store import load_offsets
 from tests.contract.stream.conftest import KafkaHarness
 from tests.contract.stream.test_kafka import consume
 from tests.support.kafka_broker import Broker
@@ -34,7 +34,7 @@ def admin(broker: Broker) -> AdminClient:
     return AdminClient({"bootstrap.servers": broker.address})
 
 
-def make_anew(broker: Broker, topic: str) -> None:
+def make_again(broker: Broker, topic: str) -> None:
     client = admin(broker)
     client.delete_topics([topic])[topic].result(SECONDS)
 
@@ -57,13 +57,13 @@ def write_source(topic: KafkaHarness) -> None:
     (folder / "tickets.yaml").write_text(_SOURCE.format(brokers=topic.broker.address, topic=topic.topic))
 
 
-def test_a_topic_made_anew_and_refilled_past_our_position_stops_the_stream_and_a_reset_applies_all_of_it(
+def test_a_topic_made_again_and_refilled_past_our_position_stops_the_stream_and_a_reset_applies_all_of_it(
     topic: KafkaHarness, broker: Broker
 ) -> None:
     broker.produce(topic.topic, *texts("Old", 30))
     with closing(topic.open()) as source:
         consume(topic, source, 30)
-    make_anew(broker, topic.topic)
+    make_again(broker, topic.topic)
     broker.produce(topic.topic, *texts("New", 80))
     with closing(topic.open()) as source:
         with pytest.raises(Conflict) as stopped:
@@ -77,16 +77,16 @@ def test_a_topic_made_anew_and_refilled_past_our_position_stops_the_stream_and_a
     assert topic.stream.texts() == {key: body["text"] for key, body in texts("New", 80)}
 
 
-def test_a_topic_made_anew_under_a_running_stream_stops_it(topic: KafkaHarness, broker: Broker) -> None:
+def test_a_topic_made_again_under_a_running_stream_stops_it(topic: KafkaHarness, broker: Broker) -> None:
     broker.produce(topic.topic, *texts("Old", 5))
     source = topic.open()
     consume(topic, source, 5)
-    pump, stopping = topic.stream.pump(source), threading.Event()
-    runner = threading.Thread(target=pump.run, args=(stopping,))
+    consumer_loop, stopping = topic.stream.consumer_loop(source), threading.Event()
+    runner = threading.Thread(target=consumer_loop.run, args=(stopping,))
     runner.start()
     try:
-        make_anew(broker, topic.topic)
-        assert eventually(lambda: pump.state == "halted: TOPIC_RECREATED", seconds=SECONDS)
+        make_again(broker, topic.topic)
+        assert eventually(lambda: consumer_loop.state == "halted: TOPIC_RECREATED", seconds=SECONDS)
     finally:
         stopping.set()
         runner.join(SECONDS)
@@ -103,11 +103,11 @@ def test_a_reset_within_the_same_topic_keeps_versions_so_nothing_older_comes_bac
     write_source(topic)
     reset_position(topic.stream.settings, "tickets", to="earliest", actor="test")
     with closing(topic.open()) as source:
-        pump = topic.stream.pump(source)
+        consumer_loop = topic.stream.consumer_loop(source)
         while not source.at_end():
             if batch := source.poll(0.2):
-                pump.process(batch)
-        assert pump.counts["stale"] == 4
+                consumer_loop.process(batch)
+        assert consumer_loop.counts["stale"] == 4
     assert topic.stream.texts() == {"a": "Second."}
 
 
@@ -155,16 +155,18 @@ def test_lag_reaches_nothing_behind_the_marks_of_transactions(topic: KafkaHarnes
     config = SourceConfig.model_validate(options)
     with closing(topic.open()) as source:
         consume(topic, source, 1)
-        pump = topic.stream.pump(source)
+        consumer_loop = topic.stream.consumer_loop(source)
 
         def drained() -> bool:
             if batch := source.poll(0.2):
-                pump.process(batch)
+                consumer_loop.process(batch)
             return source.at_end() and source.lag().messages == 0
 
         assert eventually(drained, seconds=SECONDS)
-        assert eventually(lambda: source.poll(0.1) == [] and behind(topic.stream.store, config) == 0, seconds=SECONDS)
+        assert eventually(
+            lambda: source.poll(0.1) == [] and topic_lag(topic.stream.store, config) == 0, seconds=SECONDS
+        )
     with topic.stream.store.engine.connect() as connection:
-        place = places(connection, source.stream, topic.topic)[0]
+        place = load_offsets(connection, source.stream, topic.topic)[0]
     assert place.next_offset == 4, "two messages and the two marks behind them"
     assert set(topic.stream.texts()) == {"d0"}

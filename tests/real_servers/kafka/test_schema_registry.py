@@ -23,7 +23,7 @@ from tests.contract.stream.conftest import KafkaHarness
 from tests.contract.stream.test_kafka import consume, letters
 from tests.support.kafka.apicurio import Apicurio, start_registry
 from tests.support.kafka_broker import Broker
-from tests.support.stream import Stream
+from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.real_servers
@@ -55,7 +55,7 @@ def registry() -> Iterator[Apicurio]:
 
 
 @pytest.fixture
-def by_schema(stream: Stream, broker: Broker, registry: Apicurio) -> KafkaHarness:
+def by_schema(stream: StreamHarness, broker: Broker, registry: Apicurio) -> KafkaHarness:
     stream.settings = stream.settings.model_copy(
         update={"fetch_allow_networks": "127.0.0.0/8", "fetch_ports": "1-65535"}
     )
@@ -162,14 +162,14 @@ def test_a_registry_that_is_killed_is_waited_for_and_nothing_is_lost(
     registry.kill()
     broker.produce(by_schema.topic, *[(f"d{number}", value) for number, value in enumerate(values)])
     source = by_schema.open()
-    pump, stopping = by_schema.stream.pump(source), threading.Event()
-    runner = threading.Thread(target=pump.run, args=(stopping,))
+    consumer_loop, stopping = by_schema.stream.consumer_loop(source), threading.Event()
+    runner = threading.Thread(target=consumer_loop.run, args=(stopping,))
     runner.start()
     try:
-        assert eventually(lambda: pump.state == "waiting: REGISTRY_UNAVAILABLE")
+        assert eventually(lambda: consumer_loop.state == "waiting: REGISTRY_UNAVAILABLE")
         assert source.lag().messages == 5
         registry.start()
-        assert eventually(lambda: pump.state == "running" and source.lag().messages == 0)
+        assert eventually(lambda: consumer_loop.state == "running" and source.lag().messages == 0)
     finally:
         stopping.set()
         runner.join(30)

@@ -20,7 +20,7 @@ from rag_core.index.qdrant.index import QdrantIndex
 from rag_core.parsing import Parser
 from rag_core.settings import Settings
 from rag_core.verify import verify
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 from tests.support.qdrant_snapshots import commands, run
 
 pytestmark = pytest.mark.real_servers
@@ -53,7 +53,7 @@ def index(own: Settings) -> Iterator[QdrantIndex]:  # type: ignore[override]
 def test_a_restored_collection_is_brought_to_the_rows_and_readers_come_back(
     own: Settings, store: Store, index: QdrantIndex, parser: Parser, tmp_path: Path
 ) -> None:
-    flow = Flow(store, index, parser, own)
+    flow = PipelineHarness(store, index, parser, own)
     for name in ("kept", "removed"):
         flow.connector.put(f"{name}.txt", f"The {name} walrus sleeps.")
     flow.run()

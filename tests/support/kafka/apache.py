@@ -51,7 +51,7 @@ def _fetch(folder: Path) -> bool:
     if shutil.which("mvn") is None:
         return False
     command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
-    for _ in range(2):  # the second try goes on with what the first has fetched
+    for _ in range(2):  # the second try continues with what the first has fetched
         try:
             subprocess.run(command, check=True, timeout=_FETCH_SECONDS, capture_output=True)
         except (subprocess.TimeoutExpired, subprocess.CalledProcessError):

@@ -9,6 +9,7 @@ from rag_core.access.key_source import MAX_JWKS_BYTES, read_url, require_safe_ur
 from rag_core.errors import ConfigError, Reason, Unavailable
 
 
+@pytest.mark.catalogue("S23")
 @pytest.mark.parametrize(
     "url",
     [
@@ -24,12 +25,13 @@ from rag_core.errors import ConfigError, Reason, Unavailable
         "https://idp.example:99999/jwks",
     ],
 )
-def test_s23_keys_are_read_over_https_only(url: str) -> None:
+def test_keys_are_read_over_https_only(url: str) -> None:
     with pytest.raises(ConfigError):
         require_safe_url(url)
 
 
-def test_s23_no_password_in_the_address() -> None:
+@pytest.mark.catalogue("S23")
+def test_no_password_in_the_address() -> None:
     with pytest.raises(ConfigError) as caught:
         require_safe_url("https://me:hunter2@idp.example/jwks")
     assert caught.value.reason is Reason.SECRET_INLINE_FORBIDDEN
@@ -41,7 +43,8 @@ def test_https_and_loopback_are_fine(url: str) -> None:
     assert require_safe_url(url) == url
 
 
-def test_s22_redirects_and_endless_answers_are_refused(httpserver: HTTPServer) -> None:
+@pytest.mark.catalogue("S22")
+def test_redirects_and_endless_answers_are_refused(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/moved").respond_with_data("", 302, headers={"location": httpserver.url_for("/jwks")})
     httpserver.expect_request("/endless").respond_with_data("x" * (MAX_JWKS_BYTES + 1))
     for path in ("/moved", "/endless", "/absent"):
@@ -50,14 +53,16 @@ def test_s22_redirects_and_endless_answers_are_refused(httpserver: HTTPServer) -
         assert caught.value.reason is Reason.KEYS_UNAVAILABLE
 
 
-def test_s23_a_proxy_of_the_environment_is_not_used(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.catalogue("S23")
+def test_a_proxy_of_the_environment_is_not_used(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     httpserver.expect_request("/jwks").respond_with_data(b"{}")
     assert read_url(httpserver.url_for("/jwks")) == b"{}"
 
 
-def test_s24_a_certificate_nobody_trusts_is_refused(make_httpserver_ssl: HTTPServer) -> None:
+@pytest.mark.catalogue("S24")
+def test_a_certificate_nobody_trusts_is_refused(make_httpserver_ssl: HTTPServer) -> None:
     with pytest.raises(Unavailable, match="cannot be reached"):
         read_url(f"https://127.0.0.1:{make_httpserver_ssl.port}/jwks")
 

@@ -117,8 +117,9 @@ FORGERIES = {
 }
 
 
+@pytest.mark.catalogue("S09")
 @pytest.mark.parametrize("token", FORGERIES.values(), ids=FORGERIES.keys())
-def test_s09_forged_tokens_are_refused(verifier: TokenVerifier, token: str) -> None:
+def test_forged_tokens_are_refused(verifier: TokenVerifier, token: str) -> None:
     with pytest.raises(Unauthenticated) as caught:
         verifier.verify(token)
     assert caught.value.reason in {Reason.TOKEN_INVALID, Reason.TOKEN_MALFORMED}
@@ -166,8 +167,9 @@ BAD_CLAIMS = {
 }
 
 
+@pytest.mark.catalogue("S10")
 @pytest.mark.parametrize("claims", BAD_CLAIMS.values(), ids=BAD_CLAIMS.keys())
-def test_s10_bad_claims_are_refused(verifier: TokenVerifier, claims: dict[str, Any]) -> None:
+def test_bad_claims_are_refused(verifier: TokenVerifier, claims: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):
         verifier.verify(sign(claims))
 
@@ -190,6 +192,7 @@ def test_a_lifetime_is_refused_for_what_is_wrong_with_it(verifier: TokenVerifier
         verifier.verify(sign(GOOD | {"iat": issued, "exp": issued + lifetime}))
 
 
+@pytest.mark.catalogue("S10")
 @pytest.mark.parametrize(
     "claims",
     [
@@ -201,7 +204,7 @@ def test_a_lifetime_is_refused_for_what_is_wrong_with_it(verifier: TokenVerifier
     ],
     ids=["aud list that contains us", "nbf now", "iat within leeway", "no groups", "fractional exp"],
 )
-def test_s10_good_variants_are_accepted(verifier: TokenVerifier, claims: dict[str, Any]) -> None:
+def test_good_variants_are_accepted(verifier: TokenVerifier, claims: dict[str, Any]) -> None:
     assert verifier.verify(sign(claims)).tenant == "acme"
 
 
@@ -210,16 +213,18 @@ def test_access_token_types_are_accepted(verifier: TokenVerifier, typ: str) -> N
     assert verifier.verify(sign(GOOD, typ=typ)).subject == "ann"
 
 
+@pytest.mark.catalogue("S04")
 @pytest.mark.parametrize(
     "tenant", [None, "", "*", ["acme"], ["acme", "b"], {"a": 1}, 7, True, "a b", "../x", "a" * 65, "a\x00"]
 )
-def test_s04_a_token_that_names_no_single_tenant_gets_no_access(verifier: TokenVerifier, tenant: object) -> None:
+def test_a_token_that_names_no_single_tenant_gets_no_access(verifier: TokenVerifier, tenant: object) -> None:
     with pytest.raises(PermissionDenied) as caught:
         verifier.verify(sign(GOOD | {"tenant": tenant}))
     assert caught.value.reason is Reason.TENANT_MISSING
 
 
-def test_s04_a_token_without_a_tenant_gets_no_access(verifier: TokenVerifier) -> None:
+@pytest.mark.catalogue("S04")
+def test_a_token_without_a_tenant_gets_no_access(verifier: TokenVerifier) -> None:
     with pytest.raises(PermissionDenied):
         verifier.verify(sign(without("tenant")))
 
@@ -243,7 +248,8 @@ def replaced(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def test_s11_a_removed_key_is_refused_although_its_token_was_cached(
+@pytest.mark.catalogue("S11")
+def test_a_removed_key_is_refused_although_its_token_was_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_source, "RELOAD_SECONDS", 0.0)
@@ -261,8 +267,9 @@ def test_s11_a_removed_key_is_refused_although_its_token_was_cached(
         verifier.verify(old_token)
 
 
+@pytest.mark.catalogue("F54")
 @pytest.mark.parametrize("broken", ["{", '{"keys": []}'], ids=["half written", "empty"])
-def test_f54_a_key_file_that_turns_bad_keeps_the_last_good_keys(
+def test_a_key_file_that_turns_bad_keeps_the_last_good_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     monkeypatch.setattr(key_source, "RELOAD_SECONDS", 0.0)
@@ -308,8 +315,9 @@ def bad_key_sets() -> dict[str, object]:
     }
 
 
+@pytest.mark.catalogue("S08")
 @pytest.mark.parametrize("document", bad_key_sets().values(), ids=bad_key_sets().keys())
-def test_s08_a_weak_or_empty_key_set_is_refused_at_start(tmp_path: Path, document: object) -> None:
+def test_a_weak_or_empty_key_set_is_refused_at_start(tmp_path: Path, document: object) -> None:
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps(document))
     with pytest.raises(ConfigError) as caught:
@@ -317,7 +325,8 @@ def test_s08_a_weak_or_empty_key_set_is_refused_at_start(tmp_path: Path, documen
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_s08_a_missing_key_file_is_refused_at_start(tmp_path: Path) -> None:
+@pytest.mark.catalogue("S08")
+def test_a_missing_key_file_is_refused_at_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         TokenVerifier(tmp_path / "none.json", RULES)
     assert caught.value.reason is Reason.SECRET_MISSING

@@ -74,7 +74,7 @@ def test_a_sentence_that_asks_is_no_answer(asked: str, said: str) -> None:
     )
 
 
-def test_nothing_found_and_nothing_supported_are_told_apart() -> None:
+def test_nothing_found_and_nothing_supported_are_reported_apart() -> None:
     assert compose(Question("anything", ())) == Abstained(Abstention.NO_RESULTS)
     assert compose(question("Who won the football cup in 1966?")) == Abstained(Abstention.NOT_SUPPORTED)
 
@@ -123,7 +123,8 @@ def test_a_heading_does_not_keep_the_sentence_that_begins_with_it_away() -> None
     assert any("16 weeks" in citation.quote for citation in outcome.citations)
 
 
-def test_s14_text_of_a_document_cannot_fake_a_marker_or_hide_characters() -> None:
+@pytest.mark.catalogue("S14")
+def test_text_of_a_document_cannot_fake_a_marker_or_hide_characters() -> None:
     shown = display("Parental leave [7] lasts\n\u202e16\u200b [1, 2] weeks\x00.")
     assert shown == "Parental leave lasts 16 weeks."
 

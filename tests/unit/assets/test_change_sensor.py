@@ -10,7 +10,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.connectors import build_connector
-from rag_assets.defs.sources.sensors import TOKEN_TAG, current_token, evaluate
+from rag_assets.defs.sources.sensors import TOKEN_TAG, current_version_tag, evaluate
 from rag_assets.lib.naming import job_name
 from rag_assets.source_config import SourceConfig
 from rag_core.pipeline import Pipeline
@@ -35,7 +35,7 @@ class Sensor:
 
     @property
     def token(self) -> str:
-        return current_token(self.connector)
+        return current_version_tag(self.connector)
 
     def past(self, status: Status, token: str | None = None, **tags: str) -> None:
         run_tags = {**({TOKEN_TAG: token} if token else {}), **{f"dagster/{key}": value for key, value in tags.items()}}
@@ -64,7 +64,8 @@ def test_nothing_happens_while_the_source_looks_as_in_the_last_good_run(sensor: 
     assert sensor.decide() == []
 
 
-def test_f21_a_deleted_file_starts_a_run(sensor: Sensor, docs: Path) -> None:
+@pytest.mark.catalogue("F21")
+def test_a_deleted_file_starts_a_run(sensor: Sensor, docs: Path) -> None:
     sensor.past(Status.SUCCESS, sensor.token)
     (docs / "a.md").unlink()
     assert len(sensor.decide()) == 1
@@ -83,7 +84,8 @@ def test_runs_are_not_stacked_while_one_is_queued_or_in_progress(sensor: Sensor,
     assert sensor.decide() == []
 
 
-def test_f12_a_daemon_that_dies_between_its_look_and_the_launch_loses_and_doubles_no_run(sensor: Sensor) -> None:
+@pytest.mark.catalogue("F12")
+def test_a_daemon_that_dies_between_its_look_and_the_launch_loses_and_doubles_no_run(sensor: Sensor) -> None:
     """The sensor has no cursor that could be ahead of the runs, and what was launched is seen at the next look."""
     sensor.past(Status.SUCCESS, "another state")
     (lost,) = sensor.decide()
@@ -148,7 +150,9 @@ def test_the_sensor_in_the_definitions_decides_the_same(
     pipeline = Pipeline(Settings.load(home=tmp_path / "home"))
     with dg.build_sensor_context(instance, resources={"pipeline": pipeline}, repository_def=repository) as context:
         data = sensor.evaluate_tick(context)
-    assert [request.tags[TOKEN_TAG] for request in data.run_requests or []] == [current_token(build_connector(config))]
+    assert [request.tags[TOKEN_TAG] for request in data.run_requests or []] == [
+        current_version_tag(build_connector(config))
+    ]
 
 
 def test_a_disabled_source_keeps_its_sensor_and_schedule_stopped(config: SourceConfig) -> None:

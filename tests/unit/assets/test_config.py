@@ -91,6 +91,7 @@ def topic(**security: object) -> dict[str, object]:
     return {**TOPIC, "security": security}
 
 
+@pytest.mark.catalogue("B71")
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -136,7 +137,7 @@ def topic(**security: object) -> dict[str, object]:
         ),
     ],
 )
-def test_b71_a_wrong_value_is_named_with_its_place(
+def test_a_wrong_value_is_named_with_its_place(
     sources_dir: Path, write_source: WriteSource, change: dict[str, Any], problem: str
 ) -> None:
     write_source(**change)
@@ -144,6 +145,7 @@ def test_b71_a_wrong_value_is_named_with_its_place(
     assert line.startswith(f"CONFIG_INVALID at sources/handbook.yaml: {problem}")
 
 
+@pytest.mark.catalogue("B71")
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -165,19 +167,21 @@ def test_b71_a_wrong_value_is_named_with_its_place(
         (b"a: \x00\n", "not valid YAML (ReaderError)"),
     ],
 )
-def test_b71_a_file_that_is_not_plain_yaml_is_refused(sources_dir: Path, content: bytes, problem: str) -> None:
+def test_a_file_that_is_not_plain_yaml_is_refused(sources_dir: Path, content: bytes, problem: str) -> None:
     (sources_dir / "bad.yaml").write_bytes(content)
     assert any(line.startswith(f"CONFIG_INVALID at sources/bad.yaml: {problem}") for line in refused(sources_dir))
 
 
-def test_b71_a_duplicate_key_deep_in_the_file_is_refused(sources_dir: Path, write_source: WriteSource) -> None:
+@pytest.mark.catalogue("B71")
+def test_a_duplicate_key_deep_in_the_file_is_refused(sources_dir: Path, write_source: WriteSource) -> None:
     path = write_source()
     path.write_text(path.read_text().replace("tenant: acme", "tenant: acme\n  tenant: other"))
     (line,) = refused(sources_dir)
     assert line.endswith('the key "tenant" appears twice')
 
 
-def test_b71_all_problems_of_all_files_are_listed(sources_dir: Path, write_source: WriteSource) -> None:
+@pytest.mark.catalogue("B71")
+def test_all_problems_of_all_files_are_listed(sources_dir: Path, write_source: WriteSource) -> None:
     write_source("a.yaml", name="a", shards="x", colour="red")
     write_source("b.yaml", name="B", tenant=None)
     (sources_dir / "c.yml").write_bytes(b"")
@@ -191,8 +195,9 @@ def test_b71_all_problems_of_all_files_are_listed(sources_dir: Path, write_sourc
     ]
 
 
+@pytest.mark.catalogue("B74")
 @pytest.mark.parametrize("name", ["handbook", "hand-book"])
-def test_b74_two_sources_of_one_name_are_refused(sources_dir: Path, write_source: WriteSource, name: str) -> None:
+def test_two_sources_of_one_name_are_refused(sources_dir: Path, write_source: WriteSource, name: str) -> None:
     write_source("a.yaml", name=name)
     write_source("b.yaml", name=name.replace("-", "_"))
     (line,) = refused(sources_dir)
@@ -200,7 +205,8 @@ def test_b74_two_sources_of_one_name_are_refused(sources_dir: Path, write_source
     assert line.endswith("is also defined in sources/a.yaml")
 
 
-def test_b74_a_project_source_and_a_local_one_may_not_share_a_name(
+@pytest.mark.catalogue("B74")
+def test_a_project_source_and_a_local_one_may_not_share_a_name(
     sources_dir: Path, write_source: WriteSource, tmp_path: Path
 ) -> None:
     defs = tmp_path / "defs" / "handbook"
@@ -219,6 +225,7 @@ def test_components_of_other_types_in_the_project_are_not_ours_to_check(tmp_path
     assert load_all_sources(tmp_path / "none", defs=tmp_path / "defs") == []
 
 
+@pytest.mark.catalogue("B25")
 @pytest.mark.parametrize(
     ("options", "place"),
     [
@@ -240,7 +247,7 @@ def test_components_of_other_types_in_the_project_are_not_ours_to_check(tmp_path
         ({"root": "/srv", "exclude": ["a\0"]}, "exclude.0"),
     ],
 )
-def test_b25_a_root_or_pattern_that_leads_elsewhere_is_refused(
+def test_a_root_or_pattern_that_leads_elsewhere_is_refused(
     sources_dir: Path, write_source: WriteSource, options: dict[str, Any], place: str
 ) -> None:
     write_source(options={"kind": "filesystem", **options})
@@ -248,8 +255,9 @@ def test_b25_a_root_or_pattern_that_leads_elsewhere_is_refused(
     assert line.startswith(f"CONFIG_INVALID at sources/handbook.yaml: attributes.options.{place}: PATH_OUTSIDE_ROOT:")
 
 
+@pytest.mark.catalogue("S25")
 @pytest.mark.parametrize("name", ["../etc", "a/b", "/a", "a\\b", ".hidden", "a.b", "A", "", "a" * 64])
-def test_s25_a_name_that_becomes_a_group_a_job_and_an_asset_key_cannot_be_a_path(
+def test_a_name_that_becomes_a_group_a_job_and_an_asset_key_cannot_be_a_path(
     sources_dir: Path, write_source: WriteSource, name: str
 ) -> None:
     write_source(name=name)
@@ -266,7 +274,8 @@ def test_a_pattern_that_could_never_match_is_refused(
     assert "attributes.options.include.0: must be names and wildcards" in line
 
 
-def test_s26_values_of_a_refused_file_are_not_repeated(sources_dir: Path, write_source: WriteSource) -> None:
+@pytest.mark.catalogue("S26")
+def test_values_of_a_refused_file_are_not_repeated(sources_dir: Path, write_source: WriteSource) -> None:
     write_source(password="hunter2-canary", tenant="hunter2 canary", shards="hunter2-canary")
     assert "hunter2" not in "\n".join(refused(sources_dir))
 

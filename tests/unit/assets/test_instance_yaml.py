@@ -26,7 +26,8 @@ def test_settings_reach_the_file(tmp_path: Path) -> None:
     assert config["storage"]["custom"]["config"]["postgres_url"] == "postgresql://rag@127.0.0.1:55432/rag"
 
 
-def test_s26_a_configured_database_url_stays_in_its_environment_variable(tmp_path: Path) -> None:
+@pytest.mark.catalogue("S26")
+def test_a_configured_database_url_stays_in_its_environment_variable(tmp_path: Path) -> None:
     text = render_dagster_yaml(Settings.load(home=tmp_path, database_url="postgresql://u:canary@db/rag"))
     assert "canary" not in text
     assert yaml.safe_load(text)["storage"]["custom"]["config"]["postgres_url"] == {"env": "RAG_DATABASE_URL"}

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rag_assets.lib.schema_check import SAMPLE, judge
+from rag_assets.lib.schema_check import SAMPLE, validate_frames
 
 DOCUMENT = {
     "locator": "a.md",
@@ -34,10 +34,10 @@ EMBEDDING = {"locator": "a.md", "ordinal": 0, "dimensions_off": 0, "finite": Tru
     ("model", "row"), [("DocumentRows", DOCUMENT), ("ChunkRows", CHUNK), ("EmbeddingRows", EMBEDDING)]
 )
 def test_good_rows_pass_and_no_rows_pass(model: str, row: dict[str, Any]) -> None:
-    result = judge(model, [pl.DataFrame([row, row]), pl.DataFrame([row])])
+    result = validate_frames(model, [pl.DataFrame([row, row]), pl.DataFrame([row])])
     assert result.passed
     assert result.metadata["rows"].value == 3
-    assert judge(model, []).passed
+    assert validate_frames(model, []).passed
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_good_rows_pass_and_no_rows_pass(model: str, row: dict[str, Any]) -> Non
 )
 def test_each_rule_catches_its_row(model: str, row: dict[str, Any], change: dict[str, Any]) -> None:
     bad = {**row, "locator": "bad.md", **change}
-    result = judge(model, [pl.DataFrame([row, bad, row])])
+    result = validate_frames(model, [pl.DataFrame([row, bad, row])])
     assert not result.passed
     assert result.metadata["failures"].value >= 1
     records = result.metadata["sample"].value.records
@@ -75,6 +75,6 @@ def test_each_rule_catches_its_row(model: str, row: dict[str, Any], change: dict
 
 def test_the_sample_of_failures_is_bounded_and_the_count_is_not() -> None:
     frame = pl.DataFrame([{**DOCUMENT, "chars": 0}] * 50)
-    result = judge("DocumentRows", [frame, frame])
+    result = validate_frames("DocumentRows", [frame, frame])
     assert result.metadata["failures"].value == 100
     assert len(result.metadata["sample"].value.records) == SAMPLE

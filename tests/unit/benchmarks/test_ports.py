@@ -1,4 +1,4 @@
-"""Ports for processes that are started in a moment."""
+"""Free ports for processes about to start."""
 
 from __future__ import annotations
 

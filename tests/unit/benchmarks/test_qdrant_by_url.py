@@ -47,7 +47,7 @@ def test_what_a_benchmark_makes_on_a_server_is_searched_and_then_gone(
 
 def test_processes_of_an_installation_get_the_server_its_key_and_its_layout() -> None:
     given = Settings(qdrant_url="http://q:6334", qdrant_api_key=SecretStr("k" * 40), qdrant_shards=6)
-    told = qdrant_environment(given)
-    assert (told["RAG_QDRANT_URL"], told["RAG_QDRANT_SHARDS"]) == ("http://q:6334", "6")
-    assert told["RAG_QDRANT_API_KEY"] == "k" * 40
+    message = qdrant_environment(given)
+    assert (message["RAG_QDRANT_URL"], message["RAG_QDRANT_SHARDS"]) == ("http://q:6334", "6")
+    assert message["RAG_QDRANT_API_KEY"] == "k" * 40
     assert qdrant_environment(Settings()) == {}

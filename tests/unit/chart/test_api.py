@@ -84,7 +84,8 @@ def test_the_job_of_a_run_is_valid(job: Manifest, version: str) -> None:
     assert problems(version, job) == []
 
 
-def test_s38_the_job_of_a_run_keeps_the_restricted_profile(job: Manifest) -> None:
+@pytest.mark.catalogue("S38")
+def test_the_job_of_a_run_keeps_the_restricted_profile(job: Manifest) -> None:
     spec = job["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert container["image"] == f"registry.example.com/rag/dagster@{DIGEST}"
@@ -114,7 +115,8 @@ def test_the_job_of_a_run_reads_settings_secrets_sources_and_documents(job: Mani
     assert job["spec"]["backoffLimit"] == 0
 
 
-def test_s39_the_network_policies_find_the_pod_of_a_run(job: Manifest) -> None:
+@pytest.mark.catalogue("S39")
+def test_the_network_policies_find_the_pod_of_a_run(job: Manifest) -> None:
     labels = job["spec"]["template"]["metadata"]["labels"]
     assert labels["rag-platform/role"] == "run"
     assert labels["rag-platform/release"] == "rag"
@@ -137,7 +139,7 @@ def test_the_instance_is_the_one_of_the_local_stack_with_another_launcher() -> N
 
 
 @pytest.mark.parametrize("sign_in", ["none", "oidc"])
-def test_the_console_is_told_how_people_come_in_and_reads_the_servers_that_have_the_traffic(
+def test_the_console_is_reported_how_people_come_in_and_reads_the_servers_that_have_the_traffic(
     sign_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = values("production", {"console": {"signIn": sign_in}})
@@ -145,20 +147,20 @@ def test_the_console_is_told_how_people_come_in_and_reads_the_servers_that_have_
     (container,) = spec["containers"]
     for item in container["env"]:
         monkeypatch.setenv(item["name"], item["value"])
-    told = ConsoleSettings()
-    assert told.sign_in == sign_in
+    message = ConsoleSettings()
+    assert message.sign_in == sign_in
     mounted = {item["mountPath"] for item in container["volumeMounts"]}
     secret = next(volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume)
     if sign_in == "none":
-        assert told.token_file is not None
-        assert str(told.token_file.parent) in mounted
+        assert message.token_file is not None
+        assert str(message.token_file.parent) in mounted
         assert secret == "rag-console"
     else:
-        assert told.token_file is None
+        assert message.token_file is None
         assert str(Path(os.environ["STREAMLIT_SECRETS_FILES"]).parent) in mounted
         assert secret == "rag-console-oidc"
-    assert told.query_address == "rag-rag-platform-query:50051"
-    assert told.metrics_urls == "http://rag-rag-platform-query:9464/metrics"
+    assert message.query_address == "rag-rag-platform-query:50051"
+    assert message.metrics_urls == "http://rag-rag-platform-query:9464/metrics"
 
 
 def test_query_servers_may_have_a_secret_of_their_own() -> None:

@@ -95,7 +95,8 @@ def test_behind_an_ingress_an_address_is_the_caller_not_the_ingress(
     assert made.manager["xff_num_trusted_hops"] == hops
 
 
-def test_s31_the_admin_interface_of_envoy_stays_on_loopback(tmp_path: Path) -> None:
+@pytest.mark.catalogue("S31")
+def test_the_admin_interface_of_envoy_stays_on_loopback(tmp_path: Path) -> None:
     made = Configured(tmp_path, {})
     assert made.config["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
 

@@ -95,21 +95,24 @@ def network(request: pytest.FixtureRequest) -> Network:
     return Network(render(values(request.param)))
 
 
-def test_s39_default_deny_covers_every_pod_both_ways(network: Network) -> None:
+@pytest.mark.catalogue("S39")
+def test_default_deny_covers_every_pod_both_ways(network: Network) -> None:
     everything = [policy for policy in network.policies if policy["podSelector"] == {}]
     assert [set(policy["policyTypes"]) for policy in everything] == [{"Ingress", "Egress"}]
     assert not any(everything[0].get(way) for way in ("ingress", "egress"))
 
 
+@pytest.mark.catalogue("S39")
 @pytest.mark.parametrize("preset", PRESETS)
-def test_s39_exactly_the_listed_edges_are_open(preset: str) -> None:
+def test_exactly_the_listed_edges_are_open(preset: str) -> None:
     network = Network(render(values(preset)))
     ports = sorted({port for *_, port in INSIDE | EVALUATION} | {6333, 6335, 9901, 9902, 8501, 9466, 22, 443})
     found = {(a, b, port) for a in ROLES for b in ROLES for port in ports if network.pods(a, b, port)}
     assert found == (INSIDE | EVALUATION if preset == "dev" else INSIDE)
 
 
-def test_s39_the_deployer_reaches_what_it_judges_and_the_kubernetes_api() -> None:
+@pytest.mark.catalogue("S39")
+def test_the_deployer_reaches_what_it_judges_and_the_kubernetes_api() -> None:
     network = Network(render(values("production")))
     ports = (50051, 9464, 9902, 8080, 3000, 9901)
     inside = {(role, port) for role in ROLES for port in ports if network.pods("deployer", role, port)}
@@ -118,17 +121,20 @@ def test_s39_the_deployer_reaches_what_it_judges_and_the_kubernetes_api() -> Non
     assert network.out("deployer", "10.1.0.9", 5432)
 
 
-def test_s39_no_pod_reaches_the_metadata_service(network: Network) -> None:
+@pytest.mark.catalogue("S39")
+def test_no_pod_reaches_the_metadata_service(network: Network) -> None:
     reached = [(role, port) for role in ROLES for port in (80, 443, 6443) if network.out(role, "169.254.169.254", port)]
     assert reached == []
 
 
-def test_s39_only_what_launches_runs_reaches_the_kubernetes_api() -> None:
+@pytest.mark.catalogue("S39")
+def test_only_what_launches_runs_reaches_the_kubernetes_api() -> None:
     network = Network(render(values("production")))
     assert {role for role in ROLES if network.out(role, "10.0.0.1", 6443)} == {"dagster-webserver", "dagster-daemon"}
 
 
-def test_s39_external_stores_are_reached_by_address_and_port_only() -> None:
+@pytest.mark.catalogue("S39")
+def test_external_stores_are_reached_by_address_and_port_only() -> None:
     network = Network(render(values("production")))
     assert {role for role in ROLES if network.out(role, "10.1.0.9", 5432)} == set(_DATABASE)
     assert {role for role in ROLES if network.out(role, "10.2.0.9", 6334)} == set(_INDEX)
@@ -137,7 +143,8 @@ def test_s39_external_stores_are_reached_by_address_and_port_only() -> None:
     assert {role for role in ROLES if network.out(role, "10.4.0.9", 443)} == {"query", "gateway", "console"}
 
 
-def test_s39_other_namespaces_reach_metrics_and_the_gateway_and_nothing_else() -> None:
+@pytest.mark.catalogue("S39")
+def test_other_namespaces_reach_metrics_and_the_gateway_and_nothing_else() -> None:
     network = Network(render(values("production")))
     ports = (5432, 6334, 3000, 4266, 8080, 8501, 9464, 9466, 9901, 9902, 50051)
     found = {(role, port) for role in ROLES for port in ports if network.into("monitoring", role, port)}
@@ -149,7 +156,8 @@ def test_s39_other_namespaces_reach_metrics_and_the_gateway_and_nothing_else() -
     assert allowed == {("dagster-webserver", 3000), ("console", 8501)}
 
 
-def test_s39_the_policies_live_in_the_namespace_of_the_release() -> None:
+@pytest.mark.catalogue("S39")
+def test_the_policies_live_in_the_namespace_of_the_release() -> None:
     policies = [item for item in render(values("dev")) if item["kind"] == "NetworkPolicy"]
     assert {item["metadata"]["namespace"] for item in policies} == {NAMESPACE}
 

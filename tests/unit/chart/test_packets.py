@@ -16,9 +16,10 @@ PORTS = sorted(
 )
 
 
+@pytest.mark.catalogue("S39")
 @pytest.mark.skipif(_WHY is not None, reason=str(_WHY))
 @pytest.mark.parametrize("preset", ["dev", "production"])
-def test_s39_the_kernel_opens_the_listed_edges_and_no_other(preset: str) -> None:
+def test_the_kernel_opens_the_listed_edges_and_no_other(preset: str) -> None:
     pods = [Host(role, NAMESPACE, labels_of(role), (f"10.99.0.{number}",)) for number, role in enumerate(ROLES, 10)]
     others = [
         Host("dns", "kube-system", {"k8s-app": "kube-dns"}, ("10.98.0.1",)),

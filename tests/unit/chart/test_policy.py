@@ -34,7 +34,8 @@ def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
     return everything(values("dev", _ALL) if request.param == "all" else values(request.param))
 
 
-def test_s38_every_container_keeps_the_restricted_profile(manifests: list[Manifest]) -> None:
+@pytest.mark.catalogue("S38")
+def test_every_container_keeps_the_restricted_profile(manifests: list[Manifest]) -> None:
     seen = 0
     for name, container in containers(manifests):
         security = container["securityContext"]
@@ -48,7 +49,8 @@ def test_s38_every_container_keeps_the_restricted_profile(manifests: list[Manife
     assert seen >= 9
 
 
-def test_s38_every_pod_is_numeric_non_root_without_token_or_host(manifests: list[Manifest]) -> None:
+@pytest.mark.catalogue("S38")
+def test_every_pod_is_numeric_non_root_without_token_or_host(manifests: list[Manifest]) -> None:
     for name, spec in pod_specs(manifests):
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["runAsUser"] > 0, name
@@ -58,7 +60,8 @@ def test_s38_every_pod_is_numeric_non_root_without_token_or_host(manifests: list
         assert [v for v in spec["volumes"] if "hostPath" in v] == [], name
 
 
-def test_s38_every_container_has_resources_and_an_image_by_digest(manifests: list[Manifest]) -> None:
+@pytest.mark.catalogue("S38")
+def test_every_container_has_resources_and_an_image_by_digest(manifests: list[Manifest]) -> None:
     for name, container in containers(manifests):
         assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
         assert "memory" in container["resources"]["limits"], name
@@ -67,19 +70,22 @@ def test_s38_every_container_has_resources_and_an_image_by_digest(manifests: lis
         assert ":" not in image.rpartition("/")[2], name
 
 
-def test_s38_long_running_containers_have_three_probes(manifests: list[Manifest]) -> None:
+@pytest.mark.catalogue("S38")
+def test_long_running_containers_have_three_probes(manifests: list[Manifest]) -> None:
     running = [item for item in manifests if item["kind"] in {"Deployment", "StatefulSet"}]
     for name, container in containers(running, initial=False):
         assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(), name
 
 
-def test_s38_a_node_drain_can_always_go_on(manifests: list[Manifest]) -> None:
+@pytest.mark.catalogue("S38")
+def test_a_node_drain_can_always_continue(manifests: list[Manifest]) -> None:
     budgets = [item for item in manifests if item["kind"] == "PodDisruptionBudget"]
     assert len(budgets) >= 2
     assert all(item["spec"]["maxUnavailable"] >= 1 for item in budgets)
 
 
-def test_s31_only_the_gateway_can_be_reached_from_outside(manifests: list[Manifest]) -> None:
+@pytest.mark.catalogue("S31")
+def test_only_the_gateway_can_be_reached_from_outside(manifests: list[Manifest]) -> None:
     services = [item for item in manifests if item["kind"] == "Service"]
     for service in services:
         spec = service["spec"]
@@ -91,7 +97,8 @@ def test_s31_only_the_gateway_can_be_reached_from_outside(manifests: list[Manife
     assert not [item for item in services for port in item["spec"]["ports"] if port["port"] in {9901, 6335, 6333}]
 
 
-def test_s31_ingress_and_route_lead_to_the_gateway_with_tls() -> None:
+@pytest.mark.catalogue("S31")
+def test_ingress_and_route_lead_to_the_gateway_with_tls() -> None:
     by_ingress = find(render(values("production")), "Ingress", "-gateway")
     assert by_ingress["spec"]["tls"] == [{"hosts": ["rag.example.com"], "secretName": "rag-platform-tls"}]
     assert by_ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "letsencrypt"
@@ -101,7 +108,8 @@ def test_s31_ingress_and_route_lead_to_the_gateway_with_tls() -> None:
     assert route["spec"]["rules"][0]["backendRefs"][0]["name"].endswith("-gateway")
 
 
-def test_s40_no_role_is_wide(manifests: list[Manifest]) -> None:
+@pytest.mark.catalogue("S40")
+def test_no_role_is_wide(manifests: list[Manifest]) -> None:
     assert [item for item in manifests if item["kind"] in {"ClusterRole", "ClusterRoleBinding"}] == []
     rules = [rule for item in manifests if item["kind"] == "Role" for rule in item["rules"]]
     for rule in rules:
@@ -110,7 +118,8 @@ def test_s40_no_role_is_wide(manifests: list[Manifest]) -> None:
         assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
 
 
-def test_s40_only_webserver_daemon_and_deployer_hold_a_token_and_it_expires(manifests: list[Manifest]) -> None:
+@pytest.mark.catalogue("S40")
+def test_only_webserver_daemon_and_deployer_hold_a_token_and_it_expires(manifests: list[Manifest]) -> None:
     holders = set()
     for name, spec in pod_specs(manifests):
         for volume in spec["volumes"]:
@@ -130,7 +139,8 @@ def test_s40_only_webserver_daemon_and_deployer_hold_a_token_and_it_expires(mani
     assert bound == {"run-launcher": launchers, "deployer": {"deployer"}}
 
 
-def test_s40_the_deployer_changes_the_two_colours_and_the_routes_only() -> None:
+@pytest.mark.catalogue("S40")
+def test_the_deployer_changes_the_two_colours_and_the_routes_only() -> None:
     role = find(render(values("production")), "Role", "-deployer")
     changing = {
         (resource, name)

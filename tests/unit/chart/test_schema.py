@@ -24,6 +24,7 @@ def test_every_preset_lints_without_a_warning(preset: str) -> None:
     assert [message for message in report["messages"] if message["severity"] >= 2] == []
 
 
+@pytest.mark.catalogue("B76")
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -52,20 +53,22 @@ def test_every_preset_lints_without_a_warning(preset: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_b76_a_value_that_must_not_be_fails_the_render(change: dict[str, Any], says: str) -> None:
+def test_a_value_that_must_not_be_fails_the_render(change: dict[str, Any], says: str) -> None:
     with pytest.raises(helm_python.HelmError, match=says):
         render(values("production", change))
 
 
+@pytest.mark.catalogue("B76")
 @pytest.mark.parametrize("image", ["dagster", "query", "stream", "console"])
-def test_b76_a_missing_digest_fails_the_render(image: str) -> None:
+def test_a_missing_digest_fails_the_render(image: str) -> None:
     given = values("staging")
     del given["images"][image]
     with pytest.raises(helm_python.HelmError, match=image):
         render(given)
 
 
-def test_b76_an_evaluation_part_needs_a_digest_only_when_it_runs() -> None:
+@pytest.mark.catalogue("B76")
+def test_an_evaluation_part_needs_a_digest_only_when_it_runs() -> None:
     given = values("dev")
     del given["qdrant"]["digest"]
     with pytest.raises(helm_python.HelmError, match="digest"):

@@ -248,11 +248,12 @@ def test_the_same_text_twice_has_different_ids_that_survive_an_insertion(read: R
     assert {chunk.chunk_id for chunk in one} == {chunk.chunk_id for chunk in two[1:]}
 
 
+@pytest.mark.catalogue("B34")
 @pytest.mark.parametrize(
     "text", ["word " * 200_000, "a" * 1_000_000, "中" * 500_000, "a,b," * 250_000, "。" * 300_000, "\ufdfa" * 100_000],
     ids=["words", "letters", "han", "commas", "stops", "ligature"],
 )  # fmt: skip
-def test_b34_one_long_line_is_chunked_in_linear_time(text: str) -> None:
+def test_one_long_line_is_chunked_in_linear_time(text: str) -> None:
     document = plain(text)
     started = time.process_time()
     chunks = chunker(200).chunk(DOC, document)
@@ -261,13 +262,15 @@ def test_b34_one_long_line_is_chunked_in_linear_time(text: str) -> None:
     assert "".join(chunk.text for chunk in chunks).count(text[0]) == text.count(text[0])
 
 
-def test_b34_too_many_chunks_is_refused_at_the_cap() -> None:
+@pytest.mark.catalogue("B34")
+def test_too_many_chunks_is_refused_at_the_cap() -> None:
     with pytest.raises(InvalidInput) as raised:
         chunker(40, max_chunks=100).chunk(DOC, plain("word " * 50_000))
     assert raised.value.reason is Reason.TOO_MANY_CHUNKS
 
 
-def test_b34_thousands_of_headings_are_merged_not_multiplied() -> None:
+@pytest.mark.catalogue("B34")
+def test_thousands_of_headings_are_merged_not_multiplied() -> None:
     blocks = tuple(Block(BlockKind.HEADING, 4 * n, 4 * n + 2, 1 + n % 6) for n in range(30_000))
     document = ParsedDocument(text="ab\n\n" * 30_000, media_type="text/plain", blocks=blocks)
     chunks = chunker(200).chunk(DOC, document)

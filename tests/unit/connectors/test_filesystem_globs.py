@@ -48,7 +48,7 @@ def test_a_folder_is_pruned_only_when_nothing_below_it_matches(pattern: list[str
     state: State | None = globs.start
     for depth, name in enumerate(path):
         state = globs.enter(state, name) if state is not None else None
-        if state is None or not state.leads_on:
+        if state is None or not state.can_match_below:
             assert not any(accepts("/".join(pattern), "/".join(path[:end])) for end in range(depth + 2, len(path) + 1))
             return
 

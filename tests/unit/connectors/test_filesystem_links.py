@@ -11,7 +11,8 @@ from tests.unit.connectors.conftest import Open
 from tests.unit.connectors.listings import item, locators, problems
 
 
-def test_b26_links_are_skipped_and_counted_by_default(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("B26")
+def test_links_are_skipped_and_counted_by_default(root: Path, connect: Open) -> None:
     (root / "real.txt").write_text("real")
     (root / "link.txt").symlink_to(root / "real.txt")
     connector = connect(include=["*.txt"])
@@ -20,7 +21,8 @@ def test_b26_links_are_skipped_and_counted_by_default(root: Path, connect: Open)
     assert (found.reason, found.skipped) == (Reason.SYMLINK_IGNORED, True)
 
 
-def test_b26_links_that_stay_inside_are_followed_on_request(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("B26")
+def test_links_that_stay_inside_are_followed_on_request(root: Path, connect: Open) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "real.txt").write_text("real")
     (root / "link.txt").symlink_to("sub/real.txt")
@@ -31,8 +33,9 @@ def test_b26_links_that_stay_inside_are_followed_on_request(root: Path, connect:
     assert connector.fetch(item(connector, "link.txt")).content == b"real"
 
 
+@pytest.mark.catalogue("B26")
 @pytest.mark.parametrize("target", ["../outside/secret.txt", "../outside", "/etc/passwd", "/proc/self/environ"])
-def test_b26_a_link_that_leads_outside_is_quarantined_not_read(root: Path, connect: Open, target: str) -> None:
+def test_a_link_that_leads_outside_is_quarantined_not_read(root: Path, connect: Open, target: str) -> None:
     (root / "link").symlink_to(target)
     connector = connect(symlinks="within_root")
     assert locators(connector) == []
@@ -42,8 +45,9 @@ def test_b26_a_link_that_leads_outside_is_quarantined_not_read(root: Path, conne
     assert caught.value.reason is Reason.SYMLINK_ESCAPE
 
 
+@pytest.mark.catalogue("B26")
 @pytest.mark.parametrize("symlinks", ["skip", "within_root"])
-def test_b26_link_loops_end(root: Path, connect: Open, symlinks: str) -> None:
+def test_link_loops_end(root: Path, connect: Open, symlinks: str) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "a.txt").write_text("a")
     (root / "sub" / "up").symlink_to(root)
@@ -56,8 +60,9 @@ def test_b26_link_loops_end(root: Path, connect: Open, symlinks: str) -> None:
     assert listing.complete
 
 
+@pytest.mark.catalogue("B26")
 @pytest.mark.parametrize("symlinks", ["skip", "within_root"])
-def test_b26_a_folder_swapped_for_a_link_after_the_listing_is_not_followed(
+def test_a_folder_swapped_for_a_link_after_the_listing_is_not_followed(
     root: Path, connect: Open, symlinks: str
 ) -> None:
     (root / "sub").mkdir()
@@ -71,7 +76,8 @@ def test_b26_a_folder_swapped_for_a_link_after_the_listing_is_not_followed(
     assert caught.value.reason is Reason.SYMLINK_ESCAPE
 
 
-def test_b26_a_link_swapped_between_resolving_and_opening_is_not_followed(
+@pytest.mark.catalogue("B26")
+def test_a_link_swapped_between_resolving_and_opening_is_not_followed(
     root: Path, connect: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "real.txt").write_text("public")
@@ -93,7 +99,8 @@ def test_b26_a_link_swapped_between_resolving_and_opening_is_not_followed(
     assert caught.value.reason is Reason.SYMLINK_ESCAPE
 
 
-def test_b26_hard_links_are_refused_on_request(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("B26")
+def test_hard_links_are_refused_on_request(root: Path, connect: Open) -> None:
     os.link(root.parent / "outside" / "secret.txt", root / "hard.txt")
     assert locators(connect()) == ["hard.txt"]
     assert problems(connect(hard_links="refuse"))["hard.txt"].reason == Reason.SYMLINK_ESCAPE

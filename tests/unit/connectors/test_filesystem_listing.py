@@ -71,7 +71,8 @@ def test_a_complete_listing_says_so_only_after_its_end(root: Path, connect: Open
     assert listing.error is None
 
 
-def test_f22_an_unreadable_folder_makes_the_listing_incomplete(
+@pytest.mark.catalogue("F22")
+def test_an_unreadable_folder_makes_the_listing_incomplete(
     root: Path, connect: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(root, "a.txt", "closed/b.txt", "z.txt")
@@ -89,7 +90,8 @@ def test_f22_an_unreadable_folder_makes_the_listing_incomplete(
     assert listing.error == "closed cannot be read (Permission denied)"
 
 
-def test_f22_a_missing_root_is_unavailable(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("F22")
+def test_a_missing_root_is_unavailable(root: Path, connect: Open) -> None:
     connector = connect()
     root.rmdir()
     with pytest.raises(Unavailable) as caught:
@@ -98,7 +100,8 @@ def test_f22_a_missing_root_is_unavailable(root: Path, connect: Open) -> None:
     assert str(root) not in str(caught.value), "no path of the server in a message"
 
 
-def test_f22_a_root_replaced_during_the_walk_makes_the_listing_incomplete(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("F22")
+def test_a_root_replaced_during_the_walk_makes_the_listing_incomplete(root: Path, connect: Open) -> None:
     write(root, "a.txt", "b.txt")
     listing = connect().list_items()
     entries = iter(listing)
@@ -110,7 +113,8 @@ def test_f22_a_root_replaced_during_the_walk_makes_the_listing_incomplete(root: 
     assert listing.error == "the root folder was replaced while it was read"
 
 
-def test_f22_a_root_that_goes_away_during_the_walk_makes_the_listing_incomplete(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("F22")
+def test_a_root_that_goes_away_during_the_walk_makes_the_listing_incomplete(root: Path, connect: Open) -> None:
     write(root, "a.txt", "b.txt")
     listing = connect().list_items()
     entries = iter(listing)
@@ -122,7 +126,8 @@ def test_f22_a_root_that_goes_away_during_the_walk_makes_the_listing_incomplete(
     assert "root folder" in listing.error
 
 
-def test_f21_a_deleted_file_is_absent_from_a_complete_listing(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("F21")
+def test_a_deleted_file_is_absent_from_a_complete_listing(root: Path, connect: Open) -> None:
     write(root, "a.txt", "b.txt")
     (root / "a.txt").unlink()
     listing = connect().list_items()
@@ -130,7 +135,8 @@ def test_f21_a_deleted_file_is_absent_from_a_complete_listing(root: Path, connec
     assert listing.complete
 
 
-def test_b29_a_file_over_the_limit_is_reported_by_its_status_alone(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("B29")
+def test_a_file_over_the_limit_is_reported_by_its_status_alone(root: Path, connect: Open) -> None:
     with (root / "sparse.txt").open("wb") as stream:
         stream.truncate(2**40)
     found = problems(connect())
@@ -145,7 +151,8 @@ def test_the_lower_of_both_size_limits_holds(root: Path) -> None:
         assert bool(problems(FilesystemConnector(options, max_file_bytes=platform))) is refused
 
 
-def test_b27_pipes_sockets_and_folders_with_a_file_name_are_not_regular_files(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("B27")
+def test_pipes_sockets_and_folders_with_a_file_name_are_not_regular_files(root: Path, connect: Open) -> None:
     os.mkfifo(root / "pipe.pdf")
     (root / "folder.pdf").mkdir()
     found = problems(connect(include=["*.pdf"]))
@@ -155,7 +162,8 @@ def test_b27_pipes_sockets_and_folders_with_a_file_name_are_not_regular_files(ro
     }
 
 
-def test_b28_an_empty_file_is_listed_so_that_the_parser_decides(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("B28")
+def test_an_empty_file_is_listed_so_that_the_parser_decides(root: Path, connect: Open) -> None:
     write(root, "empty.txt", text="")
     assert item(connect(), "empty.txt").size == 0
 

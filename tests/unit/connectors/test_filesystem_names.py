@@ -26,6 +26,7 @@ def test_every_name_has_a_storable_locator_that_leads_back_to_it(segments: list[
     assert os.fsencode("/".join(names.decode(locator))) == b"/".join(segments)
 
 
+@pytest.mark.catalogue("B12")
 @pytest.mark.parametrize(
     ("name", "locator"),
     [
@@ -38,7 +39,7 @@ def test_every_name_has_a_storable_locator_that_leads_back_to_it(segments: list[
         ("zero\u200bwidth".encode(), "zero%E2%80%8Bwidth"),
     ],
 )
-def test_b12_unsafe_bytes_in_names_are_escaped_and_the_file_is_found_again(
+def test_unsafe_bytes_in_names_are_escaped_and_the_file_is_found_again(
     root: Path, connect: Open, name: bytes, locator: str
 ) -> None:
     Path(os.fsdecode(os.fsencode(root) + b"/" + name)).write_text("found")

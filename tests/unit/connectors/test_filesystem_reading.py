@@ -31,9 +31,10 @@ OUTSIDE = [
 ]
 
 
+@pytest.mark.catalogue("B25")
 @pytest.mark.parametrize("locator", OUTSIDE)
 @pytest.mark.parametrize("symlinks", ["skip", "within_root"])
-def test_b25_a_locator_that_is_not_below_the_root_is_refused(connect: Open, locator: str, symlinks: str) -> None:
+def test_a_locator_that_is_not_below_the_root_is_refused(connect: Open, locator: str, symlinks: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         connect(symlinks=symlinks).fetch(SourceItem(locator, "t"))
     assert caught.value.reason is Reason.PATH_OUTSIDE_ROOT
@@ -49,8 +50,9 @@ def _socket(path: Path) -> None:
         server.bind(path.name)
 
 
+@pytest.mark.catalogue("B27")
 @pytest.mark.parametrize("make", [_pipe, _socket, Path.mkdir])
-def test_b27_reading_a_pipe_socket_or_folder_ends_at_once(
+def test_reading_a_pipe_socket_or_folder_ends_at_once(
     root: Path, connect: Open, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
@@ -60,20 +62,23 @@ def test_b27_reading_a_pipe_socket_or_folder_ends_at_once(
     assert caught.value.reason is Reason.NOT_A_REGULAR_FILE
 
 
-def test_b29_a_file_that_grew_over_the_limit_is_not_read(root: Path, connect: Open) -> None:
+@pytest.mark.catalogue("B29")
+def test_a_file_that_grew_over_the_limit_is_not_read(root: Path, connect: Open) -> None:
     (root / "a.txt").write_text("x" * 11)
     with pytest.raises(InvalidInput) as caught:
         connect(max_file_bytes=10).fetch(SourceItem("a.txt", "t"))
     assert caught.value.reason is Reason.FILE_TOO_LARGE
 
 
-def test_b30_a_file_that_is_gone_has_vanished(connect: Open) -> None:
+@pytest.mark.catalogue("B30")
+def test_a_file_that_is_gone_has_vanished(connect: Open) -> None:
     with pytest.raises(NotFound) as caught:
         connect().fetch(SourceItem("sub/gone.txt", "t"))
     assert caught.value.reason is Reason.VANISHED
 
 
-def test_b30_a_file_without_permission_is_unreadable_and_may_be_retried(
+@pytest.mark.catalogue("B30")
+def test_a_file_without_permission_is_unreadable_and_may_be_retried(
     root: Path, connect: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "a.txt").write_text("a")
@@ -136,7 +141,7 @@ def test_the_token_of_a_read_is_that_of_the_bytes_read(root: Path, connect: Open
     path.write_text("other")
     raw = connector.fetch(listed)
     assert (raw.content, raw.item.size) == (b"other", 5)
-    assert raw.item.token != listed.token
+    assert raw.item.token != listed.version_tag
 
 
 def test_no_descriptor_stays_open(root: Path, connect: Open) -> None:

@@ -41,7 +41,7 @@ def checked(folder: Path, block: str, **replaced: str) -> dict[str, Any]:
         block = block.replace({"address": "127.0.0.1:18080", "site": "127.0.0.1:18081"}.get(old, old), new)
     (folder / "source.yaml").write_text(block)
     (config,) = load_sources(folder)
-    with open_connector(config, ConnectorContext(fetch=POLICY)) as connector:
+    with open_connector(config, ConnectorContext(fetch_policy=POLICY)) as connector:
         return connector.check()
 
 

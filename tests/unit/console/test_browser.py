@@ -17,7 +17,8 @@ _HOSTILE = (
 )
 
 
-def test_s35_hostile_text_runs_nothing_loads_nothing_and_links_nowhere(page: Page, platform: Platform) -> None:
+@pytest.mark.catalogue("S35")
+def test_hostile_text_runs_nothing_loads_nothing_and_links_nowhere(page: Page, platform: Platform) -> None:
     hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(httpx.URL(request.url).host))
     citation = v2.Citation(number=1, title=_HOSTILE, source="s", locator=_HOSTILE, quote=_HOSTILE)
@@ -34,7 +35,8 @@ def test_s35_hostile_text_runs_nothing_loads_nothing_and_links_nowhere(page: Pag
     assert hosts <= {"127.0.0.1", ""}
 
 
-def test_f52_the_page_recovers_by_itself_when_the_platform_returns(page: Page, platform: Platform) -> None:
+@pytest.mark.catalogue("F52")
+def test_the_page_recovers_by_itself_when_the_platform_returns(page: Page, platform: Platform) -> None:
     platform.gateway.peer.status = admin_pb2.GetStatusResponse(
         sources=[admin_pb2.SourceStatus(name="handbook", documents=7)]
     )

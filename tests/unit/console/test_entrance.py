@@ -222,7 +222,8 @@ def test_without_the_broker_nobody_comes_in_and_the_page_says_so(tmp_path: Path)
     assert "does not answer" in response.text
 
 
-def test_s35_every_answer_forbids_what_comes_from_elsewhere(client: TestClient) -> None:
+@pytest.mark.catalogue("S35")
+def test_every_answer_forbids_what_comes_from_elsewhere(client: TestClient) -> None:
     for path in ("/sign-in", "/sources", "/_stcore/health"):
         headers = client.get(path).headers
         assert "img-src 'self' data: blob:" in headers["content-security-policy"]
@@ -231,8 +232,9 @@ def test_s35_every_answer_forbids_what_comes_from_elsewhere(client: TestClient) 
         assert headers["x-frame-options"] == "DENY"
 
 
+@pytest.mark.catalogue("S36")
 @pytest.mark.parametrize("name", ["big.bin", "page.html", "..%2f..%2fetc%2fpasswd"])
-def test_s36_files_are_refused_whatever_they_are_called(client: TestClient, name: str) -> None:
+def test_files_are_refused_whatever_they_are_called(client: TestClient, name: str) -> None:
     response = client.put(f"/_stcore/upload_file/session/{name}", content=b"x" * 1024)
     assert (response.status_code, response.text) == (403, "the console takes no files")
 

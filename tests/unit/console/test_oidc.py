@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from benchmarks.ports import free_port
 from tests.support.browser import CHROMIUM, NEEDS, chromium, running_console
 from tests.support.oidc_provider import CLIENT, SECRET, Provider
-from tests.support.query_server import Running, running
+from tests.support.query_server import RunningServer, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=NEEDS)]
 _SECRETS = """
@@ -32,7 +32,7 @@ class Place:
 
     url: str
     provider: Provider
-    server: Running
+    server: RunningServer
     browser: Browser
     scopes: list[str] = field(default_factory=lambda: ["query.read", "ops.read"])
 

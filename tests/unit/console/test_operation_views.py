@@ -37,7 +37,7 @@ def test_the_gate_of_a_generation_passed_refused_was_asked_for_or_never_ran() ->
 
 
 def test_a_forecast_marks_what_is_scaled_up_from_a_sample() -> None:
-    found = dict(generations.forecast_facts(admin_pb2.BuildForecast(documents=20_000, chunks=90_000, seconds=300)))
+    found = dict(generations.forecast_fields(admin_pb2.BuildForecast(documents=20_000, chunks=90_000, seconds=300)))
     assert (found["Documents"], found["Chunks"], found["Estimated time"]) == ("20 k", "≈ 90 k", "≈ 5 min")
     assert "Cost" not in found
 
@@ -63,7 +63,7 @@ def test_of_several_shards_the_worst_score_and_the_sums_are_shown_oldest_first()
     assert (new["score"], new["documents"], new["duplicates"], new["kibibytes"]) == (70, 100, 0.1, 2.0)
 
 
-def test_languages_are_shares_and_rare_ones_are_told_together() -> None:
+def test_languages_are_shares_and_rare_ones_are_reported_together() -> None:
     many = dict.fromkeys(("en", "zh", "fr", "de", "es", "it"), 10) | {"xx": 1, "yy": 1}
     rows = quality.languages([result("r", 1, 0, languages=many)])
     assert len(rows) == 7
@@ -156,7 +156,7 @@ def test_a_source_that_misses_its_objective_comes_first() -> None:
     assert [(row["source"], row["met"]) for row in rows] == [("my-late", False), ("fresh", True), ("new", None)]
 
 
-def test_a_passage_is_told_where_the_other_side_has_it() -> None:
+def test_a_passage_is_reported_where_the_other_side_has_it() -> None:
     one, two = query_pb2.Passage(doc_id="a", start=0, end=5), query_pb2.Passage(doc_id="b", start=0, end=9)
     rows = answers.compared_rows([one, two, query_pb2.Passage(doc_id="c")], [query_pb2.Passage(doc_id="b", end=4), one])
     assert [row["moved"] for row in rows] == ["#2", "#1", "–"]

@@ -63,8 +63,9 @@ def test_what_needs_a_person_stands_at_the_top(app: AppTest, platform: Platform)
     assert [item.value for item in app.warning] == ["Needs attention: 1"]
 
 
+@pytest.mark.catalogue("F52")
 @pytest.mark.parametrize(("page", "language"), [*((page, "en") for page in PAGES), ("overview", "zh")])
-def test_f52_every_page_stands_with_every_backend_down_and_recovers(
+def test_every_page_stands_with_every_backend_down_and_recovers(
     app: AppTest, platform: Platform, monkeypatch: pytest.MonkeyPatch, page: str, language: str
 ) -> None:
     monkeypatch.setattr("console.clients.metrics.LEAST_SECONDS", 0)
@@ -84,8 +85,9 @@ def test_f52_every_page_stands_with_every_backend_down_and_recovers(
     assert not app.warning
 
 
+@pytest.mark.catalogue("S35")
 @pytest.mark.parametrize("page", PAGES)
-def test_s35_text_from_documents_is_nowhere_interpreted(app: AppTest, platform: Platform, page: str) -> None:
+def test_text_from_documents_is_nowhere_interpreted(app: AppTest, platform: Platform, page: str) -> None:
     with_source(platform)
     peer = platform.gateway.peer
     row = ops.DocumentRow(doc_id="d", source="handbook", locator=HOSTILE, title=HOSTILE, version=1, state=1)
@@ -115,7 +117,8 @@ def _ask(app: AppTest, question: str, label: str = "Answer") -> AppTest:
     return button(app, label).click().run()
 
 
-def test_s35_an_answer_and_its_citations_are_text(app: AppTest, platform: Platform) -> None:
+@pytest.mark.catalogue("S35")
+def test_an_answer_and_its_citations_are_text(app: AppTest, platform: Platform) -> None:
     citation = v2.Citation(number=1, title=HOSTILE, source="s", locator=HOSTILE, quote=HOSTILE)
     platform.gateway.peer.answer = [
         v2.AnswerEvent(delta=v2.AnswerDelta(text=HOSTILE)),
@@ -181,7 +184,7 @@ def test_an_empty_question_is_not_sent(app: AppTest) -> None:
     assert [item.value for item in app.info] == ["Type a question first."]
 
 
-def test_a_sync_is_on_record_before_dagster_is_told(app: AppTest, platform: Platform) -> None:
+def test_a_sync_is_on_record_before_dagster_is_reported(app: AppTest, platform: Platform) -> None:
     with_source(platform)
     opened(app, "sources")
     app.text_input(key="sync-handbook-why").input("new edition")

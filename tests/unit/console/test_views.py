@@ -93,8 +93,8 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
     ]
     assert health.todos(rows[1:], [], runs[:1], 0, NOW) == []
     alerts = [ops.Alert(kind="poison_rate", summary="too many"), ops.Alert(kind="source_stale", summary="seen already")]
-    told = health.todos([], [stale], [], 0, NOW, alerts=alerts, objectives={"wiki": 1e9})
-    assert [todo.values for todo in told] == [(("summary", "too many"),)]
+    message = health.todos([], [stale], [], 0, NOW, alerts=alerts, objectives={"wiki": 1e9})
+    assert [todo.values for todo in message] == [(("summary", "too many"),)]
 
 
 @pytest.mark.parametrize(("held", "age", "on", "state"), [
@@ -206,7 +206,7 @@ def test_rates_latencies_and_reasons_come_from_what_the_counters_grew() -> None:
     assert traffic.overall(samples)[0] == 10.0
 
 
-def test_a_counter_that_fell_belongs_to_a_server_that_was_started_anew() -> None:
+def test_a_counter_that_fell_belongs_to_a_server_that_was_started_again() -> None:
     [row] = traffic.rates([sample(0, 100, 0), sample(10, 30, 0)], traffic.REQUESTS, "method")
     assert row["rate"] == 3.0
     assert traffic.table([sample(0, 1, 0)]) == []
@@ -281,7 +281,7 @@ def test_a_span_is_shown_in_its_surroundings_and_never_beyond_the_text() -> None
     assert records.around("abc", 5, 99) == ("abc", "", "")
 
 
-def test_audit_details_are_told_in_words_with_the_reason_apart() -> None:
+def test_audit_details_are_reported_in_words_with_the_reason_apart() -> None:
     record = ops.AuditRecord(actor="ann", action="quarantine.redrive", target="docs")
     record.details.update({"id": 3, "reason": "fixed", "locator": "a\u202e.md"})
     [row] = records.audit_rows([record])
@@ -316,7 +316,7 @@ def test_durations_have_two_figures_at_most(seconds: float, shown: str) -> None:
     assert formats.duration(seconds) == shown
 
 
-def test_sizes_and_ages_are_told_in_units() -> None:
+def test_sizes_and_ages_are_reported_in_units() -> None:
     assert [formats.size(value) for value in (900, 2048, 3 * 1024**2, 5000 * 1024**3)] == [
         "900 B", "2.0 KiB", "3.0 MiB", "5,000.0 GiB",
     ]  # fmt: skip

@@ -31,8 +31,8 @@ def sentences() -> Iterator[str]:
 
 def words() -> set[str]:
     """What pages translate through a variable."""
-    forecast = generations.forecast_facts(admin_pb2.BuildForecast(cost=1))
-    labels = {label for label, _ in [*forecast, *sources.facts(ops.SourceDetail())]}
+    forecast = generations.forecast_fields(admin_pb2.BuildForecast(cost=1))
+    labels = {label for label, _ in [*forecast, *sources.source_fields(ops.SourceDetail())]}
     rows = {*records.STATES.values(), *answers.ABSTENTIONS.values(), *pipeline.MARKS, *pipeline.STAGES}
     return {
         *labels,

@@ -67,7 +67,8 @@ def test_a_statement_that_takes_too_long_ends_with_a_deadline(settings: Settings
     store.close()
 
 
-def test_f28_a_full_disk_is_named_and_other_errors_of_ours_stay_bugs() -> None:
+@pytest.mark.catalogue("F28")
+def test_a_full_disk_is_named_and_other_errors_of_ours_stay_bugs() -> None:
     full = translate(exc.OperationalError("INSERT", {}, errors.DiskFull("no space left on device: /var/x")))
     assert isinstance(full, Exhausted)
     assert full.reason is Reason.STORAGE_FULL

@@ -48,7 +48,8 @@ def test_upgrade_is_idempotent_and_safe_from_two_threads(empty_database_url: str
     engine.dispose()
 
 
-def test_f51_a_database_written_by_a_newer_program_is_refused(store: Store, settings: Settings) -> None:
+@pytest.mark.catalogue("F51")
+def test_a_database_written_by_a_newer_program_is_refused(store: Store, settings: Settings) -> None:
     with store.engine.begin() as connection:
         connection.execute(text("UPDATE rag.schema_version SET version_num = '9999'"))
     with pytest.raises(Conflict) as refused:

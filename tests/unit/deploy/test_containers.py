@@ -149,10 +149,12 @@ def test_only_the_console_shares_a_volume_with_its_token(tmp_path: Path) -> None
 def test_compose_tells_the_console_how_people_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SERVICES["console"]["environment"].items():
         monkeypatch.setenv(name, value)
-    told = ConsoleSettings()
-    assert told.sign_in == "none"  # the accounts of `rag account` are behind a socket of the local stack
-    assert told.token_file == Path("/run/identity/console-token")
-    assert "127.0.0.1" not in f"{told.query_address} {told.gateway_url} {told.dagster_url} {told.metrics_urls}"
+    message = ConsoleSettings()
+    assert message.sign_in == "none"  # the accounts of `rag account` are behind a socket of the local stack
+    assert message.token_file == Path("/run/identity/console-token")
+    assert (
+        "127.0.0.1" not in f"{message.query_address} {message.gateway_url} {message.dagster_url} {message.metrics_urls}"
+    )
 
 
 def test_both_colours_sign_page_tokens_with_one_secret() -> None:

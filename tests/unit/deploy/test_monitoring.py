@@ -173,7 +173,8 @@ def test_compose_accepts_the_file(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_s41_the_images_are_numeric_non_root_and_hold_no_tool_of_the_build() -> None:
+@pytest.mark.catalogue("S41")
+def test_the_images_are_numeric_non_root_and_hold_no_tool_of_the_build() -> None:
     text = (DEPLOY / "Dockerfile").read_text("utf-8")
     stages = re.split(r"(?m)^FROM ", text)[1:]
     final = [stage for stage in stages if re.match(r"(runtime|embedding) AS (query|dagster|stream|console)\n", stage)]

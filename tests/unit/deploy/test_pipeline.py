@@ -56,7 +56,8 @@ def test_what_the_test_stage_does_is_a_make_target() -> None:
     assert set(re.findall(r"run: make ([a-z-]+)", workflow)) <= targets
 
 
-def test_s43_only_protected_refs_build_sign_and_deploy() -> None:
+@pytest.mark.catalogue("S43")
+def test_only_protected_refs_build_sign_and_deploy() -> None:
     for name, job in JOBS.items():
         if job["stage"] == "test":
             continue
@@ -67,15 +68,17 @@ def test_s43_only_protected_refs_build_sign_and_deploy() -> None:
             assert merge_requests or "$CI_COMMIT_TAG" in rule["if"], name
 
 
+@pytest.mark.catalogue("S43")
 @pytest.mark.parametrize("name", sorted(TESTS))
-def test_s43_jobs_of_merge_requests_hold_no_secret(name: str) -> None:
+def test_jobs_of_merge_requests_hold_no_secret(name: str) -> None:
     job = JOBS[name]
     assert "id_tokens" not in job
     assert "environment" not in job
     assert not re.search(r"\$\{?(CI_REGISTRY|CI_JOB_TOKEN|KUBE_|RAG_VALUES)", commands(job))
 
 
-def test_s43_no_long_lived_secret_is_named() -> None:
+@pytest.mark.catalogue("S43")
+def test_no_long_lived_secret_is_named() -> None:
     named = set(re.findall(r"\$\{?(\w*(?:PASSWORD|TOKEN|SECRET|KEY)\w*)", TEXT))
     # The registry's are the job's own and end with it; the others are made for one job by `id_tokens`.
     assert named <= {"CI_REGISTRY_PASSWORD", "TRIVY_PASSWORD", "KUBE_TOKEN"}
@@ -83,7 +86,8 @@ def test_s43_no_long_lived_secret_is_named() -> None:
     assert made == {"SIGSTORE_ID_TOKEN", "KUBE_TOKEN"}
 
 
-def test_s43_what_is_deployed_was_scanned_signed_and_verified() -> None:
+@pytest.mark.catalogue("S43")
+def test_what_is_deployed_was_scanned_signed_and_verified() -> None:
     def before(name: str) -> set[str]:
         direct = set(JOBS[name].get("needs", []))
         return direct.union(*(before(item) for item in direct))

@@ -30,6 +30,7 @@ def token(**claims: Any) -> str:
     return jwt.encode(claims, secrets.token_hex(32), algorithm="HS256")
 
 
+@pytest.mark.catalogue("S30")
 @pytest.mark.parametrize(
     ("claims", "says"),
     [
@@ -39,18 +40,19 @@ def token(**claims: Any) -> str:
         ({"access": "r", "exp": time.time() - 1}, "expired"),
     ],
 )
-def test_s30_a_qdrant_token_that_opens_everything_or_never_ends_is_refused(claims: dict[str, Any], says: str) -> None:
+def test_a_qdrant_token_that_opens_everything_or_never_ends_is_refused(claims: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as refused:
         production(token(**claims)).require_production_secrets()
     assert refused.value.reason is Reason.SECRET_WEAK
 
 
+@pytest.mark.catalogue("S30")
 @pytest.mark.parametrize(
     "key",
     [token(access=[{"collection": "rag", "access": "rw"}], exp=HOUR), secrets.token_urlsafe(40)],
     ids=["token", "server key"],
 )
-def test_s30_a_bounded_token_and_the_servers_own_key_are_taken(key: str) -> None:
+def test_a_bounded_token_and_the_servers_own_key_are_taken(key: str) -> None:
     production(key).require_production_secrets()
 
 

@@ -27,8 +27,9 @@ def _row(store: Store, locator: str):  # type: ignore[no-untyped-def]
         ).one()
 
 
+@pytest.mark.catalogue("F24")
 @pytest.mark.parametrize("order", list(permutations([1, 2, 3])))
-def test_f24_the_highest_source_version_wins_whatever_the_order(store: Store, order: tuple[int, ...]) -> None:
+def test_the_highest_source_version_wins_whatever_the_order(store: Store, order: tuple[int, ...]) -> None:
     written = [_write(store, "a", f"text {version}", version) for version in order]
     row = _row(store, "a")
     assert (row.text, row.source_version) == ("text 3", 3)
@@ -37,7 +38,8 @@ def test_f24_the_highest_source_version_wins_whatever_the_order(store: Store, or
     )
 
 
-def test_f24_two_writers_of_the_same_documents_neither_deadlock_nor_lose_the_newer_one(store: Store) -> None:
+@pytest.mark.catalogue("F24")
+def test_two_writers_of_the_same_documents_neither_deadlock_nor_lose_the_newer_one(store: Store) -> None:
     names = [f"doc-{number}" for number in range(20)]
 
     def write(version: int, order: list[str]) -> None:
@@ -71,7 +73,8 @@ def test_the_same_content_again_is_no_new_version(store: Store) -> None:
     assert (_row(store, "a").version, _row(store, "a").run_id) == (1, "r1")
 
 
-def test_f25_a_writer_killed_during_its_transactions_leaves_whole_batches_only(
+@pytest.mark.catalogue("F25")
+def test_a_writer_killed_during_its_transactions_leaves_whole_batches_only(
     store: Store, database_url: str, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"

@@ -30,7 +30,8 @@ def test_another_recipe_is_another_file(tmp_path: Path) -> None:
     assert FILE.load(tmp_path, never) == b"old"
 
 
-def test_s45_a_changed_file_is_refused_and_not_silently_rebuilt(tmp_path: Path) -> None:
+@pytest.mark.catalogue("S45")
+def test_a_changed_file_is_refused_and_not_silently_rebuilt(tmp_path: Path) -> None:
     FILE.load(tmp_path, lambda: b"content")
     path = FILE.find(tmp_path)
     assert path is not None
@@ -55,7 +56,8 @@ def test_leftovers_of_a_killed_build_are_removed(tmp_path: Path) -> None:
     assert not leftover.exists()
 
 
-def test_f28_a_full_disk_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.catalogue("F28")
+def test_a_full_disk_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -32,8 +32,9 @@ def test_the_bundled_file_describes_the_model_we_say_it_is() -> None:
     assert opened.matrix("l11.fo.w", 384, 1536).shape == (384, 1536)
 
 
+@pytest.mark.catalogue("S45")
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "absent"])
-def test_s45_a_changed_model_file_is_refused(tmp_path: Path, damage: str) -> None:
+def test_a_changed_model_file_is_refused(tmp_path: Path, damage: str) -> None:
     content = bytearray(bundle.bundled_path().read_bytes())
     content[60_000_000] ^= 1
     path = tmp_path / "model.bin"

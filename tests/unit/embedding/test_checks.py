@@ -33,5 +33,6 @@ def test_unusable_vectors_are_refused(vectors: np.ndarray) -> None:
     assert caught.value.reason == Reason.EMBEDDER_RESPONSE
 
 
-def test_b11_lone_surrogates_become_question_marks_and_nothing_else_changes() -> None:
+@pytest.mark.catalogue("B11")
+def test_lone_surrogates_become_question_marks_and_nothing_else_changes() -> None:
     assert clean("a\ud800b\U0001f600\x00") == "a?b\U0001f600\x00"

@@ -68,8 +68,9 @@ HOSTILE = {
 }
 
 
+@pytest.mark.catalogue("B23")
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_b23_hostile_text_gets_a_usable_vector(embedder: OnnxEmbedder, text: str) -> None:
+def test_hostile_text_gets_a_usable_vector(embedder: OnnxEmbedder, text: str) -> None:
     first, second = embedder.embed_passages([text]), embedder.embed_passages([text, "other"])[:1]
     assert np.isfinite(first).all()
     assert np.linalg.norm(first) == pytest.approx(1, abs=1e-5)
@@ -86,7 +87,8 @@ def test_the_graph_is_the_same_bytes_every_time() -> None:
     assert build_graph(bundle) == build_graph(bundle)
 
 
-def test_s45_a_changed_graph_is_refused(tmp_path: Path, model_dir: Path) -> None:
+@pytest.mark.catalogue("S45")
+def test_a_changed_graph_is_refused(tmp_path: Path, model_dir: Path) -> None:
     for original in model_dir.glob("e5-*"):
         (tmp_path / original.name).write_bytes(original.read_bytes())
     path = GRAPH_FILE.find(tmp_path)

@@ -25,6 +25,7 @@ def test_settings_choose_the_embedder() -> None:
     remote.close()
 
 
+@pytest.mark.catalogue("B73")
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
@@ -35,7 +36,7 @@ def test_settings_choose_the_embedder() -> None:
         ({"embed_api_key": "clé\nX-Other: 1"}, Reason.CONFIG_INVALID),
     ],
 )
-def test_b73_an_endpoint_that_cannot_be_used_is_refused_without_showing_its_secret(
+def test_an_endpoint_that_cannot_be_used_is_refused_without_showing_its_secret(
     more: dict[str, str], reason: Reason
 ) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -130,7 +130,8 @@ def test_blank_text_is_never_sent_blank(endpoints: Endpoints, text: str) -> None
     assert endpoints.requests[0].get_json()["input"] == ["."]
 
 
-def test_b11_hostile_text_travels_as_valid_utf8_and_is_cut(endpoints: Endpoints) -> None:
+@pytest.mark.catalogue("B11")
+def test_hostile_text_travels_as_valid_utf8_and_is_cut(endpoints: Endpoints) -> None:
     embedder = endpoints.open(good, max_tokens=16)
     embedder.embed_passages(["\ud800\x00" + "界" * 10_000])
     (sent,) = endpoints.requests[0].get_json()["input"]
@@ -138,13 +139,15 @@ def test_b11_hostile_text_travels_as_valid_utf8_and_is_cut(endpoints: Endpoints)
     assert len(sent.encode()) <= 64
 
 
+@pytest.mark.catalogue("F46")
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
-def test_f46_a_passing_failure_is_retried(endpoints: Endpoints, code: int) -> None:
+def test_a_passing_failure_is_retried(endpoints: Endpoints, code: int) -> None:
     assert endpoints.open(status(code), good).embed_queries(["a"]).shape == (1, DIMENSIONS)
     assert len(endpoints.requests) == 2
 
 
-def test_f46_a_dropped_connection_is_retried(endpoints: Endpoints) -> None:
+@pytest.mark.catalogue("F46")
+def test_a_dropped_connection_is_retried(endpoints: Endpoints) -> None:
     def drop(request: Request) -> Response:
         request.environ["werkzeug.socket"].shutdown(2)
         return Response()
@@ -152,15 +155,17 @@ def test_f46_a_dropped_connection_is_retried(endpoints: Endpoints) -> None:
     assert endpoints.open(drop, good).embed_queries(["a"]).shape == (1, DIMENSIONS)
 
 
+@pytest.mark.catalogue("F46")
 @pytest.mark.parametrize("form", ["seconds", "date"])
-def test_f46_retry_after_is_honoured(endpoints: Endpoints, form: str) -> None:
+def test_retry_after_is_honoured(endpoints: Endpoints, form: str) -> None:
     value = "1" if form == "seconds" else format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     started = time.monotonic()
     endpoints.open(status(429, Retry_After=value), good).embed_queries(["a"])
     assert time.monotonic() - started >= 0.8
 
 
-def test_f46_a_retry_after_beyond_the_deadline_fails_at_once(endpoints: Endpoints) -> None:
+@pytest.mark.catalogue("F46")
+def test_a_retry_after_beyond_the_deadline_fails_at_once(endpoints: Endpoints) -> None:
     with pytest.raises(Unavailable) as caught:  # waiting for the deadline would outlast the test's own
         endpoints.open(status(429, Retry_After="3600"), timeout=1000).embed_queries(["a"])
     assert caught.value.reason == Reason.EMBEDDER_UNAVAILABLE
@@ -180,7 +185,8 @@ def test_the_deadline_covers_all_retries(endpoints: Endpoints) -> None:
     assert caught.value.reason == Reason.EMBEDDER_UNAVAILABLE
 
 
-def test_b56_a_body_that_drips_does_not_outlive_the_deadline(endpoints: Endpoints) -> None:
+@pytest.mark.catalogue("B56")
+def test_a_body_that_drips_does_not_outlive_the_deadline(endpoints: Endpoints) -> None:
     stop = threading.Event()
 
     def drip(_: Request) -> Response:
@@ -198,7 +204,8 @@ def test_b56_a_body_that_drips_does_not_outlive_the_deadline(endpoints: Endpoint
     assert caught.value.reason == Reason.EMBEDDER_UNAVAILABLE
 
 
-def test_b56_a_body_far_too_large_is_not_read_to_its_end(endpoints: Endpoints) -> None:
+@pytest.mark.catalogue("B56")
+def test_a_body_far_too_large_is_not_read_to_its_end(endpoints: Endpoints) -> None:
     with pytest.raises(Unavailable) as caught:
         endpoints.open(lambda _: Response(b" " * 1_000_000)).embed_queries(["a"])
     assert caught.value.reason == Reason.EMBEDDER_RESPONSE
@@ -262,6 +269,7 @@ def test_a_request_beyond_the_rate_is_not_sent_before_its_turn(endpoints: Endpoi
 ITEM = {"index": 0, "embedding": vector("a")}
 
 
+@pytest.mark.catalogue("B07", "B55")
 @pytest.mark.parametrize(
     "content",
     [
@@ -286,7 +294,7 @@ ITEM = {"index": 0, "embedding": vector("a")}
         b"[" * 100_000,
     ],
 )
-def test_b07_b55_an_answer_that_is_not_vectors_is_refused(content: bytes | str) -> None:
+def test_an_answer_that_is_not_vectors_is_refused(content: bytes | str) -> None:
     with pytest.raises(Unavailable) as caught:
         parse_answer(content.encode() if isinstance(content, str) else content, count=1, dimensions=DIMENSIONS)
     assert caught.value.reason == Reason.EMBEDDER_RESPONSE

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from rag_core.generations.lifecycle.golden import GoldenSet
-from tests.support.generations import Plant, golden
-from tests.support.pipeline import Flow
+from tests.support.generations import GenerationHarness, golden
+from tests.support.pipeline import PipelineHarness
 
 TOPICS = (
     "pump", "valve", "boiler", "ladder", "crane", "forklift", "sensor", "turbine", "gasket", "filter", "conveyor",
@@ -22,9 +22,9 @@ def manual(topic: str, extra: str = "") -> str:
 
 
 @pytest.fixture
-def plant(flow: Flow) -> Plant:
+def plant(flow: PipelineHarness) -> GenerationHarness:
     """Fourteen manuals, indexed and live."""
-    made = Plant(flow)
+    made = GenerationHarness(flow)
     for topic in TOPICS:
         flow.connector.put(f"{topic}.txt", manual(topic))
     assert made.run().balanced

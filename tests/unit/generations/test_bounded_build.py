@@ -14,7 +14,7 @@ from rag_core.generations.lifecycle import build, declare
 from rag_core.generations.lifecycle.throttle import Throttle
 from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope
-from tests.support.generations import Plant, word_kit
+from tests.support.generations import GenerationHarness, word_transforms
 from tests.support.postgres import as_owner
 
 PENDING = "WHERE p.required"
@@ -33,9 +33,9 @@ class Slices(Throttle):
 
 
 def test_a_build_in_many_slices_counts_what_is_pending_as_often_as_one_in_few(
-    plant: Plant, monkeypatch: pytest.MonkeyPatch
+    plant: GenerationHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flow = plant.flow
+    flow = plant.pipeline
     module = sys.modules[build.__module__]
     monkeypatch.setattr(module, "_OVERHEAD_SHARE", 0)
     monkeypatch.setattr(module, "_BATCH_DOCUMENTS", 1)
@@ -47,13 +47,13 @@ def test_a_build_in_many_slices_counts_what_is_pending_as_often_as_one_in_few(
             returned.append(max(0, cursor.rowcount) if statement.startswith("SELECT") else 0)
 
     for version, seconds in (("2", 60.0), ("3", 0.000_001)):
-        kit, slices = word_kit(version=version), Slices()
-        name = declare(flow.store, flow.index, kit, name=f"v{version}", actor="ann").name
+        transforms, slices = word_transforms(version=version), Slices()
+        name = declare(flow.store, flow.index, transforms, name=f"v{version}", actor="ann").name
         settings = flow.settings.model_copy(
             update={"build_slice_seconds": seconds, "embed_batch": 1, "sync_batch_documents": 1}
         )
         event.listen(flow.store.engine, "after_cursor_execute", counted)
-        assert build(flow.store, flow.index, kit, name, settings, throttle=slices).state == "ready"
+        assert build(flow.store, flow.index, transforms, name, settings, throttle=slices).state == "ready"
         event.remove(flow.store.engine, "after_cursor_execute", counted)
         scans[slices.count] = len(returned)
         assert max(returned) <= 1, "no statement hands the pending documents to the process"
@@ -63,9 +63,9 @@ def test_a_build_in_many_slices_counts_what_is_pending_as_often_as_one_in_few(
     assert scans[many] == scans[few]
 
 
-def test_a_document_that_cannot_be_completed_ends_the_build_with_its_count(plant: Plant) -> None:
-    flow, kit = plant.flow, word_kit(version="2")
-    name = declare(flow.store, flow.index, kit, actor="ann").name
+def test_a_document_that_cannot_be_completed_ends_the_build_with_its_count(plant: GenerationHarness) -> None:
+    flow, transforms = plant.pipeline, word_transforms(version="2")
+    name = declare(flow.store, flow.index, transforms, actor="ann").name
     flow.connector.put("new.txt", "Something new.")
     sync_documents(flow.store, flow.connector, flow.parser, Scope(flow.source, "late"), flow.settings)
     url = flow.store.engine.url.render_as_string(hide_password=False)
@@ -75,5 +75,5 @@ def test_a_document_that_cannot_be_completed_ends_the_build_with_its_count(plant
             "CREATE TRIGGER refuse BEFORE INSERT ON rag.generation_documents FOR EACH ROW EXECUTE FUNCTION rag.refuse()"
         )
     with pytest.raises(Conflict, match="15 documents cannot be completed") as caught:
-        build(flow.store, flow.index, word_kit(version="2"), name, flow.settings)
+        build(flow.store, flow.index, word_transforms(version="2"), name, flow.settings)
     assert caught.value.reason is Reason.GENERATION_STATE

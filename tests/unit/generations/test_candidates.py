@@ -9,18 +9,20 @@ import pytest
 from rag_core.errors import InvalidInput, NotFound
 from rag_core.evaluation import store as ratings
 from rag_core.generations.lifecycle import accept, candidates, load_golden
-from tests.support.generations import Plant
+from tests.support.generations import GenerationHarness
 
 
-def rate(plant: Plant, question: str, *cited: str, good: bool = True) -> int:
-    citations = [{"doc_id": str(plant.flow.doc_id(locator)), "version": 1} for locator in cited]
+def rate(plant: GenerationHarness, question: str, *cited: str, good: bool = True) -> int:
+    citations = [{"doc_id": str(plant.pipeline.doc_id(locator)), "version": 1} for locator in cited]
     judgement = ratings.Judgement(question, "an answer", good, "", "g", citations)
-    with plant.flow.store.engine.begin() as connection:
+    with plant.pipeline.store.engine.begin() as connection:
         return ratings.add(connection, "acme", "ann", judgement)
 
 
-def test_a_judged_answer_is_taken_into_a_golden_set_once_and_asked_by_the_gate(plant: Plant, tmp_path: Path) -> None:
-    store, folder = plant.flow.store, tmp_path / "golden" / "console"
+def test_a_judged_answer_is_taken_into_a_golden_set_once_and_asked_by_the_gate(
+    plant: GenerationHarness, tmp_path: Path
+) -> None:
+    store, folder = plant.pipeline.store, tmp_path / "golden" / "console"
     good = rate(plant, "who inspects the pump?", "pump.txt", "pump.txt", "valve.txt")
     bad = rate(plant, "who inspects the crane?", "boiler.txt", good=False)
     gone = rate(plant, "who inspects the windmill?", "windmill.txt")
@@ -40,7 +42,7 @@ def test_a_judged_answer_is_taken_into_a_golden_set_once_and_asked_by_the_gate(p
     with pytest.raises(NotFound):
         accept(store, folder, 10**6)
 
-    settings = plant.flow.settings.model_copy(update={"golden_dir": folder.parent})
+    settings = plant.pipeline.settings.model_copy(update={"golden_dir": folder.parent})
     own = next(one for one in load_golden(settings) if one.dataset.name == "console")
     asked = {question.text: question.gains for question in own.bind(store).questions}
     assert asked == {

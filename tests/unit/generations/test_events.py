@@ -10,20 +10,20 @@ import pytest
 from rag_core.generations.lifecycle import build, declare, promote
 from rag_core.parsing import Parser
 from rag_core.pipeline import Event, EventApplier
-from tests.support.generations import Plant, word_kit
+from tests.support.generations import GenerationHarness, word_transforms
 from tests.unit.generations.conftest import manual
 
 OTHER = "other"
 
 
 @pytest.fixture
-def applier(plant: Plant, parser: Parser) -> Iterator[EventApplier]:
+def applier(plant: GenerationHarness, parser: Parser) -> Iterator[EventApplier]:
     opened = EventApplier(plant)
     yield opened
     opened.close()
 
 
-def push(plant: Plant, applier: EventApplier, version: int, content: str | None) -> None:
+def push(plant: GenerationHarness, applier: EventApplier, version: int, content: str | None) -> None:
     event = Event(
         locator="pushed",
         source_version=version,
@@ -32,22 +32,22 @@ def push(plant: Plant, applier: EventApplier, version: int, content: str | None)
         content=None if content is None else content.encode(),
         acl=("everyone",),
     )
-    applier.apply(plant.flow.source, f"stream-{version}", [event], lambda connection, settled: None)
+    applier.apply(plant.pipeline.source, f"stream-{version}", [event], lambda connection, settled: None)
 
 
-def texts(plant: Plant, generation: str) -> set[str]:
+def texts(plant: GenerationHarness, generation: str) -> set[str]:
     """The text of the pushed document's chunks."""
-    points = (point for batch in plant.flow.index.scroll(generation) for point in batch)
+    points = (point for batch in plant.pipeline.index.scroll(generation) for point in batch)
     return {point.payload.text for point in points if point.payload.locator == "pushed"}
 
 
 def test_a_pushed_document_is_in_the_generation_readers_are_on_and_in_the_one_that_comes(
-    plant: Plant, applier: EventApplier
+    plant: GenerationHarness, applier: EventApplier
 ) -> None:
-    flow, kit = plant.flow, word_kit(tokens=12)
+    flow, transforms = plant.pipeline, word_transforms(tokens=12)
     active = plant.ensure()
-    declare(flow.store, flow.index, kit, name=OTHER, actor="ann")
-    build(flow.store, flow.index, kit, OTHER, flow.settings)
+    declare(flow.store, flow.index, transforms, name=OTHER, actor="ann")
+    build(flow.store, flow.index, transforms, OTHER, flow.settings)
     push(plant, applier, 1, manual("winch"))
     both = texts(plant, active), texts(plant, OTHER)
     assert all(both)

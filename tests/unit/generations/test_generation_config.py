@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from rag_core.errors import InvalidInput
-from rag_core.generations import changed, recipe_of, settings_for
+from rag_core.generations import changed, generation_config_of, settings_for
 from rag_core.settings import Settings
 
 
 def test_a_recipe_gives_back_the_settings_it_was_taken_from(tmp_path: Path) -> None:
     theirs = Settings(home=tmp_path, chunk_tokens=64, chunk_overlap=16, chunk_context=False)
-    found = settings_for(Settings(home=tmp_path), recipe_of(theirs))
-    assert recipe_of(found) == recipe_of(theirs)
-    assert settings_for(theirs, recipe_of(theirs)) is theirs
+    found = settings_for(Settings(home=tmp_path), generation_config_of(theirs))
+    assert generation_config_of(found) == generation_config_of(theirs)
+    assert settings_for(theirs, generation_config_of(theirs)) is theirs
 
 
 def test_a_recipe_kept_before_context_was_a_choice_has_context(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from rag_core.generations.lifecycle import (
 )
 from rag_core.generations.lifecycle.golden import GoldenSet
 from rag_core.verify import verify
-from tests.support.generations import Plant, word_kit
+from tests.support.generations import GenerationHarness, word_transforms
 from tests.unit.generations.conftest import manual
 
 NEW = "new"
@@ -32,19 +32,19 @@ def interrupted(point: str, call: Callable[[], object]) -> None:
         call()
 
 
-def clean(plant: Plant, *names: str) -> bool:
-    reports = [verify(plant.flow.store, plant.flow.index, name) for name in names]
+def clean(plant: GenerationHarness, *names: str) -> bool:
+    reports = [verify(plant.pipeline.store, plant.pipeline.index, name) for name in names]
     return all(report.clean for report in reports) or pytest.fail(f"{[report.totals for report in reports]}")
 
 
-def built(plant: Plant) -> str:
-    flow, kit = plant.flow, word_kit(version="2")
-    declare(flow.store, flow.index, kit, name=NEW, actor="ann")
-    return build(flow.store, flow.index, kit, NEW, flow.settings).state
+def built(plant: GenerationHarness) -> str:
+    flow, transforms = plant.pipeline, word_transforms(version="2")
+    declare(flow.store, flow.index, transforms, name=NEW, actor="ann")
+    return build(flow.store, flow.index, transforms, NEW, flow.settings).state
 
 
-def test_a_build_goes_on_wherever_it_ended(plant: Plant) -> None:
-    old = str(plant.flow.index.alias())
+def test_a_build_continues_wherever_it_ended(plant: GenerationHarness) -> None:
+    old = str(plant.pipeline.index.alias())
     for point in ("after_embed_batch", "after_upsert", "before_mark", "after_build_slice", "before_ready"):
         interrupted(point, lambda: built(plant))
         assert plant.row(NEW).state == "building", point
@@ -54,13 +54,13 @@ def test_a_build_goes_on_wherever_it_ended(plant: Plant) -> None:
 
 
 @pytest.fixture
-def ready(plant: Plant, questions: GoldenSet) -> Plant:
+def ready(plant: GenerationHarness, questions: GoldenSet) -> GenerationHarness:
     """With a second generation that the gate passed, after its judgement was cut short once."""
-    flow = plant.flow
+    flow = plant.pipeline
     built(plant)
 
     def judge() -> Evaluation:
-        return evaluate(flow.store, flow.index, plant.kits, NEW, flow.settings, golden=[questions])
+        return evaluate(flow.store, flow.index, plant.transform_registry, NEW, flow.settings, golden=[questions])
 
     interrupted("before_judgement_kept", judge)
     assert plant.row(NEW).evaluation is None
@@ -68,8 +68,8 @@ def ready(plant: Plant, questions: GoldenSet) -> Plant:
     return plant
 
 
-def test_a_promotion_and_a_rollback_go_on_wherever_they_ended(ready: Plant) -> None:
-    flow = ready.flow
+def test_a_promotion_and_a_rollback_continue_wherever_they_ended(ready: GenerationHarness) -> None:
+    flow = ready.pipeline
     old = str(flow.index.alias())
 
     def forward() -> str:
@@ -95,8 +95,8 @@ def test_a_promotion_and_a_rollback_go_on_wherever_they_ended(ready: Plant) -> N
     assert clean(ready, old, NEW)
 
 
-def test_the_next_runs_finish_what_ended_before_the_index_followed(ready: Plant) -> None:
-    flow = ready.flow
+def test_the_next_runs_finish_what_ended_before_the_index_followed(ready: GenerationHarness) -> None:
+    flow = ready.pipeline
     old = str(flow.index.alias())
     interrupted("after_promote_commit", lambda: promote(flow.store, flow.index, NEW, flow.settings, actor="ann"))
     flow.connector.put("pump.txt", manual("pump", "It was painted red."))

@@ -10,7 +10,7 @@ import pytest
 
 from rag_core.errors import Reason, Unavailable
 from rag_core.generations.lifecycle.checks import MAX_GROWTH, Candidate, size
-from rag_core.generations.lifecycle.retrieval import SLACK_SECONDS, SLOWER, Scoring, judge_latency
+from rag_core.generations.lifecycle.retrieval import SLACK_SECONDS, SLOWER, Scoring, compare_latency
 from rag_core.generations.lifecycle.throttle import Throttle
 from rag_core.index import SearchMode, SearchRequest, VectorIndex
 
@@ -44,14 +44,14 @@ def scoring(name: str) -> Scoring:
     ("seconds", "passed"), [(_USUAL, True), (SLOWER * _USUAL + SLACK_SECONDS + 0.03, False)], ids=["alike", "slower"]
 )
 def test_a_generation_with_slow_searches_is_refused(seconds: float, passed: bool) -> None:
-    check = judge_latency(index(seconds=seconds), scoring("new"), scoring("old"))
+    check = compare_latency(index(seconds=seconds), scoring("new"), scoring("old"))
     assert (check.name, check.passed) == ("latency", passed)
     assert check.figures["p95_ms"] >= seconds * 1000
     assert check.figures["baseline_p95_ms"] >= _USUAL * 1000
 
 
-def test_latency_without_an_active_generation_is_told_and_passes() -> None:
-    assert judge_latency(index(), scoring("new"), None).passed
+def test_latency_without_an_active_generation_is_reported_and_passes() -> None:
+    assert compare_latency(index(), scoring("new"), None).passed
 
 
 @pytest.mark.parametrize(

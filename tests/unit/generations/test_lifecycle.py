@@ -10,27 +10,27 @@ from rag_core.generations import store as replicas
 from rag_core.generations.lifecycle import build, declare, evaluate, promote, retire, retire_expired, rollback
 from rag_core.generations.lifecycle.golden import GoldenSet
 from rag_core.verify import verify
-from tests.support.generations import Plant, word_kit
+from tests.support.generations import GenerationHarness, word_transforms
 from tests.unit.generations.conftest import TOPICS, manual
 
 
-def made(plant: Plant, *, promoted: bool = False, **recipe: Any) -> str:
+def made(plant: GenerationHarness, *, promoted: bool = False, **generation_config: Any) -> str:
     """A second generation, built."""
-    kit = word_kit(**(recipe or {"version": "2"}))
-    row = declare(plant.flow.store, plant.flow.index, kit, actor="ann", reason="a better model")
-    report = build(plant.flow.store, plant.flow.index, kit, row.name, plant.flow.settings)
+    transforms = word_transforms(**(generation_config or {"version": "2"}))
+    row = declare(plant.pipeline.store, plant.pipeline.index, transforms, actor="ann", reason="a better model")
+    report = build(plant.pipeline.store, plant.pipeline.index, transforms, row.name, plant.pipeline.settings)
     assert report.state == "ready"
     return row.name
 
 
-def still_building(plant: Plant, name: str) -> None:
+def still_building(plant: GenerationHarness, name: str) -> None:
     """As if the build were still at other shards: what it holds already must follow."""
-    with plant.flow.store.engine.begin() as connection:
+    with plant.pipeline.store.engine.begin() as connection:
         generations.change(connection, name, state="building")
 
 
-def clean(plant: Plant, name: str) -> bool:
-    report = verify(plant.flow.store, plant.flow.index, name)
+def clean(plant: GenerationHarness, name: str) -> bool:
+    report = verify(plant.pipeline.store, plant.pipeline.index, name)
     return report.clean or pytest.fail(f"{report.totals} {report.findings[:3]}")
 
 
@@ -40,15 +40,17 @@ def refused(call: Any) -> Reason:
     return caught.value.reason
 
 
-def test_a_generation_is_built_behind_judged_promoted_and_rolled_back(plant: Plant, questions: GoldenSet) -> None:
-    flow = plant.flow
+def test_a_generation_is_built_behind_judged_promoted_and_rolled_back(
+    plant: GenerationHarness, questions: GoldenSet
+) -> None:
+    flow = plant.pipeline
     old = str(flow.index.alias())
     new = made(plant)
     assert flow.index.alias() == old
     with flow.store.engine.connect() as connection:
         totals = generations.document_totals(connection)
     assert totals == dict.fromkeys((old, new), generations.DocumentTotals(len(TOPICS), 0))
-    evaluation = evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])
+    evaluation = evaluate(flow.store, flow.index, plant.transform_registry, new, flow.settings, golden=[questions])
     assert evaluation.passed, evaluation
     moved = promote(flow.store, flow.index, new, flow.settings, actor="ann")
     assert (moved.active, moved.before, flow.index.alias()) == (new, old, new)
@@ -62,12 +64,14 @@ def test_a_generation_is_built_behind_judged_promoted_and_rolled_back(plant: Pla
     assert actions == ["index.build", "index.promote", "index.rollback"]
 
 
-def test_changes_deletions_and_permissions_reach_every_generation_while_one_is_building(plant: Plant) -> None:
-    flow = plant.flow
-    kit = word_kit(version="2", tokens=40)
-    row = declare(flow.store, flow.index, kit, actor="ann")
+def test_changes_deletions_and_permissions_reach_every_generation_while_one_is_building(
+    plant: GenerationHarness,
+) -> None:
+    flow = plant.pipeline
+    transforms = word_transforms(version="2", tokens=40)
+    row = declare(flow.store, flow.index, transforms, actor="ann")
     (shard,) = {(flow.source.tenant, flow.source.name, 0)}
-    build(flow.store, flow.index, kit, row.name, flow.settings, shards=[shard])
+    build(flow.store, flow.index, transforms, row.name, flow.settings, shards=[shard])
     still_building(plant, row.name)
     flow.connector.put("pump.txt", manual("pump", "It was painted blue."))
     flow.connector.put("valve.txt", manual("valve"), acl=("group:plumbers",))
@@ -79,16 +83,16 @@ def test_changes_deletions_and_permissions_reach_every_generation_while_one_is_b
     assert not any("crane" in text for text in texts)
     assert plant.acls(row.name, "valve.txt") == {("group:plumbers",)}
     assert not any("winch" in text for text in texts), "documents the build has not come to are its own work"
-    assert build(flow.store, flow.index, kit, row.name, flow.settings).state == "ready"
+    assert build(flow.store, flow.index, transforms, row.name, flow.settings).state == "ready"
     assert clean(plant, row.name)
     assert clean(plant, str(flow.index.alias()))
 
 
-def test_a_rollback_loses_nothing_that_arrived_in_between(plant: Plant, questions: GoldenSet) -> None:
-    flow = plant.flow
+def test_a_rollback_loses_nothing_that_arrived_in_between(plant: GenerationHarness, questions: GoldenSet) -> None:
+    flow = plant.pipeline
     old = str(flow.index.alias())
     new = made(plant)
-    evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])
+    evaluate(flow.store, flow.index, plant.transform_registry, new, flow.settings, golden=[questions])
     promote(flow.store, flow.index, new, flow.settings, actor="ann")
     flow.connector.put("pump.txt", manual("pump", "It was painted green."))
     del flow.connector.items["valve.txt"]
@@ -99,12 +103,12 @@ def test_a_rollback_loses_nothing_that_arrived_in_between(plant: Plant, question
     assert clean(plant, old)
 
 
-def test_a_generation_that_was_never_judged_or_failed_needs_an_override_with_a_reason(plant: Plant) -> None:
-    flow = plant.flow
+def test_a_generation_that_was_never_judged_or_failed_needs_an_override_with_a_reason(plant: GenerationHarness) -> None:
+    flow = plant.pipeline
     new = made(plant)
     unjudged = lambda: promote(flow.store, flow.index, new, flow.settings, actor="ann")  # noqa: E731
     assert refused(unjudged) is Reason.GENERATION_REFUSED
-    evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[])
+    evaluate(flow.store, flow.index, plant.transform_registry, new, flow.settings, golden=[])
     with pytest.raises(Conflict, match="golden questions") as caught:
         promote(flow.store, flow.index, new, flow.settings, actor="ann")
     assert caught.value.reason is Reason.GENERATION_REFUSED
@@ -115,10 +119,10 @@ def test_a_generation_that_was_never_judged_or_failed_needs_an_override_with_a_r
     assert "golden questions" in kept["refused"]
 
 
-def test_other_settings_do_not_start_a_build_and_the_old_generation_is_still_computed(plant: Plant) -> None:
-    flow = plant.flow
+def test_other_settings_do_not_start_a_build_and_the_old_generation_is_still_computed(plant: GenerationHarness) -> None:
+    flow = plant.pipeline
     old = str(flow.index.alias())
-    other = Plant(flow, word_kit(version="3"))
+    other = GenerationHarness(flow, word_transforms(version="3"))
     other.runs = 10
     flow.connector.put("pump.txt", manual("pump", "It was painted red."))
     assert other.run().balanced
@@ -127,12 +131,14 @@ def test_other_settings_do_not_start_a_build_and_the_old_generation_is_still_com
     assert clean(plant, old)
 
 
-def test_a_generation_whose_model_is_gone_still_gets_deletions_and_a_successor_is_declared(plant: Plant) -> None:
-    flow = plant.flow
+def test_a_generation_whose_model_is_gone_still_gets_deletions_and_a_successor_is_declared(
+    plant: GenerationHarness,
+) -> None:
+    flow = plant.pipeline
     old = str(flow.index.alias())
     with flow.store.engine.begin() as connection:
         connection.exec_driver_sql("""UPDATE rag.generations SET settings = settings || '{"embed_model": "gone"}'""")
-    plant = Plant(flow, word_kit(version="9"))
+    plant = GenerationHarness(flow, word_transforms(version="9"))
     plant.runs = 10
     del flow.connector.items["crane.txt"]
     flow.connector.put("pump.txt", manual("pump", "It was painted red."))
@@ -141,30 +147,30 @@ def test_a_generation_whose_model_is_gone_still_gets_deletions_and_a_successor_i
     states = {row.name: row.state for row in flow.all("SELECT name, state FROM rag.generations")}
     assert states.pop(old) == "active"
     assert list(states.values()) == ["building"]
-    assert plant.row(old).frozen
+    assert plant.row(old).not_reproducible
     assert not any("crane" in text for text in plant.texts(old))
     (new,) = states
     build(flow.store, flow.index, plant.own, new, flow.settings)
     assert clean(plant, new)
 
 
-def test_a_repeated_declaration_gives_the_same_row_and_another_kit_needs_another_name(plant: Plant) -> None:
-    store, index = plant.flow.store, plant.flow.index
-    first = declare(store, index, word_kit(version="2"), name="two", actor="ann")
-    assert declare(store, index, word_kit(version="2"), name="two", actor="bob") == first
+def test_a_repeated_declaration_gives_the_same_row_and_another_kit_needs_another_name(plant: GenerationHarness) -> None:
+    store, index = plant.pipeline.store, plant.pipeline.index
+    first = declare(store, index, word_transforms(version="2"), name="two", actor="ann")
+    assert declare(store, index, word_transforms(version="2"), name="two", actor="bob") == first
     assert first.actor == "ann"
-    wrong = word_kit(version="3")
+    wrong = word_transforms(version="3")
     assert refused(lambda: declare(store, index, wrong, name="two", actor="ann")) is Reason.GENERATION_STATE
     same = plant.own
     assert refused(lambda: declare(store, index, same, actor="ann")) is Reason.GENERATION_STATE
     assert declare(store, index, same, name="again", actor="ann").state == "building"
 
 
-def test_a_promotion_waits_for_every_living_query_server(plant: Plant, questions: GoldenSet) -> None:
-    flow = plant.flow
+def test_a_promotion_waits_for_every_living_query_server(plant: GenerationHarness, questions: GoldenSet) -> None:
+    flow = plant.pipeline
     settings = flow.settings.model_copy(update={"promote_wait_seconds": 0})
     new = made(plant)
-    evaluate(flow.store, flow.index, plant.kits, new, settings, golden=[questions])
+    evaluate(flow.store, flow.index, plant.transform_registry, new, settings, golden=[questions])
     with flow.store.engine.begin() as connection:
         replicas.report(connection, "one", [plant.row(new).embedder, "x"])
         replicas.report(connection, "two", ["x"])
@@ -177,11 +183,13 @@ def test_a_promotion_waits_for_every_living_query_server(plant: Plant, questions
     assert flow.index.alias() == new
 
 
-def test_a_generation_is_retired_after_its_grace_period_and_its_files_go(plant: Plant, questions: GoldenSet) -> None:
-    flow = plant.flow
+def test_a_generation_is_retired_after_its_grace_period_and_its_files_go(
+    plant: GenerationHarness, questions: GoldenSet
+) -> None:
+    flow = plant.pipeline
     old = str(flow.index.alias())
     new = made(plant)
-    evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])
+    evaluate(flow.store, flow.index, plant.transform_registry, new, flow.settings, golden=[questions])
     promote(flow.store, flow.index, new, flow.settings, actor="ann")
     assert retire_expired(flow.store, flow.index) == []
     assert refused(lambda: retire(flow.store, flow.index, old, actor="ann")) is Reason.GENERATION_STATE
@@ -196,37 +204,39 @@ def test_a_generation_is_retired_after_its_grace_period_and_its_files_go(plant: 
     assert plant.run().balanced
 
 
-def test_there_is_nothing_to_roll_back_to_at_first(plant: Plant) -> None:
+def test_there_is_nothing_to_roll_back_to_at_first(plant: GenerationHarness) -> None:
     with pytest.raises(NotFound):
-        rollback(plant.flow.store, plant.flow.index, plant.flow.settings, actor="ann")
+        rollback(plant.pipeline.store, plant.pipeline.index, plant.pipeline.settings, actor="ann")
 
 
-def test_only_a_finished_generation_can_be_promoted_or_judged(plant: Plant) -> None:
-    flow = plant.flow
-    row = declare(flow.store, flow.index, word_kit(version="2"), actor="ann")
+def test_only_a_finished_generation_can_be_promoted_or_judged(plant: GenerationHarness) -> None:
+    flow = plant.pipeline
+    row = declare(flow.store, flow.index, word_transforms(version="2"), actor="ann")
     for call in (
         lambda: promote(flow.store, flow.index, row.name, flow.settings, actor="ann", override="now"),
-        lambda: evaluate(flow.store, flow.index, plant.kits, row.name, flow.settings),
+        lambda: evaluate(flow.store, flow.index, plant.transform_registry, row.name, flow.settings),
     ):
         assert refused(call) is Reason.GENERATION_STATE
 
 
-def test_a_model_that_is_away_delays_a_building_generation_and_not_the_live_one(plant: Plant, monkeypatch: Any) -> None:
-    flow = plant.flow
+def test_a_model_that_is_away_delays_a_building_generation_and_not_the_live_one(
+    plant: GenerationHarness, monkeypatch: Any
+) -> None:
+    flow = plant.pipeline
     new = made(plant)
-    kit = plant.kits.of(plant.row(new))
+    transforms = plant.transform_registry.for_generation(plant.row(new))
 
     def away(texts: Any) -> Any:
         raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, "the endpoint is away")
 
-    monkeypatch.setattr(kit.embedder, "embed_passages", away)
+    monkeypatch.setattr(transforms.embedder, "embed_passages", away)
     still_building(plant, new)
     flow.connector.put("pump.txt", manual("pump", "It was painted red."))
     assert plant.run().balanced
     assert flow.reports["embeddings"].counts["deferred"] == 1
     assert any("painted red" in text for text in plant.texts(str(flow.index.alias())))
     monkeypatch.undo()
-    build(flow.store, flow.index, kit, new, flow.settings)
+    build(flow.store, flow.index, transforms, new, flow.settings)
     assert clean(plant, new)
     assert len(TOPICS) == flow.one("SELECT count(*) AS n FROM rag.documents").n
 
@@ -236,26 +246,28 @@ def test_a_model_that_is_away_delays_a_building_generation_and_not_the_live_one(
     ["Green 2", "a" * 200_000, "поколение", "第二代", "a/b", "a:b", "A", "g\x00", " "],
     ids=lambda name: name[:9],
 )
-def test_a_name_that_no_index_can_have_is_refused_before_anything_is_written(plant: Plant, name: str) -> None:
-    flow = plant.flow
+def test_a_name_that_no_index_can_have_is_refused_before_anything_is_written(
+    plant: GenerationHarness, name: str
+) -> None:
+    flow = plant.pipeline
     kept = "SELECT (SELECT count(*) FROM rag.generations) AS rows, (SELECT count(*) FROM rag.audit) AS audit"
     before, held = flow.one(kept), flow.index.generations()
-    call = lambda: declare(flow.store, flow.index, word_kit(version="2"), name=name, actor="ann")  # noqa: E731
+    call = lambda: declare(flow.store, flow.index, word_transforms(version="2"), name=name, actor="ann")  # noqa: E731
     assert refused(call) is Reason.FIELD_INVALID
     assert flow.one(kept) == before
     assert flow.index.generations() == held
 
 
-def test_a_name_that_is_not_known_is_cut_in_the_answer(plant: Plant) -> None:
+def test_a_name_that_is_not_known_is_cut_in_the_answer(plant: GenerationHarness) -> None:
     with pytest.raises(NotFound) as caught:
         plant.row("a" * 200_000)
     assert len(caught.value.message) < 200
 
 
 def test_an_outage_during_an_evaluation_is_no_verdict(
-    plant: Plant, questions: GoldenSet, monkeypatch: pytest.MonkeyPatch
+    plant: GenerationHarness, questions: GoldenSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flow = plant.flow
+    flow = plant.pipeline
     new = made(plant)
     with flow.store.engine.begin() as connection:
         generations.change(connection, new, evaluation_wanted_at=generations.func.now())
@@ -264,7 +276,7 @@ def test_an_outage_during_an_evaluation_is_no_verdict(
         raise Unavailable(Reason.INDEX_UNAVAILABLE, "away")
 
     monkeypatch.setattr(flow.index, "search", away)
-    judge = lambda: evaluate(flow.store, flow.index, plant.kits, new, flow.settings, golden=[questions])  # noqa: E731
+    judge = lambda: evaluate(flow.store, flow.index, plant.transform_registry, new, flow.settings, golden=[questions])  # noqa: E731
     assert refused(judge) is Reason.INDEX_UNAVAILABLE
     assert plant.row(new).evaluation is None
     assert plant.row(new).evaluation_wanted_at is not None, "it is judged again when the index is back"

@@ -12,29 +12,34 @@ from sqlalchemy import text
 from rag_core.chunking import Chunker
 from rag_core.chunking.chunker import ChunkSettings
 from rag_core.errors import Conflict, InvalidInput, Reason
-from rag_core.generations import Kit
+from rag_core.generations import Transforms
 from rag_core.generations.lifecycle import Evaluation, build, declare, evaluate, promote
 from rag_core.generations.lifecycle.golden import GoldenSet
 from rag_core.parsing import BlockKind
-from tests.support.generations import Plant, golden, key_of, word_kit
+from tests.support.generations import GenerationHarness, golden, key_of, word_transforms
 from tests.support.pipeline import WordCounter
 from tests.unit.generations.conftest import TOPICS, manual
 
 
-def judged(plant: Plant, questions: GoldenSet, kit: Kit, sabotage: Callable[[str], None] | None = None) -> Evaluation:
+def judged(
+    plant: GenerationHarness,
+    questions: GoldenSet,
+    transforms: Transforms,
+    sabotage: Callable[[str], None] | None = None,
+) -> Evaluation:
     """A generation of this kit, built, sabotaged and judged."""
-    flow = plant.flow
-    row = declare(flow.store, flow.index, kit, name="candidate", actor="ann")
-    build(flow.store, flow.index, kit, row.name, flow.settings)
+    flow = plant.pipeline
+    row = declare(flow.store, flow.index, transforms, name="candidate", actor="ann")
+    build(flow.store, flow.index, transforms, row.name, flow.settings)
     if sabotage:
         sabotage(row.name)
-    plant.kits._others[key_of(kit.recipe)] = kit
-    return evaluate(flow.store, flow.index, plant.kits, row.name, flow.settings, golden=[questions])
+    plant.transform_registry._others[key_of(transforms.generation_config)] = transforms
+    return evaluate(flow.store, flow.index, plant.transform_registry, row.name, flow.settings, golden=[questions])
 
 
-def failed(plant: Plant, evaluation: Evaluation) -> dict[str, str]:
+def failed(plant: GenerationHarness, evaluation: Evaluation) -> dict[str, str]:
     """The failed checks; promoting must be refused with what they say."""
-    flow = plant.flow
+    flow = plant.pipeline
     found = {check.name: check.detail for check in evaluation.checks if not check.passed}
     old = flow.index.alias()
     with pytest.raises(Conflict) as caught:
@@ -45,8 +50,8 @@ def failed(plant: Plant, evaluation: Evaluation) -> dict[str, str]:
     return found
 
 
-def test_a_good_generation_passes_and_its_figures_are_kept(plant: Plant, questions: GoldenSet) -> None:
-    evaluation = judged(plant, questions, word_kit(version="2"))
+def test_a_good_generation_passes_and_its_figures_are_kept(plant: GenerationHarness, questions: GoldenSet) -> None:
+    evaluation = judged(plant, questions, word_transforms(version="2"))
     assert evaluation.passed, evaluation
     kept = plant.row("candidate").evaluation
     assert kept is not None
@@ -66,65 +71,67 @@ def test_a_good_generation_passes_and_its_figures_are_kept(plant: Plant, questio
     assert figures["parity"]["points"] == figures["parity"]["expected"] > 0
 
 
-def test_missing_chunks_are_refused(plant: Plant, questions: GoldenSet) -> None:
+def test_missing_chunks_are_refused(plant: GenerationHarness, questions: GoldenSet) -> None:
     def drop_some(name: str) -> None:
-        (page, *_) = plant.flow.index.scroll(name)
-        plant.flow.index.delete_points(name, [page[0].chunk_id])
+        (page, *_) = plant.pipeline.index.scroll(name)
+        plant.pipeline.index.delete_points(name, [page[0].chunk_id])
 
-    found = failed(plant, judged(plant, questions, word_kit(version="2"), drop_some))
+    found = failed(plant, judged(plant, questions, word_transforms(version="2"), drop_some))
     assert "1 missing" in found["parity"]
 
 
-def test_vectors_of_another_prefix_are_refused(plant: Plant, questions: GoldenSet) -> None:
-    kit = word_kit(version="2")
-    embed = kit.embedder.embed_passages
-    kit.embedder.embed_passages = lambda texts: embed([f"zzz qqq {text}" for text in texts])  # type: ignore[method-assign]
+def test_vectors_of_another_prefix_are_refused(plant: GenerationHarness, questions: GoldenSet) -> None:
+    transforms = word_transforms(version="2")
+    embed = transforms.embedder.embed_passages
+    transforms.embedder.embed_passages = lambda texts: embed([f"zzz qqq {text}" for text in texts])  # type: ignore[method-assign]
 
     def mend(_name: str) -> None:
-        kit.embedder.embed_passages = embed  # type: ignore[method-assign]
+        transforms.embedder.embed_passages = embed  # type: ignore[method-assign]
 
-    found = failed(plant, judged(plant, questions, kit, mend))
+    found = failed(plant, judged(plant, questions, transforms, mend))
     assert "another prefix" in found["vectors"]
 
 
-def test_vectors_that_are_all_a_little_off_are_refused(plant: Plant, questions: GoldenSet) -> None:
+def test_vectors_that_are_all_a_little_off_are_refused(plant: GenerationHarness, questions: GoldenSet) -> None:
     """As those of the bundled model with the prefix of queries: cosine 0.985 to the right ones, 0.98 at least."""
-    kit = word_kit(version="2")
-    embed = kit.embedder.embed_passages
-    off = np.random.default_rng(4).standard_normal(kit.embedder.dimensions).astype(np.float32)
+    transforms = word_transforms(version="2")
+    embed = transforms.embedder.embed_passages
+    off = np.random.default_rng(4).standard_normal(transforms.embedder.dimensions).astype(np.float32)
     off *= 0.17 / np.linalg.norm(off)
-    kit.embedder.embed_passages = lambda texts: embed(texts) + off  # type: ignore[method-assign]
+    transforms.embedder.embed_passages = lambda texts: embed(texts) + off  # type: ignore[method-assign]
 
     def mend(_name: str) -> None:
-        kit.embedder.embed_passages = embed  # type: ignore[method-assign]
+        transforms.embedder.embed_passages = embed  # type: ignore[method-assign]
 
-    found = failed(plant, judged(plant, questions, kit, mend))
+    found = failed(plant, judged(plant, questions, transforms, mend))
     assert "another prefix" in found["vectors"]
     assert "most of" in found["vectors"]
 
 
-def test_a_prefix_that_makes_retrieval_worse_is_refused_with_the_numbers(plant: Plant, questions: GoldenSet) -> None:
-    kit = word_kit(prefix="zq vx jk wy zq vx jk wy " * 40)
-    found = failed(plant, judged(plant, questions, kit))
+def test_a_prefix_that_makes_retrieval_worse_is_refused_with_the_numbers(
+    plant: GenerationHarness, questions: GoldenSet
+) -> None:
+    transforms = word_transforms(prefix="zq vx jk wy zq vx jk wy " * 40)
+    found = failed(plant, judged(plant, questions, transforms))
     assert set(found) == {"retrieval"}
     assert "worse than the active one: nDCG@10 dense 1.000 -> 0." in found["retrieval"]
 
 
-def test_shuffled_vectors_are_refused(plant: Plant, questions: GoldenSet) -> None:
-    kit = word_kit(version="2")
-    embed = kit.embedder.embed_passages
-    kit.embedder.embed_passages = lambda texts: np.roll(embed(texts), 1, axis=0)  # type: ignore[method-assign]
+def test_shuffled_vectors_are_refused(plant: GenerationHarness, questions: GoldenSet) -> None:
+    transforms = word_transforms(version="2")
+    embed = transforms.embedder.embed_passages
+    transforms.embedder.embed_passages = lambda texts: np.roll(embed(texts), 1, axis=0)  # type: ignore[method-assign]
 
     def mend(_name: str) -> None:
-        kit.embedder.embed_passages = embed  # type: ignore[method-assign]
+        transforms.embedder.embed_passages = embed  # type: ignore[method-assign]
 
-    found = failed(plant, judged(plant, questions, kit, mend))
+    found = failed(plant, judged(plant, questions, transforms, mend))
     assert "vectors of other texts" in found["vectors"]
 
 
-def test_vectors_shuffled_in_the_index_alone_are_refused(plant: Plant, questions: GoldenSet) -> None:
+def test_vectors_shuffled_in_the_index_alone_are_refused(plant: GenerationHarness, questions: GoldenSet) -> None:
     def shuffle(name: str) -> None:
-        with plant.flow.store.engine.begin() as connection:
+        with plant.pipeline.store.engine.begin() as connection:
             connection.execute(
                 text("""
                 UPDATE rag.embeddings e SET vector = o.vector FROM (
@@ -134,18 +141,18 @@ def test_vectors_shuffled_in_the_index_alone_are_refused(plant: Plant, questions
                 {"embedder": plant.row(name).embedder},
             )
 
-    found = failed(plant, judged(plant, questions, word_kit(version="2"), shuffle))
+    found = failed(plant, judged(plant, questions, word_transforms(version="2"), shuffle))
     assert "vector_mismatch" in found["parity"]
 
 
-def test_another_dimension_stops_the_build_and_is_refused(plant: Plant, questions: GoldenSet) -> None:
-    flow = plant.flow
-    kit = word_kit(version="2")
-    row = declare(flow.store, flow.index, kit, name="candidate", actor="ann")
-    kit.embedder._embed = lambda text: np.ones(32, np.float32)  # type: ignore[attr-defined]
-    kit.embedder.dimensions = 32  # type: ignore[misc]
+def test_another_dimension_stops_the_build_and_is_refused(plant: GenerationHarness, questions: GoldenSet) -> None:
+    flow = plant.pipeline
+    transforms = word_transforms(version="2")
+    row = declare(flow.store, flow.index, transforms, name="candidate", actor="ann")
+    transforms.embedder._embed = lambda text: np.ones(32, np.float32)  # type: ignore[attr-defined]
+    transforms.embedder.dimensions = 32  # type: ignore[misc]
     with pytest.raises(InvalidInput) as caught:
-        build(flow.store, flow.index, kit, row.name, flow.settings)
+        build(flow.store, flow.index, transforms, row.name, flow.settings)
     assert caught.value.reason is Reason.VECTOR_DIM
     with flow.store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE rag.generations SET state = 'ready' WHERE name = 'candidate'")
@@ -154,8 +161,8 @@ def test_another_dimension_stops_the_build_and_is_refused(plant: Plant, question
             "INSERT INTO rag.generation_documents (generation, doc_id, indexed_version)"
             " SELECT 'candidate', doc_id, version FROM rag.documents"
         )
-    plant.kits._others[key_of(kit.recipe)] = kit
-    evaluation = evaluate(flow.store, flow.index, plant.kits, row.name, flow.settings, golden=[questions])
+    plant.transform_registry._others[key_of(transforms.generation_config)] = transforms
+    evaluation = evaluate(flow.store, flow.index, plant.transform_registry, row.name, flow.settings, golden=[questions])
     assert "64 dimensions" in failed(plant, evaluation)["vectors"]
 
 
@@ -176,27 +183,27 @@ class _NoTables(Chunker):
         ]
 
 
-def test_a_chunker_that_drops_tables_is_refused(plant: Plant, questions: GoldenSet) -> None:
+def test_a_chunker_that_drops_tables_is_refused(plant: GenerationHarness, questions: GoldenSet) -> None:
     rows = "\n".join(f"| part {n} of the pump | shelf {n} | {n} pieces in stock |" for n in range(12))
     body = f"# Pump parts\n\n{manual('pump')}\n\n| part | shelf | stock |\n|---|---|---|\n{rows}\n"
-    plant.flow.connector.put("parts.md", body, media_type="text/markdown")
+    plant.pipeline.connector.put("parts.md", body, media_type="text/markdown")
     assert plant.run().balanced
-    sound = word_kit(version="2")
+    sound = word_transforms(version="2")
     blind = _NoTables(ChunkSettings(24, 0, 400), WordCounter())
-    kit = Kit(lambda: sound.embedder, lambda: blind, sound.recipe | {"chunk_overlap": 1})
-    found = failed(plant, judged(plant, questions, kit))
+    transforms = Transforms(lambda: sound.embedder, lambda: blind, sound.generation_config | {"chunk_overlap": 1})
+    found = failed(plant, judged(plant, questions, transforms))
     assert "in table" in found["coverage"]
     assert "parts.md" in found["coverage"]
 
 
-def test_too_few_golden_questions_cannot_tell_and_are_refused(plant: Plant) -> None:
+def test_too_few_golden_questions_cannot_tell_and_are_refused(plant: GenerationHarness) -> None:
     few = golden({f"where is the {topic}": f"{topic}.txt" for topic in TOPICS[:9]})
-    found = failed(plant, judged(plant, few, word_kit(version="2")))
+    found = failed(plant, judged(plant, few, word_transforms(version="2")))
     assert set(found) == {"retrieval"}
     assert "only 9 golden questions" in found["retrieval"]
 
 
-def test_questions_about_documents_that_are_not_here_are_left_out(plant: Plant) -> None:
-    bound = golden({"who": "pump.txt", "where": "nowhere.txt"}).bind(plant.flow.store)
+def test_questions_about_documents_that_are_not_here_are_left_out(plant: GenerationHarness) -> None:
+    bound = golden({"who": "pump.txt", "where": "nowhere.txt"}).bind(plant.pipeline.store)
     assert [question.gains for question in bound.questions] == [{"handbook/pump.txt": 1}]
     assert (bound.left_out, bound.acl) == (1, {"acme": ("everyone",)})

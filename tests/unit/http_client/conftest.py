@@ -30,6 +30,6 @@ def open_fetcher() -> Iterator[Open]:
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy variable that leads nowhere: whoever reads it fails."""
+    """A proxy variable that leads nowhere: a client that reads it fails."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")

@@ -24,13 +24,15 @@ FORBIDDEN = [
 PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1"]
 
 
+@pytest.mark.catalogue("S20")
 @pytest.mark.parametrize("text", FORBIDDEN)
-def test_s20_an_address_that_is_not_public_is_forbidden_in_every_notation(text: str) -> None:
+def test_an_address_that_is_not_public_is_forbidden_in_every_notation(text: str) -> None:
     assert AddressRules().problem(ip_address(text)) is not None
 
 
+@pytest.mark.catalogue("S20")
 @pytest.mark.parametrize("text", PUBLIC)
-def test_s20_a_public_address_is_allowed(text: str) -> None:
+def test_a_public_address_is_allowed(text: str) -> None:
     assert AddressRules().problem(ip_address(text)) is None
 
 
@@ -65,13 +67,15 @@ SPELLINGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.catalogue("B59")
 @pytest.mark.parametrize("url", SPELLINGS)
-def test_b59_every_spelling_of_a_private_address_is_blocked_at_connect(open_fetcher: Open, url: str) -> None:
+def test_every_spelling_of_a_private_address_is_blocked_at_connect(open_fetcher: Open, url: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         open_fetcher(policy=FetchPolicy()).get(url)
     assert caught.value.reason in {Reason.SSRF_BLOCKED, Reason.URL_INVALID}
 
 
+@pytest.mark.catalogue("B59", "B63")
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
@@ -88,7 +92,7 @@ def test_b59_every_spelling_of_a_private_address_is_blocked_at_connect(open_fetc
         ("https://example.org:6379/", Reason.URL_PORT),
     ],
 )
-def test_b59_b63_other_schemes_ports_and_user_names_are_refused_before_any_connection(
+def test_other_schemes_ports_and_user_names_are_refused_before_any_connection(
     open_fetcher: Open, url: str, reason: Reason
 ) -> None:
     def never(host: str, port: int) -> list[str]:
@@ -100,6 +104,7 @@ def test_b59_b63_other_schemes_ports_and_user_names_are_refused_before_any_conne
     assert "hunter2" not in caught.value.message
 
 
+@pytest.mark.catalogue("B63")
 @pytest.mark.parametrize(
     ("url", "normal"),
     [
@@ -110,11 +115,12 @@ def test_b59_b63_other_schemes_ports_and_user_names_are_refused_before_any_conne
         ("http://[2606:4700::1111]/x", "http://[2606:4700::1111]/x"),
     ],
 )
-def test_b63_hosts_are_normalised_before_they_are_judged(url: str, normal: str) -> None:
+def test_hosts_are_normalised_before_they_are_judged(url: str, normal: str) -> None:
     assert str(FetchPolicy().check_url(url)) == normal
 
 
-def test_s20_a_name_with_one_private_address_among_public_ones_is_blocked(open_fetcher: Open) -> None:
+@pytest.mark.catalogue("S20")
+def test_a_name_with_one_private_address_among_public_ones_is_blocked(open_fetcher: Open) -> None:
     fetcher = open_fetcher(
         policy=FetchPolicy(ports=ANY_PORT), resolver=lambda host, port: ["93.184.216.34", "10.0.0.7"]
     )

@@ -25,7 +25,8 @@ async def test_a_configured_endpoint_on_loopback_is_reached_on_any_port(httpserv
         assert (await client.get("models")).status_code == 200
 
 
-async def test_s23_a_configured_endpoint_opens_no_other_origin(httpserver: HTTPServer, free_tcp_port: int) -> None:
+@pytest.mark.catalogue("S23")
+async def test_a_configured_endpoint_opens_no_other_origin(httpserver: HTTPServer, free_tcp_port: int) -> None:
     async with endpoint_client(httpserver.url_for("/v1")) as client:
         for url in (f"http://127.0.0.1:{free_tcp_port}/", "http://10.0.0.1/", "ftp://127.0.0.1/"):
             with pytest.raises(InvalidInput):
@@ -56,24 +57,25 @@ async def test_a_host_none_of_whose_addresses_answers_is_unreachable(open_fetche
             await client.get("x")
 
 
+@pytest.mark.catalogue("S23")
 @pytest.mark.parametrize("url", ["http://169.254.169.254/v1", "http://[fd00:ec2::254]:8000/v1", "http://0.0.0.0/v1"])
-async def test_s23_a_configured_endpoint_is_never_a_metadata_address(url: str) -> None:
+async def test_a_configured_endpoint_is_never_a_metadata_address(url: str) -> None:
     async with endpoint_client(url) as client:
         with pytest.raises(InvalidInput) as caught:
             await client.get("models")
     assert caught.value.reason is Reason.SSRF_BLOCKED
 
 
-async def test_s23_proxies_of_the_environment_are_not_used(
-    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.catalogue("S23")
+async def test_proxies_of_the_environment_are_not_used(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     httpserver.expect_request("/x").respond_with_data("direct")
     async with endpoint_client(httpserver.url_for("/")) as client:
         assert (await client.get("x")).text == "direct"
 
 
-def test_s23_nothing_calls_a_host_outside_without_the_guard() -> None:
+@pytest.mark.catalogue("S23")
+def test_nothing_calls_a_host_outside_without_the_guard() -> None:
     """Clients of the stack's own parts and of addresses that only an operator sets are listed; everything else goes
     through `rag_core.http_client`."""
     own = {
@@ -109,20 +111,23 @@ def failing(times: int, after: float | None = None) -> tuple[list[float], object
     return calls, attempt
 
 
-def test_f46_a_host_that_asks_to_wait_is_asked_again_after_that_time() -> None:
+@pytest.mark.catalogue("F46")
+def test_a_host_that_asks_to_wait_is_asked_again_after_that_time() -> None:
     calls, attempt = failing(1, after=0.2)
     assert Pacing(per_second=1000).run(attempt) == "done"  # type: ignore[arg-type]
     assert calls[1] - calls[0] >= 0.2
 
 
-def test_f46_a_host_that_asks_to_wait_too_long_is_an_error_at_once() -> None:
+@pytest.mark.catalogue("F46")
+def test_a_host_that_asks_to_wait_too_long_is_an_error_at_once() -> None:
     calls, attempt = failing(1, after=3600)
     with pytest.raises(RagError) as caught:
         Pacing(per_second=1000).run(attempt)  # type: ignore[arg-type]
     assert (caught.value.reason, len(calls)) == (Reason.RATE_LIMITED, 1)
 
 
-def test_f46_attempts_are_bounded() -> None:
+@pytest.mark.catalogue("F46")
+def test_attempts_are_bounded() -> None:
     calls, attempt = failing(99, after=0)
     with pytest.raises(Unavailable):
         Pacing(per_second=1000, attempts=3).run(attempt)  # type: ignore[arg-type]

@@ -84,22 +84,25 @@ def test_the_name_stays_in_the_request_while_the_socket_gets_the_checked_address
     assert asked == ["docs.example"]
 
 
+@pytest.mark.catalogue("B56")
 @pytest.mark.parametrize(
     "head",
     [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", b"HTTP/1.1 200 OK\r\nx-a: "],
     ids=["endless", "length", "headers"],
 )
-def test_b56_a_body_of_one_byte_now_and_then_ends_at_the_deadline(open_fetcher: Open, head: bytes) -> None:
+def test_a_body_of_one_byte_now_and_then_ends_at_the_deadline(open_fetcher: Open, head: bytes) -> None:
     with raw_server(drip(head)) as url:
         assert fails(open_fetcher, url, DeadlineExceeded, seconds=0.4) is Reason.RESPONSE_TIMEOUT
 
 
-def test_b56_a_server_that_says_nothing_ends_at_the_deadline(open_fetcher: Open) -> None:
+@pytest.mark.catalogue("B56")
+def test_a_server_that_says_nothing_ends_at_the_deadline(open_fetcher: Open) -> None:
     with raw_server(lambda connection, stop: stop.wait(5) and None) as url:
         assert fails(open_fetcher, url, DeadlineExceeded, seconds=0.3) is Reason.RESPONSE_TIMEOUT
 
 
-def test_b56_an_endless_body_is_cut_at_the_limit(open_fetcher: Open) -> None:
+@pytest.mark.catalogue("B56")
+def test_an_endless_body_is_cut_at_the_limit(open_fetcher: Open) -> None:
     def flood(connection: socket.socket, stop: threading.Event) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         while not stop.is_set():
@@ -109,17 +112,20 @@ def test_b56_an_endless_body_is_cut_at_the_limit(open_fetcher: Open) -> None:
         assert fails(open_fetcher, url, InvalidInput, wire_bytes=1_000_000) is Reason.RESPONSE_TOO_LARGE
 
 
-def test_b56_a_length_that_is_not_kept_is_a_broken_answer(open_fetcher: Open) -> None:
+@pytest.mark.catalogue("B56")
+def test_a_length_that_is_not_kept_is_a_broken_answer(open_fetcher: Open) -> None:
     with raw_server(lambda c, _: c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort")) as url:
         assert fails(open_fetcher, url, Unavailable) is Reason.HOST_UNREACHABLE
 
 
-def test_b56_an_announced_length_above_the_limit_is_not_read(open_fetcher: Open) -> None:
+@pytest.mark.catalogue("B56")
+def test_an_announced_length_above_the_limit_is_not_read(open_fetcher: Open) -> None:
     with raw_server(lambda c, _: c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n")) as url:
         assert fails(open_fetcher, url, InvalidInput) is Reason.RESPONSE_TOO_LARGE
 
 
-def test_b56_a_gzip_bomb_is_not_inflated_beyond_the_limit(open_fetcher: Open, httpserver: HTTPServer) -> None:
+@pytest.mark.catalogue("B56")
+def test_a_gzip_bomb_is_not_inflated_beyond_the_limit(open_fetcher: Open, httpserver: HTTPServer) -> None:
     bomb = gzip.compress(b"\0" * 8_000_000)
     httpserver.expect_request("/").respond_with_data(bomb, headers={"content-encoding": "gzip"})
     assert fails(open_fetcher, httpserver.url_for("/"), InvalidInput, decoded_bytes=1_000_000) is (
@@ -175,19 +181,22 @@ def test_redirects_are_followed_and_told(open_fetcher: Open, httpserver: HTTPSer
     assert fetched.redirects == (httpserver.url_for("/a"), httpserver.url_for("/b"))
 
 
-def test_b58_a_chain_of_fifty_redirects_is_cut(open_fetcher: Open, httpserver: HTTPServer) -> None:
+@pytest.mark.catalogue("B58")
+def test_a_chain_of_fifty_redirects_is_cut(open_fetcher: Open, httpserver: HTTPServer) -> None:
     for number in range(50):
         redirect(httpserver, f"/{number}", f"/{number + 1}")
     assert fails(open_fetcher, httpserver.url_for("/0"), InvalidInput) is Reason.REDIRECT_LIMIT
     assert len(httpserver.log) == 6
 
 
-def test_b58_a_redirect_in_a_circle_is_cut(open_fetcher: Open, httpserver: HTTPServer) -> None:
+@pytest.mark.catalogue("B58")
+def test_a_redirect_in_a_circle_is_cut(open_fetcher: Open, httpserver: HTTPServer) -> None:
     redirect(httpserver, "/a", "/b")
     redirect(httpserver, "/b", "/a")
     assert fails(open_fetcher, httpserver.url_for("/a"), InvalidInput) is Reason.REDIRECT_LIMIT
 
 
+@pytest.mark.catalogue("B58", "S22")
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
@@ -199,7 +208,7 @@ def test_b58_a_redirect_in_a_circle_is_cut(open_fetcher: Open, httpserver: HTTPS
         ("http://user:pass@other.example/", Reason.URL_INVALID),
     ],
 )
-def test_b58_s22_a_redirect_to_a_private_place_is_blocked(
+def test_a_redirect_to_a_private_place_is_blocked(
     open_fetcher: Open, httpserver: HTTPServer, target: str, reason: Reason
 ) -> None:
     redirect(httpserver, "/", target)
@@ -209,7 +218,8 @@ def test_b58_s22_a_redirect_to_a_private_place_is_blocked(
     assert caught.value.reason is reason
 
 
-def test_b58_s22_credentials_stay_with_their_origin(open_fetcher: Open, httpserver: HTTPServer) -> None:
+@pytest.mark.catalogue("B58", "S22")
+def test_credentials_stay_with_their_origin(open_fetcher: Open, httpserver: HTTPServer) -> None:
     redirect(httpserver, "/same", "/end")
     redirect(httpserver, "/other", f"http://other.example:{httpserver.port}/end")
     redirect(httpserver, "/back", f"http://other.example:{httpserver.port}/return")
@@ -228,7 +238,8 @@ def test_b58_s22_credentials_stay_with_their_origin(open_fetcher: Open, httpserv
     assert seen == [("Bearer key", "yes"), (None, "yes")]
 
 
-def test_b58_a_redirect_to_another_origin_is_refused_when_only_the_same_is_allowed(
+@pytest.mark.catalogue("B58")
+def test_a_redirect_to_another_origin_is_refused_when_only_the_same_is_allowed(
     open_fetcher: Open, httpserver: HTTPServer
 ) -> None:
     redirect(httpserver, "/", f"http://other.example:{httpserver.port}/")
@@ -237,7 +248,8 @@ def test_b58_a_redirect_to_another_origin_is_refused_when_only_the_same_is_allow
     assert caught.value.reason is Reason.CROSS_ORIGIN
 
 
-def test_b58_a_redirect_from_https_to_http_is_refused(open_fetcher: Open) -> None:
+@pytest.mark.catalogue("B58")
+def test_a_redirect_from_https_to_http_is_refused(open_fetcher: Open) -> None:
     import httpx
 
     fetcher = open_fetcher(policy=FetchPolicy(ports=ANY_PORT))

@@ -30,8 +30,9 @@ def test_a_bad_vector_has_its_reason(vector: Vectors, reason: Reason) -> None:
     assert raised.value.reason is reason
 
 
+@pytest.mark.catalogue("S25")
 @pytest.mark.parametrize("name", ["../other", "a/b", "/abs", "..", ".", "", "a\0b", "A", "a" * 65])
-def test_s25_a_generation_becomes_a_folder_and_cannot_be_another_path(name: str) -> None:
+def test_a_generation_becomes_a_folder_and_cannot_be_another_path(name: str) -> None:
     with pytest.raises(InvalidInput) as raised:
         checks.check_name(name)
     assert raised.value.reason is Reason.FIELD_INVALID

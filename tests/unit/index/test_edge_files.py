@@ -22,12 +22,12 @@ def shard(tmp_path: Path) -> Path:
         file.truncate(8 << 20)
         file.seek(5 << 20)
         file.write(b"an island")
-    edge_files.write_seal(tmp_path, folder)
+    edge_files.write_checksum_manifest(tmp_path, folder)
     return folder
 
 
 def _check(shard: Path) -> None:
-    edge_files.check_seal(shard.parent, shard)
+    edge_files.verify_checksum_manifest(shard.parent, shard)
 
 
 def test_an_untouched_folder_passes(shard: Path) -> None:
@@ -40,10 +40,11 @@ def test_filling_the_holes_of_a_file_with_zeros_changes_nothing(shard: Path) -> 
     _check(shard)
 
 
+@pytest.mark.catalogue("S45")
 @pytest.mark.parametrize(
     ("name", "offset"), [("small", 3), ("sparse", 5 << 20), ("sparse", 100), ("sparse", (8 << 20) - 1)]
 )
-def test_s45_one_changed_byte_is_noticed(shard: Path, name: str, offset: int) -> None:
+def test_one_changed_byte_is_noticed(shard: Path, name: str, offset: int) -> None:
     with (shard / name).open("r+b") as file:
         file.seek(offset)
         byte = file.read(1)
@@ -64,14 +65,14 @@ def test_missing_truncated_and_extra_files_are_noticed(shard: Path) -> None:
     (shard / "sparse").unlink()
     with pytest.raises(DataCorruption, match="missing"):
         _check(shard)
-    edge_files.write_seal(shard.parent, shard)
+    edge_files.write_checksum_manifest(shard.parent, shard)
     (shard / "extra").touch()
     with pytest.raises(DataCorruption, match="unexpected"):
         _check(shard)
 
 
 def test_without_a_seal_there_is_nothing_to_compare(shard: Path) -> None:
-    edge_files.break_seal(shard.parent)
+    edge_files.remove_checksum_manifest(shard.parent)
     (shard / "small").write_bytes(b"changed")
     _check(shard)
 
@@ -103,7 +104,8 @@ def test_a_lock_names_its_owner_and_can_be_taken_after_release(tmp_path: Path) -
     edge_files.FolderLock(tmp_path).release()
 
 
-def test_f28_too_little_space_is_storage_full(tmp_path: Path) -> None:
+@pytest.mark.catalogue("F28")
+def test_too_little_space_is_storage_full(tmp_path: Path) -> None:
     edge_files.require_space(tmp_path, 1)
     with pytest.raises(Exhausted) as raised:
         edge_files.require_space(tmp_path, 1 << 60)

@@ -89,13 +89,15 @@ for n in range(start, start + 10_000):
 """
 
 
+@pytest.mark.catalogue("F16")
 @pytest.mark.faults
 @pytest.mark.parametrize("kills", [6])
-def test_f16_what_a_killed_writer_acknowledged_is_there_whole(folder: Path, tmp_path: Path, kills: int) -> None:
+def test_what_a_killed_writer_acknowledged_is_there_whole(folder: Path, tmp_path: Path, kills: int) -> None:
     _run_and_kill(folder, tmp_path / "ledger", kills, seconds=0.6)
 
 
-def test_f16_an_index_reopens_after_a_kill(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.catalogue("F16")
+def test_an_index_reopens_after_a_kill(folder: Path, tmp_path: Path) -> None:
     _run_and_kill(folder, tmp_path / "ledger", 1, seconds=0.3)
 
 
@@ -194,8 +196,9 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.catalogue("F17", "S45")
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_f17_s45_damage_to_a_stopped_index_is_named_at_start_and_repaired_by_a_reset(
+def test_damage_to_a_stopped_index_is_named_at_start_and_repaired_by_a_reset(
     folder: Path, damage: Callable[[Path], None]
 ) -> None:
     _fill(folder)
@@ -218,10 +221,11 @@ def test_f17_s45_damage_to_a_stopped_index_is_named_at_start_and_repaired_by_a_r
     index.close()
 
 
+@pytest.mark.catalogue("F17")
 @pytest.mark.parametrize(
     "damage", [_remove_segments, _remove_one_segment, _truncate_ids, _flip_wal], ids=lambda d: d.__name__
 )
-def test_f17_lost_points_are_noticed_after_a_crash_too(folder: Path, damage: Callable[[Path], None]) -> None:
+def test_lost_points_are_noticed_after_a_crash_too(folder: Path, damage: Callable[[Path], None]) -> None:
     """A killed process leaves no seal; then the promised number of points tells."""
     _fill(folder)
     (folder / "generations" / "g1" / "seal.json").unlink()
@@ -231,8 +235,9 @@ def test_f17_lost_points_are_noticed_after_a_crash_too(folder: Path, damage: Cal
     assert raised.value.reason is Reason.INDEX_CORRUPT
 
 
+@pytest.mark.catalogue("F17")
 @pytest.mark.parametrize("name", ["spec.json", "points.json"])
-def test_f17_damaged_or_missing_small_files_are_noticed(folder: Path, name: str) -> None:
+def test_damaged_or_missing_small_files_are_noticed(folder: Path, name: str) -> None:
     _fill(folder)
     path = folder / "generations" / "g1" / name
     content = path.read_bytes()
@@ -247,7 +252,8 @@ def test_f17_damaged_or_missing_small_files_are_noticed(folder: Path, name: str)
     EdgeIndex(folder).close()
 
 
-def test_f17_a_missing_active_generation_is_no_empty_index(folder: Path) -> None:
+@pytest.mark.catalogue("F17")
+def test_a_missing_active_generation_is_no_empty_index(folder: Path) -> None:
     _fill(folder)
     shutil.rmtree(folder / "generations" / "g1")
     with pytest.raises(DataCorruption) as raised:
@@ -282,7 +288,8 @@ def test_leftovers_of_an_interrupted_creation_are_swept_away(folder: Path) -> No
     assert _shard(folder).name != "shard-stray"
 
 
-def test_f28_a_write_that_the_disk_cannot_hold_is_refused_and_nothing_is_lost(folder: Path) -> None:
+@pytest.mark.catalogue("F28")
+def test_a_write_that_the_disk_cannot_hold_is_refused_and_nothing_is_lost(folder: Path) -> None:
     _fill(folder, 3)
     index = EdgeIndex(folder, space_reserve=1 << 60)
     with pytest.raises(Exhausted) as raised:
@@ -294,7 +301,7 @@ def test_f28_a_write_that_the_disk_cannot_hold_is_refused_and_nothing_is_lost(fo
     index.close()
 
 
-def test_writes_during_an_optimization_are_kept_and_searches_go_on(folder: Path) -> None:
+def test_writes_during_an_optimization_are_kept_and_searches_continue(folder: Path) -> None:
     index = EdgeIndex(folder)
     filled(index, *(document(str(n), [f"text number {n}"]) for n in range(200)))
     before = _shard(folder)

@@ -6,8 +6,8 @@ import threading
 from typing import cast
 
 from rag_core.index import GenerationSpec, VectorIndex
-from rag_core.index.edge import EdgeIndex, kept_up
-from rag_core.index.edge.optimizer import EdgeUpkeep
+from rag_core.index.edge import EdgeIndex, background_optimizer
+from rag_core.index.edge.optimizer import BackgroundOptimizer
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document, filled
 
@@ -20,7 +20,7 @@ def write(index: EdgeIndex, first: int, count: int) -> None:
 
 def test_a_generation_is_optimized_when_it_has_grown_and_not_again_for_what_the_engine_left(index: EdgeIndex) -> None:
     filled(index, *(document(str(n), [f"text number {n}"]) for n in range(LEAST - 1)))
-    upkeep = EdgeUpkeep(index, least=LEAST)
+    upkeep = BackgroundOptimizer(index, least=LEAST)
     assert upkeep.run_once() == [], "too little to be worth it"
     write(index, LEAST, LEAST)
     assert upkeep.run_once() == ["g1"]
@@ -54,7 +54,7 @@ class Scripted:
 
 def test_while_much_is_written_a_graph_waits_until_it_is_quiet() -> None:
     scripted = Scripted()
-    upkeep = EdgeUpkeep(cast("EdgeIndex", scripted), least=LEAST)
+    upkeep = BackgroundOptimizer(cast("EdgeIndex", scripted), least=LEAST)
     scripted.points, scripted.bare = 10 * LEAST, 3 * LEAST
     assert upkeep.run_once() == []
     scripted.points, scripted.bare = 11 * LEAST, 4 * LEAST
@@ -66,7 +66,7 @@ def test_while_much_is_written_a_graph_waits_until_it_is_quiet() -> None:
 
 def test_only_an_index_of_this_process_is_looked_after_and_only_if_wanted(index: EdgeIndex) -> None:
     def threads(kept: VectorIndex, points: int) -> int:
-        with kept_up(kept, Settings(index_optimize_points=points)):
+        with background_optimizer(kept, Settings(index_optimize_points=points)):
             return sum(thread.name == "index-upkeep" for thread in threading.enumerate())
 
     assert threads(cast("VectorIndex", Scripted()), LEAST) == 0

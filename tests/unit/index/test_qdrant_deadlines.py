@@ -111,7 +111,7 @@ def counting() -> Iterator[tuple[_Counting, int]]:
 def test_over_a_real_socket_both_the_server_and_the_call_know_the_time(counting: tuple[_Counting, int]) -> None:
     servicer, port = counting
     nodes = Nodes(connected(f"http://127.0.0.1:{port}", None, 600, {}), retry=0, local=False)
-    assert QdrantReader(nodes.call, "c", sampled=False, timeout=lambda: 20).count(models.Filter()) == 7
+    assert QdrantReader(nodes.call, "c", has_idf_samples=False, timeout=lambda: 20).count(models.Filter()) == 7
     nodes.close()
     ((sent, left),) = servicer.allowed
     assert sent == 20

@@ -22,7 +22,7 @@ from rag_core.settings import FieldType, Settings
 from rag_core.verify import verify
 from rag_core.verify.report import FindingKind
 from tests.support.index_points import SPEC, ask, document
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 from tests.support.qdrant_server import StandIn
 
 
@@ -144,7 +144,7 @@ def test_a_configuration_that_differs_is_named_and_indexes_are_made_up_for(serve
 
 def test_verify_reports_a_configuration_that_differs(store: Store, settings: Settings, parser: Parser) -> None:
     server, mine = StandIn(), Installation("acme", "id")
-    flow = Flow(store, QdrantIndex(server, lambda: mine), parser, settings)
+    flow = PipelineHarness(store, QdrantIndex(server, lambda: mine), parser, settings)
     flow.connector.put("a.txt", "The walrus sleeps.")
     flow.run()
     assert verify(store, flow.index).clean
@@ -156,7 +156,7 @@ def test_verify_reports_a_configuration_that_differs(store: Store, settings: Set
 
 def test_the_rows_prove_whose_points_they_are(store: Store, settings: Settings, parser: Parser) -> None:
     server, mine = StandIn(), Installation("acme", "id")
-    flow = Flow(store, QdrantIndex(server, lambda: mine), parser, settings)
+    flow = PipelineHarness(store, QdrantIndex(server, lambda: mine), parser, settings)
     for number in range(5):
         flow.connector.put(f"{number}.txt", f"Walrus number {number} sleeps.")
     flow.run()

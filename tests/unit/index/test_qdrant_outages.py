@@ -15,7 +15,7 @@ import grpc
 import pytest
 from qdrant_client import grpc as api
 
-from query_server.runtime.dependencies import open_parts
+from query_server.runtime.dependencies import open_dependencies
 from rag_core.errors import DeadlineExceeded, Reason, Unavailable
 from rag_core.index.qdrant.index import QdrantIndex
 from rag_core.index.qdrant.nodes import AGAIN_SECONDS, Node, Nodes
@@ -62,7 +62,7 @@ def test_a_step_whose_answer_was_lost_may_be_taken_again(door: Door, lost: str) 
     assert (index.alias(), index.count("g1")) == ("g1", 0)
 
 
-def test_reading_everything_goes_on_where_an_outage_stopped_it(door: Door) -> None:
+def test_reading_everything_continues_where_an_outage_stopped_it(door: Door) -> None:
     index = through(door, retry=30)
     index.create(SPEC)
     index.apply("g1", [document("a", ["one", "two", "three"])])
@@ -111,7 +111,7 @@ def test_the_setting_counts_for_pipelines_and_not_for_query_servers(
 
     monkeypatch.setattr("query_server.runtime.dependencies.open_index", keep)
     with pytest.raises(Unavailable):
-        open_parts(settings)
+        open_dependencies(settings)
     assert seen == [0.0]
 
 

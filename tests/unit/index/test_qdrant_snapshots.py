@@ -21,7 +21,7 @@ from rag_core.index.qdrant.index import QdrantIndex
 from rag_core.parsing import Parser
 from rag_core.settings import Settings
 from rag_core.verify import repair, verify
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 from tests.support.qdrant_server import StandIn
 from tests.support.qdrant_snapshots import commands, run
 
@@ -37,7 +37,7 @@ def test_what_came_back_is_brought_to_the_rows_before_readers_come_back(
     store: Store, settings: Settings, parser: Parser
 ) -> None:
     server, mine = StandIn(), Installation("acme", "id")
-    flow = Flow(store, QdrantIndex(server, lambda: mine), parser, settings)
+    flow = PipelineHarness(store, QdrantIndex(server, lambda: mine), parser, settings)
     for name in ("kept", "removed"):
         flow.connector.put(f"{name}.txt", f"The {name} walrus sleeps.")
     flow.run()

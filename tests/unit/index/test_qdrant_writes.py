@@ -15,7 +15,7 @@ from rag_core.index.qdrant.layout import QdrantLayout
 from rag_core.index.qdrant.nodes import Node
 from rag_core.settings import Settings
 from tests.support.index_points import SPEC, ask, document
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 from tests.support.qdrant_server import Door, StandIn
 
 SIDE_BY_SIDE = QdrantLayout(Settings(qdrant_write_parallel=4, qdrant_write_points=2))
@@ -74,12 +74,14 @@ def test_a_write_whose_answer_is_lost_is_repeated_with_the_others() -> None:
     assert (door.loses, index.count("g1")) == ("", 10)
 
 
-def _marked(flow: Flow) -> int:
+def _marked(flow: PipelineHarness) -> int:
     with flow.store.engine.connect() as connection:
         return connection.scalar(text("SELECT count(*) FROM rag.generation_documents")) or 0
 
 
-def test_the_marks_come_after_the_flush_and_none_comes_when_a_write_failed(flow: Flow, tmp_path: Path) -> None:
+def test_the_marks_come_after_the_flush_and_none_comes_when_a_write_failed(
+    flow: PipelineHarness, tmp_path: Path
+) -> None:
     server = StandIn()
     flow.index = QdrantIndex(server, layout=SIDE_BY_SIDE)
     for number in range(6):

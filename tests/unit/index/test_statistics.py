@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient
 
 from rag_core.index import SearchMode, VectorIndex, scope
 from rag_core.index.edge import EdgeIndex
-from rag_core.index.payloads import samples
+from rag_core.index.payloads import idf_sample
 from rag_core.index.qdrant.index import QdrantIndex
 from rag_core.index.qdrant.reader import QdrantReader
 from rag_core.search import Engine
@@ -23,7 +23,7 @@ PER_DOCUMENT = 100
 
 
 def test_a_sample_is_part_of_every_larger_one_and_about_as_large_as_its_name() -> None:
-    drawn = [samples(uuid.uuid5(uuid.NAMESPACE_URL, str(number))) for number in range(50_000)]
+    drawn = [idf_sample(uuid.uuid5(uuid.NAMESPACE_URL, str(number))) for number in range(50_000)]
     assert all(one == [str(2**power) for power in range(1, len(one) + 1)] for one in drawn)
     for share in (2, 8, 64, 1024):
         found = sum(str(share) in one for one in drawn)
@@ -55,17 +55,17 @@ def test_who_sees_much_gets_scores_close_to_the_exact_ones_and_blind_to_the_rest
 @pytest.mark.parametrize("sampled", [True, False])
 def test_only_what_is_seen_is_counted_on_any_engine(sampled: bool) -> None:
     engine = _small_engine(sampled=sampled)
-    visible = scope(engine.dialect, request("word"))
+    visible = scope(engine.filter_builder, request("word"))
     seen = engine.count(visible)
     assert seen == 2000
-    assert engine.count(statistics.corpus(engine, visible, enough=seen * 4)) == seen
-    few = engine.count(statistics.corpus(engine, visible, enough=200))
+    assert engine.count(statistics.idf_corpus(engine, visible, enough=seen * 4)) == seen
+    few = engine.count(statistics.idf_corpus(engine, visible, enough=200))
     if sampled:
         assert 50 < few < 400
     else:  # a generation built before points carried samples
         assert few == seen
-    nothing = scope(engine.dialect, request("word", tenant="gamma"))
-    assert engine.count(statistics.corpus(engine, nothing, enough=200)) == 0
+    nothing = scope(engine.filter_builder, request("word", tenant="gamma"))
+    assert engine.count(statistics.idf_corpus(engine, nothing, enough=200)) == 0
 
 
 def _small_engine(*, sampled: bool) -> Engine[Any]:
@@ -75,7 +75,7 @@ def _small_engine(*, sampled: bool) -> Engine[Any]:
     own = [document(str(number), words) for number in range(20)]
     filled(index, *own, *(document(str(number), words, tenant="beta") for number in range(20)))
     (collection,) = client.get_collections().collections
-    return QdrantReader(lambda ask: ask(client), collection.name, sampled=sampled)
+    return QdrantReader(lambda ask: ask(client), collection.name, has_idf_samples=sampled)
 
 
 def _text(number: int, every: int) -> str:

@@ -19,6 +19,7 @@ TAIWANESE = "這是一份用於測試的繁體中文文件，裡面包含了足�
 FRENCH = "Les élèves ont été très étonnés par la leçon de français donnée à l'école près de la forêt."
 
 
+@pytest.mark.catalogue("B33")
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
@@ -35,45 +36,52 @@ FRENCH = "Les élèves ont été très étonnés par la leçon de français donn
         ("plain ASCII as UTF-16 without a mark", "utf-16-be"),
     ],
 )
-def test_b33_known_encodings_are_decoded(text: str, encoding: str) -> None:
+def test_known_encodings_are_decoded(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
 
 
-def test_b33_long_text_in_a_legacy_encoding_is_decoded_whole() -> None:
+@pytest.mark.catalogue("B33")
+def test_long_text_in_a_legacy_encoding_is_decoded_whole() -> None:
     text = (CHINESE + "\n") * 5000
     assert decode(text.encode("gb18030")) == text
 
 
-def test_b33_declared_encoding_is_believed_when_it_fits() -> None:
+@pytest.mark.catalogue("B33")
+def test_declared_encoding_is_believed_when_it_fits() -> None:
     page = "<html><meta charset=gb2312><p>镕基</p>"  # the first character is GBK, not GB 2312
     assert decode(page.encode("gbk")) == page
     assert decode("naïve".encode("latin-1"), "text/plain; charset=iso-8859-1") == "naïve"
 
 
-def test_b33_a_declaration_cannot_name_a_codec_that_is_no_encoding() -> None:
+@pytest.mark.catalogue("B33")
+def test_a_declaration_cannot_name_a_codec_that_is_no_encoding() -> None:
     assert decode(b"<meta charset=rot13>caf\xe9").startswith("<meta charset=rot13>caf")
 
 
-def test_b33_few_damaged_bytes_in_utf8_are_replaced() -> None:
+@pytest.mark.catalogue("B33")
+def test_few_damaged_bytes_in_utf8_are_replaced() -> None:
     text = decode((CHINESE * 5).encode() + b"\xff" + CHINESE.encode())
     assert text == CHINESE * 5 + "\ufffd" + CHINESE
 
 
+@pytest.mark.catalogue("B33")
 @pytest.mark.parametrize(
     "content", [CHINESE.encode() + bytes(range(0x80, 0x100)), os.urandom(4000).replace(b"\0", b"\xff")]
 )
-def test_b33_what_fits_no_encoding_is_refused(content: bytes) -> None:
+def test_what_fits_no_encoding_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidInput) as raised:
         decode(b"\xef\xbb\xbf" + content)
     assert raised.value.reason is Reason.ENCODING_UNKNOWN
 
 
-def test_b33_a_damaged_byte_does_not_turn_utf8_into_another_encoding() -> None:
+@pytest.mark.catalogue("B33")
+def test_a_damaged_byte_does_not_turn_utf8_into_another_encoding() -> None:
     text = "Install 安装 the package 软件包 now. "
     assert decode((text * 4).encode() + b"\xff" + text.encode()) == text * 4 + "\ufffd" + text
 
 
-def test_b33_a_flood_of_replacement_characters_is_refused_whatever_the_format(read: Read) -> None:
+@pytest.mark.catalogue("B33")
+def test_a_flood_of_replacement_characters_is_refused_whatever_the_format(read: Read) -> None:
     read("word " * 20 + "\ufffd", "a.txt")
     for name in ("a.txt", "a.md", "a.html"):
         with pytest.raises(InvalidInput) as raised:

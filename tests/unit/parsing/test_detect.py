@@ -36,7 +36,7 @@ EXECUTABLE = Path(sys.executable).resolve().read_bytes()[:65536]
         (b"nul \x00 once in a longer text", "a.txt", Kind.TEXT),
     ],
 )
-def test_kind_is_told_by_content_and_text_kinds_by_name(content: bytes, name: str, kind: Kind) -> None:
+def test_kind_is_reported_by_content_and_text_kinds_by_name(content: bytes, name: str, kind: Kind) -> None:
     assert detect(content, name=name) is kind
 
 
@@ -45,6 +45,7 @@ def test_media_type_of_the_source_tells_text_kinds_apart_when_the_name_does_not(
     assert detect(b"# title", name="page.txt", media_type="text/markdown") is Kind.TEXT
 
 
+@pytest.mark.catalogue("B32")
 @pytest.mark.parametrize(
     ("content", "name"),
     [
@@ -64,10 +65,11 @@ def test_media_type_of_the_source_tells_text_kinds_apart_when_the_name_does_not(
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "letter.docx"),
     ],
 )
-def test_b32_content_other_than_the_name_promises_is_a_mismatch(refusal: Refusal, content: bytes, name: str) -> None:
+def test_content_other_than_the_name_promises_is_a_mismatch(refusal: Refusal, content: bytes, name: str) -> None:
     assert refusal(content, name) is Reason.TYPE_MISMATCH
 
 
+@pytest.mark.catalogue("B39")
 @pytest.mark.parametrize(
     ("content", "name"),
     [
@@ -82,15 +84,17 @@ def test_b32_content_other_than_the_name_promises_is_a_mismatch(refusal: Refusal
         (b"PAR1" + bytes(64), "cut.parquet"),
     ],
 )
-def test_b39_what_is_not_read_is_refused_as_unsupported(refusal: Refusal, content: bytes, name: str) -> None:
+def test_what_is_not_read_is_refused_as_unsupported(refusal: Refusal, content: bytes, name: str) -> None:
     assert refusal(content, name) is Reason.TYPE_UNSUPPORTED
 
 
+@pytest.mark.catalogue("B28")
 @pytest.mark.parametrize("content", [b"", b" \n\t \r\n", b"\xef\xbb\xbf", "\u200b\u2060".encode()])
-def test_b28_a_file_without_text_is_empty(refusal: Refusal, content: bytes) -> None:
+def test_a_file_without_text_is_empty(refusal: Refusal, content: bytes) -> None:
     assert refusal(content, "a.txt") is Reason.EMPTY_DOCUMENT
 
 
+@pytest.mark.catalogue("B28")
 @pytest.mark.parametrize(
     ("content", "name"),
     [
@@ -101,7 +105,7 @@ def test_b28_a_file_without_text_is_empty(refusal: Refusal, content: bytes) -> N
         (b"![only an image](x.png)", "a.md"),
     ],
 )
-def test_b28_a_format_without_extractable_text_is_empty(refusal: Refusal, content: bytes, name: str) -> None:
+def test_a_format_without_extractable_text_is_empty(refusal: Refusal, content: bytes, name: str) -> None:
     assert refusal(content, name) is Reason.EMPTY_DOCUMENT
 
 

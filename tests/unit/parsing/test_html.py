@@ -77,6 +77,7 @@ def test_layout_tables_of_one_cell_are_text(read: Read) -> None:
     assert blocks(read("<table><tr><td>boxed</td></tr></table>", "a.html")) == [(BlockKind.PARAGRAPH, "boxed")]
 
 
+@pytest.mark.catalogue("B35")
 @pytest.mark.parametrize(
     "hidden",
     [
@@ -89,13 +90,14 @@ def test_layout_tables_of_one_cell_are_text(read: Read) -> None:
         "<div hidden><p>deep <b>secret</b></p></div>",
     ],
 )
-def test_b35_hidden_text_is_removed_and_flagged(read: Read, hidden: str) -> None:
+def test_hidden_text_is_removed_and_flagged(read: Read, hidden: str) -> None:
     document = read(f"<body><p>seen</p>{hidden}<p style='font-size:0.9em;opacity:0.5'>too</p></body>", "a.html")
     assert document.text == "seen\n\ntoo"
     assert document.flags == {"hidden_text"}
 
 
-def test_b35_scripts_styles_and_comments_are_removed_without_a_flag(read: Read) -> None:
+@pytest.mark.catalogue("B35")
+def test_scripts_styles_and_comments_are_removed_without_a_flag(read: Read) -> None:
     page = (
         "<body><script>alert('x')</script><style>p{}</style><!-- note --><noscript>turn on</noscript>"
         "<template><p>later</p></template><p onclick='evil()'>seen</p><svg><text>drawn</text></svg></body>"
@@ -105,19 +107,22 @@ def test_b35_scripts_styles_and_comments_are_removed_without_a_flag(read: Read) 
     assert document.flags == set()
 
 
-def test_b35_a_large_data_uri_costs_nothing(read: Read) -> None:
+@pytest.mark.catalogue("B35")
+def test_a_large_data_uri_costs_nothing(read: Read) -> None:
     page = "<body><p>seen</p><img src='data:image/png;base64," + "A" * 20_000_000 + "'></body>"
     assert read(page, "a.html").text == "seen"
 
 
+@pytest.mark.catalogue("B35")
 @pytest.mark.parametrize("tag", ["div", "b", "blockquote"])
-def test_b35_deep_nesting_is_refused_at_once(refusal: Refusal, tag: str) -> None:
+def test_deep_nesting_is_refused_at_once(refusal: Refusal, tag: str) -> None:
     started = time.process_time()
     assert refusal(f"<html><body>{f'<{tag}>' * 100_000}x", "a.html") is Reason.NESTING_TOO_DEEP
     assert time.process_time() - started < 5  # building this tree takes a minute
 
 
-def test_b35_the_depth_limit_is_exact_for_the_tree_that_browsers_build(read: Read, refusal: Refusal) -> None:
+@pytest.mark.catalogue("B35")
+def test_the_depth_limit_is_exact_for_the_tree_that_browsers_build(read: Read, refusal: Refusal) -> None:
     assert read("<body>" + "<div>" * 40 + "x", "a.html", max_nesting=41).text == "x"
     assert refusal("<body>" + "<div>" * 60 + "x", "a.html", max_nesting=41) is Reason.NESTING_TOO_DEEP
     # Paragraphs and list items end by themselves: sloppy pages are not deep.

@@ -14,7 +14,7 @@ from rag_core.chunking.chunker import ChunkSettings
 from rag_core.errors import InvalidInput
 from rag_core.parsing import ParseLimits
 from rag_core.parsing.parse import parse
-from rag_core.quality import QualityPolicy, judge_text
+from rag_core.quality import QualityPolicy, assess_text
 from rag_core.search import encode_documents
 from tests.support.hostile import RUNS, processor_seconds
 from tests.unit.parsing.conftest import WordCounter
@@ -32,7 +32,7 @@ def work_through(content: bytes, name: str, chunker: Chunker, policy: QualityPol
         document = parse(content, name=name, media_type=None, limits=ParseLimits())
     except InvalidInput:  # blank when nothing but marks: refused in time too
         return
-    judge_text(document.text, document.title, policy)
+    assess_text(document.text, document.title, policy)
     chunks = chunker.chunk(uuid.UUID(int=7), document)
     encode_documents([chunk.text for chunk in chunks])
     highlights(query_terms("mark 1 中文"), document.text)

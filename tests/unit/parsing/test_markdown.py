@@ -91,27 +91,31 @@ def test_long_documents_parsed_in_pieces_read_like_short_ones(read: Read) -> Non
     assert document.text.count("# not a heading") == 3000
 
 
+@pytest.mark.catalogue("B34")
 @pytest.mark.parametrize(
     "content",
     ["- " * 20_000 + "x", "> " * 100_000 + "x", "\n".join("  " * depth + "- x" for depth in range(300))],
     ids=["line", "quote", "list"],
 )
-def test_b34_deep_lists_are_refused_not_cut(refusal: Refusal, content: str) -> None:
+def test_deep_lists_are_refused_not_cut(refusal: Refusal, content: str) -> None:
     assert refusal(content, "a.md") is Reason.NESTING_TOO_DEEP
 
 
-def test_b34_thousands_of_list_items_are_read_completely(read: Read) -> None:
+@pytest.mark.catalogue("B34")
+def test_thousands_of_list_items_are_read_completely(read: Read) -> None:
     document = read("".join("  " * (number % 10) + "- item\n" for number in range(5_000)), "a.md")
     assert document.text.count("item") == 5_000
 
 
-def test_b34_headings_beyond_the_cap_are_refused(refusal: Refusal) -> None:
+@pytest.mark.catalogue("B34")
+def test_headings_beyond_the_cap_are_refused(refusal: Refusal) -> None:
     assert refusal("# a\n" * 20_000, "a.md", max_blocks=5_000) is Reason.TOO_MANY_CHUNKS
 
 
+@pytest.mark.catalogue("B34")
 @pytest.mark.parametrize(
     "content",
     ["[" * 100_000, "*a _b " * 20_000, "a" + "`" * 100_000, "<" * 100_000, "![" * 50_000, "\\" * 100_001 + "["],
 )
-def test_b34_inline_marks_that_make_parsers_quadratic_are_kept_as_text(read: Read, content: str) -> None:
+def test_inline_marks_that_make_parsers_quadratic_are_kept_as_text(read: Read, content: str) -> None:
     assert len(read(content, "a.md").text) > 50_000

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 
 import pypdf
+import pytest
 from reportlab.pdfgen import canvas
 
 from rag_core.errors import Reason
@@ -14,7 +15,7 @@ from tests.unit.parsing import builders
 Read = Callable[..., ParsedDocument]
 Refusal = Callable[..., Reason]
 
-PROSE = ["This paragraph goes on over several", "lines, and they belong to-", "gether."]
+PROSE = ["This paragraph continues over several", "lines, and they belong to-", "gether."]
 
 
 def book(pages: int, *, bookmarks: bool) -> bytes:
@@ -41,7 +42,7 @@ def test_lines_become_paragraphs_and_large_type_a_heading(read: Read) -> None:
     assert document.title == "Report 2024"
     assert [(block.kind, document.text[block.start : block.end]) for block in document.blocks] == [
         (BlockKind.HEADING, "Large heading"),
-        (BlockKind.PARAGRAPH, "This paragraph goes on over several lines, and they belong together."),
+        (BlockKind.PARAGRAPH, "This paragraph continues over several lines, and they belong together."),
     ]
     assert document.metadata["pages"] == "1"
 
@@ -69,17 +70,20 @@ def test_rows_of_dots_are_not_read(read: Read) -> None:
     assert text == "Large heading\n\nReal text."
 
 
-def test_b43_a_pdf_with_a_password_is_refused(refusal: Refusal) -> None:
+@pytest.mark.catalogue("B43")
+def test_a_pdf_with_a_password_is_refused(refusal: Refusal) -> None:
     assert refusal(builders.pdf(user_password="secret"), "a.pdf") is Reason.ENCRYPTED
 
 
-def test_b44_a_flate_bomb_is_refused_by_the_limit(refusal: Refusal) -> None:
+@pytest.mark.catalogue("B44")
+def test_a_flate_bomb_is_refused_by_the_limit(refusal: Refusal) -> None:
     content = builders.pdf_of(builders.inflating(400))
     assert len(content) < 500_000
     assert refusal(content, "a.pdf") is Reason.PDF_LIMIT
 
 
-def test_b44_a_bomb_in_a_form_or_font_map_is_refused_too(refusal: Refusal) -> None:
+@pytest.mark.catalogue("B44")
+def test_a_bomb_in_a_form_or_font_map_is_refused_too(refusal: Refusal) -> None:
     reader = pypdf.PdfReader(io.BytesIO(builders.pdf()))
     for place, subtype in (("/XObject", "/Form"), ("/Font", None)):
         writer = pypdf.PdfWriter(clone_from=reader)
@@ -106,7 +110,8 @@ def test_limits_on_pages_and_text_have_their_reasons(refusal: Refusal) -> None:
     assert refusal(book(6, bookmarks=False), "a.pdf", max_text_chars=300) is Reason.TEXT_TOO_LARGE
 
 
-def test_b46_scripts_attachments_and_links_are_neither_run_nor_read(read: Read) -> None:
+@pytest.mark.catalogue("B46")
+def test_scripts_attachments_and_links_are_neither_run_nor_read(read: Read) -> None:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(builders.pdf(["visible"])))
     writer.add_open_action(pypdf.actions.JavaScript("app.launchURL('http://127.0.0.1:9/');"))
     writer.add_attachment("secret.txt", b"attached text")
@@ -116,7 +121,8 @@ def test_b46_scripts_attachments_and_links_are_neither_run_nor_read(read: Read) 
     assert document.text == "Large heading\n\nvisible"
 
 
-def test_b46_xfa_with_an_external_entity_is_ignored(read: Read) -> None:
+@pytest.mark.catalogue("B46")
+def test_xfa_with_an_external_entity_is_ignored(read: Read) -> None:
     xfa = b'/AcroForm<</XFA(<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>)>>'
     content = zlib.compress(b"BT /F1 12 Tf 72 700 Td (page text) Tj ET")
     assert read(builders.pdf_of(content, extra=xfa), "a.pdf").text == "page text"

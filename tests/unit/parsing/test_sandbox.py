@@ -76,8 +76,9 @@ def test_a_sandboxed_parse_gives_the_same_document(sandbox: SandboxPool, content
     assert read(sandbox, content, name) == parse(content, name=name, media_type=None, limits=LIMITS)
 
 
+@pytest.mark.catalogue("S37")
 @pytest.mark.parametrize("case", HOSTILE)
-def test_s37_hostile_documents_are_refused_and_the_worker_lives(sandbox: SandboxPool, case: str) -> None:
+def test_hostile_documents_are_refused_and_the_worker_lives(sandbox: SandboxPool, case: str) -> None:
     read(sandbox, HELLO)
     before = sandbox.pids()
     content, name, expected = HOSTILE[case]
@@ -86,7 +87,8 @@ def test_s37_hostile_documents_are_refused_and_the_worker_lives(sandbox: Sandbox
     assert read(sandbox, HELLO).title == "Hello"
 
 
-def test_s37_a_document_that_takes_too_long_is_stopped_and_the_next_one_read() -> None:
+@pytest.mark.catalogue("S37")
+def test_a_document_that_takes_too_long_is_stopped_and_the_next_one_read() -> None:
     pool = SandboxPool(workers=1, memory_mb=1024, timeout_seconds=3)
     assert reason(pool, SLOW) is Reason.PARSER_TIMEOUT
     assert pool.pids() == []
@@ -94,12 +96,14 @@ def test_s37_a_document_that_takes_too_long_is_stopped_and_the_next_one_read() -
     pool.close()
 
 
-def test_f53_a_document_that_needs_too_much_memory_is_the_only_one_to_fail(small: SandboxPool) -> None:
+@pytest.mark.catalogue("F53")
+def test_a_document_that_needs_too_much_memory_is_the_only_one_to_fail(small: SandboxPool) -> None:
     assert read(small, HELLO).title == "Hello"
     assert reason(small, LARGE, "a.json") is Reason.PARSER_OOM
     assert read(small, HELLO).title == "Hello"
 
 
+@pytest.mark.catalogue("F11")
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
@@ -108,7 +112,7 @@ def test_f53_a_document_that_needs_too_much_memory_is_the_only_one_to_fail(small
         (signal.SIGXCPU, Reason.PARSER_TIMEOUT),
     ],
 )
-def test_f11_a_worker_that_dies_at_work_costs_its_document_only(number: signal.Signals, expected: Reason) -> None:
+def test_a_worker_that_dies_at_work_costs_its_document_only(number: signal.Signals, expected: Reason) -> None:
     pool = SandboxPool(workers=1, memory_mb=1024, timeout_seconds=30)
     found: list[Reason] = []
     thread = threading.Thread(target=lambda: found.append(reason(pool, SLOW)))
@@ -133,7 +137,8 @@ def _wait_for_work(known: set[int]) -> psutil.Process:
     raise AssertionError("no worker started")
 
 
-def test_f11_a_worker_killed_between_documents_is_replaced(sandbox: SandboxPool) -> None:
+@pytest.mark.catalogue("F11")
+def test_a_worker_killed_between_documents_is_replaced(sandbox: SandboxPool) -> None:
     """Embedding has no child processes; the parsers' are the only ones of a run."""
     read(sandbox, HELLO)
     (pid,) = sandbox.pids()
@@ -169,7 +174,7 @@ def test_threads_share_the_pool_within_its_size() -> None:
     pool.close()
 
 
-def test_close_ends_the_processes_and_a_later_parse_starts_anew() -> None:
+def test_close_ends_the_processes_and_a_later_parse_starts_again() -> None:
     pool = SandboxPool(workers=1, memory_mb=512, timeout_seconds=30)
     read(pool, HELLO)
     (pid,) = pool.pids()
@@ -207,7 +212,8 @@ print(done["network"], done["files"], allowed(connect), allowed(lambda: open(sys
 """
 
 
-def test_s37_a_confined_process_has_no_network_and_no_files(tmp_path: os.PathLike[str]) -> None:
+@pytest.mark.catalogue("S37")
+def test_a_confined_process_has_no_network_and_no_files(tmp_path: os.PathLike[str]) -> None:
     import socket
 
     secret = os.path.join(tmp_path, "secret")  # noqa: PTH118
@@ -227,8 +233,9 @@ def test_s37_a_confined_process_has_no_network_and_no_files(tmp_path: os.PathLik
     assert imports == "True"
 
 
+@pytest.mark.catalogue("S37")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a worker closes its own /proc entries to everyone else")
-def test_s37_a_worker_gets_no_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_gets_no_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_INDEX_SECRET", "x" * 40)
     pool = SandboxPool(workers=1, memory_mb=512, timeout_seconds=30)
     read(pool, HELLO)
@@ -285,7 +292,8 @@ def test_parser_reads_text_here_and_all_else_in_the_sandbox(tmp_path: os.PathLik
     assert set(psutil.Process().children()) == before
 
 
-def test_f07_a_document_that_cannot_be_parsed_always_gives_its_reason(tmp_path: os.PathLike[str]) -> None:
+@pytest.mark.catalogue("F07")
+def test_a_document_that_cannot_be_parsed_always_gives_its_reason(tmp_path: os.PathLike[str]) -> None:
     parser = open_parser(Settings(home=tmp_path))
     poison = raw(b"%PDF-1.7 broken", "a.pdf")
     for _ in range(3):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from rag_core.errors import Reason
 from rag_core.parsing import BlockKind, ParsedDocument
 
@@ -16,7 +18,8 @@ def test_csv_is_one_table_with_its_header_first(read: Read) -> None:
     assert document.metadata == {"rows": "3"}
 
 
-def test_b36_ragged_rows_are_set_aside_with_their_line_numbers(read: Read) -> None:
+@pytest.mark.catalogue("B36")
+def test_ragged_rows_are_set_aside_with_their_line_numbers(read: Read) -> None:
     document = read("a,b\n1,2\n1,2,3\n\n5\n6,7\n", "a.csv")
     assert document.text == "a | b\n1 | 2\n6 | 7"
     assert document.flags == {"rows_skipped"}
@@ -24,24 +27,28 @@ def test_b36_ragged_rows_are_set_aside_with_their_line_numbers(read: Read) -> No
     assert document.metadata["rows_skipped_detail"] == "line 3: 3 cells, expected 2; line 5: 1 cells, expected 2"
 
 
-def test_b36_a_quote_that_is_never_closed_costs_one_row(read: Read) -> None:
+@pytest.mark.catalogue("B36")
+def test_a_quote_that_is_never_closed_costs_one_row(read: Read) -> None:
     document = read('a,b\n1,2\n"open,4\n' + "5,6\n" * 1000, "a.csv")
     assert document.metadata["rows"] == "1002"
     assert document.metadata["rows_skipped_detail"].startswith("line 3:")
 
 
-def test_b36_a_cell_of_ten_megabytes_costs_one_row(read: Read) -> None:
+@pytest.mark.catalogue("B36")
+def test_a_cell_of_ten_megabytes_costs_one_row(read: Read) -> None:
     document = read("a,b\n1,2\n3," + "x" * 10_000_000 + "\n5,6\n", "a.csv")
     assert document.text == "a | b\n1 | 2\n5 | 6"
     assert document.metadata["rows_skipped_detail"].startswith("line 3:")
 
 
-def test_b36_byte_order_mark_and_formulas(read: Read) -> None:
+@pytest.mark.catalogue("B36")
+def test_byte_order_mark_and_formulas(read: Read) -> None:
     document = read("\ufeffname,value\n=cmd()|' /C calc'!A0,@SUM(1)\n", "a.csv")
     assert document.text == "name | value\n=cmd()|' /C calc'!A0 | @SUM(1)"
 
 
-def test_b36_a_file_that_is_no_table_is_refused_or_kept_whole(read: Read, refusal: Refusal) -> None:
+@pytest.mark.catalogue("B36")
+def test_a_file_that_is_no_table_is_refused_or_kept_whole(read: Read, refusal: Refusal) -> None:
     assert refusal("a,b\n" + '1,"x\n' * 5000, "a.csv") is Reason.PARSE_FAILED
     assert read("one\na,b\nc,d,e\nf,g,h,i\n", "a.csv").text.count("\n") == 3
 

@@ -16,13 +16,13 @@ from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.quality import quarantine_read_store as quarantine_view
 from rag_core.quality import quarantine_store as quarantine
 from rag_core.sources import Scope
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 
 class Table:
     """A table of documents and a flow over it. Each write gets a later time."""
 
-    def __init__(self, flow: Flow, path: Path) -> None:
+    def __init__(self, flow: PipelineHarness, path: Path) -> None:
         self.database = sqlite3.connect(path, isolation_level=None)
         self.database.execute(
             "CREATE TABLE docs (id INTEGER PRIMARY KEY, body TEXT, updated_at TEXT, gone INTEGER DEFAULT 0)"
@@ -55,7 +55,7 @@ class Table:
 
 
 @pytest.fixture
-def table(flow: Flow, tmp_path: Path) -> Iterator[Table]:
+def table(flow: PipelineHarness, tmp_path: Path) -> Iterator[Table]:
     opened = Table(flow, tmp_path / "docs.db")
     yield opened
     opened.connector.close()
@@ -74,7 +74,7 @@ def test_the_second_run_lists_only_what_changed(table: Table) -> None:
     assert "22" in table.flow.indexed_text()["2"]
 
 
-def test_a_shard_that_took_the_listing_of_another_run_goes_on_from_there(table: Table) -> None:
+def test_a_shard_that_took_the_listing_of_another_run_continues_from_there(table: Table) -> None:
     flow = table.flow
     flow.source = replace(flow.source, shards=2)
     table.fill(6)
@@ -95,7 +95,8 @@ def test_a_shard_that_took_the_listing_of_another_run_goes_on_from_there(table: 
     assert sum(each["absent"] for each in counts) == 4
 
 
-def test_f21_a_soft_deleted_row_is_gone_after_a_run_of_changes(table: Table) -> None:
+@pytest.mark.catalogue("F21")
+def test_a_soft_deleted_row_is_gone_after_a_run_of_changes(table: Table) -> None:
     table.fill(6)
     table.flow.run(changes=True)
     table.put(3, gone=1)
@@ -104,7 +105,8 @@ def test_f21_a_soft_deleted_row_is_gone_after_a_run_of_changes(table: Table) -> 
     assert "3" not in table.flow.indexed_text()
 
 
-def test_f21_a_hard_deleted_row_is_noticed_by_the_count_and_everything_is_listed(table: Table) -> None:
+@pytest.mark.catalogue("F21")
+def test_a_hard_deleted_row_is_noticed_by_the_count_and_everything_is_listed(table: Table) -> None:
     table.fill(6)
     table.flow.run(changes=True)
     table.database.execute("DELETE FROM docs WHERE id = 3")
@@ -114,7 +116,8 @@ def test_f21_a_hard_deleted_row_is_noticed_by_the_count_and_everything_is_listed
     assert table.flow.counts("documents")["absent"] == 0
 
 
-def test_f22_many_soft_deletions_at_once_are_held_until_an_operator_releases_them(table: Table) -> None:
+@pytest.mark.catalogue("F22")
+def test_many_soft_deletions_at_once_are_held_until_an_operator_releases_them(table: Table) -> None:
     flow = table.flow
     flow.settings = flow.settings.model_copy(update={"delete_guard_minimum": 3})
     table.fill(8)
@@ -148,7 +151,8 @@ def test_a_failed_row_is_tried_again_although_it_did_not_change(table: Table) ->
     assert (audited.actor, audited.details["note"], audited.details["reason"]) == ("ann", "again", "QUALITY_ERROR_PAGE")
 
 
-def test_b53_a_dropped_table_fails_the_run_and_deletes_nothing(table: Table) -> None:
+@pytest.mark.catalogue("B53")
+def test_a_dropped_table_fails_the_run_and_deletes_nothing(table: Table) -> None:
     table.fill(3)
     table.flow.run(changes=True)
     table.database.execute("ALTER TABLE docs RENAME TO other")
@@ -160,7 +164,8 @@ def test_b53_a_dropped_table_fails_the_run_and_deletes_nothing(table: Table) -> 
     assert len(table.flow.indexed_text()) == 3
 
 
-def test_f22_an_emptied_table_is_held(table: Table) -> None:
+@pytest.mark.catalogue("F22")
+def test_an_emptied_table_is_held(table: Table) -> None:
     table.fill(3)
     table.flow.run(changes=True)
     table.database.execute("DELETE FROM docs")

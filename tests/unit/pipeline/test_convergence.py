@@ -15,7 +15,7 @@ from rag_core.errors import Reason
 from rag_core.failpoints import FailpointReached
 from rag_core.sources import Problem, Source
 from tests.support.memory_source import MemoryConnector
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 LOCATORS = st.sampled_from(["a.txt", "b.txt", "c.txt"])
 ACLS = st.sampled_from([None, ("everyone",), ("group:hr",), ()])
@@ -41,7 +41,7 @@ _names = itertools.count()
 class Convergence(RuleBasedStateMachine):
     """Edits of a source, each few followed by a run that succeeds, sees half of it, or dies."""
 
-    flow: Flow
+    flow: PipelineHarness
 
     @initialize(edits=st.lists(st.tuples(LOCATORS, st.integers(0, 3), st.integers(1, 5), ACLS), max_size=4))
     def start(self, edits: list[tuple[str, int, int, tuple[str, ...] | None]]) -> None:
@@ -185,7 +185,7 @@ class Convergence(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(flow: Flow) -> type[Convergence]:
+def machine(flow: PipelineHarness) -> type[Convergence]:
     # Small batches, so that a run has many points at which it can die.
     flow.settings = flow.settings.model_copy(
         update={"sync_batch_documents": 2, "embed_batch": 3, "index_batch_documents": 2}

@@ -5,17 +5,17 @@ import pytest
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.pipeline import approve_deletions
 from rag_core.sources import Problem, Scope
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 POISON = b"\x7fELF" + bytes(range(256)) * 4
 
 
-def _fill(flow: Flow, documents: int) -> None:
+def _fill(flow: PipelineHarness, documents: int) -> None:
     for number in range(documents):
         flow.connector.put(f"{number}.txt", prose(number))
 
 
-def test_a_second_run_reads_embeds_and_writes_nothing(flow: Flow) -> None:
+def test_a_second_run_reads_embeds_and_writes_nothing(flow: PipelineHarness) -> None:
     _fill(flow, 5)
     flow.run()
     flow.connector.fetched.clear()
@@ -27,7 +27,7 @@ def test_a_second_run_reads_embeds_and_writes_nothing(flow: Flow) -> None:
     assert flow.counts("index")["documents"] == 0
 
 
-def test_an_edit_touches_only_its_document_and_embeds_only_its_paragraph(flow: Flow) -> None:
+def test_an_edit_touches_only_its_document_and_embeds_only_its_paragraph(flow: PipelineHarness) -> None:
     _fill(flow, 5)
     flow.run()
     before = flow.row("3.txt").version
@@ -41,7 +41,7 @@ def test_an_edit_touches_only_its_document_and_embeds_only_its_paragraph(flow: F
     assert {point.payload.version for point in flow.points("3.txt")} == {before + 1}
 
 
-def test_a_touched_file_is_unchanged_and_its_new_token_is_remembered(flow: Flow) -> None:
+def test_a_touched_file_is_unchanged_and_its_new_token_is_remembered(flow: PipelineHarness) -> None:
     _fill(flow, 2)
     flow.run()
     flow.connector.touch("1.txt")
@@ -53,7 +53,9 @@ def test_a_touched_file_is_unchanged_and_its_new_token_is_remembered(flow: Flow)
     assert flow.row("1.txt").version == 1
 
 
-def test_a_new_parser_reads_everything_again_and_changes_no_version_when_the_text_is_the_same(flow: Flow) -> None:
+def test_a_new_parser_reads_everything_again_and_changes_no_version_when_the_text_is_the_same(
+    flow: PipelineHarness,
+) -> None:
     _fill(flow, 2)
     flow.run()
     flow.parser = _Renamed(flow.parser)  # type: ignore[assignment]
@@ -70,7 +72,8 @@ class _Renamed:
         self.parse, self.fingerprint = parser.parse, "newer"
 
 
-def test_f23_a_document_that_shrinks_loses_exactly_its_stale_points(flow: Flow) -> None:
+@pytest.mark.catalogue("F23")
+def test_a_document_that_shrinks_loses_exactly_its_stale_points(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1, sentences=5))
     flow.run()
     before = {point.chunk_id for point in flow.points("a.txt")}
@@ -83,7 +86,7 @@ def test_f23_a_document_that_shrinks_loses_exactly_its_stale_points(flow: Flow) 
     assert flow.counts("index")["removed"] == 3
 
 
-def test_a_rename_is_a_deletion_and_a_new_document_whose_texts_are_not_embedded_again(flow: Flow) -> None:
+def test_a_rename_is_a_deletion_and_a_new_document_whose_texts_are_not_embedded_again(flow: PipelineHarness) -> None:
     _fill(flow, 2)
     # Named by the source; a title taken from the file name would be part of what is embedded.
     flow.connector.put("2.txt", prose(2), title="Pumps")
@@ -98,7 +101,9 @@ def test_a_rename_is_a_deletion_and_a_new_document_whose_texts_are_not_embedded_
     assert flow.embedder.texts == 0
 
 
-def test_a_deleted_document_becomes_a_tombstone_without_content_and_comes_back_as_a_newer_version(flow: Flow) -> None:
+def test_a_deleted_document_becomes_a_tombstone_without_content_and_comes_back_as_a_newer_version(
+    flow: PipelineHarness,
+) -> None:
     _fill(flow, 3)
     flow.run()
     item = flow.connector.items.pop("1.txt")
@@ -113,7 +118,8 @@ def test_a_deleted_document_becomes_a_tombstone_without_content_and_comes_back_a
     assert flow.points("1.txt")
 
 
-def test_f22_a_listing_that_stops_early_deletes_nothing_and_says_so(flow: Flow) -> None:
+@pytest.mark.catalogue("F22")
+def test_a_listing_that_stops_early_deletes_nothing_and_says_so(flow: PipelineHarness) -> None:
     _fill(flow, 6)
     flow.run()
     flow.connector.put("0.txt", prose(100))
@@ -127,7 +133,8 @@ def test_f22_a_listing_that_stops_early_deletes_nothing_and_says_so(flow: Flow) 
     assert len(flow.indexed_text()) == 6
 
 
-def test_f22_an_empty_listing_of_a_source_that_had_documents_is_held(flow: Flow) -> None:
+@pytest.mark.catalogue("F22")
+def test_an_empty_listing_of_a_source_that_had_documents_is_held(flow: PipelineHarness) -> None:
     _fill(flow, 2)
     flow.run()
     flow.connector.items.clear()
@@ -139,7 +146,10 @@ def test_f22_an_empty_listing_of_a_source_that_had_documents_is_held(flow: Flow)
     assert flow.one("SELECT held_deletions FROM rag.sources").held_deletions == 2
 
 
-def test_f22_a_mass_deletion_is_held_while_the_rest_goes_on_and_an_approval_releases_it_once(flow: Flow) -> None:
+@pytest.mark.catalogue("F22")
+def test_a_mass_deletion_is_held_while_the_rest_continues_and_an_approval_releases_it_once(
+    flow: PipelineHarness,
+) -> None:
     flow.settings = flow.settings.model_copy(update={"delete_guard_minimum": 4})
     _fill(flow, 10)
     flow.run()
@@ -164,7 +174,7 @@ def test_f22_a_mass_deletion_is_held_while_the_rest_goes_on_and_an_approval_rele
         approve_deletions(flow.store, "other", "handbook", "operator@acme")
 
 
-def test_an_approval_does_not_cover_more_than_was_seen(flow: Flow) -> None:
+def test_an_approval_does_not_cover_more_than_was_seen(flow: PipelineHarness) -> None:
     flow.settings = flow.settings.model_copy(update={"delete_guard_minimum": 2})
     _fill(flow, 10)
     flow.run()
@@ -177,7 +187,7 @@ def test_an_approval_does_not_cover_more_than_was_seen(flow: Flow) -> None:
     assert (counts.held, counts.deleted) == (10, 0)
 
 
-def test_a_held_deletion_is_over_when_the_documents_come_back(flow: Flow) -> None:
+def test_a_held_deletion_is_over_when_the_documents_come_back(flow: PipelineHarness) -> None:
     _fill(flow, 2)
     flow.run()
     items = dict(flow.connector.items)
@@ -190,7 +200,8 @@ def test_a_held_deletion_is_over_when_the_documents_come_back(flow: Flow) -> Non
         approve_deletions(flow.store, "acme", "handbook", "operator")
 
 
-def test_f07_poison_is_quarantined_and_given_up_after_its_attempts_while_the_rest_succeeds(flow: Flow) -> None:
+@pytest.mark.catalogue("F07")
+def test_poison_is_quarantined_and_given_up_after_its_attempts_while_the_rest_succeeds(flow: PipelineHarness) -> None:
     _fill(flow, 2)
     flow.connector.put("poison.txt", POISON)
     for attempt in range(1, 4):
@@ -205,7 +216,8 @@ def test_f07_poison_is_quarantined_and_given_up_after_its_attempts_while_the_res
     assert row.reason in set(Reason)
 
 
-def test_f07_poison_that_is_repaired_leaves_the_quarantine(flow: Flow) -> None:
+@pytest.mark.catalogue("F07")
+def test_poison_that_is_repaired_leaves_the_quarantine(flow: PipelineHarness) -> None:
     flow.connector.put("poison.txt", POISON)
     flow.run()
     flow.connector.put("poison.txt", prose(1))
@@ -214,7 +226,8 @@ def test_f07_poison_that_is_repaired_leaves_the_quarantine(flow: Flow) -> None:
     assert flow.quarantined() == {}
 
 
-def test_f07_poison_that_is_deleted_leaves_the_quarantine(flow: Flow) -> None:
+@pytest.mark.catalogue("F07")
+def test_poison_that_is_deleted_leaves_the_quarantine(flow: PipelineHarness) -> None:
     flow.connector.put("ok.txt", prose(1))
     flow.connector.put("poison.txt", POISON)
     flow.run()
@@ -224,7 +237,9 @@ def test_f07_poison_that_is_deleted_leaves_the_quarantine(flow: Flow) -> None:
     assert flow.quarantined() == {}
 
 
-def test_a_document_whose_new_content_cannot_be_parsed_keeps_its_old_version_and_gets_its_new_acl(flow: Flow) -> None:
+def test_a_document_whose_new_content_cannot_be_parsed_keeps_its_old_version_and_gets_its_new_acl(
+    flow: PipelineHarness,
+) -> None:
     flow.connector.put("a.txt", prose(1), acl=("group:hr",))
     flow.run()
     old = flow.indexed_text()["a.txt"]
@@ -235,7 +250,7 @@ def test_a_document_whose_new_content_cannot_be_parsed_keeps_its_old_version_and
     assert {point.payload.acl for point in flow.points("a.txt")} == {("group:board",)}
 
 
-def test_an_emptied_document_is_skipped_and_what_it_said_is_withdrawn(flow: Flow) -> None:
+def test_an_emptied_document_is_skipped_and_what_it_said_is_withdrawn(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1))
     flow.connector.put("b.txt", prose(2))
     flow.run()
@@ -250,7 +265,7 @@ def test_an_emptied_document_is_skipped_and_what_it_said_is_withdrawn(flow: Flow
     assert flow.run().indexed == 1
 
 
-def test_problems_of_the_listing_are_quarantined_or_skipped_and_delete_nothing(flow: Flow) -> None:
+def test_problems_of_the_listing_are_quarantined_or_skipped_and_delete_nothing(flow: PipelineHarness) -> None:
     _fill(flow, 2)
     flow.run()
     del flow.connector.items["0.txt"]
@@ -268,7 +283,7 @@ def test_problems_of_the_listing_are_quarantined_or_skipped_and_delete_nothing(f
     assert flow.quarantined() == {}
 
 
-def test_an_item_the_source_cannot_give_now_is_tried_in_every_run(flow: Flow) -> None:
+def test_an_item_the_source_cannot_give_now_is_tried_in_every_run(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1))
     flow.connector.unreachable.add("a.txt")
     for _ in range(5):
@@ -277,7 +292,7 @@ def test_an_item_the_source_cannot_give_now_is_tried_in_every_run(flow: Flow) ->
     assert flow.run().indexed == 1
 
 
-def test_an_item_that_vanishes_during_the_run_is_skipped_and_an_indexed_one_is_kept(flow: Flow) -> None:
+def test_an_item_that_vanishes_during_the_run_is_skipped_and_an_indexed_one_is_kept(flow: PipelineHarness) -> None:
     flow.connector.put("old.txt", prose(1))
     flow.run()
     flow.connector.put("old.txt", prose(2))
@@ -288,7 +303,7 @@ def test_an_item_that_vanishes_during_the_run_is_skipped_and_an_indexed_one_is_k
     assert flow.points("old.txt")
 
 
-def test_an_update_without_an_acl_keeps_the_old_one(flow: Flow) -> None:
+def test_an_update_without_an_acl_keeps_the_old_one(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1), acl=("group:hr",))
     flow.run()
     flow.connector.put("a.txt", prose(2))
@@ -297,7 +312,7 @@ def test_an_update_without_an_acl_keeps_the_old_one(flow: Flow) -> None:
     assert {point.payload.acl for point in flow.points("a.txt")} == {("group:hr",)}
 
 
-def test_an_acl_change_alone_is_a_new_version_that_embeds_nothing(flow: Flow) -> None:
+def test_an_acl_change_alone_is_a_new_version_that_embeds_nothing(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1), acl=("group:hr",))
     flow.run()
     flow.embedder.texts = 0
@@ -307,7 +322,7 @@ def test_an_acl_change_alone_is_a_new_version_that_embeds_nothing(flow: Flow) ->
     assert {point.payload.acl for point in flow.points("a.txt")} == {("user:eve",)}
 
 
-def test_a_document_whose_acl_was_never_known_is_stored_and_not_searchable(flow: Flow) -> None:
+def test_a_document_whose_acl_was_never_known_is_stored_and_not_searchable(flow: PipelineHarness) -> None:
     flow.source = type(flow.source)("handbook", "acme", "memory", acl=None)
     flow.connector.put("a.txt", prose(1))
     counts = flow.run()
@@ -320,7 +335,7 @@ def test_a_document_whose_acl_was_never_known_is_stored_and_not_searchable(flow:
     assert {point.payload.acl for point in flow.points("a.txt")} == {("everyone",)}
 
 
-def test_a_new_default_acl_reaches_the_documents_that_inherit_it_without_reading_them(flow: Flow) -> None:
+def test_a_new_default_acl_reaches_the_documents_that_inherit_it_without_reading_them(flow: PipelineHarness) -> None:
     flow.connector.put("inherits.txt", prose(1))
     flow.connector.put("own.txt", prose(2), acl=("group:hr",))
     flow.run()
@@ -333,7 +348,7 @@ def test_a_new_default_acl_reaches_the_documents_that_inherit_it_without_reading
     assert {point.payload.acl for point in flow.points("own.txt")} == {("group:hr",)}
 
 
-def test_metadata_of_the_source_is_part_of_every_document(flow: Flow) -> None:
+def test_metadata_of_the_source_is_part_of_every_document(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1), metadata={"team": "pumps"})
     flow.source = type(flow.source)("handbook", "acme", "memory", acl=("everyone",), metadata={"area": "plant"})
     flow.run()
@@ -343,7 +358,7 @@ def test_metadata_of_the_source_is_part_of_every_document(flow: Flow) -> None:
     assert {point.payload.metadata["area"] for point in flow.points("a.txt")} == {"office"}
 
 
-def test_an_entry_listed_twice_counts_once(flow: Flow) -> None:
+def test_an_entry_listed_twice_counts_once(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1))
     flow.connector.problems = [Problem("a.txt", Reason.UNREADABLE, "seen twice")]
     counts = flow.run()
@@ -351,7 +366,7 @@ def test_an_entry_listed_twice_counts_once(flow: Flow) -> None:
     assert flow.counts("documents")["duplicates"] == 1
 
 
-def test_a_locator_that_cannot_be_stored_is_quarantined(flow: Flow) -> None:
+def test_a_locator_that_cannot_be_stored_is_quarantined(flow: PipelineHarness) -> None:
     flow.connector.put("bad\udcff.txt", prose(1))
     flow.connector.put("nul\x00.txt", prose(2))
     counts = flow.run()
@@ -359,7 +374,7 @@ def test_a_locator_that_cannot_be_stored_is_quarantined(flow: Flow) -> None:
     assert {row.reason for row in flow.quarantined().values()} == {Reason.ID_CHARS}
 
 
-def test_shards_together_hold_the_source_once_and_follow_another_number_of_shards(flow: Flow) -> None:
+def test_shards_together_hold_the_source_once_and_follow_another_number_of_shards(flow: PipelineHarness) -> None:
     source = type(flow.source)
     _fill(flow, 20)
     flow.source = source("handbook", "acme", "memory", acl=("everyone",), shards=3)
@@ -375,7 +390,7 @@ def test_shards_together_hold_the_source_once_and_follow_another_number_of_shard
     assert len(flow.indexed_text()) == 20
 
 
-def test_the_guard_looks_at_the_whole_source_and_not_at_one_shard(flow: Flow) -> None:
+def test_the_guard_looks_at_the_whole_source_and_not_at_one_shard(flow: PipelineHarness) -> None:
     flow.settings = flow.settings.model_copy(update={"delete_guard_minimum": 8})
     flow.source = type(flow.source)("handbook", "acme", "memory", acl=("everyone",), shards=4)
     _fill(flow, 20)
@@ -392,7 +407,7 @@ def test_the_guard_looks_at_the_whole_source_and_not_at_one_shard(flow: Flow) ->
     assert len(flow.indexed_text()) == 8
 
 
-def test_the_run_is_on_record_stage_by_stage(flow: Flow) -> None:
+def test_the_run_is_on_record_stage_by_stage(flow: PipelineHarness) -> None:
     _fill(flow, 2)
     flow.run("run-x")
     stages = {row.stage: row for row in flow.all("SELECT * FROM rag.run_stages WHERE run_id = 'run-x'")}

@@ -11,10 +11,10 @@ from rag_core.pipeline.base import DocumentCounts
 from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope, Source
 from tests.support.memory_source import MemoryConnector
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 
-def test_a_first_run_indexes_every_document_and_accounts_for_it(flow: Flow) -> None:
+def test_a_first_run_indexes_every_document_and_accounts_for_it(flow: PipelineHarness) -> None:
     for number in range(5):
         flow.connector.put(f"{number}.txt", prose(number))
     counts = flow.run()
@@ -23,7 +23,8 @@ def test_a_first_run_indexes_every_document_and_accounts_for_it(flow: Flow) -> N
     assert flow.indexed_text() == {f"{n}.txt": " ".join(prose(n).split()) for n in range(5)}
 
 
-def test_f06_two_runs_of_the_same_shard_at_once_queue_and_leave_the_index_right(flow: Flow) -> None:
+@pytest.mark.catalogue("F06")
+def test_two_runs_of_the_same_shard_at_once_queue_and_leave_the_index_right(flow: PipelineHarness) -> None:
     for number in range(12):
         flow.connector.put(f"{number}.txt", prose(number))
     flow.settings = flow.settings.model_copy(update={"sync_batch_documents": 3, "index_batch_documents": 3})
@@ -44,7 +45,8 @@ def test_f06_two_runs_of_the_same_shard_at_once_queue_and_leave_the_index_right(
     assert len({point.chunk_id for point in flow.points()}) == len(flow.points()) == 72
 
 
-def test_f06_a_run_that_cannot_wait_gives_way_with_a_reason(flow: Flow) -> None:
+@pytest.mark.catalogue("F06")
+def test_a_run_that_cannot_wait_gives_way_with_a_reason(flow: PipelineHarness) -> None:
     flow.settings = flow.settings.model_copy(update={"source_wait_seconds": 0.0})
     flow.run()
     with locks.shard_connection(flow.store, "acme", "handbook", 0, wait=1), pytest.raises(Conflict) as busy:
@@ -52,7 +54,7 @@ def test_f06_a_run_that_cannot_wait_gives_way_with_a_reason(flow: Flow) -> None:
     assert busy.value.reason is Reason.SOURCE_BUSY
 
 
-def test_two_sources_with_equal_texts_ingested_at_once_do_not_deadlock(flow: Flow) -> None:
+def test_two_sources_with_equal_texts_ingested_at_once_do_not_deadlock(flow: PipelineHarness) -> None:
     flows = [replace(flow, source=Source(name, "acme", "memory", acl=("everyone",))) for name in ("one", "two")]
     for each in flows:
         each.settings = flow.settings.model_copy(update={"embed_batch": 7})
@@ -73,12 +75,12 @@ def vars_of(counts: DocumentCounts) -> list[int]:
     return list(asdict(counts).values())
 
 
-def test_progress_is_told_and_reaches_the_total(flow: Flow) -> None:
+def test_progress_is_reported_and_reaches_the_total(flow: PipelineHarness) -> None:
     for number in range(5):
         flow.connector.put(f"{number}.txt", prose(number))
-    told: list[tuple[int, int | None]] = []
+    message: list[tuple[int, int | None]] = []
     scope = Scope(flow.source, "run-1")
     sync_documents(
-        flow.store, flow.connector, flow.parser, scope, flow.settings, lambda done, total: told.append((done, total))
+        flow.store, flow.connector, flow.parser, scope, flow.settings, lambda done, total: message.append((done, total))
     )
-    assert told[-1] == (5, 5)
+    assert message[-1] == (5, 5)

@@ -8,14 +8,14 @@ import pytest
 from rag_core.chunking import Chunker
 from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, Reason, Unavailable
-from rag_core.generations import Kit
+from rag_core.generations import Transforms
 from rag_core.generations.lifecycle import build, declare
 from rag_core.index import ApplyResult, DocumentUpdate
 from rag_core.parsing import ParsedDocument
 from rag_core.pipeline import purge_unused
 from rag_core.pipeline.active_generation import ensure_generation
 from rag_core.sources import Scope
-from tests.support.pipeline import CountingEmbedder, Flow, open_chunker, prose
+from tests.support.pipeline import CountingEmbedder, PipelineHarness, open_chunker, prose
 
 
 class _Refusing(Chunker):
@@ -33,13 +33,15 @@ def _refusing() -> Chunker:
 
 
 @pytest.fixture
-def filled(flow: Flow) -> Flow:
+def filled(flow: PipelineHarness) -> PipelineHarness:
     for number in range(3):
         flow.connector.put(f"{number}.txt", prose(number))
     return flow
 
 
-def test_a_document_with_too_many_chunks_is_quarantined_and_withdrawn_and_not_tried_again(filled: Flow) -> None:
+def test_a_document_with_too_many_chunks_is_quarantined_and_withdrawn_and_not_tried_again(
+    filled: PipelineHarness,
+) -> None:
     filled.run()
     filled.connector.put("0.txt", prose(0, sentences=60))
     counts = filled.run()
@@ -53,7 +55,7 @@ def test_a_document_with_too_many_chunks_is_quarantined_and_withdrawn_and_not_tr
     assert filled.quarantined() == {}
 
 
-def test_a_defect_of_the_chunker_costs_one_document_and_a_new_chunker_tries_it_again(filled: Flow) -> None:
+def test_a_defect_of_the_chunker_costs_one_document_and_a_new_chunker_tries_it_again(filled: PipelineHarness) -> None:
     filled.chunker = _refusing()
     counts = filled.run()
     assert (counts.indexed, counts.quarantined, counts.balanced) == (2, 1, True)
@@ -65,7 +67,7 @@ def test_a_defect_of_the_chunker_costs_one_document_and_a_new_chunker_tries_it_a
     assert filled.quarantined() == {}
 
 
-def test_equal_texts_are_embedded_once_across_documents(flow: Flow) -> None:
+def test_equal_texts_are_embedded_once_across_documents(flow: PipelineHarness) -> None:
     for name in ("a", "b", "c"):
         flow.connector.put(f"{name}.txt", prose(1), title="Pumps")
     flow.run()
@@ -85,7 +87,7 @@ class _Broken(CountingEmbedder):
         return vectors
 
 
-def test_a_text_without_a_usable_vector_quarantines_its_document_and_no_other(filled: Flow) -> None:
+def test_a_text_without_a_usable_vector_quarantines_its_document_and_no_other(filled: PipelineHarness) -> None:
     filled.embedder = _Broken()
     counts = filled.run()
     assert (counts.indexed, counts.quarantined, counts.balanced) == (2, 1, True)
@@ -102,7 +104,7 @@ class _Narrow(CountingEmbedder):
         return super().embed_passages(texts)[:, :-1]
 
 
-def test_vectors_of_another_size_fail_the_run_and_nothing_is_stored(filled: Flow) -> None:
+def test_vectors_of_another_size_fail_the_run_and_nothing_is_stored(filled: PipelineHarness) -> None:
     filled.embedder = _Narrow()
     with pytest.raises(Unavailable) as failed:
         filled.run()
@@ -127,7 +129,10 @@ class _Down:
         return getattr(self._index, name)
 
 
-def test_f08_an_index_that_is_down_fails_the_run_with_nothing_marked_and_the_next_run_continues(filled: Flow) -> None:
+@pytest.mark.catalogue("F08")
+def test_an_index_that_is_down_fails_the_run_with_nothing_marked_and_the_next_run_continues(
+    filled: PipelineHarness,
+) -> None:
     filled.settings = filled.settings.model_copy(update={"index_batch_documents": 1})
     real, filled.index = filled.index, _Down(filled.index, writes=1)  # type: ignore[assignment]
     with pytest.raises(Unavailable) as failed:
@@ -142,7 +147,7 @@ def test_f08_an_index_that_is_down_fails_the_run_with_nothing_marked_and_the_nex
     assert filled.embedder.texts == 0
 
 
-def test_points_are_sent_in_batches_and_a_larger_document_goes_alone(filled: Flow) -> None:
+def test_points_are_sent_in_batches_and_a_larger_document_goes_alone(filled: PipelineHarness) -> None:
     filled.settings = filled.settings.model_copy(update={"index_batch_points": 5})
     sent: list[int] = []
     index = filled.index
@@ -160,7 +165,7 @@ def test_points_are_sent_in_batches_and_a_larger_document_goes_alone(filled: Flo
     assert sent == [1, 1, 1]
 
 
-def test_an_index_that_lost_its_files_is_filled_again_from_the_rows(filled: Flow) -> None:
+def test_an_index_that_lost_its_files_is_filled_again_from_the_rows(filled: PipelineHarness) -> None:
     filled.run()
     before = filled.indexed_text()
     generation = filled.index.alias()
@@ -174,14 +179,15 @@ def test_an_index_that_lost_its_files_is_filled_again_from_the_rows(filled: Flow
     assert filled.embedder.texts == 0
 
 
-def _other(flow: Flow) -> str:
+def _other(flow: PipelineHarness) -> str:
     from rag_core.index import GenerationSpec
 
     flow.index.create(GenerationSpec("other", 64, "x", "y"))
     return "other"
 
 
-def test_f50_another_embedder_builds_another_generation_beside_the_one_readers_are_on(filled: Flow) -> None:
+@pytest.mark.catalogue("F50")
+def test_another_embedder_builds_another_generation_beside_the_one_readers_are_on(filled: PipelineHarness) -> None:
     filled.run()
     old = filled.index.alias()
     filled.embedder = CountingEmbedder(version="2")
@@ -191,7 +197,7 @@ def test_f50_another_embedder_builds_another_generation_beside_the_one_readers_a
     assert sorted(states.values()) == ["active", "building"]
     new = next(name for name, state in states.items() if state == "building")
     assert filled.embedder.texts == 0, "a run does not do the work of a build"
-    built = build(filled.store, filled.index, _kit(filled), new, filled.settings)
+    built = build(filled.store, filled.index, _transforms(filled), new, filled.settings)
     assert (built.state, built.documents, built.embedded) == ("ready", 3, 18)
     assert filled.index.count(new) == filled.index.count(str(old)) == 18
     filled.embedder = CountingEmbedder(version="1")
@@ -200,15 +206,17 @@ def test_f50_another_embedder_builds_another_generation_beside_the_one_readers_a
     assert "document 55" in filled.indexed_text()["0.txt"]
 
 
-def _kit(flow: Flow) -> Kit:
-    return Kit(lambda: flow.embedder, lambda: flow.chunker, {})
+def _transforms(flow: PipelineHarness) -> Transforms:
+    return Transforms(lambda: flow.embedder, lambda: flow.chunker, {})
 
 
-def test_another_chunker_keeps_the_chunks_of_the_old_one_until_no_generation_needs_them(filled: Flow) -> None:
+def test_another_chunker_keeps_the_chunks_of_the_old_one_until_no_generation_needs_them(
+    filled: PipelineHarness,
+) -> None:
     filled.run()
     filled.chunker = open_chunker(tokens=60)
-    new = declare(filled.store, filled.index, _kit(filled), actor="ann").name
-    build(filled.store, filled.index, _kit(filled), new, filled.settings)
+    new = declare(filled.store, filled.index, _transforms(filled), actor="ann").name
+    build(filled.store, filled.index, _transforms(filled), new, filled.settings)
     chunkers = "SELECT count(DISTINCT chunker) AS n FROM rag.chunks"
     assert filled.one(chunkers).n == 2
     assert purge_unused(filled.store)["chunks"] == 0
@@ -218,7 +226,7 @@ def test_another_chunker_keeps_the_chunks_of_the_old_one_until_no_generation_nee
     assert filled.one(chunkers).n == 1
 
 
-def test_purging_removes_the_vectors_of_texts_that_no_document_has_any_more(filled: Flow) -> None:
+def test_purging_removes_the_vectors_of_texts_that_no_document_has_any_more(filled: PipelineHarness) -> None:
     filled.run()
     del filled.connector.items["1.txt"]
     filled.run()
@@ -227,7 +235,7 @@ def test_purging_removes_the_vectors_of_texts_that_no_document_has_any_more(fill
     assert filled.run().balanced
 
 
-def test_a_stage_that_has_nothing_to_do_says_so_and_still_leaves_its_record(flow: Flow) -> None:
+def test_a_stage_that_has_nothing_to_do_says_so_and_still_leaves_its_record(flow: PipelineHarness) -> None:
     ensure_generation(flow.store, flow.index, flow.embedder, flow.chunker)
     scope = Scope(flow.source, "run-1")
     flow.later_stages(scope)
@@ -235,7 +243,7 @@ def test_a_stage_that_has_nothing_to_do_says_so_and_still_leaves_its_record(flow
     assert flow.one("SELECT count(*) AS n FROM rag.run_stages").n == 3
 
 
-def test_a_chunker_that_returns_nothing_for_text_counts_as_a_failure(filled: Flow) -> None:
+def test_a_chunker_that_returns_nothing_for_text_counts_as_a_failure(filled: PipelineHarness) -> None:
     class Empty(Chunker):
         def chunk(self, doc_id, document):  # type: ignore[no-untyped-def]
             return []

@@ -10,25 +10,25 @@ from sqlalchemy import text
 from rag_core.access import store as visibility
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import VectorIndex
-from rag_core.pipeline.metadata_updates import Publisher
+from rag_core.pipeline.metadata_updates import MetadataPublisher
 from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 
 
-def noted(flow: Flow, *, most: int = 100) -> dict[str | None, frozenset[str]]:
+def noted(flow: PipelineHarness, *, most: int = 100) -> dict[str | None, frozenset[str]]:
     """Locator to who may see it, of what is withheld now; `None` stands for the whole source."""
     names = {flow.doc_id(locator): locator for locator in ("a.txt", "b.txt", "c.txt")}
     with flow.store.engine.connect() as connection:
-        found = visibility.restrictions(connection, most=most)
+        found = visibility.pending_revocations(connection, most=most)
     return {names[one.doc_id] if one.doc_id else None: one.acl for one in found}
 
 
-def changes(flow: Flow) -> int:
+def changes(flow: PipelineHarness) -> int:
     return int(flow.one("SELECT count(*) FROM rag.visibility_changes")[0])
 
 
-def documents_stage(flow: Flow, index: VectorIndex | None = None, **problem: Any) -> Publisher:
+def documents_stage(flow: PipelineHarness, index: VectorIndex | None = None, **problem: Any) -> MetadataPublisher:
     """The first stage alone, as the asset runs it."""
 
     def opened() -> VectorIndex:
@@ -36,14 +36,14 @@ def documents_stage(flow: Flow, index: VectorIndex | None = None, **problem: Any
             raise problem["error"]
         return index or flow.index
 
-    publisher = Publisher(opened, flow.settings)
+    publisher = MetadataPublisher(opened, flow.settings)
     scope = Scope(flow.source, f"run-{next(flow.runs)}")
     sync_documents(flow.store, flow.connector, flow.parser, scope, flow.settings, publish=publisher.publish)
     return publisher
 
 
 @pytest.fixture
-def filled(flow: Flow) -> Flow:
+def filled(flow: PipelineHarness) -> PipelineHarness:
     for name in "abc":
         flow.connector.put(f"{name}.txt", f"Text of document {name}.", acl=("everyone", "group:hr"))
     flow.run()
@@ -51,12 +51,14 @@ def filled(flow: Flow) -> Flow:
     return flow
 
 
-def reacl(flow: Flow, locator: str, *acl: str) -> None:
+def reacl(flow: PipelineHarness, locator: str, *acl: str) -> None:
     item = flow.connector.items[locator]
     flow.connector.put(locator, item.content, acl=acl)
 
 
-def test_a_lost_permission_and_a_deletion_are_noted_in_their_transaction_and_settled_by_the_index(filled: Flow) -> None:
+def test_a_lost_permission_and_a_deletion_are_noted_in_their_transaction_and_settled_by_the_index(
+    filled: PipelineHarness,
+) -> None:
     reacl(filled, "a.txt", "group:hr")
     del filled.connector.items["b.txt"]
     scope = Scope(filled.source, "documents only")
@@ -66,14 +68,14 @@ def test_a_lost_permission_and_a_deletion_are_noted_in_their_transaction_and_set
     assert changes(filled) == 0
 
 
-def test_a_new_permission_withholds_nothing(filled: Flow) -> None:
+def test_a_new_permission_withholds_nothing(filled: PipelineHarness) -> None:
     reacl(filled, "a.txt", "everyone", "group:hr", "group:board")
     scope = Scope(filled.source, "documents only")
     sync_documents(filled.store, filled.connector, filled.parser, scope, filled.settings)
     assert (changes(filled), noted(filled)) == (1, {})
 
 
-def test_the_documents_stage_gives_permissions_and_deletions_to_the_index(filled: Flow) -> None:
+def test_the_documents_stage_gives_permissions_and_deletions_to_the_index(filled: PipelineHarness) -> None:
     reacl(filled, "a.txt", "group:board")
     del filled.connector.items["b.txt"]
     publisher = documents_stage(filled)
@@ -85,7 +87,7 @@ def test_the_documents_stage_gives_permissions_and_deletions_to_the_index(filled
     assert changes(filled) == 0
 
 
-def test_a_new_text_for_others_stays_withheld_until_it_is_in_the_index(filled: Flow) -> None:
+def test_a_new_text_for_others_stays_withheld_until_it_is_in_the_index(filled: PipelineHarness) -> None:
     filled.connector.put("a.txt", "Quite another text.", acl=("group:board",))
     documents_stage(filled)
     assert noted(filled) == {"a.txt": frozenset({"group:board"})}
@@ -93,7 +95,9 @@ def test_a_new_text_for_others_stays_withheld_until_it_is_in_the_index(filled: F
     assert changes(filled) == 0
 
 
-def test_a_permission_lost_and_found_again_stays_noted_until_the_index_has_the_last_word(filled: Flow) -> None:
+def test_a_permission_lost_and_found_again_stays_noted_until_the_index_has_the_last_word(
+    filled: PipelineHarness,
+) -> None:
     everyone = ("everyone", "group:hr")
     for acl in (("group:hr",), everyone):
         reacl(filled, "a.txt", *acl)
@@ -102,19 +106,19 @@ def test_a_permission_lost_and_found_again_stays_noted_until_the_index_has_the_l
     assert noted(filled) == {"a.txt": frozenset(everyone)}
 
 
-def test_any_statement_is_seen(filled: Flow) -> None:
+def test_any_statement_is_seen(filled: PipelineHarness) -> None:
     with filled.store.engine.begin() as connection:
         connection.execute(text("UPDATE rag.documents SET acl = '{group:hr}', version = version + 1"))
     assert set(noted(filled)) == {"a.txt", "b.txt", "c.txt"}
 
 
-def test_more_documents_than_can_be_named_withhold_their_source(filled: Flow) -> None:
+def test_more_documents_than_can_be_named_withhold_their_source(filled: PipelineHarness) -> None:
     with filled.store.engine.begin() as connection:
         connection.execute(text("UPDATE rag.documents SET acl = '{group:hr}', version = version + 1"))
     assert noted(filled, most=2) == {None: frozenset()}
 
 
-def test_an_index_that_is_away_delays_nothing_but_the_index(filled: Flow) -> None:
+def test_an_index_that_is_away_delays_nothing_but_the_index(filled: PipelineHarness) -> None:
     reacl(filled, "a.txt", "group:hr")
     publisher = documents_stage(filled, error=Unavailable(Reason.INDEX_UNAVAILABLE, "away"))
     assert publisher.counts["documents"] == 0

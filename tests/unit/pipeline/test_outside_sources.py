@@ -19,7 +19,7 @@ from rag_assets.connectors.web.options import WebOptions
 from rag_core.errors import Reason
 from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope, SourceMemory, StoredMemory, TransientMemory
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 from tests.support.sites import POLICY, Site, json_answer
 
 
@@ -49,7 +49,7 @@ class Api:
 
 
 @pytest.fixture
-def api(site: Site, flow: Flow) -> Iterator[Api]:
+def api(site: Site, flow: PipelineHarness) -> Iterator[Api]:
     options = {
         "kind": "http_api",
         "url": site.url("/items"),
@@ -61,13 +61,13 @@ def api(site: Site, flow: Flow) -> Iterator[Api]:
         "attempts": 2,
         "timeout_seconds": 1,
     }
-    connector = HttpApiConnector(HttpApiOptions.model_validate(options), ConnectorContext(fetch=POLICY))
+    connector = HttpApiConnector(HttpApiOptions.model_validate(options), ConnectorContext(fetch_policy=POLICY))
     flow.connector = connector  # type: ignore[assignment]
     yield Api(site)
     connector.close()
 
 
-def test_an_api_is_indexed_updated_and_deleted_from(api: Api, flow: Flow) -> None:
+def test_an_api_is_indexed_updated_and_deleted_from(api: Api, flow: PipelineHarness) -> None:
     assert flow.run().indexed == 5
     assert flow.run().unchanged == 5
     api.held["3"] = prose(33, 2)
@@ -86,6 +86,7 @@ def _slow(_: Request) -> Response:
     return Response(drip(), content_type="application/json")
 
 
+@pytest.mark.catalogue("F22", "B55")
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
@@ -98,8 +99,8 @@ def _slow(_: Request) -> Response:
     ],
     ids=["500", "cut", "empty", "html", "private", "slow"],
 )
-def test_f22_b55_an_api_whose_listing_fails_loses_nothing_and_says_why(
-    api: Api, flow: Flow, broken: Callable[[Request], Response], reason: Reason
+def test_an_api_whose_listing_fails_loses_nothing_and_says_why(
+    api: Api, flow: PipelineHarness, broken: Callable[[Request], Response], reason: Reason
 ) -> None:
     flow.run()
     api.held["0"] = prose(100, 2)
@@ -112,7 +113,8 @@ def test_f22_b55_an_api_whose_listing_fails_loses_nothing_and_says_why(
     assert len(flow.indexed_text()) == 5
 
 
-def test_f22_an_api_that_lists_nothing_any_more_is_held(api: Api, flow: Flow) -> None:
+@pytest.mark.catalogue("F22")
+def test_an_api_that_lists_nothing_any_more_is_held(api: Api, flow: PipelineHarness) -> None:
     flow.run()
     api.held.clear()
     counts = flow.run()
@@ -121,7 +123,7 @@ def test_f22_an_api_that_lists_nothing_any_more_is_held(api: Api, flow: Flow) ->
     assert len(flow.indexed_text()) == 5
 
 
-def test_changes_since_the_last_run_reach_the_index_and_the_others_stay(site: Site, flow: Flow) -> None:
+def test_changes_since_the_last_run_reach_the_index_and_the_others_stay(site: Site, flow: PipelineHarness) -> None:
     held: dict[str, dict[str, Any]] = {
         str(number): {"id": str(number), "body": prose(number, 2), "at": f"2026-11-01T00:0{number}:00Z"}
         for number in range(4)
@@ -140,7 +142,7 @@ def test_changes_since_the_last_run_reach_the_index_and_the_others_stay(site: Si
         "changes": {"overlap_seconds": 0},
         "requests_per_second": 1000,
     }
-    connector = HttpApiConnector(HttpApiOptions.model_validate(options), ConnectorContext(fetch=POLICY))
+    connector = HttpApiConnector(HttpApiOptions.model_validate(options), ConnectorContext(fetch_policy=POLICY))
     flow.connector = connector  # type: ignore[assignment]
     flow.run()
     held["1"] = {"id": "1", "body": prose(11, 2), "at": "2026-11-02T00:00:00Z"}
@@ -154,19 +156,19 @@ def test_changes_since_the_last_run_reach_the_index_and_the_others_stay(site: Si
 
 
 @pytest.fixture
-def website(site: Site, flow: Flow) -> Iterator[Site]:
+def website(site: Site, flow: PipelineHarness) -> Iterator[Site]:
     site.page("/", "The home page of the pump works.", links=["/a", "/b"])
     site.page("/a", prose(1, 2))
     site.page("/b", prose(2, 2))
     options = WebOptions.model_validate({"kind": "web", "seeds": [site.url("/")], "delay_seconds": 0})
     memory = StoredMemory(flow.store, flow.source.tenant, flow.source.name)
-    connector = WebConnector(options, ConnectorContext(fetch=POLICY, memory=memory))
+    connector = WebConnector(options, ConnectorContext(fetch_policy=POLICY, memory=memory))
     flow.connector = connector  # type: ignore[assignment]
     yield site
     connector.close()
 
 
-def test_a_site_is_indexed_and_only_changed_pages_are_read_again(website: Site, flow: Flow) -> None:
+def test_a_site_is_indexed_and_only_changed_pages_are_read_again(website: Site, flow: PipelineHarness) -> None:
     assert flow.run().indexed == 3
     flow.embedder.texts = 0
     website.page("/a", prose(11, 2))
@@ -175,7 +177,8 @@ def test_a_site_is_indexed_and_only_changed_pages_are_read_again(website: Site, 
     assert flow.embedder.texts == 2
 
 
-def test_b62_a_page_that_is_gone_leaves_the_index_in_the_second_crawl(website: Site, flow: Flow) -> None:
+@pytest.mark.catalogue("B62")
+def test_a_page_that_is_gone_leaves_the_index_in_the_second_crawl(website: Site, flow: PipelineHarness) -> None:
     flow.run()
     website.status("/a", 404)
     counts = flow.run()
@@ -186,8 +189,9 @@ def test_b62_a_page_that_is_gone_leaves_the_index_in_the_second_crawl(website: S
     assert flow.points(website.url("/a")) == []
 
 
+@pytest.mark.catalogue("F22")
 @pytest.mark.parametrize("fault", ["down", "private", "robots"])
-def test_f22_a_site_that_fails_loses_nothing_and_says_why(website: Site, flow: Flow, fault: str) -> None:
+def test_a_site_that_fails_loses_nothing_and_says_why(website: Site, flow: PipelineHarness, fault: str) -> None:
     flow.run()
     if fault == "down":
         website.server.stop()
@@ -207,7 +211,7 @@ def test_f22_a_site_that_fails_loses_nothing_and_says_why(website: Site, flow: F
 
 
 @pytest.mark.parametrize("kind", ["transient", "stored"])
-def test_both_memories_keep_replace_and_forget(flow: Flow, kind: str) -> None:
+def test_both_memories_keep_replace_and_forget(flow: PipelineHarness, kind: str) -> None:
     memory: SourceMemory = TransientMemory() if kind == "transient" else StoredMemory(flow.store, "acme", "web")
     assert memory.get("a") is None
     memory.put({})

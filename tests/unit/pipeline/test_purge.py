@@ -11,11 +11,11 @@ from sqlalchemy import event, text
 from rag_core.database import locks
 from rag_core.errors import Conflict, Reason
 from rag_core.pipeline import purge_unused
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 
 @pytest.fixture
-def purgeable(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Flow:
+def purgeable(flow: PipelineHarness, monkeypatch: pytest.MonkeyPatch) -> PipelineHarness:
     """Twelve documents chunked for a chunker that no generation has any more; three to a page."""
     for number in range(12):
         flow.connector.put(f"{number}.txt", prose(number, 2))
@@ -30,11 +30,11 @@ def purgeable(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Flow:
     return flow
 
 
-def left(flow: Flow) -> int:
+def left(flow: PipelineHarness) -> int:
     return int(flow.one("SELECT count(*) FROM rag.chunks").count)
 
 
-def test_no_statement_deletes_more_than_a_page(purgeable: Flow) -> None:
+def test_no_statement_deletes_more_than_a_page(purgeable: PipelineHarness) -> None:
     deleted: list[int] = []
 
     def count(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -50,7 +50,7 @@ def test_no_statement_deletes_more_than_a_page(purgeable: Flow) -> None:
     assert left(purgeable) == 0
 
 
-def test_a_run_gets_in_between_and_the_next_purge_goes_on_from_there(purgeable: Flow) -> None:
+def test_a_run_gets_in_between_and_the_next_purge_continues_from_there(purgeable: PipelineHarness) -> None:
     store, everything = purgeable.store, left(purgeable)
     entered: list[Any] = []
 

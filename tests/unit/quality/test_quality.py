@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from rag_core.errors import Reason
 from rag_core.quality import QualityPolicy
 from rag_core.quality import store as quality
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 ERROR_PAGE = "502 Bad Gateway\n\nnginx"
 
 
-def test_f07_a_bad_document_goes_to_quarantine_and_the_rest_is_indexed(flow: Flow) -> None:
+@pytest.mark.catalogue("F07")
+def test_a_bad_document_goes_to_quarantine_and_the_rest_is_indexed(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1))
     flow.connector.put("b.txt", ERROR_PAGE)
     counts = flow.run()
@@ -21,7 +24,7 @@ def test_f07_a_bad_document_goes_to_quarantine_and_the_rest_is_indexed(flow: Flo
     assert (flow.quality.score, flow.quality.failed, flow.quality.tried, flow.quality.good) == (50.0, 1, 2, True)
 
 
-def test_an_error_page_does_not_replace_what_was_known(flow: Flow) -> None:
+def test_an_error_page_does_not_replace_what_was_known(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1))
     flow.run()
     flow.connector.put("a.txt", ERROR_PAGE)
@@ -29,7 +32,7 @@ def test_an_error_page_does_not_replace_what_was_known(flow: Flow) -> None:
     assert "Paragraph 0" in flow.indexed_text()["a.txt"]
 
 
-def test_a_rule_that_warns_flags_the_document(flow: Flow) -> None:
+def test_a_rule_that_warns_flags_the_document(flow: PipelineHarness) -> None:
     flow.source = replace(flow.source, quality=QualityPolicy({"error_page": "warn"}))
     flow.connector.put("a.txt", ERROR_PAGE)
     flow.run()
@@ -38,7 +41,7 @@ def test_a_rule_that_warns_flags_the_document(flow: Flow) -> None:
     assert flow.quality.score == 50.0
 
 
-def test_another_policy_judges_every_document_again(flow: Flow) -> None:
+def test_another_policy_judges_every_document_again(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", ERROR_PAGE)
     flow.run()
     assert "a.txt" in flow.quarantined()
@@ -50,7 +53,9 @@ def test_another_policy_judges_every_document_again(flow: Flow) -> None:
     assert "a.txt" in flow.quarantined()
 
 
-def test_too_many_failures_exceed_the_threshold_and_the_next_run_without_new_ones_does_not(flow: Flow) -> None:
+def test_too_many_failures_exceed_the_threshold_and_the_next_run_without_new_ones_does_not(
+    flow: PipelineHarness,
+) -> None:
     flow.source = replace(flow.source, quality=QualityPolicy(max_failed_share=0.4, max_failed_minimum=3))
     flow.settings = flow.settings.model_copy(update={"parser_attempts": 1})
     for number in range(3):
@@ -63,7 +68,7 @@ def test_too_many_failures_exceed_the_threshold_and_the_next_run_without_new_one
     assert (flow.quality.failed, flow.quality.exceeded, flow.quality.score) == (0, False, 50.0)
 
 
-def test_a_run_is_compared_with_the_last_good_one(flow: Flow) -> None:
+def test_a_run_is_compared_with_the_last_good_one(flow: PipelineHarness) -> None:
     for number in range(25):
         flow.connector.put(f"{number}.txt", prose(number))
     flow.run("first")
@@ -80,7 +85,7 @@ def test_a_run_is_compared_with_the_last_good_one(flow: Flow) -> None:
     assert (latest.source, latest.score) == ("handbook", 100.0)
 
 
-def test_copies_of_one_text_are_counted(flow: Flow) -> None:
+def test_copies_of_one_text_are_counted(flow: PipelineHarness) -> None:
     for number in range(4):
         flow.connector.put(f"{number}.txt", prose(1))
     flow.run()
@@ -88,7 +93,7 @@ def test_copies_of_one_text_are_counted(flow: Flow) -> None:
     assert flow.quality.warnings == {"duplicate_ratio": 0.75}
 
 
-def test_stored_vectors_of_the_wrong_size_and_documents_without_chunks_are_errors(flow: Flow) -> None:
+def test_stored_vectors_of_the_wrong_size_and_documents_without_chunks_are_errors(flow: PipelineHarness) -> None:
     flow.connector.put("a.txt", prose(1))
     flow.run("run")
     with flow.store.engine.begin() as connection:

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from rag_core.quality import RULES, QualityPolicy, assess, judge_text
+from rag_core.quality import RULES, QualityPolicy, assess, assess_text
 from rag_core.quality.sources import Profile
 
 PROSE = "The pump in hall four needs oil every nine days. Write the date and your initials into the book beside it. "
 
 
 def fired(text: str, title: str = "") -> str | None:
-    failure, _ = judge_text(text, title, QualityPolicy())
+    failure, _ = assess_text(text, title, QualityPolicy())
     return failure.rule.name if failure else None
 
 
@@ -67,11 +67,11 @@ def test_the_title_can_give_an_error_page_away() -> None:
 
 def test_severity_and_limit_are_the_sources_choice() -> None:
     text = "#$%^&*()!@ 1 " * 30
-    failure, warnings = judge_text(text, "", QualityPolicy({"garbage_text": "warn"}))
+    failure, warnings = assess_text(text, "", QualityPolicy({"garbage_text": "warn"}))
     assert failure is None
     assert [found.flag for found in warnings] == ["quality:garbage_text"]
-    assert judge_text(text, "", QualityPolicy({"garbage_text": "ignore"})) == (None, [])
-    assert judge_text(text, "", QualityPolicy(limits={"garbage_text": 0.95})) == (None, [])
+    assert assess_text(text, "", QualityPolicy({"garbage_text": "ignore"})) == (None, [])
+    assert assess_text(text, "", QualityPolicy(limits={"garbage_text": 0.95})) == (None, [])
 
 
 def test_a_long_text_is_judged_by_samples_in_little_time() -> None:

@@ -43,7 +43,8 @@ async def test_results_and_errors_come_through() -> None:
     pool.close()
 
 
-async def test_f35_when_every_thread_is_stuck_calls_fail_at_once_until_one_returns() -> None:
+@pytest.mark.catalogue("F35")
+async def test_when_every_thread_is_stuck_calls_fail_at_once_until_one_returns() -> None:
     pool, hang = make_pool(2), Hang()
     for _ in range(2):
         task = await enter(pool, hang)
@@ -62,7 +63,8 @@ async def test_f35_when_every_thread_is_stuck_calls_fail_at_once_until_one_retur
     pool.close()
 
 
-async def test_f34_a_call_that_had_not_begun_is_never_succeeded() -> None:
+@pytest.mark.catalogue("F34")
+async def test_a_call_that_had_not_begun_is_never_succeeded() -> None:
     pool, hang = make_pool(1), Hang()
     first = await enter(pool, hang)
     ran: list[int] = []

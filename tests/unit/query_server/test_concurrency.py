@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from query_server.auth.policies import Gate
-from query_server.interceptors.concurrency import ConcurrencyGate
+from query_server.auth.policies import ConcurrencyClass
+from query_server.interceptors.concurrency import ConcurrencyLimiter
 from query_server.runtime.metrics import Metrics
 from rag_core.errors import Exhausted, Reason
 
@@ -16,7 +16,9 @@ class Crowd:
     """Callers that stay inside until released."""
 
     def __init__(self, *, slots: int, queue: int, share: float = 1) -> None:
-        self.gate = ConcurrencyGate(Gate.SEARCH, slots=slots, queue=queue, share=share, metrics=Metrics())
+        self.gate = ConcurrencyLimiter(
+            ConcurrencyClass.SEARCH, slots=slots, queue=queue, share=share, metrics=Metrics()
+        )
         self.order: list[str] = []
         self.inside = 0
         self.most = 0
@@ -38,7 +40,8 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_f33_the_limit_holds_in_waves() -> None:
+@pytest.mark.catalogue("F33")
+async def test_the_limit_holds_in_waves() -> None:
     crowd = Crowd(slots=3, queue=2)
     for _wave in range(5):
         crowd.release.clear()
@@ -53,8 +56,9 @@ async def test_f33_the_limit_holds_in_waves() -> None:
     assert crowd.most == 3
 
 
+@pytest.mark.catalogue("F34")
 @pytest.mark.parametrize("waiting", [False, True])
-async def test_f34_a_caller_that_leaves_frees_its_place(waiting: bool) -> None:
+async def test_a_caller_that_leaves_frees_its_place(waiting: bool) -> None:
     crowd = Crowd(slots=1, queue=1)
     first = asyncio.create_task(crowd.call())
     await settle()

@@ -97,7 +97,8 @@ async def test_known_queries_come_from_a_bounded_cache(model: GatedEmbedder, emb
     assert model.batches == [["a"], ["b"], ["c"], ["b"]]
 
 
-async def test_f34_a_caller_that_leaves_does_not_take_the_vector_from_the_others(
+@pytest.mark.catalogue("F34")
+async def test_a_caller_that_leaves_does_not_take_the_vector_from_the_others(
     model: GatedEmbedder, embedder: QueryEmbedder
 ) -> None:
     leaver, stayer = start(embedder, "a", "a")
@@ -109,7 +110,8 @@ async def test_f34_a_caller_that_leaves_does_not_take_the_vector_from_the_others
         await leaver
 
 
-async def test_f34_a_query_that_nobody_waits_for_is_not_computed(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
+@pytest.mark.catalogue("F34")
+async def test_a_query_that_nobody_waits_for_is_not_computed(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
     first = start(embedder, "a")
     await model.wait_entered()
     gone = start(embedder, "b")[0]

@@ -15,7 +15,7 @@ from rag_core.errors import Reason, Unavailable
 from rag_core.quality import QualityPolicy, assess
 from rag_core.quality import store as quality
 from rag_core.quality.sources import Profile
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 
 async def test_the_state_of_every_source_is_exported(store: Store) -> None:
@@ -46,7 +46,7 @@ async def test_a_database_that_is_down_leaves_the_last_values() -> None:
     assert metrics.registry.get_sample_value("rag_source_held_deletions", {"source": "crm"}) == 3
 
 
-async def test_the_last_run_of_a_source_is_exported_by_stage_and_outcome(flow: Flow) -> None:
+async def test_the_last_run_of_a_source_is_exported_by_stage_and_outcome(flow: PipelineHarness) -> None:
     for number, locator in enumerate(("a", "b")):
         flow.connector.put(locator, prose(number))
     flow.run()
@@ -79,7 +79,7 @@ async def test_open_alerts_are_exported_by_kind_until_they_end(store: Store) -> 
         assert metrics.registry.get_sample_value("rag_alerts_firing", labels) == expected
 
 
-async def test_what_a_generation_holds_and_still_lacks_is_exported(flow: Flow) -> None:
+async def test_what_a_generation_holds_and_still_lacks_is_exported(flow: PipelineHarness) -> None:
     for number, locator in enumerate(("a", "b")):
         flow.connector.put(locator, prose(number))
     flow.run()

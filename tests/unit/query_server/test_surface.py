@@ -36,8 +36,9 @@ def fields(kind: Descriptor, seen: set[str] | None = None) -> Iterator[FieldDesc
             yield from fields(field.message_type, seen)
 
 
+@pytest.mark.catalogue("S16")
 @pytest.mark.parametrize("method", public_methods(), ids=lambda method: method.full_name)
-def test_s16_no_answer_has_room_for_a_vector(method: MethodDescriptor) -> None:
+def test_no_answer_has_room_for_a_vector(method: MethodDescriptor) -> None:
     assert [
         field.full_name
         for field in fields(method.output_type)
@@ -45,24 +46,27 @@ def test_s16_no_answer_has_room_for_a_vector(method: MethodDescriptor) -> None:
     ] == []
 
 
+@pytest.mark.catalogue("S50")
 @settings(max_examples=300, deadline=None)
 @given(data=st.binary(max_size=200))
-def test_s50_any_bytes_are_a_filter_or_a_typed_error(data: bytes) -> None:
+def test_any_bytes_are_a_filter_or_a_typed_error(data: bytes) -> None:
     with suppress(DecodeError, InvalidInput):
         condition = filter_from_message(v2.Filter.FromString(data))
         check_filter(condition, metadata_fields={"team": "text"})
 
 
+@pytest.mark.catalogue("S50")
 @settings(max_examples=300, deadline=None)
 @given(text=st.text(max_size=50))
-def test_s50_any_text_is_a_query_or_a_typed_error(text: str) -> None:
+def test_any_text_is_a_query_or_a_typed_error(text: str) -> None:
     with suppress(InvalidInput):
         assert clean_text(text, limit=8192).strip()
 
 
+@pytest.mark.catalogue("S50")
 @settings(max_examples=300, deadline=None)
 @given(token=st.text(max_size=120))
-def test_s50_any_text_is_no_page_token_and_no_resume_token(token: str) -> None:
+def test_any_text_is_no_page_token_and_no_resume_token(token: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         PageTokens(b"a secret").read(token, b"context")
     assert refused.value.reason is Reason.PAGE_TOKEN_INVALID
@@ -77,9 +81,10 @@ def verifier(tmp_path_factory: pytest.TempPathFactory) -> tuple[TokenVerifier, s
     return TokenVerifier(keys.path, TokenRules("rag-platform", "rag-query", 3600, 60)), keys.token()
 
 
+@pytest.mark.catalogue("S50")
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_s50_a_token_changed_anywhere_is_refused(verifier: tuple[TokenVerifier, str], data: st.DataObject) -> None:
+def test_a_token_changed_anywhere_is_refused(verifier: tuple[TokenVerifier, str], data: st.DataObject) -> None:
     checks, good = verifier
     position = data.draw(st.integers(0, len(good) - 2))  # the last character holds bits that no one reads
     changed = good[:position] + data.draw(st.text(max_size=8)) + good[position + 1 :]

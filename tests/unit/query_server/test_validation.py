@@ -18,6 +18,7 @@ def reason_of(call: object, *args: object, **kwargs: object) -> Reason:
     return caught.value.reason
 
 
+@pytest.mark.catalogue("B01")
 @pytest.mark.parametrize(
     "text",
     [
@@ -33,51 +34,59 @@ def reason_of(call: object, *args: object, **kwargs: object) -> Reason:
         "\u0301",
     ],
 )
-def test_b01_a_query_without_visible_text_is_empty(text: str) -> None:
+def test_a_query_without_visible_text_is_empty(text: str) -> None:
     assert reason_of(clean_text, text, limit=100) is Reason.QUERY_EMPTY
 
 
-def test_b02_a_long_query_is_refused_with_both_numbers() -> None:
+@pytest.mark.catalogue("B02")
+def test_a_long_query_is_refused_with_both_numbers() -> None:
     with pytest.raises(InvalidInput, match="9000 > 8192 characters") as caught:
         clean_text("a" * 9000, limit=8192)
     assert caught.value.reason is Reason.QUERY_TOO_LONG
     assert clean_text("a" * 8192, limit=8192)
 
 
+@pytest.mark.catalogue("B04")
 @pytest.mark.parametrize("top_k", [0, -1, 101, 10**9, 2**31 - 1, -(2**31)])
-def test_b04_top_k_out_of_range(top_k: int) -> None:
+def test_top_k_out_of_range(top_k: int) -> None:
     assert reason_of(check_top_k, top_k, default=10) is Reason.TOP_K_RANGE
 
 
-def test_b04_top_k_defaults_and_bounds() -> None:
+@pytest.mark.catalogue("B04")
+def test_top_k_defaults_and_bounds() -> None:
     assert [check_top_k(k, default=7) for k in (None, 1, 100)] == [7, 1, 100]
 
 
-def test_b11_a_lone_surrogate_is_refused() -> None:
+@pytest.mark.catalogue("B11")
+def test_a_lone_surrogate_is_refused() -> None:
     assert reason_of(clean_text, "a\ud800b", limit=100) is Reason.TEXT_INVALID
     assert reason_of(check_filter, In("source", ("\udfff",)), metadata_fields={}) is Reason.TEXT_INVALID
 
 
-def test_b12_control_and_direction_characters_do_not_reach_the_parts() -> None:
+@pytest.mark.catalogue("B12")
+def test_control_and_direction_characters_do_not_reach_the_parts() -> None:
     assert clean_text("a\x00b \u202eevil\u202c \x1b[31m", limit=100) == "a b evil  [31m"
 
 
+@pytest.mark.catalogue("B12")
 @pytest.mark.parametrize("value", ["a\x00b", "line\nbreak", "\x1b[0m", "\x7f"])
-def test_b12_control_characters_in_ids_are_refused(value: str) -> None:
+def test_control_characters_in_ids_are_refused(value: str) -> None:
     assert reason_of(check_filter, In("source", (value,)), metadata_fields={}) is Reason.ID_CHARS
 
 
+@pytest.mark.catalogue("B12")
 @pytest.mark.parametrize(
     "value", ["", "7", "zz", "{6ba7b810-9dad-51d1-80b4-00c04fd430c8}", "6ba7b8109dad51d180b400c04fd430c8"]
 )
-def test_b12_a_document_id_is_a_uuid(value: str) -> None:
+def test_a_document_id_is_a_uuid(value: str) -> None:
     assert reason_of(check_filter, In("doc_id", (value,)), metadata_fields={}) is Reason.ID_CHARS
 
 
+@pytest.mark.catalogue("B23")
 @pytest.mark.parametrize(
     "text", ["什么是年假?", "🦜🦜", "שלום עולם", "ما هي", "नमस्ते", "👩‍👩‍👧", "x" * 10_000, "C++", "?"]
 )
-def test_b23_every_script_is_a_query(text: str) -> None:
+def test_every_script_is_a_query(text: str) -> None:
     assert clean_text(text, limit=10_000) == text
 
 
@@ -88,6 +97,7 @@ def nested(depth: int) -> Condition:
     return condition
 
 
+@pytest.mark.catalogue("B09", "B10")
 @pytest.mark.parametrize(
     ("condition", "reason"),
     [
@@ -109,7 +119,7 @@ def nested(depth: int) -> Condition:
         (Exists("acl.x"), Reason.RESERVED_FIELD),
     ],
 )
-def test_b09_b10_bad_filters_are_errors(condition: Condition, reason: Reason) -> None:
+def test_bad_filters_are_errors(condition: Condition, reason: Reason) -> None:
     assert reason_of(check_filter, condition, metadata_fields={"team": FieldType.KEYWORD}) is reason
 
 

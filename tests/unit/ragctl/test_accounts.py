@@ -57,7 +57,7 @@ def test_the_first_account_is_made_once_and_its_password_is_stored_nowhere(tmp_p
     assert found.verify("admin", password).role is Role.ADMIN
 
 
-def test_the_first_account_acts_on_the_platform_and_others_only_when_they_are_told_to(tmp_path: Path) -> None:
+def test_the_first_account_acts_on_the_platform_and_others_only_when_they_are_reported_to(tmp_path: Path) -> None:
     found = Accounts(tmp_path / "accounts.json")
     found.create_first()
     found.add("lin", Role.ADMIN, PASSWORD)

@@ -10,26 +10,26 @@ import pytest
 
 from rag_core.errors import ConfigError, Conflict, Reason
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home, StackState, settings_digest
+from ragctl.local_stack.data_dir import DataDir, StackState, settings_digest
 from ragctl.local_stack.environment import stack_environment, write_stack_env
 
 AWKWARD = "a b%c ;d #e 'f\" $G 文"
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    made = Home(tmp_path / AWKWARD)
+def home(tmp_path: Path) -> DataDir:
+    made = DataDir(tmp_path / AWKWARD)
     made.create()
     yield made
     made.link.unlink()
     made.runtime.rmdir()
 
 
-def _load(home: Home) -> Settings:
+def _load(home: DataDir) -> Settings:
     return Settings.load(home=home.root)
 
 
-def test_secrets_and_state_are_private(home: Home) -> None:
+def test_secrets_and_state_are_private(home: DataDir) -> None:
     write_stack_env(_load(home), home)
     for folder in (home.secrets, home.run, home.logs, home.runtime):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -37,11 +37,11 @@ def test_secrets_and_state_are_private(home: Home) -> None:
 
 
 def test_sockets_stay_short_whatever_the_path_of_the_home(tmp_path: Path) -> None:
-    deep = Home(tmp_path / ("x" * 200) / ("y" * 200))
+    deep = DataDir(tmp_path / ("x" * 200) / ("y" * 200))
     assert len(str(deep.runtime / "supervisor.sock")) < 100
 
 
-def test_the_settings_file_reads_back_as_it_was_written(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_file_reads_back_as_it_was_written(home: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_CHUNK_TOKENS", "99")
     monkeypatch.setenv("RAG_SOURCES_DIR", str(home.root / "my sources"))
     monkeypatch.setenv("RAG_METADATA_FIELDS", "team,area")
@@ -55,7 +55,7 @@ def test_the_settings_file_reads_back_as_it_was_written(home: Home, monkeypatch:
     assert loaded.index_endpoint == f"127.0.0.1:{loaded.index_port}"
 
 
-def test_the_index_secret_is_made_once(home: Home) -> None:
+def test_the_index_secret_is_made_once(home: DataDir) -> None:
     write_stack_env(_load(home), home)
     first = _load(home).index_secret
     write_stack_env(_load(home), home)
@@ -64,20 +64,20 @@ def test_the_index_secret_is_made_once(home: Home) -> None:
     assert len(first.get_secret_value()) >= 32
 
 
-def test_secrets_of_the_environment_are_not_written_down(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_of_the_environment_are_not_written_down(home: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_EMBED_API_KEY", "sk-do-not-keep")
     write_stack_env(_load(home), home)
     assert "sk-do-not-keep" not in home.env_file.read_text()
 
 
-def test_with_a_qdrant_server_there_is_no_index_endpoint(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_qdrant_server_there_is_no_index_endpoint(home: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
     write_stack_env(_load(home), home)
     monkeypatch.setenv("RAG_QDRANT_URL", "http://127.0.0.1:6334")
     write_stack_env(_load(home), home)
     assert "RAG_INDEX_ENDPOINT" not in home.env_file.read_text()
 
 
-def test_the_lock_admits_one_command_and_names_it(home: Home) -> None:
+def test_the_lock_admits_one_command_and_names_it(home: DataDir) -> None:
     with home.lock(), pytest.raises(Conflict, match=f"process {os.getpid()}") as caught, home.lock():
         pass
     assert caught.value.reason is Reason.HOME_IN_USE
@@ -86,7 +86,7 @@ def test_the_lock_admits_one_command_and_names_it(home: Home) -> None:
 
 
 def test_a_runtime_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
-    other = Home(tmp_path / "other")
+    other = DataDir(tmp_path / "other")
     other.runtime.symlink_to(tmp_path)
     try:
         with pytest.raises(Conflict, match="not private"):
@@ -98,15 +98,15 @@ def test_a_runtime_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
 def test_a_home_that_cannot_be_written_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="RAG_HOME"):
-        Home(tmp_path / "file" / "home").create()
+        DataDir(tmp_path / "file" / "home").create()
 
 
 def test_a_home_with_control_characters_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="control characters"):
-        Home.of(Settings(home=tmp_path / "a\nb"))
+        DataDir.of(Settings(home=tmp_path / "a\nb"))
 
 
-def test_damaged_state_is_no_state(home: Home) -> None:
+def test_damaged_state_is_no_state(home: DataDir) -> None:
     assert home.read_state() is None
     home.write_state(StackState("id", "digest"))
     assert home.read_state() == StackState("id", "digest")
@@ -125,7 +125,7 @@ def test_the_digest_follows_every_setting_secrets_included(tmp_path: Path) -> No
     assert settings_digest(Settings(home=tmp_path)) in digests
 
 
-def test_parts_know_their_home_and_carry_the_mark_of_the_stack(home: Home) -> None:
+def test_parts_know_their_home_and_carry_the_mark_of_the_stack(home: DataDir) -> None:
     environment = stack_environment(home, "mark")
     assert environment["RAG_HOME"] == str(home.root)
     assert environment["DAGSTER_HOME"] == str(home.dagster)

@@ -42,7 +42,8 @@ def test_equal_options_give_an_equal_file_and_plain_yaml(options: GatewayOptions
     assert list(tmp_path.iterdir()) == [tmp_path / "envoy.yaml"]
 
 
-def test_s31_the_admin_interface_is_on_loopback_whatever_the_listener(settings_with_keys: Settings) -> None:
+@pytest.mark.catalogue("S31")
+def test_the_admin_interface_is_on_loopback_whatever_the_listener(settings_with_keys: Settings) -> None:
     settings = settings_with_keys.model_copy(update={"host": "0.0.0.0"})  # noqa: S104
     rendered = yaml.safe_load(render(GatewayOptions.from_settings(settings)))
     assert rendered["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"

@@ -120,15 +120,17 @@ REFUSED = {
 }
 
 
+@pytest.mark.catalogue("S09", "S10")
 @pytest.mark.parametrize(("headers", "reason"), REFUSED.values(), ids=REFUSED)
-def test_s09_s10_a_token_that_does_not_verify_stops_at_the_gateway(
+def test_a_token_that_does_not_verify_stops_at_the_gateway(
     gateway: Gateway, headers: dict[str, str], reason: str
 ) -> None:
     assert outcome(ask(gateway, headers)) == (401, reason)
     assert gateway.peer.metadata == {}
 
 
-def test_s32_another_audience_stops_at_the_gateway(gateway: Gateway) -> None:
+@pytest.mark.catalogue("S32")
+def test_another_audience_stops_at_the_gateway(gateway: Gateway) -> None:
     response = ask(gateway, bearer(audience="other"))
     assert outcome(response) == (401, "TOKEN_AUDIENCE")
     assert response.json()["details"][0]["metadata"] == {"previous_reason": "SCOPE_MISSING"}
@@ -152,7 +154,8 @@ def test_the_scheme_of_a_token_has_no_case(gateway: Gateway, scheme: str) -> Non
     assert outcome(ask(gateway, {"authorization": f"{scheme} {token(now=1000)}"})) == (401, "TOKEN_EXPIRED")
 
 
-def test_s05_a_method_needs_its_scope(gateway: Gateway) -> None:
+@pytest.mark.catalogue("S05")
+def test_a_method_needs_its_scope(gateway: Gateway) -> None:
     for scopes in ([], ["admin"], ["query.readx"], ["query"]):
         assert outcome(ask(gateway, bearer(scopes=scopes))) == (403, "SCOPE_MISSING")
     assert gateway.peer.metadata == {}
@@ -218,7 +221,8 @@ def statuses(gateway: Gateway, headers: dict[str, str], calls: int) -> list[int]
     return [ask(gateway, headers).status_code for _ in range(calls)]
 
 
-def test_s19_a_client_beyond_its_limit_is_told_when_to_come_back_and_others_are_not_touched(gateway: Gateway) -> None:
+@pytest.mark.catalogue("S19")
+def test_a_client_beyond_its_limit_is_reported_when_to_come_back_and_others_are_not_touched(gateway: Gateway) -> None:
     flood = bearer("flooding")
     # One call a minute is refilled, so a slow machine may let one more through.
     assert statuses(gateway, flood, 6)[:3] == [200, 200, 200]
@@ -324,7 +328,8 @@ def test_grpc_web_is_understood(gateway: Gateway) -> None:
     assert b"grpc-status:0" in response.content[5 + length :]
 
 
-def test_s32_forged_headers_do_not_reach_the_server(gateway: Gateway) -> None:
+@pytest.mark.catalogue("S32")
+def test_forged_headers_do_not_reach_the_server(gateway: Gateway) -> None:
     forged_headers = {
         "x-tenant-id": "other",
         "x-auth-tenant": "other",
@@ -340,8 +345,9 @@ def test_s32_forged_headers_do_not_reach_the_server(gateway: Gateway) -> None:
     assert sent.get("x-forwarded-for") != "10.9.8.7"
 
 
+@pytest.mark.catalogue("S32")
 @pytest.mark.parametrize("path", ["/api/v1/query%2f..%2f", "/api%2Fv1/query", "/api/v1/../v1/nothing", "//admin"])
-def test_s32_paths_are_normalised_before_they_are_matched(gateway: Gateway, path: str) -> None:
+def test_paths_are_normalised_before_they_are_matched(gateway: Gateway, path: str) -> None:
     # httpx would normalise it itself.
     with httpx.Client(trust_env=False) as client:
         request = client.build_request("POST", f"http://{gateway.address}/", json={"query": "x"}, headers=bearer())
@@ -350,13 +356,15 @@ def test_s32_paths_are_normalised_before_they_are_matched(gateway: Gateway, path
     assert gateway.peer.metadata == {}
 
 
-def test_b18_headers_beyond_the_limit_are_refused(gateway: Gateway) -> None:
+@pytest.mark.catalogue("B18")
+def test_headers_beyond_the_limit_are_refused(gateway: Gateway) -> None:
     assert ask(gateway, {**bearer(), "x-big": "a" * 65_536}).status_code == 431
     assert ask(gateway, {**bearer(), **{f"x-{n}": "a" for n in range(150)}}).status_code == 431
     assert gateway.peer.metadata == {}
 
 
-def test_s48_what_the_gateway_says_itself_names_nothing_inside(gateway: Gateway) -> None:
+@pytest.mark.catalogue("S48")
+def test_what_the_gateway_says_itself_names_nothing_inside(gateway: Gateway) -> None:
     bad = [
         gateway.http.post(QUERY, content=body, headers={**bearer(), "content-type": kind})
         for body in (b"", b"{", b"[]", b'{"query": 7}', b'{"top_k": "x"}', b"\xff\xfe", b'{"query": {"a": [1]}}')
@@ -370,7 +378,8 @@ def test_s48_what_the_gateway_says_itself_names_nothing_inside(gateway: Gateway)
         assert response.headers["server"] == "rag-gateway"
 
 
-def test_s11_keys_are_exchanged_while_the_gateway_runs(tmp_path: Path) -> None:
+@pytest.mark.catalogue("S11")
+def test_keys_are_exchanged_while_the_gateway_runs(tmp_path: Path) -> None:
     rules = Jwt("issuer", "query", 60, jwks=json.dumps(JWKS))
     new_private, new_set = generate_key()
     new = {"authorization": f"Bearer {mint(new_private, **FRESH, scopes=['query.read'])}"}
@@ -393,7 +402,8 @@ def test_s11_keys_are_exchanged_while_the_gateway_runs(tmp_path: Path) -> None:
 # --- what the files say, for every method the descriptors name ------------------------------------------------
 
 
-def test_s03_every_method_with_a_policy_is_routed_and_guarded(options: GatewayOptions) -> None:
+@pytest.mark.catalogue("S03")
+def test_every_method_with_a_policy_is_routed_and_guarded(options: GatewayOptions) -> None:
     exposed = {method.path for method in api_methods(options.descriptors)}
     assert exposed == {path for path in POLICIES if not path.startswith("/ragproto.admin.")}
     text = json.dumps(bootstrap(replace(options, jwt=Jwt("i", "a", 60, jwks=json.dumps(JWKS)))))

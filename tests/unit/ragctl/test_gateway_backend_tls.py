@@ -20,7 +20,7 @@ from ragctl.gateway.options import BackendTls, GatewayOptions, Jwt, Tls
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.certificates import Authority
-from tests.support.query_server import Doc, Running, failing, running
+from tests.support.query_server import Doc, RunningServer, failing, running
 from tests.support.waiting import eventually
 from tests.support.wire import gateway_options, running_envoy
 
@@ -31,7 +31,7 @@ NAME = "query-server"
 class Encrypted:
     """A server that admits those whom one authority signed for."""
 
-    server: Running
+    server: RunningServer
     authority: Authority
     folder: Path
 

@@ -18,7 +18,7 @@ from ragctl.gateway.options import Backends, Endpoint, GatewayOptions, Jwt, Limi
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.postgres import outage
-from tests.support.query_server import Doc, Running, running
+from tests.support.query_server import Doc, RunningServer, running
 from tests.support.wire import Gateway, gateway_options, running_envoy, running_gateway, wire_peer
 
 MANY = 40
@@ -35,7 +35,7 @@ MALFORMED = {
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, GatewayOptions]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, GatewayOptions]]:
     """A real query server behind a gateway without limits of calls."""
     folder = tmp_path_factory.mktemp("served")
     with running(folder / "server", docs=[Doc("The bell rings at nine.")]) as server:
@@ -46,7 +46,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
             yield server, options
 
 
-def search(served: tuple[Running, GatewayOptions]) -> None:
+def search(served: tuple[RunningServer, GatewayOptions]) -> None:
     """An honest search, which must be answered at the first attempt."""
     server, options = served
     with grpc.insecure_channel(f"{options.listen.host}:{options.listen.port}") as channel:
@@ -54,7 +54,7 @@ def search(served: tuple[Running, GatewayOptions]) -> None:
         assert v2_grpc.QueryServiceStub(channel).Search(request, metadata=server.auth(), timeout=20).passages
 
 
-def send(served: tuple[Running, GatewayOptions], body: bytes, *extra: tuple[str, str]) -> None:
+def send(served: tuple[RunningServer, GatewayOptions], body: bytes, *extra: tuple[str, str]) -> None:
     """Many calls on one connection; returns when each has ended."""
     _, options = served
     with frames.connect(f"{options.listen.host}:{options.listen.port}") as attacker:
@@ -64,7 +64,7 @@ def send(served: tuple[Running, GatewayOptions], body: bytes, *extra: tuple[str,
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
-def test_malformed_messages_eject_no_server(served: tuple[Running, GatewayOptions], body: bytes) -> None:
+def test_malformed_messages_eject_no_server(served: tuple[RunningServer, GatewayOptions], body: bytes) -> None:
     token = f"Bearer {served[0].keys.token()}"
     for credential in (("authorization", token), ("x-api-key", frames.NO_KEY)):
         send(served, body, credential)
@@ -72,13 +72,15 @@ def test_malformed_messages_eject_no_server(served: tuple[Running, GatewayOption
 
 
 @pytest.mark.parametrize("deadline", ["1n", "4m"])
-def test_deadlines_that_no_server_can_keep_eject_none(served: tuple[Running, GatewayOptions], deadline: str) -> None:
+def test_deadlines_that_no_server_can_keep_eject_none(
+    served: tuple[RunningServer, GatewayOptions], deadline: str
+) -> None:
     token = f"Bearer {served[0].keys.token()}"
     send(served, frames.message(b""), ("authorization", token), ("grpc-timeout", deadline))
     search(served)
 
 
-def test_calls_whose_database_is_away_eject_no_server(served: tuple[Running, GatewayOptions]) -> None:
+def test_calls_whose_database_is_away_eject_no_server(served: tuple[RunningServer, GatewayOptions]) -> None:
     server, options = served
     headers = dict(server.auth(scopes=["documents.read"]))
     with (

@@ -31,7 +31,8 @@ def green() -> Iterator[WirePeer]:
         yield peer
 
 
-def test_f39_traffic_moves_between_blue_and_green_without_a_failed_call(tmp_path: Path, green: WirePeer) -> None:
+@pytest.mark.catalogue("F39")
+def test_traffic_moves_between_blue_and_green_without_a_failed_call(tmp_path: Path, green: WirePeer) -> None:
     colours = Backends((Endpoint("127.0.0.1", green.port),))
     with running_gateway(tmp_path, green=colours, max_seconds=20) as gateway:
         gateway.peer.query = lambda request: v1.QueryResponse(answer="blue")
@@ -78,7 +79,8 @@ def test_a_server_joins_and_leaves_by_file_without_a_failed_call(tmp_path: Path,
         until("green")
 
 
-def test_f36_a_configuration_envoy_refuses_changes_nothing(settings_with_keys: Settings, tmp_path: Path) -> None:
+@pytest.mark.catalogue("F36")
+def test_a_configuration_envoy_refuses_changes_nothing(settings_with_keys: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "gateway"
     apply(settings_with_keys, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

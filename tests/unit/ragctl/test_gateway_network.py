@@ -17,10 +17,10 @@ import pytest
 
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.answerers import ReadAloud
+from tests.support.answerers import EchoAnswerer
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.local_stack import RAG
-from tests.support.query_server import Doc, Running, running
+from tests.support.query_server import Doc, RunningServer, running
 from tests.support.wire import WirePeer, gateway_options, running_envoy, wire_peer
 
 LONG = "A passage of some length. " * 2000
@@ -49,7 +49,8 @@ def search(channel: grpc.Channel) -> v2.SearchResponse:
     return v2_grpc.QueryServiceStub(channel).Search(v2.SearchRequest(query="bell"), timeout=30)
 
 
-def test_f37_a_search_whose_connection_is_reset_is_sent_again(path: tuple[WirePeer, FaultProxy, grpc.Channel]) -> None:
+@pytest.mark.catalogue("F37")
+def test_a_search_whose_connection_is_reset_is_sent_again(path: tuple[WirePeer, FaultProxy, grpc.Channel]) -> None:
     _, network, channel = path
     assert search(channel).passages[0].text == LONG
     before = network.resets
@@ -58,7 +59,8 @@ def test_f37_a_search_whose_connection_is_reset_is_sent_again(path: tuple[WirePe
     assert network.resets == before + 1
 
 
-def test_f37_a_stream_that_is_cut_ends_as_an_error_and_is_not_sent_again(
+@pytest.mark.catalogue("F37")
+def test_a_stream_that_is_cut_ends_as_an_error_and_is_not_sent_again(
     path: tuple[WirePeer, FaultProxy, grpc.Channel],
 ) -> None:
     peer, network, channel = path
@@ -74,7 +76,8 @@ def test_f37_a_stream_that_is_cut_ends_as_an_error_and_is_not_sent_again(
     assert all(event.HasField("delta") for event in seen)
 
 
-def test_f38_a_slow_network_delays_and_changes_nothing(path: tuple[WirePeer, FaultProxy, grpc.Channel]) -> None:
+@pytest.mark.catalogue("F38")
+def test_a_slow_network_delays_and_changes_nothing(path: tuple[WirePeer, FaultProxy, grpc.Channel]) -> None:
     _, network, channel = path
     network.bytes_per_second = 200_000
     try:
@@ -86,7 +89,7 @@ def test_f38_a_slow_network_delays_and_changes_nothing(path: tuple[WirePeer, Fau
 class Behind:
     """A real query server behind a gateway, with a network between them, and what `rag` and others need to ask it."""
 
-    def __init__(self, server: Running, network: FaultProxy, address: str) -> None:
+    def __init__(self, server: RunningServer, network: FaultProxy, address: str) -> None:
         self.server = server
         self.network = network
         self.address = address
@@ -111,7 +114,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     home: Path = tmp_path_factory.mktemp("behind")
     doc = Doc(NUMBERED, locator="bell.md")
     with (
-        running(home, docs=[doc], parts={"answerer": ReadAloud(2000)}) as server,
+        running(home, docs=[doc], dependencies={"answerer": EchoAnswerer(2000)}) as server,
         fault_proxy(server.ports.query) as net,
     ):
         (home / "secrets").mkdir()
@@ -134,7 +137,8 @@ def rag(behind: Behind) -> Callable[..., Ended]:
     return query
 
 
-def test_f37_a_cut_answer_is_resumed_through_the_gateway_with_exactly_the_rest(behind: Behind) -> None:
+@pytest.mark.catalogue("F37")
+def test_a_cut_answer_is_resumed_through_the_gateway_with_exactly_the_rest(behind: Behind) -> None:
     with grpc.insecure_channel(behind.address) as channel:
         whole = list(behind.answer(channel))
         seen: list[v2.AnswerEvent] = []
@@ -147,7 +151,8 @@ def test_f37_a_cut_answer_is_resumed_through_the_gateway_with_exactly_the_rest(b
     assert rest[-1].final.answered == whole[-1].final.answered
 
 
-def test_f37_rag_query_resumes_by_itself_and_prints_no_text_twice(behind: Behind, rag: Callable[..., Ended]) -> None:
+@pytest.mark.catalogue("F37")
+def test_rag_query_resumes_by_itself_and_prints_no_text_twice(behind: Behind, rag: Callable[..., Ended]) -> None:
     whole = rag()
     assert whole.returncode == 0
     assert whole.stdout.startswith(f"{NUMBERED} [1]\n")
@@ -157,7 +162,8 @@ def test_f37_rag_query_resumes_by_itself_and_prints_no_text_twice(behind: Behind
         assert json.loads(rag("--json").stdout)["answer"] == f"{NUMBERED} [1]"
 
 
-def test_f37_rag_query_says_so_when_the_answer_is_cut_again(behind: Behind, rag: Callable[..., Ended]) -> None:
+@pytest.mark.catalogue("F37")
+def test_rag_query_says_so_when_the_answer_is_cut_again(behind: Behind, rag: Callable[..., Ended]) -> None:
     with behind.cut_in_the_middle(times=2):
         ended = rag()
     assert ended.returncode == 1
@@ -166,7 +172,8 @@ def test_f37_rag_query_says_so_when_the_answer_is_cut_again(behind: Behind, rag:
     assert ended.stderr == "rag: SERVER_UNAVAILABLE: the connection to the server broke; ask again\n"
 
 
-def test_f37_a_rest_client_sees_the_token_and_resumes(behind: Behind) -> None:
+@pytest.mark.catalogue("F37")
+def test_a_rest_client_sees_the_token_and_resumes(behind: Behind) -> None:
     headers = dict(behind.server.auth()) | {"accept": "text/event-stream"}
 
     def ask(**fields: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import grpc
+import pytest
 
 from console.clients.metrics import MetricsClient
 from console.presenters import traffic
@@ -22,7 +23,8 @@ SEARCH = "/api/v2/search"
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "rag.rules.yaml"
 
 
-def test_f33_searches_beyond_what_the_servers_hold_are_refused_with_pushback_and_others_pass(tmp_path: Path) -> None:
+@pytest.mark.catalogue("F33")
+def test_searches_beyond_what_the_servers_hold_are_refused_with_pushback_and_others_pass(tmp_path: Path) -> None:
     with (
         running_gateway(tmp_path, searches=2, max_seconds=20) as gateway,
         grpc.insecure_channel(gateway.address) as channel,

@@ -17,7 +17,7 @@ from ragctl.gateway.bootstrap import bootstrap
 from ragctl.gateway.options import GatewayOptions, Jwt, Limits
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
-from tests.support.query_server import Doc, Running, failing, running
+from tests.support.query_server import Doc, RunningServer, failing, running
 from tests.support.waiting import eventually
 from tests.support.wire import Gateway, gateway_options, running_envoy, running_gateway
 
@@ -28,7 +28,7 @@ KEY = {"x-api-key": "rag_mine"}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, GatewayOptions]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, GatewayOptions]]:
     """A real query server behind a gateway that lets in as many searches as it holds."""
     folder = tmp_path_factory.mktemp("served")
     with running(folder / "server", docs=[Doc("The bell rings at nine.")]) as server:
@@ -42,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
 @pytest.mark.parametrize("credential", ["key", "token"])
 @pytest.mark.parametrize("body", OPEN.values(), ids=OPEN)
 def test_requests_that_never_end_hold_no_place_and_end_in_seconds(
-    served: tuple[Running, GatewayOptions], body: bytes, credential: str
+    served: tuple[RunningServer, GatewayOptions], body: bytes, credential: str
 ) -> None:
     server, options = served
     address = f"{options.listen.host}:{options.listen.port}"

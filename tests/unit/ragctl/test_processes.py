@@ -1,4 +1,4 @@
-"""Finding and ending processes of a stack, and whoever holds a port."""
+"""Find and stop processes of a stack, and find the owner of a port."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 
 from benchmarks.ports import free_port
 from rag_core.errors import Conflict, Reason
-from ragctl.local_stack.exec import PART_VARIABLE, STACK_VARIABLE
+from ragctl.local_stack.exec import SERVICE_VARIABLE, STACK_VARIABLE
 from ragctl.local_stack.probes import Health
-from ragctl.local_stack.processes import check_distinct_ports, check_ports, end_processes, stack_processes
-from ragctl.local_stack.services import Part
+from ragctl.local_stack.processes import check_distinct_ports, check_ports, stack_processes, stop_processes
+from ragctl.local_stack.services import Service
 
 ROOT = str(Path(__file__).parents[3])
 _SLEEP = "import signal, sys; print('up', flush=True); signal.pause()"
@@ -28,12 +28,12 @@ async def _healthy() -> Health:
     return Health(True)
 
 
-def _part(name: str, **fields: object) -> Part:
-    return Part(name=name, command=("true",), probe=_healthy, **fields)  # type: ignore[arg-type]
+def _part(name: str, **fields: object) -> Service:
+    return Service(name=name, command=("true",), probe=_healthy, **fields)  # type: ignore[arg-type]
 
 
-def _spawn(stack_id: str, part: str, program: str = _SLEEP) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, STACK_VARIABLE: stack_id, PART_VARIABLE: part}
+def _spawn(stack_id: str, service: str, program: str = _SLEEP) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, STACK_VARIABLE: stack_id, SERVICE_VARIABLE: service}
     process = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
@@ -45,7 +45,7 @@ def test_processes_are_found_by_the_mark_they_inherit() -> None:
     stack_id = uuid.uuid4().hex
     process = _spawn(stack_id, "console")
     try:
-        assert [(item.process.pid, item.part) for item in stack_processes(stack_id)] == [(process.pid, "console")]
+        assert [(item.process.pid, item.service) for item in stack_processes(stack_id)] == [(process.pid, "console")]
         assert stack_processes("another") == []
     finally:
         process.kill()
@@ -55,19 +55,19 @@ def test_processes_are_found_by_the_mark_they_inherit() -> None:
 def test_leftovers_are_ended_and_the_stubborn_are_killed() -> None:
     stack_id = uuid.uuid4().hex
     processes = [_spawn(stack_id, "gateway"), _spawn(stack_id, "console", _STUBBORN)]
-    parts = [_part("gateway", stop_seconds=10), _part("console", stop_seconds=1, stop_wave=1)]
-    assert end_processes(stack_id, parts) == 2
+    services = [_part("gateway", stop_seconds=10), _part("console", stop_seconds=1, stop_wave=1)]
+    assert stop_processes(stack_id, services) == 2
     assert not [process.pid for process in processes if psutil.pid_exists(process.pid)]
     for process in processes:
         process.wait()
-    assert end_processes(stack_id, parts) == 0
+    assert stop_processes(stack_id, services) == 0
 
 
 def test_only_the_chosen_processes_are_ended() -> None:
     stack_id = uuid.uuid4().hex
     kept, ended = _spawn(stack_id, "postgres"), _spawn(stack_id, "daemon")
     try:
-        assert end_processes(stack_id, [], only=lambda item: item.part == "daemon") == 1
+        assert stop_processes(stack_id, [], only=lambda item: item.part == "daemon") == 1
         assert not psutil.pid_exists(ended.pid)
         ended.wait()
         assert kept.poll() is None
@@ -93,17 +93,17 @@ def test_a_free_port_is_fine() -> None:
 
 
 def test_two_settings_with_one_port_are_named_together() -> None:
-    parts = [
+    services = [
         _part("console", port_settings=((8080, "RAG_CONSOLE_PORT"),)),
         _part("gateway", port_settings=((8080, "RAG_GATEWAY_PORT"),)),
     ]
     with pytest.raises(Conflict, match="RAG_CONSOLE_PORT and RAG_GATEWAY_PORT are both 8080"):
-        check_distinct_ports(parts)
+        check_distinct_ports(services)
 
 
 def test_the_wrapper_becomes_the_part_counts_the_start_and_sets_its_environment(tmp_path: Path) -> None:
     counter = tmp_path / "starts"
-    program = f"import os; print(os.getpid(), os.environ['{PART_VARIABLE}'], os.environ['X'])"
+    program = f"import os; print(os.getpid(), os.environ['{SERVICE_VARIABLE}'], os.environ['X'])"
     command = [
         sys.executable, "-P", "-m", "ragctl.local_stack.exec", "--part=console", f"--count={counter}", "--env=X=a=b c",
         "--", sys.executable, "-c", program,

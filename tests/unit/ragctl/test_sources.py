@@ -10,7 +10,7 @@ import pytest
 from rag_assets.config import load_sources
 from rag_core.errors import ConfigError
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.sources import ensure_sources, write_package_corpus
 from ragctl.output import visible
 
@@ -21,11 +21,11 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def home(settings: Settings) -> Home:
-    return Home.of(settings)
+def home(settings: Settings) -> DataDir:
+    return DataDir.of(settings)
 
 
-def test_the_default_sources_are_valid_and_can_be_read(settings: Settings, home: Home) -> None:
+def test_the_default_sources_are_valid_and_can_be_read(settings: Settings, home: DataDir) -> None:
     assert ensure_sources(settings, home, None)
     sources = {source.name: source for source in load_sources(settings.effective_sources_dir)}
     assert sources.keys() == {"packages", "licences", "project"}
@@ -37,7 +37,7 @@ def test_the_default_sources_are_valid_and_can_be_read(settings: Settings, home:
 
 
 def test_a_default_source_of_the_first_release_is_moved_off_the_folder_that_holds_the_installation(
-    settings: Settings, home: Home
+    settings: Settings, home: DataDir
 ) -> None:
     ensure_sources(settings, home, None)
     path = settings.effective_sources_dir / "project.yaml"
@@ -47,7 +47,7 @@ def test_a_default_source_of_the_first_release_is_moved_off_the_folder_that_hold
     assert path.read_text("utf-8") == copied
 
 
-def test_a_folder_is_ingested_instead_of_the_defaults(settings: Settings, home: Home, tmp_path: Path) -> None:
+def test_a_folder_is_ingested_instead_of_the_defaults(settings: Settings, home: DataDir, tmp_path: Path) -> None:
     docs = tmp_path / "my docs: 'quoted' #1"
     docs.mkdir()
     assert ensure_sources(settings, home, docs)
@@ -58,7 +58,7 @@ def test_a_folder_is_ingested_instead_of_the_defaults(settings: Settings, home: 
     assert len(load_sources(settings.effective_sources_dir)) == 1
 
 
-def test_a_source_file_that_was_edited_is_left_alone(settings: Settings, home: Home, tmp_path: Path) -> None:
+def test_a_source_file_that_was_edited_is_left_alone(settings: Settings, home: DataDir, tmp_path: Path) -> None:
     ensure_sources(settings, home, tmp_path)
     path = settings.effective_sources_dir / "docs.yaml"
     edited = path.read_text() + "  # mine\n"
@@ -67,7 +67,7 @@ def test_a_source_file_that_was_edited_is_left_alone(settings: Settings, home: H
     assert path.read_text() == edited
 
 
-def test_another_folder_replaces_the_one_before(settings: Settings, home: Home, tmp_path: Path) -> None:
+def test_another_folder_replaces_the_one_before(settings: Settings, home: DataDir, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     ensure_sources(settings, home, tmp_path)
@@ -75,18 +75,20 @@ def test_another_folder_replaces_the_one_before(settings: Settings, home: Home, 
     assert load_sources(settings.effective_sources_dir)[0].options.root == str(other)
 
 
-def test_a_folder_that_does_not_exist_is_refused_before_anything_starts(settings: Settings, home: Home) -> None:
+def test_a_folder_that_does_not_exist_is_refused_before_anything_starts(settings: Settings, home: DataDir) -> None:
     with pytest.raises(ConfigError, match="--docs"):
         ensure_sources(settings, home, Path("/nonexistent/folder"))
 
 
-def test_a_folder_that_may_not_be_a_source_is_refused_and_leaves_no_file(settings: Settings, home: Home) -> None:
+def test_a_folder_that_may_not_be_a_source_is_refused_and_leaves_no_file(settings: Settings, home: DataDir) -> None:
     with pytest.raises(ConfigError, match="PATH_OUTSIDE_ROOT"):
         ensure_sources(settings, home, Path("/proc"))
     assert not list(settings.effective_sources_dir.iterdir())
 
 
-def test_a_mistake_in_a_file_is_reported_before_anything_starts(settings: Settings, home: Home, tmp_path: Path) -> None:
+def test_a_mistake_in_a_file_is_reported_before_anything_starts(
+    settings: Settings, home: DataDir, tmp_path: Path
+) -> None:
     ensure_sources(settings, home, tmp_path)
     path = settings.effective_sources_dir / "docs.yaml"
     path.write_text(path.read_text().replace("acl:", "alc:"))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rag_core.errors import RagError, Reason, Unavailable
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.display import Silent
-from ragctl.local_stack.lifecycle import Work, last_words, run_all, step_work
+from ragctl.local_stack.lifecycle import Work, last_log_line, run_all, step_work
 
 
 class Recorder(Silent):
@@ -87,8 +87,8 @@ async def test_a_step_that_fails_keeps_its_reason() -> None:
 
 
 def test_the_last_words_of_a_part_are_its_last_log_line(tmp_path: Path) -> None:
-    home = Home(tmp_path)
+    home = DataDir(tmp_path)
     home.logs.mkdir()
-    assert last_words(home, "console") == "it left no log"
+    assert last_log_line(home, "console") == "it left no log"
     home.log("console").write_text("first\nAddress already in use\n\n")
-    assert "Address already in use (all of it: " in last_words(home, "console")
+    assert "Address already in use (all of it: " in last_log_line(home, "console")

@@ -14,16 +14,16 @@ import pytest
 
 from rag_core.errors import Unavailable
 from rag_core.settings import Settings
-from ragctl.local_stack.data_dir import Home
+from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.environment import stack_environment
 from ragctl.local_stack.lifecycle import wait_healthy
 from ragctl.local_stack.probes import Health
-from ragctl.local_stack.services import Part, build_parts
+from ragctl.local_stack.services import Service, build_services
 from ragctl.local_stack.supervisor import Supervisor
 from ragctl.local_stack.watchdog import Watchdog
 
 
-def _parts(home: Home) -> dict[str, Part]:
+def _parts(home: DataDir) -> dict[str, Service]:
     async def awake() -> Health:
         return Health("100 % awake" in home.log("sleeper").read_text())
 
@@ -33,8 +33,8 @@ def _parts(home: Home) -> dict[str, Part]:
     sleeper = "import signal; print('100 % awake', flush=True); signal.pause()"
     broken = "raise SystemExit('cannot find my keys')"
     return {
-        "sleeper": Part(name="sleeper", command=(sys.executable, "-c", sleeper), probe=awake),
-        "broken": Part(name="broken", command=(sys.executable, "-c", broken), probe=never),
+        "sleeper": Service(name="sleeper", command=(sys.executable, "-c", sleeper), probe=awake),
+        "broken": Service(name="broken", command=(sys.executable, "-c", broken), probe=never),
     }
 
 
@@ -45,15 +45,15 @@ async def _until(true: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    made = Home(tmp_path / "a b%c ;d")
+def home(tmp_path: Path) -> Iterator[DataDir]:
+    made = DataDir(tmp_path / "a b%c ;d")
     made.create()
     yield made
     shutil.rmtree(made.runtime)
 
 
 @pytest.fixture
-def supervisor(home: Home) -> Iterator[Supervisor]:
+def supervisor(home: DataDir) -> Iterator[Supervisor]:
     running = Supervisor(home)
     running.write_config(_parts(home).values())
     running.start(stack_environment(home, "test"))
@@ -62,45 +62,45 @@ def supervisor(home: Home) -> Iterator[Supervisor]:
     assert not running.running()
 
 
-async def test_a_part_starts_logs_and_comes_back_after_kill_9(home: Home, supervisor: Supervisor) -> None:
+async def test_a_part_starts_logs_and_comes_back_after_kill_9(home: DataDir, supervisor: Supervisor) -> None:
     sleeper = _parts(home)["sleeper"]
     assert supervisor.infos()["sleeper"].state == "STOPPED"
-    supervisor.start_part("sleeper")
-    supervisor.start_part("sleeper")
+    supervisor.start_service("sleeper")
+    supervisor.start_service("sleeper")
     await wait_healthy(sleeper, supervisor, home)
     first = supervisor.infos()["sleeper"].pid
     psutil.Process(first).kill()
     await _until(lambda: (home.counts / "sleeper").read_text() == "2")
     assert supervisor.infos()["sleeper"].pid != first
-    supervisor.stop_part("sleeper")
-    supervisor.stop_part("sleeper")
+    supervisor.stop_service("sleeper")
+    supervisor.stop_service("sleeper")
     await _until(lambda: not supervisor.infos()["sleeper"].alive)
     assert "100 % awake" in home.log("sleeper").read_text()
 
 
-async def test_a_part_that_keeps_dying_is_given_up_with_its_last_words(home: Home, supervisor: Supervisor) -> None:
-    supervisor.start_part("broken")
+async def test_a_part_that_keeps_dying_is_given_up_with_its_last_words(home: DataDir, supervisor: Supervisor) -> None:
+    supervisor.start_service("broken")
     with pytest.raises(Unavailable, match=r"broken: it keeps ending.*cannot find my keys"):
         await wait_healthy(_parts(home)["broken"], supervisor, home)
 
 
-def test_a_supervisor_that_is_not_there_has_no_parts(home: Home) -> None:
+def test_a_supervisor_that_is_not_there_has_no_parts(home: DataDir) -> None:
     assert not Supervisor(home).running()
     assert Supervisor(home).infos() == {}
 
 
-def test_the_parts_of_the_default_stack_stop_from_the_outside_in(home: Home) -> None:
-    parts = {part.name: part for part in build_parts(Settings(home=home.root), home)}
-    waves = {name: part.stop_wave for name, part in parts.items()}
+def test_the_parts_of_the_default_stack_stop_from_the_outside_in(home: DataDir) -> None:
+    services = {part.name: part for part in build_services(Settings(home=home.root), home)}
+    waves = {name: part.stop_wave for name, part in services.items()}
     assert waves["gateway"] < waves["dagster-daemon"] < waves["query-server"] < waves["postgres"]
-    assert parts["query-server"].needs == ("migrate", "model")
+    assert services["query-server"].needs == ("migrate", "model")
 
 
-def test_with_a_database_elsewhere_none_is_started(home: Home) -> None:
+def test_with_a_database_elsewhere_none_is_started(home: DataDir) -> None:
     settings = Settings(home=home.root, database_url="postgresql://rag:hunter2@db/rag")
-    names = [part.name for part in build_parts(settings, home)]
+    names = [part.name for part in build_services(settings, home)]
     assert "postgres" not in names
-    Supervisor(home).write_config(build_parts(settings, home))
+    Supervisor(home).write_config(build_services(settings, home))
     assert "hunter2" not in (home.run / "supervisord.conf").read_text()
 
 
@@ -114,16 +114,18 @@ class _Pulse:
         return self.beats
 
 
-async def test_a_part_that_answered_once_and_hangs_is_killed_and_comes_back(home: Home, supervisor: Supervisor) -> None:
+async def test_a_part_that_answered_once_and_hangs_is_killed_and_comes_back(
+    home: DataDir, supervisor: Supervisor
+) -> None:
     sleeper, pulse = replace(_parts(home)["sleeper"], heartbeat="unused"), _Pulse()
     watchdog = Watchdog(supervisor, [sleeper], silence=0, ask=pulse.ask)
-    supervisor.start_part("sleeper")
+    supervisor.start_service("sleeper")
     await _until(lambda: supervisor.infos()["sleeper"].state == "RUNNING")
     first = supervisor.infos()["sleeper"].pid
     pulse.beats = False
-    assert watchdog.look() == []  # it may still be starting
+    assert watchdog.poll() == []  # it may still be starting
     pulse.beats = True
-    assert watchdog.look() == []
+    assert watchdog.poll() == []
     pulse.beats = False
-    assert watchdog.look() == ["sleeper"]
+    assert watchdog.poll() == ["sleeper"]
     await _until(lambda: supervisor.infos()["sleeper"].pid not in {0, first})

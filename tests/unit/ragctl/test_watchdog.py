@@ -19,8 +19,8 @@ from rag_core.database.embedded.server import EmbeddedPostgres
 from rag_core.errors import Unavailable
 from rag_core.settings import Settings
 from ragctl.local_stack import probes
-from ragctl.local_stack.data_dir import Home
-from ragctl.local_stack.services import build_parts
+from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.services import build_services
 from ragctl.local_stack.watchdog import answers
 from tests.support.postgres import die_with_parent, reachable_folder
 
@@ -30,7 +30,7 @@ AUTHENTICATED = b"R" + struct.pack("!ii", 8, 0) + b"Z" + struct.pack("!i", 5) + 
 
 @contextmanager
 def server_saying(answer: bytes) -> Iterator[str]:
-    """A server of PostgreSQL's protocol that gives one answer to whoever connects, and none to statements."""
+    """A server of PostgreSQL's protocol that answers a connection, and no statement."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -76,7 +76,7 @@ async def test_a_probe_does_not_wait_for_a_statement_that_gets_no_answer(monkeyp
         assert await probes.postgres(url)() == probes.Health(False, "a statement gets no answer")
 
 
-def test_a_database_that_is_stopped_gives_no_sign_of_life_until_it_goes_on() -> None:
+def test_a_database_that_is_stopped_gives_no_sign_of_life_until_it_continues() -> None:
     folder = reachable_folder()
     server = EmbeddedPostgres(folder / "postgres", free_port(), durable=False)
     server.start(preexec=die_with_parent)
@@ -92,5 +92,5 @@ def test_a_database_that_is_stopped_gives_no_sign_of_life_until_it_goes_on() -> 
 
 def test_the_watchdog_asks_the_embedded_database(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    parts = {part.name: part for part in build_parts(settings, Home(tmp_path))}
-    assert parts["postgres"].heartbeat == settings.effective_database_url
+    services = {part.name: part for part in build_services(settings, DataDir(tmp_path))}
+    assert services["postgres"].heartbeat == settings.effective_database_url

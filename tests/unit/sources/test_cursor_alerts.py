@@ -3,10 +3,10 @@ from __future__ import annotations
 from rag_core.alerts import AlertKind, dated_ahead, source_states
 from rag_core.errors import Reason
 from rag_core.sources import Problem
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 
-def test_rows_dated_ahead_are_an_alert_until_they_are_corrected(flow: Flow) -> None:
+def test_rows_dated_ahead_are_an_alert_until_they_are_corrected(flow: PipelineHarness) -> None:
     flow.connector.put("1", prose(1))
     flow.connector.problems.append(Problem("(rows dated ahead)", Reason.CURSOR_AHEAD, "1 rows are dated ahead"))
     flow.run()

@@ -13,11 +13,11 @@ from rag_core.pipeline import StageResult, approve_deletions
 from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Scope
 from tests.support.memory_source import MemoryConnector, MemoryListing
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 
 @pytest.fixture
-def sharded(flow: Flow) -> Flow:
+def sharded(flow: PipelineHarness) -> PipelineHarness:
     """Twenty documents in two shards; the guard holds a loss of eight or more."""
     flow.settings = flow.settings.model_copy(update={"delete_guard_minimum": 8})
     flow.source = replace(flow.source, shards=2)
@@ -28,25 +28,25 @@ def sharded(flow: Flow) -> Flow:
     return flow
 
 
-def run(flow: Flow, shard: int, connector: MemoryConnector | None = None) -> StageResult:
+def run(flow: PipelineHarness, shard: int, connector: MemoryConnector | None = None) -> StageResult:
     scope = Scope(flow.source, f"run-{next(flow.runs)}", shard)
     return sync_documents(flow.store, connector or flow.connector, flow.parser, scope, flow.settings)
 
 
-def lose(flow: Flow, *numbers: int) -> None:
+def lose(flow: PipelineHarness, *numbers: int) -> None:
     for number in numbers:
         flow.connector.items.pop(f"{number}.txt", None)
 
 
-def approve(flow: Flow) -> int:
+def approve(flow: PipelineHarness) -> int:
     return approve_deletions(flow.store, flow.source.tenant, flow.source.name, "ann")
 
 
-def alive(flow: Flow) -> int:
+def alive(flow: PipelineHarness) -> int:
     return int(flow.one("SELECT count(*) FROM rag.documents WHERE deleted_at IS NULL").count)
 
 
-def at_once(flow: Flow) -> list[StageResult]:
+def at_once(flow: PipelineHarness) -> list[StageResult]:
     """Both shards list the source before either deletes, and then delete at the same time."""
     met = threading.Barrier(2)
 
@@ -63,7 +63,7 @@ def at_once(flow: Flow) -> list[StageResult]:
         return list(pool.map(lambda shard: run(flow, shard, connectors[shard]), range(2)))
 
 
-def test_two_shards_at_once_use_an_approval_up(sharded: Flow) -> None:
+def test_two_shards_at_once_use_an_approval_up(sharded: PipelineHarness) -> None:
     lose(sharded, *range(10))
     assert [report.problem for report in at_once(sharded)] == [Reason.MASS_DELETE_HELD] * 2
     assert approve(sharded) == 10
@@ -78,7 +78,7 @@ def test_two_shards_at_once_use_an_approval_up(sharded: Flow) -> None:
     assert alive(sharded) == 10
 
 
-def test_an_approval_waits_for_the_shard_that_runs_later(sharded: Flow) -> None:
+def test_an_approval_waits_for_the_shard_that_runs_later(sharded: PipelineHarness) -> None:
     lose(sharded, *range(10))
     at_once(sharded)
     approve(sharded)
@@ -89,7 +89,7 @@ def test_an_approval_waits_for_the_shard_that_runs_later(sharded: Flow) -> None:
     assert alive(sharded) == 10
 
 
-def test_documents_that_vanish_after_an_approval_need_their_own(sharded: Flow) -> None:
+def test_documents_that_vanish_after_an_approval_need_their_own(sharded: PipelineHarness) -> None:
     lose(sharded, *range(8))
     run(sharded, 0)
     approve(sharded)
@@ -103,7 +103,7 @@ def test_documents_that_vanish_after_an_approval_need_their_own(sharded: Flow) -
     assert sum(run(sharded, shard).counts["deleted"] for shard in range(2)) == 8
 
 
-def test_a_document_that_came_back_is_not_covered_by_the_old_approval(sharded: Flow) -> None:
+def test_a_document_that_came_back_is_not_covered_by_the_old_approval(sharded: PipelineHarness) -> None:
     before = dict(sharded.connector.items)
     lose(sharded, *range(10))
     run(sharded, 0)

@@ -16,14 +16,14 @@ from rag_core.pipeline import StageResult, approve_deletions, purge_listings
 from rag_core.pipeline.stages.documents import sync_documents
 from rag_core.sources import Problem, Scope, SourceItem
 from tests.support.memory_source import MemoryConnector, MemoryListing
-from tests.support.pipeline import Flow, prose
+from tests.support.pipeline import PipelineHarness, prose
 
 SHARDS = range(4)
 LONG_BEFORE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def sharded(flow: Flow) -> Flow:
+def sharded(flow: PipelineHarness) -> PipelineHarness:
     """Twenty documents at a source of four shards, nothing stored; the guard holds a loss of eight or more."""
     flow.settings = flow.settings.model_copy(update={"delete_guard_minimum": 8})
     flow.source = replace(flow.source, shards=4)
@@ -36,12 +36,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def run(flow: Flow, shard: int, asked: datetime | None, connector: MemoryConnector | None = None) -> StageResult:
+def run(
+    flow: PipelineHarness, shard: int, asked: datetime | None, connector: MemoryConnector | None = None
+) -> StageResult:
     scope = Scope(flow.source, f"run-{next(flow.runs)}", shard, asked)
     return sync_documents(flow.store, connector or flow.connector, flow.parser, scope, flow.settings)
 
 
-def refresh(flow: Flow) -> list[StageResult]:
+def refresh(flow: PipelineHarness) -> list[StageResult]:
     """A run of each shard, all asked for before the first of them began."""
     asked = now() - LONG_BEFORE
     return [run(flow, shard, asked) for shard in SHARDS]
@@ -51,27 +53,27 @@ def total(reports: list[StageResult], name: str) -> int:
     return sum(report.counts[name] for report in reports)
 
 
-def alive(flow: Flow) -> int:
+def alive(flow: PipelineHarness) -> int:
     return int(flow.one("SELECT count(*) FROM rag.documents WHERE deleted_at IS NULL").count)
 
 
-def left(flow: Flow) -> tuple[int, int]:
+def left(flow: PipelineHarness) -> tuple[int, int]:
     """Shared listings and their items that are still stored."""
     row = flow.one("SELECT (SELECT count(*) FROM rag.listings), (SELECT count(*) FROM rag.listed_items)")
     return row[0], row[1]
 
 
-def test_the_runs_of_one_refresh_list_the_source_once_and_store_all_of_it(sharded: Flow) -> None:
+def test_the_runs_of_one_refresh_list_the_source_once_and_store_all_of_it(sharded: PipelineHarness) -> None:
     reports = refresh(sharded)
     assert sharded.connector.listed == 1
     assert (total(reports, "added"), total(reports, "read"), alive(sharded)) == (20, 20, 20)
     assert all(report.counts["added"] for report in reports)
     assert sorted(sharded.connector.fetched) == sorted(sharded.connector.items)
-    assert {report.change_token for report in reports} == {sharded.connector.change_token()}
+    assert {report.version_tag for report in reports} == {sharded.connector.version_tag()}
     assert left(sharded) == (0, 0), "the last run that used it drops it"
 
 
-def test_runs_at_once_wait_for_the_one_that_lists(sharded: Flow) -> None:
+def test_runs_at_once_wait_for_the_one_that_lists(sharded: PipelineHarness) -> None:
     asked = now() - LONG_BEFORE
     with ThreadPoolExecutor(4) as pool:
         reports = list(pool.map(lambda shard: run(sharded, shard, asked), SHARDS))
@@ -79,7 +81,7 @@ def test_runs_at_once_wait_for_the_one_that_lists(sharded: Flow) -> None:
     assert (total(reports, "added"), alive(sharded)) == (20, 20)
 
 
-def test_each_refresh_lists_anew_and_sees_edits_and_deletions(sharded: Flow) -> None:
+def test_each_refresh_lists_again_and_sees_edits_and_deletions(sharded: PipelineHarness) -> None:
     refresh(sharded)
     sharded.connector.put("3.txt", "Edited.")
     sharded.connector.put("new.txt", "New.")
@@ -92,7 +94,7 @@ def test_each_refresh_lists_anew_and_sees_edits_and_deletions(sharded: Flow) -> 
     assert alive(sharded) == 19
 
 
-def test_the_guard_counts_over_the_whole_source(sharded: Flow) -> None:
+def test_the_guard_counts_over_the_whole_source(sharded: PipelineHarness) -> None:
     refresh(sharded)
     for number in range(10):
         del sharded.connector.items[f"{number}.txt"]
@@ -105,14 +107,14 @@ def test_the_guard_counts_over_the_whole_source(sharded: Flow) -> None:
     assert sharded.connector.listed == 3
 
 
-def test_an_emptied_source_is_held_by_every_shard(sharded: Flow) -> None:
+def test_an_emptied_source_is_held_by_every_shard(sharded: PipelineHarness) -> None:
     refresh(sharded)
     sharded.connector.items.clear()
     assert {report.problem for report in refresh(sharded)} == {Reason.MASS_DELETE_HELD}
     assert (alive(sharded), sharded.connector.listed) == (20, 2)
 
 
-def test_a_listing_that_did_not_get_to_its_end_is_not_shared_and_deletes_nothing(sharded: Flow) -> None:
+def test_a_listing_that_did_not_get_to_its_end_is_not_shared_and_deletes_nothing(sharded: PipelineHarness) -> None:
     refresh(sharded)
     del sharded.connector.items["5.txt"]
     sharded.connector.stop_after = 3
@@ -123,7 +125,7 @@ def test_a_listing_that_did_not_get_to_its_end_is_not_shared_and_deletes_nothing
     assert total(refresh(sharded), "deleted") == 1
 
 
-def test_the_others_list_when_the_first_could_not(sharded: Flow) -> None:
+def test_the_others_list_when_the_first_could_not(sharded: PipelineHarness) -> None:
     class Away(MemoryConnector):
         def list_items(self) -> MemoryListing:
             raise Unavailable(Reason.UNREADABLE, "the source did not answer")
@@ -136,7 +138,7 @@ def test_the_others_list_when_the_first_could_not(sharded: Flow) -> None:
     assert (total(reports, "added"), left(sharded)) == (20, (0, 0))
 
 
-def test_the_others_list_when_the_connection_of_the_one_that_lists_is_lost(sharded: Flow) -> None:
+def test_the_others_list_when_the_connection_of_the_one_that_lists_is_lost(sharded: PipelineHarness) -> None:
     listing = threading.Event()
 
     class Killed(MemoryConnector):
@@ -163,7 +165,7 @@ def test_the_others_list_when_the_connection_of_the_one_that_lists_is_lost(shard
     assert sharded.connector.listed == 1
 
 
-def test_a_listing_that_began_before_a_run_was_asked_for_is_not_used(sharded: Flow) -> None:
+def test_a_listing_that_began_before_a_run_was_asked_for_is_not_used(sharded: PipelineHarness) -> None:
     run(sharded, 0, now() - LONG_BEFORE)
     sharded.connector.put("late.txt", "Added before the other runs were asked for.")
     asked = now()
@@ -173,7 +175,7 @@ def test_a_listing_that_began_before_a_run_was_asked_for_is_not_used(sharded: Fl
     assert total(reports, "added") >= 1
 
 
-def test_a_shard_never_goes_back_to_a_listing_older_than_what_it_has_read(sharded: Flow) -> None:
+def test_a_shard_never_goes_back_to_a_listing_older_than_what_it_has_read(sharded: PipelineHarness) -> None:
     asked = now() - LONG_BEFORE
     refresh(sharded)
     run(sharded, 0, asked)  # lists for the refresh that the other shards still wait for
@@ -185,7 +187,7 @@ def test_a_shard_never_goes_back_to_a_listing_older_than_what_it_has_read(sharde
     assert (total(reports, "deleted"), alive(sharded)) == (0, 21)
 
 
-def test_runs_with_other_options_do_not_share(sharded: Flow) -> None:
+def test_runs_with_other_options_do_not_share(sharded: PipelineHarness) -> None:
     asked = now() - LONG_BEFORE
     run(sharded, 0, asked)
     sharded.source = replace(sharded.source, options="another folder")
@@ -193,19 +195,19 @@ def test_runs_with_other_options_do_not_share(sharded: Flow) -> None:
     assert sharded.connector.listed == 2
 
 
-def test_a_connector_whose_fetch_needs_its_own_listing_lists_for_each_shard(sharded: Flow) -> None:
+def test_a_connector_whose_fetch_needs_its_own_listing_lists_for_each_shard(sharded: PipelineHarness) -> None:
     sharded.connector.shares_listings = False
     assert total(refresh(sharded), "added") == 20
     assert (sharded.connector.listed, left(sharded)) == (4, (0, 0))
 
 
-def test_a_source_without_shards_stores_no_listing(flow: Flow) -> None:
+def test_a_source_without_shards_stores_no_listing(flow: PipelineHarness) -> None:
     flow.connector.put("one.txt", "One.")
     run(flow, 0, now() - LONG_BEFORE)
     assert (flow.connector.listed, flow.one("SELECT count(*) FROM rag.listings").count) == (1, 0)
 
 
-def test_upkeep_drops_a_listing_that_no_run_will_use(sharded: Flow) -> None:
+def test_upkeep_drops_a_listing_that_no_run_will_use(sharded: PipelineHarness) -> None:
     run(sharded, 0, now() - LONG_BEFORE)
     assert left(sharded) == (1, 20)
     assert purge_listings(sharded.store) == 0, "the other shards may still come"
@@ -215,7 +217,7 @@ def test_upkeep_drops_a_listing_that_no_run_will_use(sharded: Flow) -> None:
     assert left(sharded) == (0, 0)
 
 
-def test_an_erased_document_is_not_named_by_a_listing_either(sharded: Flow) -> None:
+def test_an_erased_document_is_not_named_by_a_listing_either(sharded: PipelineHarness) -> None:
     asked = now() - LONG_BEFORE
     run(sharded, 0, asked)
     locator = sharded.one("SELECT locator FROM rag.documents ORDER BY locator LIMIT 1").locator

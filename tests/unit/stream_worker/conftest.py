@@ -9,12 +9,12 @@ from rag_core.database import Store
 from rag_core.index.edge import EdgeIndex
 from rag_core.parsing import Parser
 from rag_core.settings import Settings
-from tests.support.stream import Stream
+from tests.support.stream import StreamHarness
 
 
 @pytest.fixture
-def stream(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> Iterator[Stream]:
-    made = Stream(store, index, parser, settings)
+def stream(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> Iterator[StreamHarness]:
+    made = StreamHarness(store, index, parser, settings)
     yield made
     made.close()
     failpoints.arm(None)

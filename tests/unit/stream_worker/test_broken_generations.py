@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from rag_core.errors import Conflict, NotFound, Reason, Unavailable
-from rag_core.generations import Kits
+from rag_core.generations import TransformRegistry
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle import retire
 from rag_core.index import GenerationSpec
 from rag_core.pipeline import run_pipeline
 from rag_core.sources import Scope
-from tests.support.generations import word_kit
-from tests.support.stream import PUSHED, Stream
+from tests.support.generations import word_transforms
+from tests.support.stream import PUSHED, StreamHarness
 
 TROUBLES: dict[str, Callable[[], Exception]] = {
     "its collection is gone": lambda: NotFound(Reason.GENERATION_NOT_FOUND, "index: no generation"),
@@ -38,24 +38,28 @@ class OneBroken:
         return self._index.apply(generation, updates)  # type: ignore[attr-defined]
 
 
-def add_row(stream: Stream, name: str, kit_version: str | None = None) -> None:
+def add_row(stream: StreamHarness, name: str, kit_version: str | None = None) -> None:
     """A row in state `building`, as a release before the check of names left it behind a refused command."""
-    kit = word_kit(version=kit_version) if kit_version else stream.kits.own
-    embedder, chunker = kit.fingerprints
+    transforms = word_transforms(version=kit_version) if kit_version else stream.transform_registry.own
+    embedder, chunker = transforms.fingerprints
     with stream.store.engine.begin() as connection:
-        generations.add(connection, GenerationSpec("new", kit.embedder.dimensions, embedder, chunker), kit.recipe)
+        generations.add(
+            connection,
+            GenerationSpec("new", transforms.embedder.dimensions, embedder, chunker),
+            transforms.generation_config,
+        )
         connection.exec_driver_sql("UPDATE rag.generations SET name = %s WHERE name = 'new'", (name,))
 
 
-def push_and_drain(stream: Stream, locator: str) -> None:
+def push_and_drain(stream: StreamHarness, locator: str) -> None:
     stream.push(locator, f"About {locator}.")
-    pump = stream.pump()
-    while batch := pump.source.poll(0):
-        pump.process(batch)
-    pump.source.close()
+    consumer_loop = stream.consumer_loop()
+    while batch := consumer_loop.source.poll(0):
+        consumer_loop.process(batch)
+    consumer_loop.source.close()
 
 
-def assert_applied(stream: Stream, *locators: str) -> None:
+def assert_applied(stream: StreamHarness, *locators: str) -> None:
     assert set(stream.texts()) == set(locators)
     assert [row.outcome for row in stream.all("SELECT outcome FROM rag.inbox ORDER BY seq")] == ["applied"] * len(
         locators
@@ -65,14 +69,14 @@ def assert_applied(stream: Stream, *locators: str) -> None:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_push_is_applied_while_another_generation_is_broken(stream: Stream, trouble: str) -> None:
+def test_a_push_is_applied_while_another_generation_is_broken(stream: StreamHarness, trouble: str) -> None:
     add_row(stream, "green")
     stream.index = OneBroken(stream.index, "green", TROUBLES[trouble]())  # type: ignore[assignment]
     push_and_drain(stream, "a")
     assert_applied(stream, "a")
 
 
-def test_a_row_that_a_refused_name_left_stops_no_push_and_no_run_and_can_be_retired(stream: Stream) -> None:
+def test_a_row_that_a_refused_name_left_stops_no_push_and_no_run_and_can_be_retired(stream: StreamHarness) -> None:
     add_row(stream, "Green 2")
     push_and_drain(stream, "a")
     assert_applied(stream, "a")
@@ -83,24 +87,26 @@ def test_a_row_that_a_refused_name_left_stops_no_push_and_no_run_and_can_be_reti
     assert_applied(stream, "a", "b")
 
 
-def test_a_push_is_applied_while_the_model_of_another_generation_is_away(stream: Stream) -> None:
+def test_a_push_is_applied_while_the_model_of_another_generation_is_away(stream: StreamHarness) -> None:
     add_row(stream, "green", "2")
-    kits = Kits(stream.settings, stream.kits.own)
-    other, own = word_kit(version="2"), stream.kits.own
-    stream.kits = kits
+    registry = TransformRegistry(stream.settings, stream.transform_registry.own)
+    other, own = word_transforms(version="2"), stream.transform_registry.own
+    stream.transform_registry = registry
 
     def away(_texts: object) -> object:
         raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, "embedder: away")
 
     other.embedder.embed_passages = away  # type: ignore[method-assign,assignment]
-    kits._named = lambda recipe: other if recipe.get("embed_model") == "2" else own  # type: ignore[method-assign]
+    registry._named = lambda recipe: other if recipe.get("embed_model") == "2" else own  # type: ignore[method-assign]
     push_and_drain(stream, "a")
     assert_applied(stream, "a")
 
 
-def test_what_a_broken_generation_missed_comes_once_it_can_be_written_to_again(stream: Stream) -> None:
+def test_what_a_broken_generation_missed_comes_once_it_can_be_written_to_again(stream: StreamHarness) -> None:
     add_row(stream, "green")
-    stream.index.create(GenerationSpec("green", stream.embedder.dimensions, *stream.kits.own.fingerprints))
+    stream.index.create(
+        GenerationSpec("green", stream.embedder.dimensions, *stream.transform_registry.own.fingerprints)
+    )
     with stream.store.engine.begin() as connection:
         generations.change(connection, "green", state="ready")
     whole = stream.index

@@ -20,11 +20,11 @@ from rag_assets.stream_worker.metrics import StreamMetrics
 from rag_assets.stream_worker.report import Reporter, stream_key
 from rag_assets.stream_worker.run_gauges import read_runs
 from rag_core.streams import store as streams
-from tests.support.stream import Stream
+from tests.support.stream import StreamHarness
 
 
 @pytest.fixture
-def pipeline(stream: Stream) -> Any:
+def pipeline(stream: StreamHarness) -> Any:
     """The parts of a run, open already."""
     return SimpleNamespace(
         settings=stream.settings,
@@ -32,7 +32,7 @@ def pipeline(stream: Stream) -> Any:
         index=stream.index,
         embedder=stream.embedder,
         chunker=stream.chunker,
-        kits=stream.kits,
+        kits=stream.transform_registry,
         parser=stream.parser,
         ensure_generation=lambda: "g",
     )
@@ -44,14 +44,15 @@ def evaluate(instance: dg.DagsterInstance, pipeline: Any) -> Any:
     return sensor(context)  # type: ignore[operator]
 
 
+@pytest.mark.catalogue("F13")
 @pytest.mark.filterwarnings("ignore::dagster_shared.utils.warnings.BetaWarning")
-def test_f13_a_drain_run_is_asked_for_when_something_waits_and_nobody_lives(stream: Stream, pipeline: Any) -> None:
+def test_a_drain_run_is_asked_for_when_something_waits_and_nobody_lives(stream: StreamHarness, pipeline: Any) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         assert isinstance(evaluate(instance, pipeline), dg.SkipReason)
         stream.push("a", "Text.")
         assert isinstance(evaluate(instance, pipeline), dg.RunRequest)
         with stream.store.engine.begin() as connection:
-            streams.beat(connection, "w", {})
+            streams.heartbeat(connection, "w", {})
         assert isinstance(evaluate(instance, pipeline), dg.SkipReason)
         with stream.store.engine.begin() as connection:
             connection.execute(text("UPDATE rag.stream_workers SET beat_at = now() - interval '1 hour'"))
@@ -64,30 +65,35 @@ def test_f13_a_drain_run_is_asked_for_when_something_waits_and_nobody_lives(stre
         assert isinstance(evaluate(instance, pipeline), dg.SkipReason)
 
 
+@pytest.mark.catalogue("B70", "F48")
 @pytest.mark.parametrize(("reason", "kind"), [("POISON_RATE", "poison_rate"), ("OFFSET_OUT_OF_RANGE", "stream_halted")])
-def test_b70_f48_a_stream_that_stands_still_is_an_alert_until_it_moves(stream: Stream, reason: str, kind: str) -> None:
-    told: list[tuple[str, str, bool]] = []
+def test_a_stream_that_stands_still_is_an_alert_until_it_moves(stream: StreamHarness, reason: str, kind: str) -> None:
+    message: list[tuple[str, str, bool]] = []
     notifier: Any = SimpleNamespace(
         name="test",
         repeat_seconds=None,
-        send=lambda alerts: told.extend((str(one.kind), one.source, one.firing) for one in alerts),
+        send=lambda alerts: message.extend((str(one.kind), one.source, one.firing) for one in alerts),
     )
     with dg.DagsterInstance.ephemeral() as instance:
         for state in (f"halted: {reason}", f"halted: {reason}", "running"):
             with stream.store.engine.begin() as connection:
-                streams.beat(connection, "worker", {"kafka:tickets": {"state": state}, "inbox": {"state": "running"}})
+                streams.heartbeat(
+                    connection, "worker", {"kafka:tickets": {"state": state}, "inbox": {"state": "running"}}
+                )
             alerts.evaluate(stream.store, instance, [], [notifier])
-    assert told == [(kind, "tickets", True), (kind, "tickets", False)]
+    assert message == [(kind, "tickets", True), (kind, "tickets", False)]
 
 
-def test_a_worker_reports_one_summary_per_interval_and_none_when_idle(stream: Stream) -> None:
-    pump = SimpleNamespace(counts=Counter(applied=3), state="running", source=SimpleNamespace(lag=lambda: Lag(2, 1.0)))
-    worker: Any = SimpleNamespace(pumps={"inbox": pump}, settings=stream.settings)
+def test_a_worker_reports_one_summary_per_interval_and_none_when_idle(stream: StreamHarness) -> None:
+    consumer_loop = SimpleNamespace(
+        counts=Counter(applied=3), state="running", source=SimpleNamespace(lag=lambda: Lag(2, 1.0))
+    )
+    worker: Any = SimpleNamespace(pumps={"inbox": consumer_loop}, settings=stream.settings)
     reporter = Reporter(worker)
     with dg.DagsterInstance.ephemeral() as instance:
         assert reporter.report(instance) == 1
         assert reporter.report(instance) == 0
-        pump.counts["applied"] += 2
+        consumer_loop.counts["applied"] += 2
         assert reporter.report(instance) == 1
         event = instance.get_latest_materialization_event(stream_key("inbox"))
         assert event is not None

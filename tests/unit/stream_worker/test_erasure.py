@@ -14,23 +14,23 @@ from rag_core.errors import InvalidInput, NotFound, Reason
 from rag_core.operations import audit_store as audit
 from rag_core.operations import verify_chains
 from tests.support.pipeline import prose
-from tests.support.stream import Stream, event
+from tests.support.stream import StreamHarness, event
 
 SECRET = "Anna Smith lives at 5 Elm Street."
 
 
-class Parts:
+class Dependencies:
     """What erasure needs of a `Pipeline`."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: StreamHarness) -> None:
         self.settings, self.store, self.index = stream.settings, stream.store, stream.index
 
 
-def erased(stream: Stream, locator: str = "a") -> Receipt:
-    return erase(Parts(stream), "acme", stream.flow.doc_id(locator), actor="test")  # type: ignore[arg-type]
+def erased(stream: StreamHarness, locator: str = "a") -> Receipt:
+    return erase(Dependencies(stream), "acme", stream.flow.doc_id(locator), actor="test")  # type: ignore[arg-type]
 
 
-def everywhere(stream: Stream, needle: str) -> list[str]:
+def everywhere(stream: StreamHarness, needle: str) -> list[str]:
     """The tables whose rows mention the needle anywhere, payloads included."""
     tables = [row.table_name for row in stream.all(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'rag'")]  # fmt: skip
@@ -43,19 +43,19 @@ def everywhere(stream: Stream, needle: str) -> list[str]:
     return found
 
 
-def fill(stream: Stream) -> None:
+def fill(stream: StreamHarness) -> None:
     stream.push("a", SECRET)
     stream.push("b", prose(2))
-    pump = stream.pump()
-    while batch := pump.source.poll(0.1):
-        pump.process(batch)
+    consumer_loop = stream.consumer_loop()
+    while batch := consumer_loop.source.poll(0.1):
+        consumer_loop.process(batch)
     stream.push("a", b"%PDF-1.7 " + SECRET.encode(), media_type=None)
-    while batch := pump.source.poll(0.1):
-        pump.process(batch)
+    while batch := consumer_loop.source.poll(0.1):
+        consumer_loop.process(batch)
     stream.push("a", SECRET + " Again.")
 
 
-def test_an_erased_document_is_in_no_table_and_no_generation(stream: Stream) -> None:
+def test_an_erased_document_is_in_no_table_and_no_generation(stream: StreamHarness) -> None:
     fill(stream)
     assert {"documents", "chunks", "inbox", "dead_letters"} <= set(everywhere(stream, SECRET))
     receipt = erased(stream)
@@ -67,12 +67,12 @@ def test_an_erased_document_is_in_no_table_and_no_generation(stream: Stream) -> 
     assert "Elm" not in json.dumps(receipt.as_dict())
 
 
-def test_the_vectors_of_earlier_texts_go_with_a_document_at_once(stream: Stream) -> None:
-    pump = stream.pump()
+def test_the_vectors_of_earlier_texts_go_with_a_document_at_once(stream: StreamHarness) -> None:
+    consumer_loop = stream.consumer_loop()
     for content in (SECRET, "She moved to 7 Oak Street.", "She moved to 9 Ash Street."):
         stream.push("a", content)
-        while batch := pump.source.poll(0.1):
-            pump.process(batch)
+        while batch := consumer_loop.source.poll(0.1):
+            consumer_loop.process(batch)
     (before,) = stream.all("SELECT count(*) AS vectors FROM rag.embeddings")
     assert before.vectors == 3
     receipt = erased(stream)
@@ -82,7 +82,7 @@ def test_the_vectors_of_earlier_texts_go_with_a_document_at_once(stream: Stream)
     assert after.vectors == 0
 
 
-def test_an_erasure_leaves_the_record_as_it_was_and_adds_to_it(stream: Stream) -> None:
+def test_an_erasure_leaves_the_record_as_it_was_and_adds_to_it(stream: StreamHarness) -> None:
     fill(stream)
     document = audit.Document(stream.flow.doc_id("a"), "push", "a")
     with stream.store.engine.begin() as connection:
@@ -98,14 +98,14 @@ def test_an_erasure_leaves_the_record_as_it_was_and_adds_to_it(stream: Stream) -
     assert verify_chains(stream.store).broken == ()
 
 
-def test_other_documents_keep_the_vectors_they_share_with_it(stream: Stream) -> None:
+def test_other_documents_keep_the_vectors_they_share_with_it(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, "Shared text.", title="t"), event("b", 1, "Shared text.", title="t"))
     erased(stream)
     assert stream.texts() == {"b": "Shared text."}
     assert len(stream.all("SELECT 1 FROM rag.embeddings")) == 1
 
 
-def test_what_was_erased_does_not_come_back_by_an_older_event(stream: Stream) -> None:
+def test_what_was_erased_does_not_come_back_by_an_older_event(stream: StreamHarness) -> None:
     stream.apply(event("a", 5, SECRET))
     erased(stream)
     assert set(stream.apply(event("a", 5, SECRET)).settled.outcomes.values()) == {"stale"}
@@ -114,39 +114,40 @@ def test_what_was_erased_does_not_come_back_by_an_older_event(stream: Stream) ->
     assert stream.texts() == {"a": "New and harmless."}
 
 
-def test_the_ledger_is_applied_again_after_a_restore_that_lost_it(stream: Stream) -> None:
+def test_the_ledger_is_applied_again_after_a_restore_that_lost_it(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, SECRET), event("b", 1, "Fine."))
     erased(stream)
     with stream.store.engine.begin() as connection:  # the backup is older than the erasure
         connection.execute(text("DELETE FROM rag.erasures"))
     stream.apply(event("a", 1, SECRET))
     assert SECRET in stream.texts()["a"]
-    receipts = reapply(Parts(stream), stream.settings.erasure_ledger, actor="restore")  # type: ignore[arg-type]
+    receipts = reapply(Dependencies(stream), stream.settings.erasure_ledger, actor="restore")  # type: ignore[arg-type]
     assert [receipt.doc_id for receipt in receipts] == [str(stream.flow.doc_id("a"))]
     assert everywhere(stream, SECRET) == []
     assert stream.texts() == {"b": "Fine."}
-    assert reapply(Parts(stream), stream.settings.erasure_ledger, actor="restore") == []  # type: ignore[arg-type]
+    assert reapply(Dependencies(stream), stream.settings.erasure_ledger, actor="restore") == []  # type: ignore[arg-type]
 
 
-def test_a_newer_version_than_the_erased_one_is_kept_by_a_reapplied_ledger(stream: Stream) -> None:
+def test_a_newer_version_than_the_erased_one_is_kept_by_a_reapplied_ledger(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, SECRET))
     erased(stream)
     stream.apply(event("a", 2, "New and harmless."))
-    assert reapply(Parts(stream), stream.settings.erasure_ledger, actor="restore") == []  # type: ignore[arg-type]
+    assert reapply(Dependencies(stream), stream.settings.erasure_ledger, actor="restore") == []  # type: ignore[arg-type]
     assert stream.texts() == {"a": "New and harmless."}
 
 
-def test_s03_an_unknown_and_a_foreign_document_cannot_be_erased(stream: Stream) -> None:
+@pytest.mark.catalogue("S03")
+def test_an_unknown_and_a_foreign_document_cannot_be_erased(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, SECRET))
     for tenant, locator in (("other", "a"), ("acme", "none")):
         with pytest.raises(NotFound) as refused:
-            erase(Parts(stream), tenant, stream.flow.doc_id(locator), actor="test")  # type: ignore[arg-type]
+            erase(Dependencies(stream), tenant, stream.flow.doc_id(locator), actor="test")  # type: ignore[arg-type]
         assert refused.value.reason is Reason.DOCUMENT_NOT_FOUND
 
 
-def test_a_damaged_ledger_stops_before_it_is_half_applied(stream: Stream) -> None:
+def test_a_damaged_ledger_stops_before_it_is_half_applied(stream: StreamHarness) -> None:
     ledger: Any = stream.settings.erasure_ledger
     ledger.parent.mkdir(parents=True, exist_ok=True)
     ledger.write_text('{"doc_id": "x"}\n')
     with pytest.raises(InvalidInput, match="line 1"):
-        reapply(Parts(stream), ledger, actor="restore")  # type: ignore[arg-type]
+        reapply(Dependencies(stream), ledger, actor="restore")  # type: ignore[arg-type]

@@ -15,16 +15,16 @@ from rag_core.failpoints import FailpointReached
 from rag_core.pipeline import BatchResult
 from rag_core.quality import QualityPolicy
 from tests.support.pipeline import prose
-from tests.support.stream import PUSHED, Failing, Stream, event, no_progress
+from tests.support.stream import PUSHED, Failing, StreamHarness, event, no_progress
 
 
-def test_a_batch_is_searchable_when_apply_returns(stream: Stream) -> None:
+def test_a_batch_is_searchable_when_apply_returns(stream: StreamHarness) -> None:
     applied = stream.apply(event("a", 1, "Pumps need oil."), event("b", 1, "Valves need grease."))
     assert set(applied.settled.outcomes.values()) == {"applied"}
     assert stream.texts() == {"a": "Pumps need oil.", "b": "Valves need grease."}
 
 
-def test_stale_never_wins_whatever_the_order_of_arrival(stream: Stream) -> None:
+def test_stale_never_wins_whatever_the_order_of_arrival(stream: StreamHarness) -> None:
     events = [event("a", number, f"Version {number} of the text.") for number in (1, 2, 3)]
     for order in itertools.permutations(events):
         stream.apply(event("a", stream_version(stream) + 1, None))
@@ -35,12 +35,12 @@ def test_stale_never_wins_whatever_the_order_of_arrival(stream: Stream) -> None:
         assert stream.texts() == {"a": "Version 3 of the text."}
 
 
-def stream_version(stream: Stream) -> int:
+def stream_version(stream: StreamHarness) -> int:
     rows = stream.all("SELECT source_version FROM rag.documents WHERE doc_id = :id", id=stream.flow.doc_id("a"))
     return rows[0].source_version if rows else 0
 
 
-def test_an_older_event_is_stale_and_changes_nothing(stream: Stream) -> None:
+def test_an_older_event_is_stale_and_changes_nothing(stream: StreamHarness) -> None:
     stream.apply(event("a", 5, "New text."))
     before = stream.flow.row("a")
     applied = stream.apply(event("a", 4, "Old text."))
@@ -48,7 +48,8 @@ def test_an_older_event_is_stale_and_changes_nothing(stream: Stream) -> None:
     assert stream.flow.row("a") == before
 
 
-def test_b67_the_same_event_a_thousand_times_has_one_effect(stream: Stream) -> None:
+@pytest.mark.catalogue("B67")
+def test_the_same_event_a_thousand_times_has_one_effect(stream: StreamHarness) -> None:
     events = [event("a", 1, "Pumps need oil.", n=number) for number in range(1000)]
     outcomes = stream.apply(*events).settled.outcomes
     assert sorted(outcomes.values()).count("applied") == 1
@@ -56,7 +57,8 @@ def test_b67_the_same_event_a_thousand_times_has_one_effect(stream: Stream) -> N
     assert stream.flow.row("a").version == 1
 
 
-def test_b67_a_deletion_of_an_unknown_document_shows_nothing_and_fences_what_is_older(stream: Stream) -> None:
+@pytest.mark.catalogue("B67")
+def test_a_deletion_of_an_unknown_document_shows_nothing_and_fences_what_is_older(stream: StreamHarness) -> None:
     assert set(stream.apply(event("a", 5, None)).settled.outcomes.values()) == {"deleted"}
     assert set(stream.apply(event("a", 4, "Too late.")).settled.outcomes.values()) == {"stale"}
     assert stream.texts() == {}
@@ -64,7 +66,8 @@ def test_b67_a_deletion_of_an_unknown_document_shows_nothing_and_fences_what_is_
     assert stream.texts() == {"a": "Back again."}
 
 
-def test_f21_a_deletion_removes_rows_and_points(stream: Stream) -> None:
+@pytest.mark.catalogue("F21")
+def test_a_deletion_removes_rows_and_points(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, prose(1)), event("b", 1, prose(2)))
     stream.apply(event("a", 2, None))
     assert set(stream.texts()) == {"b"}
@@ -73,7 +76,8 @@ def test_f21_a_deletion_removes_rows_and_points(stream: Stream) -> None:
     assert not stream.all("SELECT 1 FROM rag.chunks WHERE doc_id = :id", id=row.doc_id)
 
 
-def test_f23_a_document_that_shrinks_loses_exactly_its_stale_points(stream: Stream) -> None:
+@pytest.mark.catalogue("F23")
+def test_a_document_that_shrinks_loses_exactly_its_stale_points(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, prose(1, sentences=5)))
     before = {point.chunk_id for point in stream.flow.points("a")}
     stream.apply(event("a", 2, prose(1, sentences=2)))
@@ -82,14 +86,14 @@ def test_f23_a_document_that_shrinks_loses_exactly_its_stale_points(stream: Stre
     assert {point.payload.version for point in stream.flow.points("a")} == {2}
 
 
-def test_only_the_newest_of_a_batch_is_applied(stream: Stream) -> None:
+def test_only_the_newest_of_a_batch_is_applied(stream: StreamHarness) -> None:
     outcomes = stream.apply(*(event("a", number, f"Text {number}.") for number in (2, 1, 3))).settled.outcomes
     assert outcomes == {"a@1/0": "superseded", "a@2/0": "superseded", "a@3/0": "applied"}
     assert stream.texts() == {"a": "Text 3."}
     assert stream.flow.row("a").version == 1
 
 
-def test_an_update_without_acl_keeps_the_old_one_also_within_a_batch(stream: Stream) -> None:
+def test_an_update_without_acl_keeps_the_old_one_also_within_a_batch(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, "One.", acl=("group:hr",)), event("a", 2, "Two.", acl=None))
     assert stream.flow.row("a").acl == ["group:hr"]
     stream.apply(event("a", 3, "Three.", acl=None))
@@ -97,20 +101,20 @@ def test_an_update_without_acl_keeps_the_old_one_also_within_a_batch(stream: Str
     assert {point.payload.acl for point in stream.flow.points("a")} == {("group:hr",)}
 
 
-def test_a_document_without_a_known_acl_is_stored_and_not_searchable(stream: Stream) -> None:
+def test_a_document_without_a_known_acl_is_stored_and_not_searchable(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, "Secret.", acl=None))
     assert stream.flow.row("a").acl is None
     assert stream.texts() == {}
 
 
-def test_who_could_see_a_deleted_document_does_not_see_what_takes_its_name(stream: Stream) -> None:
+def test_who_could_see_a_deleted_document_does_not_see_what_takes_its_name(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, "Open.", acl=("everyone",)))
     stream.apply(event("a", 2, None))
     stream.apply(event("a", 3, "Closed.", acl=None))
     assert stream.texts() == {}
 
 
-def test_the_same_content_with_a_newer_version_embeds_and_writes_nothing(stream: Stream) -> None:
+def test_the_same_content_with_a_newer_version_embeds_and_writes_nothing(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, prose(1)))
     embedded = stream.embedder.texts
     applied = stream.apply(event("a", 2, prose(1)))
@@ -120,7 +124,8 @@ def test_the_same_content_with_a_newer_version_embeds_and_writes_nothing(stream:
     assert (row.version, row.source_version) == (1, 2)
 
 
-def test_f07_a_document_that_cannot_be_parsed_is_quarantined_and_its_last_version_stays(stream: Stream) -> None:
+@pytest.mark.catalogue("F07")
+def test_a_document_that_cannot_be_parsed_is_quarantined_and_its_last_version_stays(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, "Good text.", media_type="text/plain"))
     applied = stream.apply(event("a", 2, b"%PDF-1.7 broken", media_type=None), event("b", 1, "Fine."))
     assert applied.settled.outcomes["a@2/0"] == "dead"
@@ -132,22 +137,23 @@ def test_f07_a_document_that_cannot_be_parsed_is_quarantined_and_its_last_versio
     assert "a" not in stream.flow.quarantined()
 
 
-def test_a_refused_event_does_not_hide_the_good_one_before_it_in_its_batch(stream: Stream) -> None:
+def test_a_refused_event_does_not_hide_the_good_one_before_it_in_its_batch(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, "Good text."), event("a", 2, b"%PDF-1.7 broken", media_type=None))
     assert stream.texts() == {"a": "Good text."}
     assert stream.flow.row("a").source_version == 1
     assert "a" in stream.flow.quarantined()
 
 
-def test_a_document_that_is_empty_now_is_gone(stream: Stream) -> None:
+def test_a_document_that_is_empty_now_is_gone(stream: StreamHarness) -> None:
     stream.apply(event("a", 1, "Text."))
     stream.apply(event("a", 2, "  \n "))
     assert stream.texts() == {}
     assert stream.flow.row("a").source_version == 2
 
 
+@pytest.mark.catalogue("F02", "F18")
 @pytest.mark.parametrize("point", ["before_settle", "after_commit", "after_embed_batch", "after_upsert", "before_mark"])
-def test_f02_f18_a_batch_that_stops_anywhere_is_finished_by_applying_it_again(stream: Stream, point: str) -> None:
+def test_a_batch_that_stops_anywhere_is_finished_by_applying_it_again(stream: StreamHarness, point: str) -> None:
     stream.apply(event("a", 1, prose(1)), event("b", 1, prose(2)))
     batch = [event("a", 2, prose(3)), event("b", 2, None), event("c", 1, prose(4))]
     failpoints.arm(f"{point}:1:raise")
@@ -159,7 +165,7 @@ def test_f02_f18_a_batch_that_stops_anywhere_is_finished_by_applying_it_again(st
     assert len(stream.flow.points()) == len({point.chunk_id for point in stream.flow.points()})
 
 
-def test_progress_and_rows_are_one_transaction(stream: Stream) -> None:
+def test_progress_and_rows_are_one_transaction(stream: StreamHarness) -> None:
     def settle(connection: Connection, settled: BatchResult) -> None:
         no_progress(connection, settled)
         raise Unavailable(Reason.DEAD_LETTER_UNAVAILABLE, "the progress cannot be written")
@@ -169,7 +175,7 @@ def test_progress_and_rows_are_one_transaction(stream: Stream) -> None:
     assert stream.all("SELECT 1 FROM rag.documents") == []
 
 
-def test_an_index_that_is_away_loses_nothing_and_the_next_try_finishes(stream: Stream) -> None:
+def test_an_index_that_is_away_loses_nothing_and_the_next_try_finishes(stream: StreamHarness) -> None:
     failing = Failing(stream.index)
     failing.error = Unavailable(Reason.INDEX_UNAVAILABLE, "away")
     stream.index = failing  # type: ignore[assignment]
@@ -180,7 +186,7 @@ def test_an_index_that_is_away_loses_nothing_and_the_next_try_finishes(stream: S
     assert stream.texts() == {"a": "Text."}
 
 
-def test_finish_brings_in_what_was_stored_and_never_indexed(stream: Stream) -> None:
+def test_finish_brings_in_what_was_stored_and_never_indexed(stream: StreamHarness) -> None:
     failpoints.arm("after_commit:1:raise")
     with pytest.raises(FailpointReached):
         stream.apply(event("a", 1, "Text."))
@@ -189,7 +195,7 @@ def test_finish_brings_in_what_was_stored_and_never_indexed(stream: Stream) -> N
     assert stream.texts() == {"a": "Text."}
 
 
-def test_random_events_in_random_batches_end_in_the_state_of_the_highest_versions(stream: Stream) -> None:
+def test_random_events_in_random_batches_end_in_the_state_of_the_highest_versions(stream: StreamHarness) -> None:
     noise = random.Random(4)
     events = []
     for number in range(120):
@@ -209,7 +215,7 @@ def test_random_events_in_random_batches_end_in_the_state_of_the_highest_version
     assert stream.texts() == expected
 
 
-def test_the_quality_rules_of_the_source_judge_its_events_too(stream: Stream) -> None:
+def test_the_quality_rules_of_the_source_judge_its_events_too(stream: StreamHarness) -> None:
     page = "502 Bad Gateway\n\nnginx"
     refused = stream.apply(event("a", 1, page)).settled.refused
     assert [one.error.reason for one in refused] == [Reason.QUALITY_ERROR_PAGE]

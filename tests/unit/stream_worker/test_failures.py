@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from rag_assets.stream_worker.base import Message
-from rag_assets.stream_worker.dead_letters import letter
+from rag_assets.stream_worker.dead_letters import dead_letter
 from rag_assets.stream_worker.maintenance import finish_pending, redrive
 from rag_assets.stream_worker.worker import Worker
 from rag_core.database import locks
@@ -19,7 +19,7 @@ from rag_core.errors import DataCorruption, InvalidInput, NotFound, Reason, Unav
 from rag_core.pipeline import BatchResult, Event, Pipeline
 from rag_core.quality import quarantine_store as quarantine
 from rag_core.streams import store as streams
-from tests.support.stream import PUSHED, Failing, Stream, event
+from tests.support.stream import PUSHED, Failing, StreamHarness, event
 from tests.support.waiting import eventually
 from tests.unit.stream_worker.test_consumer_loop import BROKEN, ListSource, drain, letters, message
 
@@ -32,7 +32,7 @@ ERRORS = [
 
 
 @pytest.fixture
-def failing(stream: Stream) -> Failing:
+def failing(stream: StreamHarness) -> Failing:
     made = Failing(stream.index)
     stream.index = made  # type: ignore[assignment]
     return made
@@ -40,37 +40,37 @@ def failing(stream: Stream) -> Failing:
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_engine_that_fails_after_the_commit_makes_no_dead_letter_and_no_stale_event(
-    stream: Stream, failing: Failing, error: Exception
+    stream: StreamHarness, failing: Failing, error: Exception
 ) -> None:
     stream.push("d0", "Text.")
     stream.push("d1", "Text.")
-    pump = stream.pump()
-    batch = pump.source.poll(1)
+    consumer_loop = stream.consumer_loop()
+    batch = consumer_loop.source.poll(1)
     failing.error = error
     for _ in range(10):
         with suppress(Unavailable):
-            pump.process(batch)
+            consumer_loop.process(batch)
             break
     failing.error = None
     if isinstance(error, Unavailable):
-        pump.process(batch)
+        consumer_loop.process(batch)
     finish_pending(stream.store, stream.applier, "later")
     assert letters(stream) == []
     assert stream.flow.quarantined() == {}
     assert set(stream.texts()) == {"d0", "d1"}
     outcome = "applied" if isinstance(error, Unavailable) else "pending"
-    assert (pump.counts[outcome], pump.counts["stale"], pump.counts["dead"]) == (2, 0, 0)
+    assert (consumer_loop.counts[outcome], consumer_loop.counts["stale"], consumer_loop.counts["dead"]) == (2, 0, 0)
 
 
 def test_what_is_through_is_not_repeated_when_another_source_of_the_batch_has_to_wait(
-    stream: Stream, failing: Failing
+    stream: StreamHarness, failing: Failing
 ) -> None:
     stream.push("a", "Text.")
     stream.push("b", "A longer text.", source="other")
     done: list[str] = []
-    pump = stream.pump()
-    pump.source.done = lambda messages, outcomes: done.extend(outcomes.values())  # type: ignore[method-assign]
-    batch = pump.source.poll(1)
+    consumer_loop = stream.consumer_loop()
+    consumer_loop.source.done = lambda messages, outcomes: done.extend(outcomes.values())  # type: ignore[method-assign]
+    batch = consumer_loop.source.poll(1)
     apply = stream.applier.apply
 
     def fail_on_other(source: Any, *rest: Any) -> Any:
@@ -79,14 +79,14 @@ def test_what_is_through_is_not_repeated_when_another_source_of_the_batch_has_to
 
     stream.applier.apply = fail_on_other  # type: ignore[method-assign]
     with pytest.raises(Unavailable):
-        pump.process(batch)
+        consumer_loop.process(batch)
     failing.error = None
-    pump.process(batch)
+    consumer_loop.process(batch)
     assert done == ["applied", "applied"]
-    assert pump.counts["stale"] == 0
+    assert consumer_loop.counts["stale"] == 0
 
 
-def test_events_that_a_refused_one_had_superseded_are_reported_as_what_became_of_them(stream: Stream) -> None:
+def test_events_that_a_refused_one_had_superseded_are_reported_as_what_became_of_them(stream: StreamHarness) -> None:
     said: list[BatchResult] = []
 
     def settle(_connection: Connection, settled: BatchResult) -> None:
@@ -102,12 +102,14 @@ def test_events_that_a_refused_one_had_superseded_are_reported_as_what_became_of
     assert "a" in stream.flow.quarantined(), "the refused version is still for an operator to see"
 
 
-def test_a_refused_event_that_restricts_its_document_restricts_the_version_that_is_served(stream: Stream) -> None:
+def test_a_refused_event_that_restricts_its_document_restricts_the_version_that_is_served(
+    stream: StreamHarness,
+) -> None:
     stream.apply(event("a", 1, "Text."), event("a", 2, BROKEN, media_type=None, acl=("group:board",)))
     assert stream.flow.row("a").acl == ["group:board"]
 
 
-def test_rows_and_progress_of_such_a_batch_are_one_transaction(stream: Stream) -> None:
+def test_rows_and_progress_of_such_a_batch_are_one_transaction(stream: StreamHarness) -> None:
     def fail(_connection: Connection, _settled: BatchResult) -> None:
         raise Unavailable(Reason.DEAD_LETTER_UNAVAILABLE, "the topic is away")
 
@@ -117,7 +119,7 @@ def test_rows_and_progress_of_such_a_batch_are_one_transaction(stream: Stream) -
     assert stream.all("SELECT 1 FROM rag.documents") == []
 
 
-def test_a_second_failure_does_not_hide_the_first(stream: Stream) -> None:
+def test_a_second_failure_does_not_hide_the_first(stream: StreamHarness) -> None:
     def fail_twice(connection: Connection, _settled: BatchResult) -> None:
         # The session ends under our feet, so the rollback that follows fails too.
         connection.execute(text("SELECT 1"))
@@ -130,35 +132,37 @@ def test_a_second_failure_does_not_hide_the_first(stream: Stream) -> None:
     assert stream.apply(event("a", 1, "Text.")).settled.outcomes == {"a@1/0": "applied"}
 
 
-def test_a_dead_letter_topic_and_an_index_that_are_away_at_once_lose_nothing(stream: Stream, failing: Failing) -> None:
+def test_a_dead_letter_topic_and_an_index_that_are_away_at_once_lose_nothing(
+    stream: StreamHarness, failing: Failing
+) -> None:
     source = ListSource([message(0), message(1, BROKEN)])
     source.dead_error = Unavailable(Reason.DEAD_LETTER_UNAVAILABLE, "the topic is away")
     failing.error = Unavailable(Reason.INDEX_UNAVAILABLE, "away")
-    pump = stream.pump(source)
+    consumer_loop = stream.consumer_loop(source)
     reasons = []
     for _ in range(2):
         with pytest.raises(Unavailable) as stopped:
-            drain(pump)
+            drain(consumer_loop)
         reasons.append(stopped.value.reason)
         source.dead_error = None
     assert reasons == [Reason.DEAD_LETTER_UNAVAILABLE, Reason.INDEX_UNAVAILABLE]
     failing.error = None
-    drain(pump)
+    drain(consumer_loop)
     assert set(stream.texts()) == {"d0"}
     assert [one.locator for one in letters(stream)] == ["d1"]
-    assert (pump.counts["applied"], pump.counts["dead"], pump.counts["stale"]) == (1, 1, 0)
+    assert (consumer_loop.counts["applied"], consumer_loop.counts["dead"], consumer_loop.counts["stale"]) == (1, 1, 0)
 
 
-def test_one_source_of_poison_is_held_in_the_inbox_and_the_others_go_on(stream: Stream) -> None:
+def test_one_source_of_poison_is_held_in_the_inbox_and_the_others_continue(stream: StreamHarness) -> None:
     for number in range(30):
         stream.push(f"bad{number}", BROKEN, media_type=None)
     stream.push("good", "Fine.", source="other")
-    pump = stream.pump()
+    consumer_loop = stream.consumer_loop()
     stopping = threading.Event()
-    runner = threading.Thread(target=pump.run, args=(stopping,))
+    runner = threading.Thread(target=consumer_loop.run, args=(stopping,))
     runner.start()
     try:
-        assert eventually(lambda: pump.state == "halted: POISON_RATE" and "good" in stream.texts())
+        assert eventually(lambda: consumer_loop.state == "halted: POISON_RATE" and "good" in stream.texts())
         stream.push("later", "Fine too.", source="other", tenant="acme")
         assert eventually(lambda: "later" in stream.texts())
     finally:
@@ -167,29 +171,29 @@ def test_one_source_of_poison_is_held_in_the_inbox_and_the_others_go_on(stream: 
     assert letters(stream) == [], "nothing was given up on"
     assert len(stream.all("SELECT 1 FROM rag.inbox WHERE applied_at IS NULL")) == 30
     assert stream.metrics.registry.get_sample_value("rag_stream_halted", {"stream": "inbox"}) == 1
-    pump.source.close()
+    consumer_loop.source.close()
     lifted = stream.settings.model_copy(update={"stream_poison_fraction": 1.0})
-    drain(stream.pump(settings=lifted))
+    drain(stream.consumer_loop(settings=lifted))
     assert len(letters(stream)) == 30, "an operator who lifts the limit has them all as dead letters"
 
 
-def _bury(stream: Stream, made: Message) -> None:
+def _bury(stream: StreamHarness, made: Message) -> None:
     with stream.store.engine.begin() as connection:
-        one = letter(made, "decode", InvalidInput(Reason.EVENT_INVALID, "value: not JSON"), 1)
-        streams.bury(connection, [one])
+        one = dead_letter(made, "decode", InvalidInput(Reason.EVENT_INVALID, "value: not JSON"), 1)
+        streams.add_dead_letters(connection, [one])
         entry = quarantine.Entry(one.locator, "parse", one.reason, "refused", "token", "decode")
         quarantine.record(connection, one.tenant, one.source, 0, "run", [entry])
 
 
-def _redrive_all(stream: Stream) -> None:
+def _redrive_all(stream: StreamHarness) -> None:
     with stream.store.engine.begin() as connection:
         for row in connection.execute(text("SELECT id FROM rag.quarantine")).all():
             quarantine.redrive(connection, row.id, tenant="acme", actor="test")
 
 
-def test_redriven_letters_that_are_no_events_do_not_block_those_behind_them(stream: Stream) -> None:
+def test_redriven_letters_that_are_no_events_do_not_block_those_behind_them(stream: StreamHarness) -> None:
     stream.push("register", "The source is known now.")
-    drain(stream.pump())
+    drain(stream.consumer_loop())
     for number in range(70):
         _bury(stream, message(number, failure=InvalidInput(Reason.EVENT_INVALID, "value: not JSON")))
     _bury(stream, message(100))
@@ -198,9 +202,9 @@ def test_redriven_letters_that_are_no_events_do_not_block_those_behind_them(stre
     assert "d100" in stream.texts()
 
 
-def test_a_redriven_letter_older_than_what_is_held_leaves_nothing_for_an_operator(stream: Stream) -> None:
+def test_a_redriven_letter_older_than_what_is_held_leaves_nothing_for_an_operator(stream: StreamHarness) -> None:
     stream.push("d3", "Newer text.", source_version=50)
-    drain(stream.pump())
+    drain(stream.consumer_loop())
     _bury(stream, message(3))
     _redrive_all(stream)
     assert redrive(stream.store, stream.applier, "again") == 1
@@ -208,9 +212,9 @@ def test_a_redriven_letter_older_than_what_is_held_leaves_nothing_for_an_operato
     assert stream.texts() == {"d3": "Newer text."}
 
 
-def test_a_redriven_letter_that_fails_leaves_the_others_their_turn(stream: Stream) -> None:
+def test_a_redriven_letter_that_fails_leaves_the_others_their_turn(stream: StreamHarness) -> None:
     stream.push("register", "The source is known now.")
-    drain(stream.pump())
+    drain(stream.consumer_loop())
     _bury(stream, message(1))
     _bury(stream, message(2))
     _redrive_all(stream)
@@ -226,19 +230,19 @@ def test_a_redriven_letter_that_fails_leaves_the_others_their_turn(stream: Strea
     assert "d2" in stream.texts()
 
 
-def test_a_worker_beats_while_its_reconciler_waits_for_a_source(stream: Stream, failing: Failing) -> None:
+def test_a_worker_beats_while_its_reconciler_waits_for_a_source(stream: StreamHarness, failing: Failing) -> None:
     stream.push("a", "Text.")
     failing.error = Unavailable(Reason.INDEX_UNAVAILABLE, "away")
-    pump = stream.pump()
+    consumer_loop = stream.consumer_loop()
     with pytest.raises(Unavailable):
-        pump.process(pump.source.poll(1))  # stored and not indexed: work for the reconciler
+        consumer_loop.process(consumer_loop.source.poll(1))  # stored and not indexed: work for the reconciler
     failing.error = None
     worker = Worker(stream.settings.model_copy(update={"stream_heartbeat_seconds": 0.05}))
     opened = SimpleNamespace(store=stream.store, settings=stream.settings, ensure_generation=lambda: None)
     pipeline = cast(Pipeline, opened)
     parts = [
-        threading.Thread(target=worker._look_after, args=(pipeline, stream.applier, "")),
-        threading.Thread(target=worker._beat_until_stopped, args=(pipeline,)),
+        threading.Thread(target=worker._maintain, args=(pipeline, stream.applier, "")),
+        threading.Thread(target=worker._send_heartbeats, args=(pipeline,)),
     ]
     beats = "SELECT beat_at FROM rag.stream_workers"
     with locks.shard_connection(stream.store, "acme", "push", 0, wait=5):

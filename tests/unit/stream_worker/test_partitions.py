@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag_assets.stream_worker.kafka.partitions import Partition, partition_at
-from rag_core.streams import Place
+from rag_core.streams import PartitionOffset
 
 
 def read(partition: Partition) -> None:
@@ -16,7 +16,7 @@ def read(partition: Partition) -> None:
 
 @pytest.mark.parametrize("again", ["before", "after"])
 def test_a_batch_of_the_assignment_before_this_one_leaves_nothing_waiting_that_nothing_applies(again: str) -> None:
-    partition = partition_at(Place(5))
+    partition = partition_at(PartitionOffset(5))
     if again == "before":
         read(partition)
     partition.done(10)  # the batch of before, applied after the partition came back
@@ -26,7 +26,7 @@ def test_a_batch_of_the_assignment_before_this_one_leaves_nothing_waiting_that_n
 
 
 def test_messages_wait_until_they_are_applied_and_the_oldest_is_known() -> None:
-    partition = partition_at(Place(5))
+    partition = partition_at(PartitionOffset(5))
     read(partition)
     partition.done(7)
     assert (partition.lag, partition.waiting[0]) == (3, (7, 107.0))

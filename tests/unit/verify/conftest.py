@@ -10,7 +10,7 @@ from rag_core.database import Store
 from rag_core.index.edge import EdgeIndex
 from rag_core.parsing import Parser, open_parser
 from rag_core.settings import Settings
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 from tests.support.postgres import fast_folder
 
 
@@ -36,9 +36,9 @@ def index(folder: Path) -> Iterator[EdgeIndex]:
 
 
 @pytest.fixture
-def flow(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> Flow:
+def flow(store: Store, index: EdgeIndex, settings: Settings, parser: Parser) -> PipelineHarness:
     """A pipeline that has indexed eight documents of several chunks, two of them with a paragraph in common."""
-    made = Flow(store, index, parser, settings)
+    made = PipelineHarness(store, index, parser, settings)
     for number in range(8):
         body = "\n\n".join(f"Paragraph {part} of document {number}. " + "It has some words. " * 5 for part in range(4))
         made.connector.put(f"doc{number}.txt", f"{body}\n\nThis closing paragraph is the same in each. 结尾相同。")

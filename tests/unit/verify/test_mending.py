@@ -18,7 +18,7 @@ from rag_core.index.edge.index import ALIAS
 from rag_core.operations import audit_store as audit
 from rag_core.search import hybrid as retrieval
 from rag_core.verify import verify
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 
 
 def _search(index: EdgeIndex) -> SearchResult:
@@ -26,13 +26,13 @@ def _search(index: EdgeIndex) -> SearchResult:
     return index.search(wanted)
 
 
-def _generation(flow: Flow) -> str:
+def _generation(flow: PipelineHarness) -> str:
     alias = flow.index.alias()
     assert alias is not None
     return alias
 
 
-def _mender(flow: Flow, index: EdgeIndex) -> Mender:
+def _mender(flow: PipelineHarness, index: EdgeIndex) -> Mender:
     return Mender(index, lambda: open_store(flow.settings))
 
 
@@ -41,7 +41,7 @@ Stopped = Callable[[Damage], EdgeIndex]
 
 
 @pytest.fixture
-def stopped(flow: Flow, folder: Path) -> Iterator[Stopped]:
+def stopped(flow: PipelineHarness, folder: Path) -> Iterator[Stopped]:
     """The index, stopped, damaged and opened by the process that owns it."""
 
     def reopened(damage: Damage) -> EdgeIndex:
@@ -79,7 +79,7 @@ DAMAGES = [_cut_segments, _lose_segments, _cut_specification, _cut_alias, shutil
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_damaged_files_are_filled_again_without_embedding_anything(
-    flow: Flow, stopped: Stopped, damage: Damage
+    flow: PipelineHarness, stopped: Stopped, damage: Damage
 ) -> None:
     name, embedded = _generation(flow), flow.embedder.texts
     index = stopped(damage)
@@ -94,7 +94,9 @@ def test_damaged_files_are_filled_again_without_embedding_anything(
     assert (index.damaged(), mender.run_once()) == ([], [])
 
 
-def test_what_is_filled_again_is_not_served_before_its_end_even_after_a_crash(flow: Flow, stopped: Stopped) -> None:
+def test_what_is_filled_again_is_not_served_before_its_end_even_after_a_crash(
+    flow: PipelineHarness, stopped: Stopped
+) -> None:
     name = _generation(flow)
     assert isinstance(flow.index, EdgeIndex)
     flow.index.set_due(name)
@@ -107,7 +109,9 @@ def test_what_is_filled_again_is_not_served_before_its_end_even_after_a_crash(fl
     assert len(_search(index).hits) == 5
 
 
-def test_damage_that_a_call_meets_is_looked_into_and_mended(flow: Flow, folder: Path, stopped: Stopped) -> None:
+def test_damage_that_a_call_meets_is_looked_into_and_mended(
+    flow: PipelineHarness, folder: Path, stopped: Stopped
+) -> None:
     index = stopped(lambda _: None)
     name = _generation(flow)
     (stored,) = folder.glob(f"generations/{name}/shard-*/segments/*/payload_storage/page_0.dat")
@@ -122,7 +126,7 @@ def test_damage_that_a_call_meets_is_looked_into_and_mended(flow: Flow, folder: 
 
 
 def test_what_a_single_request_makes_the_engine_say_costs_no_rebuild(
-    flow: Flow, monkeypatch: pytest.MonkeyPatch
+    flow: PipelineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise DataCorruption(Reason.INDEX_CORRUPT, "the index engine failed")
@@ -136,7 +140,7 @@ def test_what_a_single_request_makes_the_engine_say_costs_no_rebuild(
     assert _search(flow.index).hits
 
 
-def test_a_rebuild_that_fails_is_tried_again_later_and_rarely(flow: Flow, stopped: Stopped) -> None:
+def test_a_rebuild_that_fails_is_tried_again_later_and_rarely(flow: PipelineHarness, stopped: Stopped) -> None:
     now, asked = [0.0], list[float]()
 
     def away() -> Store:
@@ -150,7 +154,7 @@ def test_a_rebuild_that_fails_is_tried_again_later_and_rarely(flow: Flow, stoppe
     assert asked == [0.0, FIRST_PAUSE_SECONDS, 4 * FIRST_PAUSE_SECONDS]
 
 
-def test_an_installation_without_a_generation_is_left_to_its_pipeline(flow: Flow, tmp_path: Path) -> None:
+def test_an_installation_without_a_generation_is_left_to_its_pipeline(flow: PipelineHarness, tmp_path: Path) -> None:
     with flow.store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE rag.generations SET state = 'retired'")
     index = EdgeIndex(tmp_path / "index")
@@ -159,7 +163,7 @@ def test_an_installation_without_a_generation_is_left_to_its_pipeline(flow: Flow
     index.close()
 
 
-def test_an_index_that_mended_itself_is_alerted_and_on_record(flow: Flow, stopped: Stopped) -> None:
+def test_an_index_that_mended_itself_is_alerted_and_on_record(flow: PipelineHarness, stopped: Stopped) -> None:
     name = _generation(flow)
     _mender(flow, stopped(_lose_segments)).run_once()
     with flow.store.engine.connect() as connection:

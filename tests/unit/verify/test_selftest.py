@@ -11,7 +11,7 @@ from rag_core.errors import Reason, Unavailable
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 from rag_core.verify import compare, self_test, verify
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 
 MUTATIONS = {
     "untouched",
@@ -31,7 +31,7 @@ MUTATIONS = {
 }
 
 
-def test_every_mutation_is_caught_and_nothing_is_left(flow: Flow) -> None:
+def test_every_mutation_is_caught_and_nothing_is_left(flow: PipelineHarness) -> None:
     report = self_test(flow.store, flow.index)
     assert report.passed, report.to_json()
     assert set(report.results) == MUTATIONS
@@ -39,7 +39,7 @@ def test_every_mutation_is_caught_and_nothing_is_left(flow: Flow) -> None:
     assert verify(flow.store, flow.index).clean
 
 
-def test_a_blind_oracle_fails(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blind_oracle_fails(flow: PipelineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     def blind(row: object, payload: object) -> Iterator[tuple[object, str]]:
         return iter(())
 

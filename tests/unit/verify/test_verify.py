@@ -23,33 +23,33 @@ from rag_core.operations import audit_store as audit
 from rag_core.verify import VerifyReport, rebuild, repair, verify
 from rag_core.verify import store as rows
 from rag_core.verify.report import FindingKind
-from tests.support.pipeline import Flow
+from tests.support.pipeline import PipelineHarness
 
 Kinds = set[FindingKind]
 
 
-def _kinds(flow: Flow) -> Kinds:
+def _kinds(flow: PipelineHarness) -> Kinds:
     return set(verify(flow.store, flow.index).totals)
 
 
-def _name(flow: Flow) -> str:
+def _name(flow: PipelineHarness) -> str:
     alias = flow.index.alias()
     assert alias is not None
     return alias
 
 
-def _document(flow: Flow, locator: str = "doc3.txt") -> list[Point]:
+def _document(flow: PipelineHarness, locator: str = "doc3.txt") -> list[Point]:
     """The points of a document, with their vectors, in reading order."""
     points = [point for batch in flow.index.scroll(_name(flow)) for point in batch]
     return sorted((p for p in points if p.payload.locator == locator), key=lambda p: p.payload.ordinal)
 
 
-def _write(flow: Flow, points: list[Point]) -> None:
+def _write(flow: PipelineHarness, points: list[Point]) -> None:
     first = points[0].payload
     flow.index.apply(_name(flow), [DocumentUpdate(first.doc_id, first.version, tuple(points))])
 
 
-def _change(flow: Flow, change: Callable[[Point], Point]) -> None:
+def _change(flow: PipelineHarness, change: Callable[[Point], Point]) -> None:
     """Write a document again with its second point changed."""
     points = _document(flow)
     _write(flow, [points[0], change(points[1]), *points[2:]])
@@ -59,12 +59,12 @@ def _payload(**fields: Any) -> Callable[[Point], Point]:
     return lambda point: replace(point, payload=replace(point.payload, **fields))
 
 
-def _sql(flow: Flow, statement: str, **params: Any) -> None:
+def _sql(flow: PipelineHarness, statement: str, **params: Any) -> None:
     with flow.store.engine.begin() as connection:
         connection.execute(text(statement), params)
 
 
-def test_a_pipeline_that_ran_is_clean(flow: Flow) -> None:
+def test_a_pipeline_that_ran_is_clean(flow: PipelineHarness) -> None:
     report = verify(flow.store, flow.index)
     assert report.clean, report.findings
     assert report.expected == report.points == report.retrieved == flow.index.count(_name(flow)) > 8
@@ -72,7 +72,7 @@ def test_a_pipeline_that_ran_is_clean(flow: Flow) -> None:
     assert json.loads(json.dumps(report.to_json()))["clean"] is True
 
 
-def test_it_stays_clean_through_edits_deletions_and_unknown_acls(flow: Flow) -> None:
+def test_it_stays_clean_through_edits_deletions_and_unknown_acls(flow: PipelineHarness) -> None:
     flow.connector.put("doc1.txt", "Only one paragraph is left here.")
     del flow.connector.items["doc2.txt"]
     flow.connector.put("doc9.txt", "A new document.")
@@ -88,7 +88,7 @@ def test_it_stays_clean_through_edits_deletions_and_unknown_acls(flow: Flow) -> 
     assert states.withheld > 0
 
 
-def test_a_lost_point_is_missing(flow: Flow) -> None:
+def test_a_lost_point_is_missing(flow: PipelineHarness) -> None:
     victim = _document(flow)[1]
     flow.index.delete_points(_name(flow), [victim.chunk_id])
     report = verify(flow.store, flow.index)
@@ -96,25 +96,25 @@ def test_a_lost_point_is_missing(flow: Flow) -> None:
     assert [(f.doc_id, f.chunk_id) for f in report.findings] == [(victim.payload.doc_id, victim.chunk_id)]
 
 
-def test_an_empty_index_misses_everything(flow: Flow) -> None:
+def test_an_empty_index_misses_everything(flow: PipelineHarness) -> None:
     flow.index.reset(_name(flow))
     report = verify(flow.store, flow.index)
     assert report.totals == {FindingKind.MISSING: report.expected}
 
 
-def test_a_cut_tail_is_missing(flow: Flow) -> None:
+def test_a_cut_tail_is_missing(flow: PipelineHarness) -> None:
     ids = [point.chunk_id for batch in flow.index.scroll(_name(flow), with_vectors=False) for point in batch]
     flow.index.delete_points(_name(flow), ids[-5:])
     assert verify(flow.store, flow.index).totals == {FindingKind.MISSING: 5}
 
 
-def test_a_point_of_an_unknown_document_is_a_phantom(flow: Flow) -> None:
+def test_a_point_of_an_unknown_document_is_a_phantom(flow: PipelineHarness) -> None:
     doc_id = uuid.uuid4()
     _write(flow, [replace(_payload(doc_id=doc_id)(_document(flow)[0]), chunk_id=uuid.uuid4())])
     assert _kinds(flow) == {FindingKind.PHANTOM}
 
 
-def test_the_points_of_a_deleted_document_are_phantoms(flow: Flow) -> None:
+def test_the_points_of_a_deleted_document_are_phantoms(flow: PipelineHarness) -> None:
     points = _document(flow)
     del flow.connector.items["doc3.txt"]
     flow.run()
@@ -123,12 +123,12 @@ def test_the_points_of_a_deleted_document_are_phantoms(flow: Flow) -> None:
     assert verify(flow.store, flow.index).totals == {FindingKind.PHANTOM: len(points)}
 
 
-def test_the_points_of_a_document_without_known_acl_are_phantoms(flow: Flow) -> None:
+def test_the_points_of_a_document_without_known_acl_are_phantoms(flow: PipelineHarness) -> None:
     _sql(flow, "UPDATE rag.documents SET acl = NULL WHERE locator = 'doc3.txt'")
     assert _kinds(flow) == {FindingKind.PHANTOM}
 
 
-def test_a_leftover_of_an_older_version_is_a_phantom(flow: Flow) -> None:
+def test_a_leftover_of_an_older_version_is_a_phantom(flow: PipelineHarness) -> None:
     old = _document(flow)
     flow.connector.put("doc3.txt", "Only this is left.")
     flow.run()
@@ -138,13 +138,13 @@ def test_a_leftover_of_an_older_version_is_a_phantom(flow: Flow) -> None:
     assert _kinds(flow) == {FindingKind.PHANTOM}
 
 
-def test_a_second_point_for_a_chunk_is_a_duplicate(flow: Flow) -> None:
+def test_a_second_point_for_a_chunk_is_a_duplicate(flow: PipelineHarness) -> None:
     points = _document(flow)
     _write(flow, [*points, replace(points[0], chunk_id=uuid.uuid4())])
     assert _kinds(flow) == {FindingKind.DUPLICATE}
 
 
-def test_another_version_is_noticed(flow: Flow) -> None:
+def test_another_version_is_noticed(flow: PipelineHarness) -> None:
     points = _document(flow)
     version = points[0].payload.version + 1
     newer = tuple(_payload(version=version)(point) for point in points)
@@ -166,12 +166,12 @@ def test_another_version_is_noticed(flow: Flow) -> None:
         (lambda point: replace(point, vector=point.vector + np.float32(0.01)), FindingKind.VECTOR_MISMATCH),
     ],
 )
-def test_a_changed_point_is_noticed(flow: Flow, change: Callable[[Point], Point], kind: FindingKind) -> None:
+def test_a_changed_point_is_noticed(flow: PipelineHarness, change: Callable[[Point], Point], kind: FindingKind) -> None:
     _change(flow, change)
     assert _kinds(flow) == {kind}
 
 
-def _raw(folder: Path, flow: Flow, write: Callable[[qdrant_edge.EdgeShard, Point], None]) -> VerifyReport:
+def _raw(folder: Path, flow: PipelineHarness, write: Callable[[qdrant_edge.EdgeShard, Point], None]) -> VerifyReport:
     """Verify after a write that goes past our checks, straight into the engine."""
     victim, name = _document(flow)[1], _name(flow)
     flow.index.close()
@@ -217,12 +217,12 @@ def _numbered_point(shard: qdrant_edge.EdgeShard, point: Point) -> None:
     ],
 )
 def test_what_a_raw_write_does_to_a_point_is_noticed(
-    flow: Flow, folder: Path, write: Callable[[qdrant_edge.EdgeShard, Point], None], kind: FindingKind
+    flow: PipelineHarness, folder: Path, write: Callable[[qdrant_edge.EdgeShard, Point], None], kind: FindingKind
 ) -> None:
     assert kind in _raw(folder, flow, write).totals
 
 
-def test_a_document_that_the_index_has_not_followed_is_unindexed_and_nothing_else(flow: Flow) -> None:
+def test_a_document_that_the_index_has_not_followed_is_unindexed_and_nothing_else(flow: PipelineHarness) -> None:
     _sql(flow, "UPDATE rag.documents SET version = version + 1, title = 'changed' WHERE locator = 'doc3.txt'")
     report = verify(flow.store, flow.index)
     assert report.totals == {FindingKind.UNINDEXED: 1}
@@ -230,18 +230,18 @@ def test_a_document_that_the_index_has_not_followed_is_unindexed_and_nothing_els
     assert (report.sound, report.clean) == (True, False)
 
 
-def test_a_lost_mark_is_unindexed(flow: Flow) -> None:
+def test_a_lost_mark_is_unindexed(flow: PipelineHarness) -> None:
     _sql(flow, "DELETE FROM rag.generation_documents WHERE doc_id = :id", id=flow.doc_id("doc3.txt"))
     assert verify(flow.store, flow.index).totals == {FindingKind.UNINDEXED: 1}
 
 
-def test_lost_chunk_rows_upset_the_accounting(flow: Flow) -> None:
+def test_lost_chunk_rows_upset_the_accounting(flow: PipelineHarness) -> None:
     _sql(flow, "DELETE FROM rag.chunks WHERE ordinal = 0 AND doc_id = :id", id=flow.doc_id("doc3.txt"))
     assert not verify(flow.store, flow.index).sound
     assert verify(flow.store, flow.index).totals == {FindingKind.PHANTOM: 1, FindingKind.ACCOUNTING: 1}
 
 
-def test_a_lost_embedding_row_is_noticed(flow: Flow) -> None:
+def test_a_lost_embedding_row_is_noticed(flow: PipelineHarness) -> None:
     _sql(
         flow,
         "DELETE FROM rag.embeddings WHERE text_hash ="
@@ -251,35 +251,35 @@ def test_a_lost_embedding_row_is_noticed(flow: Flow) -> None:
     assert verify(flow.store, flow.index).totals == {FindingKind.UNEMBEDDED: 1}
 
 
-def test_a_chunk_that_is_not_its_documents_text_is_malformed(flow: Flow) -> None:
+def test_a_chunk_that_is_not_its_documents_text_is_malformed(flow: PipelineHarness) -> None:
     _sql(flow, "UPDATE rag.documents SET text = overlay(text placing 'XX' from 3) WHERE locator = 'doc3.txt'")
     assert verify(flow.store, flow.index).totals == {FindingKind.MALFORMED: 1}
 
 
-def test_an_alias_that_points_elsewhere_is_noticed(flow: Flow) -> None:
+def test_an_alias_that_points_elsewhere_is_noticed(flow: PipelineHarness) -> None:
     _sql(flow, "UPDATE rag.generations SET state = 'retired'")
     assert _kinds(flow) == {FindingKind.ALIAS_MISMATCH}
 
 
-def test_a_generation_that_the_database_does_not_know_is_not_found(flow: Flow) -> None:
+def test_a_generation_that_the_database_does_not_know_is_not_found(flow: PipelineHarness) -> None:
     flow.index.create(GenerationSpec("g-other", 8, "e", "c"))
     with pytest.raises(NotFound) as raised:
         verify(flow.store, flow.index, "g-other")
     assert raised.value.reason is Reason.GENERATION_NOT_FOUND
 
 
-def test_a_sample_searches_for_fewer_and_compares_all(flow: Flow) -> None:
+def test_a_sample_searches_for_fewer_and_compares_all(flow: PipelineHarness) -> None:
     report = verify(flow.store, flow.index, self_retrieval=0)
     assert (report.retrieved, report.points == report.expected, report.clean) == (0, True, True)
 
 
-def test_progress_is_reported(flow: Flow) -> None:
+def test_progress_is_reported(flow: PipelineHarness) -> None:
     seen: list[tuple[int, int | None]] = []
     verify(flow.store, flow.index, progress=lambda done, total: seen.append((done, total)))
     assert seen[0] == (0, flow.index.count(_name(flow)))
 
 
-def test_writes_during_a_verification_are_no_damage(flow: Flow) -> None:
+def test_writes_during_a_verification_are_no_damage(flow: PipelineHarness) -> None:
     stop = threading.Event()
 
     def write() -> None:
@@ -303,7 +303,7 @@ def test_writes_during_a_verification_are_no_damage(flow: Flow) -> None:
 class Overtaken:
     """The index, but every document is written again after its points were scrolled and before most rows are read."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: PipelineHarness) -> None:
         self._flow = flow
         self._edited = False
 
@@ -321,7 +321,7 @@ class Overtaken:
 
 
 def test_rows_that_overtake_the_scroll_are_no_damage_and_damage_stays(
-    flow: Flow, monkeypatch: pytest.MonkeyPatch
+    flow: PipelineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows, "PAGE", 1)
     assert verify(flow.store, Overtaken(flow)).clean  # type: ignore[arg-type]
@@ -329,7 +329,8 @@ def test_rows_that_overtake_the_scroll_are_no_damage_and_damage_stays(
     assert set(verify(flow.store, flow.index).totals) == {FindingKind.STALE_VERSION}
 
 
-def test_f17_a_reset_generation_is_rebuilt_without_embedding_anything(flow: Flow) -> None:
+@pytest.mark.catalogue("F17")
+def test_a_reset_generation_is_rebuilt_without_embedding_anything(flow: PipelineHarness) -> None:
     flow.index.reset(_name(flow))
     embedded = flow.embedder.texts
     assert rebuild(flow.store, flow.index, _name(flow), actor="acme/ann") == 8
@@ -337,7 +338,8 @@ def test_f17_a_reset_generation_is_rebuilt_without_embedding_anything(flow: Flow
     assert flow.embedder.texts == embedded
 
 
-def test_f17_a_generation_whose_folder_is_gone_is_rebuilt(flow: Flow) -> None:
+@pytest.mark.catalogue("F17")
+def test_a_generation_whose_folder_is_gone_is_rebuilt(flow: PipelineHarness) -> None:
     name = _name(flow)
     other = GenerationSpec("g-other", 8, "e", "c")
     flow.index.create(other)
@@ -348,7 +350,7 @@ def test_f17_a_generation_whose_folder_is_gone_is_rebuilt(flow: Flow) -> None:
     assert verify(flow.store, flow.index).clean
 
 
-def test_a_repair_makes_a_damaged_index_clean(flow: Flow) -> None:
+def test_a_repair_makes_a_damaged_index_clean(flow: PipelineHarness) -> None:
     flow.index.delete_points(_name(flow), [_document(flow)[1].chunk_id])
     _write(flow, [replace(_payload(doc_id=uuid.uuid4())(_document(flow)[0]), chunk_id=uuid.uuid4())])
     points = _document(flow, "doc5.txt")
@@ -382,7 +384,7 @@ class _PassingBy:
         return replace(found, hits=())
 
 
-def test_what_a_narrow_search_passes_by_and_a_wide_one_finds_is_retrievable(flow: Flow) -> None:
+def test_what_a_narrow_search_passes_by_and_a_wide_one_finds_is_retrievable(flow: PipelineHarness) -> None:
     passing: Any = _PassingBy(flow.index)
     report = verify(flow.store, passing)
     assert report.clean, report.totals

@@ -13,7 +13,7 @@ depends_on = None
 
 SCHEMA = "rag"
 # A trigger, so that no statement, present or future or an operator's, can change who sees a document without a trace.
-# It looks at rows whose ACL or deletion changed and costs the others a comparison.
+# It acts on rows whose ACL or deletion changed and costs the others a comparison.
 _NOTE = """
 CREATE FUNCTION rag.note_visibility() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

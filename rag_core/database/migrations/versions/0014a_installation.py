@@ -1,4 +1,4 @@
-"""An id of the installation, by which a shared Qdrant server tells its collections from those of others."""
+"""An id of the installation, by which collections of a shared Qdrant server are assigned to their owner."""
 
 from __future__ import annotations
 

@@ -81,7 +81,8 @@ def test_a_token_endpoint_that_gives_none_makes_the_listing_incomplete(
     assert SECRET not in str(listing.error)
 
 
-def test_b73_a_missing_secret_is_named_without_its_value(
+@pytest.mark.catalogue("B73")
+def test_a_missing_secret_is_named_without_its_value(
     site: Site, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAG_SECRET_API")
@@ -92,7 +93,8 @@ def test_b73_a_missing_secret_is_named_without_its_value(
     assert site.asked == []
 
 
-def test_s22_credentials_do_not_follow_a_redirect_to_another_origin(site: Site, connect: Connect) -> None:
+@pytest.mark.catalogue("S22")
+def test_credentials_do_not_follow_a_redirect_to_another_origin(site: Site, connect: Connect) -> None:
     other = site.url("/other").replace("localhost", "127.0.0.1")
     site.status("/items", 302, location=other)
     listing = connect(auth={"type": "bearer", "token": REF}, attempts=1).list_items()
@@ -101,6 +103,7 @@ def test_s22_credentials_do_not_follow_a_redirect_to_another_origin(site: Site, 
     assert not [path for path in site.asked if path.startswith("/other")]
 
 
+@pytest.mark.catalogue("B73", "B71")
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -122,7 +125,7 @@ def test_s22_credentials_do_not_follow_a_redirect_to_another_origin(site: Site, 
         ({"pagging": {}}, "Extra inputs"),
     ],
 )
-def test_b73_b71_options_with_secrets_or_mistakes_are_refused(change: dict[str, Any], code: str) -> None:
+def test_options_with_secrets_or_mistakes_are_refused(change: dict[str, Any], code: str) -> None:
     good = {"kind": "http_api", "url": "https://api.example/items", "fields": {"id": "$.id", "content": "$.c"}}
     HttpApiOptions.model_validate(good)
     with pytest.raises(ValidationError) as caught:

@@ -37,6 +37,7 @@ def pages(site: Site, third: Any) -> None:
 PAGED = {"paging": {"type": "page"}, "attempts": 2}
 
 
+@pytest.mark.catalogue("F22", "B55")
 @pytest.mark.parametrize(
     ("third", "reason"),
     [
@@ -55,14 +56,15 @@ PAGED = {"paging": {"type": "page"}, "attempts": 2}
     ],
     ids=lambda value: str(value) if isinstance(value, Reason) else "",
 )
-def test_f22_b55_a_page_that_is_no_page_makes_the_listing_incomplete(
+def test_a_page_that_is_no_page_makes_the_listing_incomplete(
     site: Site, connect: Connect, third: Response, reason: Reason
 ) -> None:
     pages(site, third)
     assert why(connect(**PAGED)).startswith(f"{reason}: ")
 
 
-def test_b55_an_error_page_instead_of_json_is_tried_again(site: Site, connect: Connect) -> None:
+@pytest.mark.catalogue("B55")
+def test_an_error_page_instead_of_json_is_tried_again(site: Site, connect: Connect) -> None:
     failures = [Response("<html>busy</html>", content_type="text/html")]
     site.answers["/items"] = lambda _: failures.pop() if failures else json_answer({"data": items(1)})
     listing = connect(attempts=3).list_items()
@@ -70,7 +72,8 @@ def test_b55_an_error_page_instead_of_json_is_tried_again(site: Site, connect: C
     assert listing.complete
 
 
-def test_f46_429_with_retry_after_is_waited_for(site: Site, connect: Connect) -> None:
+@pytest.mark.catalogue("F46")
+def test_429_with_retry_after_is_waited_for(site: Site, connect: Connect) -> None:
     left = [Response("", 429, {"retry-after": "1"})]
     site.answers["/items"] = lambda _: left.pop() if left else json_answer({"data": items(1)})
     started = time.monotonic()
@@ -81,7 +84,8 @@ def test_f46_429_with_retry_after_is_waited_for(site: Site, connect: Connect) ->
     assert time.monotonic() - started >= 1
 
 
-def test_f46_a_retry_after_of_an_hour_ends_the_listing_at_once(site: Site, connect: Connect) -> None:
+@pytest.mark.catalogue("F46")
+def test_a_retry_after_of_an_hour_ends_the_listing_at_once(site: Site, connect: Connect) -> None:
     site.status("/items", 429, retry_after="3600")
     assert why(connect(max_wait_seconds=2)).startswith("RATE_LIMITED: ")
 
@@ -96,6 +100,7 @@ def test_a_total_that_is_missing_is_not_no_total(site: Site, connect: Connect) -
     assert why(connect(total="$.n")).startswith("RESPONSE_INVALID: ")
 
 
+@pytest.mark.catalogue("B57")
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
@@ -106,34 +111,39 @@ def test_a_total_that_is_missing_is_not_no_total(site: Site, connect: Connect) -
         ("/items", Reason.PAGINATION_LOOP),
     ],
 )
-def test_b57_a_next_link_that_loops_or_leaves_the_origin_is_not_followed(
+def test_a_next_link_that_loops_or_leaves_the_origin_is_not_followed(
     site: Site, connect: Connect, target: str, reason: Reason
 ) -> None:
     site.answers["/items"] = lambda _: json_answer({"data": items(1), "next": target})
     assert why(connect(paging={"type": "link", "next": "$.next"})).startswith(f"{reason}: ")
 
 
-def test_b57_pages_that_never_end_are_cut(site: Site, connect: Connect) -> None:
+@pytest.mark.catalogue("B57")
+def test_pages_that_never_end_are_cut(site: Site, connect: Connect) -> None:
     site.answers["/items"] = lambda request: json_answer({"data": items(int(request.args["page"]))})
     assert why(connect(paging={"type": "page"}, max_pages=5)) == "PAGINATION_LOOP: more than 5 pages"
 
 
-def test_b57_an_api_that_ignores_the_page_is_noticed(site: Site, connect: Connect) -> None:
+@pytest.mark.catalogue("B57")
+def test_an_api_that_ignores_the_page_is_noticed(site: Site, connect: Connect) -> None:
     site.json("/items", {"data": items(1, 2)})
     assert why(connect(paging={"type": "page"})).startswith("PAGINATION_LOOP: page 2 is the same")
 
 
-def test_b56_an_answer_that_is_too_large_or_too_slow_ends_the_listing(site: Site, connect: Connect) -> None:
+@pytest.mark.catalogue("B56")
+def test_an_answer_that_is_too_large_or_too_slow_ends_the_listing(site: Site, connect: Connect) -> None:
     site.raw("/items", b"[" + b"1," * 40_000_000 + b"1]", "application/json")
     assert why(connect()).startswith("RESPONSE_TOO_LARGE: ")
 
 
-def test_b58_a_list_that_redirects_to_a_private_address_is_refused_and_says_so(site: Site, connect: Connect) -> None:
+@pytest.mark.catalogue("B58")
+def test_a_list_that_redirects_to_a_private_address_is_refused_and_says_so(site: Site, connect: Connect) -> None:
     site.status("/items", 302, location="http://169.254.169.254/latest/meta-data/")
     assert why(connect()).startswith("CROSS_ORIGIN: ")
 
 
-def test_b59_a_private_address_is_not_called(site: Site) -> None:
+@pytest.mark.catalogue("B59")
+def test_a_private_address_is_not_called(site: Site) -> None:
     from rag_assets.connectors.http_api.connector import HttpApiConnector
     from rag_assets.connectors.outside import ConnectorContext
     from rag_core.http_client import FetchPolicy
@@ -141,7 +151,7 @@ def test_b59_a_private_address_is_not_called(site: Site) -> None:
     options = HttpApiOptions.model_validate(
         {"kind": "http_api", "url": "http://127.0.0.1:8080/x", "fields": {"id": "$.id", "content": "$.c"}}
     )
-    connector = HttpApiConnector(options, ConnectorContext(fetch=FetchPolicy()))
+    connector = HttpApiConnector(options, ConnectorContext(fetch_policy=FetchPolicy()))
     assert why(connector).startswith("SSRF_BLOCKED: ")
     assert connector.check()["ok"] is False
     connector.close()

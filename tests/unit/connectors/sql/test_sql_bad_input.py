@@ -29,14 +29,15 @@ HOSTILE_NAMES = [
 
 def reason_of(database: Database, connect_to: Open, **options: object) -> Reason:
     with pytest.raises(RagError) as caught:
-        connect_to(database, **options).change_token()
+        connect_to(database, **options).version_tag()
     assert "secret" not in str(caught.value).replace("from secrets--'", "").lower() or "secrets--" in str(caught.value)
     return caught.value.reason
 
 
+@pytest.mark.catalogue("B49", "S29")
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 @pytest.mark.parametrize("slot", ["table", "key", "updated_at", "content", "title", "deleted"])
-def test_b49_s29_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
+def test_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
     sqlite_database: Database, connect_to: Open, name: str, slot: str
 ) -> None:
     sqlite_database.articles(2)
@@ -44,15 +45,17 @@ def test_b49_s29_a_name_that_is_none_of_the_catalogue_reaches_no_statement(
     assert sqlite_database.execute("SELECT count(*) FROM articles") == [(2,)]
 
 
+@pytest.mark.catalogue("B49", "S29")
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_b49_s29_the_same_holds_for_postgresql(postgres_database: Database, connect_to: Open, name: str) -> None:
+def test_the_same_holds_for_postgresql(postgres_database: Database, connect_to: Open, name: str) -> None:
     postgres_database.articles(2)
     for slot in ("table", "content"):
         assert reason_of(postgres_database, connect_to, **{slot: name}) is Reason.IDENTIFIER_INVALID
     assert postgres_database.execute("SELECT count(*) FROM articles") == [(2,)]
 
 
-def test_b49_odd_names_that_exist_are_quoted_and_work(database: Database, connect_to: Open) -> None:
+@pytest.mark.catalogue("B49")
+def test_odd_names_that_exist_are_quoted_and_work(database: Database, connect_to: Open) -> None:
     database.execute('CREATE TABLE "my; ""table""" ("the key" integer, "select" text, "At" text)')
     database.execute('INSERT INTO "my; ""table""" VALUES (1, \'x\', \'2026-01-01\')')
     connector = connect_to(database, table='my; "table"', key="the key", content="select", updated_at="At")
@@ -90,13 +93,15 @@ BAD_QUERIES = [
 ]
 
 
+@pytest.mark.catalogue("B50")
 @pytest.mark.parametrize("query", BAD_QUERIES)
-def test_b50_a_query_that_is_not_one_select_is_refused_before_any_database_sees_it(query: str) -> None:
+def test_a_query_that_is_not_one_select_is_refused_before_any_database_sees_it(query: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_only_query(query, "postgresql")
     assert caught.value.reason is Reason.QUERY_NOT_READ_ONLY
 
 
+@pytest.mark.catalogue("B50")
 @pytest.mark.parametrize(
     ("query", "driver"),
     [
@@ -109,17 +114,19 @@ def test_b50_a_query_that_is_not_one_select_is_refused_before_any_database_sees_
         ("PRAGMA query_only = OFF", "sqlite"),
     ],
 )
-def test_b50_the_same_holds_for_the_other_databases(query: str, driver: str) -> None:
+def test_the_same_holds_for_the_other_databases(query: str, driver: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_only_query(query, driver)
     assert caught.value.reason is Reason.QUERY_NOT_READ_ONLY
 
 
-def test_b50_a_query_is_sent_without_its_comments() -> None:
+@pytest.mark.catalogue("B50")
+def test_a_query_is_sent_without_its_comments() -> None:
     assert read_only_query("SELECT a /* DROP */ FROM t -- end", "postgresql") == "SELECT a FROM t"
 
 
-def test_b50_a_query_that_takes_too_long_is_stopped(sqlite_database: Database, connect_to: Open) -> None:
+@pytest.mark.catalogue("B50")
+def test_a_query_that_takes_too_long_is_stopped(sqlite_database: Database, connect_to: Open) -> None:
     sqlite_database.articles(1)
     slow = (
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000000)"
@@ -129,22 +136,25 @@ def test_b50_a_query_that_takes_too_long_is_stopped(sqlite_database: Database, c
     assert reason_of(sqlite_database, connect_to, **query) is Reason.QUERY_TIMEOUT
 
 
-def test_b50_postgresql_stops_it_too(postgres_database: Database, connect_to: Open) -> None:
+@pytest.mark.catalogue("B50")
+def test_postgresql_stops_it_too(postgres_database: Database, connect_to: Open) -> None:
     slow = "SELECT x AS id, 'b' AS body, x AS updated_at FROM generate_series(1, 1000000000) AS x"
     query = {"table": None, "query": slow, "statement_timeout_seconds": 0.2}
     assert reason_of(postgres_database, connect_to, **query) is Reason.QUERY_TIMEOUT
 
 
+@pytest.mark.catalogue("B50")
 @needs_mysql
-def test_b50_mysql_stops_it_too(mysql_database: Database, connect_to: Open) -> None:
+def test_mysql_stops_it_too(mysql_database: Database, connect_to: Open) -> None:
     many = " CROSS JOIN ".join(f"information_schema.columns AS c{number}" for number in range(4))
     query = f"SELECT count(*) AS id, 'b' AS body, max(c0.ordinal_position) AS updated_at FROM {many}"
     slow = {"table": None, "query": query, "statement_timeout_seconds": 0.2}
     assert reason_of(mysql_database, connect_to, **slow) is Reason.QUERY_TIMEOUT
 
 
+@pytest.mark.catalogue("B50")
 @needs_mysql
-def test_b50_a_function_of_mysql_that_writes_meets_a_read_only_transaction(
+def test_a_function_of_mysql_that_writes_meets_a_read_only_transaction(
     mysql_database: Database, connect_to: Open
 ) -> None:
     mysql_database.articles(1)
@@ -154,17 +164,19 @@ def test_b50_a_function_of_mysql_that_writes_meets_a_read_only_transaction(
     assert mysql_database.execute("SELECT count(*) FROM articles") == [(1,)]
 
 
+@pytest.mark.catalogue("B49", "S29")
 @needs_mysql
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_b49_s29_the_same_holds_for_mysql(mysql_database: Database, connect_to: Open, name: str) -> None:
+def test_the_same_holds_for_mysql(mysql_database: Database, connect_to: Open, name: str) -> None:
     mysql_database.articles(2)
     for slot in ("table", "content", "key", "updated_at", "title", "deleted"):
         assert reason_of(mysql_database, connect_to, **{slot: name}) is Reason.IDENTIFIER_INVALID
     assert mysql_database.execute("SELECT count(*) FROM articles") == [(2,)]
 
 
+@pytest.mark.catalogue("B54")
 @needs_mysql
-def test_b54_mysql_is_reached_at_the_address_that_was_checked(
+def test_mysql_is_reached_at_the_address_that_was_checked(
     mysql_database: Database, connect_to: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name resolves in the check alone, so a driver that looked it up again would find nothing."""
@@ -176,16 +188,16 @@ def test_b54_mysql_is_reached_at_the_address_that_was_checked(
     assert (found["ok"], found["items"], found["error"]) == (True, 2, None)
 
 
-def test_b54_the_next_checked_address_is_tried_when_one_does_not_answer() -> None:
+@pytest.mark.catalogue("B54")
+def test_the_next_checked_address_is_tried_when_one_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         with open_socket(["127.0.0.2", "127.0.0.1"], port, 5) as connected:
             assert connected.getpeername() == ("127.0.0.1", port)
 
 
-def test_b50_a_function_that_writes_meets_a_read_only_transaction(
-    postgres_database: Database, connect_to: Open
-) -> None:
+@pytest.mark.catalogue("B50")
+def test_a_function_that_writes_meets_a_read_only_transaction(postgres_database: Database, connect_to: Open) -> None:
     postgres_database.articles(1)
     postgres_database.execute(
         "CREATE FUNCTION sneaky() RETURNS integer LANGUAGE sql VOLATILE AS 'DELETE FROM articles RETURNING id'"
@@ -195,7 +207,8 @@ def test_b50_a_function_that_writes_meets_a_read_only_transaction(
     assert postgres_database.execute("SELECT count(*) FROM articles") == [(1,)]
 
 
-def test_b52_a_cell_beyond_the_limit_is_refused_without_being_sent(database: Database, connect_to: Open) -> None:
+@pytest.mark.catalogue("B52")
+def test_a_cell_beyond_the_limit_is_refused_without_being_sent(database: Database, connect_to: Open) -> None:
     database.articles(1)
     database.put(2, "x" * 5000)
     database.put(3, title="t" * 70_000)
@@ -208,7 +221,8 @@ def test_b52_a_cell_beyond_the_limit_is_refused_without_being_sent(database: Dat
         assert text in caught.value.message
 
 
-def test_b52_values_no_calendar_and_no_float_has_are_text(postgres_database: Database, connect_to: Open) -> None:
+@pytest.mark.catalogue("B52")
+def test_values_no_calendar_and_no_float_has_are_text(postgres_database: Database, connect_to: Open) -> None:
     postgres_database.execute(
         "CREATE TABLE odd (id bigint PRIMARY KEY, body text, updated_at timestamptz, born date, score float8,"
         " big numeric, extra jsonb, tags text[])"
@@ -231,7 +245,8 @@ def test_b52_values_no_calendar_and_no_float_has_are_text(postgres_database: Dat
     assert connector.fetch(found["2"]).metadata["born"] == "infinity"
 
 
-def test_b52_binary_content_is_left_to_the_parser(database: Database, connect_to: Open) -> None:
+@pytest.mark.catalogue("B52")
+def test_binary_content_is_left_to_the_parser(database: Database, connect_to: Open) -> None:
     kind = "bytea" if database.driver == "postgresql" else "blob"
     database.execute(f"CREATE TABLE files (id integer PRIMARY KEY, body {kind}, updated_at text)")
     literal = "'\\x255044462d'" if database.driver == "postgresql" else "x'255044462d'"
@@ -240,10 +255,9 @@ def test_b52_binary_content_is_left_to_the_parser(database: Database, connect_to
     assert (raw.content, raw.media_type) == (b"%PDF-", None)
 
 
+@pytest.mark.catalogue("B53")
 @pytest.mark.parametrize("change", ["ALTER TABLE articles RENAME COLUMN body TO text", "DROP TABLE articles"])
-def test_b53_a_column_or_table_that_went_away_fails_the_listing(
-    database: Database, connect_to: Open, change: str
-) -> None:
+def test_a_column_or_table_that_went_away_fails_the_listing(database: Database, connect_to: Open, change: str) -> None:
     database.articles(3)
     connector = connect_to(database)
     assert len(items(connector.list_items())) == 3
@@ -260,18 +274,20 @@ def test_b53_a_column_or_table_that_went_away_fails_the_listing(
             assert str(listing.error).startswith("SCHEMA_CHANGED")
 
 
+@pytest.mark.catalogue("B54")
 @pytest.mark.parametrize(
     "host",
     ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "0.0.0.0", "::",
      "224.0.0.1", "::ffff:127.0.0.1", "2852039166", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "240.0.0.1"],
 )  # fmt: skip
-def test_b54_a_host_that_is_never_a_database_is_not_called(host: str) -> None:
+def test_a_host_that_is_never_a_database_is_not_called(host: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         checked_addresses(host, 5432)
     assert caught.value.reason is Reason.SSRF_BLOCKED
 
 
-def test_b54_loopback_and_private_networks_are_where_databases_live() -> None:
+@pytest.mark.catalogue("B54")
+def test_loopback_and_private_networks_are_where_databases_live() -> None:
     assert checked_addresses("127.0.0.1", 1) == ["127.0.0.1"]
     assert checked_addresses("10.0.0.7", 1) == ["10.0.0.7"]
 
@@ -286,13 +302,15 @@ def options_with(**database: object) -> SqlOptions:
     return TypeAdapter(SqlOptions).validate_python({"kind": "sql", "table": "t", **columns, "database": given})
 
 
+@pytest.mark.catalogue("B54")
 @pytest.mark.parametrize("host", ["/var/run/postgresql", "@abstract", "db?sslmode=disable", "user:pw@db", ""])
-def test_b54_a_socket_or_an_option_in_the_place_of_the_host_is_refused(host: str) -> None:
+def test_a_socket_or_an_option_in_the_place_of_the_host_is_refused(host: str) -> None:
     with pytest.raises(ValidationError):
         options_with(host=host)
 
 
-def test_b54_tls_is_off_on_loopback_only(connect_to: Open) -> None:
+@pytest.mark.catalogue("B54")
+def test_tls_is_off_on_loopback_only(connect_to: Open) -> None:
     database = Database("postgresql", {**_server("10.0.0.7"), "tls": "off"}, lambda *_: [])
     assert reason_of(database, connect_to) is Reason.CONFIG_INVALID
 
@@ -301,7 +319,8 @@ def _server(host: str, **more: object) -> dict[str, object]:
     return {"driver": "postgresql", "host": host, "name": "crm", "user": "reader", **more}
 
 
-def test_b54_no_error_repeats_the_password_or_the_host(
+@pytest.mark.catalogue("B54")
+def test_no_error_repeats_the_password_or_the_host(
     connect_to: Open, monkeypatch: pytest.MonkeyPatch, free_tcp_port: int
 ) -> None:
     monkeypatch.setenv("RAG_SECRET_CRM", "hunter2-hunter2")
@@ -320,13 +339,15 @@ def test_a_role_or_database_that_the_server_does_not_know_is_not_called_unreacha
     assert reason_of(database, connect_to) is Reason.SOURCE_DENIED
 
 
+@pytest.mark.catalogue("B73")
 @pytest.mark.parametrize("secret", ["hunter2", 17])
-def test_b73_a_password_in_the_file_is_refused(secret: object) -> None:
+def test_a_password_in_the_file_is_refused(secret: object) -> None:
     with pytest.raises(ValidationError, match="SECRET_INLINE_FORBIDDEN"):
         options_with(password=secret)
 
 
-def test_b73_a_variable_that_is_not_set_is_named(connect_to: Open) -> None:
+@pytest.mark.catalogue("B73")
+def test_a_variable_that_is_not_set_is_named(connect_to: Open) -> None:
     server = _server("127.0.0.1", password={"env": "RAG_SECRET_NOWHERE"})
     connector = connect_to(Database("postgresql", server, lambda *_: []))
     assert connector.check()["error"] == "SECRET_MISSING: RAG_SECRET_NOWHERE is not set, cannot be read or is empty"

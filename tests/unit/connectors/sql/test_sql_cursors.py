@@ -61,7 +61,7 @@ def test_text_that_does_not_sort_as_a_time_is_refused_at_check_and_at_run(
     assert not listing.complete
     assert str(Reason.CURSOR_NOT_USABLE) in str(listing.error)
     with pytest.raises(InvalidInput) as refused:
-        connector.change_token()
+        connector.version_tag()
     assert refused.value.reason is Reason.CURSOR_NOT_USABLE
 
 
@@ -116,13 +116,13 @@ def test_a_row_dated_years_ahead_freezes_neither_sensor_nor_run(database: Databa
     listing, problems = listed(connector)
     assert {name: problem.reason for name, problem in problems.items()} == {AHEAD: Reason.CURSOR_AHEAD}
     assert "9" in items(connector.list_items()), "the row itself is read"
-    before = connector.change_token()
+    before = connector.version_tag()
     database.put(2, "Another text.", at="2026-11-24 10:00:00")
-    assert connector.change_token() != before
+    assert connector.version_tag() != before
     assert {"2", "9"} <= changed(connector, listing)
-    before = connector.change_token()
+    before = connector.version_tag()
     database.put(9, at=far.replace("05:05", "06:06").replace("-31", "-30"))
-    assert connector.change_token() != before, "an edit of the row that is ahead is seen too"
+    assert connector.version_tag() != before, "an edit of the row that is ahead is seen too"
 
 
 @pytest.mark.parametrize("far", [MAX, 10**18 * 4])
@@ -130,9 +130,9 @@ def test_the_largest_number_freezes_neither_sensor_nor_run(database: Database, c
     connector = connect_to(database, **notes(database, "bigint", 100, 200, far))
     listing, problems = listed(connector)
     assert set(problems) == {AHEAD}
-    before = connector.change_token()
+    before = connector.version_tag()
     database.execute("UPDATE notes SET at = 300 WHERE id = 1")
-    assert connector.change_token() != before
+    assert connector.version_tag() != before
     assert {"1", "3"} <= changed(connector, listing)
 
 

@@ -47,12 +47,12 @@ def test_permissions_that_name_no_one_admit_no_one_and_null_says_nothing(databas
 def test_a_changed_row_has_another_token_and_the_sensor_sees_it(database: Database, connect_to: Open) -> None:
     database.articles(3)
     connector = connect_to(database)
-    before, looked = items(connector.list_items()), connector.change_token()
-    assert connector.change_token() == looked
+    before, looked = items(connector.list_items()), connector.version_tag()
+    assert connector.version_tag() == looked
     database.put(2, "New text.", at="2026-11-23 11:00:00")
     after = items(connector.list_items())
-    assert {name for name in after if after[name].token != before[name].token} == {"2"}
-    assert connector.change_token() != looked
+    assert {name for name in after if after[name].version_tag != before[name].version_tag} == {"2"}
+    assert connector.version_tag() != looked
 
 
 def test_the_listing_says_what_the_sensor_would_have_said(database: Database, connect_to: Open) -> None:
@@ -60,17 +60,17 @@ def test_the_listing_says_what_the_sensor_would_have_said(database: Database, co
     connector = connect_to(database)
     listing = connector.list_items()
     list(listing)
-    assert listing.change_token == connector.change_token()
+    assert listing.version_tag == connector.version_tag()
 
 
 def test_a_hard_and_a_soft_deletion_change_what_the_sensor_sees(database: Database, connect_to: Open) -> None:
     database.articles(3)
     connector = connect_to(database, deleted="removed")
-    tokens = [connector.change_token()]
+    tokens = [connector.version_tag()]
     database.execute("DELETE FROM articles WHERE id = 1")
-    tokens.append(connector.change_token())
+    tokens.append(connector.version_tag())
     database.execute("UPDATE articles SET removed = 1 WHERE id = 2")
-    tokens.append(connector.change_token())
+    tokens.append(connector.version_tag())
     assert len(set(tokens)) == 3
     assert list(items(connector.list_items())) == ["3"]
 
@@ -112,7 +112,8 @@ def test_a_row_committed_late_is_found_within_the_overlap(database: Database, co
     assert set(items(changes)) == {"1", "2", "3", "7"}
 
 
-def test_f43_a_row_dated_in_the_future_does_not_hide_what_is_written_now(database: Database, connect_to: Open) -> None:
+@pytest.mark.catalogue("F43")
+def test_a_row_dated_in_the_future_does_not_hide_what_is_written_now(database: Database, connect_to: Open) -> None:
     database.articles(2)
     database.put(3, at="2999-01-01 00:00:00")
     connector = connect_to(database)
@@ -125,9 +126,8 @@ def test_f43_a_row_dated_in_the_future_does_not_hide_what_is_written_now(databas
     assert {"3", "4"} <= set(items(changes))
 
 
-def test_f43_a_cursor_from_before_the_clock_was_set_back_does_not_skip_rows(
-    database: Database, connect_to: Open
-) -> None:
+@pytest.mark.catalogue("F43")
+def test_a_cursor_from_before_the_clock_was_set_back_does_not_skip_rows(database: Database, connect_to: Open) -> None:
     database.articles(1)
     connector = connect_to(database)
     first = connector.list_items()
@@ -145,7 +145,7 @@ def test_a_row_written_this_very_second_is_looked_at_once_more(database: Databas
     clocks = {"postgresql": "date_trunc('second', now())", "mysql": "utc_timestamp()", "sqlite": "datetime('now')"}
     clock = clocks[database.driver]
     database.execute(f"INSERT INTO articles (id, body, updated_at) VALUES (1, 'x', {clock})")
-    assert items(connect_to(database).list_items())["1"].token.endswith(":young")
+    assert items(connect_to(database).list_items())["1"].version_tag.endswith(":young")
 
 
 def test_a_cursor_of_another_table_or_key_is_of_no_use(database: Database, connect_to: Open) -> None:

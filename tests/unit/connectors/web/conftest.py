@@ -56,7 +56,7 @@ class Crawl:
         entries = list(self.listing)
         self.items = [e.locator.removeprefix(root) for e in entries if isinstance(e, SourceItem)]
         self.problems = {e.locator.removeprefix(root): e for e in entries if isinstance(e, Problem)}
-        self.tokens = {e.locator.removeprefix(root): e.token for e in entries if isinstance(e, SourceItem)}
+        self.tokens = {e.locator.removeprefix(root): e.version_tag for e in entries if isinstance(e, SourceItem)}
         self.report = {row["url"].removeprefix(root): row for row in crawl_report(memory)}
 
     def why(self, path: str) -> str:

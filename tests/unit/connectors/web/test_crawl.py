@@ -113,7 +113,8 @@ def test_pages_that_ask_not_to_be_indexed_are_followed_only(site: Site, crawl: R
     assert found.why("/hub").startswith("excluded: ROBOTS_EXCLUDED")
 
 
-def test_b61_depth_pages_and_variants_are_bounded_and_told(site: Site, crawl: Run) -> None:
+@pytest.mark.catalogue("B61")
+def test_depth_pages_and_variants_are_bounded_and_told(site: Site, crawl: Run) -> None:
     def calendar(request):  # type: ignore[no-untyped-def]
         from werkzeug import Response
 
@@ -133,7 +134,8 @@ def test_b61_depth_pages_and_variants_are_bounded_and_told(site: Site, crawl: Ru
     assert few.why("/cal?month=3").startswith("budget: CRAWL_BUDGET: max_pages")
 
 
-def test_b61_a_page_is_kept_when_a_limit_keeps_the_crawl_from_its_canonical_form(site: Site, crawl: Run) -> None:
+@pytest.mark.catalogue("B61")
+def test_a_page_is_kept_when_a_limit_keeps_the_crawl_from_its_canonical_form(site: Site, crawl: Run) -> None:
     site.page("/", "Home page", links=["/cal?month=0", "/cal?month=1", "/summary"])
     site.page("/cal", "A month")
     site.page("/summary", "All months in one page", head="<link rel=canonical href='/cal?all=1'>")
@@ -142,7 +144,8 @@ def test_b61_a_page_is_kept_when_a_limit_keeps_the_crawl_from_its_canonical_form
     assert "/summary" in found.items
 
 
-def test_b61_a_page_with_countless_links_and_a_huge_url_is_bounded(site: Site, crawl: Run) -> None:
+@pytest.mark.catalogue("B61")
+def test_a_page_with_countless_links_and_a_huge_url_is_bounded(site: Site, crawl: Run) -> None:
     site.page("/", "Home page", links=[f"/l{number}" for number in range(5000)] + ["/x?" + "y" * 10_000])
     site.page("/l1", "Text")
     found = crawl(max_pages=5)
@@ -150,7 +153,8 @@ def test_b61_a_page_with_countless_links_and_a_huge_url_is_bounded(site: Site, c
     assert found.listing.complete
 
 
-def test_b63_hosts_that_only_look_like_ours_are_other_hosts(site: Site, crawl: Run) -> None:
+@pytest.mark.catalogue("B63")
+def test_hosts_that_only_look_like_ours_are_other_hosts(site: Site, crawl: Run) -> None:
     port = site.server.port
     links = [
         f"http://lоcalhost:{port}/a",
@@ -201,17 +205,17 @@ def test_a_page_is_read_from_the_crawl_or_again_when_it_was_not_sent(site: Site,
         assert raw.media_type == "text/html; charset=utf-8"
 
 
-def test_the_change_token_looks_at_seeds_and_sitemaps(site: Site, open_web: Open, memory: TransientMemory) -> None:
+def test_the_version_tag_looks_at_seeds_and_sitemaps(site: Site, open_web: Open, memory: TransientMemory) -> None:
     site.raw("/robots.txt", f"Sitemap: {site.url('/s.xml')}\n")
     site.raw("/s.xml", f"<urlset><url><loc>{site.url('/a')}</loc></url></urlset>", "application/xml")
     site.page("/", "Home page")
     site.page("/a", "Text a")
     listing = open_web().list_items()
     list(listing)
-    token = open_web().change_token()
-    assert listing.change_token == token
+    token = open_web().version_tag()
+    assert listing.version_tag == token
     site.raw("/s.xml", f"<urlset><url><loc>{site.url('/a')}</loc></url><url/></urlset>", "application/xml")
-    assert open_web().change_token() != token
+    assert open_web().version_tag() != token
 
 
 def test_check_asks_for_few_pages_and_remembers_nothing(site: Site, open_web: Open, memory: TransientMemory) -> None:
@@ -224,8 +228,9 @@ def test_check_asks_for_few_pages_and_remembers_nothing(site: Site, open_web: Op
     assert list(memory.all()) == []
 
 
+@pytest.mark.catalogue("B58")
 @pytest.mark.parametrize("seed", ["http://10.0.0.1/", "http://169.254.169.254/", "http://[::ffff:10.0.0.1]/"])
-def test_b58_a_private_seed_is_refused_and_says_so(open_web: Open, seed: str) -> None:
+def test_a_private_seed_is_refused_and_says_so(open_web: Open, seed: str) -> None:
     connector = open_web(seeds=[seed])
     listing = connector.list_items()
     list(listing)

@@ -25,7 +25,8 @@ def crawled(site: Site, crawl: Run) -> Run:
     return crawl
 
 
-def test_b62_404_deletes_in_the_second_crawl_and_410_at_once(site: Site, crawled: Run) -> None:
+@pytest.mark.catalogue("B62")
+def test_404_deletes_in_the_second_crawl_and_410_at_once(site: Site, crawled: Run) -> None:
     site.status("/a", 404)
     site.status("/b/leaf", 410)
     first = crawled()
@@ -38,7 +39,8 @@ def test_b62_404_deletes_in_the_second_crawl_and_410_at_once(site: Site, crawled
     assert second.why("/a") == "gone: status 404, in 2 crawls in a row"
 
 
-def test_b62_a_page_that_comes_back_starts_to_count_anew(site: Site, crawled: Run) -> None:
+@pytest.mark.catalogue("B62")
+def test_a_page_that_comes_back_starts_to_count_again(site: Site, crawled: Run) -> None:
     for _ in range(3):
         site.status("/a", 404)
         assert set(crawled().problems) == {"/a"}
@@ -46,10 +48,11 @@ def test_b62_a_page_that_comes_back_starts_to_count_anew(site: Site, crawled: Ru
         assert "/a" in crawled().items
 
 
+@pytest.mark.catalogue("B62")
 @pytest.mark.parametrize(
     ("status", "reason"), [(403, Reason.ACCESS_REFUSED), (401, Reason.ACCESS_REFUSED), (500, Reason.HTTP_STATUS)]
 )
-def test_b62_a_page_that_is_refused_or_fails_is_kept_for_ever(
+def test_a_page_that_is_refused_or_fails_is_kept_for_ever(
     site: Site, crawled: Run, status: int, reason: Reason
 ) -> None:
     site.status("/b", status)
@@ -61,7 +64,8 @@ def test_b62_a_page_that_is_refused_or_fails_is_kept_for_ever(
         assert "/b/leaf" in found.items
 
 
-def test_b62_a_notice_with_status_200_is_a_page_that_is_not_found(site: Site, crawled: Run) -> None:
+@pytest.mark.catalogue("B62")
+def test_a_notice_with_status_200_is_a_page_that_is_not_found(site: Site, crawled: Run) -> None:
     from werkzeug import Response
 
     notice = "<html><title>Sorry</title><body><p>This page does not exist here.</p></body></html>"
@@ -77,7 +81,8 @@ def test_b62_a_notice_with_status_200_is_a_page_that_is_not_found(site: Site, cr
     assert crawled().why("/a").startswith("gone: ")
 
 
-def test_b62_a_site_that_answers_everything_with_a_notice_loses_nothing_and_says_why(site: Site, crawled: Run) -> None:
+@pytest.mark.catalogue("B62")
+def test_a_site_that_answers_everything_with_a_notice_loses_nothing_and_says_why(site: Site, crawled: Run) -> None:
     from werkzeug import Response
 
     site.server.clear()
@@ -105,7 +110,8 @@ def test_a_budget_that_does_not_reach_all_we_hold_deletes_nothing(site: Site, cr
     assert len([row for row in found.report.values() if row["outcome"] == "budget"]) == 2
 
 
-def test_f22_b58_redirects_of_known_pages_lose_nothing_at_once(site: Site, crawled: Run) -> None:
+@pytest.mark.catalogue("F22", "B58")
+def test_redirects_of_known_pages_lose_nothing_at_once(site: Site, crawled: Run) -> None:
     site.status("/a", 302, location="/login")
     site.status("/b", 301, location="http://169.254.169.254/latest/")
     site.status("/b/leaf", 301, location="/new")
@@ -129,7 +135,8 @@ def test_robots_that_cannot_be_read_close_the_site_and_lose_nothing(site: Site, 
     assert f"robots.txt of {site.url('/')} answers with status {status}" in str(found.listing.error)
 
 
-def test_f22_a_site_that_is_down_loses_nothing_and_says_why(site: Site, crawled: Run) -> None:
+@pytest.mark.catalogue("F22")
+def test_a_site_that_is_down_loses_nothing_and_says_why(site: Site, crawled: Run) -> None:
     site.server.stop()
     found = crawled()
     assert (found.items, set(found.problems)) == ([], {"/", "/a", "/b", "/b/leaf"})

@@ -14,126 +14,130 @@ from rag_core.operations import Deployment, State
 from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
-from ragctl.rollout.policy import Verdict
-from ragctl.rollout.releases import follow, take
+from ragctl.rollout.policy import AnalysisResult
+from ragctl.rollout.releases import serve_wanted, start_wanted
 from ragctl.rollout.service import Request
 from ragctl.rollout.targets.base import Traffic
-from tests.support.deploys import Bench
+from tests.support.deploys import DeployHarness
 
-SLOW = Verdict.bad(Reason.GREEN_SLOW, "p95 3000 ms")
+SLOW = AnalysisResult.bad(Reason.GREEN_SLOW, "p95 3000 ms")
 
 
 @pytest.fixture
-def bench(tmp_path: Path, database_url: str) -> Iterator[Bench]:
+def bench(tmp_path: Path, database_url: str) -> Iterator[DeployHarness]:
     settings = Settings(
         home=tmp_path, database_url=database_url, deploy_ready_seconds=1, deploy_grace_seconds=3600
     ).model_copy(update={"deploy_watch_seconds": 0.02})
     store = open_store(settings)
-    yield Bench(store, settings)
+    yield DeployHarness(store, settings)
     store.close()
 
 
-def want(bench: Bench, name: str, **more: str) -> None:
+def want(bench: DeployHarness, name: str, **more: str) -> None:
     bench.target.chart = Release(name, environment=more)
 
 
-def rows(bench: Bench) -> list[Deployment]:
+def rows(bench: DeployHarness) -> list[Deployment]:
     with bench.store.engine.connect() as connection:
         return deployments.page(connection, 20)
 
 
-def test_the_first_installation_serves_at_once(bench: Bench) -> None:
+def test_the_first_installation_serves_at_once(bench: DeployHarness) -> None:
     bench.target.running.clear()
     want(bench, "r1")
-    row = take(bench.deployments())
+    row = start_wanted(bench.deployments())
     assert row is not None
     assert (row.state, row.colour, row.weight) == (State.DONE, "blue", 100)
     assert (bench.target.running, bench.target.green) == ({"blue": Release("r1")}, 0)
 
 
-def test_three_tags_and_a_return_are_each_judged_beside_what_serves(bench: Bench) -> None:
+def test_three_tags_and_a_return_are_each_judged_beside_what_serves(bench: DeployHarness) -> None:
     want(bench, "r1")
     for name, colour in (("r1", "green"), ("r2", "blue"), ("r3", "green"), ("r2", "blue")):
         want(bench, name)
-        row = follow(bench.deployments())
+        row = serve_wanted(bench.deployments())
         assert (row.state, row.release, row.colour, row.weight) == (State.DONE, name, colour, 100)
         assert bench.target.running[colour] == Release(name)
     assert bench.target.weights == [10, 50, 100, 90, 50, 0, 10, 50, 100, 90, 50, 0]
 
 
-def test_what_is_wanted_is_taken_once_however_often_it_is_asked(bench: Bench) -> None:
+def test_what_is_wanted_is_taken_once_however_often_it_is_asked(bench: DeployHarness) -> None:
     want(bench, "r2")
-    assert take(bench.deployments()) is not None
-    assert take(bench.deployments()) is None
-    assert follow(bench.deployments()).id == rows(bench)[0].id
+    assert start_wanted(bench.deployments()) is not None
+    assert start_wanted(bench.deployments()) is None
+    assert serve_wanted(bench.deployments()).id == rows(bench)[0].id
     assert len(rows(bench)) == 1
 
 
-def test_another_setting_of_the_same_release_is_another_release(bench: Bench) -> None:
+def test_another_setting_of_the_same_release_is_another_release(bench: DeployHarness) -> None:
     want(bench, "r2")
-    take(bench.deployments())
+    start_wanted(bench.deployments())
     want(bench, "r2", RAG_DEFAULT_TOP_K="20")
-    row = take(bench.deployments())
+    row = start_wanted(bench.deployments())
     assert row is not None
     assert (row.state, row.colour) == (State.DONE, "blue")
 
 
-def test_a_refused_release_leaves_what_serves_and_is_judged_again_by_the_next_upgrade_only(bench: Bench) -> None:
-    bench.judge.smoke_test = SLOW
+def test_a_refused_release_leaves_what_serves_and_is_judged_again_by_the_next_upgrade_only(
+    bench: DeployHarness,
+) -> None:
+    bench.analyser.smoke_test = SLOW
     want(bench, "r2")
-    refused = follow(bench.deployments())
+    refused = serve_wanted(bench.deployments())
     assert (refused.state, refused.reason, bench.target.running) == (
         State.REFUSED, "GREEN_SLOW", {"blue": Release(FIRST_RELEASE)})  # fmt: skip
-    assert take(bench.deployments()) is None
-    assert follow(bench.deployments()).state is State.REFUSED
+    assert start_wanted(bench.deployments()) is None
+    assert serve_wanted(bench.deployments()).state is State.REFUSED
     assert [row.state for row in rows(bench)] == [State.REFUSED, State.REFUSED]
-    bench.judge.smoke_test = Verdict.good()
-    assert follow(bench.deployments()).state is State.DONE
+    bench.analyser.smoke_test = AnalysisResult.good()
+    assert serve_wanted(bench.deployments()).state is State.DONE
 
 
-def test_a_return_to_what_serves_after_a_refusal_moves_nothing(bench: Bench) -> None:
+def test_a_return_to_what_serves_after_a_refusal_moves_nothing(bench: DeployHarness) -> None:
     want(bench, "r1")
-    follow(bench.deployments())
-    bench.judge.smoke_test = SLOW
+    serve_wanted(bench.deployments())
+    bench.analyser.smoke_test = SLOW
     want(bench, "r2")
-    follow(bench.deployments())
+    serve_wanted(bench.deployments())
     bench.target.weights.clear()
     want(bench, "r1")
-    row = follow(bench.deployments())
+    row = serve_wanted(bench.deployments())
     assert (row.state, row.colour, bench.target.weights) == (State.DONE, "green", [])
 
 
-def test_a_repeated_upgrade_does_not_undo_the_rollback_of_an_operator(bench: Bench) -> None:
+def test_a_repeated_upgrade_does_not_undo_the_rollback_of_an_operator(bench: DeployHarness) -> None:
     want(bench, "r2")
-    follow(bench.deployments())
+    serve_wanted(bench.deployments())
     bench.deployments().roll_back("rag:ann", "answers lack citations")
-    row = follow(bench.deployments())
+    row = serve_wanted(bench.deployments())
     assert (row.state, row.reason, bench.target.green) == (State.ROLLED_BACK, "ROLLBACK_REQUESTED", 0)
     want(bench, "r3")
-    assert follow(bench.deployments()).state is State.DONE
+    assert serve_wanted(bench.deployments()).state is State.DONE
 
 
-def test_a_release_that_an_operator_deployed_by_hand_stays_until_the_chart_wants_another_one(bench: Bench) -> None:
+def test_a_release_that_an_operator_deployed_by_hand_stays_until_the_chart_wants_another_one(
+    bench: DeployHarness,
+) -> None:
     want(bench, "r2")
-    follow(bench.deployments())
+    serve_wanted(bench.deployments())
     bench.deployments().up(Request(Release("hotfix"), "rag:ann"))
     bench.deployments().switch("rag:ann")
-    assert take(bench.deployments()) is None
+    assert start_wanted(bench.deployments()) is None
     assert bench.target.running["blue"] == Release("hotfix")
 
 
-def test_an_installation_whose_servers_do_not_become_ready_is_not_reported_as_done(bench: Bench) -> None:
+def test_an_installation_whose_servers_do_not_become_ready_is_not_reported_as_done(bench: DeployHarness) -> None:
     bench.target.running.clear()
     bench.target.broken = {"r1"}
     want(bench, "r1")
     with pytest.raises(Conflict, match=r"CANDIDATE_UNHEALTHY.*blue is not ready: it is not ready"):
-        follow(bench.deployments())
+        serve_wanted(bench.deployments())
 
 
-def test_two_processes_that_follow_deploy_once(bench: Bench) -> None:
+def test_two_processes_that_follow_deploy_once(bench: DeployHarness) -> None:
     want(bench, "r2")
     found: list[Deployment] = []
-    threads = [threading.Thread(target=lambda: found.append(follow(bench.deployments()))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: found.append(serve_wanted(bench.deployments()))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -143,34 +147,34 @@ def test_two_processes_that_follow_deploy_once(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("counted", "told"),
+    ("counted", "message"),
     [
         ([Traffic(), Traffic(40, 30)], "the gateway counted 30 failures of 40 requests to this colour"),
         ([Traffic(), Traffic(7, 0)], "none of 7 requests of the gateway reached its servers"),
     ],
 )
 def test_nobody_called_is_not_believed_when_the_gateway_counted_calls(
-    bench: Bench, counted: list[Traffic], told: str
+    bench: DeployHarness, counted: list[Traffic], message: str
 ) -> None:
-    bench.judge.calls = 0
+    bench.analyser.calls = 0
     bench.target.counted = counted
     want(bench, "r2")
-    row = follow(bench.deployments())
-    assert (row.state, row.reason, row.detail) == (State.ROLLED_BACK, "CANDIDATE_UNHEALTHY", told)
+    row = serve_wanted(bench.deployments())
+    assert (row.state, row.reason, row.detail) == (State.ROLLED_BACK, "CANDIDATE_UNHEALTHY", message)
     assert bench.target.weights == [10, 0]
 
 
-def test_what_serves_can_be_put_to_the_smoke_suite_at_any_time(bench: Bench) -> None:
+def test_what_serves_can_be_put_to_the_smoke_suite_at_any_time(bench: DeployHarness) -> None:
     assert [(name, verdict.passed) for name, verdict in bench.deployments().check()] == [("smoke.golden", True)]
-    bench.judge.smoke_test = SLOW
+    bench.analyser.smoke_test = SLOW
     assert [verdict.reason for _, verdict in bench.deployments().check()] == ["GREEN_SLOW"]
 
 
-def test_a_missing_credential_of_the_smoke_suite_refuses_the_release(bench: Bench) -> None:
-    def missing() -> Verdict:
+def test_a_missing_credential_of_the_smoke_suite_refuses_the_release(bench: DeployHarness) -> None:
+    def missing() -> AnalysisResult:
         raise ConfigError(Reason.SECRET_MISSING, "RAG_DEPLOY_CREDENTIAL: is not set")
 
-    bench.judge.check = missing
+    bench.analyser.check = missing
     want(bench, "r2")
-    row = follow(bench.deployments())
+    row = serve_wanted(bench.deployments())
     assert (row.state, row.reason) == (State.REFUSED, "SECRET_MISSING")

@@ -16,16 +16,16 @@ from rag_core.operations import audit_store as audit
 from rag_core.operations import deployment_store as deployments
 from rag_core.settings import Settings
 from ragctl.gateway.colours import FIRST_RELEASE, Release
-from ragctl.rollout.policy import Verdict
+from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.service import Request
-from tests.support.deploys import Bench
+from tests.support.deploys import DeployHarness
 
 WANTED = Request(Release("r2"), "rag:ann", "new model")
-SLOW = Verdict.bad(Reason.GREEN_SLOW, "p95 3000 ms")
+SLOW = AnalysisResult.bad(Reason.GREEN_SLOW, "p95 3000 ms")
 
 
 @pytest.fixture
-def bench(tmp_path: Path, database_url: str) -> Iterator[Bench]:
+def bench(tmp_path: Path, database_url: str) -> Iterator[DeployHarness]:
     settings = Settings(
         home=tmp_path,
         database_url=database_url,
@@ -33,22 +33,23 @@ def bench(tmp_path: Path, database_url: str) -> Iterator[Bench]:
         deploy_grace_seconds=3600,
     ).model_copy(update={"deploy_watch_seconds": 0.02})
     store = open_store(settings)
-    yield Bench(store, settings)
+    yield DeployHarness(store, settings)
     failpoints.arm(None)
     store.close()
 
 
-def steps_of(bench: Bench, row: Deployment) -> list[str]:
+def steps_of(bench: DeployHarness, row: Deployment) -> list[str]:
     with bench.store.engine.connect() as connection:
         return [step.step for step in deployments.history(connection, row.id)]
 
 
-def actions(bench: Bench) -> list[str]:
+def actions(bench: DeployHarness) -> list[str]:
     with bench.store.engine.connect() as connection:
         return [entry.action for entry in reversed(audit.find(connection, audit.Query(action_start="deploy.")))]
 
 
-def test_f39_a_good_release_is_judged_then_gets_the_traffic_in_steps(bench: Bench) -> None:
+@pytest.mark.catalogue("F39")
+def test_a_good_release_is_judged_then_gets_the_traffic_in_steps(bench: DeployHarness) -> None:
     known = bench.deployments()
     ready = known.up(WANTED)
     assert (ready.state, ready.colour, bench.target.weights) == (State.READY, "green", [])
@@ -59,14 +60,18 @@ def test_f39_a_good_release_is_judged_then_gets_the_traffic_in_steps(bench: Benc
     assert bench.target.release("blue") == Release(FIRST_RELEASE)
 
 
+@pytest.mark.catalogue("F40")
 @pytest.mark.parametrize(
     ("broken", "smoke", "reason"),
-    [({"r2"}, Verdict.good(), "CANDIDATE_UNHEALTHY"), (set(), Verdict.bad(Reason.GREEN_WRONG, "worse"), "GREEN_WRONG")],
+    [
+        ({"r2"}, AnalysisResult.good(), "CANDIDATE_UNHEALTHY"),
+        (set(), AnalysisResult.bad(Reason.GREEN_WRONG, "worse"), "GREEN_WRONG"),
+    ],
 )
-def test_f40_a_bad_release_is_refused_before_it_has_traffic(
-    bench: Bench, broken: set[str], smoke: Verdict, reason: str
+def test_a_bad_release_is_refused_before_it_has_traffic(
+    bench: DeployHarness, broken: set[str], smoke: AnalysisResult, reason: str
 ) -> None:
-    bench.target.broken, bench.judge.smoke_test = broken, smoke
+    bench.target.broken, bench.analyser.smoke_test = broken, smoke
     row = bench.deployments().up(WANTED)
     assert (row.state, row.reason, bench.target.weights) == (State.REFUSED, reason, [])
     assert bench.target.running == {"blue": Release(FIRST_RELEASE)}
@@ -74,7 +79,8 @@ def test_f40_a_bad_release_is_refused_before_it_has_traffic(
         bench.deployments().switch("rag:ann")
 
 
-def test_f40_a_release_that_ends_at_every_start_is_not_waited_for(bench: Bench) -> None:
+@pytest.mark.catalogue("F40")
+def test_a_release_that_ends_at_every_start_is_not_waited_for(bench: DeployHarness) -> None:
     bench.target.dying = {"r2"}
     patient = bench.settings.model_copy(update={"deploy_ready_seconds": 3600, "deploy_failing_seconds": 0.3})
     row = replace(bench, settings=patient).deployments().up(WANTED)
@@ -82,15 +88,17 @@ def test_f40_a_release_that_ends_at_every_start_is_not_waited_for(bench: Bench) 
     assert row.detail == "its servers end at every start: exit status 1"
 
 
-def test_f40_a_release_that_turns_bad_under_traffic_goes_back_by_itself(bench: Bench) -> None:
-    bench.judge.bad_at = {50: SLOW}
+@pytest.mark.catalogue("F40")
+def test_a_release_that_turns_bad_under_traffic_goes_back_by_itself(bench: DeployHarness) -> None:
+    bench.analyser.bad_at = {50: SLOW}
     known = bench.deployments()
     known.up(WANTED)
     row = known.switch("rag:ann")
     assert (row.state, row.reason, bench.target.weights) == (State.ROLLED_BACK, "GREEN_SLOW", [10, 50, 0])
 
 
-def test_f41_release_and_generation_are_promoted_and_rolled_back_together(bench: Bench) -> None:
+@pytest.mark.catalogue("F41")
+def test_release_and_generation_are_promoted_and_rolled_back_together(bench: DeployHarness) -> None:
     known = bench.deployments()
     known.up(replace(WANTED, generation="g2"))
     assert known.switch("rag:ann").state is State.DONE
@@ -100,7 +108,7 @@ def test_f41_release_and_generation_are_promoted_and_rolled_back_together(bench:
     assert (bench.target.green, bench.generations.now) == (0, "g1")
 
 
-def test_a_generation_that_the_gate_refuses_takes_its_release_back(bench: Bench) -> None:
+def test_a_generation_that_the_gate_refuses_takes_its_release_back(bench: DeployHarness) -> None:
     bench.generations.refused = {"g2"}
     known = bench.deployments()
     known.up(replace(WANTED, generation="g2"))
@@ -109,7 +117,7 @@ def test_a_generation_that_the_gate_refuses_takes_its_release_back(bench: Bench)
     assert (bench.target.green, bench.generations.now) == (0, "g1")
 
 
-def test_a_generation_that_cannot_go_back_any_more_does_not_hold_its_release(bench: Bench) -> None:
+def test_a_generation_that_cannot_go_back_any_more_does_not_hold_its_release(bench: DeployHarness) -> None:
     known = bench.deployments()
     known.up(replace(WANTED, generation="g2"))
     known.switch("rag:ann")
@@ -121,25 +129,25 @@ def test_a_generation_that_cannot_go_back_any_more_does_not_hold_its_release(ben
     assert (last.passed, last.reason) == (False, "GENERATION_STATE")
 
 
-def test_colours_take_turns_and_the_old_one_is_retired_after_its_grace_period(bench: Bench) -> None:
+def test_colours_take_turns_and_the_old_one_is_retired_after_its_grace_period(bench: DeployHarness) -> None:
     known = bench.deployments()
     known.up(WANTED)
     known.switch("rag:ann")
-    known.look_after()
+    known.maintain()
     assert bench.target.running.keys() == {"blue", "green"}
     assert known.up(replace(WANTED, release=Release("r3"))).colour == "blue"
     hasty = replace(bench, settings=bench.settings.model_copy(update={"deploy_grace_seconds": 0.0})).deployments()
     assert hasty.switch("rag:ann").from_colour == "green"
-    hasty.look_after()
+    hasty.maintain()
     assert bench.target.running == {"blue": Release("r3")}
     with bench.store.engine.connect() as connection:
-        seen = [(one.name, one.release, one.weight) for one in deployments.seen_colours(connection)]
+        seen = [(one.name, one.release, one.weight) for one in deployments.load_colours(connection)]
     assert seen == [("blue", "r3", 100), ("green", "", 0)]
     with pytest.raises(Conflict, match="DEPLOYMENT_STATE"):
         hasty.roll_back("rag:ann")
 
 
-def test_one_process_at_a_time_and_one_deployment_at_a_time(bench: Bench) -> None:
+def test_one_process_at_a_time_and_one_deployment_at_a_time(bench: DeployHarness) -> None:
     known = bench.deployments()
     with (
         locks.deployer_connection(bench.store, "local", wait=1),
@@ -158,7 +166,7 @@ def test_one_process_at_a_time_and_one_deployment_at_a_time(bench: Bench) -> Non
         known.up(WANTED)
 
 
-def test_a_rollback_that_is_asked_for_elsewhere_ends_a_switch_that_is_under_way(bench: Bench) -> None:
+def test_a_rollback_that_is_asked_for_elsewhere_ends_a_switch_that_is_under_way(bench: DeployHarness) -> None:
     known = bench.deployments()
     row = known.up(WANTED)
     with bench.store.engine.connect() as connection:
@@ -167,39 +175,40 @@ def test_a_rollback_that_is_asked_for_elsewhere_ends_a_switch_that_is_under_way(
     def ask() -> None:
         with bench.store.engine.begin() as connection:
             if deployments.get(connection, row.id).can_roll_back:
-                deployments.ask(connection, row.id, ROLLBACK, actor="carol", why="stop", tenant="acme")
+                deployments.request_change(connection, row.id, ROLLBACK, actor="carol", why="stop", tenant="acme")
 
-    bench.judge.during_watch = ask
+    bench.analyser.during_watch = ask
     after = known.switch("rag:ann")
     assert (after.state, after.wanted_by, bench.target.weights) == (State.ROLLED_BACK, "carol", [10, 0])
 
 
-def test_what_is_asked_for_over_the_api_is_done_by_the_next_look(bench: Bench) -> None:
+def test_what_is_asked_for_over_the_api_is_done_by_the_next_look(bench: DeployHarness) -> None:
     known = bench.deployments()
     row = known.up(WANTED)
     with bench.store.engine.begin() as connection:
-        deployments.ask(connection, row.id, SWITCH, actor="carol", why="go", tenant="acme")
+        deployments.request_change(connection, row.id, SWITCH, actor="carol", why="go", tenant="acme")
     done = known.resume()
     assert done is not None
     assert done.state is State.DONE
 
 
-def good(bench: Bench) -> Deployment | None:
+def good(bench: DeployHarness) -> Deployment | None:
     known = bench.deployments()
     known.up(WANTED)
     return known.switch("rag:ann")
 
 
-def failing(bench: Bench) -> Deployment | None:
-    bench.judge.bad_at = {100: SLOW}
+def failing(bench: DeployHarness) -> Deployment | None:
+    bench.analyser.bad_at = {100: SLOW}
     return good(bench)
 
 
-def refused(bench: Bench) -> Deployment | None:
-    bench.judge.smoke_test = SLOW
+def refused(bench: DeployHarness) -> Deployment | None:
+    bench.analyser.smoke_test = SLOW
     return bench.deployments().up(WANTED)
 
 
+@pytest.mark.catalogue("F42")
 @pytest.mark.parametrize("point", ["deploy_recorded", "deploy_acted"])
 @pytest.mark.parametrize(
     ("scenario", "end", "weight", "colours"),
@@ -209,10 +218,10 @@ def refused(bench: Bench) -> Deployment | None:
         (refused, State.REFUSED, 0, {"blue"}),
     ],
 )
-def test_f42_a_deployer_that_dies_at_any_point_is_gone_on_from(
-    bench: Bench,
+def test_a_deployer_that_dies_at_any_point_is_gone_on_from(
+    bench: DeployHarness,
     point: str,
-    scenario: Callable[[Bench], Deployment | None],
+    scenario: Callable[[DeployHarness], Deployment | None],
     end: State,
     weight: int,
     colours: set[str],

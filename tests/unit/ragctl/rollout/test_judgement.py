@@ -14,11 +14,11 @@ from query_server.runtime.metrics import Metrics
 from rag_core.errors import ConfigError
 from rag_core.settings import Settings
 from ragctl.gateway.colours import Release, colour_ports
-from ragctl.rollout.calls import Timed
-from ragctl.rollout.metrics import SILENT_LOOKS, Watch
-from ragctl.rollout.policy import Verdict
+from ragctl.rollout.calls import TimedCall
+from ragctl.rollout.metrics import SILENT_POLLS, MetricsPoller
+from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.releases import make_release
-from ragctl.rollout.smoke import judge_calls
+from ragctl.rollout.smoke import analyse_calls
 from ragctl.rollout.targets.base import Server
 
 METHOD = "/ragproto.query.v2.QueryService/Search"
@@ -48,13 +48,13 @@ def _page(metrics: Metrics) -> object:
 def reason_of(metrics: Metrics, *happened: dict[str, object]) -> tuple[str, str]:
     """The verdict on what happened between the first look and the last."""
     with serving(metrics) as server:
-        watch = Watch(SETTINGS, lambda: [server])
-        assert watch.look(False) is None
+        watch = MetricsPoller(SETTINGS, lambda: [server])
+        assert watch.poll(False) is None
         for item in happened:
             count(metrics, **item)  # type: ignore[arg-type]
-        verdict = watch.look(True)
-    assert verdict is not None
-    return verdict.reason, verdict.detail
+        result = watch.poll(True)
+    assert result is not None
+    return result.reason, result.detail
 
 
 def test_only_what_happens_while_it_is_watched_counts_and_only_faults_of_the_server() -> None:
@@ -70,6 +70,7 @@ def test_only_what_happens_while_it_is_watched_counts_and_only_faults_of_the_ser
     assert (reason, detail) == ("", "96.7 % of 150 calls succeeded, p95 24 ms")
 
 
+@pytest.mark.catalogue("F40")
 @pytest.mark.parametrize(
     ("happened", "reason"),
     [
@@ -79,30 +80,32 @@ def test_only_what_happens_while_it_is_watched_counts_and_only_faults_of_the_ser
         ({"calls": 0}, ""),
     ],
 )
-def test_f40_errors_and_latency_above_the_objective_are_failures(happened: dict[str, object], reason: str) -> None:
+def test_errors_and_latency_above_the_objective_are_failures(happened: dict[str, object], reason: str) -> None:
     assert reason_of(Metrics(), happened)[0] == reason
 
 
-def test_f40_a_failing_release_is_found_out_before_the_time_is_over() -> None:
+@pytest.mark.catalogue("F40")
+def test_a_failing_release_is_found_out_before_the_time_is_over() -> None:
     metrics = Metrics()
     with serving(metrics) as server:
-        watch = Watch(SETTINGS, lambda: [server])
-        watch.look(False)
+        watch = MetricsPoller(SETTINGS, lambda: [server])
+        watch.poll(False)
         count(metrics, 19, code="INTERNAL")
-        assert watch.look(False) is None  # too few calls to tell
+        assert watch.poll(False) is None  # too few calls to tell
         count(metrics, 1, code="INTERNAL")
-        verdict = watch.look(False)
-    assert verdict is not None
-    assert verdict.reason == "GREEN_FAILING"
+        result = watch.poll(False)
+    assert result is not None
+    assert result.reason == "GREEN_FAILING"
 
 
-def test_f40_no_metrics_is_a_failure_and_a_restarted_server_too() -> None:
-    gone = Watch(SETTINGS, lambda: [Server("", "http://127.0.0.1:9")])
-    looks = [gone.look(False) for _ in range(SILENT_LOOKS)]
-    assert looks[:-1] == [None] * (SILENT_LOOKS - 1)
-    assert isinstance(looks[-1], Verdict)
+@pytest.mark.catalogue("F40")
+def test_no_metrics_is_a_failure_and_a_restarted_server_too() -> None:
+    gone = MetricsPoller(SETTINGS, lambda: [Server("", "http://127.0.0.1:9")])
+    looks = [gone.poll(False) for _ in range(SILENT_POLLS)]
+    assert looks[:-1] == [None] * (SILENT_POLLS - 1)
+    assert isinstance(looks[-1], AnalysisResult)
     assert looks[-1].reason == "GREEN_SILENT"
-    nobody = Watch(SETTINGS, list).look(True)
+    nobody = MetricsPoller(SETTINGS, list).poll(True)
     assert nobody is not None
     assert nobody.reason == "GREEN_SILENT"
     with HTTPServer(host="127.0.0.1") as http:
@@ -110,18 +113,18 @@ def test_f40_no_metrics_is_a_failure_and_a_restarted_server_too() -> None:
         count(before, 50)
         for page in (before, after):
             http.expect_ordered_request("/metrics").respond_with_data(generate_latest(page.registry).decode())
-        watch = Watch(SETTINGS, lambda: [Server("", http.url_for("").rstrip("/"))])
-        watch.look(False)
-        verdict = watch.look(True)
-    assert verdict is not None
-    assert verdict.reason == "CANDIDATE_UNHEALTHY"
+        watch = MetricsPoller(SETTINGS, lambda: [Server("", http.url_for("").rstrip("/"))])
+        watch.poll(False)
+        result = watch.poll(True)
+    assert result is not None
+    assert result.reason == "CANDIDATE_UNHEALTHY"
 
 
 def test_a_burst_needs_95_per_cent_of_its_calls_and_the_latency_objective() -> None:
-    good, slow, failed = Timed(0.01), Timed(1.0), Timed(0.01, "UNAVAILABLE")
-    assert judge_calls(SETTINGS, [good] * 95 + [failed] * 5).passed
-    assert judge_calls(SETTINGS, [good] * 94 + [failed] * 6).reason == "GREEN_FAILING"
-    assert judge_calls(SETTINGS, [good] * 90 + [slow] * 10).reason == "GREEN_SLOW"
+    good, slow, failed = TimedCall(0.01), TimedCall(1.0), TimedCall(0.01, "UNAVAILABLE")
+    assert analyse_calls(SETTINGS, [good] * 95 + [failed] * 5).passed
+    assert analyse_calls(SETTINGS, [good] * 94 + [failed] * 6).reason == "GREEN_FAILING"
+    assert analyse_calls(SETTINGS, [good] * 90 + [slow] * 10).reason == "GREEN_SLOW"
 
 
 def test_a_release_is_an_interpreter_and_settings_that_are_no_secrets(tmp_path: Path) -> None:
