@@ -109,7 +109,7 @@ class EnvoyWeights:
 
 
 class RouteWeights:
-    """The controller of the GRPCRoute divides the calls. Our gateway sends all of them there, as calls of its first colour."""
+    """The GRPCRoute's controller divides the calls. Our gateway sends all there, as calls of its first colour."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
