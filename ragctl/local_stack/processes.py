@@ -21,7 +21,7 @@ from ragctl.local_stack.services import Service
 
 @dataclass(frozen=True, slots=True)
 class StackProcess:
-    """A process that carries a stack's mark. `part` is empty for supervisord itself."""
+    """A process that carries a stack's mark. `service` is empty for supervisord itself."""
 
     process: psutil.Process
     service: str
