@@ -17,7 +17,7 @@ from rag_core.errors import ConfigError, NotFound, Reason
 
 __all__ = ["COMPONENT_TYPE", "PROJECT_DEFS", "SourceConfig", "find_sources", "load_all_sources", "load_sources"]
 
-COMPONENT_TYPE = "rag_assets.components.document_source.DocumentSource"
+COMPONENT_TYPE = "rag_assets.components.DocumentSource"
 PROJECT_DEFS = Path(__file__).parent / "defs"
 
 

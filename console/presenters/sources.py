@@ -199,7 +199,7 @@ def source_yaml(answers: Answers) -> str:
     attributes["sensor"] = {"interval_seconds": answers.interval_seconds}
     attributes["freshness_minutes"] = answers.freshness_minutes
     attributes["options"] = options
-    document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": attributes}
+    document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
 
 

@@ -197,7 +197,7 @@ def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> Non
         "acl": ["everyone"],
         "options": {"kind": "filesystem", "root": str(root), **options},
     }
-    document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": attributes}
+    document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
     text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
     path = folder / f"{name}.yaml"
     if not path.exists() or _root_of(path) != str(root):

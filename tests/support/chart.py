@@ -24,7 +24,7 @@ _GIVEN: dict[str, Any] = {
     "gateway": {"digest": DIGEST},
     "auth": {"jwks": '{"keys": []}'},
     "sources": {
-        "files": {"handbook": "type: rag_assets.components.document_source.DocumentSource\n"},
+        "files": {"handbook": "type: rag_assets.components.DocumentSource\n"},
         "claims": [{"name": "handbook", "claimName": "handbook", "mountPath": "/data/handbook"}],
     },
 }
