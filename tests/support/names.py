@@ -17,10 +17,11 @@ _PATH = re.compile(rf"(?<![\w./$-])(?:{'|'.join(FOLDERS)})(?:/[\w.*-]++)+(?![\w$
 _DOTTED = re.compile(rf"(?<![\w./$-])(?:{'|'.join(PACKAGES)})(?:\.[a-z_][a-z0-9_]*)*\.\w++(?![\w(/-])")
 _COMMENT = re.compile(r"(?m)(?:^|\s)#.*$")  # a `#` within a string does no harm
 _FILE_OF_ROOM = re.compile(r"(?m)^(\w+\.(?:py|lua))  +\S")
-# A link, a value of the chart, a deployment as kubectl names it, what an installation adds, an import of protoc's, a
-# placeholder.
+# A link, a value of the chart, a deployment as kubectl names it, what an installation adds, an import of protoc, the
+# example of CONTRIBUTING.md, a placeholder.
 _OTHER = re.compile(
-    r"console\.(md|[a-z]*[A-Z]\w*|ingress|example)|deploy/(rag-|secrets|sources|documents)|ragproto/.*\.proto|.*/NAME\b"
+    r"console\.(md|[a-z]*[A-Z]\w*|ingress|example)|deploy/(rag-|secrets|sources|documents)"
+    r"|ragproto/.*\.proto|.*json_lines|.*/NAME\b|.*/add-a-NAME"
 )
 
 
