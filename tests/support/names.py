@@ -21,7 +21,7 @@ _FILE_OF_ROOM = re.compile(r"(?m)^(\w+\.(?:py|lua))  +\S")
 # example of CONTRIBUTING.md, a placeholder.
 _OTHER = re.compile(
     r"console\.(md|[a-z]*[A-Z]\w*|ingress|example)|deploy/(rag-|secrets|sources|documents)"
-    r"|ragproto/.*\.proto|.*json_lines|.*/NAME\b|.*/add-a-NAME"
+    r"|ragproto/.*\.proto|.*json_lines|.*NAME"
 )
 
 
