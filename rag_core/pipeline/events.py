@@ -134,7 +134,7 @@ class EventApplier:
         """Store, chunk, embed and index a batch of one source; searches see it when this returns.
 
         Raises `Unavailable` (a part is down), `Conflict` (`SOURCE_BUSY`) or what `settle` raises. Call it again with
-        the same batch then, or `follow` once `stored` was called: nothing is lost, and nothing is done twice.
+        the same batch then, or `reindex` once `stored` was called: nothing is lost, and nothing is done twice.
         """
         scope = Scope(source, run_id)
         ids = _doc_ids(source, events)

@@ -7,9 +7,9 @@ clusters.py   where requests go: two colours of query servers (gRPC), their HTTP
 routes.py     which requests go there, with which weights, for how long, with which retries
 access.py     tokens and scopes
 limits.py     calls per client and per address
-filters.py    the HTTP filter chain, in order
+requests.py   checks of a request that needs no token: it is complete, and its API key is not guessed
 replies.py    the errors that Envoy answers itself
-listener.py   the port, TLS, the connection limits, header hygiene, the access log
+listener.py   the port, TLS, the connection limits, the HTTP filters in order, header hygiene, the access log
 bootstrap.py  all of it, and its validation by Envoy itself
 """
 

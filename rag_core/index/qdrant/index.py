@@ -1,7 +1,7 @@
 """A Qdrant server or cluster through qdrant-client (gRPC), or qdrant-client's local mode in tests.
 
-A generation is a collection with our specification in its metadata (`qdrant_collections`); the alias is a real
-collection alias. A write returns when the server has applied it (`qdrant_writer`).
+A generation is a collection with our specification in its metadata (`collections`); the alias is a real
+collection alias. A write returns when the server has applied it (`writer`).
 """
 
 from __future__ import annotations
