@@ -290,8 +290,10 @@ listings = Table(
     prefixes=["UNLOGGED"],
 )
 """Listings shared by the runs of several shards (`rag_core.sources.shared_listing_store`); below, their entries.
+
 Without a foreign key: its queue of rows to check would grow with the source. Rows are added and deleted in one
-transaction."""
+transaction.
+"""
 
 listed_items = Table(
     "listed_items",
