@@ -70,7 +70,7 @@ def evaluate(
         row = generations.get(connection, name)
         active = generations.active(connection)
     if not row.complete:
-        raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be evaluated")
+        raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; it must be ready")
     baseline = None if active is None or active.name == name else active
     run = _Gate(store, index, registry, row, baseline, settings, golden, progress)
     evaluation = Evaluation(name, baseline.name if baseline else None, tuple(run.checks()))
@@ -91,9 +91,7 @@ def request_evaluation(store: Store, name: str, *, actor: str) -> None:
     with store.engine.begin() as connection:
         row = generations.get(connection, name)
         if not row.complete:
-            raise Conflict(
-                Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be evaluated"
-            )
+            raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; it must be ready")
         generations.change(connection, name, evaluation_wanted_at=func.now())
         audit.record(connection, actor=actor, action="index.want_evaluation", target=name, details={})
 
