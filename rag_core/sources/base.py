@@ -158,8 +158,10 @@ class Connector(Protocol):
 
     @property
     def shares_listings(self) -> bool:
-        """Whether `fetch` can read items that another connector with the same options listed. Runs of several shards then
-        need only one listing. False when it needs data from its own listing."""
+        """Whether `fetch` can read items that another connector with the same options listed.
+
+        The runs of several shards then share one listing. False when it needs data from its own listing.
+        """
         ...
 
     def list_items(self) -> Listing:

@@ -128,7 +128,7 @@ def heartbeat(connection: Connection, worker: str, details: Mapping[str, Any]) -
 
 
 def workers(connection: Connection, *, within_seconds: float = 86_400) -> list[dict[str, Any]]:
-    """Workers with a heartbeat within `seconds` (a day): `worker`, `started_at`, `beat_at`, `details`."""
+    """Workers with a heartbeat within `within_seconds`: `worker`, `started_at`, `beat_at`, `details`."""
     statement = text(
         "SELECT worker, started_at, beat_at, details FROM rag.stream_workers"
         " WHERE beat_at > now() - make_interval(secs => :seconds) ORDER BY beat_at DESC"
@@ -142,6 +142,6 @@ def deregister(connection: Connection, worker: str) -> None:
 
 
 def live_workers(connection: Connection, *, within_seconds: float) -> list[str]:
-    """Workers with a heartbeat within so many seconds, by the database's clock."""
+    """Names of workers with a heartbeat within `within_seconds`, by the database's clock."""
     statement = text("SELECT worker FROM rag.stream_workers WHERE beat_at > now() - make_interval(secs => :seconds)")
     return list(connection.scalars(statement, {"seconds": within_seconds}))
