@@ -1,4 +1,4 @@
-"""What each reason code means and what to do about it; docs/reference/reason-codes.md is generated from here."""
+"""Reason codes: meaning and remedy of each. docs/reference/reason-codes.md is generated from here."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Settings of a Qdrant cluster and of deployments."""
+"""Settings of Qdrant collections and of blue/green deployments."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 # --------------------------------------------------------------------------------------------------------------------
-# How a Qdrant server keeps the index. The defaults fit one node; `rag index plan` prints those of a cluster.
+# The index on a Qdrant server. The defaults fit one node; `rag index plan` prints settings for a cluster.
 
 
 class QdrantSettings(BaseModel):
-    """Layout of the collections that are made from now on; existing generations keep theirs."""
+    """The layout of new collections; existing generations keep theirs."""
 
     qdrant_shards: int = Field(1, ge=1, le=10_000, description="Shards of a new generation on a Qdrant server.")
     qdrant_large_tenants: str = Field(
@@ -63,7 +63,7 @@ class QdrantSettings(BaseModel):
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# How a new set of query servers takes over from the one that serves.
+# Replacing the query servers that serve by a new set.
 
 
 class DeployingSettings(BaseModel):
@@ -127,5 +127,5 @@ class DeployingSettings(BaseModel):
 
     @property
     def deploy_weights(self) -> list[int]:
-        """The steps as numbers."""
+        """The weights of the steps as numbers."""
         return [int(part) for part in self.deploy_steps.split(",")]

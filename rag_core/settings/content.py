@@ -10,7 +10,7 @@ from rag_core.settings.fields import Port
 
 
 class ContentSettings(BaseModel):
-    """Text, hosts outside, pipeline, streams, generations, alerts."""
+    """Settings of text, external hosts, pipeline, streams, generations and alerts."""
 
     # --- text ------------------------------------------------------------------------------------------------
     chunk_tokens: int = Field(
@@ -39,7 +39,7 @@ class ContentSettings(BaseModel):
         3, ge=1, le=20, description="Runs in which a failing document is tried before it stays quarantined."
     )
 
-    # --- hosts outside ---------------------------------------------------------------------------------------
+    # --- external hosts --------------------------------------------------------------------------------------
     fetch_allow_networks: str = Field(
         "", description="Networks (CIDR, separated by commas) that sources may reach although they are not public."
     )

@@ -12,7 +12,7 @@ from rag_core.settings.fields import Port
 
 
 class ServingSettings(BaseModel):
-    """Query server, answers, identity, gateway."""
+    """Settings of query server, answers, identity and gateway."""
 
     # --- query server ----------------------------------------------------------------------------------------
     default_top_k: int = Field(10, ge=1, le=100, description="Results when the request names no number.")
