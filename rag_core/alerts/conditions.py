@@ -113,7 +113,7 @@ def rebuilt_indexes(entries: Iterable[Entry]) -> Iterator[Alert]:
             f"{AlertKind.INDEX_DAMAGED}:{name}",
             AlertKind.INDEX_DAMAGED,
             "critical",
-            f"the index generation {name} was damaged and is filled again from PostgreSQL; look at the disk it is on",
+            f"the index generation {name} was damaged and is filled again from PostgreSQL; check its disk",
             started_at=entry.at,
         )
 

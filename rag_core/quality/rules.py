@@ -74,7 +74,7 @@ _ALL = (
         "source",
         "warn",
         0.3,
-        "The languages are not those of the last good run.",
+        "The languages differ from the last good run.",
         "share of the documents that would have to change language (20 documents or more)",
     ),
     Rule(

@@ -89,7 +89,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         "unset: the user of the machine in the tenant `default`.",
     )
     audit_queries: bool = Field(
-        False, description="Put each query on record: who asked, when, and a keyed hash of the text, never the text."
+        False, description="Audit each query: caller, time and a keyed hash of the text, never the text."
     )
     audit_query_secret: SecretStr | None = Field(
         None, description="Key of these hashes, of its own; needed with RAG_AUDIT_QUERIES (`openssl rand -hex 32`)."

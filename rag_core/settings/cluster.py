@@ -51,8 +51,8 @@ class QdrantSettings(BaseModel):
         1,
         ge=1,
         le=64,
-        description="Write operations sent to a Qdrant server at once. 1: each waits until it is applied. More: none "
-        "does, and one flush with a look at what is stored ends them, before anything is marked as held.",
+        description="Write operations sent to a Qdrant server at once. 1: each waits until it is applied. More: "
+        "none waits; a final flush and a check of the stored points follow before documents are marked as indexed.",
     )
     qdrant_graph_from_kb: int = Field(
         4_000,
@@ -72,7 +72,7 @@ class DeployingSettings(BaseModel):
     green_ports: str | None = Field(
         None,
         description="gRPC/HTTP port pairs of the green servers of the local stack (`50151/9564,…`); unset: 100 above "
-        "those of blue.",
+        "the blue ports.",
     )
     deploy_steps: str = Field(
         "10,50,100", description="Shares of the requests, in per cent, that a deployment gets one after the other."

@@ -200,7 +200,7 @@ def _point(row: Any) -> Point:
 def _unindexed(connection: Connection, keys: dict[str, str]) -> Iterator[Finding]:
     for row in connection.execution_options(yield_per=PAGE).execute(_UNINDEXED, keys):
         held = "nothing" if row.indexed_version is None else f"version {row.indexed_version}"
-        yield Finding(FindingKind.UNINDEXED, f"the index holds {held} of version {row.version}", row.doc_id)
+        yield Finding(FindingKind.UNINDEXED, f"the index has {held} of version {row.version}", row.doc_id)
 
 
 def _torn(texts: dict[uuid.UUID, str], chunks: Sequence[Any]) -> Iterator[Finding]:

@@ -199,7 +199,7 @@ class EdgeGeneration:
         held = reader.points_count()
         if not isinstance(at_least, int) or held < at_least:
             reader.shard.close()
-            raise DataCorruption(Reason.INDEX_CORRUPT, f"it holds {held} points where at least {at_least} were written")
+            raise DataCorruption(Reason.INDEX_CORRUPT, f"it has {held} points, but at least {at_least} were written")
         self._at_least = at_least
         self._reader = reader
 
@@ -277,6 +277,6 @@ def _explain(error: RagError, generation: str) -> DataCorruption:
     return DataCorruption(
         Reason.INDEX_CORRUPT,
         f"generation {generation} is damaged: {error.message}. Nothing is served from it until it is filled again from "
-        "PostgreSQL: a running stack does so by itself, `rag index rebuild` once the stack is stopped",
+        "PostgreSQL: a running stack does so automatically, `rag index rebuild` once the stack is stopped",
         generation=generation,
     )
