@@ -49,7 +49,7 @@ def _sidebar(name: str, role: Role) -> None:
             key="language",
             format_func=lambda key: LANGUAGES[key],
         )
-        st.toggle(t("Times in UTC"), key="utc", help=t("Off: the time zone of your browser."))
+        st.toggle(t("Show times in UTC"), key="utc", help=t("When off, times are in your browser's time zone."))
         if name:
             st.caption(t("Signed in as {name} ({role})", name=name, role=t(role.name.lower())))
         _sign_out()

@@ -59,7 +59,7 @@ def freshness(status: admin_pb2.GetStatusResponse, objectives: dict[str, float])
         for row in health.freshness_rows(status.sources, objectives, time.time())
     ]
     columns = {"source": t("Source"), "met": t("Objective"), "age": t("Age"),
-               "objective": t("At most"), "documents": t("Documents"), "pending": t("To be indexed")}  # fmt: skip
+               "objective": t("Maximum"), "documents": t("Documents"), "pending": t("To be indexed")}  # fmt: skip
     table(rows, columns, empty=t("No source has run yet."))
 
 

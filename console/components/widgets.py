@@ -47,7 +47,7 @@ def problem(part: str, error: ServiceError) -> None:
         st.info(t("Your role does not include this ({code}).", code=error.code), icon=":material/lock:")
         return
     if not error.down:
-        st.warning(t("{part} refused: {code}.", part=t(part), code=error.code), icon=":material/warning:")
+        st.warning(t("{part} refused the request: {code}.", part=t(part), code=error.code), icon=":material/warning:")
         if error.detail:
             st.text(error.detail)
         return
@@ -105,7 +105,7 @@ def confirm(
     beyond = isinstance(need, Platform)
     allowed = (platform() if beyond else role()) >= need
     wanted = "platform admin" if beyond else need.name.lower()
-    note = None if allowed else t("Needs the role {role}.", role=t(wanted))
+    note = None if allowed else t("Requires the role {role}.", role=t(wanted))
     with st.popover(label, icon=icon, disabled=disabled or not allowed, help=note):
         st.write(explain)
         why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500) if asks else ""
@@ -121,12 +121,12 @@ def confirm(
 def _done(act: Callable[[str], str], why: str, *, must_say: bool) -> tuple[bool, str]:
     """Whether it was done, and what to say."""
     if must_say and not why.strip():
-        return False, t("Say why first.")
+        return False, t("Give a reason first.")
     try:
         return True, act(why)
     except ServiceError as error:
         detail = f" {error.detail}" if error.detail else ""
-        return False, t("Not done: {code}.", code=error.code) + detail
+        return False, t("The action failed: {code}.", code=error.code) + detail
 
 
 def plain_markdown(text: str) -> str:

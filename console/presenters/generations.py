@@ -9,7 +9,7 @@ from console.presenters.formats import duration, number, plain
 from ragproto.admin.v1 import admin_pb2
 
 BYTES_PER_VALUE = 4
-GATES = ("passed", "refused", "asked for", "not evaluated")
+GATES = ("passed", "refused", "requested", "not evaluated")
 
 
 def rows(generations: Iterable[admin_pb2.Generation]) -> list[dict[str, Any]]:
@@ -59,9 +59,9 @@ def ndcg(item: admin_pb2.Generation) -> float | None:
 
 
 def gate(item: admin_pb2.Generation) -> str:
-    """passed, refused, asked for or not evaluated."""
+    """State of the promotion gate: passed, refused, requested or not evaluated."""
     if item.evaluation_wanted_at.seconds:
-        return "asked for"
+        return "requested"
     if not item.evaluated_at.seconds:
         return "not evaluated"
     return "passed" if item.passed else "refused"
@@ -83,7 +83,7 @@ def check_rows(item: admin_pb2.Generation) -> list[dict[str, Any]]:
 
 
 def event_rows(item: admin_pb2.Generation) -> list[dict[str, Any]]:
-    """What was done with it, newest first."""
+    """History, newest first."""
     return [
         {
             "at": event.at.seconds,

@@ -128,7 +128,7 @@ def _of_source(source: ops.SourceDetail, now: float, objective: float) -> list[T
     found = []
     if source.held_deletions:
         values = (name, ("count", source.held_deletions))
-        found.append(Todo("{name}: {count} deletions wait for your decision", "sources", values))
+        found.append(Todo("{name}: {count} held deletions need your decision", "sources", values))
     if is_stale(source.last_complete_at.seconds, now, objective):
         limit = ("limit", duration(objective))
         found.append(Todo("{name} is stale: no complete listing for more than {limit}", "sources", (name, limit)))

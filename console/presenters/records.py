@@ -102,7 +102,7 @@ STATES = {
     ops.DOCUMENT_STATE_SEARCHABLE: "searchable",
     ops.DOCUMENT_STATE_PENDING: "waiting for the index",
     ops.DOCUMENT_STATE_DELETED: "deleted at the source",
-    ops.DOCUMENT_STATE_WITHOUT_ACL: "has no ACL: nobody may see it",
+    ops.DOCUMENT_STATE_WITHOUT_ACL: "no ACL: nobody may read it",
     ops.DOCUMENT_STATE_QUARANTINED: "in quarantine",
 }
 

@@ -99,7 +99,7 @@ def source_fields(detail: ops.SourceDetail) -> list[tuple[str, str]]:
         ("Shards", str(detail.shards)),
         ("ACL", ", ".join(detail.acl) or "–"),
         ("Cursor", json.dumps(cursor, ensure_ascii=False) if cursor else "–"),
-        ("Released deletions", str(detail.approved_deletions)),
+        ("Approved deletions", str(detail.approved_deletions)),
     ]
 
 

@@ -76,7 +76,7 @@ def test_inputs_are_redriven_and_discarded(page: Page) -> None:
     ):
         pick(page, page.get_by_test_id("stDataFrame").first)
         act(page, button, reason, said)
-        page.get_by_text("Times in UTC").click()
+        page.get_by_text("Show times in UTC").click()
     on_record(page, "a new parser", "it is no document")
 
 
@@ -87,7 +87,7 @@ def test_an_answer_is_given_opened_in_its_document_judged_and_compared(page: Pag
     page.get_by_text("Show [1] in the document").click()
     expect(page.get_by_text("Backups are taken every night at three.").first).to_be_visible()
     page.get_by_test_id("stFeedbackButton").first.click()
-    page.get_by_role("button", name="Keep for the golden set").click()
+    page.get_by_role("button", name="Save for the golden set").click()
     expect(page.get_by_text("Kept.")).to_be_visible()
     page.get_by_role("button", name="Compare two generations").click()
     expect(page.get_by_text("First generation")).to_be_visible()
@@ -101,7 +101,7 @@ def test_a_generation_is_forecast_built_judged_promoted_rolled_back_and_retired(
     page.get_by_label("Tokens per chunk").press("Tab")
     page.get_by_role("button", name="Forecast the cost").click()
     expect(page.locator("td", has_text="Texts to embed")).to_be_attached()
-    act(page, "Build it", "smaller chunks", "is declared")
+    act(page, "Build", "smaller chunks", "is declared")
     page.reload()
     promote = page.get_by_role("button", name=re.compile("^.*Promote g"))
     while promote.is_disabled():  # the pipeline builds it; the page is asked as an operator would
