@@ -60,7 +60,7 @@ def validate(*, json: Json = False) -> None:
 
 @app.command
 def apply(*, json: Json = False) -> None:
-    """Apply the settings to the running gateway of the local stack. Envoy validates them first; an error changes nothing.
+    """Apply the settings to the local stack's running gateway. Envoy validates them first; an error changes nothing.
 
     Example: RAG_GATEWAY_CLIENT_PER_MINUTE=300 rag gateway apply
     """

@@ -83,7 +83,7 @@ def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir) ->
 
 
 async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir) -> None:
-    """Return when the service is healthy. Raises `Unavailable` (`START_FAILED`) when it keeps dying or takes too long."""
+    """Wait until the service is healthy. Raises `Unavailable` (`START_FAILED`) when it keeps dying or takes long."""
     deadline = time.monotonic() + service.start_seconds
     deaths: set[float] = set()
     while True:

@@ -68,7 +68,7 @@ def stop_processes(
 
 
 def check_ports(services: Iterable[Service]) -> None:
-    """Raise `Conflict` (`PORT_TAKEN`) that names every port another process listens on, and that process where it is visible."""
+    """Raise `Conflict` (`PORT_TAKEN`) that names every port taken by another process, and the process if visible."""
     taken = [
         f"port {port} is taken{_owner(port)}: stop it or set {setting}"
         for part in services

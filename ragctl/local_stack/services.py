@@ -43,7 +43,7 @@ _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required 
 class Service:
     """One supervised process.
 
-    `needs` names services and steps that must be ready before it starts; `waits` are addresses that it waits for at every
+    `needs` names services and steps that must be ready before it starts; `waits` are addresses it waits for at every
     start, also after a crash. Services stop in the order of `stop_wave`, one wave together. `port_settings` maps
     each port it listens on to the setting that changes it. At `heartbeat` it serves `grpc.health.v1` (`host:port`) or
     is a database (a URL); the watchdog ends it when it does not answer any more.

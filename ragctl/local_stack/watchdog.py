@@ -1,7 +1,7 @@
 """`python -m ragctl.local_stack.watchdog`: end services that no longer answer, so that the supervisor restarts them.
 
 supervisord sees a process that ends, not one that hangs (a dead lock in the engine, SIGSTOP, a disk that fails). Every
-service with a `heartbeat` is asked with a deadline: `grpc.health.v1.Health/Check`, or the database for a connection. One
+service with a `heartbeat` is probed with a deadline: `grpc.health.v1.Health/Check`, or a database connection. One
 that has answered before and then does not for `RAG_HANG_SECONDS` is killed by its process id. What it was doing is
 repaired like any crash.
 """

@@ -237,6 +237,6 @@ class Deployments:
 
     @contextmanager
     def deployer(self, wait: float = _NOW) -> Iterator[Deployer]:
-        """Hold the lock of this target. Raises `Conflict` (`DEPLOYMENT_BUSY`) when another process holds it for `wait` seconds."""
+        """Hold the target's lock. Raises `Conflict` (`DEPLOYMENT_BUSY`) after `wait` seconds."""
         with locks.deployer_connection(self.store, self.target.name, wait=wait) as connection:
             yield Deployer(connection, self.target, self.analyser, self.generations, self.settings, self.on_progress)
