@@ -30,7 +30,8 @@ def actions(found: deploy.Deployment) -> None:
     back = plain_markdown(found.from_colour) or "…"
     with st.container(horizontal=True):
         confirm(t("Switch to {release}", release=release),
-                t("Shifts the traffic in these steps: {steps}.", steps=steps), switch, key="switch", need=Platform.ADMIN, icon=":material/swap_horiz:", must_say=True,
+                t("Shifts the traffic in these steps: {steps}.", steps=steps), switch, key="switch",
+                need=Platform.ADMIN, icon=":material/swap_horiz:", must_say=True,
                 disabled=not found.can_switch)  # fmt: skip
         confirm(t("Roll back {release}", release=release),
                 t("Returns all traffic to {colour} at once and rolls back a generation promoted with the release.",

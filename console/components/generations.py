@@ -80,7 +80,8 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
         confirm(t("Promote {name}", name=shown), moved if passed else overrides, promote, key="promote", need=need,
                 icon=":material/upgrade:", disabled=state != "ready", must_say=not passed, asks=not passed)  # fmt: skip
         confirm(t("Roll back to {name}", name=plain_markdown(before) or "…"),
-                t("Searches return to the previous generation."), roll_back, key="rollback", need=need, icon=":material/undo:", disabled=not before)  # fmt: skip
+                t("Searches return to the previous generation."), roll_back, key="rollback", need=need,
+                icon=":material/undo:", disabled=not before)  # fmt: skip
         confirm(t("Retire {name}", name=shown), ends, retire, key="retire", need=need, icon=":material/delete:",
                 disabled=state not in {"building", "ready", "retired"} or not name, must_say=kept)  # fmt: skip
 

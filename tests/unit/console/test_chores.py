@@ -84,7 +84,7 @@ def test_why_is_this_document_missing(page: Page, clicks: Clicks) -> None:
     box = page.get_by_label("Why is a document missing?")
     box.fill("plan")
     box.press("Enter")
-    expect(page.get_by_text("This document is: in quarantine.")).to_be_visible()
+    expect(page.get_by_text("State of this document: in quarantine.")).to_be_visible()
     expect(page.get_by_text("ENCRYPTED: the file has a password")).to_be_visible()
 
 

@@ -144,7 +144,7 @@ def test_pipelines_and_environments_of_gitlab_are_shown_when_it_is_configured(
     httpserver.clear()
     httpserver.expect_request(re.compile(f"{project}/.*")).respond_with_json({"message": "401"}, status=401)
     app.run()
-    assert "GitLab refused: GITLAB_REFUSED." in [item.value for item in app.warning]
+    assert "GitLab refused the request: GITLAB_REFUSED." in [item.value for item in app.warning]
 
 
 def test_two_generations_are_searched_side_by_side(app: AppTest, platform: Platform) -> None:

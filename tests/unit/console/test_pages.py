@@ -159,7 +159,7 @@ def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform
 @pytest.mark.parametrize(("final", "said"), [
     (v2.AnswerFinal(abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED")),
      "The sources do not answer this question."),
-    (v2.AnswerFinal(failed=v2.AnswerFinal.Failed(reason="DEADLINE")), "The answer broke off: DEADLINE."),
+    (v2.AnswerFinal(failed=v2.AnswerFinal.Failed(reason="DEADLINE")), "The answer was interrupted: DEADLINE."),
 ])  # fmt: skip
 def test_text_of_an_answer_that_did_not_come_is_taken_back(
     app: AppTest, platform: Platform, final: v2.AnswerFinal, said: str

@@ -87,7 +87,7 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
     assert [(todo.page, say(todo.sentence, **dict(todo.values))) for todo in found] == [
         ("overview", "index is not healthy: INDEX_EMPTY"),
         ("sources", "wiki is stale: no complete listing for more than 25 h"),
-        ("sources", "docs: 60 deletions wait for your decision"),
+        ("sources", "docs: 60 held deletions need your decision"),
         ("pipeline", "The last run failed: b"),
         ("quality", "Inputs in quarantine: 3"),
     ]
