@@ -1,4 +1,4 @@
-"""A span in its document, the judgement of an answer, and the same search in two generations."""
+"""A span in its document, the rating of an answer, and the same search in two generations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2
 
 # --------------------------------------------------------------------------------------------------------------------
-# A span shown in its document, and the judgement of an answer.
+# A span shown in its document, and the rating of an answer.
 
 
 def span(doc_id: str, start: int, end: int) -> None:

@@ -1,4 +1,4 @@
-"""Deployments, moving the traffic, and the pipelines of GitLab."""
+"""Deployments, switch and rollback, and the pipelines of GitLab."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from console.session import Platform, api, shared, t
 from ragproto.admin.v1 import deployments_pb2 as deploy
 
 # --------------------------------------------------------------------------------------------------------------------
-# One deployment: how far it is, what its gates found, and moving the traffic.
+# One deployment: its progress, the results of its checks, switch and rollback.
 
 
 def actions(found: deploy.Deployment) -> None:

@@ -1,4 +1,4 @@
-"""Index generations: what each holds, building, judging, moving readers, ending."""
+"""Index generations: their contents and actions (build, evaluate, promote, roll back, retire)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from console.session import Platform, api, t
 from ragproto.admin.v1 import admin_pb2
 
 # --------------------------------------------------------------------------------------------------------------------
-# Index generations: what each holds, what the gate found, and building, judging, moving readers, ending.
+# Index generations: contents, gate results and actions.
 
 
 def generations() -> None:
@@ -105,7 +105,7 @@ def _details(chosen: admin_pb2.Generation) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What a new generation would cost, and building it behind the one that readers are on.
+# The forecast of a new generation, and its build beside the active one.
 
 
 def build_generation() -> None:

@@ -33,7 +33,7 @@ def components(rows: list[health.HealthRow]) -> None:
 
 
 def alerts(found: list[ops.Alert] | ServiceError) -> None:
-    """What is alerted now."""
+    """The open alerts."""
     st.subheader(t("Open alerts"))
     if isinstance(found, ServiceError):
         problem("Alerts", found)

@@ -1,4 +1,4 @@
-"""What an operator may do about a source, and the wizard for a new one."""
+"""Actions on a source, and the wizard for a new one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from console.session import api, shared, t
 from ragproto.admin.v1 import operations_pb2 as ops
 
 # --------------------------------------------------------------------------------------------------------------------
-# What an operator may do about a source.
+# Actions of an operator on a source.
 
 
 def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> None:

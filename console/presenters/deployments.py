@@ -13,7 +13,7 @@ from console.presenters.formats import plain
 from ragproto.admin.v1 import deployments_pb2 as deploy
 
 WATCHED_SECONDS = 60
-"""A colour that was seen longer ago is watched by no deployer."""
+"""Age of the last poll above which no deployer is running."""
 STATES = {
     deploy.DEPLOYMENT_STATE_PREPARE: "being prepared",
     deploy.DEPLOYMENT_STATE_HEALTHY: "waiting for its servers",
@@ -69,7 +69,7 @@ def deployment_rows(deployments: Iterable[deploy.Deployment]) -> list[dict[str, 
 
 
 def step_rows(history: Iterable[deploy.DeploymentStep]) -> list[dict[str, Any]]:
-    """What was done and judged, oldest first, with the figures of each gate."""
+    """History of a deployment, oldest first, with the figures of each check."""
     return [
         {
             "at": item.at.seconds,

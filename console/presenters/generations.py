@@ -68,7 +68,7 @@ def gate(item: admin_pb2.Generation) -> str:
 
 
 def kept(item: admin_pb2.Generation, now: float) -> bool:
-    """Whether readers left it a while ago and its grace period still runs; `now` in Unix seconds."""
+    """Whether it is retired and its grace period still runs; `now` in Unix seconds."""
     return item.state == "ready" and item.keep_until.seconds > now
 
 
@@ -77,7 +77,7 @@ def _figures(item: admin_pb2.Generation, check: str) -> dict[str, float]:
 
 
 def check_rows(item: admin_pb2.Generation) -> list[dict[str, Any]]:
-    """What the gate found, what failed first."""
+    """Results of the promotion gate, failed checks first."""
     ordered = sorted(item.checks, key=lambda check: check.passed)
     return [{"check": check.name, "passed": check.passed, "detail": plain(check.detail)} for check in ordered]
 
@@ -97,7 +97,7 @@ def event_rows(item: admin_pb2.Generation) -> list[dict[str, Any]]:
 
 
 def forecast_fields(found: admin_pb2.BuildForecast) -> list[tuple[str, str]]:
-    """What a build takes, as label and text. Counts that are scaled up from a sample are marked."""
+    """The forecast of a build, as label and text. Counts that are scaled up from a sample are marked."""
     about = "" if found.exact else "≈ "
     facts = [
         ("Documents", number(found.documents)),

@@ -21,7 +21,7 @@ MODES = {
 
 
 def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | None:
-    """What to ask, and how; None until something was asked."""
+    """The question and its options; None until one was submitted."""
     names = [item.name for item in load_or_report("query server", lambda: api().sources()) or []]
     with st.form("question", border=False):
         text = st.text_area(t("Question"), max_chars=MAX_QUESTION_CHARS, height=80, key="question-text")

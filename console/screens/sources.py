@@ -76,7 +76,7 @@ def now_running(source: str) -> None:
 
 @st.fragment(run_every=_REFRESH)
 def real_time() -> None:
-    """What waits in the streams, and how long a pushed document takes to be found."""
+    """Pending changes of the streams, and the latency from push to search."""
     samples = load_or_report("metrics", shared().metrics.history)
     rows = streams.lag_rows(samples or [], tenant())
     if not rows:
