@@ -181,7 +181,7 @@ def test_an_answer_is_given_opened_and_kept_for_the_golden_set(page: Page) -> No
 @pytest.mark.faults
 def test_a_deployment_is_rolled_back_for_a_reason(page: Page) -> None:
     go(page, "Deployments")
-    act(page, "Roll back r2", "users complain", "The deployer moves the traffic back at once.")
+    act(page, "Roll back r2", "users complain", "The deployer returns the traffic at once.")
     expect(page.get_by_text("Requested, not done yet: rollback.")).to_be_visible()
     on_record(page, "users complain", "deploy.rollback")
 

@@ -215,7 +215,7 @@ def test_a_check_asks_the_sensor_and_starts_nothing(app: AppTest, platform: Plat
     opened(app, "sources")
     app.button(key="troubleshoot-handbook-do").click().run()
     assert platform.mutations == ["sensorDryRun"]
-    assert "It can be read: unchanged." in " ".join(item.value.replace("\\", "") for item in app.success)
+    assert "The source is readable: unchanged." in " ".join(item.value.replace("\\", "") for item in app.success)
     error = {"message": "Error", "causes": [{"message": "FETCH_REFUSED: the share does not answer"}]}
     platform.data["sensorDryRun"]["evaluationResult"] = {"error": error}
     app.button(key="troubleshoot-handbook-do").click().run()
@@ -269,4 +269,4 @@ def test_the_interface_speaks_chinese(app: AppTest, platform: Platform) -> None:
     with_source(platform)
     app.session_state["language"] = "zh"
     app.run()
-    assert [item.value for item in app.success] == ["一切正常：5 个组件均健康。"]
+    assert [item.value for item in app.success] == ["全部 5 个组件均健康。"]
