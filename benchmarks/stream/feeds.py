@@ -27,7 +27,7 @@ attributes:
 
 
 class Feed(Protocol):
-    """Where the benchmark writes its changes."""
+    """The interface through which the benchmark writes its changes."""
 
     name: str
 

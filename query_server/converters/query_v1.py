@@ -35,7 +35,7 @@ def _renumbered(answer: Answer) -> str:
     if not isinstance(answer.outcome, Answered):
         return ""
     places = {citation.number: citation.rank + 1 for citation in answer.outcome.citations}
-    # Answerers keep brackets with numbers out of the text, so each one that is left is a marker.
+    # Answerers keep brackets with numbers out of the text, so each remaining one is a marker.
     return _MARKER.sub(lambda marker: f"[{places[int(marker[1])]}]", answer.text)
 
 

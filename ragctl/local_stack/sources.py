@@ -33,7 +33,7 @@ _MAX_DESCRIPTION_CHARS = 2_500
 """The beginning says what the package is. So the corpus is embedded in about a minute on two cores."""
 _MAX_LICENCES = 30
 _MAX_LICENCE_CHARS = 12_000
-"""Longer ones are collections of the licences of bundled parts."""
+"""Longer ones are collections of the licences of bundled libraries."""
 
 
 def write_project_corpus(folder: Path) -> bool:
