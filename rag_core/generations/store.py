@@ -7,7 +7,7 @@ it follows every change, so that a rollback loses nothing.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.access import store as visibility
-from rag_core.database.tables.content import generation_documents, generations, query_replicas
+from rag_core.database.tables.content import generation_documents, generations
 from rag_core.errors import NotFound, Reason
 from rag_core.index import GenerationSpec, check_spec
 from rag_core.sources import Shard
@@ -25,6 +25,8 @@ RECEIVES_WRITES = ("building", "ready", "active")
 """States in which a generation receives changes."""
 COMPLETE = ("ready", "active")
 """States in which nothing is pending for it but what changed just now."""
+NOW = func.now()
+"""A value for `change`: the clock of the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +159,21 @@ def set_not_reproducible(connection: Connection, name: str, *, not_reproducible:
     connection.execute(update(generations).where(generations.c.name == name).values(details=value))
 
 
-def clear_indexed(connection: Connection, name: str) -> int:
-    """Treat a generation as empty: every document is pending again. For an index whose files were lost."""
-    return connection.execute(delete(generation_documents).where(generation_documents.c.generation == name)).rowcount
+def clear_indexed(connection: Connection, name: str, doc_ids: Collection[uuid.UUID] | None = None) -> int:
+    """Treat a generation as empty: every document is pending again. For an index whose files were lost.
+
+    With `doc_ids` only these are.
+    """
+    statement = delete(generation_documents).where(generation_documents.c.generation == name)
+    if doc_ids is not None:
+        statement = statement.where(generation_documents.c.doc_id.in_(sorted(doc_ids)))
+    return connection.execute(statement).rowcount
+
+
+def count_indexed(connection: Connection, name: str) -> int:
+    """How many documents a generation holds, in whatever version."""
+    statement = select(func.count()).where(generation_documents.c.generation == name)
+    return connection.scalar(statement) or 0
 
 
 _BY_SHARD = text("""
@@ -266,34 +280,3 @@ WHERE d.deleted_at IS NULL AND d.acl IS NOT NULL
 def expected_points(connection: Connection, generation: Generation) -> int:
     """Points the index should hold when nothing is pending for the generation."""
     return int(connection.scalar(_EXPECTED, {"chunker": generation.chunker}) or 0)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Query servers and the models they can embed queries with: how a promotion knows that all of them can follow it.
-
-
-ALIVE_SECONDS = 10
-"""A server that said nothing for longer is taken for gone; each speaks every two seconds."""
-_FORGOTTEN_SECONDS = 3600
-
-
-def report(connection: Connection, replica: str, embedders: Sequence[str]) -> None:
-    """Note that a query server lives and which embedder fingerprints it has loaded."""
-    values = {"embedders": sorted(embedders), "seen_at": func.now()}
-    statement = insert(query_replicas).values(replica=replica, **values)
-    connection.execute(statement.on_conflict_do_update(constraint=query_replicas.primary_key, set_=values))
-    old = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, _FORGOTTEN_SECONDS)
-    connection.execute(delete(query_replicas).where(query_replicas.c.seen_at < old))
-
-
-def forget(connection: Connection, replica: str) -> None:
-    """Remove a server that stops in good order."""
-    connection.execute(delete(query_replicas).where(query_replicas.c.replica == replica))
-
-
-def unprepared(connection: Connection, embedder: str) -> list[str]:
-    """The living servers that cannot embed queries with this embedder yet."""
-    columns = query_replicas.c
-    alive = columns.seen_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, ALIVE_SECONDS)
-    prepared = columns.embedders.any(embedder)
-    return list(connection.scalars(select(columns.replica).where(alive, ~prepared).order_by(columns.replica)))

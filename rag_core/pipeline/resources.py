@@ -67,7 +67,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Close what was opened. Idempotent."""
-        for name in ("kits", "index", "embedder", "parser", "store"):
+        for name in ("transform_registry", "index", "embedder", "parser", "store"):
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
