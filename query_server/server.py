@@ -34,8 +34,7 @@ from query_server.interceptors.chain import Chain
 from query_server.interceptors.stack import build_chain, build_index_chain, build_limiters
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import Dependencies, open_dependencies
-from query_server.runtime.gauges import Freshness, SourceGauges
-from query_server.runtime.generation_gauges import GenerationGauges
+from query_server.runtime.gauges import Freshness, GenerationGauges, SourceGauges
 from query_server.runtime.http import HttpServer
 from query_server.runtime.listening import LOOPBACK, BindAddresses, bind, new_server, stop_signals, tls_credentials
 from query_server.runtime.metrics import Metrics

@@ -18,9 +18,11 @@ import rag_assets.defs
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.config import PROJECT_DEFS, load_all_sources, load_sources
 from rag_assets.defs.alerts.sensors import alert_sensor
-from rag_assets.defs.streams.assets import stream_definitions
-from rag_assets.lib.versions import code_versions
 from rag_assets.resources import PIPELINE, pipeline_resource
+from rag_core.chunking import CHUNKER_VERSION
+from rag_core.generations import CHUNKING
+from rag_core.ids import fingerprint
+from rag_core.parsing import PARSER_VERSION, ParseLimits
 from rag_core.settings import Settings
 
 
@@ -31,7 +33,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     sources = [DocumentSource(config).build_defs() for config in load_sources(settings.effective_sources_dir)]
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
     alerts = dg.Definitions(sensors=[alert_sensor(configs, settings)])
-    parts = (_project(), stream_definitions(), *sources, alerts, resources)
+    parts = (_project(), *sources, alerts, resources)
     return _with_policy(dg.Definitions.merge(*parts), settings)
 
 
@@ -48,6 +50,21 @@ def _with_policy(defs: dg.Definitions, settings: Settings) -> dg.Definitions:
             selection=dg.AssetSelection.tag("rag/stage", stage),
         )
     return defs
+
+
+def code_versions(settings: Settings) -> dict[str, str]:
+    """Version by stage, from what can be known without opening a model.
+
+    The exact fingerprints, model hash included, decide what is recomputed; the runs carry them as metadata.
+    """
+    chunker = (CHUNKER_VERSION, *(getattr(settings, name) for name in CHUNKING))
+    embedder = (settings.embedder, settings.embed_model, settings.embed_dimensions, settings.embed_passage_prefix)
+    return {
+        "documents": fingerprint(PARSER_VERSION, *ParseLimits.from_settings(settings).astuple()),
+        "chunks": fingerprint(*chunker),
+        "embeddings": fingerprint(*embedder),
+        "index": fingerprint(*chunker, *embedder),
+    }
 
 
 @dg.definitions

@@ -8,7 +8,7 @@ import yaml
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from rag_assets.location import LOCATION
+from rag_assets import LOCATION
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from benchmarks.answers.fit import fit
 from benchmarks.report import Cell, Progress, Report, Table
 from benchmarks.retrieval.indexing import TENANT, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
@@ -148,7 +148,7 @@ def _row(name: str, tally: Tally) -> tuple[Cell, ...]:
 def _fit_table(tallies: dict[str, Tally]) -> Table:
     present = np.array([signs for tally in tallies.values() for signs in tally.present])
     removed = np.array([signs for tally in tallies.values() for signs in tally.removed])
-    weights, bias = fit(present, removed)
+    weights, bias = _fit(present, removed)
     rows: tuple[tuple[Cell, ...], ...] = (
         ("in use", *WEIGHTS, BIAS),
         ("fitted here (balanced)", *map(float, weights), float(bias)),
@@ -182,3 +182,27 @@ def _rows(data: Path, name: str) -> Iterator[tuple[str, list[str]]]:
         for line in filter(str.strip, file):
             row = json.loads(line)
             yield str(row["_id"]), row.get("answers") or []
+
+
+Array = npt.NDArray[np.float64]
+_STEPS = 3000
+_RATE = 0.5
+_RIDGE = 1e-3
+
+
+def _fit(positive: Array, negative: Array) -> tuple[Array, float]:
+    """Weights and bias that separate the rows of two matrices of shape [n, features], both kinds counting the same.
+
+    Logistic regression by plain gradient descent: a handful of features need no library.
+    """
+    rows = np.concatenate([positive, negative])
+    labels = np.concatenate([np.ones(len(positive)), np.zeros(len(negative))])
+    mean, spread = rows.mean(0), rows.std(0) + 1e-9
+    scaled = (rows - mean) / spread
+    weights, bias = np.zeros(rows.shape[1]), 0.0
+    for _ in range(_STEPS):
+        error = 1 / (1 + np.exp(-(scaled @ weights + bias))) - labels
+        weights -= _RATE * (scaled.T @ error / len(labels) + _RIDGE * weights)
+        bias -= _RATE * float(error.mean())
+    original = weights / spread
+    return original, bias - float(original @ mean)

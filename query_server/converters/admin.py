@@ -11,12 +11,12 @@ from query_server.handlers.admin.overview import (
     GenerationEvent,
     GenerationRow,
     GenerationStatus,
-    SourceCounts,
     Status,
 )
 from ragproto.admin.v1 import admin_pb2 as pb
 
 if TYPE_CHECKING:
+    from rag_core.generations import SourceCounts
     from rag_core.generations.lifecycle import Forecast, PromotionResult
 
 _MOMENTS = ("created_at", "ready_at", "evaluation_wanted_at", "promoted_at", "keep_until", "retired_at")

@@ -33,11 +33,9 @@ async def transact(store: LazyStore, work: Callable[[Connection], T]) -> T:
 
 
 def _limit(connection: Connection, deadline: float, request_id: str) -> None:
-    from sqlalchemy import text  # it takes as long to load as the rest of the server
+    from rag_core.database import limit_transaction  # SQLAlchemy takes as long to load as the rest of the server
 
     left = deadline - time.monotonic()
     if left <= 0:
         raise DeadlineExceeded(Reason.DEADLINE, "the call ended before its turn at the database")
-    limits = "SELECT set_config('statement_timeout', :ms, true), set_config('application_name', :name, true)"
-    # 0 would mean no limit.
-    connection.execute(text(limits), {"ms": str(max(1, int(left * 1000))), "name": f"rag {request_id}"})
+    limit_transaction(connection, left, f"rag {request_id}")

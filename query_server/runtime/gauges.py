@@ -13,6 +13,7 @@ from query_server.runtime.polling import Poller
 
 if TYPE_CHECKING:
     from rag_core.alerts import SourceState
+    from rag_core.generations import DocumentTotals
     from rag_core.pipeline import Stage
     from rag_core.quality import Latest
 
@@ -93,6 +94,44 @@ class SourceGauges:
 
 
 # --------------------------------------------------------------------------------------------------------------------
+# How much of the documents each index generation holds, as metrics.
+
+
+GENERATION_SECONDS = 60.0
+GENERATION_SHARE = 0.02
+"""Part of the time that the counting may take: it reads every document, so a large installation is asked less often."""
+
+
+class GenerationGauges:
+    """Refreshes the gauges every minute. While the database is down they keep their values."""
+
+    def __init__(self, store: LazyStore, metrics: Metrics) -> None:
+        self._store = store
+        self._gauges = (metrics.generation_documents, metrics.generation_pending)
+        self.poller = Poller(
+            "generation gauges", self._read, self._set, seconds=GENERATION_SECONDS, share=GENERATION_SHARE
+        )
+
+    def _read(self) -> dict[tuple[str, str], DocumentTotals]:
+        # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
+        from rag_core.generations import store as generations
+
+        with self._store.get().engine.connect() as connection:
+            totals = generations.document_totals(connection)
+            following = generations.write_targets(connection)
+            return {(row.name, row.state): totals[row.name] for row in following if row.name in totals}
+
+    def _set(self, found: dict[tuple[str, str], DocumentTotals]) -> None:
+        """A generation that changes its state loses the series of the state before."""
+        documents, pending = self._gauges
+        documents.clear()
+        pending.clear()
+        for labels, totals in found.items():
+            documents.labels(*labels).set(totals.documents)
+            pending.labels(*labels).set(totals.pending)
+
+
+# --------------------------------------------------------------------------------------------------------------------
 # `as_of`: up to which moment the index is known to hold what was committed, for each tenant.
 
 
@@ -125,10 +164,10 @@ class Freshness:
 
     def _read(self) -> Finding:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
-        from query_server.handlers.admin.overview import oldest_pending
+        from rag_core.generations import status_store
 
         with self._store.get().engine.connect() as connection:
-            return Finding(*oldest_pending(connection))
+            return Finding(*status_store.oldest_pending(connection))
 
     def _take(self, finding: Finding) -> None:
         self._finding = finding

@@ -1,4 +1,4 @@
-"""The context of a connector: what the platform passes to it in addition to its options."""
+"""What connectors share: what the platform passes to one beside its options, and how far a listing came."""
 
 from __future__ import annotations
 
@@ -20,3 +20,28 @@ class ConnectorContext:
     fetch_policy: FetchPolicy = field(default_factory=FetchPolicy)
     memory: SourceMemory = field(default_factory=TransientMemory)
     home: Path | None = None
+
+
+class ListingState:
+    """Whether a listing came to its end, and what kept it from being complete."""
+
+    unfinished = "the listing was not read to its end"
+
+    def __init__(self) -> None:
+        self._finished = False
+        self._errors: dict[str, None] = {}
+
+    @property
+    def complete(self) -> bool:
+        return self._finished and not self._errors
+
+    @property
+    def broken(self) -> bool:
+        """Whether something went wrong, as opposed to not read yet."""
+        return bool(self._errors)
+
+    @property
+    def error(self) -> str | None:
+        if self._errors:
+            return "; ".join(self._errors)
+        return None if self._finished else self.unfinished

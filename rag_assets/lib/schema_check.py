@@ -9,10 +9,10 @@ import dagster as dg
 import polars as pl
 
 from rag_assets.lib.failures import RETRY, typed_failures
-from rag_assets.lib.frames import MAX_ROWS, Frames
+from rag_assets.lib.frames import Frames
 from rag_assets.lib.naming import asset_key, partitions, scope_of
 from rag_assets.source_config import SourceConfig
-from rag_core.pipeline import Pipeline
+from rag_core.pipeline import Pipeline, sample_store
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -52,7 +52,7 @@ def validate_frames(model: str, frames: Iterable[pl.DataFrame]) -> dg.AssetCheck
     metadata: dict[str, dg.MetadataValue] = {
         "rows": dg.MetadataValue.int(rows),
         "failures": dg.MetadataValue.int(failures),
-        "sampled": dg.MetadataValue.bool(rows >= MAX_ROWS),
+        "sampled": dg.MetadataValue.bool(rows >= sample_store.MAX_ROWS),
     }
     if sample:
         metadata["sample"] = dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in sample])

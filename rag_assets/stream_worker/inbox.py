@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, make_url
 
 from rag_assets.stream_worker.base import Lag, Message, Position
 from rag_core.database import Store
@@ -22,11 +22,11 @@ from rag_core.errors import RagError, Reason, Unavailable
 from rag_core.pipeline import Event
 from rag_core.settings import Settings
 from rag_core.sources import Source
+from rag_core.sources import store as sources
 from rag_core.streams import DeadLetter, Lane, PendingChange, Share
 from rag_core.streams import inbox_lanes_store as inbox_lanes
 from rag_core.streams import inbox_store as inbox
 
-LOCK = 0x7261675F696E626F  # "rag_inbo"; the next number is the lock of the large changes
 _BATCH_SECONDS: Final = 0.5
 _AWAY_SECONDS: Final = 0.5
 _SLOW_SECONDS: Final = 60.0
@@ -63,7 +63,7 @@ class InboxSource:
         try:
             session = self._session or self._open()
             if not self.consuming:
-                self.consuming = self._try_lock(session)
+                self.consuming = inbox.try_consume(session, large=bool(self.large))
             if not self.consuming:
                 # Another worker has it. Its end is not announced, so this one asks again after a while.
                 self._wait(session, min(wait, 1.0))
@@ -127,7 +127,7 @@ class InboxSource:
         if self._session is not None and self.consuming:
             # The server ends a closed session a moment later; the next worker must not meet the lock until then.
             with suppress(psycopg.Error):
-                self._session.execute("SELECT pg_advisory_unlock_all()")
+                inbox.release(self._session)
         self._drop()
 
     def _open(self) -> psycopg.Connection[Any]:
@@ -141,13 +141,9 @@ class InboxSource:
             keepalives_interval=5,
             keepalives_count=3,
         )
-        session.execute(f"LISTEN {inbox.CHANNEL}")
+        inbox.listen(session)
         self._session = session
         return session
-
-    def _try_lock(self, session: psycopg.Connection[Any]) -> bool:
-        row = session.execute("SELECT pg_try_advisory_lock(%s)", (LOCK + bool(self.large),)).fetchone()
-        return bool(row and row[0])
 
     def _wait(self, session: psycopg.Connection[Any], seconds: float) -> None:
         """Until a change is announced or the time is over; announcements that came before count."""
@@ -172,8 +168,8 @@ class InboxSource:
                 self._turn += 1
                 self._last = list(dict.fromkeys(tenants[seq] for seq in seqs if seq in tenants))[-1]
             for tenant, source in {(row.tenant, row.source) for row in rows} - self._acl.keys():
-                found = connection.scalar(_ACL, {"tenant": tenant, "name": source})
-                self._acl[tenant, source] = None if found is None else tuple(found)
+                found = sources.find(connection, tenant, source)
+                self._acl[tenant, source] = sources.acl_of(found) if found is not None else None
         return rows
 
     def _message(self, row: PendingChange) -> Message:
@@ -239,6 +235,3 @@ def attributes_of(event: Event) -> dict[str, Any]:
         "acl": None if event.acl is None else list(event.acl),
         "metadata": dict(event.metadata),
     }
-
-
-_ACL = text("SELECT acl FROM rag.sources WHERE tenant = :tenant AND name = :name")

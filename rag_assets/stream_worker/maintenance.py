@@ -7,33 +7,27 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from rag_assets.stream_worker import dead_letters as letters
 from rag_assets.stream_worker.base import Message
 from rag_assets.stream_worker.streams import kafka_configs
 from rag_core.database import Store
 from rag_core.errors import RagError, Unavailable
+from rag_core.generations import status_store
 from rag_core.generations import store as generations
 from rag_core.logging import get_logger
 from rag_core.pipeline import BatchResult, EventApplier, Pipeline
 from rag_core.quality import quarantine_store as quarantine
 from rag_core.settings import Settings
 from rag_core.sources import Source
+from rag_core.sources import store as sources_store
 from rag_core.streams import inbox_store as inbox
 from rag_core.streams import store as streams
 
 log = get_logger(__name__)
 STREAM_KINDS = ("push", "kafka")
 _REDRIVES = 64
-
-_PENDING = text("""
-SELECT s.tenant, s.name, s.kind, s.acl, count(*) AS documents
-FROM rag.pending_index(:generation) p
-JOIN rag.sources s ON s.tenant = p.tenant AND s.name = p.source AND s.kind = ANY(:kinds)
-WHERE p.indexed_version IS NOT NULL OR NOT :building
-GROUP BY s.tenant, s.name
-""")
 
 
 def pending(store: Store) -> dict[tuple[str, str], tuple[Source, int]]:
@@ -44,11 +38,9 @@ def pending(store: Store) -> dict[tuple[str, str], tuple[Source, int]]:
         for generation in generations.write_targets(connection):
             if generation.not_reproducible:
                 continue
-            params = {"generation": generation.name, "building": generation.state == "building"}
-            for row in connection.execute(_PENDING, {**params, "kinds": list(STREAM_KINDS)}):
-                source = Source(row.name, row.tenant, row.kind, None if row.acl is None else tuple(row.acl))
-                _, before = found.get((row.tenant, row.name), (source, 0))
-                found[row.tenant, row.name] = source, before + row.documents
+            for source, documents in status_store.pending_of_kinds(connection, generation, STREAM_KINDS):
+                _, before = found.get((source.tenant, source.name), (source, 0))
+                found[source.tenant, source.name] = source, before + documents
     return found
 
 
@@ -79,14 +71,8 @@ def redrive(store: Store, applier: EventApplier, run_id: str, configured: Iterab
     `configured` are the sources that have a file: metadata and quality rules are there and not in the database.
     """
     with store.engine.connect() as connection:
-        names = connection.execute(_STREAMS, {"kinds": list(STREAM_KINDS)}).all()
-        sources = {
-            f"{row.tenant}/{row.name}": Source(
-                row.name, row.tenant, row.kind, None if row.acl is None else tuple(row.acl)
-            )
-            for row in names
-        }
-        sources |= {f"{source.tenant}/{source.name}": source for source in configured}
+        known = [*sources_store.of_kinds(connection, STREAM_KINDS), *configured]
+    sources = {f"{source.tenant}/{source.name}": source for source in known}
     taken, last = 0, 0
     while rows := _redriven(store, list(sources), last):
         taken, last = taken + len(rows), rows[-1].id
@@ -123,7 +109,7 @@ def clean_up(store: Store, settings: Settings) -> None:
     """Forget applied pushes, and dead letters that nothing in the quarantine stands for any more."""
     with store.engine.begin() as connection:
         inbox.purge(connection, hours=settings.inbox_retention_hours)
-        connection.execute(_MOOT, {"days": settings.event_retention_days})
+        streams.purge_dead_letters(connection, days=settings.event_retention_days)
 
 
 def maintain(pipeline: Pipeline, applier: EventApplier, run_id: str) -> int:
@@ -143,12 +129,3 @@ def maintain(pipeline: Pipeline, applier: EventApplier, run_id: str) -> int:
         except RagError as error:
             log.warning("reconcile_postponed", reason=error.reason, problem=error.message)
     return done["documents"]
-
-
-_STREAMS = text("SELECT tenant, name, kind, acl FROM rag.sources WHERE kind = ANY(:kinds)")
-_MOOT = text("""
-DELETE FROM rag.dead_letters d
-WHERE d.created_at < now() - make_interval(days => :days)
-  AND NOT EXISTS (SELECT FROM rag.quarantine q WHERE q.tenant = d.tenant AND q.source = d.source
-                  AND q.locator = d.locator)
-""")

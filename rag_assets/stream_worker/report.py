@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Self
 
 import dagster as dg
 
-from rag_assets.stream_worker.run_gauges import read_runs
 from rag_core.logging import get_logger
 
 if TYPE_CHECKING:
+    from rag_assets.stream_worker.metrics import StreamMetrics
     from rag_assets.stream_worker.worker import Worker
 
 log = get_logger(__name__)
 PREFIX = "stream"
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_READ = 100
+"""Of so many finished runs the newest of each job is shown: a job that has not ended lately loses its series."""
 
 
 def stream_key(name: str) -> dg.AssetKey:
@@ -78,3 +81,23 @@ class Reporter:
             self._seen[name] = now
             reported += 1
         return reported
+
+
+def read_runs(instance: dg.DagsterInstance, metrics: StreamMetrics) -> None:
+    """Set the gauges to what Dagster's storage holds now."""
+    for status in dg.DagsterRunStatus:
+        count = instance.get_runs_count(dg.RunsFilter(statuses=[status]))
+        metrics.runs.labels(status.value.lower()).set(count)
+    newest: dict[str, dg.RunRecord] = {}
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_FINISHED), limit=_READ):
+        newest.setdefault(record.dagster_run.job_name, record)
+    metrics.run_seconds.clear()
+    metrics.run_failed.clear()
+    for job, record in newest.items():
+        failed = record.dagster_run.status is dg.DagsterRunStatus.FAILURE
+        metrics.run_failed.labels(job).set(failed)
+        if record.start_time and record.end_time:
+            metrics.run_seconds.labels(job).set(record.end_time - record.start_time)
+    for daemon, heartbeat in instance.get_daemon_statuses().items():
+        if heartbeat.last_heartbeat is not None:
+            metrics.daemon_beat.labels(daemon.lower()).set(heartbeat.last_heartbeat.timestamp)

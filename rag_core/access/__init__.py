@@ -5,7 +5,6 @@ from rag_core.access.api_keys import ApiKey, invalid_key, parse_api_key
 from rag_core.access.key_source import FileKeys, KeySource, UrlKeys
 from rag_core.access.keyed_hash import NameHash
 from rag_core.access.keys import generate_key, mint
-from rag_core.access.principal import EVERYONE, Principal
 from rag_core.access.store import (
     NewKey,
     PendingRevocation,
@@ -21,6 +20,8 @@ from rag_core.access.store import (
     revoke_tokens,
 )
 from rag_core.access.tokens import (
+    EVERYONE,
+    Principal,
     TokenRules,
     TokenVerifier,
     UnknownKey,

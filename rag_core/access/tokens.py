@@ -19,10 +19,11 @@ import jwt
 
 from rag_core.access.key_source import FileKeys, KeySource
 from rag_core.access.keys import VerificationKey, generate_key, load_jwks, mint, public_jwk
-from rag_core.access.principal import Principal
 from rag_core.errors import InvalidInput, PermissionDenied, Reason, Unauthenticated
 
 __all__ = [
+    "EVERYONE",
+    "Principal",
     "TokenRules",
     "TokenVerifier",
     "UnknownKey",
@@ -50,6 +51,28 @@ _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,256}")
 _SCOPES = re.compile(r"[\x20-\x7e]{0,4096}")
 _LATEST_TIME = 2**40
 """Seconds. A later numeric date is invalid and would overflow date arithmetic."""
+EVERYONE = "everyone"
+"""The ACL entry that admits every principal of the document's own tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A verified caller. Built only by token verification; nothing in a request can widen it."""
+
+    subject: str
+    tenant: str
+    groups: tuple[str, ...] = ()
+    scopes: frozenset[str] = frozenset()
+
+    @property
+    def actor(self) -> str:
+        """The one name of this person or key in the audit log, whichever way they came."""
+        return f"{self.tenant}/{self.subject}"
+
+    @property
+    def acl_entries(self) -> tuple[str, ...]:
+        """The ACL entries this caller matches, any of which opens a document."""
+        return (EVERYONE, f"user:{self.subject}", *(f"group:{group}" for group in self.groups))
 
 
 @dataclass(frozen=True, slots=True)

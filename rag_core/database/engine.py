@@ -179,6 +179,13 @@ def open_engine(settings: Settings) -> Engine:
     return engine
 
 
+def limit_transaction(connection: Connection, seconds: float, name: str) -> None:
+    """Let no statement of this transaction run longer, and show PostgreSQL the session under this name."""
+    limits = "SELECT set_config('statement_timeout', :ms, true), set_config('application_name', :name, true)"
+    # 0 would mean no limit.
+    connection.execute(text(limits), {"ms": str(max(1, int(seconds * 1000))), "name": name})
+
+
 def driver_url(url: str) -> str:
     """The URL with psycopg 3 as its driver. Raises `ConfigError` (`CONFIG_INVALID`), which does not quote the URL."""
     try:

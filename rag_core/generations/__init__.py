@@ -1,6 +1,6 @@
 """Index generations: their rows, and the settings, chunker and embedder each is built with."""
 
-from rag_core.generations import store
+from rag_core.generations import replica_store, status_store, store
 from rag_core.generations.generation_config import (
     CHUNKING,
     GenerationConfig,
@@ -8,6 +8,7 @@ from rag_core.generations.generation_config import (
     generation_config_of,
     settings_for,
 )
+from rag_core.generations.status_store import SourceCounts
 from rag_core.generations.store import RECEIVES_WRITES, DocumentTotals, Generation
 from rag_core.generations.transforms import TransformRegistry, Transforms
 
@@ -17,10 +18,13 @@ __all__ = [
     "DocumentTotals",
     "Generation",
     "GenerationConfig",
+    "SourceCounts",
     "TransformRegistry",
     "Transforms",
     "changed",
     "generation_config_of",
+    "replica_store",
     "settings_for",
+    "status_store",
     "store",
 ]

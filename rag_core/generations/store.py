@@ -7,7 +7,7 @@ receives writes, so that a rollback loses nothing.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.access import store as visibility
-from rag_core.database.tables.content import generation_documents, generations, query_replicas
+from rag_core.database.tables.content import generation_documents, generations
 from rag_core.errors import NotFound, Reason
 from rag_core.index import GenerationSpec, check_spec
 from rag_core.sources import Shard
@@ -25,6 +25,8 @@ RECEIVES_WRITES = ("building", "ready", "active")
 """States in which a generation receives changes."""
 COMPLETE = ("ready", "active")
 """States in which only recent changes may be pending."""
+NOW = func.now()
+"""A value for `change`: the clock of the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +158,21 @@ def set_not_reproducible(connection: Connection, name: str, *, not_reproducible:
     connection.execute(update(generations).where(generations.c.name == name).values(details=value))
 
 
-def clear_indexed(connection: Connection, name: str) -> int:
-    """Clear the marks of a generation whose index was lost: every document is pending again."""
-    return connection.execute(delete(generation_documents).where(generation_documents.c.generation == name)).rowcount
+def clear_indexed(connection: Connection, name: str, doc_ids: Collection[uuid.UUID] | None = None) -> int:
+    """Treat a generation as empty: every document is pending again. For an index whose files were lost.
+
+    With `doc_ids` only these are.
+    """
+    statement = delete(generation_documents).where(generation_documents.c.generation == name)
+    if doc_ids is not None:
+        statement = statement.where(generation_documents.c.doc_id.in_(sorted(doc_ids)))
+    return connection.execute(statement).rowcount
+
+
+def count_indexed(connection: Connection, name: str) -> int:
+    """How many documents a generation holds, in whatever version."""
+    statement = select(func.count()).where(generation_documents.c.generation == name)
+    return connection.scalar(statement) or 0
 
 
 _BY_SHARD = text("""
@@ -265,34 +279,3 @@ WHERE d.deleted_at IS NULL AND d.acl IS NOT NULL
 def expected_points(connection: Connection, generation: Generation) -> int:
     """The number of points in the index when nothing is pending for the generation."""
     return int(connection.scalar(_EXPECTED, {"chunker": generation.chunker}) or 0)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Query servers and the query models they have loaded: a promotion waits until all of them have the model.
-
-
-ALIVE_SECONDS = 10
-"""A server without a report for longer counts as gone; each reports every two seconds."""
-_FORGOTTEN_SECONDS = 3600
-
-
-def report(connection: Connection, replica: str, embedders: Sequence[str]) -> None:
-    """Record that a query server is alive, and the embedder fingerprints it has loaded."""
-    values = {"embedders": sorted(embedders), "seen_at": func.now()}
-    statement = insert(query_replicas).values(replica=replica, **values)
-    connection.execute(statement.on_conflict_do_update(constraint=query_replicas.primary_key, set_=values))
-    old = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, _FORGOTTEN_SECONDS)
-    connection.execute(delete(query_replicas).where(query_replicas.c.seen_at < old))
-
-
-def forget(connection: Connection, replica: str) -> None:
-    """Remove a server that shuts down."""
-    connection.execute(delete(query_replicas).where(query_replicas.c.replica == replica))
-
-
-def unprepared(connection: Connection, embedder: str) -> list[str]:
-    """The live servers that have not loaded this embedder yet."""
-    columns = query_replicas.c
-    alive = columns.seen_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, ALIVE_SECONDS)
-    prepared = columns.embedders.any(embedder)
-    return list(connection.scalars(select(columns.replica).where(alive, ~prepared).order_by(columns.replica)))

@@ -15,7 +15,7 @@ from rag_core.index.base import (
     SearchResult,
     VectorIndex,
 )
-from rag_core.index.capacity import plan_capacity
+from rag_core.index.capacity import CapacityPlan, plan_capacity
 from rag_core.index.checks import check_spec
 from rag_core.index.filter_builder import Bounds, FilterBuilder, narrowed, scope, within
 from rag_core.index.opening import open_index
@@ -45,6 +45,7 @@ __all__ = [
     "TOTAL",
     "ApplyResult",
     "Bounds",
+    "CapacityPlan",
     "DocumentUpdate",
     "FilterBuilder",
     "GenerationSpec",

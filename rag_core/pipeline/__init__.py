@@ -1,12 +1,13 @@
 """The pipeline from source to index: four stages over a shard or given documents, events and accounting."""
 
-from rag_core.pipeline import run_store
+from rag_core.pipeline import pending_store, run_store, sample_store
 from rag_core.pipeline.accounting import account, assess_quality
 from rag_core.pipeline.active_generation import default_name
 from rag_core.pipeline.base import Progress, StageResult, Work
 from rag_core.pipeline.deletions import approve_deletions
 from rag_core.pipeline.events import BatchResult, Event, EventApplier, RejectedEvent, SlowEvent
-from rag_core.pipeline.pending import Extent
+from rag_core.pipeline.index_store import payload_of
+from rag_core.pipeline.pending_store import Extent
 from rag_core.pipeline.purge import purge_listings, purge_unused
 from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
 from rag_core.pipeline.resources import Pipeline
@@ -41,9 +42,12 @@ __all__ = [
     "index_documents",
     "index_pending",
     "parser_fingerprint",
+    "payload_of",
+    "pending_store",
     "purge_listings",
     "purge_unused",
     "run_pipeline",
     "run_stage",
     "run_store",
+    "sample_store",
 ]

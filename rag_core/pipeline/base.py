@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from rag_core.generations import Generation
-from rag_core.pipeline.pending import Extent
+from rag_core.pipeline.pending_store import Extent
 from rag_core.settings import Settings
 from rag_core.sources import Scope
 

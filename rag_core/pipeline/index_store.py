@@ -50,7 +50,13 @@ def load(
 
 
 def _point(document: Any, chunk: Any) -> Point:
-    payload = Payload(
+    payload = payload_of(document, chunk, document.text[chunk.start : chunk.end])
+    return Point(chunk.chunk_id, decode(chunk.vector), payload, chunk.embed_text)
+
+
+def payload_of(document: Any, chunk: Any, content: str) -> Payload:
+    """The payload of a chunk, from its row and that of its document."""
+    return Payload(
         tenant=document.tenant,
         source=document.source,
         doc_id=document.doc_id,
@@ -61,11 +67,10 @@ def _point(document: Any, chunk: Any) -> Point:
         ordinal=chunk.ordinal,
         start=chunk.start,
         end=chunk.end,
-        text=document.text[chunk.start : chunk.end],
+        text=content,
         headings=tuple(chunk.headings),
         language=document.language,
         media_type=document.media_type,
         updated_at=document.updated_at,
         metadata=document.metadata,
     )
-    return Point(chunk.chunk_id, decode(chunk.vector), payload, chunk.embed_text)

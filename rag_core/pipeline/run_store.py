@@ -44,17 +44,16 @@ def record(
 
 def counts(connection: Connection, *, run_id: str, tenant: str, source: str, shard: int, stage: str) -> dict[str, int]:
     """The counts of a stage of a run; empty when it has not finished."""
-    columns = run_stages.c
-    found: dict[str, int] | None = connection.scalar(
-        select(columns.counts).where(
-            columns.run_id == run_id,
-            columns.tenant == tenant,
-            columns.source == source,
-            columns.shard == shard,
-            columns.stage == stage,
-        )
-    )
+    keys = {"run_id": run_id, "tenant": tenant, "source": source, "shard": shard, "stage": stage}
+    found: dict[str, int] | None = connection.scalar(select(run_stages.c.counts).filter_by(**keys))
     return found or {}
+
+
+def problem(connection: Connection, *, run_id: str, tenant: str, source: str, shard: int, stage: str) -> str | None:
+    """The reason code with which a stage of a run ended; `None` for none, and when it has not finished."""
+    keys = {"run_id": run_id, "tenant": tenant, "source": source, "shard": shard, "stage": stage}
+    found: str | None = connection.scalar(select(run_stages.c.problem).filter_by(**keys))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

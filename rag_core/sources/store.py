@@ -133,6 +133,18 @@ def all_of(connection: Connection, tenant: str) -> list[Row[tuple[object, ...]]]
     return list(connection.execute(select(sources).where(sources.c.tenant == tenant).order_by(sources.c.name)))
 
 
+def of_kinds(connection: Connection, kinds: Sequence[str]) -> list[Source]:
+    """The sources of these kinds, of all tenants, as their rows say."""
+    statement = select(sources.c.name, sources.c.tenant, sources.c.kind, sources.c.acl)
+    found = connection.execute(statement.where(sources.c.kind.in_(kinds)))
+    return [Source(row.name, row.tenant, row.kind, acl_of(row)) for row in found]
+
+
+def acl_of(row: Row[Any]) -> tuple[str, ...] | None:
+    """The default ACL in a row of a source."""
+    return None if row.acl is None else tuple(row.acl)
+
+
 def finish(connection: Connection, tenant: str, name: str, *, version_tag: str | None = None) -> None:
     """Record a run that listed the source to its end."""
     values: dict[str, object] = {"last_complete_at": func.now(), "updated_at": func.now()}

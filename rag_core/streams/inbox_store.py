@@ -12,7 +12,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Row, text
 
 from rag_core.database import locks
@@ -21,6 +23,7 @@ from rag_core.ids import document_id
 
 CHANNEL = "rag_inbox"
 KIND = "push"
+_LOCK = 0x7261675F696E626F  # "rag_inbo"; the next number is that of the large changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,3 +274,20 @@ SELECT c.source, c.locator, c.operation FROM (
 JOIN rag.sources s ON s.tenant = :tenant AND s.name = c.source AND s.kind = :kind
 ORDER BY c.source_version DESC LIMIT 1
 """)
+
+
+def listen(session: psycopg.Connection[Any]) -> None:
+    """Let a session be notified of accepted changes."""
+    session.execute(f"LISTEN {CHANNEL}")
+
+
+def try_consume(session: psycopg.Connection[Any], *, large: bool) -> bool:
+    """Take the right to consume the inbox, or its large changes, for as long as the session lasts; whether it is
+    free."""
+    row = session.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK + large,)).fetchone()
+    return bool(row and row[0])
+
+
+def release(session: psycopg.Connection[Any]) -> None:
+    """Give the right to consume back."""
+    session.execute("SELECT pg_advisory_unlock_all()")

@@ -114,6 +114,19 @@ def count_dead_letters(connection: Connection) -> int:
     return int(connection.scalar(text("SELECT count(*) FROM rag.dead_letters")) or 0)
 
 
+_MOOT = text("""
+DELETE FROM rag.dead_letters d
+WHERE d.created_at < now() - make_interval(days => :days)
+  AND NOT EXISTS (SELECT FROM rag.quarantine q WHERE q.tenant = d.tenant AND q.source = d.source
+                  AND q.locator = d.locator)
+""")
+
+
+def purge_dead_letters(connection: Connection, *, days: int) -> int:
+    """Delete old dead letters that nothing in the quarantine stands for any more; returns how many."""
+    return connection.execute(_MOOT, {"days": days}).rowcount
+
+
 _HEARTBEAT = text("""
 INSERT INTO rag.stream_workers (worker, details) VALUES (:worker, CAST(:details AS jsonb))
 ON CONFLICT (worker) DO UPDATE SET beat_at = now(), details = excluded.details

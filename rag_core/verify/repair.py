@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import text
-
 from rag_core.database import Store, locks
 from rag_core.generations import store as generations
 from rag_core.index import VectorIndex
@@ -13,8 +11,6 @@ from rag_core.index.edge import EdgeIndex
 from rag_core.operations import audit_store as audit
 from rag_core.pipeline import Progress, index_pending
 from rag_core.verify.report import STRAY, VerifyReport
-
-_FORGET = text("DELETE FROM rag.generation_documents WHERE generation = :generation AND doc_id = ANY(:ids)")
 
 
 def rebuild(
@@ -60,7 +56,7 @@ def repair(store: Store, index: VectorIndex, report: VerifyReport, *, actor: str
     strays = [finding.chunk_id for finding in report.findings if finding.kind in STRAY and finding.chunk_id is not None]
     with locks.exclusive_connection(store, wait=wait) as connection:
         row = generations.get(connection, report.generation)
-        connection.execute(_FORGET, {"generation": row.name, "ids": sorted(documents)})
+        generations.clear_indexed(connection, row.name, documents)
         details = {"documents": len(documents), "points": len(strays)}
         audit.record(connection, actor=actor, action="index.repair", target=row.name, details=details)
         connection.commit()

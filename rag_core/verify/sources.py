@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from rag_core.database import Store, locks
 from rag_core.documents import store as documents
@@ -26,6 +26,7 @@ from rag_core.settings import Settings
 from rag_core.sources import Connector, FetchTask, Source, load_listing
 from rag_core.sources import deletion_store as absence
 from rag_core.sources import listing_store as listing
+from rag_core.verify import source_store as rows
 from rag_core.verify.report import Finding, FindingKind, Findings
 
 _PAGE = 500
@@ -146,8 +147,8 @@ class _SourceCheck:
             yield replace(due, live=False, content_hash=b"")
 
     def _check_refused(self) -> None:
-        """Check the entries that the connector reports as problems."""
-        for row in self._connection.execute(_REFUSED, self._of):
+        """Entries that the connector itself could not offer."""
+        for row in rows.refused(self._connection, **self._of):
             if row.skipped or row.known:
                 self.counts["skipped" if row.skipped else "quarantined"] += 1
             else:
@@ -156,10 +157,11 @@ class _SourceCheck:
 
     def _check_items(self, reads: Sequence[ReadResult]) -> None:
         ids = [document_id(self._source.tenant, self._source.name, read.due.locator) for read in reads]
-        rows = {row.doc_id: row for row in self._connection.execute(_ROWS, {"ids": ids})}
-        known = set(self._connection.scalars(_KNOWN, {**self._of, "locators": [read.due.locator for read in reads]}))
+        live = rows.live_rows(self._connection, ids)
+        locators = [read.due.locator for read in reads]
+        known = rows.quarantined(self._connection, **self._of, locators=locators)
         erased = {
-            doc_id for doc_id, held in documents.load_stored(self._connection, ids).items() if _is_erased(held, rows)
+            doc_id for doc_id, held in documents.load_stored(self._connection, ids).items() if _is_erased(held, live)
         }
         self._connection.commit()
         for doc_id, read in zip(ids, reads, strict=True):
@@ -167,9 +169,9 @@ class _SourceCheck:
             if doc_id in erased:
                 self.counts["skipped"] += 1
             elif read.document is not None:
-                self._check_document(read, rows.get(doc_id), doc_id)
+                self._check_document(read, live.get(doc_id), doc_id)
             elif read.failure is not None:
-                self._check_failure(read, rows.get(doc_id), read.due.locator in known)
+                self._check_failure(read, live.get(doc_id), read.due.locator in known)
 
     def _check_document(self, read: ReadResult, row: Any, doc_id: uuid.UUID) -> None:
         locator = read.due.locator
@@ -198,15 +200,15 @@ class _SourceCheck:
     def _check_absent(self) -> None:
         absence.find_deleted(self._connection, **self._of)
         self._connection.commit()
-        for row in self._connection.execute(text("SELECT locator, doc_id FROM gone ORDER BY locator")):
+        for row in rows.absent(self._connection):
             self._find(FindingKind.NOT_AT_SOURCE, f"{row.locator}: is stored, and not at the source", row.doc_id)
 
     def _find(self, kind: FindingKind, detail: str, doc_id: uuid.UUID | None = None) -> None:
         self.findings.add(Finding(kind, detail, doc_id))
 
 
-def _is_erased(held: documents.StoredDocument, rows: dict[uuid.UUID, Any]) -> bool:
-    return bool(held.erased) and held.doc_id not in rows
+def _is_erased(held: documents.StoredDocument, live: dict[uuid.UUID, Any]) -> bool:
+    return bool(held.erased) and held.doc_id not in live
 
 
 def _differences(read: ReadResult, row: Any, source: Source) -> Iterator[str]:
@@ -230,18 +232,3 @@ def _same_acl(reported: tuple[str, ...] | None, row: Any, source: Source) -> boo
     if not row.acl_inherited and row.acl is not None:
         return True
     return source.acl is None or (row.acl is not None and set(row.acl) == set(source.acl))
-
-
-_ROWS = text("""
-SELECT d.doc_id, d.text_hash, d.title, d.language, d.media_type, d.metadata, d.acl, d.acl_inherited
-FROM rag.documents d WHERE d.doc_id = ANY(:ids) AND d.deleted_at IS NULL
-""")
-_KNOWN = text("""
-SELECT q.locator FROM rag.quarantine q
-WHERE q.tenant = :tenant AND q.source = :source AND q.locator = ANY(:locators)
-""")
-_REFUSED = text("""
-SELECT l.locator, l.reason, l.skipped, q.id IS NOT NULL AS known FROM listing l
-LEFT JOIN rag.quarantine q ON q.tenant = :tenant AND q.source = :source AND q.locator = l.locator
-WHERE l.reason IS NOT NULL ORDER BY l.locator
-""")

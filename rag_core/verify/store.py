@@ -13,7 +13,8 @@ from sqlalchemy import Connection, text
 from rag_core.database import Store
 from rag_core.embedding import Vectors, decode
 from rag_core.generations import Generation
-from rag_core.index import Payload, Point
+from rag_core.index import Point
+from rag_core.pipeline import payload_of
 from rag_core.verify.report import DocumentStates, Finding, FindingKind
 
 PAGE = 1000
@@ -174,26 +175,8 @@ FROM judged
 
 
 def _point(row: Any) -> Point:
-    length = row.end - row.start
-    payload = Payload(
-        tenant=row.tenant,
-        source=row.source,
-        doc_id=row.doc_id,
-        version=row.version,
-        locator=row.locator,
-        title=row.title,
-        acl=tuple(row.acl),
-        ordinal=row.ordinal,
-        start=row.start,
-        end=row.end,
-        # The embedded text ends with the chunk's own text; `document_findings` checks that it is the document's span.
-        text=row.embed_text[-length:],
-        headings=tuple(row.headings),
-        language=row.language,
-        media_type=row.media_type,
-        updated_at=row.updated_at,
-        metadata=row.metadata,
-    )
+    # The chunk's own text ends what is embedded; that it is the document's span is checked document by document.
+    payload = payload_of(row, row, row.embed_text[row.start - row.end :])
     return Point(row.chunk_id, _NO_VECTOR if row.vector is None else decode(row.vector), payload, row.embed_text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -13,10 +14,18 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rag_core.database import Store
-    from rag_core.index import VectorIndex
+    from rag_core.index import CapacityPlan, VectorIndex
     from rag_core.settings import Settings
 
 app = App(name="index", help="Index generations: build, evaluate, promote, roll back, retire.", help_format="plaintext")
+golden = App(
+    name="golden",
+    help="Golden questions from use: answers that people rated in the console.",
+    help_format="plaintext",
+)
+_SET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHOWN = 60
+app.command(golden)
 
 
 @app.command
@@ -106,19 +115,96 @@ def plan(
     if json:
         emit_json({**asdict(needed), "chunks_per_tenant": chunks // tenants})
         return
+    nodes = f"{needed.nodes} with {node_memory:g} GiB of memory and {node_disk:g} GiB of disk"
+    _print_plan(needed, nodes, replicas, cores, chunks // tenants)
+
+
+def _print_plan(needed: CapacityPlan, nodes: str, replicas: int, cores: int, per_tenant: int) -> None:
     rows = [
         ("memory", f"{needed.memory_gib:,.1f} GiB, all {replicas} copies"),
         ("disk", f"{needed.disk_gib:,.1f} GiB, all {replicas} copies"),
-        ("nodes", f"{needed.nodes} with {node_memory:g} GiB of memory and {node_disk:g} GiB of disk"),
+        ("nodes", nodes),
         ("PostgreSQL", f"{needed.database_gib:,.1f} GiB"),
         ("embedding", f"{needed.embedding_hours:,.1f} hours on {cores} cores"),
         ("writing", f"{needed.writing_hours:,.1f} hours on {cores} cores"),
-        ("chunks per tenant", f"{chunks // tenants:,} on average"),
+        ("chunks per tenant", f"{per_tenant:,} on average"),
     ]
     table(("what", "how much"), rows)
     say()
     for name, value in needed.settings.items():
         say(f"{name}={value}")
+
+
+@golden.command(name="list")
+def list_(*, limit: int = 50, json: Json = False) -> None:
+    """List judged answers, the newest first, with the cited documents that are still here.
+
+    Example: rag index golden list
+
+    Parameters
+    ----------
+    limit
+        So many at most.
+    """
+    from rag_core.database import open_store
+    from rag_core.generations.lifecycle import candidates
+    from rag_core.settings import Settings
+
+    store = open_store(Settings.load())
+    try:
+        found = candidates(store, limit)
+    finally:
+        store.close()
+    if json:
+        emit_json([{name: getattr(one, name) for name in one.__slots__} for one in found])
+        return
+    rows = [
+        (one.id, "good" if one.good else "bad", one.question[:_SHOWN], ", ".join(one.documents) or "-", one.actor)
+        for one in found
+    ]
+    table(("id", "judged", "question", "documents", "by"), rows, empty="nobody has judged an answer yet")
+
+
+@golden.command
+def accept(
+    rating: int,
+    /,
+    *,
+    to: str = "console",
+    document: Annotated[list[str] | None, Parameter(negative="")] = None,
+    json: Json = False,
+) -> None:
+    """Take a judged answer into a golden set; the gate asks its question from then on. Repeating it changes nothing.
+
+    Example: rag index golden accept 17 --document handbook/leave.md
+
+    Parameters
+    ----------
+    rating
+        Its number in the list.
+    to
+        The set, a folder in the golden directory (RAG_GOLDEN_DIR).
+    document
+        Where the answer is (source/locator), instead of the documents that were cited; may be repeated. Needed for an
+        answer that was judged bad.
+    """
+    from rag_core.database import open_store
+    from rag_core.errors import InvalidInput, Reason
+    from rag_core.generations.lifecycle import accept as take
+    from rag_core.settings import Settings
+
+    if not _SET.fullmatch(to):
+        raise InvalidInput(Reason.FIELD_INVALID, "--to: letters, digits, dot, dash and underscore, 64 at most")
+    settings = Settings.load()
+    store = open_store(settings)
+    try:
+        added = take(store, settings.effective_golden_dir / to, rating, document or ())
+    finally:
+        store.close()
+    if json:
+        emit_json({"rating": rating, "set": to, "added": added})
+    else:
+        say(f"judgement {rating}: {'now' if added else 'already'} in the golden set {to}")
 
 
 def _open_for_repair(settings: Settings) -> VectorIndex:

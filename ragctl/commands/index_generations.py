@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from ragctl.commands import index_golden
 from ragctl.commands._shared import actor
 from ragctl.commands.index import app
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
@@ -23,7 +22,6 @@ __all__ = ["app"]
 _NICE = 10
 """Processor priority of a build: below every process that serves requests."""
 Flag = Annotated[bool, Parameter(negative="")]
-app.command(index_golden.app)
 
 
 @app.command

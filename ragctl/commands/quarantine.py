@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from ragctl.commands._shared import actor
 from ragctl.output import Json, emit_json, say, table
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 app = App(name="quarantine", help="Quarantined inputs: list, show, redrive, discard.", help_format="plaintext")
 _SHOWN = ("id", "source", "locator", "stage", "reason", "attempts", "last_at")
+
+Entries = Annotated[
+    int, Parameter(help="Numbers of entries; instead of them `--source` or `--reason` takes all that match.")
+]
+OfSource = Annotated[str | None, Parameter(help="All of this source.")]
+WithReason = Annotated[str | None, Parameter(help="All with this reason code.")]
+Tenant = Annotated[str, Parameter(help="Of this tenant.")]
+Note = Annotated[str, Parameter(help="Why, for the audit.")]
 
 
 @app.command(name="list")
@@ -75,11 +83,11 @@ def show(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
 
 @app.command
 def redrive(
-    *entries: int,
-    source: str | None = None,
-    reason: str | None = None,
-    tenant: str = "default",
-    note: str = "",
+    *entries: Entries,
+    source: OfSource = None,
+    reason: WithReason = None,
+    tenant: Tenant = "default",
+    note: Note = "",
     json: Json = False,
 ) -> None:
     """Retry inputs at the next run of their source, with a full number of attempts. Recorded in the audit log.
@@ -87,19 +95,6 @@ def redrive(
     Example: rag quarantine redrive 17
 
     Example: rag quarantine redrive --source crm --reason PARSER_TIMEOUT --note "parser has more time now"
-
-    Parameters
-    ----------
-    entries
-        Numbers of entries; instead of them `--source` or `--reason` takes all that match.
-    source
-        All of this source.
-    reason
-        All with this reason code.
-    tenant
-        Of this tenant.
-    note
-        Why, for the audit.
     """
     from rag_core.quality import redrive as act
 
@@ -109,29 +104,16 @@ def redrive(
 
 @app.command
 def discard(
-    *entries: int,
-    source: str | None = None,
-    reason: str | None = None,
-    tenant: str = "default",
-    note: str = "",
+    *entries: Entries,
+    source: OfSource = None,
+    reason: WithReason = None,
+    tenant: Tenant = "default",
+    note: Note = "",
     json: Json = False,
 ) -> None:
     """Leave inputs out until they change. Recorded in the audit log.
 
     Example: rag quarantine discard 17 --note "an image, nothing to read"
-
-    Parameters
-    ----------
-    entries
-        Numbers of entries; instead of them `--source` or `--reason` takes all that match.
-    source
-        All of this source.
-    reason
-        All with this reason code.
-    tenant
-        Of this tenant.
-    note
-        Why, for the audit.
     """
     from rag_core.quality import discard as act
 

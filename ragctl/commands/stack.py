@@ -62,7 +62,7 @@ def up(
 
 
 def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
-    from rag_assets.location import LOCATION
+    from rag_assets import LOCATION
     from ragctl.dagster import DagsterApi
     from ragctl.local_stack.ingest import Sync
 

@@ -60,7 +60,6 @@ def verify(
     from rag_core.index import open_index
     from rag_core.operations import verify_chains
     from rag_core.settings import Settings
-    from ragctl.commands._shared import actor
 
     settings = Settings.load()
     chosen = _chosen(settings, source, every=sources)
@@ -70,12 +69,7 @@ def verify(
         try:
             if self_test:
                 return _self_test(store, index, json=json)
-            report = _checked(store, index, generation, sample)
-            if repair and not report.clean:
-                from rag_core.verify import repair as mend
-
-                mend(store, index, report, actor=actor())
-                report = _checked(store, index, generation, sample)
+            report = _checked(store, index, generation, sample, repair=repair)
         finally:
             index.close()
         compared = _compared(store, settings, chosen, sample)
@@ -83,11 +77,8 @@ def verify(
     finally:
         store.close()
     if json:
-        emit_json(
-            report.to_json()
-            | {"audit": chains.to_json()}
-            | ({"sources": [one.to_json() for one in compared]} if chosen else {})
-        )
+        found = {"sources": [one.to_json() for one in compared]} if chosen else {}
+        emit_json(report.to_json() | {"audit": chains.to_json()} | found)
     else:
         _print(report)
         _print_sources(compared)
@@ -122,12 +113,20 @@ def _compared(store: Store, settings: Settings, configs: list[SourceConfig], sam
     return reports
 
 
-def _checked(store: Store, index: VectorIndex, generation: str | None, sample: int | None) -> VerifyReport:
+def _checked(
+    store: Store, index: VectorIndex, generation: str | None, sample: int | None, *, repair: bool = False
+) -> VerifyReport:
+    from rag_core.verify import repair as mend
     from rag_core.verify import verify as run
+    from ragctl.commands._shared import actor
 
     with progress_bar("checking points") as progress:
         chosen: Literal["all"] | int = "all" if sample is None else sample
-        return run(store, index, generation, self_retrieval=chosen, progress=progress)
+        report = run(store, index, generation, self_retrieval=chosen, progress=progress)
+    if not repair or report.clean:
+        return report
+    mend(store, index, report, actor=actor())
+    return _checked(store, index, generation, sample)
 
 
 def _self_test(store: Store, index: VectorIndex, *, json: bool) -> int:

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from rag_assets import LOCATION
 from rag_assets.instance import render_dagster_yaml, render_workspace_yaml
-from rag_assets.location import LOCATION
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from rag_assets.location import LOCATION
+from rag_assets import LOCATION
 from rag_core.errors import NotFound, RagError, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.dagster import DagsterApi, storage_failure
@@ -262,12 +262,11 @@ class CountReader:
 
     def read(self, source: str) -> Counts:
         """The counts now, or the last ones known."""
-        from sqlalchemy import text
+        from rag_core.generations import status_store
 
         try:
             with self._store.engine.connect() as connection:
-                row = connection.execute(text(_COUNTS), {"source": source}).one()
-            self._last[source] = Counts(*row)
+                self._last[source] = Counts(*status_store.progress(connection, source))
         except RagError:
             return self._last.get(source, Counts())
         return self._last[source]
@@ -275,17 +274,6 @@ class CountReader:
     def close(self) -> None:
         """Close the connection."""
         self._store.close()
-
-
-_COUNTS = """
-WITH live AS (SELECT doc_id FROM rag.documents WHERE source = :source AND deleted_at IS NULL),
-     parts AS (SELECT c.text_hash, count(*) AS chunks FROM rag.chunks c JOIN live USING (doc_id) GROUP BY c.text_hash)
-SELECT (SELECT count(*) FROM live),
-       (SELECT coalesce(sum(chunks), 0) FROM parts),
-       (SELECT count(*) FROM parts),
-       (SELECT count(*) FROM parts p WHERE EXISTS (SELECT 1 FROM rag.embeddings e WHERE e.text_hash = p.text_hash)),
-       (SELECT count(*) FROM rag.quarantine q WHERE q.source = :source AND NOT q.skipped)
-"""
 
 
 def _belongs(run: dict[str, Any], job: SourceJob) -> bool:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from rag_assets.location import LOCATION
+from rag_assets import LOCATION
 from rag_core.settings import Settings
 from ragctl.gateway.bootstrap import ENVOY_FLAGS, envoy_path
 from ragctl.gateway.colours import COLOURS, Release, colour_ports, read_colours

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from query_server.auth.policies import PLATFORM_READ, allows
-from query_server.handlers.admin.overview import ComponentStatus, GenerationRow, GenerationStatus, SourceCounts, Status
+from query_server.handlers.admin.overview import ComponentStatus, GenerationRow, GenerationStatus, Status
 from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.handlers.transactions import transact
 from query_server.runtime.blocking import BlockingPool
@@ -18,6 +18,8 @@ from rag_core.errors import RagError, Reason, Unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from rag_core.generations import SourceCounts
 
 PROBE_SECONDS = 2.0
 T = TypeVar("T")
@@ -53,9 +55,11 @@ class AdminHandler:
     ) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow], ComponentStatus]:
         def read(connection: Connection) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow]]:
             # Imported here: SQLAlchemy takes as long to load as the rest of the server.
-            from query_server.handlers.admin.overview import generation_rows, source_counts
+            from query_server.handlers.admin.overview import generation_rows
+            from rag_core.generations import status_store
 
-            return source_counts(connection, tenant), generation_rows(connection, None if platform else tenant)
+            rows = generation_rows(connection, None if platform else tenant)
+            return status_store.source_counts(connection, tenant), rows
 
         try:
             sources, rows = await _in_time(transact(self._dependencies.store, read), Reason.DATABASE_UNAVAILABLE)

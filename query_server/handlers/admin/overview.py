@@ -8,29 +8,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection
 
-from rag_core.generations import DocumentTotals, Generation
+from rag_core.generations import DocumentTotals, Generation, SourceCounts
 from rag_core.generations import store as generations
 from rag_core.index import GenerationSpec
 from rag_core.operations import audit_store as audit
 
 # --------------------------------------------------------------------------------------------------------------------
 # The report of `AdminService.GetStatus` as plain values.
-
-
-@dataclass(frozen=True, slots=True)
-class SourceCounts:
-    """One source: live documents, their chunks in the active generation's chunking, and pending changes."""
-
-    name: str
-    kind: str
-    documents: int
-    chunks: int
-    pending: int
-    quarantined: int
-    held_deletions: int
-    last_complete_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,56 +85,6 @@ class Status:
 EVENTS_SHOWN = 20
 _EVENTS_READ = 500
 _ACTIONS = "index."
-
-_SOURCES = text("""
-WITH active AS (SELECT name, chunker FROM rag.generations WHERE state = 'active'),
-counted AS (
-    SELECT d.source,
-           count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents,
-           coalesce(sum(k.chunk_count) FILTER (WHERE d.deleted_at IS NULL), 0) AS chunks,
-           count(p.doc_id) AS pending
-    FROM rag.documents d
-    LEFT JOIN active a ON true
-    LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = a.chunker
-    LEFT JOIN LATERAL rag.pending_index(a.name) p ON p.doc_id = d.doc_id
-    WHERE d.tenant = :tenant
-    GROUP BY d.source
-),
-refused AS (
-    SELECT source, count(*) AS quarantined FROM rag.quarantine WHERE tenant = :tenant AND NOT skipped GROUP BY source
-)
-SELECT s.name, s.kind, coalesce(c.documents, 0), coalesce(c.chunks, 0), coalesce(c.pending, 0),
-       coalesce(r.quarantined, 0), s.held_deletions, s.last_complete_at
-FROM rag.sources s
-LEFT JOIN counted c ON c.source = s.name
-LEFT JOIN refused r ON r.source = s.name
-WHERE s.tenant = :tenant
-ORDER BY s.name
-""")
-
-
-# A document is behind from its commit until the active generation holds its version. One that can never be indexed
-# (no known ACL, or text that could not be chunked) is not waited for.
-_OLDEST = text("""
-SELECT d.tenant, min(d.updated_at) AS since
-FROM rag.generations a
-CROSS JOIN LATERAL rag.pending_index(a.name) p
-JOIN rag.documents d ON d.doc_id = p.doc_id
-WHERE a.state = 'active' AND p.required AND (p.indexed_version IS NOT NULL OR d.acl IS NOT NULL)
-  AND NOT EXISTS (SELECT FROM rag.chunkings k WHERE k.doc_id = d.doc_id AND k.chunker = a.chunker AND k.rejected)
-GROUP BY d.tenant
-""")
-
-
-def oldest_pending(connection: Connection) -> tuple[datetime, dict[str, datetime]]:
-    """The database's clock, and when the oldest pending change of each tenant that has one was made."""
-    now = connection.execute(select(func.now())).scalar_one()
-    return now, {row.tenant: row.since for row in connection.execute(_OLDEST)}
-
-
-def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ...]:
-    """The sources of one tenant, by name."""
-    return tuple(SourceCounts(*row) for row in connection.execute(_SOURCES, {"tenant": tenant}))
 
 
 def generation_rows(connection: Connection, tenant: str | None = None) -> dict[str, GenerationRow]:

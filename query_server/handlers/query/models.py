@@ -196,13 +196,13 @@ class QueryModels:
             return {row.embedder: row.settings for row in generations.write_targets(connection)}
 
     def _report(self) -> None:
-        from rag_core.generations import store as replicas
+        from rag_core.generations import replica_store as replicas
 
         with self._store.get().engine.begin() as connection:
             replicas.report(connection, self._replica, list(self._loaded))
 
     def _forget(self) -> None:
-        from rag_core.generations import store as replicas
+        from rag_core.generations import replica_store as replicas
 
         with self._store.get().engine.begin() as connection:
             replicas.forget(connection, self._replica)

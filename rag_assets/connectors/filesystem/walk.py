@@ -21,6 +21,7 @@ from rag_assets.connectors.filesystem.safe_open import (
     resolve_links,
     safe_open,
 )
+from rag_assets.connectors.outside import ListingState
 from rag_core.errors import InvalidInput, RagError, Reason, Unavailable
 from rag_core.sources import Problem, SourceItem
 
@@ -49,35 +50,19 @@ class _Place:
         return self.include.complete and not (self.exclude is not None and self.exclude.complete)
 
 
-class FilesystemListing:
+class FilesystemListing(ListingState):
     """The `Listing` of a folder. May be iterated once."""
 
     def __init__(self, options: FilesystemOptions, limit: int) -> None:
+        super().__init__()
         self._options = options
         self._limit = limit
         self._include = GlobSet(options.include, hidden=options.hidden)
         self._exclude = GlobSet(options.exclude, hidden=True)
-        self._finished = False
-        self._errors: list[str] = []
         self._count = self._sum = 0
         # A root that is not there at all must raise here, before the caller believes in an empty listing.
         with closing_fd(open_root(options.root)) as root:
             self._root = _identity(os.fstat(root))
-
-    @property
-    def complete(self) -> bool:
-        return self._finished and not self._errors
-
-    @property
-    def broken(self) -> bool:
-        """Whether something could not be read, as opposed to not read yet."""
-        return bool(self._errors)
-
-    @property
-    def error(self) -> str | None:
-        if self._errors:
-            return "; ".join(self._errors)
-        return None if self._finished else "the listing was not read to its end"
 
     @property
     def version_tag(self) -> str:
@@ -100,10 +85,10 @@ class FilesystemListing:
             with closing_fd(open_root(self._options.root)) as root:
                 same = _identity(os.fstat(root)) == self._root
         except Unavailable as error:
-            self._errors.append(error.message)
+            self._errors[error.message] = None
         else:
             if not same:
-                self._errors.append("the root folder was replaced while it was read")
+                self._errors["the root folder was replaced while it was read"] = None
 
     def _folder(self, fd: int, place: _Place) -> Iterator[Entry]:
         above = (*place.above, _identity(os.fstat(fd)))
@@ -186,7 +171,7 @@ class FilesystemListing:
 
     def _fail(self, path: str, error: OSError) -> None:
         if len(self._errors) < _MAX_ERRORS:
-            self._errors.append(f"{names.encode(path) or 'the root folder'} cannot be read ({error.strerror})")
+            self._errors[f"{names.encode(path) or 'the root folder'} cannot be read ({error.strerror})"] = None
 
 
 def _identity(status: os.stat_result) -> Identity:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
+from rag_assets.connectors.outside import ListingState
 from rag_assets.connectors.spool import Spool
 from rag_assets.connectors.web import classify as judge
 from rag_assets.connectors.web.classify import Classification
@@ -36,12 +37,15 @@ _MAX_ERRORS = 10
 Entry = SourceItem | Problem
 
 
-class WebListing:
+class WebListing(ListingState):
     """The `Listing` of a site. What it reads is kept in the spool; may be iterated once."""
+
+    unfinished = "the crawl was not finished"
 
     def __init__(
         self, options: WebOptions, scope: Scope, visitor: Visitor, memory: SourceMemory, spool: Spool, version_tag: str
     ) -> None:
+        super().__init__()
         self._options = options
         self._scope = scope
         self._visitor = visitor
@@ -52,26 +56,10 @@ class WebListing:
         self._pending: dict[str, PageState] = {}
         self._seeds: dict[str, str] = {}
         self._elsewhere: set[str] = set()
-        self._errors: dict[str, None] = {}
-        self._finished = self._reached = False
+        self._reached = False
         self._told = time.monotonic()
         self.version_tag = version_tag
         self.outcomes: Counter[str] = Counter()
-
-    @property
-    def complete(self) -> bool:
-        return self._finished and not self._errors
-
-    @property
-    def broken(self) -> bool:
-        """Whether something went wrong, as opposed to not read yet."""
-        return bool(self._errors)
-
-    @property
-    def error(self) -> str | None:
-        if self._errors:
-            return "; ".join(self._errors)
-        return None if self._finished else "the crawl was not finished"
 
     def __iter__(self) -> Iterator[Entry]:
         self._fill()

@@ -5,18 +5,20 @@ from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection
 
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.naming import asset_key, partitions, scope_of
 from rag_assets.source_config import SourceConfig
-from rag_core.database.tables.content import run_stages, sources
 from rag_core.errors import Reason
+from rag_core.generations import status_store
 from rag_core.generations import store as generations
 from rag_core.pipeline import Pipeline, account, assess_quality
+from rag_core.pipeline import run_store as runs
 from rag_core.quality import RULES, Assessment
 from rag_core.quality import store as quality
 from rag_core.sources import Scope
+from rag_core.sources import store as sources
 
 # --------------------------------------------------------------------------------------------------------------------
 # Checks on the end of a chain: complete accounting, no held or incomplete listing, parity with the index.
@@ -54,8 +56,9 @@ def run_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
 
 def evaluate(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
     """The four results for one run over one shard."""
+    place = {"tenant": scope.source.tenant, "source": scope.source.name}
     with pipeline.store.engine.connect() as connection:
-        problem = _problem(connection, scope)
+        problem = runs.problem(connection, **place, run_id=scope.run_id, shard=scope.shard, stage="documents")
         yield _accounting(pipeline, scope, key)
         yield dg.AssetCheckResult(
             asset_key=key, check_name="listing_complete", passed=problem != Reason.LISTING_INCOMPLETE
@@ -64,7 +67,7 @@ def evaluate(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> Iterator[dg.
             asset_key=key,
             check_name="deletion_guard",
             passed=problem != Reason.MASS_DELETE_HELD,
-            metadata={"held": _held(connection, scope)},
+            metadata={"held": sources.held_deletions(connection, scope.source.tenant, scope.source.name)},
         )
         yield _parity(connection, pipeline, scope, key)
 
@@ -80,48 +83,19 @@ def _accounting(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> dg.AssetC
     )
 
 
-def _problem(connection: Connection, scope: Scope) -> str | None:
-    columns = run_stages.c
-    return connection.scalar(
-        select(columns.problem).where(
-            columns.run_id == scope.run_id,
-            columns.tenant == scope.source.tenant,
-            columns.source == scope.source.name,
-            columns.shard == scope.shard,
-            columns.stage == "documents",
-        )
-    )
-
-
-def _held(connection: Connection, scope: Scope) -> int:
-    mine = (sources.c.tenant == scope.source.tenant) & (sources.c.name == scope.source.name)
-    return connection.scalar(select(sources.c.held_deletions).where(mine)) or 0
-
-
-_EXPECTED = text("""
-SELECT coalesce(sum(CASE WHEN d.deleted_at IS NULL AND d.acl IS NOT NULL THEN k.chunk_count ELSE 0 END), 0) AS points,
-       count(p.doc_id) AS pending
-FROM rag.documents d
-LEFT JOIN rag.pending_index(:generation) p ON p.doc_id = d.doc_id
-LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
-WHERE d.tenant = :tenant AND d.source = :source
-""")
-
-
 def _parity(connection: Connection, pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> dg.AssetCheckResult:
     """Counts cannot be compared while another run of the source writes; then the check passes and says so."""
     active = generations.active(connection)
     place = {"tenant": scope.source.tenant, "source": scope.source.name}
     if active is None or active.not_reproducible:
         return _parity_result(key, passed=True, note="no active generation that this installation writes to")
-    parameters = {"generation": active.name, "chunker": active.chunker, **place}
-    expected, pending = connection.execute(_EXPECTED, parameters).one()
+    expected, pending = status_store.expected_of_source(connection, active, **place)
     connection.commit()
     points = pipeline.index.count(active.name, **place)
     if pending:
-        return _parity_result(key, passed=True, note="other runs are writing", points=points, rows=int(expected))
+        return _parity_result(key, passed=True, note="other runs are writing", points=points, rows=expected)
     note = "" if points == expected else "the index lost or kept points; `rag verify` names them"
-    return _parity_result(key, passed=points == expected, note=note, points=points, rows=int(expected))
+    return _parity_result(key, passed=points == expected, note=note, points=points, rows=expected)
 
 
 def _parity_result(key: dg.AssetKey, *, passed: bool, note: str, **counts: int) -> dg.AssetCheckResult:

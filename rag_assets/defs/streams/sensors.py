@@ -10,29 +10,23 @@ from rag_core.pipeline import Pipeline
 SENSOR_SECONDS = 30
 
 
-def lag_sensor() -> dg.SensorDefinition:
-    """The sensor `stream_lag`: a drain run when no worker is alive."""
-
-    @dg.sensor(
-        name="stream_lag",
-        job_name=JOB,
-        minimum_interval_seconds=SENSOR_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts `stream_drain` when changes wait and no stream worker is alive to take them.",
-    )
-    def stream_lag(
-        context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.SkipReason | dg.RunRequest:
-        """Level-triggered: it remembers nothing, so nothing can be forgotten."""
-        with typed_failures():
-            waiting = pending_streams(pipeline)
-        if waiting.workers:
-            return dg.SkipReason(f"{len(waiting.workers)} worker(s) alive; {waiting.total} changes wait")
-        if not waiting.total:
-            return dg.SkipReason("nothing waits")
-        latest = context.instance.get_runs(dg.RunsFilter(job_name=JOB), limit=1)
-        if latest and not latest[0].is_finished:
-            return dg.SkipReason("a drain run is queued or in progress")
-        return dg.RunRequest(tags={"rag/waiting": str(waiting.total)})
-
-    return stream_lag
+@dg.sensor(
+    job_name=JOB,
+    minimum_interval_seconds=SENSOR_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts `stream_drain` when changes wait and no stream worker is alive to take them.",
+)
+def stream_lag(
+    context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.SkipReason | dg.RunRequest:
+    """Level-triggered: it remembers nothing, so nothing can be forgotten."""
+    with typed_failures():
+        waiting = pending_streams(pipeline)
+    if waiting.workers:
+        return dg.SkipReason(f"{len(waiting.workers)} worker(s) alive; {waiting.total} changes wait")
+    if not waiting.total:
+        return dg.SkipReason("nothing waits")
+    latest = context.instance.get_runs(dg.RunsFilter(job_name=JOB), limit=1)
+    if latest and not latest[0].is_finished:
+        return dg.SkipReason("a drain run is queued or in progress")
+    return dg.RunRequest(tags={"rag/waiting": str(waiting.total)})

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import Connection, func, text
+from sqlalchemy import Connection
 
 from rag_core import failpoints
 from rag_core.database import Store, locks
 from rag_core.errors import Conflict, Reason
 from rag_core.generations import Generation, Transforms
 from rag_core.generations import store as generations
+from rag_core.generations.lifecycle import store as rows
 from rag_core.generations.lifecycle.throttle import Throttle, open_throttle, search_probe
 from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
@@ -31,9 +32,6 @@ _OVERHEAD_SHARE = 3
 _ENDINGS = 200
 _OPTIMIZE_POINTS = 2000
 """With fewer points a full scan is faster than a search graph."""
-
-
-_HELD = text("SELECT count(*) FROM rag.generation_documents WHERE generation = :name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +200,9 @@ class _Build:
                 return True
             if generations.still_pending(connection, name):
                 return False
-            held = connection.scalar(_HELD, {"name": name}) or 0
+            held = generations.count_indexed(connection, name)
             counts = {"documents": held, "of": held, "points": points}
-            generations.change(connection, name, state="ready", ready_at=func.now(), counts=counts)
+            generations.change(connection, name, state="ready", ready_at=generations.NOW, counts=counts)
         return True
 
     def _report_progress(self, pending: int, total: int) -> None:
@@ -241,7 +239,7 @@ def _paced(store: Store, index: VectorIndex, settings: Settings, given: Throttle
     if throttle is None:
         with store.engine.connect() as connection:
             active = generations.active(connection)
-            tenant = connection.scalar(text("SELECT tenant FROM rag.documents LIMIT 1")) or "nobody"
+            tenant = rows.any_tenant(connection) or "nobody"
         if active is None:
             throttle = Throttle(lambda: None, max_pause=0)
         else:

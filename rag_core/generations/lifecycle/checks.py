@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sqlalchemy import text
 
 from rag_core.database import Store
 from rag_core.embedding import Embedder, Vectors, decode
 from rag_core.generations import Generation
 from rag_core.generations import store as generations
+from rag_core.generations.lifecycle import store as rows
 from rag_core.index import VectorIndex
 from rag_core.verify import verify
 
@@ -88,42 +89,25 @@ def _not_arrived(candidate: Candidate) -> int:
     return waiting
 
 
-_DOCUMENTS = text("""
-SELECT d.doc_id, d.text, d.blocks, d.locator FROM rag.documents d
-JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker AND k.text_version = d.text_version
-WHERE d.deleted_at IS NULL AND NOT k.rejected AND d.doc_id > :after ORDER BY d.doc_id LIMIT :page
-""")
-_SPANS = text("""
-SELECT c.doc_id, c.start, c."end" FROM rag.chunks c
-WHERE c.doc_id = ANY(:ids) AND c.chunker = :chunker ORDER BY c.doc_id, c.start
-""")
-_REJECTED = text("""
-SELECT count(*) FROM rag.chunkings k JOIN rag.documents d ON d.doc_id = k.doc_id AND d.text_version = k.text_version
-WHERE k.chunker = :chunker AND k.rejected AND d.deleted_at IS NULL
-""")
-
-
 def coverage(candidate: Candidate) -> Check:
     """Coverage: all text except white space is in a chunk, so that a chunker that drops any kind of block fails."""
-    keys = {"chunker": candidate.row.chunker}
+    chunker = candidate.row.chunker
     missed: Counter[str] = Counter()
     documents = lost = whole = 0
     examples: list[str] = []
     with candidate.store.engine.connect() as connection:
-        after = "00000000-0000-0000-0000-000000000000"
-        while rows := connection.execute(_DOCUMENTS, {**keys, "after": after, "page": _PAGE}).all():
-            after = rows[-1].doc_id
-            spans: dict[Any, list[tuple[int, int]]] = {}
-            for span in connection.execute(_SPANS, {**keys, "ids": [row.doc_id for row in rows]}):
-                spans.setdefault(span.doc_id, []).append((span.start, span.end))
+        after = uuid.UUID(int=0)
+        while page := rows.chunked_page(connection, chunker, after, _PAGE):
+            after = page[-1].doc_id
+            spans = rows.spans(connection, chunker, [row.doc_id for row in page])
             connection.commit()
-            for row in rows:
+            for row in page:
                 gone = _uncovered(row.text, row.blocks, spans.get(row.doc_id, []))
                 whole += len(row.text)
                 if gone:
                     documents, lost, missed = documents + 1, lost + gone.total(), missed + gone
                     examples += [row.locator][: _MISSES_SHOWN - len(examples)]
-        rejected = connection.scalar(_REJECTED, keys) or 0
+        rejected = rows.rejected(connection, chunker)
     figures = {"characters": whole, "lost_characters": lost, "documents": documents, "rejected": rejected, **missed}
     if not lost:
         return Check("coverage", True, "all text is in some chunk", figures)
@@ -146,14 +130,6 @@ def _uncovered(content: str, blocks: list[list[Any]], spans: list[tuple[int, int
 
 def _kind_at(blocks: list[list[Any]], position: int) -> str:
     return next((str(kind) for kind, start, end, _ in blocks if start <= position < end), "text")
-
-
-_TEXTS = text("""
-SELECT c.embed_text, e.vector FROM rag.chunks c
-JOIN rag.documents d ON d.doc_id = c.doc_id AND d.deleted_at IS NULL
-JOIN rag.embeddings e ON e.text_hash = c.text_hash AND e.embedder = :embedder
-WHERE c.chunker = :chunker ORDER BY md5(c.chunk_id::text || :seed) LIMIT :sample
-""")
 
 
 def vectors(candidate: Candidate, embedder: Embedder) -> Check:
@@ -196,16 +172,17 @@ def vectors(candidate: Candidate, embedder: Embedder) -> Check:
 
 
 def _stored(candidate: Candidate) -> tuple[list[str], list[Vectors]]:
-    keys = {"embedder": candidate.row.embedder, "chunker": candidate.row.chunker}
-    params = {**keys, "seed": candidate.row.name, "sample": SAMPLE_TEXTS}
+    row = candidate.row
     with candidate.store.engine.connect() as connection:
-        rows = connection.execute(_TEXTS, params).all()
-    return [row.embed_text for row in rows], [decode(row.vector) for row in rows]
+        found = rows.sampled_vectors(
+            connection, chunker=row.chunker, embedder=row.embedder, seed=row.name, sample=SAMPLE_TEXTS
+        )
+    return [content for content, _ in found], [decode(vector) for _, vector in found]
 
 
-def _unit(rows: Vectors) -> Vectors:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)
+def _unit(held: Vectors) -> Vectors:
+    norms = np.linalg.norm(held, axis=1, keepdims=True)
+    return np.asarray(held / np.maximum(norms, 1e-12), np.float32)
 
 
 def _likeness(rows: Vectors) -> float:

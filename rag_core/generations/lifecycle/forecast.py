@@ -6,13 +6,14 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from rag_core.chunking import Chunk
 from rag_core.chunking import store as chunk_store
 from rag_core.database import Store
 from rag_core.errors import Conflict, RagError, Reason
 from rag_core.generations import Transforms
+from rag_core.generations.lifecycle import store as rows
 from rag_core.ids import text_hash
 from rag_core.settings import Settings
 
@@ -56,45 +57,15 @@ class Forecast:
             )
 
 
-_SIZE = text("""
-SELECT count(*) AS documents, count(p.doc_id) AS pending,
-       coalesce(sum(octet_length(d.text)) FILTER (WHERE p.doc_id IS NOT NULL), 0) AS pending_bytes
-FROM rag.documents d LEFT JOIN rag.pending_chunks(:chunker) p ON p.doc_id = d.doc_id
-WHERE d.deleted_at IS NULL
-""")
-_KNOWN = text("""
-SELECT count(*) AS chunks, count(DISTINCT c.text_hash) AS texts,
-       count(DISTINCT c.text_hash) FILTER (WHERE p.doc_id IS NULL) AS cached,
-       coalesce(sum(p.tokens), 0) AS tokens
-FROM rag.chunks c
-JOIN rag.documents d ON d.doc_id = c.doc_id AND d.deleted_at IS NULL
-LEFT JOIN rag.pending_embeddings(:chunker, :embedder) p ON p.doc_id = c.doc_id AND p.ordinal = c.ordinal
-WHERE c.chunker = :chunker
-""")
-_SAMPLE = text("""
-SELECT p.doc_id FROM rag.pending_chunks(:chunker) p ORDER BY md5(p.doc_id::text) LIMIT :sample
-""")
-_CACHED = text("SELECT count(*) FROM rag.embeddings WHERE embedder = :embedder AND text_hash = ANY(:hashes)")
-
-
-@dataclass(slots=True)
-class _Counts:
-    chunks: float = 0
-    texts: float = 0
-    cached: float = 0
-    tokens: float = 0
-
-
 def forecast(store: Store, transforms: Transforms, settings: Settings) -> Forecast:
     """Estimate a build with these transforms. Embeds `_TIMED_TEXTS` texts to measure the speed. Writes nothing.
 
     Raises `Unavailable` when a remote model cannot be reached.
     """
     embedder, chunker = transforms.fingerprints
-    keys = {"embedder": embedder, "chunker": chunker}
     with store.engine.connect() as connection:
-        size = connection.execute(_SIZE, keys).one()
-        counts = _Counts(*connection.execute(_KNOWN, keys).one())
+        size = rows.size(connection, chunker)
+        counts = rows.chunk_counts(connection, chunker, embedder)
         sampled = _sampled(connection, transforms) if size.pending else []
         if sampled:
             share = sum(size_of for size_of, _ in sampled)
@@ -117,9 +88,8 @@ def forecast(store: Store, transforms: Transforms, settings: Settings) -> Foreca
 
 
 def _sampled(connection: Connection, transforms: Transforms) -> list[tuple[int, list[Chunk]]]:
-    """Bytes and chunks of a sample of documents this chunker has not chunked yet; a rejected one has no chunk."""
-    params = {"chunker": transforms.chunker.fingerprint, "sample": SAMPLE_DOCUMENTS}
-    ids = list(connection.scalars(_SAMPLE, params))
+    """Some documents this chunker has not seen: bytes and chunks of each; one that it refuses has no chunk."""
+    ids = rows.sample_unchunked(connection, transforms.chunker.fingerprint, SAMPLE_DOCUMENTS)
     found = []
     for stored in chunk_store.texts(connection, ids):
         try:
@@ -131,11 +101,15 @@ def _sampled(connection: Connection, transforms: Transforms) -> list[tuple[int, 
 
 
 def _scale_up(
-    connection: Connection, counts: _Counts, sampled: list[tuple[int, list[Chunk]]], embedder: str, factor: float
+    connection: Connection,
+    counts: rows.ChunkCounts,
+    sampled: list[tuple[int, list[Chunk]]],
+    embedder: str,
+    factor: float,
 ) -> None:
     made = [chunk for _, chunks in sampled for chunk in chunks]
     hashes = {text_hash(chunk.embed_text) for chunk in made}
-    cached = connection.scalar(_CACHED, {"embedder": embedder, "hashes": list(hashes)}) or 0
+    cached = rows.count_cached(connection, embedder, hashes)
     counts.chunks += len(made) * factor
     counts.texts += len(hashes) * factor
     counts.cached += cached * factor

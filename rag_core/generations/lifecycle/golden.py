@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import text
-
 from rag_core.database import Store
 from rag_core.evaluation import Dataset, is_dataset, load_datasets
+from rag_core.generations.lifecycle import store as rows
 from rag_core.settings import Settings
 
 BUNDLED = Path(__file__).parent / "golden_sets"
-_MAX_ENTRIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +41,6 @@ class BoundSet:
     left_out: int
 
 
-_FOUND = text("""
-SELECT tenant, source || '/' || locator AS id FROM rag.documents
-WHERE deleted_at IS NULL AND acl IS NOT NULL AND source || '/' || locator = ANY(:ids)
-""")
-_ENTRIES = text("""
-SELECT DISTINCT entry FROM rag.documents d, unnest(d.acl) AS entry
-WHERE d.tenant = :tenant AND d.deleted_at IS NULL ORDER BY entry LIMIT :most
-""")
-
-
 @dataclass(frozen=True, slots=True)
 class GoldenSet:
     """A golden set as read from its files."""
@@ -62,15 +50,11 @@ class GoldenSet:
     def bind(self, store: Store) -> BoundSet:
         """Bind questions to stored documents; each is asked in the tenant that has most of its documents."""
         wanted = sorted({document for gains in self.dataset.judgements.values() for document in gains})
-        tenants: dict[str, list[str]] = {}
         with store.engine.connect() as connection:
-            for row in connection.execute(_FOUND, {"ids": wanted}):
-                tenants.setdefault(row.id, []).append(row.tenant)
+            tenants = rows.tenants_of(connection, wanted)
             questions = tuple(self._questions(tenants))
             used = sorted({question.tenant for question in questions})
-            acl = {
-                tenant: tuple(connection.scalars(_ENTRIES, {"tenant": tenant, "most": _MAX_ENTRIES})) for tenant in used
-            }
+            acl = {tenant: rows.acl_entries(connection, tenant) for tenant in used}
         return BoundSet(self.dataset.name, questions, acl, len(self.dataset.queries) - len(questions))
 
     def _questions(self, tenants: dict[str, list[str]]) -> list[Question]:

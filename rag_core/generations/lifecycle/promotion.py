@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func
-
 from rag_core import failpoints
 from rag_core.database import Store, locks
 from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.generations import Generation, Transforms
+from rag_core.generations import replica_store as replicas
 from rag_core.generations import store as generations
-from rag_core.generations import store as replicas
 from rag_core.index import GenerationSpec, VectorIndex
 from rag_core.operations import audit_store as audit
 from rag_core.pipeline import Extent, default_name, index_pending
@@ -137,7 +135,7 @@ def retire(store: Store, index: VectorIndex, name: str, *, actor: str, reason: s
                 f"generation {name} is kept for a rollback until {until}; set `now` (`--now`) to end it before",
             )
         if row.state != "retired":
-            generations.change(connection, name, state="retired", retired_at=func.now(), keep_until=None)
+            generations.change(connection, name, state="retired", retired_at=generations.NOW, keep_until=None)
             audit.record(connection, actor=actor, action="index.retire", target=name, details={"reason": reason})
     failpoints.reach("after_retire_commit")
     # A run that listed the generations before this may still write, and would fail on a missing collection.

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func
-
 from rag_core import failpoints
 from rag_core.database import Store
 from rag_core.errors import Conflict, DeadlineExceeded, RagError, Reason, Unavailable
@@ -92,7 +90,7 @@ def request_evaluation(store: Store, name: str, *, actor: str) -> None:
         row = generations.get(connection, name)
         if not row.complete:
             raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; it must be ready")
-        generations.change(connection, name, evaluation_wanted_at=func.now())
+        generations.change(connection, name, evaluation_wanted_at=generations.NOW)
         audit.record(connection, actor=actor, action="index.want_evaluation", target=name, details={})
 
 

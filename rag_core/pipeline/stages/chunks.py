@@ -13,7 +13,7 @@ from rag_core.chunking import store as chunks
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.generations import Generation
 from rag_core.logging import get_logger
-from rag_core.pipeline import pending
+from rag_core.pipeline import pending_store as pending
 from rag_core.pipeline.base import StageResult, Work
 from rag_core.quality import AFTER_STORE, Entry
 from rag_core.quality import quarantine_store as quarantine

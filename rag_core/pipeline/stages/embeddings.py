@@ -14,9 +14,9 @@ from rag_core.embedding import Embedder, PendingText, TextCounts, Vectors
 from rag_core.embedding import store as embeddings
 from rag_core.errors import Reason, Unavailable
 from rag_core.generations import Generation
-from rag_core.pipeline import pending
+from rag_core.pipeline import pending_store as pending
 from rag_core.pipeline.base import StageResult, Work
-from rag_core.pipeline.pending import Selection
+from rag_core.pipeline.pending_store import Selection
 from rag_core.quality import Entry
 from rag_core.quality import quarantine_store as quarantine
 

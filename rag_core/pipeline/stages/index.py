@@ -13,9 +13,9 @@ from rag_core.generations import store as generations
 from rag_core.index import VectorIndex
 from rag_core.logging import get_logger
 from rag_core.pipeline import index_store as indexing
-from rag_core.pipeline import pending
+from rag_core.pipeline import pending_store as pending
 from rag_core.pipeline.base import Progress, StageResult, Stop, Work, never
-from rag_core.pipeline.pending import EVERYTHING, Extent, Pending
+from rag_core.pipeline.pending_store import EVERYTHING, Extent, Pending
 
 log = get_logger(__name__)
 STAGE = "index"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 
-from rag_assets.lib.retention import purge_runs
+from rag_assets.defs.maintenance.assets import purge_runs
 
 Status = dg.DagsterRunStatus
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from rag_core.errors import Conflict, NotFound, RagError, Reason, Unavailable
+from rag_core.generations import replica_store as replicas
 from rag_core.generations import store as generations
-from rag_core.generations import store as replicas
 from rag_core.generations.lifecycle import build, declare, evaluate, promote, retire, retire_expired, rollback
 from rag_core.generations.lifecycle.golden import GoldenSet
 from rag_core.verify import verify

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import insert, text
 
 from query_server.runtime.dependencies import LazyStore
-from query_server.runtime.gauges import Freshness, SourceGauges
-from query_server.runtime.generation_gauges import GenerationGauges
+from query_server.runtime.gauges import Freshness, GenerationGauges, SourceGauges
 from query_server.runtime.metrics import Metrics
 from rag_core.alerts import Alert, AlertKind, deliver
 from rag_core.database import Store

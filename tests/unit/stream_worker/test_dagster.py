@@ -13,12 +13,11 @@ from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import text
 
 from rag_assets.defs.alerts import sensors as alerts
-from rag_assets.defs.streams.assets import stream_definitions
 from rag_assets.defs.streams.jobs import stream_drain
+from rag_assets.defs.streams.sensors import stream_lag
 from rag_assets.stream_worker.base import Lag
 from rag_assets.stream_worker.metrics import StreamMetrics
-from rag_assets.stream_worker.report import Reporter, stream_key
-from rag_assets.stream_worker.run_gauges import read_runs
+from rag_assets.stream_worker.report import Reporter, read_runs, stream_key
 from rag_core.streams import store as streams
 from tests.support.stream import StreamHarness
 
@@ -39,9 +38,8 @@ def pipeline(stream: StreamHarness) -> Any:
 
 
 def evaluate(instance: dg.DagsterInstance, pipeline: Any) -> Any:
-    (sensor,) = stream_definitions().sensors or []
     context = dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline})
-    return sensor(context)  # type: ignore[operator]
+    return stream_lag(context)
 
 
 @pytest.mark.catalogue("F13")

@@ -1,0 +1,135 @@
+"""The rooms of DESIGN: where SQL stands, what a room lets others import, and no circle of files."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("rag_core", "rag_assets", "query_server", "ragctl", "console")
+STATEMENT = re.compile(
+    r"\b(?:SELECT|INSERT\s+INTO|DELETE\s+FROM|UPDATE\s+[\w.]+\s+SET|(?:CREATE|DROP)\s+(?:TEMP\s+)?TABLE|TRUNCATE|WITH\s+\w+\s+AS)\b"
+)
+BUILDERS = {"select", "insert", "update", "delete", "text", "func"}
+OTHER_DATABASES = ("rag_assets/connectors/", "rag_core/database/")
+"""The connectors read databases of the customer, and keep a spool in SQLite."""
+SUB_APIS = (
+    "rag_core.database.tables",  # for stores
+    "rag_core.database.embedded.server",  # a program of its own, which its package must not import
+    "rag_core.parsing.formats",  # one module per format
+)
+
+
+def module_of(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+@cache
+def sources() -> dict[str, tuple[Path, ast.Module]]:
+    paths = [path for package in PRODUCT for path in sorted((ROOT / package).rglob("*.py"))]
+    return {module_of(path): (path, ast.parse(path.read_text("utf-8"))) for path in paths}
+
+
+def is_store(path: Path) -> bool:
+    return path.name == "store.py" or path.name.endswith("_store.py")
+
+
+def statements(tree: ast.Module) -> Iterator[ast.Constant]:
+    """Strings with SQL that are more than a probe (`SELECT 1`) and no docstring or help text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found = STATEMENT.search(node.value)
+            if found and node.value.strip() != "SELECT 1" and not node.value.rstrip().endswith("."):
+                yield node
+
+
+def builders(tree: ast.Module) -> Iterator[ast.ImportFrom]:
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and (node.module or "").split(".")[0] == "sqlalchemy"
+            and BUILDERS & {alias.name for alias in node.names}
+        ):
+            yield node
+
+
+def test_sql_stands_in_stores_only() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in sources().values()
+        if not is_store(path) and not path.relative_to(ROOT).as_posix().startswith(OTHER_DATABASES)
+        for node in (*statements(tree), *builders(tree))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code", ["x = text('SELECT a FROM rag.b')", "from sqlalchemy import select", "x = '\\nDELETE FROM rag.b'"]
+)
+def test_sql_elsewhere_is_found(code: str) -> None:
+    tree = ast.parse(code)
+    assert [*statements(tree), *builders(tree)]
+
+
+def room_of(module: str) -> str | None:
+    """`rag_core.index` for `rag_core.index.edge.files`; `None` for what belongs to no room."""
+    room = ".".join(module.split(".")[:2])
+    known = sources().get(room)
+    return room if module.startswith("rag_core.") and known and known[0].name == "__init__.py" else None
+
+
+def exported(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names |= set(ast.literal_eval(node.value))
+    return names
+
+
+def test_a_room_is_imported_from_its_api_and_not_from_inside() -> None:
+    inside = []
+    for module, (path, tree) in sources().items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or node.module is None:
+                continue
+            room = room_of(node.module)
+            if room is None or room == room_of(module) or node.module.startswith(SUB_APIS):
+                continue
+            opened, api = sources()[node.module]
+            names = {alias.name for alias in node.names}
+            if opened.name != "__init__.py" or names - exported(api):
+                inside.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.module} {sorted(names)}")
+    assert inside == []
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Modules of ours that are imported when the file is, not those inside functions or for types only."""
+    bodies: list[list[ast.stmt]] = [tree.body]
+    while bodies:
+        for node in bodies.pop():
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    inner = f"{node.module}.{alias.name}"
+                    yield inner if inner in sources() else node.module
+            elif isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.If | ast.Try) and "TYPE_CHECKING" not in ast.unparse(node)[:20]:
+                bodies.append(node.body)
+
+
+def test_no_circle_of_imports_between_files() -> None:
+    graph = {
+        module: {name for name in imported(tree) if name in sources() and name != module}
+        for module, (_, tree) in sources().items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
