@@ -10,5 +10,5 @@ drain.py          one bounded pass, for runs without a worker
 maintenance.py    accepted documents that are still pending, and what streams leave behind
 canary.py         documents of our own that measure the way in and out
 report.py         what happened, for Dagster
-metrics.py        what happened, for Prometheus (`waiting.py`: pending changes, `run_gauges.py`: Dagster's runs)
+metrics.py        what happened, for Prometheus (`waiting.py`: pending changes)
 """
