@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Bringing a database to the schema of this program, and refusing one that is not.
 
 
-HEAD = "0016"
+HEAD = "0017"
 """Newest revision this program knows; revisions are numbered so that two of them can be compared."""
 
 VERSION_TABLE = "schema_version"

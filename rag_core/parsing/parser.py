@@ -17,7 +17,7 @@ from rag_core.sources import FetchedItem
 if TYPE_CHECKING:
     from rag_core.settings import Settings
 
-PARSER_VERSION: Final = 2
+PARSER_VERSION: Final = 3
 """Raise it with every change that makes the same bytes give another document; a golden test notices when it is due."""
 
 

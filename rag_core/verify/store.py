@@ -14,6 +14,7 @@ from rag_core.database import Store
 from rag_core.embedding import Vectors, decode
 from rag_core.generations import Generation
 from rag_core.index import Payload, Point
+from rag_core.parsing import from_rows
 from rag_core.verify.report import DocumentStates, Finding, FindingKind
 
 PAGE = 1000
@@ -47,7 +48,7 @@ WHERE c.chunker = :chunker AND d.deleted_at IS NULL AND d.acl IS NOT NULL AND NO
 """
 _POINT = """
 SELECT c.chunk_id, c.doc_id, d.version, d.tenant, d.source, d.locator, d.title, d.acl, c.ordinal, c.start, c."end",
-       c.headings, c.embed_text, d.language, d.media_type, d.updated_at, d.metadata, e.vector
+       c.headings, c.blocks, c.embed_text, d.language, d.media_type, d.updated_at, d.metadata, e.vector
 """
 _POINTS = text(f"""
 {_POINT} {_EXPECTED} AND c.chunk_id > :after ORDER BY c.chunk_id LIMIT :page
@@ -189,6 +190,8 @@ def _point(row: Any) -> Point:
         # The chunk's own text ends what is embedded; that it is the document's span is checked document by document.
         text=row.embed_text[-length:],
         headings=tuple(row.headings),
+        blocks=(blocks := from_rows(row.blocks or (), row.start, row.headings)),
+        page=blocks[0].page if blocks else 0,
         language=row.language,
         media_type=row.media_type,
         updated_at=row.updated_at,
