@@ -1,6 +1,6 @@
 """Ask labelled sets that carry their answers, with and without the answering document in the index.
 
-rag bench answers --data DIR            tables, and the weights a new fit would give
+rag bench answers --data DIR            a table for each set
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from benchmarks.report import Cell, Progress, Report, Table
 from benchmarks.retrieval.indexing import TENANT, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
 from rag_core.access import EVERYONE
-from rag_core.answering import Abstained, Answered, Citation, Question
-from rag_core.answering.extractive import BIAS, WEIGHTS, Signs, decide, examine
+from rag_core.answering import Answered, Citation, Outcome, Question
+from rag_core.answering.extractive import decide
 from rag_core.chunking import open_chunker
 from rag_core.documents import In, Not
 from rag_core.embedding import Vectors, open_embedder
@@ -31,7 +28,7 @@ from rag_core.index import SearchRequest, VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 
-HITS = 10
+HITS = 24
 COLUMNS = (
     "set", "questions", "answered", "answer in citations", "of those answered", "in the first", "citations",
     "valid", "abstained, document removed", "sentences embedded", "ms",
@@ -52,8 +49,6 @@ class Tally:
     sentences: int = 0
     """Embedded to compare meanings; their time is not in `seconds` when an earlier run has kept the vectors."""
     seconds: float = 0.0
-    present: list[Signs] = field(default_factory=list)
-    removed: list[Signs] = field(default_factory=list)
 
 
 def run(settings: Settings, data: Path, *, max_queries: int | None = None, progress: Progress) -> Report:
@@ -77,9 +72,7 @@ def run(settings: Settings, data: Path, *, max_queries: int | None = None, progr
         vectors.close()
         embedder.close()
     rows = tuple(_row(name, tally) for name, tally in tallies.items())
-    return Report(
-        "bench answers", (Table("Extractive answers", COLUMNS, rows), _fit_table(tallies), _trade_table(tallies))
-    )
+    return Report("bench answers", (Table("Extractive answers", COLUMNS, rows),))
 
 
 async def _ask(index: VectorIndex, dataset: Dataset, answers: dict[str, list[str]], vectors: VectorCache) -> Tally:
@@ -97,26 +90,29 @@ async def _ask(index: VectorIndex, dataset: Dataset, answers: dict[str, list[str
         gone = Not(In("locator", tuple(dataset.judgements[query])))
         without = index.search(SearchRequest(TENANT, (EVERYONE,), HITS, text=text, vector=vector, filter=gone)).hits
         question = Question(text, without, vector, embed=embed)
-        tally.removed.append(examine(question)[1])
-        tally.abstained += isinstance(await decide(question), Abstained)
+        tally.abstained += not _claims(await decide(question))
     return tally
 
 
 async def _count_present(tally: Tally, question: Question, answers: list[str], texts: dict[str, str]) -> None:
     tally.asked += 1
-    tally.present.append(examine(question)[1])
     started = time.perf_counter()
     outcome = await decide(question)
     tally.seconds += time.perf_counter() - started
-    if not isinstance(outcome, Answered):
+    if not isinstance(outcome, Answered) or not _claims(outcome):
         return
     tally.answered += 1
     tally.citations += len(outcome.citations)
     for citation in outcome.citations:
-        document = texts[question.hits[citation.rank].payload.locator]
+        document = texts[(*question.hits, *outcome.evidence)[citation.rank].payload.locator]
         tally.valid += document[citation.start : citation.end] == citation.quote
     tally.contained += any(_holds(citation, answers) for citation in outcome.citations)
     tally.first += _holds(outcome.citations[0], answers)
+
+
+def _claims(outcome: object) -> bool:
+    """Whether an answer is given, and not the closest passages or nothing."""
+    return isinstance(outcome, Answered) and outcome.outcome is Outcome.ANSWERED
 
 
 def _holds(citation: Citation, answers: list[str]) -> bool:
@@ -143,32 +139,6 @@ def _row(name: str, tally: Tally) -> tuple[Cell, ...]:
         tally.sentences / (2 * asked),
         tally.seconds / asked * 1000,
     )
-
-
-def _fit_table(tallies: dict[str, Tally]) -> Table:
-    present = np.array([signs for tally in tallies.values() for signs in tally.present])
-    removed = np.array([signs for tally in tallies.values() for signs in tally.removed])
-    weights, bias = _fit(present, removed)
-    rows: tuple[tuple[Cell, ...], ...] = (
-        ("in use", *WEIGHTS, BIAS),
-        ("fitted here (balanced)", *map(float, weights), float(bias)),
-    )
-    return Table("Weights of the signs", ("", *Signs._fields, "bias"), rows)
-
-
-def _trade_table(tallies: dict[str, Tally]) -> Table:
-    """Answering against abstaining when the threshold moves."""
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (name, threshold, _share(tally.present, threshold), _share(tally.removed, threshold))
-        for name, tally in tallies.items()
-        for threshold in (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
-    )
-    return Table("Threshold", ("set", "threshold", "answers, document present", "answers, document removed"), rows)
-
-
-def _share(signs: list[Signs], threshold: float) -> float:
-    """The part of the questions that is answered at a threshold."""
-    return float(np.mean(np.array(signs) @ np.array(WEIGHTS) + BIAS > threshold))
 
 
 def _answers(data: Path, dataset: Dataset) -> dict[str, list[str]]:

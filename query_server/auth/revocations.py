@@ -14,7 +14,7 @@ from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import Poller
 from rag_core.access import VerifiedToken
 from rag_core.errors import Reason, Unauthenticated, Unavailable
-from rag_core.index import NO_PENDING_REVOCATIONS, PendingRevocations, SearchRequest, SearchResult
+from rag_core.index import NO_PENDING_REVOCATIONS, PendingRevocations, Place, Point, SearchRequest, SearchResult
 
 if TYPE_CHECKING:
     from rag_core.access import PendingRevocation
@@ -142,8 +142,15 @@ class RevocationFilter:
 
     async def search(self, request: SearchRequest) -> SearchResult:
         """See `Searcher.search`."""
+        return await self._searcher.search(self._filtered(request))
+
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        """See `Searcher.around`."""
+        return await self._searcher.around(self._filtered(request), places)
+
+    def _filtered(self, request: SearchRequest) -> SearchRequest:
         revoked = self._pending_revocations.of_caller(request.tenant, request.acl)
-        return await self._searcher.search(replace(request, pending_revocations=revoked) if revoked else request)
+        return replace(request, pending_revocations=revoked) if revoked else request
 
     async def close(self) -> None:
         await self._searcher.close()

@@ -7,7 +7,7 @@ import re
 from query_server.converters.filters import filter_from_map
 from query_server.handlers.query.answer import Answer
 from query_server.handlers.query.validation import Query
-from rag_core.answering import Abstained, Answered
+from rag_core.answering import Abstained, Answered, Outcome
 from rag_core.index import Hit
 from ragproto.query.v1 import query_pb2 as pb
 
@@ -24,11 +24,15 @@ def from_answer(answer: Answer) -> pb.QueryResponse:
     """v1 has no citations of its own: its markers number the list of sources."""
     return pb.QueryResponse(
         answer=_renumbered(answer),
-        sources=map(_source, answer.result.hits),
-        abstained=isinstance(answer.outcome, Abstained),
+        sources=map(_source, (*answer.result.hits, *_evidence(answer))),
+        abstained=isinstance(answer.outcome, Abstained) or answer.outcome.outcome is not Outcome.ANSWERED,
         generation=answer.result.generation,
         abstention=answer.outcome.reason if isinstance(answer.outcome, Abstained) else "",
     )
+
+
+def _evidence(answer: Answer) -> tuple[Hit, ...]:
+    return answer.outcome.evidence if isinstance(answer.outcome, Answered) else ()
 
 
 def _renumbered(answer: Answer) -> str:

@@ -12,7 +12,7 @@ from query_server.handlers.query.search import Page
 from query_server.handlers.query.validation import Query
 from rag_core.answering import Abstained, Answered, Citation, Span
 from rag_core.errors import InvalidInput, RagError, Reason
-from rag_core.index import Hit, SearchMode, SearchResult
+from rag_core.index import Hit, SearchMode
 from ragproto.query.v2 import query_pb2 as pb
 
 _MODES: dict[int, SearchMode] = {
@@ -99,7 +99,8 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
         final.usage.prompt_tokens, final.usage.completion_tokens = event.tokens.prompt, event.tokens.completion
     match event:
         case Answered(citations):
-            final.answered.CopyFrom(pb.AnswerFinal.Answered(citations=[_citation(c, result) for c in citations]))
+            passages = (*result.hits, *event.evidence)
+            final.answered.CopyFrom(pb.AnswerFinal.Answered(citations=[_citation(c, passages) for c in citations]))
         case Abstained(reason):
             final.abstained.reason = reason
         case Failed(error):
@@ -133,8 +134,8 @@ def _passage(hit: Hit) -> pb.Passage:
     return passage
 
 
-def _citation(citation: Citation, result: SearchResult) -> pb.Citation:
-    hit = result.hits[citation.rank]
+def _citation(citation: Citation, passages: Sequence[Hit]) -> pb.Citation:
+    hit = passages[citation.rank]
     payload = hit.payload
     return pb.Citation(
         number=citation.number,

@@ -75,6 +75,10 @@ class IndexServicer(rpc.IndexServiceServicer):
         self._metrics.search_seconds.observe(time.monotonic() - started)
         return wire.result_to_wire(result)
 
+    async def AroundPoints(self, request: pb.AroundPointsRequest, context: Context) -> pb.AroundPointsResponse:
+        points = await self._run(self._index.around, *wire.around_from_wire(request))
+        return pb.AroundPointsResponse(points=map(wire.point_to_wire, points))
+
     async def Count(self, request: pb.CountRequest, context: Context) -> pb.CountResponse:
         tenant, source = request.tenant or None, request.source or None
         points = await self._run(self._index.count, request.generation, tenant=tenant, source=source)

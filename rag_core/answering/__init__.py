@@ -8,8 +8,11 @@ from rag_core.answering.base import (
     AnswerEvent,
     Citation,
     Delta,
+    Excerpt,
+    Outcome,
     Question,
     check_citations,
+    check_evidence,
 )
 from rag_core.answering.evidence import Span, highlights, query_terms
 from rag_core.answering.opening import open_answerer
@@ -22,9 +25,12 @@ __all__ = [
     "Answerer",
     "Citation",
     "Delta",
+    "Excerpt",
+    "Outcome",
     "Question",
     "Span",
     "check_citations",
+    "check_evidence",
     "highlights",
     "open_answerer",
     "query_terms",

@@ -7,7 +7,7 @@ sentences. Both are ratios of distances, because embedders spread cosines differ
 
 from __future__ import annotations
 
-from rag_core.answering.base import Answered, Question
+from rag_core.answering.base import Citation, Question
 from rag_core.answering.quoting import MIN_COMPARED, Sentence, candidates, citations, nearness
 from rag_core.embedding import Vectors
 
@@ -21,33 +21,32 @@ RANK_WEIGHT = 0.02
 MARGIN = 0.015
 """A further sentence is quoted when its score is less than this below the best one's."""
 
-# Logistic regression as in `extractive`, over XQuAD's English questions on Chinese text and the reverse. The bias is
+# Logistic regression over XQuAD's English questions on Chinese text and the reverse. The bias is
 # half a unit stricter than the fit: a wrong answer in another language is harder to notice.
 WEIGHTS = (10.2, 8.8)
 BIAS = -2.8
 
 
-async def compose(question: Question, threshold: float = 0.0) -> Answered | None:
-    """The sentences nearest in meaning, `None` when they do not seem to answer or cannot be compared.
+async def compose(question: Question, threshold: float = 0.0) -> tuple[Citation, ...]:
+    """The sentences nearest in meaning, none when they do not seem to answer or cannot be compared.
 
     Raises what `question.embed` raises.
     """
     if question.embed is None or question.vector is None:
-        return None
+        return ()
     spans = candidates(question, passages=MAX_PASSAGES, limit=MAX_CANDIDATES)
     if len(spans) < MIN_COMPARED:
-        return None
+        return ()
     vectors = await question.embed([question.hits[rank].payload.text[start:end] for rank, start, end in spans])
     cosines = vectors @ question.vector
     near, apart = _passage_nearness(question), _apart(cosines)
     if WEIGHTS[0] * near + WEIGHTS[1] * apart + BIAS <= threshold:
-        return None
+        return ()
     scores = [float(cosine) - RANK_WEIGHT * span[0] / MAX_PASSAGES for cosine, span in zip(cosines, spans, strict=True)]
     ranked = [
         Sentence(*span, score) for score, span in sorted(zip(scores, spans, strict=True), key=lambda one: -one[0])
     ]
-    quoted = citations(question.hits, ranked, at_least=ranked[0].score - MARGIN)
-    return Answered(quoted) if quoted else None
+    return citations(question.hits, ranked, at_least=ranked[0].score - MARGIN)
 
 
 def _passage_nearness(question: Question) -> float:

@@ -6,16 +6,30 @@ span of a retrieved passage: `document.text[start:end] == quote`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from rag_core.embedding import Vectors
 from rag_core.errors import RagError, Reason
-from rag_core.index import Hit
+from rag_core.index import Hit, Place
 
 EmbedPassages = Callable[[Sequence[str]], Awaitable[Vectors]]
+SearchAgain = Callable[[str, Sequence[str]], Awaitable[tuple[tuple[Hit, ...], Vectors | None]]]
+"""Hits for another text, of documents with one of these locators when any are named, and the text's vector."""
+ReadAround = Callable[[Sequence[Place]], Awaitable[tuple[Hit, ...]]]
+"""The chunks at places of documents, with a score of 0."""
+
+
+class Outcome(StrEnum):
+    """How a question ended."""
+
+    ANSWERED = "ANSWERED"
+    CLOSEST_PASSAGES = "CLOSEST_PASSAGES"
+    """Nothing is claimed: these are the nearest places."""
+    NOT_FOUND = "NOT_FOUND"
 
 
 class Abstention(StrEnum):
@@ -31,8 +45,8 @@ class Abstention(StrEnum):
 class Question:
     """What to answer, and from what: hits in descending relevance, and the query's vector (shape [dimensions]).
 
-    `contrast` are the hits after them. They are never quoted; they show what an unrelated passage scores, without which
-    a question for one passage could not be judged. `embed` makes passage vectors with the model of `vector`.
+    `contrast` are the hits after them, which the caller is not shown as hits. `embed` makes passage vectors with the
+    model of `vector`; `search` and `around` read more, within what the caller may see.
     """
 
     text: str
@@ -40,11 +54,16 @@ class Question:
     vector: Vectors | None = None
     contrast: tuple[Hit, ...] = ()
     embed: EmbedPassages | None = None
+    search: SearchAgain | None = None
+    around: ReadAround | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The evidence of marker `[number]`: `[start, end)` in the text of the document of `hits[rank]`."""
+    """The evidence of marker `[number]`: `[start, end)` in the text of the document of passage `rank`.
+
+    Ranks count through the question's hits and then through `Answered.evidence`.
+    """
 
     number: int
     rank: int
@@ -69,11 +88,33 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What is shown of one place, in both forms. `citations` are the numbers of its markers; `page` 0 means none."""
+
+    title: str
+    locator: str
+    heading_path: tuple[str, ...]
+    page: int
+    markdown: str
+    text: str
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
-    """The end of an answer: what each marker refers to, in order of number, without gaps."""
+    """The end of an answer: what each marker refers to, in order of number, without gaps.
+
+    `markdown` is the whole answer in that form, `read_as` the question as it was corrected (empty: as it was asked),
+    and `evidence` the cited passages that are not among the question's hits.
+    """
 
     citations: tuple[Citation, ...]
     tokens: Tokens | None = None
+    outcome: Outcome = Outcome.ANSWERED
+    markdown: str = ""
+    excerpts: tuple[Excerpt, ...] = ()
+    read_as: str = ""
+    evidence: tuple[Hit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +157,17 @@ def cite(hit: Hit, *, number: int, rank: int, start: int, end: int) -> Citation:
 # The last check on an answer before its citations leave: each must be a span of what was retrieved.
 
 
+def check_evidence(evidence: Sequence[Hit], read: Collection[uuid.UUID]) -> None:
+    """Raise `RagError` (`CITATION_INVALID`) unless the answerer was given each passage; `read` are chunk ids."""
+    if any(hit.chunk_id not in read for hit in evidence):
+        raise RagError(Reason.CITATION_INVALID, "the answer cited what was not retrieved; ask again")
+
+
 def check_citations(citations: Sequence[Citation], hits: Sequence[Hit]) -> None:
-    """Raise `RagError` (`CITATION_INVALID`) unless the numbers run from 1 and every quote is its span's own text."""
+    """Raise `RagError` (`CITATION_INVALID`) unless the numbers run from 1 and every quote is its span's own text.
+
+    `hits` are those of the question with the answer's `evidence` behind them.
+    """
     for expected, citation in enumerate(citations, start=1):
         if citation.number != expected or not 0 <= citation.rank < len(hits) or not _holds(citation, hits):
             raise RagError(Reason.CITATION_INVALID, "the answer cited what was not retrieved; ask again")

@@ -1,10 +1,11 @@
-"""Answers made of the sources' own sentences.
+"""Answers made of the sources' own text: retrieve, correct, read around, choose, decide, show.
 
-The sentences that cover most of the question, from the passages that rank highest, are quoted with their exact spans.
-Whether they answer at all is a calibrated rule over three signs: how much of the question the best sentence and its
-passage cover, and how much nearer that passage is to the question than the others. Where the words say nothing, because
-question and documents are in different languages, `across` compares meanings instead. Figures and method are in
-docs/retrieval-answers.md.
+A question is understood by its form (`asking`), its words are matched with those of the passages (`terms`), the
+passages and what stands around them are read as typed units (`passages`, `units`), the best of which are compared by
+words, headings and meaning (`choosing`). Whether the best one answers is a calibrated rule with three outcomes
+(`decision`), and what is shown of its section depends on the kind of block (`excerpts`, `rendering`). Where the words
+say nothing, because question and documents are in different languages, `across` compares meanings instead. Figures
+and method are in docs/retrieval-answers.md.
 """
 
 from __future__ import annotations
@@ -12,129 +13,215 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
-from operator import mul
-from typing import NamedTuple
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
 
 from rag_core.answering import across
-from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question
-from rag_core.answering.evidence import Unit, coverage, question_units, term_weights, text_terms
-from rag_core.answering.quoting import Sentence, candidates, citations, display, nearness
-from rag_core.index import Hit
+from rag_core.answering.asking import Wants, understand
+from rag_core.answering.base import (
+    Abstained,
+    Abstention,
+    Answered,
+    AnswerEvent,
+    Citation,
+    Delta,
+    Outcome,
+    Question,
+    SearchAgain,
+    cite,
+)
+from rag_core.answering.choosing import Choice, choose
+from rag_core.answering.decision import judge
+from rag_core.answering.excerpts import Extract, Piece, PieceKind, extracts_of
+from rag_core.answering.passages import Passage, passage_of, read
+from rag_core.answering.rendering import CLOSEST, CLOSEST_ZH, Span, render, to_markdown, to_plain
+from rag_core.answering.terms import bags, content_words, corrected, question_terms, vocabulary
+from rag_core.answering.units import is_chinese
+from rag_core.embedding import Vectors
+from rag_core.index import Hit, Place
 
-MAX_PASSAGES = 5
-MAX_CANDIDATES = 200
-KEEP_RATIO = 0.75
-"""A further sentence is quoted when its score is at least this share of the best one's."""
-RANK_WEIGHT = 0.5
-"""Weight of the passage's relevance beside the sentence's own coverage."""
-
-# Logistic regression of "the passage that answers is among the hits" on the signs, refitted by `benchmarks.answers`.
-WEIGHTS = (2.9, 2.4, 2.2, 5.9)
-BIAS = -4.7
-
-_CJK_START = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
-
-
-class Signs(NamedTuple):
-    """What speaks for an answer: the rarity-weighted part of the question that the best sentence covers and that its
-    passage covers, the plain part that its passage covers, and how much nearer the passage is than the others."""
-
-    sentence: float
-    passage: float
-    words: float
-    nearness: float
+AROUND: Final = 6
+"""Hits whose neighbours are read."""
+REACH: Final = 2
+ENTRIES: Final = 4
+_ENTRIES: Final = (
+    "README", "index", "tutorial", "quickstart", "getting-started", "overview", "introduction", "install", "INSTALL",
+    "faq", "FAQ", "changelog", "CHANGELOG",
+)  # fmt: skip
+ENTRY_NAMES: Final = tuple(
+    f"{folder}{name}{ending}"
+    for folder, name, ending in product(("", "docs/"), _ENTRIES, (".md", ".rst", ".txt", ".html", ""))
+)
+"""Pages that introduce a corpus, read for a question that names nothing."""
+_POINTS: Final = re.compile(r"\b(?:it|its|it's|this|that|these|they|everything|here)\b", re.IGNORECASE)
 
 
 class ExtractiveAnswerer:
     """Quotes; needs no model but the one that embedded the question. Safe for concurrent use."""
 
     def __init__(self, threshold: float = 0.0) -> None:
-        """`threshold` is added to what the evidence must exceed; higher abstains more often."""
+        """`threshold` is taken from the log odds that the evidence answers; higher answers less often."""
         self._threshold = threshold
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         outcome = await decide(question, self._threshold)
-        if isinstance(outcome, Abstained):
-            yield outcome
-            return
-        previous = ""
-        for citation in outcome.citations:
-            piece = display(citation.quote)
-            yield Delta(f"{_separator(previous, piece)}{piece}{'' if _is_cjk_end(piece) else ' '}[{citation.number}]")
-            previous = piece
+        if isinstance(outcome, Answered):
+            for part in to_plain(outcome.excerpts, _lead(question, outcome.outcome)):
+                yield Delta(part)
         yield outcome
 
     async def close(self) -> None:
         return
 
 
+@dataclass(slots=True)
+class _Read:
+    """What a question is answered from: passages in the order in which they were retrieved, then those around them."""
+
+    text: str
+    hits: list[Hit]
+    around: tuple[Hit, ...] = ()
+    entries: frozenset[int] = frozenset()
+
+    @property
+    def all(self) -> list[Hit]:
+        return [*self.hits, *self.around]
+
+
 async def decide(question: Question, threshold: float = 0.0) -> Answered | Abstained:
-    """Choose the sentences, by their words or else by their meaning. Raises what `question.embed` raises."""
-    outcome, known = await asyncio.to_thread(weigh, question, threshold)
-    if isinstance(outcome, Abstained) and known <= across.KNOWN:
-        return await across.compose(question, threshold) or outcome
-    return outcome
-
-
-def compose(question: Question, threshold: float = 0.0) -> Answered | Abstained:
-    """Choose the sentences by their words. Pure; 3 to 5 ms for ten passages of 200 tokens."""
-    return weigh(question, threshold)[0]
-
-
-def weigh(question: Question, threshold: float = 0.0) -> tuple[Answered | Abstained, float]:
-    """As `compose`, with the part of the question's words that the best passage knows."""
+    """The whole answer. Raises what the question's functions raise."""
     if not question.hits:
-        return Abstained(Abstention.NO_RESULTS), 1.0
-    ranked, signs = examine(question)
-    if ranked and sum(map(mul, WEIGHTS, signs)) + BIAS > threshold:
-        quoted = citations(question.hits, ranked, at_least=KEEP_RATIO * ranked[0].score)
-        if quoted:
-            return Answered(quoted), signs.words
-    return Abstained(Abstention.NOT_SUPPORTED), signs.words
+        return Abstained(Abstention.NO_RESULTS)
+    vague = names_nothing(question.text)
+    found, vector = await _retrieved(question)
+    if vague and question.search is not None:
+        await _add_entries(question.search, found)
+    await _read_around(question, found)
+    passages = [passage_of(hit) for hit in found.all]
+    asked = understand(question.text)
+    terms = await asyncio.to_thread(question_terms, found.text, bags(map(_seen, passages[: len(found.hits)])))
+    if vague and not has_content(found.text):
+        terms = []
+    choice = await choose(
+        found.text, asked, terms, read(passages), hits=len(found.hits), vector=vector, embed=question.embed,
+        entries=found.entries,
+    )  # fmt: skip
+    verdict = judge(choice, found.text, vague=vague, threshold=threshold)
+    shown = await asyncio.to_thread(_shown, choice, verdict.outcome)
+    foreign = verdict.outcome is not Outcome.ANSWERED and _foreign(choice)
+    if foreign and (quoted := await across.compose(question, threshold)):
+        return _answered(question, list(question.hits), _quoted(question, quoted), Outcome.ANSWERED, "")
+    if not shown:
+        return Abstained(Abstention.NOT_SUPPORTED)
+    return _answered(question, found.all, shown, verdict.outcome, found.text if found.text != question.text else "")
 
 
-def examine(question: Question) -> tuple[list[Sentence], Signs]:
-    """The sentences in falling order of score, and the signs that the best one answers (see `Signs`)."""
-    units = question_units(question.text)
-    retrieved = question.hits + question.contrast
-    passages = text_terms([_evidence_text(hit) for hit in retrieved])
-    weights = term_weights(units, passages)
-    ranked = sorted(_sentences(question, units, weights), key=lambda found: -found[0].score)
-    if not ranked:
-        return [], Signs(0, 0, 0, 0)
-    best, covered = ranked[0]
-    return [sentence for sentence, _ in ranked], Signs(
-        sentence=covered,
-        passage=coverage(units, passages[best.rank], weights),
-        words=coverage(units, passages[best.rank]),
-        nearness=nearness(retrieved, best.rank),
+async def _retrieved(question: Question) -> tuple[_Read, Vectors | None]:
+    """The passages; searched for again when a word of the question had to be corrected."""
+    hits = [*question.hits, *question.contrast]
+    known = await asyncio.to_thread(lambda: vocabulary(_seen(passage_of(hit)) for hit in hits))
+    text = await asyncio.to_thread(corrected, question.text, known)
+    if text == question.text or question.search is None:
+        return _Read(text, hits), question.vector
+    again, vector = await question.search(text, ())
+    return _Read(text, list(again) or hits), vector
+
+
+async def _add_entries(search: SearchAgain, found: _Read) -> None:
+    """Add passages of the pages that introduce a corpus: the best few, and their beginnings."""
+    pages, _ = await search(found.text, ENTRY_NAMES)
+    openings = [hit for hit in pages if hit.payload.ordinal == 0]
+    known = {hit.chunk_id: at for at, hit in enumerate(found.hits)}
+    for hit in (*pages[:ENTRIES], *openings[:ENTRIES]):
+        if hit.chunk_id not in known:
+            known[hit.chunk_id] = len(found.hits)
+            found.hits.append(hit)
+        found.entries |= {known[hit.chunk_id]}
+
+
+async def _read_around(question: Question, found: _Read) -> None:
+    if question.around is None:
+        return
+    payloads = [hit.payload for hit in found.hits[:AROUND]]
+    places = [Place(one.doc_id, one.version, max(0, one.ordinal - REACH), one.ordinal + REACH) for one in payloads]
+    known = {hit.chunk_id for hit in found.hits}
+    near = {hit.chunk_id: hit for hit in await question.around(places) if hit.chunk_id not in known}
+    found.around = tuple(near.values())
+
+
+def _shown(choice: Choice, outcome: Outcome) -> list[Extract]:
+    if outcome is Outcome.NOT_FOUND:
+        return []
+    if outcome is Outcome.CLOSEST_PASSAGES:
+        return extracts_of(choice, limit=3, share=0.0)
+    prose = not choice.ranked[0].unit.path
+    compared = choice.asked.wants is Wants.COMPARISON
+    return extracts_of(choice, limit=3 if prose else 2, share=0.7 if compared else 0.75 if prose else 0.88)
+
+
+def _foreign(choice: Choice) -> bool:
+    """Whether the passages know hardly a word of the question."""
+    total = sum(term.weight for term in choice.terms)
+    return bool(total) and sum(term.weight for term in choice.terms if term.known) <= across.KNOWN * total
+
+
+def _quoted(question: Question, citations: Sequence[Citation]) -> list[Extract]:
+    extracts = []
+    for one in citations:
+        payload = question.hits[one.rank].payload
+        piece = Piece(PieceKind.TEXT, one.rank, one.start, one.end, one.quote)
+        extracts.append(Extract(payload.title, payload.locator, payload.headings, payload.page, (piece,)))
+    return extracts
+
+
+def _answered(
+    question: Question, passages: Sequence[Hit], shown: Sequence[Extract], outcome: Outcome, read_as: str
+) -> Answered:
+    excerpts, cited = render(shown)
+    citations, evidence = _citations(question, passages, cited)
+    markdown = to_markdown(excerpts, _lead(question, outcome))
+    return Answered(
+        citations, outcome=outcome, markdown=markdown, excerpts=tuple(excerpts), read_as=read_as, evidence=evidence
     )
 
 
-def _evidence_text(hit: Hit) -> str:
-    """Title and headings count as covered: a section on X need not repeat X in every sentence."""
-    payload = hit.payload
-    return "\n".join((payload.title, *payload.headings, payload.text))
+def _citations(
+    question: Question, passages: Sequence[Hit], cited: Sequence[Span]
+) -> tuple[tuple[Citation, ...], tuple[Hit, ...]]:
+    """A citation for each span, and the passages among them that are no hits of the question."""
+    ranks = {hit.chunk_id: rank for rank, hit in enumerate(question.hits)}
+    evidence: list[Hit] = []
+    citations = []
+    for number, (at, start, end) in enumerate(cited, start=1):
+        hit = passages[at]
+        if hit.chunk_id not in ranks:
+            ranks[hit.chunk_id] = len(question.hits) + len(evidence)
+            evidence.append(hit)
+        origin = hit.payload.start
+        citations.append(cite(hit, number=number, rank=ranks[hit.chunk_id], start=start - origin, end=end - origin))
+    return tuple(citations), tuple(evidence)
 
 
-def _sentences(question: Question, units: Sequence[Unit], weights: dict[int, float]) -> list[tuple[Sentence, float]]:
-    """Candidates with the part of the question that each covers."""
-    spans = candidates(question, passages=MAX_PASSAGES, limit=MAX_CANDIDATES)
-    terms = text_terms([question.hits[rank].payload.text[start:end] for rank, start, end in spans])
-    best = max(max(hit.score for hit in question.hits), 1e-9)
-    found = []
-    for (rank, start, end), own in zip(spans, terms, strict=True):
-        covered = coverage(units, own, weights)
-        score = covered + RANK_WEIGHT * question.hits[rank].score / best
-        found.append((Sentence(rank, start, end, score), covered))
-    return found
-
-
-def _separator(previous: str, piece: str) -> str:
-    if not previous:
+def _lead(question: Question, outcome: Outcome) -> str:
+    if outcome is not Outcome.CLOSEST_PASSAGES:
         return ""
-    return "" if _CJK_START.match(piece) and _is_cjk_end(previous) else " "
+    return CLOSEST_ZH if is_chinese(question.text) else CLOSEST
 
 
-def _is_cjk_end(piece: str) -> bool:
-    return bool(_CJK_START.match(piece[-1:]))
+def names_nothing(question: str) -> bool:
+    """Whether a question points at "it" or "this" and has at most one word that could be looked for."""
+    if is_chinese(question):
+        return False
+    words = content_words(question)
+    return not words or (_POINTS.search(question) is not None and len(words) <= 1)
+
+
+def has_content(question: str) -> bool:
+    """Whether a question has a word that could be looked for."""
+    return is_chinese(question) or bool(content_words(question))
+
+
+def _seen(passage: Passage) -> str:
+    name = re.sub(r"[-_/.]", " ", passage.locator)
+    return "\n".join((passage.title, name, *passage.headings, passage.text))

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Sequence
 import httpx
 
 from rag_core.answering.base import Abstained, Abstention, Answered, AnswerEvent, Delta, Question, Tokens
-from rag_core.answering.quoting import display
+from rag_core.answering.display import display
 from rag_core.answering.support import SupportChecker
 from rag_core.errors import DeadlineExceeded, InvalidInput, Reason, Unavailable
 from rag_core.http_client import endpoint_client

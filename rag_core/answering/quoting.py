@@ -1,31 +1,16 @@
-"""Shared by the extractive answerers: candidate sentences, nearness of a passage, citations of the best."""
+"""What `across` quotes: candidate sentences, nearness of a passage, citations of the best."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag_core.answering.base import Citation, Question, cite
+from rag_core.answering.display import display
 from rag_core.answering.evidence import asks
 from rag_core.answering.sentences import split_sentences
 from rag_core.index import Hit
-
-# --------------------------------------------------------------------------------------------------------------------
-# How text of documents and models may stand in an answer.
-
-
-_NUMBERED_BRACKET = re.compile(r"\[\s*\d+(?:\s*[,，、]\s*\d+)*\s*\]")
-_DROPPED = frozenset({"Cc", "Cf", "Cs"})
-
-
-def display(quote: str) -> str:
-    """A quote as it may stand in an answer: one line, no control or direction characters, no brackets like a marker."""
-    without = _NUMBERED_BRACKET.sub("", quote)
-    shown = "".join(char for char in " ".join(without.split()) if unicodedata.category(char) not in _DROPPED)
-    return shown.strip()
-
 
 MAX_SENTENCES = 3
 MIN_COMPARED = 3

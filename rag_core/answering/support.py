@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from rag_core.answering.base import Citation, cite
+from rag_core.answering.display import display
 from rag_core.answering.evidence import coverage, question_units, text_terms
-from rag_core.answering.quoting import display
 from rag_core.answering.sentences import split_sentences
 from rag_core.index import Hit
 

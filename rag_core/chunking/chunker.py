@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,7 +14,7 @@ from rag_core.chunking.spans import Chunk, trim
 from rag_core.chunking.units import Outline, TokenBudget, build_units, outline_sections, too_many_chunks, whole_blocks
 from rag_core.errors import InvalidInput, Reason
 from rag_core.ids import chunk_ids, fingerprint, text_hash
-from rag_core.parsing import BlockKind, ParsedDocument
+from rag_core.parsing import Block, BlockKind, Clipper, ParsedDocument
 
 if TYPE_CHECKING:
     from rag_core.embedding import TokenCounter
@@ -77,6 +77,7 @@ class Chunker:
             )
         if len(pieces) > self._settings.max_chunks:
             raise too_many_chunks(self._settings.max_chunks)
+        clipper = Clipper(document.text, _with_paths(document))
         hashes = [text_hash(piece.embed_text) for piece in pieces]
         return [
             Chunk(
@@ -89,6 +90,7 @@ class Chunker:
                 embed_text=piece.embed_text,
                 text_hash=hashed,
                 tokens=piece.tokens,
+                blocks=clipper.clip(piece.start, piece.end),
             )
             for ordinal, (piece, hashed, chunk_id) in enumerate(
                 zip(pieces, hashes, chunk_ids(doc_id, hashes), strict=True)
@@ -193,6 +195,13 @@ class _Packer:
         if table is None or table.tokens > self._contexts.header_cap:
             return Context("", 0)
         return Context(self._text[table.start : table.header_end], table.tokens)
+
+
+def _with_paths(document: ParsedDocument) -> list[Block]:
+    """The blocks, each with the headings above it; a heading stands under itself."""
+    blocks = list(whole_blocks(document))
+    sections, of_block = outline_sections(document.text, blocks)
+    return [replace(block, path=sections[at].path) for block, at in zip(blocks, of_block, strict=True)]
 
 
 def open_chunker(settings: Settings) -> Chunker:

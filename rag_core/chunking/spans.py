@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from rag_core.parsing import BlockKind
+from rag_core.parsing import PROSE, Block, BlockKind
 
 
 class Border(IntEnum):
@@ -58,7 +58,7 @@ def split(text: str, span: Span, kind: BlockKind, limit: int) -> list[Span]:
     Always makes progress for a span of two or more code points; the first span keeps the border of the whole.
     """
     parts: list[Span] = []
-    if kind is not BlockKind.PARAGRAPH:
+    if kind not in PROSE:
         parts = list(_lines(text, span))
     if len(parts) < 2:
         parts = list(_sentences(text, span))
@@ -149,3 +149,5 @@ class Chunk:
     embed_text: str
     text_hash: bytes
     tokens: int
+    blocks: tuple[Block, ...] = ()
+    """What of the document's structure lies in the span, each block with the headings above it."""

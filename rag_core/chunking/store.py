@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 
 from rag_core.chunking.spans import Chunk
 from rag_core.database import copy_rows
-from rag_core.parsing import Block, BlockKind, ParsedDocument
+from rag_core.parsing import Block, BlockKind, ParsedDocument, from_rows, to_rows
 
 _COLUMNS = (
     ("doc_id", "uuid"),
@@ -23,6 +25,7 @@ _COLUMNS = (
     ("embed_text", "text"),
     ("text_hash", "bytea"),
     ("tokens", "int4"),
+    ("blocks", "jsonb"),
 )
 
 
@@ -48,7 +51,7 @@ class ChunkingResult:
 
 
 _TEXTS = text("""
-SELECT doc_id, text_version, locator, token, text, media_type, title, language, blocks, metadata, flags
+SELECT doc_id, text_version, locator, token, text, media_type, title, language, blocks, structure, metadata, flags
 FROM rag.documents WHERE doc_id = ANY(:ids) AND deleted_at IS NULL ORDER BY doc_id
 """)
 
@@ -66,13 +69,20 @@ def texts(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> list[StoredTe
                 media_type=row.media_type,
                 title=row.title,
                 language=row.language,
-                blocks=tuple(Block(BlockKind(kind), start, end, level) for kind, start, end, level in row.blocks),
+                blocks=_blocks(row.blocks, row.structure),
                 metadata=row.metadata,
                 flags=frozenset(row.flags),
             ),
         )
         for row in connection.execute(_TEXTS, {"ids": list(doc_ids)})
     ]
+
+
+def _blocks(plain: Sequence[Any], structure: Sequence[Any] | None) -> tuple[Block, ...]:
+    """The structure, unless a process of the previous release has written the text since and left it as it was."""
+    if structure is not None and [row[1:3] for row in structure] == [row[1:3] for row in plain]:
+        return from_rows(structure)
+    return tuple(Block(BlockKind(kind), start, end, level) for kind, start, end, level in plain)
 
 
 _DELETE = text("DELETE FROM rag.chunks WHERE doc_id = ANY(:ids) AND chunker = :chunker")
@@ -120,4 +130,5 @@ def _rows(chunker: str, results: Iterable[ChunkingResult]) -> Iterator[tuple[obj
                 chunk.embed_text,
                 chunk.text_hash,
                 chunk.tokens,
+                Jsonb(to_rows(chunk.blocks, chunk.start, chunk.headings)),
             )

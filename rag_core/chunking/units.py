@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from rag_core.chunking.spans import Border, Span, sentences, split, trim
 from rag_core.errors import InvalidInput, Reason
-from rag_core.parsing import Block, BlockKind, ParsedDocument
+from rag_core.parsing import PROSE, Block, BlockKind, ParsedDocument
 
 if TYPE_CHECKING:
     from rag_core.embedding import TokenCounter
@@ -101,7 +101,7 @@ def whole_blocks(document: ParsedDocument) -> Iterator[Block]:
         if gap := trim(document.text, position, block.start, Border.BLOCK):
             yield Block(BlockKind.PARAGRAPH, gap.start, gap.end)
         if own := trim(document.text, max(block.start, position), block.end, Border.BLOCK):
-            yield Block(block.kind, own.start, own.end, block.level)
+            yield replace(block, start=own.start, end=own.end)
         position = max(position, block.end)
     if rest := trim(document.text, position, len(document.text), Border.BLOCK):
         yield Block(BlockKind.PARAGRAPH, rest.start, rest.end)
@@ -136,7 +136,7 @@ def build_units(
     for block in blocks:
         border = Border.HEADING + 6 - block.level if block.kind is BlockKind.HEADING else Border.BLOCK
         whole = Span(block.start, block.end, border)
-        prose = block.kind is BlockKind.PARAGRAPH and by_sentence
+        prose = block.kind in PROSE and by_sentence
         spans.append(sentences(text, whole) if prose else [whole])
     counts = _refine(text, blocks, spans, caps, budget)
     return _assemble(text, blocks, spans, counts, sections, of_block, budget)

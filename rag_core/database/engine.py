@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # Migrations, and the check that the schema fits this program.
 
 
-HEAD = "0016"
-"""The newest revision this program knows. Revisions are numbered, so that two can be compared."""
+HEAD = "0017"
+"""Newest revision this program knows; revisions are numbered so that two of them can be compared."""
 
 VERSION_TABLE = "schema_version"
 _VERSIONS = table(VERSION_TABLE, schema=SCHEMA)

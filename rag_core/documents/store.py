@@ -15,9 +15,9 @@ from sqlalchemy.dialects.postgresql import insert
 from rag_core.database import copy_rows
 from rag_core.database.tables.content import documents
 from rag_core.ids import text_hash
-from rag_core.parsing import ParsedDocument
+from rag_core.parsing import PROSE, Block, BlockKind, ParsedDocument, to_rows
 
-_TEXT = ("text_hash", "title", "blocks", "language", "media_type")
+_TEXT = ("text_hash", "title", "blocks", "structure", "language", "media_type")
 _OTHER = ("metadata", "flags", "acl")
 _LOADED = (
     ("doc_id", "uuid"),
@@ -38,6 +38,7 @@ _LOADED = (
     ("language", "text"),
     ("text", "text"),
     ("blocks", "jsonb"),
+    ("structure", "jsonb"),
     ("metadata", "jsonb"),
     ("flags", "text[]"),
     ("acl", "text[]"),
@@ -206,7 +207,8 @@ def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str)
         parsed.title,
         parsed.language,
         parsed.text,
-        Jsonb([[block.kind.value, block.start, block.end, block.level] for block in parsed.blocks]),
+        Jsonb([_plain_block(block) for block in parsed.blocks]),
+        Jsonb(to_rows(parsed.blocks)),
         Jsonb(dict(parsed.metadata)),
         sorted(parsed.flags),
         None if row.acl is None else list(row.acl),
@@ -214,6 +216,12 @@ def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str)
         run_id,
         _updated_at(row.modified_at),
     )
+
+
+def _plain_block(block: Block) -> list[Any]:
+    """A block as the previous release reads it: without the kinds and fields that came later."""
+    later = {BlockKind.DEFINITIONS: BlockKind.LIST, **dict.fromkeys(PROSE, BlockKind.PARAGRAPH)}
+    return [later.get(block.kind, block.kind).value, block.start, block.end, block.level]
 
 
 def _metadata_values(row: MetadataUpdate) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from rag_core.index.base import (
     Hit,
     Payload,
     PendingRevocations,
+    Place,
     Point,
     SearchMode,
     SearchRequest,
@@ -17,7 +18,7 @@ from rag_core.index.base import (
 )
 from rag_core.index.capacity import CapacityPlan, plan_capacity
 from rag_core.index.checks import check_spec
-from rag_core.index.filter_builder import Bounds, FilterBuilder, narrowed, scope, within
+from rag_core.index.filter_builder import Bounds, FilterBuilder, at_places, narrowed, scope, within
 from rag_core.index.opening import open_index
 from rag_core.index.payloads import (
     IDENTITY,
@@ -28,6 +29,8 @@ from rag_core.index.payloads import (
     TOTAL,
     from_json,
     from_json_or_blank,
+    structure_from_json,
+    structure_to_json,
     time_text,
     to_json,
 )
@@ -53,11 +56,13 @@ __all__ = [
     "Identity",
     "Payload",
     "PendingRevocations",
+    "Place",
     "Point",
     "SearchMode",
     "SearchRequest",
     "SearchResult",
     "VectorIndex",
+    "at_places",
     "check_spec",
     "checks",
     "from_json",
@@ -69,6 +74,8 @@ __all__ = [
     "plan_capacity",
     "scope",
     "slices",
+    "structure_from_json",
+    "structure_to_json",
     "time_text",
     "to_json",
     "within",

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from rag_core.documents import Condition
 from rag_core.embedding import Vectors
+from rag_core.parsing import Block
 
 
 class SearchMode(StrEnum):
@@ -56,6 +57,10 @@ class Payload:
     media_type: str
     updated_at: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
+    blocks: tuple[Block, ...] = ()
+    """The structure of the text, in the document's offsets; empty in a generation from before it was kept."""
+    page: int = 0
+    """Page of the first block, from 1; 0 where the format has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,16 @@ class SearchResult:
     hits: tuple[Hit, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Chunks `first` to `last`, both included, of one version of a document."""
+
+    doc_id: uuid.UUID
+    version: int
+    first: int
+    last: int
+
+
 class VectorIndex(Protocol):
     """A set of generations with one alias. Thread-safe. Every write is durable when its call returns.
 
@@ -200,6 +215,13 @@ class VectorIndex(Protocol):
 
     def search(self, request: SearchRequest) -> SearchResult:
         """Search. Raises `Unavailable` (`INDEX_EMPTY`) before the first promotion."""
+        ...
+
+    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        """The points at the given places that the caller may see, without vectors, in no particular order.
+
+        Only tenant, ACL, pending revocations, generation and deadline of the request count; no ranking takes place.
+        """
         ...
 
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:

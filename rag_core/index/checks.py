@@ -10,7 +10,7 @@ import numpy as np
 
 from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
-from rag_core.index.base import DocumentUpdate, GenerationSpec, SearchMode, SearchRequest
+from rag_core.index.base import DocumentUpdate, GenerationSpec, Place, SearchMode, SearchRequest
 
 MAX_LIMIT = 1000
 """Maximum hits of one search. The API allows 100; the rest is for evaluation and over-fetching."""
@@ -61,6 +61,19 @@ def check_vector(vector: Vectors, dimensions: int) -> None:
         raise InvalidInput(Reason.VECTOR_ZERO, "vector: is zero")
     if norm > 1e12:
         raise InvalidInput(Reason.VECTOR_NOT_FINITE, "vector: its norm is out of range")
+
+
+def check_places(request: SearchRequest, places: Sequence[Place]) -> int:
+    """How many points there are at the places at most, 0 when the caller may see none.
+
+    Raises `PermissionDenied` (`TENANT_MISSING`), or `InvalidInput` (`TOP_K_RANGE`) when they are too many.
+    """
+    if not request.tenant:
+        raise PermissionDenied(Reason.TENANT_MISSING, "a read needs a tenant")
+    points = sum(max(0, place.last - max(place.first, 0) + 1) for place in places)
+    if points > MAX_LIMIT:
+        raise InvalidInput(Reason.TOP_K_RANGE, f"places: {points} chunks are more than {MAX_LIMIT}")
+    return points if request.acl else 0
 
 
 def check_search(request: SearchRequest, dimensions: int) -> None:

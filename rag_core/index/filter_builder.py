@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from rag_core.documents import METADATA_PREFIX, All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
 from rag_core.errors import InvalidInput, Reason
-from rag_core.index.base import SearchRequest
+from rag_core.index.base import Place, SearchRequest
 from rag_core.index.payloads import NUMBERS
 
 Filter = TypeVar("Filter")
@@ -58,6 +58,21 @@ def scope(builder: FilterBuilder[Filter], request: SearchRequest) -> Filter:
     if refused := [builder.any_of(field, values) for field, values in hidden if values]:
         allowed.append(builder.none_of(refused))
     return builder.all_of(allowed)
+
+
+def at_places(builder: FilterBuilder[Filter], request: SearchRequest, places: Sequence[Place]) -> Filter:
+    """The points at the places, within what the caller may see."""
+    there = [
+        builder.all_of(
+            [
+                builder.any_of("doc_id", [str(place.doc_id)]),
+                builder.number_range("version", {"gte": place.version, "lte": place.version}),
+                builder.number_range("ordinal", {"gte": place.first, "lte": place.last}),
+            ]
+        )
+        for place in places
+    ]
+    return builder.all_of([scope(builder, request), builder.any_filter(there)])
 
 
 def within(builder: FilterBuilder[Filter], *, tenant: str | None, source: str | None) -> Filter | None:

@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rag_core.errors import DataCorruption, Reason
 from rag_core.index.base import Payload, Point
+from rag_core.parsing import Block, from_rows, to_rows
 
 if TYPE_CHECKING:
     pass
@@ -51,6 +52,10 @@ IDENTITY = ["doc_id", "version", TOTAL]
 NUMBERS = "numbers"
 """Metadata values that are numbers, as numbers, for range filters."""
 
+STRUCTURE = "structure"
+"""The blocks: `{"format": 1, "blocks": rows}`. Absent in points from before it was kept; another format is not read."""
+_FORMAT = 1
+
 KEYWORDS = ("source", "locator", "title", "language", "media_type")
 """Keyword fields with a payload index, beside tenant, doc_id and acl."""
 
@@ -77,9 +82,26 @@ def to_json(point: Point, total: int) -> dict[str, Any]:
         "media_type": payload.media_type,
         "updated_at": time_text(payload.updated_at),
         "metadata": dict(payload.metadata),
+        **({STRUCTURE: structure_to_json(payload)} if payload.blocks else {}),
         **({NUMBERS: numbers} if numbers else {}),
         **({IDF_SAMPLES: chosen} if (chosen := idf_sample(point.chunk_id)) else {}),
     }
+
+
+def structure_to_json(payload: Payload) -> dict[str, Any]:
+    """The blocks of a payload, relative to its text."""
+    return {"format": _FORMAT, "blocks": to_rows(payload.blocks, payload.start, payload.headings)}
+
+
+def structure_from_json(stored: Mapping[str, Any], start: int, headings: Sequence[str]) -> tuple[Block, ...]:
+    """The blocks of `structure_to_json`. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+    return from_rows(stored["blocks"], start, headings) if stored["format"] == _FORMAT else ()
+
+
+def _blocks(stored: Mapping[str, Any]) -> tuple[Block, ...]:
+    if STRUCTURE not in stored:
+        return ()
+    return structure_from_json(stored[STRUCTURE], int(stored["start"]), tuple(map(_text, stored["headings"])))
 
 
 def _numbers(metadata: Mapping[str, str]) -> dict[str, float]:
@@ -95,6 +117,7 @@ def from_json(stored: Mapping[str, Any] | None) -> Payload:
     try:
         if stored is None:
             raise KeyError("payload")
+        blocks = _blocks(stored)
         return Payload(
             tenant=_text(stored["tenant"]),
             source=_text(stored["source"]),
@@ -112,6 +135,8 @@ def from_json(stored: Mapping[str, Any] | None) -> Payload:
             media_type=_text(stored["media_type"]),
             updated_at=datetime.fromisoformat(stored["updated_at"]),
             metadata={_text(key): _text(value) for key, value in stored["metadata"].items()},
+            blocks=blocks,
+            page=blocks[0].page if blocks else 0,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataCorruption(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, Self
 
+from rag_core.parsing.blocks import Block
 from rag_core.sources import FetchedItem
 
 if TYPE_CHECKING:
@@ -15,26 +15,6 @@ if TYPE_CHECKING:
 
 # --------------------------------------------------------------------------------------------------------------------
 # The nouns of the platform as plain immutable values. No behaviour, no I/O.
-
-
-class BlockKind(StrEnum):
-    """Structural role of a span of a document."""
-
-    HEADING = "heading"
-    PARAGRAPH = "paragraph"
-    LIST = "list"
-    TABLE = "table"
-    CODE = "code"
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One structural span: `text[start:end]`. `level` is 1..6 for headings, else 0."""
-
-    kind: BlockKind
-    start: int
-    end: int
-    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.parsing.base import Block, BlockKind, ParsedDocument, ParseLimits
+from rag_core.parsing.base import ParsedDocument, ParseLimits
+from rag_core.parsing.blocks import MAX_LANGUAGE_CHARS, Block, BlockKind, Part, PartKind
 from rag_core.parsing.clean import ZERO_WIDTH_FLAG, clean, has_suspect_invisibles, one_line
 
 MAX_TITLE_CHARS = 300
@@ -14,6 +16,15 @@ MAX_HEADING_CHARS = 300
 MAX_METADATA_CHARS = 2000
 MAX_METADATA_ENTRIES = 64
 _SEPARATOR = "\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One part of a block in the making."""
+
+    kind: PartKind
+    text: str
+    level: int = 0
 
 
 class TextBuilder:
@@ -24,6 +35,9 @@ class TextBuilder:
         self._parts: list[str] = []
         self._blocks: list[Block] = []
         self._length = 0
+        self._named = 0
+        self.page = 0
+        """Page of what is added next, from 1; 0 in formats without pages."""
         self.flags: set[str] = set()
         self.first_heading = ""
 
@@ -31,30 +45,38 @@ class TextBuilder:
     def empty(self) -> bool:
         return not self._blocks
 
-    def add(self, kind: BlockKind, text: str, level: int = 0) -> None:
+    def add(self, kind: BlockKind, text: str, level: int = 0, language: str = "") -> None:
         """Append a block; blank text is dropped.
 
         Raises `InvalidInput` (`TEXT_TOO_LARGE`, `TOO_MANY_CHUNKS`) when the document outgrows its limits.
         """
-        if self._length + len(text) > self.limits.max_text_chars:
-            raise InvalidInput(
-                Reason.TEXT_TOO_LARGE,
-                f"the extracted text is longer than {self.limits.max_text_chars} characters; split the document",
-            )
-        if has_suspect_invisibles(text):
-            self.flags.add(ZERO_WIDTH_FLAG)
-        cleaned = clean(text)
+        cleaned = self._clean(text)
         # Leading spaces are structure in code and tables, noise elsewhere.
         cleaned = cleaned.strip("\n").rstrip() if kind in (BlockKind.CODE, BlockKind.TABLE) else cleaned.strip()
         if not cleaned.strip():
             return
         if kind is BlockKind.HEADING:
             kind, cleaned, level = self._heading(cleaned, level)
-        self._append(kind, cleaned, level)
+        self._append(kind, cleaned, level, one_line(language, MAX_LANGUAGE_CHARS))
 
     def heading(self, text: str, level: int) -> None:
         """Append a heading of `level` (cut to 1..6)."""
         self.add(BlockKind.HEADING, text, min(max(level, 1), 6))
+
+    def add_parts(self, kind: BlockKind, pieces: Sequence[Piece]) -> None:
+        """Append a block of lines, each a part: items, or terms with their descriptions. Raises as `add` does."""
+        cleaned = [Piece(piece.kind, self._clean(piece.text).strip("\n").rstrip(), piece.level) for piece in pieces]
+        cleaned = [piece for piece in cleaned if piece.text.strip()]
+        if not cleaned:
+            return
+        position = self._append(kind, "\n".join(piece.text for piece in cleaned), 0)
+        parts = []
+        for piece in cleaned:
+            parts.append(Part(piece.kind, position, position + len(piece.text), piece.level))
+            position += len(piece.text) + 1
+        self._named += len(parts)
+        if self._named <= self.limits.max_blocks:  # beyond, lines are parts enough
+            self._blocks[-1] = replace(self._blocks[-1], parts=tuple(parts))
 
     def paragraph(self, text: str) -> None:
         self.add(BlockKind.PARAGRAPH, text)
@@ -82,7 +104,18 @@ class TextBuilder:
         self.first_heading = self.first_heading or line
         return BlockKind.HEADING, line, level
 
-    def _append(self, kind: BlockKind, text: str, level: int) -> None:
+    def _clean(self, text: str) -> str:
+        if self._length + len(text) > self.limits.max_text_chars:
+            raise InvalidInput(
+                Reason.TEXT_TOO_LARGE,
+                f"the extracted text is longer than {self.limits.max_text_chars} characters; split the document",
+            )
+        if has_suspect_invisibles(text):
+            self.flags.add(ZERO_WIDTH_FLAG)
+        return clean(text)
+
+    def _append(self, kind: BlockKind, text: str, level: int, language: str = "") -> int:
+        """Where the block begins."""
         if len(self._blocks) >= self.limits.max_blocks:
             raise InvalidInput(
                 Reason.TOO_MANY_CHUNKS,
@@ -91,7 +124,8 @@ class TextBuilder:
         start = self._length + (len(_SEPARATOR) if self._parts else 0)
         self._length = start + len(text)
         self._parts.append(text)
-        self._blocks.append(Block(kind, start, self._length, level))
+        self._blocks.append(Block(kind, start, self._length, level, self.page, language))
+        return start
 
 
 def clean_metadata(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from rag_core.embedding import decode
 from rag_core.generations import Generation
 from rag_core.index import DocumentUpdate, Payload, Point
+from rag_core.parsing import from_rows
 
 _DOCUMENTS = text("""
 SELECT d.doc_id, d.version, d.tenant, d.source, d.locator, d.title, d.acl, d.text, d.language, d.media_type,
@@ -20,7 +21,7 @@ FROM rag.documents d JOIN unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[
 WHERE d.deleted_at IS NULL AND d.acl IS NOT NULL
 """)
 _POINTS = text("""
-SELECT c.doc_id, c.chunk_id, c.ordinal, c.start, c."end", c.headings, c.embed_text, e.vector
+SELECT c.doc_id, c.chunk_id, c.ordinal, c.start, c."end", c.headings, c.blocks, c.embed_text, e.vector
 FROM rag.chunks c
 JOIN unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS n (doc_id, version) ON n.doc_id = c.doc_id
 JOIN rag.documents d ON d.doc_id = c.doc_id AND d.version = n.version
@@ -69,6 +70,8 @@ def payload_of(document: Any, chunk: Any, content: str) -> Payload:
         end=chunk.end,
         text=content,
         headings=tuple(chunk.headings),
+        blocks=(blocks := from_rows(chunk.blocks or (), chunk.start, chunk.headings)),
+        page=blocks[0].page if blocks else 0,
         language=document.language,
         media_type=document.media_type,
         updated_at=document.updated_at,

@@ -123,6 +123,17 @@ def _sparse(weights: dict[int, float]) -> Sparse:
     return Sparse(indices, [weights[index] for index in indices])
 
 
+def stems(text: str) -> frozenset[int]:
+    """The terms of a text without their weights: three times as fast as an encoding."""
+    words, runs = _split(text)
+    found = set(map(_stem, words))
+    for run in runs:
+        found.update(map(_hash, run))
+        found.update(_hash(run[at : at + 2]) for at in range(len(run) - 1))
+    found.discard(_NOTHING)
+    return frozenset(found)
+
+
 def _hash(token: str) -> int:
     return zlib.crc32(token.encode("utf-8", "surrogatepass"))
 

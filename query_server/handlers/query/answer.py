@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+import uuid
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,12 +24,22 @@ from query_server.handlers.query.search import Plan, SearchHandler
 from query_server.handlers.query.validation import Query
 from query_server.runtime.metrics import Metrics
 from rag_core.access import Principal
-from rag_core.answering import Abstained, Abstention, Answered, Answerer, AnswerEvent, Delta, Question, check_citations
+from rag_core.answering import (
+    Abstained,
+    Abstention,
+    Answered,
+    Answerer,
+    AnswerEvent,
+    Delta,
+    Question,
+    check_citations,
+    check_evidence,
+)
 from rag_core.embedding import Vectors
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
-from rag_core.index import SearchResult
+from rag_core.index import Hit, Place, SearchResult
 
-MIN_RETRIEVED = 10
+MIN_RETRIEVED = 24
 """Passages retrieved for any answer, so that a request for few of them is scored like the others."""
 FINAL_MARGIN_SECONDS = 0.1
 """Kept from the caller's deadline so that the final event still reaches it."""
@@ -114,14 +125,17 @@ class AnswerHandler:
         as_of, limit = self._search.as_of(principal), plan.request.limit
         found, vector = await self._retrieve(plan)
         result = SearchResult(found.generation, found.hits[:limit])
+        more = _More(self._search, plan.pinned_to(found.generation), {hit.chunk_id for hit in found.hits})
         question = Question(
             plan.request.text,
             result.hits,
             vector,
             contrast=found.hits[limit:],
             embed=partial(self._search.embed_passages, found.generation),
+            search=more.search,
+            around=more.around,
         )
-        return Retrieved(result, as_of, started), self._events(question, deadline)
+        return Retrieved(result, as_of, started), self._events(question, more.read, deadline)
 
     async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
         try:
@@ -131,18 +145,49 @@ class AnswerHandler:
                 raise lost() from None  # it was retired since the stream was cut
             raise
 
-    async def _events(self, question: Question, deadline: float) -> AsyncGenerator[AnswerEvent, None]:
+    async def _events(
+        self, question: Question, read: set[uuid.UUID], deadline: float
+    ) -> AsyncGenerator[AnswerEvent, None]:
         outcome = "failed"
         try:
             async with aclosing(_until(self._answerer.answer(question), deadline)) as events:
                 async for event in events:
                     if isinstance(event, Answered):
-                        check_citations(event.citations, question.hits)
+                        check_evidence(event.evidence, read)
+                        check_citations(event.citations, [*question.hits, *event.evidence])
                     if not isinstance(event, Delta):
-                        outcome = event.reason.value if isinstance(event, Abstained) else "answered"
+                        outcome = event.reason.value if isinstance(event, Abstained) else event.outcome.lower()
                     yield event
         finally:
             self._metrics.answers.labels(outcome).inc()
+
+
+class _More:
+    """What an answerer reads beyond the first hits: the same plan, so the same caller, filter and generation."""
+
+    def __init__(self, search: SearchHandler, plan: Plan, read: set[uuid.UUID]) -> None:
+        self._search = search
+        self._plan = plan
+        self.read = read
+        """Ids of every chunk that the answerer was given."""
+
+    async def search(self, text: str, locators: Sequence[str]) -> tuple[tuple[Hit, ...], Vectors | None]:
+        """See `rag_core.answering.base.SearchAgain`."""
+        try:
+            found, vector = await self._search.retrieve(self._plan.asking(text, locators), MIN_RETRIEVED)
+        except NotFound:
+            raise lost() from None
+        self.read.update(hit.chunk_id for hit in found.hits)
+        return found.hits, vector
+
+    async def around(self, places: Sequence[Place]) -> tuple[Hit, ...]:
+        """See `rag_core.answering.base.ReadAround`."""
+        try:
+            hits = await self._search.around(self._plan, places)
+        except NotFound:
+            raise lost() from None
+        self.read.update(hit.chunk_id for hit in hits)
+        return hits
 
 
 async def _until(events: AsyncGenerator[AnswerEvent, None], deadline: float) -> AsyncGenerator[AnswerEvent, None]:

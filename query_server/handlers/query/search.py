@@ -27,7 +27,7 @@ from rag_core.answering import Span, highlights, query_terms
 from rag_core.documents import All, Condition, In
 from rag_core.embedding import Vectors
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason, Unavailable
-from rag_core.index import SearchMode, SearchRequest, SearchResult
+from rag_core.index import Hit, Place, SearchMode, SearchRequest, SearchResult
 from rag_core.settings import Settings
 
 
@@ -49,6 +49,13 @@ class Plan:
     def pinned(self) -> bool:
         """Whether it names a generation instead of using the active one."""
         return self.request.generation is not None
+
+    def asking(self, text: str, locators: Sequence[str] = ()) -> Plan:
+        """The same request with another text, of documents with one of these locators when any are named."""
+        named = (In("locator", tuple(locators)),) if locators else ()
+        own = () if self.request.filter is None else (self.request.filter,)
+        narrowed = All((*own, *named)) if named else self.request.filter
+        return replace(self, request=replace(self.request, text=text, filter=narrowed))
 
     def pinned_to(self, generation: str) -> Plan:
         """The same request to one generation."""
@@ -164,6 +171,12 @@ class SearchHandler:
             return found, vector
         hits = await self._ordering.order(request.text, found.hits, rerank=plan.rerank, diversity=plan.diversity)
         return SearchResult(found.generation, hits[:limit]), vector
+
+    async def around(self, plan: Plan, places: Sequence[Place]) -> tuple[Hit, ...]:
+        """The chunks at places, within what the caller of a plan may see, in reading order."""
+        points = await self._searcher.around(plan.request, places)
+        points.sort(key=lambda point: (point.payload.doc_id, point.payload.ordinal))
+        return tuple(Hit(point.chunk_id, 0.0, point.payload) for point in points)
 
     async def embed_passages(self, generation: str, texts: Sequence[str]) -> Vectors:
         """Vectors of texts as the passages of a generation have them. Raises `Unavailable` as a search does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -16,9 +16,8 @@ from query_server.runtime.calls import current_call
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.status import REQUEST_ID_KEY
 from rag_core.errors import DataCorruption, Reason, Unavailable
-from rag_core.index import SearchRequest, SearchResult, VectorIndex
+from rag_core.index import Place, Point, SearchRequest, SearchResult, VectorIndex
 from rag_core.index.remote import MAX_RESPONSE_BYTES, from_status, wire
-from ragproto.admin.v1 import index_pb2 as pb
 from ragproto.admin.v1 import index_pb2_grpc
 
 _OPTIONS = [
@@ -41,6 +40,10 @@ class Searcher(Protocol):
         """Raises what `VectorIndex.search` raises; `Unavailable` (`INDEX_UNAVAILABLE`) while the breaker is open."""
         ...
 
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        """As `VectorIndex.around`. Raises as `search` does."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -58,6 +61,9 @@ class LocalSearcher:
         result = await self._pool.run(self._index.search, timed)
         self._seconds.observe(time.monotonic() - started)
         return result
+
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        return await self._pool.run(self._index.around, replace(request, deadline=current_call().deadline), places)
 
     async def close(self) -> None:
         return
@@ -81,17 +87,22 @@ class RemoteSearcher:
     async def search(self, request: SearchRequest) -> SearchResult:
         started = time.monotonic()
         with self._breaker.call():
-            response = await self._ask(wire.search_to_wire(request))
+            response = await self._ask(self._stub.SearchIndex, wire.search_to_wire(request))
         result = wire.result_from_wire(response)
         self._seconds.observe(time.monotonic() - started)
         return result
 
-    async def _ask(self, message: pb.SearchIndexRequest) -> pb.SearchIndexResponse:
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        with self._breaker.call():
+            response = await self._ask(self._stub.AroundPoints, wire.around_to_wire(request, places))
+        return list(map(wire.point_from_wire, response.points))
+
+    async def _ask(self, method: Callable[..., Any], message: object) -> Any:
         call = current_call()
         for attempt in range(_ATTEMPTS):
             try:
                 # A process that is being restarted is waited for, as long as the caller has time.
-                response: pb.SearchIndexResponse = await self._stub.SearchIndex(
+                response = await method(
                     message,
                     metadata=(*self._metadata, (REQUEST_ID_KEY, call.request_id)),
                     timeout=call.remaining(),
@@ -139,6 +150,10 @@ class DamageDetector:
         except DataCorruption:
             self._damaged_at = self._clock()
             raise
+
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        """See `Searcher.around`."""
+        return await self._searcher.around(request, places)
 
     async def close(self) -> None:
         await self._searcher.close()

@@ -18,9 +18,11 @@ from rag_core.index import (
     ApplyResult,
     DocumentUpdate,
     GenerationSpec,
+    Place,
     Point,
     SearchRequest,
     SearchResult,
+    at_places,
     checks,
     within,
 )
@@ -109,6 +111,13 @@ class EdgeIndex:
             raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
         with self._served(name) as generation:
             return SearchResult(name, retrieval.search(generation.reader, request, generation.spec.dimensions))
+
+    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        name, limit = request.generation or self._alias, checks.check_places(request, places)
+        if name is None or not limit:
+            return []
+        with self._served(name) as generation:
+            return generation.reader.matching(at_places(FILTER_BUILDER, request, places), limit)
 
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
         with self._served(generation) as held:

@@ -200,6 +200,12 @@ class ShardReader:
             if offset is None:
                 return
 
+    def matching(self, within: edge.Filter, limit: int) -> list[Point]:
+        """Points by filter, `limit` at most."""
+        request = edge.ScrollRequest(limit=limit, filter=within, with_payload=True, with_vector=False)
+        records, _ = self.call(lambda shard: shard.scroll(request))
+        return [_point(record) for record in records]
+
     def fetch(self, ids: Sequence[uuid.UUID]) -> list[Point]:
         records = self.call(lambda shard: shard.retrieve(list(ids), with_payload=True, with_vector=False))
         return [_point(record) for record in records]

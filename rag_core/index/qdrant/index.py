@@ -22,9 +22,11 @@ from rag_core.index import (
     ApplyResult,
     DocumentUpdate,
     GenerationSpec,
+    Place,
     Point,
     SearchRequest,
     SearchResult,
+    at_places,
     checks,
     plan,
     slices,
@@ -224,6 +226,14 @@ class QdrantIndex:
             raise Unavailable(Reason.INDEX_EMPTY, "no index generation has been promoted yet; run the pipeline once")
         reader = self._reader(name, deadline=request.deadline, tenant=request.tenant)
         return SearchResult(name, retrieval.search(reader, request, self._spec(name).dimensions))
+
+    @_patient
+    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        name, limit = request.generation or self.alias(), checks.check_places(request, places)
+        if name is None or not limit:
+            return []
+        reader = self._reader(name, deadline=request.deadline, tenant=request.tenant)
+        return reader.matching(at_places(FILTER_BUILDER, request, places), limit)
 
     @_patient
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:

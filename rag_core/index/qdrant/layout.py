@@ -74,6 +74,7 @@ class QdrantLayout:
             "doc_id": models.UuidIndexParams(type=models.UuidIndexType.UUID, on_disk=on_disk),
             **{field: keyword() for field in ("acl", *KEYWORDS)},
             "version": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, on_disk=on_disk),
+            "ordinal": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, on_disk=on_disk),
             "updated_at": moment,
             # No dense search filters by a sample, so the search graph needs no links within one.
             IDF_SAMPLES: keyword(enable_hnsw=False),

@@ -180,6 +180,11 @@ class QdrantReader:
         for records in self._pages(batch, with_payload=True, with_vectors=wanted):
             yield [_point(record) for record in records]
 
+    def matching(self, within: models.Filter, limit: int) -> list[Point]:
+        """Points by filter, `limit` at most."""
+        records, _ = self._read(self._scrolling(limit=limit, scroll_filter=within, with_payload=True))
+        return [_point(record) for record in records]
+
     def fetch(self, ids: Sequence[uuid.UUID]) -> list[Point]:
         wanted = [str(chunk_id) for chunk_id in ids]
         records = self._read(

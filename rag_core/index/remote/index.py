@@ -19,7 +19,16 @@ from grpc_status import rpc_status
 
 from rag_core import errors
 from rag_core.errors import RagError, Reason, Unavailable
-from rag_core.index import ApplyResult, DocumentUpdate, GenerationSpec, Point, SearchRequest, SearchResult, checks
+from rag_core.index import (
+    ApplyResult,
+    DocumentUpdate,
+    GenerationSpec,
+    Place,
+    Point,
+    SearchRequest,
+    SearchResult,
+    checks,
+)
 from rag_core.index.remote import wire
 from ragproto.admin.v1 import index_pb2 as pb
 from ragproto.admin.v1 import index_pb2_grpc
@@ -100,6 +109,10 @@ class RemoteIndex:
 
     def search(self, request: SearchRequest) -> SearchResult:
         return wire.result_from_wire(self._call(self._stub.SearchIndex, wire.search_to_wire(request)))
+
+    def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        message = wire.around_to_wire(request, places)
+        return list(map(wire.point_from_wire, self._call(self._stub.AroundPoints, message).points))
 
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
         request = pb.CountRequest(generation=generation, tenant=tenant or "", source=source or "")

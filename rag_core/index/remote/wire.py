@@ -6,6 +6,7 @@ without a valid value, so that a servicer needs no checks of its own.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,12 +22,16 @@ from rag_core.index import (
     Hit,
     Payload,
     PendingRevocations,
+    Place,
     Point,
     SearchMode,
     SearchRequest,
     SearchResult,
+    structure_from_json,
+    structure_to_json,
 )
 from rag_core.index.remote.wire_filters import condition_from_wire, condition_to_wire
+from rag_core.parsing import Block
 from ragproto.admin.v1 import index_pb2 as pb
 
 SECRET_KEY = "x-rag-index-secret"  # noqa: S105 (a name, not a secret)
@@ -125,6 +130,25 @@ def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
             tuple(map(id_from_wire, message.withheld_documents)), tuple(message.withheld_sources)
         ),
     )
+
+
+def around_to_wire(request: SearchRequest, places: Sequence[Place]) -> pb.AroundPointsRequest:
+    """The places and the scope they are read in, as a message."""
+    return pb.AroundPointsRequest(
+        scope=search_to_wire(request),
+        places=[
+            pb.AroundPointsRequest.Place(
+                doc_id=place.doc_id.bytes, version=place.version, first=place.first, last=place.last
+            )
+            for place in places
+        ],
+    )
+
+
+def around_from_wire(message: pb.AroundPointsRequest) -> tuple[SearchRequest, list[Place]]:
+    """Scope and places from their message."""
+    places = [Place(id_from_wire(one.doc_id), one.version, one.first, one.last) for one in message.places]
+    return search_from_wire(message.scope), places
 
 
 def result_to_wire(result: SearchResult) -> pb.SearchIndexResponse:
@@ -228,10 +252,12 @@ def _payload_to_wire(payload: Payload) -> pb.Payload:
         media_type=payload.media_type,
         updated_at=updated_at,
         metadata=payload.metadata,
+        structure=json.dumps(structure_to_json(payload), separators=(",", ":")) if payload.blocks else "",
     )
 
 
 def _payload_from_wire(message: pb.Payload) -> Payload:
+    blocks = _blocks_from_wire(message)
     return Payload(
         tenant=message.tenant,
         source=message.source,
@@ -249,7 +275,18 @@ def _payload_from_wire(message: pb.Payload) -> Payload:
         media_type=message.media_type,
         updated_at=_moment(message.updated_at),
         metadata=dict(message.metadata),
+        blocks=blocks,
+        page=blocks[0].page if blocks else 0,
     )
+
+
+def _blocks_from_wire(message: pb.Payload) -> tuple[Block, ...]:
+    if not message.structure:
+        return ()
+    try:
+        return structure_from_json(json.loads(message.structure), message.start, message.headings)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(Reason.MESSAGE_INVALID, "structure: is not what a payload has") from error
 
 
 def _moment(message: Timestamp) -> datetime:

@@ -10,7 +10,8 @@ from typing import Any, Final
 import docx
 from docx.oxml.ns import qn
 
-from rag_core.parsing.base import BlockKind, ParsedDocument, ParseLimits
+from rag_core.parsing.base import ParsedDocument, ParseLimits
+from rag_core.parsing.blocks import BlockKind
 from rag_core.parsing.builder import TextBuilder, row_line
 from rag_core.parsing.detect import Kind
 from rag_core.parsing.formats.html import HIDDEN_FLAG

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from rag_core.parsing.base import BlockKind, ParsedDocument, ParseLimits
-from rag_core.parsing.builder import TextBuilder, row_line
+from rag_core.parsing.base import ParsedDocument, ParseLimits
+from rag_core.parsing.blocks import BlockKind, PartKind
+from rag_core.parsing.builder import Piece, TextBuilder, row_line
 from rag_core.parsing.formats.html_dom import SKIPPED, is_boilerplate, is_hidden, is_permalink, parse_html, walk
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -23,6 +25,8 @@ _PHRASING = (
     "span strike strong sub sup time tt u var wbr math mi mo mn mrow msub msup"
 )
 _INLINE: Final = frozenset(_PHRASING.split())
+_LANGUAGE: Final = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush:?)-?([a-z0-9+#]{1,20})(?:\s|$)")
+_NO_LANGUAGE: Final = frozenset({"default", "text", "none"})
 
 
 class HtmlWalk:
@@ -34,7 +38,11 @@ class HtmlWalk:
         self._keep_boilerplate = keep_boilerplate
         self._text: list[str] = []
         self._lists = 0
-        self._items: list[str] = []
+        self._items: list[Piece] = []
+        self._counts: list[int | None] = []
+        self._definitions = 0
+        self._defined = ""
+        self._quotes = 0
         self._item_open = False
         self._cells: list[list[str]] = []
         self._tables = 0
@@ -95,19 +103,34 @@ class HtmlWalk:
         self._flush()
         if tag in _LISTS:
             self._lists += 1
+            self._counts.append(0 if tag == "ol" else None)
+            self._definitions += tag == "dl"
         elif tag in _ITEMS:
-            self._item_open = True
+            self._open_item(tag)
+        elif tag == "blockquote":
+            self._quotes += 1
         elif tag == "table":
             self._flush_list()
             self._tables += 1
         elif tag in _HEADINGS:
             self._flush_list()
 
+    def _open_item(self, tag: str) -> None:
+        self._item_open = True
+        if tag != "li":
+            self._defined = tag
+        elif self._counts and (count := self._counts[-1]) is not None:
+            self._counts[-1] = count + 1
+
     def _close(self, tag: str) -> None:
         if tag in _LISTS and self._lists:
             self._lists -= 1
+            self._counts.pop()
+            self._definitions -= tag == "dl"
             if not self._lists:
                 self._flush_list()
+        elif tag == "blockquote":
+            self._quotes -= 1
         elif tag == "table" and self._tables:
             self._tables -= 1
             if not self._tables:
@@ -127,16 +150,25 @@ class HtmlWalk:
         if not text:
             return
         if self._lists:
-            indent = "  " * (self._lists - 1)
-            self._items.append(f"{indent}- {text}" if self._item_open else f"{indent}  {text}")
+            self._items.append(self._part(text, self._lists - 1))
             self._item_open = False
         else:
-            self._builder.paragraph(text)
+            self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text)
+
+    def _part(self, text: str, level: int) -> Piece:
+        indent = "  " * level
+        if self._definitions and self._defined == "dt":
+            return Piece(PartKind.TERM, f"{indent}- {text}", level)
+        if self._definitions and self._defined == "dd":
+            return Piece(PartKind.DESCRIPTION, f"{indent}  {text}", level)
+        count = self._counts[-1] if self._counts else None
+        mark = f"{count}. " if count else "- "
+        return Piece(PartKind.ITEM, f"{indent}{mark if self._item_open else '  '}{text}", level)
 
     def _flush_list(self) -> None:
         items, self._items = self._items, []
-        if items:
-            self._builder.add(BlockKind.LIST, "\n".join(items))
+        defined = any(item.kind is PartKind.TERM for item in items)
+        self._builder.add_parts(BlockKind.DEFINITIONS if defined else BlockKind.LIST, items)
 
     def _cell(self) -> None:
         if self._cells:
@@ -170,8 +202,22 @@ class HtmlWalk:
             self._text.append(" ".join(node.text().split()) + " ")
             return
         self._flush()
+        if self._lists:  # code of an item stays in its list
+            indent = "  " * self._lists
+            code = "\n".join(indent + line for line in node.text().strip("\n").split("\n"))
+            self._items.append(Piece(PartKind.CODE, code, self._lists))
+            return
         self._flush_list()
-        self._builder.add(BlockKind.CODE, node.text())
+        self._builder.add(BlockKind.CODE, node.text(), language=_language(node))
+
+
+def _language(node: LexborNode) -> str:
+    """The language that classes of the element, its child or its parents declare."""
+    for one in (node, node.first_child, node.parent, node.parent.parent if node.parent else None):
+        classes = (one.attributes.get("class") or "") if one is not None and one.is_element_node else ""
+        if (match := _LANGUAGE.search(classes)) and match[1] not in _NO_LANGUAGE:
+            return match[1]
+    return ""
 
 
 HIDDEN_FLAG: Final = "hidden_text"

@@ -11,8 +11,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.parsing.base import BlockKind, ParsedDocument, ParseLimits
-from rag_core.parsing.builder import TextBuilder, row_line
+from rag_core.parsing.base import ParsedDocument, ParseLimits
+from rag_core.parsing.blocks import BlockKind, PartKind
+from rag_core.parsing.builder import Piece, TextBuilder, row_line
 from rag_core.parsing.clean import join_lines
 from rag_core.parsing.formats.html import add_html
 from rag_core.parsing.formats.plain import clean_line_ends
@@ -105,8 +106,9 @@ class _Writer:
         self._env = env
         self._heading = 0
         self._lists = 0
+        self._quotes = 0
         self._bullet = ""
-        self._items: list[str] = []
+        self._items: list[Piece] = []
         self._rows: list[str] = []
         self._cells: list[str] | None = None
 
@@ -121,6 +123,8 @@ class _Writer:
                     self._code(token)
                 case "html_block":
                     self._html(token.content)
+                case "blockquote_open" | "blockquote_close":
+                    self._quotes += token.nesting
                 case "bullet_list_open" | "ordered_list_open":
                     self._lists += 1
                 case "bullet_list_close" | "ordered_list_close":
@@ -128,13 +132,17 @@ class _Writer:
                     self._end_list()
                 case "list_item_open":
                     self._bullet = f"{token.info}{token.markup} " if token.info else "- "
-                case "tr_open":
-                    self._cells = []
-                case "tr_close":
-                    self._rows.append(row_line(self._cells or []))
-                    self._cells = None
-                case "table_close":
-                    self._end_table()
+                case "tr_open" | "tr_close" | "table_close":
+                    self._table(token)
+
+    def _table(self, token: Token) -> None:
+        if token.type == "tr_open":
+            self._cells = []
+        elif token.type == "tr_close":
+            self._rows.append(row_line(self._cells or []))
+            self._cells = None
+        else:
+            self._end_table()
 
     def _inline(self, content: str) -> None:
         text = self._plain(content)
@@ -145,41 +153,44 @@ class _Writer:
         elif self._heading:
             self._builder.heading(text, self._heading)
         else:
-            self._builder.paragraph(text)
+            self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text)
         self._heading = 0
 
     def _item(self, text: str) -> None:
+        """An item begins with its mark; a further paragraph of it is a part of its own, indented."""
         if not text:
             return
-        indent = "  " * (self._lists - 1)
-        self._items.append(f"{indent}{self._bullet or '  '}{text}")
+        level = self._lists - 1
+        self._items.append(Piece(PartKind.ITEM, f"{'  ' * level}{self._bullet or '  '}{text}", level))
         self._bullet = ""
 
     def _end_list(self) -> None:
         if not self._lists:
             items, self._items = self._items, []
-            self._builder.add(BlockKind.LIST, "\n".join(items))
+            self._builder.add_parts(BlockKind.LIST, items)
 
     def _end_table(self) -> None:
         rows, self._rows = self._rows, []
         if self._lists:
-            self._items.extend(rows)
+            self._items.extend(Piece(PartKind.ITEM, row, self._lists) for row in rows)
         else:
             self._builder.table(rows)
 
     def _code(self, token: Token) -> None:
         if self._lists:
             indent = "  " * self._lists
-            self._items.extend(indent + line for line in token.content.rstrip("\n").split("\n"))
+            lines = (indent + line for line in token.content.rstrip("\n").split("\n"))
+            self._items.append(Piece(PartKind.CODE, "\n".join(lines), self._lists))
         else:
-            self._builder.add(BlockKind.CODE, token.content)
+            self._builder.add(BlockKind.CODE, token.content, language=token.info.strip().split(" ")[0])
 
     def _html(self, content: str) -> None:
         if self._lists:
             fragment = TextBuilder(self._builder.limits)
             add_html(fragment, content, self._builder.limits)
             self._builder.flags |= fragment.flags
-            self._items.extend(fragment.finish("").text.split("\n"))
+            lines = fragment.finish("").text.split("\n")
+            self._items.extend(Piece(PartKind.ITEM, line, self._lists) for line in lines)
         else:
             add_html(self._builder, content, self._builder.limits)
 

@@ -6,7 +6,8 @@ from email.message import Message
 from email.parser import HeaderParser
 from typing import Final
 
-from rag_core.parsing.base import BlockKind, ParsedDocument, ParseLimits
+from rag_core.parsing.base import ParsedDocument, ParseLimits
+from rag_core.parsing.blocks import BlockKind
 from rag_core.parsing.builder import TextBuilder
 from rag_core.parsing.formats.markdown import add_markdown
 from rag_core.parsing.formats.plain import add_plain, clean_line_ends

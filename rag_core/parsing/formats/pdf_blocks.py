@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from rag_core.parsing.base import BlockKind
+from rag_core.parsing.blocks import BlockKind
 from rag_core.parsing.builder import TextBuilder
 from rag_core.parsing.clean import is_wide, join_lines
 from rag_core.parsing.formats.pdf_lines import Line

@@ -1,18 +1,32 @@
-"""Plain text, source code, licences and reStructuredText: paragraphs, and headings that are underlined."""
+"""Plain text, source code, licences and reStructuredText.
+
+Beside underlined headings: literal blocks behind `::` or a code directive, shell and Python sessions, lists by item,
+and terms with an indented description.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
-from rag_core.parsing.base import BlockKind, ParsedDocument, ParseLimits
-from rag_core.parsing.builder import TextBuilder
+from rag_core.parsing.base import ParsedDocument, ParseLimits
+from rag_core.parsing.blocks import BlockKind, PartKind
+from rag_core.parsing.builder import Piece, TextBuilder
 from rag_core.parsing.clean import clean
 
-_GAP: Final = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_GAP: Final = re.compile(r"\n[ \t]*+\n(?:[ \t]*+\n)*+")
 _RULE: Final = re.compile(r"([=\-~^\"'#*+`:._])\1{2,}")
 _LIST: Final = re.compile(r"\A[ \t]*(?:[-*+•·]|\d{1,3}[.)、])[ \t]+\S")
 _MAX_HEADING_LINE: Final = 120
+_DIRECTIVE: Final = re.compile(
+    r"\.\. (?:code-block|code|sourcecode|prompt)::[ \t]*(\S*)[^\n]*(?:\n[ \t]+:[^\n]*)*(?:\n|\Z)"
+)
+_OTHER_DIRECTIVE: Final = re.compile(r"\s*\.\. ")
+_SESSION: Final = re.compile(r"[ \t]*(?:\$ |>>> |# apt|% )\S")
+_ITEM: Final = re.compile(r"([ \t]*)(?:[-*+•·]|\d{1,3}[.)、])[ \t]+\S")
+_INDENTED: Final = re.compile(r"(?:[ \t]+\S[^\n]*(?:\n|\Z))+\Z")
+_TERM: Final = re.compile(r"(?P<term>\S[^\n]{0,100}[^\n.:!?,;])\n(?P<text>[ \t]{2,}\S.*)\Z", re.DOTALL)
 
 
 def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
@@ -25,10 +39,10 @@ def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
 def add_plain(builder: TextBuilder, text: str) -> None:
     """Append plain text to a document."""
     styles: list[str] = []
+    literal = ""
     # Line ends must be known before paragraphs can be separated; the builder cleans the rest.
-    normalised = clean_line_ends(text)
-    for paragraph in _GAP.split(normalised):
-        _add_paragraph(builder, paragraph, styles)
+    for paragraph in _paragraphs(clean_line_ends(text)):
+        literal = _add(builder, paragraph, styles, literal)
 
 
 def clean_line_ends(text: str) -> str:
@@ -36,19 +50,63 @@ def clean_line_ends(text: str) -> str:
     return text if "\r" not in text else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _add_paragraph(builder: TextBuilder, paragraph: str, styles: list[str]) -> None:
-    lines = paragraph.split("\n", 3)
-    heading = _underlined(lines)
-    if heading is None:
-        builder.add(BlockKind.LIST if _LIST.match(paragraph) else BlockKind.PARAGRAPH, paragraph.strip("\n"))
-        return
-    title, style, used = heading
-    if style not in styles:
-        styles.append(style)
-    builder.heading(title, styles.index(style) + 1)
-    rest = "\n".join(lines[used:])
-    if rest.strip():
-        builder.paragraph(rest)
+def _paragraphs(text: str) -> Iterator[str]:
+    """Paragraphs with the indentation of their first lines kept."""
+    position = 0
+    for gap in _GAP.finditer(text):
+        yield text[position : gap.start()]
+        position = gap.end()
+    yield text[position:]
+
+
+def _add(builder: TextBuilder, paragraph: str, styles: list[str], literal: str) -> str:
+    """Add one paragraph; returns the language of literal text that may follow (`text` when none is declared)."""
+    if literal and _INDENTED.match(paragraph):
+        builder.add(BlockKind.CODE, paragraph, language="" if literal == "text" else literal)
+        return literal
+    if match := _DIRECTIVE.match(paragraph):
+        rest = paragraph[match.end() :]
+        if rest.strip():
+            builder.add(BlockKind.CODE, rest, language=match[1])
+        return match[1] or "text"
+    paragraph = paragraph.strip("\n")
+    heading = _underlined(paragraph.split("\n", 3))
+    if heading is not None and not _SESSION.match(heading[0]) and not heading[0].rstrip().endswith("$"):
+        title, style, used = heading
+        if style not in styles:
+            styles.append(style)
+        builder.heading(title, styles.index(style) + 1)
+        paragraph = "\n".join(paragraph.split("\n")[used:])
+    _body(builder, paragraph)
+    return "text" if paragraph.rstrip().endswith("::") else ""
+
+
+def _body(builder: TextBuilder, paragraph: str) -> None:
+    if _SESSION.match(paragraph):
+        builder.add(BlockKind.CODE, paragraph)
+    elif _LIST.match(paragraph):
+        builder.add_parts(BlockKind.LIST, list(_items(paragraph)))
+    elif (match := _TERM.match(paragraph)) and _INDENTED.match(match["text"]) and not _OTHER_DIRECTIVE.match(paragraph):
+        pieces = [Piece(PartKind.TERM, match["term"]), Piece(PartKind.DESCRIPTION, match["text"])]
+        builder.add_parts(BlockKind.DEFINITIONS, pieces)
+    else:
+        builder.paragraph(paragraph)
+
+
+def _items(paragraph: str) -> Iterator[Piece]:
+    """Items with their continuation lines."""
+    lines: list[str] = []
+    for line in paragraph.split("\n"):
+        if _ITEM.match(line) and lines:
+            yield Piece(PartKind.ITEM, "\n".join(lines), _depth(lines[0]))
+            lines = []
+        lines.append(line)
+    if lines:
+        yield Piece(PartKind.ITEM, "\n".join(lines), _depth(lines[0]))
+
+
+def _depth(line: str) -> int:
+    return (len(line) - len(line.lstrip())) // 2
 
 
 def _underlined(lines: list[str]) -> tuple[str, str, int] | None:

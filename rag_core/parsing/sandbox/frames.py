@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rag_core.errors import InvalidInput, Reason
-from rag_core.parsing.base import Block, BlockKind, ParsedDocument, ParseLimits
+from rag_core.parsing.base import ParsedDocument, ParseLimits
+from rag_core.parsing.blocks import MAX_LANGUAGE_CHARS, Block, from_rows, to_rows
 from rag_core.parsing.builder import MAX_METADATA_ENTRIES, MAX_TITLE_CHARS, clean_metadata
 from rag_core.parsing.clean import clean, one_line
 from rag_core.parsing.detect import Kind
@@ -72,7 +73,7 @@ def encode_document(document: ParsedDocument) -> bytes:
         "media_type": document.media_type,
         "title": document.title,
         "language": document.language,
-        "blocks": [[block.kind, block.start, block.end, block.level] for block in document.blocks],
+        "blocks": to_rows(document.blocks),
         "metadata": dict(document.metadata),
         "flags": sorted(document.flags),
     }
@@ -85,8 +86,8 @@ def encode_refusal(reason: Reason, message: str) -> bytes:
 
 
 def max_response_bytes(limits: ParseLimits) -> int:
-    """Largest response a well-behaved worker sends: text in UTF-8, about forty bytes a block, and the rest."""
-    return 4 * limits.max_text_chars + 64 * limits.max_blocks + 1_000_000
+    """Largest response a well-behaved worker sends: text in UTF-8, eighty bytes a block or part, and the rest."""
+    return 4 * limits.max_text_chars + 160 * limits.max_blocks + 1_000_000
 
 
 def decode_response(header: bytes, payload: bytes, limits: ParseLimits) -> ParsedDocument:
@@ -114,16 +115,12 @@ def _refusal(fields: dict[str, Any]) -> InvalidInput:
 
 def _document(fields: dict[str, Any], text: str, limits: ParseLimits) -> ParsedDocument:
     metadata, flags = fields["metadata"], fields["flags"]
-    blocks = tuple(_block(*item) for item in fields["blocks"])
+    blocks = from_rows(fields["blocks"])
     if len(text) > limits.max_text_chars or len(blocks) > limits.max_blocks or clean(text) != text:
         raise FrameError
     if len(metadata) > MAX_METADATA_ENTRIES or len(flags) > _MAX_FLAGS:
         raise FrameError
-    position = 0
-    for block in blocks:
-        if not position <= block.start < block.end <= len(text):
-            raise FrameError
-        position = block.end
+    _require_order(blocks, len(text), limits)
     return ParsedDocument(
         text=text,
         media_type=str(Kind(fields["media_type"])),
@@ -135,10 +132,17 @@ def _document(fields: dict[str, Any], text: str, limits: ParseLimits) -> ParsedD
     )
 
 
-def _block(kind: str, start: int, end: int, level: int) -> Block:
-    if not (isinstance(start, int) and isinstance(end, int) and isinstance(level, int) and 0 <= level <= 6):
+def _require_order(blocks: tuple[Block, ...], length: int, limits: ParseLimits) -> None:
+    """Blocks follow each other within the text, and carry nothing that only a chunker knows."""
+    position = 0
+    for block in blocks:
+        if not position <= block.start < block.end <= length or block.header or block.path:
+            raise FrameError
+        if one_line(block.language, MAX_LANGUAGE_CHARS) != block.language:
+            raise FrameError
+        position = block.end
+    if sum(len(block.parts) for block in blocks) > limits.max_blocks:
         raise FrameError
-    return Block(BlockKind(kind), start, end, level)
 
 
 def encode_ready() -> bytes:

@@ -34,7 +34,7 @@ class Point(_message.Message):
     def __init__(self, chunk_id: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., payload: _Optional[_Union[Payload, _Mapping]] = ..., lexical_text: _Optional[str] = ...) -> None: ...
 
 class Payload(_message.Message):
-    __slots__ = ("tenant", "source", "doc_id", "version", "locator", "title", "acl", "ordinal", "start", "end", "text", "headings", "language", "media_type", "updated_at", "metadata")
+    __slots__ = ("tenant", "source", "doc_id", "version", "locator", "title", "acl", "ordinal", "start", "end", "text", "headings", "language", "media_type", "updated_at", "metadata", "structure")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class Payload(_message.Message):
     MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    STRUCTURE_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     source: str
     doc_id: bytes
@@ -74,7 +75,8 @@ class Payload(_message.Message):
     media_type: str
     updated_at: _timestamp_pb2.Timestamp
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, tenant: _Optional[str] = ..., source: _Optional[str] = ..., doc_id: _Optional[bytes] = ..., version: _Optional[int] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., ordinal: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    structure: str
+    def __init__(self, tenant: _Optional[str] = ..., source: _Optional[str] = ..., doc_id: _Optional[bytes] = ..., version: _Optional[int] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., acl: _Optional[_Iterable[str]] = ..., ordinal: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., structure: _Optional[str] = ...) -> None: ...
 
 class DocumentUpdate(_message.Message):
     __slots__ = ("doc_id", "version", "points")
@@ -248,6 +250,31 @@ class SearchIndexResponse(_message.Message):
     generation: str
     hits: _containers.RepeatedCompositeFieldContainer[SearchIndexResponse.Hit]
     def __init__(self, generation: _Optional[str] = ..., hits: _Optional[_Iterable[_Union[SearchIndexResponse.Hit, _Mapping]]] = ...) -> None: ...
+
+class AroundPointsRequest(_message.Message):
+    __slots__ = ("scope", "places")
+    class Place(_message.Message):
+        __slots__ = ("doc_id", "version", "first", "last")
+        DOC_ID_FIELD_NUMBER: _ClassVar[int]
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        FIRST_FIELD_NUMBER: _ClassVar[int]
+        LAST_FIELD_NUMBER: _ClassVar[int]
+        doc_id: bytes
+        version: int
+        first: int
+        last: int
+        def __init__(self, doc_id: _Optional[bytes] = ..., version: _Optional[int] = ..., first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    scope: SearchIndexRequest
+    places: _containers.RepeatedCompositeFieldContainer[AroundPointsRequest.Place]
+    def __init__(self, scope: _Optional[_Union[SearchIndexRequest, _Mapping]] = ..., places: _Optional[_Iterable[_Union[AroundPointsRequest.Place, _Mapping]]] = ...) -> None: ...
+
+class AroundPointsResponse(_message.Message):
+    __slots__ = ("points",)
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
 
 class CountRequest(_message.Message):
     __slots__ = ("generation", "tenant", "source")

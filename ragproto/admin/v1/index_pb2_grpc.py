@@ -65,6 +65,11 @@ class IndexServiceStub:
                 request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.SearchIndexRequest.SerializeToString,
                 response_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.SearchIndexResponse.FromString,
                 _registered_method=True)
+        self.AroundPoints = channel.unary_unary(
+                '/ragproto.admin.v1.IndexService/AroundPoints',
+                request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.AroundPointsRequest.SerializeToString,
+                response_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.AroundPointsResponse.FromString,
+                _registered_method=True)
         self.Count = channel.unary_unary(
                 '/ragproto.admin.v1.IndexService/Count',
                 request_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.CountRequest.SerializeToString,
@@ -144,6 +149,13 @@ class IndexServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AroundPoints(self, request, context):
+        """Points at places of documents, within what a caller may see, as `VectorIndex.around`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Count(self, request, context):
         """Exact count.
         """
@@ -218,6 +230,11 @@ def add_IndexServiceServicer_to_server(servicer, server):
                     servicer.SearchIndex,
                     request_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.SearchIndexRequest.FromString,
                     response_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.SearchIndexResponse.SerializeToString,
+            ),
+            'AroundPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.AroundPoints,
+                    request_deserializer=ragproto_dot_admin_dot_v1_dot_index__pb2.AroundPointsRequest.FromString,
+                    response_serializer=ragproto_dot_admin_dot_v1_dot_index__pb2.AroundPointsResponse.SerializeToString,
             ),
             'Count': grpc.unary_unary_rpc_method_handler(
                     servicer.Count,
@@ -413,6 +430,33 @@ class IndexService:
             '/ragproto.admin.v1.IndexService/SearchIndex',
             ragproto_dot_admin_dot_v1_dot_index__pb2.SearchIndexRequest.SerializeToString,
             ragproto_dot_admin_dot_v1_dot_index__pb2.SearchIndexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AroundPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.admin.v1.IndexService/AroundPoints',
+            ragproto_dot_admin_dot_v1_dot_index__pb2.AroundPointsRequest.SerializeToString,
+            ragproto_dot_admin_dot_v1_dot_index__pb2.AroundPointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,146 +1,239 @@
-"""The extractive answerer quotes what answers, cites exactly, and abstains when nothing does."""
+"""The extractive answerer shows what answers in its own form, cites exactly, and says when it is not sure."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_core.answering import Abstained, Abstention, Answered, Delta, Question
+from rag_core.answering import (
+    Abstained,
+    Abstention,
+    Answered,
+    Delta,
+    Outcome,
+    Question,
+    check_citations,
+    check_evidence,
+)
 from rag_core.answering.base import cite
-from rag_core.answering.extractive import ExtractiveAnswerer, compose
-from rag_core.answering.quoting import NEUTRAL_NEARNESS, display, nearness
+from rag_core.answering.display import display
+from rag_core.answering.extractive import ENTRY_NAMES, ExtractiveAnswerer, decide
+from rag_core.chunking.chunker import Chunker, ChunkSettings
+from rag_core.embedding import Vectors
+from rag_core.errors import RagError
+from rag_core.index import Hit, Place
+from rag_core.parsing import ParseLimits
+from rag_core.parsing.parse import parse
 from tests.support.hits import hit
+from tests.unit.parsing.conftest import WordCounter
 
-LEAVE = "The handbook has rules. Parental leave lasts 16 weeks. It is paid in full."
-OFFICE = "The office in Lisbon opens at nine. Ring the bell twice."
-PAY = "Salaries are reviewed every June by the board."
+GUIDE = """# Operating
 
+## Stop everything
 
-def question(text: str) -> Question:
-    hits = (
-        hit(LEAVE, start=100, score=1.0, dense=0.9),
-        hit(OFFICE, score=0.3, dense=0.8),
-        hit(PAY, score=0.2, dense=0.8),
-    )
-    return Question(text, hits)
+Run one command to stop the services:
 
+```sh
+rag down
+```
 
-async def events(asked: Question) -> list[object]:
-    return [event async for event in ExtractiveAnswerer().answer(asked)]
+## Ports
 
+| setting | default | meaning |
+|---|---|---|
+| RAG_CONSOLE_PORT | 8501 | Port of the console |
+| RAG_GATEWAY_PORT | 8080 | Port of the gateway |
 
-def test_the_sentence_that_covers_the_question_is_cited_in_document_coordinates() -> None:
-    outcome = compose(question("How long does parental leave last?"))
-    assert isinstance(outcome, Answered)
-    best = outcome.citations[0]
-    assert (best.number, best.rank, best.quote) == (1, 0, "Parental leave lasts 16 weeks.")
-    assert (best.start, best.end) == (100 + LEAVE.index("Parental"), 100 + LEAVE.index(" It is"))
+## Quarantine
 
+The quarantine holds inputs that could not be used. Each has a reason code.
 
-async def test_the_answer_is_text_with_markers_then_one_final() -> None:
-    got = await events(question("How long does parental leave last?"))
-    assert got[0] == Delta("Parental leave lasts 16 weeks. [1]")
-    assert [isinstance(event, Answered) for event in got] == [False] * (len(got) - 1) + [True]
+## Formats
 
+Several formats are read:
 
-def test_chinese_questions_find_chinese_sentences() -> None:
-    text = "公司手册。年假为每年二十五天。未使用的假期在三月底失效。"
-    asked = Question("年假每年有多少天？", (hit(text, dense=0.9), hit("办公室九点开门。", score=0.2, dense=0.8)))
-    outcome = compose(asked)
-    assert isinstance(outcome, Answered)
-    assert outcome.citations[0].quote == "年假为每年二十五天。"
+- Markdown
+- HTML
+- plain text
 
+## Rotate a key
 
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ("How long does parental leave last?", "How long does parental leave last? Parental leave lasts 16 weeks."),
-        (
-            "How long does parental leave last?",
-            '$ ask "how long does  parental leave last?"\n\nParental leave lasts 16 weeks.',
-        ),
-        ("年假每年有多少天？", "年假每年有多少天？年假为每年二十五天。"),
-        ("parental leave: how long?", 'How long does "parental leave" last? Parental leave lasts 16 weeks.'),
-        ("年假有多少天", '$ ask "每年的年假有多少天？"\n\n年假为每年二十五天。'),
-    ],
+Rotating a key makes a new one.
+
+## Retire a key
+
+Retiring a key ends the old one.
+"""
+GLOSSARY = (
+    "<h1>Glossary</h1><dl><dt>chunk</dt><dd>A span of a document.</dd><dt>alias</dt><dd>What readers follow.</dd></dl>"
 )
-def test_a_sentence_that_asks_is_no_answer(asked: str, said: str) -> None:
-    outcome = compose(Question(asked, (hit(said, dense=0.9), hit(OFFICE, score=0.2, dense=0.8))))
-    assert isinstance(outcome, Answered)
-    assert [citation.quote for citation in outcome.citations] in (
-        ["Parental leave lasts 16 weeks."],
-        ["年假为每年二十五天。"],
-    )
+ASKED = np.array([1, 0], np.float32)
 
 
-def test_nothing_found_and_nothing_supported_are_reported_apart() -> None:
-    assert compose(Question("anything", ())) == Abstained(Abstention.NO_RESULTS)
-    assert compose(question("Who won the football cup in 1966?")) == Abstained(Abstention.NOT_SUPPORTED)
-
-
-async def test_an_abstention_comes_without_text() -> None:
-    assert await events(question("Who won the football cup in 1966?")) == [Abstained(Abstention.NOT_SUPPORTED)]
-
-
-def test_a_higher_threshold_abstains_more() -> None:
-    assert isinstance(compose(question("How long does parental leave last?"), threshold=100), Abstained)
-
-
-def test_the_same_sentence_of_two_documents_is_shown_once() -> None:
-    outcome = compose(
-        Question(
-            "How long does parental leave last?", (hit(LEAVE, dense=0.9), hit(LEAVE, dense=0.9), hit(PAY, dense=0.7))
+def corpus(source: str = GUIDE, name: str = "operations.md", *, tokens: int = 60) -> tuple[Hit, ...]:
+    """Every chunk of a document as hits, in reading order, with the cosines that e5 gives to related texts."""
+    document = parse(source.encode(), name=name, media_type=None, limits=ParseLimits())
+    doc_id = uuid.uuid5(uuid.NAMESPACE_URL, name)
+    chunks = Chunker(ChunkSettings(tokens, 0), WordCounter()).chunk(doc_id, document)
+    plain = hit("x").payload
+    return tuple(
+        Hit(
+            chunk.chunk_id,
+            1 - 0.1 * chunk.ordinal,
+            replace(
+                plain, doc_id=doc_id, title=document.title, locator=name, ordinal=chunk.ordinal, start=chunk.start,
+                end=chunk.end, text=chunk.text, headings=chunk.headings, blocks=chunk.blocks,
+            ),
+            dense=0.86 - 0.01 * chunk.ordinal,
         )
-    )
+        for chunk in chunks
+    )  # fmt: skip
+
+
+class Meanings:
+    """Embeds texts: those that hold one of the words lie near the question, the others do not."""
+
+    def __init__(self, *near: str) -> None:
+        self._near = near
+
+    async def __call__(self, texts: Sequence[str]) -> Vectors:
+        cosines = [0.95 if any(word in text for word in self._near) else 0.8 for text in texts]
+        return np.array([[cosine, (1 - cosine**2) ** 0.5] for cosine in cosines], np.float32)
+
+
+async def answered(asked: str, *near: str, hits: tuple[Hit, ...] | None = None) -> Answered:
+    hits = hits or corpus()
+    outcome = await decide(Question(asked, hits, ASKED, embed=Meanings(*near)))
     assert isinstance(outcome, Answered)
-    quotes = [citation.quote for citation in outcome.citations]
-    assert len(quotes) == len(set(quotes))
+    check_citations(outcome.citations, [*hits, *outcome.evidence])
+    return outcome
 
 
-@pytest.mark.parametrize(
-    ("asked", "said", "again"),
-    [
-        (
-            "How long does parental leave last?",
-            "Parental leave lasts 16 weeks.",
-            'data: {"delta": {"text": "Parental leave lasts 16 weeks. [1]"}}',
-        ),
-        ("年假每年有多少天？", "年假为每年二十五天。", "文档示例：“年假为每年二十五天”。"),
-    ],
-)
-def test_a_statement_is_not_repeated_with_the_example_that_quotes_it(asked: str, said: str, again: str) -> None:
-    hits = (hit(said, dense=0.9), hit(again, dense=0.9), hit(OFFICE, score=0.2, dense=0.7))
-    outcome = compose(Question(asked, hits))
+async def test_a_how_to_shows_the_section_with_its_command_as_code() -> None:
+    outcome = await answered("How do I stop everything?", "rag down", "one command")
+    first = outcome.excerpts[0]
+    assert first.heading_path == ("Operating", "Stop everything")
+    assert first.markdown == "Run one command to stop the services:\n\n```sh\nrag down\n```\n[1]"
+    assert first.text == "Run one command to stop the services:\n\n    rag down [1]"
+    assert "**Operating > Stop everything**\n\nRun one command" in outcome.markdown
+
+
+async def test_a_value_of_a_table_is_a_row_under_its_header() -> None:
+    outcome = await answered("What is the default of RAG_CONSOLE_PORT?", "RAG_CONSOLE_PORT")
+    first = outcome.excerpts[0]
+    assert "| setting | default | meaning |" in first.markdown
+    assert "| RAG_CONSOLE_PORT | 8501 | Port of the console |" in first.markdown
+    assert "GATEWAY" not in first.markdown
+    assert "default: 8501" in first.text
+
+
+async def test_a_definition_is_the_lead_of_its_section() -> None:
+    outcome = await answered("What is the quarantine?", "quarantine holds")
+    assert outcome.excerpts[0].text.startswith("The quarantine holds inputs that could not be used.")
+
+
+async def test_a_term_is_shown_with_its_description() -> None:
+    outcome = await answered("What is a chunk?", "chunk", hits=corpus(GLOSSARY, "glossary.html"))
+    assert outcome.excerpts[0].markdown.startswith("**chunk**: A span of a document.")
+
+
+async def test_a_question_for_a_list_shows_all_of_it() -> None:
+    outcome = await answered("Which formats are read?", "Markdown", "formats")
+    assert "- Markdown\n- HTML\n- plain text" in outcome.excerpts[0].markdown
+
+
+async def test_a_comparison_shows_both_sides() -> None:
+    outcome = await answered("What is the difference between rotating and retiring a key?", "key")
+    said = " ".join(excerpt.text for excerpt in outcome.excerpts)
+    assert "Rotating a key" in said
+    assert "Retiring a key" in said
+
+
+async def test_what_is_not_sure_is_said_so_and_claims_nothing() -> None:
+    question = Question("How do I stop everything?", corpus(), ASKED)
+    got = [event async for event in ExtractiveAnswerer().answer(question)]
+    final = got[-1]
+    assert isinstance(final, Answered)
+    assert final.outcome is Outcome.CLOSEST_PASSAGES
+    assert 1 <= len(final.excerpts) <= 3
+    deltas = [event.text for event in got[:-1] if isinstance(event, Delta)]
+    assert deltas[0] == "Not sure that this is answered. The closest places:\n\n"
+    assert len(deltas) == 1 + len(final.excerpts)
+    assert final.markdown.startswith(deltas[0].strip())
+
+
+async def test_nothing_found_and_nothing_supported_are_reported_apart() -> None:
+    assert await decide(Question("anything", ())) == Abstained(Abstention.NO_RESULTS)
+    asked = Question("Who won the football cup in 1966?", corpus(), ASKED, embed=Meanings())
+    assert await decide(asked) == Abstained(Abstention.NOT_SUPPORTED)
+    assert [event async for event in ExtractiveAnswerer().answer(asked)] == [Abstained(Abstention.NOT_SUPPORTED)]
+
+
+async def test_a_higher_threshold_claims_less() -> None:
+    hits = corpus()
+    asked = Question("What is the quarantine?", hits, ASKED, embed=Meanings("quarantine holds"))
+    assert isinstance(await decide(asked, threshold=100), Abstained)
+
+
+async def test_a_misspelt_word_is_read_as_the_nearest_one_and_the_reading_is_reported() -> None:
+    outcome = await answered("What is the quarantne?", "quarantine holds")
+    assert outcome.read_as == "What is the quarantine?"
+    assert outcome.excerpts[0].text.startswith("The quarantine holds")
+
+
+async def test_text_without_blocks_of_an_old_generation_is_read_as_a_paragraph() -> None:
+    text = "The handbook has rules. Parental leave lasts 16 weeks. It is paid in full."
+    hits = (hit(text, start=100, dense=0.9), hit("The office opens at nine.", score=0.3, dense=0.8))
+    outcome = await answered("How long does parental leave last?", "16 weeks", hits=hits)
+    assert outcome.outcome is Outcome.ANSWERED
+    assert "Parental leave lasts 16 weeks." in outcome.citations[0].quote
+    assert outcome.citations[0].start >= 100
+
+
+async def test_what_stands_around_a_hit_can_be_cited_as_further_evidence() -> None:
+    chunks = corpus(tokens=16)
+    table = next(at for at, one in enumerate(chunks) if "RAG_GATEWAY_PORT" in one.payload.text)
+    found, near = (chunks[table - 1],), chunks[table : table + 1]
+    asked: list[Place] = []
+
+    async def around(places: Sequence[Place]) -> tuple[Hit, ...]:
+        asked.extend(places)
+        return near
+
+    question = Question("RAG_GATEWAY_PORT", found, ASKED, embed=Meanings("RAG_GATEWAY_PORT"), around=around)
+    outcome = await decide(question)
     assert isinstance(outcome, Answered)
-    assert [citation.quote for citation in outcome.citations] == [said]
+    assert asked[0].doc_id == found[0].payload.doc_id
+    assert asked[0].first <= near[0].payload.ordinal <= asked[0].last
+    assert outcome.evidence == near
+    check_citations(outcome.citations, [*found, *outcome.evidence])
+    with pytest.raises(RagError):
+        check_citations(outcome.citations, found)
+    with pytest.raises(RagError):
+        check_evidence(outcome.evidence, {found[0].chunk_id})
 
 
-def test_a_heading_does_not_keep_the_sentence_that_begins_with_it_away() -> None:
-    hits = (hit("Parental leave", score=1.0, dense=0.9), hit(LEAVE, dense=0.9), hit(OFFICE, score=0.2, dense=0.7))
-    outcome = compose(Question("parental leave", hits))
-    assert isinstance(outcome, Answered)
-    assert any("16 weeks" in citation.quote for citation in outcome.citations)
+def test_only_universal_names_introduce_a_corpus() -> None:
+    stems = {PurePosixPath(name).name.split(".")[0].lower() for name in ENTRY_NAMES}
+    assert stems == {
+        "readme", "index", "tutorial", "quickstart", "getting-started", "overview", "introduction", "install", "faq",
+        "changelog",
+    }  # fmt: skip
 
 
 @pytest.mark.catalogue("S14")
-def test_text_of_a_document_cannot_fake_a_marker_or_hide_characters() -> None:
-    shown = display("Parental leave [7] lasts\n\u202e16\u200b [1, 2] weeks\x00.")
-    assert shown == "Parental leave lasts 16 weeks."
-
-
-def test_nearness_is_neutral_without_dense_scores() -> None:
-    assert nearness((hit("a"), hit("b")), 0) == NEUTRAL_NEARNESS == nearness((hit("a", dense=0.9),), 0)
-    near, far = hit("a", dense=0.9), hit("b", dense=0.8)
-    assert nearness((near, far, far), 0) > NEUTRAL_NEARNESS > nearness((near, far, far), 1)
-
-
-def test_hits_after_the_asked_for_ones_are_compared_with_but_never_quoted() -> None:
-    asked = question("How long does parental leave last?")
-    narrow = Question(asked.text, asked.hits[:1], contrast=asked.hits[1:])
-    assert compose(narrow) == compose(asked)
-    hidden = compose(Question(asked.text, asked.hits[1:], contrast=asked.hits[:1]))
-    assert not (isinstance(hidden, Answered) and any("Parental" in citation.quote for citation in hidden.citations))
+async def test_text_of_a_document_cannot_fake_a_marker_a_link_or_hide_characters() -> None:
+    assert display("Parental leave [7] lasts\n\u202e16\u200b [1, 2] weeks\x00.") == "Parental leave lasts 16 weeks."
+    text = "The quarantine holds <b>inputs</b> ![x](http://e) and `code`."
+    outcome = await answered("What is the quarantine?", "quarantine", hits=(hit(text, dense=0.9),))
+    assert "\\<b>inputs\\</b> !\\[x\\](http://e) and \\`code\\`" in outcome.markdown
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 3), (3, 3), (0, 1000)])
@@ -149,37 +242,32 @@ def test_a_span_outside_of_the_passage_cannot_be_cited(start: int, end: int) -> 
         cite(hit("text"), number=1, rank=0, start=start, end=end)
 
 
-WORDS = st.sampled_from(
-    [
-        "parental",
-        "leave",
-        "lasts",
-        "16",
-        "weeks.",
-        "年假",
-        "多少天",
-        "。",
-        "\n\n",
-        "[1]",
-        "\u202e",
-        "Dr.",
-        "bell",
-        "?",
-        "、",
-    ]
-)
+_PIECES = [
+    "parental",
+    "leave",
+    "lasts",
+    "16",
+    "weeks.",
+    "年假",
+    "多少天",
+    "。",
+    "[1]",
+    "\u202e",
+    "Dr.",
+    "bell",
+    "?",
+    "、",
+]
+WORDS = st.sampled_from([*_PIECES, "\n\n", "```", "| a | b |"])
 TEXTS = st.lists(WORDS, min_size=1, max_size=40).map(" ".join) | st.text(min_size=1, max_size=120)
 
 
-@settings(deadline=None)  # a busy machine is not a failure
+@settings(deadline=None, max_examples=40)  # a busy machine is not a failure
 @given(st.lists(st.tuples(TEXTS, st.integers(0, 10_000), st.none() | st.floats(0, 1)), max_size=6), TEXTS)
-def test_every_citation_equals_its_span_of_the_document(parts: list[tuple[str, int, float | None]], asked: str) -> None:
+async def test_every_citation_equals_its_span_of_the_document(
+    parts: list[tuple[str, int, float | None]], asked: str
+) -> None:
     hits = tuple(hit(text, start=start, dense=dense) for text, start, dense in parts)
-    outcome = compose(Question(asked, hits), threshold=-100)
-    if isinstance(outcome, Abstained):
-        return
-    assert [citation.number for citation in outcome.citations] == list(range(1, len(outcome.citations) + 1))
-    for citation in outcome.citations:
-        payload = hits[citation.rank].payload
-        document = "\0" * payload.start + payload.text
-        assert document[citation.start : citation.end] == citation.quote != ""
+    outcome = await decide(Question(asked, hits), threshold=-100)
+    if isinstance(outcome, Answered):
+        check_citations(outcome.citations, hits)

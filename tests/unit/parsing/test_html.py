@@ -40,7 +40,7 @@ def test_main_text_comes_with_headings_lists_code_and_tables(read: Read) -> None
         (BlockKind.CODE, "def f():\n    return 1"),
         (BlockKind.TABLE, "name | price\na b | 3"),
         (BlockKind.HEADING, "More"),
-        (BlockKind.LIST, "- term\n- meaning"),
+        (BlockKind.DEFINITIONS, "- term\n  meaning"),
     ]
 
 

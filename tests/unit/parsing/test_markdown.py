@@ -64,7 +64,7 @@ def test_blocks_keep_structure_and_lose_markup(read: Read) -> None:
         (BlockKind.LIST, "- one\n- two\n  1. inner"),
         (BlockKind.CODE, "x = 1\n\ny = 2"),
         (BlockKind.TABLE, "a | b\n1 | 2"),
-        (BlockKind.PARAGRAPH, "quoted"),
+        (BlockKind.QUOTE, "quoted"),
         (BlockKind.PARAGRAPH, "More"),
         (BlockKind.PARAGRAPH, "inside"),
         (BlockKind.HEADING, "Setext"),

@@ -106,7 +106,7 @@ def test_plain_text_keeps_its_lines_and_knows_underlined_headings(read: Read) ->
     )
     assert [(block.kind, document.text[block.start : block.end]) for block in document.blocks] == [
         (BlockKind.HEADING, "Top"),
-        (BlockKind.PARAGRAPH, "Intro line\n  indented"),
+        (BlockKind.DEFINITIONS, "Intro line\n  indented"),
         (BlockKind.HEADING, "Part"),
         (BlockKind.PARAGRAPH, "body"),
         (BlockKind.LIST, "- item\n- item"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from rag_core.access import Principal
 from rag_core.embedding import Embedder
 from rag_core.embedding.fake import FakeEmbedder
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
-from rag_core.index import GenerationSpec, Hit, SearchRequest, SearchResult
+from rag_core.index import GenerationSpec, Hit, Place, Point, SearchRequest, SearchResult
 from tests.support.query_server import Doc, no_store, settings_of, update_of
 
 ANN = Principal("ann", "acme", (), frozenset({"query.read"}))
@@ -66,6 +66,9 @@ class Index:
         points = [update_of(Doc(TEXT, f"{number}.txt"), MODELS["old"]).points[0] for number in range(request.limit)]
         self.searched.append(name)
         return SearchResult(name, tuple(Hit(point.chunk_id, score, point.payload) for point in points))
+
+    async def around(self, request: SearchRequest, places: Sequence[Place]) -> list[Point]:
+        raise NotImplementedError
 
     async def close(self) -> None:
         return

@@ -1,0 +1,214 @@
+"""Excerpts as a person would write them, in Markdown and in plain text, from the same pieces."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from rag_core.answering.base import Excerpt
+from rag_core.answering.display import display
+from rag_core.answering.excerpts import Extract, Piece, PieceKind
+from rag_core.answering.units import BOX
+
+CLOSEST: Final = "Not sure that this is answered. The closest places:"
+CLOSEST_ZH: Final = "不能确定有明确的答案，最接近的内容如下："
+_CELL: Final = " | "
+_ITEM: Final = re.compile(r"\s*(?:[-*+•·]|(\d{1,3})[.)、])\s+")
+_FENCE: Final = re.compile(r"`{3,}")
+_MARKUP: Final = re.compile(r"[\\`\[\]<]")
+_CHINESE_STOPS: Final = "。！？；」』”）"
+
+
+Span = tuple[int, int, int]
+"""(passage, start, end), in the offsets of the document."""
+
+
+def render(extracts: Sequence[Extract]) -> tuple[list[Excerpt], list[Span]]:
+    """Each place in both forms with its markers, and the span of each marker in their order."""
+    rendered: list[Excerpt] = []
+    cited: list[Span] = []
+    for extract in extracts:
+        first = len(cited)
+        cited += spans(extract)
+        rendered.append(
+            Excerpt(
+                extract.title,
+                extract.locator,
+                extract.path,
+                extract.page,
+                _body(extract.pieces, first, _markdown),
+                _body(extract.pieces, first, _plain),
+                tuple(range(first + 1, len(cited) + 1)),
+            )
+        )
+    return rendered, cited
+
+
+def to_markdown(excerpts: Sequence[Excerpt], lead: str = "") -> str:
+    """The whole answer in Markdown: fenced code, tables with their header, lists, terms in bold."""
+    blocks = [lead] if lead else []
+    for excerpt in excerpts:
+        blocks += [f"**{_escaped(named)}**"] if (named := heading(excerpt)) else []
+        blocks.append(excerpt.markdown)
+    return "\n\n".join(blocks)
+
+
+def to_plain(excerpts: Sequence[Excerpt], lead: str = "") -> list[str]:
+    """The pieces of the answer in plain text, one for each excerpt; joined they are the whole."""
+    parts = [f"{lead}\n\n" if lead else ""]
+    for number, excerpt in enumerate(excerpts):
+        named = heading(excerpt)
+        gap = "\n\n" if number else ""
+        parts.append(f"{gap}{named}\n\n{excerpt.text}" if named else f"{gap}{excerpt.text}")
+    return [part for part in parts if part]
+
+
+def heading(excerpt: Excerpt) -> str:
+    """Title and headings above a place, and its page; empty for text without either."""
+    path = excerpt.heading_path[-2:]
+    if not path and not excerpt.page:
+        return ""
+    parts = list(path) if excerpt.title in path else [excerpt.title, *path[-1:]]
+    named = " > ".join(dict.fromkeys(display(part) for part in parts if part))
+    return f"{named} (page {excerpt.page})" if excerpt.page else named
+
+
+def _body(pieces: Sequence[Piece], number: int, write: Callable[[Piece], str]) -> str:
+    blocks = []
+    for position, piece in enumerate(pieces):
+        if position == 0 or not _adjacent(pieces[position - 1], piece):
+            number += 1
+        last = position + 1 == len(pieces) or not _adjacent(piece, pieces[position + 1])
+        text = write(piece)
+        boxed = "\n" in text and (text.endswith("```") or text.startswith("|"))
+        marker = f"[{number}]" if last else ""
+        # The marker of Chinese stands without a space; a fence or a table must end its line.
+        space = "\n" if boxed else "" if text[-1:] in _CHINESE_STOPS else " "
+        blocks.append(f"{text}{space}{marker}" if marker else text)
+    return "\n\n".join(blocks)
+
+
+def _adjacent(one: Piece, other: Piece) -> bool:
+    """Whether two pieces are cited as one span."""
+    return one.passage == other.passage and 0 <= other.start - one.end <= 2
+
+
+def spans(extract: Extract) -> list[Span]:
+    """The span of each citation; neighbouring pieces share one."""
+    found: list[Span] = []
+    for position, piece in enumerate(extract.pieces):
+        if position and _adjacent(extract.pieces[position - 1], piece):
+            passage, start, _ = found[-1]
+            found[-1] = (passage, start, piece.end)
+        else:
+            found.append((piece.passage, piece.start, piece.end))
+    return found
+
+
+def _escaped(text: str) -> str:
+    """Text of a document as Markdown that shows it: it makes no link, image, element or code of its own."""
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+def _markdown(piece: Piece) -> str:
+    match piece.kind:
+        case PieceKind.CODE:
+            fence = max((match.group() for match in _FENCE.finditer(piece.text)), key=len, default="``") + "`"
+            return f"{fence}{piece.language}\n{_dedented(piece.text)}\n{fence}"
+        case PieceKind.USAGE:
+            return f"```text\n{_usage(piece.text)}\n```"
+        case PieceKind.TABLE:
+            return _table(piece)
+        case PieceKind.LIST:
+            return _escaped(_dedented(piece.text))
+        case PieceKind.DEFINITION:
+            return "\n\n".join(map(_definition, _definitions(piece.text)))
+        case _:
+            return _escaped(display(piece.text))
+
+
+def _definition(pair: tuple[str, str]) -> str:
+    term, text = map(_escaped, pair)
+    return f"**{term}**: {text}" if text else term
+
+
+def _plain(piece: Piece) -> str:
+    match piece.kind:
+        case PieceKind.CODE:
+            return textwrap.indent(_dedented(piece.text), "    ")
+        case PieceKind.USAGE:
+            return textwrap.indent(_usage(piece.text), "    ")
+        case PieceKind.TABLE:
+            return "\n".join(_row(piece.header, row) for row in piece.text.split("\n"))
+        case PieceKind.LIST:
+            return _dedented(piece.text)
+        case PieceKind.DEFINITION:
+            return "\n".join(f"{term}: {text}" if text else term for term, text in _definitions(piece.text))
+        case _:
+            return display(piece.text)
+
+
+def _dedented(text: str) -> str:
+    return textwrap.dedent(_harmless(text)).strip("\n")
+
+
+def _harmless(text: str) -> str:
+    """Lines kept; control and direction characters go."""
+    return "\n".join("".join(char for char in line if char.isprintable() or char == "\t") for line in text.split("\n"))
+
+
+def _usage(text: str) -> str:
+    """A help text without its boxes, up to its first box."""
+    kept: list[str] = []
+    for line in _harmless(text).split("\n"):
+        plain = BOX.sub("", line).strip() if BOX.search(line) else line.rstrip()
+        if BOX.search(line) and not plain.strip():
+            continue
+        if re.fullmatch(r"\s*(?:Commands|Parameters|Arguments|Options)\s*", plain) and BOX.search(line):
+            kept.append(plain.strip() + ":")
+            continue
+        if plain or (kept and kept[-1]):
+            kept.append(("  " if BOX.search(line) else "") + plain)
+    return "\n".join(kept[:24]).strip()
+
+
+def _table(piece: Piece) -> str:
+    rows = [[cell.strip() for cell in row.split(_CELL)] for row in piece.text.split("\n") if row]
+    head = [cell.strip() for cell in piece.header.split(_CELL)] if piece.header else []
+    width = max([len(head), *map(len, rows)])
+    head += [""] * (width - len(head))
+    lines = [head, ["---"] * width, *(row + [""] * (width - len(row)) for row in rows)]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text if text == "---" else _escaped(display(text)).replace("|", "\\|")
+
+
+def _row(header: str, row: str) -> str:
+    """`name: value; name: value`, or the cells with a dash when there is no header of that width."""
+    cells = [display(cell) for cell in row.split(_CELL)]
+    names = [display(name) for name in header.split(_CELL)] if header else []
+    if len(names) >= len(cells) > 1:
+        named = zip(names[1:], cells[1:], strict=False)
+        return f"{cells[0]} — " + "; ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
+    return " — ".join(cell for cell in cells if cell)
+
+
+def _definitions(text: str) -> list[tuple[str, str]]:
+    """Terms with what is said of each; a term's line has a mark or no indentation, and several may share a text."""
+    found: list[tuple[str, list[str]]] = []
+    for line in text.split("\n"):
+        marked = _ITEM.match(line) and line.lstrip().startswith("- ")
+        if not line.strip():
+            continue
+        if marked or not found or not line[0].isspace():
+            if found and not found[-1][1]:
+                found[-1] = (f"{found[-1][0]}, {display(_ITEM.sub('', line, count=1))}", [])
+            else:
+                found.append((display(_ITEM.sub("", line, count=1)), []))
+        else:
+            found[-1][1].append(line.strip())
+    return [(term, display(" ".join(lines))) for term, lines in found]

@@ -1,0 +1,185 @@
+"""Typed blocks: what a parser knows about a document's structure, and what chunks and the index keep of it.
+
+A block is a span of the document's text. Lists and definition lists also name their parts, so that an answer can quote
+one item or one term with its description; the parts of tables are their lines. Offsets are code points, end exclusive.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+
+class BlockKind(StrEnum):
+    """Structural role of a span of a document. New kinds go to the end: payloads hold positions."""
+
+    HEADING = "heading"
+    PARAGRAPH = "paragraph"
+    LIST = "list"
+    TABLE = "table"
+    CODE = "code"
+    DEFINITIONS = "definitions"
+    QUOTE = "quote"
+
+
+PROSE: Final = frozenset({BlockKind.PARAGRAPH, BlockKind.QUOTE})
+"""Kinds that are running text, cut between sentences; the others are cut between lines."""
+
+
+class PartKind(StrEnum):
+    """Role of a span within a list, a table or a definition list. New kinds go to the end."""
+
+    ITEM = "item"
+    CODE = "code"
+    HEADER = "header"
+    ROW = "row"
+    TERM = "term"
+    DESCRIPTION = "description"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`text[start:end]` within a block. `level` is the depth of a list item, from 0."""
+
+    kind: PartKind
+    start: int
+    end: int
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One structural span: `text[start:end]`.
+
+    `level` is 1..6 for headings, else 0; `page` counts from 1, 0 where a format has no pages; `language` is the
+    declared one of code; `header` the header row of a table that was cut before this span; `path` the headings above
+    it, which a chunker fills in.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    level: int = 0
+    page: int = 0
+    language: str = ""
+    parts: tuple[Part, ...] = ()
+    header: str = ""
+    path: tuple[str, ...] = ()
+
+
+MAX_LANGUAGE_CHARS: Final = 20
+_MAX_HEADER_CHARS: Final = 500
+_KINDS: Final = tuple(BlockKind)
+_PARTS: Final = tuple(PartKind)
+_DEFAULTS: Final[tuple[Any, ...]] = (0, 0, 0, 0, 0, "", (), "", None)
+
+
+class Clipper:
+    """Finds what of a document's blocks lies in a span of it, without reading all of them for each span."""
+
+    def __init__(self, text: str, blocks: Sequence[Block]) -> None:
+        self._text = text
+        self._blocks = blocks
+        self._ends = [block.end for block in blocks]
+
+    def clip(self, start: int, end: int) -> tuple[Block, ...]:
+        """The blocks of `text[start:end]`; a table that was cut keeps the text of its header row."""
+        kept = []
+        for at in range(bisect_right(self._ends, start), len(self._blocks)):
+            block = self._blocks[at]
+            if block.start >= end:
+                break
+            kept.append(self._clipped(block, start, end))
+        return tuple(kept)
+
+    def _clipped(self, block: Block, start: int, end: int) -> Block:
+        parts = []
+        for at in range(bisect_right(block.parts, start, key=lambda part: part.end), len(block.parts)):
+            part = block.parts[at]
+            if part.start >= end:
+                break
+            parts.append(replace(part, start=max(part.start, start), end=min(part.end, end)))
+        header = ""
+        if block.kind is BlockKind.TABLE and block.start < start:
+            line_end = self._text.find("\n", block.start, start)
+            header = self._text[block.start : line_end][:_MAX_HEADER_CHARS] if line_end > 0 else ""
+        return replace(block, start=max(block.start, start), end=min(block.end, end), parts=tuple(parts), header=header)
+
+
+def parts_of(block: Block, text: str) -> tuple[Part, ...]:
+    """The parts of a block whose own text this is: those it names, else the lines of a table or a list."""
+    if block.parts or block.kind not in (BlockKind.LIST, BlockKind.TABLE):
+        return block.parts
+    parts, position = [], block.start
+    for number, line in enumerate(text.split("\n")):
+        first = PartKind.ROW if number or block.header else PartKind.HEADER
+        kind = first if block.kind is BlockKind.TABLE else PartKind.ITEM
+        if line.strip():
+            parts.append(Part(kind, position, position + len(line)))
+        position += len(line) + 1
+    return tuple(parts)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The compact form: of the sandbox's answer, of PostgreSQL and of the index payload.
+
+
+def to_rows(blocks: Iterable[Block], origin: int = 0, headings: Sequence[str] = ()) -> list[list[Any]]:
+    """`[kind, start, end, level, page, language, [part, start, end, level, ...], header, path]`.
+
+    Trailing defaults are left out. Kinds are positions in their enums, places are relative to `origin`, and a path that
+    is `headings` is left out.
+    """
+    rows = []
+    for block in blocks:
+        flat = [
+            number
+            for part in block.parts
+            for number in (_PARTS.index(part.kind), part.start - origin, part.end - origin, part.level)
+        ]
+        row: list[Any] = [_KINDS.index(block.kind), block.start - origin, block.end - origin, block.level, block.page]
+        row += [block.language, flat, block.header]
+        row.append(None if block.path == tuple(headings) else list(block.path))
+        while row[-1] in (0, "", [], None) and len(row) > 3:
+            if row[-1] == [] and len(row) == len(_DEFAULTS):
+                break  # an empty path where the chunk has headings
+            row.pop()
+        rows.append(row)
+    return rows
+
+
+def from_rows(rows: Iterable[Sequence[Any]], origin: int = 0, headings: Sequence[str] = ()) -> tuple[Block, ...]:
+    """The blocks of `to_rows`. Raises `ValueError` or `TypeError` for anything else."""
+    return tuple(_from_row(row, origin, tuple(headings)) for row in rows)
+
+
+def _from_row(row: Sequence[Any], origin: int, headings: tuple[str, ...]) -> Block:
+    full: list[Any] = [*row, *_DEFAULTS[len(row) :]]
+    kind, start, end, level, page, language, flat, header, path = full
+    _require_numbers((kind, start, end, level, page))
+    if not (kind < len(_KINDS) and start < end and level <= 6):
+        raise ValueError("block")
+    if not isinstance(language, str) or not isinstance(header, str):
+        raise TypeError("block")
+    parts = tuple(_parts(flat, start, end, origin))
+    above = headings if path is None else tuple(map(str, path))
+    return Block(_KINDS[kind], start + origin, end + origin, level, page, language, parts, header, above)
+
+
+def _parts(flat: Sequence[int], start: int, end: int, origin: int) -> Iterator[Part]:
+    _require_numbers(flat)
+    position = start
+    for at in range(0, len(flat), 4):
+        kind, first, last, level = flat[at : at + 4]
+        if kind >= len(_PARTS) or not position <= first < last <= end:
+            raise ValueError("part")
+        yield Part(_PARTS[kind], first + origin, last + origin, level)
+        position = last
+
+
+def _require_numbers(values: Sequence[Any]) -> None:
+    if not all(type(value) is int and value >= 0 for value in values):
+        raise ValueError("number")
