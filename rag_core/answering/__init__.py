@@ -8,6 +8,8 @@ from rag_core.answering.base import (
     AnswerEvent,
     Citation,
     Delta,
+    Excerpt,
+    Outcome,
     Question,
     check_citations,
 )
@@ -22,6 +24,8 @@ __all__ = [
     "Answerer",
     "Citation",
     "Delta",
+    "Excerpt",
+    "Outcome",
     "Question",
     "Span",
     "check_citations",

@@ -18,6 +18,17 @@ from rag_core.index import Hit
 EmbedPassages = Callable[[Sequence[str]], Awaitable[Vectors]]
 
 
+class Outcome(StrEnum):
+    """How sure an answer is."""
+
+    ANSWERED = "ANSWERED"
+    """The question is answered."""
+    CLOSEST_PASSAGES = "CLOSEST_PASSAGES"
+    """Not sure: the nearest places are shown instead of an answer."""
+    NOT_FOUND = "NOT_FOUND"
+    """There is no answer: `Abstained`."""
+
+
 class Abstention(StrEnum):
     """Why there is no answer."""
 
@@ -69,11 +80,34 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A readable piece of one document. `markdown` and `text` hold the markers of `citations`, without the headings.
+
+    `page` is 0 where the format has no pages.
+    """
+
+    title: str
+    locator: str
+    heading_path: tuple[str, ...]
+    page: int
+    markdown: str
+    text: str
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
-    """The end of an answer: what each marker refers to, in order of number, without gaps."""
+    """The end of an answer: what each marker refers to, in order of number, without gaps.
+
+    `markdown` is the text of the deltas as Markdown, and `read_as` the question when a word of it was corrected.
+    """
 
     citations: tuple[Citation, ...]
     tokens: Tokens | None = None
+    outcome: Outcome = Outcome.ANSWERED
+    markdown: str = ""
+    excerpts: tuple[Excerpt, ...] = ()
+    read_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

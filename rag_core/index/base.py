@@ -56,6 +56,8 @@ class Payload:
     media_type: str
     updated_at: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
+    page: int = 0
+    """Page, slide or sheet on which the chunk begins, from 1; 0 where the format has none."""
 
 
 @dataclass(frozen=True, slots=True)

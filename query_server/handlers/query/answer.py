@@ -59,7 +59,7 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `text` is empty when `outcome` is an abstention."""
+    """A whole answer, or the closest passages (see `Outcome`). `text` is empty when `outcome` is an abstention."""
 
     text: str
     outcome: Answered | Abstained
@@ -139,7 +139,7 @@ class AnswerHandler:
                     if isinstance(event, Answered):
                         check_citations(event.citations, question.hits)
                     if not isinstance(event, Delta):
-                        outcome = event.reason.value if isinstance(event, Abstained) else "answered"
+                        outcome = event.reason.value if isinstance(event, Abstained) else event.outcome.lower()
                     yield event
         finally:
             self._metrics.answers.labels(outcome).inc()
