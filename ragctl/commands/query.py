@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ragctl.grpc_client import query_stub
 from ragctl.output import Json, console, emit_json, markdown, note, say, visible
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def query(
 def _search(settings: Settings, text: str, top_k: int | None, tenant: str, json: bool) -> int:
     from ragproto.query.v2 import query_pb2
 
-    with _stub(settings, tenant) as (stub, call):
+    with query_stub(settings, tenant) as (stub, call):
         response = stub.Search(query_pb2.SearchRequest(query=text, top_k=top_k), **call)
     if json:
         emit_json(_plain(response))
@@ -65,15 +66,15 @@ def _search(settings: Settings, text: str, top_k: int | None, tenant: str, json:
 def _answer(settings: Settings, text: str, top_k: int | None, tenant: str, json: bool) -> int:
     from ragproto.query.v2 import query_pb2
 
-    with _stub(settings, tenant) as (stub, call):
-        events = _resumed(partial(stub.Answer, **call), query_pb2.AnswerRequest(query=text, top_k=top_k))
+    with query_stub(settings, tenant) as (stub, call):
+        events = resumed(partial(stub.Answer, **call), query_pb2.AnswerRequest(query=text, top_k=top_k))
         if json:
             return _answer_as_json(events)
         text, final = _collect(events)
     return _print_answer(text, final)
 
 
-def _resumed(
+def resumed(
     ask: Callable[[query_pb2.AnswerRequest], Iterator[query_pb2.AnswerEvent]], request: query_pb2.AnswerRequest
 ) -> Iterator[query_pb2.AnswerEvent]:
     """The events of an answer. A stream that is cut after some text is taken up where it was, once."""
@@ -176,24 +177,6 @@ def _raise_failed(final: query_pb2.AnswerFinal) -> None:
 
     known = final.failed.reason in Reason.__members__
     raise Unavailable(Reason(final.failed.reason) if known else Reason.SERVER_UNAVAILABLE, final.failed.message)
-
-
-def _stub(settings: Settings, tenant: str) -> Any:
-    from contextlib import contextmanager
-
-    from ragctl.gateway.options import reachable
-    from ragctl.grpc_client import open_channel, typed_errors
-    from ragctl.tokens import mint_token
-    from ragproto.query.v2 import query_pb2_grpc
-
-    @contextmanager
-    def opened() -> Iterator[tuple[Any, dict[str, Any]]]:
-        token = mint_token(settings, subject="developer", tenant=tenant, lifetime=300)
-        call = {"metadata": [("authorization", f"Bearer {token}")], "timeout": settings.max_deadline_seconds}
-        with open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel, typed_errors():
-            yield query_pb2_grpc.QueryServiceStub(channel), call
-
-    return opened()
 
 
 def _where(item: Any, headings: Iterable[str]) -> str:
