@@ -106,20 +106,20 @@ def generations(
     qdrant_url: str | None = None,
     as_json: Json = False,
 ) -> None:
-    """Change the model under queries and edits: build, judge, promote, roll back, promote; count what fails or is lost.
+    """Change the model under queries and edits: build, evaluate, promote, roll back; count failures and losses.
 
     Parameters
     ----------
     chunks
         Size of the corpus.
     rate
-        Queries a second.
+        Queries per second.
     edits
-        Edits, deletions and new documents a second.
+        Edits, deletions and new documents per second.
     rounds
         Model changes, one after the other.
     idle_seconds
-        Rest before each, to compare latencies with.
+        Idle time before each change, as the baseline of latencies.
     qdrant_url
         `http(s)://host:6334` of a Qdrant server to measure instead of the embedded engine, with the key, certificates
         and layout of the `RAG_QDRANT_…` settings. Everything made there is removed at the end.
@@ -155,7 +155,7 @@ def ingest(
     Parameters
     ----------
     rows
-        What to measure, of: overhead unchanged edited memory.
+        Rows to measure: overhead, unchanged, edited, memory.
     documents
         Files of the run that is compared with embedding alone (real model).
     unchanged
@@ -200,7 +200,7 @@ def query(
     chunks
         Size of the index.
     in_flight
-        Numbers of calls kept going at once.
+        Numbers of concurrent calls.
     seconds
         Length of one measurement.
     rounds
@@ -210,7 +210,7 @@ def query(
     open_seconds
         Length of the open loop (600 for the figure of the design); unset: seconds times rounds.
     engine_inside
-        Also ask a server that runs the embedded engine in its own process.
+        Also measure a server that runs the embedded engine in its own process.
     overload
         Send three times the best rate in five waves, from clients that have a core of their own, and count what is
         refused, how fast, and what still succeeds.
@@ -252,24 +252,24 @@ def abuse(
     pushes: float = 60,
     as_json: Json = False,
 ) -> None:
-    """Attack the gateway in many ways and time an honest client meanwhile, beside a benign load of the same cost.
+    """Attack the gateway and time an honest client meanwhile; compare with a benign load of the same cost.
 
-    Then push as an honest tenant beside one that pushes the worst documents.
+    Then push as an honest tenant while another tenant pushes the slowest documents.
 
     Parameters
     ----------
     attacks
-        Names of attacks, as the table prints them; none: all.
+        Names of attacks, as the table prints them. Default: all.
     seconds
         Length of one measurement; each attack takes two a round.
     rounds
         Times each attack is made, in turn with the others.
     share
-        Share of one core that the attacker's process is held to.
+        Limit of the attacker's process, as a share of one core.
     chunks
         Size of the index.
     pushes
-        Seconds of each measurement of pushes; 0 leaves them out.
+        Seconds of each measurement of pushes; 0 skips them.
     as_json
         Print one JSON document.
     """
@@ -290,7 +290,7 @@ def abuse(
 def stream(
     *, documents: int = 200, burst: int = 500, peer: bool = True, brokers: str | None = None, as_json: Json = False
 ) -> None:
-    """Time a change until searches see it and a deletion until they do not, beside Pathway; and the rate of a burst.
+    """Measure the latency from change to searchable and from deletion to gone, and the burst rate, beside Pathway.
 
     Example: rag bench stream --brokers 127.0.0.1:9092
 
@@ -303,7 +303,7 @@ def stream(
     peer
         Run the peer as well, installed under RAG_HOME/bench.
     brokers
-        A running Kafka, host:port: the same changes through a topic of it as well.
+        Address (host:port) of a running Kafka, to send the same changes through a topic as well.
     as_json
         Print one JSON document.
     """

@@ -34,7 +34,7 @@ def query_server(settings: Settings, *, engine_apart: bool = True) -> Iterator[f
     started = time.perf_counter()
     with ExitStack() as stack:
         if settings.qdrant_url is not None:
-            pass  # its process is somebody else's
+            pass  # the process belongs to another owner
         elif engine_apart:
             ready = f"http://{settings.host}:{settings.index_metrics_port}/ready"
             stack.enter_context(_ours("index process", "query_server.index_process", settings, ready))
@@ -65,7 +65,7 @@ def qdrant_left_clean(settings: Settings) -> Iterator[None]:
 
 
 def qdrant_environment(settings: Settings) -> dict[str, str]:
-    """The server, its key, certificates and layout, as another process of the installation is told."""
+    """Settings of the server, its key, certificates and layout, for another process of the installation."""
     chosen = {name: value for name, value in settings if name.startswith("qdrant_") and value is not None}
     plain = {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in chosen.items()

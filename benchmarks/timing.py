@@ -1,4 +1,4 @@
-"""Timing helpers."""
+"""Helpers to time calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def seconds(work: Callable[[], T]) -> tuple[float, T]:
-    """How long a call took, and its result."""
+    """Seconds of a call, and its result."""
     started = time.perf_counter()
     result = work()
     return time.perf_counter() - started, result

@@ -1,4 +1,4 @@
-"""Entry point of the console: `streamlit run console/app.py`. The pages begin in `main.py`."""
+"""Entry point of the console: `streamlit run console/app.py`. The pages are in `main.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a request comes from, and the WebSockets of each session, so that signing out ends them all."""
+"""Origin checks of requests, and the WebSockets of each session, so that signing out ends them all."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from console.settings import ConsoleSettings
 
 
 def is_own(settings: ConsoleSettings, origin: str | None, host: str | None) -> bool:
-    """Whether a page of this origin may open the console: one that is configured, else that of the host that is asked.
+    """Whether a page of this origin may open the console: a configured one, else the origin of the requested host.
 
-    Where nobody signs in, a host must then be an address or localhost: any name can be made to point to this machine.
+    Without sign-in, a host must then be an address or localhost: any name can be made to point to this machine.
     """
     if origin is None:
         return False

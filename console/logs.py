@@ -7,7 +7,7 @@ import traceback
 
 
 def keep_content_out() -> None:
-    """Have every record of this process say of an exception only its type and place. Idempotent."""
+    """Reduce exceptions in every log record of this process to type and place. Idempotent."""
     logging.setLogRecordFactory(_record)
 
 

@@ -14,7 +14,7 @@ from console.i18n import LANGUAGES
 from console.session import Platform, Role, api, identify, language, shared, t
 from console.sign_in import SIGN_IN
 
-# Not `pages`: Streamlit runs what it finds there by itself, without this frame, for any visitor of its address.
+# Not `pages`: Streamlit runs the files of that folder automatically, without this frame, for any visitor.
 _PAGES = Path(__file__).parent / "screens"
 _DRAWN, _SEEN = "page-was-drawn-just-now", "parts-that-were-down-then"
 
@@ -49,7 +49,7 @@ def _sidebar(name: str, role: Role) -> None:
             key="language",
             format_func=lambda key: LANGUAGES[key],
         )
-        st.toggle(t("Times in UTC"), key="utc", help=t("Off: the time zone of your browser."))
+        st.toggle(t("Show times in UTC"), key="utc", help=t("When off, times are in your browser's time zone."))
         if name:
             st.caption(t("Signed in as {name} ({role})", name=name, role=t(role.name.lower())))
         _sign_out()
@@ -132,6 +132,6 @@ def _main() -> None:
     _recover()
 
 
-# An icon of our own: without one Streamlit fetches the icon of the page from a host on the internet.
+# A bundled icon: without one Streamlit fetches the icon of the page from a host on the internet.
 st.set_page_config(page_title="RAG platform", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
 _main()

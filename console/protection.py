@@ -1,5 +1,4 @@
-"""What stands before every request: security headers, no uploads, who may open a WebSocket, and the way to the sign-in
-page."""
+"""Protection of every request: security headers, no uploads, WebSocket origins, redirect to the sign-in page."""
 
 from __future__ import annotations
 

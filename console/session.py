@@ -64,7 +64,7 @@ MAX_KNOWN = 1000
 
 
 class Role(IntEnum):
-    """What the API lets a caller do; each includes those before it."""
+    """Roles within a tenant, as the API grants them; each includes the ones before it."""
 
     NONE = 0
     VIEWER = 1
@@ -73,7 +73,7 @@ class Role(IntEnum):
 
 
 class Platform(IntEnum):
-    """What the API lets a caller do beyond its tenant; each includes those before it."""
+    """Roles beyond the tenant, as the API grants them; each includes the ones before it."""
 
     NONE = 0
     READER = 1
@@ -94,7 +94,7 @@ class Identity:
 
 @dataclass(slots=True)
 class Shared:
-    """What sessions share: connections, whom the API has verified, and since when a part cannot be reached."""
+    """State shared by sessions: connections, verified callers, and the start of each service's outage."""
 
     settings: ConsoleSettings
     channels: Channels
@@ -198,7 +198,7 @@ def role_of(scopes: Iterable[str]) -> Role:
 
 
 def platform_of(scopes: Iterable[str]) -> Platform:
-    """What scopes amount to beyond the tenant."""
+    """The role that scopes grant beyond the tenant."""
     held = set(scopes)
     if "platform.admin" in held:
         return Platform.ADMIN

@@ -1,4 +1,4 @@
-"""Settings of the console. It has its own because it shares no code with the servers it watches."""
+"""Settings of the console. It has its own because it shares no code with the servers that it monitors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ConsoleSettings(BaseSettings):
     origins: str = Field(
         "",
         description="Origins (`https://console.example.org`) whose pages may open the console, separated by commas. "
-        "Unset: that of the host it is asked by, an address or localhost where nobody signs in (`none`).",
+        "Unset: the origin of the requested host, which without sign-in (`none`) must be an address or localhost.",
     )
     trusted_hops: int = Field(
         0,

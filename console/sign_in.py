@@ -137,11 +137,11 @@ def _language(request: Request) -> str:
 
 
 _PROBLEMS = {
-    "FORBIDDEN": "Sign in on the console's own page.",
+    "FORBIDDEN": "Sign in from the console's own page.",
     "SIGN_IN_FAILED": "Name or password is wrong.",
-    "SIGN_OUT_UNAVAILABLE": "Signed out in this browser only: the query server does not answer.",
-    "SIGN_IN_LOCKED": "Too many failures. Wait half a minute.",
-    "SIGN_IN_UNAVAILABLE": "Signing in is not possible now: the part that gives out tokens does not answer.",
+    "SIGN_OUT_UNAVAILABLE": "Signed out in this browser only: the query server does not respond.",
+    "SIGN_IN_LOCKED": "Too many failed attempts. Wait half a minute.",
+    "SIGN_IN_UNAVAILABLE": "Sign-in is unavailable: the token service does not respond.",
 }
 
 

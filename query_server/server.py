@@ -87,7 +87,7 @@ _log = get_logger("query_server")
 
 
 class QueryServer:
-    """The gRPC servers and their helpers around a set of parts. The parts belong to the caller, who closes them."""
+    """The gRPC servers and their helpers around a set of dependencies, which the caller closes."""
 
     def __init__(self, settings: Settings, dependencies: Dependencies) -> None:
         self._settings = settings
@@ -311,7 +311,7 @@ class QueryServer:
 
 
 async def serve(settings: Settings) -> bool:
-    """Open the parts, serve until SIGTERM or SIGINT, drain, close. Returns whether every thread ended.
+    """Open the dependencies, serve until SIGTERM or SIGINT, drain, close. Returns whether every thread ended.
 
     Raises `RagError` when it cannot start: wrong configuration, a taken port, a locked or corrupt index.
     """

@@ -1,4 +1,4 @@
-"""Read every source file, strictly: all problems of all files are found before anything else happens. No Dagster."""
+"""Read and validate the source files: reports all problems of all files at once. Imports no Dagster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rag_core.errors import ConfigError, NotFound, Reason
 
 __all__ = ["COMPONENT_TYPE", "PROJECT_DEFS", "SourceConfig", "find_sources", "load_all_sources", "load_sources"]
 
-COMPONENT_TYPE = "rag_assets.components.document_source.DocumentSource"
+COMPONENT_TYPE = "rag_assets.components.DocumentSource"
 PROJECT_DEFS = Path(__file__).parent / "defs"
 
 
@@ -127,7 +127,7 @@ def _explain(detail: ErrorDetails) -> str:
 
 
 def _follow(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
-    """The place of an error as the file has it, and the model around it.
+    """The path of an error within the file, and the model around it.
 
     Where several models are possible the location names the chosen one by its tag, a level that the file does not have.
     """

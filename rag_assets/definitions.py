@@ -41,7 +41,7 @@ def _project() -> dg.Definitions:
 
 
 def _with_policy(defs: dg.Definitions, settings: Settings) -> dg.Definitions:
-    """What holds for every source alike, applied by selection."""
+    """Policies of all sources, applied by selection."""
     for stage, version in code_versions(settings).items():
         defs = defs.map_resolved_asset_specs(
             func=partial(dg.AssetSpec.replace_attributes, code_version=version),

@@ -1,8 +1,8 @@
 """A run launcher for one machine: starts each run as a process, detects a dead one and resumes it.
 
-Dagster's own launcher for one machine starts runs inside the code server and cannot tell a dead one from a slow one.
+Dagster's own launcher for one machine starts runs inside the code server and cannot distinguish dead from slow.
 With this one and `run_monitoring`, a killed run is the same run again seconds later; what it had committed stays, and
-the stages do only what is left. On Kubernetes `K8sRunLauncher` does the same with jobs.
+the stages do only the rest. On Kubernetes `K8sRunLauncher` does the same with jobs.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if os.read(0, 2) != b"go":
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 os.execv(sys.executable, [sys.executable, "-P", *sys.argv[1:]])
 """
-"""Begins a run once its process is on record. When the daemon dies before that the pipe ends and so does the process:
-nobody could find it, so the run would be resumed beside it. `execv` keeps pid and start time."""
+"""Begins a run once its process is recorded. When the daemon dies before that, the pipe ends and so does the process:
+it could not be found, so the run would be resumed beside it. `execv` keeps pid and start time."""
 
 
 class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
@@ -152,7 +152,7 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
                 process.wait(self._kill_after_seconds)
         run = self._instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
-            self._instance.report_run_canceled(run, "The process of the run did not end by itself and was killed.")
+            self._instance.report_run_canceled(run, "The process of the run did not end in time and was killed.")
 
     def _kill(self, run: dg.DagsterRun) -> None:
         process = _find(run.tags.get(PROCESS_TAG, ""))

@@ -1,4 +1,4 @@
-"""A source as its YAML file states it. Imports no Dagster."""
+"""The configuration of a source, as its YAML file states it. Imports no Dagster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d{1,3}))?
 
 
 def cron_problem(expression: str) -> str | None:
-    """What is wrong with a cron expression, `None` when it is one Dagster accepts."""
+    """The problem of a cron expression, `None` when Dagster accepts it."""
     if expression in _MACROS:
         return None
     parts = expression.split()
@@ -90,20 +90,20 @@ RuleName = Annotated[str, AfterValidator(_rule)]
 
 
 class ScheduleConfig(Model):
-    """When the full reconcile runs whatever the sensor saw."""
+    """Schedule of the full reconcile, which runs whatever the sensor saw."""
 
     cron: Annotated[str, AfterValidator(_cron)] = Field("0 3 * * *", description="Five fields, or @daily and the like.")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field("UTC", description="IANA name.")
 
 
 class SensorConfig(Model):
-    """How often the source is asked whether it changed."""
+    """Interval of the checks for changes."""
 
     interval_seconds: int = Field(30, ge=5, le=86_400, description="Seconds between two polls; Dagster's floor is 5.")
 
 
 class QualityConfig(Model):
-    """What this source makes of the rules in docs/reference/quality-rules.md."""
+    """This source's settings of the rules in docs/reference/quality-rules.md."""
 
     severity: dict[RuleName, Severity] = Field({}, description="By rule: `ignore`, `warn` or `error`.")
     limit: dict[RuleName, Annotated[float, Field(ge=0, strict=False)]] = Field(
@@ -116,7 +116,7 @@ class QualityConfig(Model):
 
     @property
     def policy(self) -> QualityPolicy:
-        """What the pipeline needs to know."""
+        """The policy as the pipeline takes it."""
         return QualityPolicy(self.severity, self.limit, self.max_failed_share, self.max_failed_minimum)
 
 
@@ -149,7 +149,7 @@ class SourceConfig(Model):
 
     @property
     def source(self) -> Source:
-        """What the pipeline needs to know."""
+        """The source as the pipeline takes it."""
         acl = tuple(self.acl) if self.acl is not None else None
         metadata, policy = dict(self.metadata), self.quality.policy
         options = fingerprint(self.options.model_dump_json())

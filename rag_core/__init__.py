@@ -1,1 +1,1 @@
-"""The domain of the platform: no Dagster, no Streamlit, no gRPC service."""
+"""The platform's domain logic, independent of Dagster, Streamlit and gRPC services."""

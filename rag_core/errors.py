@@ -1,19 +1,19 @@
-"""Every error the platform raises on purpose, as one tree with stable reason codes.
+"""All errors that the platform raises on purpose, as one class tree with stable reason codes.
 
     RagError
     ├── InvalidInput         the caller must change the request, the file or the configuration
     │   └── ConfigError      a setting or a source file is wrong; processes refuse to start (exit 2)
-    ├── Unauthenticated      no identity, or one that does not verify
-    ├── PermissionDenied     a verified identity that may not do this
-    ├── NotFound             absent, or not visible to this identity: the two look the same
+    ├── Unauthenticated      no credentials, or invalid ones
+    ├── PermissionDenied     a verified identity without the permission
+    ├── NotFound             missing, or not visible to this identity: callers cannot distinguish the two
     ├── Conflict             the state forbids it now; the caller may change the state and retry
     ├── Exhausted            a limit or quota was reached
-    ├── Unavailable          a part we need cannot be reached; retrying later may help
-    ├── DeadlineExceeded     the time allowed ran out
-    └── DataCorruption       stored bytes are not what we wrote; an operator must act
+    ├── Unavailable          a required service cannot be reached; retrying later may help
+    ├── DeadlineExceeded     the allowed time has passed
+    └── DataCorruption       stored data differs from what was written; an operator must act
 
-Catch a branch when you can act on it, `RagError` at an edge where it becomes a status, a quarantine row or an
-exit code. Anything else that escapes is a bug and is reported without its text.
+Catch a class when you can act on it, and `RagError` at an edge where it becomes a status, a quarantine row or an
+exit code. Any other exception is a bug and is reported without its text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import ClassVar
 
 
 class Reason(StrEnum):
-    """Stable, machine-readable cause of an error. Codes are only ever added; clients match on them.
+    """Stable, machine-readable cause of an error. Codes are only added, because clients match on them.
 
     The description of each code is in `REASONS` and in docs/reference/reason-codes.md, which is generated from it.
     """
@@ -100,7 +100,7 @@ class Reason(StrEnum):
     DEADLINE = "DEADLINE"
     CANCELLED = "CANCELLED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
-    # parts
+    # services
     INDEX_UNAVAILABLE = "INDEX_UNAVAILABLE"
     INDEX_LOCKED = "INDEX_LOCKED"
     INDEX_CORRUPT = "INDEX_CORRUPT"
@@ -148,7 +148,7 @@ class Reason(StrEnum):
     GREEN_SILENT = "GREEN_SILENT"
     # sources and documents
     LISTING_INCOMPLETE = "LISTING_INCOMPLETE"
-    # hosts outside
+    # external hosts
     URL_INVALID = "URL_INVALID"
     URL_SCHEME = "URL_SCHEME"
     URL_PORT = "URL_PORT"
@@ -222,11 +222,11 @@ class Reason(StrEnum):
 
 
 class RagError(Exception):
-    """Base of the tree.
+    """The base class of all errors.
 
-    `message` is shown to the caller and says what is wrong and what to do; it never carries a path of the
-    server, SQL, a stack, a secret or another tenant's identifier. `retryable` says whether the same call may
-    succeed later without a change by the caller. `metadata` travels in `google.rpc.ErrorInfo`.
+    `message` is shown to the caller: what is wrong and what to do. It never contains server paths, SQL, stack traces,
+    secrets or another tenant's identifiers. `retryable`: whether the same call may succeed later without a change by
+    the caller. `metadata` is sent in `google.rpc.ErrorInfo`.
     """
 
     retryable: ClassVar[bool] = False
@@ -238,7 +238,8 @@ class RagError(Exception):
         self.metadata = metadata
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders (the parser sandbox, run workers); the default reduce loses our arguments.
+        # Errors are pickled between processes (the parser sandbox, run workers); the default `__reduce__` loses
+        # arguments.
         return (_rebuild, (type(self), self.reason, self.message, self.metadata))
 
 
@@ -247,7 +248,7 @@ def _rebuild(cls: type[RagError], reason: Reason, message: str, metadata: dict[s
 
 
 class InvalidInput(RagError):
-    """The request, file or value itself is wrong; sending it again unchanged fails again."""
+    """The request, file or value is invalid; repeating it unchanged fails again."""
 
 
 class ConfigError(InvalidInput):
@@ -259,11 +260,11 @@ class Unauthenticated(RagError):
 
 
 class PermissionDenied(RagError):
-    """The identity is known and may not do this."""
+    """The identity is verified but does not have the permission."""
 
 
 class NotFound(RagError):
-    """Absent, or not visible to the caller. The text is the same in both cases."""
+    """Missing, or not visible to the caller. The text is the same in both cases."""
 
 
 class Conflict(RagError):
@@ -271,22 +272,22 @@ class Conflict(RagError):
 
 
 class Exhausted(RagError):
-    """A limit was reached; with `retryable` semantics only when the server adds pushback."""
+    """A limit was reached; retryable only when the server names a wait."""
 
     retryable = True
 
 
 class Unavailable(RagError):
-    """A part cannot be reached just now."""
+    """A service cannot be reached now."""
 
     retryable = True
 
 
 class DeadlineExceeded(RagError):
-    """The caller's deadline, or ours, passed."""
+    """The caller's deadline, or an internal one, has passed."""
 
     retryable = True
 
 
 class DataCorruption(RagError):
-    """Stored data fails its check. Nothing is served from it and an operator must act."""
+    """Stored data fails its check. It is not served, and an operator must act."""

@@ -1,7 +1,7 @@
-"""Named points at which a fault test can end the process: `RAG_FAILPOINT=name:count:kill`.
+"""Failpoints: named points at which a fault test can end the process, `RAG_FAILPOINT=name:count:kill`.
 
-A point costs one comparison when nothing is armed. `kill` sends SIGKILL to the own process, so nothing is flushed,
-closed or rolled back by us; `raise` raises `FailpointReached`, for tests that stay in one process.
+A point costs one comparison when none is armed. `kill` sends SIGKILL to the own process, so that it flushes, closes and
+rolls back nothing; `raise` raises `FailpointReached`, for tests in one process.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from rag_core.errors import ConfigError, Reason
 POINTS = frozenset(
     {
         "after_fetch",  # bytes read, nothing written
-        "before_run_recorded",  # the process of a run is started, nobody knows which one it is
-        "before_settle",  # a micro-batch is read, neither its rows nor its progress are written
-        "after_commit",  # a batch of documents is in PostgreSQL, the index knows nothing of it
+        "before_run_recorded",  # the process of a run is started, its id is not stored
+        "before_settle",  # a micro-batch is read, its rows and progress are not written
+        "after_commit",  # a batch of documents is in PostgreSQL, not in the index
         "after_embed_batch",  # a batch of vectors is committed
-        "after_upsert",  # the index holds a batch, the mark is not written
-        "before_stale_delete",  # new points are in, the old ones not yet out
+        "after_upsert",  # a batch is in the index, the mark is not written
+        "before_stale_delete",  # new points are written, old ones not yet removed
         "after_build_slice",  # a part of a generation is built, the rest is not
-        "before_ready",  # nothing is pending in a generation any more, its state still says `building`
-        "before_judgement_kept",  # the gate has its result, the generation has not
-        "after_promote_commit",  # PostgreSQL names another active generation, the alias has not moved
-        "after_alias_move",  # readers are moved, the caller has no answer yet
-        "after_retire_commit",  # a generation is retired, its files are there
-        "before_retire_drop",  # its marks are gone, its files are there
-        "deploy_recorded",  # a deployment's next state is in PostgreSQL, nothing was done for it yet
-        "deploy_acted",  # its work was done (servers started, weights moved), the result is not in PostgreSQL
+        "before_ready",  # nothing is pending for a generation, its state is still `building`
+        "before_judgement_kept",  # the gate's result is not yet stored with the generation
+        "after_promote_commit",  # PostgreSQL has another active generation, the alias has not moved
+        "after_alias_move",  # readers are moved, the caller has no response yet
+        "after_retire_commit",  # a generation is retired, its files still exist
+        "before_retire_drop",  # its marks are deleted, its files still exist
+        "deploy_recorded",  # a deployment's next state is in PostgreSQL, its work is not begun
+        "deploy_acted",  # its work is done (servers started, weights moved), the result is not in PostgreSQL
         "before_mark",  # the mark is written, its transaction not committed
     }
 )
@@ -50,7 +50,7 @@ _armed: _Armed | None = None
 
 
 def arm(spec: str | None) -> None:
-    """Arm one point for this process (`None` disarms). Raises `ConfigError` (`CONFIG_INVALID`) otherwise."""
+    """Arm one point for this process (`None` disarms). Raises `ConfigError` (`CONFIG_INVALID`) if invalid."""
     global _armed
     if spec is None:
         _armed = None
@@ -65,7 +65,7 @@ def arm(spec: str | None) -> None:
 
 
 def reach(name: str) -> None:
-    """Mark that execution passed the point `name`; the `count`-th pass of the armed one ends here."""
+    """Pass the point `name`; the `count`-th pass of the armed point triggers its action."""
     if _armed is None or _armed.name != name:
         return
     _armed.remaining -= 1

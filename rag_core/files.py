@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Give a file this content by a rename: a reader, also after a power cut, finds the old or the new one whole.
+    """Replace a file by a rename: a reader, also after a power cut, finds the complete old or new content.
 
-    Raises `OSError`; the old file stands then.
+    Raises `OSError`; the old file is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -7,20 +7,20 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable
 
-# Fixed for all time: changing it renames every document of every installation.
+# Never change it: every document of every installation would get a new id.
 NAMESPACE = uuid.UUID("5d1f6c0e-7a53-5c0b-9a86-3f1b7b0a4c11")
 _SEPARATOR = "\x1f"
 
 
 def document_id(tenant: str, source: str, locator: str) -> uuid.UUID:
-    """Id of the item `locator` of `source` in `tenant`; survives edits, not renames."""
+    """Id of the item `locator` of `source` in `tenant`; stable over edits, not over renames."""
     return uuid.uuid5(NAMESPACE, _SEPARATOR.join((tenant, source, locator)))
 
 
 def chunk_id(doc_id: uuid.UUID, text_hash: bytes, repeat: int) -> uuid.UUID:
     """Id of the `repeat`-th (from 0) occurrence of a text within a document.
 
-    It does not contain the position, so inserting a paragraph leaves the ids after it alone.
+    It does not depend on the position, so inserting a paragraph does not change later ids.
     """
     return uuid.uuid5(doc_id, f"{text_hash.hex()}{_SEPARATOR}{repeat}")
 
@@ -41,11 +41,11 @@ def text_hash(text: str) -> bytes:
 
 
 def fingerprint(*parts: object) -> str:
-    """Short stable hash (32 hex digits) of the inputs and settings a row was computed from."""
+    """Stable hash (32 hex digits) of the inputs and settings that a row was computed from."""
     joined = _SEPARATOR.join(str(part) for part in parts)
     return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def shard_of(doc_id: uuid.UUID, shards: int) -> int:
-    """Shard in `[0, shards)` of a document; uniform because a UUIDv5 is a hash."""
+    """The shard of a document, in `[0, shards)`; uniform because a UUIDv5 is a hash."""
     return doc_id.int % shards

@@ -1,4 +1,4 @@
-"""Properties that are computed once, at their first use."""
+"""Lazy properties, computed once at their first use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Value = TypeVar("Value")
 
 
 class locked_property(Generic[Value]):  # noqa: N801  a decorator, named as `cached_property` is
-    """`functools.cached_property` for objects that threads share: what one thread opens no other opens beside it.
+    """A `functools.cached_property` with a lock, for objects that threads share: it is computed only once.
 
-    The original had a lock until Python 3.12. An exception is not kept: the next use tries again.
+    The original had a lock until Python 3.12. An exception is not cached: the next use tries again.
     """
 
     def __init__(self, compute: Callable[[Any], Value]) -> None:
@@ -31,7 +31,7 @@ class locked_property(Generic[Value]):  # noqa: N801  a decorator, named as `cac
         if instance is None:
             return self
         with self._lock:
-            kept = instance.__dict__  # searched first by Python, so that later uses do not come here
+            kept = instance.__dict__  # Python reads it first, so that later uses bypass this method
             if self._name not in kept:
                 kept[self._name] = self._compute(instance)
             value: Value = kept[self._name]

@@ -1,7 +1,7 @@
 """Structured logs: JSON lines when not on a terminal, one canonical line per request, no document or query text.
 
-Get every logger from `get_logger` here: structlog's own defaults print the local variables of each frame of a
-traceback, and those are secrets, questions and documents.
+Get every logger from `get_logger`: structlog's defaults print the local variables of each frame of a traceback, which
+may be secrets, questions and documents.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rag_core.errors import RagError
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 _MAX_ERRORS = 20
-"""Errors of one chain or group that are written; a retry loop can make a chain as long as it runs."""
+"""Maximum errors of one chain or group to log; a retry loop can make a chain of any length."""
 
 
 def get_logger(name: str) -> Any:
@@ -30,9 +30,9 @@ def get_logger(name: str) -> Any:
 
 
 def format_exception(exc_info: BaseException | ExcInfo) -> str:
-    """An exception with its causes: the type of each, where it was raised, and the message of those that are ours.
+    """Format an exception with its causes: type, location, and the message of `RagError`s only.
 
-    Neither local variables nor messages of other libraries are in it: a parser, a driver or `int()` quotes its input.
+    Local variables and messages of other libraries are left out: a parser, a driver or `int()` quotes its input.
     """
     root = exc_info[1] if isinstance(exc_info, tuple) else exc_info
     return "\n".join(line for found in list(_chain(root))[:_MAX_ERRORS] for line in _lines(found))
@@ -64,7 +64,7 @@ def configure_logging(*, level: str = "INFO", json: bool | None = None) -> None:
 
 
 def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
-    """Log what no task was awaited for in our form; asyncio's own handler writes the text of the exception."""
+    """Log unhandled errors of an event loop; asyncio's default handler would log the exception's text."""
     loop.set_exception_handler(_log_loop_error)
 
 
@@ -75,7 +75,7 @@ def _renderer(json: bool | None) -> structlog.typing.Processor:
 
 
 def _chain(error: BaseException, seen: frozenset[int] = frozenset()) -> Iterator[BaseException]:
-    """The error, its causes, and the members of groups among them, each once."""
+    """The error, its causes, and the members of exception groups, each once."""
     if id(error) in seen:
         return
     yield error
@@ -112,18 +112,18 @@ def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
 
 
 def use_safe_defaults() -> None:
-    """What holds in processes that are not ours to set up, such as those of Dagster, and before `configure_logging`."""
+    """Defaults for processes that others configure, such as Dagster's, and for logs before `configure_logging`."""
     structlog.configure(
         processors=[*_SHARED, _FORMAT, _render_default],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # Dagster, gRPC and asyncio log the exceptions of our code by themselves.
+    # Dagster, gRPC and asyncio log exceptions of the platform's code.
     logging.setLogRecordFactory(_without_content)
 
 
 def _without_content(*args: Any, **kwargs: Any) -> logging.LogRecord:
-    """A record of the standard library; a formatter writes `exc_text` when it is there, and nothing of its own then."""
+    """Remove content from a standard library record; a formatter with `exc_text` does not format the exception."""
     record = _new_record(*args, **kwargs)
     if record.exc_info and record.exc_info[1] is not None:
         record.exc_text = format_exception(record.exc_info[1])

@@ -1,4 +1,4 @@
-"""What each reason code means and what to do about it; docs/reference/reason-codes.md is generated from here."""
+"""Reason codes: meaning and remedy of each. docs/reference/reason-codes.md is generated from here."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.MESSAGE_INVALID: ("The message does not decode.", "Compare the client's stubs with the API reference."),
     R.PAGE_TOKEN_INVALID: (
-        "The page token is not one of ours, has expired, or belongs to another request, caller or generation.",
+        "The page token is invalid, has expired, or belongs to another request, caller or generation.",
         "Ask again without a page token; keep query, filter and tenant between pages.",
     ),
     R.RESUME_TOKEN_INVALID: (
-        "The resume token is not one of ours, has expired, or belongs to another request or caller.",
+        "The resume token is invalid, has expired, or belongs to another request or caller.",
         "Ask again without a resume token.",
     ),
     R.RESUME_LOST: (
-        "The answer cannot go on where it broke off: the index changed, or the model answers differently.",
+        "The answer cannot resume where it broke off: the index changed, or the model answers differently.",
         "Drop the text received so far and ask again without the resume token.",
     ),
     R.CITATION_INVALID: (
         "The answerer cited something that was not retrieved; the answer was withheld.",
-        "Ask again; if it stays, report the request id.",
+        "Ask again; if it happens again, report the request id.",
     ),
     R.STREAM_LIMIT: ("A stream sent more messages than allowed.", "Open a new stream."),
     R.REQUEST_TOO_LARGE: ("The request body or message is larger than RAG_MAX_MESSAGE_BYTES.", "Send less at once."),
@@ -75,7 +75,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The source is read by a connector, which would undo the change.",
         "Push into a source of its own.",
     ),
-    R.INBOX_FULL: ("RAG_INBOX_MAX_PENDING changes wait already.", "Retry later; check that `rag stream` runs."),
+    R.INBOX_FULL: (
+        "The inbox already has RAG_INBOX_MAX_PENDING pending changes.",
+        "Retry later; check that `rag stream` runs.",
+    ),
     R.KEY_MISSING: (
         "An item or a message has no key, so it names no document.",
         "Give it one, or produce it with the document's key; without it nothing can be updated.",
@@ -83,7 +86,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.EVENT_INVALID: ("A message is not the JSON object it must be.", "Correct the producer, then redrive."),
     R.EVENT_SCHEMA: ("A message does not match the source's JSON Schema.", "Correct the producer, then redrive."),
     R.EVENT_UNDECODABLE: (
-        "A message's value is not what its registered schema says, or names no schema of the registry.",
+        "A message's value does not match its registered schema, or has no schema of the registry.",
         "Correct the producer: it must use the registry's serializers, with the schema's id before the value.",
     ),
     R.SCHEMA_UNKNOWN: (
@@ -95,8 +98,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Correct the schema in the registry, then produce the message again.",
     ),
     R.REGISTRY_UNAVAILABLE: (
-        "The schema registry cannot be reached or does not answer as one.",
-        "Start it, or correct `registry`; the worker continues where it was.",
+        "The schema registry cannot be reached or sends invalid responses.",
+        "Start it, or correct `registry`; the worker resumes where it stopped.",
     ),
     R.TENANT_MISMATCH: (
         "A message names another tenant than the one its topic belongs to.",
@@ -104,30 +107,30 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.MESSAGE_TOO_LARGE: ("A message is larger than the source allows.", "Raise `max_message_bytes`, or split it."),
     R.POISON_RATE: (
-        "Too large a share of the last messages could not be used; the stream stopped before them.",
+        "Too many of the last messages were unusable; the stream stopped before them.",
         "Correct the producer or the source file, then restart the worker.",
     ),
-    R.EVENT_FAILED: ("A change could not be applied for a reason that is a defect.", "The log has the details."),
+    R.EVENT_FAILED: ("A change could not be applied because of a defect.", "The log has the details."),
     R.BROKER_UNAVAILABLE: ("The message broker cannot be reached.", "Start it. The worker resumes where it stopped."),
     R.BROKER_REFUSED: (
-        "The message broker answered and refused: its own error is in the message, with the option to correct.",
-        "Correct the source file, the credentials or the broker. The worker then continues by itself.",
+        "The message broker refused; the message has its error and the option to correct.",
+        "Correct the source file, the credentials or the broker. The worker then continues automatically.",
     ),
     R.TOPIC_RECREATED: (
-        "The topic was deleted and recreated, so the positions we hold are of another one. Nothing was skipped.",
+        "The topic was deleted and recreated, so the stored offsets belong to the old one. Nothing was skipped.",
         "Decide: `rag stream reset SOURCE --to earliest|latest`, then restart the worker.",
     ),
     R.OFFSET_OUT_OF_RANGE: (
-        "The position we hold is not in the topic: messages expired unread, or the topic was recreated.",
+        "The stored offset is not in the topic: messages expired unread, or the topic was recreated.",
         "Decide: `rag stream reset SOURCE --to earliest|latest`.",
     ),
     R.DEAD_LETTER_UNAVAILABLE: (
         "A dead letter could not be stored, so nothing was skipped.",
-        "Mend the dead-letter topic or the database; the worker repeats.",
+        "Fix the dead-letter topic or the database; the worker retries.",
     ),
     R.ERASURE_INCOMPLETE: (
         "The document is still found somewhere after its erasure.",
-        "Run the erasure again when every part is up; the receipt names the place.",
+        "Run the erasure again when every service is up; the receipt names the location.",
     ),
     R.TOKEN_MISSING: ("The call carries no bearer token.", "Send `authorization: Bearer …`; `rag token` makes one."),
     R.TOKEN_MALFORMED: ("The authorization value is not a bearer JWT.", "Send `Bearer` and the token."),
@@ -142,13 +145,13 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.TOKEN_REVOKED: ("Tokens of this subject issued before a moment were revoked.", "Get a new token."),
     R.API_KEY_INVALID: (
-        "The API key is unknown, revoked or expired: the three look the same.",
+        "The API key is unknown, revoked or expired; the error is the same for all three.",
         "`rag key list`, `rag key create`.",
     ),
     R.API_KEY_NOT_FOUND: ("No such API key.", "`rag key list`."),
     R.KEYS_UNAVAILABLE: (
         "The issuer's public keys could not be read yet, so no token can be verified.",
-        "Check RAG_JWT_JWKS_URL and the issuer; it is tried again by itself.",
+        "Check RAG_JWT_JWKS_URL and the issuer; it is retried automatically.",
     ),
     R.RATE_LIMITED: (
         "The client or its address made too many calls; of a source: its host asks to wait longer than a run does.",
@@ -168,20 +171,20 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.INDEX_LOCKED: ("Another process holds the index folder.", "Stop it, or set RAG_INDEX_ENDPOINT to it."),
     R.INDEX_CORRUPT: (
         "Index files are damaged or missing.",
-        "The stack rebuilds it by itself; docs/operations.md.",
+        "The stack rebuilds it automatically; docs/operations.md.",
     ),
     R.INDEX_EMPTY: ("No generation was ever promoted.", "Ingest a source first."),
     R.GENERATION_STATE: ("The generation's state or specification forbids this.", "`rag index generations`."),
     R.GENERATION_REFUSED: (
         "The gate found a generation worse than the active one, or could not decide; the message has the figures.",
-        "`rag index generations NAME`; mend and build again, or promote with `--override REASON`.",
+        "`rag index generations NAME`; fix the cause and build again, or promote with `--override REASON`.",
     ),
     R.REPLICA_UNPREPARED: (
         "A running query server cannot embed queries for this generation yet.",
-        "Wait a moment; see its log when it stays so.",
+        "Wait a moment; if it persists, read its log.",
     ),
     R.CONFIRMATION_NEEDED: (
-        "The build is larger or dearer than the limit above which someone must agree.",
+        "The build is larger or more expensive than the limit for builds without confirmation.",
         "Read the forecast, then repeat with `--yes`.",
     ),
     R.GOLDEN_INVALID: (
@@ -192,7 +195,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "A file of questions for `rag evaluate` is malformed.",
         "See the message; the layout is in docs/how-to/evaluate-answers.md.",
     ),
-    R.RATING_NOT_FOUND: ("There is no judgement of that number.", "`rag index golden list` shows them."),
+    R.RATING_NOT_FOUND: ("There is no rating with this number.", "`rag index golden list` shows them."),
     R.DATABASE_UNAVAILABLE: ("PostgreSQL cannot be reached.", "`rag status`; check RAG_DATABASE_URL."),
     R.DATABASE_VERSION: (
         "The database was written by another release of this program or of PostgreSQL.",
@@ -200,7 +203,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.SOURCE_BUSY: ("Another run holds the same source shard.", "Wait for it; the next run continues."),
     R.EMBEDDER_UNAVAILABLE: ("The embedding endpoint does not answer.", "Check RAG_EMBED_URL and the endpoint."),
-    R.EMBEDDER_RESPONSE: ("The embedding endpoint answered something unusable.", "Check model and dimensions."),
+    R.EMBEDDER_RESPONSE: ("The embedding endpoint sent an invalid response.", "Check model and dimensions."),
     R.ANSWERER_UNAVAILABLE: (
         "The answering model does not answer.",
         "Check RAG_ANSWER_URL, or use the extractive answerer.",
@@ -212,19 +215,19 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.STORAGE_FULL: ("A disk is full.", "Free space; the next run continues."),
     R.DAGSTER_UNAVAILABLE: ("The Dagster webserver cannot be reached.", "`rag status`."),
     R.SERVER_UNAVAILABLE: ("The query server or the gateway cannot be reached.", "`rag status`, `rag up`."),
-    R.CONFIG_INVALID: ("A setting or a source file is wrong.", "The message lists every problem with its place."),
+    R.CONFIG_INVALID: ("A setting or a source file is wrong.", "The message lists every problem with its location."),
     R.CONFIG_RANGE: ("A setting is out of its range, alone or together with another.", "See the settings reference."),
     R.SECRET_MISSING: ("A required secret is not set.", "Set the variable that is named."),
     R.SECRET_WEAK: ("A secret is too short or a default.", "Use at least 32 random characters."),
     R.SECRET_INLINE_FORBIDDEN: ("A source file contains a secret.", "Refer to an environment variable or a file."),
     R.DUPLICATE_SOURCE: ("Two source files define the same source.", "Rename one."),
-    R.PORT_TAKEN: ("Something else listens on a port of the stack.", "Stop it, or set the variable that is named."),
+    R.PORT_TAKEN: ("Another program listens on a port of the stack.", "Stop it, or set the variable that is named."),
     R.HOME_IN_USE: ("Another stack uses this RAG_HOME.", "`rag down` there, or use another RAG_HOME."),
     R.STACK_NOT_RUNNING: ("The local stack is not running.", "`rag up`."),
-    R.START_FAILED: ("A part did not become ready.", "Read the log that is named."),
+    R.START_FAILED: ("A service did not become ready.", "Read the log that is named."),
     R.LISTING_INCOMPLETE: (
         "A source could not be listed to its end; nothing was deleted.",
-        "Mend the source; the next run continues.",
+        "Fix the source; the next run continues.",
     ),
     R.URL_INVALID: ("A URL is malformed, too long, or holds a user name or password.", "Correct it."),
     R.URL_SCHEME: ("A URL or a redirect uses another scheme than http and https.", "Use https."),
@@ -233,18 +236,21 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "A name resolves to a private, loopback, link-local or metadata address.",
         "If the host is yours, add its network to RAG_FETCH_ALLOW_NETWORKS.",
     ),
-    R.REDIRECT_LIMIT: ("Redirects form a circle or a long chain.", "Configure the final URL."),
+    R.REDIRECT_LIMIT: ("Redirects form a loop or a long chain.", "Configure the final URL."),
     R.CROSS_ORIGIN: ("A link or redirect leads to another origin.", "Configure that origin as its own source."),
-    R.HOST_UNREACHABLE: ("No connection to a host outside, or it broke off.", "Check the host; the next run tries."),
-    R.HTTP_STATUS: ("A host answers with an error status.", "Check the URL and the host; the next run tries."),
+    R.HOST_UNREACHABLE: (
+        "No connection to an external host, or it was interrupted.",
+        "Check the host; the next run retries.",
+    ),
+    R.HTTP_STATUS: ("A host answers with an error status.", "Check the URL and the host; the next run retries."),
     R.ACCESS_REFUSED: ("A host answers 401 or 403.", "Check the credentials of the source; nothing is deleted."),
     R.CONTENT_TYPE: (
-        "An answer has another type than expected, such as an error page instead of JSON.",
-        "Check the URL; the next run tries.",
+        "A response has another type than expected, such as an error page instead of JSON.",
+        "Check the URL; the next run retries.",
     ),
-    R.RESPONSE_TOO_LARGE: ("An answer is larger than allowed, as sent or inflated.", "Ask for smaller pages."),
-    R.RESPONSE_TIMEOUT: ("An answer takes longer than RAG_FETCH_TIMEOUT_SECONDS in all.", "The next run tries."),
-    R.RESPONSE_INVALID: ("A response is not what its type says, or a mapped field is missing.", "Check the mapping."),
+    R.RESPONSE_TOO_LARGE: ("A response is larger than allowed, compressed or decompressed.", "Ask for smaller pages."),
+    R.RESPONSE_TIMEOUT: ("A response takes longer than RAG_FETCH_TIMEOUT_SECONDS.", "The next run retries."),
+    R.RESPONSE_INVALID: ("A response does not match its type, or a mapped field is missing.", "Check the mapping."),
     R.PAGINATION_LOOP: ("Pages of a listing repeat, or have no end.", "Check the paging options."),
     R.CRAWL_BUDGET: (
         "A page was not visited because the crawl's budget was used up.",
@@ -268,7 +274,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.UNREADABLE: (
         "The file cannot be read (permissions, I/O error).",
-        "Mend it; it is tried again, and nothing is deleted.",
+        "Fix it; it is retried, and nothing is deleted.",
     ),
     R.VANISHED: ("The item was listed but was gone when it was read.", "Nothing; the next run deletes it."),
     R.CHANGED_WHILE_READING: ("The file kept changing while it was read.", "Nothing; the next run reads it."),
@@ -286,11 +292,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.PARSER_CRASHED: ("The parser process died.", "Report the document's kind; it stays in quarantine."),
     R.PARSER_UNAVAILABLE: (
         "No parser process could be started.",
-        "Check memory and process limits; it is tried again.",
+        "Check memory and process limits; it is retried.",
     ),
     R.PDF_LIMIT: ("A PDF stream inflates beyond the limit.", "Re-save the document."),
     R.XML_DTD_FORBIDDEN: (
-        "An office document declares a DTD, which only attacks do.",
+        "An office document declares a DTD, which is a sign of an attack.",
         "Do not open it; find out where it came from.",
     ),
     R.ARCHIVE_BOMB: ("A container inflates beyond ratio, size, count or depth limits.", "Re-save the document."),
@@ -301,20 +307,20 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.TOO_MANY_CHUNKS: ("More chunks than RAG_MAX_CHUNKS.", "Split the document."),
     R.ZERO_CHUNKS: ("A document with text yielded no chunk.", "Report it; this is a defect."),
     R.CHUNK_FAILED: ("The chunker failed on the document.", "Report it; this is a defect."),
-    R.SOURCE_UNAVAILABLE: ("The source cannot be reached.", "Check that it runs; it is tried again."),
+    R.SOURCE_UNAVAILABLE: ("The source cannot be reached.", "Check that it runs; it is retried."),
     R.SOURCE_DENIED: (
         "The source refuses the user, the password or what it may read.",
         "Check the secret and the grants.",
     ),
     R.IDENTIFIER_INVALID: ("A table or column name that the database does not have.", "Correct the source file."),
     R.SCHEMA_CHANGED: (
-        "A table or column that the source names is not there (any more); nothing was deleted.",
+        "A table or column that the source names does not exist, or no longer exists; nothing was deleted.",
         "Correct the source file or the database.",
     ),
     R.QUERY_INVALID: ("The database refused the statement.", "Try the query in the database's own client."),
     R.QUERY_NOT_READ_ONLY: (
         "The query is not exactly one SELECT that only reads.",
-        "Rewrite it; a view can hold what a query may not.",
+        "Rewrite it, or move the logic into a view.",
     ),
     R.QUERY_TIMEOUT: (
         "A statement took longer than statement_timeout_seconds.",
@@ -327,9 +333,12 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The `updated_at` column cannot order changes.",
         "Use a time or an integer column, or a `query` that casts it.",
     ),
-    R.CURSOR_NULL: ("A row's `updated_at` is null, so no edit of it would be seen.", "Set it; the next run reads it."),
+    R.CURSOR_NULL: (
+        "A row's `updated_at` is null, so its edits would not be detected.",
+        "Set it; the next run reads it.",
+    ),
     R.CURSOR_AHEAD: (
-        "Rows have an `updated_at` more than a day ahead, which is left out of the position.",
+        "Rows have an `updated_at` more than a day in the future, which the cursor ignores.",
         "Correct the column of these rows.",
     ),
     R.INDEX_FOREIGN: (
@@ -339,42 +348,48 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.INDEX_VERSION: ("The Qdrant server is too old.", "Run version 1.19 or newer."),
     R.QUALITY_EMPTY: ("The text has no letter and no digit.", "Check the document; docs/reference/quality-rules.md."),
     R.QUALITY_GARBAGE: (
-        "The content is not readable text: encoded data, noise, or one thing repeated.",
+        "The content is not readable text: encoded data, noise, or a repetition.",
         "Check the document; docs/reference/quality-rules.md.",
     ),
     R.QUALITY_ERROR_PAGE: (
         "The content is the error page of a server, not the document.",
-        "Mend the source; docs/reference/quality-rules.md.",
+        "Fix the source; docs/reference/quality-rules.md.",
     ),
     R.QUALITY_MOJIBAKE: ("The text was decoded with the wrong encoding.", "Store the document as UTF-8."),
     R.QUALITY_THRESHOLD: (
         "More of a run failed than the source allows.",
-        "`rag quarantine list`, then mend the source or its `quality` limits.",
+        "`rag quarantine list`, then fix the source or change its `quality` limits.",
     ),
-    R.ALERT_UNDELIVERED: ("A notifier did not take an alert.", "Check its URL and secret; it is sent again."),
+    R.ALERT_UNDELIVERED: (
+        "An alert could not be delivered to a notifier.",
+        "Check its URL and secret; it is sent again.",
+    ),
     R.ACCOUNTING_MISMATCH: (
         "read ≠ indexed + unchanged + deleted + quarantined + skipped.",
         "Run the source again; then report it.",
     ),
     R.DEPLOYMENT_BUSY: (
-        "Another process is working on a deployment, or another one is under way.",
+        "Another process is working on a deployment, or another deployment is in progress.",
         "`rag deploy status`; wait for it, or `rag deploy rollback`.",
     ),
-    R.DEPLOYMENT_STATE: ("The deployment is not in a state that allows this.", "`rag deploy status` says what it is."),
+    R.DEPLOYMENT_STATE: ("The deployment is not in a state that allows this.", "`rag deploy status` shows its state."),
     R.DEPLOYMENT_NOT_FOUND: ("No such deployment.", "`rag deploy status`."),
-    R.ROLLBACK_REQUESTED: ("An operator asked for the rollback.", "Nothing; the colour before serves."),
+    R.ROLLBACK_REQUESTED: ("An operator requested the rollback.", "Nothing; the previous colour serves."),
     R.TARGET_UNAVAILABLE: (
-        "The place that is deployed to (supervisor, Kubernetes API) did not answer or refused.",
+        "The deployment target (supervisor, Kubernetes API) did not answer or refused.",
         "Fix the cause, then run the same command again: it resumes where it stopped.",
     ),
     R.CANDIDATE_UNHEALTHY: (
-        "The servers of the new release, of whichever colour, did not become, or stay, ready.",
-        "Read the log of the colour that `rag deploy status` names; the traffic was not touched or is back.",
+        "The servers of the new release did not become or stay ready.",
+        "Read the log of the colour that `rag deploy status` names; the traffic was not moved or is back.",
     ),
-    R.GREEN_UNHEALTHY: ("What deployments of the release before have as CANDIDATE_UNHEALTHY.", "As there."),
+    R.GREEN_UNHEALTHY: (
+        "The former code of CANDIDATE_UNHEALTHY, in deployments of the previous release.",
+        "As for CANDIDATE_UNHEALTHY.",
+    ),
     R.GREEN_WRONG: (
-        "The new release answers golden questions worse than the one that serves, or not at all.",
-        "Compare its settings and model with those of the serving release.",
+        "The new release answers golden questions worse than the serving release, or not at all.",
+        "Compare its settings and model with the serving release.",
     ),
     R.GREEN_SLOW: (
         "The new release answers more slowly than RAG_DEPLOY_LATENCY_SECONDS allows.",
@@ -382,7 +397,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     R.GREEN_FAILING: ("Too many calls to the new release failed.", "Read its log."),
     R.GREEN_SILENT: (
-        "No metrics of the new release could be had, so nobody can say that it works.",
+        "No metrics of the new release could be read, so its health is unknown.",
         "Check /metrics of its servers and Envoy's admin port.",
     ),
     R.INTERNAL: ("A defect. The log has the details under the request id.", "Report it with the request id."),

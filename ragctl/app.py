@@ -1,4 +1,4 @@
-"""The `rag` command: its names, and how errors become one line and an exit code."""
+"""The `rag` command: its subcommands, and errors as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ app = App(
     result_action="return_value",
 )
 
-# The modules of `ragctl.commands` are light: what is heavy they import when a command runs.
+# The modules of `ragctl.commands` import heavy libraries only when a command runs.
 for _command in (stack.up, stack.down, stack.status, query.query, evaluate.evaluate, verify.verify):
     app.command(_command)
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def _defect(error: Exception) -> int:
-    """A bug of ours: where it is, without the values it met."""
+    """Report an unexpected exception: its location, without the values involved."""
     from rag_core.logging import format_exception
 
     print(format_exception(error), file=sys.stderr)

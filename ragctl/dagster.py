@@ -55,7 +55,7 @@ class DagsterApi:
 
 
 def storage_failure(message: str) -> RagError | None:
-    """The platform's error when what Dagster says is an error of its database; it would name drivers and statements."""
+    """Replace Dagster's message about a database error, which names drivers and statements, by our own error."""
     if "DiskFull" in message or "No space left on device" in message:
         return Exhausted(Reason.STORAGE_FULL, "the database has no space left; free space and run again")
     if "psycopg2" in message or "sqlalchemy.exc" in message or "dagster_postgres" in message:

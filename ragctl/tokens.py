@@ -13,9 +13,9 @@ from rag_core.files import replace_file
 from rag_core.settings import Settings
 
 SCOPES = ("query.read", "documents.read", "documents.write", "admin")
-"""What the developer's token may do: everything in its tenant."""
+"""Scopes of the developer's token: everything in its tenant."""
 PLATFORM_SCOPE = "platform.admin"
-"""What every tenant shares; nobody has it unless it is granted by name."""
+"""Scopes over what tenants share; only granted by name."""
 DEFAULT_TENANT = "default"
 DAY_SECONDS = 86_400
 SETTLE_SECONDS = 3.0
@@ -37,7 +37,7 @@ def ensure_keys(settings: Settings) -> None:
 
 
 def rotate_keys(settings: Settings, *, settle: float = SETTLE_SECONDS) -> list[str]:
-    """Make a new signing key and let the old ones go on verifying. Returns the key ids, the new one last.
+    """Create a new signing key; the old ones still verify. Returns the key ids, the new one last.
 
     Between publishing and using it `settle` seconds pass.
 

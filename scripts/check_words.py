@@ -5,9 +5,11 @@ docs/explanation/glossary.md defines the words of this project; everything else 
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,14 +48,15 @@ EXCEPTIONS = {
 
 _NAMES = re.compile(rf"\b(?:{'|'.join(NAMES)})\b")
 _PHRASES = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
-_STRING = re.compile(r'(?s)"""(.*?)"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'')
-_COMMENT = re.compile(r"#.*")
 
 
 def code_of(source: str) -> str:
-    """Python source with blanked strings and comments, so that line numbers stay."""
-    blank = _STRING.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), source)
-    return _COMMENT.sub("", blank)
+    """The names of Python source, each on its line; comments and strings are left out."""
+    lines = [""] * (source.count("\n") + 2)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.NAME:
+            lines[token.start[0] - 1] += f"{token.string} "
+    return "\n".join(lines)
 
 
 def excused(path: Path, word: str) -> bool:

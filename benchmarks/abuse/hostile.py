@@ -1,4 +1,4 @@
-"""A process that attacks, held to a share of one core and to the attack's rate.
+"""The attacker's process, limited to a share of one core and to the attack's rate.
 
 Run as `python -m benchmarks.abuse.hostile` with a `Plan` as JSON on its input; prints what it did as JSON.
 """
@@ -35,7 +35,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Done:
-    """What the attacker did: units (calls, frames), connections, and processor time of its own."""
+    """Work of the attacker: units (calls, frames), connections, and its processor time."""
 
     units: int = 0
     connections: int = 0
@@ -44,7 +44,7 @@ class Done:
 
 @contextmanager
 def attacking(plan: Plan) -> Iterator[subprocess.Popen[str]]:
-    """The attacker as a process of its own; it ends by itself after `plan.seconds`."""
+    """The attacker in its own process, which ends after `plan.seconds`."""
     command = [sys.executable, "-m", "benchmarks.abuse.hostile"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdin is not None  # noqa: S101

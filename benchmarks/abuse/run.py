@@ -43,7 +43,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What the honest client saw beside an attack, then beside a benign process that used as much processor time."""
+    """Figures of the honest client beside an attack, then beside a benign process with the same processor time."""
 
     done: Done
     under: Outcome
@@ -132,7 +132,7 @@ def _report(sizes: Sizes, quiet: Outcome, rounds: Rounds) -> Report:
         Target(f"p95 under attack / beside a benign load, worst ({worst})", ratio, 2, "same processor time"),
         Target("honest searches that succeed", 1 - failed / sent, 0.995, "all attacks together", at_least=True),
     )
-    title = f"An honest client at {RATE} searches a second beside attackers held to {sizes.share:g} of a core"
+    title = f"An honest client at {RATE} searches a second beside attackers limited to {sizes.share:g} of a core"
     notes = (
         f"medians of {sizes.rounds} rounds of {sizes.seconds:g} s; {sizes.chunks} chunks",
         f"alone the client's p95 is {quiet.p95:.1f} ms",

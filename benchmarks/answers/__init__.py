@@ -1,4 +1,4 @@
-"""How often the extractive answerer is right, cites exactly, and abstains when the answer is gone."""
+"""`rag bench answers`: accuracy, citations and abstention of the extractive answerer on labelled questions."""
 
 from benchmarks.answers.run import run
 

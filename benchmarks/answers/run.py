@@ -40,7 +40,7 @@ COLUMNS = (
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted over the questions of one set."""
+    """Counts over the questions of one set."""
 
     asked: int = 0
     answered: int = 0

@@ -20,7 +20,7 @@ _STAGES = ("documents", "chunks", "embeddings", "index")
 
 
 def seed(stack: Stack, *, sources: int, runs: int, documents: int) -> None:
-    """Give each source its share of `runs` (with what each did and how it was judged) and of `documents`."""
+    """Give each source its share of `runs` (with results and quality assessments) and of `documents`."""
     with psycopg.connect(stack.database_url) as connection:
         _sources(connection, sources)
         _documents(connection, sources, documents)

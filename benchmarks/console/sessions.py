@@ -26,7 +26,7 @@ _POLL_SECONDS = 5.0
 
 @dataclass
 class Session:
-    """One visitor. `opened` are pages with the seconds each took; `refreshed` those of fragments that looked again."""
+    """One visitor. `opened` are pages with the seconds each took; `refreshed` the seconds of each refresh."""
 
     connection: ClientConnection
     opened: list[tuple[str, float]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Session:
         return fragments
 
     async def refresh(self, fragment: str) -> None:
-        """Refresh, as a fragment of the page does by itself."""
+        """Refresh, as a fragment of the page does automatically."""
         message = BackMsg()
         message.rerun_script.fragment_id = fragment
         message.rerun_script.is_auto_rerun = True

@@ -79,7 +79,7 @@ def _write_sources(folder: Path, count: int) -> None:
             "enabled": False,
             "options": {"kind": "filesystem", "root": str(documents)},
         }
-        document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": attributes}
+        document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
         (target / f"{source_name(number)}.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
 
 

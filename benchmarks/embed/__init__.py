@@ -1,4 +1,4 @@
-"""`rag bench embed`: which number of threads and batch size is fastest here, and what a query costs."""
+"""`rag bench embed`: throughput by number of threads and batch size, and the cost of a query."""
 
 from benchmarks.embed.run import run
 

@@ -20,7 +20,7 @@ _BATCHES = (1, 4, 8)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of a variant over the passages of a language. Processor time is that of this process only."""
+    """One run of a variant over the passages of a language. Processor time is of this process only."""
 
     round: int
     language: str

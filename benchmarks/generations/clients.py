@@ -27,7 +27,7 @@ SAME = 0.98
 
 @dataclass(slots=True)
 class Seen:
-    """What the callers saw since the last look: seconds of each answer, failures, answers of two generations."""
+    """Results of the callers since the last reading: seconds of each answer, failures, answers of two generations."""
 
     seconds: list[float] = field(default_factory=list)
     generations: set[str] = field(default_factory=set)
@@ -65,7 +65,7 @@ class Callers:
         self._thread.join()
 
     def take(self) -> Seen:
-        """What was seen since the last call."""
+        """The results since the last call."""
         seen, self._seen = self._seen, Seen()
         return seen
 
@@ -123,7 +123,7 @@ class Editor:
         self.stop()
 
     def start(self) -> None:
-        """Begin, or go on."""
+        """Start, or resume."""
         self._ended.clear()
         self._thread = threading.Thread(target=self._run, name="editor")
         self._thread.start()

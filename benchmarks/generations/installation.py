@@ -38,7 +38,7 @@ class Installation:
     pipeline: Pipeline
 
     def rag(self, *arguments: str, expect: int | None = 0) -> Any:
-        """What a command prints as JSON. Raises `Unavailable` when it ends otherwise than expected."""
+        """The JSON output of a command. Raises `Unavailable` for an unexpected exit code."""
         command = [str(_RAG), *arguments, "--json"]
         done = subprocess.run(command, env=_environment(self.settings), capture_output=True, text=True, check=False)
         if expect is not None and done.returncode != expect:

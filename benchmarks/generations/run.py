@@ -38,7 +38,7 @@ class Sizes:
 
 @dataclass(slots=True)
 class Round:
-    """What one round gave. Times in seconds, percentiles in milliseconds."""
+    """Figures of one round. Times in seconds, percentiles in milliseconds."""
 
     p95: dict[str, float] = field(default_factory=dict)
     answered: int = 0
@@ -70,7 +70,7 @@ def run(settings: Settings, sizes: Sizes, *, progress: Progress) -> Report:
 
 
 def _exact_texts(installation: Installation) -> list[str]:
-    """What was embedded of chunks that are never edited."""
+    """Number of embeddings made of chunks that are never edited."""
     edited = [corpus.locator(number) for number in range(corpus.EDITED)]
     with installation.pipeline.store.engine.connect() as connection:
         rows = connection.scalars(

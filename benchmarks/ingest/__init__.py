@@ -1,4 +1,4 @@
-"""`rag bench ingest`: what the pipeline costs beyond embedding, and what it does not do twice."""
+"""`rag bench ingest`: overhead of the pipeline over embedding, and the cost of unchanged and edited runs."""
 
 from benchmarks.ingest.run import Sizes, run
 

@@ -1,4 +1,4 @@
-"""Runs the real pipeline in a process of its own, so that its memory can be measured."""
+"""Run the real pipeline in its own process, so that its memory can be measured."""
 
 from __future__ import annotations
 

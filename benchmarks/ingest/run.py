@@ -24,7 +24,7 @@ _UNCHANGED_PASSES = 5
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What to measure, and how much: documents of about three chunks, for memory of one, unless said otherwise."""
+    """Rows and sizes: documents of about three chunks, for memory of one, unless stated otherwise."""
 
     rows: tuple[str, ...] = ROWS
     documents: int = 1000

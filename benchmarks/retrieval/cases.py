@@ -61,7 +61,7 @@ _TRADITIONAL = "-traditional"
 
 
 def _pairs(datasets: list[Dataset]) -> Iterator[tuple[Dataset, Dataset]]:
-    """Sets with their own queries and with those of the sets that translate them; Chinese ones in both scripts."""
+    """Sets with their own queries and with the queries of their translations; Chinese ones in both scripts."""
     both = [*datasets, *(_traditional(one) for one in datasets if _language(one) == "zh")]
     return ((held, asked) for held in both for asked in both if held.queries.keys() == asked.queries.keys())
 

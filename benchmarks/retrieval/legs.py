@@ -29,7 +29,7 @@ class Legs:
 
 
 def texts_of(dataset: Dataset) -> list[str]:
-    """What is embedded of each document."""
+    """The text of each document to embed."""
     return [f"{document.title}\n\n{document.text}".strip() for document in dataset.documents]
 
 

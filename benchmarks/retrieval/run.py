@@ -22,7 +22,7 @@ from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 
 MODES = {SearchMode.DENSE: "dense", SearchMode.LEXICAL: "BM25", SearchMode.HYBRID: "hybrid"}
-# Deep enough that 10 documents remain when each long one fills many places with its chunks.
+# Deep enough that 10 documents remain when each long one fills many ranks with its chunks.
 _DEPTH = 100
 
 METRICS = (ndcg, recall, reciprocal_rank)

@@ -17,7 +17,7 @@ from rag_core.streams import inbox_store as inbox
 TENANT = "bench"
 _BROKER_SECONDS = 30.0
 _SOURCE = """
-type: rag_assets.components.document_source.DocumentSource
+type: rag_assets.components.DocumentSource
 attributes:
   name: topic
   tenant: bench
@@ -27,7 +27,7 @@ attributes:
 
 
 class Feed(Protocol):
-    """Where the benchmark writes its changes."""
+    """The interface through which the benchmark writes its changes."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""Dagster over GraphQL: runs, assets, sensors and schedules, and the few actions on them."""
+"""Client of Dagster over GraphQL: runs, assets, sensors, schedules, and actions on them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "Dagster"
 REPOSITORY = "__repository__"
 STAGES = ("documents", "chunks", "embeddings", "index")
 _SEARCHED_BACKFILLS = 100
-"""Among so many of everybody's newest backfills a tenant's own are looked for."""
+"""Number of newest backfills, of all tenants, that are searched for a tenant's own."""
 
 
 def job_of(group: str) -> str:
@@ -145,7 +145,7 @@ class DagsterClient:
         return str(self._do(documents.LAUNCH, "launchRun", params=params)["run"]["runId"])
 
     def retry(self, run_id: str) -> str:
-        """Run again what failed in a run; returns the id of the new run."""
+        """Rerun the failed steps of a run; returns the id of the new run."""
         params = {"parentRunId": run_id, "strategy": "FROM_FAILURE"}
         return str(self._do(documents.RETRY, "launchRunReexecution", params=params)["run"]["runId"])
 

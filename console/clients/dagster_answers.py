@@ -1,4 +1,4 @@
-"""Dagster's answers as plain values."""
+"""Parse Dagster's answers into plain values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DagsterHealth:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One asset. `at` is when it was last materialized, `status` that of its newest run, `busy` a run under way."""
+    """One asset. `at` is its last materialization, `status` the status of its newest run, `busy` a run in progress."""
 
     source: str
     stage: str

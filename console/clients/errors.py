@@ -1,5 +1,4 @@
-"""How every client of the console fails: a code to show, never a stack; and a circuit breaker for services that do not
-answer."""
+"""Errors of the console's clients: a code to show, never a stack trace; and a circuit breaker."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 # --------------------------------------------------------------------------------------------------------------------
-# How every client of the console fails: a code to show, never a stack or a raw message.
+# Errors of every client of the console: a code to show, never a stack trace or a raw message.
 
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -29,7 +28,7 @@ _DOWN = frozenset(
 
 
 class ServiceError(Exception):
-    """A part did not do what it was asked. `code` is a reason code of the platform or a gRPC status name.
+    """A service refused a request or did not answer. `code` is a reason code of the platform or a gRPC status name.
 
     `detail` is the platform's own sentence on a request it refused; it is plain text and may be empty.
     """
@@ -42,7 +41,7 @@ class ServiceError(Exception):
 
     @property
     def down(self) -> bool:
-        """Whether the part could not be reached, rather than refused."""
+        """Whether the service could not be reached, as opposed to a refusal."""
         return self.code in _DOWN
 
 
@@ -60,7 +59,7 @@ def from_rpc(service: str, error: grpc.RpcError) -> ServiceError:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Not to wait again, call after call, for a part that has just let somebody wait in vain.
+# Circuit breaker: skip calls to a service that timed out recently.
 
 
 OPEN_SECONDS = 3.0

@@ -1,4 +1,4 @@
-"""GitLab: the newest pipelines and the environments of the project that deploys the platform."""
+"""Client of GitLab: the newest pipelines and the environments of the project that deploys the platform."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CiPipeline:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where GitLab deploys to; `deployed` is what and when, empty before the first time."""
+    """An environment of GitLab; `deployed` is its last deployment, empty before the first."""
 
     name: str
     state: str
@@ -47,7 +47,7 @@ class GitLabClient:
 
     @property
     def configured(self) -> bool:
-        """Whether there is anything to ask."""
+        """Whether a project is configured."""
         return bool(self._settings.gitlab_url and self._settings.gitlab_project)
 
     def close(self) -> None:
@@ -55,14 +55,14 @@ class GitLabClient:
         self._http.close()
 
     def pipelines(self, limit: int = 10) -> list[CiPipeline]:
-        """The newest first."""
+        """Pipelines, newest first."""
         return [
             CiPipeline(item["id"], item["status"], item["ref"], item["sha"][:8], item["updated_at"], item["web_url"])
             for item in self._get("pipelines", per_page=limit)
         ]
 
     def environments(self, limit: int = 20) -> list[Environment]:
-        """Those that are not stopped."""
+        """Environments that are not stopped."""
         return [_environment(item) for item in self._get("environments", states="available", per_page=limit)]
 
     def _get(self, what: str, **params: Any) -> list[dict[str, Any]]:

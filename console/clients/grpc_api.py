@@ -1,4 +1,4 @@
-"""gRPC: reports and actions at the query server itself, questions through the gateway like any client."""
+"""gRPC client: reports and actions directly at the query server, questions through the gateway like any client."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Api:
         self._metadata = [("authorization", f"Bearer {token}")]
 
     def who_am_i(self) -> ops.WhoAmIResponse:
-        """Who the token stands for, as the API verified it."""
+        """The caller of the token, as the API verified it."""
         found: ops.WhoAmIResponse = self._operate("WhoAmI")
         return found
 
     def sign_out(self) -> None:
-        """Have the token refused from now on."""
+        """Revoke the token."""
         self._operate("SignOut")
 
     def status(self) -> admin_pb2.GetStatusResponse:
@@ -72,7 +72,7 @@ class Api:
         return list(self._operate("ListSources").sources)
 
     def runs(self, source: str = "", limit: int = 100) -> list[ops.RunStage]:
-        """What each stage of the newest runs did."""
+        """Results of each stage of the newest runs."""
         return list(self._operate("ListRuns", source=source, limit=limit).stages)
 
     def release(self, source: str, expected: int, reason: str) -> int:
@@ -90,11 +90,11 @@ class Api:
         return found
 
     def redrive(self, ids: Sequence[int], reason: str) -> int:
-        """Have inputs tried again; returns how many."""
+        """Retry inputs; returns their number."""
         return len(self._operate("RedriveQuarantine", ids=ids, reason=reason).locators)
 
     def discard(self, ids: Sequence[int], reason: str) -> int:
-        """Leave inputs out; returns how many."""
+        """Discard inputs; returns their number."""
         return len(self._operate("DiscardQuarantine", ids=ids, reason=reason).locators)
 
     def find(self, text: str, source: str = "", limit: int = 50) -> list[ops.DocumentRow]:
@@ -112,15 +112,15 @@ class Api:
         return found
 
     def record(self, action: str, target: str, reason: str, source: str, **details: str) -> None:
-        """Put an action on record before it is done elsewhere; refused means that it must not be done."""
+        """Record an action in the audit log before it is done elsewhere; when refused, it must not be done."""
         self._operate("RecordAction", action=action, target=target, reason=reason, source=source, details=details)
 
     def rate(self, rating: ops.RateAnswerRequest) -> None:
-        """Store a judgement."""
+        """Store a rating."""
         self._call(SERVER, self._channels.operations.RateAnswer, rating)
 
     def ratings(self) -> list[ops.Rating]:
-        """Stored judgements, newest first."""
+        """Stored ratings, newest first."""
         return list(self._operate("ListRatings").ratings)
 
     def alerts(self, *, ended: bool = False) -> list[ops.Alert]:
@@ -133,27 +133,27 @@ class Api:
         return found
 
     def build(self, **wanted: Any) -> admin_pb2.BuildGenerationResponse:
-        """What a generation would cost and, unless `dry_run`, its declaration."""
+        """Forecast a generation and, unless `dry_run`, declare it."""
         built: admin_pb2.BuildGenerationResponse = self._administer("BuildGeneration", **wanted)
         return built
 
     def evaluate(self, generation: str) -> None:
-        """Ask for the gate to be run."""
+        """Request an evaluation by the promotion gate."""
         self._administer("EvaluateGeneration", generation=generation)
 
     def promote(self, generation: str, override: str = "") -> admin_pb2.GenerationMove:
-        """Move readers; `override` says why although the gate refuses."""
+        """Promote a generation; `override` is the reason to do it although the gate refuses."""
         asked = {"generation": generation, "override_reason": override}
         move: admin_pb2.GenerationMove = self._administer("PromoteGeneration", **asked).move
         return move
 
     def roll_back(self, reason: str) -> admin_pb2.GenerationMove:
-        """Move readers back to where they were."""
+        """Roll back to the previous generation."""
         move: admin_pb2.GenerationMove = self._administer("RollbackGeneration", reason=reason).move
         return move
 
     def retire(self, generation: str, reason: str, *, now: bool = False) -> None:
-        """End a generation that readers are not on; `now`: although it is still kept for a rollback."""
+        """Retire a generation that is not active; `now`: although it is still kept for a rollback."""
         self._administer("RetireGeneration", generation=generation, reason=reason, now=now)
 
     def colours(self) -> list[deploy.Colour]:
@@ -170,11 +170,11 @@ class Api:
         return found
 
     def switch_deployment(self, number: int, reason: str) -> None:
-        """Have the traffic moved to a deployment."""
+        """Request the switch to a deployment."""
         self._deploy("RequestSwitch", id=number, reason=reason)
 
     def roll_back_deployment(self, number: int, reason: str) -> None:
-        """Have the traffic moved back."""
+        """Request a rollback."""
         self._deploy("RequestRollback", id=number, reason=reason)
 
     def search_in(self, generation: str, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
@@ -206,7 +206,7 @@ class Api:
 
     def _administer(self, name: str, **fields: Any) -> Any:
         request = getattr(admin_pb2, f"{name}Request")(**fields)
-        # Moving readers waits for the query servers, and a forecast reads every row.
+        # A promotion waits for the query servers, and a forecast reads every row.
         return self._call(SERVER, getattr(self._channels.admin, name), request, self._settings.answer_seconds)
 
     def _call(self, service: str, method: Any, request: Any, seconds: float | None = None) -> Any:

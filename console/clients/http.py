@@ -1,4 +1,4 @@
-"""Plain HTTP to our own servers, and the gateway's readiness."""
+"""HTTP client for our own servers, and the gateway's readiness."""
 
 from __future__ import annotations
 

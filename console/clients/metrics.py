@@ -20,7 +20,7 @@ from console.settings import ConsoleSettings
 Labels = tuple[tuple[str, str], ...]
 KEEP_SECONDS = 900.0
 LEAST_SECONDS = 2.0
-"""Pages are not read more often than this, however many sessions look."""
+"""Minimum interval between two reads of the pages, for all sessions together."""
 SERIES = (
     "rag_server_requests_total",
     "rag_server_request_seconds_bucket",
@@ -61,7 +61,7 @@ class Replica:
 
 
 class MetricsClient:
-    """Reads and remembers. One per process; thread-safe."""
+    """Reads and caches the figures. One per process; thread-safe."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._pages = [page.strip() for page in settings.metrics_urls.split(",") if page.strip()]

@@ -1,1 +1,1 @@
-"""Pieces of screens: widgets, charts, and panels that stand on their own."""
+"""Components of screens: widgets, charts and self-contained panels."""

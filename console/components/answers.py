@@ -1,4 +1,4 @@
-"""A span in its document, the judgement of an answer, and the same search in two generations."""
+"""A span in its document, the rating of an answer, and the same search in two generations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2
 
 # --------------------------------------------------------------------------------------------------------------------
-# A span shown in its document, and the judgement of an answer.
+# A span shown in its document, and the rating of an answer.
 
 
 def span(doc_id: str, start: int, end: int) -> None:
@@ -24,7 +24,7 @@ def span(doc_id: str, start: int, end: int) -> None:
     if found is None:
         return
     if found.text_withheld:
-        st.info(t("You may not see the text: its ACL does not admit you."), icon=":material/lock:")
+        st.info(t("You may not read the text: the document's ACL excludes you."), icon=":material/lock:")
         return
     before, inside, after = around(found.text, start, end)
     st.text(before)
@@ -39,7 +39,7 @@ def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> No
     with st.form("judge", border=True):
         good = st.feedback("thumbs", key="thumbs")
         comment = st.text_input(t("What should it have said? (optional)"), max_chars=2000)
-        if not st.form_submit_button(t("Keep for the golden set")) or good is None:
+        if not st.form_submit_button(t("Save for the golden set")) or good is None:
             return
     spans = [
         ops.CitedSpan(doc_id=item.doc_id, version=item.version, start=item.start, end=item.end)
@@ -55,7 +55,7 @@ def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> No
     except ServiceError as error:
         problem("query server", error)
     else:
-        st.success(t("Kept. It is on the page Quality, under Judged answers."))
+        st.success(t("Saved. See the page Quality, under Rated answers."))
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -82,9 +82,14 @@ def compare(request: query_pb2.SearchRequest) -> None:
     passages = [list(item.passages) if item is not None else [] for item in found]
     for number, side in enumerate(sides):
         rows = views.compared_rows(passages[number], passages[1 - number])
-        columns = {"rank": "#", "moved": t("Elsewhere"), "title": t("Title"), "score": t("Score"),
+        columns = {"rank": "#", "moved": t("Other rank"), "title": t("Title"), "score": t("Score"),
                    "text": t("Passage")}  # fmt: skip
         with side:
-            table(rows, columns, empty=t("Nothing you may see matches this question."), key=f"side-rows-{number}")
+            table(
+                rows,
+                columns,
+                empty=t("No document that you may read matches this question."),
+                key=f"side-rows-{number}",
+            )
     if len(names) == 1:
-        st.caption(t("There is only one generation; build another on the page Index to compare."))
+        st.caption(t("There is only one generation. Build another one on the page Index to compare."))

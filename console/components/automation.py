@@ -37,11 +37,11 @@ def _switch(item: Automation) -> None:
         action = "dagster.pause" if item.running else "dagster.resume"
         api().record(action, item.name, why, group_of(item.job))
         dagster().switch(item, on=not item.running)
-        return t("Done. The list shows it at the next look.")
+        return t("Done. The list shows it after its next refresh.")
 
     name = plain_markdown(item.name)
     label = t("Switch {name} off", name=name) if item.running else t("Switch {name} on", name=name)
-    confirm(label, t("Runs under way go on."), switch, key=f"switch-{item.name}")
+    confirm(label, t("Runs in progress continue."), switch, key=f"switch-{item.name}")
 
 
 # --------------------------------------------------------------------------------------------------------------------

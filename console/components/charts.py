@@ -31,7 +31,7 @@ def over_time(
 ) -> None:
     """One line, or one per value of `by`; `at` of a row is in seconds since the epoch."""
     if not rows:
-        st.caption(t("The first figures come after a few seconds."))
+        st.caption(t("The first figures appear after a few seconds."))
         return
     # Without an offset Vega takes a moment for local and draws the clock that it is given.
     shown = [{**row, "at": f"{datetime.fromtimestamp(row['at'], zone()):%Y-%m-%dT%H:%M:%S}"} for row in rows]

@@ -1,4 +1,4 @@
-"""Deployments, moving the traffic, and the pipelines of GitLab."""
+"""Deployments, switch and rollback, and the pipelines of GitLab."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from console.session import Platform, api, shared, t
 from ragproto.admin.v1 import deployments_pb2 as deploy
 
 # --------------------------------------------------------------------------------------------------------------------
-# One deployment: how far it is, what its gates found, and moving the traffic.
+# One deployment: its progress, the results of its checks, switch and rollback.
 
 
 def actions(found: deploy.Deployment) -> None:
@@ -24,16 +24,17 @@ def actions(found: deploy.Deployment) -> None:
 
     def roll_back(why: str) -> str:
         api().roll_back_deployment(number, why)
-        return t("Asked for. The deployer moves the traffic back at once.")
+        return t("Requested. The deployer returns the traffic at once.")
 
     steps = ", ".join(f"{step} %" for step in found.steps) or "100 %"
     back = plain_markdown(found.from_colour) or "…"
     with st.container(horizontal=True):
-        confirm(t("Switch to {release}", release=release), t("Moves the traffic in these steps: {steps}.", steps=steps),
-                switch, key="switch", need=Platform.ADMIN, icon=":material/swap_horiz:", must_say=True,
+        confirm(t("Switch to {release}", release=release),
+                t("Shifts the traffic in these steps: {steps}.", steps=steps), switch, key="switch",
+                need=Platform.ADMIN, icon=":material/swap_horiz:", must_say=True,
                 disabled=not found.can_switch)  # fmt: skip
         confirm(t("Roll back {release}", release=release),
-                t("All traffic goes back to {colour}, at once. A generation promoted with it goes back too.",
+                t("Returns all traffic to {colour} at once and rolls back a generation promoted with the release.",
                   colour=back),
                 roll_back, key="roll-back", need=Platform.ADMIN, icon=":material/undo:", must_say=True,
                 disabled=not found.can_roll_back)  # fmt: skip
@@ -50,7 +51,7 @@ def history(number: int) -> None:
     told = {"release": plain_markdown(item.release), "state": state, "weight": item.weight}
     st.progress(min(100, item.weight), t("{release}: {state}, {weight} % of the requests", **told))
     if item.wanted:
-        st.info(t("Asked for and not done yet: {what}.", what=t(item.wanted)), icon=":material/hourglass_top:")
+        st.info(t("Requested, not done yet: {what}.", what=t(item.wanted)), icon=":material/hourglass_top:")
     if item.reason:
         st.warning(item.reason, icon=":material/warning:")
         st.text(item.detail)
@@ -69,7 +70,7 @@ def history(number: int) -> None:
         "detail": t("Found"),
         "figures": t("Figures"),
     }
-    table(rows, columns, empty=t("Nothing is on record."))
+    table(rows, columns, empty=t("No entries."))
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ def ci() -> None:
         pipelines = load_or_report("GitLab", gitlab.pipelines)
         if pipelines is not None:
             rows = [{**row, "at": age(row["at"])} for row in views.pipeline_rows(pipelines)]
-            columns = {"number": t("Pipeline of GitLab"), "status": t("State"), "ref": t("Branch or tag"),
+            columns = {"number": t("GitLab pipeline"), "status": t("State"), "ref": t("Branch or tag"),
                        "commit": t("Commit"), "at": t("Changed")}  # fmt: skip
             table(rows, columns, empty=t("None."))
     with right:

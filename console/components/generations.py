@@ -1,4 +1,4 @@
-"""Index generations: what each holds, building, judging, moving readers, ending."""
+"""Index generations: their contents and actions (build, evaluate, promote, roll back, retire)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from console.session import Platform, api, t
 from ragproto.admin.v1 import admin_pb2
 
 # --------------------------------------------------------------------------------------------------------------------
-# Index generations: what each holds, what the gate found, and building, judging, moving readers, ending.
+# Index generations: contents, gate results and actions.
 
 
 def generations() -> None:
@@ -55,50 +55,57 @@ def _actions(chosen: admin_pb2.Generation | None, found: list[admin_pb2.Generati
 
     def promote(why: str) -> str:
         move = api().promote(name, "" if passed else why)
-        return t("Readers are on {name}.", name=move.active)
+        return t("Searches now use {name}.", name=move.active)
 
     def roll_back(why: str) -> str:
-        return t("Readers are on {name}.", name=api().roll_back(why).active)
+        return t("Searches now use {name}.", name=api().roll_back(why).active)
 
     kept = chosen is not None and views.kept(chosen, time.time())
 
     def retire(why: str) -> str:
         api().retire(name, why, now=kept)
-        return t("{name} has ended.", name=name)
+        return t("{name} is retired.", name=name)
 
     need = Platform.ADMIN
-    moved = t("Readers move to it at once; the one before is kept for a rollback.")
-    overrides = t("The gate has not passed it: your reason overrides the gate and is kept.")
-    ends = t("Its files go, its history stays. There is no rollback to it after that.")
+    moved = t("Searches switch to it at once. The previous generation is kept for a rollback.")
+    overrides = t("The gate has not passed. Your reason overrides the gate and is recorded.")
+    ends = t("Deletes its files and keeps its history. A rollback to it is no longer possible.")
     if chosen is not None and kept:
         until = at(chosen.keep_until.seconds)
-        ends += " " + t("It is kept for a rollback until {time}: your reason ends that now.", time=until)
+        ends += " " + t("Kept for a rollback until {time}. Giving a reason retires it now.", time=until)
     with st.container(horizontal=True):
-        confirm(t("Evaluate {name}", name=shown), t("Runs the gate on it: parity, coverage, retrieval, latency."),
+        confirm(t("Evaluate {name}", name=shown), t("Runs the promotion gate: parity, coverage, retrieval, latency."),
                 evaluate, key="evaluate", need=need, icon=":material/rule:", asks=False,
                 disabled=state not in {"ready", "active"})  # fmt: skip
         confirm(t("Promote {name}", name=shown), moved if passed else overrides, promote, key="promote", need=need,
                 icon=":material/upgrade:", disabled=state != "ready", must_say=not passed, asks=not passed)  # fmt: skip
-        confirm(t("Roll back to {name}", name=plain_markdown(before) or "…"), t("Readers go back to where they were."),
-                roll_back, key="rollback", need=need, icon=":material/undo:", disabled=not before)  # fmt: skip
+        confirm(t("Roll back to {name}", name=plain_markdown(before) or "…"),
+                t("Searches return to the previous generation."), roll_back, key="rollback", need=need,
+                icon=":material/undo:", disabled=not before)  # fmt: skip
         confirm(t("Retire {name}", name=shown), ends, retire, key="retire", need=need, icon=":material/delete:",
                 disabled=state not in {"building", "ready", "retired"} or not name, must_say=kept)  # fmt: skip
 
 
 def _details(chosen: admin_pb2.Generation) -> None:
-    st.caption(t("What the gate found {time}", time=at(chosen.evaluated_at.seconds)))
+    st.caption(t("Gate results {time}", time=at(chosen.evaluated_at.seconds)))
     rows = [{**row, "passed": f"✔ {t('passed')}" if row["passed"] else f"✖ {t('failed')}"}
             for row in views.check_rows(chosen)]  # fmt: skip
     columns = {"check": t("Check"), "passed": t("Result"), "detail": t("Found")}
-    table(rows, columns, empty=t("It was not evaluated."))
-    st.caption(t("What was done with it"))
+    table(rows, columns, empty=t("Not evaluated yet."))
+    st.caption(t("History"))
     events = [{**row, "at": at(row["at"])} for row in views.event_rows(chosen)]
-    columns = {"at": t("When"), "actor": t("Who"), "action": t("What"), "reason": t("Reason"), "detail": t("Details")}
-    table(events, columns, empty=t("Nothing is on record."))
+    columns = {
+        "at": t("When"),
+        "actor": t("Actor"),
+        "action": t("Action"),
+        "reason": t("Reason"),
+        "detail": t("Details"),
+    }
+    table(events, columns, empty=t("No entries."))
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What a new generation would cost, and building it behind the one that readers are on.
+# The forecast of a new generation, and its build beside the active one.
 
 
 def build_generation() -> None:
@@ -128,7 +135,7 @@ def build_generation() -> None:
     def build(why: str) -> str:
         # The forecast stands above the button: that is the consent which a build above the limits needs.
         name = api().build(settings=settings, reason=why, confirmed=True).generation
-        return t("{name} is declared; the pipeline builds it behind the active one.", name=name)
+        return t("{name} is declared. The pipeline builds it beside the active generation.", name=name)
 
-    confirm(t("Build it"), t("Embeds what is missing, beside the one that readers are on. Readers notice nothing."),
+    confirm(t("Build"), t("Embeds only what is missing, beside the active generation. Searches are not affected."),
             build, key="build", need=Platform.ADMIN, icon=":material/construction:")  # fmt: skip

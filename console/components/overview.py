@@ -33,7 +33,7 @@ def components(rows: list[health.HealthRow]) -> None:
 
 
 def alerts(found: list[ops.Alert] | ServiceError) -> None:
-    """What is alerted now."""
+    """The open alerts."""
     st.subheader(t("Open alerts"))
     if isinstance(found, ServiceError):
         problem("Alerts", found)
@@ -59,7 +59,7 @@ def freshness(status: admin_pb2.GetStatusResponse, objectives: dict[str, float])
         for row in health.freshness_rows(status.sources, objectives, time.time())
     ]
     columns = {"source": t("Source"), "met": t("Objective"), "age": t("Age"),
-               "objective": t("At most"), "documents": t("Documents"), "pending": t("To be indexed")}  # fmt: skip
+               "objective": t("Maximum"), "documents": t("Documents"), "pending": t("To be indexed")}  # fmt: skip
     table(rows, columns, empty=t("No source has run yet."))
 
 

@@ -20,7 +20,7 @@ def history(source: str, checks: list[Check] | None) -> None:
         return
     rows = views.history(found.results)
     if not rows:
-        st.caption(t("No run has been judged yet."))
+        st.caption(t("No run has been assessed yet."))
         return
     _charts(rows, views.languages(found.results))
     left, right = st.columns([1, 2], gap="medium")
@@ -34,9 +34,9 @@ def history(source: str, checks: list[Check] | None) -> None:
             st.caption(t("Rules that fired in the newest run"))
             table(fired, {"rule": t("Rule"), "severity": t("Severity"), "value": t("Value")}, empty="")
     with right:
-        st.caption(t("Documents that rules found, with samples"))
+        st.caption(t("Documents that matched rules, with samples"))
         table(views.finding_rows(found.findings), {"rule": t("Rule"), "found": t("Found"), "samples": t("Samples")},
-              empty=t("No rule found anything."), row_height=60)  # fmt: skip
+              empty=t("No rule matched."), row_height=60)  # fmt: skip
 
 
 def _charts(rows: list[dict[str, Any]], languages: list[dict[str, Any]]) -> None:

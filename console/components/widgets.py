@@ -19,7 +19,7 @@ DOWN = "a-part-is-down"
 
 
 def load_or_report(part: str, load: Callable[[], T]) -> T | None:
-    """What `load` finds; `None` after the panel has said what it cannot reach, why, and since when."""
+    """The result of `load`; `None` after showing which service cannot be reached, why, and since when."""
     outages = shared().outages
     try:
         found = load()
@@ -31,7 +31,7 @@ def load_or_report(part: str, load: Callable[[], T]) -> T | None:
 
 
 def attempt(act: Callable[[], T], part: str = "query server") -> T | None:
-    """What `act` returns; `None` after saying why it was refused."""
+    """The result of `act`; `None` after showing why it was refused."""
     try:
         return act()
     except ServiceError as error:
@@ -40,14 +40,14 @@ def attempt(act: Callable[[], T], part: str = "query server") -> T | None:
 
 
 def problem(part: str, error: ServiceError) -> None:
-    """Say that a part cannot be reached, or refused. Never a stack, never a blank panel."""
+    """Show that a service cannot be reached, or refused. Never a stack trace, never a blank panel."""
     if error.code in SIGNED_OUT and is_signed_out():
-        st.rerun()  # to the door
+        st.rerun()  # to the sign-in page
     if error.code in DENIED:
         st.info(t("Your role does not include this ({code}).", code=error.code), icon=":material/lock:")
         return
     if not error.down:
-        st.warning(t("{part} refused: {code}.", part=t(part), code=error.code), icon=":material/warning:")
+        st.warning(t("{part} refused the request: {code}.", part=t(part), code=error.code), icon=":material/warning:")
         if error.detail:
             st.text(error.detail)
         return
@@ -95,17 +95,17 @@ def confirm(
     asks: bool = True,
     must_say: bool = False,
 ) -> None:
-    """A button that says what will happen, asks for a reason (unless `asks` is off), acts and shows the result.
+    """A button that explains the action, asks for a reason (unless `asks` is off), acts and shows the result.
 
     `must_say`: nothing is done without a reason.
 
-    Call it outside of fragments that refresh themselves. The API decides whether the caller may; a role that may not
-    only finds the button off.
+    Call it outside of fragments that refresh automatically. The API authorises the caller; for a role that may not
+    act the button is disabled.
     """
     beyond = isinstance(need, Platform)
     allowed = (platform() if beyond else role()) >= need
     wanted = "platform admin" if beyond else need.name.lower()
-    note = None if allowed else t("Needs the role {role}.", role=t(wanted))
+    note = None if allowed else t("Requires the role {role}.", role=t(wanted))
     with st.popover(label, icon=icon, disabled=disabled or not allowed, help=note):
         st.write(explain)
         why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500) if asks else ""
@@ -119,14 +119,14 @@ def confirm(
 
 
 def _done(act: Callable[[str], str], why: str, *, must_say: bool) -> tuple[bool, str]:
-    """Whether it was done, and what to say."""
+    """Whether it succeeded, and the message to show."""
     if must_say and not why.strip():
-        return False, t("Say why first.")
+        return False, t("Give a reason first.")
     try:
         return True, act(why)
     except ServiceError as error:
         detail = f" {error.detail}" if error.detail else ""
-        return False, t("Not done: {code}.", code=error.code) + detail
+        return False, t("The action failed: {code}.", code=error.code) + detail
 
 
 def plain_markdown(text: str) -> str:

@@ -1,1 +1,1 @@
-"""From answers of the platform to what a screen shows. Pure functions: no Streamlit, no I/O."""
+"""Convert answers of the platform into what a screen shows. Pure functions: no Streamlit, no I/O."""

@@ -13,7 +13,7 @@ from console.presenters.formats import plain
 from ragproto.query.v2 import query_pb2
 
 ABSTENTIONS = {
-    "NO_RESULTS": "Nothing you may see matches this question.",
+    "NO_RESULTS": "No document that you may read matches this question.",
     "NOT_SUPPORTED": "The sources do not answer this question.",
 }
 
@@ -64,9 +64,9 @@ def outcome(final: query_pb2.AnswerFinal) -> tuple[str, str]:
     if kind == "abstained":
         return ABSTENTIONS.get(final.abstained.reason, "There is no answer to this question."), ""
     if kind == "failed":
-        return "The answer broke off: {code}.", final.failed.reason
+        return "The answer was interrupted: {code}.", final.failed.reason
     if kind is None:
-        return "The answer broke off: {code}.", "STREAM_ENDED"
+        return "The answer was interrupted: {code}.", "STREAM_ENDED"
     return "", ""
 
 

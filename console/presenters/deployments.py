@@ -13,15 +13,15 @@ from console.presenters.formats import plain
 from ragproto.admin.v1 import deployments_pb2 as deploy
 
 WATCHED_SECONDS = 60
-"""A colour that was seen longer ago is watched by no deployer."""
+"""Age of the last poll above which no deployer is running."""
 STATES = {
     deploy.DEPLOYMENT_STATE_PREPARE: "being prepared",
     deploy.DEPLOYMENT_STATE_HEALTHY: "waiting for its servers",
     deploy.DEPLOYMENT_STATE_SMOKE: "being tested",
     deploy.DEPLOYMENT_STATE_READY: "ready to switch",
-    deploy.DEPLOYMENT_STATE_SHIFT: "traffic is moving",
-    deploy.DEPLOYMENT_STATE_WATCH: "being watched",
-    deploy.DEPLOYMENT_STATE_DONE: "serves everything",
+    deploy.DEPLOYMENT_STATE_SHIFT: "shifting traffic",
+    deploy.DEPLOYMENT_STATE_WATCH: "being analysed",
+    deploy.DEPLOYMENT_STATE_DONE: "serves all traffic",
     deploy.DEPLOYMENT_STATE_ROLLING_BACK: "rolling back",
     deploy.DEPLOYMENT_STATE_ROLLED_BACK: "rolled back",
     deploy.DEPLOYMENT_STATE_REFUSED: "refused by a gate",
@@ -69,7 +69,7 @@ def deployment_rows(deployments: Iterable[deploy.Deployment]) -> list[dict[str, 
 
 
 def step_rows(history: Iterable[deploy.DeploymentStep]) -> list[dict[str, Any]]:
-    """What was done and judged, oldest first, with the figures of each gate."""
+    """History of a deployment, oldest first, with the figures of each check."""
     return [
         {
             "at": item.at.seconds,

@@ -9,7 +9,7 @@ from console.presenters.formats import duration, number, plain
 from ragproto.admin.v1 import admin_pb2
 
 BYTES_PER_VALUE = 4
-GATES = ("passed", "refused", "asked for", "not evaluated")
+GATES = ("passed", "refused", "requested", "not evaluated")
 
 
 def rows(generations: Iterable[admin_pb2.Generation]) -> list[dict[str, Any]]:
@@ -59,16 +59,16 @@ def ndcg(item: admin_pb2.Generation) -> float | None:
 
 
 def gate(item: admin_pb2.Generation) -> str:
-    """passed, refused, asked for or not evaluated."""
+    """State of the promotion gate: passed, refused, requested or not evaluated."""
     if item.evaluation_wanted_at.seconds:
-        return "asked for"
+        return "requested"
     if not item.evaluated_at.seconds:
         return "not evaluated"
     return "passed" if item.passed else "refused"
 
 
 def kept(item: admin_pb2.Generation, now: float) -> bool:
-    """Whether readers left it a while ago and its grace period still runs; `now` in Unix seconds."""
+    """Whether it is retired and its grace period still runs; `now` in Unix seconds."""
     return item.state == "ready" and item.keep_until.seconds > now
 
 
@@ -77,13 +77,13 @@ def _figures(item: admin_pb2.Generation, check: str) -> dict[str, float]:
 
 
 def check_rows(item: admin_pb2.Generation) -> list[dict[str, Any]]:
-    """What the gate found, what failed first."""
+    """Results of the promotion gate, failed checks first."""
     ordered = sorted(item.checks, key=lambda check: check.passed)
     return [{"check": check.name, "passed": check.passed, "detail": plain(check.detail)} for check in ordered]
 
 
 def event_rows(item: admin_pb2.Generation) -> list[dict[str, Any]]:
-    """What was done with it, newest first."""
+    """History, newest first."""
     return [
         {
             "at": event.at.seconds,
@@ -97,7 +97,7 @@ def event_rows(item: admin_pb2.Generation) -> list[dict[str, Any]]:
 
 
 def forecast_fields(found: admin_pb2.BuildForecast) -> list[tuple[str, str]]:
-    """What a build takes, as label and text. Counts that are scaled up from a sample are marked."""
+    """The forecast of a build, as label and text. Counts that are scaled up from a sample are marked."""
     about = "" if found.exact else "≈ "
     facts = [
         ("Documents", number(found.documents)),

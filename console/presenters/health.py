@@ -15,7 +15,7 @@ from ragproto.admin.v1 import operations_pb2 as ops
 STALE_SECONDS = 25 * 3600.0
 """The objective of a source whose own is not known: by then the nightly reconcile has failed."""
 _COVERED = frozenset({"source_stale", "deletions_held", "run_failed"})
-"""Alerts that say what is seen here already."""
+"""Alerts that repeat what the overview shows already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def _dagster_rows(dagster: DagsterHealth | ServiceError) -> list[HealthRow]:
 
 
 def unavailable(error: ServiceError) -> str:
-    """What is shown for a part that failed."""
+    """The text to show for a service that failed."""
     return f"service unavailable, {error.code}"
 
 
@@ -101,7 +101,7 @@ def todos(
     alerts: Iterable[ops.Alert] = (),
     objectives: Mapping[str, float] | None = None,
 ) -> list[Todo]:
-    """What needs a person, the most urgent first. `now` is in seconds since the epoch."""
+    """Tasks for an operator, the most urgent first. `now` is in seconds since the epoch."""
     found = [
         Todo("{component} is not healthy: {reason}", "overview", (("component", row.component), ("reason", row.reason)))
         for row in rows
@@ -128,7 +128,7 @@ def _of_source(source: ops.SourceDetail, now: float, objective: float) -> list[T
     found = []
     if source.held_deletions:
         values = (name, ("count", source.held_deletions))
-        found.append(Todo("{name}: {count} deletions wait for your decision", "sources", values))
+        found.append(Todo("{name}: {count} held deletions need your decision", "sources", values))
     if is_stale(source.last_complete_at.seconds, now, objective):
         limit = ("limit", duration(objective))
         found.append(Todo("{name} is stale: no complete listing for more than {limit}", "sources", (name, limit)))

@@ -94,7 +94,7 @@ def severities(checks: Iterable[Check]) -> list[dict[str, Any]]:
 
 
 def severity_of(check: Check) -> str:
-    """What a failure of this check means."""
+    """The severity of a failure of this check."""
     return "blocking" if check.blocking else check.severity.lower() or "warn"
 
 
@@ -102,7 +102,7 @@ STATES = {
     ops.DOCUMENT_STATE_SEARCHABLE: "searchable",
     ops.DOCUMENT_STATE_PENDING: "waiting for the index",
     ops.DOCUMENT_STATE_DELETED: "deleted at the source",
-    ops.DOCUMENT_STATE_WITHOUT_ACL: "has no ACL: nobody may see it",
+    ops.DOCUMENT_STATE_WITHOUT_ACL: "no ACL: nobody may read it",
     ops.DOCUMENT_STATE_QUARANTINED: "in quarantine",
 }
 
@@ -209,7 +209,7 @@ def _named(action: str) -> str:
 
 
 def golden_lines(ratings: Sequence[ops.Rating]) -> str:
-    """Judgements as JSON lines, the form in which a golden set is kept."""
+    """Ratings as JSON lines, the format of a golden set."""
     return "".join(
         json.dumps(MessageToDict(item, preserving_proto_field_name=True), ensure_ascii=False) + "\n" for item in ratings
     )

@@ -92,19 +92,19 @@ def count_rows(stages: Iterable[ops.RunStage]) -> list[dict[str, Any]]:
 
 
 def source_fields(detail: ops.SourceDetail) -> list[tuple[str, str]]:
-    """What is configured and remembered, as label and text."""
+    """Configuration and state of a source, as label and text."""
     cursor = MessageToDict(detail.cursor)
     return [
         ("Kind", detail.kind),
         ("Shards", str(detail.shards)),
         ("ACL", ", ".join(detail.acl) or "–"),
         ("Cursor", json.dumps(cursor, ensure_ascii=False) if cursor else "–"),
-        ("Released deletions", str(detail.approved_deletions)),
+        ("Approved deletions", str(detail.approved_deletions)),
     ]
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Real time: how long a pushed document takes to be found, and what waits in the streams.
+# Real time: latency from push to search, and pending changes of the streams.
 
 
 CANARY = "rag_canary_seconds_bucket"
@@ -153,7 +153,7 @@ _ACL = re.compile(r"everyone|(user|group):[^\x00-\x20\x7f]{1,256}")
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What was typed. Lists are separated by commas or line breaks."""
+    """The wizard's answers. Lists are separated by commas or line breaks."""
 
     name: str
     tenant: str
@@ -199,7 +199,7 @@ def source_yaml(answers: Answers) -> str:
     attributes["sensor"] = {"interval_seconds": answers.interval_seconds}
     attributes["freshness_minutes"] = answers.freshness_minutes
     attributes["options"] = options
-    document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": attributes}
+    document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
 
 

@@ -21,7 +21,7 @@ MODES = {
 
 
 def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | None:
-    """What to ask, and how; None until something was asked."""
+    """The question and its options; None until one was submitted."""
     names = [item.name for item in load_or_report("query server", lambda: api().sources()) or []]
     with st.form("question", border=False):
         text = st.text_area(t("Question"), max_chars=MAX_QUESTION_CHARS, height=80, key="question-text")
@@ -30,8 +30,8 @@ def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | Non
         languages = {"": t("all"), "en": "English", "zh": "中文"}
         modes = {name: t(name) for name in MODES}
         language = middle.selectbox(t("Only this language"), list(languages), format_func=languages.__getitem__)
-        mode = middle.selectbox(t("Mode of the search"), list(modes), format_func=modes.__getitem__)
-        top_k = right.slider(t("Passages to draw on"), 1, 50, 10)
+        mode = middle.selectbox(t("Search mode"), list(modes), format_func=modes.__getitem__)
+        top_k = right.slider(t("Passages to use"), 1, 50, 10)
         with st.container(horizontal=True):
             if st.form_submit_button(t("Answer"), type="primary"):
                 st.session_state["asked"] = "Answer"
@@ -43,7 +43,7 @@ def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | Non
     if kind is None:
         return None
     if not text.strip():
-        st.info(t("Type a question first."))
+        st.info(t("Enter a question first."))
         return None
     narrowed = views.source_filter(sources, language)
     search = query_pb2.SearchRequest(query=text, top_k=top_k, mode=MODES[mode], filter=narrowed)
@@ -89,7 +89,7 @@ def search(request: query_pb2.SearchRequest) -> None:
     rows = views.passage_rows(found.passages)
     columns = {"rank": "#", "title": t("Title"), "source": t("Source"), "score": t("Score"), "dense": t("dense"),
                "lexical": t("lexical"), "text": t("Passage")}  # fmt: skip
-    event = table(rows, columns, empty=t("Nothing you may see matches this question."), on_select="rerun",
+    event = table(rows, columns, empty=t("No document that you may read matches this question."), on_select="rerun",
                   selection_mode="single-row", key="passages")  # fmt: skip
     st.caption(t("Generation {name}", name=found.generation))
     picked = chosen_row(event)

@@ -21,7 +21,7 @@ def colours() -> None:
         return
     rows = views.colour_rows(found, time.time())
     if rows and not any(row["watched"] for row in rows):
-        st.warning(t("No deployer is watching: what is asked for waits until one runs (rag deploy watch)."),
+        st.warning(t("No deployer is running. Requests wait until one starts (rag up)."),
                    icon=":material/visibility_off:")  # fmt: skip
     shown = [
         {**row, "weight": f"{row['weight']} %", "release": row["release"] or "–", "target": t(row["target"]),
@@ -30,7 +30,7 @@ def colours() -> None:
         for row in rows
     ]  # fmt: skip
     columns = {"colour": t("Colour"), "target": t("Target"), "release": t("Release"), "weight": t("Share of requests"),
-               "health": t("Healthy servers"), "detail": t("Note"), "seen": t("Seen"),
+               "health": t("Healthy servers"), "detail": t("Note"), "seen": t("Last seen"),
                "keep": t("Kept for a rollback until")}  # fmt: skip
     table(shown, columns, empty=t("Nothing was deployed by rag deploy yet."))
 
@@ -47,7 +47,7 @@ def deployments() -> None:
         for row in views.deployment_rows(found)
     ]  # fmt: skip
     columns = {"id": "#", "release": t("Release"), "colour": t("Colour"), "state": t("State"),
-               "weight": t("Share of requests"), "reason": t("Reason"), "actor": t("Who"), "why": t("Why"),
+               "weight": t("Share of requests"), "reason": t("Reason"), "actor": t("Actor"), "why": t("Why"),
                "at": t("Started"), "seconds": t("Duration")}  # fmt: skip
     event = table(rows, columns, empty="", on_select="rerun", selection_mode="single-row", key="deployments")
     picked = chosen_row(event)

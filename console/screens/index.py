@@ -16,7 +16,10 @@ def find() -> str | None:
     """Documents by a part of their name; returns the id of the one that is chosen."""
     asked = st.query_params.get("doc", "")
     text = st.text_input(
-        t("Why is a document missing? Part of its path or title, or its id"), value=asked, max_chars=1024, key="find"
+        t("Why is a document missing? Enter its id, or part of its path or title"),
+        value=asked,
+        max_chars=1024,
+        key="find",
     )
     found = load_or_report("query server", lambda: api().find(text.strip()))
     if found is None:
@@ -25,7 +28,7 @@ def find() -> str | None:
     columns = {"locator": t("Document"), "title": t("Title"), "source": t("Source"), "state": t("State"),
                "version": t("Version"), "at": t("Changed")}  # fmt: skip
     event = table(
-        rows, columns, empty=t("The platform holds no such document. Is it in the source? Has the source run?"),
+        rows, columns, empty=t("No such document is stored. Check that the source contains it and has run."),
         on_select="rerun", selection_mode="single-row", key="documents",
     )  # fmt: skip
     picked = chosen_row(event)
@@ -34,7 +37,7 @@ def find() -> str | None:
     if picked is None or picked >= len(rows):
         return None
     if not rows[picked]["version"]:
-        st.info(t("It was never stored: see the quarantine for the reason."))
+        st.info(t("This document was never stored. See the quarantine for the reason."))
         return None
     return str(rows[picked]["doc_id"])
 
@@ -52,7 +55,7 @@ def inspect(doc_id: str) -> None:
         t("Size"): size(found.bytes),
         t("Version"): str(found.document.version),
         t("Chunks"): str(len(found.chunks)),
-        t("Who may see it"): ", ".join(found.acl) or t("nobody"),
+        t("Who may read it"): ", ".join(found.acl) or t("nobody"),
     }
     for column, (label, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
         column.caption(label)
@@ -63,12 +66,17 @@ def inspect(doc_id: str) -> None:
     ]
     left, right = st.columns([2, 3], gap="large")
     with left:
-        table(held, {"generation": t("Generation"), "state": t("State"), "version": t("Version held")}, empty="")
+        table(held, {"generation": t("Generation"), "state": t("State"), "version": t("Indexed version")}, empty="")
         rows = views.chunk_rows(found)
         columns = {"ordinal": "#", "start": t("From"), "end": t("To"), "tokens": t("Tokens"), "embedded": t("Vector"),
                    "headings": t("Headings")}  # fmt: skip
         event = table(
-            rows, columns, empty=t("It has no chunks."), on_select="rerun", selection_mode="single-row", key="chunks"
+            rows,
+            columns,
+            empty=t("This document has no chunks."),
+            on_select="rerun",
+            selection_mode="single-row",
+            key="chunks",
         )
     with right:
         span(found, chosen_row(event))
@@ -77,7 +85,7 @@ def inspect(doc_id: str) -> None:
 def search_state(found: ops.InspectDocumentResponse) -> None:
     """Whether it can be found, and why not."""
     state = t(views.STATES.get(found.document.state, "unknown"))
-    sentence = t("This document is: {state}.", state=state)
+    sentence = t("State of this document: {state}.", state=state)
     if found.document.state == ops.DOCUMENT_STATE_SEARCHABLE:
         st.success(sentence, icon=":material/check_circle:")
     else:
@@ -91,7 +99,7 @@ def search_state(found: ops.InspectDocumentResponse) -> None:
 def span(found: ops.InspectDocumentResponse, chunk: int | None) -> None:
     """The text, or a chunk or cited span of it in its surroundings."""
     if found.text_withheld:
-        st.info(t("You may not see the text: its ACL does not admit you."), icon=":material/lock:")
+        st.info(t("You may not read the text: the document's ACL excludes you."), icon=":material/lock:")
         return
     cited = st.query_params.get("span", "")
     bounds = [int(part) for part in cited.split("-") if part.isascii() and part.isdigit() and len(part) < 10]

@@ -73,7 +73,7 @@ def _known(found: T | ServiceError, otherwise: T) -> T:
 
 def _overall_state(rows: list[health.HealthRow], found: list[health.Todo]) -> None:
     if not found:
-        st.success(t("All well: {count} components are healthy.", count=len(rows)), icon=":material/check_circle:")
+        st.success(t("All {count} components are healthy.", count=len(rows)), icon=":material/check_circle:")
         return
     broken = any(not row.healthy for row in rows)
     heading = t("Needs attention: {count}", count=len(found))
@@ -103,7 +103,7 @@ def _figures(totals: health.Totals) -> None:
     figures.append((t("Queries per second"), f"{rate:.2f}" if samples else "–"))
     figures.append((t("Latency p95"), f"{p95:,.0f} ms" if p95 is not None else "–"))
     found = canary(samples or [])
-    figures.append((t("Pushed to found, p95"), duration(found) if found is not None else "–"))
+    figures.append((t("Push to searchable, p95"), duration(found) if found is not None else "–"))
     places = [*st.columns(_FIGURES_IN_A_ROW), *st.columns(_FIGURES_IN_A_ROW)]
     for place, (label, value) in zip(places, figures, strict=False):
         place.metric(label, value)

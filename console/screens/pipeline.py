@@ -27,7 +27,7 @@ def chain(source: str) -> None:
         return
     rows = views.stage_rows(assets)
     if not rows:
-        st.caption(t("Dagster knows no assets of this source."))
+        st.caption(t("Dagster has no assets for this source."))
         return
     shown = [
         {
@@ -119,7 +119,7 @@ def one_run(run: Run) -> None:
         return t("The run is being stopped.")
 
     with st.container(horizontal=True):
-        confirm(t("Retry"), t("Runs again what failed, with the same settings."), retry, key=f"retry-{run.run_id}",
+        confirm(t("Retry"), t("Reruns the failed steps with the same settings."), retry, key=f"retry-{run.run_id}",
                 icon=":material/replay:", disabled=run.status not in {"FAILURE", "CANCELED"})  # fmt: skip
         confirm(t("Terminate"), t("Stops the run. The next one resumes where it stopped."), terminate,
                 key=f"stop-{run.run_id}", icon=":material/stop_circle:", disabled=not run.can_terminate)  # fmt: skip

@@ -44,7 +44,7 @@ def choose(sources: list[str]) -> dict[str, Any]:
             t("Stage"), ["", *STAGES], format_func=lambda name: t(name) if name else every, key="q-stage"
         )
         reason = st.text_input(t("Reason code"), key="q-reason", max_chars=64).strip().upper()
-        skipped = st.toggle(t("Also left out by policy"), key="q-skipped")
+        skipped = st.toggle(t("Include inputs skipped by policy"), key="q-skipped")
     chosen = {"source": source, "stage": stage, "reason": reason, "include_skipped": skipped}
     if st.session_state.get("q-filter") != chosen:
         st.session_state["q-filter"], st.session_state["q-page"] = chosen, ""
@@ -90,11 +90,11 @@ def browser(chosen: dict[str, Any]) -> None:
 def act(ids: list[int]) -> None:
     """Redrive or discard what is ticked."""
     with st.container(horizontal=True):
-        confirm(t("Redrive {count}", count=len(ids)), t("The next run of the source tries these inputs again."),
-                lambda why: t("{count} will be tried again.", count=api().redrive(ids, why)), key="redrive",
+        confirm(t("Redrive {count}", count=len(ids)), t("The next run of the source retries these inputs."),
+                lambda why: t("{count} will be retried.", count=api().redrive(ids, why)), key="redrive",
                 icon=":material/replay:", disabled=not ids)  # fmt: skip
-        confirm(t("Discard {count}", count=len(ids)), t("These inputs stay out until they change."),
-                lambda why: t("{count} are left out.", count=api().discard(ids, why)), key="discard",
+        confirm(t("Discard {count}", count=len(ids)), t("These inputs are skipped until they change."),
+                lambda why: t("{count} discarded.", count=api().discard(ids, why)), key="discard",
                 icon=":material/block:", disabled=not ids)  # fmt: skip
 
 
@@ -107,14 +107,14 @@ def payload(entry: int) -> None:
                  last=at(found.entry.last_at.seconds), run=found.entry.run_id[:8]))  # fmt: skip
     st.text(plain(f"{found.entry.locator}\n{found.entry.reason}: {found.entry.message}"))
     if found.payload_withheld:
-        st.info(t("A payload is stored. Only the role admin may see it."), icon=":material/lock:")
+        st.info(t("A payload is stored. Only the role admin may view it."), icon=":material/lock:")
     elif found.payload:
         with st.container(height=300):
             st.text(plain(found.payload))
         if found.payload_truncated:
             st.caption(t("Only the beginning is shown."))
     else:
-        st.caption(t("Nothing is stored of this input: it failed before that."))
+        st.caption(t("No content is stored for this input: it failed too early."))
 
 
 def golden() -> None:
@@ -129,18 +129,18 @@ def golden() -> None:
          "question": plain(item.judgement.question), "comment": plain(item.judgement.comment)}
         for item in ratings
     ]  # fmt: skip
-    table(rows, {"good": t("Judgement"), "question": t("Question"), "comment": t("Comment"), "actor": t("Who"),
-                 "at": t("When")}, empty=t("No answer has been judged yet."))  # fmt: skip
+    table(rows, {"good": t("Rating"), "question": t("Question"), "comment": t("Comment"), "actor": t("Actor"),
+                 "at": t("When")}, empty=t("No answer has been rated yet."))  # fmt: skip
     if ratings:
         st.download_button("JSON lines", views.golden_lines(ratings), f"golden-{today()}.jsonl", "application/jsonl")
 
 
 st.title(t("Quality"))
 names = [item.name for item in load_or_report("query server", lambda: api().sources()) or []]
-quarantine_tab, check_tab, golden_tab = st.tabs([t("Quarantine"), t("Score and checks"), t("Judged answers")])
+quarantine_tab, check_tab, golden_tab = st.tabs([t("Quarantine"), t("Score and checks"), t("Rated answers")])
 with quarantine_tab:
     if role() < Role.OPERATOR:
-        st.caption(t("You may look; redrive and discard need the role operator."))
+        st.caption(t("Read-only: redrive and discard require the role operator."))
     browser(choose(names))
 with check_tab:
     if names:

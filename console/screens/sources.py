@@ -65,7 +65,7 @@ def now_running(source: str) -> None:
     run = runs[0]
     found = progress(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [], time.time())
     if found is None:
-        st.info(t("A run is {status} since {time}.", status=t(run.status.lower()), time=at(run.started)))
+        st.info(t("A run has been {status} since {time}.", status=t(run.status.lower()), time=at(run.started)))
         return
     left = t("about {time} left", time=duration(found.seconds_left)) if found.seconds_left is not None else ""
     st.progress(
@@ -76,21 +76,21 @@ def now_running(source: str) -> None:
 
 @st.fragment(run_every=_REFRESH)
 def real_time() -> None:
-    """What waits in the streams, and how long a pushed document takes to be found."""
+    """Pending changes of the streams, and the latency from push to search."""
     samples = load_or_report("metrics", shared().metrics.history)
     rows = streams.lag_rows(samples or [], tenant())
     if not rows:
         return
     st.subheader(t("Real time"))
     found = streams.canary(samples or [])
-    st.caption(t("Pushed to found, p95: {time}", time=duration(found) if found is not None else "–"))
+    st.caption(t("Push to searchable, p95: {time}", time=duration(found) if found is not None else "–"))
     shown = [
         {**row, "seconds": duration(row["seconds"]), "waiting": number(row["waiting"]),
          "halted": f"✖ {t('halted')}" if row["halted"] else f"✔ {t('running')}"}
         for row in rows
     ]  # fmt: skip
-    columns = {"stream": t("Stream"), "halted": t("State"), "waiting": t("Changes that wait"),
-               "seconds": t("The oldest waits for")}  # fmt: skip
+    columns = {"stream": t("Stream"), "halted": t("State"), "waiting": t("Pending changes"),
+               "seconds": t("Oldest pending for")}  # fmt: skip
     table(shown, columns, empty="")
 
 
@@ -112,7 +112,7 @@ def one(source: str, detail: ops.SourceDetail, automations: list[Automation]) ->
     halves = st.columns(2, gap="medium")
     for place, part in zip(halves, (known[: len(known) // 2], known[len(known) // 2 :]), strict=True):
         with place:
-            table(part, {"fact": t("Fact"), "value": t("Value")}, empty="")
+            table(part, {"fact": t("Property"), "value": t("Value")}, empty="")
     stages = load_or_report("query server", lambda: api().runs(source, 80)) or []
     rows = [{**row, "at": age(row["at"]), "seconds": duration(row["seconds"])} for row in views.count_rows(stages)]
     columns = {"at": t("Ended"), **{name: t(name) for name in views.COUNTS}, "seconds": t("Duration"),

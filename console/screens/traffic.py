@@ -18,7 +18,7 @@ def traffic() -> None:
     samples = load_or_report("metrics", client.history)
     if samples is not None:
         note = (
-            t("Since {time}, from the services' own metrics pages.")
+            t("Since {time}, from the services' metrics endpoints.")
             if client.has_own_history
             else t("Since {time}, from Prometheus.")
         )
@@ -76,7 +76,7 @@ def _tenants(samples: list[Sample]) -> None:
                "shed": t("Shed")}  # fmt: skip
     table(rows, columns, empty=t("No calls yet."))
     if others:
-        st.caption(t("Other tenants than yours are named by the hash that the request log has."))
+        st.caption(t("Other tenants are shown by their hash in the request log."))
 
 
 def _gateway() -> None:
@@ -97,7 +97,7 @@ def _gateway() -> None:
         limits = [{**row, "limit": t(row["limit"]), "refused": f"{row['refused']:,}",
                    "passed": "–" if row["passed"] is None else f"{row['passed']:,}"}
                   for row in views.limit_rows(found[0])]  # fmt: skip
-        table(limits, {"limit": t("Limit"), "passed": t("Let through"), "refused": t("Refused")}, empty=t("None."))
+        table(limits, {"limit": t("Limit"), "passed": t("Allowed"), "refused": t("Refused")}, empty=t("None."))
 
 
 st.title(t("Traffic"))

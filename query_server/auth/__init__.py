@@ -1,1 +1,1 @@
-"""Who is calling and what that caller may do: credentials, revocations, scopes, the audit trail."""
+"""Authentication, scopes, revocations and the audit trail."""

@@ -1,8 +1,8 @@
 """Audit entries of refused calls and, when switched on, of queries.
 
 An action that succeeds is recorded by its handler, in the transaction that does it; nothing of that is here. These
-entries wait in memory and are written together beside the calls, within a second: a killed process loses those of its
-last second. When the database is away longer than the room lasts, further ones are counted as lost. Their loss never
+entries are buffered in memory and written in batches within a second: a killed process loses the entries of its last
+second. When the buffer fills while the database is unavailable, further ones are counted as lost. Their loss never
 fails a call, and a flood of refusals cannot fill the table faster than one batch a second.
 """
 
@@ -25,7 +25,7 @@ from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
 ROOM = 1000
-"""Entries that may wait, and the most that one write takes."""
+"""Size of the buffer, and of one write, in entries."""
 WRITE_SECONDS = 1.0
 OK = "ok"
 _log = get_logger("query_server.audit")
@@ -51,7 +51,7 @@ def _belongs(method: str, outcome: str) -> bool:
 
 
 class AuditTrail:
-    """Collects and writes. For one event loop."""
+    """Buffers audit entries and writes them. For one event loop."""
 
     def __init__(self, store: LazyStore, metrics: Metrics, settings: Settings) -> None:
         self._store = store
@@ -62,7 +62,7 @@ class AuditTrail:
 
     @asynccontextmanager
     async def layer(self, call: Call) -> AsyncIterator[None]:
-        """Note the outcome of a call when it belongs on record."""
+        """Buffer an entry for the outcome of a call that is audited."""
         outcome = OK
         try:
             yield
@@ -76,13 +76,13 @@ class AuditTrail:
             self._note(call, outcome)
 
     async def run(self) -> None:
-        """Write now and then until cancelled."""
+        """Write the buffer periodically until cancelled."""
         while True:
             await asyncio.sleep(WRITE_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits; keep it when the database is away."""
+        """Write the buffered entries; keep them while the database is unavailable."""
         if not self._waiting:
             return
         batch = list(self._waiting)

@@ -1,7 +1,7 @@
 """Authenticate a call: a signed token, or an API key whose hash is a row in PostgreSQL.
 
-What was verified is cached, but never longer than a second without checking for revocation: a token
-is held against the revocations of the last second, a key is read again twice a second while it is used.
+Verified credentials are cached, but never longer than a second without checking for revocation: a token
+is compared with the revocations of the last second, a key is read again twice a second while it is used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 API_KEY_HEADER = "x-api-key"
 KEY_SECONDS = 0.5
-"""How long a key's row is believed; with the time of a look, a revocation works within a second."""
+"""Lifetime of a cached key row; together with the time of a read, a revocation works within a second."""
 READ_SECONDS = 5.0
 """Timeout of reading a key's row, shared by all that wait for it."""
 USE_SECONDS = 60.0
@@ -60,7 +60,7 @@ class Authenticator:
 
     @property
     def threads(self) -> BlockingPool:
-        """Where rows of API keys are read."""
+        """Set the store from which API keys are read."""
         return self._keys.threads
 
     async def _by_token(self, token: str) -> Principal:

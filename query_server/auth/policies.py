@@ -17,7 +17,7 @@ OPERATE = "ops.write"
 ADMIN = "admin"
 """Everything in one tenant, and nothing beyond it."""
 PLATFORM_READ = "platform.read"
-"""What no single tenant owns, such as deployments, and what is kept of every tenant."""
+"""Reading what no single tenant owns, such as deployments, and records of every tenant."""
 PLATFORM_ADMIN = "platform.admin"
 """Acting on what every tenant shares: generations, deployments, runs of any source."""
 
@@ -42,7 +42,7 @@ class ConcurrencyClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a method needs: a scope of the verified token, and a gate when its work is heavy."""
+    """Requirements of a method: a scope of the verified token, and a concurrency limit when its work is heavy."""
 
     scope: str
     concurrency: ConcurrencyClass | None = None
@@ -51,7 +51,7 @@ class Policy:
     only_reads: bool = False
     """Whether a call changes nothing although its scope acts."""
     recorded: bool = False
-    """Whether the handler puts a call that succeeded on record, in the transaction that does it."""
+    """Whether the handler records a successful call in the audit log, in the transaction of the change."""
 
     @property
     def audited(self) -> bool:
@@ -67,7 +67,7 @@ class Policy:
 POLICIES: dict[str, Policy] = {
     "/ragproto.query.v1.QueryService/Query": Policy(READ, ConcurrencyClass.ANSWER),
     "/ragproto.query.v2.QueryService/Search": Policy(READ, ConcurrencyClass.SEARCH),
-    # Each search of a batch passes the gate by itself.
+    # Each search of a batch passes the limiter on its own.
     "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, ConcurrencyClass.ANSWER),
     "/ragproto.documents.v1.DocumentService/Put": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS, recorded=True),

@@ -1,4 +1,4 @@
-"""Revoked tokens, and permissions that ended and that the index has not applied yet: every search leaves those out."""
+"""Revoked tokens, and revoked permissions that the index has not applied yet: every search leaves those out."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Subjects whose tokens were revoked, as PostgreSQL knows them, and how old such a reading may be.
+# Subjects whose tokens were revoked, as read from PostgreSQL, and the maximum age of such a reading.
 
 
 REVOCATION_SECONDS = 0.5
 
 
 class Age:
-    """When something that ends access was read last. `max_age` in seconds; 0: the last reading stands for good."""
+    """Age of the last reading of revocations. `max_age` in seconds; 0: a reading never expires."""
 
     def __init__(self, what: str, max_age: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._what = what
@@ -84,12 +84,12 @@ class Revocations:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Access that ended a moment ago: every search leaves out what its caller lost before the index was told.
+# Pending revocations: every search leaves out what its caller may no longer see but the index still holds.
 
 
 READ_SECONDS = 0.25
 MAX_SHARE = 0.2
-"""Part of the time that the question may keep the database busy."""
+"""Share of time that the poll may keep the database busy."""
 MAX_NAMED = 5000
 """Documents of one source that are left out one by one; with more the whole source is, until the index caught up."""
 
@@ -134,7 +134,7 @@ class PendingRevocationCache:
 
 
 class RevocationFilter:
-    """A searcher that every search goes through, so that no leg and no probe can be without it."""
+    """A searcher that adds pending revocations to every search, so that no leg and no probe can omit them."""
 
     def __init__(self, searcher: Searcher, pending_revocations: PendingRevocationCache) -> None:
         self._searcher = searcher

@@ -67,7 +67,7 @@ def _mode(value: int) -> SearchMode:
 
 
 def from_page(page: Page) -> pb.SearchResponse:
-    """The passages, the generation that gave them, and where to go on."""
+    """The passages, their generation, and the token of the next page."""
     response = pb.SearchResponse(generation=page.result.generation, next_page_token=page.next_page_token)
     if page.as_of is not None:
         response.as_of.FromDatetime(page.as_of)

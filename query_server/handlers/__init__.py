@@ -1,1 +1,1 @@
-"""What each RPC decides, without protobuf."""
+"""The logic of each RPC, without protobuf."""

@@ -15,7 +15,7 @@ from rag_core.errors import InvalidInput, Reason
 from rag_core.index import SearchRequest
 
 # --------------------------------------------------------------------------------------------------------------------
-# Tokens that clients keep for us: signed, bound to the caller and the request, and short-lived.
+# State that clients keep for the server: signed, bound to the caller and the request, and short-lived.
 
 
 LIFETIME_SECONDS = 900
@@ -26,7 +26,7 @@ _MAC_BYTES = 32
 
 
 class SignedTokens:
-    """Issues tokens of one purpose by the first of the secrets, and reads those of any of them.
+    """Issues tokens of one purpose with the first secret, and accepts tokens of any of the secrets.
 
     One that was made for another purpose does not verify.
     """
@@ -41,7 +41,7 @@ class SignedTokens:
         return base64.urlsafe_b64encode(body + _mac(self._keys[0], body, context)).rstrip(b"=").decode("ascii")
 
     def read(self, token: str, context: bytes) -> bytes | None:
-        """What a token says; `None` when it is not ours, was changed, has expired or is of another context."""
+        """The content of a token; `None` when it is not ours, was changed, has expired or is of another context."""
         try:
             raw = base64.b64decode(token[:MAX_TOKEN_CHARS] + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
@@ -76,7 +76,7 @@ class Position:
 
 
 class PageTokens:
-    """Issues tokens by the first secret, reads those of any."""
+    """Issues page tokens with the first secret, accepts tokens of any secret."""
 
     def __init__(self, *secrets: bytes, clock: Callable[[], float] = time.time) -> None:
         self._tokens = SignedTokens(secrets, b"page-token", clock=clock)
@@ -97,7 +97,7 @@ class PageTokens:
 
 
 def context_of(request: SearchRequest, *, diversity: float, rerank: bool) -> bytes:
-    """What a token is bound to: tenant, permissions and everything that decides the order; not the page's size."""
+    """The context of a token: tenant, permissions and everything that decides the order; not the page's size."""
     dependencies = (
         request.tenant,
         tuple(sorted(request.acl)),

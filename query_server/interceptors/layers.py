@@ -25,7 +25,7 @@ from rag_core.index.remote import SECRET_KEY
 from rag_core.logging import get_logger
 
 # --------------------------------------------------------------------------------------------------------------------
-# Who may call: a verified identity with the method's scope, or the local secret for the index service.
+# Authorisation: a verified identity with the method's scope, or the local secret for the index service.
 
 
 def require_identity(authenticator: Authenticator) -> Layer:
@@ -62,7 +62,7 @@ def require_index_secret(secrets: Sequence[bytes]) -> Layer:
 
 _NO_DEADLINE = 365 * 86_400
 _TOO_SHORT = 0.001
-"""Seconds; nothing can be answered within it, so no part is bothered."""
+"""Deadlines below this (in seconds) fail at once, because nothing can be answered in time."""
 
 
 def limit_time(*, default: float, cap: float) -> Layer:

@@ -1,4 +1,4 @@
-"""Blocking calls beside the event loop: a bounded thread pool that survives calls which never return."""
+"""A bounded thread pool for blocking calls, which survives calls that never return."""
 
 from __future__ import annotations
 

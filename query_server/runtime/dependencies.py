@@ -35,7 +35,7 @@ OBSERVERS = 6
 LOOKUPS = 4
 """API keys that are read at once."""
 OPERATIONS = 2
-"""Connections beyond those of the calls: a generation operation, and the audit trail."""
+"""Connections in addition to the calls' own: a generation operation, and the audit trail."""
 
 
 class LazyStore:
@@ -48,7 +48,7 @@ class LazyStore:
     def __init__(self, opener: Callable[[], Store], *, threads: int = 8) -> None:
         self._opener = opener
         self.threads = BlockingPool(threads, name="database", reason=Reason.DATABASE_UNAVAILABLE, what="the database")
-        """Where calls wait for it."""
+        """The thread pool in which calls use it."""
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._failure: RagError | None = None
@@ -118,7 +118,7 @@ def open_dependencies(settings: Settings) -> Dependencies:
     )
     verifier = TokenVerifier(_open_keys(settings), rules)
     endpoint = settings.index_endpoint if settings.qdrant_url is None else None
-    # Behind a caller who waits for seconds: no waiting for a process or a server to come back, and a short limit
+    # A caller waits only seconds: no waiting for a process or a server to come back, and a short limit
     # (with a Qdrant server the client searches too, each search until its caller's deadline).
     hurried = {"index_retry_seconds": 0.0} | ({"index_timeout_seconds": INDEX_PROBE_SECONDS} if endpoint else {})
     own = settings.model_copy(update=hurried)

@@ -1,5 +1,4 @@
-"""What is read from the rows beside the calls: gauges about sources, and the moment up to which the index is
-current."""
+"""Values polled from the database: gauges about sources, and the moment up to which the index is current."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Numbers about the sources as metrics, read from the database beside the calls.
+# Metrics about the sources, polled from the database.
 
 
 INTERVAL_SECONDS = 30.0
@@ -28,7 +27,7 @@ OUTCOMES = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped"
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What one reading found; `alerts` are the open ones by kind and severity."""
+    """Result of one poll; `alerts` are the open ones by kind and severity."""
 
     states: list[SourceState]
     quality: list[Latest]
@@ -98,7 +97,7 @@ class SourceGauges:
 
 
 MAX_SHARE = 0.05
-"""Part of the time that the question may keep the database busy; on a large installation it is asked less often."""
+"""Share of time that the poll may keep the database busy; a large installation is polled less often."""
 
 
 @dataclass(frozen=True, slots=True)

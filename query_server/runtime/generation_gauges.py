@@ -1,4 +1,4 @@
-"""How much of the documents each index generation holds, as metrics."""
+"""Metrics of the indexed and pending documents of each index generation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 INTERVAL_SECONDS = 60.0
 MAX_SHARE = 0.02
-"""Part of the time that the counting may take: it reads every document, so a large installation is asked less often."""
+"""Share of time that counting may take: it reads every document, so a large installation is polled less often."""
 
 
 class GenerationGauges:

@@ -1,7 +1,7 @@
-"""Fills damaged generations of an embedded index again from PostgreSQL, by itself and one at a time.
+"""Automatic repair: rebuild damaged generations of an embedded index from PostgreSQL, one at a time.
 
-Damage is known from opening the folder, or a call meets it; the second is looked into before anything is thrown away.
-Until a generation is filled to its end nothing is served from it (`EdgeIndex.set_due`).
+Damage is detected when the folder is opened, or by a call; the second is verified before anything is deleted.
+Until a generation is complete nothing is served from it (`EdgeIndex.set_due`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _log = get_logger("rag.index")
 
 
 class Mender:
-    """Looks for damage now and then. `open_store` is asked when there is some, and its store closed afterwards."""
+    """Checks for damage periodically. `open_store` is called when there is some, and its store is closed afterwards."""
 
     def __init__(
         self,
@@ -55,15 +55,15 @@ class Mender:
             metrics.damaged.set_function(lambda: len(index.damaged()))
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the checks."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop looking. A rebuild under way is given up with the process; the next start takes it up."""
+        """Stop the checks. A rebuild in progress ends with the process; the next start resumes it."""
         self._stopping.set()
 
     def run_once(self) -> list[str]:
-        """Look once; returns the generations that were filled again."""
+        """Check once; returns the rebuilt generations."""
         for name, sound in self._index.examine():
             if sound:
                 _log.warning("index_damage_not_found", generation=name)
@@ -75,17 +75,17 @@ class Mender:
             wait = INTERVAL_SECONDS
             try:
                 self.run_once()
-            except Exception:  # the thread has no supervisor: without this nothing would ever be mended again
+            except Exception:  # the thread has no supervisor: without this nothing would ever be repaired again
                 _log.exception("index_mending_failed")
 
     def _broken(self) -> list[str]:
-        """Those that are damaged; and the one that readers should be on, when its folder or the alias is lost."""
+        """Damaged generations, and the active one when its folder or the alias is lost."""
         found = self._index.damaged()
         if self._index.alias() is not None or self._nobody_reads:
             return found
         with suppress(RagError), closing(self._open_store()) as store, store.engine.connect() as connection:
             active = generations.active(connection)
-            # Asked once: an installation that has none yet is told of its first by the pipeline.
+            # Read once: in a new installation the pipeline creates the first generation.
             self._nobody_reads = active is None
             return found if active is None or active.name in found else [*found, active.name]
         return found
@@ -99,7 +99,7 @@ class Mender:
         try:
             with closing(self._open_store()) as store:
                 documents = rebuild(store, self._index, name, actor=_ACTOR, wait=_RUN_WAIT_SECONDS)
-        except NotFound:  # of no row: nobody reads it, and there is nothing to fill it from
+        except NotFound:  # without a row: no search reads it, and there is nothing to rebuild it from
             _log.warning("index_not_rebuilt", generation=name, message="PostgreSQL does not know it")
             return False
         except RagError as error:
@@ -114,7 +114,7 @@ class Mender:
 
 @contextmanager
 def mended(index: VectorIndex, settings: Settings, metrics: Metrics) -> Iterator[None]:
-    """Mend an index that this process owns while the `with` block runs; any other is not ours to mend."""
+    """Repair an index that this process owns while the `with` block runs; other indexes are left alone."""
     if not isinstance(index, EdgeIndex) or not settings.index_rebuild_damaged:
         yield
         return

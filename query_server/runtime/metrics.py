@@ -172,7 +172,7 @@ class Metrics:
         self.source_quarantined = gauge("quarantined", "Inputs in quarantine, those left out by policy not counted.")
         self.source_held = gauge("held_deletions", "Deletions that wait for an operator.")
         self.source_listed = gauge("listed_timestamp_seconds", "When the source was last listed to its end, Unix time.")
-        self.source_run_inputs = gauge("run_inputs", "Inputs of the last run by what became of them.", "outcome")
+        self.source_run_inputs = gauge("run_inputs", "Inputs of the last run by outcome.", "outcome")
         self.source_run_seconds = gauge("run_stage_seconds", "Time of each stage of the last run.", "stage")
         self.alerts = Gauge(
             "rag_alerts_firing", "Open alerts of the sensor `alerts`.", ["kind", "severity"], registry=self.registry

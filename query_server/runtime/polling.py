@@ -1,4 +1,4 @@
-"""Work beside the calls: what is read from the database at intervals, and tasks that are restarted when they end."""
+"""Background work: pollers of the database, and supervised tasks that are restarted when they end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rag_core.errors import RagError, Reason
 from rag_core.logging import get_logger
 
 # --------------------------------------------------------------------------------------------------------------------
-# What the server reads from the database at intervals, beside the calls.
+# Pollers: values that the server reads from the database at intervals.
 
 
 READ_SECONDS = 10.0

@@ -41,7 +41,7 @@ class Readiness:
 
 
 class ReadinessMonitor:
-    """Finds out every second whether queries can be answered and reports it to `on_change`.
+    """Checks every second whether queries can be answered and reports it to `on_change`.
 
     `requirements` are further conditions of this process: the reason code to report while one of them is false.
     """

@@ -1,4 +1,4 @@
-"""Server reflection: the public services for everyone, those of operators for callers whose scopes open them."""
+"""Server reflection: public services for every caller, operator services for callers with their scopes."""
 
 from __future__ import annotations
 

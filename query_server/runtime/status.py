@@ -1,4 +1,4 @@
-"""The table from the error tree to gRPC status, and the details sent with it."""
+"""The mapping from errors to gRPC statuses, and the details sent with them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def code_of(error: RagError) -> grpc.StatusCode:
 
 
 def internal_error() -> RagError:
-    """What a caller learns about a bug: nothing of its text."""
+    """Message of an internal error; it contains nothing of the exception's text."""
     return RagError(Reason.INTERNAL, INTERNAL_MESSAGE)
 
 

@@ -18,7 +18,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class AdminServicer(rpc.AdminServiceServicer):
-    """What operators read, and what they do with index generations."""
+    """Status for operators, and their actions on index generations."""
 
     def __init__(self, admin: AdminHandler, generations: GenerationsHandler) -> None:
         self._admin = admin

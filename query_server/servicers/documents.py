@@ -17,7 +17,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class DocumentServicer(rpc.DocumentServiceServicer):
-    """Documents that callers push, and what is stored of those they may see."""
+    """Pushed documents, and stored documents that the caller may see."""
 
     def __init__(self, documents: DocumentsHandler) -> None:
         self._documents = documents

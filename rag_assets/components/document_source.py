@@ -20,14 +20,14 @@ from rag_assets.source_config import SourceConfig
 
 
 class DocumentSource(dg.Component):
-    """A configured place documents come from, as the asset chain `documents -> chunks -> embeddings -> index`."""
+    """A configured source of documents, as the asset chain `documents -> chunks -> embeddings -> index`."""
 
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        # The same model reads the files of RAG_SOURCES_DIR, so one YAML means the same in both places.
+        # The same model reads the files of RAG_SOURCES_DIR, so one YAML means the same in both folders.
         return SourceConfig
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Where documents come from: one folder per kind of source, each behind `rag_core.sources.Connector`."""
+"""Connectors: one folder per kind of source, each implements `rag_core.sources.Connector`."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def build_connector(config: SourceConfig, context: ConnectorContext | None = Non
 def connector_context(
     config: SourceConfig, settings: Settings, store: Store | None = None, *, remember: bool = True
 ) -> ConnectorContext:
-    """What the installation gives the connector of a source; without a store it remembers nothing.
+    """The context of a source's connector in this installation; without a store it remembers nothing.
 
-    Without `remember` it knows what earlier runs left and leaves nothing itself.
+    Without `remember` it reads the state of earlier runs and stores none itself.
     """
     from rag_core.sources import StoredMemory
 

@@ -1,4 +1,4 @@
-"""How a source identifies itself to an HTTP service.
+"""Authentication of a source at an HTTP service: bearer token, header, basic or OAuth 2.
 
 Secrets are read when they are needed, so that a rotated one is used by the next run.
 """

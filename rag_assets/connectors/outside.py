@@ -1,4 +1,4 @@
-"""What the platform passes to a connector in addition to its options."""
+"""The context of a connector: what the platform passes to it in addition to its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the connector of each kind is made. Imported only when one is needed, because kinds import their libraries."""
+"""Create the connector of each kind. Imported only when one is needed, because kinds import their libraries."""
 
 from __future__ import annotations
 

@@ -25,15 +25,15 @@ class Spool:
         self._writes = 0
 
     def put(self, locator: str, content: bytes, **about: Any) -> bool:
-        """Keep one; false when the locator is there already (the first stays)."""
+        """Store one; false when the locator exists already (the first stays)."""
         return self._write("INSERT OR IGNORE INTO items VALUES (?, ?, ?)", locator, content, about)
 
     def replace(self, locator: str, content: bytes, **about: Any) -> None:
-        """Keep one in the place of what was kept before."""
+        """Store one in place of the content before."""
         self._write("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", locator, content, about)
 
     def get(self, locator: str) -> tuple[bytes, dict[str, Any]] | None:
-        """What was kept, `None` when nothing was."""
+        """The stored content, `None` when there is none."""
         found = self._database.execute("SELECT content, about FROM items WHERE locator = ?", (locator,)).fetchone()
         return (bytes(found[0]), json.loads(found[1])) if found else None
 

@@ -1,1 +1,1 @@
-"""The definitions of this code location, an area in a folder with the same file names."""
+"""The definitions of this code location, one folder per area with the same file names."""

@@ -68,7 +68,7 @@ def chunk_frames(pipeline: Pipeline, scope: Scope) -> Iterator[pl.DataFrame]:
 
 
 def embedding_frames(pipeline: Pipeline, scope: Scope) -> Iterator[pl.DataFrame]:
-    """Their vectors, reduced to what can be judged."""
+    """The vectors of those chunks, reduced to what the checks need."""
     embedder = pipeline.embedder.fingerprint
     expected = pipeline.embedder.dimensions
     for rows in _pages(pipeline, _VECTORS, _pending(pipeline, scope, embedder)):

@@ -17,7 +17,7 @@ GROUP = "generations"
 GENERATIONS = dg.DynamicPartitionsDefinition(name="index_generations")
 SHARDS = dg.DynamicPartitionsDefinition(name="index_generation_shards")
 GENERATION_TAG = "rag/generation"
-"""On every run that builds or judges; `rag_assets.instance` limits how many of them run at once."""
+"""Tag of every run that builds or evaluates; `rag_assets.instance` limits how many of them run at once."""
 KEY_TAG = "rag/generation_key"
 BUILD_JOB = "generation_build"
 FINISH_JOB = "generation_finish"
@@ -55,7 +55,7 @@ class DueRun:
 
 
 def due_runs(pipeline: Pipeline) -> Iterator[DueRun]:
-    """What the rows ask for: shards with documents pending for a generation, or its end and its judgement."""
+    """Due runs by the rows: shards with documents pending for a generation, or its end and its evaluation."""
     with pipeline.store.engine.connect() as connection:
         rows = [
             row for row in generations.write_targets(connection) if row.state != "active" and not row.not_reproducible
@@ -69,7 +69,7 @@ def due_runs(pipeline: Pipeline) -> Iterator[DueRun]:
 
 
 def _unfinished(row: Generation) -> bool:
-    # One that readers left has its judgement already, or was promoted without.
+    # A generation that was active before has been evaluated, or was promoted without.
     never_judged = row.evaluation is None and row.promoted_at is None
     return row.state == "building" or row.evaluation_wanted_at is not None or never_judged
 

@@ -1,5 +1,4 @@
-"""`python -m rag_assets.stream_worker`: work until SIGTERM. Exit code 2 for wrong configuration, 1 when it cannot
-start."""
+"""`python -m rag_assets.stream_worker`: run until SIGTERM. Exits with 2 for wrong configuration, 1 on other errors."""
 
 from __future__ import annotations
 

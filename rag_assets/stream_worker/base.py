@@ -16,7 +16,7 @@ from rag_core.streams import DeadLetter
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a message stands. For the inbox the topic is empty and the offset is the sequence number."""
+    """Position of a message. For the inbox the topic is empty and the offset is the sequence number."""
 
     topic: str
     partition: int
@@ -32,8 +32,8 @@ class Position:
 class Message:
     """One message. Exactly one of `event` and `failure` is set.
 
-    `payload` is what is kept if it becomes a dead letter, `attributes` what is needed beside it to try again. `key` and
-    `headers` are those of a topic's message. `digest` is the SHA-256 of a value that is too large to keep.
+    `payload` is stored if it becomes a dead letter, `attributes` are needed in addition to retry it. `key` and
+    `headers` belong to a topic's message. `digest` is the SHA-256 of a value that is too large to store.
     """
 
     source: Source
@@ -51,7 +51,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How many messages wait, and how long the oldest of them has, in seconds (0 when none does)."""
+    """Number of pending messages, and the age of the oldest in seconds (0 when there is none)."""
 
     messages: int = 0
     seconds: float = 0.0
@@ -85,11 +85,11 @@ class StreamSource(Protocol):
         ...
 
     def lag(self) -> Lag:
-        """What waits. While the stream cannot be read, `seconds` is at least the time since then."""
+        """The pending messages. While the stream cannot be read, `seconds` is at least the time since then."""
         ...
 
     def problem(self) -> RagError | None:
-        """What has kept it from some or all of its messages for longer than a stumble; `None` when nothing does."""
+        """Reason why some or all of its messages have been unreadable for a while; `None` when there is none."""
         ...
 
     def hold(self, tenant: str, source: str) -> bool:
@@ -97,7 +97,7 @@ class StreamSource(Protocol):
         ...
 
     def held(self) -> bool:
-        """Whether a source is held."""
+        """Whether a source is halted."""
         ...
 
     def postpone(self, tenant: str, source: str) -> bool:

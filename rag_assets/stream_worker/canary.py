@@ -1,4 +1,4 @@
-"""Canary documents: pushed, searched for, deleted and searched for again, all the time, through the ordinary APIs.
+"""Canary documents: continuously pushed, searched, deleted and searched again through the public APIs.
 
 They live in a tenant of their own, which no token of a customer names.
 """

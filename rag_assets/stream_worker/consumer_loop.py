@@ -31,7 +31,7 @@ POLL_SECONDS = 1.0
 FIRST_WAIT_SECONDS = 0.1
 LAST_WAIT_SECONDS = 10.0
 HALTING = frozenset({Reason.POISON_RATE, Reason.OFFSET_OUT_OF_RANGE, Reason.TOPIC_RECREATED})
-"""Reasons that only an operator can remove."""
+"""Reason codes of failures that only an operator can resolve."""
 _Key = tuple[str, str]
 """Tenant and name of a source."""
 

@@ -51,7 +51,7 @@ def dead_letters_of(messages: Sequence[Message], refused: Sequence[RejectedEvent
 
 
 def quarantine_undecoded(connection: Connection, run_id: str, dead_letters: Sequence[DeadLetter]) -> None:
-    """Enter messages that never became an event in the quarantine, where operators look."""
+    """Quarantine messages that never became an event, so that operators see them."""
     for one in dead_letters:
         token = Position(one.topic, one.partition, one.offset).token
         # `parse` is a stage in which the document did not reach PostgreSQL: what was stored before stays.

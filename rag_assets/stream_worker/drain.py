@@ -26,8 +26,8 @@ def drain_all(
 ) -> dict[str, int]:
     """Apply what waits in the streams (`inbox`, `kafka:<source>`), all of them or those named; returns how many each.
 
-    What a worker consumes at the same time is left to it. Raises as `Pump.process`, and `Conflict` for a stream that
-    only an operator can set going again.
+    Streams that a worker consumes at the same time are skipped. Raises as `ConsumerLoop.process`, and `Conflict` for a
+    stream that only an operator can restart.
     """
     with Pipeline(settings) as pipeline:
         return drain(pipeline, progress, names=names)
@@ -36,7 +36,7 @@ def drain_all(
 def drain(
     pipeline: Pipeline, progress: Progress | None = None, *, names: Iterable[str] | None = None
 ) -> dict[str, int]:
-    """As `drain_all`, with parts that are open already."""
+    """As `drain_all`, with a pipeline and streams that are already open."""
     settings, store = pipeline.settings, pipeline.store
     pipeline.ensure_generation()
     applier = EventApplier(pipeline)

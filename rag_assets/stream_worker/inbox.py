@@ -26,7 +26,7 @@ from rag_core.streams import DeadLetter, Lane, PendingChange, Share
 from rag_core.streams import inbox_lanes_store as inbox_lanes
 from rag_core.streams import inbox_store as inbox
 
-LOCK = 0x7261675F696E626F  # "rag_inbo"; the next number is that of the large changes
+LOCK = 0x7261675F696E626F  # "rag_inbo"; the next number is the lock of the large changes
 _BATCH_SECONDS: Final = 0.5
 _AWAY_SECONDS: Final = 0.5
 _SLOW_SECONDS: Final = 60.0
@@ -56,7 +56,7 @@ class InboxSource:
         """Of the tenants served by the last batch, the last one."""
         self._turn = 0
         self.consuming = False
-        """Whether this worker holds its part of the inbox."""
+        """Whether this worker holds the lock of its part of the inbox."""
 
     def poll(self, wait: float) -> list[Message]:
         self._pace.finish()
@@ -82,7 +82,7 @@ class InboxSource:
         return [self._message(row) for row in rows]
 
     def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
-        """The inbox has no place for them beyond the database."""
+        """Nothing to do: the inbox's dead letters are rows in the database."""
 
     def record(self, connection: Connection, messages: Sequence[Message], outcomes: Mapping[str, str]) -> None:
         inbox.mark_applied(
@@ -100,7 +100,7 @@ class InboxSource:
             return Lag(*inbox.pending(connection))
 
     def problem(self) -> RagError | None:
-        """A database that is away is the worker's problem, not one of this stream: `poll` raises it."""
+        """Always `None`: an unavailable database affects the whole worker, and `poll` raises it."""
         return None
 
     def hold(self, tenant: str, source: str) -> bool:
@@ -230,7 +230,7 @@ def round_robin(lanes: Sequence[Lane], after: str, turn: int, most: int) -> list
 
 
 def attributes_of(event: Event) -> dict[str, Any]:
-    """What a dead letter keeps of an event beside its content."""
+    """The fields of an event that a dead letter stores in addition to its content."""
     return {
         "source_version": event.source_version,
         "event_at": event.event_at.isoformat(),

@@ -108,7 +108,7 @@ def _apply_again(applier: EventApplier, run_id: str, message: Message, letter_id
     def settle(connection: Connection, settled: BatchResult) -> None:
         if not settled.refused:
             streams.delete_dead_letters(connection, [letter_id])
-            # Also when a newer version is held: then there is nothing left to do for the operator either.
+            # Also when a newer version is stored: then the operator has nothing to do either.
             quarantine.clear(connection, source.tenant, source.name, [event.locator], quarantine.BEFORE_STORE)
 
     try:

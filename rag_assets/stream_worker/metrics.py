@@ -39,7 +39,7 @@ class StreamMetrics:
         PlatformCollector(registry=registry)
         self.events = Counter(
             "rag_stream_events",
-            "Changes by what became of them: applied, deleted, stale, superseded (by a newer one of its batch), dead.",
+            "Changes by outcome: applied, deleted, stale, superseded (by a newer one of its batch), dead.",
             ["stream", "outcome"],
             registry=registry,
         )

@@ -1,4 +1,4 @@
-"""What streams did, as runless materializations: a summary per stream and interval, never an event per document.
+"""Stream results as runless materializations: a summary per stream and interval, never an event per document.
 
 And in return what Dagster did, as metrics of the worker."""
 

@@ -1,4 +1,4 @@
-"""Pending changes of the streams, measured without consuming and without joining a consumer group."""
+"""The number of pending changes of each stream, measured without consuming or joining a consumer group."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Who may do and see what: tokens, signing keys, API keys, revocations, and permissions the index has not applied
-yet."""
+"""Access: tokens, signing keys, API keys, revocations, and revocations that the index has not applied yet."""
 
 from rag_core.access import store
 from rag_core.access.api_keys import ApiKey, invalid_key, parse_api_key

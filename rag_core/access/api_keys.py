@@ -1,7 +1,7 @@
-"""API keys as text: `rag_<id>_<secret>`, made once, shown once, kept as a hash.
+"""The text form of API keys: `rag_<id>_<secret>`, shown once and stored as a hash.
 
-The secret has 256 random bits, so a plain SHA-256 is enough: there is nothing to guess that a slow hash would protect.
-The id finds the row; it says nothing by itself.
+The secret has 256 random bits, so a plain SHA-256 is enough: a slow hash protects only secrets that can be guessed. The
+id selects the row and is not secret.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _KEY = re.compile(rf"{PREFIX}_([A-Za-z0-9]{{12}})_([A-Za-z0-9_-]{{43}})")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key in two parts. Its text must not be stored or logged."""
+    """An API key: id and secret. Its text must not be stored or logged."""
 
     key_id: str
     secret: str
 
     @property
     def text(self) -> str:
-        """What the owner sends as `x-api-key`."""
+        """The value of the `x-api-key` header."""
         return f"{PREFIX}_{self.key_id}_{self.secret}"
 
     @property
     def digest(self) -> bytes:
-        """What is stored of the secret."""
+        """The stored hash of the secret."""
         return hashlib.sha256(self.secret.encode("ascii")).digest()
 
     def matches(self, stored: bytes) -> bool:
@@ -45,13 +45,13 @@ class ApiKey:
 
 
 def new_api_key() -> ApiKey:
-    """A random key."""
+    """Generate a random key."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
     return ApiKey("".join(secrets.choice(alphabet) for _ in range(12)), secrets.token_urlsafe(_SECRET_BYTES))
 
 
 def parse_api_key(text: str) -> ApiKey:
-    """The parts of a key. Raises `Unauthenticated` (`API_KEY_INVALID`) for anything else."""
+    """Parse the text of a key. Raises `Unauthenticated` (`API_KEY_INVALID`)."""
     found = _KEY.fullmatch(text)
     if found is None:
         raise invalid_key()
@@ -59,5 +59,5 @@ def parse_api_key(text: str) -> ApiKey:
 
 
 def invalid_key() -> Unauthenticated:
-    """One error for unknown, wrong, expired and revoked keys, so that guessing learns nothing."""
+    """The same error for unknown, wrong, expired and revoked keys, so that it does not help guessing."""
     return Unauthenticated(Reason.API_KEY_INVALID, "x-api-key: not a valid key")

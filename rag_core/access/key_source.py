@@ -1,6 +1,6 @@
-"""Sources of verification keys: a JWKS file, or the JWKS address of an identity provider.
+"""Sources of verification keys: a JWKS file, or the JWKS URL of an identity provider.
 
-Both return the last good keys at once and never block; a new set that is bad or absent changes nothing.
+Both return the last valid keys without blocking; a new set that is invalid or missing is ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rag_core.logging import get_logger
 RELOAD_SECONDS = 2.0
 """Interval between two reads of a key file."""
 FETCH_PAUSE_SECONDS = 30.0
-"""Least time between two fetches that unknown key ids cause."""
+"""Minimum interval between fetches caused by unknown key ids."""
 FETCH_TIMEOUT_SECONDS = 5.0
 MAX_JWKS_BYTES = 262_144
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -29,20 +29,20 @@ Keys = Mapping[str, VerificationKey]
 
 
 class KeySource(Protocol):
-    """Verification keys by key id. A new set is a new object, so that caches notice a change."""
+    """Verification keys by key id. A changed set is a new object, so that caches can detect it."""
 
     def current(self) -> Keys:
-        """The keys now. Raises `Unavailable` (`KEYS_UNAVAILABLE`) when none were ever had."""
+        """The current keys. Raises `Unavailable` (`KEYS_UNAVAILABLE`) until the first keys were read."""
 
     def fetch_unknown(self) -> bool:
         """Refetch the JWKS after an unknown `kid`. Blocking. Returns whether the key set may have changed."""
 
 
 class FileKeys:
-    """A JWKS file that may be replaced while we run. Thread-safe."""
+    """A JWKS file that may be replaced at run time. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        """Read it. Raises `ConfigError` when it is absent, empty, or holds a weak or secret key."""
+        """Read the file. Raises `ConfigError` when it is missing, empty, or contains a weak or secret key."""
         self._path = path
         self._lock = threading.Lock()
         self._keys: Keys = load_jwks(path)
@@ -66,14 +66,14 @@ class FileKeys:
             return self._keys
 
     def fetch_unknown(self) -> bool:
-        return False  # the file is polled often enough
+        return False  # the file is polled anyway
 
 
 class UrlKeys:
-    """The JWKS of an identity provider, read again every `refresh` seconds in a thread beside the calls.
+    """The JWKS of an identity provider, fetched again every `refresh` seconds in a background thread.
 
-    A token with an unknown key id may cause a fetch too, at most one every `pause` seconds whatever comes, so that
-    made-up ids cannot be used to flood the provider. Thread-safe.
+    A token with an unknown key id also causes a fetch, at most one every `pause` seconds, so that invented ids cannot
+    flood the provider. Thread-safe.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class UrlKeys:
         pause: float = FETCH_PAUSE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Check the address and try a first fetch. Raises `ConfigError` for an address that is not to be trusted."""
+        """Check the URL and try a first fetch. Raises `ConfigError` for a URL that cannot be trusted."""
         self._url = require_safe_url(url)
         self._refresh = refresh
         self._pause = pause
@@ -111,7 +111,7 @@ class UrlKeys:
 
     def _fetch_beside(self) -> None:
         if self._fetching.acquire(blocking=False):
-            # Counted from here, so that the calls that come meanwhile start no second one.
+            # Counted from the start of the fetch, so that concurrent calls do not start a second one.
             self._tried = self._clock()
             threading.Thread(target=self._fetch_and_release, name="jwks", daemon=True).start()
 
@@ -133,7 +133,7 @@ class UrlKeys:
 
 
 def require_safe_url(url: str) -> str:
-    """The address, when keys may be trusted that come from it. Raises `ConfigError` (`CONFIG_INVALID`)."""
+    """Return the URL if its keys can be trusted. Raises `ConfigError` (`CONFIG_INVALID`)."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -148,7 +148,7 @@ def require_safe_url(url: str) -> str:
 
 
 def read_url(url: str) -> bytes:
-    """GET without redirects, proxies or more than `MAX_JWKS_BYTES`. Raises `Unavailable` (`KEYS_UNAVAILABLE`)."""
+    """GET at most `MAX_JWKS_BYTES`, without redirects or proxies. Raises `Unavailable` (`KEYS_UNAVAILABLE`)."""
     import httpx
 
     body = bytearray()

@@ -1,6 +1,6 @@
 """Keyed hashes of tenants and subjects for logs, metrics and screens.
 
-They are keyed: names are few and easily guessed, and a plain hash would be undone by trying them.
+They are keyed because names are few and easy to guess: a plain hash could be reversed by trying them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _SHOWN_DIGITS = 12
 
 
 class NameHash:
-    """Hashes by the first of these secrets; without any by one of this process alone."""
+    """Hashes with the first of the secrets; without secrets with a random one of this process."""
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
         self._keys = tuple(keys) or (secrets.token_bytes(32),)
 
     def tenant(self, tenant: str) -> str:
-        """What stands for a tenant."""
+        """The hash of a tenant."""
         return self.tenants(tenant)[0]
 
     def tenants(self, tenant: str) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ class NameHash:
         return tuple(_digest(key, "tenant", tenant) for key in self._keys)
 
     def subject(self, tenant: str, subject: str) -> str:
-        """What stands for a subject of a tenant."""
+        """The hash of a subject of a tenant."""
         return _digest(self._keys[0], "subject", tenant, subject)
 
 

@@ -1,4 +1,4 @@
-"""Signing keys: made for the local stack, read from a JWKS file for verification."""
+"""Signing keys: generate them for the local stack, and read verification keys from JWKS documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A public key with the one algorithm it may be used with."""
+    """A public key with the only algorithm it may be used with."""
 
     key_id: str
     algorithm: str
@@ -32,7 +32,7 @@ class VerificationKey:
 
 
 def generate_key() -> tuple[str, dict[str, Any]]:
-    """A new P-256 signing key: the private key as PEM text and the JWKS document with its public half."""
+    """Generate a P-256 signing key: the private key as PEM text and the JWKS document with the public key."""
     private = ec.generate_private_key(ec.SECP256R1())
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -87,7 +87,7 @@ def mint(
 
 
 def load_jwks(path: Path) -> dict[str, VerificationKey]:
-    """Read a JWKS file. Raises `ConfigError` when it is absent, holds no key, or holds one that is weak or secret."""
+    """Read a JWKS file. Raises `ConfigError` when it is missing, has no key, or has a weak or secret key."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

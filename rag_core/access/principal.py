@@ -19,10 +19,10 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """The one name of this person or key in the audit log, whichever way they came."""
+        """The name of this person or key in the audit log, the same for every way of signing in."""
         return f"{self.tenant}/{self.subject}"
 
     @property
     def acl_entries(self) -> tuple[str, ...]:
-        """The ACL entries this caller matches, any of which opens a document."""
+        """The ACL entries this caller matches; any of them grants access to a document."""
         return (EVERYONE, f"user:{self.subject}", *(f"group:{group}" for group in self.groups))

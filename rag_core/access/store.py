@@ -17,7 +17,7 @@ from rag_core.errors import Conflict, NotFound, Reason
 from rag_core.operations import audit_store as audit
 
 # --------------------------------------------------------------------------------------------------------------------
-# Rows that say who may come in: API keys and revoked tokens.
+# API keys and revoked tokens.
 
 
 USED_EVERY = timedelta(minutes=1)
@@ -26,7 +26,7 @@ _SHOWN = [column for column in api_keys.c if column is not api_keys.c.secret_has
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """What a key shall open. `days` is its life."""
+    """The properties of a key to create. `days` is its lifetime."""
 
     name: str
     tenant: str
@@ -37,7 +37,7 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key as the server needs it."""
+    """A stored key, as needed for verification."""
 
     digest: bytes
     tenant: str
@@ -48,7 +48,7 @@ class StoredKey:
 
 
 def create_key(connection: Connection, wanted: NewKey, *, actor: str) -> ApiKey:
-    """Make a key and put it on record. Its text exists only in what is returned."""
+    """Create an audited key. Its text exists only in the returned value."""
     key = new_api_key()
     expires = datetime.now(UTC) + timedelta(days=wanted.days)
     connection.execute(
@@ -77,7 +77,7 @@ def list_keys(connection: Connection, *, tenant: str | None = None) -> list[dict
 
 
 def revoke_key(connection: Connection, key_id: str, *, actor: str) -> None:
-    """End a key now. Raises `NotFound` (`API_KEY_NOT_FOUND`), `Conflict` when it has been revoked before."""
+    """Revoke a key now. Raises `NotFound` (`API_KEY_NOT_FOUND`), `Conflict` when it is already revoked."""
     row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id).with_for_update()).one_or_none()
     if row is None:
         raise NotFound(Reason.API_KEY_NOT_FOUND, f"key: no key {key_id!r}")
@@ -88,19 +88,19 @@ def revoke_key(connection: Connection, key_id: str, *, actor: str) -> None:
 
 
 def find_key(connection: Connection, key_id: str) -> StoredKey | None:
-    """One key, None when there is none of this id."""
+    """The key with this id, or `None`."""
     row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).one_or_none()
     return None if row is None else _stored(row)
 
 
 def record_use(connection: Connection, key_id: str) -> None:
-    """Remember that a key was used, unless that is known for this minute."""
+    """Record that a key was used, at most once a minute."""
     old = func.coalesce(api_keys.c.last_used_at, datetime.min.replace(tzinfo=UTC)) < func.now() - USED_EVERY
     connection.execute(update(api_keys).where(api_keys.c.key_id == key_id, old).values(last_used_at=func.now()))
 
 
 def revoke_tokens(connection: Connection, *, tenant: str, subject: str, lifetime: int, actor: str) -> datetime:
-    """Refuse every token of a subject issued until now. `lifetime` is the longest any can live, in seconds."""
+    """Revoke every token of a subject issued until now. `lifetime` is the longest lifetime of a token, in seconds."""
     now = datetime.now(UTC)
     _revoke(connection, tenant, subject, before=now, forget_at=now + timedelta(seconds=lifetime))
     audit.record(connection, actor=actor, action="token.revoke", target=subject, details={}, tenant=tenant)
@@ -108,7 +108,7 @@ def revoke_tokens(connection: Connection, *, tenant: str, subject: str, lifetime
 
 
 def end_session(connection: Connection, *, tenant: str, subject: str, session: str, lifetime: int) -> None:
-    """Refuse one token (`rag_core.access.session_of`), whatever its issuer's clock says. `lifetime` as above."""
+    """Revoke one token (`rag_core.access.session_of`), independent of its issuer's clock. `lifetime` as above."""
     end = datetime.now(UTC) + timedelta(seconds=lifetime)
     _revoke(connection, tenant, session, before=end, forget_at=end)
     audit.record(connection, actor=subject, action="session.end", target=subject, details={}, tenant=tenant)
@@ -122,7 +122,7 @@ def _revoke(connection: Connection, tenant: str, name: str, *, before: datetime,
 
 
 def revocations(connection: Connection) -> dict[tuple[str, str], float]:
-    """Tenant and subject, or session, to the moment (Unix seconds) before which their tokens are refused."""
+    """(tenant, subject) or session to the Unix time in seconds before which their tokens are refused."""
     columns = token_revocations.c
     rows = connection.execute(select(columns.tenant, columns.subject, columns.before))
     return {(tenant, subject): before.timestamp() for tenant, subject, before in rows}
@@ -140,12 +140,12 @@ def _stored(row: Row[Any]) -> StoredKey:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Permissions and deletions that are committed but not in the index yet.
+# Pending revocations: committed permissions and deletions that the index has not applied yet.
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRevocation:
-    """A document that only `acl` may see from now on. Without `doc_id` it is a whole source, for nobody."""
+    """A document that from now on only `acl` may see. Without `doc_id`: a whole source that nobody may see."""
 
     tenant: str
     source: str
@@ -165,7 +165,7 @@ SELECT DISTINCT tenant, source, CAST(NULL AS uuid), CAST('{}' AS text[]) FROM si
 
 
 def pending_revocations(connection: Connection, *, most: int) -> list[PendingRevocation]:
-    """What someone may not see any more. A source with more than `most` such documents is named as a whole."""
+    """Pending revocations. A source with more than `most` affected documents is returned as a whole."""
     rows = connection.execute(_PENDING_REVOCATIONS, {"most": most})
     return [PendingRevocation(tenant, source, doc_id, frozenset(acl)) for tenant, source, doc_id, acl in rows]
 
@@ -179,7 +179,7 @@ WHERE tenant = :tenant AND source = :source AND shard = :shard AND position > :a
 def pending_update_pages(
     connection: Connection, tenant: str, source: str, shard: int, *, after: int, page: int
 ) -> Iterator[tuple[int, list[uuid.UUID]]]:
-    """The documents of a shard with such a change, in pages: the last position of each, and the ids."""
+    """Pages of documents of a shard with a pending change: the page's last position, and the ids."""
     params = {"tenant": tenant, "source": source, "shard": shard, "page": page}
     while True:
         rows = connection.execute(_PENDING_UPDATES, params | {"after": after}).all()
@@ -189,7 +189,7 @@ def pending_update_pages(
         yield after, [row.doc_id for row in rows]
 
 
-# A building generation without the document will get its newest version; to the others no mark means that it is due.
+# A building generation without the document will get its newest version; in others a missing mark means pending.
 _DELETE_APPLIED = text("""
 DELETE FROM rag.visibility_changes v WHERE v.doc_id = ANY(:ids) AND NOT EXISTS (
     SELECT FROM rag.generations g
@@ -200,5 +200,5 @@ DELETE FROM rag.visibility_changes v WHERE v.doc_id = ANY(:ids) AND NOT EXISTS (
 
 
 def delete_applied_changes(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> None:
-    """Forget the changes of these documents that every generation holds."""
+    """Delete the changes of these documents that every generation has applied."""
     connection.execute(_DELETE_APPLIED, {"ids": list(doc_ids)})

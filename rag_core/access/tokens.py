@@ -1,7 +1,7 @@
-"""Verification of signed tokens against the keys of an issuer.
+"""Verify signed access tokens against the keys of an issuer.
 
-Only what a verified token says becomes a `Principal`. Signatures are checked by PyJWT; claims are checked here, because
-the library accepts a missing or non-numeric `exp` and a missing `sub`. Every check fails closed.
+Only the claims of a verified token become a `Principal`. PyJWT checks signatures; claims are checked here, because
+PyJWT accepts a missing or non-numeric `exp` and a missing `sub`. Every check fails closed.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ CACHE_ENTRIES = 10_000
 MAX_GROUPS = 256
 
 _TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
-# Each of these lets a token bring or point to its own key, or changes how it must be read (RFC 8725, section 3).
+# Each of these lets a token carry or refer to its own key, or changes how it must be read (RFC 8725, section 3).
 _FORBIDDEN_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit", "b64", "zip", "enc"})
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-# A lone surrogate, which JSON can carry and no text can, would break whatever stores, sends or hashes the name.
+# JSON can contain a lone surrogate, but UTF-8 cannot: storing, sending or hashing such a name would fail.
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,256}")
 _SCOPES = re.compile(r"[\x20-\x7e]{0,4096}")
 _LATEST_TIME = 2**40
-"""Seconds; a numeric date beyond it is nonsense and would overflow arithmetic on it."""
+"""Seconds. A later numeric date is invalid and would overflow date arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must say: issuer, audience, lifetime cap and clock leeway in seconds.
+    """Requirements for a token: issuer, audience, maximum lifetime and clock leeway in seconds.
 
     `platform_groups` are pairs of a group and the scope that its members have in addition to the token's.
     """
@@ -67,12 +67,12 @@ class TokenRules:
 
 
 class UnknownKey(Unauthenticated):
-    """A well-formed token that names a key we do not have (yet)."""
+    """A well-formed token with an unknown key id."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a good token says. `issued` and `expires` are in seconds of Unix time, `session` names this very token."""
+    """A verified token. `issued` and `expires` are Unix times in seconds, `session` identifies the token."""
 
     principal: Principal
     issued: float
@@ -81,23 +81,23 @@ class VerifiedToken:
 
 
 def session_of(token: str) -> str:
-    """The name of one token among revocations; it begins with a character that no `sub` may hold.
+    """The id of one token in revocations; it begins with a character that no `sub` may contain.
 
-    Without the signature: of an ECDSA signature there is a second form that is as good.
+    It leaves out the signature, because every ECDSA signature has a second valid form.
     """
     signed = token.rpartition(".")[0]
     return "\x1f" + hashlib.sha256(signed.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class TokenVerifier:
-    """Verifies tokens against keys that may change while we run. Thread-safe.
+    """Verifies tokens against keys that may change at run time. Thread-safe.
 
-    A verified token is remembered by its hash, so that a repeated call costs no signature check; expiry is checked
-    every time, and a change of the keys forgets everything.
+    Verified tokens are cached by hash, so that repeated calls need no signature check. Expiry is checked every time; a
+    change of the keys clears the cache.
     """
 
     def __init__(self, keys: KeySource | Path, rules: TokenRules, *, clock: Callable[[], float] = time.time) -> None:
-        """`keys` may be the path of a JWKS file. Raises `ConfigError` when that is absent or unusable."""
+        """`keys` may be the path of a JWKS file. Raises `ConfigError` when it is missing or invalid."""
         self._source: KeySource = FileKeys(keys) if isinstance(keys, Path) else keys
         self._rules = rules
         self._clock = clock
@@ -106,15 +106,15 @@ class TokenVerifier:
         self._cache: OrderedDict[bytes, VerifiedToken] = OrderedDict()
 
     def verify(self, token: str) -> Principal:
-        """The caller a token stands for; see `check` for what it raises."""
+        """The caller that a token identifies. Raises as `check`."""
         return self.check(token).principal
 
     def check(self, token: str) -> VerifiedToken:
-        """What a token says.
+        """Verify a token and return its claims.
 
-        Raises `Unauthenticated` (`TOKEN_MALFORMED`, `TOKEN_INVALID`, `TOKEN_EXPIRED`), as `UnknownKey` when its key is
-        not known; `PermissionDenied` (`TENANT_MISSING`) for a good token that names no single tenant; `Unavailable`
-        (`KEYS_UNAVAILABLE`) while there are no keys at all.
+        Raises `Unauthenticated` (`TOKEN_MALFORMED`, `TOKEN_INVALID`, `TOKEN_EXPIRED`), as `UnknownKey` for an unknown
+        key id; `PermissionDenied` (`TENANT_MISSING`) for a valid token without a single tenant; `Unavailable`
+        (`KEYS_UNAVAILABLE`) while there are no keys.
         """
         keys = self._source.current()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -127,7 +127,7 @@ class TokenVerifier:
         return known
 
     def fetch_unknown(self) -> bool:
-        """Refetch the keys after an `UnknownKey`. Blocking. Returns whether another try is worthwhile."""
+        """Refetch the keys after an `UnknownKey`. Blocking. Returns whether to verify the token again."""
         return self._source.fetch_unknown()
 
     def _verify_fresh(self, token: str, keys: Mapping[str, VerificationKey]) -> VerifiedToken:
@@ -157,7 +157,7 @@ class TokenVerifier:
     def _remember(self, digest: bytes, known: VerifiedToken, keys: Mapping[str, VerificationKey]) -> None:
         with self._lock:
             if keys is not self._known_by:
-                return  # the keys were replaced meanwhile; the one that signed this may be gone
+                return  # the keys were replaced meanwhile, perhaps without the one that signed this token
             self._cache[digest] = known
             if len(self._cache) > CACHE_ENTRIES:
                 self._cache.popitem(last=False)
@@ -174,7 +174,7 @@ def _select_key(header: Mapping[str, object], keys: Mapping[str, VerificationKey
 
 
 def read_claims(claims: Mapping[str, object], rules: TokenRules, now: float) -> tuple[Principal, float]:
-    """Check the claims of a token whose signature is good; returns the caller and the time of expiry."""
+    """Check the claims of a token with a valid signature; returns the caller and the time of expiry."""
     expires, issued = _numeric_date(claims, "exp"), _numeric_date(claims, "iat")
     if expires + rules.leeway <= now:
         raise Unauthenticated(Reason.TOKEN_EXPIRED, "token: expired; get a new one")
@@ -216,7 +216,7 @@ def _read_header(token: str) -> Mapping[str, object]:
 
 def _numeric_date(claims: Mapping[str, object], name: str) -> float:
     value = claims.get(name)
-    # bool is an int in Python; NaN and infinities fail the range check because every comparison with them is false.
+    # bool is an int in Python; NaN and infinities fail the range check.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST_TIME:
         raise _invalid(f"{name} must be a number of seconds")
     return float(value)
@@ -250,7 +250,7 @@ def _scopes(claim: object) -> frozenset[str]:
 
 
 def require_identity_names(tenant: str, others: Iterable[str]) -> None:
-    """Raise `InvalidInput` (`FIELD_INVALID`) for a tenant, subject, group or name that no token could carry."""
+    """Raise `InvalidInput` (`FIELD_INVALID`) for a tenant, subject, group or name that a token cannot contain."""
     if not _TENANT.fullmatch(tenant):
         raise InvalidInput(Reason.FIELD_INVALID, "tenant: 1 to 64 letters, digits and _.-")
     if not all(map(_PRINTABLE.fullmatch, others)):

@@ -1,4 +1,4 @@
-"""Alerts: conditions become alerts, and every configured notifier gets one message per change of each."""
+"""Alerts: conditions, their storage, and delivery of each change to every configured notifier."""
 
 from rag_core.alerts import store
 from rag_core.alerts.base import Alert, AlertKind, Notifier

@@ -1,4 +1,4 @@
-"""What an alert is, and the notifier protocol."""
+"""The alert value and the notifier protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 
 class AlertKind(StrEnum):
-    """What can be alerted."""
+    """The kinds of alerts."""
 
     RUN_FAILED = "run_failed"
     CHECK_BLOCKED = "check_blocked"
@@ -24,10 +24,10 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A condition that holds since `started_at`, or is over since `ended_at`.
+    """A condition that began at `started_at` and, when it is over, ended at `ended_at`.
 
-    `key` names the condition: the same key is the same alert. Neither `summary` nor `details` holds text of documents
-    or secrets.
+    `key` identifies the condition: the same key is the same alert. Neither `summary` nor `details` contains document
+    text or secrets.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Alert:
         return self.ended_at is None
 
     def as_json(self) -> dict[str, Any]:
-        """The alert as notifiers send it; times in ISO 8601 with their zone."""
+        """The alert as notifiers send it; times in ISO 8601 with time zone."""
         return {
             "key": self.key,
             "kind": str(self.kind),
@@ -66,10 +66,10 @@ class Notifier(Protocol):
     name: str
     """`log`, `webhook` or `alertmanager`."""
     repeat_seconds: float | None
-    """After this long a firing alert is sent again; `None`: only when it begins and ends."""
+    """Interval at which a firing alert is sent again; `None`: only when it begins and ends."""
 
     def send(self, alerts: Sequence[Alert]) -> None:
-        """Send. Raises `Unavailable` (`ALERT_UNDELIVERED`) when it is not certain that they arrived."""
+        """Send alerts. Raises `Unavailable` (`ALERT_UNDELIVERED`) unless delivery is confirmed."""
         ...
 
     def close(self) -> None:

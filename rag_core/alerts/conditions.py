@@ -1,4 +1,4 @@
-"""Conditions that the rows show: held deletions, stale sources, cursors, failures, halted streams, a damaged index."""
+"""Alert conditions, read from the database: held deletions, stale sources, failures, halted streams and more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rag_core.operations import Entry
 from rag_core.quality import Latest
 
 _HALTED = "halted: "
-"""How a worker's heartbeat begins the state of such a stream."""
+"""Prefix of a halted stream's state in a worker's heartbeat."""
 
 
 def held_deletions(states: Iterable[SourceState]) -> Iterator[Alert]:
@@ -34,7 +34,7 @@ def held_deletions(states: Iterable[SourceState]) -> Iterator[Alert]:
 
 
 def stale_sources(states: Iterable[SourceState], minutes: Mapping[str, int], now: datetime) -> Iterator[Alert]:
-    """Sources that were not brought up to date for longer than their `freshness_minutes` (by source name)."""
+    """Sources whose last complete run is older than their `freshness_minutes` (by source name)."""
     for state in states:
         allowed = minutes.get(state.name)
         if allowed is None or state.listed_at is None or now - state.listed_at <= timedelta(minutes=allowed):
@@ -52,7 +52,7 @@ def stale_sources(states: Iterable[SourceState], minutes: Mapping[str, int], now
 
 
 def dated_ahead(states: Iterable[SourceState]) -> Iterator[Alert]:
-    """Sources with rows that are dated more than a day ahead, which their cursor leaves out."""
+    """Sources with rows dated more than a day in the future, which their cursor leaves out."""
     for state in states:
         if state.dated_ahead:
             yield Alert(
@@ -66,7 +66,7 @@ def dated_ahead(states: Iterable[SourceState]) -> Iterator[Alert]:
 
 
 def over_failure_rate(results: Iterable[Latest]) -> Iterator[Alert]:
-    """Sources whose last run sent more to quarantine than they allow."""
+    """Sources whose last run quarantined more inputs than they allow."""
     for result in results:
         if result.exceeded:
             yield Alert(
@@ -83,7 +83,7 @@ def over_failure_rate(results: Iterable[Latest]) -> Iterator[Alert]:
 
 
 def halted_streams(workers: Iterable[Mapping[str, Any]]) -> Iterator[Alert]:
-    """Streams that wait for an operator, by the heartbeats of living workers (`rag_core.streams.store.workers`)."""
+    """Streams that wait for an operator, from the heartbeats of live workers (`rag_core.streams.store.workers`)."""
     halted = {
         (name, str(stream["state"]).removeprefix(_HALTED))
         for worker in workers
@@ -103,9 +103,9 @@ def halted_streams(workers: Iterable[Mapping[str, Any]]) -> Iterator[Alert]:
 
 
 def rebuilt_indexes(entries: Iterable[Entry]) -> Iterator[Alert]:
-    """Generations that the process of the index found damaged and began to fill again, by its entries in the audit log.
+    """Generations that the index process found damaged and began to rebuild, from the audit log.
 
-    They are alerted although they are served again: something damaged the files, and may do so again.
+    They are reported although they are served again, because the cause of the damage may still be there.
     """
     newest = {entry.target: entry for entry in reversed(list(entries))}
     for name, entry in sorted(newest.items()):
@@ -113,7 +113,7 @@ def rebuilt_indexes(entries: Iterable[Entry]) -> Iterator[Alert]:
             f"{AlertKind.INDEX_DAMAGED}:{name}",
             AlertKind.INDEX_DAMAGED,
             "critical",
-            f"the index generation {name} was damaged and is filled again from PostgreSQL; look at the disk it is on",
+            f"the index generation {name} was damaged and is filled again from PostgreSQL; check its disk",
             started_at=entry.at,
         )
 

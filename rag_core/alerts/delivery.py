@@ -1,4 +1,4 @@
-"""Deliver alerts: each notifier gets one message when an alert begins and one when it ends."""
+"""Deliver alerts to notifiers: one message when an alert begins and one when it ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = get_logger("rag.alerts")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one round did: messages sent by notifier, and what could not be sent."""
+    """The result of one round: messages sent per notifier, and failures."""
 
     sent: dict[str, int] = field(default_factory=dict)
     failures: list[RagError] = field(default_factory=list)
@@ -42,8 +42,8 @@ def deliver(
 ) -> Delivery:
     """Compare the conditions with the stored alerts, and notify every notifier of changes.
 
-    An alert of the kinds in `scope` (all kinds when `None`) that is no condition any more has ended. A notifier that
-    fails is retried in the next round; the others are notified all the same. Nothing is sent inside a transaction.
+    An open alert of the kinds in `scope` (all kinds when `None`) without a condition has ended. A notifier that fails
+    is retried in the next round and does not affect the others. Nothing is sent inside a transaction.
     """
     when = now or datetime.now(UTC)
     with store.engine.begin() as connection:
@@ -74,7 +74,7 @@ def _is_due(row: table.OpenAlert, notifier: Notifier, now: datetime) -> bool:
     message = row.delivered.get(notifier.name)
     status = "firing" if row.alert.firing else "resolved"
     if message is None:
-        return row.alert.firing  # a beginning that no one heard needs no end
+        return row.alert.firing  # an alert whose beginning was never delivered needs no end
     if message["status"] != status or message["since"] != row.since:
         return row.alert.firing or message["status"] == "firing"
     if status == "resolved" or notifier.repeat_seconds is None:
@@ -91,7 +91,7 @@ _RETRYING = stamina.RetryingCaller(attempts=3, timeout=30, wait_initial=0.2)
 
 
 class LogNotifier:
-    """Writes one line per alert. Always on."""
+    """Logs one line per alert. Always enabled."""
 
     name = "log"
     repeat_seconds: float | None = None
@@ -102,14 +102,14 @@ class LogNotifier:
             write("alert", **{name: value for name, value in alert.as_json().items() if value not in ("", None, {})})
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 class WebhookNotifier:
     """POSTs `{"alerts": [...]}`. The signature is `v1=` and the hex HMAC-SHA256 of timestamp, a dot, and the body.
 
-    A receiver compares it in constant time and refuses a timestamp (seconds since the epoch) that is minutes off, so
-    that neither a forged nor a replayed message is believed.
+    A receiver must compare it in constant time and refuse a timestamp (Unix seconds) that is minutes off, so that it
+    accepts neither forged nor replayed messages.
     """
 
     name = "webhook"
@@ -134,7 +134,7 @@ class WebhookNotifier:
 
 
 class AlertmanagerNotifier:
-    """POSTs to `/api/v2/alerts`. Alertmanager forgets an alert that is not sent again, so firing ones are repeated."""
+    """POSTs to `/api/v2/alerts`. Firing alerts are repeated, because Alertmanager resolves those not sent again."""
 
     name = "alertmanager"
     repeat_seconds: float | None = 60
@@ -160,7 +160,7 @@ class AlertmanagerNotifier:
             "source": alert.source,
             "tenant": alert.tenant,
         }
-        # Well beyond two repeats: a sensor that is late must not make an alert seem resolved.
+        # Longer than two repeats: a late sensor must not make an alert seem resolved.
         until = alert.ended_at or self._now() + timedelta(seconds=5 * (self.repeat_seconds or 60))
         posted: dict[str, Any] = {
             "labels": {name: value for name, value in labels.items() if value},
@@ -173,9 +173,9 @@ class AlertmanagerNotifier:
 
 
 def open_notifiers(settings: Settings, client: Callable[[float], httpx.Client] | None = None) -> list[Notifier]:
-    """The notifiers that the settings name; the log is always one. `client` makes the HTTP client for a timeout.
+    """The configured notifiers; the log is always one. `client` makes the HTTP client for a timeout.
 
-    Raises `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) for a webhook whose calls could be forged.
+    Raises `ConfigError` (`SECRET_MISSING`, `SECRET_WEAK`) for a webhook without a strong secret.
     """
     make = client or _client
     found: list[Notifier] = [LogNotifier()]
@@ -194,13 +194,13 @@ def open_notifiers(settings: Settings, client: Callable[[float], httpx.Client] |
 
 
 def _client(timeout: float) -> httpx.Client:
-    # No redirects and no proxy of the environment: an alert goes to its configured address, or nowhere.
+    # No redirects and no proxies from the environment: an alert goes only to its configured address.
     return httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False)
 
 
 def _post(client: httpx.Client, name: str, url: str, body: bytes, headers: dict[str, str]) -> None:
     def once() -> None:
-        # The status is the whole answer: a body could be without end.
+        # Only the status is read: a body could be endless.
         with client.stream("POST", url, content=body, headers=headers) as response:
             response.raise_for_status()
 

@@ -1,4 +1,4 @@
-"""Open alerts, and what was delivered to each notifier."""
+"""Rows of alerts, and of their deliveries to each notifier."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class OpenAlert:
 
     @property
     def since(self) -> str:
-        """Distinguishes one occurrence of a condition from the next."""
+        """The start time, which distinguishes occurrences of the same condition."""
         return self.alert.started_at.isoformat() if self.alert.started_at else ""
 
 
 def begin(connection: Connection, conditions: Sequence[Alert], now: datetime) -> None:
-    """Store the present conditions. One that had ended begins again; one that continues keeps its start."""
+    """Store the current conditions. An ended one begins again; one that continues keeps its start."""
     for alert in sorted(conditions, key=lambda one: one.key):
         statement = insert(alerts).values(
             key=alert.key,
@@ -56,7 +56,7 @@ def begin(connection: Connection, conditions: Sequence[Alert], now: datetime) ->
 
 
 def close_others(connection: Connection, keys: Sequence[str], kinds: Sequence[str] | None, now: datetime) -> int:
-    """Close the open alerts (of these kinds) that are no condition any more; returns how many."""
+    """Close the open alerts (of these kinds) whose condition is over; returns their number."""
     statement = update(alerts).where(alerts.c.ended_at.is_(None), alerts.c.key.not_in(list(keys)))
     if kinds is not None:
         statement = statement.where(alerts.c.kind.in_(list(kinds)))
@@ -64,7 +64,7 @@ def close_others(connection: Connection, keys: Sequence[str], kinds: Sequence[st
 
 
 def newest(connection: Connection, tenant: str, *, ended: bool, limit: int) -> list[Alert]:
-    """Alerts that concern a tenant or the whole platform: open ones first, then, when wanted, those that are over."""
+    """Alerts of a tenant or the whole platform: open ones first, then, on request, ended ones."""
     columns = alerts.c
     statement = select(alerts).where(columns.tenant.in_([tenant, ""]))
     if not ended:
@@ -74,7 +74,7 @@ def newest(connection: Connection, tenant: str, *, ended: bool, limit: int) -> l
 
 
 def count_open(connection: Connection) -> dict[tuple[str, str], int]:
-    """How many alerts are open, by kind and severity, over all tenants."""
+    """Count open alerts by kind and severity, over all tenants."""
     columns = alerts.c
     statement = select(columns.kind, columns.severity, func.count()).where(columns.ended_at.is_(None))
     rows = connection.execute(statement.group_by(columns.kind, columns.severity))
@@ -82,7 +82,7 @@ def count_open(connection: Connection) -> dict[tuple[str, str], int]:
 
 
 def undelivered(connection: Connection) -> list[OpenAlert]:
-    """Open alerts, and ended ones that some notifier believes to be open."""
+    """Open alerts, and ended ones whose end was not delivered to some notifier."""
     rows = connection.execute(_UNDELIVERED).all()
     return [OpenAlert(_alert(row), row.delivered) for row in rows]
 
@@ -96,7 +96,7 @@ ORDER BY a.started_at, a.key
 
 
 def record_delivery(connection: Connection, notifier: str, sent: Sequence[Alert], now: datetime) -> None:
-    """Remember that a notifier took these alerts in this state."""
+    """Record that these alerts were delivered to a notifier in this state."""
     for alert in sent:
         since = alert.started_at.isoformat() if alert.started_at else ""
         status = "firing" if alert.firing else "resolved"
@@ -106,7 +106,7 @@ def record_delivery(connection: Connection, notifier: str, sent: Sequence[Alert]
 
 
 def forget_notifiers(connection: Connection, notifiers: Sequence[str]) -> None:
-    """Forget notifiers that are configured no more; what they believe cannot be corrected."""
+    """Delete the deliveries of notifiers that are no longer configured."""
     connection.execute(_FORGET_NOTIFIERS, {"names": list(notifiers)})
 
 
@@ -139,7 +139,7 @@ def _alert(row: Any) -> Alert:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What the rows say is wrong with the sources: input of the alerts and of the metrics.
+# States of sources, for alerts and metrics.
 
 
 _SOURCES = text("""
@@ -154,8 +154,8 @@ FROM rag.sources s ORDER BY s.tenant, s.name
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """One source: deletions that wait for an operator, inputs in quarantine, when it was last listed to its end, and
-    what was said of rows whose cursor is dated ahead."""
+    """The state of one source: held deletions, quarantined inputs, the last complete listing, and what is known of rows
+    dated in the future."""
 
     tenant: str
     name: str
@@ -167,5 +167,5 @@ class SourceState:
 
 
 def source_states(connection: Connection) -> list[SourceState]:
-    """Every source that ever ran."""
+    """The state of every source that has ever run."""
     return [SourceState(*row) for row in connection.execute(_SOURCES)]

@@ -1,5 +1,7 @@
-"""PostgreSQL: engine and migrations, tables, locks, bulk copies, and driver errors as typed errors. The SQL of each
-concept is in its own room."""
+"""PostgreSQL: engine, migrations, tables, locks, bulk copies and typed driver errors.
+
+The SQL of each concept is in the `store.py` of its own room.
+"""
 
 from rag_core.database import locks
 from rag_core.database.copy import copy_rows, is_storable, storable

@@ -1,4 +1,4 @@
-"""Bulk inserts by binary COPY."""
+"""Bulk inserts by PostgreSQL's binary COPY."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def copy_rows(
 ) -> None:
     """Append rows to `table` (`name` or `schema.name`) in the current transaction.
 
-    `columns` are (name, PostgreSQL type) in the order of each row's values. Far faster than INSERT from 100 rows on.
+    `columns` are (name, PostgreSQL type) in the order of each row's values. Much faster than INSERT from 100 rows on.
     """
     names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns)
     target = sql.Identifier(*table.split("."))
@@ -30,7 +30,7 @@ def copy_rows(
 
 
 def storable(value: str) -> str:
-    """The text with what PostgreSQL cannot store (NUL, lone surrogates) made visible, for messages and locators."""
+    """Escape the characters that PostgreSQL cannot store (NUL, lone surrogates), for messages and locators."""
     return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Errors of the database driver as errors of the platform, without SQL, parameters or host names."""
+"""Translate database driver errors into `RagError`, without SQL, parameters or host names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DOWN = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Edge helper: driver errors raised inside leave as `RagError`; anything that means a bug passes unchanged."""
+    """Context manager that re-raises driver errors as `RagError`; an error that indicates a bug passes unchanged."""
     try:
         yield
     except (exc.SQLAlchemyError, psycopg.Error) as error:
@@ -36,7 +36,7 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: BaseException) -> RagError | None:
-    """The platform's error for a driver error, or `None` when it is a bug of ours (a broken statement, a bad type)."""
+    """The `RagError` for a driver error, or `None` when it indicates a bug (a broken statement, a wrong type)."""
     cause: BaseException | None = error.orig if isinstance(error, exc.DBAPIError) else error
     if isinstance(cause, _FULL):
         return Exhausted(Reason.STORAGE_FULL, "the database has no space left; free space and run again")
@@ -70,7 +70,7 @@ def translate(error: BaseException) -> RagError | None:
 
 
 def refused_login(cause: BaseException | None) -> bool:
-    """Whether a PostgreSQL server answered and refused to let us in. libpq has no SQLSTATE for it, only a text."""
+    """Whether a PostgreSQL server answered and refused the login. libpq reports it as text only, without SQLSTATE."""
     if isinstance(cause, (errors.InvalidAuthorizationSpecification, errors.InvalidCatalogName)):
         return True
     text = str(cause) if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None else ""
@@ -87,7 +87,7 @@ def refused_login(cause: BaseException | None) -> bool:
 
 
 def recovering(cause: BaseException | None) -> bool:
-    """Whether a PostgreSQL server answered that it repairs itself after a crash, or starts."""
+    """Whether a PostgreSQL server answered that it is starting or recovering from a crash."""
     return isinstance(cause, psycopg.OperationalError) and any(
         sign in str(cause) for sign in ("in recovery mode", "database system is starting up", "not yet accepting")
     )
@@ -98,5 +98,5 @@ def _lost(error: BaseException, cause: BaseException | None) -> bool:
         return True
     if isinstance(cause, _DOWN):
         return True
-    # A connection that broke, or never was, has no SQLSTATE.
+    # A connection that broke or was never established has no SQLSTATE.
     return isinstance(cause, (psycopg.OperationalError, psycopg.InterfaceError)) and cause.sqlstate is None

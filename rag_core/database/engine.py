@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and the schema they expect: migrating it, and refusing one that does not fit."""
+"""Open the database: engine and connection limits, migrations, and the check of the schema's revision."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Bringing a database to the schema of this program, and refusing one that is not.
+# Migrations, and the check that the schema fits this program.
 
 
 HEAD = "0016"
-"""Newest revision this program knows; revisions are numbered so that two of them can be compared."""
+"""The newest revision this program knows. Revisions are numbered, so that two can be compared."""
 
 VERSION_TABLE = "schema_version"
 _VERSIONS = table(VERSION_TABLE, schema=SCHEMA)
-_LOCK = 0x7261675F736368  # one migration at a time, in whatever process
+_LOCK = 0x7261675F736368  # one migration at a time, across all processes
 
 
 def upgrade(target: Settings | str, *, services: str | None = None) -> None:
-    """Create or upgrade the schema, and let the services use it. Idempotent; several processes may call it at once.
+    """Create or upgrade the schema, and grant it to the services. Idempotent; processes may call it concurrently.
 
-    With settings the owner's URL is used and the role of the services is that of `database_url`; else `services` names
-    it when it is another than that of the URL.
+    With settings it connects with the owner's URL, and the services' role is the role of `database_url`. With a URL,
+    `services` names the services' role when it differs from the role in the URL.
 
     Raises `Conflict` (`DATABASE_VERSION`) when a newer program has written the database, `Unavailable` when it is down.
     """
@@ -53,7 +53,7 @@ def upgrade(target: Settings | str, *, services: str | None = None) -> None:
                 raise _newer(found)
             if found != HEAD:
                 connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-                # A role named like the schema would have it as its default and Alembic would not qualify names.
+                # A role named like the schema would have it as its default, and Alembic would not qualify names.
                 connection.execute(text("SET LOCAL search_path = public"))
                 command.upgrade(alembic_config(connection), "head")
             if users is not None and users != roles.role_of(url):
@@ -63,9 +63,9 @@ def upgrade(target: Settings | str, *, services: str | None = None) -> None:
 
 
 def require_current(engine: Engine, *, or_newer: bool = False) -> None:
-    """Raise `Conflict` (`DATABASE_VERSION`) unless the schema is exactly the one this program was written for.
+    """Raise `Conflict` (`DATABASE_VERSION`) unless the schema has exactly the revision that this program expects.
 
-    `or_newer` accepts a newer one as well whose migrations say that this program can read it (`schema_readers`).
+    `or_newer` also accepts a newer schema that this program can read according to its table `schema_readers`.
     """
     with engine.connect() as connection:
         found = revision(connection)
@@ -87,7 +87,7 @@ def _readable(connection: Connection) -> bool:
 
 
 def revision(connection: Connection) -> str | None:
-    """The revision the database is at, `None` for an empty one."""
+    """The revision of the database's schema; `None` for an empty database."""
     if not inspect(connection).has_table(VERSION_TABLE, schema=SCHEMA):
         return None
     found: str | None = connection.scalar(select(column("version_num")).select_from(_VERSIONS))
@@ -95,7 +95,7 @@ def revision(connection: Connection) -> str | None:
 
 
 def alembic_config(connection: Connection) -> Config:
-    """Alembic's configuration for an open connection; no file is read."""
+    """The Alembic configuration for an open connection; reads no file."""
     from alembic.config import Config
 
     config = Config()
@@ -112,7 +112,7 @@ def _newer(found: str) -> Conflict:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Opening the database.
+# The open database.
 
 
 _POOL_WAIT_SECONDS = 30
@@ -120,7 +120,7 @@ _POOL_WAIT_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open database. One per process; thread-safe. Driver errors leave it as `RagError` (see `store.failures`)."""
+    """An open database. One per process; thread-safe. Raises driver errors as `RagError` (`database.driver_errors`)."""
 
     engine: Engine
 
@@ -132,10 +132,10 @@ class Store:
 def open_store(settings: Settings, *, check: bool = True, or_newer: bool = False) -> Store:
     """Open the database of `settings`.
 
-    With `check` the schema is compared first: raises `Conflict` (`DATABASE_VERSION`) when it is older or newer than
-    this program, `Unavailable` (`DATABASE_UNAVAILABLE`) when it cannot be reached. With `or_newer` a newer schema is
-    accepted when its migrations say that this program can read it: for query servers, which run on during a rollout and
-    must be able to start again in its midst.
+    With `check` it compares the schema first: raises `Conflict` (`DATABASE_VERSION`) when the schema is older or newer
+    than this program, `Unavailable` (`DATABASE_UNAVAILABLE`) when the database cannot be reached. `or_newer` accepts a
+    newer schema that this program can read: query servers of the previous release keep running, and may restart, during
+    a rollout.
     """
     store = Store(open_engine(settings))
     if check:
@@ -148,7 +148,7 @@ def open_store(settings: Settings, *, check: bool = True, or_newer: bool = False
 
 
 def open_engine(settings: Settings) -> Engine:
-    """An engine with the limits of `settings`, not yet connected. Raises `ConfigError` for a URL that is none."""
+    """An engine with the limits of `settings`, not yet connected. Raises `ConfigError` for an invalid URL."""
     statement_ms = int(settings.database_statement_timeout_seconds * 1000)
     engine = create_engine(
         driver_url(settings.effective_database_url),
@@ -169,7 +169,7 @@ def open_engine(settings: Settings) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _limit(connection: DBAPIConnection, _record: Any) -> None:
-        # Set by statement: a pooler in between refuses unknown start-up options.
+        # Set by statements: a connection pooler refuses unknown start-up options.
         cursor = connection.cursor()
         cursor.execute(f"SET statement_timeout = {statement_ms}; SET idle_in_transaction_session_timeout = '15min'")
         cursor.close()
@@ -180,7 +180,7 @@ def open_engine(settings: Settings) -> Engine:
 
 
 def driver_url(url: str) -> str:
-    """The URL with psycopg 3 named as its driver. Raises `ConfigError` (`CONFIG_INVALID`) without repeating the URL."""
+    """The URL with psycopg 3 as its driver. Raises `ConfigError` (`CONFIG_INVALID`), which does not quote the URL."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):

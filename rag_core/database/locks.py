@@ -1,8 +1,8 @@
-"""Advisory locks over rows, always taken in the same order (all, source, shard).
+"""Advisory locks over everything, a source or a shard; always taken in that order.
 
-Every stage holds `all` and its source shared and its shard alone, on the connection it also works on: when that
-connection is lost, the work is lost with it, so no run ever writes without its lock. A pooler in transaction mode
-breaks this; connect to the database itself or to a pooler in session mode.
+Every stage holds shared locks on `all` and on its source, and an exclusive lock on its shard. It holds them on the
+connection that it writes with: a lost connection loses the work too, so no run ever writes without its lock. A pooler
+in transaction mode breaks this; connect to the database directly or through a pooler in session mode.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.5
 
 @contextmanager
 def shard_connection(store: Store, tenant: str, source: str, shard: int, *, wait: float) -> Iterator[Connection]:
-    """A connection that holds one shard of a source, without an open transaction.
+    """A connection that holds the lock of one shard, without an open transaction.
 
     Raises `Conflict` (`SOURCE_BUSY`) when another run holds it for longer than `wait` seconds.
     """
@@ -35,28 +35,28 @@ def shard_connection(store: Store, tenant: str, source: str, shard: int, *, wait
 
 @contextmanager
 def source_connection(store: Store, tenant: str, source: str, *, wait: float) -> Iterator[Connection]:
-    """As `shard_connection`, but alone on the whole source."""
+    """As `shard_connection`, with an exclusive lock on the whole source."""
     with _session(store, [_key(_ALL)], [_key("source", tenant, source)], wait) as connection:
         yield connection
 
 
 @contextmanager
 def exclusive_connection(store: Store, *, wait: float) -> Iterator[Connection]:
-    """As `shard_connection`, but alone on everything: no stage runs meanwhile."""
+    """As `shard_connection`, with an exclusive lock on everything: no stage runs meanwhile."""
     with _session(store, [], [_key(_ALL)], wait) as connection:
         yield connection
 
 
 @contextmanager
 def observer_connection(store: Store) -> Iterator[Connection]:
-    """A connection without locks, for temporary tables of a reader; they end with it."""
+    """A connection without locks, for a reader's temporary tables, which are dropped with it."""
     with _session(store, [], [], 0) as connection:
         yield connection
 
 
 @contextmanager
 def deployer_connection(store: Store, target: str, *, wait: float) -> Iterator[Connection]:
-    """A connection that alone may move deployments of this target on.
+    """A connection with the exclusive right to advance deployments of this target.
 
     Raises `Conflict` (`DEPLOYMENT_BUSY`) when another process holds it for longer than `wait` seconds.
     """
@@ -77,10 +77,10 @@ def lock_transaction(connection: Connection, name: str) -> None:
 
 @contextmanager
 def listing_turn(connection: Connection, tenant: str, source: str, *, wait: float) -> Iterator[bool]:
-    """Whether it is this connection's turn to list a source; false after `wait` seconds of another's.
+    """Wait for the lock to list a source; returns false when another connection still has it after `wait` seconds.
 
-    It asks again and again, because a statement that waits for hours holds back vacuum and meets its time limit. On an
-    error the turn ends with the connection's other locks.
+    It polls, because a statement that waits for hours holds back vacuum and exceeds its time limit. On an error the
+    lock is released with the connection's other locks.
     """
     key = _key("turn", tenant, source)
     until = time.monotonic() + wait
@@ -92,14 +92,14 @@ def listing_turn(connection: Connection, tenant: str, source: str, *, wait: floa
 
 
 def use_listing(connection: Connection, listing: int) -> bool:
-    """Keep a shared listing from being dropped until the connection is released; false while it is being dropped."""
+    """Keep a shared listing from being dropped until the connection is released; false when it is being dropped."""
     statement = text("SELECT pg_try_advisory_lock_shared(:key)")
     return bool(connection.scalar(statement, {"key": _key("listing", listing)}))
 
 
 @contextmanager
 def unused_listing(connection: Connection, listing: int) -> Iterator[bool]:
-    """Whether no other connection uses a shared listing; none begins to until the end."""
+    """Whether no other connection uses a shared listing; none can start to use it inside the context."""
     key = _key("listing", listing)
     mine = _try(connection, "pg_try_advisory_lock", key)
     yield mine
@@ -124,7 +124,7 @@ def _try(connection: Connection, function: str, key: int) -> bool:
 
 
 def _acquire(connection: Connection, shared: list[int], alone: list[int], wait: float) -> None:
-    # A lock_timeout of 0 would mean to wait for ever.
+    # A lock_timeout of 0 would wait forever.
     connection.execute(text("SELECT set_config('lock_timeout', :ms, false)"), {"ms": str(max(1, round(wait * 1000)))})
     connection.commit()
     for key in shared:
@@ -143,7 +143,7 @@ def _release(connection: Connection) -> None:
         connection.execute(text("DISCARD TEMPORARY"))
         connection.commit()
     except (DBAPIError, RagError):
-        # The server frees the locks of a session that has ended; the pool must not hand it out again.
+        # The server releases locks when a session ends; the pool must not hand out this connection again.
         connection.invalidate()
 
 

@@ -1,7 +1,7 @@
-"""Two database roles: the owner of the schema, and the services.
+"""The two database roles: the owner of the schema, and the services.
 
-The services read and write every row but those of the audit log, to which they only append: nothing that they run as
-can change, remove or truncate what is on record, or take the protection away.
+The services' role reads and writes every table except the audit log, which it can only append to: it cannot change,
+delete or truncate audit entries, nor remove their protection.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from sqlalchemy import Connection, make_url, text
 from rag_core.database.tables.base import SCHEMA
 
 OWNER = "rag_owner"
-"""The owner of the embedded server's schema. Elsewhere the URLs name both roles."""
+"""The owner of the embedded server's schema. With another server the URLs name both roles."""
 _APPEND_ONLY = ("audit", "audit_heads", "audit_checkpoints")
 
 
 def role_of(url: str) -> str | None:
-    """The role a URL connects as."""
+    """The role that a URL connects as."""
     return make_url(url).username
 
 
 def grant(connection: Connection, services: str) -> None:
-    """Let the services' role use the schema of the owner, who is connected. Idempotent."""
+    """Grant the services' role access to the schema. The connection is the owner's. Idempotent."""
     role = connection.dialect.identifier_preparer.quote(services)
     tables = f"ALL TABLES IN SCHEMA {SCHEMA}"
     for statement in (
@@ -36,7 +36,7 @@ def grant(connection: Connection, services: str) -> None:
 
 
 def may_change_audit(connection: Connection) -> bool:
-    """Whether the connected role could change or remove what is on record, or give itself the right to."""
+    """Whether the connected role could change or delete audit entries, or grant itself the right to."""
     return bool(
         connection.scalar(
             text(

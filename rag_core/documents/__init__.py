@@ -1,4 +1,4 @@
-"""Documents: filters over them, rows and tombstones, lookup under an ACL, and inspection."""
+"""Documents: filters, rows, tombstones, lookup under an ACL, and inspection."""
 
 from rag_core.documents import read_store, store, tombstone_store
 from rag_core.documents.filters import (

@@ -1,6 +1,6 @@
-"""The typed filter tree that clients send, independent of any engine.
+"""The typed filter tree that clients send, independent of the index engine.
 
-Filters only ever narrow a search. Tenant and ACL are not expressible here: `validate` refuses reserved fields.
+Filters can only narrow a search. They cannot express tenant and ACL: `validate` refuses reserved fields.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """`gte <= field < lt`; either bound may be open. Bounds are timezone-aware."""
+    """The time is in `gte <= field < lt`; either bound may be open. Bounds are timezone-aware."""
 
     field: str
     gte: datetime | None = None
@@ -48,7 +48,7 @@ class TimeRange:
 
 @dataclass(frozen=True, slots=True)
 class NumberRange:
-    """The number of the field lies within the bounds, of which at least one is set."""
+    """The number is within the bounds, at least one of which is set."""
 
     field: str
     gte: float | None = None
@@ -102,7 +102,7 @@ def validate(condition: Condition, *, metadata_fields: FieldTypes | None = None)
 
 
 def _complexity(node: Condition, depth: int) -> int:
-    """Conditions and further values below and including a node. Bounded by depth, so that it cannot run away."""
+    """Count conditions and additional values of a node and below. The recursion is bounded by depth."""
     if depth > MAX_DEPTH:
         raise InvalidInput(Reason.FILTER_TOO_COMPLEX, f"filter: nested more than {MAX_DEPTH} deep")
     match node:

@@ -1,4 +1,4 @@
-"""Documents as callers and operators read them: lookup under an ACL, and inspection down to chunks."""
+"""Read documents: lookup under an ACL for callers, and inspection down to chunks for operators."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rag_core.errors import NotFound, Reason
 from rag_core.ids import document_id
 
 # --------------------------------------------------------------------------------------------------------------------
-# Looking up documents for an operator: which there are, where one stands, and what was made of it.
+# Inspection for operators: find documents, and show a document's state, chunks and indexed versions.
 
 
 class DocumentState(StrEnum):
-    """Where a document stands for a reader of the active generation."""
+    """The state of a document for readers of the active generation."""
 
     SEARCHABLE = "searchable"
     PENDING = "pending"
@@ -30,7 +30,7 @@ class DocumentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DocumentSummary:
-    """A document in a list; version 0 stands for an input that was never stored."""
+    """A document in a list; version 0 means an input that was never stored."""
 
     doc_id: uuid.UUID
     source: str
@@ -56,7 +56,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class IndexedVersion:
-    """The version of a document that a generation holds, 0 for none."""
+    """The version of a document that a generation has indexed, 0 for none."""
 
     generation: str
     state: str
@@ -65,7 +65,7 @@ class IndexedVersion:
 
 @dataclass(frozen=True, slots=True)
 class DocumentDetails:
-    """Everything that is stored of one document. `acl=None`: nobody may see it."""
+    """Everything stored about one document. `acl=None`: the ACL is unknown and nobody may see it."""
 
     found: DocumentSummary
     media_type: str
@@ -115,7 +115,7 @@ ORDER BY q.last_at DESC LIMIT :limit
 
 
 def find(connection: Connection, tenant: str, *, wanted: str, source: str, limit: int) -> list[DocumentSummary]:
-    """Documents by a part of their locator or title or by their id, newest change first; then inputs never stored."""
+    """Documents by part of their locator or title, or by id, newest change first; then inputs never stored."""
     parameters = {
         "tenant": tenant,
         "source": source,
@@ -156,7 +156,7 @@ ORDER BY g.created_at DESC
 
 
 def inspect(connection: Connection, tenant: str, doc_id: uuid.UUID) -> DocumentDetails | None:
-    """One document of the tenant, `None` when there is none."""
+    """One document of the tenant; `None` when it does not exist."""
     parameters = {"tenant": tenant, "doc_id": doc_id, "limit": 1}
     row = connection.execute(_ONE, parameters).one_or_none()
     if row is None:
@@ -213,12 +213,12 @@ def _id_or_none(wanted: str) -> uuid.UUID | None:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Stored documents as their readers may see them: tenant and ACL are part of every statement.
+# Lookup for callers: tenant and ACL are part of every statement.
 
 
 @dataclass(frozen=True, slots=True)
 class VisibleDocument:
-    """A live document. `searchable`: the active generation holds this version. `pending`: a newer change waits."""
+    """A live document. `searchable`: this version is in the active generation. `pending`: a newer change waits."""
 
     doc_id: uuid.UUID
     source: str
@@ -256,7 +256,7 @@ WHERE d.tenant = :tenant AND d.doc_id = :doc_id AND d.deleted_at IS NULL AND d.a
 
 
 def get(connection: Connection, tenant: str, acl: Sequence[str], doc_id: uuid.UUID) -> VisibleDocument:
-    """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`), the same whether it is absent or not theirs to see."""
+    """One document. Raises `NotFound` (`DOCUMENT_NOT_FOUND`), also when the caller may not see it."""
     params = {"tenant": tenant, "acl": list(acl), "doc_id": doc_id}
     row = connection.execute(_GET, params).one_or_none()
     if row is None:
@@ -267,7 +267,7 @@ def get(connection: Connection, tenant: str, acl: Sequence[str], doc_id: uuid.UU
 def text_of(
     connection: Connection, tenant: str, acl: Sequence[str], doc_id: uuid.UUID, *, chars: int
 ) -> tuple[str, bool]:
-    """The first `chars` characters of a document's text, and whether there are more. Raises as `get`."""
+    """The first `chars` characters of a document's text, and whether there is more. Raises as `get`."""
     params = {"tenant": tenant, "acl": list(acl), "doc_id": doc_id, "chars": chars}
     row = connection.execute(_TEXT, params).one_or_none()
     if row is None:
@@ -278,6 +278,6 @@ def text_of(
 def page(
     connection: Connection, tenant: str, acl: Sequence[str], *, source: str | None, after: uuid.UUID, limit: int
 ) -> list[VisibleDocument]:
-    """The next documents in order of their ids."""
+    """The next page of documents, by id."""
     params = {"tenant": tenant, "acl": list(acl), "source": source, "after": after, "limit": limit}
     return [VisibleDocument(*row) for row in connection.execute(_LIST, params)]

@@ -1,4 +1,4 @@
-"""Write documents in bulk: new versions, and metadata updates of unchanged content."""
+"""Write documents in bulk: new versions, and metadata updates when content is unchanged."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ _incoming = documents.to_metadata(MetaData(), schema=None, name="incoming_docume
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A parsed document to be stored.
+    """A parsed document to store.
 
-    `base_version` is the version it was compared with (0: none); when the row has moved on since, the write is ignored.
-    For event sources `source_version` is set instead, and the higher one wins whatever the order of arrival.
+    `base_version` is the version it was compared with (0: none); when the row has changed since, the write is ignored.
+    For event sources `source_version` is set instead: the higher version wins in any order of arrival.
     """
 
     doc_id: uuid.UUID
@@ -72,7 +72,7 @@ class NewDocument:
 
 @dataclass(frozen=True, slots=True)
 class MetadataUpdate:
-    """A document whose content is what we hold: only its token, its bytes or its ACL are new."""
+    """A document whose stored text is current: only its version tag, its raw bytes or its ACL are new."""
 
     doc_id: uuid.UUID
     locator: str
@@ -83,13 +83,13 @@ class MetadataUpdate:
     acl: Sequence[str] | None
     acl_inherited: bool
     event: bool = False
-    """Of an event source: `source_version` is the event's, or `None` to leave the one that is held."""
+    """For event sources: `source_version` is the event's, or `None` to keep the stored one."""
     source_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """What is stored of a document. `erased` is the version up to which it was erased for good (0: it was not)."""
+    """The stored state of a document. `erased` is the version up to which it was erased (0: never)."""
 
     doc_id: uuid.UUID
     version: int
@@ -104,13 +104,13 @@ class StoredDocument:
 
     @property
     def newest(self) -> int:
-        """Nothing that is not newer than this may be applied."""
+        """The version that a change must exceed to be applied."""
         return max(self.source_version, self.erased)
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """Outcome of a batch: rows that are a new version, rows whose content was the same, rows ignored as stale."""
+    """The result of a batch: rows with a new version, rows with unchanged content, rows ignored as stale."""
 
     changed: int = 0
     same: int = 0
@@ -120,7 +120,7 @@ class WriteResult:
 def write(
     connection: Connection, tenant: str, source: str, shard: int, run_id: str, rows: Sequence[NewDocument]
 ) -> WriteResult:
-    """Insert or update documents in the current transaction. The version grows only when something visible changed."""
+    """Insert or update documents in the current transaction. Only a visible change increments the version."""
     if not rows:
         return WriteResult()
     connection.execute(
@@ -141,7 +141,7 @@ def write(
 
 
 def update_metadata(connection: Connection, run_id: str, rows: Sequence[MetadataUpdate]) -> WriteResult:
-    """Update tokens and ACLs; a changed ACL is a new version. Rows that moved on since are left alone."""
+    """Update version tags and ACLs; a changed ACL is a new version. Rows that changed since are left unchanged."""
     if not rows:
         return WriteResult()
     ordered = sorted(rows, key=lambda row: row.doc_id)
@@ -170,13 +170,13 @@ def update_metadata(connection: Connection, run_id: str, rows: Sequence[Metadata
 
 
 def load_stored(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, StoredDocument]:
-    """What is stored of these documents, tombstones and erasures included; unknown ones are absent."""
+    """Load the stored state of documents, including tombstones and erasures; unknown ones are absent."""
     rows = connection.execute(_HELD, {"ids": list(doc_ids)})
     return {row[0]: StoredDocument(*row) for row in rows}
 
 
 def live(connection: Connection, tenant: str, source: str, shard: int | None = None) -> int:
-    """Documents that are not tombstones, in a shard or in the whole source."""
+    """Count documents that are not tombstones, in a shard or in the whole source."""
     statement = select(func.count()).where(
         documents.c.tenant == tenant, documents.c.source == source, documents.c.deleted_at.is_(None)
     )
@@ -247,7 +247,7 @@ def _upsert(*, by_source: bool) -> Any:
 
 
 def _updated_at(modified_at: datetime | None) -> datetime:
-    """When the source says the document changed, else now; a source whose clock runs ahead cannot be in the future."""
+    """The time of change from the source, else now; never in the future, even if the source's clock is ahead."""
     now = datetime.now(UTC)
     if modified_at is None:
         return now

@@ -1,4 +1,4 @@
-"""Tombstones: deleted documents keep their id and a version, and none of their content."""
+"""Soft-delete documents: a tombstone keeps the id and a version, but no content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rag_core.ids import text_hash
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A deletion that carries a source version, of a document that need not be known."""
+    """A deletion with a source version, of a document that may be unknown."""
 
     doc_id: uuid.UUID
     locator: str
@@ -21,9 +21,9 @@ class Deletion:
 
 
 def soft_delete(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID]) -> int:
-    """Turn documents into tombstones: text, title, metadata and chunks go, the id and a new version stay.
+    """Turn documents into tombstones: delete text, title, metadata and chunks; keep the id and a new version.
 
-    Returns how many were alive. The tombstone itself is kept, so that no index generation can miss the deletion.
+    Returns how many were live. The tombstone is kept, so that no index generation can miss the deletion.
     """
     params = {"ids": list(doc_ids), "run_id": run_id, "empty": text_hash("")}
     deleted = connection.execute(_SOFT_DELETE, params).rowcount
@@ -36,9 +36,9 @@ def soft_delete(connection: Connection, run_id: str, doc_ids: Sequence[uuid.UUID
 def soft_delete_versions(
     connection: Connection, tenant: str, source: str, shard: int, run_id: str, rows: Sequence[Deletion]
 ) -> int:
-    """As `soft_delete`, fenced by the version the deletion carries. Returns how many were alive.
+    """As `soft_delete`, fenced by the deletion's source version. Returns how many were live.
 
-    An unknown document gets a tombstone too, so that an older event that arrives later cannot bring it to life.
+    An unknown document gets a tombstone too, so that an older event that arrives later cannot create it.
     """
     if not rows:
         return 0
@@ -74,7 +74,7 @@ _DROP_QUARANTINE = text("""
 DELETE FROM rag.quarantine q USING rag.documents d
 WHERE d.doc_id = ANY(:ids) AND q.tenant = d.tenant AND q.source = d.source AND q.locator = d.locator AND NOT q.skipped
 """)
-# The old row is read before the update, so that `was_live` is its former state.
+# The old row is read before the update, so that `was_live` is its state before.
 _SOFT_DELETE_VERSIONS = text("""
 WITH gone AS (
     SELECT n.doc_id, n.locator, n.source_version,

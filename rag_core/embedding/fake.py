@@ -14,13 +14,13 @@ _GRAM = 3
 
 
 class FakeEmbedder:
-    """Implements `Embedder` in microseconds, with no model. Queries and passages are embedded alike."""
+    """Implements `Embedder` in microseconds, without a model. Queries and passages are embedded alike."""
 
     dimensions = 64
     max_tokens = 512
 
     def __init__(self, *, version: str = "1", dimensions: int = 64, query_prefix: str = "", prefix: str = "") -> None:
-        # Another version stands for another model in tests of a model change.
+        # Tests of a model change use another version as another model.
         self._salt = zlib.crc32(version.encode())
         self._query_prefix, self._prefix = query_prefix, prefix
         self.dimensions = dimensions
@@ -40,13 +40,13 @@ class FakeEmbedder:
         return vectors
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Nothing to close."""
 
     def _embed(self, text: str) -> Vectors:
         padded = f"  {clean(text).casefold()} ".encode()
         grams = [zlib.crc32(padded[i : i + _GRAM], self._salt) for i in range(len(padded) - _GRAM + 1)]
         hashed = np.array(grams, np.uint32)
         signs = np.where(hashed & 1, 1.0, -1.0)
-        # The constant keeps a text whose grams cancel out from becoming a zero vector.
+        # The constant avoids a zero vector for a text whose grams cancel out.
         vector = np.bincount((hashed >> 1) % self.dimensions, weights=signs, minlength=self.dimensions) + 1e-3
         return (vector / np.linalg.norm(vector)).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Builds the network as an ONNX model with int8 weights (needs `onnx`; only the first start does).
+"""Build the network as an ONNX model with int8 weights (needs `onnx`; runs only at the first start).
 
-Inputs: `embeddings` float32 [batch, length, hidden], the token embeddings (looked up outside, from the 4-bit table);
+Inputs: `embeddings` float32 [batch, length, hidden], the token embeddings (the caller reads them from the 4-bit table);
 `lengths` int32 [batch], how many of them are text. Output: `vectors` float32 [batch, hidden], mean over the text,
 L2-normalised. Linear layers are int8 with one scale per output column; their inputs are quantised at run time.
 """
@@ -107,7 +107,7 @@ def _linear(graph: _Graph, bundle: Bundle, state: str, output: str, parts: list[
 
 
 def _quantise_columns(weights: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Symmetric int8 with one scale per column."""
+    """Quantise to symmetric int8 with one scale per column."""
     scale = np.abs(weights).max(axis=0) / np.float32(127)
     scale[scale == 0] = 1
     return np.rint(weights / scale).astype(np.int8), scale

@@ -1,8 +1,8 @@
 """The default embedder: the bundled multilingual-e5-small on ONNX Runtime, int8, in this process.
 
-One text per run of the network, and as many runs at once as there are threads. Dynamic int8 takes its scale from the
-whole input, so in a larger batch a text's vector would depend on its neighbours; alone it does not, and the vectors are
-reproducible. Measured, it is no slower than larger batches (docs/performance.md).
+Each run of the network embeds one text, and as many runs are parallel as there are threads. Dynamic int8 takes its
+scale from the whole input, so in a larger batch a text's vector would depend on its neighbours. With one text per run
+vectors are reproducible, and it is no slower than larger batches (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from rag_core.embedding.bundle import MODEL_NAME, SHA256, Artifact, Bundle, Floa
 from rag_core.embedding.tokenizer import TOKENIZER_VERSION, load_tokenizer
 from rag_core.ids import fingerprint
 
-# Raise when the vectors could change (also when `graph` changes them).
+# Raise it when the vectors could change, also by a change of `graph`.
 GRAPH_VERSION = 1
 GRAPH_FILE = Artifact("e5-small-int8", ".onnx", fingerprint(SHA256, GRAPH_VERSION))
 
 QUERY_PREFIX = "query: "
 PASSAGE_PREFIX = "passage: "
 MAX_CHARS_PER_TOKEN = 32
-"""Text is cut to `max_tokens` times this before it is tokenised, so that a huge input costs no more than a long one."""
+"""Text is cut to `max_tokens` times this before it is tokenised, which bounds the cost of a huge input."""
 
 
 def load_graph(model_dir: Path, bundle: Bundle) -> bytes:
-    """The network as a serialised ONNX model from the cache, built (about 1 s) the first time."""
+    """Load the network as a serialised ONNX model from the cache; the first call builds it (about 1 s)."""
 
     def build() -> bytes:
         from rag_core.embedding.graph import build_graph  # the only user of `onnx`, needed once per installation
@@ -42,7 +42,7 @@ def load_graph(model_dir: Path, bundle: Bundle) -> bytes:
 
 
 class OnnxEmbedder:
-    """Implements `Embedder`. `threads` texts are computed at once; 0 means one per core this process may use."""
+    """Implements `Embedder`. Computes `threads` texts in parallel; 0 means one per core this process may use."""
 
     def __init__(self, model_dir: Path, *, threads: int = 0) -> None:
         self._bundle = open_bundle()
@@ -68,7 +68,7 @@ class OnnxEmbedder:
 
     def _embed(self, texts: list[str]) -> Vectors:
         vectors = np.empty((len(texts), self.dimensions), np.float32)
-        if len(texts) == 1:  # a query: no hop to another thread
+        if len(texts) == 1:  # a query: avoid another thread
             vectors[0] = self._run(texts[0])
             return unit_rows(vectors, rows=1, dimensions=self.dimensions)
         # Longest first, so that no thread ends with a long text while the others are idle.
@@ -85,13 +85,13 @@ class OnnxEmbedder:
         return vector
 
     def _token_ids(self, text: str) -> list[int]:
-        """Ids with the special tokens around them, cut to `max_tokens`."""
+        """Token ids including special tokens, cut to `max_tokens`."""
         ids: list[int] = self._tokenizer.encode(clean(text[: self.max_tokens * MAX_CHARS_PER_TOKEN])).ids
         return ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], self._bundle.special.end]
 
 
 def usable_cores() -> int:
-    """Cores this process may run on (a container or taskset may give fewer than the machine has)."""
+    """Count the cores this process may use (a container or taskset may limit them)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""An embedder behind an OpenAI-compatible HTTP endpoint (OpenAI, text-embeddings-inference, vLLM, Ollama, ...)."""
+"""The embedder for an OpenAI-compatible HTTP endpoint (OpenAI, text-embeddings-inference, vLLM, Ollama, ...)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from rag_core.settings import Settings
 T = TypeVar("T")
 
 _BYTES_PER_TOKEN = 4
-"""UTF-8 bytes. A fair estimate for English and Chinese alike (0.25 and 0.75 tokens per character)."""
+"""Estimated UTF-8 bytes per token, for English (0.25 tokens per character) and Chinese (0.75)."""
 
 
 def open_openai_embedder(settings: Settings) -> OpenAIEmbedder:
-    """The embedder the settings describe. Raises `ConfigError` for a URL that cannot be used."""
+    """Open the configured embedder. Raises `ConfigError` for an invalid URL."""
     endpoint = Endpoint(
         url=_checked_url(settings.embed_url or ""),
         model=settings.embed_model or "",
@@ -46,9 +46,9 @@ def open_openai_embedder(settings: Settings) -> OpenAIEmbedder:
 
 
 class OpenAIEmbedder:
-    """Implements `Embedder`. Batches are bounded in texts and tokens, and up to `in_flight` of them travel at once.
+    """Implements `Embedder`. Batches are bounded in texts and tokens; up to `in_flight` of them are sent in parallel.
 
-    Blocking calls are served by one event loop in a thread of its own, which is what makes the deadline a hard one.
+    Blocking calls run on one event loop in a separate thread, so that the deadline is enforced.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class OpenAIEmbedder:
         self._background.close(self._client.close())
 
     def _input(self, prefix: str, text: str) -> str:
-        """What is sent: cut to about `max_tokens`, and never blank, which endpoints refuse."""
+        """The text to send: cut to about `max_tokens`, and never blank, because endpoints refuse blank input."""
         limit = self.max_tokens * _BYTES_PER_TOKEN
         whole = clean((prefix + text)[:limit]).encode()[:limit].decode("utf-8", "ignore")
         return whole if whole.strip() else "."
@@ -99,7 +99,7 @@ class OpenAIEmbedder:
         return np.concatenate([task.result() for task in tasks])
 
     async def _embed_batch(self, texts: list[str]) -> Vectors:
-        """One request, or two halves when the endpoint finds it too large: its limits are not known beforehand."""
+        """Send one request, or two halves when the endpoint rejects it as too large: its limits are unknown."""
         try:
             async with self._slots:
                 return await self._client.embed(texts)
@@ -113,7 +113,7 @@ class OpenAIEmbedder:
 
 
 def batches(texts: list[str], max_texts: int, max_tokens: int) -> Iterator[list[str]]:
-    """Consecutive groups within both limits (tokens are estimated); a text above the limit goes alone."""
+    """Group consecutive texts within both limits (tokens are estimated); a text above the limit is sent alone."""
     batch: list[str] = []
     total = 0
     for text in texts:
@@ -150,7 +150,7 @@ def _checked_key(key: SecretStr | None) -> SecretStr | None:
 
 
 class _BackgroundLoop:
-    """An event loop in a daemon thread, so that a forgotten `close` does not keep the process alive."""
+    """An event loop in a daemon thread, so that a missing `close` does not keep the process alive."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -158,7 +158,7 @@ class _BackgroundLoop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run to the end; an interrupt of the caller cancels the work."""
+        """Run a coroutine to its end; an interrupt of the caller cancels it."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -166,7 +166,7 @@ class _BackgroundLoop:
             future.cancel()
 
     def close(self, last: Coroutine[Any, Any, None]) -> None:
-        """Run `last`, then stop the loop. A second call does nothing."""
+        """Run `last`, then stop the loop. Idempotent."""
         if self._loop.is_closed():
             last.close()
             return
@@ -179,7 +179,7 @@ class _BackgroundLoop:
 
 
 async def _end_what_is_left() -> None:
-    """End abandoned calls, and bodies of answers that were not read to their end."""
+    """Cancel abandoned calls, and close responses that were not read to their end."""
     await asyncio.get_running_loop().shutdown_asyncgens()
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:

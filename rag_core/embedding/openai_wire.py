@@ -1,4 +1,4 @@
-"""One request to an OpenAI-compatible `/embeddings` endpoint: retries, rate limit, deadline, strict parsing."""
+"""Requests to an OpenAI-compatible `/embeddings` endpoint: retries, rate limit, deadline, strict parsing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BYTES_BESIDES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to send texts, and with which limits. `timeout` (seconds) covers all retries of one request."""
+    """An endpoint and its limits. `timeout` (seconds) covers all retries of one request."""
 
     url: str
     model: str
@@ -36,7 +36,7 @@ class Endpoint:
 
 
 class RequestRejected(Exception):  # noqa: N818 - not an error of ours yet: a smaller request may pass
-    """The endpoint does not accept this input (HTTP `status`)."""
+    """The endpoint rejects this input (HTTP `status`)."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -44,7 +44,7 @@ class RequestRejected(Exception):  # noqa: N818 - not an error of ours yet: a sm
 
 
 class _Failed(Exception):  # noqa: N818 - internal signal to the retry loop
-    """An attempt that may succeed later, in `after` seconds if the endpoint said so."""
+    """A transient failure; `after` is the wait in seconds if the endpoint named one."""
 
     def __init__(self, problem: str, after: float | None = None) -> None:
         super().__init__(problem)
@@ -53,21 +53,21 @@ class _Failed(Exception):  # noqa: N818 - internal signal to the retry loop
 
 
 class OpenAIClient:
-    """Sends single requests; used from one event loop."""
+    """Sends requests; used from one event loop."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         headers = {"Authorization": f"Bearer {endpoint.key.get_secret_value()}"} if endpoint.key else {}
-        # No redirects and no environment proxies: the key and the texts go to the configured address only.
+        # No redirects and no proxies from the environment: key and texts go only to the configured address.
         self._http = endpoint_client(endpoint.url, headers=headers)
         rate = endpoint.requests_per_second
         self._limiter = AsyncLimiter(max(rate, 1), 1 if rate >= 1 else 1 / rate)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors in the order of `texts`.
+        """Embed texts; returns unit vectors in the order of `texts`.
 
-        Raises `Refused`, or `Unavailable` with `EMBEDDER_UNAVAILABLE` (no answer in time) or `EMBEDDER_RESPONSE` (an
-        answer that cannot be used).
+        Raises `RequestRejected`, or `Unavailable` with `EMBEDDER_UNAVAILABLE` (no response in time) or
+        `EMBEDDER_RESPONSE` (an invalid response).
         """
         timeout = self._endpoint.timeout
         deadline = asyncio.get_running_loop().time() + timeout
@@ -109,7 +109,7 @@ class OpenAIClient:
         return parse_answer(content, count=len(texts), dimensions=self._endpoint.dimensions)
 
     async def _read(self, response: httpx.Response, count: int) -> bytes:
-        """The body after decompression, refusing one far larger than the vectors asked for."""
+        """Read the decompressed body; fails if it is much larger than the requested vectors."""
         limit = _BYTES_BESIDES + count * self._endpoint.dimensions * _BYTES_PER_NUMBER
         content = bytearray()
         async for part in response.aiter_bytes():
@@ -120,7 +120,7 @@ class OpenAIClient:
 
 
 def parse_answer(content: bytes, *, count: int, dimensions: int) -> Vectors:
-    """Vectors ordered by `index`. Raises `Unavailable` (`EMBEDDER_RESPONSE`) for anything but `count` good ones."""
+    """Parse vectors, ordered by `index`. Raises `Unavailable` (`EMBEDDER_RESPONSE`) unless all `count` are valid."""
     try:
         items = json.loads(content)["data"]
         rows = {int(item["index"]): item["embedding"] for item in items}
@@ -145,12 +145,12 @@ def _check_status(response: httpx.Response) -> None:
 
 
 def _backoff(error: Exception, deadline: float) -> bool | float:
-    """Whether to try again (`True`: exponential wait with jitter), or the wait the endpoint asked for."""
+    """Whether to retry (`True`: exponential wait with jitter), or the wait that the endpoint requests."""
     if not isinstance(error, _Failed):
         return False
     if error.after is None:
         return True
-    # Waiting past the deadline only delays the same failure.
+    # Waiting beyond the deadline only delays the failure.
     return error.after if asyncio.get_running_loop().time() + error.after < deadline else False
 
 

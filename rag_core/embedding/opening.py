@@ -1,4 +1,4 @@
-"""Opening the configured embedder. Each function loads only what it needs."""
+"""Open the configured embedder and token counter, and prepare their model files."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Text to vectors. Import the implementations through these functions: each loads only what it needs.
+# Open implementations only through these functions: each loads only what it needs.
 
 
 __all__ = ["Embedder", "TokenCounter", "Vectors", "open_embedder", "open_token_counter", "prepare_model"]
 
 
 def open_embedder(settings: Settings) -> Embedder:
-    """The configured embedder, ready to use; close it when done.
+    """Open the configured embedder; close it when done.
 
     Raises `DataCorruption` (`MODEL_CORRUPT`) when the model's files fail their checksum.
     """
@@ -46,14 +46,14 @@ def open_embedder(settings: Settings) -> Embedder:
 
 
 def open_token_counter(settings: Settings) -> E5TokenCounter:
-    """The bundled model's token counter, whatever the embedder: chunk sizes mean the same everywhere."""
+    """Open the bundled model's token counter, for every embedder, so that chunk sizes are comparable."""
     from rag_core.embedding.tokenizer import E5TokenCounter
 
     return E5TokenCounter(settings.model_dir)
 
 
 def prepare_model(settings: Settings, progress: Callable[[int, int | None], None] | None = None) -> Path:
-    """Build what the embedder and the token counter keep in the model folder (a few seconds, once); return the folder.
+    """Build the files of embedder and token counter in the model folder (a few seconds, once); returns the folder.
 
     `progress` is called with (steps done, steps). Safe to run in several processes at once. Raises `DataCorruption`
     (`MODEL_CORRUPT`) and `Unavailable` (`STORAGE_FULL`).
@@ -63,7 +63,7 @@ def prepare_model(settings: Settings, progress: Callable[[int, int | None], None
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Builds and checks the files of the model folder ahead of the first use.
+# Build and check the files of the model folder before the first use.
 
 
 def prepare(model_dir: Path, *, with_graph: bool, progress: Callable[[int, int | None], None] | None = None) -> Path:

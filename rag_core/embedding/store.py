@@ -1,4 +1,4 @@
-"""Vectors by (text hash, embedder): the texts that have none, and storing them."""
+"""Rows of vectors by (text hash, embedder): find texts without a vector, and store vectors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PendingText:
 
 @dataclass(frozen=True, slots=True)
 class TextCounts:
-    """Of some documents: how many chunks, how many distinct texts, how many of those without a vector."""
+    """Counts over some documents: chunks, distinct texts, and texts without a vector."""
 
     chunks: int = 0
     texts: int = 0
@@ -46,7 +46,7 @@ JOIN rag.pending_embeddings(:chunker, :embedder) p ON p.doc_id = selected.doc_id
 def count(
     connection: Connection, selected: tuple[str, Mapping[str, Any]], *, chunker: str, embedder: str
 ) -> TextCounts:
-    """Count the texts of some documents, given as a relation called `selected` and its parameters."""
+    """Count the texts of the documents in a relation named `selected`, given with its parameters."""
     relation, params = selected
     keys = {**params, "chunker": chunker, "embedder": embedder}
     chunks, texts = connection.execute(text(_TEXTS.format(relation=relation)), keys).one()
@@ -67,7 +67,7 @@ SELECT text_hash, embed_text FROM (
 def pending_texts(
     connection: Connection, doc_ids: Sequence[uuid.UUID], *, chunker: str, embedder: str
 ) -> list[PendingText]:
-    """Texts of a few documents that have no vector, each once; leaves no transaction open."""
+    """Distinct texts of a few documents that have no vector; leaves no transaction open."""
     params = {"ids": list(doc_ids), "chunker": chunker, "embedder": embedder}
     rows = [PendingText(*row) for row in connection.execute(_PENDING_TEXTS, params)]
     connection.commit()
@@ -82,7 +82,7 @@ ON CONFLICT DO NOTHING
 
 
 def store(connection: Connection, embedder: str, text_hashes: Sequence[bytes], vectors: Vectors) -> None:
-    """Store vectors (float32, shape [n, dimensions]) in the current transaction; known ones are kept as they are."""
+    """Store vectors (float32, shape [n, dimensions]) in the current transaction; existing ones stay unchanged."""
     connection.execute(
         text(
             "CREATE TEMP TABLE IF NOT EXISTS incoming_embeddings (text_hash bytea, embedder text, vector bytea)"
@@ -95,13 +95,13 @@ def store(connection: Connection, embedder: str, text_hashes: Sequence[bytes], v
 
 
 def decode(vector: bytes) -> Vectors:
-    """The stored form as an array of shape [dimensions]."""
+    """Decode a stored vector to an array of shape [dimensions]."""
     return np.frombuffer(vector, dtype="<f4")
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedDocument:
-    """A document with a text that has no usable vector."""
+    """A document with a text without a usable vector."""
 
     doc_id: uuid.UUID
     text_version: int

@@ -1,4 +1,4 @@
-"""The model's tokenizer, rebuilt with HF `tokenizers` from the bundled vocabulary, and the token counter.
+"""The model's tokenizer, built with HF `tokenizers` from the bundled vocabulary, and the token counter.
 
 Importing this module loads neither ONNX nor ONNX Runtime, so chunking stays light.
 """
@@ -17,18 +17,18 @@ from rag_core.embedding.base import clean
 from rag_core.embedding.bundle import MODEL_NAME, SHA256, Artifact, open_bundle
 from rag_core.ids import fingerprint
 
-# Raise when the tokens of any text could change.
+# Raise it when the tokens of any text could change.
 TOKENIZER_VERSION = 1
 TOKENIZER_FILE = Artifact("e5-small-tokenizer", ".json", fingerprint(SHA256, TOKENIZER_VERSION))
 
 
 def build_tokenizer() -> Tokenizer:
-    """Make the tokenizer from the bundled file (about 2 s)."""
+    """Build the tokenizer from the bundled file (about 2 s)."""
     bundle = open_bundle()
     vocabulary, special = bundle.vocabulary(), bundle.special
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=special.unknown, byte_fallback=False))
-    # The model's nmt_nfkc rules. These two normalizers equal the file's own code point table but for two code points
-    # and, unlike the table, also compose letters with their accents, as the model's training did.
+    # The model's nmt_nfkc rules. These two normalizers equal the file's code point table except for two code points
+    # and, unlike the table, also compose letters with their accents, as in the model's training.
     tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")]
@@ -46,16 +46,17 @@ _loading = threading.Lock()
 
 
 def load_tokenizer(model_dir: Path) -> Tokenizer:
-    """The tokenizer from the model folder, building the file the first time. Loading takes about 1 s.
+    """Load the tokenizer from the model folder (about 1 s); the first call builds the file.
 
-    One per process whatever the folder, because it holds 300 MB and every valid file says the same: the chunker and the
-    embedder share it, so never change its options. Raises `DataCorruption` (`MODEL_CORRUPT`) when the file was changed.
+    One per process for all folders, because it uses 300 MB and every valid file is the same. Chunker and embedder share
+    it, so never change its options. Raises `DataCorruption` (`MODEL_CORRUPT`) when the file was changed.
     """
     with _loading:
         if model_dir not in _checked:
             content = TOKENIZER_FILE.load(model_dir, lambda: build_tokenizer().to_str().encode())
             if not _loaded:
-                # Its own threads cost more than they bring for the few short texts of a document; ours take whole ones.
+                # Its own threads are slower for the few short texts of a document; the pipeline's threads take whole
+                # documents.
                 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
                 _loaded.append(Tokenizer.from_buffer(content))
             _checked.add(model_dir)
@@ -63,7 +64,7 @@ def load_tokenizer(model_dir: Path) -> Tokenizer:
 
 
 class E5TokenCounter:
-    """Counts tokens of the bundled model. Opening it is free; the vocabulary loads (about 1 s) at the first use."""
+    """Counts tokens of the bundled model. The vocabulary is loaded at the first use (about 1 s)."""
 
     def __init__(self, model_dir: Path) -> None:
         self._model_dir = model_dir
@@ -71,11 +72,11 @@ class E5TokenCounter:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The HF tokenizer, for splitters that want one. Feed it text that went through `clean`."""
+        """The HF tokenizer, for splitters that need one. Its input must have passed through `clean`."""
         return load_tokenizer(self._model_dir)
 
     def count(self, text: str) -> int:
-        """Tokens of `text`, without prefix and special tokens."""
+        """Count the tokens of `text`, without prefix and special tokens."""
         return len(self.tokenizer.encode(clean(text), add_special_tokens=False))
 
     def count_many(self, texts: Sequence[str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Erasing everything that is held of a document or a subject, in every table and in the index."""
+"""Erasure: remove a document from every table and from the index, with a receipt."""
 
 from rag_core.erasure.erase import erase, reapply
 

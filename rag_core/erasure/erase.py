@@ -1,7 +1,7 @@
-"""Erasure: remove a document from every table and every generation, and keep a receipt as proof.
+"""Erase a document from every table and every generation, and store a receipt as proof.
 
-The ledger entry comes first, in PostgreSQL and in a file beside it. A crash in between leaves an entry whose document
-is still there, which `reapply` finishes; a database restored from a backup lost its ledger, and the file has it.
+The ledger entry is written first, in PostgreSQL and in a file. After a crash `reapply` erases documents whose entry
+exists. A database restored from a backup has lost recent entries; the file still has them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from rag_core.pipeline import Pipeline, Progress
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was found in each place, what of it was removed, and what is still found (0 everywhere). Without content.
+    """Counts per location: rows found, rows removed, and rows still found (0 everywhere). Without content.
 
-    Rows of PostgreSQL, the audit log's name of the document among them, and points of every generation of the index.
+    Locations are tables of PostgreSQL, including the document's locator in the audit log, and all generations.
     """
 
     doc_id: str
@@ -46,15 +46,15 @@ class Receipt:
     found_afterwards: Mapping[str, int]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
+        """The receipt as JSON values."""
         return asdict(self)
 
 
 def erase(pipeline: Pipeline, tenant: str, doc_id: uuid.UUID, *, actor: str) -> Receipt:
-    """Erase one document and prove it.
+    """Erase one document and verify that nothing remains.
 
-    Raises `NotFound` (`DOCUMENT_NOT_FOUND`), `Unavailable` when a part is away (run it again then), `Conflict`:
-    `SOURCE_BUSY`, or `ERASURE_INCOMPLETE` with the place where it is still found.
+    Raises `NotFound` (`DOCUMENT_NOT_FOUND`), `Unavailable` when a service is unavailable (run it again then),
+    `Conflict`: `SOURCE_BUSY`, or `ERASURE_INCOMPLETE` with the location where it is still found.
     """
     with pipeline.store.engine.connect() as connection:
         subject = erasures.find(connection, tenant, doc_id)
@@ -64,9 +64,9 @@ def erase(pipeline: Pipeline, tenant: str, doc_id: uuid.UUID, *, actor: str) -> 
 
 
 def reapply(pipeline: Pipeline, ledger: Path, *, actor: str, progress: Progress | None = None) -> list[Receipt]:
-    """Erase again what the ledger (of the database and of the file) names and what is not newer than it.
+    """Erase again the documents that the ledgers (database and file) name, unless they are newer than the erasure.
 
-    Call it after a restore, before anything is served. Raises as `erase`.
+    Call it after a restore, before serving. Raises as `erase`.
     """
     with pipeline.store.engine.connect() as connection:
         known = {uuid.UUID(str(row["doc_id"])): row for row in erasures.ledger(connection)}
@@ -104,7 +104,7 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
         _append(settings.erasure_ledger, subject, actor, now)
         chunk_ids, texts = erasures.chunk_ids(connection, subject.doc_id), erasures.texts(connection, subject.doc_id)
         found = erasures.traces(connection, subject, texts)
-        # A tombstone first: if the index is away now, what is stored says nothing any more and the rest can follow.
+        # A tombstone first: if the index is unavailable now, the content is already gone and a retry does the rest.
         tombstones.soft_delete(connection, "erasure", [subject.doc_id])
         connection.commit()
         points = _remove_points(index, subject, chunk_ids)
@@ -125,7 +125,7 @@ def _erase(pipeline: Pipeline, subject: Subject, actor: str) -> Receipt:
 
 
 def _remove_points(index: VectorIndex, subject: Subject, chunk_ids: list[uuid.UUID]) -> int:
-    """Take the document out of every generation, the retired ones and those of other models too."""
+    """Remove the document's points from every generation, including retired ones."""
     removed = 0
     for spec in index.generations():
         gone = index.apply(spec.name, [DocumentUpdate(subject.doc_id, subject.version + 1)])
@@ -134,7 +134,7 @@ def _remove_points(index: VectorIndex, subject: Subject, chunk_ids: list[uuid.UU
 
 
 def _points_left(index: VectorIndex, subject: Subject, chunk_ids: list[uuid.UUID]) -> int:
-    """By id in every generation, and by a search for the document in the one that readers see."""
+    """Count remaining points by id in every generation, and by a search in the active one."""
     left = sum(len(index.fetch(spec.name, chunk_ids)) for spec in index.generations()) if chunk_ids else 0
     active = next((spec for spec in index.generations() if spec.name == index.alias()), None)
     if active is None:

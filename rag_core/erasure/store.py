@@ -1,4 +1,4 @@
-"""The erasure ledger, and every place in PostgreSQL that refers to a document."""
+"""Rows of the erasure ledger, and all tables that refer to a document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A document to be erased: where it is and what fences it. `shard` is 0 for one that only waits in the inbox."""
+    """A document to erase, with its fencing version. `shard` is 0 when it is only pending in the inbox."""
 
     doc_id: uuid.UUID
     tenant: str
@@ -34,7 +34,7 @@ ORDER BY 7 DESC
 
 
 def find(connection: Connection, tenant: str, doc_id: uuid.UUID) -> Subject | None:
-    """The document, wherever it is; its version is the newest that any place knows."""
+    """Find the document in any table; its version is the newest in all of them."""
     rows = [Subject(*row) for row in connection.execute(_FIND, {"doc_id": doc_id, "tenant": tenant})]
     if not rows:
         return None
@@ -53,13 +53,13 @@ SET source_version = greatest(e.source_version, excluded.source_version), reques
 
 
 def enter(connection: Connection, *, doc_id: uuid.UUID, tenant: str, source: str, version: int, actor: str) -> None:
-    """Put an erasure on the ledger; from then on nothing that is not newer can be stored."""
+    """Add an erasure to the ledger; from then on only newer versions can be stored."""
     params = {"doc_id": doc_id, "tenant": tenant, "source": source, "version": version, "actor": actor}
     connection.execute(_ENTER, params)
 
 
 def write_receipt(connection: Connection, doc_id: uuid.UUID, receipt: Mapping[str, Any]) -> None:
-    """Keep what was removed where with the ledger entry."""
+    """Store the receipt with the ledger entry."""
     connection.execute(
         text("UPDATE rag.erasures SET receipt = CAST(:receipt AS jsonb) WHERE doc_id = :doc_id"),
         {"doc_id": doc_id, "receipt": json.dumps(dict(receipt))},
@@ -89,23 +89,23 @@ _PLACES: dict[str, str] = {
     "generation_documents": f"rag.generation_documents WHERE {_OWN}",
     "visibility_changes": f"rag.visibility_changes WHERE {_OWN}",
     "documents": f"rag.documents WHERE {_OWN}",
-    # After the chunks, whose end it records.
+    # After the chunks, because their deletion adds rows here.
     "former_texts": f"rag.former_texts WHERE {_OWN}",
-    # Last: they belong to texts, so only those go that no other document uses.
+    # Last: vectors belong to texts, so only those that no other document uses are deleted.
     "embeddings": """rag.embeddings e WHERE e.text_hash = ANY(:texts)
         AND NOT EXISTS (SELECT FROM rag.chunks c WHERE c.text_hash = e.text_hash AND c.doc_id <> :doc_id)""",
 }
-"""Every place in PostgreSQL where a document leaves something, in the order in which it is emptied."""
+"""Every location in PostgreSQL with data of a document, in the order of deletion."""
 
 
 def chunk_ids(connection: Connection, doc_id: uuid.UUID) -> list[uuid.UUID]:
-    """The ids of its chunks, of every chunker."""
+    """The ids of the document's chunks, of every chunker."""
     statement = text("SELECT chunk_id FROM rag.chunks WHERE doc_id = :doc_id")
     return list(connection.scalars(statement, {"doc_id": doc_id}))
 
 
 def texts(connection: Connection, doc_id: uuid.UUID) -> list[bytes]:
-    """The hashes of its texts, by which their vectors are stored; those it had before included."""
+    """The hashes of the document's current and former texts, which are the keys of their vectors."""
     statement = text(
         "SELECT text_hash FROM rag.chunks WHERE doc_id = :doc_id"
         " UNION SELECT text_hash FROM rag.former_texts WHERE doc_id = :doc_id"
@@ -114,13 +114,13 @@ def texts(connection: Connection, doc_id: uuid.UUID) -> list[bytes]:
 
 
 def remove(connection: Connection, subject: Subject, texts: Sequence[bytes]) -> None:
-    """Remove every row of a document in the current transaction."""
+    """Delete every row of a document in the current transaction."""
     for rows in _PLACES.values():
         connection.execute(text(f"DELETE FROM {rows}"), _params(rows, subject, texts))  # noqa: S608  constants above
 
 
 def traces(connection: Connection, subject: Subject, texts: Sequence[bytes]) -> dict[str, int]:
-    """How many rows of a document each place has."""
+    """Count the document's rows in each location."""
     return {
         place: int(connection.scalar(text(f"SELECT count(*) FROM {rows}"), _params(rows, subject, texts)) or 0)  # noqa: S608
         for place, rows in _PLACES.items()

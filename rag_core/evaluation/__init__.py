@@ -1,4 +1,4 @@
-"""Judging retrieval: labelled sets, rank metrics, how sure a difference is, and ratings of answers."""
+"""Evaluation of retrieval: labelled sets, rank metrics, confidence intervals, and ratings of answers."""
 
 from rag_core.evaluation import store
 from rag_core.evaluation.dataset import Dataset, is_dataset, load_datasets

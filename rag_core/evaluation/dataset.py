@@ -1,6 +1,6 @@
-"""Labelled sets in the common layout: corpus.jsonl, queries.jsonl, qrels.tsv.
+"""Load labelled sets in the common layout: corpus.jsonl, queries.jsonl, qrels.tsv.
 
-A set that brings its corpus is indexed and scored by `rag bench retrieval`. A *golden* set is bound to documents of the
+`rag bench retrieval` indexes and scores a set with its own corpus. A *golden* set refers to documents of the
 installation: its corpus ids are `source/locator`, and its texts may be empty.
 """
 
@@ -38,12 +38,12 @@ class Dataset:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether the folder itself holds a set."""
+    """Whether the folder itself is a set."""
     return all((folder / name).is_file() for name in _FILES)
 
 
 def load_datasets(folder: Path, max_queries: int | None = None) -> list[Dataset]:
-    """The set in `folder`, or those in its subfolders.
+    """Load the set in `folder`, or the sets in its subfolders.
 
     Raises `InvalidInput` (`GOLDEN_INVALID`) when there is none or one is malformed.
     """

@@ -1,4 +1,4 @@
-"""Rank metrics, and how sure a difference of two runs is."""
+"""Rank metrics, and confidence intervals of their differences."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _dcg(gains: Sequence[int]) -> float:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# How sure a difference between two systems is, from their scores on the same queries.
+# Confidence intervals for the difference of two systems on the same queries.
 
 
 Scores = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ _AT_ONCE = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with the bounds that hold it in 95 of 100 repetitions (percentile bootstrap)."""
+    """A mean with its 95 % confidence interval (percentile bootstrap)."""
 
     mean: float
     low: float
@@ -60,15 +60,15 @@ class Interval:
 
 
 def paired(ours: Scores, theirs: Scores, rounds: int = ROUNDS) -> Interval:
-    """The mean of `ours - theirs` over the queries, with its interval. The same input gives the same interval.
+    """The mean of `ours - theirs` over the queries, with its interval. Deterministic.
 
-    Queries are drawn with replacement, each with both of its scores: what makes a query hard cancels out.
+    Queries are drawn with replacement, each with both scores, so that the difficulty of a query cancels out.
     """
     return resampled(np.asarray(ours, np.float64) - np.asarray(theirs, np.float64), rounds)
 
 
 def resampled(values: Scores, rounds: int = ROUNDS) -> Interval:
-    """The mean of per-query values with its interval; zero without any."""
+    """The mean of per-query values with its interval; zero without values."""
     count = len(values)
     if count == 0:
         return Interval(0.0, 0.0, 0.0)

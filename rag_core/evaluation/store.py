@@ -1,4 +1,4 @@
-"""Ratings of answers, kept as candidates for the golden set."""
+"""Rows of answer ratings, which are candidates for golden sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rag_core.database.tables.operations import ratings
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a person said of an answer. `citations` are `{"doc_id", "version", "start", "end"}`."""
+    """A user's rating of an answer. `citations` are `{"doc_id", "version", "start", "end"}`."""
 
     question: str
     answer: str
@@ -25,7 +25,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """A stored judgement."""
+    """A stored rating."""
 
     id: int
     at: datetime
@@ -34,7 +34,7 @@ class Rating:
 
 
 def add(connection: Connection, tenant: str, actor: str, judgement: Judgement) -> int:
-    """Store a judgement; returns its number."""
+    """Store a rating; returns its id."""
     values = {
         "tenant": tenant,
         "actor": actor,
@@ -49,7 +49,7 @@ def add(connection: Connection, tenant: str, actor: str, judgement: Judgement) -
 
 
 def newest(connection: Connection, tenant: str, limit: int) -> list[Rating]:
-    """The tenant's judgements, newest first."""
+    """The tenant's ratings, newest first."""
     statement = select(ratings).where(ratings.c.tenant == tenant).order_by(ratings.c.id.desc()).limit(limit)
     return [
         Rating(

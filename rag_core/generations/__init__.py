@@ -1,4 +1,4 @@
-"""Index generations: their rows, the configuration each was built with, and its chunker and embedder."""
+"""Index generations: their rows, and the settings, chunker and embedder each is built with."""
 
 from rag_core.generations import store
 from rag_core.generations.generation_config import (

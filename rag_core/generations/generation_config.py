@@ -1,6 +1,7 @@
-"""The settings that decide what a generation holds, kept with it so that another embedder or chunker stays computable.
+"""The generation config: the settings of a generation's embedder and chunker, stored with the generation.
 
-Secrets are no part of it: a key is always that of this process.
+With them a generation stays reproducible when the installation's settings change. Secrets are not part of it: an API
+key always comes from this process's settings.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.settings import Settings
 
 GenerationConfig = Mapping[str, Any]
-"""Names of settings to their values, as JSON."""
+"""Setting names to values, as JSON."""
 
 CHUNKING = ("chunk_tokens", "chunk_overlap", "chunk_context")
-"""What shapes chunks."""
+"""The settings that shape chunks."""
 _ALWAYS = ("embedder", *CHUNKING)
 _BEFORE: GenerationConfig = {"chunk_context": True}
-"""What held for recipes that were kept before there was such a choice."""
+"""Values for generation configs that were stored before these settings existed."""
 _OF_MODELS = ("embed_model", "embed_dimensions", "embed_query_prefix", "embed_passage_prefix")
 _OF_ENDPOINT = ("embed_max_tokens",)
 _PLACE = ("embed_url",)
 CHANGEABLE = (*_ALWAYS, *_OF_MODELS, *_OF_ENDPOINT)
-"""What a new generation may set differently than this installation."""
+"""Settings that a new generation may set to values other than the installation's."""
 
 
 def generation_config_of(settings: Settings) -> dict[str, Any]:
-    """What reproduces the embedder and the chunker of these settings."""
+    """The settings that reproduce the embedder and the chunker."""
     names = list(_ALWAYS)
     if settings.embedder != "onnx":
         names += _OF_MODELS
@@ -37,10 +38,10 @@ def generation_config_of(settings: Settings) -> dict[str, Any]:
 
 
 def settings_for(settings: Settings, generation_config: GenerationConfig) -> Settings:
-    """These settings with a recipe's embedder and chunker.
+    """These settings with the embedder and chunker of a generation config.
 
-    A recipe that differs only in where the model is reached gives these settings as they are: a model may move to
-    another host. Raises `ConfigError` (`CONFIG_INVALID`) for a recipe that no settings could have.
+    A config that differs only in the model's address returns these settings unchanged: a model may move to another
+    host. Raises `ConfigError` (`CONFIG_INVALID`) for values that are not valid settings.
     """
     if not generation_config:
         return settings
@@ -49,7 +50,7 @@ def settings_for(settings: Settings, generation_config: GenerationConfig) -> Set
         return settings
     known = {name: value for name, value in generation_config.items() if name in {*CHANGEABLE, *_PLACE}}
     try:
-        # Validated, unlike `model_copy`: a row may have been written by another release.
+        # `model_copy` does not validate, and another release may have written the row.
         return Settings.model_validate({**dict(settings), **known})
     except ValueError as error:
         raise ConfigError(
@@ -58,9 +59,9 @@ def settings_for(settings: Settings, generation_config: GenerationConfig) -> Set
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """These settings with some of a recipe's values changed.
+    """These settings with some values of the generation config changed.
 
-    Raises `InvalidInput` (`FIELD_INVALID`) for a name that no recipe has or a value that it cannot have.
+    Raises `InvalidInput` (`FIELD_INVALID`) for an unknown name or an invalid value.
     """
     unknown = sorted(set(changes) - set(CHANGEABLE))
     if unknown:

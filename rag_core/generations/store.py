@@ -1,7 +1,7 @@
-"""Rows of index generations, and the marks that record which document version each one holds.
+"""Rows of index generations, and the marks of the document version that each one has indexed.
 
-`building -> ready -> active -> retired`. A generation that readers left is `ready` again until its grace period ends:
-it follows every change, so that a rollback loses nothing.
+`building -> ready -> active -> retired`. A formerly active generation is `ready` until its grace period ends: it still
+receives writes, so that a rollback loses nothing.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ from rag_core.sources import Shard
 RECEIVES_WRITES = ("building", "ready", "active")
 """States in which a generation receives changes."""
 COMPLETE = ("ready", "active")
-"""States in which nothing is pending for it but what changed just now."""
+"""States in which only recent changes may be pending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A row. `settings` reproduce its embedder and chunker (`rag_core.generations.generation_config`), `evaluation` is
-    the gate's last result, `actor` and `reason` say who started it and why.
+    """A row. `settings` reproduce its embedder and chunker (`rag_core.generations.generation_config`).
 
-    A `frozen` one cannot be computed any more (its model is gone): deletions and permissions still reach it, new text
-    does not.
+    `evaluation` is the gate's last result; `actor` and `reason` say who created it and why. A generation is
+    `not_reproducible` when its model is gone: it still receives deletions and permissions, but no new text.
     """
 
     name: str
@@ -85,7 +84,7 @@ def write_targets(connection: Connection) -> list[Generation]:
 
 
 def must_be_complete(connection: Connection) -> list[Generation]:
-    """The generations that must hold every document once a run has ended."""
+    """The generations that must have indexed every document at the end of a run."""
     return [row for row in write_targets(connection) if row.complete and not row.not_reproducible]
 
 
@@ -98,7 +97,7 @@ def get(connection: Connection, name: str) -> Generation:
 
 
 def active(connection: Connection) -> Generation | None:
-    """The generation that readers should see, `None` before the first."""
+    """The generation that serves readers; `None` before the first."""
     return next((row for row in all_of(connection) if row.state == "active"), None)
 
 
@@ -110,9 +109,9 @@ def add(
     actor: str = "pipeline",
     reason: str = "",
 ) -> None:
-    """Create a generation in state `building`; one that exists (retired) is taken up again with its marks.
+    """Create a generation in state `building`, or restart a retired one of that name with its marks.
 
-    Raises `InvalidInput` (`FIELD_INVALID`) for a name or dimensions that no index can have.
+    Raises `InvalidInput` (`FIELD_INVALID`) for an invalid name or dimensions.
     """
     check_spec(spec)
     values = {
@@ -135,14 +134,14 @@ def add(
 
 
 def change(connection: Connection, name: str, **values: Any) -> None:
-    """Set columns of a row."""
+    """Update columns of a row."""
     connection.execute(update(generations).where(generations.c.name == name).values(**values))
 
 
 def activate(connection: Connection, name: str, *, keep: timedelta = timedelta(0), back: bool = False) -> None:
-    """Make a generation the active one; the one before stays `ready` for `keep`, so that readers can return to it.
+    """Make a generation the active one; the previous one stays `ready` for `keep`, for a rollback.
 
-    `back` means that they return now: there is nothing further to go back to then.
+    `back`: this activation is itself a rollback, so `promoted_from` is cleared.
     """
     before = active(connection)
     if before is not None:
@@ -158,7 +157,7 @@ def set_not_reproducible(connection: Connection, name: str, *, not_reproducible:
 
 
 def clear_indexed(connection: Connection, name: str) -> int:
-    """Treat a generation as empty: every document is pending again. For an index whose files were lost."""
+    """Clear the marks of a generation whose index was lost: every document is pending again."""
     return connection.execute(delete(generation_documents).where(generation_documents.c.generation == name)).rowcount
 
 
@@ -169,14 +168,14 @@ GROUP BY p.tenant, p.source, p.shard ORDER BY p.tenant, p.source, p.shard
 
 
 def pending_by_shard(connection: Connection, name: str) -> dict[Shard, int]:
-    """How many documents are pending for a generation, by (tenant, source, shard); empty when it has everything."""
+    """Pending documents of a generation: (tenant, source, shard) to their number; empty when there are none."""
     rows = connection.execute(_BY_SHARD, {"generation": name})
     return {(row.tenant, row.source, row.shard): row.documents for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentTotals:
-    """How many live documents a generation holds in their present version, and how many are pending for it."""
+    """Live documents that a generation has indexed in their current version, and documents pending for it."""
 
     documents: int
     pending: int
@@ -196,12 +195,12 @@ GROUP BY n.name, n.state, live.documents
 
 
 def document_totals(connection: Connection, tenant: str | None = None) -> dict[str, DocumentTotals]:
-    """Every generation's, by name, over all tenants or one. A retired one holds nothing, and nothing is pending."""
+    """Totals of every generation by name, over all tenants or one. Both are 0 for a retired generation."""
     rows = connection.execute(_TOTALS, {"tenant": tenant})
     return {row.name: DocumentTotals(row.documents, row.pending) for row in rows}
 
 
-# A temporary table, because what is pending may be everything.
+# A temporary table, because everything may be pending.
 _SNAPSHOT = text("""
 CREATE TEMP TABLE pending_before AS
 SELECT p.doc_id, p.version, p.tenant, p.source, p.shard FROM rag.pending_index(:generation) p WHERE p.required
@@ -218,9 +217,9 @@ WHERE CAST(:tenant AS text) IS NULL OR (b.tenant = :tenant AND b.source = :sourc
 
 
 def remember_pending(connection: Connection, name: str) -> dict[Shard, int]:
-    """Keep, with this connection, which document versions are pending for a generation now; returns how many by shard.
+    """Remember on this connection which versions are pending for a generation now; returns their number by shard.
 
-    For `still_pending`. Commits. An earlier snapshot of the connection is replaced.
+    For `still_pending`. Commits. Replaces an earlier snapshot of the connection.
     """
     connection.execute(text("DROP TABLE IF EXISTS pending_before"))
     connection.execute(_SNAPSHOT, {"generation": name})
@@ -230,7 +229,7 @@ def remember_pending(connection: Connection, name: str) -> dict[Shard, int]:
 
 
 def still_pending(connection: Connection, name: str, shard: Shard | None = None) -> int:
-    """How many of the remembered versions are pending still, of one shard or all."""
+    """Count the remembered versions that are still pending, of one shard or all."""
     tenant, source, number = shard or (None, None, None)
     params = {"generation": name, "tenant": tenant, "source": source, "shard": number}
     return connection.scalar(_STILL_PENDING, params) or 0
@@ -246,9 +245,9 @@ WHERE generation_documents.indexed_version < excluded.indexed_version
 
 
 def mark_indexed(connection: Connection, generation: str, applied: Sequence[tuple[uuid.UUID, int]]) -> None:
-    """Record which versions the index holds, after it has flushed them. An older version never replaces a newer one.
+    """Record the versions that the index has flushed. An older version never replaces a newer one.
 
-    A change of permissions that every generation holds now is settled with it.
+    Pending revocations that every generation has now applied are deleted.
     """
     ids = [doc_id for doc_id, _ in applied]
     params = {"generation": generation, "ids": ids, "versions": [version for _, version in applied]}
@@ -264,21 +263,21 @@ WHERE d.deleted_at IS NULL AND d.acl IS NOT NULL
 
 
 def expected_points(connection: Connection, generation: Generation) -> int:
-    """Points the index should hold when nothing is pending for the generation."""
+    """The number of points in the index when nothing is pending for the generation."""
     return int(connection.scalar(_EXPECTED, {"chunker": generation.chunker}) or 0)
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Query servers and the models they can embed queries with: how a promotion knows that all of them can follow it.
+# Query servers and the query models they have loaded: a promotion waits until all of them have the model.
 
 
 ALIVE_SECONDS = 10
-"""A server that said nothing for longer is taken for gone; each speaks every two seconds."""
+"""A server without a report for longer counts as gone; each reports every two seconds."""
 _FORGOTTEN_SECONDS = 3600
 
 
 def report(connection: Connection, replica: str, embedders: Sequence[str]) -> None:
-    """Note that a query server lives and which embedder fingerprints it has loaded."""
+    """Record that a query server is alive, and the embedder fingerprints it has loaded."""
     values = {"embedders": sorted(embedders), "seen_at": func.now()}
     statement = insert(query_replicas).values(replica=replica, **values)
     connection.execute(statement.on_conflict_do_update(constraint=query_replicas.primary_key, set_=values))
@@ -287,12 +286,12 @@ def report(connection: Connection, replica: str, embedders: Sequence[str]) -> No
 
 
 def forget(connection: Connection, replica: str) -> None:
-    """Remove a server that stops in good order."""
+    """Remove a server that shuts down."""
     connection.execute(delete(query_replicas).where(query_replicas.c.replica == replica))
 
 
 def unprepared(connection: Connection, embedder: str) -> list[str]:
-    """The living servers that cannot embed queries with this embedder yet."""
+    """The live servers that have not loaded this embedder yet."""
     columns = query_replicas.c
     alive = columns.seen_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, ALIVE_SECONDS)
     prepared = columns.embedders.any(embedder)

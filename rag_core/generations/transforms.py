@@ -1,4 +1,4 @@
-"""The embedder and the chunker of each generation, opened when needed and shared where settings are equal."""
+"""The embedder and chunker of each generation, opened at first use and shared when settings are equal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rag_core.settings import Settings
 
 
 class Transforms:
-    """What computes chunks and vectors of a generation. Each part is opened at its first use."""
+    """The chunker and embedder of a generation, each opened at its first use."""
 
     def __init__(
         self, embedder: Callable[[], Embedder], chunker: Callable[[], Chunker], generation_config: GenerationConfig
@@ -34,18 +34,18 @@ class Transforms:
 
     @property
     def fingerprints(self) -> tuple[str, str]:
-        """Of embedder and chunker; opens both."""
+        """The fingerprints of embedder and chunker; opens both."""
         return self.embedder.fingerprint, self.chunker.fingerprint
 
     def close(self) -> None:
-        """Close the embedder when it was opened."""
+        """Close the embedder if it was opened."""
         opened = self.__dict__.pop("embedder", None)
         if opened is not None:
             opened.close()
 
 
 class TransformRegistry:
-    """One kit per recipe. `own` is that of this process's settings; it belongs to the caller, the others to this."""
+    """One `Transforms` per generation config. `own`, for this process's settings, belongs to the caller."""
 
     def __init__(self, settings: Settings, own: Transforms | None = None) -> None:
         self._settings = settings
@@ -55,21 +55,21 @@ class TransformRegistry:
         self._making = threading.Lock()
 
     def for_generation(self, generation: Generation) -> Transforms:
-        """The kit of a generation. Raises `Conflict` (`GENERATION_STATE`) when it cannot be had any more."""
+        """The transforms of a generation. Raises `Conflict` (`GENERATION_STATE`) when it is not reproducible."""
         transforms = self._named(generation.settings)
         if transforms.embedder.fingerprint != generation.embedder:
             raise _gone(generation, "embedder")
         return self.chunker_for_generation(generation)
 
     def chunker_for_generation(self, generation: Generation) -> Transforms:
-        """As `for_generation`, but only the chunker is compared, so that no model is loaded for it."""
+        """As `for_generation`, but compares only the chunker, so that no model is loaded."""
         transforms = self._named(generation.settings)
         if transforms.chunker.fingerprint != generation.chunker:
             raise _gone(generation, "chunker")
         return transforms
 
     def can_reproduce(self, generation: Generation) -> bool:
-        """Whether the generation's chunks and vectors can still be computed here."""
+        """Whether this process can compute the generation's chunks and vectors."""
         try:
             self.for_generation(generation)
         except RagError:
@@ -77,11 +77,11 @@ class TransformRegistry:
         return True
 
     def for_settings(self, settings: Settings) -> Transforms:
-        """The kit of changed settings."""
+        """The transforms for changed settings."""
         return self._named(generation_config_of(settings))
 
     def close(self) -> None:
-        """Close what this opened. Idempotent."""
+        """Close the transforms that the registry opened. Idempotent."""
         for transforms in (*self._others.values(), *((self.own,) if self._owned else ())):
             transforms.close()
         self._others.clear()
@@ -97,7 +97,7 @@ class TransformRegistry:
             return self._others[key]
 
     def _with_shared_model(self, transforms: Transforms, settings: Settings) -> Transforms:
-        """A kit that differs only in its chunker uses the model that is loaded already."""
+        """Reuse a loaded model for transforms that differ only in their chunker."""
         same = {name: getattr(self._settings, name) for name in CHUNKING}
         if {**generation_config_of(settings), **same} == generation_config_of(self._settings):
             return _SharedModel(lambda: self.own.embedder, lambda: transforms.chunker, transforms.generation_config)
@@ -105,14 +105,14 @@ class TransformRegistry:
 
 
 class _SharedModel(Transforms):
-    """A kit whose embedder belongs to another one."""
+    """Transforms whose embedder belongs to others."""
 
     def close(self) -> None:
         self.__dict__.pop("embedder", None)
 
 
 def make_transforms(settings: Settings) -> Transforms:
-    """The kit that these settings describe."""
+    """The transforms that these settings describe."""
     return Transforms(lambda: open_embedder(settings), lambda: open_chunker(settings), generation_config_of(settings))
 
 

@@ -1,4 +1,4 @@
-"""HTTP calls to hosts outside: checked addresses, bounded answers, rate limits, retries, safe redirects."""
+"""HTTP requests to external hosts: checked addresses, bounded responses, rate limits, retries, safe redirects."""
 
 from rag_core.http_client.addresses import Address, AddressRules, carried
 from rag_core.http_client.fetcher import Fetched, Fetcher

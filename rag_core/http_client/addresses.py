@@ -1,7 +1,7 @@
-"""Which addresses may be connected to: public ones, and networks that an operator listed.
+"""The rules for IP addresses that may be connected to: public ones, and networks that an operator allows.
 
-An IPv6 address can carry an IPv4 address that a translator or tunnel on the way will use. What is carried is judged as
-well, so that no spelling of a private address passes.
+An IPv6 address can contain an IPv4 address that a translator or tunnel on the route uses. The contained address is
+checked as well, so that no notation of a private address passes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, Self
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# `is_global` differs between Python releases in these, so they are named.
+# `is_global` differs between Python releases for these, so they are listed.
 _NEVER_PUBLIC: Final = tuple(
     ip_network(text)
     for text in (
@@ -26,7 +26,7 @@ _NEVER_PUBLIC: Final = tuple(
         "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
     )
 )  # fmt: skip
-# Where clouds serve credentials to any caller inside. Azure's is a public address.
+# Metadata addresses, where clouds serve credentials to any caller inside. Azure's is a public address.
 _METADATA: Final = frozenset(
     ip_address(text)
     for text in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
@@ -35,26 +35,29 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL: Final = IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE: Final = IPv6Network("::/96")
 _TRANSLATED: Final = IPv6Network("::ffff:0:0:0/96")
-# All that is routed on the internet; what else there is in IPv6 is local, reserved, or a notation of IPv4.
+# The range routed on the internet; all other IPv6 is local, reserved, or a notation of IPv4.
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 
 @dataclass(frozen=True, slots=True)
 class AddressRules:
-    """`allowed` networks are reachable although they are not public. A metadata address needs a network of its own
-    (`169.254.169.254/32`); multicast, unspecified and broadcast addresses are never reachable."""
+    """The rules with the operator's `allowed` networks, which need not be public.
+
+    A metadata address must be allowed by its own network (`169.254.169.254/32`); multicast, unspecified and broadcast
+    addresses are never allowed.
+    """
 
     allowed: tuple[Network, ...] = ()
 
     @classmethod
     def parse(cls, networks: Iterable[str]) -> Self:
-        """Raises `ValueError` for text that is no network."""
+        """Parse networks. Raises `ValueError` for invalid text."""
         return cls(tuple(ip_network(text) for text in networks))
 
     def problem(self, address: Address) -> str | None:
-        """Why an address may not be connected to; `None` when it may."""
-        bare = IPv6Address(int(address)) if isinstance(address, IPv6Address) else address  # without its scope
+        """The reason why an address may not be connected to; `None` when it may."""
+        bare = IPv6Address(int(address)) if isinstance(address, IPv6Address) else address  # without its scope id
         for form in (bare, *carried(bare)):
             problem = self._problem(form)
             if problem is not None:
@@ -68,7 +71,7 @@ class AddressRules:
             exact = any(net.num_addresses == 1 and address in net for net in self._of(address))
             return None if exact else "a metadata address of a cloud"
         if carried(address) and not any(address in net for net in _NEVER_PUBLIC if net != _COMPATIBLE):
-            return None  # judged by what it carries
+            return None  # decided by the address it contains
         if any(address in net for net in self._of(address)):
             return None
         if address.is_loopback:
@@ -84,7 +87,7 @@ class AddressRules:
 
 
 def carried(address: Address) -> tuple[IPv4Address, ...]:
-    """The IPv4 addresses within an IPv6 address: mapped, translated, compatible, NAT64, 6to4, Teredo and ISATAP."""
+    """The IPv4 addresses in an IPv6 address: mapped, translated, compatible, NAT64, 6to4, Teredo and ISATAP."""
     if isinstance(address, IPv4Address):
         return ()
     low = int(address) & 0xFFFF_FFFF

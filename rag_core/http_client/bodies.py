@@ -1,7 +1,7 @@
-"""Reading a body within limits on what comes over the wire and on what it inflates to.
+"""Read a response body within limits on its transferred and its decompressed size.
 
-httpx inflates what it receives before anyone can count, and any codec that is installed. Here only gzip and deflate are
-asked for and understood, and never more is inflated than is allowed.
+httpx decompresses data before its size can be checked, with every installed codec. Here only gzip and deflate are
+requested and accepted, and decompression stops at the limit.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ _STEP: Final = 65_536
 
 
 def read_body(response: httpx.Response, limits: FetchLimits) -> bytes:
-    """The body, inflated. Raises `InvalidInput` (`RESPONSE_TOO_LARGE`, `RESPONSE_INVALID`), `Unavailable`
-    (`RESPONSE_INVALID`) for a body that breaks off, and what httpx raises."""
+    """Read and decompress the body.
+
+    Raises `InvalidInput` (`RESPONSE_TOO_LARGE`, `RESPONSE_INVALID`), `Unavailable` (`RESPONSE_INVALID`) for a truncated
+    body, and the errors of httpx.
+    """
     announced = response.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced) > limits.wire_bytes:
         raise _too_large(limits.wire_bytes)
@@ -38,7 +41,7 @@ def read_body(response: httpx.Response, limits: FetchLimits) -> bytes:
 
 
 class _Plain:
-    """A body that is sent as it is."""
+    """A body without compression."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -74,7 +77,7 @@ class _Inflate(_Plain):
             return self._step(part, room)
         except zlib.error:
             if self._window == 15 and not self._started:
-                # Some servers send deflate without its wrapper; browsers accept that.
+                # Some servers send deflate without the zlib wrapper; browsers accept that.
                 self._window, self._stream = -15, zlib.decompressobj(-15)
                 return self._inflate(part, room)
             raise InvalidInput(Reason.RESPONSE_INVALID, "the answer is not compressed as it says") from None

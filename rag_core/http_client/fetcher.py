@@ -1,4 +1,4 @@
-"""One request to an outside host, with its redirects: each hop checked, credentials kept to their origin."""
+"""Send a request to an external host and follow redirects: every hop is checked, credentials stay at their origin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Redirects = Literal["follow", "same_origin", "return"]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer. `url` is where it came from in the end; `moved` says that all redirects on the way were permanent."""
+    """A response. `url` is the final URL; `moved`: all redirects were permanent."""
 
     url: str
     status: int
@@ -35,14 +35,14 @@ class Fetched:
 
     @property
     def media_type(self) -> str:
-        """The media type without parameters, lower case; empty when the answer names none."""
+        """The media type without parameters, in lower case; empty when the response has none."""
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 class Fetcher:
-    """Asks for URLs within a policy. Thread-safe; keeps connections open, so close it.
+    """Requests URLs within a policy. Thread-safe; keeps connections open, so close it.
 
-    Nothing is kept between requests: no cookies, no credentials of the environment, no proxies.
+    Requests are independent: no cookies, no credentials and no proxies from the environment.
     """
 
     def __init__(
@@ -67,8 +67,10 @@ class Fetcher:
         redirects: Redirects = "follow",
         accept: Iterable[int] = (200,),
     ) -> Fetched:
-        """GET a URL. `credentials` are headers that leave with the first origin only, `accept` the states whose body
-        is read; an answer with another state has an empty `content`.
+        """GET a URL.
+
+        `credentials` are headers that are sent to the first origin only. The body is read for the HTTP statuses in
+        `accept`; a response with another status has an empty `content`.
 
         Raises `InvalidInput` (`URL_SCHEME`, `URL_INVALID`, `URL_PORT`, `SSRF_BLOCKED`, `REDIRECT_LIMIT`,
         `CROSS_ORIGIN`, `RESPONSE_TOO_LARGE`, `RESPONSE_INVALID`), `Unavailable` (`HOST_UNREACHABLE`,
@@ -90,7 +92,7 @@ class Fetcher:
             current = self._next(current, location, hops, redirects)
 
     def post_form(self, url: str, form: Mapping[str, str], *, credentials: Mapping[str, str] | None = None) -> Fetched:
-        """POST a form, as token endpoints take it; a redirect is returned, never followed. Raises as `get`."""
+        """POST a form, as token endpoints require; a redirect is returned, not followed. Raises as `get`."""
         checked = self.policy.check_url(url)
         end = time.monotonic() + self.policy.limits.seconds
         answer, _ = self._once("POST", checked, _merged(None, credentials), form, (200, 400, 401), end)
@@ -130,7 +132,7 @@ class Fetcher:
         accept: Iterable[int],
         end: float,
     ) -> tuple[Fetched, str | None]:
-        """One hop; the second value is where it redirects to."""
+        """Send one hop; the second value is the redirect's target."""
         limits = self.policy.limits
         timeout = httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds)
         request = httpx.Request(

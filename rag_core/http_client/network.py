@@ -1,4 +1,4 @@
-"""Connections to checked addresses only: resolving names, one address per connection, and httpx clients over them."""
+"""Network connections to checked addresses only: name resolution, guarded sockets, and httpx clients over them."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from rag_core.errors import ConfigError, InvalidInput, Reason
 from rag_core.http_client.policy import FetchPolicy
 
 # --------------------------------------------------------------------------------------------------------------------
-# Names to addresses: resolved once, and every address checked before any is connected to.
+# Name resolution: once per connection, and every address is checked before any is connected to.
 
 
 Resolver = Callable[[str, int], list[str]]
-"""Host and port to the addresses it has, as text. Raises `OSError`."""
+"""Resolves host and port to addresses, as text. Raises `OSError`."""
 
 _THREADS = ThreadPoolExecutor(8, thread_name_prefix="resolve")
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """What the system says, in its order of preference."""
+    """The system's addresses, in its order of preference."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def resolve(policy: FetchPolicy, resolver: Resolver, host: str, port: int, timeout: float | None) -> list[str]:
-    """The addresses of a host, at least one and all of them allowed.
+    """Resolve a host to its addresses: at least one, and all of them allowed.
 
-    The system's resolver cannot be interrupted, so it runs in a thread that is not waited for beyond `timeout`.
+    The system's resolver cannot be interrupted, so it runs in a thread that is abandoned after `timeout`.
     Raises `InvalidInput` (`SSRF_BLOCKED`), `httpcore.ConnectError` and `httpcore.ConnectTimeout`.
     """
     future = _THREADS.submit(resolver, host, port)
@@ -55,7 +55,7 @@ def resolve(policy: FetchPolicy, resolver: Resolver, host: str, port: int, timeo
 async def resolve_async(
     policy: FetchPolicy, resolver: Resolver, host: str, port: int, seconds: float | None
 ) -> list[str]:
-    """As `resolve`."""
+    """As `resolve`, for asyncio."""
     work = asyncio.get_running_loop().run_in_executor(_THREADS, resolver, host, port)
     try:
         async with asyncio.timeout(seconds):
@@ -71,7 +71,7 @@ def _checked(policy: FetchPolicy, host: str, port: int, found: list[str]) -> lis
     if not found:
         raise httpcore.ConnectError("the name has no address")
     for text in found:
-        # One forbidden address is enough: a name that has both kinds is a trap or a mistake.
+        # One forbidden address is enough: a name with both kinds is an attack or a mistake.
         problem = policy.address_problem(host, port, ip_address(text))
         if problem is not None:
             raise InvalidInput(
@@ -83,7 +83,7 @@ def _checked(policy: FetchPolicy, host: str, port: int, found: list[str]) -> lis
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Connections to checked addresses only. TLS and the Host header keep the name; the socket gets the address.
+# Connections to checked addresses. TLS and the Host header use the name, the socket uses the address.
 
 
 _Options = Iterable[Any] | None
@@ -92,8 +92,10 @@ _deadline: ContextVar[float | None] = ContextVar("fetch_deadline", default=None)
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Every wait on a connection within the block ends `seconds` from now: a peer that sends a byte now and then
-    never exceeds the time allowed to one read, and would otherwise hold us for good."""
+    """End every wait on a connection within the block after `seconds`.
+
+    A read timeout is not enough: a peer that sends a byte from time to time would never exceed it.
+    """
     token = _deadline.set(time.monotonic() + seconds)
     try:
         yield
@@ -102,7 +104,7 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 def remaining(timeout: float | None) -> float | None:
-    """The time one wait may take. Raises `httpcore.ReadTimeout` when the deadline has passed."""
+    """The remaining time for one wait. Raises `httpcore.ReadTimeout` after the deadline."""
     end = _deadline.get()
     if end is None:
         return timeout
@@ -113,7 +115,7 @@ def remaining(timeout: float | None) -> float | None:
 
 
 class GuardedBackend(httpcore.NetworkBackend):
-    """Resolves, checks, and connects to what was checked."""
+    """Resolves and checks addresses, and connects only to checked ones."""
 
     def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
         self._policy, self._resolver = policy, resolver
@@ -145,7 +147,7 @@ class GuardedBackend(httpcore.NetworkBackend):
 
 
 class _GuardedStream(httpcore.NetworkStream):
-    """A stream whose waits respect the deadline."""
+    """A stream whose waits end at the deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
@@ -169,7 +171,7 @@ class _GuardedStream(httpcore.NetworkStream):
 
 
 class GuardedAsyncBackend(httpcore.AsyncNetworkBackend):
-    """As `GuardedBackend`; deadlines are the caller's `asyncio.timeout`."""
+    """As `GuardedBackend`, for asyncio; deadlines are the caller's `asyncio.timeout`."""
 
     def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
         self._policy, self._resolver = policy, resolver
@@ -202,25 +204,25 @@ class GuardedAsyncBackend(httpcore.AsyncNetworkBackend):
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# httpx over guarded connections. No proxy, no netrc and no certificate folder of the environment is used.
+# httpx over guarded connections, without proxies, netrc or certificate folders from the environment.
 
 
 @cache
 def trust() -> ssl.SSLContext:
-    """The certificates this machine trusts. Loading them takes longer than a request, so once per process."""
+    """The CA certificates of this machine, loaded once per process, because loading takes longer than a request."""
     return ssl.create_default_context()
 
 
 def trust_file(path: str) -> ssl.SSLContext:
-    """The CA certificates of one file, instead of this machine's. Raises `ConfigError` (`CONFIG_INVALID`)."""
+    """The CA certificates of a file, in place of the machine's. Raises `ConfigError` (`CONFIG_INVALID`)."""
     try:
         return ssl.create_default_context(cafile=path)
-    except (OSError, ValueError):  # an unreadable file; one without a certificate
+    except (OSError, ValueError):  # an unreadable file, or one without a certificate
         raise ConfigError(Reason.CONFIG_INVALID, "ca_file: not a readable file of PEM certificates") from None
 
 
 class GuardedTransport(httpx.HTTPTransport):
-    """httpx has no way to pass a network backend, so its connection pool is replaced by one that has ours."""
+    """An httpx transport over `GuardedBackend`. httpx accepts no network backend, so its pool is replaced."""
 
     def __init__(
         self, policy: FetchPolicy, resolver: Resolver, *, connections: int, ca_file: str | None = None
@@ -237,7 +239,7 @@ class GuardedTransport(httpx.HTTPTransport):
 
 
 class EndpointTransport(httpx.AsyncHTTPTransport):
-    """As `GuardedTransport`, for the one origin of its policy."""
+    """As `GuardedTransport`, for the only origin of its policy."""
 
     def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
         super().__init__(verify=trust(), trust_env=False)
@@ -256,11 +258,10 @@ class EndpointTransport(httpx.AsyncHTTPTransport):
 
 
 def endpoint_client(url: str, *, resolver: Resolver = system_resolver, **options: Any) -> httpx.AsyncClient:
-    """A client for one endpoint that an operator configured in the settings (a model server, say).
+    """A client for one endpoint from the settings, such as a model server.
 
-    Being configured is the permission: its host may be on loopback or in a private network, and its port may be any.
-    Nothing else may be: requests stay on its origin, redirects are not followed, metadata addresses are refused. Raises
-    `InvalidInput` for a URL that cannot be used.
+    The configured endpoint may be on loopback or in a private network and have any port. Requests stay on its origin,
+    redirects are not followed, metadata addresses are refused. Raises `InvalidInput` for an invalid URL.
     """
     policy = FetchPolicy.for_endpoint(url)
     checked = policy.check_url(url)

@@ -1,4 +1,4 @@
-"""Rate limits per host, and retries that honour Retry-After."""
+"""Rate limits and retries for one host, honouring Retry-After."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RETRIED_STATES: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 
 
 class Again(Exception):  # noqa: N818 - a signal to the retry loop
-    """An attempt that may succeed later, in `after` seconds if the host said so; `error` is what it means if not."""
+    """A transient failure: retry after `after` seconds if the host named a time; `error` is raised otherwise."""
 
     def __init__(self, error: RagError, after: float | None = None) -> None:
         super().__init__(error.message)
@@ -30,7 +30,7 @@ class Again(Exception):  # noqa: N818 - a signal to the retry loop
 
 @dataclass(slots=True)
 class Pacing:
-    """Thread-safe. `per_second` starts of requests at most, `attempts` tries, waits of at most `longest` seconds."""
+    """Limits requests to `per_second` starts, `attempts` tries and waits of at most `longest` seconds. Thread-safe."""
 
     per_second: float = 5
     attempts: int = 4
@@ -39,10 +39,10 @@ class Pacing:
     _next: float = 0.0
 
     def run(self, attempt: Callable[[], T]) -> T:
-        """The result of the first attempt that raises no `Again`. Raises `Again.error` of the last one.
+        """Return the result of the first attempt without `Again`. Raises `Again.error` of the last attempt.
 
-        A wait that the host asks for is honoured up to `longest`; beyond it the error comes at once, because a run that
-        sleeps for an hour cannot be told from one that hangs.
+        A wait that the host requests is honoured up to `longest`; a longer one raises at once, because a run that
+        sleeps for an hour looks like one that hangs.
         """
         retrying = stamina.RetryingCaller(attempts=self.attempts, timeout=None, wait_initial=0.5, wait_max=30)
 
@@ -56,7 +56,7 @@ class Pacing:
             raise again.error from None
 
     def wait(self) -> None:
-        """Wait for the next start that the rate allows."""
+        """Wait until the rate allows the next start."""
         with self._lock:
             now = time.monotonic()
             start = max(now, self._next)
@@ -73,7 +73,7 @@ class Pacing:
 
 
 def check_state(status: int, headers: object, what: str) -> None:
-    """Raise `Again` for a state that may pass. `headers` is a mapping with lower-case names."""
+    """Raise `Again` for a transient HTTP status. `headers` is a mapping with lower-case names."""
     if status not in RETRIED_STATES:
         return
     get = getattr(headers, "get", lambda _: None)
@@ -82,7 +82,7 @@ def check_state(status: int, headers: object, what: str) -> None:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds from now, of either form of the header; `None` when absent or unreadable."""
+    """The header's wait in seconds, from either of its forms; `None` when it is missing or invalid."""
     if value is None:
         return None
     try:

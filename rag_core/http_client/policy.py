@@ -1,4 +1,4 @@
-"""Which URLs may be asked for, and how large and slow an answer may be."""
+"""The policy of HTTP requests: allowed URLs, and limits on the size and time of responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host (lower case, IDNA, no trailing dot) and port: what credentials belong to."""
+    """Scheme, host (lower case, IDNA, no trailing dot) and port, to which credentials are bound."""
 
     scheme: str
     host: str
@@ -36,7 +36,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """Times are in seconds; `seconds` is for one request with all its redirects, from name resolution to last byte."""
+    """Limits; times are in seconds. `seconds` is for a request with redirects, from name resolution to last byte."""
 
     redirects: int = 5
     wire_bytes: int = 50_000_000
@@ -48,8 +48,11 @@ class FetchLimits:
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """What may be fetched. `trusted` is an origin that an operator configured in the settings: its own port and
-    whatever addresses its name has are allowed, except metadata addresses and addresses that are no host."""
+    """The URLs and addresses that may be fetched.
+
+    `trusted` is an origin from the settings: its port and all addresses of its name are allowed, except metadata
+    addresses and addresses that are not hosts.
+    """
 
     addresses: AddressRules = field(default_factory=AddressRules)
     ports: tuple[range, ...] = (range(80, 81), range(443, 444), range(8080, 8081), range(8443, 8444))
@@ -59,7 +62,7 @@ class FetchPolicy:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """The policy for sources: public addresses, and what RAG_FETCH_ALLOW_NETWORKS and RAG_FETCH_PORTS add."""
+        """The policy for sources: public addresses, plus RAG_FETCH_ALLOW_NETWORKS and RAG_FETCH_PORTS."""
         limits = FetchLimits(
             redirects=settings.fetch_max_redirects,
             wire_bytes=settings.max_file_bytes,
@@ -71,7 +74,7 @@ class FetchPolicy:
 
     @classmethod
     def for_endpoint(cls, url: str, limits: FetchLimits | None = None) -> Self:
-        """The policy for one endpoint of the settings: that origin and no other. Raises as `check_url`."""
+        """The policy for one endpoint of the settings: only its origin. Raises as `check_url`."""
         parsed = _parse(url)
         return cls(AddressRules(), (), frozenset({parsed.scheme}), limits or FetchLimits(), origin_of(parsed))
 
@@ -80,7 +83,7 @@ class FetchPolicy:
         return replace(self, limits=replace(self.limits, seconds=seconds))
 
     def check_url(self, url: str | httpx.URL) -> httpx.URL:
-        """The URL in normal form: host in lower case and IDNA, no trailing dot, no fragment.
+        """Normalise a URL: host in lower case and IDNA, no trailing dot, no fragment.
 
         Raises `InvalidInput`: `URL_SCHEME`, `URL_INVALID` (no host, a user name or password, too long, not a URL),
         `URL_PORT`.
@@ -103,7 +106,7 @@ class FetchPolicy:
         return parsed.copy_with(fragment=None, **changes)
 
     def address_problem(self, host: str, port: int, address: Address) -> str | None:
-        """Why `address`, which `host` resolved to, may not be connected to."""
+        """The reason why `address`, to which `host` resolved, may not be connected to."""
         problem = self.addresses.problem(address)
         if problem and self.trusted and (_normal_host(host), port) == (self.trusted.host, self.trusted.port):
             return None if "metadata" not in problem and "no host" not in problem else problem
@@ -111,14 +114,14 @@ class FetchPolicy:
 
 
 def origin_of(url: httpx.URL | str) -> Origin:
-    """The origin of a URL that parses."""
+    """The origin of a valid URL."""
     parsed = httpx.URL(url)
     port = parsed.port if parsed.port is not None else _DEFAULT_PORTS.get(parsed.scheme, 0)
     return Origin(parsed.scheme, _normal_host(parsed.raw_host.decode("ascii")), port)
 
 
 def parse_ports(texts: Iterable[str]) -> tuple[range, ...]:
-    """Ports and spans of ports (`443`, `8000-8999`). Raises `ValueError`."""
+    """Parse ports and port ranges (`443`, `8000-8999`). Raises `ValueError`."""
     spans = []
     for text in texts:
         first, _, last = text.partition("-")

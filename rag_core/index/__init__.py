@@ -1,4 +1,4 @@
-"""The vector index: its interface, payloads and filters. Engines are in `edge`, `qdrant` and `remote`."""
+"""The vector index: interface, payloads and filters. The engines are `edge`, `qdrant` and `remote`."""
 
 from rag_core.index import checks
 from rag_core.index.base import (

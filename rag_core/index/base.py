@@ -1,8 +1,8 @@
-"""The vector index interface.
+"""The vector index interface, and its values.
 
 Implementations in this folder: `edge` (Qdrant Edge in process), `qdrant` (a Qdrant server, or qdrant-client's local
 mode in tests), `remote` (another process that owns an Edge folder, over `admin.v1.IndexService`). All pass the same
-contract tests. Every implementation uses the one lexical encoder in `lexical`.
+contract tests and use the same lexical encoder (`rag_core.search.lexical`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rag_core.embedding import Vectors
 
 
 class SearchMode(StrEnum):
-    """Which legs a search uses."""
+    """The legs that a search uses."""
 
     HYBRID = "hybrid"
     DENSE = "dense"
@@ -28,7 +28,7 @@ class SearchMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GenerationSpec:
-    """What a generation is built with. `name` is the collection's name: `[a-z0-9_-]{1,64}`."""
+    """The specification of a generation. `name` is also the collection's name: `[a-z0-9_-]{1,64}`."""
 
     name: str
     dimensions: int
@@ -38,7 +38,7 @@ class GenerationSpec:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What the index stores beside the vectors; enough to answer without touching PostgreSQL."""
+    """The stored fields of a point; sufficient to answer without reading PostgreSQL."""
 
     tenant: str
     source: str
@@ -62,18 +62,18 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One chunk as the index holds it. `vector` has shape [dimensions]."""
+    """One chunk in the index. `vector` has shape [dimensions]."""
 
     chunk_id: uuid.UUID
     vector: Vectors
     payload: Payload
     lexical_text: str = ""
-    """What the lexical leg sees (`Chunk.embed_text`). Not stored, so empty on points that were read back."""
+    """The text for the lexical leg (`Chunk.embed_text`). Not stored, so it is empty on points read back."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentUpdate:
-    """The complete new state of one document. No points means: remove the document."""
+    """The complete new state of one document. Without points the document is removed."""
 
     doc_id: uuid.UUID
     version: int
@@ -82,7 +82,7 @@ class DocumentUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
-    """Counts of one `apply`: points written, points removed, updates ignored as older than what the index holds."""
+    """Counts of one `apply`: points written, points removed, updates ignored as older than the indexed version."""
 
     upserted: int = 0
     removed: int = 0
@@ -91,7 +91,7 @@ class ApplyResult:
 
 @dataclass(frozen=True, slots=True)
 class PendingRevocations:
-    """Documents and sources a caller may no longer see: permissions and deletions not yet applied to the index."""
+    """Documents and sources that a caller may no longer see, by changes not yet applied to the index."""
 
     doc_ids: tuple[uuid.UUID, ...] = ()
     sources: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ NO_PENDING_REVOCATIONS = PendingRevocations()
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """One retrieval. `tenant` and `acl` come from the verified caller and are applied outermost on every leg.
+    """A search request. `tenant` and `acl` come from the verified caller and are the outermost filter of every leg.
 
     `vector` is required unless the mode is lexical, `text` unless it is dense.
     """
@@ -118,21 +118,21 @@ class SearchRequest:
     vector: Vectors | None = None
     filter: Condition | None = None
     generation: str | None = None
-    """A generation's name; `None` follows the alias."""
+    """A generation's name; `None` means the alias."""
     per_document: int | None = None
-    """Hits of one document at most."""
+    """Maximum hits per document."""
     with_vectors: bool = False
     """Whether hits carry their vectors."""
     pending_revocations: PendingRevocations = NO_PENDING_REVOCATIONS
-    """Left out on every leg, and of the term statistics, like what the caller was never allowed to see."""
+    """Excluded from every leg and from the term statistics, like documents the caller may not see."""
     deadline: float | None = field(default=None, compare=False)
-    """When the caller goes, by `time.monotonic`: a Qdrant server then gives the search up. Not sent to other processes,
-    which have the deadline of their call."""
+    """The caller's deadline by `time.monotonic`, at which a Qdrant server ends the search. Not sent to other processes,
+    which get the deadline of their call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A retrieved chunk. `score` is the fused score in [0, 1] for hybrid, the leg's own score otherwise.
+    """A retrieved chunk. `score` is the fused score in [0, 1] in hybrid mode, else the leg's own score.
 
     `dense` is the cosine similarity and `lexical` the BM25 score, each `None` when that leg did not return the chunk.
     """
@@ -143,14 +143,14 @@ class Hit:
     dense: float | None = None
     lexical: float | None = None
     reranked: float | None = None
-    """Score in [0, 1] of a cross-encoder, when one has scored it."""
+    """The score of a cross-encoder in [0, 1], if one has scored the hit."""
     vector: Vectors | None = field(default=None, compare=False, repr=False)
-    """Shape [dimensions], when it was asked for."""
+    """The vector, shape [dimensions], if requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits in descending score, never two versions of one document, and the generation that answered."""
+    """Hits by descending score, with one version per document, and the generation that answered."""
 
     generation: str
     hits: tuple[Hit, ...]
@@ -164,68 +164,68 @@ class VectorIndex(Protocol):
     """
 
     def create(self, spec: GenerationSpec) -> None:
-        """Create an empty generation with its payload indexes (tenant first); no-op when it exists with this spec.
+        """Create an empty generation with its payload indexes (tenant first); a no-op when it exists with this spec.
 
-        Raises `Conflict` (`GENERATION_STATE`) when it exists with another one.
+        Raises `Conflict` (`GENERATION_STATE`) when it exists with another spec.
         """
         ...
 
     def drop(self, generation: str) -> None:
-        """Delete a generation; no-op when absent. Raises `Conflict` when the alias points to it."""
+        """Delete a generation; a no-op when it is missing. Raises `Conflict` when the alias points to it."""
         ...
 
     def reset(self, generation: str) -> None:
-        """Throw away all points of a generation, readable or damaged, and keep its specification and the alias.
+        """Delete all points of a generation, readable or damaged; keep its specification and the alias.
 
-        The way back from `INDEX_CORRUPT`: the pipeline fills the generation again from PostgreSQL once its marks are
-        gone (`rag_core.verify.rebuild` does both).
+        The remedy for `INDEX_CORRUPT`: the pipeline fills the generation again from PostgreSQL once its marks are
+        cleared (`rag_core.verify.rebuild` does both).
         """
         ...
 
     def generations(self) -> list[GenerationSpec]: ...
 
     def alias(self) -> str | None:
-        """The generation that readers see, `None` before the first promotion."""
+        """The generation that the alias points to; `None` before the first promotion."""
         ...
 
     def promote(self, generation: str) -> None:
-        """Move the alias atomically."""
+        """Point the alias to a generation, atomically."""
         ...
 
     def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
-        """Bring documents to the given state: new points first, then removal of their other points by id, then flush.
+        """Apply document updates: write new points, then remove the documents' other points by id, then flush.
 
-        An update with a lower version than the index holds for that document is ignored and counted. Raises
-        `InvalidInput` (`VECTOR_DIM`, `VECTOR_NOT_FINITE`, `VECTOR_ZERO`) before anything is written.
+        An update with a lower version than the indexed one is ignored and counted. Raises `InvalidInput` (`VECTOR_DIM`,
+        `VECTOR_NOT_FINITE`, `VECTOR_ZERO`) before anything is written.
         """
         ...
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Raises `Unavailable` (`INDEX_EMPTY`) when no generation was ever promoted."""
+        """Search. Raises `Unavailable` (`INDEX_EMPTY`) before the first promotion."""
         ...
 
     def count(self, generation: str, *, tenant: str | None = None, source: str | None = None) -> int:
-        """Exact number of points, of one tenant or one source of it."""
+        """Count points exactly, overall, of one tenant or of one of its sources."""
         ...
 
     def differences(self, generation: str) -> list[str]:
-        """What of a generation's configuration is not as it must be, after repairing what can be; for `rag verify`."""
+        """Repair a generation's configuration and return the remaining differences; for `rag verify`."""
         ...
 
     def scroll(self, generation: str, *, batch: int = 1000, with_vectors: bool = True) -> Iterator[list[Point]]:
-        """Every point, in batches, in id order. Without vectors `Point.vector` has shape [0]."""
+        """Every point, in batches, ordered by id. Without vectors `Point.vector` has shape [0]."""
         ...
 
     def fetch(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> list[Point]:
-        """The points with these ids that exist, without vectors, in no particular order."""
+        """The existing points among these ids, without vectors, in any order."""
         ...
 
     def delete_points(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> int:
-        """Remove single points (repair and erasure). Returns how many existed."""
+        """Delete points by id, for repair and erasure. Returns the number that existed."""
         ...
 
     def optimize(self, generation: str) -> None:
-        """Merge segments and build the search structures. Blocking and heavy: never call it in a request."""
+        """Merge segments and build search graphs. Blocking and expensive: never call it in a request."""
         ...
 
     def close(self) -> None: ...

@@ -1,7 +1,7 @@
-"""Capacity planning of an index: memory, disk, nodes and hours, and the settings that go with them.
+"""Capacity planning of an index: memory, disk, nodes and hours, with matching settings.
 
-Arithmetic on bytes and rates that were measured; docs/explanation/capacity-and-recovery.md has the derivation and says
-on what they were measured. An estimate for planning, not a promise: try a tenth of it first.
+Computed from measured bytes and rates; docs/explanation/capacity-and-recovery.md has the derivation and the hardware.
+An estimate for planning: test with a tenth of the corpus first.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from dataclasses import dataclass
 GIB = 2.0**30
 _LINK_BYTES = 4
 _GRAPH_LAYERS = 1.1
-"""Upper layers of the search graph add about a tenth of the links of the lowest one, which has 2 x m a point."""
+"""Upper layers of the search graph add about a tenth to the links of the lowest one, 2 x m per point."""
 _TRACKER_BYTES = 32
-"""Internal to external id and back, and the point's version."""
+"""Maps between internal and external ids, and the point's version."""
 SPARSE_INDEX_BYTES = 480
-"""Postings of the lexical leg, a chunk of about 900 characters."""
+"""Postings of the lexical leg for a chunk of about 900 characters."""
 PAYLOAD_INDEX_BYTES = 640
-"""Tenant, document, ACL, source, locator, title, times: measured with one ACL entry, so that long lists cost more."""
+"""Tenant, document, ACL, source, locator, title, times: measured with one ACL entry; longer ACLs need more."""
 SPARSE_VECTOR_BYTES = 1_040
-"""The terms as they are stored, to be read again when a segment is rebuilt."""
+"""The stored terms, which are read again when a segment is rebuilt."""
 PAYLOAD_BYTES = 1_360
-"""Text of about 900 characters, headings, and the fields beside it."""
+"""Text of about 900 characters, headings and other fields."""
 DATABASE_BYTES = 2_500
 """Chunk, embedding and their indexes in PostgreSQL."""
 _EMBED_PER_CORE_SECOND = 14.0
-"""Chunks of about 200 tokens with the model that ships, int8 on ONNX Runtime."""
+"""Chunks of about 200 tokens with the bundled model, int8 on ONNX Runtime."""
 _WRITE_PER_CORE_SECOND = 2_000.0
-"""Points encoded, sent and applied, without the search graph."""
+"""Points encoded, sent and applied, without building the search graph."""
 _FILL = 0.7
-"""Share of a node's memory and disk that the index may take: the rest is for merges, page cache and growth."""
+"""Share of a node's memory and disk that the index may use; the rest is for merges, page cache and growth."""
 
 
 @dataclass(frozen=True, slots=True)
 class CapacityPlan:
-    """The answer of `plan_capacity`. Memory and disk are of the whole cluster with all copies, in GiB."""
+    """The result of `plan_capacity`. Memory and disk are for the whole cluster with all replicas, in GiB."""
 
     memory_gib: float
     disk_gib: float
@@ -62,10 +62,10 @@ def plan_capacity(
     indexes = SPARSE_INDEX_BYTES + PAYLOAD_INDEX_BYTES + _TRACKER_BYTES
     stored = whole + graph + indexes + SPARSE_VECTOR_BYTES + PAYLOAD_BYTES
     usable = node_memory_gib * GIB * _FILL
-    # One byte a dimension in memory, the whole vectors on disk, as soon as whole ones need more than one node.
+    # One byte per dimension in memory and full vectors on disk, once full vectors need more than one node.
     quantize = chunks * (whole + graph + indexes) > usable
     memory = chunks * replicas * ((dimensions if quantize else whole) + graph + indexes)
-    # A segment is rewritten beside itself when it is merged: the largest are a twentieth of a shard.
+    # A merge writes a second copy of a segment: the largest are a twentieth of a shard.
     disk = chunks * replicas * (stored + (dimensions if quantize else 0)) * 1.05
     nodes = max(math.ceil(memory / usable), math.ceil(disk / (node_disk_gib * GIB * _FILL)), replicas)
     return CapacityPlan(
@@ -80,15 +80,15 @@ def plan_capacity(
 
 
 def _settings(nodes: int, replicas: int, *, quantize: bool) -> dict[str, str]:
-    """Settings that differ from the defaults. Two shards a node leave room to add nodes without resharding."""
+    """Settings that differ from the defaults. Two shards per node allow adding nodes without resharding."""
     chosen = {
         "RAG_QDRANT_SHARDS": str(1 if nodes == 1 else 2 * nodes),
         "RAG_QDRANT_REPLICAS": str(replicas),
-        # A majority, but for two copies: PostgreSQL is the truth, and the loss of one node must not stop writes.
+        # A majority, except with two replicas: PostgreSQL has all data, and the loss of one node must not stop writes.
         "RAG_QDRANT_WRITE_CONSISTENCY": str((replicas + 1) // 2),
     }
     if nodes > 1:
-        # Each write carries enough for the writers of all nodes; what it read for fencing it reads once.
+        # Large writes keep all nodes' writers busy, and read the versions for fencing once.
         chosen |= {
             "RAG_QDRANT_WRITE_PARALLEL": str(min(2 * nodes, 16)),
             "RAG_INDEX_BATCH_DOCUMENTS": "1000",

@@ -1,4 +1,4 @@
-"""Validation of writes and searches before an engine sees them. Engines accept NaN silently; we refuse it."""
+"""Validate writes and searches before they reach an engine. Engines accept NaN silently; it is refused here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rag_core.errors import InvalidInput, PermissionDenied, Reason
 from rag_core.index.base import DocumentUpdate, GenerationSpec, SearchMode, SearchRequest
 
 MAX_LIMIT = 1000
-"""Most hits of one search. The API allows 100; the rest is room for evaluation and over-fetching."""
+"""Maximum hits of one search. The API allows 100; the rest is for evaluation and over-fetching."""
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 
@@ -25,7 +25,7 @@ def check_spec(spec: GenerationSpec) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise `InvalidInput` (`FIELD_INVALID`) unless it can name a generation (it becomes a folder and a collection)."""
+    """Raise `InvalidInput` (`FIELD_INVALID`) unless the name is valid for a generation, a folder and a collection."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(Reason.FIELD_INVALID, "generation: the name must be 1 to 64 of a-z, 0-9, _ and -")
 
@@ -34,7 +34,7 @@ def check_updates(updates: Sequence[DocumentUpdate], dimensions: int) -> None:
     """Check every point of a write.
 
     Raises `InvalidInput`: `VECTOR_DIM`, `VECTOR_NOT_FINITE`, `VECTOR_ZERO`, or `FIELD_INVALID` when a point does not
-    belong to its update or names no tenant.
+    belong to its update or has no tenant.
     """
     for update in updates:
         for point in update.points:
@@ -49,13 +49,13 @@ def check_updates(updates: Sequence[DocumentUpdate], dimensions: int) -> None:
 
 
 def check_vector(vector: Vectors, dimensions: int) -> None:
-    """Raise `InvalidInput` unless the vector has the dimensions, is finite and has a norm above zero."""
+    """Raise `InvalidInput` unless the vector has the right dimensions, is finite and has a positive norm."""
     if vector.shape != (dimensions,):
         got = vector.shape[0] if vector.ndim == 1 else "x".join(map(str, vector.shape))
         raise InvalidInput(Reason.VECTOR_DIM, f"vector: expected {dimensions} dimensions, got {got}")
     if not np.isfinite(vector).all():
         raise InvalidInput(Reason.VECTOR_NOT_FINITE, "vector: has a value that is not finite")
-    # In float64: the square of a small float32 underflows, the square of a large one overflows.
+    # In float64, because the square of a small float32 underflows and of a large one overflows.
     norm = float(np.linalg.norm(vector.astype(np.float64)))
     if norm < 1e-12:
         raise InvalidInput(Reason.VECTOR_ZERO, "vector: is zero")
@@ -64,7 +64,7 @@ def check_vector(vector: Vectors, dimensions: int) -> None:
 
 
 def check_search(request: SearchRequest, dimensions: int) -> None:
-    """Raise `PermissionDenied` (`TENANT_MISSING`) or `InvalidInput` unless the search can be run."""
+    """Raise `PermissionDenied` (`TENANT_MISSING`) or `InvalidInput` unless the search is valid."""
     if not request.tenant:
         raise PermissionDenied(Reason.TENANT_MISSING, "a search needs a tenant")
     if not 1 <= request.limit <= MAX_LIMIT:
@@ -78,7 +78,7 @@ def check_search(request: SearchRequest, dimensions: int) -> None:
 
 
 def latest(updates: Sequence[DocumentUpdate]) -> tuple[dict[uuid.UUID, DocumentUpdate], int]:
-    """The highest version of each document (the later one of equals), and how many updates that leaves out."""
+    """The update with the highest version of each document (the later of equals), and the number left out."""
     newest: dict[uuid.UUID, DocumentUpdate] = {}
     for update in updates:
         held = newest.get(update.doc_id)

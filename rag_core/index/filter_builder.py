@@ -1,6 +1,6 @@
-"""Filters for the engines: the caller's typed tree, inside the security scope.
+"""Build engine filters: the caller's typed filter tree inside the security scope.
 
-Edge and qdrant-client have the same filter language in different classes; a `FilterBuilder` builds one or the other.
+Edge and qdrant-client have the same filter language in different classes; each has its own `FilterBuilder`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Filter = TypeVar("Filter")
 Item = TypeVar("Item")
 
 Bounds = dict[str, float]
-"""Those of gte, gt, lte and lt that are set."""
+"""The bounds that are set, of gte, gt, lte and lt."""
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 
 
 class FilterBuilder(Protocol[Filter]):
-    """Builds filters of one engine. Each method returns a complete filter; groups nest them."""
+    """Builds filters for one engine. Each method returns a complete filter; groups nest them."""
 
     def any_of(self, field: str, values: Sequence[str]) -> Filter:
-        """The field has one of the values."""
+        """Match a field that has one of the values."""
         ...
 
     def newer_than(self, field: str, value: int) -> Filter:
-        """The integer field is greater."""
+        """Match an integer field that is greater."""
         ...
 
     def time_range(self, field: str, gte: datetime | None, lt: datetime | None) -> Filter: ...
@@ -39,7 +39,7 @@ class FilterBuilder(Protocol[Filter]):
     def number_range(self, field: str, bounds: Bounds) -> Filter: ...
 
     def absent(self, field: str) -> Filter:
-        """The field is missing, null or an empty list."""
+        """Match a field that is missing, null or an empty list."""
         ...
 
     def all_of(self, filters: Sequence[Filter]) -> Filter: ...
@@ -50,8 +50,8 @@ class FilterBuilder(Protocol[Filter]):
 
 
 def scope(builder: FilterBuilder[Filter], request: SearchRequest) -> Filter:
-    """What a caller may see: the tenant's points that name at least one of the caller's ACL entries, but for those
-    that are withheld."""
+    """The points a caller may see: the tenant's, with at least one of the caller's ACL entries, except pending
+    revocations."""
     allowed = [builder.any_of("tenant", [request.tenant]), builder.any_of("acl", list(request.acl))]
     revoked = request.pending_revocations
     hidden = [("doc_id", [str(doc_id) for doc_id in revoked.doc_ids]), ("source", list(revoked.sources))]
@@ -61,13 +61,13 @@ def scope(builder: FilterBuilder[Filter], request: SearchRequest) -> Filter:
 
 
 def within(builder: FilterBuilder[Filter], *, tenant: str | None, source: str | None) -> Filter | None:
-    """The points of a tenant, or of one source of it; `None` for all."""
+    """The points of a tenant, or of one of its sources; `None` for all."""
     named = [builder.any_of(field, [value]) for field, value in (("tenant", tenant), ("source", source)) if value]
     return builder.all_of(named) if named else None
 
 
 def narrowed(builder: FilterBuilder[Filter], request: SearchRequest) -> Filter:
-    """The scope of a search with the caller's own filter inside it."""
+    """The scope of a search, narrowed by the caller's own filter."""
     outer = scope(builder, request)
     return outer if request.filter is None else builder.all_of([outer, translate(builder, request.filter)])
 
@@ -82,7 +82,7 @@ def translate(builder: FilterBuilder[Filter], condition: Condition) -> Filter:
         case NumberRange(field):
             return builder.number_range(_path(_number_field(field)), _bounds(condition))
         case Exists(field):
-            # Unknown languages, titles and so on are stored as empty text.
+            # Unknown languages, titles and similar fields are stored as empty text.
             return builder.none_of([builder.absent(_path(field)), builder.any_of(_path(field), [""])])
         case Not(child):
             return builder.none_of([translate(builder, child)])
@@ -93,27 +93,27 @@ def translate(builder: FilterBuilder[Filter], condition: Condition) -> Filter:
 
 
 def _number_field(field: str) -> str:
-    # Metadata is text; `payloads.to_json` keeps those values that are numbers a second time, as numbers.
+    # Metadata is text; `payloads.to_json` stores values that are numbers a second time, as numbers.
     return f"{NUMBERS}.{field.removeprefix(METADATA_PREFIX)}"
 
 
 def _bounds(condition: NumberRange) -> Bounds:
     named = {"gte": condition.gte, "gt": condition.gt, "lte": condition.lte, "lt": condition.lt}
     given = {name: bound for name, bound in named.items() if bound is not None}
-    if not given:  # to an engine a range without bounds is no condition at all
+    if not given:  # engines ignore a range without bounds
         raise InvalidInput(Reason.FILTER_TYPE, "filter: a range needs a bound")
     return given
 
 
 def _some(values: tuple[Item, ...]) -> tuple[Item, ...]:
-    # To an engine an empty group is no condition at all, so it would widen the search.
+    # Engines ignore an empty group, which would widen the search.
     if not values:
         raise InvalidInput(Reason.FILTER_TYPE, "filter: a group and a field need at least one value")
     return values
 
 
 def _path(field: str) -> str:
-    """The field as an engine's JSON path; a metadata name with a dot or a space needs quotes."""
+    """The field as a JSON path of the engine; a metadata name with a dot or a space needs quotes."""
     if _PLAIN_PATH.fullmatch(field):
         return field
     root, _, name = field.partition(".")

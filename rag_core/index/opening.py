@@ -1,4 +1,4 @@
-"""`open_index`: the engine that the settings name."""
+"""Open the index engine that the settings configure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from rag_core.settings import Settings
 
 
 def open_index(settings: Settings, *, repair: bool = False) -> VectorIndex:
-    """Open the index; with `repair` an Edge folder although it is damaged (see `EdgeIndex`).
+    """Open the index; `repair` also opens a damaged Edge folder (see `EdgeIndex`).
 
-    A Qdrant server when `qdrant_url` is set, another process's Edge folder when `index_endpoint` is, else the folder
-    under home in this process. Raises `Conflict` (`INDEX_LOCKED`), `DataCorruption` (`INDEX_CORRUPT`) or `ConfigError`.
+    A Qdrant server when `qdrant_url` is set, another process's Edge folder when `index_endpoint` is set, else the Edge
+    folder under home. Raises `Conflict` (`INDEX_LOCKED`), `DataCorruption` (`INDEX_CORRUPT`) or `ConfigError`.
     """
-    # Imported here: a process that uses one engine should not pay for loading the others.
+    # Imported here: a process that uses one engine should not load the others.
     if settings.qdrant_url is not None:
         from rag_core.index.qdrant import open_qdrant
 

@@ -1,4 +1,4 @@
-"""Plan a write for any engine: fencing by version, points to remove, and operations of bounded size."""
+"""Plan a write for any engine: fence by version, find points to remove, split into bounded operations."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from rag_core.index.base import DocumentUpdate, Point
 
 OPERATION_POINTS = 256
-"""Points of one engine operation: about ten milliseconds of Edge in which no search gets a turn."""
+"""Points of one engine operation: blocks searches in Edge for about ten milliseconds."""
 READ_DOCUMENTS = 64
-"""Documents whose points are looked up together."""
+"""Documents whose points are read together."""
 
 Identity = tuple[uuid.UUID, str, int]
 """Chunk id, document id and version of a stored point."""
@@ -19,7 +19,7 @@ Identity = tuple[uuid.UUID, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The updates that apply, the points they make superfluous, and how many updates were stale."""
+    """The updates to apply, the points they replace, and the number of stale updates."""
 
     updates: list[DocumentUpdate]
     leftovers: list[uuid.UUID]
@@ -27,7 +27,7 @@ class Plan:
 
 
 def plan(updates: Sequence[DocumentUpdate], stored: Iterable[Identity]) -> Plan:
-    """Fence `updates` (each document once) by the versions of all `stored` points of these documents."""
+    """Fence `updates` (one per document) by the versions of all `stored` points of the documents."""
     held: dict[str, dict[uuid.UUID, int]] = {}
     for chunk_id, doc_id, version in stored:
         held.setdefault(doc_id, {})[chunk_id] = version
@@ -44,7 +44,7 @@ def plan(updates: Sequence[DocumentUpdate], stored: Iterable[Identity]) -> Plan:
 
 
 def operations(updates: Sequence[DocumentUpdate], size: int = OPERATION_POINTS) -> Iterator[list[tuple[Point, int]]]:
-    """Points with the total of their document, in operations of at most `size`.
+    """Points with their document's total, in operations of at most `size`.
 
     A document is split over operations only when it alone is larger than one.
     """
@@ -64,6 +64,6 @@ def operations(updates: Sequence[DocumentUpdate], size: int = OPERATION_POINTS) 
 
 
 def slices(ids: Sequence[uuid.UUID], size: int = OPERATION_POINTS * 4) -> Iterator[list[uuid.UUID]]:
-    """Ids in lists of at most `size`."""
+    """Split ids into lists of at most `size`."""
     for start in range(0, len(ids), size):
         yield list(ids[start : start + size])

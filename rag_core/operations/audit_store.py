@@ -1,4 +1,4 @@
-"""The audit log: who did what, when and how it ended, as rows that are chained by hashes."""
+"""The audit log: actor, action, time and outcome, as append-only rows in a hash chain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rag_core.database import Store, roles
 from rag_core.database.tables.operations import audit, audit_documents
 
 # --------------------------------------------------------------------------------------------------------------------
-# Who did what, when, and how it ended: append only, in a chain of hashes per tenant (migration 0012).
+# Entries: append-only, in one hash chain per tenant (migration 0012).
 
 
 OK = "ok"
@@ -26,7 +26,7 @@ _SHOWN = ("id", "at", "actor", "action", "target", "outcome", "tenant", "details
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The document an action was done to, with the name it has now."""
+    """The document of an action, with its current locator."""
 
     doc_id: UUID
     source: str
@@ -35,7 +35,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One action. `outcome` is `ok` or a reason code; the database sets `at` when it is not known earlier, and `id`."""
+    """One action. `outcome` is `ok` or a reason code; the database sets `id`, and `at` unless it is given."""
 
     actor: str
     action: str
@@ -47,12 +47,12 @@ class Entry:
     id: int | None = None
     doc_id: UUID | None = None
     locator: str | None = None
-    """What the document is called, while that is not erased; only in what `find` returns."""
+    """The document's locator until it is erased; set only on entries that `find` returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which entries are wanted; every given value must match, `action_start` as a beginning."""
+    """A filter over entries: every given value must match, `action_start` as a prefix."""
 
     actor: str | None = None
     action: str | None = None
@@ -62,10 +62,10 @@ class Query:
     action_start: str | None = None
     doc_id: UUID | None = None
     platform: bool = False
-    """With `tenant`: also what concerns no tenant."""
+    """With `tenant`: include entries without a tenant."""
     since: datetime | None = None
     before: int | None = None
-    """Only entries with a smaller id: those after a page that ended with it."""
+    """Only entries with a smaller id, to read the next page."""
     limit: int = 50
 
 
@@ -80,11 +80,10 @@ def record(
     document: Document | None = None,
     doc_id: UUID | None = None,
 ) -> int:
-    """Append one action in the current transaction, so that it is on record exactly when it happened.
+    """Append one action in the current transaction, so that it is audited if and only if it commits.
 
-    `tenant`, or `details["tenant"]`, says who may read it; `doc_id` is for a document whose name is not to be kept.
-    Returns its number. Call it last: until the transaction ends
-    every other action of the tenant waits for its place in the chain.
+    Returns the entry's id. `tenant`, or `details["tenant"]`, decides who may read it; `doc_id` names a document whose
+    locator must not be stored. Call it last: until the transaction ends, all other entries of the tenant wait for it.
     """
     whose = tenant if tenant is not None else details.get("tenant")
     if document is not None:
@@ -95,13 +94,13 @@ def record(
 
 
 def append(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Append entries; tenant by tenant, so that two writers never wait for each other in a circle."""
+    """Append entries ordered by tenant, so that two writers cannot deadlock."""
     for entry in sorted(entries, key=lambda entry: entry.tenant or ""):
         _insert(connection, entry)
 
 
 def find(connection: Connection, query: Query) -> list[Entry]:
-    """Entries, the one that was put on record last first."""
+    """Entries, newest first."""
     columns = audit.c
     named = audit.outerjoin(audit_documents, audit_documents.c.doc_id == columns.doc_id)
     shown = [columns[name] for name in _SHOWN]
@@ -123,7 +122,7 @@ def find(connection: Connection, query: Query) -> list[Entry]:
 
 
 def _concerns(tenant: str, *, platform: bool) -> ColumnElement[bool]:
-    """What was done to a tenant's data, and what its people did to the platform: their names begin with its own."""
+    """Actions on a tenant's data, and actions of its users on the platform: their names begin with the tenant's."""
     if platform:
         return or_(audit.c.tenant == tenant, audit.c.tenant.is_(None))
     ours = audit.c.tenant.is_(None) & audit.c.actor.startswith(f"{tenant}/", autoescape=True)
@@ -138,12 +137,12 @@ def _insert(connection: Connection, entry: Entry) -> int:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# The chain of the audit log: proof that no row was changed, removed or put in between, and retention by the owner.
+# The hash chain: proof that no row was changed, removed or inserted, and retention by the owner role.
 
 
 _AUDIT_CHAIN_SHOWN = 20
 
-# Written out again, not taken from the trigger: a role that may replace the trigger could replace the proof too.
+# Not shared with the trigger: a role that may replace the trigger could then replace the proof too.
 _ROWS = text("""
 SELECT coalesce(tenant, '') AS owner, chain_seq AS seq, chain_hash AS hash, id,
        jsonb_build_array(id, (extract(epoch FROM at) * 1000000)::bigint, actor, action, target, outcome, tenant, doc_id,
@@ -156,7 +155,7 @@ _HEADS = text("SELECT tenant, seq, hash FROM rag.audit_heads")
 
 @dataclass(frozen=True, slots=True)
 class ChainReport:
-    """Result of verifying every chain. `protected`: the role of the services cannot change recorded rows."""
+    """The result of verifying every chain. `protected`: the services' role cannot change audit entries."""
 
     rows: int
     tenants: int
@@ -164,12 +163,12 @@ class ChainReport:
     broken: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The report as JSON values."""
         return {**asdict(self), "broken": list(self.broken)}
 
 
 def verify_chains(store: Store) -> ChainReport:
-    """Compute every hash again, from the newest checkpoint of each tenant to its head. Reads one moment's rows."""
+    """Recompute every hash, from the newest checkpoint of each tenant to its head, in one snapshot."""
     with store.engine.connect() as plain:
         connection = plain.execution_options(isolation_level="REPEATABLE READ")
         starts = {row.tenant: (row.seq, bytes(row.hash)) for row in connection.execute(_STARTS)}
@@ -191,7 +190,7 @@ def verify_chains(store: Store) -> ChainReport:
 
 
 def _follow(entries: Iterator[Row[Any]], seq: int, end: bytes) -> tuple[tuple[int, bytes], int, str | None]:
-    """The last link of a chain, how many rows it has, and where it breaks."""
+    """The last hash of a chain, its number of rows, and where it breaks."""
     count, problem = 0, None
     for entry in entries:
         count += 1
@@ -202,12 +201,12 @@ def _follow(entries: Iterator[Row[Any]], seq: int, end: bytes) -> tuple[tuple[in
 
 
 def prune(connection: Connection, before: datetime, *, actor: str) -> int:
-    """Remove what is older, from the beginning of each chain on, and leave a checkpoint that the rest continues.
+    """Delete older entries from the beginning of each chain, and leave a checkpoint for the remaining ones.
 
-    For the owner's role, in its transaction. Returns how many rows went.
+    For the owner role, in its transaction. Returns the number of deleted rows.
     """
     connection.execute(text("SET LOCAL rag.audit_retention = 'on'"))
-    # In order, and held to the end: nothing is linked meanwhile.
+    # Locked in order until the transaction ends: no entry is appended meanwhile.
     tenants = connection.scalars(text("SELECT tenant FROM rag.audit_heads ORDER BY tenant FOR UPDATE")).all()
     removed = {tenant: _prune(connection, tenant, before, actor) for tenant in tenants}
     connection.execute(

@@ -1,4 +1,4 @@
-"""Rows of blue/green deployments: the deployer resumes from them after a crash."""
+"""Rows of blue/green deployments, from which the deployer resumes after a crash."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rag_core.operations import audit_store as audit
 
 SWITCH, ROLLBACK = "switch", "rollback"
 DECLARED = "key"
-"""In `spec`: which release the configuration of the target asked for; absent when a command did."""
+"""Key in `spec`: the release that the target's configuration requests; absent when a command requested it."""
 
 
 class State(StrEnum):
-    """Where a deployment stands; the names of `ragproto.admin.v1.DeploymentState`."""
+    """The state of a deployment; the names of `ragproto.admin.v1.DeploymentState`."""
 
     PREPARE = "prepare"
     HEALTHY = "healthy"
@@ -46,7 +46,7 @@ _FINAL = {State.DONE, State.ROLLED_BACK, State.REFUSED, State.REPLACED}
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A row. `weight` is what the deployment should have of the requests, in per cent; the target may lag behind it."""
+    """A row. `weight` is the intended share of requests in per cent; the target may lag behind it."""
 
     id: int
     target: str
@@ -78,7 +78,7 @@ class Deployment:
 
     @property
     def can_roll_back(self) -> bool:
-        """Whether it is under way, or has the traffic while the colour before is still there."""
+        """Whether it is in progress, or serves while the previous colour is still running."""
         if self.wanted == ROLLBACK or self.state is State.ROLLING_BACK:
             return False
         kept = self.keep_until is not None and self.keep_until > datetime.now(UTC)
@@ -87,7 +87,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that was done or judged. `figures` are numbers by name."""
+    """An action or an analysis result in a deployment's history. `figures` are numbers by name."""
 
     step: str
     passed: bool
@@ -101,7 +101,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """A colour as it was seen."""
+    """The last observed state of a colour."""
 
     target: str
     name: str
@@ -115,11 +115,11 @@ class Colour:
 
 
 def add(connection: Connection, **values: Any) -> Deployment:
-    """Begin a deployment. Raises `Conflict` (`DEPLOYMENT_BUSY`) while another of its target is under way."""
+    """Begin a deployment. Raises `Conflict` (`DEPLOYMENT_BUSY`) while another one of its target is in progress."""
     locks.lock_transaction(connection, "deployments")
     if unfinished(connection, values["target"]) is not None:
         raise Conflict(Reason.DEPLOYMENT_BUSY, "another deployment is under way; `rag deploy status` shows it")
-    # Its servers take the place of the colour that was kept for the rollback of an earlier one.
+    # Its servers replace the colour that was kept for the rollback of an earlier deployment.
     kept = (deployments.c.target == values["target"], deployments.c.keep_until.is_not(None))
     connection.execute(update(deployments).where(*kept).values(keep_until=None))
     row = connection.execute(insert(deployments).values(**values).returning(deployments)).one()
@@ -127,7 +127,7 @@ def add(connection: Connection, **values: Any) -> Deployment:
 
 
 def change(connection: Connection, number: int, **values: Any) -> Deployment:
-    """Set columns of a deployment and return what it is then."""
+    """Update columns of a deployment; returns the updated row."""
     known = dict(values)
     if "state" in known and State(known["state"]).final:
         known.setdefault("finished_at", func.now())
@@ -136,7 +136,7 @@ def change(connection: Connection, number: int, **values: Any) -> Deployment:
 
 
 def get(connection: Connection, number: int = 0) -> Deployment:
-    """One deployment; 0 is the newest. Raises `NotFound` (`DEPLOYMENT_NOT_FOUND`)."""
+    """One deployment; number 0 means the newest. Raises `NotFound` (`DEPLOYMENT_NOT_FOUND`)."""
     statement = select(deployments).order_by(deployments.c.id.desc()).limit(1)
     row = connection.execute(statement.where(deployments.c.id == number) if number else statement).one_or_none()
     if row is None:
@@ -157,7 +157,7 @@ def page(connection: Connection, limit: int, *, before: int | None = None, targe
 
 
 def unfinished(connection: Connection, target: str) -> Deployment | None:
-    """The deployment that is under way."""
+    """The deployment in progress."""
     statement = select(deployments).where(deployments.c.target == target, deployments.c.finished_at.is_(None))
     row = connection.execute(statement).one_or_none()
     return None if row is None else _from_row(row)
@@ -170,7 +170,7 @@ def newest(connection: Connection, target: str) -> Deployment | None:
 
 
 def newest_declared(connection: Connection, target: str) -> Deployment | None:
-    """The newest deployment that the configuration of a target asked for, not a command."""
+    """The newest deployment that a target's configuration requested, not a command."""
     statement = select(deployments).where(deployments.c.target == target, deployments.c.spec.has_key(DECLARED))
     row = connection.execute(statement.order_by(deployments.c.id.desc()).limit(1)).one_or_none()
     return None if row is None else _from_row(row)
@@ -179,7 +179,7 @@ def newest_declared(connection: Connection, target: str) -> Deployment | None:
 def request_change(
     connection: Connection, number: int, what: str, *, actor: str, why: str, tenant: str | None
 ) -> Deployment:
-    """Ask for a switch or a rollback, and put it on record. Raises `NotFound`, `Conflict` (`DEPLOYMENT_STATE`)."""
+    """Request a switch or a rollback; audited. Raises `NotFound`, `Conflict` (`DEPLOYMENT_STATE`)."""
     locks.lock_transaction(connection, "deployments")
     row = get(connection, number)
     if not (row.can_switch if what == SWITCH else row.can_roll_back):
@@ -198,14 +198,14 @@ def add_step(connection: Connection, number: int, step: Step) -> None:
 
 
 def history(connection: Connection, number: int) -> list[Step]:
-    """What happened to a deployment, oldest first."""
+    """The history of a deployment, oldest step first."""
     selected = [deployment_steps.c[name] for name in Step.__slots__]
     statement = select(*selected).where(deployment_steps.c.deployment == number).order_by(deployment_steps.c.id)
     return [Step(**row._mapping) for row in connection.execute(statement)]
 
 
 def save_colours(connection: Connection, target: str, seen: Sequence[Colour]) -> None:
-    """Keep what was seen of a target's colours."""
+    """Store the observed state of a target's colours."""
     connection.execute(delete(colours).where(colours.c.target == target, ~colours.c.name.in_([c.name for c in seen])))
     for colour in seen:
         values = {name: getattr(colour, name) for name in Colour.__slots__} | {"seen_at": func.now()}
@@ -214,7 +214,7 @@ def save_colours(connection: Connection, target: str, seen: Sequence[Colour]) ->
 
 
 def load_colours(connection: Connection) -> list[Colour]:
-    """What was seen last, by target and name."""
+    """The last observed state of colours, by target and name."""
     statement = select(*(colours.c[name] for name in Colour.__slots__)).order_by(colours.c.target, colours.c.name)
     return [Colour(*row) for row in connection.execute(statement)]
 

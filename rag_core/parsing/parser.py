@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rag_core.ids import fingerprint
 from rag_core.parsing.base import ParsedDocument, ParseLimits, Parser
 from rag_core.parsing.builder import MAX_TITLE_CHARS, clean_metadata
 from rag_core.parsing.clean import one_line
 from rag_core.parsing.detect import Kind, detect
-from rag_core.parsing.parse import parse
+from rag_core.parsing.parse import PARSER_VERSION, parse
 from rag_core.parsing.sandbox.pool import SandboxPool
 from rag_core.sources import FetchedItem
 
 if TYPE_CHECKING:
     from rag_core.settings import Settings
-
-PARSER_VERSION: Final = 2
-"""Raise it with every change that makes the same bytes give another document; a golden test notices when it is due."""
 
 
 class SandboxedParser:

@@ -1,4 +1,4 @@
-"""From source to index: the four stages over a shard or given documents, events, accounting."""
+"""The pipeline from source to index: four stages over a shard or given documents, events and accounting."""
 
 from rag_core.pipeline import run_store
 from rag_core.pipeline.accounting import account, assess_quality

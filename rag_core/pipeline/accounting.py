@@ -1,4 +1,4 @@
-"""What a run comes to at its end: the accounting of its documents, and the quality of its source."""
+"""The end of a run: accounting for its documents and assessing the quality of its source."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rag_core.quality import store as quality
 from rag_core.sources import Scope
 
 # --------------------------------------------------------------------------------------------------------------------
-# The accounting of a run: what the first stage counted, against the state the rows are in now.
+# The accounting of a run: the counts of the first stage, compared with the current state of the rows.
 
 
 def account(store: Store, scope: Scope) -> DocumentCounts:
     """Account for every item of a run over a shard. Call it after the index stage.
 
-    `read`, `deleted`, `skipped` and the first-stage failures are what the documents stage counted item by item;
-    `indexed`, `pending` and the later failures are counted in the rows, so a document that one of the two lost makes
-    `balanced` false. Before the documents stage has finished all counts but `pending` are zero.
+    The documents stage counts `read`, `deleted`, `skipped` and its failures item by item; `indexed`, `pending` and
+    later failures are counted in the rows. A document that either count has lost makes `balanced` false. Until the
+    documents stage has finished all counts but `pending` are zero.
     """
     key = (scope.source.tenant, scope.source.name, scope.shard)
     with store.engine.connect() as connection:
@@ -50,11 +50,11 @@ def account(store: Store, scope: Scope) -> DocumentCounts:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# How good a source is after a run: measured in the rows, compared with the last good run, kept.
+# The quality of a source after a run: measured in the rows, compared with the last good run, stored.
 
 
 def assess_quality(store: Store, scope: Scope, *, chunker: str, embedder: str, dimensions: int) -> Assessment:
-    """Judge one shard after its index stage and store the result. Repeating it for the same run is harmless."""
+    """Assess the quality of a shard after its index stage and store the result. Idempotent for a run."""
     key = (scope.source.tenant, scope.source.name, scope.shard)
     with store.engine.begin() as connection:
         profile, failed = quality.measure(

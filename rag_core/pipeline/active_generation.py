@@ -1,4 +1,4 @@
-"""The active generation, and restoring it when the index lost it."""
+"""Create the first generation, and restore the active one when the index has lost it."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def ensure_generation(
     can_make: Callable[[Generation], bool] | None = None,
     wait: float = 30,
 ) -> str:
-    """The generation readers are on, created and promoted when there is none; returns its name. Idempotent.
+    """Return the name of the active generation; create and promote one when there is none. Idempotent.
 
-    With another embedder or chunker than it was built with, the old one is still computed from the settings stored
-    with it, and nothing else happens: building costs time and perhaps money, so `rag index build` decides that. Only
-    when `can_reproduce` says that the old one cannot be computed any more (without it: when it was built with others)
-    is a new one declared, `building`, for the build to fill; the old one is not reproducible until it is promoted.
+    When the configured embedder or chunker differs from the active generation's, the active one stays: its chunks and
+    vectors are computed from the settings stored with it. Building a new one costs time and perhaps money, so that is
+    left to `rag index build`. Only when `can_make` returns false for the active one (without it: when it was built with
+    another embedder or chunker) is a new one declared, in state `building`; the old one is marked `not_reproducible`.
 
-    A generation that PostgreSQL knows and the index lost is created again and filled from the rows before this returns.
-    Raises `Unavailable` (`INDEX_UNAVAILABLE`), and `Conflict` (`SOURCE_BUSY`) when runs keep it from being created for
-    longer than `wait` seconds.
+    A generation that is missing from the index is created again and filled from the rows before this returns. Raises
+    `Unavailable` (`INDEX_UNAVAILABLE`), and `Conflict` (`SOURCE_BUSY`) when runs hold their locks for longer than
+    `wait` seconds.
     """
     wanted = (embedder.fingerprint, chunker.fingerprint)
     able = can_make or (lambda row: _built_with(row, wanted))
@@ -81,7 +81,7 @@ def _declare(
 
 
 def default_name(embedder: str, chunker: str) -> str:
-    """The name of a generation that nobody named: equal for equal embedder and chunker."""
+    """The default name of a generation: equal for equal embedder and chunker."""
     return f"g-{fingerprint(embedder, chunker)[:16]}"
 
 
@@ -94,9 +94,9 @@ def _holds(index: VectorIndex, generation: Generation) -> bool:
 
 
 def _restore(store: Store, index: VectorIndex, generation: Generation, wait: float) -> None:
-    """Create the collection; what it held once is due again. Alone, so that no run marks what the old one held."""
+    """Create the collection and index its documents again. Exclusive, so that no run marks lost documents."""
     with locks.exclusive_connection(store, wait=wait) as connection:
-        if _holds(index, generation):  # another process was first
+        if _holds(index, generation):  # another process restored it
             return
         forgotten = generations.clear_indexed(connection, generation.name)
         connection.commit()
@@ -115,5 +115,5 @@ def _promote_if_needed(store: Store, index: VectorIndex, mine: Generation) -> No
             generations.activate(connection, mine.name)
             audit.record(connection, actor="pipeline", action="index.promote", target=mine.name, details={})
         elif index.alias() != active.name:
-            # Written by a process that died between the two, or by an index that lost its alias.
+            # A process died between the two writes, or the index lost its alias.
             index.promote(active.name)

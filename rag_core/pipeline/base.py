@@ -1,4 +1,4 @@
-"""What the four stages share: their inputs, their result and the accounting identity."""
+"""Types that the four stages share: their inputs, their result and the accounting identity."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from rag_core.settings import Settings
 from rag_core.sources import Scope
 
 Progress = Callable[[int, int | None], None]
-"""Called with (done, total or None) now and then; never from another thread."""
+"""Called with (done, total or `None`) from time to time; always on the stage's own thread."""
 
 
 Stop = Callable[[], bool]
-"""Asked between two batches; true ends a stage early. What is left is due in the next run."""
+"""Called between two batches; true ends the stage early. The remaining work is pending for the next run."""
 
 
 def never() -> bool:
-    """A `Stop` for stages that go on to their end."""
+    """The `Stop` of stages that run to their end."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a stage after the first works on: a shard that `connection` holds, or only `doc_ids` of it.
+    """The input of the stages after the first: a shard whose lock `connection` holds, or only `doc_ids` of it.
 
-    `progress` is called and `stop` is asked after each batch.
+    `progress` and `stop` are called after each batch.
     """
 
     connection: Connection
@@ -46,14 +46,14 @@ class Work:
         return Extent(self.scope.key, self.doc_ids)
 
     def only_indexed(self, generation: Generation) -> bool:
-        """Whether documents that the generation has never held are left out.
+        """Whether to leave out documents that the generation has never indexed.
 
-        They are the work of its build, which sets `include_unindexed`; given documents go to every generation at once.
+        They are left to its build, which sets `include_unindexed`. Given documents go to every generation at once.
         """
         return generation.state == "building" and self.doc_ids is None and not self.include_unindexed
 
     def report(self, done: int, total: int) -> bool:
-        """Report progress; whether the stage must end now."""
+        """Report progress; returns whether the stage must end now."""
         if self.progress is not None:
             self.progress(done, total)
         return self.stop()
@@ -63,11 +63,10 @@ class Work:
 class DocumentCounts:
     """The accounting of one run over one shard, in documents.
 
-    `read` counts every item of the listing plus every document of ours that was found gone. The identity
-    `read = indexed + unchanged + deleted + quarantined + skipped` (`balanced`) is asserted by a blocking check after
-    the index stage; `pending` is how many documents the index stage still owes and must be 0 by then. A held deletion
-    counts as `unchanged` (the document stays) and in `held`. A document that an incomplete listing does not name is
-    read and `unchanged` too.
+    `read` counts every item of the listing plus every stored document that is missing from it. A blocking check after
+    the index stage asserts the identity `read = indexed + unchanged + deleted + quarantined + skipped` (`balanced`),
+    and that `pending`, the number of documents not yet indexed, is 0. A held deletion counts as `unchanged` (the
+    document stays) and in `held`. A document that an incomplete listing does not name counts as read and `unchanged`.
     """
 
     read: int = 0
@@ -87,13 +86,13 @@ class DocumentCounts:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """What one stage did, as metadata for the asset.
+    """The result of one stage, as metadata for the asset.
 
     `counts` are integers by name (documents, chunks, embedded, cached, upserted, ...), `preview` up to ten rows for a
-    table, `problem` the reason code when the stage did not do all it should (a held deletion, an incomplete listing),
-    which a check at the end of the run turns into a failed run. `version_tag` is that of the listing, whichever run
-    made it; `None` for the other stages. `pending` is how much of what the stage found pending it has left: it was
-    stopped, or a document was not ready. `outcomes` are further numbers of a listing (what became of URLs of a crawl).
+    table, `problem` the reason code when the stage is incomplete (a held deletion, an incomplete listing), for which a
+    check at the end of the run fails it. `version_tag` is the listing's, also when another run made the listing; `None`
+    for the other stages. `pending` is the pending work that the stage did not do, because it was stopped or a document
+    was not ready. `outcomes` are further counts of a listing (fetch results of a crawl's URLs).
     """
 
     stage: str

@@ -1,4 +1,4 @@
-"""Deletions: earned by a complete listing, guarded against a source that seems to have lost most of its documents."""
+"""Deletions: only after a complete listing, and held when a source seems to have lost most of its documents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class DeletionResult:
-    """How many documents of the shard were deleted, and how many of the shard and of the source are held."""
+    """Counts of deleted documents of the shard, and of held deletions of the shard and of the source."""
 
     deleted: int = 0
     held: int = 0
@@ -44,12 +44,12 @@ def delete_gone(
     search: bool = True,
     committed: Committed = _nothing,
 ) -> DeletionResult:
-    """Delete the shard's documents that a complete listing does not name, unless the guard holds them.
+    """Delete the shard's documents that a complete listing does not name, unless the guard holds the deletions.
 
-    The guard counts the whole source, so that shards cannot each delete a little of a lot. It holds when nothing is
-    listed any more, or when more than `delete_guard_fraction` and at least `delete_guard_minimum` documents are gone,
-    not counting those whose deletion an operator has approved. An approval covers the documents that were held then.
-    Without `search` nothing is known to be gone. `committed` is called after each page of deletions.
+    The guard counts over the whole source, because each shard alone might stay below the limits. It holds deletions
+    when the listing is empty, or when more than `delete_guard_fraction` and at least `delete_guard_minimum` documents
+    are missing, not counting deletions that an operator has approved. An approval covers the documents held at that
+    time. Without `search` nothing is deleted. `committed` is called after each page of deletions.
     """
     tenant, source = scope.source.tenant, scope.source.name
     missing = absence.find_deleted(connection, tenant, source) if search else 0
@@ -67,9 +67,9 @@ def delete_gone(
 def delete_removed(
     connection: Connection, scope: Scope, settings: Settings, *, committed: Committed = _nothing
 ) -> DeletionResult:
-    """Delete the shard's documents that a listing of changes says are deleted, unless the guard holds them.
+    """Delete the shard's documents that a listing of changes reports as deleted, unless the guard holds the deletions.
 
-    A hold that an earlier run left stands: these documents say nothing about the others.
+    Deletions that an earlier run held stay held: a listing of changes does not cover them.
     """
     missing = absence.find_removed(connection, scope.source.tenant, scope.source.name)
     connection.commit()
@@ -87,7 +87,7 @@ def _hold(connection: Connection, scope: Scope, missing: int) -> DeletionResult:
 
 
 def approve_deletions(store: Store, tenant: str, source: str, actor: str) -> int:
-    """Release the deletions of the documents that are held now; audited. Returns how many.
+    """Approve the deletions that are held now; audited. Returns their number.
 
     Raises `NotFound` (`SOURCE_NOT_FOUND`), and `Conflict` (`MASS_DELETE_HELD`) when nothing is held.
     """
@@ -96,7 +96,7 @@ def approve_deletions(store: Store, tenant: str, source: str, actor: str) -> int
 
 
 def soft_delete(connection: Connection, scope: Scope, doc_ids: Sequence[uuid.UUID]) -> int:
-    """Tombstone some documents and commit."""
+    """Turn documents into tombstones and commit."""
     deleted = tombstones.soft_delete(connection, scope.run_id, doc_ids)
     connection.commit()
     failpoints.reach("after_commit")

@@ -1,8 +1,8 @@
-"""Changes as events: a micro-batch goes through the four stages in one pass, fenced by the versions of the events.
+"""Apply change events: a micro-batch goes through the four stages in one pass, fenced by the events' versions.
 
-What the first transaction stores (rows, tombstones, quarantine) commits together with whatever the caller's `settle`
-writes on the same connection: offsets, inbox marks, dead letters. After that the rest is row state, so applying a
-batch again after a crash or an error at any point finishes it and repeats nothing.
+The first transaction stores rows, tombstones and quarantine entries together with the progress that the caller's
+`settle` writes on the same connection: offsets, inbox marks, dead letters. The later stages are driven by row state, so
+applying a batch again after a crash or an error at any point completes it and repeats nothing.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from rag_core.sources import FetchedItem, FetchTask, Scope, Source, SourceItem
 
 log = get_logger(__name__)
 _FLAKY: Final = frozenset({Reason.PARSER_TIMEOUT, Reason.PARSER_OOM, Reason.PARSER_CRASHED})
-"""Refusals that depend on the moment; the others are the same at every try."""
+"""Failures that a retry may resolve; all others recur at every attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One change of one document. `content=None` deletes it.
 
-    `token` says where the event stands in its stream and is unique in it. `source_version` orders the changes of one
-    document; the highest wins whatever the order of arrival. `acl=None` keeps the ACL the document has.
+    `token` is the event's position in its stream and unique in it. `source_version` orders the changes of one document:
+    the highest wins in any order of arrival. `acl=None` keeps the document's ACL.
     """
 
     locator: str
@@ -58,7 +58,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RejectedEvent:
-    """An event that can never be applied as it is, and how often that was tried."""
+    """An event that can never be applied as it is, and the number of attempts."""
 
     event: Event
     stage: str
@@ -68,48 +68,47 @@ class RejectedEvent:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of each event of a batch, by token: `applied`, `deleted`, `stale`, `superseded` or `dead`."""
+    """The outcome of each event of a batch, by token: `applied`, `deleted`, `stale`, `superseded` or `dead`."""
 
     outcomes: dict[str, str]
     refused: tuple[RejectedEvent, ...]
 
 
 OnStored = Callable[[Connection, BatchResult], None]
-"""Writes the progress of a stream in the transaction of the rows. Raising undoes both."""
+"""Writes the progress of a stream in the transaction of the rows. Raising rolls back both."""
 Stored = Callable[[BatchResult], None]
-"""Called once rows and progress are committed: what fails after that is no failure of an event."""
+"""Called once rows and progress are committed: a later failure is not a failure of an event."""
 
 
 class SlowEvent(Exception):  # noqa: N818 - not an error: another applier takes it
-    """An event took longer than this applier gives one. Nothing was stored."""
+    """An event took longer than this applier allows. Nothing was stored."""
 
 
 @dataclass(slots=True)
 class _Pass:
-    """One choice of the events to apply, and what reading them gave."""
+    """One selection of events to apply, and the results of reading them."""
 
     batch: Batch
     outcomes: dict[str, str]
     refused: list[RejectedEvent] = field(default_factory=list)
     reads: dict[str, ReadResult] = field(default_factory=dict)
-    """Of the refused events, by token."""
+    """Results of the refused events, by token."""
 
 
 def _ignore(_settled: BatchResult) -> None:
-    """Nothing follows from it."""
+    """The default callback: do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventsResult:
-    """The outcome of one micro-batch. `counts` are of the stages: `documents`, `chunked`, `embedded`, `upserted`,
-    `removed`."""
+    """The result of one micro-batch. `counts`: `documents`, `chunked`, `embedded`, `upserted`, `removed`."""
 
     settled: BatchResult
     counts: Counter[str]
 
 
 class EventApplier:
-    """Applies micro-batches. One per process; threads may share it, each batch holds its source's lock."""
+    """Applies micro-batches. One per process and thread-safe; each batch holds the lock of its source."""
 
     def __init__(
         self,
@@ -119,8 +118,8 @@ class EventApplier:
         defers: frozenset[Reason] = frozenset(),
         wait: float | None = None,
     ) -> None:
-        """`parser` replaces the one of the parts; refusals in `defers` end a batch with `SlowEvent`; `wait` is how long
-        to wait for a source."""
+        """`parser` replaces the pipeline's; a failure in `defers` ends a batch with `SlowEvent`; `wait` is the time in
+        seconds to wait for the lock of a source."""
         self._parts = parts
         self._settings = parts.settings
         self._parser = parser or parts.parser
@@ -131,10 +130,10 @@ class EventApplier:
     def apply(
         self, source: Source, run_id: str, events: Sequence[Event], settle: OnStored, stored: Stored = _ignore
     ) -> EventsResult:
-        """Store, chunk, embed and index a batch of one source; searches see it when this returns.
+        """Store, chunk, embed and index a batch of one source; it is searchable when this returns.
 
-        Raises `Unavailable` (a part is down), `Conflict` (`SOURCE_BUSY`) or what `settle` raises. Call it again with
-        the same batch then, or `follow` once `stored` was called: nothing is lost, and nothing is done twice.
+        Raises `Unavailable` (a service is down), `Conflict` (`SOURCE_BUSY`) or the error that `settle` raises. Then
+        call it again with the same batch, or `reindex` once `stored` was called: nothing is lost or done twice.
         """
         scope = Scope(source, run_id)
         ids = _doc_ids(source, events)
@@ -144,13 +143,13 @@ class EventApplier:
             return EventsResult(settled, self._run_later_stages(connection, scope, ids))
 
     def reindex(self, source: Source, run_id: str, events: Sequence[Event]) -> Counter[str]:
-        """The later stages again for events that are stored already. Raises as `apply`."""
+        """Run the later stages again for stored events. Raises as `apply`."""
         scope = Scope(source, run_id)
         with locks.shard_connection(self._parts.store, *scope.key, wait=self._wait) as connection:
             return self._run_later_stages(connection, scope, _doc_ids(source, events))
 
     def finish(self, source: Source, run_id: str) -> dict[str, int]:
-        """Bring what is stored of a source through the later stages: what a worker that died had left."""
+        """Run the stages over the stored documents of a source, to finish the work of a worker that died."""
         results = run_pipeline(self._parts, Scope(source, run_id))
         return {
             stage: result.counts.get("embedded" if stage == "embeddings" else "documents", 0)
@@ -158,7 +157,7 @@ class EventApplier:
         }
 
     def close(self) -> None:
-        """End the threads. The parts belong to the caller."""
+        """End the threads. The pipeline's resources belong to the caller."""
         self._pool.shutdown()
 
     def _store_batch(
@@ -167,7 +166,7 @@ class EventApplier:
         held = documents.load_stored(connection, ids)
         connection.commit()
         passes = [self._choose(scope, events, held)]
-        # The last version that can be used is served, so what a refused event superseded is chosen after all.
+        # The newest usable version is served, so events that a refused one superseded are selected after all.
         while _hid_another(scope.source, passes[-1].refused, events, held):
             dead = {one.event.token for each in passes for one in each.refused}
             passes.append(self._choose(scope, [event for event in events if event.token not in dead], held))
@@ -187,7 +186,7 @@ class EventApplier:
         return settled
 
     def _choose(self, scope: Scope, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]) -> _Pass:
-        """Read the newest event of each document. Raises `Unavailable` when reading must be tried again."""
+        """Read the newest event of each document. Raises `Unavailable` when reading must be retried."""
         newest, outcomes = _newest(scope.source, events, held)
         chosen = _Pass(Batch(scope, parser_fingerprint(self._parser, scope.source)), outcomes)
         with closing(self._read([event for event in newest if event.content is not None], chosen.batch, held)) as reads:
@@ -215,7 +214,7 @@ class EventApplier:
             chosen.reads[event.token] = read
 
     def _refuse(self, connection: Connection, scope: Scope, refused: _Pass, ids: Sequence[uuid.UUID]) -> _Pass:
-        """What refused events still say (who may see the document), of the rows as this transaction has them now."""
+        """Keep the ACLs of refused events, based on the rows as this transaction sees them."""
         held = documents.load_stored(connection, ids)
         again = _Pass(Batch(scope, refused.batch.parser_fingerprint), {})
         for one in refused.refused:
@@ -255,7 +254,7 @@ class EventApplier:
                 one.cancel()
 
     def _run_later_stages(self, connection: Connection, scope: Scope, ids: Sequence[uuid.UUID]) -> Counter[str]:
-        """The later stages for these documents."""
+        """Run the later stages for these documents."""
         results = run_pipeline(self._parts, scope, ids, connection=connection)
         chunked, embedded = results["chunks"].counts, results["embeddings"].counts
         counts = Counter(results["index"].counts)
@@ -279,9 +278,9 @@ def _doc_ids(source: Source, events: Sequence[Event]) -> list[uuid.UUID]:
 def _newest(
     source: Source, events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
 ) -> tuple[list[Event], dict[str, str]]:
-    """The one event of each document that is to be applied, and what became of the others.
+    """The event of each document to apply, and the outcomes of the other events.
 
-    An event that brings no ACL takes the one of the event it supersedes, as if both had been applied.
+    An event without an ACL inherits the ACL of the event it supersedes, as if both had been applied.
     """
     winners: dict[uuid.UUID, Event] = {}
     outcomes: dict[str, str] = {}
@@ -305,7 +304,7 @@ def _newest(
 def _hid_another(
     source: Source, refused: Sequence[RejectedEvent], events: Sequence[Event], held: Mapping[uuid.UUID, StoredDocument]
 ) -> bool:
-    """Whether a refused event superseded one of the same batch that is newer than what is held."""
+    """Whether a refused event superseded an event of the same batch that is newer than the stored document."""
     for one in refused:
         doc_id = _doc_id(source, one.event)
         newest = held[doc_id].newest if doc_id in held else -1
@@ -316,7 +315,7 @@ def _hid_another(
 
 
 def _roll_back(connection: Connection, error: BaseException) -> None:
-    """A second failure must not take the place of the first."""
+    """Roll back without letting a second failure replace the first."""
     try:
         connection.rollback()
     except Exception as second:
@@ -338,7 +337,7 @@ def _fetch_task(event: Event, held: StoredDocument | None) -> FetchTask:
         known_token=held.token if held is not None else "",
         parsed_as=held.parser_fingerprint if held is not None else "",
         content_hash=held.content_hash if held is not None else b"",
-        # Who could see a document that is gone says nothing about who may see what takes its name.
+        # A new document may reuse the name of a deleted one; the old ACL does not apply to it.
         acl=held.acl if held is not None and live else None,
         acl_inherited=held is not None and live and held.acl_inherited,
         mine=False,

@@ -1,4 +1,4 @@
-"""The complete documents to give to an index generation."""
+"""Load complete documents, with chunks and vectors, for an index generation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WHERE c.chunker = :chunker ORDER BY c.doc_id, c.ordinal
 def load(
     connection: Connection, generation: Generation, batch: Sequence[tuple[uuid.UUID, int, int]]
 ) -> list[DocumentUpdate]:
-    """The complete state of each document of a batch (id, version, points); those that changed since are left out."""
+    """Load the complete state of a batch of (id, version, points); documents that changed since are left out."""
     wanted = [(doc_id, version) for doc_id, version, count in batch if count]
     params = {"ids": [doc_id for doc_id, _ in wanted], "versions": [version for _, version in wanted]}
     documents = {row.doc_id: row for row in connection.execute(_DOCUMENTS, params)}

@@ -1,7 +1,7 @@
-"""Metadata updates: permissions and deletions reach the index right after their commit, before the later stages.
+"""Metadata updates: apply permissions and deletions to the index right after their commit.
 
-Nothing depends on it. What it could not do is row state, so the index stage does it, and until then the query servers
-withhold the document from callers who lost access (`rag_core.access.store`).
+An optimisation: an update that fails is still pending in the rows, so the index stage applies it. Until then the query
+servers hide the document from callers who lost access (`rag_core.access.store`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PAGE = 500
 
 
 class MetadataPublisher:
-    """For one shard, on the connection that holds it. `open_index` is called at the first change and no sooner."""
+    """Publishes updates of one shard, on the connection that holds its lock. Opens the index at the first update."""
 
     def __init__(self, open_index: Callable[[], VectorIndex], settings: Settings) -> None:
         self._open_index = open_index
@@ -35,9 +35,9 @@ class MetadataPublisher:
         self.counts: Counter[str] = Counter()
 
     def publish(self, connection: Connection, scope: Scope) -> None:
-        """Give the index what was committed since the last call and needs neither chunking nor embedding.
+        """Apply the changes committed since the last call that need neither chunking nor embedding.
 
-        An index that is away is waited for once; then the index stage has the rest.
+        When the index is unavailable it waits once; afterwards the index stage applies the rest.
         """
         if self._gave_up:
             return

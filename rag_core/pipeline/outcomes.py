@@ -1,4 +1,4 @@
-"""Outcomes of reading, gathered into one transaction: new versions, metadata updates, tombstones, quarantine."""
+"""Collect read results and store them in one transaction: versions, metadata updates, tombstones, quarantine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rag_core.sources import Scope
 
 @dataclass(slots=True)
 class Batch:
-    """Outcomes waiting for a commit. `chars` is the extracted text they hold in memory."""
+    """Results waiting for a commit. `chars` is the size of their extracted text in memory."""
 
     scope: Scope
     parser_fingerprint: str
@@ -34,7 +34,7 @@ class Batch:
     now_empty: list[ReadResult] = field(default_factory=list)
     failed: list[Entry] = field(default_factory=list)
     deletions: list[Deletion] = field(default_factory=list)
-    """Deletions that carry a version (event sources)."""
+    """Deletions with a version (event sources)."""
     counts: Counter[str] = field(default_factory=Counter)
     chars: int = 0
 
@@ -42,7 +42,7 @@ class Batch:
         return len(self.added) + len(self.updated) + len(self.unchanged) + len(self.failed)
 
     def add(self, read: ReadResult) -> None:
-        """Take one outcome in."""
+        """Add one result."""
         if read.document is not None:
             self._store(read)
         elif read.same:
@@ -63,8 +63,8 @@ class Batch:
     def write(self, connection: Connection) -> None:
         """Write everything in the current transaction.
 
-        A document that was live and is empty now is deleted: what it said is not true any more. One whose new content
-        cannot be used keeps its old version, with the ACL the source reports now.
+        A live document that has become empty is deleted, because its stored text is outdated. A document whose new
+        content is unusable keeps its old version, with the ACL the source reports now.
         """
         (tenant, source, shard), run = self.scope.key, self.scope.run_id
         added = documents.write(connection, tenant, source, shard, run, self.added)
@@ -122,7 +122,7 @@ class Batch:
                 stage=read.stage,
                 reason=failure.reason,
                 message=failure.message,
-                # What may work later is tried in every run; only a definite failure is given up on.
+                # A transient failure is retried in every run; only a permanent one is recorded as final.
                 token=None if isinstance(failure, Unavailable) else read.due.token,
                 parser_fingerprint=self.parser_fingerprint,
                 skipped=skipped,
@@ -130,7 +130,7 @@ class Batch:
         )
 
     def _record_vanished(self, read: ReadResult) -> None:
-        # It was there when the source was listed; the next listing shows whether it is gone for good.
+        # The item disappeared after the listing; the next listing shows whether it is deleted.
         self.counts["vanished"] += 1
         if read.due.live:
             self.counts["updated" if read.due.mine else "unchanged"] += 1
@@ -147,7 +147,7 @@ class Batch:
         )
 
     def _acl(self, read: ReadResult) -> tuple[Sequence[str] | None, bool]:
-        """The ACL to store and whether it is the source's default: reported, else the document's old one, else that."""
+        """The ACL to store (reported, else stored, else the source's default), and whether it is the default."""
         if read.raw_acl is not None:
             return read.raw_acl, False
         if read.due.acl is not None and not read.due.acl_inherited:

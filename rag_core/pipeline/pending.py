@@ -1,7 +1,7 @@
-"""What a stage has still to do: found once, then read in batches of bounded size.
+"""Pending work of a stage: selected once, then read in batches of bounded size.
 
-What is pending is defined in the database (`rag.pending_chunks`, `rag.pending_embeddings`, `rag.pending_index`, see
-migration 0016). Rows are the truth: a crash at any point leaves them pending for the next run.
+Database functions define what is pending (`rag.pending_chunks`, `rag.pending_embeddings`, `rag.pending_index`, see
+migration 0016). A crash at any point leaves the rows pending for the next run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The documents a pass may touch: given ones, those of a shard, or all."""
+    """The documents in scope: given ones, all documents of a shard, or all."""
 
     shard: Shard | None = None
     doc_ids: Sequence[uuid.UUID] | None = None
@@ -40,7 +40,7 @@ EVERYTHING: Final = Extent()
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A document that a stage can work on now. `weight` is its size in characters or chunks."""
+    """A pending document that is ready for the stage. `weight` is its size in characters or chunks."""
 
     doc_id: uuid.UUID
     version: int
@@ -48,10 +48,10 @@ class Pending:
 
 
 class Selection:
-    """The documents that were pending when a pass began: given ones in memory, others in a temporary table.
+    """The documents pending at the start of a pass: given ones in memory, others in a temporary table.
 
-    `found` selects `p.doc_id` and has a place for a condition; `ready` selects `doc_id`, `version` and `weight` of
-    those among `:ids` that can be worked on.
+    `found` selects `p.doc_id` and has a placeholder for a condition; `ready` selects `doc_id`, `version` and `weight`
+    of the documents among `:ids` that are ready.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Selection:
 
     @property
     def relation(self) -> tuple[str, dict[str, Any]]:
-        """For the FROM of a statement: something called `selected` with a column `doc_id`, and its parameters."""
+        """A FROM item named `selected` with a column `doc_id`, and its parameters."""
         if self._ids is None:
             return "selected", {}
         return "unnest(CAST(:selected AS uuid[])) AS selected (doc_id)", {"selected": self._ids}
 
     def batches(self, *, documents: int, weight: int) -> Iterator[list[Pending]]:
-        """Documents that are ready, at most so many and so heavy together; a heavier one goes alone.
+        """Batches of ready documents, limited in number and total weight; a heavier document is a batch of its own.
 
         No transaction is open between two batches.
         """
@@ -116,7 +116,7 @@ WHERE d.doc_id = ANY(:ids) AND d.deleted_at IS NULL ORDER BY d.doc_id
 
 
 def chunks(connection: Connection, extent: Extent, chunker: str, *, only_indexed: bool = False) -> Selection:
-    """Live documents whose chunks are missing or of another text; `only_indexed`: that this chunker has seen before."""
+    """Live documents whose chunks are missing or outdated; `only_indexed`: only those this chunker chunked before."""
     return Selection(connection, extent, _CHUNKS, _TEXTS, {"chunker": chunker, "only_indexed": only_indexed})
 
 
@@ -131,9 +131,9 @@ _INDEXED = " AND p.indexed_version IS NOT NULL"
 def embeddings(
     connection: Connection, extent: Extent, chunker: str, generations: Sequence[tuple[str, bool]]
 ) -> Selection:
-    """Live documents that one of the generations does not hold in their present version; without any, all of them.
+    """Live documents whose current version one of the generations has not indexed; without generations, all of them.
 
-    A generation is its name and whether only documents count that it holds in some version (`only_indexed`).
+    A generation is given by its name and `only_indexed`: whether to count only documents it has in some version.
     """
     named = list(generations) or [("", False)]
     found = [
@@ -145,7 +145,7 @@ def embeddings(
 
 
 _INDEX = "SELECT p.doc_id FROM rag.pending_index(:generation) p WHERE {where}"
-# A rejected document is applied without points: PostgreSQL holds its new text, so the old one would be a stale answer.
+# A rejected document is applied without points: PostgreSQL has its new text, so the old points are outdated.
 _COMPLETE = """
 SELECT d.doc_id, d.version, CASE WHEN d.deleted_at IS NULL AND d.acl IS NOT NULL THEN k.chunk_count ELSE 0 END
 FROM rag.documents d
@@ -157,9 +157,9 @@ ORDER BY d.doc_id
 
 
 def index(connection: Connection, extent: Extent, generation: Generation, *, only_indexed: bool = False) -> Selection:
-    """Documents and tombstones that a generation does not hold in their present version.
+    """Documents and tombstones whose current version a generation has not indexed.
 
-    They are ready for it once their chunks and vectors are complete. `only_indexed`: that it holds in some version.
+    They are ready once their chunks and vectors are complete. `only_indexed`: only those it has in some version.
     """
     fingerprints = {"chunker": generation.chunker, "embedder": generation.embedder, "generation": generation.name}
     return Selection(connection, extent, _INDEX + (_INDEXED if only_indexed else ""), _COMPLETE, fingerprints)

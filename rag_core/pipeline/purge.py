@@ -1,4 +1,4 @@
-"""Purge rows that no index generation can need any more."""
+"""Purge chunks, vectors and shared listings that are no longer used."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from rag_core.sources import shared_listing_store as shared_listings
 _DOCUMENTS = 500
 _TEXTS = 5000
 _ALONE_SECONDS = 1.0
-"""Runs wait no longer than this and one page; then they are let in between."""
+"""How long the purge keeps its exclusive lock, plus one page; then waiting runs proceed."""
 Place = TypeVar("Place")
 
 
 def purge_unused(store: Store, *, wait: float = 5) -> dict[str, int]:
-    """Delete chunks of chunkers and vectors of embedders that no generation uses, and vectors no chunk refers to.
+    """Delete chunks of unused chunkers, vectors of unused embedders, and vectors that no chunk refers to.
 
-    In pages, each a transaction of its own, alone for a second at a time. Raises `Conflict` (`SOURCE_BUSY`) when runs
-    do not leave room within `wait` seconds; what was deleted by then stays deleted. Returns the counts `chunks` and
-    `embeddings`.
+    It deletes page by page, each page in a transaction, and holds the exclusive lock for about a second at a time.
+    Raises `Conflict` (`SOURCE_BUSY`) when it does not get the lock within `wait` seconds; completed pages stay deleted.
+    Returns the counts `chunks` and `embeddings`.
     """
     with store.engine.connect() as connection:
         chunkers = unused.chunkers(connection)
@@ -37,7 +37,7 @@ def purge_unused(store: Store, *, wait: float = 5) -> dict[str, int]:
 
 
 def purge_listings(store: Store) -> int:
-    """Drop shared listings that no run will use; runs need not wait for it. Returns how many."""
+    """Drop shared listings that no run will use, without blocking runs. Returns their number."""
     with locks.observer_connection(store) as connection:
         return shared_listings.drop_unneeded(connection)
 

@@ -1,4 +1,4 @@
-"""Find and delete unreferenced rows."""
+"""Find and delete chunks and vectors that no generation refers to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 
 from sqlalchemy import Connection, text
 
-# A page by the primary key, so that the next one need not pass what was deleted before it.
+# Paged by the primary key, so that the next page does not scan deleted rows.
 _CHUNKERS = text("""
 SELECT DISTINCT chunker FROM rag.chunkings
 WHERE chunker NOT IN (SELECT chunker FROM rag.generations WHERE state <> 'retired')
@@ -38,14 +38,14 @@ WHERE f.text_hash > :after AND f.text_hash <= :last
 
 
 def chunkers(connection: Connection) -> list[str]:
-    """Chunkers that no generation but retired ones was built with."""
+    """Chunkers that only retired generations were built with."""
     return list(connection.scalars(_CHUNKERS))
 
 
 def delete_chunks(connection: Connection, *, chunker: str, after: uuid.UUID, page: int) -> tuple[int, uuid.UUID | None]:
-    """Delete the chunks of an unused chunker of a page of documents behind `after`.
+    """Delete the chunks of an unused chunker for one page of documents after `after`.
 
-    Returns how many were deleted and the last document of the page, `None` behind the end.
+    Returns the number of deleted chunks and the last document of the page, `None` at the end.
     """
     ids = list(connection.scalars(_PAGE, {"chunker": chunker, "after": after, "page": page}))
     if not ids:
@@ -57,7 +57,7 @@ def delete_chunks(connection: Connection, *, chunker: str, after: uuid.UUID, pag
 
 
 def delete_embeddings(connection: Connection, *, after: bytes, page: int) -> tuple[int, bytes | None]:
-    """Check a page of embeddings after `after`; returns how many were deleted and the last one checked."""
+    """Check one page of vectors after `after`; returns the number of deleted ones and the last one checked."""
     last = connection.scalar(_LAST, {"after": after, "page": page})
     if last is None:
         return 0, None

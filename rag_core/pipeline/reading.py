@@ -1,4 +1,4 @@
-"""Read items: fetched one after the other, parsed in parallel, delivered in listing order with bounded memory."""
+"""Read items: fetch sequentially, parse in parallel, deliver in listing order with bounded memory."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _RULES = QualityPolicy()
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What became of one item. Exactly one of `document`, `same`, `vanished` and `failure` is set.
+    """The result of reading one item. Exactly one of `document`, `same`, `vanished` and `failure` is set.
 
-    `raw_acl` and `size` are known once the bytes were fetched, even when they could not be parsed.
+    `raw_acl` and `size` are set once the bytes were fetched, even when they could not be parsed.
     """
 
     due: FetchTask
@@ -38,14 +38,14 @@ class ReadResult:
     size: int = 0
     raw_acl: tuple[str, ...] | None = None
     source_version: int | None = None
-    """Set for an event; the higher one wins."""
+    """Set for an event; the higher version wins."""
 
 
 class Reader:
-    """Fetches with the connector on the calling thread and parses on `workers` threads (each drives a sandbox).
+    """Fetches with the connector on the calling thread and parses on `workers` threads, each with a sandbox.
 
-    At most `8 * workers` items, and about `max_bytes` of raw content, are held at once: enough that the sandboxes have
-    work while what was read before is committed.
+    At most `8 * workers` items, and about `max_bytes` of raw content, are in memory at once: enough to keep the
+    sandboxes busy while earlier items are committed.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Reader:
         self._max_bytes = max_bytes
 
     def read(self, items: Iterable[FetchTask]) -> Iterator[ReadResult]:
-        """Read every item; a failure is an outcome, never an exception."""
+        """Read every item; a failure is a result, never an exception."""
         waiting: deque[tuple[Future[ReadResult], int]] = deque()
         held = 0
         with ThreadPoolExecutor(self._workers, thread_name_prefix="parse") as pool:
@@ -95,9 +95,9 @@ class Reader:
 
 
 def parser_fingerprint(parser: Parser, source: Source) -> str:
-    """Changes when the same bytes would be read or judged differently, so that they are read again.
+    """A fingerprint that changes when the same bytes would be parsed or assessed differently.
 
-    Metadata and rules of the source are inputs of every document, as the parser is.
+    Items are then read again. The metadata and quality rules of the source are part of it, as the parser is.
     """
     return fingerprint(parser.fingerprint, sorted(source.metadata.items()), source.quality.fingerprint)
 
@@ -111,7 +111,7 @@ def read_bytes(
     *,
     quality: QualityPolicy = _RULES,
 ) -> ReadResult:
-    """Parse what was fetched, unless it is what we hold. A failure is an outcome, never an exception."""
+    """Parse fetched bytes unless they are unchanged. A failure is a result, never an exception."""
     content_hash = _content_hash(raw)
     known = {
         "content_hash": content_hash,
@@ -126,7 +126,7 @@ def read_bytes(
     except RagError as error:
         return ReadResult(due, failure=error, **known)  # type: ignore[arg-type]
     except Exception:
-        # A defect in a parser must cost one document, not the run.
+        # A defect in a parser must fail one document, not the run.
         log.exception("parser_defect", document=str(due.doc_id))
         failure = InvalidInput(Reason.PARSE_FAILED, "the parser failed on this document; the log has the details")
         return ReadResult(due, failure=failure, **known)  # type: ignore[arg-type]
@@ -148,7 +148,7 @@ def _checked(document: ParsedDocument, quality: QualityPolicy) -> ParsedDocument
 
 def _content_hash(raw: FetchedItem) -> bytes:
     digest = hashlib.sha256(raw.content)
-    # What the connector says of the bytes is an input of the parser too.
+    # What the connector reports about the bytes is an input of the parser too.
     said = [raw.media_type or "", raw.title or "", *(part for pair in sorted(raw.metadata.items()) for part in pair)]
     if any(said):
         digest.update("\x1f".join(said).encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""Resources of a pipeline process, each opened once when first needed."""
+"""The resources of a pipeline process, each opened once at its first use."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rag_core.settings import Settings
 
 
 class Pipeline:
-    """The parts the stages work with, opened lazily from one `Settings`. One per process; close it at the end.
+    """The resources of the stages, opened lazily from one `Settings`. One per process; close it at the end.
 
-    Opening a part raises what its `open_*` function raises.
+    Opening a resource raises the errors of its `open_*` function.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,12 +49,12 @@ class Pipeline:
 
     @locked_property
     def transform_registry(self) -> TransformRegistry:
-        """Embedder and chunker of every generation; those of this installation are `embedder` and `chunker`."""
+        """Embedder and chunker of every generation; `embedder` and `chunker` are the installation's own."""
         own = Transforms(lambda: self.embedder, lambda: self.chunker, generation_config_of(self.settings))
         return TransformRegistry(self.settings, own)
 
     def ensure_generation(self) -> str:
-        """Name of the generation readers are on, made when there is none; see `rag_core.pipeline.active_generation`."""
+        """The name of the active generation, created when there is none; see `rag_core.pipeline.active_generation`."""
         return ensure_generation(
             self.store,
             self.index,
@@ -66,8 +66,8 @@ class Pipeline:
         )
 
     def close(self) -> None:
-        """Close what was opened. Idempotent."""
-        for name in ("kits", "index", "embedder", "parser", "store"):
+        """Close the opened resources. Idempotent."""
+        for name in ("transform_registry", "index", "embedder", "parser", "store"):
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()

@@ -1,4 +1,4 @@
-"""One path through the pipeline: the stages over a whole shard, or over given documents of it."""
+"""Run the pipeline: the four stages over a whole shard, or over given documents of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STAGES = ("documents", "chunks", "embeddings", "index")
 
 
 class Dependencies(Protocol):
-    """What the stages work with, each part opened at its first use (`rag_core.pipeline.Pipeline`)."""
+    """The resources of the stages, each opened at its first use (`rag_core.pipeline.Pipeline`)."""
 
     @property
     def settings(self) -> Settings: ...
@@ -57,14 +57,14 @@ def run_pipeline(
     connection: Connection | None = None,
     progress: Progress | None = None,
 ) -> dict[str, StageResult]:
-    """Bring a shard to what its source holds, and to every generation that changes go to; the results by stage.
+    """Bring a shard, and every generation that receives writes, up to date with its source; returns results by stage.
 
-    Without a `connector` the stored documents are what it starts from; `changes` as for `sync_documents`. `doc_ids`
-    limits it to a few documents, which are stored. What is already done costs a query or two. Each stage holds the
-    shard for itself, unless a `connection` that holds it is given. The results of a whole shard are kept with the run.
+    Without a `connector` it starts from the stored documents; `changes` as for `sync_documents`. `doc_ids` limits it to
+    a few stored documents. Without pending work it costs a query or two. Each stage takes the lock of the shard, unless
+    `connection` already holds it. The results of a whole shard are stored with the run.
 
-    Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard, `Unavailable` when a part is away. Repeat
-    it then: what is not done is still pending.
+    Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard, `Unavailable` when a service is unavailable.
+    Repeat it then: the remaining work is still pending.
     """
     results = {}
     if connector is not None and "documents" in stages:
@@ -90,7 +90,7 @@ def run_pipeline(
 
 
 def run_stage(work: Work, stage: str, make: Callable[[], StageResult]) -> StageResult:
-    """Time one stage; over a whole shard its result is kept with the run."""
+    """Run and time one stage; the result over a whole shard is stored with the run."""
     started = time.monotonic()
     result = replace(make(), stage=stage, seconds=time.monotonic() - started)
     if work.doc_ids is None:

@@ -1,4 +1,4 @@
-"""Rows of runs: what each stage did, and the accounting of documents."""
+"""Rows of runs: the result of each stage, and the accounting of documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from rag_core.database.tables.content import run_stages
 
 # --------------------------------------------------------------------------------------------------------------------
-# What each stage of each run did, for the accounting check, the console and the operator.
+# The result of each stage of each run, for the accounting check, the console and the operator.
 
 
 def record(
@@ -28,7 +28,7 @@ def record(
     complete: bool = True,
     problem: str | None = None,
 ) -> None:
-    """Store the outcome of a stage; a repeated stage of the same run replaces it."""
+    """Store the result of a stage; a repeated stage of the same run replaces it."""
     values = {
         "counts": dict(counts),
         "seconds": {"total": round(seconds, 3)},
@@ -59,7 +59,7 @@ def counts(connection: Connection, *, run_id: str, tenant: str, source: str, sha
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one stage of one run over one shard did; `seconds` is how long it took."""
+    """The result of one stage of one run over one shard; `seconds` is its duration."""
 
     run_id: str
     source: str
@@ -75,7 +75,7 @@ class Stage:
 _SHOWN = [run_stages.c[name] for name in Stage.__slots__]
 
 
-# By source through the index on its newest stage: the table keeps every run of weeks.
+# By source, through the index on its newest stage: the table keeps all runs of several weeks.
 _LATEST = text("""
 SELECT r.run_id, r.source, r.shard, r.stage, r.counts, (r.seconds ->> 'total')::float AS seconds, r.complete, r.problem,
        r.finished_at
@@ -88,7 +88,7 @@ JOIN rag.run_stages r ON r.run_id = last.run_id AND r.tenant = s.tenant AND r.so
 
 
 def latest(connection: Connection) -> list[Stage]:
-    """The stages of the last run of every source, all tenants; of a source with shards those of its last shard."""
+    """The stages of the last run of every source of all tenants; of a source with shards, the last shard's stages."""
     return [Stage(**row._mapping) for row in connection.execute(_LATEST)]
 
 
@@ -101,7 +101,7 @@ def newest(connection: Connection, tenant: str, *, source: str = "", limit: int)
 
 
 def tenants_of(connection: Connection, run_id: str) -> set[str]:
-    """The tenants whose sources a run worked on; empty before its first stage has ended."""
+    """The tenants whose sources a run worked on; empty until its first stage has ended."""
     return set(connection.scalars(select(run_stages.c.tenant).where(run_stages.c.run_id == run_id)))
 
 
@@ -122,16 +122,16 @@ def _stage(row: Row[tuple[object, ...]]) -> Stage:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# The state of a shard's rows after a run, counted in the database.
+# The state of a shard's rows after a run.
 
 
 @dataclass(frozen=True, slots=True)
 class ShardState:
-    """Documents of a shard. The live ones that stand for a usable item of the source are split by what became of them.
+    """Counts of a shard's documents. Live ones of a usable source item are split by their outcome.
 
-    `indexed`: version written by the run and held by every generation. `rejected_now` / `rejected_before`: stored by
-    the run / earlier, and withdrawn because they could not be chunked or embedded. `pending`: for some generation,
-    tombstones included.
+    `indexed`: the version was written by the run and every generation has it. `rejected_now` / `rejected_before`:
+    stored by the run / earlier, and withdrawn because they could not be chunked or embedded. `pending`: for some
+    generation, tombstones included.
     """
 
     indexed: int
@@ -182,7 +182,7 @@ def shard_state(
     generations: Sequence[str],
     chunkers: Sequence[str],
 ) -> ShardState:
-    """Count the rows of a shard against the generations that follow and their chunkers."""
+    """Count the rows of a shard against the generations that receive writes, and their chunkers."""
     scope = {"tenant": tenant, "source": source, "shard": shard}
     params = scope | {
         "run_id": run_id,

@@ -1,7 +1,7 @@
-"""The stages after the first for every generation that changes go to, each with its own chunker and embedder.
+"""Run the later stages for every generation that receives writes, each with its own chunker and embedder.
 
-A generation that readers are not on never stops a run or a push: what it is missing is row state, so its build or the
-next run brings it, and until then the accounting names what is pending.
+A generation that is not active never fails a run or a push: its missing documents stay pending, its build or the next
+run applies them, and until then the accounting counts them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ log = get_logger(__name__)
 
 
 def chunk_for_targets(work: Work, registry: TransformRegistry) -> StageResult:
-    """`chunk_documents` for the chunker of every target; before the first generation, for this installation's.
+    """`chunk_documents` for the chunker of every target; before the first generation, for the installation's own.
 
-    Counts are those of the active generation; `followed` adds up the documents chunked for others, `deferred` counts
-    others that could not be served now.
+    Counts are the active generation's; `followed` is the sum of documents chunked for others, `deferred` the number of
+    other generations that could not be served now.
     """
 
     def chunk(transforms: Transforms, rows: Sequence[Generation]) -> StageResult:
@@ -51,8 +51,8 @@ def embed_for_targets(work: Work, registry: TransformRegistry) -> StageResult:
 def index_for_targets(work: Work, index: VectorIndex) -> StageResult:
     """`index_documents` for every target. Counts are summed over them.
 
-    Beside them `generations`, with `deferred` ones among them: those that readers are not on and that could not be
-    written to now. Raises what the active one raises.
+    Also `generations`, and `deferred`: how many of them are not active and could not be written to now. Raises the
+    error of the active one.
     """
     rows = generations.write_targets(work.connection)
     work.connection.commit()
@@ -78,7 +78,7 @@ def _for_kits(
     work.connection.commit()
     leading = StageResult("") if alike else stage(own, [])
     others = Counter(followed=0, deferred=0)
-    # The active one last, so that its failure does not keep the others from being served.
+    # The active generation comes last, so that its failure does not keep the others from being served.
     for rows in reversed(alike.values()):
         row = next((one for one in rows if one.complete), rows[0])
         result = _unless_deferred(work, row, partial(_with_kit, kit_of, row, rows, stage))
@@ -101,14 +101,14 @@ def _with_kit(
         transforms = kit_of(row)
     except RagError as error:
         if row.state != "active" or isinstance(error, Unavailable):
-            raise  # the model may come back; one that cannot be computed any more does not
+            raise  # the model may return; a generation that is not reproducible stays so
         log.warning("generation_not_reproducible", generation=row.name, message=error.message)
         return StageResult("", problem=error.reason, message=error.message)
     return stage(transforms, rows)
 
 
 def _unless_deferred(work: Work, row: Generation, make: Callable[[], StageResult]) -> StageResult | None:
-    """The result of one generation. Only a failure of the active one is raised: another one stops nobody's changes."""
+    """The result of one generation. Only a failure of the active one is raised; the others must not block changes."""
     try:
         return make()
     except RagError as error:

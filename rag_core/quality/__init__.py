@@ -1,4 +1,4 @@
-"""Whether documents are worth indexing and whether a source has changed: rules, measures, history, quarantine."""
+"""Quality of documents and sources: rules, measures, history and quarantine."""
 
 from rag_core.quality import quarantine_read_store, quarantine_store, store
 from rag_core.quality.documents import assess_text

@@ -1,4 +1,4 @@
-"""Assess one document before it is stored."""
+"""Assess the text of one document against the quality rules, before it is stored."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Final
 from rag_core.quality.rules import RULES, QualityPolicy, Rule
 
 # --------------------------------------------------------------------------------------------------------------------
-# What a text looks like, in numbers. Linear in the text, and bounded: a long text is judged by three samples.
+# Measures of a text. Linear in its length, and bounded: a long text is assessed by three samples.
 
 
 SAMPLE_CHARS: Final = 30_000
 _SHORT: Final = 80
-"""Below this a text is too short for shares to mean anything."""
+"""Shorter texts are too short for meaningful shares."""
 _REPEATED_RATIO: Final = 40
 """Prose compresses 2 to 4 times, logs and tables 10 to 20 times."""
 _REPEATED_CHARS: Final = 2000
-# Base64, hexadecimal and the like; a link has other characters in between.
+# Base64, hexadecimal and similar; a link has other characters in between.
 _LONG_RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]{80,}")
 _READABLE: Final = re.compile(r"[\w\s]")
 
@@ -54,12 +54,12 @@ _ERROR_PAGE_CHARS: Final = 1500
 
 
 def is_empty(text: str) -> bool:
-    """Whether there is no letter and no digit of any script."""
+    """Whether the text has no letter and no digit of any script."""
     return not any(character.isalnum() for character in text)
 
 
 def noise_share(text: str) -> float:
-    """Share (0..1) of a text that is encoded data or symbols; 1 for one thing repeated. 0 for a short text."""
+    """Share (0..1) of a text that is encoded data or symbols; 1 for a repetition, 0 for a short text."""
     if len(text) < _SHORT:
         return 0.0
     sample = sampled(text)
@@ -69,7 +69,7 @@ def noise_share(text: str) -> float:
 
 
 def mojibake_share(text: str) -> float:
-    """Share (0..1) of characters in sequences that only a wrong decoding makes; 0 for fewer than six of them."""
+    """Share (0..1) of characters in sequences typical of a wrong decoding; 0 for fewer than six of them."""
     sample = sampled(text)
     found = sum(map(len, _MOJIBAKE.findall(sample)))
     return found / len(sample) if found >= 6 else 0.0
@@ -123,13 +123,13 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """What is wrong, for the quarantine."""
+        """The message for the quarantine."""
         measured = "" if self.limit == 0 else f" ({self.value:.2f} > {self.limit:g})"
         return f"{self.rule.name}: {self.rule.meaning}{measured}"
 
 
 def assess_text(text: str, title: str, policy: QualityPolicy) -> tuple[Finding | None, list[Finding]]:
-    """The first finding that keeps the document out, if any, and those that only warn."""
+    """The first finding that quarantines the document, if any, and the findings that only warn."""
     warnings: list[Finding] = []
     for name, value_of in _VALUES.items():
         rule = RULES[name]

@@ -13,7 +13,7 @@ from rag_core.errors import NotFound, Reason
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """An input that could not be used."""
+    """A quarantined input."""
 
     id: int
     source: str
@@ -30,7 +30,7 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which entries; an empty text means any."""
+    """A filter over entries; an empty text matches any."""
 
     tenant: str
     source: str = ""
@@ -45,7 +45,7 @@ _COLUMNS = [quarantine.c[name] for name in Quarantined.__slots__]
 def page(
     connection: Connection, wanted: Wanted, *, before: int | None = None, limit: int | None = None
 ) -> list[Quarantined]:
-    """Entries with a number below `before`, the highest first: what was first refused last comes first."""
+    """Entries with a number below `before`, highest (newest) first."""
     statement = select(*_COLUMNS).where(*_conditions(wanted)).order_by(quarantine.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(quarantine.c.id < before)
@@ -82,7 +82,7 @@ def entry_of(connection: Connection, tenant: str, source: str, locator: str) -> 
 
 
 def payload(connection: Connection, tenant: str, item: Quarantined, limit: int) -> str | None:
-    """The first `limit` characters of the text that is stored of an input, `None` when none is."""
+    """The first `limit` characters of an input's stored text; `None` when there is none."""
     statement = select(func.left(documents.c.text, limit)).where(
         documents.c.tenant == tenant, documents.c.source == item.source, documents.c.locator == item.locator
     )

@@ -1,4 +1,4 @@
-"""Quarantine: inputs that could not be used, each with stage, reason, attempts and what makes it retried."""
+"""The quarantine: unusable inputs with stage, reason and attempts, and the rules for retrying them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rag_core.ids import document_id
 from rag_core.operations import audit_store as audit
 
 BEFORE_STORE = ("list", "fetch", "parse")
-"""Stages in which the document did not reach PostgreSQL; what was stored before stays."""
+"""Stages in which an input fails before it is stored; an earlier stored version stays."""
 AFTER_STORE = ("chunk", "embed", "index")
 _MAX_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One failure. `token` is `None` when the next run should try again whatever the attempts (the source was down)."""
+    """One failure. `token` is `None` when the next run should retry it regardless of attempts (the source was down)."""
 
     locator: str
     stage: str
@@ -34,7 +34,7 @@ class Entry:
 
 
 def record(connection: Connection, tenant: str, source: str, shard: int, run_id: str, entries: Sequence[Entry]) -> None:
-    """Store failures. The same input failing again counts an attempt; another input starts at 1."""
+    """Store failures. A repeated failure of the same input counts an attempt; a changed input starts at 1."""
     if not entries:
         return
     statement = insert(quarantine)
@@ -78,7 +78,7 @@ def record(connection: Connection, tenant: str, source: str, shard: int, run_id:
 
 
 def clear(connection: Connection, tenant: str, source: str, locators: Sequence[str], stages: Sequence[str]) -> None:
-    """Remove the rows of inputs that are fine now."""
+    """Delete the entries of inputs that are usable now."""
     if locators:
         connection.execute(
             delete(quarantine).where(
@@ -91,7 +91,7 @@ def clear(connection: Connection, tenant: str, source: str, locators: Sequence[s
 
 
 def retry_due(connection: Connection, tenant: str, source: str, shard: int, attempts: int) -> bool:
-    """Whether an input that failed before it was stored is to be tried again although it did not change."""
+    """Whether to retry an unchanged input that failed before it was stored."""
     columns = quarantine.c
     statement = select(columns.id).where(
         columns.tenant == tenant,
@@ -105,7 +105,7 @@ def retry_due(connection: Connection, tenant: str, source: str, shard: int, atte
 
 
 def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str, note: str = "") -> str:
-    """Have the next run try an input again, with all its attempts; returns its locator.
+    """Let the next run retry an input, with attempts reset; returns its locator.
 
     Raises `NotFound` (`QUARANTINE_NOT_FOUND`).
     """
@@ -113,7 +113,7 @@ def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str, not
     connection.execute(
         update(quarantine).where(quarantine.c.id == row_id).values(token=None, attempts=0, skipped=False)
     )
-    # A document that was stored and could not be chunked is due again once its chunking is forgotten.
+    # A stored document that could not be chunked is pending again once its chunking row is deleted.
     stored = select(documents.c.doc_id).where(
         documents.c.tenant == tenant, documents.c.source == row.source, documents.c.locator == row.locator
     )
@@ -125,7 +125,7 @@ def redrive(connection: Connection, row_id: int, *, tenant: str, actor: str, not
 
 
 def discard(connection: Connection, row_id: int, *, tenant: str, actor: str, note: str = "") -> str:
-    """Accept that an input stays out until it changes; returns its locator. Raises `NotFound`."""
+    """Discard an input until it changes; returns its locator. Raises `NotFound`."""
     row = _locked(connection, row_id, tenant)
     connection.execute(update(quarantine).where(quarantine.c.id == row_id).values(skipped=True))
     _audited(connection, "quarantine.discard", row_id, row, tenant, actor, note)

@@ -1,4 +1,4 @@
-"""Every quality rule: what it measures, its limit and how bad it is. docs/reference/quality-rules.md is generated."""
+"""The quality rules: measure, limit and severity. docs/reference/quality-rules.md is generated from here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Rule:
     """One rule. It fires when its value is above `limit`.
 
     A document rule with severity `error` quarantines the document with `reason`; with `warn` it sets the flag
-    `quality:<name>`. A source rule judges a run: `warn` lowers the score, `error` fails the run.
+    `quality:<name>`. A source rule assesses a run: `warn` lowers the score, `error` fails the run.
     """
 
     name: str
@@ -74,7 +74,7 @@ _ALL = (
         "source",
         "warn",
         0.3,
-        "The languages are not those of the last good run.",
+        "The languages differ from the last good run.",
         "share of the documents that would have to change language (20 documents or more)",
     ),
     Rule(
@@ -106,15 +106,15 @@ RULES: dict[str, Rule] = {rule.name: rule for rule in _ALL}
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What a source makes of the rules.
+# A source's own settings for the rules.
 
 
 @dataclass(frozen=True, slots=True)
 class QualityPolicy:
-    """Severities and limits that differ from the rules' own, and the share of failures at which a run fails.
+    """A source's severities and limits, where they differ from the rules' defaults, and its limit of failures.
 
-    A run fails when at least `max_failed_minimum` inputs, and more than `max_failed_share` of those it tried, went to
-    quarantine in it.
+    A run fails when it quarantines at least `max_failed_minimum` inputs and more than `max_failed_share` of those it
+    tried.
     """
 
     severities: Mapping[str, Severity] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class QualityPolicy:
     max_failed_minimum: int = 20
 
     def severity(self, rule: Rule) -> Severity:
-        """How bad it is when the rule fires."""
+        """The severity of the rule."""
         return self.severities.get(rule.name, rule.severity)
 
     def limit(self, rule: Rule) -> float:
@@ -132,10 +132,10 @@ class QualityPolicy:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when documents would be judged differently."""
+        """A fingerprint that changes when documents would be assessed differently."""
         rules = [rule for rule in RULES.values() if rule.scope == "document"]
         return fingerprint(RULES_VERSION, *((rule.name, self.severity(rule), self.limit(rule)) for rule in rules))
 
     def exceeded(self, failed: int, tried: int) -> bool:
-        """Whether so many failures among so many tried inputs fail the run."""
+        """Whether `failed` of `tried` inputs fail the run."""
         return failed >= self.max_failed_minimum and failed > self.max_failed_share * tried

@@ -1,4 +1,4 @@
-"""Assess a source after a run: against its rules, and against its last good run."""
+"""Assess a source after a run, against the quality rules and its last good run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from rag_core.quality.rules import RULES, QualityPolicy
 
 DRIFT_DOCUMENTS = 20
-"""Fewer documents than this have no typical language or size."""
+"""With fewer documents a source has no typical language or size."""
 _WARNING_FACTOR, _ERROR_FACTOR = 0.9, 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Profile of a source or of one of its shards. Counts are documents, `median_bytes` is of their raw content."""
+    """The profile of a source or a shard. Counts are documents; `median_bytes` is of their raw content."""
 
     documents: int = 0
     quarantined: int = 0
@@ -27,19 +27,19 @@ class Profile:
     bad_vectors: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """For the store."""
+        """The profile as JSON, for the database."""
         names = ("documents", "quarantined", "flagged", "duplicates", "median_bytes", "zero_chunks", "bad_vectors")
         return {name: getattr(self, name) for name in names} | {"languages": dict(self.languages)}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Profile:
-        """What `as_json` made."""
+        """The profile from the output of `as_json`."""
         return cls(**stored)
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """`score` is 0..100; `warnings` and `errors` are values by rule; later runs compare with a `good` one."""
+    """An assessment: `score` is 0..100, `warnings` and `errors` are values by rule; a `good` one can be a baseline."""
 
     score: float
     warnings: Mapping[str, float]
@@ -56,7 +56,7 @@ class Assessment:
 def assess(
     profile: Profile, baseline: Profile | None, policy: QualityPolicy, *, failed: int = 0, tried: int = 0
 ) -> Assessment:
-    """Judge a profile. `baseline` is that of the last good run; this run quarantined `failed` of `tried` inputs."""
+    """Assess a profile against the last good run's (`baseline`). This run quarantined `failed` of `tried` inputs."""
     values = _values(profile, baseline)
     found: dict[str, dict[str, float]] = {"warn": {}, "error": {}}
     for name, value in values.items():
@@ -81,7 +81,7 @@ def _values(profile: Profile, baseline: Profile | None) -> dict[str, float]:
 
 
 def _distance(one: Mapping[str, int], other: Mapping[str, int]) -> float:
-    """Total variation distance of two distributions, 0..1."""
+    """The total variation distance of two distributions, 0..1."""
     first, second = sum(one.values()) or 1, sum(other.values()) or 1
     return sum(abs(one.get(name, 0) / first - other.get(name, 0) / second) for name in {*one, *other}) / 2
 
@@ -92,7 +92,7 @@ def _ratio(one: float, other: float) -> float:
 
 
 def _score(profile: Profile, warnings: int, errors: int) -> float:
-    """Share of inputs without a finding (a flag counts half), less a tenth per warning and a quarter per error."""
+    """Share of inputs without a finding (a flag counts half), minus a tenth per warning and a quarter per error."""
     inputs = profile.documents + profile.quarantined
     clean = 1 - (profile.quarantined + 0.5 * profile.flagged) / inputs if inputs else 1.0
     return round(100 * max(0.0, clean) * _WARNING_FACTOR**warnings * _ERROR_FACTOR**errors, 1)

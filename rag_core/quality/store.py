@@ -47,7 +47,7 @@ WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.run_i
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """The newest result of a source; of several shards the worst score and the sums."""
+    """The newest result of a source; over several shards the worst score and the sums of counts."""
 
     tenant: str
     source: str
@@ -61,7 +61,7 @@ class Latest:
 def measure(
     connection: Connection, key: Key, *, run_id: str, chunker: str, embedder: str, dimensions: int
 ) -> tuple[Profile, int]:
-    """The profile of a shard now, and how many inputs this run sent to quarantine."""
+    """The current profile of a shard, and the number of inputs that this run quarantined."""
     shard = dict(zip(("tenant", "source", "shard"), key, strict=True))
     documents, flagged, duplicates, median = connection.execute(_DOCUMENTS, shard | {"flags": f"{FLAG_PREFIX}%"}).one()
     languages = {row[0]: row[1] for row in connection.execute(_LANGUAGES, shard)}
@@ -112,7 +112,7 @@ def record(connection: Connection, key: Key, run_id: str, profile: Profile, asse
 
 
 def of_run(connection: Connection, key: Key, run_id: str) -> Assessment | None:
-    """What was recorded for a run, `None` before it was."""
+    """The result of a run; `None` until it is recorded."""
     columns = quality_runs.c
     row = connection.execute(select(quality_runs).where(_is(key), columns.run_id == run_id)).one_or_none()
     if row is None:
@@ -159,16 +159,16 @@ def _is(key: Key) -> ColumnElement[bool]:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# The quality of a source over time, and which documents its rules found.
+# The history of a source's quality, and the documents that its rules flag.
 
 
 SAMPLES = 5
-"""Documents that are named of each rule."""
+"""Documents that are named per rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A shard after a run."""
+    """The result of a shard after a run."""
 
     run_id: str
     shard: int
@@ -179,7 +179,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a rule found in a source as it is now; `samples` are locators."""
+    """The current findings of a rule in a source; `samples` are locators."""
 
     rule: str
     found: int
@@ -204,7 +204,7 @@ FROM named GROUP BY rule ORDER BY rule
 
 
 def results(connection: Connection, tenant: str, source: str, limit: int) -> list[Result]:
-    """The newest results first; a run over several shards has one for each."""
+    """Results, newest first; a run over several shards has one per shard."""
     columns = quality_runs.c
     wanted = select(quality_runs).where(columns.tenant == tenant, columns.source == source)
     rows = connection.execute(wanted.order_by(columns.finished_at.desc(), columns.shard).limit(limit))
@@ -223,7 +223,7 @@ def results(connection: Connection, tenant: str, source: str, limit: int) -> lis
 
 
 def findings(connection: Connection, tenant: str, source: str, *, duplicates: bool) -> list[Findings]:
-    """What each rule found, by name. Copies are looked for only when `duplicates`: that reads every row."""
+    """Current findings by rule. Duplicates are searched only with `duplicates`, because that reads every row."""
     reasons = {str(rule.reason): rule.name for rule in RULES.values() if rule.reason is not None}
     chosen = {
         "tenant": tenant,

@@ -1,4 +1,4 @@
-"""Ranking: the lexical encoder, term statistics, fusion of both legs, diversity and reranking."""
+"""The search room: lexical encoder, term statistics, hybrid search, fusion, diversity and reranking."""
 
 from rag_core.search import hybrid, lexical
 from rag_core.search.fusion import KNOWN_HITS, Scored, diversified, fuse, lexical_weight

@@ -1,15 +1,15 @@
-"""Fusion of the dense and the lexical leg, and the rule that the newest version wins.
+"""Fusion of the dense and the lexical leg, newest versions only, and diversity.
 
-By distribution (DBSF): each leg's scores are placed within three standard deviations around their mean, and the legs
-are averaged. How much each leg counts is judged for every query from what it found:
+Distribution-based score fusion (DBSF): each leg's scores are scaled to three standard deviations around their mean, and
+the legs are averaged. The weight of each leg is computed for every query from its hits:
 
-- the lexical leg by the share of the query's terms that its best hits know. Of a question in another language they know
-  a number or a name, and the rest is chance. It counts up to three times when its best hit alone has the terms: that
-  is a name, a code or a quotation;
-- the dense leg by how far its best hit stands out. When everything is about equally near, as for a part number, the
-  order of its hits is chance.
+- the lexical leg by the share of the query's terms that its best hits contain. For a question in another language they
+contain only a number or a name, and their order is chance. It counts up to three times when its best hit alone has
+the terms: the query is then a name, a code or a quotation;
+- the dense leg by how far its best hit stands out. When all hits are about equally near, as for a part number, their
+order is chance.
 
-Chosen by cross-validation over the public sets and many made from them; docs/retrieval.md has the tables.
+Chosen by cross-validation over the public sets and many sets derived from them; docs/retrieval.md has the tables.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ import numpy as np
 from rag_core.embedding import Vectors
 
 CANDIDATES = 100
-"""Points each leg hands to the fusion at least: its distribution is estimated from them."""
+"""Least number of points of each leg for the fusion: its distribution is estimated from them."""
 KNOWN_HITS = 20
-"""Best lexical hits whose terms decide how much of the query the lexical leg knows."""
+"""Number of best lexical hits whose terms decide the weight of the lexical leg."""
 FULL_MATCH = 2.0
-"""What is added to the lexical leg's weight when its best hit has all terms of the query; nothing at a half of them."""
+"""Added to the lexical leg's weight when its best hit has all terms of the query; 0 for half of them."""
 STANDING = 0.3
-"""Part of the way from the average candidate to a cosine of 1 that the best one must have gone for the dense leg to
-count in full."""
+"""How far, as a share of the way from the average cosine to 1, the best hit must stand out for the dense leg to have
+its full weight."""
 SPARE = 16
-"""Points fetched beyond the limit, so that dropping old versions still fills it."""
+"""Points fetched beyond the limit, to replace dropped old versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A candidate: its score and its stored payload; of a fused one also its BM25 score when that leg had it."""
+    """A candidate: score and stored payload; after fusion also the BM25 score if the lexical leg found it."""
 
     chunk_id: uuid.UUID
     score: float
@@ -57,7 +57,7 @@ class Scored:
 
 
 def lexical_weight(query: Iterable[int], hits: Sequence[Iterable[int]]) -> float:
-    """How much the lexical leg counts, in [0, 1 + `FULL_MATCH`], from the query's terms and those of its best hits."""
+    """The weight of the lexical leg, in [0, 1 + `FULL_MATCH`], from the terms of the query and of its best hits."""
     wanted = set(query)
     found = [wanted.intersection(hit) for hit in hits]
     if not wanted or not found:
@@ -68,7 +68,7 @@ def lexical_weight(query: Iterable[int], hits: Sequence[Iterable[int]]) -> float
 
 
 def dense_weight(scores: Collection[float]) -> float:
-    """How much the dense leg counts, in [0, 1], from the cosines of its candidates."""
+    """The weight of the dense leg, in [0, 1], from the cosines of its candidates."""
     if len(scores) < 2:
         return 1.0
     best = max(scores)
@@ -79,13 +79,13 @@ def dense_weight(scores: Collection[float]) -> float:
 def fuse(
     dense: Mapping[uuid.UUID, float], lexical: Mapping[uuid.UUID, float], weight: float, limit: int
 ) -> list[tuple[uuid.UUID, float]]:
-    """The best `limit` points of both legs with their fused scores, in [0, 1] but for outliers, best first.
+    """The best `limit` points of both legs with their fused scores, in [0, 1] except for outliers, best first.
 
-    `weight` is that of the lexical leg.
+    `weight` is the weight of the lexical leg.
     """
     dense_share = dense_weight(dense.values())
     whole = dense_share + weight
-    if whole == 0:  # every candidate is as near as the others, and no word is known: there is no order
+    if whole == 0:  # all candidates are equally near and no term matches: there is no order
         dense_share = whole = 1.0
     fused = {chunk_id: score * dense_share / whole for chunk_id, score in by_distribution(dense).items()}
     for chunk_id, score in by_distribution(lexical).items():
@@ -94,7 +94,7 @@ def fuse(
 
 
 def by_distribution(scores: Mapping[uuid.UUID, float]) -> dict[uuid.UUID, float]:
-    """Scores with mean - 3 deviations at 0 and mean + 3 deviations at 1; all 0.5 when they are equal."""
+    """Scale scores: mean - 3 deviations to 0, mean + 3 deviations to 1; all 0.5 when they are equal."""
     count = len(scores)
     mean = math.fsum(scores.values()) / max(1, count)
     deviation = math.sqrt(math.fsum((score - mean) ** 2 for score in scores.values()) / max(1, count - 1))
@@ -104,14 +104,14 @@ def by_distribution(scores: Mapping[uuid.UUID, float]) -> dict[uuid.UUID, float]
 
 
 def unit_score(fused: float) -> float:
-    """A fused score in [0, 1]. Scores above three deviations share the 1; their order stays."""
+    """Clip a fused score to [0, 1]. Scores above three deviations all become 1; the order of hits stays."""
     return min(1.0, max(0.0, fused))
 
 
 def newest_only(candidates: Sequence[Scored], newer: Mapping[str, int] | None = None) -> list[Scored]:
-    """Candidates in their order, without those of an older version than another candidate of the same document.
+    """Candidates in their order, without those for whose document a newer version is among the candidates.
 
-    `newer` adds versions known from elsewhere: document id to the newest complete version the index holds.
+    `newer` adds known versions: document id to the newest complete version in the index.
     """
     newest = dict(newer or {})
     for candidate in candidates:
@@ -120,10 +120,10 @@ def newest_only(candidates: Sequence[Scored], newer: Mapping[str, int] | None = 
 
 
 def in_order(candidates: Sequence[Scored]) -> list[Scored]:
-    """Candidates by falling score, equal ones by id.
+    """Candidates by descending score, equal scores by id.
 
-    An engine gives equal scores in any order, and sums that should be equal differ in their last digits from one query
-    to the next; pages cut from such lists would repeat some passages and lose others.
+    An engine returns equal scores in any order, and sums that should be equal differ in their last digits between
+    queries; pages cut from such lists would repeat some passages and lose others.
     """
     return sorted(candidates, key=lambda candidate: (-round(candidate.score, 5), candidate.chunk_id.bytes))
 
@@ -142,14 +142,14 @@ def capped(candidates: Sequence[Scored], per_document: int | None) -> list[Score
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Maximal marginal relevance: each next passage is relevant and unlike those before it.
+# Maximal marginal relevance: each next passage is relevant and unlike the previous ones.
 
 
 def diversified(relevance: Sequence[float], vectors: Vectors, diversity: float) -> list[int]:
-    """The order of n items: `relevance` has n scores, `vectors` shape [n, dimensions], `diversity` is in [0, 1].
+    """Rank n items by MMR: `relevance` has n scores, `vectors` shape [n, dimensions], `diversity` is in [0, 1].
 
-    Relevance and likeness are each stretched to [0, 1] over the items, so that neither the kind of score nor how an
-    embedder spreads its cosines decides what `diversity` means. Quadratic in n.
+    Relevance and similarity are each scaled to [0, 1] over the items, so that the meaning of `diversity` depends
+    neither on the kind of score nor on the embedder's spread of cosines. Quadratic in n.
     """
     scores = _stretched(np.asarray(relevance, dtype=np.float64))
     norms = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

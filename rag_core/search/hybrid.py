@@ -1,4 +1,4 @@
-"""One search, the same for every engine: legs, fusion, and only the newest version of each document."""
+"""Hybrid search, the same for every engine: both legs, fusion, and only the newest version of each document."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from rag_core.search.fusion import CANDIDATES, SPARE, Scored, capped, in_order, 
 from rag_core.search.lexical import Sparse
 
 # --------------------------------------------------------------------------------------------------------------------
-# From which points the term statistics of a search are gathered.
+# The sample of points for a search's term statistics.
 
 
 ENOUGH = 4_096
-"""Points that statistics are gathered from, about and at most, for a caller who sees up to a thousand times as many."""
+"""Approximate maximum of points in the statistics, for a caller who sees up to a thousand times as many."""
 _COUNTED = (1024, 32)
-"""The samples that are counted to learn how many points the caller sees, the second when the first has too few."""
+"""Samples to count for an estimate of the points the caller sees; the second when the first has too few."""
 _TELLING = 64
-"""Points from which that is known well enough, to an eighth."""
+"""Number of counted points from which the estimate is accurate to an eighth."""
 Filter = TypeVar("Filter")
 
 
 def idf_corpus(engine: Engine[Filter], visible: Filter, enough: int = ENOUGH) -> Filter:
-    """The points to gather statistics from, of those that the caller may see: about `enough` at most, at least half of
-    it when there are more."""
+    """The points for term statistics, among those the caller may see: at most about `enough`, and at least half of that
+    when there are more."""
     if not engine.has_idf_samples:
         return visible
     seen = _seen(engine, visible)
@@ -49,7 +49,7 @@ def idf_corpus(engine: Engine[Filter], visible: Filter, enough: int = ENOUGH) ->
 
 
 def _seen(engine: Engine[Filter], visible: Filter) -> int:
-    """About how many points the caller sees."""
+    """Estimate the number of points the caller sees."""
     seen = 0
     for share in _COUNTED:
         found = engine.count(_sample(engine, visible, share))
@@ -64,21 +64,21 @@ def _sample(engine: Engine[Filter], visible: Filter, share: int) -> Filter:
 
 
 MAX_ROUNDS = 5
-"""Engine queries of one search at most; one is the rule, more follow only updates in progress or left unfinished."""
+"""Maximum engine queries of one search. Usually one; more only with updates in progress or interrupted."""
 MAX_FETCH = 4096
-"""Candidates read for one search at most, however few documents they belong to."""
+"""Maximum candidates of one search, even if they belong to few documents."""
 Scores = Mapping[uuid.UUID, float]
 
 
 class Engine(Protocol[Filter]):
-    """One generation as the search sees it. `within` limits the points, `corpus` the term statistics."""
+    """One generation as a search reads it. `within` limits the points, `corpus` the term statistics."""
 
     @property
     def filter_builder(self) -> FilterBuilder[Filter]: ...
 
     @property
     def has_idf_samples(self) -> bool:
-        """Whether each point carries the samples that it is part of (`statistics`)."""
+        """Whether points store the samples they belong to (`search.statistics`)."""
         ...
 
     def fused(
@@ -92,7 +92,7 @@ class Engine(Protocol[Filter]):
     def lexical(self, terms: Sparse, within: Filter, idf_corpus: Filter, limit: int) -> list[Scored]: ...
 
     def cosines(self, ids: Sequence[uuid.UUID], vector: Vectors) -> Scores:
-        """The dense score of given points."""
+        """The dense scores of given points."""
         ...
 
     def vectors(self, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Vectors]:
@@ -100,14 +100,14 @@ class Engine(Protocol[Filter]):
         ...
 
     def one(self, within: Filter) -> Mapping[str, Any] | None:
-        """The payload of any one point."""
+        """The payload of an arbitrary point."""
         ...
 
     def count(self, within: Filter) -> int: ...
 
 
 def search(engine: Engine[Filter], request: SearchRequest, dimensions: int) -> tuple[Hit, ...]:
-    """The hits of a request. Raises `PermissionDenied` or `InvalidInput` before the engine is asked."""
+    """The hits of a request. Raises `PermissionDenied` or `InvalidInput` before any engine query."""
     checks.check_search(request, dimensions)
     if not request.acl:
         return ()
@@ -119,17 +119,17 @@ def search(engine: Engine[Filter], request: SearchRequest, dimensions: int) -> t
         kept = capped(newest_only(in_order(found), superseded), request.per_document)
         newer = run.newer_versions(kept[:limit])
         superseded |= newer
-        # A full page that shrank below the limit may hide hits behind old versions or a long document: look further.
+        # When dropped versions or long documents leave a full page short of the limit, fetch more candidates.
         short = len(kept) < limit and len(found) == fetch and fetch < MAX_FETCH
         if not newer and not short:
             break
-        # The newer version may have been written after the candidates were read: ask again, or the document vanishes.
+        # A newer version may have been written after the candidates were read: query again, or the document is missing.
         fetch = fetch * 4 if short else fetch
     return run.hits(kept[:limit])
 
 
 class _Search:
-    """A request prepared for an engine."""
+    """A request, prepared for an engine."""
 
     def __init__(self, engine: Engine[Filter], request: SearchRequest) -> None:
         self._engine: Engine[Any] = engine
@@ -156,11 +156,11 @@ class _Search:
         )
 
     def newer_versions(self, hits: Sequence[Scored]) -> dict[str, int]:
-        """Documents among the hits of which the index holds a newer version, complete: document id to that version.
+        """Documents of hits with a newer, complete version in the index: document id to that version.
 
-        A writer that died between writing a new version and removing the old one leaves both behind. The old one must
-        not be served even when no chunk of the new one is a candidate. While a version is still being written it does
-        not count, so a document does not vanish during its update.
+        A writer that dies between writing a new version and removing the old one leaves both. The old one must not be
+        served even when no chunk of the new one is a candidate. A version that is still being written does not count,
+        so a document does not disappear during its update.
         """
         builder = self._engine.filter_builder
         newer = {
@@ -202,12 +202,15 @@ class _Search:
     def _score(self, candidate: Scored) -> float:
         if self._mode is SearchMode.HYBRID:
             return unit_score(candidate.score)
-        # A query without any word in it: the cosine stands in, moved from [-1, 1].
+        # A query without words has only the dense leg: use the cosine, scaled from [-1, 1].
         return min(1.0, max(0.0, (candidate.score + 1) / 2))
 
     def _leg_scores(self, kept: list[Scored]) -> tuple[Scores, Scores]:
-        """The dense and the lexical scores. A hit of a hybrid search has the one that its lexical leg returned: asking
-        the engine again would gather the term statistics, most of the cost of a search, a second time."""
+        """The dense and the lexical scores.
+
+        Hits of a hybrid search reuse the score of the lexical leg: another query would gather the term statistics, most
+        of the cost of a search, a second time.
+        """
         own = {candidate.chunk_id: candidate.score for candidate in kept}
         if self._mode is SearchMode.DENSE:
             return own, {}

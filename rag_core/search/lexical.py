@@ -1,11 +1,11 @@
-"""The one lexical encoder: text to sparse BM25 vectors, the same for every index implementation.
+"""The lexical encoder: text to sparse BM25 vectors, the same for every index engine.
 
-Words (lower case, English Snowball stems) for scripts that put spaces between them; single characters and overlapping
-pairs for Chinese, Japanese and Korean, with Traditional characters folded to Simplified. A stored weight is BM25's
-saturated term frequency; the engine multiplies by the inverse document frequency at query time (`Modifier.IDF`), over
-the points the caller may see. What was measured to choose this is in docs/retrieval.md.
+Terms are words (lower case, English Snowball stems) in scripts with spaces, and single characters and overlapping pairs
+in Chinese, Japanese and Korean, with Traditional characters folded to Simplified. A stored weight is BM25's saturated
+term frequency; the engine multiplies by the inverse document frequency at query time (`Modifier.IDF`), over the points
+the caller may see. docs/retrieval.md has the measurements behind this choice.
 
-Changing anything here changes `FINGERPRINT`, and an index built with another fingerprint is refused.
+Any change here must change `FINGERPRINT`; an index built with another fingerprint is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import qdrant_edge
 from rag_core import ids
 
 # --------------------------------------------------------------------------------------------------------------------
-# English words that carry no meaning in a query. Chinese needs no list: its common characters never stand as pairs.
+# English stop words. Chinese needs no list: its common characters do not form pairs.
 
 
 _WORDS = """
@@ -41,8 +41,10 @@ STOPWORDS = frozenset(_WORDS.split())
 K1 = 1.2
 B = 0.75
 AVERAGE_LENGTH = 150.0
-"""Length, in words and CJK characters, at which a chunk is neither favoured nor penalised. Fixed, because a true
-average would change every stored weight whenever a document is added."""
+"""Length, in words and CJK characters, at which a chunk is neither favoured nor penalised.
+
+Fixed, because a real average would change every stored weight with each added document.
+"""
 QUERY_K = 8.0
 """Saturation of repeated query terms (BM25's k3)."""
 FINGERPRINT = ids.fingerprint("lexical", 1, K1, B, AVERAGE_LENGTH, QUERY_K, "snowball-english", "cjk-1-2", "t2s")
@@ -51,7 +53,7 @@ _CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-
 _TOKEN = re.compile(rf"(?P<cjk>[{_CJK}]+)|[^\W_{_CJK}]+")
 _NOTHING = -1
 _MAX_TOKEN = 64
-"""Longer words (base64, minified code) are cut: they are never typed, and must not fill the term cache."""
+"""Longer words (base64, minified code) are cut: nobody types them, and they must not fill the term cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,14 @@ class Sparse:
 
 
 def encode_documents(texts: Sequence[str]) -> list[Sparse]:
-    """Sparse vectors of texts to be found, in order."""
+    """Sparse vectors of document texts, in order."""
     return [_encode_document(text) for text in texts]
 
 
 def encode_query(text: str) -> Sparse:
-    """Sparse vector of a query; empty when it has no term.
+    """The sparse vector of a query; empty when it has no term.
 
-    Stop words are left out unless nothing else remains, so that "to be or not to be" can still be looked up.
+    Stop words are left out unless nothing else remains, so that "to be or not to be" can still be found.
     """
     words, runs = _split(text)
     pairs = [token for run in runs for token in (_pairs(run) or [run])]
@@ -84,7 +86,7 @@ def encode_query(text: str) -> Sparse:
 
 def _encode_document(text: str) -> Sparse:
     words, runs = _split(text)
-    # Single characters too, for queries of one character; pairs do not add to the length.
+    # Single characters as well, for queries of one character; pairs do not add to the length.
     characters = [character for run in runs for character in run]
     terms = _count(words, characters + [pair for run in runs for pair in _pairs(run)])
     norm = K1 * (1 - B + B * (len(words) + len(characters)) / AVERAGE_LENGTH)
@@ -92,7 +94,7 @@ def _encode_document(text: str) -> Sparse:
 
 
 def _split(text: str) -> tuple[list[str], list[str]]:
-    """Words, and runs of CJK characters, in reading order with repeats."""
+    """Words and runs of CJK characters in reading order, including repetitions."""
     folded = unicodedata.normalize("NFKC", text).lower()
     if not folded.isascii():
         folded = folded.translate(_to_simplified())
@@ -127,7 +129,7 @@ def _hash(token: str) -> int:
 
 @lru_cache(maxsize=1 << 17)
 def _stem(word: str) -> int:
-    """Hash of a word's stem, `_NOTHING` when it has none. Cached: the engine's stemmer takes one text a call."""
+    """The hash of a word's stem, `_NOTHING` when it has none. Cached, because the stemmer takes one text per call."""
     indices = _stemmer().embed_query(word).indices
     return indices[0] if indices else _NOTHING
 
@@ -145,8 +147,11 @@ def _stemmer() -> qdrant_edge.Bm25:
 
 @cache
 def _to_simplified() -> dict[int, str]:
-    """OpenCC's table of single characters, first choice each. Its phrase rules are 50 times slower and settle only
-    which of several Simplified forms to print, which both sides of a match would share."""
+    """OpenCC's table of single characters, first choice each.
+
+    Its phrase rules are 50 times slower and only choose between Simplified forms for display, which does not matter
+    for matching.
+    """
     table = (files("opencc") / "dictionary" / "TSCharacters.txt").read_text(encoding="utf-8")
     pairs = (line.split() for line in table.splitlines())
     return {ord(pair[0]): pair[1] for pair in pairs if len(pair) > 1 and len(pair[0]) == len(pair[1]) == 1}

@@ -1,4 +1,4 @@
-"""Cross-encoders that put retrieved passages in order."""
+"""The reranker interface: cross-encoders that rank retrieved passages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rag_core.settings import Settings
 
 
 class Reranker(Protocol):
-    """Judges how well each of several texts answers a query, looking at both together. Thread-safe."""
+    """Scores how well each text answers a query, from both texts together. Thread-safe."""
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """One score in [0, 1] for each text, in order. A text's score does not depend on the others. Blocking."""
+        """A score in [0, 1] for each text, in order and independent of the other texts. Blocking."""
         ...
 
     def close(self) -> None: ...
@@ -25,7 +25,7 @@ __all__ = ["Reranker", "open_reranker"]
 
 
 def open_reranker(settings: Settings) -> Reranker | None:
-    """The configured reranker, `None` without one. Raises `ConfigError` or `DataCorruption` (`MODEL_CORRUPT`)."""
+    """The configured reranker, or `None`. Raises `ConfigError` or `DataCorruption` (`MODEL_CORRUPT`)."""
     if settings.reranker_dir is None:
         return None
     from rag_core.search.reranking_onnx import OnnxReranker

@@ -1,6 +1,6 @@
-"""A cross-encoder on ONNX Runtime, read from a folder: `model.onnx` and the `tokenizer.json` it was trained with.
+"""A cross-encoder on ONNX Runtime, read from a folder with `model.onnx` and its `tokenizer.json`.
 
-That is what the usual exports of sequence classification models hold (one logit, or two of which the second says
+Common exports of sequence classification models have this form (one logit, or two of which the second means
 "relevant"). Nothing is downloaded.
 """
 
@@ -19,7 +19,7 @@ from rag_core.errors import ConfigError, DataCorruption, Reason
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 BATCH = 8
-"""Pairs in one run of the network; longer batches only hold more padding."""
+"""Pairs in one run of the network; larger batches only add padding."""
 _CHARS_PER_TOKEN = 32
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -28,7 +28,7 @@ class OnnxReranker:
     """See `Reranker`. `max_tokens` bounds query and text together; `threads` 0 means one per core."""
 
     def __init__(self, folder: Path, *, max_tokens: int = 512, threads: int = 0) -> None:
-        """Raises `ConfigError` when a file is missing, `DataCorruption` (`MODEL_CORRUPT`) when one cannot be used."""
+        """Raises `ConfigError` when a file is missing, `DataCorruption` (`MODEL_CORRUPT`) when one is unusable."""
         for name in (MODEL, TOKENIZER):
             if not (folder / name).is_file():
                 raise ConfigError(Reason.CONFIG_INVALID, f"RAG_RERANKER_DIR: the folder holds no {name}")

@@ -1,4 +1,4 @@
-"""The settings of every process: one class, read from the environment once. Nothing else reads the environment."""
+"""The settings of every process: one class, read once from the environment. No other code reads the environment."""
 
 from rag_core.settings.base import Settings, environment_secret, split_list
 from rag_core.settings.cluster import QdrantSettings

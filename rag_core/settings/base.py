@@ -1,8 +1,8 @@
-"""Every setting, read once per process at its entry (`Settings.load`) and passed down as one frozen object.
+"""The class of all settings, read once per process (`Settings.load`) and passed on as one frozen object.
 
-Order of precedence: process environment, then `$RAG_HOME/stack.env` (written by `rag up`), then the default here.
-The fields are here and, by topic, in `rag_core.settings.fields`. docs/reference/settings.md is generated from the
-class; an undocumented setting fails a test.
+Order of precedence: process environment, `$RAG_HOME/stack.env` (written by `rag up`), default. The fields are here and,
+by topic, in the other modules of this package. docs/reference/settings.md is generated from the class; a setting
+without a description fails a test.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ROTATING: tuple[Rotating, ...] = get_args(Rotating)
 
 
 class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
-    """Environment variables are the upper-case field names with the prefix `RAG_`."""
+    """All settings. Environment variables are the upper-case field names with the prefix `RAG_`."""
 
     model_config = SettingsConfigDict(env_prefix="RAG_", frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -89,7 +89,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         "unset: the user of the machine in the tenant `default`.",
     )
     audit_queries: bool = Field(
-        False, description="Put each query on record: who asked, when, and a keyed hash of the text, never the text."
+        False, description="Audit each query: caller, time and a keyed hash of the text, never the text."
     )
     audit_query_secret: SecretStr | None = Field(
         None, description="Key of these hashes, of its own; needed with RAG_AUDIT_QUERIES (`openssl rand -hex 32`)."
@@ -179,7 +179,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
 
     @classmethod
     def load(cls, **overrides: object) -> Self:
-        """Read environment and `stack.env`.
+        """Read the environment and `stack.env`.
 
         Raises `ConfigError` that lists every problem: `CONFIG_RANGE` when all are numbers out of range, else
         `CONFIG_INVALID`.
@@ -257,7 +257,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
             raise ConfigError(Reason.SECRET_MISSING, "RAG_DATABASE_URL must be set in production")
         require_strong_password(self.database_url.get_secret_value())
         if self.jwt_public_keys is None and self.jwt_jwks_url is None:
-            # The default is the key pair of a local stack, whose private half lies beside it.
+            # The default is the key pair of a local stack, with its private key in the same folder.
             raise ConfigError(
                 Reason.SECRET_MISSING, "RAG_JWT_PUBLIC_KEYS or RAG_JWT_JWKS_URL must be set in production"
             )
@@ -290,34 +290,34 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         require_distinct({f"RAG_{name.upper()}": self.rotating(name)[:1] for name in _ROTATING})
 
     def rotating(self, name: Rotating) -> tuple[bytes, ...]:
-        """The values of a secret: the one in use, then those still accepted. Empty when it is not set."""
+        """The values of a secret: the current one, then previous ones that are still accepted. Empty when not set."""
         values = [getattr(self, field) for field in (name, f"{name}_accepted")]
         texts = [text for value in values if value is not None for text in split_list(value.get_secret_value())]
         return tuple(text.encode() for text in texts) if values[0] is not None else ()
 
     @property
     def show_reflection(self) -> bool:
-        """Whether the interface may be asked for."""
+        """Whether gRPC reflection is enabled."""
         return self.environment == "development" if self.reflection is None else self.reflection
 
     @property
     def longest_token_seconds(self) -> int:
-        """How long a token issued just now can be accepted: its longest lifetime and the leeway after its end."""
+        """How long a token issued now can be accepted: the maximum lifetime plus the leeway."""
         return self.jwt_max_lifetime_seconds + self.jwt_leeway_seconds
 
     @property
     def metadata_types(self) -> dict[str, FieldType]:
-        """The declared metadata names with what each holds."""
+        """The declared metadata names with their types."""
         parts = (entry.partition(":") for entry in self.metadata_fields)
         return {name: FieldType(kind or FieldType.KEYWORD) for name, _, kind in parts}
 
     @property
     def platform_groups(self) -> tuple[tuple[str, str], ...]:
-        """Group and platform scope, for each that the identity provider's groups grant."""
+        """Pairs of an identity provider's group and the platform scope that it grants."""
         pairs = (entry.rpartition("=") for entry in sorted(self.jwt_platform_groups))
         return tuple((group, scope) for group, _, scope in pairs)
 
-    # --- places under home -----------------------------------------------------------------------------------
+    # --- paths under home ------------------------------------------------------------------------------------
     @property
     def postgres_dir(self) -> Path:
         return self.home / "postgres"
@@ -344,7 +344,7 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
 
     @property
     def erasure_ledger(self) -> Path:
-        """Where erasures are kept beside the database; back it up apart from it."""
+        """The file with the erasure ledger outside of the database; back it up separately."""
         return (self.erasure_folder or self.home) / "erasures.jsonl"
 
     @property
@@ -372,12 +372,12 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
 
     @property
     def database_owner_file(self) -> Path:
-        """Password of the embedded server's owner role, made by the server itself."""
+        """The password file of the embedded server's owner role, written by the server."""
         return self.secrets_dir / "database-owner"
 
     @property
     def effective_owner_url(self) -> str:
-        """The URL migrations use: the configured owner, else the embedded server's, else that of the services."""
+        """The URL for migrations: the configured owner's, else the embedded server's owner, else the services' URL."""
         if self.database_owner_url is not None:
             return self.database_owner_url.get_secret_value()
         if self.database_url is None and self.database_owner_file.exists():
@@ -393,12 +393,12 @@ def _is_range(problem: ErrorDetails) -> bool:
 
 
 def split_list(value: str) -> list[str]:
-    """The parts of a setting that is a list separated by commas."""
+    """Split a setting that is a list separated by commas."""
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def environment_secret(name: str) -> str | None:
-    """The value of a variable that a source file names as the place of a secret (`rag_core.sources.secrets`)."""
+    """The value of a variable that a source file names for a secret (`rag_core.sources.secrets`)."""
     return os.environ.get(name)
 
 

@@ -1,15 +1,15 @@
-"""Settings of a Qdrant cluster and of deployments."""
+"""Settings of Qdrant collections and of blue/green deployments."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 # --------------------------------------------------------------------------------------------------------------------
-# How a Qdrant server keeps the index. The defaults fit one node; `rag index plan` prints those of a cluster.
+# The index on a Qdrant server. The defaults fit one node; `rag index plan` prints settings for a cluster.
 
 
 class QdrantSettings(BaseModel):
-    """Layout of the collections that are made from now on; existing generations keep theirs."""
+    """The layout of new collections; existing generations keep theirs."""
 
     qdrant_shards: int = Field(1, ge=1, le=10_000, description="Shards of a new generation on a Qdrant server.")
     qdrant_large_tenants: str = Field(
@@ -51,8 +51,8 @@ class QdrantSettings(BaseModel):
         1,
         ge=1,
         le=64,
-        description="Write operations sent to a Qdrant server at once. 1: each waits until it is applied. More: none "
-        "does, and one flush with a look at what is stored ends them, before anything is marked as held.",
+        description="Write operations sent to a Qdrant server at once. 1: each waits until it is applied. More: "
+        "none waits; a final flush and a check of the stored points follow before documents are marked as indexed.",
     )
     qdrant_graph_from_kb: int = Field(
         4_000,
@@ -63,7 +63,7 @@ class QdrantSettings(BaseModel):
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# How a new set of query servers takes over from the one that serves.
+# Replacing the query servers that serve by a new set.
 
 
 class DeployingSettings(BaseModel):
@@ -72,7 +72,7 @@ class DeployingSettings(BaseModel):
     green_ports: str | None = Field(
         None,
         description="gRPC/HTTP port pairs of the green servers of the local stack (`50151/9564,…`); unset: 100 above "
-        "those of blue.",
+        "the blue ports.",
     )
     deploy_steps: str = Field(
         "10,50,100", description="Shares of the requests, in per cent, that a deployment gets one after the other."
@@ -127,5 +127,5 @@ class DeployingSettings(BaseModel):
 
     @property
     def deploy_weights(self) -> list[int]:
-        """The steps as numbers."""
+        """The weights of the steps as numbers."""
         return [int(part) for part in self.deploy_steps.split(",")]

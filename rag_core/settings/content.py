@@ -10,7 +10,7 @@ from rag_core.settings.fields import Port
 
 
 class ContentSettings(BaseModel):
-    """Text, hosts outside, pipeline, streams, generations, alerts."""
+    """Settings of text, external hosts, pipeline, streams, generations and alerts."""
 
     # --- text ------------------------------------------------------------------------------------------------
     chunk_tokens: int = Field(
@@ -39,7 +39,7 @@ class ContentSettings(BaseModel):
         3, ge=1, le=20, description="Runs in which a failing document is tried before it stays quarantined."
     )
 
-    # --- hosts outside ---------------------------------------------------------------------------------------
+    # --- external hosts --------------------------------------------------------------------------------------
     fetch_allow_networks: str = Field(
         "", description="Networks (CIDR, separated by commas) that sources may reach although they are not public."
     )
@@ -56,12 +56,12 @@ class ContentSettings(BaseModel):
         None, description="Folder of further source files (`*.yaml`); `rag up` uses `$RAG_HOME/sources`."
     )
     sync_batch_documents: int = Field(200, ge=1, le=10000, description="Documents read and committed together.")
-    sync_batch_bytes: int = Field(32_000_000, ge=1, description="Extracted bytes held before a commit.")
+    sync_batch_bytes: int = Field(32_000_000, ge=1, description="Extracted bytes in memory before a commit.")
     source_wait_seconds: float = Field(
         30, ge=0, le=3600, description="How long a run waits for another run of the same source shard."
     )
     delete_guard_fraction: float = Field(
-        0.2, gt=0, le=1, description="A listing that would delete more than this share of a source is held."
+        0.2, gt=0, le=1, description="Deletions are held when a listing would delete more than this share of a source."
     )
     delete_guard_minimum: int = Field(50, ge=1, description="Deletions below this number are never held.")
     max_concurrent_runs: int = Field(2, ge=1, le=1000, description="Dagster runs at once.")
@@ -125,7 +125,7 @@ class ContentSettings(BaseModel):
     erasure_folder: Path | None = Field(None, description="Folder of the erasure ledger; unset: `$RAG_HOME`.")
     golden_dir: Path | None = Field(
         None,
-        description="Folder of golden sets that judge a generation; unset: `$RAG_HOME/golden` and the bundled set.",
+        description="Folder of golden sets that evaluate a generation; unset: `$RAG_HOME/golden` and the bundled set.",
     )
     embed_price: float = Field(
         0, ge=0, description="Price of embedding a million tokens, in any currency; a build's forecast uses it."

@@ -1,4 +1,4 @@
-"""Types of fields that several groups of settings use."""
+"""Field types that several groups of settings use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class FieldType(StrEnum):
-    """What a field holds, and so which conditions it takes: values, a time range or a number range."""
+    """The type of a metadata field, which decides its conditions: values, a time range or a number range."""
 
     KEYWORD = "keyword"
     NUMBER = "number"

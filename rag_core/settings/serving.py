@@ -12,7 +12,7 @@ from rag_core.settings.fields import Port
 
 
 class ServingSettings(BaseModel):
-    """Query server, answers, identity, gateway."""
+    """Settings of query server, answers, identity and gateway."""
 
     # --- query server ----------------------------------------------------------------------------------------
     default_top_k: int = Field(10, ge=1, le=100, description="Results when the request names no number.")
@@ -34,8 +34,8 @@ class ServingSettings(BaseModel):
         0.75,
         gt=0,
         le=1,
-        description="Share of the places for searches, answers and document calls, and of their queues, that one "
-        "tenant may hold; the rest is for others. 1: all of them.",
+        description="Share of the slots for searches, answers and document calls, and of their queues, that one "
+        "tenant may use; the rest is for others. 1: all of them.",
     )
     index_optimize_points: int = Field(
         10_000,
@@ -159,7 +159,7 @@ class ServingSettings(BaseModel):
         description="gRPC/HTTP port pairs of the further ones (`50061/9474,…`); unset: the first's plus 10, 20, …",
     )
     gateway_blue: str | None = Field(
-        None, description="`host:port` of the query servers of the blue colour; unset: those of the local stack."
+        None, description="`host:port` of the query servers of the blue colour; unset: the local stack's."
     )
     gateway_green: str | None = Field(None, description="`host:port` of the green colour; unset: there is none.")
     gateway_via: str | None = Field(

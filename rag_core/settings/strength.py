@@ -1,4 +1,4 @@
-"""Strength of secrets: production refuses missing, default, short or shared ones."""
+"""Checks of secrets: production refuses missing, default, short or shared ones."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def require_strong(name: str, secret: SecretStr | None, when: str) -> None:
 
 
 def require_strong_each(name: str, secrets: SecretStr | None) -> None:
-    """Raise `ConfigError` (`SECRET_WEAK`) unless each of the secrets in a list would do as the one in use."""
+    """Raise `ConfigError` (`SECRET_WEAK`) unless each secret in a list is strong."""
     for text in secrets.get_secret_value().split(",") if secrets else ():
         if text.strip():
             require_strong(name, SecretStr(text.strip()), "in production")
 
 
 def require_distinct(secrets: Mapping[str, object]) -> None:
-    """Raise `ConfigError` (`SECRET_WEAK`) when two settings hold the same secret: each has one purpose."""
+    """Raise `ConfigError` (`SECRET_WEAK`) when two settings have the same secret: each has its own purpose."""
     by_value: dict[object, str] = {}
     for name, value in secrets.items():
         if value and (other := by_value.setdefault(value, name)) != name:
@@ -48,12 +48,12 @@ def require_distinct(secrets: Mapping[str, object]) -> None:
 def require_strong_password(url: str) -> None:
     """Raise `ConfigError` (`SECRET_WEAK`) for a password that is short or a known default.
 
-    None at all is allowed: the server may trust a certificate or a cloud identity instead.
+    No password is allowed: the server may trust a certificate or a cloud identity instead.
     """
     try:
         password = urlsplit(url).password
     except ValueError:
-        return  # not a URL; opening the database says so
+        return  # not a URL; opening the database reports it
     if password is not None and (len(password) < MIN_PASSWORD_LENGTH or password.lower() in DEFAULT_PASSWORDS):
         raise ConfigError(
             Reason.SECRET_WEAK, f"RAG_DATABASE_URL needs a password of at least {MIN_PASSWORD_LENGTH} characters"
@@ -61,10 +61,10 @@ def require_strong_password(url: str) -> None:
 
 
 def require_bounded(name: str, secret: SecretStr | None) -> None:
-    """Raise `ConfigError` (`SECRET_WEAK`) for a Qdrant token that never ends or opens everything.
+    """Raise `ConfigError` (`SECRET_WEAK`) for a Qdrant token without expiry or with access to everything.
 
-    Qdrant takes a token without `access` for one that may manage the whole server. A key that is no token is the
-    server's own and is judged by `require_strong` alone.
+    For Qdrant a token without `access` may manage the whole server. A key that is not a token is the server's own key;
+    only `require_strong` applies to it.
     """
     claims = _claims(secret.get_secret_value() if secret else "")
     if claims is None:
@@ -79,7 +79,7 @@ def require_bounded(name: str, secret: SecretStr | None) -> None:
 
 
 def _claims(value: str) -> dict[str, object] | None:
-    """What a signed token says, unverified: it is ours, and the server verifies it. `None` for anything else."""
+    """The claims of a signed token, unverified, because it is our own and the server verifies it; else `None`."""
     parts = value.split(".")
     if len(parts) != 3:
         return None

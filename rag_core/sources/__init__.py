@@ -1,4 +1,4 @@
-"""Sources: the connector protocol, listings, cursors, deletion detection, item memory, secret references."""
+"""Sources: connector protocol, listings, cursors, deletion detection, item memory and secret references."""
 
 from rag_core.sources import deletion_store, listing_store, listings, shared_listing_store, store
 from rag_core.sources.base import (

@@ -10,15 +10,15 @@ from typing import Any, Protocol, runtime_checkable
 from rag_core.quality import QualityPolicy
 
 # --------------------------------------------------------------------------------------------------------------------
-# The nouns of the platform as plain immutable values. No behaviour, no I/O.
+# Items of a source as immutable values.
 
 
 @dataclass(frozen=True, slots=True)
 class SourceItem:
     """One entry of a source's listing.
 
-    `token` changes whenever the content may have changed (size and mtime, an ETag, a row version); equal tokens mean
-    the content need not be read.
+    `version_tag` changes whenever the content may have changed (size and mtime, an ETag, a row version). When it is
+    equal to the stored one the content need not be read.
     """
 
     locator: str
@@ -29,7 +29,7 @@ class SourceItem:
 
 @dataclass(frozen=True, slots=True)
 class FetchedItem:
-    """The bytes of one item, with what the source says about it. `acl=None` means the source did not say."""
+    """The bytes and the metadata of one item. `acl=None`: the source reports no ACL."""
 
     item: SourceItem
     content: bytes
@@ -40,15 +40,15 @@ class FetchedItem:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What a source is and what a connector must do. Connectors live in `rag_assets.connectors`.
+# The source, and the protocol of connectors, which are in `rag_assets.connectors`.
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configured place documents come from, as the pipeline needs it (options stay with the connector).
+    """A configured source of documents, as the pipeline needs it (options stay with the connector).
 
-    `acl` is given to documents whose connector reports none; `None` leaves them unsearchable until one is known.
-    `options` is a fingerprint of what the connector was made from: runs share only what the same connector listed.
+    `acl` applies to documents whose connector reports none; `None` leaves them unsearchable until an ACL is known.
+    `options` is a fingerprint of the connector's options: runs share a listing only when it is equal.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An input that cannot be used: `reason` is a code of `rag_core.errors.Reason`.
+    """An unusable item: `reason` is a code of `rag_core.errors.Reason`.
 
     `skipped` distinguishes a policy skip (an empty file, an excluding pattern) from a failure that an operator may
     want to redrive.
@@ -77,44 +77,44 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """An item that the source itself says is deleted (a soft-deleted row). Only a `Changes` yields it."""
+    """An item that the source reports as deleted (a soft-deleted row). Only a `Changes` yields it."""
 
     locator: str
 
 
 class Listing(Protocol):
-    """One pass over a source. Iterate it to the end, then ask whether it was complete.
+    """One pass over a source. Iterate it to the end, then read `complete`.
 
-    Yields a `SourceItem` for each usable entry and a `Problem` for each entry seen but not usable; a locator with a
-    `Problem` still exists at the source and is never deleted because of it.
+    Yields a `SourceItem` for each usable entry and a `Problem` for each unusable one. A locator with a `Problem` exists
+    at the source, so its document is not deleted.
     """
 
     def __iter__(self) -> Iterator[SourceItem | Problem]: ...
 
     @property
     def complete(self) -> bool:
-        """True only when the source was read to its end without an error. Only then may absence mean deletion."""
+        """Whether the source was read to its end without an error. Only then are missing documents deleted."""
         ...
 
     @property
     def error(self) -> str | None:
-        """Why it is not complete."""
+        """The reason why the listing is incomplete."""
         ...
 
     @property
     def version_tag(self) -> str:
-        """What `Connector.version_tag` would have said, had it looked instead. Meaningful after the end."""
+        """The value of `Connector.version_tag` for this listing. Valid after the end."""
         ...
 
 
 class Changes(Protocol):
-    """What is new since a cursor: iterate it to the end, then ask. What it does not name is as it was."""
+    """The changes since a cursor. Iterate it to the end, then read the properties. Other items are unchanged."""
 
     def __iter__(self) -> Iterator[SourceItem | Problem | Removed]: ...
 
     @property
     def complete(self) -> bool:
-        """True only when everything since the cursor was read without an error."""
+        """Whether everything since the cursor was read without an error."""
         ...
 
     @property
@@ -125,60 +125,62 @@ class Changes(Protocol):
 
     @property
     def rows(self) -> int | None:
-        """How many items the source holds in all, `None` when it does not say. When it does not fit what we hold, the
-        run lists everything."""
+        """The total number of items at the source, `None` when unknown. When it differs from the known items, the run
+        lists everything."""
         ...
 
     @property
     def cursor(self) -> Mapping[str, Any]:
-        """Where the next `list_changes` starts (JSON)."""
+        """The start of the next `list_changes`, as JSON."""
         ...
 
 
 @runtime_checkable
 class Incremental(Protocol):
-    """Optional protocol of a connector: listing only changes. Its `list_items` listings have a `cursor` too."""
+    """Optional protocol of a connector that can list changes. Its `list_items` listings have a `cursor` too."""
 
     def list_changes(self, cursor: Mapping[str, Any]) -> Changes | None:
-        """What is new since `cursor`; `None` when that cursor is of no use any more (other options)."""
+        """List the changes since `cursor`; `None` when the cursor is no longer valid (other options)."""
         ...
 
 
 @runtime_checkable
 class Closeable(Protocol):
-    """A connector that holds connections while it is used."""
+    """A connector that keeps connections open while it is used."""
 
     def close(self) -> None:
-        """Give them back. Idempotent."""
+        """Close the connections. Idempotent."""
         ...
 
 
 class Connector(Protocol):
-    """Reads one kind of source. Constructed from validated options; holds no state between runs."""
+    """Reads one kind of source. Constructed from validated options; keeps no state between runs."""
 
     @property
     def shares_listings(self) -> bool:
-        """Whether `fetch` reads items that another connector with the same options listed, so that the runs of several
-        shards need one listing. False when it needs what its own listing brought along."""
+        """Whether `fetch` can read items that another connector with the same options listed.
+
+        The runs of several shards then share one listing. False when it needs data from its own listing.
+        """
         ...
 
     def list_items(self) -> Listing:
-        """List everything the source holds now.
+        """List all items at the source.
 
-        Raises `Unavailable` when the source cannot be reached at all.
+        Raises `Unavailable` when the source cannot be reached.
         """
         ...
 
     def fetch(self, item: SourceItem) -> FetchedItem:
         """Read one item.
 
-        Raises `InvalidInput` with a reason of its own (`FILE_TOO_LARGE`, `SYMLINK_ESCAPE`, ...) when the item can
-        never be used as it is, `Unavailable` when it may work later, `NotFound` (`VANISHED`) when it is gone.
+        Raises `InvalidInput` with a specific reason (`FILE_TOO_LARGE`, `SYMLINK_ESCAPE`, ...) for a permanent failure,
+        `Unavailable` for a transient one, `NotFound` (`VANISHED`) when the item is gone.
         """
         ...
 
     def version_tag(self) -> str:
-        """A cheap value that differs when a listing would differ. Polled by the change sensor."""
+        """A value that is cheap to read and changes when a listing would. Polled by the change sensor."""
         ...
 
     def check(self) -> dict[str, Any]:
@@ -187,24 +189,26 @@ class Connector(Protocol):
 
 
 class SourceMemory(Protocol):
-    """What a connector remembers of single items from run to run, by locator, as JSON. Never needed for correctness:
-    a connector that finds nothing here does more work."""
+    """What a connector stores per item between runs, as JSON by locator.
+
+    Not needed for correctness: a connector that finds nothing here does more work.
+    """
 
     def get(self, locator: str) -> dict[str, Any] | None: ...
 
     def put(self, states: Mapping[str, Mapping[str, Any]]) -> None:
-        """Store some; those that are there already are replaced. Durable when it returns."""
+        """Store entries, replacing existing ones. Durable when it returns."""
         ...
 
     def forget(self, locators: Sequence[str]) -> None: ...
 
     def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Everything, by locator, in pages: what is stored meanwhile may or may not be seen."""
+        """All entries by locator, read in pages: entries stored meanwhile may or may not be included."""
         ...
 
 
 class TransientMemory:
-    """A `SourceMemory` that lasts as long as the object: for `rag source check` and tests."""
+    """An in-memory `SourceMemory`, for `rag source check` and tests."""
 
     def __init__(self) -> None:
         self._states: dict[str, dict[str, Any]] = {}
@@ -226,12 +230,12 @@ class TransientMemory:
 
 
 class UntouchedMemory:
-    """A `SourceMemory` that reads another one and leaves it as it is: for looking at a source without a run."""
+    """A `SourceMemory` over another one that it never writes to: for reading a source without a run."""
 
     def __init__(self, base: SourceMemory) -> None:
         self._base = base
         self._own: dict[str, dict[str, Any] | None] = {}
-        """What would have been stored; `None` where it would have been forgotten."""
+        """Changes not written through: the new entry, or `None` for a removed one."""
 
     def get(self, locator: str) -> dict[str, Any] | None:
         found = self._own[locator] if locator in self._own else self._base.get(locator)
@@ -254,23 +258,19 @@ class UntouchedMemory:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Index generations as PostgreSQL knows them, and the marks that say which document version each one holds.
+# The rows that a run works on.
 
 
 Shard = tuple[str, str, int]
-"""Tenant, source, shard."""
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# What the four stages share: their inputs, their result and the accounting identity.
+"""(tenant, source, shard)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The rows one run works on: one shard of one source.
+    """The scope of a run: one shard of one source.
 
-    `requested_at` is when the run was asked for: a listing that began later has every change from before that, so
-    runs of several shards can share it. `None`: the run lists for itself.
+    `requested_at` is the time of the request: a listing that began later has every earlier change, so runs of several
+    shards can share it. `None`: the run makes its own listing.
     """
 
     source: Source

@@ -1,4 +1,4 @@
-"""What the listing in its temporary table (`rag_core.sources.listing_store`) does not name, and what that means."""
+"""Deletion detection: find documents that are missing from a listing, and hold or release their deletions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SELECT count(*) FROM (
 
 
 def count_known_items(connection: Connection, tenant: str, source: str) -> int:
-    """How many items we know of once this listing of changes is taken in: stored, quarantined or new, not deleted."""
+    """Count the items known after this listing of changes: stored, quarantined or new, without deleted ones."""
     return connection.scalar(_COUNT_KNOWN_ITEMS, {"tenant": tenant, "source": source}) or 0
 
 
@@ -33,11 +33,11 @@ WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
 
 
 def find_deleted(connection: Connection, tenant: str, source: str) -> int:
-    """Queue the documents of the whole source that the listing does not name; returns how many there are.
+    """Queue the documents of the whole source that the listing does not name; returns their number.
 
-    Commit soon after: it sets how the rest of the transaction is planned.
+    Commit soon after: it changes planner settings for the rest of the transaction.
     """
-    # Without statistics of a shared listing the database would read it once for each document.
+    # Without statistics of a shared listing PostgreSQL would read it once per document.
     connection.execute(text("SET LOCAL enable_nestloop = off"))
     return connection.execute(_DELETED, {"tenant": tenant, "source": source}).rowcount
 
@@ -51,12 +51,12 @@ WHERE d.tenant = :tenant AND d.source = :source AND d.deleted_at IS NULL
 
 
 def find_removed(connection: Connection, tenant: str, source: str) -> int:
-    """Queue the documents that the source itself says are deleted; returns how many there are in the whole source."""
+    """Queue the documents that the source reports as deleted; returns their number in the whole source."""
     return connection.execute(_REMOVED, {"tenant": tenant, "source": source}).rowcount
 
 
 def deleted_ids(connection: Connection, shard: int, page: int) -> Iterator[list[uuid.UUID]]:
-    """Ids of the queued documents of one shard, a page at a time."""
+    """Ids of the queued documents of one shard, in pages."""
     statement = text(
         "SELECT locator, doc_id FROM gone WHERE shard = :shard AND locator > :after ORDER BY locator LIMIT :page"
     )
@@ -82,19 +82,18 @@ WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.delet
 
 
 def missing_from_listing(connection: Connection, tenant: str, source: str, shard: int, run_id: str) -> tuple[int, int]:
-    """Live documents of the shard that the listing does not name: (written by this run, the others)."""
+    """Count live documents of the shard that the listing does not name: (written by this run, other ones)."""
     params = {"tenant": tenant, "source": source, "shard": shard, "run_id": run_id}
     mine, others = connection.execute(_MISSING_FROM_LISTING, params).one()
     return mine, others
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Deletions that wait for an operator, document by document, so that an approval covers what was seen and nothing
-# else.
+# Held deletions, one row per document, so that an approval covers only the documents that the operator saw.
 
 
 _LOCK = text("SELECT FROM rag.sources WHERE tenant = :tenant AND name = :source FOR UPDATE")
-# Only what is live still: another shard may have deleted its part since this one listed the source.
+# Only live documents: another shard may have deleted its own since this one listed the source.
 _UNAPPROVED = text("""
 SELECT count(*) FROM gone g
 JOIN rag.documents d ON d.doc_id = g.doc_id AND d.deleted_at IS NULL
@@ -103,7 +102,7 @@ WHERE NOT EXISTS (
     JOIN rag.sources s ON s.tenant = h.tenant AND s.name = h.source
     WHERE h.doc_id = g.doc_id AND h.held_at < s.deletions_approved_at)
 """)
-# Not now(): a transaction that began before an approval and waited for it must not be covered by it.
+# clock_timestamp(), not now(): an approval must not cover a transaction that began earlier and waited for it.
 _HOLD = text("""
 INSERT INTO rag.held_deletions (doc_id, tenant, source, held_at)
 SELECT d.doc_id, :tenant, :source, clock_timestamp() FROM gone g
@@ -119,32 +118,32 @@ _COUNT = text("SELECT count(*) FROM rag.held_deletions WHERE tenant = :tenant AN
 
 
 def lock(connection: Connection, tenant: str, source: str) -> None:
-    """Wait for other shards and for an operator's approval; holds until the transaction ends."""
+    """Lock the source's deletions against other shards and approvals until the transaction ends."""
     connection.execute(_LOCK, {"tenant": tenant, "source": source})
 
 
 def count_unapproved(connection: Connection) -> int:
-    """How many of the documents that were observed to be gone no approval covers."""
+    """Count the queued documents whose deletion is not approved."""
     return connection.scalar(_UNAPPROVED) or 0
 
 
 def hold(connection: Connection, tenant: str, source: str) -> None:
-    """Hold what was observed to be gone. What is held already keeps its time."""
+    """Hold the deletions of the queued documents. Those already held keep their time."""
     connection.execute(_HOLD, {"tenant": tenant, "source": source})
     record_count(connection, tenant, source)
 
 
 def release_returned(connection: Connection, tenant: str, source: str) -> None:
-    """Hold nothing any more that a complete listing names again."""
+    """Release the held deletions of documents that a complete listing names again."""
     connection.execute(_RELEASE_RETURNED, {"tenant": tenant, "source": source})
 
 
 def release(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> None:
-    """Hold these no longer, in the transaction that deletes them: an approval is used once."""
+    """Release deletions in the transaction that deletes the documents: an approval is used once."""
     connection.execute(_RELEASE, {"ids": list(doc_ids)})
 
 
 def record_count(connection: Connection, tenant: str, source: str) -> None:
-    """Note with the source how many deletions are held; none ends its approval. Needs `lock`."""
+    """Store the number of held deletions with the source; 0 ends its approval. Needs `lock`."""
     count = connection.scalar(_COUNT, {"tenant": tenant, "source": source}) or 0
     sources.hold(connection, tenant, source, count)

@@ -1,7 +1,7 @@
 """A listing of a source in a temporary table, compared with the stored documents inside the database.
 
-Memory does not grow with the source, and a document that did not change costs a row of COPY and a hash join.
-The view `listed` has the locators of the whole source, also when the table has one shard's part of a shared listing.
+Memory does not grow with the source; an unchanged document costs a row of COPY and a hash join. The view `listed` has
+the locators of the whole source, also when the table has only one shard's entries of a shared listing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class FetchTask:
-    """An item that must be read, with what we hold of it (`doc_id` is `None` for a new one)."""
+    """An item to read, with the stored state of its document (`doc_id` is `None` for a new one)."""
 
     position: int
     locator: str
@@ -46,11 +46,11 @@ class FetchTask:
     acl: list[str] | None
     acl_inherited: bool
     mine: bool
-    """Written by this very run already (before it was interrupted, or because the default ACL changed)."""
+    """Already written by this run (before an interruption, or because the default ACL changed)."""
 
 
 def prepare(connection: Connection) -> None:
-    """Create the empty temporary tables and the view. They live until the connection is released."""
+    """Create the empty temporary tables and the view. They last until the connection is released."""
     connection.execute(
         text(
             "CREATE TEMP TABLE listing (locator text NOT NULL, token text, size bigint, modified_at timestamptz,"
@@ -76,31 +76,31 @@ def append(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
 
 
 def append_removed(connection: Connection, rows: Sequence[tuple[str, int]]) -> None:
-    """Add (locator, shard) of items that the source says are deleted."""
+    """Add (locator, shard) of items that the source reports as deleted."""
     copy_rows(connection, "removed", (("locator", "text"), ("shard", "int2")), rows)
 
 
 def clear(connection: Connection) -> None:
-    """Delete the listing, to list again."""
+    """Empty the listing, to list again."""
     connection.execute(text("TRUNCATE listing, removed"))
 
 
 def drop_repeats(connection: Connection) -> int:
-    """Keep the first entry of each locator; returns how many others there were. Also gathers statistics."""
+    """Keep the first entry of each locator; returns how many entries were dropped. Also gathers statistics."""
     removed = connection.execute(
         text(
             "DELETE FROM listing l USING (SELECT locator, min(ctid) AS first FROM listing GROUP BY locator"
             " HAVING count(*) > 1) r WHERE l.locator = r.locator AND l.ctid <> r.first"
         )
     ).rowcount
-    # An item that was seen and then deleted while the changes were read.
+    # An item that was listed, and then deleted while the changes were read.
     connection.execute(text("DELETE FROM listing l USING removed r WHERE l.locator = r.locator"))
     analyze(connection)
     return removed
 
 
 def analyze(connection: Connection) -> None:
-    """Gather statistics of what is listed; nobody else does so for a temporary table."""
+    """Gather planner statistics of the listing: autovacuum does not analyse temporary tables."""
     connection.execute(text("ANALYZE listing (locator, shard)"))
 
 
@@ -138,11 +138,11 @@ SELECT class, count(*), count(*) FILTER (WHERE doc_id IS NOT NULL AND deleted_at
 def compare(
     connection: Connection, tenant: str, source: str, shard: int, *, parser_fingerprint: str, run_id: str, attempts: int
 ) -> dict[str, int]:
-    """Sort every entry of the shard into one class and queue what must be read.
+    """Assign every entry of the shard to one class, and queue the items that must be read.
 
-    Classes: `unchanged`, `changed` (already written by this very run before it was interrupted), `quarantined` and
-    `skipped` (known to fail or left out), `due`. Returns how many are in each, and as `named` how many live documents
-    the entries stand for.
+    Classes: `unchanged`, `changed` (already written by this run before an interruption), `quarantined` and `skipped`
+    (known to fail, or left out), `due`. Returns the size of each, and as `named` the number of live documents that the
+    entries name.
     """
     params = {
         "tenant": tenant,
@@ -157,7 +157,7 @@ def compare(
 
 
 def fetch_tasks(connection: Connection, page: int) -> Iterator[FetchTask]:
-    """The queued items in listing order, read in pages; leaves no transaction open between them."""
+    """The queued items in listing order, read in pages without an open transaction in between."""
     names = ", ".join(field.name for field in fields(FetchTask))
     statement = text(f"SELECT {names} FROM due WHERE position > :after ORDER BY position LIMIT :page")  # noqa: S608
     after = 0
@@ -207,19 +207,19 @@ WHERE q.tenant = :tenant AND q.source = :source AND q.shard = :shard
 def record_problems(
     connection: Connection, tenant: str, source: str, shard: int, *, parser_fingerprint: str, run_id: str
 ) -> None:
-    """Quarantine the entries the connector could not offer, and clear rows whose input is fine again."""
+    """Quarantine the entries that the connector reports as problems, and clear those that are usable again."""
     params = {"tenant": tenant, "source": source, "shard": shard, "parsed_as": parser_fingerprint, "run_id": run_id}
     connection.execute(_PROBLEMS, params)
     connection.execute(_SOLVED, params)
 
 
 def forget_absent_failures(connection: Connection, tenant: str, source: str, shard: int) -> None:
-    """Clear quarantined inputs that are not at the source any more. Only after a complete listing."""
+    """Clear quarantined inputs that are no longer at the source. Only after a complete listing."""
     connection.execute(_ABSENT_FAILURES, {"tenant": tenant, "source": source, "shard": shard})
 
 
-# The few empty ones first: while the database has no statistics of a new source's documents, it would otherwise read
-# the listing once for each of them.
+# The few empty ones first: without statistics of a new source's documents PostgreSQL would otherwise read the listing
+# once per document.
 _NOW_EMPTY = text("""
 WITH empty AS MATERIALIZED (SELECT locator FROM listing WHERE shard = :shard AND reason = 'EMPTY_DOCUMENT')
 SELECT d.doc_id FROM empty e
@@ -228,16 +228,16 @@ JOIN rag.documents d ON d.tenant = :tenant AND d.source = :source AND d.locator 
 
 
 def now_empty(connection: Connection, tenant: str, source: str, shard: int) -> list[uuid.UUID]:
-    """Documents we hold that the connector now reports as empty: what they said before is not true any more."""
+    """Stored documents that the connector now reports as empty: their text is outdated."""
     found = connection.scalars(_NOW_EMPTY, {"tenant": tenant, "source": source, "shard": shard})
     return list(found)
 
 
 def entries(connection: Connection, shard: int) -> int:
-    """How many entries the listing has for one shard."""
+    """Count the entries of one shard."""
     return connection.scalar(text("SELECT count(*) FROM listing WHERE shard = :shard"), {"shard": shard}) or 0
 
 
 def is_empty(connection: Connection) -> bool:
-    """Whether the listing names nothing in the whole source."""
+    """Whether the listing has no entry for the whole source."""
     return not connection.scalar(text("SELECT EXISTS (SELECT FROM listed)"))

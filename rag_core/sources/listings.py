@@ -1,6 +1,6 @@
-"""Loading a listing into its table: for the run that follows it, and for a verification.
+"""Load a source's listing into its table, for a run or for a verification.
 
-Runs of several shards load it once: the first lists, the others wait for it and take their part.
+Runs of several shards list the source once: the first run lists, the others wait and take their shard's entries.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _PAGE = 5000
 
 @dataclass(frozen=True, slots=True)
 class ListingResult:
-    """`error` says why the listing is not complete, `duplicates` how many entries named a locator again.
+    """The result of a listing: `error` is why it is incomplete, `duplicates` counts repeated locators.
 
-    `change_token` and `cursor` are those of the listing, `outcomes` what it says of itself (of a crawl's URLs).
+    `version_tag` and `cursor` are the listing's own; `outcomes` are further counts (fetch results of a crawl's URLs).
     """
 
     error: str | None = None
@@ -40,9 +40,9 @@ class ListingResult:
 
 
 def load_whole_listing(connection: Connection, connector: Connector, scope: Scope) -> ListingResult:
-    """Load what the source holds, or for one of several shards its part of what another's run listed since.
+    """Load a complete listing: list the source, or take the shard's entries of a listing that another run made.
 
-    A run waits for another that lists; it lists for itself when that one did not get to the end, or takes longer than
+    A run waits while another one lists; it makes its own listing when the other fails or takes longer than
     `shared_listings.PATIENCE`.
     """
     source = scope.source
@@ -60,7 +60,7 @@ def load_whole_listing(connection: Connection, connector: Connector, scope: Scop
 
 
 def close_shared(connection: Connection, source: Source) -> None:
-    """Other runs stop using what was listed before: this one is about to store what it has read by itself."""
+    """Close earlier shared listings to other runs, because this run stores results of a newer listing."""
     if source.shards > 1:
         shared_listings.close(connection, source)
         connection.commit()
@@ -77,7 +77,7 @@ def _list_for_all(connection: Connection, connector: Connector, scope: Scope) ->
 
 
 def load_listing(connection: Connection, source: Source, entries: Listing | Changes) -> ListingResult:
-    """Read a listing to its end into the tables of `rag_core.sources.listing_store`, which are prepared, and commit."""
+    """Read a listing to its end into the prepared tables of `rag_core.sources.listing_store`, and commit."""
     rows: list[tuple[object, ...]] = []
     removed: list[tuple[str, int]] = []
     error: str | None = None
@@ -126,16 +126,16 @@ def _shard_of(source: Source, locator: str) -> int:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Whether a run may list only what changed, and where it starts: where the last run that held nothing back ended.
+# Listing changes: a run starts at the cursor where the last run ended that did not hold deletions.
 
 
 def open_changes(
     connection: Connection, connector: Connector, scope: Scope, *, parser_fingerprint: str, attempts: int
 ) -> Changes | None:
-    """A listing of what changed, `None` when everything must be listed.
+    """A listing of changes; `None` when everything must be listed.
 
-    Everything is listed the first time, when parser, metadata or options are new, while deletions are held, and while
-    an input is due to be tried again, because a changes listing would not name it.
+    Everything is listed the first time, when parser, metadata or options changed, while deletions are held, and while
+    a retry of an input is due, because a listing of changes would not name it.
     """
     if not isinstance(connector, Incremental):
         return None
@@ -149,13 +149,13 @@ def open_changes(
 
 
 def fits(connection: Connection, changes: Changes, scope: Scope) -> bool:
-    """Whether the source holds as many items as we know of. If not, rows were deleted without a change record."""
+    """Whether the source has as many items as are known. If not, rows were deleted without a change record."""
     rows = changes.rows
     return rows is None or absence.count_known_items(connection, scope.source.tenant, scope.source.name) == rows
 
 
 def save(connection: Connection, scope: Scope, parser_fingerprint: str, position: Mapping[str, Any] | None) -> None:
-    """Remember where the next run starts, in the transaction that ends this one."""
+    """Store where the next run starts, in the transaction that ends this run."""
     if position is not None:
         value = {"parsed_as": parser_fingerprint, "position": dict(position)}
         sources.save_cursor(connection, scope.source.tenant, scope.source.name, scope.shard, value)

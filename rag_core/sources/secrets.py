@@ -1,4 +1,4 @@
-"""Secret references of sources and alerts: a configuration file says where a secret is, never what it is."""
+"""Secret references of sources and alerts: configuration files name where a secret is, never its value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_BYTES = 65_536
 
 
 class SecretRef(BaseModel):
-    """Where a secret is: an environment variable `RAG_SECRET_…`, or a file that holds nothing else."""
+    """A reference to a secret: an environment variable `RAG_SECRET_…`, or a file that contains only the secret."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -39,9 +39,9 @@ class SecretRef(BaseModel):
         return self
 
     def read(self) -> SecretStr:
-        """The secret, read now, so that a rotated one is used by the next run.
+        """Read the secret now, so that the next run uses a rotated one.
 
-        Raises `ConfigError` (`SECRET_MISSING`) that names the place and never the value.
+        Raises `ConfigError` (`SECRET_MISSING`), which names the variable or file, never the value.
         """
         value = environment_secret(self.env) if self.env is not None else _from_file(Path(self.file or ""))
         if not value:

@@ -1,9 +1,9 @@
-"""Shared listings: the runs of a source's shards share one listing, so that N runs list the source once.
+"""Shared listings: the runs of all shards of a source share one listing of it.
 
-A row of `rag.listings` is written before its listing begins, and gets its items when that is complete: only complete
-listings are shared. A shard uses a listing once, and none does after a run that listed the source again: what was
-stored from the newer listing would seem to be gone. A run that writes or reads a listing holds its lock
-(`locks.use_listing`), so a listing that nobody holds and that is not complete belongs to a run that died.
+A row of `rag.listings` is written before a listing begins, and its items when it is complete: only complete listings
+are shared. A shard uses a listing once, and none does after a run that listed the source again: documents stored from
+the newer listing would seem to be missing. A run that writes or reads a listing holds its lock (`locks.use_listing`),
+so an incomplete listing without a lock belongs to a run that died.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from rag_core.sources import listing_store as listing
 from rag_core.sources.base import Source
 
 WINDOW = timedelta(minutes=30)
-"""How long after its end a listing is used."""
+"""How long after its end a listing may be used."""
 PATIENCE = timedelta(hours=2)
-"""How long a run waits for another that lists. Its connection is known to be lost by then."""
+"""How long a run waits for another one that lists. By then a lost connection of the other has been detected."""
 CLOCKS = timedelta(seconds=1)
-"""How far the clock that dates requests may be behind the database's."""
+"""How far the clock that dates requests may lag behind the database's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What is known of a listing besides its items; see `rag_core.sources.base.Listing`."""
+    """A shared listing without its items; see `rag_core.sources.base.Listing`."""
 
     version_tag: str | None
     cursor: Mapping[str, Any] | None
@@ -43,7 +43,7 @@ VALUES (:tenant, :source, :options, :shards, ARRAY[CAST(:shard AS smallint)], cl
 
 
 def begin(connection: Connection, source: Source, shard: int) -> int:
-    """Announce a listing that begins now, and commit; returns its id. Only in one's turn (`locks.listing_turn`)."""
+    """Record a listing that begins now, and commit; returns its id. Needs `locks.listing_turn`."""
     drop_unneeded(connection, source.tenant, source.name)
     params = {"options": source.options, "shards": source.shards, "shard": shard}
     number = int(connection.execute(_BEGIN, _of(source) | params).scalar_one())
@@ -63,7 +63,7 @@ WHERE id = :id
 
 
 def complete(connection: Connection, number: int, shared: Shared) -> None:
-    """Give other runs the complete listing in the temporary table, and commit."""
+    """Share the complete listing in the temporary table with other runs, and commit."""
     connection.execute(_ITEMS, {"id": number})
     cursor = json.dumps(dict(shared.cursor)) if shared.cursor is not None else None
     connection.execute(_COMPLETE, {"id": number, "token": shared.version_tag, "cursor": cursor})
@@ -71,7 +71,7 @@ def complete(connection: Connection, number: int, shared: Shared) -> None:
 
 
 def discard(connection: Connection, number: int) -> None:
-    """Forget a listing that did not get to its end, and commit."""
+    """Delete an incomplete listing, and commit."""
     connection.execute(text("DELETE FROM rag.listings WHERE id = :id"), {"id": number})
     connection.commit()
 
@@ -97,10 +97,9 @@ FROM rag.listed_items WHERE listing = :id AND shard = :shard
 
 
 def take(connection: Connection, source: Source, shard: int, requested_at: datetime) -> Shared | None:
-    """Fill the temporary table with the shard's part of a listing that began after a request, and commit.
+    """Fill the temporary table with the shard's entries of a listing that began after the request, and commit.
 
-    `None` when there is none that may be used; the run lists the source then. Only in one's turn
-    (`locks.listing_turn`).
+    Returns `None` when there is no usable one; the run then lists the source. Needs `locks.listing_turn`.
     """
     number = connection.scalar(_NEWEST, _of(source))
     found = _usable(connection, source, shard, requested_at, number) if number is not None else None
@@ -110,7 +109,7 @@ def take(connection: Connection, source: Source, shard: int, requested_at: datet
         connection.execute(_TAKE, {"id": number, "shard": shard})
         connection.execute(_PART, {"id": number, "shard": shard})
         listing.analyze(connection)
-        # A view takes no parameters.
+        # A view cannot have parameters.
         items = f"SELECT locator FROM rag.listed_items WHERE listing = {int(number)}"  # noqa: S608
         connection.execute(text(f"CREATE OR REPLACE TEMP VIEW listed AS {items}"))
     connection.commit()
@@ -133,7 +132,7 @@ def _usable(connection: Connection, source: Source, shard: int, requested_at: da
 
 
 def close(connection: Connection, source: Source) -> None:
-    """Close the existing listings and those under way to further runs: a run lists the source again."""
+    """Close finished and running listings to other runs, because a run lists the source again."""
     connection.execute(_CLOSE, _of(source))
 
 
@@ -147,7 +146,7 @@ WHERE (CAST(:tenant AS text) IS NULL OR (l.tenant = :tenant AND l.source = :sour
 
 
 def drop_unneeded(connection: Connection, tenant: str | None = None, source: str | None = None) -> int:
-    """Drop listings that no run will use, of one source or of all; those in use stay. Commits; returns how many."""
+    """Drop unneeded listings of one source or all, except those in use. Commits; returns their number."""
     found = connection.scalars(_UNNEEDED, {"tenant": tenant, "source": source, "window": WINDOW}).all()
     connection.commit()
     dropped = 0

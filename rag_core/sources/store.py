@@ -1,4 +1,4 @@
-"""Rows of sources: progress and cursors, and what connectors remember between runs."""
+"""Rows of sources: configuration, cursors, held deletions, and what connectors store between runs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rag_core.operations import audit_store as audit
 from rag_core.sources.base import Source
 
 # --------------------------------------------------------------------------------------------------------------------
-# The sources as the pipeline knows them: how they were configured when their rows were written, and held deletions.
+# Sources: the configuration that their rows were written with, cursors and held deletions.
 
 
 _PAGE = 10_000
 
 
 def find(connection: Connection, tenant: str, name: str) -> Row[tuple[object, ...]] | None:
-    """The row of a source, `None` before its first run."""
+    """The row of a source; `None` before its first run."""
     return connection.execute(select(sources).where(_is(tenant, name))).one_or_none()
 
 
-# Dagster knows a source by its key, the name without dashes. Pushed documents have no runs of their own, and their
-# source may be called like another tenant's. A source that changed hands belongs to the newer row.
+# Dagster identifies a source by its key, the name with underscores. Push sources have no runs, and may have the name of
+# another tenant's source. A source that moved to another tenant belongs to the newer row.
 _OWN = text("""
 SELECT EXISTS (
     SELECT FROM rag.sources s
@@ -40,29 +40,29 @@ SELECT EXISTS (
 
 
 def is_own(connection: Connection, tenant: str, name: str) -> bool:
-    """Whether the runs of this source, by name or key, are those of a source of the tenant."""
+    """Whether a source, by name or Dagster key, belongs to the tenant."""
     return bool(connection.scalar(_OWN, {"tenant": tenant, "name": name}))
 
 
 def is_current(connection: Connection, source: Source) -> bool:
-    """Whether the rows of the source were written with this configuration."""
+    """Whether the source's rows were written with this configuration."""
     row = find(connection, source.tenant, source.name)
     acl = list(source.acl) if source.acl is not None else None
     return row is not None and (row.kind, row.shards, row.acl) == (source.kind, source.shards, acl)
 
 
 def configure(connection: Connection, source: Source, run_id: str) -> None:
-    """Bring the rows of a source in line with its configuration, in one transaction.
+    """Update the rows of a source to its configuration, in one transaction.
 
-    Call it alone on the source. A new default ACL reaches every document that inherits it (its version is bumped, so
-    the index follows) without reading a document; no default any more leaves them as they are. Another number of
-    shards moves the rows.
+    Call it with the exclusive lock of the source. A new default ACL is applied to every document that inherits it, with
+    a new version for the index, without reading a document; removing the default changes no document. A new number of
+    shards moves rows between shards.
     """
     row = find(connection, source.tenant, source.name)
     acl = list(source.acl) if source.acl is not None else None
     values = {"kind": source.kind, "shards": source.shards, "acl": acl, "updated_at": func.now()}
     if row is not None and (row.kind, row.shards) != (source.kind, source.shards):
-        values["cursor"] = {}  # it was another source, or cut in other pieces
+        values["cursor"] = {}  # another kind of source, or other shards
     statement = insert(sources).values(tenant=source.tenant, name=source.name, **values)
     connection.execute(statement.on_conflict_do_update(constraint=sources.primary_key, set_=values))
     if row is not None and row.shards != source.shards:
@@ -72,7 +72,7 @@ def configure(connection: Connection, source: Source, run_id: str) -> None:
 
 
 def hold(connection: Connection, tenant: str, name: str, deletions: int) -> None:
-    """Remember that so many deletions wait for an operator; 0 means none do any more, and ends an approval."""
+    """Store the number of held deletions; 0 also ends an approval."""
     values = {
         "held_deletions": deletions,
         "held_at": func.coalesce(sources.c.held_at, func.now()) if deletions else None,
@@ -86,10 +86,10 @@ def hold(connection: Connection, tenant: str, name: str, deletions: int) -> None
 def approve(
     connection: Connection, tenant: str, name: str, actor: str, *, why: str = "", expected: int | None = None
 ) -> int:
-    """Release what is held now (`rag_core.sources.deletion_store`); returns how many deletions that is.
+    """Approve the deletions held now (`rag_core.sources.deletion_store`); returns their number.
 
-    Raises `NotFound` (`SOURCE_NOT_FOUND`), and `Conflict` (`MASS_DELETE_HELD`) when nothing is held or when it is not
-    the `expected` number.
+    Raises `NotFound` (`SOURCE_NOT_FOUND`), and `Conflict` (`MASS_DELETE_HELD`) when none are held or their number is
+    not `expected`.
     """
     held: int | None = connection.scalar(select(sources.c.held_deletions).where(_is(tenant, name)).with_for_update())
     if held is None:
@@ -98,7 +98,7 @@ def approve(
         raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: no deletions are held")
     if expected not in (None, held):
         raise Conflict(Reason.MASS_DELETE_HELD, f"source {name}: {held} deletions are held now; review them again")
-    # Not now(): what was held while this waited for the row was not seen, or it is in the number that was read.
+    # clock_timestamp(), not now(): deletions held while this waited for the row are in the number just read.
     approval = {"deletions_approved_at": func.clock_timestamp(), "deletions_approved": held}
     connection.execute(update(sources).where(_is(tenant, name)).values(**approval))
     audit.record(
@@ -112,18 +112,18 @@ def approve(
 
 
 def held_deletions(connection: Connection, tenant: str, name: str) -> int:
-    """How many deletions wait for an operator."""
+    """Count the deletions that wait for an operator."""
     return connection.scalar(select(sources.c.held_deletions).where(_is(tenant, name))) or 0
 
 
 def cursor(connection: Connection, tenant: str, name: str, shard: int) -> dict[str, Any]:
-    """Where a shard's last run ended; empty before the first."""
+    """The cursor of a shard's last run; empty before the first."""
     found: dict[str, Any] | None = connection.scalar(select(sources.c.cursor[str(shard)]).where(_is(tenant, name)))
     return found or {}
 
 
 def save_cursor(connection: Connection, tenant: str, name: str, shard: int, value: dict[str, Any]) -> None:
-    """Remember where a shard's run ended, leaving the other shards' cursors as they are."""
+    """Store the cursor of a shard's run; other shards' cursors stay unchanged."""
     merged = sources.c.cursor.op("||")(func.jsonb_build_object(str(shard), cast(value, JSONB)))
     connection.execute(update(sources).where(_is(tenant, name)).values(cursor=merged))
 
@@ -210,14 +210,14 @@ def _shard(params: dict[str, str], locator: str, shards: int) -> int:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What connectors remember of single items, in the database.
+# What connectors store per item.
 
 
 _SOURCE_MEMORY_PAGE = 1000
 
 
 class StoredMemory:
-    """A `rag_core.sources.SourceMemory` of one source. Each call is a transaction of its own."""
+    """The `rag_core.sources.SourceMemory` of one source, in PostgreSQL. Each call is a transaction."""
 
     def __init__(self, store: Store, tenant: str, source: str) -> None:
         self._store = store

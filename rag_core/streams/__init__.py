@@ -1,4 +1,4 @@
-"""Streams: the push inbox, the offsets of topics, workers and their heartbeats."""
+"""Streams: the push inbox, topic offsets, dead letters, workers and their heartbeats."""
 
 from rag_core.streams import inbox_lanes_store, inbox_store, offset_store, store
 from rag_core.streams.inbox_lanes_store import Lane, PendingChange, Share

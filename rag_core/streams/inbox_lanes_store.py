@@ -1,7 +1,7 @@
-"""Fair order of pending changes in the inbox: by tenant, and by source of each tenant.
+"""Lanes of the inbox: a fair order of pending changes over tenants and their sources.
 
-A lane is one source of one tenant. Every batch takes from the tenants in turn, and from each tenant's sources in turn.
-Large changes, and those that proved slow, are left to a second reader, so that they delay no other change.
+A lane is one source of one tenant. Every batch takes from tenants in turn, and from each tenant's sources in turn.
+Large changes, and those that proved slow, are left to a second reader, so that they do not delay others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Lane = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PendingChange:
-    """A change that is not applied yet."""
+    """A change that has not been applied yet."""
 
     seq: int
     tenant: str
@@ -38,8 +38,10 @@ class PendingChange:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much one batch may hold, and of which changes: the `large` ones (more bytes than `large_bytes`, or slow), all
-    others, or `None` for both."""
+    """The limits of one batch and the changes it may contain.
+
+    `large`: only large ones (more than `large_bytes`, or slow), only the others, or `None` for both.
+    """
 
     large: bool | None
     large_bytes: int
@@ -48,14 +50,14 @@ class Share:
 
 
 def lanes(connection: Connection) -> list[Lane]:
-    """The lanes in which changes wait, by name."""
+    """The lanes with pending changes, by name."""
     return [(row.tenant, row.source) for row in connection.execute(_LANES)]
 
 
 def choose(connection: Connection, wanted: Sequence[Lane], share: Share) -> list[int]:
-    """The next changes of these lanes, a tenant at a time in their order. At least one if any is eligible.
+    """Choose the next changes of these lanes, tenant by tenant in their order. At least one if any is eligible.
 
-    A change waits for every earlier one of its document, whichever reader has that.
+    A change waits for every earlier change of its document, also when that is left to the other reader.
     """
     rows = connection.execute(
         _HEADS,
@@ -85,28 +87,28 @@ def choose(connection: Connection, wanted: Sequence[Lane], share: Share) -> list
 
 
 def load(connection: Connection, seqs: Sequence[int]) -> list[PendingChange]:
-    """These changes, oldest first, without those that were applied meanwhile."""
+    """Load changes, oldest first, without those applied meanwhile."""
     rows = connection.execute(_LOAD, {"seqs": list(seqs)}).all() if seqs else []
     return [PendingChange(**{**row._mapping, "acl": None if row.acl is None else tuple(row.acl)}) for row in rows]
 
 
 def mark_slow(connection: Connection, seqs: Sequence[int]) -> None:
-    """Leave changes to the reader of large ones."""
+    """Leave changes to the reader of large changes."""
     connection.execute(text("UPDATE rag.inbox SET slow = true WHERE seq = ANY(:seqs)"), {"seqs": list(seqs)})
 
 
 def mark_lane_slow(connection: Connection, lane: Lane) -> None:
-    """Leave what waits in a lane to the reader of large changes."""
+    """Leave the pending changes of a lane to the reader of large changes."""
     connection.execute(_LANE_SLOW, {"tenant": lane[0], "source": lane[1]})
 
 
 def _round_robin(queues: Sequence[Sequence[tuple[int, int]]]) -> Iterator[tuple[int, int]]:
-    """One of each queue, then the next of each."""
+    """The first of each queue, then the second of each, and so on."""
     for place in range(max((len(queue) for queue in queues), default=0)):
         yield from (queue[place] for queue in queues if place < len(queue))
 
 
-# Each step jumps to the next pair in the index, however many changes wait between the two.
+# Each step jumps to the next pair in the index, past all changes in between.
 _LANES = text("""
 WITH RECURSIVE lanes AS (
     (SELECT tenant, source FROM rag.inbox WHERE applied_at IS NULL ORDER BY tenant, source LIMIT 1)

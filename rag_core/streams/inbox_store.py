@@ -1,7 +1,7 @@
-"""The push inbox: accepted changes until the stream worker has applied them.
+"""The push inbox: accepted changes that the stream worker has yet to apply.
 
-A change is acknowledged when its row is committed. Its `source_version` is settled then, under a lock on the document,
-so that two callers cannot be given the same one and what is applied later is fenced by it.
+A change is acknowledged when its row is committed. Its `source_version` is assigned under a lock on the document, so
+that two callers cannot get the same one; it fences the change when it is applied.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ KIND = "push"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One pushed change. `content=None` deletes. `acl=None` keeps the document's; `source_version=None` takes the next.
+    """One pushed change. `content=None` deletes, `acl=None` keeps the ACL, `source_version=None` assigns the next one.
 
-    `event_at` is when it happened at the caller's, for the latency that is reported; it orders nothing.
+    `event_at` is the time of the event at the caller, for latency metrics only; it does not order changes.
     """
 
     tenant: str
@@ -53,7 +53,7 @@ class Change:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of everything that was asked, without who asked and when."""
+        """SHA-256 of the request's content, without the caller and the time."""
         acl = None if self.acl is None else sorted(self.acl)
         said = [self.operation, self.source, self.locator, self.media_type, self.title, acl, self.source_version]
         digest = hashlib.sha256(json.dumps([*said, sorted(self.metadata.items())]).encode())
@@ -63,22 +63,22 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a caller is promised: the document, the version that fences it, and its place in the inbox."""
+    """The receipt for an accepted change: the document, its fencing version and the number in the inbox."""
 
     doc_id: uuid.UUID
     source_version: int
     sequence: int
     received_at: datetime
     repeated: bool = False
-    """The same request was accepted before; nothing was added."""
+    """Whether the same request was accepted before and nothing was added."""
 
 
 def accept(
     connection: Connection, change: Change, *, max_pending: int, max_pending_of_tenant: int | None = None
 ) -> Receipt:
-    """Store a change in the current transaction and wake the worker when that commits.
+    """Store a change in the current transaction; the commit notifies the worker.
 
-    The same idempotency key, or the same source version with the same content, gives the first receipt again.
+    The same idempotency key, or the same source version with the same content, returns the first receipt again.
     Raises `Conflict`: `IDEMPOTENCY_MISMATCH`, `STALE_VERSION`, `SOURCE_NOT_PUSHABLE`; `Exhausted` (`INBOX_FULL`).
     """
     if change.idempotency_key is not None:
@@ -108,7 +108,7 @@ def accept(
 
 
 def known_deletion(connection: Connection, change: Change, doc_id: uuid.UUID) -> Receipt | None:
-    """The first receipt of a deletion of this document with the same idempotency key, `None` when there is none."""
+    """The receipt of a deletion of this document with the same idempotency key; `None` when there is none."""
     if change.idempotency_key is None:
         return None
     row = _by_key(connection, change)
@@ -118,31 +118,31 @@ def known_deletion(connection: Connection, change: Change, doc_id: uuid.UUID) ->
 
 
 def mark_applied(connection: Connection, outcomes: Mapping[int, str]) -> None:
-    """Take changes off the inbox in the transaction that stores what became of them; their content goes."""
+    """Mark changes as applied in the transaction that stores their outcome, and delete their content."""
     if outcomes:
         connection.execute(_APPLIED, {"seqs": list(outcomes), "outcomes": list(outcomes.values())})
 
 
 def pending(connection: Connection) -> tuple[int, float]:
-    """How many changes wait, and how many seconds the oldest has waited."""
+    """The number of pending changes, and the age of the oldest in seconds."""
     count, seconds = connection.execute(_PENDING).one()
     return int(count), float(seconds or 0)
 
 
 def latest(connection: Connection, doc_id: uuid.UUID) -> Row[tuple[object, ...]] | None:
-    """The newest change of a document that is not applied: `operation`, `source_version`, `source`, `locator`."""
+    """The newest pending change of a document: `operation`, `source_version`, `source`, `locator`."""
     return connection.execute(_LATEST, {"doc_id": doc_id}).one_or_none()
 
 
 def purge(connection: Connection, *, hours: int) -> int:
-    """Forget applied changes, and so their idempotency keys, after some hours; returns how many."""
+    """Delete applied changes, and with them their idempotency keys, after some hours; returns their number."""
     return connection.execute(_PURGE, {"hours": hours}).rowcount
 
 
 def place(connection: Connection, tenant: str, doc_id: uuid.UUID) -> tuple[str, str]:
-    """Source and locator of a pushed document that is there or about to be.
+    """Source and locator of a pushed document that is stored or pending.
 
-    Raises `NotFound` (`DOCUMENT_NOT_FOUND`) for one that is absent, deleted, another tenant's or a connector's.
+    Raises `NotFound` (`DOCUMENT_NOT_FOUND`) when it is missing, deleted, another tenant's or a connector's.
     """
     found = connection.execute(_PLACE, {"doc_id": doc_id, "tenant": tenant, "kind": KIND}).one_or_none()
     if found is None or found.operation == "delete":
@@ -151,7 +151,7 @@ def place(connection: Connection, tenant: str, doc_id: uuid.UUID) -> tuple[str, 
 
 
 def forget(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> int:
-    """Remove every trace of documents from the inbox, for an erasure; returns how many rows."""
+    """Delete all rows of documents from the inbox, for an erasure; returns their number."""
     return connection.execute(text("DELETE FROM rag.inbox WHERE doc_id = ANY(:ids)"), {"ids": list(doc_ids)}).rowcount
 
 
@@ -184,11 +184,11 @@ def _newest_version(connection: Connection, doc_id: uuid.UUID) -> int:
 
 
 def _require_room(connection: Connection, max_pending: int, tenant: str, of_tenant: int) -> None:
-    # The span of waiting sequence numbers bounds their count from above, and costs two index look-ups.
+    # The span of pending sequence numbers is an upper bound of their count, and costs two index look-ups.
     span = int(connection.scalar(_SPAN) or 0)
     if span < min(of_tenant, max_pending):
         return
-    # Nobody may fill the inbox for all others: each tenant is counted, as far as its share.
+    # No tenant may fill the inbox for all others: pending changes are counted per tenant, up to its share.
     if int(connection.scalar(_OF_TENANT, {"tenant": tenant, "limit": of_tenant}) or 0) >= of_tenant:
         raise Exhausted(Reason.INBOX_FULL, "too many changes of this tenant wait to be applied; retry later")
     if span >= max_pending and int(connection.scalar(_COUNT, {"limit": max_pending}) or 0) >= max_pending:
@@ -197,7 +197,7 @@ def _require_room(connection: Connection, max_pending: int, tenant: str, of_tena
 
 def _values(change: Change, digest: bytes, version: int) -> dict[str, object]:
     now = datetime.now(UTC)
-    # A clock that runs ahead must not make a change look as if it took no time, or a negative one.
+    # A caller's clock that is ahead must not result in a latency of zero or less.
     event_at = min(change.event_at, now) if change.event_at is not None else now
     return {
         "tenant": change.tenant,

@@ -1,8 +1,8 @@
-"""Offsets of a topic, and the epoch that orders its messages.
+"""Topic offsets, and the epochs that keep versions increasing when offsets restart.
 
-Offsets order the changes of a document only within one partition of one topic. A version is therefore an epoch above an
-offset: the epoch is raised when offsets start again (a recreated topic, another topic) or when keys may have moved to
-other partitions (partitions were added). Then what comes later still wins, whatever its offset.
+Offsets order the changes of a document only within one partition of one topic. A version is therefore an epoch in the
+high bits and an offset in the low bits: the epoch is raised when offsets restart (a recreated topic, another topic) or
+when keys may have moved to other partitions (partitions were added). Later messages then still win.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from rag_core.database import locks
 from rag_core.errors import Conflict, Reason
 
 EPOCH_BITS: Final = 48
-"""Bits of the offset in a version; the epoch stands above them."""
+"""Bits of the offset in a version; the epoch is in the bits above."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionOffset:
-    """Where a partition is read next. Messages from `epoch_from` on are of `epoch`, those before it of the one before.
+    """The next offset of a partition. Messages from `epoch_from` on are of `epoch`, earlier ones of the previous epoch.
 
-    `topic_id` is the broker's id of the topic, empty when it gives none.
+    `topic_id` is the broker's id of the topic, empty when it has none.
     """
 
     next_offset: int
@@ -33,13 +33,13 @@ class PartitionOffset:
     topic_id: str = ""
 
     def version(self, offset: int) -> int:
-        """What orders the message at this offset among all changes of its document."""
+        """The version of the message at this offset, which orders the changes of its document."""
         epoch = self.epoch if offset >= self.epoch_from else self.epoch - 1
         return (epoch << EPOCH_BITS) | (offset + 1)
 
 
 def load_offsets(connection: Connection, stream: str, topic: str) -> dict[int, PartitionOffset]:
-    """The place of each partition; partitions never consumed are absent."""
+    """The offset of each partition; partitions never consumed are absent."""
     rows = connection.execute(_OFFSETS, {"stream": stream, "topic": topic})
     return {row.partition: PartitionOffset(row.next_offset, row.epoch, row.epoch_from, row.topic_id) for row in rows}
 
@@ -52,10 +52,10 @@ def begin(
     fresh: Mapping[int, int],
     ends: Mapping[int, int],
 ) -> dict[int, PartitionOffset]:
-    """The place of each partition, after giving those in `fresh` that have none theirs.
+    """The offset of each partition, after storing the offsets in `fresh` of partitions that have none.
 
-    `ends` are the ends of the partitions as far as they are known: messages before them were produced before the
-    partitions in `fresh` could be noticed. Raises `Conflict` (`TOPIC_RECREATED`) when the rows are of another topic.
+    `ends` are the known end offsets: messages before them were produced before the partitions in `fresh` were
+    discovered. Raises `Conflict` (`TOPIC_RECREATED`) when the rows are of another topic.
     """
     locks.lock_transaction(connection, f"stream/{stream}")
     known = load_offsets(connection, stream, topic)
@@ -80,19 +80,21 @@ def begin(
 
 
 def advance(connection: Connection, stream: str, topic: str, topic_id: str, positions: Mapping[int, int]) -> None:
-    """Record progress in the transaction of the rows it covers. It never goes back: a worker that lost its partition
-    and finishes late changes nothing that its successor did, nor what a reset has set for another topic of the name."""
+    """Record progress in the transaction of the rows it covers.
+
+    Offsets never decrease: a worker that lost its partition and finishes late overwrites neither its successor's
+    progress nor a reset to another topic of the same name.
+    """
     if positions:
         params = {"stream": stream, "topic": topic, "topic_id": topic_id}
         connection.execute(_ADVANCE, params | {"partitions": list(positions), "offsets": list(positions.values())})
 
 
 def reset(connection: Connection, stream: str, topic: str, topic_id: str, positions: Mapping[int, int]) -> int:
-    """Set progress outright, backwards too: an operator's decision. Returns the epoch. Partitions not named are
-    forgotten.
+    """Set offsets as an operator requests, also backwards; returns the epoch. Partitions not named are deleted.
 
-    The epoch is raised unless the ids show that this is still the same topic. Then old messages that are read again
-    keep their versions: what is newer stays, and what was erased does not come back.
+    The epoch is raised unless the ids show that the topic is the same. In the same topic, messages that are read again
+    keep their versions: newer documents stay, and erased ones do not return.
     """
     locks.lock_transaction(connection, f"stream/{stream}")
     params = {"stream": stream, "topic": topic}

@@ -17,9 +17,9 @@ _MAX_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that was given up on. `payload=None` when it was too large to keep, or deleted.
+    """A message that could not be applied. `payload=None` when it was too large to store, or deleted.
 
-    `key` and `headers` are those of a topic's message, usable or not; `size` and `sha256` are of its value.
+    `key` and `headers` are from the topic's message, even when unusable; `size` and `sha256` are of its value.
     """
 
     tenant: str
@@ -52,7 +52,7 @@ SET stage = excluded.stage, reason = excluded.reason, message = excluded.message
 
 
 def add_dead_letters(connection: Connection, dead_letters: Sequence[DeadLetter]) -> None:
-    """Store dead letters in the transaction that moves past them."""
+    """Store dead letters in the transaction that advances past their messages."""
     if dead_letters:
         connection.execute(
             _ADD_DEAD_LETTERS,
@@ -97,15 +97,15 @@ ORDER BY d.id LIMIT :limit
 def redriven_dead_letters(
     connection: Connection, streams: Sequence[str], limit: int, *, after: int = 0
 ) -> Sequence[Any]:
-    """Dead letters of these streams whose quarantine entry an operator has redriven, by id, from `after` on.
+    """Dead letters of these streams whose quarantine entry an operator has redriven, by id after `after`.
 
-    Messages that never were an event are not among them: a corrected one comes through its topic.
+    Malformed messages are not included: a corrected one arrives through its topic.
     """
     return connection.execute(_REDRIVEN_DEAD_LETTERS, {"streams": list(streams), "limit": limit, "after": after}).all()
 
 
 def delete_dead_letters(connection: Connection, ids: Sequence[int]) -> int:
-    """Remove dead letters that were applied after all; returns how many."""
+    """Delete dead letters that have since been applied; returns their number."""
     return connection.execute(text("DELETE FROM rag.dead_letters WHERE id = ANY(:ids)"), {"ids": list(ids)}).rowcount
 
 
@@ -128,7 +128,7 @@ def heartbeat(connection: Connection, worker: str, details: Mapping[str, Any]) -
 
 
 def workers(connection: Connection, *, within_seconds: float = 86_400) -> list[dict[str, Any]]:
-    """Every worker that beat within so many seconds, a day: `worker`, `started_at`, `beat_at`, `details`."""
+    """Workers with a heartbeat within `within_seconds`: `worker`, `started_at`, `beat_at`, `details`."""
     statement = text(
         "SELECT worker, started_at, beat_at, details FROM rag.stream_workers"
         " WHERE beat_at > now() - make_interval(secs => :seconds) ORDER BY beat_at DESC"
@@ -137,11 +137,11 @@ def workers(connection: Connection, *, within_seconds: float = 86_400) -> list[d
 
 
 def deregister(connection: Connection, worker: str) -> None:
-    """Delete a worker that ended in good order."""
+    """Delete a worker that shut down."""
     connection.execute(text("DELETE FROM rag.stream_workers WHERE worker = :worker"), {"worker": worker})
 
 
 def live_workers(connection: Connection, *, within_seconds: float) -> list[str]:
-    """Workers with a heartbeat within so many seconds, by the database's clock."""
+    """Names of workers with a heartbeat within `within_seconds`, by the database's clock."""
     statement = text("SELECT worker FROM rag.stream_workers WHERE beat_at > now() - make_interval(secs => :seconds)")
     return list(connection.scalars(statement, {"seconds": within_seconds}))

@@ -1,4 +1,4 @@
-"""Proof that the index holds exactly what the database says, and the database what the sources say."""
+"""Verification: compare the index with PostgreSQL, and PostgreSQL with the sources; repair the index."""
 
 from rag_core.verify.repair import rebuild, repair
 from rag_core.verify.report import Finding, VerifyReport

@@ -1,4 +1,4 @@
-"""Expected points against the points of a full scroll, both in the order of chunk ids and both read as streams."""
+"""Merge join of expected points and a full scroll of the index, both streamed in the order of chunk ids."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rag_core.verify.report import Finding, FindingKind, Findings
 from rag_core.verify.store import Expectation
 
 TOLERANCE = 1e-4
-"""Largest difference of a component between an embedding and the engine's normalised copy of it."""
+"""Largest allowed difference of a component between an embedding and the engine's normalised copy."""
 _OTHER_FIELDS = [field.name for field in fields(Payload) if field.name not in {"tenant", "acl", "version"}]
 _PHANTOMS_AT_ONCE = 500
 
 
 class Comparison:
-    """A merge join. Holds one point of each side, and up to `_PHANTOMS_AT_ONCE` unexplained ones."""
+    """A merge join. Keeps one point of each side in memory, and up to `_PHANTOMS_AT_ONCE` unexpected ones."""
 
     def __init__(self, expectation: Expectation, findings: Findings, dimensions: int) -> None:
         self._expectation = expectation
@@ -32,12 +32,12 @@ class Comparison:
         self.points: Counter[str] = Counter()
         """Scrolled points by tenant."""
         self.retrieved = 0
-        """Points that were searched for by their own vector."""
+        """Number of points that were searched by their own vector."""
         self.versions: dict[uuid.UUID, int] = {}
         """The version at which documents with findings were compared."""
 
     def run(self, scrolled: Iterator[Point]) -> Iterator[Point]:
-        """Compare; yields every scrolled point that is what it should be."""
+        """Compare; yields every scrolled point that equals its row."""
         wanted = self._expectation.points()
         row = self._next_row(wanted)
         last: uuid.UUID | None = None
@@ -111,7 +111,7 @@ class Comparison:
 
 
 def payload_differences(row: Payload, payload: Payload) -> Iterator[tuple[FindingKind, str]]:
-    """In what the payload of a point is not what its row says."""
+    """The fields in which a point's payload differs from its row."""
     if payload.tenant != row.tenant:
         yield FindingKind.WRONG_TENANT, "the point is in another tenant than its document"
     if set(payload.acl) != set(row.acl):

@@ -1,4 +1,4 @@
-"""Repair the index from the rows: clear the marks, and let the pipeline index again."""
+"""Repair the index from PostgreSQL: clear the marks and index again."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def rebuild(
     wait: float = 30,
     progress: Progress | None = None,
 ) -> int:
-    """Empty a generation, damaged or not, and fill it again from the rows; returns the documents applied.
+    """Empty a generation, damaged or not, and fill it again from the rows; returns the number of documents applied.
 
-    Nothing is parsed or embedded again. A crash on the way leaves due what is not yet done. For an Edge folder that
-    does not open, pass `EdgeIndex(folder, repair=True)`. Raises `NotFound` (`GENERATION_NOT_FOUND`), and `Conflict`
+    Nothing is parsed or embedded again. After a crash the remaining documents are pending. For an Edge folder that does
+    not open, pass `EdgeIndex(folder, repair=True)`. Raises `NotFound` (`GENERATION_NOT_FOUND`), and `Conflict`
     (`SOURCE_BUSY`) when runs do not end within `wait` seconds.
     """
     with locks.exclusive_connection(store, wait=wait) as connection:
@@ -37,10 +37,10 @@ def rebuild(
         generations.clear_indexed(connection, generation)
         audit.record(connection, actor=actor, action="index.rebuild", target=generation, details={})
         connection.commit()
-        # Created first: of a generation that lost its folder there is nothing to reset.
+        # Created first: a generation that lost its folder cannot be reset.
         index.create(row.spec)
         embedded = index if isinstance(index, EdgeIndex) else None
-        if embedded is not None:  # a part of the documents is no answer; a crash on the way leaves it so
+        if embedded is not None:  # do not serve a partial index; a crash leaves it marked so
             embedded.set_due(generation)
         index.reset(generation)
         result = index_pending(connection, index, row, progress=progress)
@@ -52,9 +52,9 @@ def rebuild(
 
 
 def repair(store: Store, index: VectorIndex, report: VerifyReport, *, actor: str, wait: float = 30) -> int:
-    """Apply documents with a finding again, remove points no row accounts for; returns how many documents.
+    """Apply documents with findings again and remove unexpected points; returns the number of documents.
 
-    Verify again afterwards: a report holds a limited number of findings. Raises as `rebuild`.
+    Verify again afterwards, because a report has a limited number of findings. Raises as `rebuild`.
     """
     documents: set[uuid.UUID] = {finding.doc_id for finding in report.findings if finding.doc_id is not None}
     strays = [finding.chunk_id for finding in report.findings if finding.kind in STRAY and finding.chunk_id is not None]

@@ -1,4 +1,4 @@
-"""The report of `verify`, as plain values and as JSON."""
+"""The report of `rag verify`: kinds of findings, findings and totals."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from enum import StrEnum
 from typing import Any
 
 MAX_FINDINGS = 1000
-"""Findings kept one by one; beyond it they are only counted."""
+"""Findings that are stored individually; further ones are only counted."""
 
 
 class FindingKind(StrEnum):
-    """A way in which rows and index can differ."""
+    """The kinds of differences between rows, index and sources."""
 
     CONFIGURATION = "configuration"
-    """A collection that is not configured as its generation needs it."""
+    """A collection with another configuration than its generation needs."""
     MISSING = "missing"
-    """A chunk of an indexed document that is missing in the index."""
+    """A chunk of an indexed document that is missing from the index."""
     PHANTOM = "phantom"
-    """A point that no row accounts for: its document is deleted, unknown, has no known ACL, or has no such chunk."""
+    """A point without a row: its document is deleted, unknown, has no known ACL, or has no such chunk."""
     DUPLICATE = "duplicate"
     """A second point for a chunk."""
     STALE_VERSION = "stale_version"
-    """A point of another version than the row's."""
+    """A point whose version differs from the row's."""
     WRONG_TENANT = "wrong_tenant"
     WRONG_ACL = "wrong_acl"
     MALFORMED = "malformed"
@@ -33,38 +33,38 @@ class FindingKind(StrEnum):
     NON_FINITE = "non_finite"
     ZERO_VECTOR = "zero_vector"
     VECTOR_MISMATCH = "vector_mismatch"
-    """A vector that is not the stored embedding."""
+    """A vector that differs from the stored embedding."""
     UNEMBEDDED = "unembedded"
     """A chunk of an indexed document whose embedding row is gone."""
     NOT_RETRIEVABLE = "not_retrievable"
     """A point that its own vector does not find."""
     COUNT_MISMATCH = "count_mismatch"
-    """The engine's count, of all or of a tenant, differs from what a full scroll returns."""
+    """The engine's count, overall or of a tenant, differs from a full scroll."""
     UNINDEXED = "unindexed"
-    """A document version that the index still has to follow."""
+    """A document version that is pending for the index."""
     ACCOUNTING = "accounting"
-    """The chunk rows of indexed documents are not as many as their documents say."""
+    """The number of chunk rows differs from the number that the indexed documents record."""
     ALIAS_MISMATCH = "alias_mismatch"
-    """The alias does not point to the generation that PostgreSQL calls active."""
+    """The alias does not point to the active generation of PostgreSQL."""
     NOT_HELD = "not_held"
-    """An item of a source that is neither stored nor in quarantine nor left out by policy."""
+    """An item of a source that is neither stored, nor quarantined, nor left out by policy."""
     NOT_AT_SOURCE = "not_at_source"
-    """A stored document that its source does not have (any more)."""
+    """A stored document that its source does not have, or no longer has."""
     DIFFERS_FROM_SOURCE = "differs_from_source"
-    """A stored document with another text, title, metadata or ACL than its source gives it."""
+    """A stored document whose text, title, metadata or ACL differs from its source."""
     UNPROVEN = "unproven"
-    """A source, or an item of it, that could not be read: nothing is known of what it holds."""
+    """A source, or an item, that could not be read and so could not be compared."""
 
 
 STRAY = frozenset({FindingKind.PHANTOM, FindingKind.DUPLICATE})
 """Points that should not be there."""
 LATE = frozenset({FindingKind.MISSING, FindingKind.STALE_VERSION})
-"""Findings that a point causes when it was scrolled before the write of its row."""
+"""Findings that a point also causes when it was scrolled before its row was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference. `detail` says what was expected and what is there, without any document text."""
+    """One difference. `detail` has the expected and the actual value, without document text."""
 
     kind: FindingKind
     detail: str
@@ -78,12 +78,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class DocumentStates:
-    """Every document row in exactly one state towards the generation."""
+    """Counts of document rows by their state in the generation; each row is in exactly one."""
 
     indexed: int = 0
     deleted: int = 0
     withheld: int = 0
-    """Live and up to date, but never searchable because no ACL was ever known."""
+    """Live and up to date, but not searchable because the ACL is unknown."""
     rejected: int = 0
     """Live and up to date, without chunks because it could not be chunked or embedded."""
     pending: int = 0
@@ -92,10 +92,10 @@ class DocumentStates:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """The result. `sound`: nothing is wrong; `clean`: nothing is on its way either. `totals` counts findings by kind,
-    `findings` holds the first of them.
+    """The result of a verification. `sound`: no damage; `clean`: sound, and nothing is pending.
 
-    `expected` rows were compared with `points` scrolled points, of which `retrieved` were searched for.
+    `totals` counts findings by kind, `findings` has the first of them. `expected` rows were compared with `points`
+    scrolled points, of which `retrieved` were searched by their vector.
     """
 
     generation: str
@@ -113,7 +113,7 @@ class VerifyReport:
 
     @property
     def pending(self) -> int:
-        """Document versions that the index still has to follow, as is normal during an ingest."""
+        """Document versions that are pending for the index, as is normal during ingestion."""
         return self.totals.get(FindingKind.UNINDEXED, 0)
 
     @property
@@ -138,7 +138,7 @@ class VerifyReport:
 
 
 class Findings:
-    """Collects findings, keeping the first `MAX_FINDINGS` of them."""
+    """Collects findings and stores the first `MAX_FINDINGS` of them."""
 
     def __init__(self) -> None:
         self.totals: Counter[FindingKind] = Counter()
@@ -150,8 +150,8 @@ class Findings:
             self.kept.append(finding)
 
     def withdraw(self, withdrawn: list[Finding]) -> None:
-        """Take findings back that turned out to be changes in progress."""
+        """Remove findings that turned out to be changes in progress."""
         for finding in withdrawn:
             self.totals[finding.kind] -= 1
             self.kept.remove(finding)
-        self.totals += Counter()  # drops what has come to zero
+        self.totals += Counter()  # drops zero counts

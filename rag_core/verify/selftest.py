@@ -1,7 +1,7 @@
-"""Self-test of `verify`: damage a copy of part of the index in every way it must detect, and check that it does.
+"""Self-test of `rag verify`: damage a copy of part of the index in every detectable way, and check the findings.
 
-The copy is a generation of its own, filled from the rows and dropped afterwards. Readers and the real generation are
-not touched.
+The copy is a separate generation, filled from the rows and dropped afterwards. Readers and the active generation are
+not affected.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from rag_core.verify.store import GenerationRows
 from rag_core.verify.verifier import compare
 
 SAMPLE = 200
-"""Points of the copy."""
+"""Number of points in the copy."""
 _PREFIX = "selftest-"
 
 
 @dataclass(frozen=True, slots=True)
 class SelfTestReport:
-    """Per mutation whether it was caught, and what was reported. `passed`: all were, the untouched copy was clean."""
+    """Per mutation, whether it was detected, and the findings. `passed`: all were, and the undamaged copy was clean."""
 
     results: dict[str, bool]
     reported: dict[str, dict[str, int]]
@@ -45,7 +45,7 @@ class SelfTestReport:
 
 
 def self_test(store: Store, index: VectorIndex, *, sample: int = SAMPLE) -> SelfTestReport:
-    """Run every mutation. Raises `Unavailable` (`INDEX_EMPTY`) when nothing is indexed that could be copied."""
+    """Run every mutation. Raises `Unavailable` (`INDEX_EMPTY`) when there are no indexed points to copy."""
     with store.engine.connect() as connection:
         row = generations.active(connection)
     points = list(islice(GenerationRows(store, row).points(), sample)) if row is not None else []
@@ -67,7 +67,7 @@ def self_test(store: Store, index: VectorIndex, *, sample: int = SAMPLE) -> Self
 
 
 class _Copy:
-    """The scratch generation and the rows it was made from; implements `Expectation` over these rows."""
+    """The temporary generation and the rows it was filled from; implements `Expectation` over these rows."""
 
     def __init__(self, index: VectorIndex, spec: GenerationSpec, rows: list[Point]) -> None:
         self.index = index
@@ -75,21 +75,21 @@ class _Copy:
         self.rows = rows
 
     def updates(self, points: Sequence[Point]) -> list[DocumentUpdate]:
-        """Points by their documents."""
+        """Updates of the points, grouped by document."""
         documents: dict[tuple[uuid.UUID, int], list[Point]] = {}
         for point in points:
             documents.setdefault((point.payload.doc_id, point.payload.version), []).append(point)
         return [DocumentUpdate(doc_id, version, tuple(some)) for (doc_id, version), some in documents.items()]
 
     def fill(self) -> None:
-        """(Re)build the copy as the rows say."""
+        """Fill the copy from the rows, again if necessary."""
         self.index.apply(self.spec.name, self.updates(self.rows))
         own = {row.chunk_id for row in self.rows}
         scrolled = (point for batch in self.index.scroll(self.spec.name, with_vectors=False) for point in batch)
         self.remove([point for point in scrolled if point.chunk_id not in own])
 
     def write(self, *points: Point) -> None:
-        """Write points beside, or over, those that are there."""
+        """Write points in addition to, or over, existing ones."""
         changed = {point.chunk_id: point for point in points}
         documents = {point.payload.doc_id for point in points}
         kept = [row for row in self.rows if row.chunk_id not in changed and row.payload.doc_id in documents]
@@ -100,7 +100,7 @@ class _Copy:
             self.index.delete_points(self.spec.name, [point.chunk_id for point in points])
 
     def verify(self, index: VectorIndex | None = None) -> dict[FindingKind, int]:
-        """Findings by kind."""
+        """Verify the copy; returns findings by kind."""
         findings = Findings()
         compare(index or self.index, self.spec, self, findings)
         return dict(findings.totals)
@@ -126,7 +126,7 @@ def _scratch(index: VectorIndex, spec: GenerationSpec) -> Iterator[None]:
 
 
 class _Lens:
-    """An index seen through a change of its points: for damage that the index rightly refuses to be given."""
+    """A view of an index with changed points, for damage that the index refuses to store."""
 
     def __init__(self, index: VectorIndex, victim: uuid.UUID, change: Callable[[Point], Point] | None) -> None:
         self._index = index
@@ -141,7 +141,7 @@ class _Lens:
             yield [self._seen(point) for point in points]
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Without a change of the point, searches miss it."""
+        """Search without the point, as if it were not retrievable."""
         result = self._index.search(request)
         if self._change is not None or not any(hit.chunk_id == self._victim for hit in result.hits):
             return result

@@ -1,6 +1,6 @@
-"""Verify stored documents against the sources: what a source gives now, read and parsed again, compared with the rows.
+"""Verify stored documents against the sources: read and parse items again and compare them with the rows.
 
-With `verify`, which compares the rows with the index, this closes the chain from the source to what searches see.
+`verify` compares the rows with the index; together they cover the path from the source to search results.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from rag_core.verify.report import Finding, FindingKind, Findings
 
 _PAGE = 500
 _NOTHING = "verify"
-"""Stands for the parser's fingerprint and the run, so that no stored outcome counts and every item is checked."""
+"""Placeholder for parser fingerprint and run id, so that no stored outcome matches and every item is checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What the comparison with one source found. `clean` is the verdict.
+    """The result of the comparison with one source; `clean` when there is no difference.
 
-    Of `listed` items, `read` were read and compared (the others are trusted, because their token is that of the row),
-    `quarantined` cannot be used and are known for it, `skipped` are left out (empty, excluded or erased).
+    Of `listed` items, `read` were read and compared (others are trusted, because their version tag equals the row's),
+    `quarantined` are known to be unusable, `skipped` are left out (empty, excluded or erased).
     """
 
     source: str
@@ -77,11 +77,11 @@ def verify_source(
     sample: int | None = None,
     progress: Progress | None = None,
 ) -> SourceReport:
-    """List a source to its end, read its items as a first run would, and compare each with its row. Writes nothing.
+    """List a source to its end, read its items as a first run would, and compare them with the rows. Writes nothing.
 
-    With `sample`, of the items whose token is that of their row only about so many are read, chosen at random. What
-    changes at the source or in the rows meanwhile shows as a difference. Raises `Unavailable` when the source cannot be
-    reached at all.
+    With `sample`, only about that many of the items with an unchanged version tag are read, chosen at random. Changes
+    at the source or in the rows during the comparison are reported as differences. Raises `Unavailable` when the source
+    cannot be reached.
     """
     started = time.monotonic()
     with locks.observer_connection(store) as connection:
@@ -137,7 +137,7 @@ class _SourceCheck:
             self._check_absent()
 
     def _chosen(self, share: float) -> Iterator[FetchTask]:
-        """Items to read, as if nothing were known of them."""
+        """Items to read, as if they were new."""
         chance = random.Random()  # noqa: S311 - a fixed seed would check the same items for ever
         for due in listing.fetch_tasks(self._connection, _PAGE):
             if share < 1 and due.live and due.known_token == due.token and chance.random() >= share:
@@ -146,7 +146,7 @@ class _SourceCheck:
             yield replace(due, live=False, content_hash=b"")
 
     def _check_refused(self) -> None:
-        """Entries that the connector itself could not offer."""
+        """Check the entries that the connector reports as problems."""
         for row in self._connection.execute(_REFUSED, self._of):
             if row.skipped or row.known:
                 self.counts["skipped" if row.skipped else "quarantined"] += 1
@@ -224,7 +224,7 @@ def _differences(read: ReadResult, row: Any, source: Source) -> Iterator[str]:
 
 
 def _same_acl(reported: tuple[str, ...] | None, row: Any, source: Source) -> bool:
-    """An item that reports no ACL keeps the one it had, else it has the default of its source."""
+    """Whether the ACL matches: an item without one keeps its stored ACL, or has the source's default."""
     if reported is not None:
         return row.acl is not None and set(row.acl) == set(reported)
     if not row.acl_inherited and row.acl is not None:

@@ -1,4 +1,4 @@
-"""Expected contents of the index, read from PostgreSQL."""
+"""The expected contents of the index, read from PostgreSQL."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from rag_core.verify.report import DocumentStates, Finding, FindingKind
 
 PAGE = 1000
 TEXT_PAGE = 16
-"""Documents whose whole text is in memory at once."""
+"""Documents whose full text is in memory at once."""
 _NO_VECTOR: Vectors = np.empty(0, dtype=np.float32)
 _NIL = uuid.UUID(int=0)
 
 
 class Expectation(Protocol):
-    """The points that should be there. A point without an embedding has a vector of shape [0]."""
+    """The expected points. A point without an embedding has a vector of shape [0]."""
 
     def points(self) -> Iterator[Point]:
-        """In the order of their chunk ids."""
+        """The points in the order of their chunk ids."""
         ...
 
     def chunk_at(self, keys: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], uuid.UUID]:
-        """Chunk ids by (document, ordinal), of those that exist."""
+        """Ids of existing chunks by (document, ordinal)."""
         ...
 
 
-# The chunks that the index must hold: of live documents it has followed, with a known ACL, that were not rejected.
+# The chunks the index must have: of live, indexed documents with a known ACL that were not rejected.
 _EXPECTED = """
 FROM rag.chunks c
 JOIN rag.documents d ON d.doc_id = c.doc_id
@@ -68,7 +68,7 @@ WHERE d.doc_id = ANY(:ids)
 
 
 class GenerationRows:
-    """The rows of one generation, read in pages; no transaction stays open between them."""
+    """The rows of one generation, read in pages without an open transaction in between."""
 
     def __init__(self, store: Store, generation: Generation) -> None:
         self._store = store
@@ -100,13 +100,13 @@ class GenerationRows:
         return {row.doc_id for row in rows if row.pending or versions.get(row.doc_id, row.version) != row.version}
 
     def points_at(self, chunk_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Point]:
-        """The points with these ids that the index should hold by now."""
+        """The points with these ids that the index should have now."""
         with self._store.engine.connect() as connection:
             rows = connection.execute(_POINTS_AT, {**self._keys, "ids": list(chunk_ids)}).all()
         return {row.chunk_id: _point(row) for row in rows}
 
     def expected_now(self, chunk_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-        """Which of these chunks the index should hold by now."""
+        """Those of these chunks that the index should have now."""
         with self._store.engine.connect() as connection:
             return set(connection.scalars(_EXIST, {**self._keys, "ids": list(chunk_ids)}))
 
@@ -127,12 +127,12 @@ class GenerationRows:
 
     @contextmanager
     def _snapshot(self) -> Iterator[Connection]:
-        """A connection whose statements all see the same moment."""
+        """A connection whose statements all read the same snapshot."""
         with self._store.engine.connect() as connection:
             yield connection.execution_options(isolation_level="REPEATABLE READ")
 
     def states(self) -> tuple[DocumentStates, int, int]:
-        """Documents by state, and how many chunks the indexed ones say they have and do have, all at one moment."""
+        """Documents by state, and the recorded and actual number of chunks of indexed ones, in one snapshot."""
         with self._store.engine.connect() as connection:
             row = connection.execute(_STATES, self._keys).one()
         counts = (row.indexed, row.deleted, row.withheld, row.rejected, row.pending, row.total)
@@ -186,7 +186,7 @@ def _point(row: Any) -> Point:
         ordinal=row.ordinal,
         start=row.start,
         end=row.end,
-        # The chunk's own text ends what is embedded; that it is the document's span is checked document by document.
+        # The embedded text ends with the chunk's own text; `document_findings` checks that it is the document's span.
         text=row.embed_text[-length:],
         headings=tuple(row.headings),
         language=row.language,
@@ -200,7 +200,7 @@ def _point(row: Any) -> Point:
 def _unindexed(connection: Connection, keys: dict[str, str]) -> Iterator[Finding]:
     for row in connection.execution_options(yield_per=PAGE).execute(_UNINDEXED, keys):
         held = "nothing" if row.indexed_version is None else f"version {row.indexed_version}"
-        yield Finding(FindingKind.UNINDEXED, f"the index holds {held} of version {row.version}", row.doc_id)
+        yield Finding(FindingKind.UNINDEXED, f"the index has {held} of version {row.version}", row.doc_id)
 
 
 def _torn(texts: dict[uuid.UUID, str], chunks: Sequence[Any]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`rag verify`: what PostgreSQL says the index should hold, against a full scroll of what it holds."""
+"""`rag verify`: compare the points that PostgreSQL expects with a full scroll of the index."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from rag_core.verify.report import LATE, STRAY, Finding, FindingKind, Findings, 
 from rag_core.verify.store import Expectation, GenerationRows
 
 # --------------------------------------------------------------------------------------------------------------------
-# Indexed means retrievable: each point must be found by its own vector.
+# Self-retrieval: a search with a point's own vector must find it.
 
 
 _TWIN = 1e-5
-"""Cosine distance up to which two vectors count as equal."""
+"""The cosine distance up to which two vectors count as equal."""
 _WIDE = 1000
-"""A search graph is approximate: a search for one may pass by what a wide one finds. What that misses is not in it."""
+"""Limit of a second, wider search, because a search graph is approximate; a point it misses is not in the graph."""
 
 
 def unfindable(index: VectorIndex, generation: str, points: Iterable[Point]) -> Iterator[tuple[Point, Finding | None]]:
-    """Each point with a finding, or with `None` when a search by its vector, as a reader of its tenant, puts it first.
+    """Each point with a finding, or with `None` when a search by its vector, as its tenant's reader, ranks it first.
 
-    Points with equal vectors (a repeated paragraph) share the place. A point open to no one is not searched for.
+    Points with equal vectors (a repeated paragraph) share the rank. A point with an empty ACL is not searched.
     """
     for point in points:
         request = SearchRequest(
@@ -56,7 +56,7 @@ def _puts_first(index: VectorIndex, request: SearchRequest, point: Point, limit:
 
 
 SelfRetrieval = Literal["all"] | int
-"""Which points are searched for by their own vector: all, or a random sample of so many."""
+"""The points to search by their own vector: all, or a random sample of this size."""
 _REPORT_EVERY = 500
 
 
@@ -68,11 +68,11 @@ def verify(
     self_retrieval: SelfRetrieval = "all",
     progress: Progress | None = None,
 ) -> VerifyReport:
-    """Compare a generation (default: the one readers see) with the rows, point by point.
+    """Compare a generation (default: the active one) with the rows, point by point.
 
     Reads in pages, so memory does not grow with the corpus. Documents that change while it runs are reported as
-    `unindexed` at most, never as damage. Raises `NotFound` (`GENERATION_NOT_FOUND`) when there is no such generation in
-    the database or the index, and whatever the index raises (`INDEX_CORRUPT`, `INDEX_UNAVAILABLE`).
+    `unindexed` at most, never as damage. Raises `NotFound` (`GENERATION_NOT_FOUND`) when the generation is missing in
+    the database or the index, and the errors of the index (`INDEX_CORRUPT`, `INDEX_UNAVAILABLE`).
     """
     started = time.monotonic()
     findings = Findings()
@@ -120,15 +120,15 @@ def compare(
         if finding is not None:
             comparison.versions.setdefault(point.payload.doc_id, point.payload.version)
             findings.add(finding)
-    if index.count(spec.name) == total:  # else someone writes, and counts cannot agree with a scroll
+    if index.count(spec.name) == total:  # otherwise a run is writing, and counts cannot agree with a scroll
         _check_counts(index, spec.name, comparison, findings)
     return comparison
 
 
 def _sampled(points: Iterator[Point], wanted: SelfRetrieval, total: int) -> Iterator[Point]:
-    """All, or each with the same chance so that about so many are left; none is held."""
+    """All points, or a random sample of about the given size; streams, keeping none in memory."""
     share = 1.0 if wanted == "all" else wanted / max(1, total)
-    # No secret is at stake, and a fixed seed would test the same points for ever.
+    # Not a secret; a fixed seed would always test the same points.
     chance = random.Random()  # noqa: S311
     return (point for point in points if share >= 1 or chance.random() < share)
 
@@ -166,12 +166,12 @@ def _generation(store: Store, index: VectorIndex, name: str | None, findings: Fi
 def _withdraw_changing(
     index: VectorIndex, generation: str, rows: GenerationRows, findings: Findings, comparison: Comparison
 ) -> None:
-    """Take back what was only a document on its way while rows and points were read at different moments."""
+    """Remove findings of documents that changed between reading rows and points."""
     doubtful = [finding for finding in findings.kept if finding.doc_id is not None and finding.chunk_id is not None]
     if not doubtful:
         return
     moving = rows.changing(list({finding.doc_id for finding in doubtful if finding.doc_id}), comparison.versions)
-    # An id of another kind than ours is foreign, and nothing of ours on its way.
+    # An id that is no UUID is foreign, not a pending point of ours.
     ours = [finding.chunk_id for finding in doubtful if finding.kind in STRAY and _is_ours(finding.chunk_id)]
     standing = {point.chunk_id for point in index.fetch(generation, ours)} - rows.expected_now(ours)
     settled = set(ours) - standing
@@ -181,7 +181,7 @@ def _withdraw_changing(
 def _withdraw_arrived(
     index: VectorIndex, generation: str, rows: GenerationRows, findings: Findings, compared: set[Finding]
 ) -> None:
-    """Take back what was compared with a row that is newer than the scroll: such a point is right at a second look."""
+    """Remove findings of points whose row is newer than the scroll: they are correct when read again."""
     left = [finding for finding in findings.kept if finding in compared]
     late = [finding.chunk_id for finding in left if finding.kind in LATE and _is_ours(finding.chunk_id)]
     if not late:

@@ -129,7 +129,7 @@ class Rollout(PartModel):
     engine: Literal["builtin", "argo-rollouts", "gateway-api"] = Field(
         "builtin",
         description="`builtin`: the platform's own deployer, weights in our gateway. `gateway-api`: the same, weights"
-        " in a GRPCRoute. `argo-rollouts`: a Rollout, judged by the smoke suite. To be chosen at the installation.",
+        " in a GRPCRoute. `argo-rollouts`: a Rollout, checked by the smoke suite. Choose it at the installation.",
     )
     gateway_api: GatewayApi = Field(GatewayApi(), description="For the engine `gateway-api`.")
     release: str = Field(
@@ -218,7 +218,7 @@ class Console(PartModel):
 
 
 class Pods(PartModel):
-    """What every pod gets, those of runs included."""
+    """Settings of every pod, including the pods of runs."""
 
     labels: dict[str, str] = Field({}, description="Further labels, of the other objects too.")
     annotations: dict[str, str] = Field({}, description="Further annotations; not of runs.")

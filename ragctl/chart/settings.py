@@ -1,4 +1,4 @@
-"""Settings that the chart passes on: their names, and their JSON schema."""
+"""Settings that the chart passes to its services: names and JSON schema."""
 
 from __future__ import annotations
 

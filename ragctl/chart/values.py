@@ -105,7 +105,7 @@ class Sources(PartModel):
         description="Volumes with documents for filesystem sources. Every pod of Dagster and every run mounts them, so"
         " that they must be ReadOnlyMany or ReadWriteMany unless there is one node.",
     )
-    golden: list[GoldenSet] = Field([], description="Golden sets that judge generations and releases.")
+    golden: list[GoldenSet] = Field([], description="Golden sets for the evaluation of generations and releases.")
 
 
 class Tls(PartModel):

@@ -1,4 +1,4 @@
-"""The generated files of the chart: write them, and find those that are out of date."""
+"""The generated files of the chart: write them, and find outdated ones."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def transaction() -> Iterator[Connection]:
 
 
 def actor() -> str:
-    """Who the audit log names for a command typed here: the person as tokens and the console name them."""
+    """Actor of a command in the audit log: the operating system user, in the form that tokens and the console use."""
     from rag_core.settings import Settings
     from ragctl.tokens import DEFAULT_TENANT
 
@@ -42,12 +42,12 @@ def actor() -> str:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Results without the log lines of what made them.
+# Results without log lines between them.
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No log lines of connectors between the lines of the result."""
+    """Suppress log lines of connectors while a command prints its result."""
     import structlog
 
     before = structlog.get_config()

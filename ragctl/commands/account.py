@@ -1,4 +1,4 @@
-"""`rag account`: who may sign in to the local console."""
+"""`rag account`: accounts of the local console."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ragctl.output import Json, emit_json, say, table
 if TYPE_CHECKING:
     from ragctl.local_stack.accounts import Account, Accounts
 
-app = App(name="account", help="People who may sign in to the local console.", help_format="plaintext")
+app = App(name="account", help="Accounts of the local console: add, list, remove, unlock.", help_format="plaintext")
 
 
 @app.command(name="list")
@@ -53,7 +53,7 @@ def add(
     password_stdin: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
-    """Add a person, or give one a new password and role, which ends their sessions. Prints a made-up password once.
+    """Add an account, or change its password and role, which ends its sessions. Prints a generated password once.
 
     Example: rag account add lin --role operator
 
@@ -63,13 +63,13 @@ def add(
         viewer: read-only. operator: may run actions. admin: may also read quarantined payloads and any document of the
         tenant.
     tenant
-        The one tenant whose documents the account works on.
+        Tenant of the account; it has no access to any other.
     group
-        Groups whose documents it sees.
+        Groups whose documents the account may read; may be repeated.
     platform
-        Also acts on what all tenants share: generations, deployments, runs of any source.
+        Also allow actions on what all tenants share: generations, deployments, runs of any source.
     password_stdin
-        Take the password from standard input instead.
+        Read the password from standard input instead of generating one.
     """
     from ragctl.local_stack.accounts import Role
 
@@ -88,7 +88,7 @@ def add(
 
 @app.command
 def remove(name: str, /, *, json: Json = False) -> None:
-    """Remove a person and end their sessions: every token issued to them is refused within a second.
+    """Remove an account and end its sessions: every token issued to it is refused within a second.
 
     Example: rag account remove lin
     """
@@ -98,7 +98,7 @@ def remove(name: str, /, *, json: Json = False) -> None:
 
 @app.command
 def unlock(name: str, /, *, json: Json = False) -> None:
-    """Let a person try again at once who failed to sign in too often.
+    """Unlock an account that is locked after too many failed sign-ins.
 
     Example: rag account unlock admin
     """

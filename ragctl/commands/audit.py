@@ -1,4 +1,4 @@
-"""`rag audit`: who did what, when, and how it ended."""
+"""`rag audit`: list and prune the audit log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ragctl.output import Json, emit_json, say, table
 if TYPE_CHECKING:
     from rag_core.operations import Entry
 
-app = App(name="audit", help="Who did what, when, and how it ended.", help_format="plaintext")
+app = App(name="audit", help="The audit log: list and prune its entries.", help_format="plaintext")
 
 
 @app.command(name="list")
@@ -38,19 +38,19 @@ def list_(
     Parameters
     ----------
     actor
-        Only of this actor: `tenant/subject`, or `tenant/key:<id>`, however they called.
+        Only entries of this actor: `tenant/subject`, or `tenant/key:<id>` for an API key.
     action
-        Only this action: `key.create`, `token.revoke`, `index.promote`, or a method.
+        Only this action, such as `key.create`, `token.revoke`, `index.promote` or an RPC method.
     outcome
-        Only with this outcome: `ok`, or a reason code.
+        Only this outcome: `ok`, or a reason code.
     tenant
-        Only what concerned this tenant.
+        Only entries about this tenant.
     document
-        Only what was done to this document.
+        Only entries about this document.
     since
-        Only from this moment on (UTC unless it says otherwise).
+        Only entries at or after this time (UTC unless an offset is given).
     limit
-        How many at most.
+        Maximum number of entries.
     """
     from datetime import UTC
 
@@ -83,14 +83,14 @@ def list_(
 
 @app.command
 def prune(*, days: int, json: Json = False) -> None:
-    """Remove entries that are older, and leave a checkpoint from which `rag verify` continues. Needs the owner's role.
+    """Remove old entries and leave a checkpoint from which `rag verify` continues. Needs the database owner's role.
 
     Example: rag audit prune --days 400
 
     Parameters
     ----------
     days
-        Keep so many days.
+        Number of days to keep.
     """
     from datetime import UTC, timedelta
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 app = App(name="deploy", help="Blue/green deployments of the query servers.", help_format="plaintext")
 _RETRY_SECONDS = 2.0
-TargetOption = Annotated[Literal["local", "kubernetes"], Parameter(help="Where: the stack of `rag up`, or a cluster.")]
+TargetOption = Annotated[
+    Literal["local", "kubernetes"], Parameter(help="Where to deploy: the stack of `rag up`, or a cluster.")
+]
 
 
 @app.command
@@ -38,9 +40,10 @@ def up(
     and_switch: Annotated[bool, Parameter(name="--switch", negative="")] = False,
     json: Json = False,
 ) -> None:
-    """Start a release on the idle colour and judge it: health, v1 and v2 queries, golden questions, a burst of load.
+    """Start a release on the idle colour and check it: health, v1 and v2 queries, golden questions, a burst of load.
 
-    It gets no user traffic. Exits with 1 and the reason code when it is refused; the serving colour is unaffected.
+    The release gets no user traffic yet. Exits with 1 and the reason code when a check fails; the serving colour is
+    unaffected.
 
     Example: rag deploy up --release 2.4.0 --python /opt/rag-2.4.0/bin/python
 
@@ -49,17 +52,17 @@ def up(
     release
         Name of the release.
     python
-        Local: interpreter of the environment that the release is installed in. Unset: this one.
+        Local: Python interpreter of the environment with the release. Default: this one.
     set_
-        Local: setting of its servers that differs from the stack's, as RAG_NAME=value; may be repeated. No secrets.
+        Local: override a setting of its servers, as RAG_NAME=value; may be repeated. No secrets.
     image
         Kubernetes: image with its digest (`registry/query@sha256:…`).
     generation
-        Index generation that is promoted when all traffic is on the release, and rolled back with it.
+        Index generation to promote when all traffic is on the release, and to roll back with it.
     reason
         Why, for the history and the audit log.
     and_switch
-        When it is ready, move the traffic as `rag deploy switch` does.
+        Once the release is ready, shift the traffic as `rag deploy switch` does.
     """
     from ragctl.rollout.analysis import DefaultGenerations
     from ragctl.rollout.releases import make_release
@@ -77,9 +80,9 @@ def up(
 
 @app.command
 def switch(*, target: TargetOption = "local", reason: str = "", json: Json = False) -> None:
-    """Move the traffic to the release that is ready, in steps, and watch each. Goes back by itself when one fails.
+    """Shift the traffic to the ready release in steps and analyse each step. Rolls back automatically when one fails.
 
-    Run it again after a crash: it resumes. Exits with 1 and the reason code when it was rolled back.
+    After a crash, run it again to resume. Exits with 1 and the reason code when the release was rolled back.
 
     Example: rag deploy switch
 
@@ -96,9 +99,9 @@ def switch(*, target: TargetOption = "local", reason: str = "", json: Json = Fal
 
 @app.command
 def rollback(*, target: TargetOption = "local", reason: str = "", json: Json = False) -> None:
-    """Move the traffic back to the colour before, at once, and the index generation that was promoted with it.
+    """Return all traffic to the previous colour at once, and roll back the index generation promoted with the release.
 
-    Also ends a deployment that is ready or under way in another process.
+    Also ends a deployment that is ready, or in progress in another process.
 
     Example: rag deploy rollback --reason "answers without citations"
 
@@ -115,17 +118,17 @@ def rollback(*, target: TargetOption = "local", reason: str = "", json: Json = F
 
 @app.command
 def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: Json = False) -> None:
-    """Have the release served that the chart wants, and wait for it. Exits with 1 and the reason code if it is refused.
+    """Deploy the release that the chart specifies and wait for the result. Exits with 1 and the reason code on failure.
 
-    `helm upgrade` and `helm rollback` end with this command. A release that was refused before is judged again; one
-    that an operator rolled back is not.
+    `helm upgrade` and `helm rollback` end with this command. A release that was refused before is checked again; a
+    release that an operator rolled back is not.
 
     Example: rag deploy follow
 
     Parameters
     ----------
     seconds
-        How long database and target may be away.
+        Seconds to wait while the database or the target is unavailable.
     """
     from rag_core.errors import RagError, Reason, Unavailable
     from ragctl.rollout import releases as declared
@@ -137,7 +140,7 @@ def follow(*, target: TargetOption = "kubernetes", seconds: float = 600, json: J
                 row = declared.serve_wanted(known)
                 break
         except RagError as error:
-            # What starts at the same time may not be there yet: a database in the chart, its tables, the API.
+            # Services that start at the same time may not be ready yet: a database in the chart, its tables, the API.
             later = isinstance(error, Unavailable) or error.reason == Reason.DATABASE_VERSION
             if not later or time.monotonic() > deadline:
                 raise
@@ -155,18 +158,18 @@ def check(
     cited: float = 0,
     json: Json = False,
 ) -> None:
-    """Put the smoke suite to what serves. Exits with 1 and the reason code of the first check that fails.
+    """Run the smoke suite on the serving release. Exits with 1 and the reason code of the first check that fails.
 
     Example: rag deploy check --target local
 
     Parameters
     ----------
     candidate
-        Name whose addresses are the servers to ask instead, wherever they run; for a Job of another deployer.
+        Host name of other servers to check instead of the serving release; for a Job of another deployer.
     serving
-        With it: name of the servers whose answers to the golden questions are the measure.
+        With --candidate: host name of the servers whose golden-question scores are the baseline.
     cited
-        Seconds to wait for an answer that cites a document, after the suite; 0: none is asked for.
+        Seconds to wait, after the suite, for an answer that cites a document; 0 skips this check.
     """
     from rag_core.errors import Conflict, Reason
 
@@ -226,14 +229,14 @@ def _check_named(candidate: str, serving: str, cited: float) -> Iterator[tuple[s
 
 @app.command
 def status(*, target: TargetOption = "local", limit: int = 5, json: Json = False) -> None:
-    """Show both colours, the newest deployments and the history of the last. Retires a colour whose time is over.
+    """Show both colours, recent deployments and the history of the newest. Retires a colour whose grace period is over.
 
     Example: rag deploy status
 
     Parameters
     ----------
     limit
-        Deployments at most.
+        Maximum number of deployments.
     """
     from rag_core.operations import deployment_store as deployments
 
@@ -279,14 +282,14 @@ def _progress_printer(*, quiet: bool) -> Any:
 
 
 def _report(row: Deployment, *wanted: str, json: bool) -> None:
-    """Print what became of a deployment. Raises `Conflict` with its reason when it is not what was wanted."""
+    """Print the outcome of a deployment. Raises `Conflict` with its reason when it did not succeed."""
     from rag_core.errors import Conflict, Reason
 
     if json:
         emit_json(asdict(row))
     if row.state.name not in wanted:
         reason = Reason(row.reason) if row.reason else Reason.DEPLOYMENT_STATE
-        # For one release beside the new code, as scripts may know the old one.
+        # The previous reason code is sent as well for one release, because scripts may match it.
         old = {"previous_reason": "GREEN_UNHEALTHY"} if reason is Reason.CANDIDATE_UNHEALTHY else {}
         raise Conflict(
             reason, f"deployment {row.id} ({row.release}) {row.state}: {row.detail}; {row.from_colour} serves", **old

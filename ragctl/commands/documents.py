@@ -45,20 +45,20 @@ def put(
     file
         The file, or - for standard input.
     locator
-        Name of the document; the file's name when left out.
+        Name of the document. Default: the file name.
     source
-        Source to push into; `push` when left out.
+        Source to push into. Default: `push`.
     acl
-        everyone, user:<subject> or group:<name>; several times for several. Left out: what the document has; a new
-        document without any is not searchable.
+        Who may read it: everyone, user:<subject> or group:<name>; may be repeated. Default: the present ACL; a new
+        document without an ACL is not searchable.
     title
-        Title; the document's own when left out.
+        Title. Default: taken from the document.
     media_type
-        Such as text/markdown; found out when left out.
+        Media type, such as text/markdown. Default: detected.
     metadata
-        Such as --metadata.team people.
+        Metadata fields, such as --metadata.team people.
     source_version
-        Orders the changes of the document; one more than the last when left out.
+        Version that orders the changes of the document. Default: one more than the last.
     key
         Idempotency key: the same key with the same content is stored once.
     tenant
@@ -85,16 +85,16 @@ def put(
 
 @app.command
 def get(doc_id: str, /, *, text: bool = False, tenant: str = "default", json: Json = False) -> None:
-    """Show what is stored of a document.
+    """Show a stored document.
 
     Example: rag documents get 6ba7b810-9dad-51d1-80b4-00c04fd430c8 --text
 
     Parameters
     ----------
     doc_id
-        Its id, as `put` and `list` print it.
+        Document id, as printed by `put` and `list`.
     text
-        Print its text as well.
+        Also print the text.
     tenant
         Whose document it is.
     """
@@ -112,18 +112,18 @@ def get(doc_id: str, /, *, text: bool = False, tenant: str = "default", json: Js
 
 @app.command(name="list")
 def list_(*, source: str = "", limit: int = 50, tenant: str = "default", json: Json = False) -> None:
-    """List documents that everyone of the tenant may see, in order of their ids.
+    """List the documents that everyone in the tenant may read, ordered by id.
 
     Example: rag documents list --source push
 
     Parameters
     ----------
     source
-        Only of this source.
+        Only documents of this source.
     limit
-        How many at most.
+        Maximum number of documents.
     tenant
-        Whose documents.
+        Tenant of the documents.
     """
     with _stub(tenant, "documents.read") as (stub, call):
         rows = [_plain(document) for document in _pages(stub, call, source, limit)]
@@ -135,17 +135,17 @@ def list_(*, source: str = "", limit: int = 50, tenant: str = "default", json: J
 
 @app.command
 def delete(doc_id: str, /, *, erase: bool = False, key: str = "", tenant: str = "default", json: Json = False) -> None:
-    """Delete a pushed document, or erase any document for good.
+    """Delete a pushed document, or erase any document permanently.
 
     Example: rag documents delete 6ba7b810-9dad-51d1-80b4-00c04fd430c8 --erase
 
     Parameters
     ----------
     doc_id
-        Its id.
+        Document id.
     erase
-        Remove every trace at once, prove that it is gone, and print a receipt. Runs on this machine with the rights of
-        its operator; recorded with your name.
+        Remove every trace at once, verify the removal and print a receipt. Runs on this machine with its operator's
+        rights. Recorded in the audit log.
     key
         Idempotency key of the deletion.
     tenant
@@ -163,14 +163,14 @@ def delete(doc_id: str, /, *, erase: bool = False, key: str = "", tenant: str = 
 
 @app.command
 def reapply_erasures(*, ledger: Path | None = None, json: Json = False) -> None:
-    """Erase again what the ledger names, after a database or an index was restored from a backup.
+    """Repeat the erasures in the ledger after a database or an index was restored from a backup.
 
     Example: rag documents reapply-erasures
 
     Parameters
     ----------
     ledger
-        The ledger file; `$RAG_HOME/erasures.jsonl` when left out.
+        Ledger file. Default: `$RAG_HOME/erasures.jsonl`.
     """
     from rag_core.erasure import reapply
     from ragctl.output import progress_bar

@@ -8,7 +8,11 @@ from cyclopts import App
 
 from ragctl.output import Json, emit_json, say
 
-app = App(name="gateway", help="The Envoy configuration.", help_format="plaintext")
+app = App(
+    name="gateway",
+    help="The gateway (Envoy): render, validate and apply its configuration; shift traffic.",
+    help_format="plaintext",
+)
 
 
 @app.command
@@ -20,7 +24,7 @@ def render(*, folder: Path | None = None, json: Json = False) -> None:
     Parameters
     ----------
     folder
-        Write `bootstrap.yaml` and its files here instead; start Envoy with `-c FOLDER/bootstrap.yaml`.
+        Write `bootstrap.yaml` and its files to this folder instead; start Envoy with `-c FOLDER/bootstrap.yaml`.
     """
     from rag_core.settings import Settings
     from ragctl.gateway.bootstrap import bootstrap, write_dynamic
@@ -39,7 +43,7 @@ def render(*, folder: Path | None = None, json: Json = False) -> None:
 
 @app.command
 def validate(*, json: Json = False) -> None:
-    """Let Envoy itself check the configuration.
+    """Validate the configuration with Envoy itself.
 
     Example: rag gateway validate
     """
@@ -56,7 +60,7 @@ def validate(*, json: Json = False) -> None:
 
 @app.command
 def apply(*, json: Json = False) -> None:
-    """Bring the running gateway of the local stack to the settings. Envoy judges them first; a refusal changes nothing.
+    """Apply the settings to the local stack's running gateway. Envoy validates them first; an error changes nothing.
 
     Example: RAG_GATEWAY_CLIENT_PER_MINUTE=300 rag gateway apply
     """
@@ -70,7 +74,7 @@ def apply(*, json: Json = False) -> None:
 
 @app.command
 def shift(percent: int, /, *, json: Json = False) -> None:
-    """Send a share of the requests to the green query servers (RAG_GATEWAY_GREEN), the rest to blue.
+    """Send PERCENT of the requests to the green query servers (RAG_GATEWAY_GREEN) and the rest to blue.
 
     Example: rag gateway shift 10
     """
@@ -84,7 +88,7 @@ def shift(percent: int, /, *, json: Json = False) -> None:
 
 @app.command
 def kong(*, json: Json = False) -> None:
-    """Print the declarative file for teams that run Kong: the same routes, limits and keys.
+    """Print a declarative configuration for Kong with the same routes, limits and keys.
 
     Example: rag gateway kong > kong.yaml
     """

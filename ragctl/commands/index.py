@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from rag_core.index import VectorIndex
     from rag_core.settings import Settings
 
-app = App(name="index", help="Index generations.", help_format="plaintext")
+app = App(name="index", help="Index generations: build, evaluate, promote, roll back, retire.", help_format="plaintext")
 
 
 @app.command
 def rebuild(generation: str | None = None, /, *, json: Json = False) -> None:
     """Empty a generation, damaged or not, and fill it again from PostgreSQL. Nothing is parsed or embedded again.
 
-    With the embedded index, stop the stack first (`rag down`): the part `index` owns the folder while it runs.
+    With the embedded index, stop the stack first (`rag down`): the service `index` owns the folder while it runs.
 
     Example: rag index rebuild
 
     Parameters
     ----------
     generation
-        The generation; without it the active one.
+        Name of the generation. Default: the active one.
     """
     from rag_core.database import open_store
     from rag_core.database.embedded.server import running_database
@@ -68,20 +68,20 @@ def plan(
     cores: Annotated[int, Parameter(validator=Number(gte=1))] = 32,
     json: Json = False,
 ) -> None:
-    """Print the memory, disk, nodes, hours and settings that an index of a given size needs on a Qdrant cluster.
+    """Estimate the memory, disk, nodes, hours and settings that an index of a given size needs on a Qdrant cluster.
 
-    An estimate by arithmetic on measured bytes per chunk; nothing is contacted. Try a tenth of it first.
+    Computed from measured bytes per chunk, without contacting a server. Test with a tenth of the size first.
 
     Example: rag index plan --chunks 100000000 --tenants 500
 
     Parameters
     ----------
     chunks
-        Chunks in the index. A page of text is about three.
+        Chunks in the index; a page of text has about three.
     tenants
-        Tenants that share them.
+        Tenants that share the index.
     dimensions
-        Numbers in an embedding; 384 with the model that ships.
+        Dimensions of an embedding; 384 with the bundled model.
     replicas
         Copies of each shard, on different nodes.
     node_memory
@@ -89,7 +89,7 @@ def plan(
     node_disk
         Disk of one node in GiB.
     cores
-        Cores that embed and write, of all machines.
+        Cores that embed and write, over all machines.
     """
     from dataclasses import asdict
 
@@ -122,7 +122,7 @@ def plan(
 
 
 def _open_for_repair(settings: Settings) -> VectorIndex:
-    """The index, damaged or not: the folder itself rather than the server that may refuse to start over it."""
+    """Open the index, damaged or not: the folder itself, because its server may refuse to start on a damaged one."""
     from rag_core.index import open_index
     from rag_core.index.edge import EdgeIndex
 

@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 _NICE = 10
-"""Below everything that answers someone."""
+"""Processor priority of a build: below every process that serves requests."""
 Flag = Annotated[bool, Parameter(negative="")]
 app.command(index_golden.app)
 
 
 @app.command
 def generations(name: str | None = None, /, *, json: Json = False) -> None:
-    """List the generations, or show one in full: settings, counts, actor and reason, the gate's figures.
+    """List the generations, or show one in full: settings, counts, actor, reason and the results of the promotion gate.
 
     Example: rag index generations
 
     Parameters
     ----------
     name
-        Only this one, in full.
+        Generation to show in full.
     """
     from rag_core.generations import store as rows_of
 
@@ -62,26 +62,26 @@ def build(
     declare_only: Flag = False,
     json: Json = False,
 ) -> None:
-    """Build a generation behind the active one. Searches go on; changes reach both. Repeat it after an interruption.
+    """Build a generation beside the active one. Searches continue and changes reach both. Run again to resume.
 
-    Prints a forecast first, and asks above RAG_BUILD_CONFIRM_TEXTS or RAG_BUILD_CONFIRM_COST.
+    Prints a forecast first and asks for confirmation above RAG_BUILD_CONFIRM_TEXTS or RAG_BUILD_CONFIRM_COST.
 
     Example: rag index build --set chunk_tokens=300 --reason "longer chunks"
 
     Parameters
     ----------
     set_
-        A setting that differs from this installation's: name=value; may be repeated.
+        Override a setting of this installation, as name=value; may be repeated.
     name
-        Name of the generation; without it one is derived from embedder and chunker.
+        Name of the generation. Default: derived from embedder and chunker.
     reason
-        Why; kept with the generation.
+        Why it is built; stored with the generation.
     yes
-        Agree to the forecast.
+        Accept the forecast without asking.
     dry_run
         Only print the forecast.
     declare_only
-        Leave the work to Dagster (sensor `generation_builds`).
+        Only declare the generation; Dagster builds it (sensor `generation_builds`).
     """
     from rag_core.generations import changed
     from rag_core.generations.lifecycle import build as run
@@ -116,7 +116,7 @@ def build(
 
 @app.command
 def evaluate(name: str, /, *, json: Json = False) -> int:
-    """Run the gate on a generation: parity, coverage, vectors, retrieval, latency, size. Exits with 1 when it fails.
+    """Run the promotion gate: parity, coverage, vectors, retrieval, latency, size. Exits with 1 when it fails.
 
     Example: rag index evaluate g-2f6c0b7f1d3a9e55
     """
@@ -138,14 +138,14 @@ def evaluate(name: str, /, *, json: Json = False) -> int:
 
 @app.command
 def promote(name: str, /, *, override: str = "", json: Json = False) -> None:
-    """Move readers to a generation that the gate passed. All query servers change with their next search.
+    """Switch searches to a generation that passed the gate. Every query server uses it from its next search on.
 
     Example: rag index promote g-2f6c0b7f1d3a9e55
 
     Parameters
     ----------
     override
-        Why it is promoted although the gate refused it or never saw it. Recorded with your name.
+        Reason to promote although the gate failed or has not run. Recorded in the audit log.
     """
     from rag_core.generations.lifecycle import promote as run
 
@@ -156,7 +156,7 @@ def promote(name: str, /, *, override: str = "", json: Json = False) -> None:
 
 @app.command
 def rollback(*, reason: str = "", json: Json = False) -> None:
-    """Move readers back to the generation they were on before. It was kept up to date, so nothing is lost.
+    """Switch searches back to the previous generation. It was kept up to date, so nothing is lost.
 
     Example: rag index rollback --reason "answers got worse"
 
@@ -174,7 +174,7 @@ def rollback(*, reason: str = "", json: Json = False) -> None:
 
 @app.command
 def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = False) -> None:
-    """End a generation that readers are not on: its files go, its row stays as history.
+    """Retire a generation that serves no searches: its files are deleted, its row stays as history.
 
     Example: rag index retire g-2f6c0b7f1d3a9e55
 
@@ -183,7 +183,7 @@ def retire(name: str, /, *, reason: str = "", now: Flag = False, json: Json = Fa
     reason
         Kept in the audit.
     now
-        End it within its grace period too: no rollback to it after that.
+        Retire it even within its grace period; there is no rollback to it afterwards.
     """
     from rag_core.generations.lifecycle import retire as run
 
@@ -214,7 +214,7 @@ def _changes(pairs: list[str]) -> dict[str, str]:
 
 
 def _agreed(expected: Forecast, pipeline: Pipeline, *, asked: bool) -> bool:
-    """Ask on a terminal when consent is needed; elsewhere the build is refused."""
+    """Ask on a terminal when confirmation is needed; without a terminal the build is refused."""
     import sys
 
     from rag_core.errors import Conflict
@@ -224,7 +224,7 @@ def _agreed(expected: Forecast, pipeline: Pipeline, *, asked: bool) -> bool:
     except Conflict:
         if not (asked and sys.stdin.isatty()):
             return False
-        note("build it? [y/N]")
+        note("Build it? [y/N]")
         return input().strip().lower() in {"y", "yes"}
     return True
 

@@ -11,7 +11,7 @@ from ragctl.output import Json, emit_json, say, table
 
 app = App(
     name="golden",
-    help="Golden questions from use: answers that people judged in the console.",
+    help="Golden questions from rated answers: list the ratings, accept one into a golden set.",
     help_format="plaintext",
 )
 _SET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -20,14 +20,14 @@ _SHOWN = 60
 
 @app.command(name="list")
 def list_(*, limit: int = 50, json: Json = False) -> None:
-    """List judged answers, the newest first, with the cited documents that are still here.
+    """List rated answers, newest first, with their cited documents that are still stored.
 
     Example: rag index golden list
 
     Parameters
     ----------
     limit
-        So many at most.
+        Maximum number of ratings.
     """
     from rag_core.database import open_store
     from rag_core.generations.lifecycle import candidates
@@ -45,7 +45,7 @@ def list_(*, limit: int = 50, json: Json = False) -> None:
         (one.id, "good" if one.good else "bad", one.question[:_SHOWN], ", ".join(one.documents) or "-", one.actor)
         for one in found
     ]
-    table(("id", "judged", "question", "documents", "by"), rows, empty="nobody has judged an answer yet")
+    table(("id", "rating", "question", "documents", "by"), rows, empty="no answer has been rated yet")
 
 
 @app.command
@@ -57,19 +57,19 @@ def accept(
     document: Annotated[list[str] | None, Parameter(negative="")] = None,
     json: Json = False,
 ) -> None:
-    """Take a judged answer into a golden set; the gate asks its question from then on. Repeating it changes nothing.
+    """Add a rated answer to a golden set; the promotion gate asks its question from then on. Safe to repeat.
 
     Example: rag index golden accept 17 --document handbook/leave.md
 
     Parameters
     ----------
     rating
-        Its number in the list.
+        Id of the rating, as listed by `list`.
     to
-        The set, a folder in the golden directory (RAG_GOLDEN_DIR).
+        Golden set: a folder in the golden directory (RAG_GOLDEN_DIR).
     document
-        Where the answer is (source/locator), instead of the documents that were cited; may be repeated. Needed for an
-        answer that was judged bad.
+        Document with the right answer (source/locator), instead of the cited ones; may be repeated. Required for an
+        answer that was rated bad.
     """
     from rag_core.database import open_store
     from rag_core.errors import InvalidInput, Reason

@@ -24,20 +24,20 @@ def create(
     days: int = 90,
     json: Json = False,
 ) -> None:
-    """Make an API key and print it, this once: only its hash is kept. Recorded with your name.
+    """Create an API key and print it once: only its hash is stored. Recorded in the audit log.
 
     Example: curl -H "x-api-key: $(rag key create nightly-report)" -d '{"query": "..."}' http://127.0.0.1:8080/api/v2/search
 
     Parameters
     ----------
     name
-        What the key is for.
+        Name of the key: its purpose.
     tenant
-        The one tenant whose documents it opens.
+        Tenant of the key; it has no access to any other.
     scope
-        What it may do; give it several times for several scopes.
+        Scope of the key; may be repeated.
     group
-        Groups whose documents it opens.
+        Groups whose documents the key may read; may be repeated.
     days
         Days until it expires, 730 at most.
     """
@@ -49,20 +49,20 @@ def create(
     if json:
         emit_json({"key_id": key.key_id, "key": key.text, "tenant": tenant, "scopes": list(scope), "days": days})
         return
-    note(f"key {key.key_id} for tenant {tenant}; it is shown only now")
+    note(f"key {key.key_id} for tenant {tenant}; it is shown only once")
     say(key.text)
 
 
 @app.command(name="list")
 def list_(*, tenant: str | None = None, json: Json = False) -> None:
-    """List API keys with their last use, newest first. The keys themselves are not stored anywhere.
+    """List API keys with their last use, newest first. The keys themselves are not stored.
 
     Example: rag key list --tenant acme
 
     Parameters
     ----------
     tenant
-        Only of this tenant.
+        Only keys of this tenant.
     """
     from rag_core.access import list_keys
 
@@ -77,7 +77,7 @@ def list_(*, tenant: str | None = None, json: Json = False) -> None:
 
 @app.command
 def revoke(key_id: str, /, *, json: Json = False) -> None:
-    """End an API key; the servers refuse it within a second. Recorded with your name.
+    """Revoke an API key; the servers refuse it within a second. Recorded in the audit log.
 
     Example: rag key revoke 4Jw0mXr2kQpZ
     """

@@ -15,9 +15,7 @@ from ragctl.output import Json, emit_json, say, table
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-app = App(
-    name="quarantine", help="Inputs that could not be used: list, show, redrive, discard.", help_format="plaintext"
-)
+app = App(name="quarantine", help="Quarantined inputs: list, show, redrive, discard.", help_format="plaintext")
 _SHOWN = ("id", "source", "locator", "stage", "reason", "attempts", "last_at")
 
 
@@ -38,15 +36,15 @@ def list_(
     Parameters
     ----------
     source
-        Only of this source.
+        Only entries of this source.
     reason
-        Only with this reason code.
+        Only entries with this reason code.
     tenant
-        Of this tenant.
+        Tenant of the entries.
     skipped
-        Also those left out by policy (empty files, discarded entries).
+        Also show inputs skipped by policy (empty files, discarded entries).
     limit
-        How many at most.
+        Maximum number of entries.
     """
     from rag_core.quality import Wanted, page
 
@@ -61,7 +59,7 @@ def list_(
 
 @app.command
 def show(entry: int, /, *, tenant: str = "default", json: Json = False) -> None:
-    """Show one quarantined input with all that is known about it.
+    """Show one quarantined input in full.
 
     Example: rag quarantine show 17
     """
@@ -84,7 +82,7 @@ def redrive(
     note: str = "",
     json: Json = False,
 ) -> None:
-    """Have the next run of the source try inputs again, with all their attempts. Recorded with your name.
+    """Retry inputs at the next run of their source, with a full number of attempts. Recorded in the audit log.
 
     Example: rag quarantine redrive 17
 
@@ -118,7 +116,7 @@ def discard(
     note: str = "",
     json: Json = False,
 ) -> None:
-    """Accept that inputs stay out until they change. Recorded with your name.
+    """Leave inputs out until they change. Recorded in the audit log.
 
     Example: rag quarantine discard 17 --note "an image, nothing to read"
 

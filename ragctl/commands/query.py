@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ragproto.query.v2 import query_pb2
 
 _ABSTENTIONS = {
-    "NO_RESULTS": "nothing you may see matches this question",
+    "NO_RESULTS": "no document that you may read matches this question",
     "NOT_SUPPORTED": "the sources do not answer this question",
 }
 
@@ -35,11 +35,11 @@ def query(
     text
         The question, in any language.
     top_k
-        How many passages to retrieve, 1 to 100.
+        Number of passages to retrieve, 1 to 100.
     search
-        Print the passages that match, without an answer.
+        Print the matching passages, without an answer.
     tenant
-        Whose documents to ask.
+        Tenant whose documents are searched.
     """
     from rag_core.settings import Settings
 
@@ -77,7 +77,7 @@ def _answer(settings: Settings, text: str, top_k: int | None, tenant: str, json:
 def resumed(
     ask: Callable[[query_pb2.AnswerRequest], Iterator[query_pb2.AnswerEvent]], request: query_pb2.AnswerRequest
 ) -> Iterator[query_pb2.AnswerEvent]:
-    """The events of an answer. A stream that is cut after some text is taken up where it was, once."""
+    """The events of an answer. A stream that is cut after some text is resumed once."""
     import grpc
 
     try:

@@ -11,13 +11,13 @@ from ragctl.output import Json, emit_json, say
 if TYPE_CHECKING:
     from ragctl.local_stack.data_dir import DataDir
 
-app = App(name="secret", help="Secrets of the local stack: rotate them.", help_format="plaintext")
+app = App(name="secret", help="Secrets of the local stack: rotate, retire, hash.", help_format="plaintext")
 Name = Literal["index", "page-token", "hash"]
 
 
 @app.command
 def rotate(name: Name, /, *, json: Json = False) -> None:
-    """Make a new secret and accept the old one too, until `rag secret retire`. The next `rag up` applies it.
+    """Create a new secret; the old one stays accepted until `rag secret retire`. The next `rag up` applies it.
 
     Example: rag secret rotate page-token && rag up
 
@@ -34,7 +34,7 @@ def rotate(name: Name, /, *, json: Json = False) -> None:
 
 @app.command
 def retire(name: Name, /, *, json: Json = False) -> None:
-    """Accept the secret in use alone, from the next `rag up` on. Page and resume tokens live 15 minutes.
+    """Stop accepting old secrets from the next `rag up` on. Page and resume tokens live 15 minutes.
 
     Example: rag secret retire page-token && rag up
     """
@@ -46,7 +46,7 @@ def retire(name: Name, /, *, json: Json = False) -> None:
 
 @app.command(name="hash")
 def hash_(tenant: str, /, *, subject: str | None = None, json: Json = False) -> None:
-    """Print what stands for a tenant, or for a subject of it, in logs and metrics.
+    """Print the hash that replaces a tenant, or one of its subjects, in logs and metrics.
 
     Example: rag secret hash acme
     """

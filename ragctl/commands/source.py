@@ -13,7 +13,9 @@ from ragctl.output import Json, emit_json, note, say, table
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
 
-app = App(name="source", help="List, check and sync sources; release held deletions.", help_format="plaintext")
+app = App(
+    name="source", help="Sources: list, check, sync, crawl report, approve held deletions.", help_format="plaintext"
+)
 
 
 @app.command(name="list")
@@ -32,7 +34,7 @@ def list_(*, json: Json = False) -> None:
 
 @app.command
 def check(name: str | None = None, /, *, json: Json = False) -> int:
-    """Read every source file strictly, connect to the source and show a sample. Nothing is written.
+    """Validate every source file, connect to the sources and show a sample of each. Nothing is written.
 
     Example: rag source check handbook
 
@@ -63,16 +65,16 @@ def sync(
     wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
     json: Json = False,
 ) -> int:
-    """Run a source through Dagster now: list it, and bring the index to what it holds.
+    """Sync a source now in a Dagster run: list it and bring the index up to date.
 
     Example: rag source sync handbook
 
     Parameters
     ----------
     name
-        Only this source; without it all of them.
+        Only this source. Default: all sources.
     wait
-        Wait until the runs have ended.
+        Wait until the runs end.
     """
     from rag_core.settings import Settings
     from ragctl.local_stack.display import open_display
@@ -98,16 +100,16 @@ def sync(
 
 @app.command
 def report(name: str, /, *, url: str | None = None, outcome: str | None = None, json: Json = False) -> None:
-    """Show for each URL of a web source why the last crawl followed it or not.
+    """Show for each URL of a web source why the last crawl included it or not.
 
     Example: rag source report website --outcome excluded
 
     Parameters
     ----------
     url
-        Only URLs that contain this.
+        Only URLs that contain this text.
     outcome
-        Only one of: indexed, unchanged, kept, gone, moved, duplicate, excluded, budget, failed, "out of scope",
+        Only this outcome: indexed, unchanged, kept, gone, moved, duplicate, excluded, budget, failed, "out of scope",
         "not a document".
     """
     from rag_assets.connectors.web.state import crawl_report
@@ -129,7 +131,7 @@ def report(name: str, /, *, url: str | None = None, outcome: str | None = None, 
 
 @app.command
 def approve_deletions(name: str, /, *, json: Json = False) -> None:
-    """Release deletions that the guard holds, for the next run only. Recorded with your name.
+    """Approve held deletions of a source, for its next run only. Recorded in the audit log.
 
     Example: rag source approve-deletions handbook
     """

@@ -26,20 +26,20 @@ def up(
     replicas: int | None = None,
     json: Json = False,
 ) -> int:
-    """Start the local stack, ingest its sources and print how to use it. Safe to repeat; it starts what is missing.
+    """Start the local stack, ingest its sources and print the next steps. Safe to repeat: starts only what is missing.
 
     Example: rag up --docs ~/handbook
 
     Parameters
     ----------
     docs
-        Ingest this folder instead of the documentation that the machine carries.
+        Folder to ingest instead of the documentation found on this machine.
     ingest
-        Launch a run for each source that never had a good one.
+        Start a run of each source without a successful one.
     wait
         Wait for those runs.
     replicas
-        Query servers behind the gateway, from now on; a running stack is scaled without a restart.
+        Number of query servers behind the gateway, kept for later starts; a running stack is scaled without a restart.
     """
     from ragctl.local_stack.data_dir import load
     from ragctl.local_stack.display import open_display
@@ -101,7 +101,7 @@ def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
 
 
 def down(*, json: Json = False) -> None:
-    """Stop the local stack, the parts that serve users first. Data stays; repeating it is harmless.
+    """Stop the local stack, user-facing services first. Data stays. Safe to repeat.
 
     Example: rag down
     """
@@ -124,7 +124,7 @@ def down(*, json: Json = False) -> None:
 
 
 def status(*, json: Json = False) -> int:
-    """Show every part of the stack, the sources and the index. Exits with 1 when something is not healthy.
+    """Show the state of every service, source and index generation. Exits with 1 when a service is not healthy.
 
     Example: rag status --json
     """
@@ -177,7 +177,7 @@ def _print_platform(platform: dict[str, Any]) -> None:
     table(
         ("source", *names[1:], "last complete"),
         [[*(item.get(name) for name in names), _moment(item.get("last_complete_at"))] for item in platform["sources"]],
-        empty="no source has run",
+        empty="no source has run yet",
     )
     say()
     table(

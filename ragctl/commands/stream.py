@@ -11,7 +11,7 @@ from ragctl.output import Json, emit_json, say, table
 
 app = App(
     name="stream",
-    help="Apply changes as they arrive: run a worker, show its status, drain, reset a position.\n\nExample: rag stream",
+    help="Stream worker: apply changes as they arrive, show the status, drain, reset an offset.\n\nExample: rag stream",
     help_format="plaintext",
 )
 
@@ -36,7 +36,7 @@ def run(*, json: Json = False) -> int:
 
 @app.command
 def status(*, json: Json = False) -> int:
-    """Show the workers, their streams and what waits. Exits with 1 when no worker is alive.
+    """Show workers, streams and pending changes. Exits with 1 when no worker is alive.
 
     Example: rag stream status
     """
@@ -72,7 +72,7 @@ def _lag(stream: dict[str, object]) -> str:
 
 @app.command
 def drain(*, json: Json = False) -> None:
-    """Apply what waits in every stream now, then end. For a machine without a worker.
+    """Apply the pending changes of every stream, then exit. For a machine without a worker.
 
     Example: rag stream drain
     """
@@ -90,7 +90,7 @@ def drain(*, json: Json = False) -> None:
 
 @app.command
 def reset(source: str, /, *, to: Literal["earliest", "latest"], json: Json = False) -> None:
-    """Move the position of a Kafka source to an end of its topic, after OFFSET_OUT_OF_RANGE. Recorded with your name.
+    """Reset the offsets of a Kafka source after OFFSET_OUT_OF_RANGE. Recorded in the audit log.
 
     Example: rag stream reset tickets --to earliest
 
@@ -99,7 +99,7 @@ def reset(source: str, /, *, to: Literal["earliest", "latest"], json: Json = Fal
     source
         Name of the source.
     to
-        earliest: read everything that is left again; latest: skip it.
+        earliest: read everything that the topic still holds; latest: skip it.
     """
     from rag_assets.stream_worker.waiting import reset_position
     from rag_core.settings import Settings

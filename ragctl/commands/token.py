@@ -32,14 +32,14 @@ def token(
     Parameters
     ----------
     subject
-        Who the token stands for.
+        Subject (`sub`) of the token.
     tenant
-        The one tenant whose documents it opens.
+        Tenant of the token; it has no access to any other.
     scope
-        What it may do; give it several times for several scopes. `admin` is everything in the tenant; what tenants
-        share (generations, deployments, runs of others) needs `platform.read` or `platform.admin`.
+        Scope of the token; may be repeated. `admin` allows everything within the tenant; what tenants share
+        (generations, deployments, runs of others) needs `platform.read` or `platform.admin`.
     group
-        Groups whose documents it opens.
+        Groups whose documents the token may read; may be repeated.
     lifetime
         Seconds until it expires.
     """
@@ -56,7 +56,7 @@ def token(
 
 @app.command
 def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> None:
-    """Refuse every token of a subject issued until now, within a second. New ones work. Recorded with your name.
+    """Revoke every token issued to a subject until now, within a second. New tokens work. Recorded in the audit log.
 
     Example: rag token revoke ann@example.org --tenant acme
 
@@ -65,7 +65,7 @@ def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> N
     subject
         The `sub` claim of the tokens.
     tenant
-        Their tenant.
+        Tenant of the subject.
     """
     from rag_core.access import require_identity_names, revoke_tokens
     from rag_core.settings import Settings
@@ -83,7 +83,7 @@ def revoke(subject: str, /, *, tenant: str = "default", json: Json = False) -> N
 
 @app.command
 def rotate(*, json: Json = False) -> None:
-    """Make a new signing key for the local stack. Tokens of the old one stay valid until `rag token retire`.
+    """Create a new signing key for the local stack. Tokens of the old key stay valid until `rag token retire`.
 
     Example: rag token rotate
     """
@@ -96,7 +96,7 @@ def rotate(*, json: Json = False) -> None:
 
 @app.command
 def retire(*, json: Json = False) -> None:
-    """Forget every key but the one that signs now; what older ones signed is refused within seconds.
+    """Remove all signing keys but the newest; tokens of the older keys are refused within seconds.
 
     Example: rag token retire
     """

@@ -1,4 +1,4 @@
-"""`rag verify`: proof that the index holds what the database says, and the database what the sources say."""
+"""`rag verify`: compare the index with the database and, on request, the database with the sources."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ def verify(
     repair: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
-    """Compare every row with every point and search for each chunk by its own vector. Exits with 1 on any difference.
+    """Compare the database with the index and search for each chunk by its vector. Exits with 1 on any difference.
 
-    The chains of the audit log are computed again too. Documents that the index has still to follow, as during an
-    ingest, are pending, not a difference.
+    Also recomputes the hash chains of the audit log. Documents that are still pending, as during an ingest, are
+    no difference.
 
-    With `--sources` also every source with its rows: what it gives now, read and parsed again, must equal the rows.
+    With `--sources`, also reads and parses every source again and compares the result with the database.
 
     Example: rag verify --sources --sample 1000
 
     Parameters
     ----------
     generation
-        The generation to check; without it the one that readers see.
+        Generation to check. Default: the active one.
     sample
-        Search only for so many chunks, and read again only so many unchanged items of a source, chosen at random.
+        Random sample: search for this many chunks, and read this many unchanged items of a source again.
     sources
-        Compare the rows with every enabled source. A change that no run has taken up yet is a difference.
+        Compare the database with every enabled source. A change that no run has read yet is a difference.
     source
-        Compare the rows with this source; may be repeated.
+        Compare the database with this source; may be repeated.
     self_test
-        Damage a scratch copy in every known way and prove that each damage is found.
+        Damage a scratch copy in every known way and check that each damage is found.
     repair
-        Apply documents with a finding again, remove points that no row accounts for, then check once more.
+        Index documents with differences again, remove points without a row, then check once more.
     """
     from rag_core.database import open_store
     from rag_core.index import open_index

@@ -16,7 +16,7 @@ _USAGE = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do or become the role; returns an exit code unless it became another program."""
+    """Run the role. Returns an exit code unless this process was replaced by another program."""
     configure_logging()
     try:
         _run(arguments, Settings.load())

@@ -16,14 +16,14 @@ from ragctl.gateway.options import Endpoint, GatewayOptions
 from ragctl.gateway.shared import COLOURS, QUERY_HOST, colour, filled, share
 
 _MOUNTED = "/etc/envoy/static"
-"""Where Envoy's container sees the folder."""
+"""The folder's path in Envoy's container."""
 _READ_ONLY = 0o444
 
 
 def write(settings: Settings, folder: str, green: str = "0") -> None:
     """Write `envoy.yaml`, the descriptors and, last, the watched `routes/routes.yaml` with `green` per cent for green.
 
-    Each file appears whole, by a rename, which is also what makes Envoy look. Raises `ConfigError` for a bad weight.
+    Each file is replaced by a rename, which Envoy watches for. Raises `ConfigError` for a bad weight.
     """
     if not green.isascii() or not green.isdigit() or int(green) > 100:
         raise ConfigError(Reason.USAGE, "the weight of green must be 0 to 100")
@@ -35,7 +35,7 @@ def write(settings: Settings, folder: str, green: str = "0") -> None:
     if settings.gateway_via:
         divided = (_endpoint(settings.gateway_via),)
         blue, green_servers = (dataclasses.replace(item, query=divided) for item in (blue, green_servers))
-    searches = settings.gateway_searches or 0  # of servers that are found by name nobody knows how many there are
+    searches = settings.gateway_searches or 0  # the number of servers behind a DNS name is unknown
     here = dataclasses.replace(options, listen=listen, blue=blue, green=green_servers, searches=searches)
     shared = share(here)
     hosts = {QUERY_HOST[name]: _host(settings, name) for name in COLOURS}

@@ -18,9 +18,9 @@ _LIST = "/api.DagsterApi/ListRepositories"
 
 
 def check(settings: Settings, target: str) -> None:
-    """Return when the role in this container works, or the URL answers with success.
+    """Check the role in this container, or a URL; returns when it is healthy.
 
-    Raises `Unavailable` (`SERVER_UNAVAILABLE`) with what it said.
+    Raises `Unavailable` (`SERVER_UNAVAILABLE`) with the reason.
     """
     if target == "dagster-daemon":
         # Its heartbeats are in the database; Dagster's own command reads them.

@@ -24,7 +24,7 @@ def publish(settings: Settings, tokens: Path, keys: Path) -> None:
     write_private(keys / PUBLIC_KEYS, settings.jwks_path.read_text("utf-8"))
     (keys / PUBLIC_KEYS).chmod(0o444)  # public, and read by the gateway, which is another user
     lifetime = settings.jwt_max_lifetime_seconds
-    # Nobody signs in to this console: who reaches it operates the platform.
+    # This console has no sign-in: every visitor operates the platform.
     for name, subject, scopes in (
         ("console-token", "console", (*SCOPES, PLATFORM_SCOPE)),
         ("dev-token", "developer", SCOPES),

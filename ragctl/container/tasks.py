@@ -25,7 +25,7 @@ def migrate(settings: Settings) -> None:
 
 
 def bootstrap(settings: Settings) -> None:
-    """Make what query servers and runs expect to be there: the first index generation and the pool's limit.
+    """Create what query servers and runs require: the first index generation and the pool's limit.
 
     Raises what opening database, index and model raises.
     """
@@ -42,7 +42,7 @@ def bootstrap(settings: Settings) -> None:
 
 
 def try_run(settings: Settings, webserver: str, job: str, seconds: str) -> None:
-    """Have Dagster run a job, as its UI does, and wait for its good end.
+    """Run a Dagster job, as its UI does, and wait until it succeeds.
 
     Raises `Unavailable` (`DAGSTER_UNAVAILABLE`) with the reason when it fails, or takes longer.
     """

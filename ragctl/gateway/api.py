@@ -57,7 +57,7 @@ class Method:
 
 @cache
 def api_methods(descriptors: Path, *, admin: bool = False) -> tuple[Method, ...]:
-    """The methods the gateway exposes, in the order of the descriptors; those of `ragproto.admin` only when asked."""
+    """The methods the gateway exposes, in the order of the descriptors; `ragproto.admin` only on request."""
     # Imported for its effect too: the HTTP annotations of the descriptors are read through it.
     from google.api import annotations_pb2
     from google.protobuf.descriptor_pb2 import FileDescriptorSet

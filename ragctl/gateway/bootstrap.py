@@ -127,7 +127,7 @@ def _admin(options: GatewayOptions) -> list[Config]:
 
 
 def _overload(options: GatewayOptions) -> Config:
-    """Bodies are held until complete, so that callers decide how much that is: near the limit the largest are ended."""
+    """Limits of buffered bodies: callers decide their size, so near the limit the largest streams are reset."""
     heap = extension(
         _HEAP, "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=options.heap_bytes
     )

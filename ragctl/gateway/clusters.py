@@ -14,7 +14,7 @@ PROBES = "query-probes"
 KEYS = "jwks"
 SEARCHES = "HIGH"
 """The priority of routes whose calls are searches. To Envoy a priority is a set of counters; these calls have their
-own, so that a flood of searches is stopped here and takes no place from anything else."""
+own, so that a flood of searches is stopped here and takes no capacity from other calls."""
 _READINESS = "ragproto.query.v2.QueryService"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -80,7 +80,7 @@ def _discovered(name: str, colour: Backends, where: tuple[Endpoint, ...], source
     common: Config = {"name": name, "connect_timeout": "1s"}
     if colour.discovery == "dns":
         # A lookup that fails keeps the servers that are known. An answer without addresses takes all of them away, so
-        # that a name must keep those that run, ready or not (the chart's Services do): health checks judge them.
+        # that a name must keep those that run, ready or not (the chart's Services do): health checks decide.
         dns = {"type": "STRICT_DNS", "dns_refresh_rate": "2s", "respect_dns_ttl": False, "dns_lookup_family": "ALL"}
         return {**common, **dns, "load_assignment": assignment(name, where)}
     return {**common, **sources.endpoints(name, assignment(name, where))}

@@ -27,10 +27,10 @@ _OFFSET = 100
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a colour runs.
+    """The release that a colour runs.
 
     Local: `python` is an interpreter with the package installed (None: this one), `environment` are RAG_* settings that
-    win over those of the stack. Kubernetes: `image`, and `template`, the Deployment as the chart wants it.
+    override the stack's. Kubernetes: `image`, and `template`, the Deployment as the chart defines it.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """What should run; None is nothing."""
+    """The desired release of each colour; None: none."""
 
     blue: Release | None = Release(FIRST_RELEASE)
     green: Release | None = None
@@ -62,7 +62,7 @@ class Colours:
         return self.green if name == "green" else self.blue
 
     def with_release(self, name: str, release: Release | None) -> Colours:
-        """The same but for one colour."""
+        """A copy with another release for one colour."""
         return replace(self, green=release) if name == "green" else replace(self, blue=release)
 
 
@@ -81,7 +81,7 @@ def read_colours(folder: Path) -> Colours:
 
 
 def write_colours(folder: Path, colours: Colours) -> None:
-    """Keep what should run, whole or not at all."""
+    """Store the desired releases atomically."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = {name: colours.of(name) for name in COLOURS}
     plain = {name: {"name": release.name, **release.spec} if release else None for name, release in found.items()}

@@ -1,7 +1,7 @@
-"""Where a running Envoy reads each part of its configuration: a file of its own, or the bootstrap itself.
+"""Locations of Envoy's configuration: watched files, or one bootstrap file.
 
-`Inline` puts everything into one file, which `envoy --mode validate` can judge; `Watched` refers to files in a folder,
-which Envoy takes up when they are replaced by rename. Both are made by the same code from the same options.
+`Inline` puts everything into one file, which `envoy --mode validate` can check; `Watched` refers to files in a folder,
+which Envoy reloads when they are replaced by rename. Both are made by the same code from the same options.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _JWT_TYPE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtA
 
 
 class Sources(Protocol):
-    """How the parts refer to what may change while Envoy runs."""
+    """References to the resources that may change while Envoy runs."""
 
     def endpoints(self, name: str, assignment: Config) -> Config:
         """The fields of a cluster that say who its members are."""

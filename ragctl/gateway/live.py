@@ -36,7 +36,7 @@ def green_share(folder: Path) -> int:
 
 
 def apply(settings: Settings, folder: Path) -> list[str]:
-    """Bring the files to the settings once Envoy has judged them; returns the names of those that changed.
+    """Apply the settings to the files once Envoy has validated them; returns the names of the changed files.
 
     Raises `ConfigError` and changes nothing when Envoy refuses the configuration: the running one stays in force.
     """

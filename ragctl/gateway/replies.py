@@ -18,9 +18,9 @@ from ragctl.gateway.requests import CHECK
 
 @dataclass(frozen=True, slots=True)
 class LocalError:
-    """An HTTP status of Envoy's own. `message=None` keeps Envoy's text; `lacks` narrows it to a missing header, `flag`
-    to a response flag, `metadata` (filter, path, value) to what a filter left; `becomes` is the status that callers see
-    instead, `pushback_ms` how long they are to wait."""
+    """An HTTP status of Envoy's own. `message=None` keeps Envoy's text. It applies to every such reply, or only to a
+    missing header (`lacks`), a response flag (`flag`) or a filter's metadata (`metadata`: filter, path, value).
+    Callers get the status `becomes` and are asked to wait `pushback_ms`."""
 
     http_status: int
     grpc_status: int

@@ -1,4 +1,4 @@
-"""The gateway before two sets of query servers, blue and green, on hosts that a name service knows.
+"""Gateway configuration for two sets of query servers, blue and green, that are found by DNS name.
 
 The single-host configuration, so that filters, limits and routes are written once, with two choices made:
   * the routes come from a watched file, with the weights of the colours as placeholders, so that a switch needs no

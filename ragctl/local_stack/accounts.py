@@ -31,7 +31,7 @@ _COST = {"n": 2**14, "r": 8, "p": 1}
 
 
 class Role(StrEnum):
-    """What a person may do in the console, within one tenant."""
+    """Roles of the console, within one tenant."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -57,7 +57,7 @@ class Account:
     groups: tuple[str, ...] = ()
     platform: bool = False
     unlocked_at: float = 0.0
-    """Failures to sign in before this moment (Unix time) keep nobody waiting."""
+    """Failed sign-ins before this moment (Unix time) no longer count."""
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class Accounts:
             return accounts.pop(name)
 
     def unlock(self, name: str) -> None:
-        """Let a person try again at once, from every address. Raises `NotFound`."""
+        """Unlock an account for every address. Raises `NotFound`."""
         with self._changing() as accounts:
             accounts[name] = replace(_known(accounts, name), unlocked_at=time.time())
 

@@ -23,7 +23,7 @@ _PRIVATE = 0o700
 
 @dataclass(frozen=True, slots=True)
 class StackState:
-    """What is remembered about a running stack: `stack_id` marks its processes, the digest stands for its settings."""
+    """State of a running stack: `stack_id` marks its processes, the digest identifies its settings."""
 
     stack_id: str
     settings_digest: str
@@ -61,7 +61,7 @@ class DataDir:
 
     @property
     def dagster_storage_marker(self) -> Path:
-        """Says with which Dagster and in which database Dagster's tables were made."""
+        """Names the Dagster version and the database of Dagster's tables."""
         return self.dagster / "storage"
 
     @property
@@ -70,7 +70,7 @@ class DataDir:
 
     @property
     def watchdog_heartbeat(self) -> Path:
-        """Touched by the watchdog at each round."""
+        """Modified by the watchdog at each round."""
         return self.run / "watchdog"
 
     @property
@@ -80,17 +80,17 @@ class DataDir:
 
     @property
     def accounts_file(self) -> Path:
-        """Who may sign in to the console."""
+        """Accounts of the console."""
         return self.secrets / "console-accounts.json"
 
     @property
     def token_socket(self) -> Path:
-        """Where the console changes a password into a token."""
+        """Socket of the token broker: the console exchanges a password for a token."""
         return self.runtime / "tokens.sock"
 
     @property
     def deployer_heartbeat(self) -> Path:
-        """Touched by the deployer as long as it works."""
+        """Modified by the deployer while it works."""
         return self.run / "deployer"
 
     @property
@@ -107,7 +107,7 @@ class DataDir:
 
     @property
     def counts(self) -> Path:
-        """One file per part with the number of its starts since the stack came up."""
+        """One file per service with the number of its starts since the stack came up."""
         return self.run / "starts"
 
     @property
@@ -122,7 +122,7 @@ class DataDir:
         return self.runtime / "home"
 
     def log(self, service: str) -> Path:
-        """Log file of a part."""
+        """Log file of a service."""
         return self.logs / f"{service}.log"
 
     def create(self) -> None:
@@ -182,7 +182,7 @@ class DataDir:
 
 
 def settings_digest(settings: Settings) -> str:
-    """Hash of every setting, secrets included: when it differs, running parts are out of date.
+    """Hash of every setting, secrets included: when it differs, running services are out of date.
 
     The number of replicas is left out: none of the others has to restart for one more.
     """

@@ -83,10 +83,10 @@ def _quote(value: str) -> str:
 
 
 def stack_environment(data_dir: DataDir, stack_id: str) -> dict[str, str]:
-    """The environment of the supervisor and so of every part.
+    """The environment of the supervisor and so of every service.
 
     No PYTHONPATH: Dagster drops the first entry of `sys.path` before it imports a code location, and with `python -P`
-    that would be ours. The parts find the code where this interpreter has it installed.
+    that would be ours. The services find the code where this interpreter has it installed.
     """
     # Where it is set, every start compiles every module again, which takes seconds.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -1,10 +1,10 @@
 """`python -m ragctl.local_stack.exec --part NAME [--count FILE] [--wait HOST:PORT]… [--env K=V]… -- COMMAND…`
 
-Becomes COMMAND, so that the supervisor watches the part itself. Before that it
+Becomes COMMAND, so that the supervisor watches the service itself. Before that it
   * asks the kernel to end this process when the supervisor dies (Linux), so that kill -9 of it leaves no strays;
-  * marks the process (and all it starts) with the part's name, by which a later `rag` finds the remaining processes;
+  * marks the process (and all it starts) with the service's name, by which a later `rag` finds the remaining processes;
   * counts the start, for `rag status`;
-  * waits until the servers it needs accept connections, so that a part is not started into a failure.
+  * waits until the servers it needs accept connections, so that a service is not started into a failure.
 Only the standard library is imported: this runs before every start.
 """
 

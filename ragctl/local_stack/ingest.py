@@ -20,7 +20,7 @@ _RECENT_SECONDS = 3600
 """Far more than clocks differ; it only keeps the list short."""
 _POLL_SECONDS = 1.0
 _WATCHING_SHARE = 0.1
-"""Share of the time that looking may take: counting a large corpus must not slow down what is counted."""
+"""Share of the time that counting may take, so that it does not slow down the ingest of a large corpus."""
 _FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 _WAITING = {"QUEUED", "NOT_STARTED"}
 _SYNC_TAG = "rag/sync"
@@ -211,7 +211,7 @@ class Sync:
         return outcomes
 
     def _outcomes(self, jobs: Iterable[SourceJob]) -> list[Outcome]:
-        """Those of `jobs` whose runs have all ended."""
+        """The jobs of `jobs` whose runs have all ended."""
         recent = _runs(self._api, {"createdAfter": self._began - _RECENT_SECONDS})
         found = []
         for job in jobs:
@@ -235,7 +235,7 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the database holds of a source now; chunks of equal text share one embedding."""
+    """Counts of a source in the database; chunks of equal text share one embedding."""
 
     documents: int = 0
     chunks: int = 0
@@ -297,6 +297,6 @@ def _tag(run: dict[str, Any], name: str) -> str:
 
 
 def _ended(run: dict[str, Any]) -> bool:
-    """Whether nothing more will come of it: a failed run that Dagster is about to repeat has not ended."""
+    """Whether the run has ended for good: a failed run that Dagster is about to repeat has not."""
     about_to_retry = _tag(run, _WILL_RETRY_TAG) == "true" and not _tag(run, _RETRIED_BY_TAG)
     return run["status"] in _FINISHED and not about_to_retry

@@ -1,4 +1,4 @@
-"""Starting services in the order of their needs, and stopping them from the outside in."""
+"""Start services in dependency order, and stop them from the outside in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ragctl.local_stack.services import Service
 from ragctl.local_stack.supervisor import Supervisor
 
 # --------------------------------------------------------------------------------------------------------------------
-# Starting parts: each as soon as what it needs is ready, each ready when its probe says so.
+# Start: each service as soon as its dependencies are ready; a service is ready when its probe succeeds.
 
 
 _POLL_SECONDS = 0.2
@@ -40,7 +40,7 @@ class Work:
 
 
 async def run_all(works: Iterable[Work], display: Display) -> dict[str, float]:
-    """Do all works in the order of their needs, in parallel where they allow it. Returns seconds by name.
+    """Do all works in dependency order, in parallel where possible. Returns seconds by name.
 
     The first failure cancels the rest and is raised. A need that no work provides counts as done.
     """
@@ -73,7 +73,7 @@ async def run_all(works: Iterable[Work], display: Display) -> dict[str, float]:
 
 
 def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir) -> Work:
-    """Start a part unless it runs, and wait until it is healthy."""
+    """Start a service unless it runs, and wait until it is healthy."""
 
     async def run() -> None:
         supervisor.start_service(service.name)
@@ -83,7 +83,7 @@ def service_work(service: Service, supervisor: Supervisor, data_dir: DataDir) ->
 
 
 async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataDir) -> None:
-    """Return when the part is healthy. Raises `Unavailable` (`START_FAILED`) when it keeps dying or takes too long."""
+    """Wait until the service is healthy. Raises `Unavailable` (`START_FAILED`) when it keeps dying or takes long."""
     deadline = time.monotonic() + service.start_seconds
     deaths: set[float] = set()
     while True:
@@ -102,7 +102,7 @@ async def wait_healthy(service: Service, supervisor: Supervisor, data_dir: DataD
 
 
 def last_log_line(data_dir: DataDir, name: str) -> str:
-    """The last line of a part's log, and where the rest is."""
+    """The last line of a service's log, and where the rest is."""
     try:
         with data_dir.log(name).open(encoding="utf-8", errors="replace") as file:
             lines = [line.strip() for line in deque(file, _LOG_LINES) if line.strip()]
@@ -157,7 +157,7 @@ async def _follow(lines: asyncio.StreamReader, name: str, display: Display) -> R
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Stopping: from the outside in, so that nothing loses what it still needs, and nothing is left behind.
+# Stop: from the outside in, so that every service keeps its dependencies until it ends.
 
 
 _GATEWAY_DRAIN_SECONDS = 5.0
@@ -169,7 +169,7 @@ Progress = Callable[[str], None]
 def stop_stack(
     settings: Settings, data_dir: DataDir, services: list[Service], progress: Progress = lambda _: None
 ) -> bool:
-    """Stop the stack of this home and whatever is left of it. Returns whether there was anything to stop."""
+    """Stop the stack of this home and its remaining processes. Returns whether any process was running."""
     supervisor = Supervisor(data_dir)
     state = data_dir.read_state()
     found = supervisor.running()
@@ -179,7 +179,7 @@ def stop_stack(
             members = [part for part in services if part.stop_wave == wave]
             _stop_wave(supervisor, members, progress)
             if state is not None:
-                # What these parts have started and left: run workers above all. They still need the rest to end well.
+                # Child processes of these services, above all run workers; they need the other services to end well.
                 stop_processes(state.stack_id, services, only=_started_by(members))
         supervisor.shutdown()
     if state is not None:

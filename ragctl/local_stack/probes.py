@@ -14,7 +14,7 @@ _TIMEOUT_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a part works, and if not why, in words for people."""
+    """The result of a probe: whether a service works, and why not."""
 
     ok: bool
     detail: str = ""
@@ -90,7 +90,7 @@ def fresh_file(path: Path, max_age_seconds: float) -> Probe:
 
 
 def graphql(url: str, document: str, health_of: Callable[[dict[str, Any]], Health]) -> Probe:
-    """Healthy when a Dagster GraphQL query succeeds and `judge` likes its data."""
+    """Healthy when a Dagster GraphQL query succeeds and `judge` accepts its data."""
 
     async def probe() -> Health:
         import httpx

@@ -1,7 +1,7 @@
 """Processes of a stack, found by the mark in their environment, and other owners of its ports.
 
-A recorded process id may belong to someone else by now; the mark (a random id that only this stack's processes inherit)
-cannot. It also finds what parts have started themselves: run workers, parser sandboxes.
+A recorded process id may have been reused; the mark (a random id that only this stack's processes inherit) cannot.
+The mark also finds processes that services have started: run workers, parser sandboxes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ragctl.local_stack.services import Service
 
 @dataclass(frozen=True, slots=True)
 class StackProcess:
-    """A process that carries a stack's mark. `part` is empty for supervisord itself."""
+    """A process that carries a stack's mark. `service` is empty for supervisord itself."""
 
     process: psutil.Process
     service: str
@@ -46,9 +46,9 @@ def stack_processes(stack_id: str) -> list[StackProcess]:
 def stop_processes(
     stack_id: str, services: Iterable[Service], *, only: Callable[[StackProcess], bool] = lambda _: True
 ) -> int:
-    """End processes of the stack, each as its part wants it, in the order of the stop waves. Returns how many.
+    """End processes of the stack, each as its service wants it, in the order of the stop waves. Returns how many.
 
-    What outlives the time its part is allowed is killed.
+    What outlives the time its service is allowed is killed.
     """
     known = {part.name: part for part in services}
     chosen = [item for item in stack_processes(stack_id) if only(item)]
@@ -68,7 +68,7 @@ def stop_processes(
 
 
 def check_ports(services: Iterable[Service]) -> None:
-    """Raise `Conflict` (`PORT_TAKEN`) that names every port someone else listens on, and who, where that is visible."""
+    """Raise `Conflict` (`PORT_TAKEN`) that names every port taken by another process, and the process if visible."""
     taken = [
         f"port {port} is taken{_owner(port)}: stop it or set {setting}"
         for part in services
@@ -121,4 +121,4 @@ def _signal(process: psutil.Process, number: int) -> None:
     try:
         process.send_signal(number)
     except psutil.Error:
-        return  # it has ended by itself
+        return  # it has already ended

@@ -43,8 +43,8 @@ _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required 
 class Service:
     """One supervised process.
 
-    `needs` names parts and steps that must be ready before it starts; `waits` are addresses that it waits for at every
-    start, also after a crash. Parts stop in the order of `stop_wave`, those of one wave together. `port_settings` maps
+    `needs` names services and steps that must be ready before it starts; `waits` are addresses it waits for at every
+    start, also after a crash. Services stop in the order of `stop_wave`, one wave together. `port_settings` maps
     each port it listens on to the setting that changes it. At `heartbeat` it serves `grpc.health.v1` (`host:port`) or
     is a database (a URL); the watchdog ends it when it does not answer any more.
     """
@@ -164,7 +164,7 @@ def _watchdog(data_dir: DataDir) -> Service:
         name="watchdog",
         command=_python("ragctl.local_stack.watchdog"),
         probe=probes.fresh_file(data_dir.watchdog_heartbeat, WATCHDOG_MAX_AGE_SECONDS),
-        stop_wave=0,  # first: a part that is being stopped is silent for good reasons
+        stop_wave=0,  # first: a service that is being stopped is silent for good reasons
         stop_seconds=10,
     )
 

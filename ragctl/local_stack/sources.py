@@ -33,7 +33,7 @@ _MAX_DESCRIPTION_CHARS = 2_500
 """The beginning says what the package is. So the corpus is embedded in about a minute on two cores."""
 _MAX_LICENCES = 30
 _MAX_LICENCE_CHARS = 12_000
-"""Longer ones are collections of the licences of bundled parts."""
+"""Longer ones are collections of the licences of bundled libraries."""
 
 
 def write_project_corpus(folder: Path) -> bool:
@@ -197,7 +197,7 @@ def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> Non
         "acl": ["everyone"],
         "options": {"kind": "filesystem", "root": str(root), **options},
     }
-    document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": attributes}
+    document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
     text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
     path = folder / f"{name}.yaml"
     if not path.exists() or _root_of(path) != str(root):

@@ -22,7 +22,7 @@ _NUMBERS = {"documents", "chunks", "pending", "quarantined", "held_deletions", "
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One part. `state` is `stopped`, `restarting`, `unhealthy` or `healthy`."""
+    """One service. `state` is `stopped`, `restarting`, `unhealthy` or `healthy`."""
 
     name: str
     state: str
@@ -54,7 +54,7 @@ class StackStatus:
 
 
 def read_status(settings: Settings, data_dir: DataDir, services: list[Service]) -> StackStatus:
-    """Ask everything once; never raises for a part that is down."""
+    """Probe every service once; never raises for a service that is down."""
     supervisor = Supervisor(data_dir)
     infos = supervisor.infos()
     healths = asyncio.run(_probe_all(services, infos))
@@ -68,7 +68,7 @@ def read_status(settings: Settings, data_dir: DataDir, services: list[Service]) 
 
 
 def disk_problem(settings: Settings) -> str | None:
-    """Readers do without free space, so no part says that nothing can be written."""
+    """Reads need no free space, so no service reports that writes fail."""
     places = [place for place in (settings.home, settings.postgres_dir, settings.index_dir) if place.exists()]
     free = min(shutil.disk_usage(place).free for place in places)
     if free >= SPACE_RESERVE:

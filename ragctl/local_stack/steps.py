@@ -22,7 +22,7 @@ def migrate(settings: Settings) -> None:
     from rag_core.database import upgrade
 
     upgrade(settings)
-    # Importing Dagster costs seconds; it would create missing tables by itself, only not safely from three processes.
+    # Importing Dagster costs seconds. Its automatic creation of missing tables is not safe from three processes.
     marker = DataDir.of(settings).dagster_storage_marker
     current = fingerprint(version("dagster"), settings.effective_database_url)
     if marker.exists() and marker.read_text() == current:
@@ -43,7 +43,7 @@ def model(settings: Settings) -> None:
 
 
 def model_marker(settings: Settings) -> Path:
-    """Says which model was prepared. A hint that spares a start the look: the query server prepares what is missing."""
+    """Names the prepared model. A hint that makes a start faster: the query server prepares what is missing."""
     return settings.model_dir / "prepared"
 
 

@@ -25,9 +25,9 @@ from ragctl.tokens import write_private
 
 _LOG_BYTES = 10_000_000
 _LOG_BACKUPS = 3
-# Each failed start waits one second longer than the last, without end: a part comes back when its cause is gone.
+# Each failed start waits one second longer than the last, without end: a service comes back when its cause is gone.
 _START_RETRIES = 1_000_000
-# A part that dies sooner has not started: the next try waits. Later deaths are answered at once.
+# A service that dies sooner has not started: the next try waits. Later deaths are answered at once.
 _START_SECONDS = 5
 _START_TIMEOUT_SECONDS = 10.0
 
@@ -37,7 +37,7 @@ _ALREADY_STARTED_FAULTS = {60}
 
 @dataclass(frozen=True, slots=True)
 class ProcessInfo:
-    """What supervisord says about a part. `state` is one of its names (STARTING, RUNNING, BACKOFF, ...)."""
+    """State of a service in supervisord. `state` is one of its names (STARTING, RUNNING, BACKOFF, ...)."""
 
     name: str
     state: str
@@ -58,7 +58,7 @@ class ProcessInfo:
 
 @contextmanager
 def _sigint_as_usual() -> Iterator[None]:
-    """A shell that runs a command in the background has it ignore SIGINT, and the parts would inherit that.
+    """A shell that runs a command in the background has it ignore SIGINT, and the services would inherit that.
 
     Dagster gives SIGTERM the meaning of SIGINT, so its processes could not be ended in order.
     """
@@ -120,7 +120,7 @@ class Supervisor:
             time.sleep(0.02)
 
     def infos(self) -> dict[str, ProcessInfo]:
-        """State of every part by name; empty when supervisord does not answer."""
+        """State of every service by name; empty when supervisord does not answer."""
         try:
             with self._rpc() as supervisor:
                 listed = supervisor.getAllProcessInfo()
@@ -129,7 +129,7 @@ class Supervisor:
         return {item["name"]: _info(item) for item in listed}
 
     def reload(self, only: Container[str] | None = None) -> None:
-        """Take up the configuration that was written: new parts can be started, dropped ones are stopped first.
+        """Take up the configuration that was written: new services can be started, dropped ones are stopped first.
 
         With `only` parts of other names stay as they run.
         """
@@ -143,15 +143,15 @@ class Supervisor:
                 supervisor.addProcessGroup(name)
 
     def start_service(self, name: str) -> None:
-        """Start a part without waiting; no-op when it runs."""
+        """Start a service without waiting; no-op when it runs."""
         self._call("startProcess", name, ignore=_ALREADY_STARTED_FAULTS)
 
     def stop_service(self, name: str) -> None:
-        """Ask a part to stop without waiting; no-op when it does not run."""
+        """Ask a service to stop without waiting; no-op when it does not run."""
         self._call("stopProcess", name, ignore=_NOT_RUNNING_FAULTS)
 
     def shutdown(self, timeout: float = 30) -> None:
-        """End supervisord and wait for it. Parts that still run are stopped by it first."""
+        """End supervisord and wait for it. Services that still run are stopped by it first."""
         with self._rpc() as supervisor:
             pid = int(supervisor.getPID())
             supervisor.shutdown()

@@ -1,6 +1,6 @@
-"""`python -m ragctl.local_stack.token_keeper`: keeps token files valid, and the gateway's keys up to date.
+"""`python -m ragctl.local_stack.token_keeper`: keep token files valid, and the gateway's keys up to date.
 
-The console must not hold a key that could sign anything, so it reads a token from a file, and this part renews the
+The console must not hold a key that could sign anything, so it reads a token from a file, and this service renews the
 file long before the token in it expires. When the signing key was changed, tokens and the gateway follow. People who
 sign in to the console get a token of their role here.
 """
@@ -44,7 +44,7 @@ def keep_gateway_keys(settings: Settings, data_dir: DataDir) -> None:
 
 
 def main() -> None:
-    """Renew at once, then every hour (sooner when tokens live shorter), until SIGTERM; look for new keys meanwhile."""
+    """Renew at once, then every hour (sooner for short-lived tokens), until SIGTERM; poll for new keys meanwhile."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()

@@ -31,13 +31,13 @@ class Stack:
     services: list[Service]
     seconds: float
     found_running: frozenset[str]
-    """Parts that ran before this command."""
+    """Services that ran before this command."""
     console_password: str | None = None
-    """Of the console account that this command made; it is shown once and kept nowhere."""
+    """Password of the console account that this command made; it is shown once and stored nowhere."""
 
 
 def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
-    """Start what does not run yet and wait until all parts are healthy. Call it with the home's lock held.
+    """Start what does not run yet and wait until all services are healthy. Call it with the home's lock held.
 
     `replicas` changes the number of query servers; None keeps what it is.
 
@@ -75,7 +75,7 @@ class _Prepared:
 
 
 def _prepare(settings: Settings, data_dir: DataDir) -> _Prepared:
-    """Write every file the parts read, or find that they are written and the stack runs with them."""
+    """Write every file the services read, or find that they are written and the stack runs with them."""
     supervisor = Supervisor(data_dir)
     state = data_dir.read_state()
     services = build_services(settings, data_dir)
@@ -87,10 +87,10 @@ def _prepare(settings: Settings, data_dir: DataDir) -> _Prepared:
             if supervisor.infos().keys() != {part.name for part in services}:
                 _scale(settings, data_dir, services)
             return _Prepared(settings, services, state)
-        # Parts read their settings once, so new ones need new processes. A sure restart beats a clever one.
+        # Services read their settings once, so new ones need new processes. A sure restart beats a clever one.
         stop_stack(settings, data_dir, services)
     elif state is not None:
-        stop_processes(state.stack_id, services)  # the supervisor died; a part may still be about to follow it
+        stop_processes(state.stack_id, services)  # the supervisor died; a service may still be about to end after it
     shutil.rmtree(data_dir.counts, ignore_errors=True)
     data_dir.create()  # again: stopping removes the runtime folder
     check_ports(services)

@@ -1,8 +1,7 @@
-"""`python -m ragctl.local_stack.watchdog`: ends a part that runs and does not answer, so that the supervisor starts it
-again.
+"""`python -m ragctl.local_stack.watchdog`: end services that no longer answer, so that the supervisor restarts them.
 
 supervisord sees a process that ends, not one that hangs (a dead lock in the engine, SIGSTOP, a disk that fails). Every
-part with a `heartbeat` is asked with a deadline: `grpc.health.v1.Health/Check`, or the database for a connection. One
+service with a `heartbeat` is probed with a deadline: `grpc.health.v1.Health/Check`, or a database connection. One
 that has answered before and then does not for `RAG_HANG_SECONDS` is killed by its process id. What it was doing is
 repaired like any crash.
 """
@@ -69,11 +68,11 @@ class Watchdog:
         self._answered: dict[tuple[str, int], float] = {}
 
     def watch(self, services: Sequence[Service]) -> None:
-        """These are the parts from now on: a deployment starts and retires query servers while the stack runs."""
+        """Set the watched services: a deployment starts and retires query servers while the stack runs."""
         self._addresses = {part.name: part.heartbeat for part in services if part.heartbeat is not None}
 
     def poll(self) -> list[str]:
-        """Ask every part once; returns the names of those that were ended.
+        """Ask every service once; returns the names of those that were ended.
 
         A process that has not answered yet is left alone: it starts, and its start has a limit of its own.
         """
@@ -102,7 +101,7 @@ class Watchdog:
 
 
 def main() -> None:
-    """Look until SIGTERM."""
+    """Check until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings = Settings.load()

@@ -14,7 +14,7 @@ from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.targets.base import Server
 
 Poll = Callable[[bool], AnalysisResult | None]
-"""Called again and again; the last time with True, when it must say something."""
+"""Called repeatedly; the last call, with True, must return a result."""
 
 
 class ReleaseAnalyser(Protocol):
@@ -30,16 +30,16 @@ class ReleaseAnalyser(Protocol):
 
 
 class Generations(Protocol):
-    """Moves readers between index generations."""
+    """Promotes and rolls back index generations."""
 
     def active(self) -> str:
-        """The generation that readers are on; empty: none."""
+        """The active generation; empty: none."""
 
     def promote(self, name: str, actor: str) -> None:
-        """Move readers there. Raises `Conflict` when the gate, or a server, does not allow it."""
+        """Promote a generation. Raises `Conflict` when the gate, or a server, does not allow it."""
 
     def restore(self, name: str, before: str, actor: str) -> None:
-        """Move readers from `name` back to `before`, unless they are on another one by now."""
+        """Roll back from `name` to `before`, unless another generation is active by now."""
 
 
 class DefaultReleaseAnalyser:

@@ -28,7 +28,7 @@ Metadata = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class SmokeQuery:
-    """A question as the smoke suite asks it. `gains` by `source/locator`; empty: nobody says what is right."""
+    """A question of the smoke suite. `gains` by `source/locator`; empty: no expected documents."""
 
     text: str
     tenant: str = "default"
@@ -72,7 +72,7 @@ class Credentials:
 
 
 class Client:
-    """One server. Every call raises `grpc.RpcError` as it is: the suite judges it."""
+    """One server. Every call raises `grpc.RpcError` as it is: the suite evaluates it."""
 
     def __init__(self, server: Server, credentials: Credentials, seconds: float) -> None:
         self.server = server
@@ -84,7 +84,7 @@ class Client:
         self._channel.close()
 
     def is_serving(self) -> bool:
-        """Its health service says SERVING."""
+        """Check that its health service reports SERVING."""
         stub = health_pb2_grpc.HealthStub(self._channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=self._seconds)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -47,7 +47,7 @@ def run_controller(
                 kept.maintain()
                 due = time.monotonic() + MAINTAIN_SECONDS
         except RagError as error:
-            # The database or the target is away: they come back, and the rows say what to go on with.
+            # The database or the target is unavailable. The rows say where to resume once it returns.
             _log.warning("deployments_deferred", reason=error.reason, message=error.message)
         stop.wait(POLL_SECONDS)
     if store is not None:
@@ -55,7 +55,7 @@ def run_controller(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The part `deployer` of the local stack, or of a cluster, until SIGTERM."""
+    """Run the service `deployer` of the local stack, or of a cluster, until SIGTERM."""
     options = _parse(arguments)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -58,12 +58,12 @@ class Deployer:
             began = time.monotonic()
             result = policy.withdrawn(row) or self._work(row)
             failpoints.reach("deploy_acted")
-            # None: something was asked for meanwhile.
+            # None: a request arrived meanwhile.
             row = self._read(row) if result is None else self._finish(row, result, time.monotonic() - began)
         return row
 
     def _work(self, row: Deployment) -> AnalysisResult | None:
-        """The work of a state; None when it was broken off for a request."""
+        """Do the work of a state; None when a request interrupted it."""
         work: dict[State, Callable[[Deployment], AnalysisResult | None]] = {
             State.PREPARE: self._prepare,
             State.HEALTHY: self._wait_healthy,
@@ -208,7 +208,7 @@ class Deployer:
 
 
 def checked(check: Callable[[], AnalysisResult]) -> AnalysisResult:
-    """The verdict of a check. One that this installation does not let us make, for want of a credential, is no pass."""
+    """The result of a check. A check that cannot run because a credential is missing has not passed."""
     try:
         return check()
     except ConfigError as error:
@@ -216,7 +216,7 @@ def checked(check: Callable[[], AnalysisResult]) -> AnalysisResult:
 
 
 def release_of(row: Deployment) -> Release:
-    """What a deployment starts."""
+    """The release that a deployment starts."""
     return Release(row.release, **{name: value for name, value in row.spec.items() if name != deployments.DECLARED})
 
 

@@ -16,7 +16,7 @@ from ragctl.rollout.policy import AnalysisResult
 from ragctl.rollout.targets.base import Server, Traffic
 
 # --------------------------------------------------------------------------------------------------------------------
-# Pages that servers and Envoy show over HTTP, read without a proxy and with little patience.
+# Metrics pages of servers and Envoy over HTTP, read without a proxy and with a short timeout.
 
 
 _SECONDS = 3.0
@@ -69,7 +69,7 @@ SILENT_POLLS = 3
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What one server has counted since its start: calls, those that failed, and calls by upper bound in seconds."""
+    """Counters of one server since its start: calls, failed calls, and calls by upper bound in seconds."""
 
     calls: float = 0
     failed: float = 0
@@ -80,7 +80,7 @@ Sample = dict[str, Counts]
 
 
 def read(servers: Sequence[Server]) -> Sample | AnalysisResult:
-    """Counts by server; a verdict when one of them shows none, because then nobody can say that it works."""
+    """Counters by server; a failed result when a server shows none, because its health is then unknown."""
     found: Sample = {}
     for server in servers:
         page = fetch(f"{server.http}/metrics")
@@ -104,7 +104,7 @@ class MetricsPoller:
     def poll(self, final: bool) -> AnalysisResult | None:
         """The result; None when it is too early to decide. The `final` poll always decides.
 
-        A busy machine may answer a look too late, so that only several in a row without metrics are a verdict.
+        A busy machine may answer a poll too late, so only several polls in a row without metrics are a failure.
         """
         now = read(self._servers())
         if isinstance(now, AnalysisResult):
@@ -136,9 +136,9 @@ def analyse(settings: Settings, before: Sample, now: Sample, *, final: bool) -> 
 def analyse_traffic(
     settings: Settings, before: Mapping[str, Traffic], now: Mapping[str, Traffic], result: AnalysisResult | None
 ) -> AnalysisResult | None:
-    """`verdict` of the servers themselves, unless the gateways counted what no server can: calls that reached none.
+    """The servers' own `verdict`, unless the gateways counted calls that reached no server.
 
-    "Nobody called" is believed only when the gateways say so too.
+    A result of no calls counts only when the gateways confirm it.
     """
     deltas = [counts.since(before.get(name, Traffic())) for name, counts in now.items()]
     requests, failed = (sum(getattr(delta, name) for delta in deltas) for name in ("requests", "failed"))

@@ -24,7 +24,7 @@ _NEXT = {State.PREPARE: State.HEALTHY, State.HEALTHY: State.SMOKE, State.SMOKE: 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisResult:
-    """How the work of a state, or one check, ended. `reason` is a reason code when it did not pass."""
+    """The outcome of a state's work, or of one check. `reason` is a reason code when it did not pass."""
 
     passed: bool
     detail: str = ""
@@ -41,7 +41,7 @@ class AnalysisResult:
 
 
 def waits(row: Deployment) -> bool:
-    """Whether nothing is to be done now: it has ended, or it is ready and nobody asked for more."""
+    """Whether nothing is to be done now: it has ended, or it is ready and no request is pending."""
     return not row.wanted and (row.state.final or row.state is State.READY)
 
 
@@ -61,7 +61,7 @@ def begin(row: Deployment, smoke_is_old: bool) -> Changes:
 
 
 def withdrawn(row: Deployment) -> AnalysisResult | None:
-    """The verdict of an operator who asked for a rollback before there was traffic to move."""
+    """The result for an operator's rollback request before any traffic was shifted."""
     if row.wanted == ROLLBACK and row.state in BEFORE_TRAFFIC:
         return AnalysisResult.bad(Reason.ROLLBACK_REQUESTED, row.wanted_why or "withdrawn")
     return None

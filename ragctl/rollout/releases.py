@@ -1,7 +1,7 @@
 """Releases that a target's configuration asks for: `helm upgrade` and `helm rollback` only say which one.
 
-A wanted release is started once. One that was refused or rolled back automatically is started again when somebody runs
-the upgrade again (`follow`); one that an operator rolled back is not: a repetition does not undo what a person decided.
+A wanted release is started once. One that was refused or rolled back automatically is started again by another upgrade
+(`follow`); one that an operator rolled back is not: a repetition does not undo an operator's decision.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def start_wanted(known: Deployments, *, again: int = 0) -> Deployment | None:
 
 
 def serve_wanted(known: Deployments) -> Deployment:
-    """Have what is wanted served, whichever process does it, and return its deployment when that has ended.
+    """Deploy the wanted release, in whichever process, and return its deployment when it has ended.
 
     Raises `Conflict` (`CANDIDATE_UNHEALTHY`) when its servers are not ready in time after it has ended well.
     """
@@ -102,7 +102,7 @@ def _last(known: Deployments) -> Deployment | None:
 
 
 def _record(known: Deployments, connection: Connection, release: Release, colour: str, detail: str) -> Deployment:
-    """A row that is done as soon as it begins: there is nothing to judge it by, or nothing to move."""
+    """Record a deployment that is done at once: there is nothing to compare it with, or no traffic to shift."""
     request = Request(release, ACTOR, "wanted by the chart", declared=True)
     with connection.begin():
         row = deployments.add(

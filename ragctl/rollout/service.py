@@ -45,7 +45,7 @@ class Request:
 
     @property
     def origin(self) -> dict[str, str]:
-        """What its row says about that."""
+        """Columns of the deployment's row for it."""
         return {deployments.DECLARED: self.release.key} if self.declared else {}
 
 
@@ -86,16 +86,16 @@ class Deployments:
         )
 
     def up(self, wanted: Request) -> Deployment:
-        """Run a release on the idle colour until it is judged ready, or refused.
+        """Run a release on the idle colour until it is ready, or refused.
 
-        Repeating it judges again. A release that was ready and is not the wanted one is replaced. Raises `Conflict`
+        A repetition checks again. A ready release that is not the wanted one is replaced. Raises `Conflict`
         (`DEPLOYMENT_BUSY`) while traffic is being moved, (`DEPLOYMENT_STATE`) when weights were set by hand.
         """
         with self.deployer(_NEXT) as deployer:
             return deployer.run(self.begin(deployer.connection, wanted))
 
     def switch(self, actor: str, why: str = "") -> Deployment:
-        """Move the traffic to the ready deployment in steps, or go on with one that broke off.
+        """Shift the traffic to the ready deployment in steps, or resume an interrupted switch.
 
         Raises `Conflict` (`DEPLOYMENT_STATE`) when none is ready, (`DEPLOYMENT_BUSY`) while another process does it.
         """
@@ -108,7 +108,7 @@ class Deployments:
             return deployer.run(row)
 
     def roll_back(self, actor: str, why: str = "") -> Deployment:
-        """Move the traffic back, whatever is going on: another process that works on it is notified and awaited.
+        """Return the traffic at any point: another process that works on the deployment is notified and awaited.
 
         Raises `Conflict` (`DEPLOYMENT_STATE`) when there is nothing to go back from or to.
         """
@@ -130,7 +130,7 @@ class Deployments:
         return row
 
     def resume(self) -> Deployment | None:
-        """Go on with what was asked for or broke off; None when there is nothing, or another process is at it."""
+        """Resume requested or interrupted work; None when there is none, or another process does it."""
         row = self._unfinished() or self.newest()
         if row is None or policy.waits(row):
             return None
@@ -166,7 +166,7 @@ class Deployments:
             return deployments.newest(connection, self.target.name)
 
     def begin(self, connection: Connection, request: Request, **more: Any) -> Deployment:
-        """Put a deployment on record; `more` are columns of its row. Raises as `up` does."""
+        """Record a deployment; `more` are columns of its row. Raises as `up` does."""
         row = self._unfinished()
         if row is not None and row.state not in policy.BEFORE_TRAFFIC:
             raise Conflict(
@@ -237,6 +237,6 @@ class Deployments:
 
     @contextmanager
     def deployer(self, wait: float = _NOW) -> Iterator[Deployer]:
-        """Alone at work on this target. Raises `Conflict` (`DEPLOYMENT_BUSY`) when another is for `wait` seconds."""
+        """Hold the target's lock. Raises `Conflict` (`DEPLOYMENT_BUSY`) after `wait` seconds."""
         with locks.deployer_connection(self.store, self.target.name, wait=wait) as connection:
             yield Deployer(connection, self.target, self.analyser, self.generations, self.settings, self.on_progress)

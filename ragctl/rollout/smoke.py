@@ -23,7 +23,7 @@ from ragctl.rollout.targets.base import Server
 _CALLERS = 8
 _PASSAGES, _SENTENCE = 5, 200
 _TIMEOUT_SECONDS = 5.0
-"""A call that takes so many times the objective is given up: it is slow enough to say so."""
+"""Multiple of the objective after which a call is cancelled and counts as slow."""
 _GENERAL = SmokeQuery("What is this about?")
 Check = tuple[str, Callable[[], AnalysisResult]]
 
@@ -37,7 +37,7 @@ class Smoke:
         self._seconds = max(1.0, settings.deploy_latency_seconds * _TIMEOUT_SECONDS)
 
     def checks(self, candidate: Sequence[Server], serving: Sequence[Server]) -> Iterator[Check]:
-        """Each with its name; ask for the next only when one passed."""
+        """The checks with their names; take the next one only when the last passed."""
         golden = self._golden()
         query = golden or [_GENERAL]
         yield "smoke.health", lambda: self._on_each(candidate, _health)
@@ -101,7 +101,7 @@ class Smoke:
 
 
 def cited(settings: Settings, servers: Sequence[Server]) -> AnalysisResult:
-    """Whether an answer cites a document: asked for what a passage says that the caller may read."""
+    """Whether an answer cites a document, for a question made of a passage that the caller may read."""
     credentials = Credentials(settings)
     with ExitStack() as opened:
         client = opened.enter_context(closing(Client(servers[0], credentials, settings.deploy_latency_seconds * 10)))

@@ -31,7 +31,7 @@ from tests.support.kubernetes_api import Api, Object, running_api
 pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(1800)]
 OBJECTS = "rag-rag-platform"
 NOT_HERE = {"qdrant": "no package holds a Qdrant server"}
-SOURCE = """type: rag_assets.components.document_source.DocumentSource
+SOURCE = """type: rag_assets.components.DocumentSource
 attributes:
   name: handbook
   tenant: default

@@ -23,7 +23,7 @@ from tests.support.locks import packages
 pytestmark = [pytest.mark.containers, pytest.mark.root, pytest.mark.timeout(1800)]
 GATEWAY = f"http://127.0.0.1:{PORTS['RAG_GATEWAY_PORT']}"
 SOURCES = {
-    "handbook": """type: rag_assets.components.document_source.DocumentSource
+    "handbook": """type: rag_assets.components.DocumentSource
 attributes:
   name: handbook
   tenant: default
@@ -31,7 +31,7 @@ attributes:
   options: {kind: filesystem, root: /data}
   sensor: {interval_seconds: 5}
 """,
-    "tickets": """type: rag_assets.components.document_source.DocumentSource
+    "tickets": """type: rag_assets.components.DocumentSource
 attributes:
   name: tickets
   tenant: default

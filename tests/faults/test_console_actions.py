@@ -71,12 +71,12 @@ def test_a_stage_is_materialized_and_a_sensor_switched(page: Page) -> None:
 def test_inputs_are_redriven_and_discarded(page: Page) -> None:
     go(page, "Quality")
     for button, reason, said in (
-        ("Redrive 1", "a new parser", "will be tried again"),
-        ("Discard 1", "it is no document", "are left out"),
+        ("Redrive 1", "a new parser", "will be retried"),
+        ("Discard 1", "it is no document", "discarded"),
     ):
         pick(page, page.get_by_test_id("stDataFrame").first)
         act(page, button, reason, said)
-        page.get_by_text("Times in UTC").click()
+        page.get_by_text("Show times in UTC").click()
     on_record(page, "a new parser", "it is no document")
 
 
@@ -87,8 +87,8 @@ def test_an_answer_is_given_opened_in_its_document_judged_and_compared(page: Pag
     page.get_by_text("Show [1] in the document").click()
     expect(page.get_by_text("Backups are taken every night at three.").first).to_be_visible()
     page.get_by_test_id("stFeedbackButton").first.click()
-    page.get_by_role("button", name="Keep for the golden set").click()
-    expect(page.get_by_text("Kept.")).to_be_visible()
+    page.get_by_role("button", name="Save for the golden set").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
     page.get_by_role("button", name="Compare two generations").click()
     expect(page.get_by_text("First generation")).to_be_visible()
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
@@ -101,7 +101,7 @@ def test_a_generation_is_forecast_built_judged_promoted_rolled_back_and_retired(
     page.get_by_label("Tokens per chunk").press("Tab")
     page.get_by_role("button", name="Forecast the cost").click()
     expect(page.locator("td", has_text="Texts to embed")).to_be_attached()
-    act(page, "Build it", "smaller chunks", "is declared")
+    act(page, "Build", "smaller chunks", "is declared")
     page.reload()
     promote = page.get_by_role("button", name=re.compile("^.*Promote g"))
     while promote.is_disabled():  # the pipeline builds it; the page is asked as an operator would
@@ -109,11 +109,11 @@ def test_a_generation_is_forecast_built_judged_promoted_rolled_back_and_retired(
         page.reload()
         expect(promote).to_be_visible()
     act(page, re.compile("Evaluate g"), "", "The pipeline runs the gate")
-    act(page, re.compile("Promote g"), "no golden set yet", "Readers are on g")
+    act(page, re.compile("Promote g"), "no golden set yet", "Searches now use g")
     page.reload()
-    act(page, re.compile("Roll back to g"), "answers got worse", "Readers are on g")
+    act(page, re.compile("Roll back to g"), "answers got worse", "Searches now use g")
     page.reload()
-    act(page, re.compile("Retire g"), "not better", "has ended.")
+    act(page, re.compile("Retire g"), "not better", "is retired.")
     on_record(page, "smaller chunks", "no golden set yet", "answers got worse", "not better")
 
 
@@ -121,6 +121,6 @@ def test_held_deletions_are_released(page: Page, operated: Console) -> None:
     for number in range(DOCUMENTS):
         (operated.stack.docs / f"page-{number}.md").unlink()
     operated.stack.rag("source", "sync", "docs", seconds=600)
-    page.get_by_role("link", name="docs: 60 deletions wait for your decision").click()
-    act(page, "Release 60 deletions", "the chapter was withdrawn", "60 deletions are released")
+    page.get_by_role("link", name="docs: 60 held deletions need your decision").click()
+    act(page, "Approve 60 deletions", "the chapter was withdrawn", "60 deletions are approved")
     on_record(page, "the chapter was withdrawn")

@@ -43,7 +43,7 @@ class Harness:
             attributes = places.attributes(place)
             if place.name == "topic":
                 attributes["options"]["completion_topic"] = self._told
-            document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": attributes}
+            document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
             (folder / f"{place.name}.yaml").write_text(yaml.safe_dump(document))
 
     def fill(self) -> None:

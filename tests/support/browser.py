@@ -1,4 +1,4 @@
-"""Chromium and the console as a process of its own, for tests that look at what is painted."""
+"""Chromium and the console in its own process, for tests of rendered pages."""
 
 from __future__ import annotations
 

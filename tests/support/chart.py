@@ -1,4 +1,4 @@
-"""Rendering the Helm chart in process, with what an installation must give, and walking over what comes out."""
+"""Render the Helm chart in process with the required values, and walk over the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GIVEN: dict[str, Any] = {
     "gateway": {"digest": DIGEST},
     "auth": {"jwks": '{"keys": []}'},
     "sources": {
-        "files": {"handbook": "type: rag_assets.components.document_source.DocumentSource\n"},
+        "files": {"handbook": "type: rag_assets.components.DocumentSource\n"},
         "claims": [{"name": "handbook", "claimName": "handbook", "mountPath": "/data/handbook"}],
     },
 }
@@ -94,7 +94,7 @@ def everything(given: dict[str, Any], *, green: int = 0) -> list[Manifest]:
 
 
 def notes(given: dict[str, Any]) -> str:
-    """What Helm prints after an installation."""
+    """Helm's output after an installation."""
     rendered = chart().render(values=given, name="rag", namespace=NAMESPACE)
     return next(text for path, text in rendered.items() if path.endswith("NOTES.txt"))
 

@@ -74,7 +74,7 @@ class Installed:
         self.api.put("configmaps", wanted)
 
     def follow(self, resource: str, item: Object) -> None:
-        """What the controllers of a cluster do."""
+        """Stand-in for the controllers of a cluster."""
         if resource == "configmaps" and item["metadata"]["name"].endswith("-gateway-routes"):
             self.gateway.updates += 1
         if resource == "grpcroutes" and self.divides:

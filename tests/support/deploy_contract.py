@@ -1,4 +1,4 @@
-"""What every place that is deployed to must do; the same for a cluster, the local stack and the one in memory."""
+"""The contract of every deployment target: a cluster, the local stack and the one in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A place to deploy to that keeps everything in memory, and judges that say what a test wants."""
+"""An in-memory deployment target, and scripted analyses of releases."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class MemoryTarget:
 
 @dataclass
 class ScriptedAnalyser:
-    """A judge: one verdict for the smoke suite, and one for each share of the traffic that it does not find good."""
+    """A scripted analysis: one result for the smoke suite, and one for each traffic share that fails."""
 
     smoke_test: AnalysisResult = field(default_factory=AnalysisResult.good)
     bad_at: dict[int, AnalysisResult] = field(default_factory=dict)

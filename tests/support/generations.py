@@ -1,4 +1,4 @@
-"""Kits for tests: the fake embedder and the real chunker with a word counter, by the recipe of a generation."""
+"""Transforms for tests: the fake embedder and the real chunker with a word counter, by the config of a generation."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class GenerationHarness:
             return generations.get(connection, name)
 
     def texts(self, name: str) -> set[str]:
-        """What a generation holds, white space folded."""
+        """The texts in a generation, white space folded."""
         return {" ".join(p.payload.text.split()) for page in self.pipeline.index.scroll(name) for p in page}
 
     def acls(self, name: str, locator: str) -> set[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Small points for index tests: eight dimensions, one tenant unless told otherwise."""
+"""Small points for index tests: eight dimensions, one tenant by default."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _PATH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What somebody asked to change, and as whom."""
+    """A requested change, and its user."""
 
     resource: str
     name: str

@@ -1,4 +1,4 @@
-"""What the locks in requirements/ name, as a Python of some version would install it on this kind of machine."""
+"""Packages of the locks in requirements/, as a given Python version would install them on this platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source held in memory: the in-process implementation of the connector interface for tests."""
+"""A source in memory: the in-process implementation of the connector interface for tests."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def _run(*command: str, stdin: str = "") -> None:
 
 
 def _within(space: str, work: Callable[[], _Result]) -> _Result:
-    """What `work` gives when it runs in a network namespace; sockets made there stay there."""
+    """The result of `work` run in a network namespace; sockets made there stay there."""
     results: list[_Result] = []
 
     def enter() -> None:

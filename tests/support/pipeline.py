@@ -98,7 +98,7 @@ class PipelineHarness:
         return account(self.store, scope)
 
     def later_stages(self, scope: Scope) -> None:
-        """What `run_pipeline` does with stored documents, with this chunker and embedder whatever generations there
+        """Run `run_pipeline` on stored documents, with this chunker and embedder whatever generations there
         are."""
         for stage in ("chunks", "embeddings", "index"):
             with locks.shard_connection(self.store, *scope.key, wait=self.settings.source_wait_seconds) as connection:
@@ -138,7 +138,7 @@ class PipelineHarness:
             return connection.execute(text(statement), params).all()
 
     def points(self, locator: str | None = None) -> list[Point]:
-        """What the active index generation holds, of one document or in all."""
+        """The points in the active index generation, of one document or in all."""
         generation = self.index.alias()
         assert generation is not None
         found = [point for page in self.index.scroll(generation) for point in page]

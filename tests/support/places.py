@@ -21,7 +21,7 @@ PAGE = 100
 
 
 class Place(Protocol):
-    """Where one source has its documents. `acls` tells whether each document can have its own."""
+    """The documents of one source in a real system. `acls`: each document can have its own ACL."""
 
     name: str
     acls: bool

@@ -1,8 +1,8 @@
-"""What a Qdrant server does and qdrant-client's local mode does not, learned from version 1.19.0.
+"""A stand-in for a Qdrant server: behaviour of version 1.19.0 that qdrant-client's local mode omits.
 
 It keeps payload indexes and says which a collection has; a `create` can be cut in the middle; it has a version, and one
 before 1.19 drops the corpus of term statistics without a word. A write that does not wait is queued: the next one that
-waits finds it applied, or failed without a word to anybody.
+waits finds it applied, or failed without a report.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class StandIn(QdrantClient):
 
 
 class Gone(grpc.RpcError):  # type: ignore[misc]
-    """What a channel raises when nobody answers."""
+    """The error of a channel without an answer."""
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNAVAILABLE

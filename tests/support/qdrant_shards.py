@@ -16,7 +16,7 @@ from tests.support.qdrant_server import StandIn
 
 
 class Refused(grpc.RpcError):  # type: ignore[misc]
-    """What the channel raises for an answer that is an error."""
+    """The error of a channel whose answer is an error."""
 
     def __init__(self, code: grpc.StatusCode, text: str) -> None:
         super().__init__()

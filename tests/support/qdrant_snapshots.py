@@ -11,7 +11,7 @@ _PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "backup-and-restore.md"
 
 
 def commands() -> tuple[str, str]:
-    """What takes a snapshot, and what restores it."""
+    """The commands that take a snapshot and restore it."""
     (section,) = re.findall(r"(?ms)^## Snapshots of Qdrant\n(.*?)(?=^## |\Z)", _PAGE.read_text("utf-8"))
     taking, restoring = re.findall(r"(?ms)^```sh\n(.*?)^```", section)
     return taking, restoring

@@ -258,7 +258,7 @@ def _running(
 
 @dataclass(frozen=True)
 class Failure:
-    """What a client sees of a failed call."""
+    """The client's view of a failed call."""
 
     code: grpc.StatusCode
     reason: str

@@ -1,4 +1,4 @@
-"""Writes down the SQL of the query server while tests run, for the next release's test that it still works.
+"""Record the SQL of the query server while tests run, for the next release's compatibility test.
 
 pytest -p tests.support.record_statements --statements=FILE tests/integration/query_server …
 """

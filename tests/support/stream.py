@@ -1,4 +1,4 @@
-"""A stream worker's parts for tests: the real store, index and parser, the fake embedder, pushes by hand."""
+"""Dependencies of a stream worker for tests: the real store, index and parser, the fake embedder, pushes by hand."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def event(locator: str, version: int, content: str | bytes | None, **fields: Any
 
 
 class Failing:
-    """An index in front of the real one that fails when told to."""
+    """An index in front of the real one that fails on request."""
 
     def __init__(self, index: VectorIndex) -> None:
         self._index = index

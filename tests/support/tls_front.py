@@ -55,4 +55,4 @@ async def _close(server: asyncio.Server) -> None:
     for task in ours:
         task.cancel()
     await asyncio.gather(*ours, return_exceptions=True)
-    await asyncio.sleep(0.1)  # what was aborted is told so in the next rounds of the loop
+    await asyncio.sleep(0.1)  # aborted connections are notified in the next rounds of the loop

@@ -1,4 +1,4 @@
-"""Waiting for what happens soon in another thread or process."""
+"""Wait for an event in another thread or process."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class WirePeer:
         self.metadata: dict[str, str] = {}
         self.time_remaining: float | None = None
         self.arrived = threading.Semaphore(0)
-        """Counts the searches that are held."""
+        """Counts the blocked searches."""
         self._let_go: asyncio.Event | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -88,7 +88,7 @@ class WirePeer:
         await self._health.set("ragproto.query.v2.QueryService", status)
 
     def hold_no_more(self) -> None:
-        """Answer further searches at once; those that are held stay."""
+        """Answer further searches at once; blocked ones stay blocked."""
         self._let_go = None
 
     @contextmanager
@@ -125,7 +125,7 @@ class WirePeer:
         self._server = server
 
     async def held(self) -> None:
-        """Wait while searches are held."""
+        """Wait while searches are blocked."""
         if (let_go := self._let_go) is not None:
             self.arrived.release()
             await let_go.wait()

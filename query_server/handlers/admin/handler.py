@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class AdminHandler:
-    """Reports; a part that is down is a finding, not an error of the call."""
+    """Reports status; a service that is down is part of the report, not an error of the call."""
 
     def __init__(self, dependencies: Dependencies, embedder: QueryEmbedder, pool: BlockingPool, version: str) -> None:
         self._dependencies = dependencies
@@ -33,7 +33,7 @@ class AdminHandler:
         self._version = version
 
     async def status(self, principal: Principal) -> Status:
-        """Health of every part, counts of the caller's sources, and all generations.
+        """Health of every service, counts of the caller's sources, and all generations.
 
         Without `platform.read` a generation counts what the caller's tenant has in it, and has no history.
         """
@@ -90,7 +90,7 @@ class AdminHandler:
 
 
 async def _in_time(work: Awaitable[T], reason: Reason) -> T:
-    """The result of a probe. Raises `Unavailable` with the part's reason when it takes too long."""
+    """The result of a probe. Raises `Unavailable` with the service's reason when it takes too long."""
     try:
         return await asyncio.wait_for(work, PROBE_SECONDS)
     except TimeoutError:
@@ -105,7 +105,7 @@ def _newest_first(found: list[GenerationStatus], rows: dict[str, GenerationRow])
         for name, row in rows.items()
         if row.state == "retired" and name not in known
     ]
-    # The index knows no time; those that the database does not know come last.
+    # The index stores no times; generations that the database does not know come last.
     return tuple(
         sorted(merged, key=lambda status: status.row.created_at.timestamp() if status.row else 0, reverse=True)
     )

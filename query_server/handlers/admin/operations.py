@@ -1,4 +1,4 @@
-"""What operators read and do. Every action and its audit record are one transaction."""
+"""Queries and actions of operators. Every action and its audit record are one transaction."""
 
 from __future__ import annotations
 
@@ -131,13 +131,13 @@ class OperationsHandler:
         return await self._transact(read)
 
     async def redrive(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
-        """Have inputs tried again. Raises `NotFound`, and nothing is done then."""
+        """Retry inputs. Raises `NotFound`, and changes nothing then."""
         from rag_core.quality import redrive
 
         return await self._each(principal, ids, why, redrive)
 
     async def discard(self, principal: Principal, ids: Sequence[int], why: str) -> list[str]:
-        """Leave inputs out. Raises `NotFound`, and nothing is done then."""
+        """Discard inputs. Raises `NotFound`, and changes nothing then."""
         from rag_core.quality import discard
 
         return await self._each(principal, ids, why, discard)
@@ -195,7 +195,7 @@ class OperationsHandler:
     async def record(
         self, principal: Principal, action: str, target: str, why: str, facts: Mapping[str, str], source: str
     ) -> int:
-        """Put an action that is done elsewhere on record.
+        """Record an action that is done elsewhere.
 
         Raises `PermissionDenied` (`SCOPE_MISSING`) for a source or run of another tenant, and for what is no source's,
         without `platform.admin`.
@@ -218,14 +218,14 @@ class OperationsHandler:
         return await self._transact(write)
 
     async def rate(self, principal: Principal, judgement: Judgement) -> int:
-        """Store a judgement of an answer."""
+        """Store a rating of an answer."""
         from rag_core.evaluation import store as ratings
 
         check_judgement(judgement)
         return await self._transact(lambda db: ratings.add(db, principal.tenant, principal.subject, judgement))
 
     async def ratings(self, principal: Principal, limit: int) -> list[Rating]:
-        """Stored judgements, newest first."""
+        """Stored ratings, newest first."""
         from rag_core.evaluation import store as ratings
 
         return await self._transact(lambda db: ratings.newest(db, principal.tenant, limit))

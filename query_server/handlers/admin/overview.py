@@ -16,12 +16,12 @@ from rag_core.index import GenerationSpec
 from rag_core.operations import audit_store as audit
 
 # --------------------------------------------------------------------------------------------------------------------
-# What `AdminService.GetStatus` reports, as plain values.
+# The report of `AdminService.GetStatus` as plain values.
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """One source: live documents, their chunks in the active generation's chunking, and what is still owed."""
+    """One source: live documents, their chunks in the active generation's chunking, and pending changes."""
 
     name: str
     kind: str
@@ -69,7 +69,7 @@ class GenerationRow:
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """One part: whether it works now, and why not."""
+    """One service: whether it works now, and why not."""
 
     name: str
     healthy: bool
@@ -152,7 +152,7 @@ def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ..
 
 
 def generation_rows(connection: Connection, tenant: str | None = None) -> dict[str, GenerationRow]:
-    """What the database knows of every generation, by name.
+    """Rows of every generation in the database, by name.
 
     With a tenant its own documents are counted, and details of others are left out: who acted, why, and what the
     gate found in everybody's documents.
@@ -166,7 +166,7 @@ def generation_rows(connection: Connection, tenant: str | None = None) -> dict[s
 
 
 def _events(connection: Connection) -> defaultdict[str, list[GenerationEvent]]:
-    """What was done with each generation, newest first."""
+    """History of each generation, newest first."""
     found: defaultdict[str, list[GenerationEvent]] = defaultdict(list)
     for entry in audit.find(connection, audit.Query(action_start=_ACTIONS, outcome=audit.OK, limit=_EVENTS_READ)):
         if len(found[entry.target]) < EVENTS_SHOWN:

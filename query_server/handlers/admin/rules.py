@@ -87,7 +87,7 @@ def check_details(details: Mapping[str, str]) -> None:
 
 
 def check_judgement(judgement: Judgement) -> None:
-    """Raise `InvalidInput` for a judgement without a question or with more than is kept."""
+    """Raise `InvalidInput` for a rating without a question or with more text than is stored."""
     check_text_field("question", judgement.question, limit=MAX_QUESTION_CHARS, required=True)
     check_text_field("answer", judgement.answer, limit=MAX_ANSWER_CHARS)
     check_text_field("comment", judgement.comment, limit=MAX_QUESTION_CHARS)

@@ -199,7 +199,7 @@ def _record(
     method: str,
     request_id: str,
 ) -> None:
-    """Put what was accepted on record, in the transaction that accepts it."""
+    """Record an accepted change, in the transaction that accepts it."""
     from rag_core.operations import audit_store as audit
 
     details = {"source_version": receipt.source_version, "request_id": request_id}

@@ -23,7 +23,7 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class _Pending:
-    """One query on its way; the result goes to everyone of the tenant who asked for the same text meanwhile."""
+    """One query in progress; the result goes to every call of the tenant with the same text."""
 
     key: Key
     result: asyncio.Future[Vectors]

@@ -1,9 +1,9 @@
-"""The generation a query goes to, and the embedder of that generation.
+"""The generation that a query searches, and its embedder.
 
-How query model and index switch together on all replicas: a query is embedded for one generation and searched in that
-one by name, so a response cannot mix two. Every server loads the query models of all generations that follow, before
-one of them is promoted, and says so in the database; a promotion waits until every living server has. Then the alias
-moves once, and each search resolves it: all servers switch with their next search.
+Query model and index switch together on all replicas: a query is embedded for one generation and searched in that one
+by name, so a response cannot mix two. Every server loads the query models of all generations that receive writes before
+one of them is promoted, and reports it in the database; a promotion waits until every living server has. Then the
+alias moves once, and each search resolves it: all servers switch with their next search.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class QueryModels:
         return generation, embedder
 
     async def problem(self, generation: str) -> Reason | None:
-        """Why queries cannot follow readers to their generation, `None` when they can; from then on they do."""
+        """Reason why queries cannot use the active generation, `None` when they can; from then on they do."""
         if not self.knows(generation):
             await self.refresh()
         if not self.knows(generation):
@@ -105,7 +105,7 @@ class QueryModels:
         return generation in self._built_with
 
     async def alias(self) -> str | None:
-        """The generation readers are on, asked of the index."""
+        """The active generation, read from the index."""
         return await self._pool.run(self._index.alias)
 
     async def switch_to(self, generation: str) -> bool:
@@ -125,7 +125,7 @@ class QueryModels:
         return True
 
     async def refresh(self) -> None:
-        """Load the models of the generations that follow, and report to the database which this server has.
+        """Load the models of the generations that receive writes, and report to the database which this server has.
 
         In a task that all who ask share: a call that ends meanwhile leaves nothing half loaded behind.
         """

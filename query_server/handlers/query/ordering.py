@@ -1,4 +1,4 @@
-"""After retrieval: reranking by a cross-encoder, and diversity."""
+"""Order of retrieved passages: reranking by a cross-encoder, and diversity."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Ordering:
         return sorted(judged, key=lambda hit: -(hit.reranked or 0.0))
 
     def close(self) -> None:
-        """Wait for the judgement that has begun."""
+        """Wait for the scoring that has begun."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         if self._reranker is not None:
             self._reranker.close()

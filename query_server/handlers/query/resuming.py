@@ -25,7 +25,7 @@ _SEEN = struct.Struct(f">I{_DIGEST_BYTES}s")
 
 @dataclass(frozen=True, slots=True)
 class ResumeCursor:
-    """What a client has of an answer: the generation it came from, the number of characters and a hash of them."""
+    """The part of an answer that a client has: its generation, the number of characters and their hash."""
 
     generation: str
     chars: int
@@ -41,7 +41,7 @@ class ResumableDelta:
 
 
 class ResumeTokens:
-    """Issues tokens by the first secret, reads those of any."""
+    """Issues resume tokens with the first secret, accepts tokens of any secret."""
 
     def __init__(self, *secrets: bytes, clock: Callable[[], float] = time.time) -> None:
         self._tokens = SignedTokens(secrets, b"resume-token", clock=clock)
@@ -70,17 +70,17 @@ class Progress:
         self.chars = 0
 
     def add(self, text: str) -> None:
-        """The client has this as well."""
+        """Count text that was sent to the client."""
         self._hash.update(text.encode())
         self.chars += len(text)
 
     def cursor(self) -> ResumeCursor:
-        """What the client has by now."""
+        """The client's present progress."""
         return ResumeCursor(self._generation, self.chars, self._hash.digest())
 
 
 def context_of(plan: Plan) -> bytes:
-    """What a token is bound to: what binds a page token, and from how many passages the answer may draw."""
+    """The context of a token: the context of a page token, and the number of passages for the answer."""
     return b"%d|%s" % (plan.request.limit, plan.context)
 
 

@@ -33,7 +33,7 @@ from rag_core.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked request. `request` has no vector yet and its limit is that of one page, which starts at `offset`."""
+    """A checked request. `request` has no vector yet; its limit is the size of one page, which starts at `offset`."""
 
     request: SearchRequest
     offset: int
@@ -47,7 +47,7 @@ class Plan:
 
     @property
     def pinned(self) -> bool:
-        """Whether it goes to a generation by name, not to the one that readers are on."""
+        """Whether it names a generation instead of using the active one."""
         return self.request.generation is not None
 
     def pinned_to(self, generation: str) -> Plan:
@@ -171,8 +171,8 @@ class SearchHandler:
         return await embedder.embed_passages(texts)
 
     async def _current(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
-        """Search what readers are on. Vector and search are of one generation; when readers are moved in between, both
-        are made again."""
+        """Search the active generation. Vector and search are of one generation; after a promotion in between, both are
+        repeated."""
         while True:
             generation, embedder = await self._models.target()
             vector = await _embed(embedder, request)
@@ -195,7 +195,7 @@ class SearchHandler:
         return None if await self._models.switch_to(alias) else await self._stayed(request)
 
     async def _stayed(self, request: SearchRequest) -> SearchResult:
-        """Search the generation that readers were on before; this server cannot follow them."""
+        """Search the previous generation, because this server has no model for the active one."""
         try:
             return await self._searcher.search(request)
         except NotFound as error:
@@ -205,7 +205,7 @@ class SearchHandler:
             raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, message) from None
 
     async def _pinned(self, request: SearchRequest, generation: str) -> tuple[SearchResult, Vectors | None]:
-        """Search the generation of what came before."""
+        """Search the generation of the pages before."""
         try:
             embedder = await self._models.embedder_of(generation)
             vector = await _embed(embedder, request)

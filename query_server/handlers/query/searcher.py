@@ -1,4 +1,4 @@
-"""Where a search of the index runs: in a thread of this process, or in the process that owns the Edge folder."""
+"""Execution of searches: in a thread of this process, or in the process that owns the Edge folder."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RemoteSearcher:
 
     The engine holds the interpreter lock of that process, never of this one: a search that hangs there leaves our
     deadlines, health checks and refusals working. Cancellation and deadline travel with the call, so a search that is
-    still queued there is never run for nobody. Make it inside the event loop that uses it.
+    still queued there is never run after its caller left. Create it inside the event loop that uses it.
     """
 
     def __init__(self, endpoint: str, secret: str, metrics: Metrics) -> None:
@@ -112,15 +112,15 @@ class RemoteSearcher:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Damage of the index that only a search meets: for a while afterwards this server is not ready.
+# Damage of the index that only a search detects: for a while afterwards this server is not ready.
 
 
 REMEMBERED_SECONDS = 30.0
-"""The damage may lie where few searches come by: a search that went well elsewhere does not end it."""
+"""Time without readiness after damage: a later search that succeeds may not have touched the damaged place."""
 
 
 class DamageDetector:
-    """A searcher that remembers when it last met damage. It is not repaired here: `rag index rebuild` does that."""
+    """A searcher that records when it last detected damage. `rag index rebuild` repairs it."""
 
     def __init__(self, searcher: Searcher, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._searcher = searcher

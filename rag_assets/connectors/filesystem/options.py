@@ -55,5 +55,5 @@ class FilesystemOptions(BaseModel):
 
     @property
     def location(self) -> str:
-        """Where the documents are, for people."""
+        """The location of the documents, for display."""
         return self.root

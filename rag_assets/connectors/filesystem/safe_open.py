@@ -1,4 +1,4 @@
-"""Opening files below the source's folder and nowhere else, reading them, and their version tags."""
+"""Open and read files below the source's folder and nowhere else, and compute their version tags."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _same(before: os.stat_result, after: os.stat_result) -> bool:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# The value that tells whether a file may have changed, from one `stat`.
+# The version tag of a file, from one `stat`.
 
 
 RACY_NS = 50_000_000

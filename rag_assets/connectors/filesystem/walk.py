@@ -28,7 +28,7 @@ MAX_DEPTH = 64
 """Folders below the root; each level holds one open handle."""
 _MAX_ERRORS = 10
 _LATEST = 253_402_300_799
-"""The last second of the year 9999, the last a `datetime` can hold; file times are whatever someone set."""
+"""The last second of the year 9999, the last a `datetime` can hold; file times can have any value."""
 _WORD = 2**128
 
 Identity = tuple[int, int]
@@ -137,7 +137,7 @@ class FilesystemListing:
             return []
 
     def _other(self, fd: int, name: str, place: _Place, status: os.stat_result) -> Iterator[Entry]:
-        """What is not a regular file: a link, a folder to enter, or something nobody can read."""
+        """Handle what is not a regular file: a link, a folder to enter, or something unreadable."""
         if stat.S_ISLNK(status.st_mode):
             yield from self._link(place)
         elif stat.S_ISDIR(status.st_mode) and place.include.can_match_below:

@@ -93,7 +93,7 @@ class ApiClient:
         return answer
 
     def _ask(self, url: str, headers: dict[str, str], accept: tuple[int, ...]) -> Fetched:
-        """One try; what may pass by itself becomes `Again`."""
+        """One attempt; a transient failure becomes `Again`."""
         credentials = self._credentials.headers()
         plain = {**{name.lower(): value for name, value in self._options.headers.items()}, **headers}
         try:

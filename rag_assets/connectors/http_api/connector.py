@@ -22,11 +22,11 @@ from rag_core.sources import FetchedItem, Problem, SourceItem
 SAMPLE = 10
 MAX_POLLED = 1000
 _POLLED: dict[str, tuple[dict[str, str], str]] = {}
-"""What the sensor of this process saw last, by options: validators to send and the token they stand for."""
+"""Last reading of this process's sensor, by options: HTTP validators and the version tag they stand for."""
 
 
 class HttpApiConnector:
-    """Reads one list endpoint. What it lists it keeps in a temporary file until it is closed."""
+    """Reads one list endpoint. Listed content is kept in a temporary file until `close`."""
 
     shares_listings = False
 

@@ -47,7 +47,7 @@ class ApiListing:
 
     @property
     def cursor(self) -> dict[str, Any]:
-        """Where `list_changes` starts the next time."""
+        """Cursor at which the next `list_changes` starts."""
         since = self._latest.isoformat() if self._latest is not None else None
         return {"layout": self._layout, "since": since, **self._conditions}
 
@@ -131,7 +131,7 @@ class ApiListing:
 
 
 class ApiChanges(ApiListing):
-    """What changed since a cursor (`rag_core.sources.Changes`)."""
+    """The changes since a cursor. Implements `rag_core.sources.Changes`."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ def layout(options: HttpApiOptions) -> str:
 
 
 def poll_version_tag(mapping: Mapping, data: Any) -> str:
-    """What the change sensor compares: ids and versions of a page, and the total."""
+    """The version tag for the change sensor: ids and versions of a page, and the total."""
     parts = [str(mapping.total(data)), *(digest(item) for item in mapping.items(data))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

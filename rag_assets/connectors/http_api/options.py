@@ -53,14 +53,14 @@ class LinkPaging(Model):
 
 
 class AclField(Model):
-    """Who may see an item: a path to strings, and what to put before those that have no `user:` or `group:`."""
+    """The ACL of an item: a path to strings, and a prefix for strings without `user:` or `group:`."""
 
     path: JsonPath
     prefix: Literal["user:", "group:"] | None = None
 
 
 class ItemFields(Model):
-    """Where the parts of a document stand in an item of the list."""
+    """Paths to the parts of a document in an item of the list."""
 
     id: JsonPath = Field(description="Names the document; text or a whole number, unique in the source.")
     content: JsonPath | None = Field(None, description="The text; several matches are joined. Left out: see `detail`.")
@@ -82,7 +82,7 @@ class Detail(Model):
 
 
 class ChangesOptions(Model):
-    """Asking only for what changed since the last run."""
+    """Incremental listing: request only what changed since the last run."""
 
     param: Plain = "updated_since"
     format: Literal["iso", "seconds", "milliseconds"] = "iso"
@@ -124,5 +124,5 @@ class HttpApiOptions(Model):
 
     @property
     def location(self) -> str:
-        """Where the documents are, for people."""
+        """The location of the documents, for display."""
         return self.url

@@ -33,7 +33,7 @@ _ADVICE: Final = {
 }
 """What to set, by the broker's own error."""
 _UNREACHED: Final = (KafkaError._SSL, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
-"""Where no session comes about nobody has answered yet; all others are refusals, which waiting alone does not mend."""
+"""Errors of a broker that has not answered yet; all others are refusals, which do not pass with time."""
 
 
 def explained(name: str, error: KafkaError) -> RagError:

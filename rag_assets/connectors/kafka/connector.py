@@ -21,7 +21,7 @@ SAMPLE = 3
 
 
 class KafkaConnector:
-    """Implements `Connector` to look at a topic. What is consumed goes through `rag_assets.stream_worker` instead."""
+    """Implements `Connector` for inspection of a topic. `rag_assets.stream_worker` consumes it."""
 
     shares_listings = False
 

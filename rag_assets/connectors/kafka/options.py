@@ -15,7 +15,7 @@ FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_$-]+(\.[A-Za-
 
 
 class KafkaFields(Model):
-    """Where in the JSON object a message says what; dots lead into nested objects."""
+    """Paths to the fields of a document in the JSON object; dots lead into nested objects."""
 
     content: FieldPath = Field("text", description="The text. Required in each message that is no deletion.")
     title: FieldPath | None = Field("title", description="Title.")
@@ -28,7 +28,7 @@ class KafkaFields(Model):
 
 
 class KafkaSecurity(Model):
-    """How the broker is reached. Secrets are named, never written here."""
+    """Connection to the broker. Secrets are named, never written here."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "SCRAM-SHA-512"
@@ -58,7 +58,7 @@ class KafkaRegistry(Model):
     """A schema registry with Confluent's REST interface. Each value names its schema there: Avro, Protobuf or JSON."""
 
     url: Url = Field(description="Where its REST interface begins; with Apicurio it ends in /apis/ccompat/v7.")
-    auth: Auth | None = Field(None, description="As that of an HTTP API: basic, bearer, header or oauth2.")
+    auth: Auth | None = Field(None, description="As for an HTTP API: basic, bearer, header or oauth2.")
     ca_file: str | None = Field(None, max_length=4096, description="CA certificates; absent: the system's.")
 
 
@@ -88,7 +88,7 @@ class KafkaOptions(Model):
     schema_file: str | None = Field(None, max_length=4096, description="JSON Schema that each value must match.")
     max_message_bytes: int = Field(1_000_000, ge=1, le=100_000_000, description="Larger messages are dead letters.")
     dead_letter_topic: Name | None = Field(None, description="Dead letters are produced to it as well.")
-    completion_topic: Name | None = Field(None, description="What became of each change is produced to it.")
+    completion_topic: Name | None = Field(None, description="Topic that receives the outcome of each change.")
     session_timeout_ms: int = Field(
         45_000,
         ge=1000,
@@ -97,11 +97,13 @@ class KafkaOptions(Model):
     )
     max_poll_interval_ms: int = Field(300_000, ge=1000, le=86_400_000, description="Longest time between two polls.")
     metadata_refresh_ms: int = Field(30_000, ge=100, le=3_600_000, description="How soon a new partition is noticed.")
-    buffer_messages: int = Field(1000, ge=1, le=100_000, description="Messages held; beyond it the topic is paused.")
+    buffer_messages: int = Field(
+        1000, ge=1, le=100_000, description="Messages buffered in memory; beyond it the topic is paused."
+    )
     buffer_bytes: int = Field(32_000_000, ge=1, description="Their bytes; beyond it the topic is paused.")
     security: KafkaSecurity = Field(KafkaSecurity(), description="How the broker is reached.")
 
     @property
     def location(self) -> str:
-        """Where the documents are, in one line."""
+        """The location of the documents, in one line."""
         return f"{self.topic} at {self.brokers}"

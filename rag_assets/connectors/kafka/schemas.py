@@ -1,4 +1,4 @@
-"""What schemas of a registry make of values: functions from bytes to plain data, by the kind of the schema.
+"""Decoders of values by the schemas of a registry: functions from bytes to plain data.
 
 Values are hostile; schemas are as good as those who may write to the registry. Only references that the registry itself
 gave are followed.

@@ -1,7 +1,6 @@
 """A topic as of its present end: the newest change of each key, as if it were a list of documents.
 
-Only for looking (`rag verify --sources`): what is consumed goes through `rag_assets.stream_worker`, and no group is
-joined.
+Only for inspection (`rag verify --sources`); joins no consumer group. `rag_assets.stream_worker` consumes the topic.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ class TopicListing:
 
 
 def read_to_end(consumer: Consumer, places: Sequence[TopicPartition]) -> Iterator[Record]:
-    """Every message from these places to the end of each partition, by the log itself.
+    """Every message from these offsets to the end of each partition, by the log itself.
 
     The consumer reports ends (`client.reader_config`). Raises `Unavailable` (`BROKER_UNAVAILABLE`).
     """
@@ -102,7 +101,7 @@ def read_to_end(consumer: Consumer, places: Sequence[TopicPartition]) -> Iterato
 
 
 def log_ends(consumer: Consumer, places: Sequence[TopicPartition]) -> dict[int, int]:
-    """The offset after the last message of each partition, by the log itself from these places on.
+    """The offset after the last message of each partition, by the log itself from these offsets on.
 
     A broker may name the start of its last batch as the end when it is asked. Raises as `read_to_end`.
     """

@@ -32,7 +32,7 @@ class Dialect(ABC):
     tomorrow: ClassVar[str]
     """The same a day later."""
     tomorrow_time: ClassVar[str]
-    """That as a time, to compare with columns of times."""
+    """The latter as a time, to compare with columns of times."""
 
     @abstractmethod
     def described(self, name: str, code: Any) -> Column:
@@ -91,7 +91,7 @@ class Dialect(ABC):
 
 
 class PostgresDialect(Dialect):
-    """PostgreSQL types every column, also those of a query."""
+    """PostgreSQL types every column, also columns of a query."""
 
     now = "CAST(timezone('UTC', now()) AS text)"
     tomorrow = "CAST(timezone('UTC', now() + interval '1 day') AS text)"

@@ -17,7 +17,7 @@ from rag_core.errors import ConfigError, InvalidInput, Reason, Unavailable
 from rag_core.http_client import Address, AddressRules, carried, system_resolver
 
 # --------------------------------------------------------------------------------------------------------------------
-# Which addresses a database may have: never those that only this machine's cloud or network stack answers.
+# Allowed addresses of a database: never addresses that only this machine's cloud or network stack answers.
 
 
 _RULES = AddressRules.parse(
@@ -213,7 +213,7 @@ def _sqlite(database: SqliteDatabase, options: SqlOptions) -> Engine:
 
 
 def _decoded(value: bytes) -> str:
-    return value.decode("utf-8", "replace")  # what cannot be decoded is judged by the parser, like any other text
+    return value.decode("utf-8", "replace")  # the parser handles undecodable text, as for any other source
 
 
 def _password(database: ServerDatabase) -> str | None:

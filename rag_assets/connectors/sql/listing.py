@@ -23,20 +23,20 @@ _LAYOUT = 2
 
 
 def layout(options: SqlOptions) -> str:
-    """What a cursor depends on: with another table, key or order of rows it says nothing."""
+    """The context of a cursor: with another table, key or order of rows it is void."""
     names = (options.table, options.query, options.key, options.updated_at, options.deleted)
     return fingerprint(_LAYOUT, options.database, *names)
 
 
 def state_version_tag(options: SqlOptions, state: State) -> str:
-    """The change token of a relation in this state."""
+    """The version tag of a relation in this state."""
     young = ":young" if is_young(state.newest, state.now) else ""
     ahead = f":{state.ahead}:{state.top}" if state.ahead else ""
     return f"{layout(options)}:{state.newest}:{state.rows}{ahead}{young}"
 
 
 class _Base(ABC):
-    """What both listings share. Iterate once."""
+    """Base of both listings. Iterate once."""
 
     def __init__(self, options: SqlOptions, reader: Reader) -> None:
         self._options = options
@@ -73,7 +73,7 @@ class _Base(ABC):
 
     @abstractmethod
     def _entries(self) -> Iterator[Any]:
-        """What the source says; reads the state first."""
+        """The source's rows; reads the state first."""
 
     def _entry(self, row: Row) -> SourceItem | Problem | Removed:
         width = len(self._options.key)

@@ -39,7 +39,7 @@ class ServerDatabase(Model):
         None, description="Default `verify`, and `off` on loopback, the only place where `off` is allowed."
     )
     ca_file: Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,4095}$")] | None = Field(
-        None, description="Certificates that `verify` trusts; left out: those of the system."
+        None, description="Certificate authorities that `verify` trusts. Default: the system's."
     )
 
 
@@ -53,7 +53,7 @@ class SqliteDatabase(Model):
 
 
 class AclColumn(Model):
-    """Who may see a row, from a column: an array, a JSON list, or text with a separator."""
+    """The ACL of a row from a column: an array, a JSON list, or text with a separator."""
 
     column: Name
     separator: Annotated[str, Field(min_length=1, max_length=4)] = Field(",", description="Between entries in text.")
@@ -111,7 +111,7 @@ class SqlOptions(Model):
 
     @property
     def location(self) -> str:
-        """Where the rows are, for people: never the user, the password or the query."""
+        """The location of the rows, for display: never the user, the password or the query."""
         database = self.database
         where = database.path if isinstance(database, SqliteDatabase) else f"{database.host}/{database.name}"
         return f"{where} {self.table or '(query)'}"

@@ -43,7 +43,7 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What can be known of a relation without reading it: newest position, rows that are not deleted, the clock.
+    """State of a relation without reading its rows: newest position, number of live rows, the database's clock.
 
     `ahead` rows have a position more than a day ahead, up to `top`; they are not in `newest`.
     """
@@ -81,7 +81,7 @@ class Reader:
         """One statement of aggregates and the clock. Raises `InvalidInput` (`CURSOR_NOT_USABLE`)."""
         relation, name = self.relation, self._options.updated_at
         element, column = relation.element(name), relation.columns[name]
-        # Not filtered by `live`: a deletion is a change too, while the count is of what is left.
+        # Not filtered by `live`: a deletion is a change too, while the count is of the remaining rows.
         newest = relation.dialect.text(func.max(case((not_(self.ahead()), element))), column)
         top = relation.dialect.text(func.max(element), column)
         counts = [_count(and_(true(), *self.live())), _count(self.ahead()), func.count(element), *self._spellings()]
@@ -118,7 +118,7 @@ class Reader:
         return [_count(one) for one in (number, times, element.like("__________T%"), element.like("__________ %"))]
 
     def keyless(self) -> int:
-        """Rows that nothing names."""
+        """Number of rows without a key."""
         null_keys = [self.relation.element(name).is_(None) for name in self._options.key]
         statement = select(func.count()).select_from(self.relation.source)
         return int(self.rows(statement.where(or_(*null_keys)))[0][0])

@@ -101,7 +101,7 @@ class Relation:
 
 
 def resolve(connection: Connection, options: SqlOptions) -> Relation:
-    """Look the names of a source up.
+    """Resolve the names of a source in the catalogue.
 
     Raises `InvalidInput`: `IDENTIFIER_INVALID` for what cannot be a name, `SCHEMA_CHANGED` for a name that is not
     there, `QUERY_NOT_READ_ONLY`.
@@ -133,7 +133,7 @@ def _statement(query: str, driver: str) -> TextClause:
 
 
 def _find_table(catalogue: Inspector, wanted: str) -> tuple[str | None, str]:
-    """The schema and the name that spell `wanted`; a name with a dot in it is looked up as a whole first."""
+    """The schema and the name in `wanted`; a name that contains a dot is first resolved as a whole."""
     own = _names(catalogue, None)
     if wanted in own:
         return None, wanted

@@ -51,9 +51,9 @@ def small(name: str, cell: object, size: object) -> object:
 
 
 def acl_entries(cell: object, options: AclColumn, locator: str) -> tuple[str, ...] | None:
-    """Who may see the row; `None` when the cell is null, so that the ACL known before stays in force.
+    """The ACL of the row; `None` when the cell is null, so that the ACL known before stays in force.
 
-    An entry that is none is left out, because it can admit no one; a list without any left admits nobody.
+    An invalid entry is left out, because it can admit nobody; a list without a valid entry admits nobody.
     """
     if cell is None:
         return None
@@ -79,11 +79,11 @@ def _split(value: str, options: AclColumn) -> list[str]:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# A column as the database types it, in the few families that reading has to tell apart.
+# A column's type, in the few families that reading has to distinguish.
 
 
 class Family(Enum):
-    """What a column's values are good for."""
+    """The families of column types."""
 
     TEXT = "text"
     INTEGER = "integer"

@@ -97,7 +97,7 @@ def duplicate(old: PageState, canonical: str) -> Classification:
 
 
 def classify_redirect_target(classification: Classification) -> Classification:
-    """The same verdict of a page that was there."""
+    """The same result for a page that exists."""
     return replace(classification, reached=True)
 
 

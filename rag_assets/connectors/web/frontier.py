@@ -76,7 +76,7 @@ class Frontier:
         return self._queue.popleft()
 
     def rest(self) -> Iterator[Target]:
-        """What the budget did not reach."""
+        """Number of URLs that the budget did not reach."""
         while self._queue:
             yield self._queue.popleft()
 

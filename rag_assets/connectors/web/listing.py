@@ -215,7 +215,7 @@ class WebListing:
         self._pending.clear()
 
     def _forget_others(self) -> None:
-        """What this crawl did not meet is no page of the site any more, and no part of its report."""
+        """Remove URLs that this crawl did not meet: they are no pages of the site any more, nor lines of its report."""
         old: list[str] = []
         for url, stored in self._memory.all():
             if stored.get("crawl") != self._crawl and not stored.get("held"):

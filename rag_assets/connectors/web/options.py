@@ -13,7 +13,7 @@ Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-
 
 
 class Rule(Model):
-    """What holds for pages whose path matches."""
+    """Settings of pages whose path matches."""
 
     path: PathGlob
     acl: list[AclEntry] | None = Field(None, min_length=1, max_length=256)
@@ -27,7 +27,7 @@ class WebOptions(Model):
     seeds: list[Url] = Field(min_length=1, max_length=100, description="Where the crawl starts.")
     sitemaps: list[Url] = Field([], max_length=100, description="Sitemaps in addition to those that robots.txt names.")
     use_sitemaps: bool = Field(True, description="Whether the sitemaps of robots.txt are read.")
-    hosts: list[Host] = Field([], max_length=100, description="Hosts in scope in addition to those of the seeds.")
+    hosts: list[Host] = Field([], max_length=100, description="Hosts in scope in addition to the hosts of the seeds.")
     include: list[PathGlob] = Field(["/*"], min_length=1, max_length=100, description="Paths in scope; * is any text.")
     exclude: list[PathGlob] = Field([], max_length=100, description="Paths out of scope, whatever `include` says.")
     drop_params: list[Plain] = Field([], max_length=100, description="Query parameters that do not matter; * is any.")
@@ -40,7 +40,7 @@ class WebOptions(Model):
     concurrency: int = Field(2, ge=1, le=16, description="Requests at once.")
     timeout_seconds: float = Field(30, gt=0, le=600, description="Time allowed to one page.")
     user_agent: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][\x21-\x7e ]{2,200}$")] = Field(
-        "rag-platform-crawler", description="Name sent to sites and looked up in robots.txt."
+        "rag-platform-crawler", description="Name sent to sites and matched in robots.txt."
     )
     rules: list[Rule] = Field(
         [], max_length=100, description="ACL and metadata by path; the first that matches counts."
@@ -48,5 +48,5 @@ class WebOptions(Model):
 
     @property
     def location(self) -> str:
-        """Where the documents are, for people."""
+        """The location of the documents, for display."""
         return ", ".join(self.seeds[:3])

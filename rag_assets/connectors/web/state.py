@@ -11,12 +11,12 @@ from rag_core.sources import SourceMemory
 
 
 class Outcome(StrEnum):
-    """What became of a URL in the last crawl."""
+    """Outcome of a URL in the last crawl."""
 
     INDEXED = "indexed"
     UNCHANGED = "unchanged"
     KEPT = "kept"
-    """Not readable just now, or not found once; what we hold stays."""
+    """Not readable just now, or not found once; the stored document stays."""
     GONE = "gone"
     MOVED = "moved"
     DUPLICATE = "duplicate"
@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class PageState:
-    """`held` says that the page is a document of ours; `misses` counts crawls in a row that did not find it."""
+    """`held`: the page is a stored document. `misses` counts crawls in a row that did not find it."""
 
     outcome: str = ""
     why: str = ""
@@ -63,7 +63,7 @@ class PageState:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Why each URL of the last crawl was followed or not.
+# Report of the last crawl: the outcome of each URL.
 
 
 def crawl_report(

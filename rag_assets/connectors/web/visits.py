@@ -75,7 +75,7 @@ _NO_DELAY_RATE = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What came of asking for a URL: an answer, an error, or a refusal of the site's robots.txt."""
+    """Result of a request for a URL: an answer, an error, or a refusal by the site's robots.txt."""
 
     url: str
     answer: Fetched | None = None
@@ -158,7 +158,7 @@ class Visitor:
 
 
 class _Busy(Unavailable):
-    """The last answer of a host that kept saying "later"; the caller judges its status as any other."""
+    """The last answer of a host that kept answering "later"; the caller classifies its status as any other."""
 
     answer: Fetched
 

@@ -1,1 +1,1 @@
-"""What finds alerts and feeds the notifiers."""
+"""The sensor that finds alerts and feeds the notifiers."""

@@ -48,7 +48,7 @@ CHECKS = {
 }
 """The blocking checks of every source."""
 _DAMAGE_REMEMBERED = timedelta(days=1)
-"""How long an index that was rebuilt by itself is alerted."""
+"""Duration of the alert about an automatically rebuilt index."""
 
 
 def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.SensorDefinition:

@@ -1,1 +1,1 @@
-"""Index generations as assets: built shard by shard, judged by blocking checks, promoted."""
+"""Index generations as assets: built shard by shard, evaluated by blocking checks, promoted."""

@@ -1,8 +1,8 @@
-"""The life of an index generation in Dagster.
+"""Assets of the life cycle of an index generation: build, evaluate, promote, retire.
 
 `index_generation_shards` (a partition per generation and source shard) are filled by independent runs,
-`index_generation` (a partition per generation) ends the build and is judged by blocking checks,
-`active_index_generation` moves readers to the partition that is materialized.
+`index_generation` (a partition per generation) ends the build and is evaluated by blocking checks,
+`active_index_generation` promotes the generation whose partition is materialized.
 """
 
 # No postponed annotations: Dagster reads the type of `context` and `config` at definition.
@@ -60,7 +60,7 @@ def index_generation_shards(
 def index_generation(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[None]:
-    """A complete index made with one embedder and one chunker, ready to be judged."""
+    """A complete index made with one embedder and one chunker, ready to be evaluated."""
     name = context.partition_key
     with typed_failures():
         transforms, settings = _transforms(pipeline, name), pipeline.settings
@@ -110,7 +110,7 @@ def index_generation_gate(
 def active_index_generation(
     context: dg.AssetExecutionContext, config: PromoteConfig, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[None]:
-    """What readers see. Materializing a partition moves them to that generation, when the gate passed it."""
+    """The active generation. Materializing a partition promotes that generation, when the gate passed it."""
     with typed_failures():
         promotion = promote(
             pipeline.store,

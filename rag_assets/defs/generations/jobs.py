@@ -33,7 +33,7 @@ generation_promote = dg.define_asset_job(
 
 
 class DeclareConfig(dg.Config):
-    """What to build: `changes` are settings that differ from this installation's own (`chunk_tokens: "300"`).
+    """Configuration of a build: `changes` are settings that differ from this installation's (`chunk_tokens: "300"`).
 
     `confirmed` agrees to a build above the limits; without it such a run ends with the forecast and builds nothing.
     """
@@ -81,7 +81,7 @@ def declare_generation(
 
 @dg.op
 def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, pipeline: dg.ResourceParam[Pipeline]) -> None:
-    """Move readers back to the generation they were on before."""
+    """Roll back to the previous generation."""
     with typed_failures():
         index, settings = pipeline.index, pipeline.settings
         promotion = rollback(pipeline.store, index, settings, actor=_actor(context), reason=config.reason)
@@ -92,7 +92,7 @@ def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, pipeline: 
 def retire_generation(
     context: dg.OpExecutionContext, config: RetireConfig, pipeline: dg.ResourceParam[Pipeline]
 ) -> None:
-    """End a generation that readers are not on."""
+    """Retire a generation that is not active."""
     with typed_failures():
         name, reason = config.generation, config.reason
         retire(pipeline.store, pipeline.index, name, actor=_actor(context), reason=reason, now=config.now)
@@ -100,19 +100,19 @@ def retire_generation(
 
 @dg.job(executor_def=dg.in_process_executor)
 def generation_declare() -> None:
-    """Begin a generation with another model or chunker; the sensor `generation_builds` builds and judges it."""
+    """Begin a generation with another model or chunker; the sensor `generation_builds` builds and evaluates it."""
     declare_generation()
 
 
 @dg.job(executor_def=dg.in_process_executor)
 def generation_rollback() -> None:
-    """Move readers back to the generation they were on before. It was kept up to date, so nothing is lost."""
+    """Roll back to the previous generation. It was kept up to date, so nothing is lost."""
     roll_back()
 
 
 @dg.job(executor_def=dg.in_process_executor)
 def generation_retire() -> None:
-    """End a generation that readers are not on: its files go, its row stays as history."""
+    """Retire a generation that is not active: its files are deleted, its row stays as history."""
     retire_generation()
 
 

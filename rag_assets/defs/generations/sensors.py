@@ -1,4 +1,4 @@
-"""The sensor that starts what the rows of generations ask for."""
+"""The sensor that starts due runs of generation builds and evaluations."""
 
 import dagster as dg
 
@@ -18,7 +18,7 @@ def generation_builds(
 ) -> dg.SkipReason | list[dg.RunRequest]:
     """Start due runs: one per source shard that is pending in a new generation, then its end and the gate.
 
-    Level-triggered: a lost run, or a change that arrived while no run looked, only means another run.
+    Level-triggered: a lost run, or a change that arrived between runs, only means another run.
     """
     with typed_failures():
         wanted = requests(pipeline, context.instance)

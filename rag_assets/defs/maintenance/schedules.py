@@ -1,4 +1,4 @@
-"""When maintenance runs."""
+"""The schedule of maintenance."""
 
 from __future__ import annotations
 

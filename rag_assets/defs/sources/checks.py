@@ -19,7 +19,7 @@ from rag_core.quality import store as quality
 from rag_core.sources import Scope
 
 # --------------------------------------------------------------------------------------------------------------------
-# Checks on the end of a chain: all is accounted for, nothing was held or half listed, the index has what it must.
+# Checks on the end of a chain: complete accounting, no held or incomplete listing, parity with the index.
 
 
 # No postponed annotations: Dagster reads the type of `context` at definition.
@@ -149,7 +149,7 @@ _QUALITY_DESCRIPTIONS = {
 
 
 def assess_pipeline(pipeline: Pipeline, scope: Scope) -> Assessment:
-    """Judge a shard with the fingerprints of this installation's chunker and embedder."""
+    """Assess a shard with the fingerprints of this installation's chunker and embedder."""
     embedder = pipeline.embedder
     return assess_quality(
         pipeline.store,

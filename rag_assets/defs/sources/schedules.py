@@ -28,7 +28,7 @@ def reconcile_schedule(
         cron_schedule=config.schedule.cron,
         execution_timezone=config.schedule.timezone,
         default_status=status,
-        description=f"Compares source `{config.name}` as a whole with what is held.",
+        description=f"Compares the whole source `{config.name}` with the stored documents.",
     )
     def reconcile(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         tick = context.scheduled_execution_time.isoformat()

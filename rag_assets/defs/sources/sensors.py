@@ -1,7 +1,7 @@
-"""The change sensor: level-triggered, it compares the source's version tag with that of the last good run.
+"""The change sensor: compares the source's version tag with the tag of the last successful run (level-triggered).
 
 All state is the runs themselves. Nothing is remembered that could drift: a lost run, a restored database or a deleted
-cursor only means that the next look finds a difference again.
+cursor only means that the next evaluation finds a difference again.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _HISTORY = 8
 
 
 def tag_run(context: dg.AssetExecutionContext, version_tag: str | None) -> None:
-    """Tag the run with what its listing looked like; a change after it makes the source look different."""
+    """Tag the run with the version tag of its listing; a later change of the source gives another tag."""
     if version_tag is not None:
         context.instance.add_run_tags(context.run.run_id, {TOKEN_TAG: fingerprint(version_tag)})
 
 
 def current_version_tag(connector: Connector) -> str:
-    """The connector's change token in a form that fits a tag. A source that cannot be reached has one too: the run
+    """The connector's version tag in a form that fits a run tag. A source that cannot be reached has one too: the run
     that it starts fails with the reason, where alerts see it."""
     try:
         return fingerprint(connector.version_tag())
@@ -105,7 +105,7 @@ def _due(runs: list[dg.RunRecord], token: str, now: float) -> bool:
     if runs[0].dagster_run.status is dg.DagsterRunStatus.SUCCESS:
         return False
     if runs[0].dagster_run.status is dg.DagsterRunStatus.CANCELED:
-        return now >= (runs[0].end_time or 0) + RETRY_LAST_SECONDS  # someone stopped it; do not insist
+        return now >= (runs[0].end_time or 0) + RETRY_LAST_SECONDS  # an operator stopped it; do not start it again
     return now >= (runs[0].end_time or 0) + _delay(runs, token)
 
 

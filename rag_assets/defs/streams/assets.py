@@ -23,5 +23,5 @@ inbox = dg.AssetSpec(
 
 
 def stream_definitions() -> dg.Definitions:
-    """What every installation has beside its sources."""
+    """Stream definitions that every installation has in addition to its sources."""
     return dg.Definitions(assets=[inbox], jobs=[stream_drain], sensors=[lag_sensor()])

@@ -1,4 +1,4 @@
-"""What a topic's messages mean, found out on the thread that applies them: a schema registry may have to be asked."""
+"""Decode a topic's messages on the thread that applies them, because a schema registry may have to be asked."""
 
 from __future__ import annotations
 

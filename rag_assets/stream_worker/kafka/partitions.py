@@ -106,7 +106,7 @@ class Problems:
             say("stream_problem", stream=self._stream, reason=error.reason, problem=error.message)
 
     def clear(self, *about: Hashable) -> None:
-        """What these were about is well again."""
+        """Clear these errors."""
         for one in about:
             if self._found.pop(one, None) is not None and not self._found:
                 log.info("stream_problems_over", stream=self._stream)

@@ -77,7 +77,7 @@ class KafkaReader:
         self._thread.start()
 
     def lag(self) -> Lag:
-        """What waits. Of partitions that cannot be reached the number is not known, the time is."""
+        """Pending messages. For unreachable partitions the number is unknown, the time is known."""
         with self.ready:
             firsts = [one.waiting[0][1] for one in self.partitions.values() if one.waiting]
             oldest = max(0.0, time.time() - min(firsts)) if firsts else 0.0
@@ -232,7 +232,7 @@ class KafkaReader:
         elif found is not None:
             self.problems.clear("broker", "topic", "access")
             self._compare(found)
-            # An idle topic says nothing by itself: only another fetch can clear this.
+            # An idle topic sends nothing: only another fetch can clear this.
             if "fetch" in self.problems:
                 self._assign()
 

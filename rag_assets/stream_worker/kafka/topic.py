@@ -60,7 +60,7 @@ class TopicObserver:
     def describe(self) -> Topic:
         """Raises `Unavailable` (`BROKER_UNAVAILABLE`, `BROKER_REFUSED`)."""
         try:
-            # First, because it also tells the client which of the brokers are still there to ask.
+            # First, because it also updates the client's list of brokers.
             found = self._admin.list_topics(self._topic, timeout=ASK_SECONDS).topics[self._topic]
             if found.error is not None:
                 raise explained(self._name, found.error)

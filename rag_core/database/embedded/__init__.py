@@ -1,1 +1,1 @@
-"""The PostgreSQL server of the embedded mode: its process, its data folder and the account it runs under."""
+"""The embedded PostgreSQL server: its process, its data folder and the account it runs under."""

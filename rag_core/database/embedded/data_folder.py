@@ -18,7 +18,7 @@ from rag_core.errors import Conflict, Exhausted, Reason, Unavailable
 MAJOR = "18"
 _SUPERUSER = "postgres"
 _PROC = Path("/proc")
-# The superuser has no way in over TCP; our role may use every database, from this machine only.
+# The superuser cannot connect over TCP; the platform's role may use every database, from this machine only.
 _HBA = """\
 # TYPE  DATABASE  USER  ADDRESS       METHOD
 local   all       {role}                trust
@@ -43,16 +43,16 @@ END $$
 
 
 def environment() -> dict[str, str]:
-    """What the server programs see: nothing of ours, so no secret and no locale of the caller leaks into them."""
+    """The environment of the server programs: nothing is inherited, so no secret or locale of the caller leaks."""
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
 def create(
     place: Path, bin_dir: Path, account: Account, *, role: str, databases: tuple[str, ...], sync: bool = True
 ) -> None:
-    """Make a cluster with its role and databases beside `place` and move it there, so a crash leaves no half one.
+    """Create a cluster with its role and databases beside `place`, then move it there: a crash leaves no partial one.
 
-    Raises `Conflict` (`HOME_IN_USE`) when something else is there, `Unavailable` (`START_FAILED`), `Exhausted`.
+    Raises `Conflict` (`HOME_IN_USE`) when `place` is not empty, `Unavailable` (`START_FAILED`), `Exhausted`.
     """
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise Conflict(
@@ -64,11 +64,11 @@ def create(
     staging.mkdir(mode=0o700)
     if account.uid is not None and account.gid is not None:
         os.chown(staging, account.uid, account.gid)
-    # C.UTF-8 of the built-in provider sorts the same on every machine, whatever its libc.
+    # C.UTF-8 of the built-in provider sorts the same on every machine and with every libc.
     locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     arguments = ["-D", str(staging), "-U", _SUPERUSER, "--auth=reject", *locale, *([] if sync else ["--no-sync"])]
     _run([str(bin_dir / "initdb"), *arguments], account)
-    # Our schema has the name of the role, and would be the default one of every connection without the second line.
+    # The schema is named like the role, and would be the default of every connection without the second line.
     statements = [
         f"CREATE ROLE {role} LOGIN CREATEDB",
         f"ALTER ROLE {role} SET search_path = public",
@@ -81,21 +81,21 @@ def create(
         rules.flush()
         os.fsync(rules.fileno())
     with contextlib.suppress(FileNotFoundError):
-        place.rmdir()  # an empty folder made by someone else
+        place.rmdir()  # an empty folder that another program created
     staging.rename(place)
 
 
 def separate_owner(place: Path, bin_dir: Path, account: Account, secret: Path, *, role: str, owner: str) -> None:
-    """Make `owner` the owner of the database `rag` and of all in it, with a password that is kept in `secret`.
+    """Make `owner` the owner of the database `rag` and everything in it, with a password stored in `secret`.
 
-    The server must not run. What is there and right is left alone; a crash in between is repaired by the next call.
+    The server must not run. Idempotent; the next call repairs what a crash left incomplete.
     """
     rules = place / "pg_hba.conf"
     if secret.exists() and f" {owner} " in rules.read_text():
         return
     password = secrets.token_urlsafe(32)
     single = [str(bin_dir / "postgres"), "--single", "-D", str(place)]
-    # A statement ends with its line here. Dagster's tables, in `public`, stay those of the services.
+    # In single-user mode each line is a statement. Dagster's tables, in `public`, still belong to the services' role.
     statements = [
         f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{owner}') THEN CREATE ROLE {owner}; "
         "END IF; END $$",
@@ -131,9 +131,9 @@ def check_version(place: Path) -> None:
 
 
 def clear_crash(place: Path, *, timeout: float) -> None:
-    """Wait for orphans of a killed server and remove a pid file whose number now belongs to another program.
+    """Wait for orphans of a killed server, and remove a pid file whose process id now belongs to another program.
 
-    Raises `Conflict` (`HOME_IN_USE`) when a server is alive on the folder.
+    Raises `Conflict` (`HOME_IN_USE`) when a server runs on the folder.
     """
     pid_file = place / "postmaster.pid"
     pid = _recorded_pid(pid_file)
@@ -145,7 +145,7 @@ def clear_crash(place: Path, *, timeout: float) -> None:
             raise Conflict(Reason.HOME_IN_USE, "processes of a killed PostgreSQL server still use this RAG_HOME")
         time.sleep(0.05)
     if pid is not None and _alive(pid):
-        # PostgreSQL would refuse to start: it only sees that the number is in use.
+        # PostgreSQL would refuse to start: it checks only that the process id is in use.
         pid_file.unlink(missing_ok=True)
 
 
@@ -167,7 +167,7 @@ def _alive(pid: int) -> bool:
 
 
 def _is_server(pid: int, place: Path) -> bool:
-    if not _PROC.is_dir():  # without /proc the number is all there is to go by
+    if not _PROC.is_dir():  # without /proc the process id is the only evidence
         return _alive(pid)
     return _working_folder(pid) == place and not _is_zombie(pid)
 
@@ -181,7 +181,7 @@ def _servers(place: Path) -> Iterator[int]:
 
 
 def _working_folder(pid: int) -> Path | None:
-    # Every process of a server works in its data folder.
+    # Every process of a server has the data folder as its working directory.
     try:
         return (_PROC / str(pid) / "cwd").readlink()
     except OSError:

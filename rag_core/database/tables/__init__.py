@@ -1,13 +1,13 @@
-"""The tables of the truth. Alembic migrations in `migrations/` create them; a test compares the two.
+"""The tables of PostgreSQL, the system of record. Alembic migrations create them; a test compares the two.
 
-Row state drives the pipeline: what a stage still has to do is a query, so a crash at any point leaves work for the next
-run and nothing else. What is pending has one definition per stage, a function of the database (migration 0016).
+Row state drives the pipeline: a query finds what is pending for a stage, so a crash at any point only leaves work for
+the next run. Pending has one definition per stage, a database function (migration 0016).
 
-    documents.version        bumped on every change that the index must follow (content, ACL, metadata, deletion)
+    documents.version        incremented by every change that the index must apply (content, ACL, metadata, deletion)
     rag.pending_chunks       chunkings.text_version is not documents.text_version -> chunk again
-    rag.pending_embeddings   absent row in embeddings for (text_hash, embedder) -> embed
+    rag.pending_embeddings   no row in embeddings for (text_hash, embedder) -> embed
     rag.pending_index        generation_documents.indexed_version is not documents.version -> apply to that generation
-    visibility_changes       a row -> the query servers withhold the document from who lost access; written by a trigger
+    visibility_changes       a row -> query servers hide the document from callers who lost access; written by a trigger
     inbox                    applied_at is null -> the stream worker applies it
 """
 

@@ -1,4 +1,4 @@
-"""The schema that every table is in, and the column most of them have."""
+"""The schema of every table, and a column for the time of writing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ metadata = MetaData(
 
 
 def now_column(name: str) -> Column[datetime]:
-    """A time that is set when the row is written."""
+    """A timestamp column that defaults to the time of writing."""
     return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
 
 

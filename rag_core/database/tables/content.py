@@ -83,7 +83,7 @@ documents = Table(
     Column("deleted_at", DateTime(timezone=True), comment="tombstone"),
     now_column("updated_at"),
     UniqueConstraint("tenant", "source", "locator"),
-    # Covers what the stages join on, so that "nothing to do" is answered without touching the texts.
+    # Covers the columns that stages join on, so that "nothing to do" is found without reading the texts.
     Index(
         "ix_documents_source_shard",
         "tenant",
@@ -140,7 +140,7 @@ former_texts = Table(
     Column("text_hash", LargeBinary, primary_key=True, comment="of a chunk that it has no more"),
     Index("ix_former_texts_text_hash", "text_hash"),
 )
-"""Written by a trigger as chunks go (migration 0012a), and forgotten with the vectors of these texts."""
+"""Filled by a trigger when chunks are deleted (migration 0012a); deleted with the vectors of these texts."""
 
 embeddings = Table(
     "embeddings",
@@ -289,8 +289,11 @@ listings = Table(
     Index("ix_listings_source", "tenant", "source", "id"),
     prefixes=["UNLOGGED"],
 )
-"""Listings that the runs of several shards share (`rag_core.sources.shared_listing_store`), and below what they name.
-Without a foreign key: its queue of rows to check would grow with the source. Rows come and go in one transaction."""
+"""Listings shared by the runs of several shards (`rag_core.sources.shared_listing_store`); below, their entries.
+
+Without a foreign key: its queue of rows to check would grow with the source. Rows are added and deleted in one
+transaction.
+"""
 
 listed_items = Table(
     "listed_items",

@@ -42,7 +42,7 @@ audit = Table(
     Index("ix_audit_chain", text("coalesce(tenant, '')"), "chain_seq", unique=True),
     Index("ix_audit_doc_id", "doc_id", postgresql_where=text("doc_id IS NOT NULL")),
 )
-"""Append only: triggers of migration 0012 link each row to the one before and refuse every change."""
+"""Append-only: triggers of migration 0012 link each row to the previous one and refuse every change."""
 
 audit_heads = Table(
     "audit_heads",
@@ -71,7 +71,7 @@ audit_documents = Table(
     Column("source", Text, nullable=False),
     Column("locator", Text, nullable=False),
 )
-"""What the documents that the audit log names by id are called; an erasure empties it."""
+"""Locators of documents that the audit log names by id; an erasure empties them."""
 
 api_keys = Table(
     "api_keys",
@@ -160,7 +160,7 @@ installation = Table(
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Blue/green deployments: one row each, what happened to it, and the colours as the deployer saw them last.
+# Blue/green deployments, their events, and the colours as the deployer last observed them.
 
 
 deployments = Table(
@@ -191,7 +191,7 @@ deployments = Table(
     now_column("updated_at"),
     Column("finished_at", DateTime(timezone=True)),
     Column("keep_until", DateTime(timezone=True), comment="until when the other colour is kept for a rollback"),
-    # One deployment at a time: the database itself refuses a second one.
+    # One deployment at a time: the database refuses a second one.
     Index("uq_deployments_target", "target", unique=True, postgresql_where=text("finished_at IS NULL")),
 )
 

@@ -1,4 +1,4 @@
-"""The life of a generation: forecast, build, promotion gate, promotion, rollback, retirement."""
+"""The lifecycle of a generation: forecast, build, promotion gate, promotion, rollback, retirement."""
 
 from rag_core.generations.lifecycle import promotion
 from rag_core.generations.lifecycle.build import BuildReport, build

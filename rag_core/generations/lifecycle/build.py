@@ -1,4 +1,4 @@
-"""Build a generation behind the active one: in resumable slices, with live runs let in between."""
+"""Build a generation while another is active: in resumable slices, between which live runs proceed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ log = get_logger(__name__)
 _BATCH_TEXTS = 32
 _BATCH_DOCUMENTS = 16
 _BATCH_POINTS = 128
-"""Small, because the process that answers searches does these writes too."""
+"""Small, because the process that answers searches also does these writes."""
 _OVERHEAD_SHARE = 3
 _ENDINGS = 200
 _OPTIMIZE_POINTS = 2000
-"""Below it a search scans the points in less time than a graph takes to walk."""
+"""With fewer points a full scan is faster than a search graph."""
 
 
 _HELD = text("SELECT count(*) FROM rag.generation_documents WHERE generation = :name")
@@ -38,10 +38,10 @@ _HELD = text("SELECT count(*) FROM rag.generation_documents WHERE generation = :
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build did: documents it brought up to date, texts it embedded, seconds at work and paused.
+    """The result of a build: documents applied, texts embedded, seconds of work and of pauses.
 
-    `remaining` documents of other shards are left when the build was for some shards only; `state` says whether the
-    generation is `ready`.
+    `remaining` counts pending documents of other shards, when only some shards were built; `state` is the generation's
+    state, `ready` when the build is complete.
     """
 
     generation: str
@@ -64,13 +64,13 @@ def build(
     throttle: Throttle | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Bring a generation up to date and make it `ready`. Call it again after a crash: it resumes from the rows.
+    """Bring a generation up to date and make it `ready`. Call it again after a crash to resume.
 
     With `shards` only those are built, so that several processes can share the work; the last one makes it ready. The
-    lock of a shard is held for a slice (`build_slice_seconds`) at a time: a live run of the source waits no longer.
+    lock of a shard is held for one slice (`build_slice_seconds`) at a time, so a live run waits no longer than that.
 
     Raises `Conflict` (`GENERATION_STATE`) for a retired generation or documents that cannot be completed,
-    `InvalidInput` (`VECTOR_DIM`) when the vectors do not fit, `Unavailable` when a part is away.
+    `InvalidInput` (`VECTOR_DIM`) for vectors of another dimension, `Unavailable` when a service is unavailable.
     """
     started = time.monotonic()
     with store.engine.connect() as connection:
@@ -83,13 +83,13 @@ def build(
         try:
             state, remaining = work.run_to_end(shards, pace)
         finally:
-            connection.invalidate()  # its snapshot must not go back to the pool
+            connection.invalidate()  # its snapshot must not return to the pool
     seconds = time.monotonic() - started
     return BuildReport(name, state, work.documents, work.embedded, seconds, pace.paused_seconds, remaining)
 
 
 class _Build:
-    """The slices of one build. `connection` holds the snapshot of what was pending when a pass began."""
+    """One build, slice by slice. `connection` holds the snapshot of versions pending at the start of a pass."""
 
     def __init__(
         self,
@@ -110,10 +110,10 @@ class _Build:
         self.documents = self.embedded = 0
 
     def run_to_end(self, shards: Collection[Shard] | None, pace: Throttle) -> tuple[str, int]:
-        """Build, and make the generation ready unless other shards are pending: its state, and its pending documents.
+        """Build, and make the generation ready unless other shards are pending; returns state and pending documents.
 
-        While edits keep coming something is always on its way: ready means to hold every version that was there when
-        the last pass began.
+        With a steady stream of edits some documents are always pending: ready means that every version that existed at
+        the start of the last pass is indexed.
         """
         self._run(shards, pace)
         if shards is None or not set(self._pending()) - set(shards):
@@ -122,13 +122,13 @@ class _Build:
                 self._run(shards, pace)
                 if self._make_ready():
                     break
-            self._run(shards, pace)  # new documents that live runs left to the build until it was ready
+            self._run(shards, pace)  # new documents, which live runs leave to the build until it is ready
         with self._store.engine.connect() as connection:
             state = generations.get(connection, self._row.name).state
         return state, sum(self._pending().values())
 
     def _run(self, shards: Collection[Shard] | None, pace: Throttle) -> None:
-        """One pass. What is pending is counted at its start, not at each slice."""
+        """One pass over the versions that are pending at its start."""
         found = generations.remember_pending(self._connection, self._row.name)
         pending = {shard: count for shard, count in found.items() if shards is None or shard in shards}
         total, before, stuck = sum(pending.values()), self.documents, 0
@@ -139,7 +139,8 @@ class _Build:
                 if not self._slice(shard):
                     again.append(shard)
                 else:
-                    # What came meanwhile is on its way; what was there and still is cannot be completed.
+                    # A version that was pending at the start and still is cannot be completed; newer ones are simply
+                    # pending.
                     stuck += self._still_pending(shard)
                 failpoints.reach("after_build_slice")
                 pace.pause()
@@ -162,7 +163,7 @@ class _Build:
         return count
 
     def _slice(self, shard: Shard) -> bool:
-        """Work on a shard for a while; whether it came to the end of what there was (not when another run has it)."""
+        """Work on a shard for one slice; returns whether it finished the shard (false when another run holds it)."""
         tenant, source, number = shard
         scope = Scope(Source(source, tenant, "build"), f"build-{self._row.name}", number)
         until = _TimeLimit(self._settings.build_slice_seconds)
@@ -192,7 +193,7 @@ class _Build:
         failpoints.reach("before_ready")
 
     def _make_ready(self) -> bool:
-        """Say `ready` unless a version that was there when the pass began is pending still; whether it is ready."""
+        """Set `ready` unless a version from the start of the pass is still pending; returns whether it is ready."""
         name, connection = self._row.name, self._connection
         points = self._index.count(name)
         with connection.begin():
@@ -210,13 +211,13 @@ class _Build:
         if self._progress is not None:
             self._progress(max(0, total - pending), total)
         if not total:
-            return  # nothing was pending: the counts of when it became ready stand
+            return  # nothing was pending: keep the counts from the time it became ready
         with self._store.engine.begin() as connection:
             generations.change(connection, self._row.name, counts={"documents": total - pending, "of": total})
 
 
 class _TimeLimit:
-    """A `Stop`: true once a slice has had its time. What a stage spends on finding its work makes the slice longer."""
+    """A `Stop` that ends a slice after its time. A slow search for pending work makes the slice longer."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -1,6 +1,6 @@
-"""Golden questions from use: ratings given in the console, until an operator accepts one into a set.
+"""Candidates for golden questions: ratings given in the console, which an operator may accept into a set.
 
-A thumb up says that the cited documents answer the question. A thumb down says only that they do not, so the operator
+A thumbs-up says that the cited documents answer the question. A thumbs-down says only that they do not, so the operator
 who accepts it names the document that does.
 """
 
@@ -23,7 +23,7 @@ _HEADER = "query-id\tcorpus-id\tscore\n"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A judged answer. `documents` are the cited ones that are still here, as `source/locator`."""
+    """A rated answer. `documents` are the cited ones that are still stored, as `source/locator`."""
 
     id: int
     at: datetime
@@ -45,21 +45,21 @@ FROM rag.ratings r WHERE CAST(:id AS bigint) IS NULL OR r.id = :id ORDER BY r.id
 
 
 def candidates(store: Store, limit: int = 100) -> list[Candidate]:
-    """The newest judgements of all tenants."""
+    """The newest ratings of all tenants."""
     with store.engine.connect() as connection:
         return _read(connection, id=None, limit=limit)
 
 
 def accept(store: Store, folder: Path, rating: int, documents: Sequence[str] = ()) -> bool:
-    """Take a judgement into the set in `folder`, which is made when it is missing; whether it was not in it before.
+    """Add a rating to the set in `folder`, which is created if missing; returns whether it was added.
 
     `documents` (`source/locator`) replace the cited ones. Raises `NotFound` (`RATING_NOT_FOUND`), and `InvalidInput`
-    (`GOLDEN_INVALID`) when no document is named and none can be taken from it, or one is not here.
+    (`GOLDEN_INVALID`) when there is no document, named or cited, or one of them is not stored.
     """
     with store.engine.connect() as connection:
         found = _read(connection, id=rating, limit=1)
         if not found:
-            raise NotFound(Reason.RATING_NOT_FOUND, f"there is no judgement {rating}")
+            raise NotFound(Reason.RATING_NOT_FOUND, f"there is no rating {rating}")
         chosen = tuple(documents) or (found[0].documents if found[0].good else ())
         if not chosen:
             why = (
@@ -67,7 +67,7 @@ def accept(store: Store, folder: Path, rating: int, documents: Sequence[str] = (
                 if found[0].good
                 else "it says what is wrong, not what is right"
             )
-            raise InvalidInput(Reason.GOLDEN_INVALID, f"judgement {rating}: {why}; name a document as source/locator")
+            raise InvalidInput(Reason.GOLDEN_INVALID, f"rating {rating}: {why}; name a document as source/locator")
         _require_documents(connection, found[0].tenant, chosen)
     return _append(folder, f"rating-{rating}", found[0].question, chosen)
 
@@ -100,7 +100,7 @@ def _append(folder: Path, query: str, question: str, documents: Iterable[str]) -
     _add(corpus, "".join(_line({"_id": document}) for document in new))
     head = "" if judged.exists() else _HEADER
     _add(judged, head + "".join(f"{query}\t{document}\t1\n" for document in documents))
-    _add(queries, _line({"_id": query, "text": question}))  # last: a set cut short has a judgement nobody asks for
+    _add(queries, _line({"_id": query, "text": question}))  # last: relevance without a question is ignored
     return True
 
 

@@ -18,14 +18,14 @@ from rag_core.index import VectorIndex
 from rag_core.verify import verify
 
 SELF_RETRIEVAL = 2000
-"""Points searched for by their own vector; all are compared with their rows."""
+"""Number of points that are searched by their own vector; all points are compared with their rows."""
 SAMPLE_TEXTS = 64
-"""Texts embedded again to see whether the stored vectors are what the model gives."""
+"""Number of texts embedded again to compare their stored vectors with the model's."""
 SAME = 0.97
-"""Cosine from which two embeddings of one text may be of one model."""
+"""Least cosine of two embeddings of a text by the same model."""
 TYPICAL = 0.996
-"""The same for the middle one of the sample. Dynamic int8 and endpoints vary by 0.003; the bundled model with the
-prefix of queries instead of passages gives 0.984, and no single text below `SAME` in Chinese."""
+"""Least median cosine of the sample. Dynamic int8 and endpoints vary by 0.003; the bundled model with the query prefix
+in place of the passage prefix gives 0.984, with no single text below `SAME` in Chinese."""
 ALIKE = 0.999
 MAX_GROWTH = 4.0
 _MISSES_SHOWN = 3
@@ -35,7 +35,7 @@ _ARRIVAL_SECONDS, _POLL_SECONDS = 30.0, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One result: `detail` says in a line what was found, `figures` holds the numbers behind it."""
+    """The result of one check: `detail` is a summary in one line, `figures` are its numbers."""
 
     name: str
     passed: bool
@@ -45,7 +45,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The generation under judgement."""
+    """The generation to check."""
 
     store: Store
     index: VectorIndex
@@ -53,7 +53,7 @@ class Candidate:
 
 
 def parity(candidate: Candidate) -> Check:
-    """Every current chunk exactly once, with the payload and the vector of its row, and retrievable."""
+    """Parity: every current chunk is indexed once, with the payload and vector of its row, and retrievable."""
     report = verify(candidate.store, candidate.index, candidate.row.name, self_retrieval=SELF_RETRIEVAL)
     figures = {
         "expected": report.expected,
@@ -61,7 +61,7 @@ def parity(candidate: Candidate) -> Check:
         "retrieved": report.retrieved,
         **{f"finding_{kind}": count for kind, count in sorted(report.totals.items())},
     }
-    # Documents on their way are no damage, as long as they arrive.
+    # Pending documents are not a fault, as long as they get indexed.
     if report.sound and report.pending and not _not_arrived(candidate):
         detail = f"{report.points} points are the chunks of the rows; {report.pending} documents were on their way"
         return Check("parity", True, detail, figures)
@@ -104,7 +104,7 @@ WHERE k.chunker = :chunker AND k.rejected AND d.deleted_at IS NULL
 
 
 def coverage(candidate: Candidate) -> Check:
-    """All text but white space is in a chunk: a chunker that drops a kind of block is found whatever it drops."""
+    """Coverage: all text except white space is in a chunk, so that a chunker that drops any kind of block fails."""
     keys = {"chunker": candidate.row.chunker}
     missed: Counter[str] = Counter()
     documents = lost = whole = 0
@@ -133,7 +133,7 @@ def coverage(candidate: Candidate) -> Check:
 
 
 def _uncovered(content: str, blocks: list[list[Any]], spans: list[tuple[int, int]]) -> Counter[str]:
-    """Characters in no span, by the kind of block they belong to."""
+    """Count the characters outside of all spans, by the kind of their block."""
     gone: Counter[str] = Counter()
     reached = 0
     for start, end in [*spans, (len(content), len(content))]:
@@ -157,7 +157,7 @@ WHERE c.chunker = :chunker ORDER BY md5(c.chunk_id::text || :seed) LIMIT :sample
 
 
 def vectors(candidate: Candidate, embedder: Embedder) -> Check:
-    """Dimensions agree everywhere, and stored vectors are what the embedder gives for their texts today."""
+    """Vectors: dimensions agree, and stored vectors match what the embedder computes for their texts now."""
     row = candidate.row
     spec = next((spec for spec in candidate.index.generations() if spec.name == row.name), None)
     figures: dict[str, Any] = {"dimensions": row.dimensions, "embedder_dimensions": embedder.dimensions}
@@ -209,13 +209,13 @@ def _unit(rows: Vectors) -> Vectors:
 
 
 def _likeness(rows: Vectors) -> float:
-    """Mean cosine of different rows; 0 for fewer than two."""
+    """Mean cosine between different rows; 0 for fewer than two."""
     count = len(rows)
     return float((np.sum(rows @ rows.T) - count) / (count * (count - 1))) if count > 1 else 0.0
 
 
 def size(candidate: Candidate, baseline: Generation | None) -> Check:
-    """Points and bytes of vectors, against the active generation: a slip in a chunker's settings shows here."""
+    """Size: points and bytes of vectors against the active generation; shows mistakes in a chunker's settings."""
     points = candidate.index.count(candidate.row.name)
     figures: dict[str, Any] = {"points": points, "vector_bytes": points * candidate.row.dimensions * 4}
     if points == 0:

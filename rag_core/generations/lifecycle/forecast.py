@@ -19,15 +19,16 @@ from rag_core.settings import Settings
 SAMPLE_DOCUMENTS = 40
 _TIMED_TEXTS = 8
 _WRITES_PER_SECOND = 400.0
-"""Points chunked, written and optimised per second; by hand on two loaded cores. Embedding is measured apart."""
+"""Points chunked, written and optimised per second, measured on two loaded cores. Embedding is measured apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`texts` are distinct; `cached` of them have a vector already, `to_embed` have not. `seconds` is a build alone on
-    this machine at the speed measured now; `cost` is in the currency of `RAG_EMBED_PRICE`, 0 without it.
+    """The estimate of a build. Of the distinct `texts`, `cached` have a vector and `to_embed` have none.
 
-    `exact` is false when this chunker has not seen every document: then counts are scaled up from a sample.
+    `seconds` is for a build alone on this machine, at the speed measured now; `cost` is in the currency of
+    `RAG_EMBED_PRICE`, 0 without it. `exact` is false when this chunker has not chunked every document: counts are then
+    extrapolated from a sample.
     """
 
     documents: int
@@ -44,7 +45,7 @@ class Forecast:
         return asdict(self)
 
     def require_consent(self, settings: Settings, *, consent: bool) -> None:
-        """Raise `Conflict` (`CONFIRMATION_NEEDED`) when the build is above a limit and nobody agreed."""
+        """Raise `Conflict` (`CONFIRMATION_NEEDED`) when the build is above a limit and was not confirmed."""
         large = self.to_embed > settings.build_confirm_texts
         dear = self.cost > settings.build_confirm_cost
         if (large or dear) and not consent:
@@ -85,7 +86,7 @@ class _Counts:
 
 
 def forecast(store: Store, transforms: Transforms, settings: Settings) -> Forecast:
-    """Estimate a build with this kit. Embeds `_TIMED_TEXTS` texts to learn the speed. Writes nothing.
+    """Estimate a build with these transforms. Embeds `_TIMED_TEXTS` texts to measure the speed. Writes nothing.
 
     Raises `Unavailable` when a remote model cannot be reached.
     """
@@ -116,7 +117,7 @@ def forecast(store: Store, transforms: Transforms, settings: Settings) -> Foreca
 
 
 def _sampled(connection: Connection, transforms: Transforms) -> list[tuple[int, list[Chunk]]]:
-    """Some documents this chunker has not seen: bytes and chunks of each; one that it refuses has no chunk."""
+    """Bytes and chunks of a sample of documents this chunker has not chunked yet; a rejected one has no chunk."""
     params = {"chunker": transforms.chunker.fingerprint, "sample": SAMPLE_DOCUMENTS}
     ids = list(connection.scalars(_SAMPLE, params))
     found = []
@@ -144,7 +145,7 @@ def _scale_up(
 
 def _seconds_per_text(transforms: Transforms, texts: list[str]) -> float:
     wanted = texts[:_TIMED_TEXTS] or ["A passage of ordinary length about pumps, oil and days. " * 12] * _TIMED_TEXTS
-    transforms.embedder.embed_passages(wanted[:1])  # the first call loads what is lazy
+    transforms.embedder.embed_passages(wanted[:1])  # the first call includes lazy loading
     started = time.perf_counter()
     transforms.embedder.embed_passages(wanted)
     return (time.perf_counter() - started) / len(wanted)

@@ -1,8 +1,8 @@
-"""Golden sets: questions whose answers are in known documents of this installation.
+"""Golden sets: questions whose answers are in known documents of the installation.
 
 A folder per set in the layout of `rag_core.evaluation.dataset`; a corpus id is `source/locator`. Sets are read from
 `$RAG_HOME/golden` (`RAG_GOLDEN_DIR`) and from the folder beside this module. Questions about documents that are not
-here are left out, so the bundled set judges an installation that has the default corpus and says nothing about others.
+stored are left out, so the bundled set applies only to installations with the default corpus.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_ENTRIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question as a reader of `tenant` asks it; `gains` by `source/locator`."""
+    """One question, asked as a reader of `tenant`; `gains` by `source/locator`."""
 
     id: str
     text: str
@@ -32,8 +32,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class BoundSet:
-    """A golden set with the questions that can be asked here. `acl` holds, by tenant, every entry in use: the questions
-    judge retrieval, not permissions."""
+    """A golden set, limited to questions about stored documents.
+
+    `acl` has every ACL entry in use, by tenant, because the questions evaluate retrieval, not permissions.
+    """
 
     name: str
     questions: tuple[Question, ...]
@@ -53,12 +55,12 @@ WHERE d.tenant = :tenant AND d.deleted_at IS NULL ORDER BY entry LIMIT :most
 
 @dataclass(frozen=True, slots=True)
 class GoldenSet:
-    """A set as its files say it."""
+    """A golden set as read from its files."""
 
     dataset: Dataset
 
     def bind(self, store: Store) -> BoundSet:
-        """Find the documents; a question goes to the tenant that has most of what it asks for."""
+        """Bind questions to stored documents; each is asked in the tenant that has most of its documents."""
         wanted = sorted({document for gains in self.dataset.judgements.values() for document in gains})
         tenants: dict[str, list[str]] = {}
         with store.engine.connect() as connection:
@@ -84,7 +86,7 @@ class GoldenSet:
 
 
 def load_golden(settings: Settings) -> list[GoldenSet]:
-    """The sets of the configured folder and the bundled ones. Raises `InvalidInput` (`GOLDEN_INVALID`)."""
+    """Load the sets of the configured folder and the bundled ones. Raises `InvalidInput` (`GOLDEN_INVALID`)."""
     folders = [folder for folder in (settings.effective_golden_dir, BUNDLED) if _has_sets(folder)]
     return [GoldenSet(dataset) for folder in folders for dataset in load_datasets(folder)]
 

@@ -1,7 +1,7 @@
-"""Declare, promote, roll back and retire generations. Each step is audited with actor and reason.
+"""Declare, promote, roll back and retire generations; each step is audited with actor and reason.
 
-PostgreSQL names the active generation first, the alias follows. A process that dies in between leaves an alias that
-the same command, or the next run of any source, moves on.
+A promotion first changes the active generation in PostgreSQL, then the alias in the index. When a process dies in
+between, the same command or the next run of any source moves the alias.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ _ROLLBACK = "index.rollback"
 
 @dataclass(frozen=True, slots=True)
 class PromotionResult:
-    """Readers moved from `before` to `active` in `seconds`. `pending` documents changed so recently that the generation
-    has not indexed them yet; the next run of their source brings them."""
+    """Readers were moved from `before` to `active` in `seconds`.
+
+    `pending` documents changed so recently that they are not indexed yet; the next run of their source indexes them.
+    """
 
     active: str
     before: str | None
@@ -44,10 +46,10 @@ class PromotionResult:
 def declare(
     store: Store, index: VectorIndex, transforms: Transforms, *, name: str | None = None, actor: str, reason: str = ""
 ) -> Generation:
-    """Begin a generation in state `building` with this kit; from now on the pipeline follows it.
+    """Create a generation in state `building` with these transforms; from now on it receives writes.
 
-    One of that name which is building already is given back as it is, so a command can be repeated. Raises `Conflict`
-    (`GENERATION_STATE`) when the name stands for another kit or is past building.
+    Returns an existing one of that name unchanged while it is building, so a command can be repeated. Raises `Conflict`
+    (`GENERATION_STATE`) when it has other transforms or is past building.
     """
     embedder, chunker = transforms.fingerprints
     chosen = name or default_name(embedder, chunker)
@@ -76,11 +78,11 @@ def declare(
 def promote(
     store: Store, index: VectorIndex, name: str, settings: Settings, *, actor: str, override: str = ""
 ) -> PromotionResult:
-    """Move readers to a `ready` generation that the gate passed. Promoting the active one repairs the alias.
+    """Move readers to a `ready` generation that passed the gate. Promoting the active one repairs the alias.
 
-    `override` is the reason for promoting one that the gate refused or never saw; it is kept in the audit. Raises
-    `Conflict`: `GENERATION_STATE` unless ready, `GENERATION_REFUSED` with the figures, `REPLICA_UNPREPARED` when a
-    query server cannot load the query model within `promote_wait_seconds`.
+    `override` is the audited reason for promoting one that failed the gate or was never evaluated. Raises `Conflict`:
+    `GENERATION_STATE` unless ready, `GENERATION_REFUSED` with the figures, `REPLICA_UNPREPARED` when a query server
+    does not load the query model within `promote_wait_seconds`.
     """
     started = time.monotonic()
     with store.engine.connect() as connection:
@@ -98,11 +100,11 @@ def promote(
 
 
 def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str, reason: str = "") -> PromotionResult:
-    """Move readers back to the generation they were on before. It was kept up to date, so nothing is lost.
+    """Move readers back to the previously active generation, which still receives writes, so nothing is lost.
 
-    One that was interrupted is finished when it is run again; a second one does not move readers forward again.
-    Raises `NotFound` (`GENERATION_NOT_FOUND`) when there is none to go back to, `Conflict` (`GENERATION_STATE`) when
-    its grace period is over.
+    Run it again to finish an interrupted rollback; a second rollback does not move readers forward again. Raises
+    `NotFound` (`GENERATION_NOT_FOUND`) when there is no previous generation, `Conflict` (`GENERATION_STATE`) when its
+    grace period is over.
     """
     started = time.monotonic()
     with store.engine.connect() as connection:
@@ -119,7 +121,7 @@ def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str
 
 
 def retire(store: Store, index: VectorIndex, name: str, *, actor: str, reason: str = "", now: bool = False) -> None:
-    """End a generation that readers are not on: nothing follows it any more and its files go. The row stays as history.
+    """Retire a generation that is not active: it receives no more writes and its files are deleted; its row stays.
 
     Raises `Conflict` (`GENERATION_STATE`) for the active one, and within the grace period unless `now`.
     """
@@ -138,16 +140,16 @@ def retire(store: Store, index: VectorIndex, name: str, *, actor: str, reason: s
             generations.change(connection, name, state="retired", retired_at=func.now(), keep_until=None)
             audit.record(connection, actor=actor, action="index.retire", target=name, details={"reason": reason})
     failpoints.reach("after_retire_commit")
-    # A run that read the list of generations before this may still write; it would fail loudly on a missing one.
+    # A run that listed the generations before this may still write, and would fail on a missing collection.
     with locks.exclusive_connection(store, wait=60) as connection:
         generations.clear_indexed(connection, name)
         connection.commit()
         failpoints.reach("before_retire_drop")
-        index.drop(name)  # last: while its files are there, `retire_expired` takes up what was cut short
+        index.drop(name)  # last: as long as its files exist, `retire_expired` resumes an interrupted retirement
 
 
 def retire_expired(store: Store, index: VectorIndex) -> list[str]:
-    """Retire every generation whose grace period is over, and finish retirements that a crash cut short."""
+    """Retire every generation whose grace period is over, and finish retirements that a crash interrupted."""
     with store.engine.connect() as connection:
         rows = generations.all_of(connection)
     held = {spec.name for spec in index.generations()}
@@ -163,7 +165,7 @@ def retire_expired(store: Store, index: VectorIndex) -> list[str]:
 
 
 def refusal(row: Generation) -> str:
-    """Why the gate does not let a generation pass, with the figures; empty when it does."""
+    """The reason why the gate refuses a generation, with the figures; empty when it passed."""
     if row.evaluation is None:
         return "it was never evaluated (`rag index evaluate`)"
     failed = [check for check in row.evaluation.get("checks", []) if not check["passed"]]
@@ -171,7 +173,7 @@ def refusal(row: Generation) -> str:
 
 
 def _finish_rollback(store: Store, index: VectorIndex, active: Generation | None, started: float) -> PromotionResult:
-    """Move the alias of a rollback that died before it did. Raises `NotFound` when there is nothing to finish."""
+    """Move the alias after an interrupted rollback. Raises `NotFound` when there is nothing to finish."""
     before = index.alias()
     if active is None or before == active.name:
         message = (
@@ -227,7 +229,7 @@ def _require_replicas(store: Store, row: Generation, seconds: float) -> None:
 
 
 def _index_pending(store: Store, index: VectorIndex, row: Generation) -> None:
-    """Give the generation what is ready for it. Shards that a run is working on are that run's to finish."""
+    """Index the pending documents that are ready. Shards that a run works on are left to that run."""
     with store.engine.connect() as connection:
         shards = generations.pending_by_shard(connection, row.name)
     for shard in shards:
@@ -240,9 +242,9 @@ def _index_pending(store: Store, index: VectorIndex, row: Generation) -> None:
 
 
 def _require_parity(store: Store, index: VectorIndex, row: Generation) -> None:
-    """What the gate saw may be hours old: that the index still holds what the rows say costs one count.
+    """Compare the point count with the rows once more, because the gate's result may be hours old.
 
-    Several polls, because a run may be between its write to the index and its mark.
+    It polls, because a run may be between its write to the index and its mark.
     """
     for _ in range(_LOOKS):
         with store.engine.connect() as connection:
@@ -253,7 +255,7 @@ def _require_parity(store: Store, index: VectorIndex, row: Generation) -> None:
         time.sleep(_POLL_SECONDS)
     raise Conflict(
         Reason.GENERATION_REFUSED,
-        f"generation {row.name}: the index holds {points} points, the rows say {expected}; `rag verify` names them",
+        f"generation {row.name}: the index has {points} points, PostgreSQL expects {expected}; `rag verify` lists them",
     )
 
 

@@ -1,4 +1,4 @@
-"""The promotion gate: checks that must pass before a generation is promoted. Each check has figures and a result."""
+"""The promotion gate: checks that must pass before a generation is promoted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHECKS = ("parity", "coverage", "vectors", "retrieval", "latency", "size")
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The gate's result for a generation, against the one that was active (`baseline`)."""
+    """The gate's result for a generation, compared with the generation active at that time (`baseline`)."""
 
     generation: str
     baseline: str | None
@@ -62,16 +62,15 @@ def evaluate(
 ) -> Evaluation:
     """Run every check on a generation and store the result with it; a promotion reads it.
 
-    `golden` replaces the configured golden sets. A check that cannot be made (a model that is gone, a damaged
-    collection) is a failed one and says why. An outage says nothing about the generation: it raises `Unavailable` or
-    `DeadlineExceeded`, and nothing is kept. Raises `NotFound`, and `Conflict` (`GENERATION_STATE`) unless the
-    generation is ready or active.
+    `golden` replaces the configured golden sets. A check that cannot run (a missing model, a damaged collection) has
+    failed, with the reason. An outage is not a result: it raises `Unavailable` or `DeadlineExceeded`, and nothing is
+    stored. Raises `NotFound`, and `Conflict` (`GENERATION_STATE`) unless the generation is ready or active.
     """
     with store.engine.connect() as connection:
         row = generations.get(connection, name)
         active = generations.active(connection)
     if not row.complete:
-        raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be judged")
+        raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; it must be ready")
     baseline = None if active is None or active.name == name else active
     run = _Gate(store, index, registry, row, baseline, settings, golden, progress)
     evaluation = Evaluation(name, baseline.name if baseline else None, tuple(run.checks()))
@@ -88,17 +87,17 @@ def evaluate(
 
 
 def request_evaluation(store: Store, name: str, *, actor: str) -> None:
-    """Ask for the gate; a sensor runs it. Raises `NotFound`, and `Conflict` (`GENERATION_STATE`) unless ready."""
+    """Request the gate; a sensor runs it. Raises `NotFound`, and `Conflict` (`GENERATION_STATE`) unless ready."""
     with store.engine.begin() as connection:
         row = generations.get(connection, name)
         if not row.complete:
-            raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; only a ready one can be judged")
+            raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; it must be ready")
         generations.change(connection, name, evaluation_wanted_at=func.now())
         audit.record(connection, actor=actor, action="index.want_evaluation", target=name, details={})
 
 
 class _Gate:
-    """One judgement."""
+    """One evaluation of a generation."""
 
     def __init__(
         self,
@@ -117,7 +116,7 @@ class _Gate:
         self._scored: tuple[Scoring, Scoring | None] | None = None
 
     def checks(self) -> list[Check]:
-        """All of them, in the order of `CHECKS`: a failed one does not keep the others from running."""
+        """Run all checks in the order of `CHECKS`, also after one has failed."""
         by_name: dict[str, Callable[[], Check]] = {
             "parity": self._parity,
             "coverage": self._coverage,

@@ -1,4 +1,4 @@
-"""The retrieval check of the gate: a generation against the active one on golden questions."""
+"""The retrieval and latency checks of the gate: a generation against the active one on golden questions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rag_core.index import SearchMode, SearchRequest, VectorIndex
 MODES = {SearchMode.DENSE: "dense", SearchMode.LEXICAL: "bm25", SearchMode.HYBRID: "hybrid"}
 METRICS = {"ndcg": ndcg, "recall": recall, "mrr": reciprocal_rank}
 MIN_QUESTIONS = 10
-"""Fewer cannot distinguish a good generation from a bad one."""
+"""With fewer questions a good generation cannot be distinguished from a bad one."""
 DEPTH = 100
-"""Hits per question: long documents fill many places with their chunks, and ten documents should remain."""
+"""Hits per question: a long document has several chunks among them, and ten documents should remain."""
 SLOWER = 2.0
 _TIMED_LIMIT, _TIMED_SEARCHES, _TIMED_ROUNDS = 10, 100, 3
 SLACK_SECONDS = 0.02
@@ -29,7 +29,7 @@ SLACK_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """Scores of a generation: (mode, metric) to one value per question, and its hybrid searches to be timed."""
+    """Scores of a generation: (mode, metric) to one value per question, and hybrid searches for timing."""
 
     generation: str
     questions: int
@@ -42,7 +42,7 @@ class Scoring:
 
 
 def score(index: VectorIndex, generation: str, embedder: Embedder, sets: Sequence[BoundSet]) -> Scoring:
-    """Ask every question in every mode."""
+    """Search for every question in every mode."""
     values: dict[tuple[SearchMode, str], list[float]] = {(mode, metric): [] for mode in MODES for metric in METRICS}
     searches: list[SearchRequest] = []
     for question, acl, vector in _asked(sets, embedder):
@@ -67,15 +67,15 @@ def _asked(sets: Sequence[BoundSet], embedder: Embedder) -> Iterator[tuple[Quest
 
 
 def compare_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -> Check:
-    """Refuse what loses more than `tolerance` nDCG@10 in hybrid or dense search, or surely does so in lexical search.
+    """Fail when hybrid or dense search loses more than `tolerance` nDCG@10, or lexical search does so significantly.
 
-    The interval (95 %, paired bootstrap over the questions) says how sure a difference is; it is reported either way.
+    The 95 % interval of the difference (paired bootstrap over the questions) is always reported.
     """
     figures = _figures(ours, theirs)
     if ours.questions < MIN_QUESTIONS:
         detail = (
-            f"only {ours.questions} golden questions ask for documents that are here; it takes {MIN_QUESTIONS} to tell "
-            "whether a generation is worse; add a golden set (docs/how-to/change-the-embedding-model.md)"
+            f"only {ours.questions} golden questions are about stored documents; at least {MIN_QUESTIONS} are needed "
+            "to decide whether a generation is worse; add a golden set (docs/how-to/change-the-embedding-model.md)"
         )
         return Check("retrieval", False, detail, figures)
     if theirs is None:
@@ -98,15 +98,15 @@ def compare_retrieval(ours: Scoring, theirs: Scoring | None, tolerance: float) -
 
 
 def _is_worse(mode: SearchMode, interval: Interval, tolerance: float) -> bool:
-    if mode is SearchMode.LEXICAL:  # another chunk size moves it a little, and what readers get is the hybrid
+    if mode is SearchMode.LEXICAL:  # a new chunk size changes it slightly, and readers get the hybrid ranking
         return interval.high < -tolerance
     return interval.mean < -tolerance
 
 
 def compare_latency(index: VectorIndex, ours: Scoring, theirs: Scoring | None) -> Check:
-    """Hybrid searches of the golden questions, 95th percentile, against the active generation's.
+    """Compare the 95th percentile latency of hybrid searches for the golden questions with the active generation.
 
-    Both are asked in turn and each search counts at its quickest, so that other work of the machine hits both alike.
+    Searches alternate between the two and the fastest repetition counts, so that other load affects both alike.
     """
     if not ours.searches:
         return Check("latency", True, "no golden question to time", {})

@@ -1,4 +1,4 @@
-"""Throttle of a build: it measures search latency and pauses the build when that grows too much."""
+"""Throttle of a build: measures search latency and pauses the build when it grows too much."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _WINDOW = 40
 _EVERY_SECONDS = 0.1
 _FIRST_PAUSE = 0.1
 _FLOOR_SECONDS = 0.002
-"""Searches below this are quick whatever their ratio: two times a millisecond is noise."""
+"""Searches below this count as fast whatever their ratio: twice a millisecond is noise."""
 
 
 class Throttle:
-    """Sends a search every `_EVERY_SECONDS` in a thread of its own while a build runs, and paces the build by them.
+    """Sends a search every `_EVERY_SECONDS` in a separate thread while a build runs, and paces the build.
 
-    `pause` is called between two slices: it waits longer each time the 95th percentile of the last searches is above
-    `slowdown` times that of the calibration, and less each time it is not. A probe that fails counts for nothing.
+    `pause` is called between two slices: it waits longer each time the 95th percentile of the last searches exceeds
+    `slowdown` times the calibrated one, and less each time it does not. Failed searches are ignored.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Throttle:
         self.paused_seconds = 0.0
 
     def __enter__(self) -> Self:
-        """Measure how long searches take without the build, then go on measuring."""
+        """Measure search latency without the build, then keep measuring."""
         timed = [seconds for seconds in (self._timed() for _ in range(_CALIBRATION)) if seconds is not None]
         if timed and self._max_pause > 0:
             self.usual = max(_FLOOR_SECONDS, percentile(timed))
@@ -65,7 +65,7 @@ class Throttle:
             self._thread.join()
 
     def pause(self) -> float:
-        """Wait as long as the searches since the last call ask for; returns the seconds."""
+        """Wait for a time that depends on the searches since the last call; returns the seconds."""
         recent = list(self._recent)
         if recent and percentile(recent) > self._slowdown * self.usual:
             self._pause = min(self._max_pause, max(_FIRST_PAUSE, self._pause * 2))
@@ -93,12 +93,12 @@ class Throttle:
 
 
 def percentile(seconds: list[float]) -> float:
-    """The 95th."""
+    """The 95th percentile."""
     return float(np.percentile(seconds, 95))
 
 
 def search_probe(index: VectorIndex, generation: str, dimensions: int, tenant: str) -> Callable[[], object]:
-    """A search of both legs in the generation readers are on, as a caller who may see what everyone may."""
+    """A hybrid search in the active generation, by a caller with access to public documents only."""
     vector: Vectors = np.full(dimensions, 1 / np.sqrt(dimensions), dtype=np.float32)
     request = SearchRequest(
         tenant=tenant,
@@ -113,5 +113,5 @@ def search_probe(index: VectorIndex, generation: str, dimensions: int, tenant: s
 
 
 def open_throttle(settings: Settings, probe: Callable[[], object]) -> Throttle:
-    """A throttle as configured."""
+    """The throttle that the settings configure."""
     return Throttle(probe, slowdown=settings.build_max_slowdown, max_pause=settings.build_max_pause_seconds)

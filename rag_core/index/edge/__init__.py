@@ -1,4 +1,4 @@
-"""Qdrant Edge: the engine in this process, over a folder that one process owns."""
+"""Qdrant Edge: the index engine in this process, over a folder that one process owns."""
 
 from rag_core.index.edge.files import SPACE_RESERVE
 from rag_core.index.edge.index import EdgeIndex

@@ -1,4 +1,4 @@
-"""Files around an Edge shard: durable small files, the folder lock, and the checksum manifest."""
+"""Files of an Edge shard: durable small files, the folder lock, and the checksum manifest."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from rag_core.files import replace_file, sync_folder
 
 CHECKSUM_MANIFEST = "seal.json"
 CHECKSUM_SECONDS = 2 << 30
-"""Bytes checksummed at most; beyond it files are compared by size only, so that a large index still starts quickly."""
+"""Maximum bytes to checksum; further files are compared by size only, so that a large index starts quickly."""
 SPACE_RESERVE = 64 << 20
-"""Free bytes a write must find beyond what it needs itself."""
+"""Free bytes that must remain after a write."""
 _BLOCK = 1 << 20
 
 
 def write_durably(path: Path, content: dict[str, Any]) -> None:
-    """Replace a small JSON file so that after a power cut it holds the old or the new content, never neither."""
+    """Replace a small JSON file; after a power cut it has the old or the new content."""
     replace_file(path, json.dumps(content).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Raises `DataCorruption` (`INDEX_CORRUPT`) when the file is missing, unreadable or no JSON object."""
+    """Read a JSON object. Raises `DataCorruption` (`INDEX_CORRUPT`) when it is missing, unreadable or no object."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -42,13 +42,13 @@ def read_json(path: Path) -> dict[str, Any]:
 def require_space(path: Path, needed: int) -> None:
     """Raise `Exhausted` (`STORAGE_FULL`) before the engine writes into its memory-mapped files.
 
-    A full disk there is a SIGBUS, which no one can catch.
+    On a full disk such a write ends the process with SIGBUS, which cannot be handled.
     """
     free = shutil.disk_usage(path).free
     if free < needed:
         raise Exhausted(
             Reason.STORAGE_FULL,
-            # Up and down, so that what is needed never reads like what there is.
+            # Round needed up and free down, so that the two never read the same.
             f"the index needs {-(-needed >> 20)} MiB of free disk space and has {free >> 20}; free some and run again",
         )
 
@@ -57,7 +57,7 @@ class FolderLock:
     """An exclusive lock on a folder, held by this process until `release` or its end."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `Conflict` (`INDEX_LOCKED`) with the owner's process id."""
+        """Lock the folder. Raises `Conflict` (`INDEX_LOCKED`) with the owner's process id."""
         self._file = (folder / "LOCK").open("a+", encoding="ascii")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,7 +76,7 @@ class FolderLock:
         self._file.flush()
 
     def release(self) -> None:
-        """Unlock explicitly: a forked child may hold a copy of the descriptor, and closing ours would not be enough."""
+        """Unlock explicitly: a forked child may have a copy of the descriptor, so closing it would not be enough."""
         if not self._file.closed:
             fcntl.flock(self._file, fcntl.LOCK_UN)
             self._file.close()
@@ -88,13 +88,13 @@ def write_checksum_manifest(folder: Path, shard: Path) -> None:
 
 
 def remove_checksum_manifest(folder: Path) -> None:
-    """Remove the seal, durably, before the shard's files may change."""
+    """Remove the manifest, durably, before the shard's files may change."""
     (folder / CHECKSUM_MANIFEST).unlink(missing_ok=True)
     sync_folder(folder)
 
 
 def verify_checksum_manifest(folder: Path, shard: Path) -> None:
-    """Compare the files with the seal of the last orderly close; there is none after a crash.
+    """Compare the files with the manifest of the last clean close; there is none after a crash.
 
     Raises `DataCorruption` (`INDEX_CORRUPT`) naming the first file that differs.
     """
@@ -119,7 +119,7 @@ def _measure(shard: Path) -> dict[str, list[int]]:
 
 
 def copy_sparse(source: str, target: str) -> None:
-    """Copy a file and leave its holes holes (for `shutil.copytree`)."""
+    """Copy a file and keep its holes (for `shutil.copytree`)."""
     with open(source, "rb") as file, open(target, "wb") as copy:  # noqa: PTH123 (the names come as text)
         copy.truncate(os.fstat(file.fileno()).st_size)
         for offset, block in _data(file.fileno()):
@@ -127,7 +127,7 @@ def copy_sparse(source: str, target: str) -> None:
 
 
 def _checksum(path: Path) -> int:
-    """CRC over the blocks that are not zero: the engine's files are mostly holes, and a copy may fill these."""
+    """CRC over the non-zero blocks: the engine's files are mostly holes, which a copy may fill with zeros."""
     value = 0
     with path.open("rb") as file:
         for offset, block in _data(file.fileno()):
@@ -136,13 +136,13 @@ def _checksum(path: Path) -> int:
 
 
 def _data(descriptor: int) -> Iterator[tuple[int, bytes]]:
-    """The blocks of a file, at multiples of `_BLOCK`, that are not all zero."""
+    """The non-zero blocks of a file, at multiples of `_BLOCK`."""
     offset = 0
     while True:
         try:
             found = os.lseek(descriptor, offset, os.SEEK_DATA)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole is left
+            if error.errno == errno.ENXIO:  # only a hole remains
                 return
             raise
         offset = max(offset, found - found % _BLOCK)

@@ -1,4 +1,4 @@
-"""Filters and results in the classes of Qdrant Edge, and its errors in ours."""
+"""Convert filters, results and errors of Qdrant Edge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rag_core.search import Scored
 
 
 class EdgeFilterBuilder:
-    """See `conditions.FilterBuilder`."""
+    """See `rag_core.index.filter_builder.FilterBuilder`."""
 
     def any_of(self, field: str, values: Sequence[str]) -> edge.Filter:
         return edge.Filter(must=[edge.FieldCondition(field, match=edge.MatchAny(list(values)))])
@@ -48,22 +48,22 @@ class EdgeFilterBuilder:
 
 FILTER_BUILDER = EdgeFilterBuilder()
 CLOSED = "shard is not initialized"
-"""What the engine says, in lower case, about a handle that was closed."""
+"""The engine's message, in lower case, for a closed handle."""
 
 
 def scored(points: Sequence[edge.ScoredPoint]) -> list[Scored]:
-    """Results with payload."""
+    """Convert results with payload."""
     return [Scored(point_id(point), point.score, point.payload or {}) for point in points]
 
 
 def point_id(point: edge.ScoredPoint | edge.Record) -> uuid.UUID:
-    """The id of a point. All of ours are UUIDs; a number can only be a foreign point, which `rag verify` must see."""
+    """The id of a point. The platform uses UUIDs; a number is a foreign point, which `rag verify` must report."""
     return point.id if isinstance(point.id, uuid.UUID) else uuid.UUID(int=int(point.id))
 
 
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """Turn what the engine raises (bare `Exception` and Rust panics, distinguished by text only) into our errors."""
+    """Translate engine errors (bare `Exception` and Rust panics, which differ only by text) into `RagError`."""
     try:
         yield
     except RagError:
@@ -75,7 +75,7 @@ def engine_errors() -> Iterator[None]:
 
 
 def translated(error: BaseException) -> RagError:
-    """The typed error for one of the engine's. Its text names server paths, so none of it is passed on."""
+    """The `RagError` for an engine error. The engine's text contains server paths, so it is left out."""
     text = str(error).lower()
     if "no space left" in text or "os error 28" in text or "disk is full" in text:
         return Exhausted(Reason.STORAGE_FULL, "the disk of the index is full; free some space and run again")
@@ -85,5 +85,5 @@ def translated(error: BaseException) -> RagError:
 
 
 def vectors_of(record: edge.Record) -> dict[str, Any]:
-    """Named vectors of a record read with vectors."""
+    """The named vectors of a record that was read with vectors."""
     return record.vector if isinstance(record.vector, dict) else {}

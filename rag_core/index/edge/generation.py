@@ -1,9 +1,9 @@
-"""One generation in its folder: specification, shard, minimum point count and checksum manifest.
+"""One Edge generation in its folder: specification, shard, minimum point count and checksum manifest.
 
-<generation>/spec.json    what it is built with, and which shard folder is current
-             points.json  how many points it holds at least: a lost segment shows at the next start
-             seal.json    sizes and checksums of the shard's files, only while it is closed in good order
-             due.json     present from when it was found damaged until it is filled again
+<generation>/spec.json    its specification, and the current shard folder
+             points.json  its minimum point count, which reveals a lost segment at the next start
+             seal.json    the checksum manifest: sizes and checksums of the shard's files; only after a clean close
+             due.json     present from the detection of damage until the generation is filled again
              shard-…/     the engine's files
 """
 
@@ -36,15 +36,15 @@ DUE = "due.json"
 
 
 class EdgeGeneration:
-    """A generation, open or damaged. Thread-safe: writes take turns, reads need no lock."""
+    """A generation, open or damaged. Thread-safe: writes are serialised, reads need no lock."""
 
     def __init__(self, folder: Path, *, space_reserve: int = edge_files.SPACE_RESERVE) -> None:
-        """Open a generation. `damage` says why it cannot be read; every call but `reset` and `close` raises it."""
+        """Open a generation. `damage` is why it is unreadable; every call except `reset` and `close` raises it."""
         self.folder = folder
         self.spec, self._shard_folder, self._encoder, self._sampled = _read_spec(folder)
         self.damage: RagError | None = None
         self.suspect = False
-        """Whether a call met what may be damage; `examine` finds out."""
+        """Whether a call failed in a way that may be damage; `examine` decides."""
         self._due = (folder / DUE).exists()
         self._space_reserve = space_reserve
         self._write = threading.Lock()
@@ -60,7 +60,7 @@ class EdgeGeneration:
 
     @staticmethod
     def create(folder: Path, spec: GenerationSpec) -> None:
-        """Create an empty generation; it appears under its name complete or not at all."""
+        """Create an empty generation atomically."""
         temporary = folder.with_name(f".new-{uuid.uuid4().hex}")
         shard = f"shard-{uuid.uuid4().hex}"
         create_shard(temporary / shard, spec.dimensions)
@@ -71,7 +71,7 @@ class EdgeGeneration:
 
     @property
     def reader(self) -> ShardReader:
-        """Raises `DataCorruption` (`INDEX_CORRUPT`) when damaged, `Unavailable` when closed."""
+        """The shard's reader. Raises `DataCorruption` (`INDEX_CORRUPT`) when damaged, `Unavailable` when closed."""
         if self.damage is not None:
             raise self.damage
         if self._reader is None:
@@ -80,26 +80,26 @@ class EdgeGeneration:
 
     @property
     def unserved(self) -> RagError | None:
-        """Why readers get nothing: it is damaged, or was and is not filled again to its end."""
+        """Why it serves no reads: it is damaged, or not yet filled again after damage."""
         if self.damage is None and self._due:
             return _explain(DataCorruption(Reason.INDEX_CORRUPT, "it has to be filled again"), self.spec.name)
         return self.damage
 
     def set_due(self) -> None:
-        """Serve nothing from it, beyond a restart too, until `set_filled`."""
+        """Stop serving reads, also after a restart, until `set_filled`."""
         edge_files.write_durably(self.folder / DUE, {})
         self._due = True
 
     def set_filled(self) -> None:
-        """The rows have been applied again to their end."""
+        """Serve reads again, once all rows have been applied."""
         (self.folder / DUE).unlink(missing_ok=True)
         sync_folder(self.folder)
         self._due = False
 
     def examine(self) -> bool:
-        """Read and search everything after a call that met what may be damage; whether it is sound. Else it is due.
+        """Read and search all points after a suspicious failure; returns whether it is sound, else marks it damaged.
 
-        A call alone proves nothing: what an odd request makes the engine say must not cost a rebuild.
+        One failed call is no proof: an unusual request must not cause a rebuild.
         """
         self.suspect = False
         try:
@@ -142,7 +142,7 @@ class EdgeGeneration:
         return self.reader.scroll(batch, with_vectors=with_vectors)
 
     def optimize(self) -> None:
-        """Optimize a copy aside, replay what was written meanwhile, and move over to it."""
+        """Optimize a copy, replay the writes made meanwhile, and switch to it."""
         with self._optimizing:
             name = f"shard-{uuid.uuid4().hex}"
             target = self.folder / name
@@ -164,7 +164,7 @@ class EdgeGeneration:
         with self._write:
             name = f"shard-{uuid.uuid4().hex}"
             create_shard(self.folder / name, self.spec.dimensions)
-            with suppress(DataCorruption):  # what is thrown away may be too damaged to be closed
+            with suppress(DataCorruption):  # it may be too damaged to be closed
                 self._close_shard()
             self._reader = None
             edge_files.remove_checksum_manifest(self.folder)
@@ -176,7 +176,7 @@ class EdgeGeneration:
             shutil.rmtree(self.folder / before, ignore_errors=True)
 
     def close(self) -> None:
-        """Flush, close and seal. Idempotent."""
+        """Flush, close and write the checksum manifest. Idempotent."""
         with self._write:
             if self._reader is None:
                 return
@@ -199,7 +199,7 @@ class EdgeGeneration:
         held = reader.points_count()
         if not isinstance(at_least, int) or held < at_least:
             reader.shard.close()
-            raise DataCorruption(Reason.INDEX_CORRUPT, f"it holds {held} points where at least {at_least} were written")
+            raise DataCorruption(Reason.INDEX_CORRUPT, f"it has {held} points, but at least {at_least} were written")
         self._at_least = at_least
         self._reader = reader
 
@@ -207,7 +207,7 @@ class EdgeGeneration:
         if not ids:
             return
         self._mark_dirty(ids)
-        # The minimum is lowered before the points go: a crash in between must not be taken for a loss.
+        # The minimum is lowered before points are deleted: a crash in between must not look like a loss.
         self._write_minimum_count(max(0, min(self._at_least, self.reader.points_count()) - len(ids)))
         edge_writer.delete(self.reader.shard, ids)
 
@@ -259,7 +259,7 @@ def _spec_content(spec: GenerationSpec, shard: str, *, has_idf_samples: bool) ->
 
 
 def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool]:
-    """Specification, shard folder, lexical fingerprint, and whether the points carry their samples."""
+    """Specification, shard folder, lexical fingerprint, and whether points store their samples."""
     content = edge_files.read_json(folder / SPEC)
     try:
         spec = GenerationSpec(
@@ -277,6 +277,6 @@ def _explain(error: RagError, generation: str) -> DataCorruption:
     return DataCorruption(
         Reason.INDEX_CORRUPT,
         f"generation {generation} is damaged: {error.message}. Nothing is served from it until it is filled again from "
-        "PostgreSQL: a running stack does so by itself, `rag index rebuild` once the stack is stopped",
+        "PostgreSQL: a running stack does so automatically, `rag index rebuild` once the stack is stopped",
         generation=generation,
     )

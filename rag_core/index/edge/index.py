@@ -1,6 +1,6 @@
-"""Qdrant Edge, the engine in this process: a folder with one folder per generation, an alias file and a lock.
+"""The Qdrant Edge index: a folder with one folder per generation, an alias file and a lock.
 
-One process at a time may open the folder (docs/adr/0002-qdrant-edge-ownership.md); the others use `remote`.
+One process at a time may open the folder (docs/adr/0002-qdrant-edge-ownership.md); other processes use `remote`.
 """
 
 from __future__ import annotations
@@ -34,21 +34,22 @@ _FOLDER = "generations"
 
 
 class EdgeIndex:
-    """See `VectorIndex`. Opens every generation at once, so that damage is known at start and not at a search."""
+    """See `VectorIndex`. Opens every generation at start, so that damage is found before a search."""
 
     def __init__(
         self, path: Path | str, *, repair: bool = False, space_reserve: int = edge_files.SPACE_RESERVE
     ) -> None:
         """Open or create the index at `path`.
 
-        Raises `Conflict` (`INDEX_LOCKED`) when another process has it, and `DataCorruption` (`INDEX_CORRUPT`) when any
-        generation or the alias is damaged. With `repair` damaged generations stay listed and raise that error when
-        used, so that they can be reset or dropped. `space_reserve` is the free disk space in bytes a write must leave.
+        Raises `Conflict` (`INDEX_LOCKED`) when another process has it open, and `DataCorruption` (`INDEX_CORRUPT`) when
+        a generation or the alias is damaged. With `repair` damaged generations are listed and raise that error when
+        used, so that they can be reset or dropped. `space_reserve` is the free disk space in bytes that a write must
+        leave.
         """
         self._root = Path(path)
         self._space_reserve = space_reserve
         (self._root / _FOLDER).mkdir(parents=True, exist_ok=True)
-        self._root.chmod(0o700)  # it holds the texts of every document
+        self._root.chmod(0o700)  # it contains the text of every document
         self._changes = threading.Lock()
         self._alias: str | None = None
         self._generations: dict[str, EdgeGeneration] = {}
@@ -131,31 +132,30 @@ class EdgeIndex:
         self._get(generation).optimize()
 
     def points_without_graph(self, generation: str) -> int:
-        """Points of a generation that no search graph holds yet: a search compares each of them."""
+        """Number of points of a generation without a search graph: a search compares each of them."""
         return self._get(generation).reader.points_without_graph()
 
     def damaged(self) -> list[str]:
-        """Generations that readers get nothing from until they are rebuilt (`rag_core.verify.rebuild`)."""
+        """Generations that serve no reads until they are rebuilt (`rag_core.verify.rebuild`)."""
         return [name for name, generation in sorted(self._generations.items()) if generation.unserved is not None]
 
     def examine(self) -> list[tuple[str, bool]]:
-        """Look closely at each generation in which a call met what may be damage; each with whether it is sound."""
+        """Examine each generation with a suspicious failure; returns whether each is sound."""
         suspects = [(name, held) for name, held in sorted(self._generations.items()) if held.suspect]
         return [(name, held.examine()) for name, held in suspects]
 
     def set_due(self, generation: str) -> None:
-        """Serve nothing from a generation until `set_filled`: what is filled again is no result until its end."""
+        """Stop serving a generation until `set_filled`, because a partly filled one gives wrong results."""
         self._get(generation).set_due()
 
     def set_filled(self, generation: str) -> None:
-        """Serve from it again."""
+        """Serve a generation again."""
         self._get(generation).set_filled()
 
     def close(self) -> None:
-        """Close and seal every generation, then give up the folder. Idempotent.
+        """Close every generation with its checksum manifest, then release the folder. Idempotent.
 
-        A generation that cannot be closed in order (a full disk) does not keep the others from it; its error is raised
-        at the end.
+        All generations are closed even when one fails (a full disk); its error is raised at the end.
         """
         with ExitStack() as closing:
             closing.callback(self._lock.release)
@@ -186,7 +186,7 @@ class EdgeIndex:
 
     def _open(self, *, repair: bool) -> None:
         for folder in sorted((self._root / _FOLDER).iterdir()):
-            if folder.name.startswith("."):  # a creation or removal that a crash cut short
+            if folder.name.startswith("."):  # a creation or removal that a crash interrupted
                 shutil.rmtree(folder, ignore_errors=True)
             elif folder.is_dir():
                 self._open_generation(folder, repair=repair)
@@ -198,7 +198,7 @@ class EdgeIndex:
         except DataCorruption:
             if not repair:
                 raise
-            shutil.rmtree(folder)  # not even its specification is left; `create` brings it back
+            shutil.rmtree(folder)  # its specification is lost as well; `create` creates it again
             return
         self._generations[folder.name] = generation
         if generation.unserved is not None and not repair:

@@ -1,6 +1,6 @@
-"""Background optimizer: builds search graphs of the embedded index beside the requests.
+"""The background optimizer: builds search graphs of the embedded index while it serves requests.
 
-Without a graph each dense search compares every vector: fine for some thousands of points, and slower with each more.
+Without a graph each dense search compares every vector, which is fast only up to some thousands of points.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from rag_core.settings import Settings
 
 INTERVAL_SECONDS = 15.0
 _SHARE = 5
-"""A graph is built again when this part (one over it) of the points came after the last time."""
+"""A graph is rebuilt when more than one in this many points was added since the last build."""
 _log = get_logger("rag.index")
 
 
 class BackgroundOptimizer:
-    """Polls the generations at an interval and optimizes those that have grown, one at a time."""
+    """Polls the generations at an interval, and optimizes those that have grown, one at a time."""
 
     def __init__(self, index: EdgeIndex, *, least: int) -> None:
-        """`least` is the number of points without a graph from which building one is worth it."""
+        """`least` is the number of points without a graph from which a build is worthwhile."""
         self._index = index
         self._least = least
         self._stopping = threading.Event()
@@ -34,22 +34,22 @@ class BackgroundOptimizer:
         self._thread = threading.Thread(target=self._run, name="index-upkeep", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start polling."""
         self._thread.start()
 
     def run_once(self) -> list[str]:
-        """Look once; returns the generations that were optimized."""
+        """Poll once; returns the generations that were optimized."""
         return [name for name in self._grown() if self._optimize(name)]
 
     def close(self) -> None:
-        """Stop looking. An optimization under way is given up with the process."""
+        """Stop polling. A running optimization ends with the process."""
         self._stopping.set()
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_SECONDS):
             try:
                 self.run_once()
-            except Exception:  # the thread has no supervisor: without this no graph would ever be built again
+            except Exception:  # the thread has no supervisor: an escaped error would end all optimization
                 _log.exception("background_optimizer_failed")
 
     def _grown(self) -> list[str]:
@@ -58,10 +58,10 @@ class BackgroundOptimizer:
             try:
                 points, bare = self._index.count(spec.name), self._index.points_without_graph(spec.name)
             except RagError:
-                continue  # damaged, or dropped just now
+                continue  # damaged, or dropped meanwhile
             quiet, self._seen[spec.name] = self._seen.get(spec.name) == points, points
             new = bare - self._left.get(spec.name, 0)
-            # While much is written it is not worth it yet, unless most of the points are without a graph.
+            # Wait during heavy writes, unless most of the points have no graph.
             if new >= max(self._least, points // _SHARE) and (quiet or 2 * bare > points):
                 grown.append(spec.name)
         return grown
@@ -69,7 +69,7 @@ class BackgroundOptimizer:
     def _optimize(self, name: str) -> bool:
         try:
             self._index.optimize(name)
-            # The engine leaves small segments without a graph on purpose; those are not news the next time.
+            # The engine leaves small segments without a graph on purpose; do not count those again.
             self._left[name] = self._index.points_without_graph(name)
         except RagError as error:
             if not self._stopping.is_set():
@@ -81,7 +81,7 @@ class BackgroundOptimizer:
 
 @contextmanager
 def background_optimizer(index: VectorIndex, settings: Settings) -> Iterator[None]:
-    """Optimize an index that this process owns in the background of the `with` block; any other needs nothing."""
+    """Run the optimizer during the `with` block if this process owns the index; a no-op for other engines."""
     if not isinstance(index, EdgeIndex) or settings.index_optimize_points == 0:
         yield
         return

@@ -1,9 +1,9 @@
-"""The engine's side of one Edge generation: its configuration, and the reads of a search.
+"""The engine's shard of one Edge generation: its configuration and its reads.
 
 Measured with qdrant-edge-py 0.9.0: every call holds the GIL from start to end. While a batch of 100 exact queries ran
-for 88 ms, another Python thread did not get a turn, and two threads answered no more queries a second than one. So one
-process serves searches one after the other however many threads it has, writes are cut into operations of some ten
-milliseconds, and the one long call, `optimize`, runs in a process of its own (`edge_optimize`).
+for 88 ms, no other Python thread ran, and two threads answered no more queries per second than one. A process therefore
+serves searches one after the other, writes are split into operations of about ten milliseconds, and the only long call,
+`optimize`, runs in a separate process (`rag_core.index.edge.writer`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EMPTY: Vectors = np.empty(0, dtype=np.float32)
 
 
 def config(dimensions: int) -> edge.EdgeConfig:
-    """Vectors of a generation. The write-ahead log is on: what a call acknowledged survives a kill."""
+    """The shard's configuration. The write-ahead log is on: acknowledged writes survive a kill."""
     return edge.EdgeConfig(
         vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
         sparse_vectors={LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
@@ -53,7 +53,7 @@ def create_shard(path: Path, dimensions: int) -> None:
         kinds: dict[str, Any] = {"tenant": edge.KeywordIndexParams(is_tenant=True), "doc_id": edge.UuidIndexParams()}
         kinds |= dict.fromkeys(("acl", *KEYWORDS), edge.PayloadSchemaType.Keyword)
         kinds |= {"version": edge.PayloadSchemaType.Integer, "updated_at": edge.PayloadSchemaType.Datetime}
-        # No dense search asks for a sample, so no search graph needs links within one.
+        # No dense search filters by a sample, so the search graph needs no links within one.
         kinds[IDF_SAMPLES] = edge.KeywordIndexParams(enable_hnsw=False)
         for field, kind in kinds.items():
             shard.update(edge.UpdateOperation.create_field_index(field, kind))
@@ -62,7 +62,7 @@ def create_shard(path: Path, dimensions: int) -> None:
 
 
 class ShardReader:
-    """Reads of a shard; a `retrieval.Engine`. The shard may be exchanged for an equal one at any time (`use`)."""
+    """Reads of a shard; a `rag_core.search.hybrid.Engine`. The shard may be replaced by an equal one (`use`)."""
 
     filter_builder: EdgeFilterBuilder = FILTER_BUILDER
 
@@ -75,12 +75,12 @@ class ShardReader:
         return self._shard
 
     def use(self, shard: edge.EdgeShard) -> edge.EdgeShard:
-        """Exchange the shard; returns the one before, for the caller to close."""
+        """Replace the shard; returns the previous one, which the caller closes."""
         before, self._shard = self._shard, shard
         return before
 
     def call(self, read: Callable[[edge.EdgeShard], Result]) -> Result:
-        """Run a read, again when the shard was exchanged and closed under it."""
+        """Run a read, and repeat it when the shard was replaced and closed meanwhile."""
         with engine_errors():
             shard = self._shard
             try:
@@ -125,7 +125,7 @@ class ShardReader:
         return lexical_weight(terms.indices, [known[chunk_id] for chunk_id in matching if chunk_id in known])
 
     def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
-        """By id; a point that was removed since is not in it."""
+        """Payloads by id, without points that were removed meanwhile."""
         records = self.call(lambda shard: shard.retrieve([*ids], with_payload=True, with_vector=False))
         return {point_id(record): record.payload or {} for record in records}
 
@@ -157,11 +157,11 @@ class ShardReader:
         return self.call(lambda shard: shard.count(edge.CountRequest(exact=True, filter=within)))
 
     def points_count(self) -> int:
-        """Number of points by the engine's own counters, without a scan."""
+        """Number of points from the engine's counters, without a scan."""
         return self.call(lambda shard: shard.info().points_count)
 
     def points_without_graph(self) -> int:
-        """Points whose dense vector is in no search graph. The sparse vectors always count as indexed."""
+        """Number of points whose dense vector is in no search graph. Sparse vectors always count as indexed."""
         info = self.call(lambda shard: shard.info())
         return max(0, 2 * info.points_count - info.indexed_vectors_count)
 
@@ -179,7 +179,7 @@ class ShardReader:
             yield [_point(record) for record in records]
 
     def read_all(self, batch: int = 256) -> None:
-        """Read every point, and search by one of each page. Raises `DataCorruption` (`INDEX_CORRUPT`)."""
+        """Read every point, and search by one per page. Raises `DataCorruption` (`INDEX_CORRUPT`)."""
         for records in self._pages(batch, with_payload=True, with_vector=True):
             for record in records:
                 payload = from_json(record.payload)

@@ -1,4 +1,4 @@
-"""Writes to one Edge shard."""
+"""Write to one Edge shard, and optimize a copy of it in a child process."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def delete(shard: edge.EdgeShard, ids: Sequence[uuid.UUID]) -> None:
 
 
 def replay(source: edge.EdgeShard, target: edge.EdgeShard, ids: Sequence[uuid.UUID]) -> None:
-    """Bring points of `target` to their state in `source`, absence included."""
+    """Copy the state of points from `source` to `target`, including their absence."""
     for wanted in slices(ids, OPERATION_POINTS):
         with engine_errors():
             records = source.retrieve([*wanted], with_payload=True, with_vector=True)
@@ -62,7 +62,7 @@ def replay(source: edge.EdgeShard, target: edge.EdgeShard, ids: Sequence[uuid.UU
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Optimize a copy of a shard in a process of its own.
+# Optimize a copy of a shard in a separate process.
 
 
 _NICE = 10
@@ -70,7 +70,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def copy_shard(source: Path, target: Path) -> None:
-    """Copy a flushed shard. Raises `Exhausted` (`STORAGE_FULL`) unless copy and rebuilt segments fit on the disk."""
+    """Copy a flushed shard. Raises `Exhausted` (`STORAGE_FULL`) unless copy and rebuilt segments fit on disk."""
     size = sum(path.stat().st_blocks * 512 for path in source.rglob("*") if path.is_file())
     require_space(source, 3 * size)
     shutil.copytree(source, target, copy_function=copy_sparse)
@@ -87,7 +87,7 @@ def optimize_copy(path: Path) -> None:
 
 
 def main(path: str) -> None:
-    """Entry of the child, which ends with its parent: nobody would take up its work."""
+    """The child's entry point. It ends with its parent, because its result would be unused."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.nice(_NICE)
     shard = edge.EdgeShard.load(path)

@@ -1,7 +1,7 @@
-"""Collections of a Qdrant server: which one holds a generation, which installation owns it, and its configuration.
+"""Collections of a Qdrant server: names, ownership by installation, creation and configuration.
 
-Several installations may share a server. The names of one begin with its prefix, and each collection carries the id of
-the installation that made it; one that carries another id is never read, written or dropped.
+Several installations may share a server. Collection names begin with the installation's prefix, and each collection
+stores the id of the installation that created it; one with another id is never read, written or dropped.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from rag_core.settings import FieldType, QdrantSettings
 
 log = get_logger(__name__)
 ALIAS = "rag-live"
-"""The alias, behind the prefix. Alone it is that of release 0.1, which had no prefix."""
+"""The alias after the prefix. Release 0.1 used it without a prefix."""
 OLDEST: Final = (1, 19)
-"""Older servers ignore `SearchParams.idf` without a word, and term statistics of all tenants would be in the scores."""
+"""Older servers silently ignore `SearchParams.idf`, so scores would include term statistics of all tenants."""
 _METADATA = "rag_platform"
 _PROOF_POINTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Whose collections these are. `owns` says whether points of a generation are those that the rows know."""
+    """The installation that owns collections. `owns` checks whether points of a generation match the rows."""
 
     prefix: str
     id: str
@@ -42,7 +42,7 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class StoredCollection:
-    """A generation's collection, and what its metadata say: how it was built, and whether its points have samples."""
+    """A generation's collection with its metadata: the specification, and whether points store their samples."""
 
     collection: str
     spec: GenerationSpec
@@ -52,7 +52,7 @@ class StoredCollection:
 
 
 class Collections:
-    """The collections of one installation. The server's version and the installation are asked for once."""
+    """The collections of one installation. The server's version and the installation are read once."""
 
     def __init__(
         self,
@@ -72,19 +72,19 @@ class Collections:
 
     @cached_property
     def mine(self) -> Installation:
-        """The installation. Raises `ConfigError` (`INDEX_VERSION`) for a server that is too old."""
+        """The installation. Raises `ConfigError` (`INDEX_VERSION`) when the server is too old."""
         found = self._installation()
         if not self._local:
             require_version(self._call(lambda client: client.info()).version)
         return found
 
     def require_server(self) -> None:
-        """Check the server's version before anything else is asked. Raises as `mine`."""
+        """Check the server's version before any other request. Raises as `mine`."""
         _ = self.mine
 
     @property
     def alias(self) -> str:
-        """The name readers ask for."""
+        """The alias that readers use."""
         return f"{self.mine.prefix}_{ALIAS}"
 
     def name_of(self, generation: str) -> str:
@@ -92,15 +92,15 @@ class Collections:
         return f"{self.mine.prefix}_{generation}"
 
     def invalidate(self, generation: str) -> None:
-        """Ask the server about a generation again: another process may have changed it."""
+        """Drop the cached state of a generation, because another process may have changed it."""
         held = self._held.pop(generation, None)
         if held is not None:
             self._indexed.discard(held.collection)
 
     def find(self, generation: str) -> StoredCollection | None:
-        """The collection of a generation, `None` when there is none.
+        """The collection of a generation, or `None`.
 
-        Raises `Conflict` (`INDEX_FOREIGN`) for one of our name that another installation made.
+        Raises `Conflict` (`INDEX_FOREIGN`) when another installation created a collection of that name.
         """
         if generation not in self._held:
             own = self.name_of(generation)
@@ -116,7 +116,7 @@ class Collections:
         return self._held[generation]
 
     def all(self) -> list[StoredCollection]:
-        """Every generation of this installation. Collections of others are passed over."""
+        """Every generation of this installation, without other installations' collections."""
         prefix = f"{self.mine.prefix}_"
         names = [item.name for item in self._call(lambda client: client.get_collections()).collections]
         found = {}
@@ -127,20 +127,20 @@ class Collections:
         return list(found.values())
 
     def target(self, named: Mapping[str, str]) -> str | None:
-        """The generation that readers are on, by the server's aliases (alias to collection)."""
+        """The generation that the alias points to, from the server's aliases (alias to collection)."""
         for alias in self.aliases(named):
             if alias in named:
                 return named[alias].removeprefix(f"{self.mine.prefix}_")
         return None
 
     def aliases(self, named: Mapping[str, str]) -> list[str]:
-        """The aliases that readers of this installation use; those of release 0.1 read the one without a prefix."""
+        """The aliases that readers of this installation use; release 0.1 reads the one without a prefix."""
         old = named.get(ALIAS)
         ours = old is not None and self._inspect(old, old.removeprefix(f"{self.mine.prefix}_")) is not None
         return [self.alias, ALIAS] if ours else [self.alias]
 
     def create(self, spec: GenerationSpec) -> None:
-        """Make the collection of a generation, with its payload indexes."""
+        """Create the collection of a generation with its payload indexes."""
         name = self.name_of(spec.name)
         self._call(
             lambda client: client.create_collection(
@@ -154,7 +154,7 @@ class Collections:
         self.complete(name, self._layout.shards)
 
     def complete(self, collection: str, shards: Shards) -> None:
-        """Create the shard keys and payload indexes that are missing; once a process: one may die between two."""
+        """Create missing shard keys and payload indexes, once per process: another may have died in between."""
         if self._local or collection in self._indexed:
             return
         for key in self._missing_keys(collection, shards):
@@ -171,7 +171,7 @@ class Collections:
         return [key for key in shards.keys if key not in present]
 
     def missing_indexes(self, collection: str) -> dict[str, Any]:
-        """The payload indexes that a collection must have and has not."""
+        """The required payload indexes that a collection does not have."""
         if self._local:
             return {}
         present = self._call(lambda client: client.get_collection(collection)).payload_schema
@@ -179,7 +179,7 @@ class Collections:
         return {field: kind for field, kind in wanted.items() if field not in present}
 
     def differences(self, held: StoredCollection) -> list[str]:
-        """What of a collection's configuration is not as its generation needs it."""
+        """Differences between a collection's configuration and its generation's needs."""
         info = self._call(lambda client: client.get_collection(held.collection))
         found = [f"payload index {field} is missing" for field in self.missing_indexes(held.collection)]
         vectors = info.config.params.vectors
@@ -195,7 +195,7 @@ class Collections:
         return self._call(lambda client: client.collection_exists(collection))
 
     def _inspect(self, collection: str, generation: str) -> StoredCollection | None:
-        """What a collection holds, `None` unless it exists and is ours."""
+        """Read a collection's metadata; `None` unless it exists and belongs to this installation."""
         if not self._exists(collection):
             return None
         metadata = self._call(lambda client: client.get_collection(collection)).config.metadata or {}
@@ -211,7 +211,7 @@ class Collections:
         return held if owner in (None, self.mine.id) else None
 
     def _adopt(self, held: StoredCollection, stored: Mapping[str, Any]) -> bool:
-        """Take a collection of a release that wrote no id, once its points prove to be those of our rows."""
+        """Take over a collection of a release that stored no id, once its points match this installation's rows."""
         reader = QdrantReader(self._call, held.collection, has_idf_samples=held.has_idf_samples)
         points = next(iter(reader.scroll(_PROOF_POINTS, with_vectors=False)), [])
         if not points or not self.mine.owns(held.spec.name, points):
@@ -219,13 +219,13 @@ class Collections:
         mark = {_METADATA: {**stored, "installation": self.mine.id}}
         try:
             self._call(lambda client: client.update_collection(held.collection, metadata=mark))
-        except RagError as error:  # a key that may only read; a pipeline marks it
+        except RagError as error:  # a read-only key; a pipeline stores the id
             log.info("collection_not_marked", collection=held.collection, reason=error.reason)
         return True
 
 
 def require_version(version: str) -> None:
-    """Raise `ConfigError` (`INDEX_VERSION`) for a server that is older than this program needs."""
+    """Raise `ConfigError` (`INDEX_VERSION`) when the server is older than required."""
     parts = version.lstrip("v").split(".")
     if tuple(int(part) for part in parts[:2] if part.isdecimal()) < OLDEST:
         oldest = ".".join(map(str, OLDEST))

@@ -1,4 +1,4 @@
-"""Filters and results in the classes of qdrant-client, and its errors in ours."""
+"""Convert filters, results and errors of qdrant-client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rag_core.search import Scored
 
 
 class QdrantFilterBuilder:
-    """See `conditions.FilterBuilder`."""
+    """See `rag_core.index.filter_builder.FilterBuilder`."""
 
     def any_of(self, field: str, values: Sequence[str]) -> models.Filter:
         return models.Filter(must=[models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))])
@@ -48,7 +48,7 @@ FILTER_BUILDER = QdrantFilterBuilder()
 
 
 _LOCAL_NOT_FOUND = re.compile(r"collection \S+ not found")
-"""How qdrant-client's local mode says it, with a bare `ValueError`."""
+"""The text of the bare `ValueError` in qdrant-client's local mode."""
 _Reasons = Sequence[tuple[Sequence[str], str]]
 _MISCONFIGURED: Final[_Reasons] = (
     (("certificate_verify_failed", "certificate verify failed"),
@@ -66,27 +66,27 @@ _CLOSES: Final = (
     "it closes the connection: it stops, or this is no gRPC port (Qdrant's is 6334), or it wants TLS (https://)"
 )
 _OUTAGES: Final = frozenset({"UNAVAILABLE", "INTERNAL"})
-"""INTERNAL is how a cluster says that it has no copy of a shard."""
+"""INTERNAL is the status of a cluster without a live replica of a shard."""
 _CLOSES_TLS: Final = "it closes the connection: it may want a client certificate; set RAG_QDRANT_CERT_FILE"
 
 
 def scored(points: Sequence[models.ScoredPoint]) -> list[Scored]:
-    """Results with payload."""
+    """Convert results with payload."""
     return [Scored(point_id(point), point.score, point.payload or {}) for point in points]
 
 
 def point_id(point: models.ScoredPoint | models.Record) -> uuid.UUID:
-    """The id of a point. All of ours are UUIDs; a number can only be a foreign point, which `rag verify` must see."""
+    """The id of a point. The platform uses UUIDs; a number is a foreign point, which `rag verify` must report."""
     return uuid.UUID(int=point.id) if isinstance(point.id, int) else uuid.UUID(str(point.id))
 
 
 class Unreachable(Unavailable):
-    """A node that another one may stand in for, and that may come back."""
+    """A node cannot be reached; another node may answer, or a retry may succeed."""
 
 
 @contextmanager
 def engine_errors(*, tls: bool = False) -> Iterator[None]:
-    """Turn what qdrant-client raises (gRPC errors, HTTP errors, ValueError in local mode) into our errors."""
+    """Translate errors of qdrant-client (gRPC, HTTP, `ValueError` in local mode) into `RagError`."""
     try:
         yield
     except RagError:
@@ -96,7 +96,7 @@ def engine_errors(*, tls: bool = False) -> Iterator[None]:
 
 
 def translated(error: Exception, *, tls: bool = False) -> RagError:
-    """The typed error; the server's own text is not passed on. `tls` says whether the connection should have it."""
+    """The `RagError`, without the server's text. `tls`: whether the connection should use TLS."""
     code, text = _status(error), _said(error).lower()
     if "no space left" in text or "disk is full" in text or "out of disk" in text:
         return Exhausted(Reason.STORAGE_FULL, "the disk of the Qdrant server is full; free some space and run again")
@@ -126,7 +126,7 @@ def _why(reasons: _Reasons, text: str) -> str:
 
 
 def _said(error: Exception) -> str:
-    """What the server or the channel said; a gRPC error's own text also repeats where it was called."""
+    """The message of the server or channel; a gRPC error's `str` also contains the call site."""
     details = getattr(error, "details", None)
     return str(details() if callable(details) else error)
 

@@ -1,7 +1,7 @@
-"""A Qdrant server or cluster through qdrant-client (gRPC), or qdrant-client's local mode in tests.
+"""The index on a Qdrant server or cluster through qdrant-client (gRPC), or its local mode in tests.
 
-A generation is a collection with our specification in its metadata (`qdrant_collections`); the alias is a real
-collection alias. A write returns when the server has applied it (`qdrant_writer`).
+A generation is a collection with its specification in the metadata (`qdrant.collections`); the alias is a collection
+alias. A write returns when the server has applied it (`qdrant.writer`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from rag_core.settings import FieldType
 
 _STATUS_POLL_SECONDS = 0.5
 _CALM_POLLS = 3
-"""The optimizer starts a moment after it was enabled."""
+"""Polls without activity before it counts as done: the optimizer starts with a delay after it is enabled."""
 _OPTIMIZE_SECONDS = 6 * 3600.0
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -50,7 +50,7 @@ Method = Callable[Concatenate["QdrantIndex", Arguments], Result]
 
 
 def _patient(method: Method[Arguments, Result]) -> Method[Arguments, Result]:
-    """Repeats a method, whose every effect may happen twice, while no node can be reached."""
+    """Repeat an idempotent method while no node can be reached."""
 
     @functools.wraps(method)
     def repeated(self: QdrantIndex, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -60,7 +60,7 @@ def _patient(method: Method[Arguments, Result]) -> Method[Arguments, Result]:
 
 
 def _alone() -> Installation:
-    """For tests: a server that nobody else uses."""
+    """For tests: a server without other installations."""
     return Installation("rag", "alone")
 
 
@@ -79,10 +79,10 @@ class QdrantIndex:
         local: bool = False,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`installation` says whose collections these are, when it is first needed; `metadata` are the declared fields.
+        """`installation` returns the owner of the collections at first use; `metadata` are the declared fields.
 
-        The server may work for `timeout` seconds on one read, and a call waits for `retry` seconds for a server that is
-        away. `local` means qdrant-client's in-memory mode: not thread-safe, without payload indexes and optimizer.
+        `timeout` limits one read on the server in seconds; a call waits up to `retry` seconds for an unavailable
+        server. `local` means qdrant-client's in-memory mode: not thread-safe, without payload indexes and optimizer.
         """
         self._pause = pause
         self._timeout = timeout
@@ -104,7 +104,7 @@ class QdrantIndex:
         retry: float = 0,
         tls: Mapping[str, bytes] | None = None,
     ) -> QdrantIndex:
-        """The server at `url`: one or, with commas, several addresses of its gRPC interface; see `connected`.
+        """Connect to the server at `url`: one or more gRPC addresses, separated by commas; see `connected`.
 
         `tls` are certificates as gRPC names them (`root_certificates`, `private_key`, `certificate_chain`).
         """
@@ -113,14 +113,14 @@ class QdrantIndex:
 
     @classmethod
     def in_memory(cls) -> QdrantIndex:
-        """Brute force in Python, for contract tests."""
+        """An index in memory (brute force in Python), for contract tests."""
         return cls(QdrantClient(":memory:"), local=True)
 
     def check_server(self) -> None:
-        """Ask the server for its version and its collections.
+        """Read the server's version and collections, to check the connection.
 
-        Raises `Unavailable` (`INDEX_UNAVAILABLE`) with what is wrong with the address, the key or the certificates, and
-        `ConfigError` (`INDEX_VERSION`).
+        Raises `Unavailable` (`INDEX_UNAVAILABLE`) that names the problem with the address, the key or the certificates,
+        and `ConfigError` (`INDEX_VERSION`).
         """
         require_version(self._ask(lambda client: client.info()).version)
         self._ask(lambda client: client.get_collections())
@@ -135,7 +135,7 @@ class QdrantIndex:
         elif existing.spec != spec:
             raise Conflict(Reason.GENERATION_STATE, f"generation {spec.name} exists and was built differently")
         else:
-            self._collections.complete(existing.collection, existing.shards)  # what a process that died left out
+            self._collections.complete(existing.collection, existing.shards)  # what a process that died did not create
 
     @_patient
     def drop(self, generation: str) -> None:
@@ -148,7 +148,7 @@ class QdrantIndex:
             self._call(lambda client: client.delete_collection(held.collection))
 
     def discard(self) -> None:
-        """Remove the alias and every generation of this installation: the end of a benchmark or a test."""
+        """Remove the alias and every generation of this installation, after a benchmark or a test."""
         named = self._aliases()
         steps = [
             models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
@@ -179,10 +179,10 @@ class QdrantIndex:
     @_patient
     def promote(self, generation: str) -> None:
         collection = self._writable(generation).collection
-        # The first generation of an installation is promoted empty: nobody optimizes it by hand.
+        # The first generation of an installation is promoted empty: no build optimizes it later.
         self._call(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
         named, steps = self._aliases(), list[Any]()
-        # One request: readers see the old or the new target, never none.
+        # One request: the alias always has a target.
         for alias in self._collections.aliases(named):
             if alias in named:
                 steps.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
@@ -192,7 +192,7 @@ class QdrantIndex:
 
     @_patient
     def differences(self, generation: str) -> list[str]:
-        """What of the collection's configuration is not as the generation needs it; repairs what can be repaired."""
+        """Repair the collection's configuration; returns the remaining differences from the generation's needs."""
         return self._collections.differences(self._writable(generation))
 
     def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
@@ -208,7 +208,7 @@ class QdrantIndex:
 
     @_patient
     def _apply_some(self, generation: str, some: Sequence[DocumentUpdate]) -> ApplyResult:
-        # Repeated with what it reads: versions that were written during an outage are not overwritten.
+        # Repeated including its reads: versions written during an outage are not overwritten.
         held = self._writable(generation)
         reader = self._reader(generation)
         planned = plan(some, reader.identities([update.doc_id for update in some]))
@@ -238,7 +238,7 @@ class QdrantIndex:
         return self._reader(generation).fetch(chunk_ids)
 
     def delete_points(self, generation: str, chunk_ids: Sequence[uuid.UUID]) -> int:
-        existed: set[uuid.UUID] = set()  # a repetition no longer finds what is removed
+        existed: set[uuid.UUID] = set()  # a repetition does not find points that were removed before
 
         def remove() -> None:
             existing = [point.chunk_id for point in self.fetch(generation, chunk_ids)]
@@ -249,7 +249,7 @@ class QdrantIndex:
         return len(existed)
 
     def optimize(self, generation: str) -> None:
-        """Let the server build its search graphs, which were disabled during bulk writes, and wait until it is done."""
+        """Enable and await the server's search graphs, which are disabled during bulk writes."""
         collection = self._writable(generation).collection
         self._ask(lambda client: client.update_collection(collection, optimizers_config=self._layout.graph_later()))
         deadline = time.monotonic() + _OPTIMIZE_SECONDS
@@ -270,7 +270,7 @@ class QdrantIndex:
         return {alias.alias_name: alias.collection_name for alias in found}
 
     def _ask(self, request: Callable[[QdrantClient], Result]) -> Result:
-        """A request that may be repeated alone."""
+        """Send a request that may be repeated on its own."""
         return self._nodes.persist(lambda: self._call(request))
 
     @_patient
@@ -317,9 +317,9 @@ class QdrantIndex:
 
 
 def whole_seconds(most: float, deadline: float | None) -> int:
-    """Seconds until the deadline, at most `most`, rounded up: Qdrant counts no fractions.
+    """Seconds until the deadline, at most `most`, rounded up, because Qdrant takes whole seconds.
 
-    Raises `DeadlineExceeded` (`DEADLINE`) when the caller is gone.
+    Raises `DeadlineExceeded` (`DEADLINE`) after the deadline.
     """
     left = most if deadline is None else min(most, deadline - time.monotonic())
     if left <= 0:

@@ -1,4 +1,4 @@
-"""Layout of a generation on a Qdrant server: shards, replicas, memory or disk, search graph, quantization."""
+"""The layout of a generation on a Qdrant server: shards, replicas, storage, search graph, quantization."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEXICAL = "lexical"
 
 @dataclass(frozen=True, slots=True)
 class QdrantLayout:
-    """What the `RAG_QDRANT_…` settings of layout mean in Qdrant's own terms."""
+    """The layout settings `RAG_QDRANT_…` as Qdrant's parameters."""
 
     settings: QdrantSettings
 
@@ -32,12 +32,12 @@ class QdrantLayout:
 
     @property
     def shards(self) -> Shards:
-        """Those of a new collection."""
+        """The shards of a new collection."""
         named = [name for name in self.settings.qdrant_large_tenants.split(",") if name]
         return Shards(tuple(dict.fromkeys(named)) if named else None)
 
     def collection(self, dimensions: int) -> dict[str, Any]:
-        """Arguments of `create_collection` but for its name and metadata. No search graph yet: see `graph_later`."""
+        """Arguments of `create_collection`, except name and metadata. Without a search graph: see `graph_later`."""
         chosen = self.settings
         int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, quantile=0.99, always_ram=True)
         return {
@@ -62,7 +62,7 @@ class QdrantLayout:
         }
 
     def payload_indexes(self, metadata: Mapping[str, FieldType]) -> dict[str, Any]:
-        """The index of each payload field that filters use, `metadata` (the declared fields) among them."""
+        """The index of each payload field that filters use, including the declared `metadata` fields."""
         on_disk = self.settings.qdrant_indexes_on_disk or None
 
         def keyword(**options: bool) -> models.KeywordIndexParams:
@@ -75,7 +75,7 @@ class QdrantLayout:
             **{field: keyword() for field in ("acl", *KEYWORDS)},
             "version": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, on_disk=on_disk),
             "updated_at": moment,
-            # No dense search asks for a sample, so no search graph needs links within one.
+            # No dense search filters by a sample, so the search graph needs no links within one.
             IDF_SAMPLES: keyword(enable_hnsw=False),
         }
         for name, kind in sorted(metadata.items()):
@@ -85,11 +85,11 @@ class QdrantLayout:
         return kinds
 
     def graph_later(self) -> models.OptimizersConfigDiff:
-        """The optimizer's settings once a generation is filled: built at the end, a graph costs a fraction."""
+        """The optimizer settings for a filled generation: building the graph at the end costs much less."""
         return models.OptimizersConfigDiff(indexing_threshold=self.settings.qdrant_graph_from_kb)
 
     def dense_search(self) -> models.SearchParams | None:
-        """Parameters of a dense search; `None` leaves them to the server."""
+        """Parameters of a dense search; `None` means the server's defaults."""
         chosen = self.settings
         if chosen.qdrant_hnsw_ef is None and not chosen.qdrant_quantize:
             return None

@@ -1,7 +1,7 @@
-"""The nodes of a Qdrant cluster, one client each: which one is called, and how long an outage is waited out.
+"""The nodes of a Qdrant cluster: choose a node for each call, and retry during an outage.
 
-An operation is repeated as a whole, not the request that failed: a write reads versions again before it writes, and a
-collection that was made before the answer got lost is found.
+An operation is repeated as a whole, not only the failed request: a write reads versions again before it writes, and a
+collection that was created before the response got lost is found.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from rag_core.logging import get_logger
 
 log = get_logger(__name__)
 AGAIN_SECONDS: Final = 10.0
-"""A node that failed is asked again after so long; before that only when the others failed later."""
+"""Time until a failed node is used again; earlier only when all others failed later."""
 _GRPC_PORT, _REST_PORT = 6334, 6333
 _CHANNEL: Final = {
-    # Without pings a call on a connection whose server lost power waits for its whole deadline.
+    # Without keepalive pings a call to a server that lost power waits for its whole deadline.
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 10_000,
-    # A server that restarts is found again within a second, not after gRPC's minutes; a host that is silent is given
-    # up after two seconds, not twenty.
+    # Reconnect to a restarted server within a second, not after gRPC's minutes of backoff; give up on a silent host
+    # after two seconds, not twenty.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1000,
     "grpc.min_reconnect_backoff_ms": 2000,
@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 
 class Node:
-    """One address. `again_at` is when it is worth asking after a failure."""
+    """One address. `again_at` is when to use it again after a failure."""
 
     def __init__(self, client: QdrantClient, *, tls: bool = False) -> None:
         self.client = client
@@ -48,12 +48,12 @@ class Node:
 
 
 class Nodes:
-    """Thread-safe. The first node that did not just fail is asked, in the order given."""
+    """The nodes in the given order; calls go to the first that has not just failed. Thread-safe."""
 
     def __init__(
         self, nodes: Sequence[Node], *, retry: float, local: bool, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`retry` is for how many seconds an operation waits for any node; 0 tries each of them once.
+        """`retry` is how many seconds an operation waits for any node; 0 tries each node once.
 
         `local` means qdrant-client's in-memory mode, which is not thread-safe.
         """
@@ -66,7 +66,7 @@ class Nodes:
         self._running = threading.local()
 
     def call(self, request: Callable[[QdrantClient], Result]) -> Result:
-        """One request to one node, errors translated."""
+        """Send one request to one node, with errors translated."""
         now = self._clock()
         node = min(self._nodes, key=lambda node: node.again_at if node.again_at > now else 0.0)
         try:
@@ -80,9 +80,9 @@ class Nodes:
             raise
 
     def persist(self, operation: Callable[[], Result]) -> Result:
-        """Run an operation, again with the next node when one cannot be reached, and again until `retry` is over."""
+        """Run an operation; repeat it with the next node when one cannot be reached, until `retry` is over."""
         if getattr(self._running, "yes", False):
-            return operation()  # part of one that is repeated as a whole
+            return operation()  # part of an operation that is repeated as a whole
         self._running.yes = True
         try:
             return self._repeated(self._on_any, operation) if self._retry else self._on_any(operation)
@@ -103,9 +103,9 @@ class Nodes:
 
 
 def connected(addresses: str, api_key: str | None, timeout: float, tls: Mapping[str, bytes]) -> list[Node]:
-    """A node for each `http(s)://host:port` of `addresses`, which commas part. They connect at the first call.
+    """A node for each `http(s)://host:port` in `addresses`, separated by commas. They connect at the first call.
 
-    Raises `ConfigError` (`CONFIG_INVALID`) for an address that is more or less than that.
+    Raises `ConfigError` (`CONFIG_INVALID`) for an address of another form.
     """
     return [_connected(address.strip(), api_key, timeout, tls) for address in addresses.split(",")]
 
@@ -125,19 +125,19 @@ def _connected(address: str, api_key: str | None, timeout: float, tls: Mapping[s
             api_key=api_key,
             timeout=max(1, round(timeout)),
             grpc_options={**_CHANNEL, **tls},
-            check_compatibility=False,  # it asks over HTTP, which need not be reachable
+            check_compatibility=False,  # the check uses HTTP, which may be unreachable
         )
     return Node(client, tls=parts.scheme == "https")
 
 
 @functools.cache
 def _warn_of_key_in_clear() -> None:
-    """Once a process, not at each client."""
+    """Log a warning once per process."""
     log.warning("qdrant_key_in_clear", message="RAG_QDRANT_API_KEY is sent without TLS; use https:// outside a host")
 
 
 def _checked_port(url: SplitResult) -> int | None:
-    """The port of an address. Raises `ConfigError` (`CONFIG_INVALID`) for what a gRPC client would not use."""
+    """The port of an address. Raises `ConfigError` (`CONFIG_INVALID`) for parts that a gRPC client ignores."""
     shape = "RAG_QDRANT_URL must be http(s)://host:port (Qdrant's gRPC port, 6334), several of a cluster with commas"
     try:
         port = url.port

@@ -1,4 +1,4 @@
-"""Open a Qdrant server from the settings: address, key, certificates, and ownership of collections."""
+"""Open the index on a Qdrant server from the settings: address, key, certificates, collection ownership."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_qdrant(url: str, settings: Settings) -> QdrantIndex:
 
 
 def check_qdrant(url: str, settings: Settings) -> None:
-    """Find out at once whether a server can be used. Raises as `open_qdrant` and `QdrantIndex.check_server`."""
+    """Check whether a server can be used. Raises as `open_qdrant` and `QdrantIndex.check_server`."""
     hurried = {"index_retry_seconds": 0.0, "index_timeout_seconds": min(_CHECK_SECONDS, settings.index_timeout_seconds)}
     with closing(open_qdrant(url, settings.model_copy(update=hurried))) as index:
         index.check_server()
@@ -58,7 +58,7 @@ def _owns(settings: Settings, generation: str, points: Sequence[Point]) -> bool:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[Connection]:
-    # Opened for one question: not every process that opens an index has the database open.
+    # Opened for one query: not every process that opens an index has the database open.
     from rag_core.database import open_store
 
     with closing(open_store(settings)) as store, store.engine.connect() as connection:

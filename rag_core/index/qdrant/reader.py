@@ -1,4 +1,4 @@
-"""Reads of one collection: a `retrieval.Engine` over qdrant-client."""
+"""Reads of one collection: a `rag_core.search.hybrid.Engine` over qdrant-client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EMPTY: Vectors = np.empty(0, dtype=np.float32)
 
 
 class Call(Protocol):
-    """Runs a request with the client, errors translated."""
+    """Runs a request with the client and translates errors."""
 
     def __call__(self, request: Callable[[QdrantClient], Result]) -> Result: ...
 
@@ -40,7 +40,7 @@ class QdrantReader:
         dense_search: models.SearchParams | None = None,
         timeout: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """`timeout` is asked before each request for how many seconds the server may work on it.
+        """`timeout` is called before each request and returns its server-side limit in seconds.
 
         `shard` is the key of the shards that are read, `None` for all.
         """
@@ -78,7 +78,7 @@ class QdrantReader:
                 params=self._dense_search,
             ),
             models.QueryRequest(**words, limit=candidates),
-            # In the same round trip: the terms of its best hits show how much of the query this leg knows.
+            # In the same round trip: the terms of the best hits decide the weight of the lexical leg.
             models.QueryRequest(**words, limit=KNOWN_HITS, with_vector=[LEXICAL]),
         ]
         near, matching, known = self._read(
@@ -95,7 +95,7 @@ class QdrantReader:
         ]
 
     def _payloads(self, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
-        """By id; a point that was removed since is not in it."""
+        """Payloads by id, without points that were removed meanwhile."""
         wanted = [str(chunk_id) for chunk_id in ids]
         records = self._read(
             lambda client, seconds: client.retrieve(
@@ -218,7 +218,7 @@ class QdrantReader:
 
 
 def to_sparse(terms: Sparse) -> models.SparseVector:
-    """Terms as qdrant-client writes and asks for them."""
+    """Convert a sparse vector to qdrant-client's class."""
     return models.SparseVector(indices=terms.indices, values=terms.values)
 
 

@@ -1,9 +1,9 @@
-"""Which shards of a collection hold which tenant: large ones have their own, the others share some.
+"""The assignment of tenants to shards of a collection: large tenants have their own, others share some.
 
-The collection's metadata say which tenants were large when it was made, so that readers and writers agree whatever the
-setting says today. Qdrant's own fallback (`ShardKeyWithFallback`) is not used: while no copy of a large tenant's shard
-is alive it answers from the shared ones, where that tenant has nothing, and writes there. Addressed by its key, such a
-shard is an error.
+The collection's metadata stores which tenants were large at its creation, so that readers and writers agree when the
+setting changes. Qdrant's own fallback (`ShardKeyWithFallback`) is not used: while no replica of a large tenant's shard
+is alive, it reads from and writes to the shared shards, where that tenant has no points. Addressed by its key, an
+unavailable shard is an error.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ _LARGE = "large_tenants"
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """Of one collection. `large` is `None` when Qdrant spreads all points over all shards."""
+    """The shards of one collection. `large` is `None` when Qdrant distributes all points over all shards."""
 
     large: tuple[str, ...] | None = None
 
     @classmethod
     def described(cls, stored: Mapping[str, Any]) -> Shards:
-        """As `describe` wrote it."""
+        """Read the output of `describe`."""
         large = stored.get(_LARGE)
         return cls(tuple(map(str, large))) if isinstance(large, list) else cls()
 
     def describe(self) -> dict[str, list[str]]:
-        """For the collection's metadata."""
+        """The assignment as JSON, for the collection's metadata."""
         return {} if self.large is None else {_LARGE: list(self.large)}
 
     @property
     def keys(self) -> list[int | str] | None:
-        """Every shard key; `None` where there are none."""
+        """All shard keys; `None` when there are none."""
         return None if self.large is None else [SHARED, *map(_key, self.large)]
 
     def of(self, tenant: str | None) -> str | None:
-        """The key of a tenant's shards; `None` means every shard."""
+        """The key of a tenant's shards; `None` means all shards."""
         if self.large is None or tenant is None:
             return None
         return _key(tenant) if tenant in self.large else SHARED
 
     def grouped(self, updates: Sequence[DocumentUpdate]) -> dict[str | None, list[DocumentUpdate]]:
-        """Updates with points by the key of their shards."""
+        """Group updates with points by the key of their shards."""
         found: dict[str | None, list[DocumentUpdate]] = {}
         for update in updates:
             if update.points:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from rag_core.index import Point
 
 _ID = text("SELECT id::text FROM rag.installation")
-# Ids of documents alone prove nothing: they are the same wherever tenant, source and locator are.
+# Document ids alone are no proof: they depend only on tenant, source and locator.
 _KNOWN = text("""
 SELECT count(*) FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[]), CAST(:tenants AS text[])) AS p
                      (doc_id, version, tenant)
@@ -17,16 +17,16 @@ JOIN rag.documents d ON d.doc_id = p.doc_id AND d.tenant = p.tenant
 JOIN rag.generation_documents g ON g.generation = :generation AND g.doc_id = p.doc_id AND g.indexed_version = p.version
 """)
 _PROVEN_SHARE = 0.9
-"""Some points may have changed since the last run."""
+"""Share of points that must match; some may have changed since the last run."""
 
 
 def read_id(connection: Connection) -> str:
-    """The id that the migration gave this database."""
+    """The id of the installation, which a migration created."""
     return str(connection.scalar(_ID))
 
 
 def owns(connection: Connection, generation: str, points: Sequence[Point]) -> bool:
-    """Whether the rows say that this generation holds these points."""
+    """Whether these points of a generation match the rows."""
     params = {
         "generation": generation,
         "ids": [point.payload.doc_id for point in points],

@@ -1,8 +1,8 @@
-"""Writes of points to one collection, one after the other or side by side.
+"""Write points to one collection, sequentially or in parallel.
 
-Side by side no write waits. The server then says only that it has an operation, not that it could apply it, so that
-one operation that every shard applies after those before it ends them, and what is stored is compared with what was
-sent. Only then may a caller mark the documents as held.
+Parallel writes do not wait: the server confirms that it has received an operation, not that it has applied it. So a
+final operation, which every shard applies after all earlier ones, is awaited, and the stored points are compared with
+the sent ones. Only then may a caller mark the documents as indexed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Batch = list[tuple[Point, int]]
 
 
 class QdrantWriter:
-    """One collection."""
+    """Writes to one collection."""
 
     def __init__(self, call: Call, held: StoredCollection, reader: QdrantReader, settings: QdrantSettings) -> None:
         self._call = call
@@ -39,10 +39,10 @@ class QdrantWriter:
         self._parallel = settings.qdrant_write_parallel
 
     def upsert(self, updates: Sequence[DocumentUpdate]) -> int:
-        """Write the points of updates; the number of points, all of which the server has applied.
+        """Write the points of updates; returns their number once the server has applied all of them.
 
-        Raises what the first failed write raises, and `Unavailable` (`INDEX_UNAVAILABLE`) when the server took an
-        operation and did not apply it.
+        Raises the error of the first failed write, and `Unavailable` (`INDEX_UNAVAILABLE`) when the server received an
+        operation but did not apply it.
         """
         grouped = self._shards.grouped(updates).items()
         batches = [(batch, shard) for shard, some in grouped for batch in operations(some, self._size)]
@@ -62,7 +62,7 @@ class QdrantWriter:
                 for future in sent:
                     future.result()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # those that have begun still end before the block does
+                pool.shutdown(wait=False, cancel_futures=True)  # running writes still end before the block does
                 raise
 
     def _send(self, batch: _Batch, shard: str | None, *, wait: bool) -> None:
@@ -71,7 +71,7 @@ class QdrantWriter:
         self._call(lambda client: client.upsert(self._collection, structs, wait=wait, shard_key_selector=shard))
 
     def _flush(self) -> None:
-        """An operation by filter goes to every shard, and each applies its operations in their order."""
+        """Wait for an operation by filter: it goes to every shard, and each shard applies operations in order."""
         nothing = models.FilterSelector(filter=FILTER_BUILDER.any_of("doc_id", [_NO_DOCUMENT]))
         everywhere = self._shards.keys
         self._call(lambda client: client.delete(self._collection, nothing, wait=True, shard_key_selector=everywhere))

@@ -1,4 +1,4 @@
-"""The embedded index when another process owns the folder: its client and its wire format."""
+"""The client and wire format of an embedded index that another process owns."""
 
 from rag_core.index.remote import wire
 from rag_core.index.remote.index import MAX_RESPONSE_BYTES, RemoteIndex, from_status

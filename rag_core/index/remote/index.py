@@ -1,7 +1,7 @@
-"""The index of another process that owns the Edge folder, over `admin.v1.IndexService` on loopback.
+"""The client of an Edge index in another process, over `admin.v1.IndexService` on loopback.
 
-Every call is idempotent (deterministic ids, versions that fence), so a call that found no server is repeated for as
-long as the settings allow: pipelines ride out a restart of the query server.
+Every call is idempotent (deterministic ids, fencing versions), so a call that finds no server is repeated for as long
+as the settings allow: pipelines survive a restart of the query server.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ _KINDS: dict[grpc.StatusCode, type[RagError]] = {
     grpc.StatusCode.DATA_LOSS: errors.DataCorruption,
 }
 _HAS_STATUS = (grpc.Call, grpc.aio.AioRpcError)
-"""What a failed call is raised as, by a blocking stub and by one of an event loop; they have no base in common."""
+"""The errors of blocking and of asyncio stubs; they have no common base class."""
 _DEFAULT_REASONS = {errors.DeadlineExceeded: Reason.DEADLINE, errors.Exhausted: Reason.OVERLOADED}
 
 
 class RemoteIndex:
-    """See `VectorIndex`. `timeout` (of one call) and `retry` (waiting for a server to come back) are in seconds."""
+    """See `VectorIndex`. `timeout` (of one call) and `retry` (waiting for a server to return) are in seconds."""
 
     def __init__(self, endpoint: str, secret: str, timeout: float, retry: float) -> None:
         self._channel = grpc.insecure_channel(
             endpoint,
             options=[
                 ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
-                # A server that restarts must be found again within a second, not after gRPC's minutes of backoff.
+                # Reconnect to a restarted server within a second, not after gRPC's minutes of backoff.
                 ("grpc.max_reconnect_backoff_ms", 1000),
                 ("grpc.initial_reconnect_backoff_ms", 100),
             ],
@@ -90,7 +90,7 @@ class RemoteIndex:
     def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
         newest, older = checks.latest(updates)
         work = list(newest.values())
-        # A stream of requests is spent after one attempt, so each attempt makes its own.
+        # A stream of requests can be sent only once, so each attempt makes its own.
         response = self._attempt(
             lambda: self._stub.Apply(
                 wire.apply_frames(generation, work), timeout=self._timeout, metadata=self._metadata
@@ -112,7 +112,7 @@ class RemoteIndex:
         request = pb.ScrollRequest(
             generation=generation, batch=min(batch, wire.MAX_SCROLL_BATCH), with_vectors=with_vectors
         )
-        # No retry in the middle: the caller would see points twice. No deadline either: the caller sets the pace.
+        # No retry within a stream: the caller would get points twice. No deadline: the caller sets the pace.
         call = self._stub.Scroll(request, metadata=self._metadata)
         try:
             for response in call:
@@ -157,7 +157,7 @@ class RemoteIndex:
 
 
 def from_status(error: grpc.RpcError) -> RagError:
-    """The error the server raised: its branch from the status code, its reason from `google.rpc.ErrorInfo`."""
+    """Restore the server's error: its class from the status code, its reason from `google.rpc.ErrorInfo`."""
     code = error.code() if isinstance(error, _HAS_STATUS) else grpc.StatusCode.UNKNOWN
     kind = _KINDS.get(code, RagError)
     info = _error_info(error)
@@ -172,7 +172,7 @@ def from_status(error: grpc.RpcError) -> RagError:
 
 
 def _server_is_away(error: Exception) -> bool:
-    # An empty index is unavailable too, but waiting does not fill it.
+    # An empty index is `Unavailable` too, but waiting does not fill it.
     return isinstance(error, Unavailable) and error.reason is not Reason.INDEX_EMPTY
 
 

@@ -1,7 +1,7 @@
-"""Between `admin.v1.IndexService` messages and the values of the index interface.
+"""Convert between `admin.v1.IndexService` messages and the values of the index interface.
 
 Used by `remote` (client) and by the query server's servicer. Raises `InvalidInput` (`MESSAGE_INVALID`) for messages
-that carry no such value, so that a servicer has nothing of its own to check.
+without a valid value, so that a servicer needs no checks of its own.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from ragproto.admin.v1 import index_pb2 as pb
 SECRET_KEY = "x-rag-index-secret"  # noqa: S105 (a name, not a secret)
 """Metadata key of the local secret."""
 MAX_APPLY_BYTES = 256 << 20
-"""One write's messages together, at most: room for a document of 20 000 chunks."""
+"""Maximum size of all messages of one write: room for a document of 20 000 chunks."""
 MAX_SCROLL_BATCH = 500
-"""Points of one scroll message; with vectors of 1024 dimensions it stays below 4 MiB."""
+"""Points per scroll message; with vectors of 1024 dimensions it stays below 4 MiB."""
 _FRAME_BYTES = 1 << 20
 _FLOAT = np.dtype("<f4")
 
 
 def spec_to_wire(spec: GenerationSpec) -> pb.GenerationSpec:
-    """A specification as a message."""
+    """Convert a specification to its message."""
     return pb.GenerationSpec(name=spec.name, dimensions=spec.dimensions, embedder=spec.embedder, chunker=spec.chunker)
 
 
 def spec_from_wire(message: pb.GenerationSpec) -> GenerationSpec:
-    """A specification from its message."""
+    """Convert a message to a specification."""
     return GenerationSpec(message.name, message.dimensions, message.embedder, message.chunker)
 
 
 def point_to_wire(point: Point) -> pb.Point:
-    """A point as a message."""
+    """Convert a point to its message."""
     return pb.Point(
         chunk_id=point.chunk_id.bytes,
         vector=vector_to_wire(point.vector),
@@ -60,7 +60,7 @@ def point_to_wire(point: Point) -> pb.Point:
 
 
 def point_from_wire(message: pb.Point) -> Point:
-    """A point from its message."""
+    """Convert a message to a point."""
     return Point(
         chunk_id=id_from_wire(message.chunk_id),
         vector=vector_from_wire(message.vector),
@@ -70,26 +70,26 @@ def point_from_wire(message: pb.Point) -> Point:
 
 
 def vector_to_wire(vector: Vectors) -> bytes:
-    """Little-endian float32 bytes."""
+    """Encode a vector as little-endian float32 bytes."""
     return vector.astype(_FLOAT, copy=False).tobytes()
 
 
 def vector_from_wire(data: bytes) -> Vectors:
-    """A vector, of any length; the index checks its dimensions."""
+    """Decode a vector of any length; the index checks its dimensions."""
     if len(data) % _FLOAT.itemsize:
         raise InvalidInput(Reason.MESSAGE_INVALID, "vector: is not a sequence of float32")
     return np.frombuffer(data, dtype=_FLOAT).astype(np.float32, copy=False)
 
 
 def id_from_wire(data: bytes) -> uuid.UUID:
-    """An id from its 16 bytes."""
+    """Decode an id from its 16 bytes."""
     if len(data) != 16:
         raise InvalidInput(Reason.MESSAGE_INVALID, "id: must have 16 bytes")
     return uuid.UUID(bytes=data)
 
 
 def search_to_wire(request: SearchRequest) -> pb.SearchIndexRequest:
-    """A search as a message."""
+    """Convert a search request to its message."""
     return pb.SearchIndexRequest(
         tenant=request.tenant,
         acl=request.acl,
@@ -107,7 +107,7 @@ def search_to_wire(request: SearchRequest) -> pb.SearchIndexRequest:
 
 
 def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
-    """A search from its message. Policy (tenant, limits) is checked by the index."""
+    """Convert a message to a search request. The index checks tenant and limits."""
     if message.mode not in list(SearchMode):
         raise InvalidInput(Reason.MESSAGE_INVALID, "mode: must be hybrid, dense or lexical")
     return SearchRequest(
@@ -128,7 +128,7 @@ def search_from_wire(message: pb.SearchIndexRequest) -> SearchRequest:
 
 
 def result_to_wire(result: SearchResult) -> pb.SearchIndexResponse:
-    """Hits as a message."""
+    """Convert hits to their message."""
     hits = [
         pb.SearchIndexResponse.Hit(
             point=pb.Point(
@@ -146,7 +146,7 @@ def result_to_wire(result: SearchResult) -> pb.SearchIndexResponse:
 
 
 def result_from_wire(message: pb.SearchIndexResponse) -> SearchResult:
-    """Hits from their message."""
+    """Convert a message to hits."""
     hits = (
         Hit(
             chunk_id=id_from_wire(hit.point.chunk_id),
@@ -162,9 +162,9 @@ def result_from_wire(message: pb.SearchIndexResponse) -> SearchResult:
 
 
 def apply_frames(generation: str, updates: Sequence[DocumentUpdate]) -> Iterator[pb.ApplyRequest]:
-    """The messages of one write, each of about `_FRAME_BYTES`; a large document continues from one to the next.
+    """The messages of one write, each of about `_FRAME_BYTES`; a large document spans several messages.
 
-    `updates` must name each document once, because equal neighbours are joined again on the other side.
+    `updates` must name each document once, because the receiver joins adjacent parts of the same document.
     """
     frame, size = pb.ApplyRequest(generation=generation), 0
     for update in updates:
@@ -181,7 +181,7 @@ def apply_frames(generation: str, updates: Sequence[DocumentUpdate]) -> Iterator
 
 
 class ApplyAssembler:
-    """Joins the messages of one write. A document is applied as a whole, so nothing is applied before the last."""
+    """Joins the messages of one write. Documents are applied whole, so nothing is applied before the last message."""
 
     def __init__(self, max_bytes: int = MAX_APPLY_BYTES) -> None:
         self._room = max_bytes
@@ -189,7 +189,7 @@ class ApplyAssembler:
         self._points: dict[tuple[uuid.UUID, int], list[Point]] = {}
 
     def add(self, frame: pb.ApplyRequest) -> None:
-        """Take the next message. Raises `Exhausted` (`STREAM_LIMIT`) beyond the limit, `InvalidInput` for a bad one."""
+        """Add the next message. Raises `Exhausted` (`STREAM_LIMIT`) beyond the limit, `InvalidInput` if invalid."""
         self._room -= frame.ByteSize()
         if self._room < 0:
             raise Exhausted(Reason.STREAM_LIMIT, "apply: the write is too large; send fewer documents in one")
@@ -201,7 +201,7 @@ class ApplyAssembler:
             points.extend(map(point_from_wire, update.points))
 
     def finish(self) -> tuple[str, list[DocumentUpdate]]:
-        """Generation and updates. Raises `InvalidInput` when there was no message."""
+        """The generation and the updates. Raises `InvalidInput` when there was no message."""
         if self._generation is None:
             raise InvalidInput(Reason.MESSAGE_INVALID, "apply: the stream was empty")
         updates = [DocumentUpdate(doc_id, version, tuple(points)) for (doc_id, version), points in self._points.items()]

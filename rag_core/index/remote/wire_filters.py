@@ -1,4 +1,4 @@
-"""Filters between `admin.v1.Condition` and `rag_core.documents.filters`."""
+"""Convert filters between `admin.v1.Condition` and `rag_core.documents.filters`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ragproto.admin.v1 import index_pb2 as pb
 
 
 def condition_to_wire(condition: Condition) -> pb.Condition:
-    """A filter tree as messages."""
+    """Convert a filter tree to messages."""
     match condition:
         case In(field, values):
             return pb.Condition(values=pb.FieldValues(field=field, values=values))
@@ -31,9 +31,9 @@ def condition_to_wire(condition: Condition) -> pb.Condition:
 
 
 def condition_from_wire(message: pb.Condition, depth: int = 1) -> Condition:
-    """A filter tree from messages.
+    """Convert messages to a filter tree.
 
-    Raises `InvalidInput` for an empty node (it would be ignored) and for nesting beyond `MAX_DEPTH`.
+    Raises `InvalidInput` for an empty node (engines would ignore it) and for nesting beyond `MAX_DEPTH`.
     """
     if depth > MAX_DEPTH:
         raise InvalidInput(Reason.FILTER_TOO_COMPLEX, f"filter: at most a depth of {MAX_DEPTH}")

@@ -1,1 +1,1 @@
-"""The four stages, one module each."""
+"""The four stages of the pipeline, one module each."""

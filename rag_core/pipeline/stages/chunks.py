@@ -1,4 +1,4 @@
-"""The second stage: documents whose text is new to a chunker are chunked."""
+"""The second stage: chunk documents whose current text a chunker has not chunked yet."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _PREVIEW = 10
 
 
 def chunk_documents(work: Work, chunker: Chunker, generations: Sequence[Generation] = ()) -> StageResult:
-    """Chunk the live documents that this chunker has not seen in their present text; `generations` are built with it.
+    """Chunk the live documents whose current text this chunker, used by `generations`, has not chunked yet.
 
     Counts: `documents`, `chunks`, `rejected`. A rejected document is quarantined (`TOO_MANY_CHUNKS`, `ZERO_CHUNKS`,
-    `CHUNK_FAILED`) and is not tried again before its text or the chunker changes; the index stage withdraws it.
+    `CHUNK_FAILED`) and is not retried until its text or the chunker changes; the index stage withdraws it.
     """
     settings, connection = work.settings, work.connection
     only_indexed = bool(generations) and all(map(work.only_indexed, generations))
     selection = pending.chunks(connection, work.extent, chunker.fingerprint, only_indexed=only_indexed)
     counts = Counter(documents=0, chunks=0, rejected=0)
     preview: list[dict[str, str | int | float]] = []
-    # Most of a chunker's time is in its tokenizer, which lets other threads run.
+    # A chunker spends most of its time in the tokenizer, which releases the GIL.
     with ThreadPoolExecutor(settings.parser_workers, thread_name_prefix="chunk") as threads:
         for batch in selection.batches(documents=settings.sync_batch_documents, weight=settings.sync_batch_bytes):
             texts = chunks.texts(connection, [row.doc_id for row in batch])
@@ -65,7 +65,7 @@ def _chunk(chunker: Chunker, text: StoredText) -> _Outcome:
     except RagError as error:
         return _rejected(chunker, text, error.reason, error.message)
     except Exception:
-        # A defect in the chunker must cost one document, not the run.
+        # A defect in the chunker must fail one document, not the run.
         log.exception("chunker_defect", document=str(text.doc_id))
         message = "the chunker failed on this document; the log has the details"
         return _rejected(chunker, text, Reason.CHUNK_FAILED, message)

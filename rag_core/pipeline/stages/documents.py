@@ -1,4 +1,4 @@
-"""The first stage: a complete listing compared with what we hold; what changed is read, what is gone is deleted."""
+"""The first stage: compare a listing with the stored documents, read changed items, delete missing ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PARTS = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped")
 
 
 Publish = Callable[[Connection, Scope], None]
-"""Gives the index what was committed and needs neither chunking nor embedding
+"""Applies committed changes to the index that need neither chunking nor embedding
 (`rag_core.pipeline.metadata_updates`)."""
 
 
@@ -47,21 +47,22 @@ def sync_documents(
     changes: bool = False,
     publish: Publish | None = None,
 ) -> StageResult:
-    """Bring the stored documents of one shard to what the source holds now.
+    """Bring the stored documents of one shard up to date with the source.
 
-    With `changes` a connector that can (`rag_core.sources.base.Incremental`) is asked only for what is new since the
-    last run; documents it does not name are `absent`. Whenever that is not known to be enough, everything is listed;
-    for the runs of several shards once, when they say when they were asked for (`Scope.requested_at`).
+    With `changes` an `Incremental` connector (`rag_core.sources.base`) lists only the changes since the last run;
+    documents it does not name are `absent`. When that may not suffice, everything is listed. Runs of several shards
+    share one listing when they set the time of their request (`Scope.requested_at`).
 
-    With `publish` permissions and deletions reach the index right after each commit, not with the index stage.
+    With `publish` permissions and deletions reach the index right after each commit, before the index stage.
 
-    An item whose token, parser and settings are those of the stored row is not read. What is read is committed in
-    batches, so an interrupted run loses at most one. Counts: `read` and its parts `added`, `updated`, `unchanged`,
-    `deleted`, `quarantined`, `skipped`; beside them `held` and `absent` (kept although not listed, so `unchanged`),
-    `vanished`, `duplicates` and `stale`.
+    An item is not read when its version tag, parser and settings equal the stored ones. Results are committed in
+    batches, so an interrupted run loses at most one batch. Counts: `read` with its parts `added`, `updated`,
+    `unchanged`, `deleted`, `quarantined`, `skipped`; also `held` and `absent` (kept although not listed, so
+    `unchanged`), `vanished`, `duplicates` and `stale`.
 
     `problem` is `LISTING_INCOMPLETE` (nothing was deleted) or `MASS_DELETE_HELD` (the deletions wait for an operator).
-    Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard, `Unavailable` when source or database are.
+    Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard, `Unavailable` when the source or the
+    database is unavailable.
     """
     configure_source(store, scope, settings)
     tenant, source = scope.source.tenant, scope.source.name
@@ -71,7 +72,7 @@ def sync_documents(
 
 
 def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
-    """Bring the stored configuration of a source, and the rows that depend on it, in line. A no-op when it is."""
+    """Update the stored configuration of a source and the rows that depend on it. A no-op when nothing changed."""
     with store.engine.connect() as connection:
         if sources.is_current(connection, scope.source):
             return
@@ -156,7 +157,7 @@ class _Sync:
         )
 
     def _list(self) -> str | None:
-        """Load the listing into its table; returns why it is not complete, `None` when it is."""
+        """Load the listing into its table; returns why it is incomplete, `None` when it is complete."""
         listing.prepare(self._connection)
         changes = self._changes()
         self._connection.commit()
@@ -194,7 +195,7 @@ class _Sync:
         )
         named = known.pop("named")
         alive = documents.live(self._connection, self._scope.source.tenant, self._scope.source.name)
-        # A shard's listing is compared with its own rows only; it takes the search to know about the others.
+        # A shard's listing is compared with its own rows only; documents of other shards need `search`.
         self._nothing_gone = self._scope.source.shards == 1 and named == alive
         emptied = listing.now_empty(self._connection, *self._key)
         if emptied:

@@ -26,12 +26,11 @@ _HELD = 4
 
 
 def embed_chunks(work: Work, embedder: Embedder, chunker: str, generations: Sequence[Generation] = ()) -> StageResult:
-    """Embed the texts of documents that one of the `generations` has still to be given, `embed_batch` per commit.
+    """Embed the texts of documents that are pending for one of the `generations`, `embed_batch` per commit.
 
-    They are built with this embedder and chunker; without any, every document counts. Counts: `chunks` and distinct
-    `texts` of those documents, `embedded` now, `cached` before, `rejected` documents whose text got no usable vector
-    (quarantined). A run that dies loses at most the batch in progress.
-    Raises `Unavailable` when a remote model fails.
+    All of them use this embedder and chunker; without generations every document counts. Counts: `chunks` and distinct
+    `texts` of the documents, `embedded` now, `cached` from before, `rejected` documents whose text got no usable vector
+    (quarantined). A run that dies loses at most the batch in progress. Raises `Unavailable` when a remote model fails.
     """
     connection = work.connection
     targets = [(row.name, work.only_indexed(row)) for row in generations]
@@ -94,7 +93,7 @@ def _commit(
 
 
 def _reject(work: Work, embedder: Embedder, chunker: str, text_hashes: Sequence[bytes]) -> int:
-    """Withdraw the documents that contain a text without a usable vector; no search could find that part."""
+    """Withdraw documents that contain a text without a usable vector: no search could find that text."""
     connection, key = work.connection, work.scope.key
     users = embeddings.users(connection, *key, chunker, text_hashes)
     emptied = [ChunkingResult(user.doc_id, user.text_version, (), rejected=True) for user in users]

@@ -1,4 +1,4 @@
-"""The last stage: a generation is given the document versions that are pending for it."""
+"""The last stage: apply the document versions that are pending for a generation to the index."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ STAGE = "index"
 
 
 def index_documents(work: Work, index: VectorIndex, generation: Generation) -> StageResult:
-    """Apply to one generation what is pending for it. See `index_pending`.
+    """Apply the pending documents of one generation. See `index_pending`.
 
-    Raises `Unavailable` (`INDEX_UNAVAILABLE`) with nothing marked that was not applied.
+    Raises `Unavailable` (`INDEX_UNAVAILABLE`); only applied documents are marked then.
     """
     return index_pending(
         work.connection,
@@ -51,11 +51,11 @@ def index_pending(
     progress: Progress | None = None,
     stop: Stop = never,
 ) -> StageResult:
-    """Apply what is pending to one generation and mark it once it is flushed; `stop` ends it between two writes.
+    """Apply pending documents to one generation, and mark them once they are flushed; `stop` ends it between writes.
 
-    A document goes in whole, at one version, or waits: its chunks and vectors must be complete. Tombstones, rejected
-    documents and documents whose ACL was never known go in without points. One write carries at most so many
-    `documents` and `points`. Counts: `documents`, `upserted` and `removed` points, `stale`.
+    A document is applied whole, at one version, once its chunks and vectors are complete. Tombstones, rejected
+    documents and documents whose ACL is unknown are applied without points. `documents` and `points` limit one write.
+    Counts: `documents`, `upserted` and `removed` points, `stale`.
     """
     selection = pending.index(connection, extent, generation, only_indexed=only_indexed)
     counts = Counter(documents=0, upserted=0, removed=0, stale=0)
@@ -66,7 +66,7 @@ def index_pending(
         if stop():
             break
     if counts["stale"]:
-        # The index knows a newer version than PostgreSQL: a database was restored from a backup.
+        # The index has a newer version than PostgreSQL: the database was restored from a backup.
         log.warning("index_ahead_of_database", generation=generation.name, documents=counts["stale"])
     return StageResult(STAGE, dict(counts), pending=selection.total - counts["documents"])
 
@@ -74,7 +74,7 @@ def index_pending(
 def _apply(
     connection: Connection, index: VectorIndex, generation: Generation, batch: Sequence[Pending]
 ) -> dict[str, int]:
-    """Give a generation one batch, then mark it: the mark is only written for what the engine has flushed."""
+    """Apply one batch to a generation, then mark the documents, but only those the engine has flushed."""
     updates = indexing.load(connection, generation, [(row.doc_id, row.version, row.weight) for row in batch])
     result = index.apply(generation.name, updates)
     failpoints.reach("after_upsert")

@@ -21,9 +21,9 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How many servers of a colour should run and how many of them are ready. `detail` says what is wrong.
+    """Wanted and ready servers of a colour. `detail` says what is wrong.
 
-    `failed`: one of them ended or was refused at its start, and the place will only try the same again.
+    `failed`: a server ended or was refused at its start, and the target will only retry the same.
     """
 
     servers: int
@@ -38,7 +38,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a gateway counted for a colour since its start: requests that ended, and those without a good server."""
+    """A gateway's counters for a colour since its start: finished requests, and requests without a healthy server."""
 
     requests: int = 0
     failed: int = 0
@@ -51,25 +51,25 @@ class Traffic:
 
 
 class Target(Protocol):
-    """A place with two colours of query servers behind a gateway.
+    """A deployment target: two colours of query servers behind a gateway.
 
     Every method can be repeated: doing what was done already changes nothing. Raises `Unavailable`
-    (`TARGET_UNAVAILABLE`) when the place does not answer or refuses.
+    (`TARGET_UNAVAILABLE`) when the target does not answer or refuses.
     """
 
     name: str
 
     def release(self, colour: str) -> Release | None:
-        """What a colour should run; None: nothing."""
+        """The release that a colour should run; None: none."""
 
     def start(self, colour: str, release: Release) -> None:
-        """Have a colour run this release, in as many servers as the other one. Does not wait for them."""
+        """Start this release on a colour, with as many servers as the other one. Does not wait for them."""
 
     def stop(self, colour: str) -> None:
-        """Have nothing run there; calls in flight end well."""
+        """Stop the servers of a colour; calls in flight finish."""
 
     def health(self, colour: str) -> Health:
-        """How its servers are, as the gateway needs them."""
+        """Health of a colour's servers, as the gateway needs it."""
 
     def servers(self, colour: str) -> Sequence[Server]:
         """Its servers that can be called past the gateway."""
@@ -81,13 +81,13 @@ class Target(Protocol):
         """Give green this share and blue the rest; returns when the gateway has taken it up."""
 
     def traffic(self, colour: str) -> Mapping[str, Traffic]:
-        """What each gateway counted for a colour, by a name of the gateway."""
+        """Counters of each gateway for a colour, by gateway name."""
 
     def runs(self, colour: str, release: Release) -> bool:
         """Whether a colour runs exactly this release."""
 
     def wanted(self) -> Release | None:
-        """The release that the place itself is configured with; None: releases come by command only."""
+        """The release that the target's own configuration wants; None: releases come by command only."""
 
     def maintain(self) -> None:
         """Bring what does not depend on a release up to date; the weights stay as they are."""

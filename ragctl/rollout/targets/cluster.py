@@ -27,11 +27,11 @@ class Cluster:
 
     @classmethod
     def open(cls, namespace: str, objects: str) -> Cluster:
-        """As `connected`."""
+        """Raises as `connected`."""
         return cls(connected(), namespace, objects)
 
     def name(self, component: str) -> str:
-        """Of the object of a component."""
+        """Name of a component's object."""
         return f"{self._objects}-{component}"
 
     def deployment(self, component: str) -> Any:

@@ -1,4 +1,4 @@
-"""Where a cluster keeps the shares of the two colours, and who divides the requests by them.
+"""Traffic weights of the two colours in a cluster, and their enforcement.
 
 `EnvoyWeights`: our gateway, by routes in a ConfigMap that it watches. `RouteWeights`: an implementation of the Gateway
 API, or a mesh, behind our gateway, by a GRPCRoute. Either object is made from what the chart wants, with the weights
@@ -47,14 +47,14 @@ class Weights(Protocol):
         """Whether exactly this is applied."""
 
     def reached(self, colour: str) -> int | None:
-        """How many servers of a colour can be reached; None when nobody can say."""
+        """Number of a colour's servers that can be reached; None when unknown."""
 
     def traffic(self, colour: str) -> Mapping[str, Traffic]:
         """As `Target.traffic`."""
 
 
 def filled(text: str, green: int) -> str:
-    """What the chart wants, with the shares of both colours."""
+    """The chart's object, with the shares of both colours."""
     return text.replace(_MARKS["green"], str(green)).replace(_MARKS["blue"], str(100 - green))
 
 
@@ -152,7 +152,7 @@ def gateways(cluster: Cluster) -> Iterator[Any]:
 
 
 def counted(cluster: Cluster, colour: str) -> dict[str, Traffic]:
-    """What each gateway counted for a colour; one that says nothing is left out."""
+    """Counters of each gateway for a colour; a gateway that does not answer is left out."""
     found = {host_of(pod): _numbers(_page(pod), colour) for pod in gateways(cluster)}
     return {
         host: Traffic(numbers.get("upstream_rq_completed", 0), numbers.get("upstream_rq_xx", 0))
@@ -170,7 +170,7 @@ def _green_of(route: dict[str, Any]) -> int:
 
 
 def _not_taken_up(route: dict[str, Any] | None) -> str:
-    """Why no implementation has accepted the route as it is now; empty when one has."""
+    """Reason why no implementation has accepted the present route; empty when one has."""
     if route is None:
         return "it is gone"
     parents = route.get("status", {}).get("parents", [])
@@ -202,13 +202,13 @@ def _page(pod: Any) -> str:
 
 
 def _updates(pod: Any) -> int | None:
-    """How often a gateway has taken up routes; None when it cannot be asked."""
+    """Number of route updates that a gateway has loaded; None when it does not answer."""
     found = _UPDATES.search(_page(pod))
     return int(found[1]) if found is not None else None
 
 
 def _numbers(page: str, colour: str) -> dict[str, int]:
-    """What a gateway says about its servers of a colour; of the responses by class only the faults."""
+    """A gateway's counters of its servers of a colour; of the response classes only the faults."""
     label = f'"query-{colour}"'
     lines = re.findall(rf"^envoy_cluster_(\w+)\{{((?:(?!{label})[^}}])*+{label}[^}}]*+)\}} (\d+)", page, re.MULTILINE)
     kept = [line for line in lines if "response_code_class" not in line[1] or 'class="5"' in line[1]]

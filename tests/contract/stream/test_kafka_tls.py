@@ -38,7 +38,7 @@ class Behind:
 
 
 @pytest.fixture(scope="module")
-def topic_lag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     certificate, key = self_signed(tmp_path_factory.mktemp("tls"))
     inner, outer = free_port(), free_port()
     broker = start_broker(inner, advertised=f"localhost:{outer}")

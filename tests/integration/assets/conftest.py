@@ -40,7 +40,7 @@ class Chain:
     def definitions(self) -> dg.Definitions:
         directory = self.settings.effective_sources_dir
         directory.mkdir(parents=True, exist_ok=True)
-        document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": self.attributes}
+        document = {"type": "rag_assets.components.DocumentSource", "attributes": self.attributes}
         (directory / "handbook.yaml").write_text(yaml.safe_dump(document))
         (config,) = load_sources(directory)
         self.config = config

@@ -29,7 +29,7 @@ def stack_settings(prepared: Settings, tmp_path: Path, free_tcp_port: int) -> Se
         "options": {"kind": "filesystem", "root": str(docs)},
     }
     settings.effective_sources_dir.mkdir(parents=True)
-    document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": attributes}
+    document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
     (settings.effective_sources_dir / "handbook.yaml").write_text(yaml.safe_dump(document))
     write_instance(settings)
     return settings

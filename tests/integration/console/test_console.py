@@ -123,8 +123,8 @@ def on_record(page: Page, reason: str, action: str) -> None:
 
 
 def test_held_deletions_are_released_and_on_record_once(page: Page) -> None:
-    page.get_by_role("link", name="handbook: 7 deletions wait for your decision").click()
-    act(page, "Release 7 deletions", "the chapter was withdrawn", "7 deletions are released")
+    page.get_by_role("link", name="handbook: 7 held deletions need your decision").click()
+    act(page, "Approve 7 deletions", "the chapter was withdrawn", "7 deletions are approved")
     on_record(page, "the chapter was withdrawn", "approve")
 
 
@@ -152,7 +152,7 @@ def test_a_quarantined_input_is_shown_as_text_to_an_administrator_and_redriven(p
     box = page.get_by_test_id("stDataFrame").first.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 16, box["y"] + 35 + 17)  # the table is a canvas: a row is ticked by its place
-    act(page, "Redrive 1", "a new parser", "1 will be tried again.")
+    act(page, "Redrive 1", "a new parser", "1 will be retried.")
     on_record(page, "a new parser", "quarantine.redrive")
 
 
@@ -161,7 +161,7 @@ def test_a_document_is_followed_down_to_a_chunk(page: Page) -> None:
     box = page.get_by_label("Why is a document missing?")
     box.fill("vault")
     box.press("Enter")
-    expect(page.get_by_text("This document is: searchable.")).to_be_visible()
+    expect(page.get_by_text("State of this document: searchable.")).to_be_visible()
     expect(page.get_by_text("The vault opens at nine.").first).to_be_visible()
 
 
@@ -172,8 +172,8 @@ def test_an_answer_is_given_opened_and_kept_for_the_golden_set(page: Page) -> No
     page.get_by_role("button", name="Answer", exact=True).click()
     expect(page.get_by_text("The vacation policy grants 25 days of paid leave a year. [1]")).to_be_visible()
     page.get_by_test_id("stFeedbackButton").first.click()
-    page.get_by_role("button", name="Keep for the golden set").click()
-    expect(page.get_by_text("Kept.")).to_be_visible()
+    page.get_by_role("button", name="Save for the golden set").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
     page.get_by_role("button", name="Compare two generations").click()
     expect(page.locator("td", has_text="Leave").first).to_be_attached()
 
@@ -181,8 +181,8 @@ def test_an_answer_is_given_opened_and_kept_for_the_golden_set(page: Page) -> No
 @pytest.mark.faults
 def test_a_deployment_is_rolled_back_for_a_reason(page: Page) -> None:
     go(page, "Deployments")
-    act(page, "Roll back r2", "users complain", "The deployer moves the traffic back at once.")
-    expect(page.get_by_text("Asked for and not done yet: rollback.")).to_be_visible()
+    act(page, "Roll back r2", "users complain", "The deployer returns the traffic at once.")
+    expect(page.get_by_text("Requested, not done yet: rollback.")).to_be_visible()
     on_record(page, "users complain", "deploy.rollback")
 
 
@@ -191,7 +191,7 @@ def test_the_api_refuses_what_a_role_may_not_although_the_page_offered_it(page: 
     page.reload()
     go(page, "Sources")
     place.act_as(VIEWER)  # the page was drawn for an operator
-    act(page, "Sync now", "sneaky", "Not done: SCOPE_MISSING.")
+    act(page, "Sync now", "sneaky", "The action failed: SCOPE_MISSING.")
 
 
 @pytest.mark.catalogue("S46")

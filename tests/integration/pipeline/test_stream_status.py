@@ -21,7 +21,7 @@ from tests.support.postgres import die_with_parent
 from tests.support.waiting import eventually
 
 _SOURCE = """
-type: rag_assets.components.document_source.DocumentSource
+type: rag_assets.components.DocumentSource
 attributes:
   name: tickets
   tenant: acme

@@ -227,7 +227,7 @@ def twin(metadata: Metadata) -> Metadata:
     return (("authorization", f"{signed}.{base64.urlsafe_b64encode(other).rstrip(b'=').decode()}"),)
 
 
-def test_a_refusal_of_a_known_caller_continues_record_and_reading_does_not(server: RunningServer, store: Store) -> None:
+def test_a_refusal_of_a_known_caller_is_audited_and_reading_is_not(server: RunningServer, store: Store) -> None:
     search(server, server.auth())
     failing(
         lambda: admin_pb2_grpc.AdminServiceStub(server.channel).GetStatus(

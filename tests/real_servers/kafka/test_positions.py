@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.real_servers
 SECONDS = 60.0
 _SOURCE = """
-type: rag_assets.components.document_source.DocumentSource
+type: rag_assets.components.DocumentSource
 attributes:
   name: tickets
   tenant: acme

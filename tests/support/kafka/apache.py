@@ -114,7 +114,7 @@ class Cluster:
 
     @property
     def broker(self) -> Broker:
-        """What tests produce to and read from."""
+        """The topic that tests produce to and read from."""
         return Broker(self.address, session_timeout_ms=6000)
 
     def wait(self, config: Mapping[str, object] | None = None) -> None:
@@ -188,7 +188,7 @@ def _format(node: Node, role: Sequence[str], arguments: Sequence[str]) -> None:
 
 
 def _properties(node: Node, control: int, nodes: int, listener: str) -> dict[str, str]:
-    """A broker as Kafka starts it by default, but for places and for what one node cannot replicate."""
+    """A broker with Kafka's defaults, except for folders, ports and the replication of a single node."""
     address, inner = f"127.0.0.1:{node.port}", f"127.0.0.1:{free_port()}"
     leads = node.number == 1
     listeners = {"CLIENT": address, "INNER": inner} | ({"CONTROLLER": f"127.0.0.1:{control}"} if leads else {})

@@ -46,9 +46,7 @@ def write_source(sources_dir: Path, attributes: Attributes) -> WriteSource:
     def write(file: str = "handbook.yaml", **changes: Any) -> Path:
         merged = {key: value for key, value in {**attributes, **changes}.items() if value is not None}
         path = sources_dir / file
-        path.write_text(
-            yaml.safe_dump({"type": "rag_assets.components.document_source.DocumentSource", "attributes": merged})
-        )
+        path.write_text(yaml.safe_dump({"type": "rag_assets.components.DocumentSource", "attributes": merged}))
         return path
 
     return write

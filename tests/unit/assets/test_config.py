@@ -72,7 +72,7 @@ def test_every_attribute_can_be_set(sources_dir: Path, write_source: WriteSource
 
 def test_null_switches_schedule_sensor_and_freshness_off(sources_dir: Path, attributes: Attributes) -> None:
     off = {"schedule": None, "sensor": None, "freshness_minutes": None}
-    document = {"type": "rag_assets.components.document_source.DocumentSource", "attributes": {**attributes, **off}}
+    document = {"type": "rag_assets.components.DocumentSource", "attributes": {**attributes, **off}}
     (sources_dir / "a.yaml").write_text(yaml.safe_dump(document))
     (source,) = load_sources(sources_dir)
     assert (source.schedule, source.sensor, source.freshness_minutes) == (None, None, None)

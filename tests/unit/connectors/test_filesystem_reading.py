@@ -141,7 +141,7 @@ def test_the_token_of_a_read_is_that_of_the_bytes_read(root: Path, connect: Open
     path.write_text("other")
     raw = connector.fetch(listed)
     assert (raw.content, raw.item.size) == (b"other", 5)
-    assert raw.item.token != listed.version_tag
+    assert raw.item.version_tag != listed.version_tag
 
 
 def test_no_descriptor_stays_open(root: Path, connect: Open) -> None:

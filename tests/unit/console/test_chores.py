@@ -84,7 +84,7 @@ def test_why_is_this_document_missing(page: Page, clicks: Clicks) -> None:
     box = page.get_by_label("Why is a document missing?")
     box.fill("plan")
     box.press("Enter")
-    expect(page.get_by_text("This document is: in quarantine.")).to_be_visible()
+    expect(page.get_by_text("State of this document: in quarantine.")).to_be_visible()
     expect(page.get_by_text("ENCRYPTED: the file has a password")).to_be_visible()
 
 
@@ -107,7 +107,7 @@ def test_roll_back_the_last_deployment(page: Page, platform: Platform, clicks: C
     clicks.on(page.get_by_role("button", name="Roll back v2"))
     page.get_by_label("Reason (for the audit log)").fill("answers got worse")
     clicks.on(page.get_by_role("button", name="Confirm"))
-    expect(page.get_by_text("The deployer moves the traffic back at once.")).to_be_visible()
+    expect(page.get_by_text("The deployer returns the traffic at once.")).to_be_visible()
     [asked] = [request for name, request in platform.gateway.peer.asked if name == "RequestRollback"]
     assert (asked.id, asked.reason) == (7, "answers got worse")
 

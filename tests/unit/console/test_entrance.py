@@ -219,7 +219,7 @@ def test_without_the_broker_nobody_comes_in_and_the_page_says_so(tmp_path: Path)
     lonely = client_of(ConsoleSettings(sign_in="local", sign_in_socket=tmp_path / "absent"))
     response = lonely.post("/sign-in", data=FORM)
     assert response.status_code == 401
-    assert "does not answer" in response.text
+    assert "does not respond" in response.text
 
 
 @pytest.mark.catalogue("S35")

@@ -33,7 +33,7 @@ def test_the_gate_of_a_generation_passed_refused_was_asked_for_or_never_ran() ->
     asked = generation(passed=True)
     asked.evaluation_wanted_at.seconds = 1
     found = [generation(passed=True), generation(), asked, admin_pb2.Generation()]
-    assert list(map(generations.gate, found)) == ["passed", "refused", "asked for", "not evaluated"]
+    assert list(map(generations.gate, found)) == ["passed", "refused", "requested", "not evaluated"]
 
 
 def test_a_forecast_marks_what_is_scaled_up_from_a_sample() -> None:

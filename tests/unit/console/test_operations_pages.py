@@ -77,7 +77,7 @@ def test_a_generation_kept_for_a_rollback_is_retired_for_a_reason_only(app: AppT
     kept = platform.gateway.peer.status.generations[0]
     kept.keep_until.seconds = int(time.time()) + 3600
     opened(app, "index")
-    assert any("kept for a rollback until" in item.value for item in app.markdown)
+    assert any("Kept for a rollback until" in item.value for item in app.markdown)
     app.button(key="retire-do").click().run()
     assert asked(platform, "RetireGeneration") == []
     app.text_input(key="retire-why").input("the new one is proved")
@@ -111,7 +111,7 @@ def with_deployment(platform: Platform, **changes: object) -> None:
 def test_a_deployment_is_switched_and_rolled_back_for_a_reason_only(app: AppTest, platform: Platform) -> None:
     with_deployment(platform, state=deploy.DEPLOYMENT_STATE_READY, can_switch=True, can_roll_back=True)
     opened(app, "deployments")
-    assert "No deployer is watching" in app.warning[0].value
+    assert "No deployer is running" in app.warning[0].value
     assert app.dataframe[-1].value["figures"].tolist() == ["p95 0.021"]
     app.button(key="switch-do").click().run()
     assert asked(platform, "RequestSwitch") == []
@@ -144,7 +144,7 @@ def test_pipelines_and_environments_of_gitlab_are_shown_when_it_is_configured(
     httpserver.clear()
     httpserver.expect_request(re.compile(f"{project}/.*")).respond_with_json({"message": "401"}, status=401)
     app.run()
-    assert "GitLab refused: GITLAB_REFUSED." in [item.value for item in app.warning]
+    assert "GitLab refused the request: GITLAB_REFUSED." in [item.value for item in app.warning]
 
 
 def test_two_generations_are_searched_side_by_side(app: AppTest, platform: Platform) -> None:

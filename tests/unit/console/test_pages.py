@@ -50,7 +50,7 @@ def test_a_healthy_platform_is_all_well(app: AppTest, platform: Platform) -> Non
     with_source(platform)
     app.run()
     assert not app.exception
-    assert [item.value for item in app.success] == ["All well: 5 components are healthy."]
+    assert [item.value for item in app.success] == ["All 5 components are healthy."]
     figures = {metric.label: metric.value for metric in app.metric}
     assert (figures["Documents"], figures["Vectors"], figures["Held deletions"]) == ("1,234", "5,678", "0")
     assert list(app.dataframe[1].value["source"]) == ["handbook"]
@@ -151,7 +151,7 @@ def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform
     ]
     _ask(app, "really?")
     app.feedback[0].set_value(1)
-    button(app, "Keep for the golden set").click().run()
+    button(app, "Save for the golden set").click().run()
     [rating] = [request for name, request in platform.gateway.peer.asked if name == "RateAnswer"]
     assert (rating.question, rating.answer, rating.good, rating.citations[0].end) == ("really?", "yes [1]", True, 5)
 
@@ -159,7 +159,7 @@ def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform
 @pytest.mark.parametrize(("final", "said"), [
     (v2.AnswerFinal(abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED")),
      "The sources do not answer this question."),
-    (v2.AnswerFinal(failed=v2.AnswerFinal.Failed(reason="DEADLINE")), "The answer broke off: DEADLINE."),
+    (v2.AnswerFinal(failed=v2.AnswerFinal.Failed(reason="DEADLINE")), "The answer was interrupted: DEADLINE."),
 ])  # fmt: skip
 def test_text_of_an_answer_that_did_not_come_is_taken_back(
     app: AppTest, platform: Platform, final: v2.AnswerFinal, said: str
@@ -181,7 +181,7 @@ def test_a_search_shows_the_parts_of_each_score(app: AppTest, platform: Platform
 
 def test_an_empty_question_is_not_sent(app: AppTest) -> None:
     _ask(app, "   ")
-    assert [item.value for item in app.info] == ["Type a question first."]
+    assert [item.value for item in app.info] == ["Enter a question first."]
 
 
 def test_a_sync_is_on_record_before_dagster_is_reported(app: AppTest, platform: Platform) -> None:
@@ -215,7 +215,7 @@ def test_a_check_asks_the_sensor_and_starts_nothing(app: AppTest, platform: Plat
     opened(app, "sources")
     app.button(key="troubleshoot-handbook-do").click().run()
     assert platform.mutations == ["sensorDryRun"]
-    assert "It can be read: unchanged." in " ".join(item.value.replace("\\", "") for item in app.success)
+    assert "The source is readable: unchanged." in " ".join(item.value.replace("\\", "") for item in app.success)
     error = {"message": "Error", "causes": [{"message": "FETCH_REFUSED: the share does not answer"}]}
     platform.data["sensorDryRun"]["evaluationResult"] = {"error": error}
     app.button(key="troubleshoot-handbook-do").click().run()
@@ -236,10 +236,10 @@ def test_the_wizard_shows_the_yaml_or_what_is_wrong(app: AppTest, platform: Plat
     inputs = {item.label: item for item in app.text_input}
     inputs["Name"].input("wiki")
     inputs["Folder (absolute path)"].input("/srv/wiki")
-    button(app, "Make the YAML").click().run()
+    button(app, "Generate YAML").click().run()
     assert "root: /srv/wiki" in app.code[0].value
     {item.label: item for item in app.text_input}["Folder (absolute path)"].input("wiki")
-    button(app, "Make the YAML").click().run()
+    button(app, "Generate YAML").click().run()
     assert not app.code
     assert "Folder: give an absolute path." in [item.value for item in app.warning]
 
@@ -269,4 +269,4 @@ def test_the_interface_speaks_chinese(app: AppTest, platform: Platform) -> None:
     with_source(platform)
     app.session_state["language"] = "zh"
     app.run()
-    assert [item.value for item in app.success] == ["一切正常：5 个组件均健康。"]
+    assert [item.value for item in app.success] == ["全部 5 个组件均健康。"]

@@ -87,7 +87,7 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
     assert [(todo.page, say(todo.sentence, **dict(todo.values))) for todo in found] == [
         ("overview", "index is not healthy: INDEX_EMPTY"),
         ("sources", "wiki is stale: no complete listing for more than 25 h"),
-        ("sources", "docs: 60 deletions wait for your decision"),
+        ("sources", "docs: 60 held deletions need your decision"),
         ("pipeline", "The last run failed: b"),
         ("quality", "Inputs in quarantine: 3"),
     ]
@@ -240,8 +240,8 @@ def test_a_citation_names_its_place_in_the_language_of_the_page() -> None:
     (query_pb2.AnswerFinal(abstained=query_pb2.AnswerFinal.Abstained(reason="NEW")),
      ("There is no answer to this question.", "")),
     (query_pb2.AnswerFinal(failed=query_pb2.AnswerFinal.Failed(reason="DEADLINE")),
-     ("The answer broke off: {code}.", "DEADLINE")),
-    (query_pb2.AnswerFinal(), ("The answer broke off: {code}.", "STREAM_ENDED")),
+     ("The answer was interrupted: {code}.", "DEADLINE")),
+    (query_pb2.AnswerFinal(), ("The answer was interrupted: {code}.", "STREAM_ENDED")),
     (query_pb2.AnswerFinal(answered=query_pb2.AnswerFinal.Answered()), ("", "")),
 ])  # fmt: skip
 def test_an_answer_that_did_not_come_is_explained(final: query_pb2.AnswerFinal, said: tuple[str, str]) -> None:

@@ -14,7 +14,7 @@ from tests.support import writer
 from tests.support.writer import new_document
 
 
-def _write(store: Store, locator: str, body: str, version: int) -> documents.Written:
+def _write(store: Store, locator: str, body: str, version: int) -> documents.WriteResult:
     with store.engine.begin() as connection:
         row = new_document(locator, body, source_version=version)
         return documents.write(connection, "acme", "push", 0, f"event-{version}", [row])
@@ -61,7 +61,7 @@ def test_a_write_that_was_compared_with_an_older_row_is_ignored(store: Store) ->
         documents.write(connection, "acme", "push", 0, "r1", [new_document("a", "one")])
         documents.write(connection, "acme", "push", 0, "r2", [new_document("a", "two", base=1)])
         late = documents.write(connection, "acme", "push", 0, "r3", [new_document("a", "late", base=1)])
-    assert late == documents.Written(stale=1)
+    assert late == documents.WriteResult(stale=1)
     assert _row(store, "a").text == "two"
 
 
@@ -69,7 +69,7 @@ def test_the_same_content_again_is_no_new_version(store: Store) -> None:
     with store.engine.begin() as connection:
         documents.write(connection, "acme", "push", 0, "r1", [new_document("a", "one")])
         again = documents.write(connection, "acme", "push", 0, "r2", [new_document("a", "one", base=1)])
-    assert again == documents.Written(same=1)
+    assert again == documents.WriteResult(same=1)
     assert (_row(store, "a").version, _row(store, "a").run_id) == (1, "r1")
 
 

@@ -45,7 +45,7 @@ class Scripted:
     def count(self, generation: str) -> int:
         return self.points
 
-    def unindexed(self, generation: str) -> int:
+    def points_without_graph(self, generation: str) -> int:
         return self.bare
 
     def optimize(self, generation: str) -> None:

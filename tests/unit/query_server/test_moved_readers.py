@@ -103,7 +103,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         models,
         ordering=ordering,
         tokens=PageTokens(b"secret"),
-        freshness=Freshness(store, seconds=1),
+        freshness=Freshness(store, Metrics(), seconds=1),
     )
     yield Served(index, handler)
     for embedder in embedders.values():

@@ -34,7 +34,7 @@ def test_only_health_and_reflection_are_public() -> None:
     assert not is_public("/ragproto.grpc.health.v1.Health/Check")
 
 
-def test_what_changes_something_continues_record() -> None:
+def test_what_changes_something_is_audited() -> None:
     assert Policy("documents.write").audited
     assert not Policy("query.read").audited
     assert not POLICIES["/ragproto.admin.v1.OperationsService/ListAudit"].audited  # its scope is that of operators

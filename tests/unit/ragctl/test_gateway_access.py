@@ -222,7 +222,7 @@ def statuses(gateway: Gateway, headers: dict[str, str], calls: int) -> list[int]
 
 
 @pytest.mark.catalogue("S19")
-def test_a_client_beyond_its_limit_is_reported_when_to_come_back_and_others_are_not_touched(gateway: Gateway) -> None:
+def test_a_client_beyond_its_limit_gets_a_time_to_retry_and_others_are_not_touched(gateway: Gateway) -> None:
     flood = bearer("flooding")
     # One call a minute is refilled, so a slow machine may let one more through.
     assert statuses(gateway, flood, 6)[:3] == [200, 200, 200]

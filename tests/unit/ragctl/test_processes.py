@@ -67,7 +67,7 @@ def test_only_the_chosen_processes_are_ended() -> None:
     stack_id = uuid.uuid4().hex
     kept, ended = _spawn(stack_id, "postgres"), _spawn(stack_id, "daemon")
     try:
-        assert stop_processes(stack_id, [], only=lambda item: item.part == "daemon") == 1
+        assert stop_processes(stack_id, [], only=lambda item: item.service == "daemon") == 1
         assert not psutil.pid_exists(ended.pid)
         ended.wait()
         assert kept.poll() is None

@@ -32,7 +32,7 @@ def pipeline(stream: StreamHarness) -> Any:
         index=stream.index,
         embedder=stream.embedder,
         chunker=stream.chunker,
-        kits=stream.transform_registry,
+        transform_registry=stream.transform_registry,
         parser=stream.parser,
         ensure_generation=lambda: "g",
     )

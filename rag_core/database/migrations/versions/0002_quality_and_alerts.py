@@ -1,4 +1,4 @@
-"""How good each source was after each run, and which alerts are open."""
+"""Quality of each source after each run, and open alerts."""
 
 from __future__ import annotations
 

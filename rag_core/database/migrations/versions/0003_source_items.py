@@ -1,4 +1,4 @@
-"""What connectors remember of single items."""
+"""What a connector stores per item between runs."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it; connectors then do more work once."""
+    """Drop the table; the next run of each connector reads its items again."""
     op.drop_table("source_items", schema=SCHEMA)

@@ -1,4 +1,4 @@
-"""The push inbox, and what a stream worker remembers: offsets, dead letters, its heartbeat; the ledger of erasures."""
+"""The push inbox; offsets, dead letters and heartbeats of stream workers; the ledger of erasures."""
 
 from __future__ import annotations
 

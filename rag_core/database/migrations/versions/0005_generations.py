@@ -1,4 +1,4 @@
-"""What a generation was built with, what became of it, and which query servers are prepared for it."""
+"""Settings and history of generations, and the query servers that are prepared for each."""
 
 from __future__ import annotations
 

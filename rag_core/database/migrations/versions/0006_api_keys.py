@@ -1,4 +1,4 @@
-"""API keys, revoked tokens, and outcome and tenant in the audit log."""
+"""API keys, revoked tokens, and the columns outcome and tenant of the audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judgements of answers, and the tenant of what is on record."""
+"""Ratings of answers, and the tenant of older audit entries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 SCHEMA = "rag"
-# Until now quarantine actions did not say whose they are; the source they target shows it.
+# Older quarantine actions have no tenant; it is the tenant of the source they target.
 _NAME_TENANTS = """
 UPDATE rag.audit a SET details = a.details || jsonb_build_object('tenant', s.tenant)
 FROM rag.sources s WHERE s.name = a.target AND NOT a.details ? 'tenant'
@@ -21,7 +21,7 @@ AND (SELECT count(*) FROM rag.sources o WHERE o.name = a.target) = 1
 
 
 def upgrade() -> None:
-    """Create the table and fill in what is missing in older records."""
+    """Create the table and fill in the tenant of older records."""
     op.create_table(
         "ratings",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),

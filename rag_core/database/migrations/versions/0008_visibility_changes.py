@@ -1,4 +1,4 @@
-"""Permissions and deletions that are committed and that an index generation may not have yet."""
+"""Committed changes of permissions, and deletions, that an index generation may not have applied yet."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ branch_labels = None
 depends_on = None
 
 SCHEMA = "rag"
-# A trigger, so that no statement, present or future or an operator's, can change who sees a document without a trace.
-# It acts on rows whose ACL or deletion changed and costs the others a comparison.
+# A trigger, so that no statement, of this program or an operator, can change who sees a document without a trace.
+# It acts on rows whose ACL or deletion changed; for other rows it costs one comparison.
 _NOTE = """
 CREATE FUNCTION rag.note_visibility() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,4 +1,4 @@
-"""Blue/green deployments, their history, and the colours as they were seen last."""
+"""Blue/green deployments, their history, and the last observed state of each colour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which programs can read this schema: what lets a query server run beside the next release."""
+"""The oldest program that can read this schema, so that a query server can run beside the next release."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OLDEST = "0009"
 
 
 def upgrade() -> None:
-    """Create the table with its first row; the highest counts."""
+    """Create the table with its first row; the highest row counts."""
     readers = op.create_table(
         "schema_readers",
         sa.Column(

@@ -1,4 +1,4 @@
-"""Epochs and topic ids of stream positions, what a dead letter keeps of its message, and the lanes of the inbox."""
+"""Epochs and topic ids of stream offsets, keys and headers of dead letters, and lanes of the inbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PENDING = sa.text("applied_at IS NULL")
 
 
 def upgrade() -> None:
-    """Add columns that a program of the release before leaves at their defaults."""
+    """Add columns that a program of the previous release leaves at their defaults."""
     _add("stream_offsets", "epoch", sa.Integer(), "0", "orders above offsets: versions carry it")
     _add("stream_offsets", "epoch_from", sa.BigInteger(), "0", "first offset of the epoch")
     _add("stream_offsets", "topic_id", sa.Text(), "", "the broker's; empty: it gave none")

@@ -1,6 +1,6 @@
-"""An audit log that nobody changes: a hash chain per tenant, triggers that refuse, names outside of it.
+"""A tamper-evident audit log: a hash chain per tenant, triggers that refuse changes, locators outside of the chain.
 
-Rows that exist are linked in the order of their ids; locators leave their details for `audit_documents`, which an
+Existing rows are linked in the order of their ids. Locators move from their details to `audit_documents`, which an
 erasure may empty.
 """
 
@@ -63,7 +63,7 @@ END $$
 
 
 def upgrade() -> None:
-    """Add the chain, move names out of it, link what is there, then refuse changes."""
+    """Add the chain, move locators out of it, link the existing rows, then refuse changes."""
     op.add_column("audit", sa.Column("doc_id", sa.Uuid(), comment="the document it was done to"), schema=SCHEMA)
     op.add_column(
         "audit", sa.Column("chain_seq", sa.BigInteger(), comment="place in its tenant's chain"), schema=SCHEMA
@@ -108,7 +108,7 @@ def upgrade() -> None:
     )
     op.execute(_LINK)
     op.execute(_REFUSE)
-    # Not until the row is complete: the id and the time are defaults.
+    # Only once the row is complete: the id and the time are defaults.
     op.execute("CREATE TRIGGER audit_link BEFORE INSERT ON rag.audit FOR EACH ROW EXECUTE FUNCTION rag.audit_link()")
     op.execute(
         "CREATE TRIGGER audit_refuse BEFORE UPDATE OR DELETE ON rag.audit"
@@ -121,7 +121,7 @@ def upgrade() -> None:
 
 
 def _move_names(connection: sa.Connection) -> None:
-    """Where an old row names a locator, its document's id takes the place."""
+    """Replace the locators in old rows by the ids of their documents."""
     named = connection.execute(
         sa.text(
             "SELECT DISTINCT tenant, target AS source, details->>'locator' AS locator FROM rag.audit"
@@ -153,7 +153,7 @@ def _move_names(connection: sa.Connection) -> None:
 
 
 def downgrade() -> None:
-    """Drop what was added; the names stay out."""
+    """Drop what was added; the locators are not restored."""
     for trigger in ("audit_link", "audit_refuse", "audit_refuse_truncate"):
         op.execute(f"DROP TRIGGER {trigger} ON rag.audit")
     op.execute("DROP FUNCTION rag.audit_link, rag.audit_refuse")

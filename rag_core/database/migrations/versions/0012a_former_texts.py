@@ -1,4 +1,4 @@
-"""The texts a document had before, while their vectors are still there: an erasure finds them."""
+"""Former texts of a document whose vectors are still stored, so that an erasure finds them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ END $$
 
 
 def upgrade() -> None:
-    """Add the table, and fill it as chunks go."""
+    """Add the table, and the trigger that fills it when chunks are deleted."""
     op.create_table(
         "former_texts",
         sa.Column("doc_id", sa.Uuid(), nullable=False),
@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget them."""
+    """Undo `upgrade`."""
     op.execute("DROP TRIGGER former_texts ON rag.chunks")
     op.execute("DROP FUNCTION rag.former_texts_remember")
     op.drop_table("former_texts", schema=SCHEMA)

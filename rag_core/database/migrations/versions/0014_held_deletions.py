@@ -1,4 +1,4 @@
-"""Deletions that wait for an operator, document by document."""
+"""Held deletions, one row per document, that wait for an operator's approval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA = "rag"
 
 
 def upgrade() -> None:
-    """Create the table. What is held now is observed, and approved, again at the next run."""
+    """Create the table. Deletions held now are found again by the next run and need approval again."""
     op.create_table(
         "held_deletions",
         sa.Column("doc_id", sa.Uuid(), nullable=False),
@@ -33,5 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table."""
     op.drop_table("held_deletions", schema=SCHEMA)

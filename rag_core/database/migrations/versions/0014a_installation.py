@@ -1,4 +1,4 @@
-"""An id of the installation, by which collections of a shared Qdrant server are assigned to their owner."""
+"""The id of the installation, which marks its collections on a shared Qdrant server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA = "rag"
 
 
 def upgrade() -> None:
-    """Create the table with its one row."""
+    """Create the table with its single row."""
     op.create_table(
         "installation",
         sa.Column("id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
@@ -28,5 +28,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table."""
     op.drop_table("installation", schema=SCHEMA)

@@ -1,4 +1,4 @@
-"""One listing of a source for the runs of all its shards."""
+"""Shared listings: one listing of a source for the runs of all its shards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA = "rag"
 
 
 def upgrade() -> None:
-    """Create the tables. Both are unlogged: after a crash of the server both are empty, and runs list again."""
+    """Create the tables. Both are unlogged: a crash of the server empties them, and runs list again."""
     op.create_table(
         "listings",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -51,6 +51,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the tables."""
     op.drop_table("listed_items", schema=SCHEMA)
     op.drop_table("listings", schema=SCHEMA)

@@ -1,4 +1,4 @@
-"""What is pending, defined once for each stage: what a chunker, an embedder or a generation has still to be given."""
+"""Pending work, defined once per stage: documents to chunk, texts to embed, versions to index."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ down_revision = "0015"
 branch_labels = None
 depends_on = None
 
-# Inlined into the statement that calls them, so that its conditions reach the indexes. For that they are STABLE, not
-# STRICT, have no settings of their own, and are never called with a subquery as their argument.
+# PostgreSQL inlines these functions, so that the caller's conditions reach the indexes. For that they must be STABLE,
+# not STRICT, without settings of their own, and never called with a subquery as an argument.
 _FUNCTIONS = {
-    # Live documents whose chunks are missing or of another text. `chunked`: this chunker has seen an earlier text.
+    # Live documents whose chunks are missing or outdated. `chunked`: this chunker has chunked an earlier text.
     "pending_chunks(chunker text)": """
         RETURNS TABLE (doc_id uuid, tenant text, source text, shard smallint, text_version bigint, chunked boolean)
         LANGUAGE sql STABLE AS $$
@@ -21,7 +21,7 @@ _FUNCTIONS = {
         LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = pending_chunks.chunker
         WHERE d.deleted_at IS NULL AND k.text_version IS DISTINCT FROM d.text_version
         $$""",
-    # Chunks whose text has no vector.
+    # Chunks whose text has no vector yet.
     "pending_embeddings(chunker text, embedder text)": """
         RETURNS TABLE (doc_id uuid, ordinal integer, text_hash bytea, embed_text text, tokens integer)
         LANGUAGE sql STABLE AS $$
@@ -31,9 +31,9 @@ _FUNCTIONS = {
             SELECT FROM rag.embeddings e
             WHERE e.text_hash = c.text_hash AND e.embedder = pending_embeddings.embedder)
         $$""",
-    # Documents and tombstones that a generation is not marked with in their present version; all of them for a name
-    # that no generation has, or none. `required` is false for a tombstone without a mark: nobody waits for it, but it
-    # is applied, because the mark may have been lost in a crash.
+    # Documents and tombstones whose current version a generation has not indexed; all of them when the generation does
+    # not exist. `required` is false for a tombstone without a mark: completeness does not need it, but it is applied,
+    # because the mark may have been lost in a crash.
     "pending_index(generation text)": """
         RETURNS TABLE (doc_id uuid, tenant text, source text, shard smallint, version bigint, indexed_version bigint,
                        deleted boolean, required boolean)
@@ -54,6 +54,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the functions."""
     for signature in _FUNCTIONS:
         op.execute(f"DROP FUNCTION rag.{signature}")

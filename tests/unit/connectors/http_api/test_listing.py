@@ -123,7 +123,7 @@ def test_the_parts_of_a_document_come_from_their_paths(site: Site, connect: Conn
     assert raw.metadata == {"team": "a, b"}
     assert entry.modified_at is not None
     assert entry.modified_at.isoformat() == "2026-11-01T10:00:00+00:00"
-    assert entry.token.endswith(":v:7")
+    assert entry.version_tag.endswith(":v:7")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_another_mapping_makes_every_token_another_one(site: Site, connect: Conn
     site.json("/items", {"data": items(1, rev=1, title="t")})
     before = next(iter(connect(fields={"version": "$.rev"}).list_items()))
     after = next(iter(connect(fields={"version": "$.rev", "title": "$.title"}).list_items()))
-    assert before.token != after.token
+    assert before.version_tag != after.version_tag
 
 
 def test_an_item_without_id_is_a_problem_of_its_own(site: Site, connect: Connect) -> None:

@@ -1,0 +1,5 @@
+"""Parsed documents, for chunkers."""
+
+from tests.unit.parsing.conftest import read
+
+__all__ = ["read"]

@@ -1,0 +1,43 @@
+"""docs/architecture.md names every room once, and every file and definition that it names exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.support.names import ROOT, defines
+
+TEXT = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+ROOMY = ("rag_core", "rag_assets", "query_server", "console", "ragctl")
+_NAMED = re.compile(r"`([\w/]+\.py)`\s+`([\w.]+)`")
+
+
+def section(title: str) -> str:
+    return TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_every_file_and_definition_that_the_page_names_exists() -> None:
+    named = _NAMED.findall(TEXT)
+    assert len(named) > 60
+    assert set(re.findall(r"`([\w/]+/\w+\.py)`", TEXT)) == {path for path, _ in named}
+    missing = [(path, name) for path, name in named if not (ROOT / path).is_file() or not defines(ROOT / path, name)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("title", ["Follow one document", "Follow one query"])
+def test_every_step_of_a_walk_names_a_file_and_a_function(title: str) -> None:
+    steps = re.split(r"(?m)^\d+\. ", section(title))[1:]
+    assert len(steps) > 8
+    assert [step for step in steps if not _NAMED.search(step)] == []
+
+
+def test_every_room_and_every_folder_of_the_repository_is_named_once() -> None:
+    listing = subprocess.run(["git", "ls-files", "*/*"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    folders = {name.partition("/")[0] for name in listing.stdout.split() if name[0] != "."}
+    rooms = {str(path.parent.relative_to(ROOT)) for name in ROOMY for path in (ROOT / name).glob("*/*.py")}
+    links = [link for row in section("The rooms").splitlines() for link in re.findall(r"\[\w+\]\(\.\./([\w/]+)\)", row)]
+    assert sorted(links) == sorted(rooms | folders - {"docs", *ROOMY})

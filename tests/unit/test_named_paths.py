@@ -1,0 +1,49 @@
+"""What pages, comments and docstrings name exists: files, folders, modules and what is in them."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support.names import ROOT, dotted_in, files_of_room, is_dotted, is_path, paths_in, prose_of
+
+HISTORY = ("CHANGELOG.md", "rag_core/database/migrations/versions/")
+"""What was true of a release or a revision is not rewritten."""
+SUFFIXES = {".md", ".py", ".yaml", ".yml", ".toml", ".sh", ".lua", ".proto", ".tpl", ".hcl", ".txt", ".mako", ""}
+
+
+@cache
+def texts() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    names = [name for name in listing.stdout.split("\0") if name and not name.startswith(HISTORY)]
+    kept = [name for name in names if not name.startswith(("ragproto/", "requirements/", "tests/data/"))]
+    return [ROOT / name for name in kept if Path(name).suffix in SUFFIXES and (ROOT / name).is_file()]
+
+
+def test_every_path_that_a_text_names_exists() -> None:
+    missing = {f"{path.relative_to(ROOT)}: {name}" for path in texts() for name in paths_in(prose_of(path))}
+    assert sorted(line for line in missing if not is_path(line.rpartition(": ")[2])) == []
+
+
+def test_every_module_class_and_function_that_a_text_names_exists() -> None:
+    missing = {f"{path.relative_to(ROOT)}: {name}" for path in texts() for name in dotted_in(prose_of(path))}
+    assert sorted(line for line in missing if not is_dotted(line.rpartition(": ")[2])) == []
+
+
+def test_every_file_that_the_docstring_of_a_package_lists_is_in_it() -> None:
+    listed = {path.parent / name for path in texts() if path.name == "__init__.py" for name in files_of_room(path)}
+    assert len(listed) > 20
+    assert sorted(str(path.relative_to(ROOT)) for path in listed if not path.is_file()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["rag_core.pipeline.base.StageResult.pending", "rag_core.index.VectorIndex", "rag_core.settings.Settings"]
+)
+def test_a_name_is_found_where_it_is_defined_or_imported(name: str) -> None:
+    assert is_dotted(name)
+    assert not is_dotted(name + "x")
