@@ -191,6 +191,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "A golden set is malformed.",
         "See the message; the layout is in docs/explanation/generations.md.",
     ),
+    R.QUESTIONS_INVALID: (
+        "A file of questions for `rag evaluate` is malformed.",
+        "See the message; the layout is in docs/how-to/evaluate-answers.md.",
+    ),
     R.RATING_NOT_FOUND: ("There is no rating with this number.", "`rag index golden list` shows them."),
     R.DATABASE_UNAVAILABLE: ("PostgreSQL cannot be reached.", "`rag status`; check RAG_DATABASE_URL."),
     R.DATABASE_VERSION: (

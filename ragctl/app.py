@@ -15,6 +15,7 @@ from ragctl.commands import (
     audit,
     deploy,
     documents,
+    evaluate,
     gateway,
     index_generations,
     key,
@@ -51,7 +52,7 @@ app = App(
 )
 
 # The modules of `ragctl.commands` import heavy libraries only when a command runs.
-for _command in (stack.up, stack.down, stack.status, query.query, verify.verify):
+for _command in (stack.up, stack.down, stack.status, query.query, evaluate.evaluate, verify.verify):
     app.command(_command)
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
 for _group in (*_CONTENT, account.app, token.app, key.app, secret.app, audit.app, gateway.app, deploy.app):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag_core.errors import (
     Conflict,
@@ -21,6 +21,8 @@ from rag_core.errors import (
 
 if TYPE_CHECKING:
     import grpc
+
+    from rag_core.settings import Settings
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -81,3 +83,16 @@ def _reason(error: grpc.RpcError) -> Reason | None:
         if detail.Unpack(info) and info.reason in Reason.__members__:
             return Reason(info.reason)
     return None
+
+
+@contextmanager
+def query_stub(settings: Settings, tenant: str, lifetime: int = 300) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A stub of `query.v2` through the gateway, and the arguments of each call; the token lives so many seconds."""
+    from ragctl.gateway.options import reachable
+    from ragctl.tokens import mint_token
+    from ragproto.query.v2 import query_pb2_grpc
+
+    token = mint_token(settings, subject="developer", tenant=tenant, lifetime=lifetime)
+    call = {"metadata": [("authorization", f"Bearer {token}")], "timeout": settings.max_deadline_seconds}
+    with open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel, typed_errors():
+        yield query_pb2_grpc.QueryServiceStub(channel), call

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.markdown import Markdown
 
     from rag_core.pipeline import Progress
 
@@ -61,6 +62,22 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return "" if value is None else str(value)
+
+
+def markdown(text: str) -> Markdown:
+    """Markdown of documents for the terminal: lines kept, HTML shown as text, no links that a click would open."""
+    from markdown_it import MarkdownIt
+    from rich.markdown import Markdown
+
+    # A "[1]: …" in a document would turn the markers of citations into links.
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("reference")
+    rendered = Markdown("", hyperlinks=False)
+    rendered.parsed = parser.parse(visible(text))
+    for token in rendered.parsed:
+        for child in token.children or ():
+            if child.type == "softbreak":
+                child.type = "hardbreak"
+    return rendered
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -7,7 +7,7 @@ import re
 from query_server.converters.filters import filter_from_map
 from query_server.handlers.query.answer import Answer
 from query_server.handlers.query.validation import Query
-from rag_core.answering import Abstained, Answered, Outcome
+from rag_core.answering import Abstained, Abstention, Answered, Outcome
 from rag_core.index import Hit
 from ragproto.query.v1 import query_pb2 as pb
 
@@ -25,9 +25,9 @@ def from_answer(answer: Answer) -> pb.QueryResponse:
     return pb.QueryResponse(
         answer=_renumbered(answer),
         sources=map(_source, (*answer.result.hits, *_evidence(answer))),
-        abstained=isinstance(answer.outcome, Abstained) or answer.outcome.outcome is not Outcome.ANSWERED,
+        abstained=bool(abstention := _abstention(answer.outcome)),
         generation=answer.result.generation,
-        abstention=answer.outcome.reason if isinstance(answer.outcome, Abstained) else "",
+        abstention=abstention,
     )
 
 
@@ -35,12 +35,18 @@ def _evidence(answer: Answer) -> tuple[Hit, ...]:
     return answer.outcome.evidence if isinstance(answer.outcome, Answered) else ()
 
 
+def _abstention(outcome: Answered | Abstained) -> str:
+    if isinstance(outcome, Abstained):
+        return outcome.reason
+    return "" if outcome.outcome is Outcome.ANSWERED else Abstention.NOT_SUPPORTED
+
+
 def _renumbered(answer: Answer) -> str:
     if not isinstance(answer.outcome, Answered):
         return ""
     places = {citation.number: citation.rank + 1 for citation in answer.outcome.citations}
-    # Answerers keep brackets with numbers out of the text, so each remaining one is a marker.
-    return _MARKER.sub(lambda marker: f"[{places[int(marker[1])]}]", answer.text)
+    # Brackets with another number are no marker but part of quoted code, such as `row[0]`.
+    return _MARKER.sub(lambda marker: f"[{places.get(int(marker[1]), marker[1])}]", answer.text)
 
 
 def _source(hit: Hit) -> pb.Source:

@@ -10,7 +10,7 @@ from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import Page
 from query_server.handlers.query.validation import Query
-from rag_core.answering import Abstained, Answered, Citation, Span
+from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, Span
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index import Hit, SearchMode
 from ragproto.query.v2 import query_pb2 as pb
@@ -20,6 +20,11 @@ _MODES: dict[int, SearchMode] = {
     pb.SEARCH_MODE_HYBRID: SearchMode.HYBRID,
     pb.SEARCH_MODE_DENSE: SearchMode.DENSE,
     pb.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
+}
+_OUTCOMES = {
+    Outcome.ANSWERED: pb.ANSWER_OUTCOME_ANSWERED,
+    Outcome.CLOSEST_PASSAGES: pb.ANSWER_OUTCOME_CLOSEST_PASSAGES,
+    Outcome.NOT_FOUND: pb.ANSWER_OUTCOME_NOT_FOUND,
 }
 
 
@@ -98,14 +103,37 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
     if not isinstance(event, Failed) and event.tokens is not None:
         final.usage.prompt_tokens, final.usage.completion_tokens = event.tokens.prompt, event.tokens.completion
     match event:
-        case Answered(citations):
-            passages = (*result.hits, *event.evidence)
-            final.answered.CopyFrom(pb.AnswerFinal.Answered(citations=[_citation(c, passages) for c in citations]))
+        case Answered():
+            _set_answered(final, event, (*result.hits, *event.evidence))
         case Abstained(reason):
+            final.answer_outcome = pb.ANSWER_OUTCOME_NOT_FOUND
             final.abstained.reason = reason
         case Failed(error):
             final.failed.reason, final.failed.message = error.reason, error.message
     return pb.AnswerEvent(final=final)
+
+
+def _set_answered(final: pb.AnswerFinal, event: Answered, passages: Sequence[Hit]) -> None:
+    """A client that does not know outcomes must not take the closest passages for an answer: to it, we abstained."""
+    final.answer_outcome, final.answer_markdown, final.read_as = _OUTCOMES[event.outcome], event.markdown, event.read_as
+    final.excerpts.extend(map(_excerpt, event.excerpts))
+    citations = [_citation(citation, passages) for citation in event.citations]
+    if event.outcome is Outcome.ANSWERED:
+        final.answered.CopyFrom(pb.AnswerFinal.Answered(citations=citations))
+    else:
+        final.abstained.CopyFrom(pb.AnswerFinal.Abstained(reason=Abstention.NOT_SUPPORTED, citations=citations))
+
+
+def _excerpt(excerpt: Excerpt) -> pb.Excerpt:
+    return pb.Excerpt(
+        title=excerpt.title,
+        locator=excerpt.locator,
+        heading_path=excerpt.heading_path,
+        page=excerpt.page,
+        markdown=excerpt.markdown,
+        text=excerpt.text,
+        citations=excerpt.citations,
+    )
 
 
 def _passage(hit: Hit) -> pb.Passage:
@@ -129,6 +157,8 @@ def _passage(hit: Hit) -> pb.Passage:
         language=payload.language,
         media_type=payload.media_type,
         metadata=payload.metadata,
+        page=payload.page,
+        heading_path=payload.headings,
     )
     passage.updated_at.FromDatetime(payload.updated_at)
     return passage
@@ -148,4 +178,6 @@ def _citation(citation: Citation, passages: Sequence[Hit]) -> pb.Citation:
         start=citation.start,
         end=citation.end,
         quote=citation.quote,
+        page=payload.page,
+        heading_path=payload.headings,
     )

@@ -111,7 +111,7 @@ class Metrics:
         )
         self.answers = Counter(
             "rag_server_answers",
-            "Answers by outcome: answered, the reason of an abstention, or failed.",
+            "Answers by outcome: answered, closest_passages, the reason of an abstention, or failed.",
             ["outcome"],
             registry=self.registry,
         )

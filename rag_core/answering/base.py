@@ -24,12 +24,14 @@ ReadAround = Callable[[Sequence[Place]], Awaitable[tuple[Hit, ...]]]
 
 
 class Outcome(StrEnum):
-    """How a question ended."""
+    """How sure an answer is."""
 
     ANSWERED = "ANSWERED"
+    """The question is answered."""
     CLOSEST_PASSAGES = "CLOSEST_PASSAGES"
-    """Nothing is claimed: these are the nearest places."""
+    """Not sure: the nearest places are shown instead of an answer."""
     NOT_FOUND = "NOT_FOUND"
+    """There is no answer: `Abstained`."""
 
 
 class Abstention(StrEnum):
@@ -89,7 +91,10 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What is shown of one place, in both forms. `citations` are the numbers of its markers; `page` 0 means none."""
+    """A readable piece of one document. `markdown` and `text` hold the markers of `citations`, without the headings.
+
+    `page` is 0 where the format has no pages.
+    """
 
     title: str
     locator: str

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ragctl.output import Json, emit_json, say, visible
+from ragctl.grpc_client import query_stub
+from ragctl.output import Json, console, emit_json, markdown, note, say, visible
 
 if TYPE_CHECKING:
     from rag_core.settings import Settings
@@ -23,6 +25,8 @@ def query(
     text: str, /, *, top_k: int | None = None, search: bool = False, tenant: str = "default", json: Json = False
 ) -> int:
     """Ask a question through the gateway and print the answer with its citations. Exits with 1 when there is none.
+
+    When it is not sure it prints the passages that come closest, and says so on standard error.
 
     Example: rag query "How are deletions guarded?"
 
@@ -46,14 +50,13 @@ def query(
 def _search(settings: Settings, text: str, top_k: int | None, tenant: str, json: bool) -> int:
     from ragproto.query.v2 import query_pb2
 
-    with _stub(settings, tenant) as (stub, call):
+    with query_stub(settings, tenant) as (stub, call):
         response = stub.Search(query_pb2.SearchRequest(query=text, top_k=top_k), **call)
     if json:
         emit_json(_plain(response))
         return 0
     for number, passage in enumerate(response.passages, start=1):
-        where = " > ".join([passage.title or passage.locator, *passage.headings])
-        say(f"{number}. {where}\n   {_place(passage)}  score {passage.score:.3f}")
+        say(f"{number}. {_where(passage, passage.headings)}\n   {_place(passage)}  score {passage.score:.3f}")
         say(_indented(passage.text) + "\n")
     if not response.passages:
         say("nothing found")
@@ -63,15 +66,15 @@ def _search(settings: Settings, text: str, top_k: int | None, tenant: str, json:
 def _answer(settings: Settings, text: str, top_k: int | None, tenant: str, json: bool) -> int:
     from ragproto.query.v2 import query_pb2
 
-    with _stub(settings, tenant) as (stub, call):
-        events = _resumed(partial(stub.Answer, **call), query_pb2.AnswerRequest(query=text, top_k=top_k))
+    with query_stub(settings, tenant) as (stub, call):
+        events = resumed(partial(stub.Answer, **call), query_pb2.AnswerRequest(query=text, top_k=top_k))
         if json:
             return _answer_as_json(events)
-        final = _print_deltas(events)
-    return _print_final(final)
+        text, final = _collect(events)
+    return _print_answer(text, final)
 
 
-def _resumed(
+def resumed(
     ask: Callable[[query_pb2.AnswerRequest], Iterator[query_pb2.AnswerEvent]], request: query_pb2.AnswerRequest
 ) -> Iterator[query_pb2.AnswerEvent]:
     """The events of an answer. A stream that is cut after some text is resumed once."""
@@ -90,37 +93,70 @@ def _resumed(
     yield from ask(request)
 
 
-def _print_deltas(events: Iterator[query_pb2.AnswerEvent]) -> query_pb2.AnswerFinal:
-    import grpc
+def _collect(events: Iterator[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.AnswerFinal]:
+    """The whole text and the final event. A terminal shows the text as it comes, until its final form replaces it."""
+    from rich.live import Live
+    from rich.text import Text
 
     from rag_core.errors import Reason, Unavailable
 
-    begun = False
-    try:
+    parts: list[str] = []
+    shown = Live(console=console(), transient=True) if sys.stdout.isatty() else nullcontext()
+    with shown as live:
         for event in events:
             if event.HasField("final"):
-                return event.final
-            sys.stdout.write(visible(event.delta.text))
-            sys.stdout.flush()
-            begun = True
-    except grpc.RpcError:
-        if begun:
-            say("")  # the error begins a line of its own
-        raise
+                return "".join(parts), event.final
+            parts.append(event.delta.text)
+            if live is not None:
+                live.update(Text(visible("".join(parts))))
     raise Unavailable(Reason.SERVER_UNAVAILABLE, "the answer broke off; ask again")
 
 
-def _print_final(final: query_pb2.AnswerFinal) -> int:
+def _print_answer(text: str, final: query_pb2.AnswerFinal) -> int:
     outcome = final.WhichOneof("outcome")
-    if outcome == "abstained":
-        say(f"No answer: {_ABSTENTIONS.get(final.abstained.reason, final.abstained.reason)}.")
-        return 1
     if outcome == "failed":
         _raise_failed(final)
-    say("\n")
-    for citation in final.answered.citations:
+    closest = _note_outcome(final)
+    if outcome == "abstained" and not closest:
+        say(f"No answer: {_ABSTENTIONS.get(final.abstained.reason, final.abstained.reason)}.")
+        return 1
+    _print_body(text, final)
+    for citation in (final.abstained if closest else final.answered).citations:
         say(f"[{citation.number}] {citation.title or citation.locator}\n    {_place(citation)}")
     return 0
+
+
+def _note_outcome(final: query_pb2.AnswerFinal) -> bool:
+    """Report on standard error how far the answer can be relied on; returns whether it is the closest passages."""
+    from ragproto.query.v2 import query_pb2
+
+    if final.read_as:
+        note(f"read as: {final.read_as}")
+    closest = final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES
+    if closest:
+        note("not sure that the sources answer this; the closest passages:")
+    return closest
+
+
+def _print_body(text: str, final: query_pb2.AnswerFinal) -> None:
+    """Each excerpt below its headings; the text as it came when the answer has none, as one by a model."""
+    from rich.text import Text
+
+    rendered = sys.stdout.isatty()
+    for excerpt in final.excerpts:
+        heading = visible(_where(excerpt, excerpt.heading_path))
+        console().print(Text(heading, "bold"), soft_wrap=True)
+        _print_text(excerpt.text, excerpt.markdown if rendered else "")
+    if not final.excerpts:
+        _print_text(text, final.answer_markdown if rendered else "")
+
+
+def _print_text(text: str, written: str) -> None:
+    if written:
+        console().print(markdown(written))
+    else:
+        say(text)
+    say()
 
 
 def _answer_as_json(events: Iterator[query_pb2.AnswerEvent]) -> int:
@@ -132,7 +168,7 @@ def _answer_as_json(events: Iterator[query_pb2.AnswerEvent]) -> int:
         if event.final.WhichOneof("outcome") == "failed":
             _raise_failed(event.final)
         emit_json({"answer": "".join(parts), **_plain(event.final)})
-        return int(event.final.WhichOneof("outcome") != "answered")
+        return int(not _note_outcome(event.final) and event.final.WhichOneof("outcome") != "answered")
     return 1
 
 
@@ -143,26 +179,15 @@ def _raise_failed(final: query_pb2.AnswerFinal) -> None:
     raise Unavailable(Reason(final.failed.reason) if known else Reason.SERVER_UNAVAILABLE, final.failed.message)
 
 
-def _stub(settings: Settings, tenant: str) -> Any:
-    from contextlib import contextmanager
-
-    from ragctl.gateway.options import reachable
-    from ragctl.grpc_client import open_channel, typed_errors
-    from ragctl.tokens import mint_token
-    from ragproto.query.v2 import query_pb2_grpc
-
-    @contextmanager
-    def opened() -> Iterator[tuple[Any, dict[str, Any]]]:
-        token = mint_token(settings, subject="developer", tenant=tenant, lifetime=300)
-        call = {"metadata": [("authorization", f"Bearer {token}")], "timeout": settings.max_deadline_seconds}
-        with open_channel(f"{reachable(settings.host)}:{settings.gateway_port}") as channel, typed_errors():
-            yield query_pb2_grpc.QueryServiceStub(channel), call
-
-    return opened()
+def _where(item: Any, headings: Iterable[str]) -> str:
+    """Title and headings, each once: a document's first heading often is its title."""
+    path = " > ".join(dict.fromkeys([item.title or item.locator, *headings]))
+    return f"{path}, page {item.page}" if item.page else path
 
 
 def _place(item: Any) -> str:
-    return f"{item.source}: {item.locator}, version {item.version}, characters {item.start} to {item.end}"
+    page = f", page {item.page}" if item.page else ""
+    return f"{item.source}: {item.locator}{page}, version {item.version}, characters {item.start} to {item.end}"
 
 
 def _indented(text: str) -> str:

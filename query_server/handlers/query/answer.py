@@ -70,7 +70,7 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `text` is empty when `outcome` is an abstention."""
+    """A whole answer, or the closest passages (see `Outcome`). `text` is empty when `outcome` is an abstention."""
 
     text: str
     outcome: Answered | Abstained

@@ -17,10 +17,21 @@ class SearchMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEARCH_MODE_HYBRID: _ClassVar[SearchMode]
     SEARCH_MODE_DENSE: _ClassVar[SearchMode]
     SEARCH_MODE_LEXICAL: _ClassVar[SearchMode]
+
+class AnswerOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ANSWER_OUTCOME_UNSPECIFIED: _ClassVar[AnswerOutcome]
+    ANSWER_OUTCOME_ANSWERED: _ClassVar[AnswerOutcome]
+    ANSWER_OUTCOME_CLOSEST_PASSAGES: _ClassVar[AnswerOutcome]
+    ANSWER_OUTCOME_NOT_FOUND: _ClassVar[AnswerOutcome]
 SEARCH_MODE_UNSPECIFIED: SearchMode
 SEARCH_MODE_HYBRID: SearchMode
 SEARCH_MODE_DENSE: SearchMode
 SEARCH_MODE_LEXICAL: SearchMode
+ANSWER_OUTCOME_UNSPECIFIED: AnswerOutcome
+ANSWER_OUTCOME_ANSWERED: AnswerOutcome
+ANSWER_OUTCOME_CLOSEST_PASSAGES: AnswerOutcome
+ANSWER_OUTCOME_NOT_FOUND: AnswerOutcome
 
 class SearchRequest(_message.Message):
     __slots__ = ("query", "top_k", "mode", "filter", "page_token", "max_per_document", "highlight", "diversity", "rerank")
@@ -147,7 +158,7 @@ class BatchSearchResponse(_message.Message):
     def __init__(self, outcomes: _Optional[_Iterable[_Union[BatchSearchResponse.Outcome, _Mapping]]] = ...) -> None: ...
 
 class Passage(_message.Message):
-    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score")
+    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score", "page", "heading_path")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +193,8 @@ class Passage(_message.Message):
     HIGHLIGHTS_FIELD_NUMBER: _ClassVar[int]
     RERANK_SCORE_FIELD_NUMBER: _ClassVar[int]
     RETRIEVAL_SCORE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
     chunk_id: str
     doc_id: str
     version: int
@@ -202,7 +215,9 @@ class Passage(_message.Message):
     highlights: _containers.RepeatedCompositeFieldContainer[Passage.Highlight]
     rerank_score: float
     retrieval_score: float
-    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ...) -> None: ...
+    page: int
+    heading_path: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
     __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token")
@@ -236,8 +251,26 @@ class AnswerDelta(_message.Message):
     text: str
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
+class Excerpt(_message.Message):
+    __slots__ = ("title", "locator", "heading_path", "page", "markdown", "text", "citations")
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    LOCATOR_FIELD_NUMBER: _ClassVar[int]
+    HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    MARKDOWN_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
+    title: str
+    locator: str
+    heading_path: _containers.RepeatedScalarFieldContainer[str]
+    page: int
+    markdown: str
+    text: str
+    citations: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, title: _Optional[str] = ..., locator: _Optional[str] = ..., heading_path: _Optional[_Iterable[str]] = ..., page: _Optional[int] = ..., markdown: _Optional[str] = ..., text: _Optional[str] = ..., citations: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class AnswerFinal(_message.Message):
-    __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage")
+    __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage", "answer_outcome", "answer_markdown", "read_as", "excerpts")
     class Usage(_message.Message):
         __slots__ = ("passages", "milliseconds", "prompt_tokens", "completion_tokens")
         PASSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -255,10 +288,12 @@ class AnswerFinal(_message.Message):
         citations: _containers.RepeatedCompositeFieldContainer[Citation]
         def __init__(self, citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ...) -> None: ...
     class Abstained(_message.Message):
-        __slots__ = ("reason",)
+        __slots__ = ("reason", "citations")
         REASON_FIELD_NUMBER: _ClassVar[int]
+        CITATIONS_FIELD_NUMBER: _ClassVar[int]
         reason: str
-        def __init__(self, reason: _Optional[str] = ...) -> None: ...
+        citations: _containers.RepeatedCompositeFieldContainer[Citation]
+        def __init__(self, reason: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ...) -> None: ...
     class Failed(_message.Message):
         __slots__ = ("reason", "message")
         REASON_FIELD_NUMBER: _ClassVar[int]
@@ -272,16 +307,24 @@ class AnswerFinal(_message.Message):
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_MARKDOWN_FIELD_NUMBER: _ClassVar[int]
+    READ_AS_FIELD_NUMBER: _ClassVar[int]
+    EXCERPTS_FIELD_NUMBER: _ClassVar[int]
     answered: AnswerFinal.Answered
     abstained: AnswerFinal.Abstained
     failed: AnswerFinal.Failed
     generation: str
     as_of: _timestamp_pb2.Timestamp
     usage: AnswerFinal.Usage
-    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ...) -> None: ...
+    answer_outcome: AnswerOutcome
+    answer_markdown: str
+    read_as: str
+    excerpts: _containers.RepeatedCompositeFieldContainer[Excerpt]
+    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ..., answer_outcome: _Optional[_Union[AnswerOutcome, str]] = ..., answer_markdown: _Optional[str] = ..., read_as: _Optional[str] = ..., excerpts: _Optional[_Iterable[_Union[Excerpt, _Mapping]]] = ...) -> None: ...
 
 class Citation(_message.Message):
-    __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote")
+    __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote", "page", "heading_path")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DOC_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -292,6 +335,8 @@ class Citation(_message.Message):
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     QUOTE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
     number: int
     doc_id: str
     version: int
@@ -302,4 +347,6 @@ class Citation(_message.Message):
     start: int
     end: int
     quote: str
-    def __init__(self, number: _Optional[int] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., chunk_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., quote: _Optional[str] = ...) -> None: ...
+    page: int
+    heading_path: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, number: _Optional[int] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., chunk_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., quote: _Optional[str] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,12 +14,23 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from query_server.servicers.index import THREADS
-from rag_core.answering import Abstained, Abstention, AnswerEvent, Delta, Question
+from rag_core.answering import (
+    Abstained,
+    Abstention,
+    Answered,
+    AnswerEvent,
+    Citation,
+    Delta,
+    Excerpt,
+    Outcome,
+    Question,
+)
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import SearchRequest, SearchResult, VectorIndex
 from rag_core.index.remote import wire
@@ -310,6 +322,42 @@ def test_abstention_is_the_same_in_v1_and_v2(tmp_path: Path, outcome: Abstained)
         whole = v1_grpc.QueryServiceStub(server.channel).Query(v1.QueryRequest(query="bell"), metadata=server.auth())
     assert [event.final.abstained.reason for event in events] == [outcome.reason]
     assert (whole.abstained, whole.answer) == (True, "")
+
+
+CLOSEST = Answered(
+    (Citation(1, 0, 4, 8, "bell"),),
+    outcome=Outcome.CLOSEST_PASSAGES,
+    markdown="**Bells**\n\nrow[0], bell [1]",
+    excerpts=(Excerpt("Bells", "doc.txt", ("Bells", "Times"), 4, "row[0], `bell` [1]", "row[0], bell [1]", (1,)),),
+    read_as="when does the bell ring?",
+)
+
+
+def test_closest_passages_are_an_abstention_to_clients_that_do_not_know_them(tmp_path: Path) -> None:
+    scripted = ScriptedAnswerer(Delta("row[0], bell [1]"), CLOSEST)
+    with running(tmp_path, docs=DOCS, dependencies={"answerer": scripted}) as server:
+        final = list(answer(server))[-1].final
+        whole = v1_grpc.QueryServiceStub(server.channel).Query(v1.QueryRequest(query="bell"), metadata=server.auth())
+        shown = httpx.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", trust_env=False).text
+    assert final.WhichOneof("outcome") == "abstained"
+    assert final.answer_outcome == v2.ANSWER_OUTCOME_CLOSEST_PASSAGES
+    assert [(item.number, item.quote) for item in final.abstained.citations] == [(1, "bell")]
+    assert (final.answer_markdown, final.read_as) == (CLOSEST.markdown, CLOSEST.read_as)
+    [excerpt] = final.excerpts
+    assert (excerpt.heading_path, excerpt.page, excerpt.citations) == (["Bells", "Times"], 4, [1])
+    assert (excerpt.markdown, excerpt.text) == ("row[0], `bell` [1]", "row[0], bell [1]")
+    assert (whole.abstained, whole.abstention, whole.answer) == (True, "NOT_SUPPORTED", "row[0], bell [1]")
+    assert 'rag_server_answers_total{outcome="closest_passages"} 2.0' in shown
+
+
+def test_an_answer_says_how_sure_it_is(tmp_path: Path) -> None:
+    sure = dataclasses.replace(CLOSEST, outcome=Outcome.ANSWERED)
+    for outcome, expected in ((sure, "answered"), (Abstained(Abstention.NO_RESULTS), "abstained")):
+        with running(tmp_path / expected, docs=DOCS, dependencies={"answerer": ScriptedAnswerer(outcome)}) as server:
+            final = list(answer(server))[-1].final
+        assert final.WhichOneof("outcome") == expected
+        known = v2.ANSWER_OUTCOME_ANSWERED if expected == "answered" else v2.ANSWER_OUTCOME_NOT_FOUND
+        assert final.answer_outcome == known
 
 
 def test_answers_never_take_the_place_of_searches(tmp_path: Path) -> None:

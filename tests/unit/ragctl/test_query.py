@@ -1,0 +1,111 @@
+"""`rag query`: what a person and a program read of an answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_core.settings import Settings
+from ragctl.app import run
+from ragctl.tokens import ensure_keys
+from ragproto.query.v2 import query_pb2 as v2
+from tests.support.wire import WirePeer, wire_peer
+
+CITATION = v2.Citation(number=1, title="Pumps", source="handbook", locator="pumps.pdf", page=4)
+EXCERPT = v2.Excerpt(
+    title="Pumps", locator="pumps.pdf", heading_path=["Pumps", "Oil"], page=4, citations=[1],
+    markdown="Use `oil <kind>` [1]\n\n| pump | oil |\n| --- | --- |\n| seven | *no* |", text="Use oil <kind> [1]",
+)  # fmt: skip
+
+
+@pytest.fixture
+def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WirePeer]:
+    """The server that `rag query` asks."""
+    settings = Settings(home=tmp_path)
+    settings.secrets_dir.mkdir()
+    ensure_keys(settings)
+    with wire_peer() as started:
+        monkeypatch.setenv("RAG_HOME", str(tmp_path))
+        monkeypatch.setenv("RAG_GATEWAY_PORT", str(started.port))
+        yield started
+
+
+def answers(peer: WirePeer, text: str, **final: Any) -> None:
+    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text=text)), v2.AnswerEvent(final=v2.AnswerFinal(**final))]
+
+
+def closest(peer: WirePeer) -> None:
+    answers(
+        peer,
+        "streamed",
+        abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED", citations=[CITATION]),
+        answer_outcome=v2.ANSWER_OUTCOME_CLOSEST_PASSAGES,
+        excerpts=[EXCERPT],
+        read_as="which oil?",
+    )
+
+
+def test_closest_passages_are_a_result_and_standard_error_says_what_they_are(
+    peer: WirePeer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closest(peer)
+    assert run(["query", "wich oil?"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(
+        "Pumps > Oil, page 4\nUse oil <kind> [1]\n\n[1] Pumps\n    handbook: pumps.pdf, page 4,"
+    )
+    assert shown.err == "read as: which oil?\nnot sure that the sources answer this; the closest passages:\n"
+
+
+def test_json_of_closest_passages_is_all_of_them(peer: WirePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    closest(peer)
+    assert run(["query", "oil?", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["answer"] == "streamed"
+    assert shown["answer_outcome"] == "ANSWER_OUTCOME_CLOSEST_PASSAGES"
+    assert shown["excerpts"][0]["heading_path"] == ["Pumps", "Oil"]
+
+
+def test_a_terminal_shows_markdown_rendered_and_nothing_of_it_lost_or_active(
+    peer: WirePeer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    hostile = (
+        "**bold** <tag> [here](http://attacker.example) \x1b]0;title\x07 [1]\nnext\n\n[1]: http://attacker.example\n"
+    )
+    answers(peer, "plain", answered=v2.AnswerFinal.Answered(citations=[CITATION]), answer_markdown=hostile)
+    assert run(["query", "oil?"]) == 0
+    shown = capsys.readouterr().out
+    assert "**" not in shown
+    assert "<tag>" in shown
+    assert "http://attacker.example" in shown
+    assert "\x1b]" not in shown  # neither a title nor a link that a click would open
+    assert [line.rstrip() for line in shown.splitlines() if "next" in line] == ["next"]
+    closest(peer)
+    assert run(["query", "oil?"]) == 0
+    shown = capsys.readouterr().out
+    assert "oil <kind>" in shown
+    assert "seven" in shown
+    assert "| ---" not in shown
+
+
+def test_an_answer_without_excerpts_is_its_text_on_a_pipe(peer: WirePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    answers(peer, "Seven [1]", answered=v2.AnswerFinal.Answered(citations=[CITATION]), answer_markdown="**Seven** [1]")
+    assert run(["query", "oil?"]) == 0
+    assert capsys.readouterr().out.startswith("Seven [1]\n\n[1] Pumps\n")
+
+
+def test_no_answer_and_a_broken_one_fail_without_its_text(peer: WirePeer, capsys: pytest.CaptureFixture[str]) -> None:
+    answers(peer, "half a", abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED"))
+    assert run(["query", "oil?"]) == 1
+    assert capsys.readouterr().out == "No answer: the sources do not answer this question.\n"
+    answers(peer, "half a", failed=v2.AnswerFinal.Failed(reason="DEADLINE", message="too late"))
+    assert run(["query", "oil?"]) == 1
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "rag: DEADLINE: too late\n")
