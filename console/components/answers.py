@@ -9,6 +9,8 @@ import streamlit as st
 from console.clients.errors import ServiceError
 from console.components.widgets import load_or_report, problem, table
 from console.presenters import answers as views
+from console.presenters.formats import plain
+from console.presenters.markdown import CodeBlock, TableBlock, TextBlock, blocks
 from console.presenters.records import around
 from console.session import api, t
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -33,6 +35,37 @@ def span(doc_id: str, start: int, end: int) -> None:
     st.text(after)
 
 
+def answer_body(text: str, final: query_pb2.AnswerFinal) -> None:
+    """The answer or the closest passages, each excerpt below its headings; plain text without Markdown."""
+    if views.is_closest(final):
+        st.info(t("It is not certain that the sources answer this question. These passages come closest."))
+    if final.read_as:
+        st.text(t("Read as: {question}", question=plain(final.read_as)))
+    for number, excerpt in enumerate(final.excerpts):
+        with st.container(border=True):
+            where = views.heading(excerpt)
+            st.text(t("{place}, page {page}", place=where, page=excerpt.page) if excerpt.page else where)
+            markdown_body(excerpt.markdown or excerpt.text, f"excerpt-{number}")
+    if not final.excerpts and final.answer_markdown:
+        markdown_body(final.answer_markdown, "answer")
+    elif not final.excerpts:
+        st.text(plain(text))
+
+
+def markdown_body(markdown: str, key: str) -> None:
+    """Markdown of documents as text, code and tables."""
+    for number, block in enumerate(blocks(markdown)):
+        match block:
+            case TextBlock(text):
+                st.text(text)
+            case CodeBlock(text, language):
+                st.code(text, language=language or None, wrap_lines=True)
+            case TableBlock([header, *rows]):
+                cells = [{str(column): cell for column, cell in enumerate(row)} for row in rows]
+                columns = {str(column): name for column, name in enumerate(header)}
+                table(cells, columns, empty="", key=f"{key}-{number}")
+
+
 @st.fragment
 def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> None:
     """Thumbs, kept as candidates for the golden set."""
@@ -43,7 +76,7 @@ def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> No
             return
     spans = [
         ops.CitedSpan(doc_id=item.doc_id, version=item.version, start=item.start, end=item.end)
-        for item in final.answered.citations
+        for item in views.citations(final)
     ]
     try:
         api().rate(

@@ -7,6 +7,11 @@ from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
 CHINESE: dict[str, str] = {
     **OPERATIONS,
     **DEPLOYMENTS,
+    "It is not certain that the sources answer this question. These passages come closest.": (
+        "不能确定数据源能回答此问题。以下是最接近的内容。"
+    ),
+    "Read as: {question}": "按此理解：{question}",
+    "{place}, page {page}": "{place}，第 {page} 页",
     "A payload is stored. Only the role admin may view it.": "已存有内容，只有 admin 角色可以查看。",
     "A run has been {status} since {time}.": "有一次运行处于“{status}”状态，自 {time} 起。",
     "Add a source": "添加数据源",

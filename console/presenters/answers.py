@@ -58,9 +58,26 @@ def citation_text(item: query_pb2.Citation, place: str = PLACE) -> str:
     return plain(f"[{item.number}] {item.title or item.locator}\n    {where}\n    “{item.quote}”")
 
 
+def is_closest(final: query_pb2.AnswerFinal) -> bool:
+    """Whether the closest passages came instead of an answer."""
+    return final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES
+
+
+def citations(final: query_pb2.AnswerFinal) -> Sequence[query_pb2.Citation]:
+    """What the markers refer to."""
+    return final.abstained.citations if is_closest(final) else final.answered.citations
+
+
+def heading(excerpt: query_pb2.Excerpt) -> str:
+    """Title and headings as plain text, each once: a document's first heading often is its title."""
+    return plain(" > ".join(dict.fromkeys([excerpt.title or excerpt.locator, *excerpt.heading_path])))
+
+
 def outcome(final: query_pb2.AnswerFinal) -> tuple[str, str]:
     """A sentence and a code for an answer that did not come; both empty when it did."""
     kind = final.WhichOneof("outcome")
+    if is_closest(final):
+        return "", ""
     if kind == "abstained":
         return ABSTENTIONS.get(final.abstained.reason, "There is no answer to this question."), ""
     if kind == "failed":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.clients.errors import ServiceError
-from console.components.answers import compare, rating_buttons, span
+from console.components.answers import answer_body, compare, rating_buttons, span
 from console.components.widgets import chosen_row, load_or_report, problem, table
 from console.presenters import answers as views
 from console.presenters.formats import plain
@@ -69,8 +69,8 @@ def answer(request: query_pb2.AnswerRequest) -> None:
     if sentence:
         st.info(t(sentence, code=code))  # text of an answer that broke off must not be used
     else:
-        st.text(plain(text))
-        for item in final.answered.citations:
+        answer_body(text, final)
+        for item in views.citations(final):
             citation(item)
     st.caption(t("Generation {name}", name=final.generation))
     rating_buttons(request.query, "" if sentence else text, final)

@@ -130,6 +130,42 @@ def test_an_answer_and_its_citations_are_text(app: AppTest, platform: Platform) 
     assert "attacker" not in interpreted(app)
 
 
+@pytest.mark.catalogue("S35")
+@pytest.mark.parametrize(("language", "said"), [("en", "These passages come closest."), ("zh", "最接近的内容")])
+def test_closest_passages_are_called_so_and_shown_as_text_code_and_tables(
+    app: AppTest, platform: Platform, language: str, said: str
+) -> None:
+    written = f"1. {HOSTILE}\n2. two\n\n```sh\nrag up\n```\n\n| pump | oil |\n| --- | --- |\n| {HOSTILE} | `no` |"
+    citation = v2.Citation(number=1, title="Pumps", quote="two")
+    excerpt = v2.Excerpt(title="Pumps", heading_path=["Pumps", HOSTILE], page=4, markdown=written, citations=[1])
+    platform.gateway.peer.answer = [
+        v2.AnswerEvent(delta=v2.AnswerDelta(text="streamed")),
+        v2.AnswerEvent(
+            final=v2.AnswerFinal(
+                abstained=v2.AnswerFinal.Abstained(reason="NOT_SUPPORTED", citations=[citation]),
+                answer_outcome=v2.ANSWER_OUTCOME_CLOSEST_PASSAGES,
+                excerpts=[excerpt] * 3,
+            )
+        ),
+    ]
+    app.session_state["language"] = language
+    opened(app, "ask")
+    app.text_area(key="question-text").input("x")
+    button(app, "Answer" if language == "en" else "回答").click().run()
+    assert not app.exception
+    assert said in app.info[0].value
+    texts = [item.value for item in app.text]
+    place = f"Pumps > {HOSTILE}"
+    assert texts[0] == (f"{place}, page 4" if language == "en" else f"{place}，第 4 页")
+    assert texts[1].startswith("1. <img src=x onerror=alert(1)> ")
+    assert texts[2] == "2. two"
+    assert app.code[0].value == "rag up"
+    assert app.dataframe[0].value.iloc[0].tolist()[1] == "no"
+    assert app.toggle(key="cite-1")
+    assert "attacker" not in interpreted(app)
+    assert "onerror" not in interpreted(app)
+
+
 def test_a_citation_opens_its_span_in_the_document(app: AppTest, platform: Platform) -> None:
     text = "前文。备份每天进行。后文。"
     citation = v2.Citation(number=1, title="手册", doc_id="d", start=3, end=10, quote=text[3:10])
