@@ -30,10 +30,10 @@ def _parts(document: ParsedDocument, block: Block) -> list[tuple[PartKind, str]]
 
 
 def test_markdown_code_keeps_its_language_and_items_keep_their_code(read: Read) -> None:
-    document = read("```sh\nrag up\n```\n\n1. First\n   goes on\n\n   ```\n   make up\n   ```\n2. Then\n", "a.md")
+    document = read("```sh\nrag up\n```\n\n1. First\n   continued\n\n   ```\n   make up\n   ```\n2. Then\n", "a.md")
     assert _block(document, BlockKind.CODE).language == "sh"
     assert _parts(document, _block(document, BlockKind.LIST)) == [
-        (PartKind.ITEM, "1. First goes on"),
+        (PartKind.ITEM, "1. First continued"),
         (PartKind.CODE, "  make up"),
         (PartKind.ITEM, "2. Then"),
     ]
