@@ -49,11 +49,11 @@ _AMOUNT: Final = re.compile(
     re.IGNORECASE,
 )
 _DEFINITION: Final = re.compile(
-    r"^\W*(?:what(?:'s|\s+is|\s+are|\s+was)|who\s+is|define|explain|describe|tell me about)\s+"
-    r"(?:an?\s+|the\s+)?(?P<subject>[\w.\-+#/ ]{1,48}?)\W*$"
-    r"|^\W*what\s+does\s+(?:an?\s+|the\s+)?(?P<does>[\w.\-+#/ ]{1,48}?)\s+(?:do|mean|stand\s+for)\W*$"
-    r"|^\W*(?:what\s+is\s+(?:an?\s+|the\s+)?(?P<purpose>[\w.\-+#/ ]{1,40}?)\s+(?:for|used\s+for))\W*$"
-    r"|^\W*(?:什么是|什麼是|何为|何谓|解释一下|介绍一下)(?P<zh>[^？?。]{1,24})\W*$|^(?P<is>[^？?，,。]{1,20}?)(?:是什么|是什麼|是啥|指的是什么|有什么用|有什么作用|是做什么的)(?:意思)?\W*$",
+    r"^\W{0,8}(?:what(?:'s| is| are| was)|who is|define|explain|describe|tell me about) "
+    r"(?:an? |the )?(?P<subject>[\w.\-+#/ ]{1,48}?)\W{0,8}$"
+    r"|^\W{0,8}what does (?:an? |the )?(?P<does>[\w.\-+#/ ]{1,48}?) (?:do|mean|stand for)\W{0,8}$"
+    r"|^\W{0,8}(?:what is (?:an? |the )?(?P<purpose>[\w.\-+#/ ]{1,40}?) (?:for|used for))\W{0,8}$"
+    r"|^\W{0,8}(?:什么是|什麼是|何为|何谓|解释一下|介绍一下)(?P<zh>[^？?。]{1,24})\W{0,8}$|^(?P<is>[^？?，,。]{1,20}?)(?:是什么|是什麼|是啥|指的是什么|有什么用|有什么作用|是做什么的)(?:意思)?\W{0,8}$",
     re.IGNORECASE,
 )
 _LIST: Final = re.compile(
@@ -62,7 +62,7 @@ _LIST: Final = re.compile(
     re.IGNORECASE,
 )
 _FACT: Final = re.compile(
-    r"^\W*(?:which|what|where|when|who|whose|why|is|are|does|do|did|can|will|was|were|has|have)\b|哪|谁|什么|何时|何地|为什么|是否|吗|能不能|可以.*吗",
+    r"^\W*(?:which|what|where|when|who|whose|why|is|are|does|do|did|can|will|was|were|has|have)\b|哪|谁|什么|何时|何地|为什么|是否|吗|能不能",
     re.IGNORECASE,
 )
 

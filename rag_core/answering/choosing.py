@@ -275,7 +275,8 @@ def _form(asked: Asked, unit: Unit) -> float:
     if unit.kind is UnitKind.ROW:
         cell = text.split(_CELL)[0].strip().casefold()
         cell = re.sub(r"^(?:the|an?) ", "", cell)
-        return 1.0 if re.match(rf"{re.escape(subject)}(?!\w)", cell) and len(cell) <= 3 * len(subject) + 60 else 0.0
+        whole = cell.startswith(subject) and not re.match(r"\w", cell[len(subject) :])
+        return 1.0 if whole and len(cell) <= 3 * len(subject) + 60 else 0.0
     if subject not in head:
         return 0.0
     return 1.0 if _SAYS.search(text[: len(subject) + 40]) else 0.3

@@ -15,7 +15,8 @@ from rag_core.answering.units import BOX
 CLOSEST: Final = "Not sure that this is answered. The closest places:"
 CLOSEST_ZH: Final = "不能确定有明确的答案，最接近的内容如下："
 _CELL: Final = " | "
-_ITEM: Final = re.compile(r"\s*(?:[-*+•·]|(\d{1,3})[.)、])\s+")
+_ITEM: Final = re.compile(r"\A\s*+(?:[-*+•·]|\d{1,3}[.)、])\s++")
+_BOX_TITLES: Final = frozenset({"Commands", "Parameters", "Arguments", "Options"})
 _FENCE: Final = re.compile(r"`{3,}")
 _MARKUP: Final = re.compile(r"[\\`\[\]<]")
 _CHINESE_STOPS: Final = "。！？；」』”）"
@@ -166,7 +167,7 @@ def _usage(text: str) -> str:
         plain = BOX.sub("", line).strip() if BOX.search(line) else line.rstrip()
         if BOX.search(line) and not plain.strip():
             continue
-        if re.fullmatch(r"\s*(?:Commands|Parameters|Arguments|Options)\s*", plain) and BOX.search(line):
+        if plain.strip() in _BOX_TITLES and BOX.search(line):
             kept.append(plain.strip() + ":")
             continue
         if plain or (kept and kept[-1]):

@@ -22,7 +22,10 @@ from rag_core.search import STOPWORDS, encode_query, stems
 
 Bag = frozenset[int]
 
-_IDENTIFIER: Final = re.compile(r"-{0,2}[A-Za-z0-9]+(?:[_.:/-][A-Za-z0-9]+)+|[a-z0-9]+[A-Z][A-Za-z0-9]+")
+_IDENTIFIER: Final = re.compile(
+    r"-{0,2}(?<![A-Za-z0-9])[A-Za-z0-9]++(?:[_.:/-][A-Za-z0-9]++)++"
+    r"|(?<![A-Za-z0-9])[A-Z]?[a-z0-9]++[A-Z][A-Za-z0-9]++"
+)
 _PLAIN: Final = re.compile(r"(?<![A-Za-z0-9_./-])[A-Za-z]{5,30}(?![A-Za-z0-9_/-])")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CAMELS: Final = re.compile(r"\b[A-Za-z]+[a-z0-9][A-Z][A-Za-z0-9]*\b")

@@ -15,10 +15,9 @@ from rag_core.parsing import Block, BlockKind, Part, PartKind
 
 MAX_UNIT_CHARS: Final = 1500
 BOX: Final = re.compile("[\u2500-\u257f]")
-_DIRECTIVE: Final = re.compile(r"\s*(?:\.\. |:\w+:|\|?\s*image::|\[!\[)")
+_DIRECTIVE: Final = re.compile(r"\A\s*+(?:\.\. |:\w++:|(?:\|\s*+)?image::|\[!\[)")
 _DIAGRAMS: Final = frozenset({"mermaid", "dot", "plantuml", "graphviz", "ditaa"})
 _CJK: Final = re.compile("[\u3400-\u9fff]")
-_NO_WORD: Final = re.compile(r"[\W_]*\Z")
 
 
 class UnitKind(StrEnum):
@@ -62,7 +61,7 @@ def units(reading: Reading, question: str) -> Iterator[Unit]:
     """The units of all passages, without those that ask themselves."""
     for at, place in enumerate(reading.places):
         for unit in _of(reading, at, place):
-            if len(unit.text) <= 3 or _NO_WORD.match(unit.text) or _DIRECTIVE.match(unit.text):
+            if len(unit.text) <= 3 or not any(map(str.isalnum, unit.text)) or _DIRECTIVE.match(unit.text):
                 continue
             if not _is_question(question, unit):
                 yield unit
@@ -165,7 +164,7 @@ def _items(reading: Reading, at: int, place: Place) -> Iterator[Unit]:
 
 
 def _marked(text: str) -> bool:
-    return re.match(r"\s*(?:[-*+•·]|\d{1,3}[.)、])\s", text) is not None
+    return re.match(r"\A\s*+(?:[-*+•·]|\d{1,3}[.)、])\s", text) is not None
 
 
 def _rows(reading: Reading, at: int, place: Place) -> Iterator[Unit]:

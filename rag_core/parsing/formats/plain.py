@@ -22,10 +22,10 @@ _MAX_HEADING_LINE: Final = 120
 _DIRECTIVE: Final = re.compile(
     r"\.\. (?:code-block|code|sourcecode|prompt)::[ \t]*(\S*)[^\n]*(?:\n[ \t]+:[^\n]*)*(?:\n|\Z)"
 )
-_OTHER_DIRECTIVE: Final = re.compile(r"\s*\.\. ")
-_SESSION: Final = re.compile(r"[ \t]*(?:\$ |>>> |# apt|% )\S")
-_ITEM: Final = re.compile(r"([ \t]*)(?:[-*+•·]|\d{1,3}[.)、])[ \t]+\S")
-_INDENTED: Final = re.compile(r"(?:[ \t]+\S[^\n]*(?:\n|\Z))+\Z")
+_OTHER_DIRECTIVE: Final = re.compile(r"\A\s*+\.\. ")
+_SESSION: Final = re.compile(r"\A[ \t]*+(?:\$ |>>> |# apt|% )\S")
+_ITEM: Final = re.compile(r"\A[ \t]*+(?:[-*+•·]|\d{1,3}[.)、])[ \t]++\S")
+_INDENTED: Final = re.compile(r"\A(?:[ \t]++\S[^\n]*+(?:\n|\Z))++\Z")
 _TERM: Final = re.compile(r"(?P<term>\S[^\n]{0,100}[^\n.:!?,;])\n(?P<text>[ \t]{2,}\S.*)\Z", re.DOTALL)
 
 
