@@ -15,8 +15,7 @@ from ragctl.grpc_client import query_stub
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
 
 if TYPE_CHECKING:
-    from rag_core.evaluation.grading import Result, Shown
-    from rag_core.evaluation.questions import EvaluationQuestion
+    from rag_core.evaluation import EvaluationQuestion, Result, Shown
     from rag_core.settings import Settings
     from ragproto.query.v2 import query_pb2
 
@@ -49,8 +48,7 @@ def evaluate(
     at_most
         NAME=SHARE that must not be exceeded: wrong; may be repeated.
     """
-    from rag_core.evaluation import grading
-    from rag_core.evaluation.questions import load_questions
+    from rag_core.evaluation import grading, load_questions
     from rag_core.settings import Settings
 
     for text in (*(at_least or ()), *(at_most or ())):
@@ -75,7 +73,7 @@ def evaluate(
 
 
 def _ask(settings: Settings, asked: Sequence[EvaluationQuestion], top_k: int, tenant: str) -> Iterator[Result]:
-    from rag_core.evaluation.grading import Result, grade, retrieval
+    from rag_core.evaluation import Result, grade, retrieval
     from ragproto.query.v2 import query_pb2
 
     with query_stub(settings, tenant, _TOKEN_SECONDS) as (stub, call):
@@ -90,7 +88,7 @@ def _answer(stub: Any, call: dict[str, Any], request: query_pb2.AnswerRequest) -
     """What the answer claims to be, and the text of each place it shows."""
     from functools import partial
 
-    from rag_core.evaluation.grading import Shown
+    from rag_core.evaluation import Shown
     from ragproto.query.v2 import query_pb2
 
     text, final = "", query_pb2.AnswerFinal()
@@ -146,7 +144,7 @@ def _keep(path: Path, run: dict[str, Any]) -> None:
 
 
 def _print(report: dict[str, Any]) -> None:
-    from rag_core.evaluation.grading import SATISFIED, Grade
+    from rag_core.evaluation import SATISFIED, Grade
 
     counted = [grade.value for grade in Grade if report["figures"]["grades"][grade.value]]
     columns = ("", "questions", "satisfied", "wrong", f"recall@{report['top_k']}", "nDCG@10", *counted)

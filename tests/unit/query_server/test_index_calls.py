@@ -56,7 +56,7 @@ async def ask(owner: Owner, seconds: float) -> None:
 async def test_deadline_and_request_id_of_the_call_reach_the_index() -> None:
     owner = Owner()
     await ask(owner, 20)
-    assert 0 < owner.remaining <= 20
+    assert 0 < owner.remaining <= 21  # gRPC rounds a deadline up
     assert owner.metadata["x-request-id"] == "req-17"
 
 

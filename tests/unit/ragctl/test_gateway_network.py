@@ -167,8 +167,7 @@ def test_rag_query_says_so_when_the_answer_is_cut_again(behind: Behind, rag: Cal
     with behind.cut_in_the_middle(times=2):
         ended = rag()
     assert ended.returncode == 1
-    assert NUMBERED.startswith(ended.stdout.strip())
-    assert ended.stdout.endswith("\n")
+    assert ended.stdout == "", "an answer is printed when it is complete"
     assert ended.stderr == "rag: SERVER_UNAVAILABLE: the connection to the server broke; ask again\n"
 
 
