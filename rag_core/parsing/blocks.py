@@ -138,7 +138,9 @@ def to_rows(blocks: Iterable[Block], origin: int = 0, headings: Sequence[str] = 
         flat = [
             number
             for part in block.parts
-            for number in (_PARTS.index(part.kind), part.start - origin, part.end - origin, part.level)
+            # The indentation of a list's first item lies before its block.
+            if (start := max(part.start, block.start)) < (end := min(part.end, block.end))
+            for number in (_PARTS.index(part.kind), start - origin, end - origin, part.level)
         ]
         row: list[Any] = [_KINDS.index(block.kind), block.start - origin, block.end - origin, block.level, block.page]
         row += [block.language, flat, block.header]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -96,3 +97,13 @@ def test_the_compact_form_comes_back_as_it_was(read: Read) -> None:
 def test_what_is_no_compact_form_is_refused(row: list[object]) -> None:
     with pytest.raises((ValueError, TypeError)):
         from_rows([row])
+
+
+def test_an_indented_list_is_kept_and_read_again(read: Read) -> None:
+    document = read("Text before it:\n\n  - one\n  - two\n\nText after it.\n", "a.txt")
+    indented = [
+        replace(block, parts=(replace(block.parts[0], start=block.start - 2), *block.parts[1:]))
+        for block in document.blocks
+        if block.kind is BlockKind.LIST
+    ]
+    assert [block.parts[0].start for block in from_rows(to_rows(indented))] == [block.start for block in indented] != []
