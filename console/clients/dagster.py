@@ -39,7 +39,7 @@ class DagsterClient:
         self._url = f"{settings.dagster_url.rstrip('/')}/graphql"
         self._location = settings.dagster_location
         self._http = http_client(settings.call_seconds)
-        self._patience = CircuitBreaker()
+        self._breaker = CircuitBreaker()
         self._groups: frozenset[str] | None = None
 
     def within(self, groups: Iterable[str]) -> Self:
@@ -195,13 +195,13 @@ class DagsterClient:
         return answer
 
     def _query(self, document: str, **variables: object) -> dict[str, Any]:
-        self._patience.require(NAME)
+        self._breaker.require(NAME)
         try:
             response = self._http.post(self._url, json={"query": document, "variables": variables})
             answer = response.json()
             data = answer.get("data")
         except httpx.TimeoutException:
-            self._patience.record_timeout(NAME, "DAGSTER_UNAVAILABLE")
+            self._breaker.record_timeout(NAME, "DAGSTER_UNAVAILABLE")
             raise ServiceError(NAME, "DAGSTER_UNAVAILABLE") from None
         except (httpx.HTTPError, ValueError, AttributeError):
             raise ServiceError(NAME, "DAGSTER_UNAVAILABLE") from None

@@ -31,7 +31,7 @@ class Channels:
         server = grpc.insecure_channel(settings.query_address, options=options)
         gateway = grpc.insecure_channel(urlsplit(settings.gateway_url).netloc, options=options)
         self._opened = (server, gateway)
-        self.patience = CircuitBreaker()
+        self.breaker = CircuitBreaker()
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
         self.deployments = deploy_rpc.DeploymentServiceStub(server)
@@ -210,13 +210,13 @@ class Api:
         return self._call(SERVER, getattr(self._channels.admin, name), request, self._settings.answer_seconds)
 
     def _call(self, service: str, method: Any, request: Any, seconds: float | None = None) -> Any:
-        self._channels.patience.require(service)
+        self._channels.breaker.require(service)
         try:
             return method(request, timeout=seconds or self._settings.call_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             failure = from_rpc(service, error)
             if failure.code == "DEADLINE_EXCEEDED":
-                self._channels.patience.record_timeout(service, failure.code)
+                self._channels.breaker.record_timeout(service, failure.code)
             raise failure from None
 
 

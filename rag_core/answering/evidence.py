@@ -6,7 +6,6 @@ pairs alone would make every Chinese coverage lower than an English one for the 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,14 +58,6 @@ def _spoken(text: str) -> str:
 def text_terms(texts: Sequence[str]) -> list[Terms]:
     """The lexical terms of each text."""
     return [frozenset(sparse.indices) for sparse in encode_documents(texts)]
-
-
-def term_weights(units: Iterable[Unit], passages: Sequence[Terms]) -> dict[int, float]:
-    """Weight of each term by its rarity among the retrieved passages: a term that all share distinguishes none."""
-    total = len(passages)
-    terms = {term for unit in units for term in unit.terms}
-    holding = {term: sum(term in passage for passage in passages) for term in terms}
-    return {term: 0.3 + math.log(1 + (total - held + 0.5) / (held + 0.5)) for term, held in holding.items()}
 
 
 def coverage(units: Sequence[Unit], terms: Terms, weights: dict[int, float] | None = None) -> float:

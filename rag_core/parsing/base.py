@@ -7,10 +7,10 @@ from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
 from rag_core.parsing.blocks import Block
-from rag_core.sources import FetchedItem
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a sandbox process starts for every crash, and needs neither the database nor settings
     from rag_core.settings import Settings
+    from rag_core.sources import FetchedItem
 
 
 # --------------------------------------------------------------------------------------------------------------------

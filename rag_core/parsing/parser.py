@@ -12,10 +12,10 @@ from rag_core.parsing.clean import one_line
 from rag_core.parsing.detect import Kind, detect
 from rag_core.parsing.parse import PARSER_VERSION, parse
 from rag_core.parsing.sandbox.pool import SandboxPool
-from rag_core.sources import FetchedItem
 
 if TYPE_CHECKING:
     from rag_core.settings import Settings
+    from rag_core.sources import FetchedItem
 
 
 class SandboxedParser:

@@ -34,7 +34,9 @@ def chunk_for_targets(work: Work, registry: TransformRegistry) -> StageResult:
     def chunk(transforms: Transforms, rows: Sequence[Generation]) -> StageResult:
         return chunk_documents(work, transforms.chunker, rows)
 
-    return _for_kits(work, registry.own, registry.chunker_for_generation, lambda row: row.chunker, chunk, "documents")
+    return _for_all_transforms(
+        work, registry.own, registry.chunker_for_generation, lambda row: row.chunker, chunk, "documents"
+    )
 
 
 def embed_for_targets(work: Work, registry: TransformRegistry) -> StageResult:
@@ -43,7 +45,7 @@ def embed_for_targets(work: Work, registry: TransformRegistry) -> StageResult:
     def embed(transforms: Transforms, rows: Sequence[Generation]) -> StageResult:
         return embed_chunks(work, transforms.embedder, transforms.chunker.fingerprint, rows)
 
-    return _for_kits(
+    return _for_all_transforms(
         work, registry.own, registry.for_generation, lambda row: (row.embedder, row.chunker), embed, "embedded"
     )
 
@@ -64,10 +66,10 @@ def index_for_targets(work: Work, index: VectorIndex) -> StageResult:
     return StageResult("index", dict(counts), pending=sum(result.pending for result in results))
 
 
-def _for_kits(
+def _for_all_transforms(
     work: Work,
     own: Transforms,
-    kit_of: Callable[[Generation], Transforms],
+    transforms_of: Callable[[Generation], Transforms],
     key: Callable[[Generation], Hashable],
     stage: Callable[[Transforms, Sequence[Generation]], StageResult],
     counted: str,
@@ -81,7 +83,7 @@ def _for_kits(
     # The active generation comes last, so that its failure does not keep the others from being served.
     for rows in reversed(alike.values()):
         row = next((one for one in rows if one.complete), rows[0])
-        result = _unless_deferred(work, row, partial(_with_kit, kit_of, row, rows, stage))
+        result = _unless_deferred(work, row, partial(_with_transforms, transforms_of, row, rows, stage))
         if result is None:
             others["deferred"] += 1
         elif row.state == "active":
@@ -91,14 +93,14 @@ def _for_kits(
     return replace(leading, counts={**leading.counts, **others})
 
 
-def _with_kit(
-    kit_of: Callable[[Generation], Transforms],
+def _with_transforms(
+    transforms_of: Callable[[Generation], Transforms],
     row: Generation,
     rows: Sequence[Generation],
     stage: Callable[[Transforms, Sequence[Generation]], StageResult],
 ) -> StageResult:
     try:
-        transforms = kit_of(row)
+        transforms = transforms_of(row)
     except RagError as error:
         if row.state != "active" or isinstance(error, Unavailable):
             raise  # the model may return; a generation that is not reproducible stays so

@@ -331,14 +331,6 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         return self.home / "models"
 
     @property
-    def log_dir(self) -> Path:
-        return self.home / "logs"
-
-    @property
-    def run_dir(self) -> Path:
-        return self.home / "run"
-
-    @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
 

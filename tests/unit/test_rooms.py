@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -133,3 +135,10 @@ def test_no_circle_of_imports_between_files() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_a_parser_process_starts_without_the_database_and_settings() -> None:
+    """One starts for every crash, and its processor time is limited from the start."""
+    code = "import sys, rag_core.parsing.sandbox.worker; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert {"sqlalchemy", "psycopg", "pydantic", "numpy"} & set(loaded.stdout.split()) == set()

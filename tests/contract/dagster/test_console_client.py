@@ -57,7 +57,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with (home / "log").open("wb") as log:
         served = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=home,
                                   preexec_fn=die_with_parent)  # fmt: skip
-    settings = ConsoleSettings(dagster_url=f"http://127.0.0.1:{port}", dagster_location=LOCATION.name)
+    settings = ConsoleSettings(dagster_url=f"http://127.0.0.1:{port}", dagster_location=LOCATION.name,
+                               call_seconds=60)  # fmt: skip  # the first launch imports all of Dagster
     dagster = DagsterClient(settings)
 
     def loaded() -> bool:
