@@ -24,7 +24,9 @@ from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.documents.handler import DocumentsHandler
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.query.answer import AnswerHandler
+from query_server.handlers.query.conversation import Conversations
 from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
+from query_server.handlers.query.fallback import with_fallback
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.resuming import ResumeTokens
@@ -106,7 +108,12 @@ class QueryServer:
             self._query_embedder,
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        self._ordering = Ordering(dependencies.reranker, window=settings.rerank_candidates)
+        self._ordering = Ordering(
+            dependencies.reranker,
+            self.metrics,
+            window=settings.rerank_candidates,
+            calls=settings.max_concurrent_searches if settings.reranker_url else None,
+        )
         self._freshness = Freshness(dependencies.observer_store, self.metrics, seconds=settings.freshness_seconds)
         self._revocations = Revocations(dependencies.observer_store, max_age=settings.acl_max_age_seconds)
         self._authenticator = Authenticator(dependencies.verifier, dependencies.observer_store, self._revocations)
@@ -198,7 +205,9 @@ class QueryServer:
             freshness=self._freshness,
         )
         batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
-        answers = AnswerHandler(search, self._dependencies.answerer, ResumeTokens(*signers), self.metrics)
+        answerer = with_fallback(self._settings, self._dependencies.answerer, self.metrics)
+        conversations = Conversations(self._settings, answerer, self.metrics)
+        answers = AnswerHandler(search, answerer, conversations, ResumeTokens(*signers), self.metrics)
         admin = AdminHandler(self._dependencies, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         documents = DocumentServicer(DocumentsHandler(self._settings, self._dependencies))

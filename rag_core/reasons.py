@@ -208,6 +208,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The answering model does not answer.",
         "Check RAG_ANSWER_URL, or use the extractive answerer.",
     ),
+    R.RERANKER_UNAVAILABLE: (
+        "The rerank endpoint does not answer, or not in time, or sends what is no scores.",
+        "Check RAG_RERANKER_URL and its log; searches keep the order of retrieval meanwhile.",
+    ),
+    R.CONVERSATION_TOO_LONG: (
+        "A request brings more or longer earlier messages than the server takes.",
+        "Send only the latest messages, or begin a new conversation.",
+    ),
     R.MODEL_CORRUPT: (
         "A model file does not match its checksum.",
         "Reinstall the package or delete `$RAG_HOME/models`.",

@@ -10,7 +10,7 @@ from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import Page
 from query_server.handlers.query.validation import Query
-from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, Span
+from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, Span, StandaloneBy
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index import Hit, SearchMode
 from ragproto.query.v2 import query_pb2 as pb
@@ -38,7 +38,8 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
         rerank=request.rerank if request.HasField("rerank") else None,
     )
     if isinstance(request, pb.AnswerRequest):
-        return replace(query, resume_token=request.resume_token)
+        messages = tuple((message.role, message.text) for message in request.messages)
+        return replace(query, resume_token=request.resume_token, messages=messages)
     return replace(
         query,
         mode=_mode(request.mode),
@@ -68,7 +69,11 @@ def _mode(value: int) -> SearchMode:
 
 def from_page(page: Page) -> pb.SearchResponse:
     """The passages, their generation, and the token of the next page."""
-    response = pb.SearchResponse(generation=page.result.generation, next_page_token=page.next_page_token)
+    response = pb.SearchResponse(
+        generation=page.result.generation,
+        next_page_token=page.next_page_token,
+        rerank_skipped=page.rerank_skipped or "",
+    )
     if page.as_of is not None:
         response.as_of.FromDatetime(page.as_of)
     marks: Sequence[Sequence[Span]] = page.marks or [()] * len(page.result.hits)
@@ -97,11 +102,13 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
         return pb.AnswerEvent(delta=pb.AnswerDelta(text=event.text), resume_token=event.resume_token)
     result = found.result
     usage = pb.AnswerFinal.Usage(passages=len(result.hits), milliseconds=found.milliseconds())
-    final = pb.AnswerFinal(generation=result.generation, usage=usage)
+    final = pb.AnswerFinal(generation=result.generation, usage=usage, rerank_skipped=found.rerank_skipped or "")
+    if found.question.by is not StandaloneBy.ASKED:
+        final.standalone_question, final.standalone_by = found.question.text, found.question.by
     if found.as_of is not None:
         final.as_of.FromDatetime(found.as_of)
-    if not isinstance(event, Failed) and event.tokens is not None:
-        final.usage.prompt_tokens, final.usage.completion_tokens = event.tokens.prompt, event.tokens.completion
+    if not isinstance(event, Failed):
+        _set_author(final, event)
     match event:
         case Answered():
             _set_answered(final, event, (*result.hits, *event.evidence))
@@ -111,6 +118,17 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
         case Failed(error):
             final.failed.reason, final.failed.message = error.reason, error.message
     return pb.AnswerEvent(final=final)
+
+
+def _set_author(final: pb.AnswerFinal, event: Answered | Abstained) -> None:
+    by, tokens = event.answered_by, event.tokens
+    final.answered_by.answerer, final.answered_by.model = by.answerer, by.model
+    final.answered_by.fallback_reason = by.instead_because or ""
+    if tokens is None:
+        return
+    final.usage.prompt_tokens, final.usage.completion_tokens = tokens.prompt, tokens.completion
+    if tokens.cost is not None:
+        final.usage.cost, final.usage.currency = tokens.cost, tokens.currency
 
 
 def _set_answered(final: pb.AnswerFinal, event: Answered, passages: Sequence[Hit]) -> None:

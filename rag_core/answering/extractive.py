@@ -26,12 +26,15 @@ from rag_core.answering.base import (
     AnswerEvent,
     Citation,
     Delta,
+    Message,
     Outcome,
     Question,
     SearchAgain,
+    StandaloneQuestion,
     cite,
 )
 from rag_core.answering.choosing import Choice, choose
+from rag_core.answering.conversation import carry_over
 from rag_core.answering.decision import judge
 from rag_core.answering.excerpts import Extract, Piece, PieceKind, extracts_of
 from rag_core.answering.passages import Passage, passage_of, read
@@ -70,6 +73,10 @@ class ExtractiveAnswerer:
             for part in to_plain(outcome.excerpts, _lead(question, outcome.outcome)):
                 yield Delta(part)
         yield outcome
+
+    async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
+        """By the words of the questions before it."""
+        return carry_over(question, earlier)
 
     async def close(self) -> None:
         return

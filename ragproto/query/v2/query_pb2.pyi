@@ -120,16 +120,18 @@ class Filter(_message.Message):
     def __init__(self, all: _Optional[_Union[Filter.Group, _Mapping]] = ..., any: _Optional[_Union[Filter.Group, _Mapping]] = ..., time: _Optional[_Union[Filter.TimeRange, _Mapping]] = ..., exists: _Optional[_Union[Filter.Exists, _Mapping]] = ..., eq: _Optional[_Union[Filter.Eq, _Mapping]] = ..., range: _Optional[_Union[Filter.NumberRange, _Mapping]] = ..., **kwargs) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("passages", "generation", "next_page_token", "as_of")
+    __slots__ = ("passages", "generation", "next_page_token", "as_of", "rerank_skipped")
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
+    RERANK_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     passages: _containers.RepeatedCompositeFieldContainer[Passage]
     generation: str
     next_page_token: str
     as_of: _timestamp_pb2.Timestamp
-    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[str] = ..., next_page_token: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    rerank_skipped: str
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[str] = ..., next_page_token: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rerank_skipped: _Optional[str] = ...) -> None: ...
 
 class BatchSearchRequest(_message.Message):
     __slots__ = ("searches",)
@@ -220,20 +222,30 @@ class Passage(_message.Message):
     def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
-    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token")
+    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token", "messages")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     MAX_PER_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     RERANK_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     filter: Filter
     max_per_document: int
     rerank: bool
     resume_token: str
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ...) -> None: ...
+    messages: _containers.RepeatedCompositeFieldContainer[Message]
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
+
+class Message(_message.Message):
+    __slots__ = ("role", "text")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    text: str
+    def __init__(self, role: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class AnswerEvent(_message.Message):
     __slots__ = ("delta", "final", "resume_token")
@@ -270,18 +282,31 @@ class Excerpt(_message.Message):
     def __init__(self, title: _Optional[str] = ..., locator: _Optional[str] = ..., heading_path: _Optional[_Iterable[str]] = ..., page: _Optional[int] = ..., markdown: _Optional[str] = ..., text: _Optional[str] = ..., citations: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class AnswerFinal(_message.Message):
-    __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage", "answer_outcome", "answer_markdown", "read_as", "excerpts")
+    __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage", "answer_outcome", "answer_markdown", "read_as", "excerpts", "standalone_question", "answered_by", "standalone_by", "rerank_skipped")
     class Usage(_message.Message):
-        __slots__ = ("passages", "milliseconds", "prompt_tokens", "completion_tokens")
+        __slots__ = ("passages", "milliseconds", "prompt_tokens", "completion_tokens", "cost", "currency")
         PASSAGES_FIELD_NUMBER: _ClassVar[int]
         MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
         PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
         COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+        COST_FIELD_NUMBER: _ClassVar[int]
+        CURRENCY_FIELD_NUMBER: _ClassVar[int]
         passages: int
         milliseconds: int
         prompt_tokens: int
         completion_tokens: int
-        def __init__(self, passages: _Optional[int] = ..., milliseconds: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
+        cost: float
+        currency: str
+        def __init__(self, passages: _Optional[int] = ..., milliseconds: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., cost: _Optional[float] = ..., currency: _Optional[str] = ...) -> None: ...
+    class AnsweredBy(_message.Message):
+        __slots__ = ("answerer", "model", "fallback_reason")
+        ANSWERER_FIELD_NUMBER: _ClassVar[int]
+        MODEL_FIELD_NUMBER: _ClassVar[int]
+        FALLBACK_REASON_FIELD_NUMBER: _ClassVar[int]
+        answerer: str
+        model: str
+        fallback_reason: str
+        def __init__(self, answerer: _Optional[str] = ..., model: _Optional[str] = ..., fallback_reason: _Optional[str] = ...) -> None: ...
     class Answered(_message.Message):
         __slots__ = ("citations",)
         CITATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -311,6 +336,10 @@ class AnswerFinal(_message.Message):
     ANSWER_MARKDOWN_FIELD_NUMBER: _ClassVar[int]
     READ_AS_FIELD_NUMBER: _ClassVar[int]
     EXCERPTS_FIELD_NUMBER: _ClassVar[int]
+    STANDALONE_QUESTION_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
+    STANDALONE_BY_FIELD_NUMBER: _ClassVar[int]
+    RERANK_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     answered: AnswerFinal.Answered
     abstained: AnswerFinal.Abstained
     failed: AnswerFinal.Failed
@@ -321,7 +350,11 @@ class AnswerFinal(_message.Message):
     answer_markdown: str
     read_as: str
     excerpts: _containers.RepeatedCompositeFieldContainer[Excerpt]
-    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ..., answer_outcome: _Optional[_Union[AnswerOutcome, str]] = ..., answer_markdown: _Optional[str] = ..., read_as: _Optional[str] = ..., excerpts: _Optional[_Iterable[_Union[Excerpt, _Mapping]]] = ...) -> None: ...
+    standalone_question: str
+    answered_by: AnswerFinal.AnsweredBy
+    standalone_by: str
+    rerank_skipped: str
+    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ..., answer_outcome: _Optional[_Union[AnswerOutcome, str]] = ..., answer_markdown: _Optional[str] = ..., read_as: _Optional[str] = ..., excerpts: _Optional[_Iterable[_Union[Excerpt, _Mapping]]] = ..., standalone_question: _Optional[str] = ..., answered_by: _Optional[_Union[AnswerFinal.AnsweredBy, _Mapping]] = ..., standalone_by: _Optional[str] = ..., rerank_skipped: _Optional[str] = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote", "page", "heading_path")
