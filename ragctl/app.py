@@ -13,6 +13,7 @@ from rag_core.errors import ConfigError, RagError, Reason
 from ragctl.commands import (
     account,
     audit,
+    chat,
     deploy,
     documents,
     evaluate,
@@ -52,7 +53,7 @@ app = App(
 )
 
 # The modules of `ragctl.commands` import heavy libraries only when a command runs.
-for _command in (stack.up, stack.down, stack.status, query.query, evaluate.evaluate, verify.verify):
+for _command in (stack.up, stack.down, stack.status, query.query, chat.chat, evaluate.evaluate, verify.verify):
     app.command(_command)
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
 for _group in (*_CONTENT, account.app, token.app, key.app, secret.app, audit.app, gateway.app, deploy.app):

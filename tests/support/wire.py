@@ -164,6 +164,7 @@ class _V2(v2_grpc.QueryServiceServicer):
 
     async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:
         await self._peer.receive(context)
+        self._peer.asked.append(("Answer", request))
         for event in self._peer.answer:
             yield event
 
