@@ -11,6 +11,12 @@ CHINESE: dict[str, str] = {
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),
     "Read as: {question}": "按此理解：{question}",
+    "Continue the conversation": "接着上文提问",
+    "Earlier in this conversation": "本次对话的上文",
+    "Understood as: {question}": "按完整问题理解：{question}",
+    "The answer model failed ({code}). These are quotes of the sources.": "回答模型出错（{code}），以下为资料原文。",
+    "The reranker failed ({code}). Passages are in the order of retrieval.": "重排服务出错（{code}），按检索顺序排列。",
+    "Written by {model}, {tokens} tokens{cost}": "由 {model} 撰写，{tokens} 个词元{cost}",
     "{place}, page {page}": "{place}，第 {page} 页",
     "A payload is stored. Only the role admin may view it.": "已存有内容，只有 admin 角色可以查看。",
     "A run has been {status} since {time}.": "有一次运行处于“{status}”状态，自 {time} 起。",

@@ -130,6 +130,35 @@ def test_an_answer_and_its_citations_are_text(app: AppTest, platform: Platform) 
     assert "attacker" not in interpreted(app)
 
 
+def test_a_follow_up_brings_the_conversation_and_looking_at_the_page_again_asks_nothing(
+    app: AppTest, platform: Platform
+) -> None:
+    final = v2.AnswerFinal(
+        answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1)]),
+        standalone_question=HOSTILE,
+        answered_by=v2.AnswerFinal.AnsweredBy(answerer="extractive", fallback_reason="ANSWERER_UNAVAILABLE"),
+    )
+    peer = platform.gateway.peer
+    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="16 weeks.")), v2.AnswerEvent(final=final)]
+    _ask(app, "How long is parental leave?")
+    app.text_area(key="question-text").input("Is it paid?")
+    button(app, "Answer").click().run()
+    assert not app.exception
+    asked = [request for name, request in peer.asked if name == "Answer"]
+    assert [(one.query, [message.text for message in one.messages]) for one in asked] == [
+        ("How long is parental leave?", []),
+        ("Is it paid?", ["How long is parental leave?", "16 weeks."]),
+    ]
+    assert f"Understood as: {HOSTILE}" in [item.value for item in app.text]
+    assert "ANSWERER_UNAVAILABLE" in app.info[0].value
+    assert "attacker" not in interpreted(app)
+    app.toggle(key="cite-1").set_value(True).run()
+    app.checkbox(key="conversation-goes-on").uncheck()
+    app.text_area(key="question-text").input("Something else?")
+    button(app, "Answer").click().run()
+    assert [len(request.messages) for name, request in peer.asked if name == "Answer"] == [0, 2, 0]
+
+
 @pytest.mark.catalogue("S35")
 @pytest.mark.parametrize(("language", "said"), [("en", "These passages come closest."), ("zh", "最接近的内容")])
 def test_closest_passages_are_called_so_and_shown_as_text_code_and_tables(
