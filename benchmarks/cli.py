@@ -320,6 +320,9 @@ def stream(
 def answers(*, data: Path, queries: int | None = None, as_json: Json = False) -> None:
     """Ask labelled questions: gold answer inside a cited span, citations valid, abstention without the document.
 
+    With RAG_ANSWERER=openai the model is asked as well (50 questions of each set): time to its first token and first
+    sentence, tokens, cost.
+
     Example: rag bench answers --data ../shared/data/retrieval
 
     Parameters

@@ -12,19 +12,22 @@ import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from benchmarks.answers import written
+from benchmarks.answers.written import WrittenTally
 from benchmarks.report import Cell, Progress, Report, Table
 from benchmarks.retrieval.indexing import TENANT, chunk_corpus, fill
 from benchmarks.vectors import VectorCache
 from rag_core.access import EVERYONE
-from rag_core.answering import Answered, Citation, Outcome, Question
+from rag_core.answering import Answered, Citation, Outcome, Question, open_answerer
 from rag_core.answering.extractive import decide
 from rag_core.chunking import open_chunker
 from rag_core.documents import In, Not
 from rag_core.embedding import Vectors, open_embedder
 from rag_core.evaluation import Dataset, load_datasets
-from rag_core.index import SearchRequest, VectorIndex
+from rag_core.index import Hit, Place, SearchRequest, VectorIndex
 from rag_core.index.edge import EdgeIndex
 from rag_core.settings import Settings
 
@@ -52,11 +55,11 @@ class Tally:
 
 
 def run(settings: Settings, data: Path, *, max_queries: int | None = None, progress: Progress) -> Report:
-    """Chunk, index and ask each set that has answers; the others are passed over."""
+    """Chunk, index and ask each set that has answers; the others are passed over. A configured model is asked too."""
     datasets = [dataset for dataset in load_datasets(data, max_queries) if _answers(data, dataset)]
     embedder = open_embedder(settings)
     vectors = VectorCache(settings.home / "bench" / "vectors", embedder)
-    tallies = {}
+    tallies, by_model = {}, {}
     try:
         for dataset in datasets:
             with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder:
@@ -66,13 +69,48 @@ def run(settings: Settings, data: Path, *, max_queries: int | None = None, progr
                     with asyncio.Runner() as runner:
                         asked = _ask(index, dataset, _answers(data, dataset), vectors)
                         tallies[dataset.name] = runner.run(asked)
+                        if settings.answerer == "openai":
+                            limit = max_queries or written.MAX_QUESTIONS
+                            asked_model = _ask_model(settings, index, dataset, _answers(data, dataset), vectors, limit)
+                            by_model[dataset.name] = runner.run(asked_model)
                 finally:
                     index.close()
     finally:
         vectors.close()
         embedder.close()
     rows = tuple(_row(name, tally) for name, tally in tallies.items())
-    return Report("bench answers", (Table("Extractive answers", COLUMNS, rows),))
+    tables = [Table("Extractive answers", COLUMNS, rows)]
+    if by_model:
+        rows_of_model = tuple(tally.row(name) for name, tally in by_model.items())
+        tables.append(Table(f"{written.TITLE} {settings.answer_model}", written.COLUMNS, rows_of_model))
+    return Report("bench answers", tuple(tables))
+
+
+async def _ask_model(
+    settings: Settings,
+    index: VectorIndex,
+    dataset: Dataset,
+    answers: dict[str, list[str]],
+    vectors: VectorCache,
+    limit: int,
+) -> WrittenTally:
+    tally = WrittenTally()
+    answerer = open_answerer(settings)
+    queries = list(dataset.queries.items())[:limit]
+    embedded = vectors.queries([text for _, text in queries])
+
+    async def around(places: Sequence[Place]) -> tuple[Hit, ...]:
+        wanted = SearchRequest(TENANT, (EVERYONE,), 1)
+        return tuple(Hit(point.chunk_id, 0.0, point.payload) for point in index.around(wanted, places))
+
+    try:
+        for (query, text), vector in zip(queries, embedded, strict=True):
+            hits = index.search(SearchRequest(TENANT, (EVERYONE,), HITS, text=text, vector=vector)).hits
+            question = Question(text, hits, vector, around=around)
+            await tally.ask(answerer, question, partial(_holds, answers=answers[query]))
+    finally:
+        await answerer.close()
+    return tally
 
 
 async def _ask(index: VectorIndex, dataset: Dataset, answers: dict[str, list[str]], vectors: VectorCache) -> Tally:
