@@ -62,7 +62,7 @@ class Limits:
         if self.prices is None:
             return tokens
         cost = (tokens.prompt * self.prices[0] + tokens.completion * self.prices[1]) / 1_000_000
-        return replace(tokens, cost=cost, currency=self.currency)
+        return replace(tokens, cost=round(cost, 12), currency=self.currency)
 
 
 class OpenAIAnswerer:
