@@ -196,6 +196,16 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "See the message; the layout is in docs/how-to/evaluate-answers.md.",
     ),
     R.RATING_NOT_FOUND: ("There is no rating with this number.", "`rag index golden list` shows them."),
+    R.EVALUATION_NOT_FOUND: (
+        "There is no run of questions with this number; old ones are deleted.",
+        "`rag evaluate runs` lists them.",
+    ),
+    R.QUESTION_NOT_FOUND: ("There is no proposed question with this number.", "`rag evaluate questions` lists them."),
+    R.QUESTION_DECIDED: ("Another decision about this question was made before.", "Nothing; reload the list."),
+    R.FEEDBACK_LIMIT: (
+        "This caller has rated as many answers within an hour as RAG_FEEDBACK_PER_HOUR allows.",
+        "Try again later.",
+    ),
     R.DATABASE_UNAVAILABLE: ("PostgreSQL cannot be reached.", "`rag status`; check RAG_DATABASE_URL."),
     R.DATABASE_VERSION: (
         "The database was written by another release of this program or of PostgreSQL.",

@@ -15,6 +15,7 @@ from rag_core.answering.base import (
     check_evidence,
 )
 from rag_core.answering.evidence import Span, highlights, query_terms
+from rag_core.answering.fingerprint import answerer_fingerprint
 from rag_core.answering.opening import open_answerer
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Outcome",
     "Question",
     "Span",
+    "answerer_fingerprint",
     "check_citations",
     "check_evidence",
     "highlights",

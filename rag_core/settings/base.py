@@ -352,6 +352,10 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
         return self.home / "secrets"
 
     @property
+    def effective_questions_dir(self) -> Path:
+        return self.questions_dir or self.home / "questions"
+
+    @property
     def effective_golden_dir(self) -> Path:
         return self.golden_dir or self.home / "golden"
 

@@ -146,12 +146,38 @@ class ContentSettings(BaseModel):
     gate_tolerance: float = Field(
         0.01, ge=0, le=1, description="A generation may lose this much nDCG@10 on the golden sets and still pass."
     )
+    gate_answer_tolerance: float = Field(
+        0.03,
+        ge=0,
+        le=1,
+        description="By how much the share of your own questions that are answered well, or whose source is found, may "
+        "fall before a generation is refused; a fall that chance explains never refuses one.",
+    )
+    gate_max_questions: int = Field(
+        300, ge=0, description="Of your own questions, the gate and the daily evaluation ask so many of each tenant."
+    )
     generation_grace_hours: float = Field(
         72, ge=0, description="How long a generation that readers left is kept up to date for a rollback."
     )
     promote_wait_seconds: float = Field(
         15, ge=0, le=300, description="How long a promotion waits for query servers to load the new query model."
     )
+
+    # --- evaluation ------------------------------------------------------------------------------------------
+    questions_dir: Path | None = Field(
+        None,
+        description="Folder of your own questions (`*.yaml`, `*.jsonl`; those of a tenant other than `default` in a "
+        "subfolder of its name); unset: `$RAG_HOME/questions`.",
+    )
+    evaluation_max_questions: int = Field(5000, ge=1, le=1_000_000, description="Questions of one file at most.")
+    evaluation_keep_runs: int = Field(50, ge=2, description="Runs that are kept over the same questions.")
+    evaluation_retention_days: int = Field(
+        365, ge=1, description="Age at which a run is deleted, unless later ones are compared with it."
+    )
+    feedback_retention_days: int = Field(
+        180, ge=1, description="Age at which ratings, and proposed questions that nobody accepted, are deleted."
+    )
+    feedback_per_hour: int = Field(60, ge=1, description="Answers that one caller may rate within an hour.")
 
     # --- alerts ----------------------------------------------------------------------------------------------
     alert_webhook_url: SecretStr | None = Field(

@@ -219,14 +219,14 @@ class OperationsHandler:
 
     async def rate(self, principal: Principal, judgement: Judgement) -> int:
         """Store a rating of an answer."""
-        from rag_core.evaluation import store as ratings
+        from rag_core.evaluation import feedback_store as ratings
 
         check_judgement(judgement)
         return await self._transact(lambda db: ratings.add(db, principal.tenant, principal.subject, judgement))
 
     async def ratings(self, principal: Principal, limit: int) -> list[Rating]:
         """Stored ratings, newest first."""
-        from rag_core.evaluation import store as ratings
+        from rag_core.evaluation import feedback_store as ratings
 
         return await self._transact(lambda db: ratings.newest(db, principal.tenant, limit))
 

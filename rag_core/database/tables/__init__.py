@@ -30,6 +30,12 @@ from rag_core.database.tables.content import (
     sources,
     visibility_changes,
 )
+from rag_core.database.tables.evaluation import (
+    evaluation_questions,
+    evaluation_results,
+    evaluation_runs,
+    ratings,
+)
 from rag_core.database.tables.operations import (
     alerts,
     api_keys,
@@ -42,7 +48,6 @@ from rag_core.database.tables.operations import (
     deployments,
     installation,
     quality_runs,
-    ratings,
     token_revocations,
 )
 from rag_core.database.tables.streams import dead_letters, erasures, inbox, stream_offsets, stream_workers
@@ -64,6 +69,9 @@ __all__ = [
     "documents",
     "embeddings",
     "erasures",
+    "evaluation_questions",
+    "evaluation_results",
+    "evaluation_runs",
     "former_texts",
     "generation_documents",
     "generations",

@@ -1,4 +1,4 @@
-"""Tables of operations: audit, keys, quality, alerts, ratings."""
+"""Tables of operations: audit, keys, quality, alerts."""
 
 from __future__ import annotations
 
@@ -131,22 +131,6 @@ alerts = Table(
     now_column("started_at"),
     Column("ended_at", DateTime(timezone=True), comment="the condition is over"),
     Column("delivered", JSONB, nullable=False, server_default="{}", comment="per notifier: state and time last sent"),
-)
-
-ratings = Table(
-    "ratings",
-    metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=True),
-    Column("tenant", Text, nullable=False),
-    now_column("at"),
-    Column("actor", Text, nullable=False),
-    Column("question", Text, nullable=False),
-    Column("answer", Text, nullable=False),
-    Column("good", Boolean, nullable=False),
-    Column("comment", Text, nullable=False, server_default=""),
-    Column("generation", Text, nullable=False, server_default=""),
-    Column("citations", JSONB, nullable=False, server_default="[]", comment="spans that were cited"),
-    Index("ix_ratings_tenant", "tenant", "id"),
 )
 
 installation = Table(

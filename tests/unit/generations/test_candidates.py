@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag_core.errors import InvalidInput, NotFound
-from rag_core.evaluation import store as ratings
+from rag_core.evaluation import feedback_store as ratings
 from rag_core.generations.lifecycle import accept, candidates, load_golden
 from tests.support.generations import GenerationHarness
 
