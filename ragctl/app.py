@@ -15,7 +15,7 @@ from ragctl.commands import (
     audit,
     deploy,
     documents,
-    evaluate,
+    evaluate_questions,
     gateway,
     index_generations,
     key,
@@ -52,10 +52,20 @@ app = App(
 )
 
 # The modules of `ragctl.commands` import heavy libraries only when a command runs.
-for _command in (stack.up, stack.down, stack.status, query.query, evaluate.evaluate, verify.verify):
+for _command in (stack.up, stack.down, stack.status, query.query, verify.verify):
     app.command(_command)
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
-for _group in (*_CONTENT, account.app, token.app, key.app, secret.app, audit.app, gateway.app, deploy.app):
+for _group in (
+    *_CONTENT,
+    evaluate_questions.app,
+    account.app,
+    token.app,
+    key.app,
+    secret.app,
+    audit.app,
+    gateway.app,
+    deploy.app,
+):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
 

@@ -140,4 +140,4 @@ def _measure(name: str, pairs: Sequence[tuple[Result, Result]], value: Callable[
 def chance_of(lost: int, gained: int) -> float:
     """The chance of at least `lost` losses among the changed questions when a change goes either way."""
     changed = lost + gained
-    return sum(comb(changed, count) for count in range(lost, changed + 1)) / 2**changed
+    return sum(comb(changed, count) for count in range(lost, changed + 1)) / float(2**changed)

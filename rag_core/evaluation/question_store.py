@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -176,7 +177,19 @@ def purge(connection: Connection, *, days: int) -> int:
     return connection.execute(_PURGE, {"days": days}).rowcount
 
 
-def _stored(row: Row[tuple[object, ...]]) -> StoredQuestion:
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in row._mapping.items()}
-    known = {name: value for name, value in values.items() if name in StoredQuestion.__slots__}
-    return StoredQuestion(**{**known, "origin": Origin(row.origin), "state": Verdict(row.state)})
+def _stored(row: Row[Any]) -> StoredQuestion:
+    return StoredQuestion(
+        row.question,
+        tuple(row.expected),
+        tuple(row.patterns),
+        tuple(row.sources),
+        tuple(row.tags),
+        Origin(row.origin),
+        row.note,
+        row.rating,
+        tuple(row.doc_ids),
+        Verdict(row.state),
+        row.decided_by,
+        row.id,
+        row.at,
+    )

@@ -113,7 +113,7 @@ def load_questions(path: Path, tags: Iterable[str] = (), *, limit: int = 5000) -
     except (OSError, UnicodeDecodeError) as error:
         raise _invalid(f"{path.name}: cannot be read ({type(error).__name__})") from None
     asked: dict[str, int] = {}
-    questions = []
+    questions: list[EvaluationQuestion] = []
     for line, row in _json_lines(path.name, text) if path.suffix == ".jsonl" else _yaml_rows(path.name, text):
         if len(questions) >= limit:
             message = f"{path.name}: line {line}: more than {limit:,} questions (RAG_EVALUATION_MAX_QUESTIONS)"
