@@ -18,10 +18,12 @@ from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.deployments import DeploymentsHandler
+from query_server.handlers.admin.evaluation import EvaluationHandler
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.documents.handler import DocumentsHandler
+from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.query.answer import AnswerHandler
 from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
@@ -44,6 +46,7 @@ from query_server.runtime.reflection import GuardedReflection
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.deployments import DeploymentServicer
 from query_server.servicers.documents import DocumentServicer
+from query_server.servicers.evaluation import EvaluationServicer
 from query_server.servicers.index import IndexServicer
 from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
@@ -59,6 +62,8 @@ from ragproto.admin.v1 import (
     admin_pb2_grpc,
     deployments_pb2,
     deployments_pb2_grpc,
+    evaluation_pb2,
+    evaluation_pb2_grpc,
     index_pb2,
     index_pb2_grpc,
     operations_pb2,
@@ -81,6 +86,7 @@ _DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"]
 _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
 _DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name
+_EVALUATION_SERVICE = evaluation_pb2.DESCRIPTOR.services_by_name["EvaluationService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
 
@@ -204,17 +210,21 @@ class QueryServer:
         documents = DocumentServicer(DocumentsHandler(self._settings, self._dependencies))
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
-        v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
         store = self._dependencies.store
+        feedback = FeedbackHandler(store, per_hour=self._settings.feedback_per_hour)
+        v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers, feedback), server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
-        operations = OperationsServicer(handler, ConditionsHandler(store), search, hashes)
+        operations = OperationsServicer(handler, ConditionsHandler(store), search, feedback, hashes)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         deployments = DeploymentServicer(DeploymentsHandler(store))
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)
+        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
+            EvaluationServicer(EvaluationHandler(store)), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
-            operators = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
+            operators = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE, _EVALUATION_SERVICE)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server

@@ -90,7 +90,7 @@ class Measure:
 
     def __str__(self) -> str:
         return (
-            f"{self.name} {self.before:.3f} -> {self.now:.3f} ({self.lost} lost, {self.gained} gained of "
+            f"{self.name.replace('_', ' ')} {self.before:.3f} -> {self.now:.3f} ({self.lost} lost, {self.gained} gained of "
             f"{self.questions}; p {self.chance:.3f})"
         )
 

@@ -53,13 +53,21 @@ class Rating:
     judgement: Judgement
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A rating that was stored; `replaced`: over the caller's earlier one of the same answer."""
+
+    id: int
+    replaced: bool
+
+
 _RECENT = text("""
 SELECT count(*) FROM rag.ratings WHERE tenant = :tenant AND actor = :actor AND at > now() - interval '1 hour'
 """)
 
 
-def add(connection: Connection, tenant: str, actor: str, judgement: Judgement, *, per_hour: int = 0) -> int:
-    """Store a rating; returns its id. A caller's second rating of the same answer replaces the first.
+def add(connection: Connection, tenant: str, actor: str, judgement: Judgement, *, per_hour: int = 0) -> Saved:
+    """Store a rating. A caller's second rating of the same answer replaces the first.
 
     Raises `Exhausted` (`FEEDBACK_LIMIT`) when the caller has rated `per_hour` answers within an hour (0: no limit).
     """
@@ -83,7 +91,8 @@ def add(connection: Connection, tenant: str, actor: str, judgement: Judgement, *
     named = {"tenant": tenant, "actor": actor, "answer_hash": judgement.answer_hash}
     statement = insert(ratings).values(**named, **values)
     replaced = statement.on_conflict_do_update(index_elements=list(named), set_={**values, "at": func.now()})
-    return int(connection.execute(replaced.returning(ratings.c.id)).scalar_one())
+    row = connection.execute(replaced.returning(ratings.c.id, text("(xmax <> 0)"))).one()
+    return Saved(int(row[0]), bool(row[1]))
 
 
 _HIDDEN = text("""

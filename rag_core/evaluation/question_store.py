@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -51,6 +51,16 @@ class StoredQuestion:
     decided_by: str = ""
     id: int = 0
     at: datetime | None = None
+
+    def completed(self, parts: Mapping[str, Sequence[str]]) -> StoredQuestion:
+        """With these of its expected, patterns, sources and tags, where they are not empty."""
+        return replace(
+            self,
+            expected=tuple(parts.get("expected") or self.expected),
+            patterns=tuple(parts.get("patterns") or self.patterns),
+            sources=tuple(parts.get("sources") or self.sources),
+            tags=tuple(parts.get("tags") or self.tags),
+        )
 
     def parsed(self) -> EvaluationQuestion:
         """As it is asked. Raises `InvalidInput` (`QUESTIONS_INVALID`) while it says too little of its answer."""
@@ -112,7 +122,7 @@ def get(connection: Connection, tenant: str, question: int) -> StoredQuestion:
     statement = select(evaluation_questions).where(_T.tenant == tenant, _T.id == question).with_for_update()
     row = connection.execute(statement).one_or_none()
     if row is None:
-        raise NotFound(Reason.QUESTION_NOT_FOUND, f"there is no proposed question {question} of this tenant")
+        raise NotFound(Reason.QUESTION_NOT_FOUND, "question: there is none with this number")
     return _stored(row)
 
 
@@ -123,7 +133,7 @@ def decide(connection: Connection, tenant: str, question: StoredQuestion, verdic
     (`QUESTION_DECIDED`) when another decision was made before.
     """
     if question.state not in {Verdict.PROPOSED, verdict}:
-        raise Conflict(Reason.QUESTION_DECIDED, f"question {question.id} is {question.state.value} already")
+        raise Conflict(Reason.QUESTION_DECIDED, f"question: it is {question.state.value} already; reload the list")
     if verdict is Verdict.ACCEPTED:
         question.parsed()
     values = {

@@ -91,7 +91,7 @@ def get(connection: Connection, tenant: str, run: int) -> Run:
     statement = select(evaluation_runs).where(evaluation_runs.c.tenant == tenant, evaluation_runs.c.id == run)
     row = connection.execute(statement).one_or_none()
     if row is None:
-        raise NotFound(Reason.EVALUATION_NOT_FOUND, f"there is no run {run} of this tenant; it may be too old")
+        raise NotFound(Reason.EVALUATION_NOT_FOUND, "run: there is none with this number; old ones are deleted")
     return _run(row)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ from ragctl.output import Json, emit_json, say, table
 if TYPE_CHECKING:
     from rag_core.evaluation import StoredQuestion, Verdict
 
+__all__ = ["app"]
 _WIDTH = 100
 
 
@@ -204,9 +206,8 @@ def take(
     """
     from rag_core.evaluation import Verdict
 
-    changed = {"expected": expected, "patterns": pattern, "sources": source, "tags": tag}
-    given = {name: tuple(values) for name, values in changed.items() if values is not None}
-    _decide(question, Verdict.ACCEPTED, tenant, given, json=json)
+    changed = {"expected": expected or (), "patterns": pattern or (), "sources": source or (), "tags": tag or ()}
+    _decide(question, Verdict.ACCEPTED, tenant, changed, json=json)
 
 
 @app.command
@@ -227,12 +228,12 @@ def reject(question: int, /, *, tenant: str = "default", json: Json = False) -> 
     _decide(question, Verdict.REJECTED, tenant, {}, json=json)
 
 
-def _decide(question: int, verdict: Verdict, tenant: str, changed: dict[str, Any], *, json: bool) -> None:
+def _decide(question: int, verdict: Verdict, tenant: str, changed: Mapping[str, Sequence[str]], *, json: bool) -> None:
     from rag_core.evaluation import question_store
     from rag_core.operations import audit_store as audit
 
     with transaction() as connection:
-        found = replace(question_store.get(connection, tenant, question), **changed)
+        found = question_store.get(connection, tenant, question).completed(changed)
         question_store.decide(connection, tenant, found, verdict, actor=actor())
         action = f"evaluation.question_{verdict.value}"
         audit.record(connection, actor=actor(), action=action, target=str(question), details={"tenant": tenant})

@@ -27,6 +27,8 @@ from ragproto.admin.v1 import (
     admin_pb2_grpc,
     deployments_pb2,
     deployments_pb2_grpc,
+    evaluation_pb2,
+    evaluation_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
 )
@@ -117,6 +119,7 @@ class WirePeer:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(_operations(self), server)
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(_deployments(self), server)
+        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(_evaluation(self), server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._set_ready(True)
@@ -186,6 +189,12 @@ def _operations(peer: WirePeer) -> operations_pb2_grpc.OperationsServiceServicer
 def _deployments(peer: WirePeer) -> deployments_pb2_grpc.DeploymentServiceServicer:
     servicer = deployments_pb2_grpc.DeploymentServiceServicer()
     _answer_each(peer, servicer, deployments_pb2, "DeploymentService")
+    return servicer
+
+
+def _evaluation(peer: WirePeer) -> evaluation_pb2_grpc.EvaluationServiceServicer:
+    servicer = evaluation_pb2_grpc.EvaluationServiceServicer()
+    _answer_each(peer, servicer, evaluation_pb2, "EvaluationService")
     return servicer
 
 

@@ -29,6 +29,9 @@ NO_QUESTIONS = (
 )
 
 
+MAX_TENANTS_SHOWN = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """What asks and keeps: rows, index, transforms and settings."""
@@ -54,21 +57,23 @@ def compare_answers(here: Installation, row: Generation, baseline: Generation | 
     asked = load_own_questions(here.store, here.settings)
     if not asked:
         return Check("answers", True, NO_QUESTIONS, {"questions": 0})
-    figures: dict[str, Any] = {"questions": sum(len(own.questions) for own in asked)}
-    said, passed = [], True
+    every: list[Result] = []
+    said: list[tuple[bool, str]] = []
     for own in asked:
         results = here.ask(row, own)
         before, against = _before(here, own, baseline)
         compared = compare(before, results, here.settings.gate_answer_tolerance) if against else None
         run = _run(here, own, row, results, "gate", actor, compared, against)
         here.keep(run, results)
-        figures |= {f"{own.tenant}_{name}": run.figures[name] for name in grading.LIMITED}
-        if compared is not None:
-            passed = passed and not compared.worse
-            figures[f"{own.tenant}_against"] = against
-            figures[f"{own.tenant}_difference"] = compared.as_figures()
-        said.append(f"{own.tenant}: {run.detail}")
-    return Check("answers", passed, "; ".join(said), figures)
+        every += results
+        said.append((run.worse, f"{own.tenant}: {run.detail}"))
+    worse = [text for refused, text in said if refused]
+    shown = (worse or [text for _, text in said])[:MAX_TENANTS_SHOWN]
+    pooled = grading.figures(every)
+    figures: dict[str, Any] = {name: getattr(pooled, name) for name in ("questions", *grading.LIMITED)}
+    figures |= {"tenants": len(asked), "worse_tenants": len(worse)}
+    known = {name: value for name, value in figures.items() if value is not None}
+    return Check("answers", not worse, "; ".join(shown), known)
 
 
 def _before(here: Installation, own: OwnQuestions, baseline: Generation | None) -> tuple[list[Result], str]:

@@ -350,3 +350,38 @@ class Citation(_message.Message):
     page: int
     heading_path: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, number: _Optional[int] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., chunk_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., quote: _Optional[str] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SendFeedbackRequest(_message.Message):
+    __slots__ = ("question", "answer", "helpful", "comment", "right_doc_id", "generation", "citations")
+    class Span(_message.Message):
+        __slots__ = ("doc_id", "version", "start", "end")
+        DOC_ID_FIELD_NUMBER: _ClassVar[int]
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        START_FIELD_NUMBER: _ClassVar[int]
+        END_FIELD_NUMBER: _ClassVar[int]
+        doc_id: str
+        version: int
+        start: int
+        end: int
+        def __init__(self, doc_id: _Optional[str] = ..., version: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    HELPFUL_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
+    question: str
+    answer: str
+    helpful: bool
+    comment: str
+    right_doc_id: str
+    generation: str
+    citations: _containers.RepeatedCompositeFieldContainer[SendFeedbackRequest.Span]
+    def __init__(self, question: _Optional[str] = ..., answer: _Optional[str] = ..., helpful: _Optional[bool] = ..., comment: _Optional[str] = ..., right_doc_id: _Optional[str] = ..., generation: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[SendFeedbackRequest.Span, _Mapping]]] = ...) -> None: ...
+
+class SendFeedbackResponse(_message.Message):
+    __slots__ = ("replaced",)
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
+    replaced: bool
+    def __init__(self, replaced: _Optional[bool] = ...) -> None: ...

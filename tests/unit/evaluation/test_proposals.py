@@ -32,7 +32,7 @@ def judgement(flow: PipelineHarness, *cited: str, good: bool = True, right: str 
 
 def rate(flow: PipelineHarness, said: Judgement, actor: str = "ann", per_hour: int = 0) -> int:
     with flow.store.engine.begin() as connection:
-        rating = feedback_store.add(connection, TENANT, actor, said, per_hour=per_hour)
+        rating = feedback_store.add(connection, TENANT, actor, said, per_hour=per_hour).id
         propose_from_rating(connection, TENANT, rating, said)
     return rating
 

@@ -79,7 +79,7 @@ def test_what_users_and_evaluations_say_of_a_document_goes_with_it(stream: Strea
     result = Result("Where?", (), Grade.RIGHT, None, None, answer=SECRET, doc_ids=(doc_id,))
     with stream.store.engine.begin() as connection:
         for judgement in (said, right):
-            rating = feedback_store.add(connection, "acme", "ann", judgement)
+            rating = feedback_store.add(connection, "acme", "ann", judgement).id
             propose_from_rating(connection, "acme", rating, judgement)
         run_store.add(connection, made, [result], keep=5)
     assert {"ratings", "evaluation_questions", "evaluation_results"} <= set(everywhere(stream, SECRET))
