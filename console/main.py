@@ -25,6 +25,7 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
         ("sources", t("Sources"), ":material/folder_open:"),
         ("pipeline", t("Pipeline"), ":material/account_tree:"),
         ("quality", t("Quality"), ":material/fact_check:"),
+        ("evaluation", t("Evaluation"), ":material/quiz:"),
         ("index", t("Index"), ":material/database:"),
         ("ask", t("Ask"), ":material/forum:"),
         ("traffic", t("Traffic"), ":material/speed:"),

@@ -23,7 +23,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
-PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
+PAGES = ("overview", "sources", "pipeline", "quality", "evaluation", "index", "ask", "traffic", "deployments", "audit")
 QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
 FIND = {"en": "performance", "zh": "zh-CN"}
 

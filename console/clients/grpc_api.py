@@ -13,6 +13,8 @@ from console.settings import ConsoleSettings
 from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
+from ragproto.admin.v1 import evaluation_pb2 as evaluation
+from ragproto.admin.v1 import evaluation_pb2_grpc as evaluation_rpc
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
@@ -35,6 +37,7 @@ class Channels:
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
         self.deployments = deploy_rpc.DeploymentServiceStub(server)
+        self.evaluation = evaluation_rpc.EvaluationServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
 
     def close(self) -> None:
@@ -123,6 +126,34 @@ class Api:
         """Stored ratings, newest first."""
         return list(self._operate("ListRatings").ratings)
 
+    def evaluation_runs(self, limit: int = 100) -> list[evaluation.EvaluationRun]:
+        """Runs of the owners' questions, newest first."""
+        return list(self._evaluate("ListEvaluationRuns", limit=limit).runs)
+
+    def evaluation_run(self, number: int) -> evaluation.GetEvaluationRunResponse:
+        """A run with the questions that changed."""
+        found: evaluation.GetEvaluationRunResponse = self._evaluate("GetEvaluationRun", id=number)
+        return found
+
+    def accept_run(self, number: int, reason: str) -> None:
+        """Have later runs compared with this one."""
+        self._evaluate("AcceptEvaluationRun", id=number, reason=reason)
+
+    def proposed_questions(self, state: str, limit: int = 200) -> list[evaluation.ProposedQuestion]:
+        """Questions in a state, newest first."""
+        return list(self._evaluate("ListProposedQuestions", state=state, limit=limit).questions)
+
+    def propose_questions(self, count: int) -> int:
+        """Propose questions from headings; returns how many are new."""
+        return int(self._evaluate("ProposeQuestions", count=count).proposed)
+
+    def decide_question(self, number: int, *, accept: bool, **parts: Sequence[str]) -> evaluation.ProposedQuestion:
+        """Accept or reject a question."""
+        found: evaluation.ProposedQuestion = self._evaluate(
+            "DecideQuestion", id=number, accept=accept, **parts
+        ).question
+        return found
+
     def alerts(self, *, ended: bool = False) -> list[ops.Alert]:
         """Alerts, those that are open first."""
         return list(self._operate("ListAlerts", include_ended=ended).alerts)
@@ -202,6 +233,11 @@ class Api:
     def _deploy(self, name: str, **fields: Any) -> Any:
         return self._call(
             SERVER, getattr(self._channels.deployments, name), getattr(deploy, f"{name}Request")(**fields)
+        )
+
+    def _evaluate(self, name: str, **fields: Any) -> Any:
+        return self._call(
+            SERVER, getattr(self._channels.evaluation, name), getattr(evaluation, f"{name}Request")(**fields)
         )
 
     def _administer(self, name: str, **fields: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from console.i18n.zh_evaluation import EVALUATION
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
 
 CHINESE: dict[str, str] = {
     **OPERATIONS,
     **DEPLOYMENTS,
+    **EVALUATION,
     "It is not certain that the sources answer this question. These passages come closest.": (
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),
@@ -76,8 +78,6 @@ CHINESE: dict[str, str] = {
     "This document was never stored. See the quarantine for the reason.": "此文档从未入库，原因见隔离区。",
     "Rated answers": "已评价的回答",
     "Rating": "评价",
-    "Save for the golden set": "收入黄金集候选",
-    "Saved. See the page Quality, under Rated answers.": "已保存，见“质量”页的“已评价的回答”。",
     "Kind": "类型",
     "ACL": "访问控制",
     "ACL: each entry is everyone, user:NAME or group:NAME.": ("访问控制：每项应为 everyone、user:名称 或 group:名称。"),

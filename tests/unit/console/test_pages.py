@@ -16,7 +16,7 @@ from tests.unit.console.conftest import Platform
 HOSTILE = (
     "<img src=x onerror=alert(1)> [click](javascript:alert(1)) ![](http://attacker.example/?q=1) **bold** $x$ :red[y]"
 )
-PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
+PAGES = ("overview", "sources", "pipeline", "quality", "evaluation", "index", "ask", "traffic", "deployments", "audit")
 
 
 def opened(app: AppTest, page: str) -> AppTest:
@@ -187,7 +187,7 @@ def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform
     ]
     _ask(app, "really?")
     app.feedback[0].set_value(1)
-    button(app, "Save for the golden set").click().run()
+    button(app, "Send").click().run()
     [rating] = [request for name, request in platform.gateway.peer.asked if name == "RateAnswer"]
     assert (rating.question, rating.answer, rating.good, rating.citations[0].end) == ("really?", "yes [1]", True, 5)
 

@@ -12,7 +12,7 @@ import pytest
 import console
 from console.i18n import language_of, translate
 from console.i18n.zh import CHINESE
-from console.presenters import answers, deployments, generations, pipeline, records, sources, traffic
+from console.presenters import answers, deployments, evaluation, generations, pipeline, records, sources, traffic
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -38,6 +38,10 @@ def words() -> set[str]:
         *labels,
         *rows,
         *generations.GATES,
+        *evaluation.ORIGINS.values(),
+        *evaluation.QUESTION_ORIGINS.values(),
+        *evaluation.GRADES.values(),
+        *evaluation.STATES,
         *deployments.STATES.values(),
         *traffic.LIMITS.values(),
         *sources.COUNTS,
