@@ -20,6 +20,10 @@ def share(label: str) -> Any:
     return st.column_config.NumberColumn(label, format=PERCENT)
 
 
+def _count(label: str) -> Any:
+    return st.column_config.NumberColumn(label, width=80)
+
+
 def run_details(number: int) -> None:
     """Figures by tag, what changed with both answers, and what does not satisfy."""
     found = load_or_report("query server", lambda: api().evaluation_run(number))
@@ -49,7 +53,7 @@ def _figures(run: pb.EvaluationRun, before: pb.EvaluationRun | None) -> None:
     columns = {"tag": t("Tag"), "questions": t("Questions"), "satisfied": share(t("Satisfied")),
                "moved": share(t("Since before")), "wrong": share(t("Wrong")),
                "recall": share(t("Recall of sources")),
-               **{f"n_{name}": _grade(name) for name in views.SHOWN}}  # fmt: skip
+               **{f"n_{name}": _count(t(label)) for name, label in views.COLUMNS.items()}}  # fmt: skip
     table(rows, columns, empty="")
 
 

@@ -8,6 +8,7 @@ EVALUATION: dict[str, str] = {
     "all questions": "全部问题",
     "Asked by": "发起方",
     "Before: {grade}": "之前：{grade}",
+    "closest": "最接近",
     "closest passages": "最接近的内容",
     "closest passages without it": "最接近的内容中没有",
     "command": "命令行",

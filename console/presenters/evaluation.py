@@ -21,8 +21,15 @@ GRADES = {
     "not graded": "not graded",
 }
 """Grades in words; those that satisfy are the first two."""
-SHOWN = ("right", "closest", "partly", "missed", "abstained", "wrong")
-"""Grades that have a column."""
+COLUMNS = {
+    "right": "right",
+    "closest": "closest",
+    "partly": "partly",
+    "missed": "missed",
+    "abstained": "no answer",
+    "wrong": "wrong",
+}
+"""Grades that have a column, under a short heading."""
 QUESTION_ORIGINS = {"feedback": "feedback", "heading": "heading (generated)"}
 
 
@@ -72,7 +79,7 @@ def tag_rows(run: pb.EvaluationRun, before: pb.EvaluationRun | None) -> list[dic
 
 
 def _tag_row(tag: str, now: pb.EvaluationFigures, old: pb.EvaluationFigures | None) -> dict[str, Any]:
-    counted = {name: now.grades[name] for name in SHOWN if name in now.grades}  # fmt: skip
+    counted = {name: now.grades[name] for name in COLUMNS if name in now.grades}  # fmt: skip
     return {
         "tag": plain(tag),
         "questions": now.questions,

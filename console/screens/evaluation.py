@@ -12,6 +12,8 @@ from console.session import Role, api, role, t
 
 STATES = ("proposed", "accepted", "rejected")
 PROPOSED_AT_ONCE = 20
+# A longer list scrolls, so that the run below it stays in sight. (A string here would be drawn on the page.)
+_ROWS, _HEIGHT = 6, 250
 
 
 def runs() -> None:
@@ -34,7 +36,15 @@ def runs() -> None:
     columns = {"id": t("Evaluation"), "at": t("When"), "name": t("Questions asked"), "origin": t("Asked by"),
                "questions": t("Count"), "satisfied": share(t("Satisfied")), "wrong": share(t("Wrong")),
                "recall": share(t("Recall of sources")), "state": t("State"), "generation": t("Generation")}  # fmt: skip
-    event = table(rows, columns, empty="", on_select="rerun", selection_mode="single-row", key="runs", height=250)
+    event = table(
+        rows,
+        columns,
+        empty="",
+        on_select="rerun",
+        selection_mode="single-row",
+        key="runs",
+        height=_HEIGHT if len(rows) > _ROWS else "auto",
+    )
     picked = chosen_row(event)
     run_details(rows[picked if picked is not None and picked < len(rows) else 0]["id"])
 

@@ -23,7 +23,7 @@ _ORDER = (
     Grade.CLOSEST,
     Grade.RIGHT,
 )
-"""From worst to best for whoever asked."""
+"""From worst to best for the person who asked."""
 
 
 class Direction(StrEnum):
@@ -90,8 +90,8 @@ class Measure:
 
     def __str__(self) -> str:
         return (
-            f"{self.name.replace('_', ' ')} {self.before:.3f} -> {self.now:.3f} ({self.lost} lost, {self.gained} gained of "
-            f"{self.questions}; p {self.chance:.3f})"
+            f"{self.name.replace('_', ' ')} {self.before:.3f} -> {self.now:.3f} "
+            f"({self.lost} lost, {self.gained} gained of {self.questions}; p {self.chance:.3f})"
         )
 
 

@@ -24,8 +24,8 @@ _CJK_START = "\u2e80"
 def propose_from_rating(connection: Connection, tenant: str, rating: int, judgement: Judgement) -> int:
     """Propose the rated question; returns how many are new.
 
-    The right document is where the answer is; else, of a helpful answer, the first cited ones. With neither, whoever
-    accepts the question says what its answer is.
+    The right document is where the answer is; else, of a helpful answer, the first cited ones. With neither, the
+    operator who accepts the question says what its answer is.
     """
     named = judgement.doc_ids if judgement.good or judgement.right_doc_id else ()
     chosen = named[:1] if judgement.right_doc_id else named[:MAX_CITED]
@@ -45,8 +45,8 @@ _HEADINGS = text("""
 SELECT d.doc_id, d.source || '/' || d.locator AS place, d.language,
        substr(d.text, (b.block->>1)::int + 1, least((b.block->>2)::int - (b.block->>1)::int, 300)) AS heading
 FROM rag.documents d, jsonb_array_elements(d.blocks) WITH ORDINALITY AS b(block, number)
-WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND d.acl IS NOT NULL AND b.block->>0 = 'heading'
-  AND (:source = '' OR d.source = :source)
+WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND d.acl IS NOT NULL
+  AND b.block->>0 = 'heading' AND (b.block->>3)::int > 1 AND (:source = '' OR d.source = :source)
 ORDER BY md5(d.doc_id::text), b.number LIMIT :limit
 """)
 
@@ -54,8 +54,8 @@ ORDER BY md5(d.doc_id::text), b.number LIMIT :limit
 def propose_from_headings(connection: Connection, tenant: str, *, limit: int, source: str = "") -> int:
     """Propose up to `limit` questions from headings of stored documents, at most two a document; returns how many.
 
-    Only headings that one document alone has are taken: "Introduction" asks nothing. Documents come in an order that
-    has nothing to do with their names, so that a few proposals are of many places.
+    Only headings that one document alone has are taken, and no titles: "Introduction" asks nothing. Documents come in
+    an order that has nothing to do with their names, so that a few proposals are of many places.
     """
     params = {"tenant": tenant, "source": source, "limit": _SCANNED}
     rows = connection.execute(_HEADINGS, params).all()

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, Row, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rag_core.database.tables import evaluation_questions
@@ -87,10 +87,16 @@ def propose(connection: Connection, tenant: str, questions: Sequence[StoredQuest
         }
         statement = insert(evaluation_questions).values(**values)
         new = statement.excluded
+        known = func.cardinality(new.sources) > 0
         later = statement.on_conflict_do_update(
             index_elements=[_T.tenant, text("md5(question)")],
-            set_={"note": new.note, "rating": new.rating, "sources": new.sources, "doc_ids": new.doc_ids},
-            where=(_T.state == Verdict.PROPOSED.value) & (func.cardinality(new.sources) > 0),
+            set_={
+                "note": case((new.note != "", new.note), else_=_T.note),
+                "rating": func.coalesce(new.rating, _T.rating),
+                "sources": case((known, new.sources), else_=_T.sources),
+                "doc_ids": case((known, new.doc_ids), else_=_T.doc_ids),
+            },
+            where=_T.state == Verdict.PROPOSED.value,
         )
         # A row that this statement made has no other version of its own.
         row = connection.execute(later.returning(text("(xmax = 0)"))).one_or_none()

@@ -199,7 +199,7 @@ def test_an_operator_completes_and_decides_about_questions(server: RunningServer
 
 def test_questions_are_proposed_from_headings_on_request(server: RunningServer, store: Store) -> None:
     with store.engine.begin() as db:
-        db.exec_driver_sql("UPDATE rag.documents SET blocks = '[[\"heading\", 0, 23, 1]]' WHERE locator = 'vault.md'")
+        db.exec_driver_sql("UPDATE rag.documents SET blocks = '[[\"heading\", 0, 23, 2]]' WHERE locator = 'vault.md'")
     operator = Caller(server, scopes=OPERATOR)
     assert operator.ProposeQuestions().proposed == 1
     [one] = operator.ListProposedQuestions().questions

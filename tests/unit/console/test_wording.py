@@ -41,6 +41,7 @@ def words() -> set[str]:
         *evaluation.ORIGINS.values(),
         *evaluation.QUESTION_ORIGINS.values(),
         *evaluation.GRADES.values(),
+        *evaluation.COLUMNS.values(),
         *evaluation.STATES,
         *deployments.STATES.values(),
         *traffic.LIMITS.values(),

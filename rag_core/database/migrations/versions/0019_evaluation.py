@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -15,7 +17,7 @@ SCHEMA = "rag"
 _NOW, _NONE = sa.text("now()"), "{}"
 
 
-def _at() -> sa.Column[object]:
+def _at() -> sa.Column[datetime]:
     return sa.Column("at", sa.DateTime(timezone=True), server_default=_NOW, nullable=False)
 
 
