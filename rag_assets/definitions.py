@@ -18,6 +18,7 @@ import rag_assets.defs
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.config import PROJECT_DEFS, load_all_sources, load_sources
 from rag_assets.defs.alerts.sensors import alert_sensor
+from rag_assets.defs.sources.states import state_sensor
 from rag_assets.resources import PIPELINE, pipeline_resource
 from rag_core.chunking import CHUNKER_VERSION
 from rag_core.generations import CHUNKING
@@ -32,8 +33,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     configs = load_all_sources(settings.effective_sources_dir)
     sources = [DocumentSource(config).build_defs() for config in load_sources(settings.effective_sources_dir)]
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
-    alerts = dg.Definitions(sensors=[alert_sensor(configs, settings)])
-    parts = (_project(), *sources, alerts, resources)
+    of_all = dg.Definitions(sensors=[alert_sensor(configs, settings), state_sensor(configs)])
+    parts = (_project(), *sources, of_all, resources)
     return _with_policy(dg.Definitions.merge(*parts), settings)
 
 

@@ -109,16 +109,6 @@ class DagsterClient:
             for item in node["assetChecksOrError"].get("checks", [])
         ]
 
-    def objectives(self) -> dict[str, float]:
-        """How old, in seconds, the index of each asset group may become; groups without a limit are absent."""
-        nodes = self._query(documents.OBJECTIVES)["assetNodes"]
-        limits = {tuple(node["assetKey"]["path"]): node.get("internalFreshnessPolicy") or {} for node in nodes}
-        return {
-            path[0]: float(policy["failWindowSeconds"])
-            for path, policy in limits.items()
-            if path[-1] == "index" and policy.get("failWindowSeconds")
-        }
-
     def automations(self) -> list[Automation]:
         """Every sensor and schedule, by name."""
         repository = {"repositoryName": REPOSITORY, "repositoryLocationName": self._location}

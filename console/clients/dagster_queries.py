@@ -17,8 +17,6 @@ GRAPH = """query($group: AssetGroupSelector) { assetNodes(group: $group) { asset
   dependencyKeys { path } isPartitioned kinds } }"""
 LATEST = """query($keys: [AssetKeyInput!]!) { assetsLatestInfo(assetKeys: $keys) { assetKey { path } inProgressRunIds
   unstartedRunIds latestRun { runId status endTime } latestMaterialization { timestamp runId } } }"""
-OBJECTIVES = """{ assetNodes { assetKey { path } internalFreshnessPolicy { __typename
-  ... on TimeWindowFreshnessPolicy { failWindowSeconds } } } }"""
 CHECKS = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path } assetChecksOrError {
   __typename ... on AssetChecks { checks { name blocking executionForLatestMaterialization { status timestamp runId
     evaluation { severity success description metadataEntries { label __typename ... on IntMetadataEntry { intValue }

@@ -72,8 +72,11 @@ def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> No
     with st.form("judge", border=True):
         good = st.feedback("thumbs", key="thumbs")
         comment = st.text_input(t("What should it have said? (optional)"), max_chars=2000)
-        if not st.form_submit_button(t("Save for the golden set")) or good is None:
+        if not st.form_submit_button(t("Save for the golden set")):
             return
+    if good is None:
+        st.warning(t("Choose thumbs up or thumbs down first; nothing was saved."))
+        return
     spans = [
         ops.CitedSpan(doc_id=item.doc_id, version=item.version, start=item.start, end=item.end)
         for item in views.citations(final)

@@ -15,8 +15,11 @@ from ragproto.admin.v1 import operations_pb2 as ops
 # Actions of an operator on a source.
 
 
-def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> None:
+def actions(source: str, detail: ops.SourceDetail, mine: list[Automation], *, has_runs: bool) -> None:
     """Sync, pause, resume, release; `mine` are the sensor and the schedule of the source."""
+    if not has_runs:
+        st.caption(t("Applications push to this source or a topic feeds it; it has no runs to start or pause."))
+        return
     key, dagster = key_of(source), shared().dagster
 
     def sync(why: str) -> str:

@@ -11,63 +11,39 @@ from typing import Any
 import yaml
 from google.protobuf.json_format import MessageToDict
 
-from console.clients.dagster_answers import Automation
 from console.clients.metrics import Sample
-from console.presenters.health import is_stale, objective_of
 from console.presenters.traffic import cumulative, quantile, series
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
 # --------------------------------------------------------------------------------------------------------------------
-# Sources: counts, freshness, and why one is stale.
+# Sources: counts and freshness.
 
 
 COUNTS = ("read", "added", "updated", "unchanged", "deleted", "quarantined", "skipped")
 
 
 def source_rows(
-    counted: Iterable[admin_pb2.SourceStatus],
-    details: Mapping[str, ops.SourceDetail],
-    automations: Iterable[Automation],
-    now: float,
-    objectives: Mapping[str, float] | None = None,
+    counted: Iterable[admin_pb2.SourceStatus], details: Mapping[str, ops.SourceDetail], now: float
 ) -> list[dict[str, Any]]:
-    """One row per source. `state` is paused, held, stale or ok; `age` is seconds since the last complete listing."""
-    running = {item.job.removesuffix("_sync") for item in automations if item.running}
-    limits = objectives or {}
-    return [
-        _row(item, _state(item, running, now, objective_of(item.name, limits)), details.get(item.name), now)
-        for item in counted
-    ]
+    """One row per source. `condition` is its state; `age` is seconds since the last complete listing."""
+    return [_row(item, details.get(item.name), now) for item in counted]
 
 
-def _row(item: admin_pb2.SourceStatus, state: str, detail: ops.SourceDetail | None, now: float) -> dict[str, Any]:
+def _row(item: admin_pb2.SourceStatus, detail: ops.SourceDetail | None, now: float) -> dict[str, Any]:
     seconds = item.last_complete_at.seconds
     return {
         "source": item.name,
         "kind": item.kind,
-        "state": state,
+        "condition": item.condition,
         "documents": item.documents,
         "chunks": item.chunks,
         "pending": item.pending,
         "quarantined": item.quarantined,
         "held": item.held_deletions,
         "age": max(0.0, now - seconds) if seconds else None,
-        "problem": detail.last_run.problem if detail is not None else "",
+        "problem": item.condition.reason or (detail.last_run.problem if detail is not None else ""),
     }
-
-
-def _state(item: admin_pb2.SourceStatus, running: set[str], now: float, objective: float) -> str:
-    if item.held_deletions:
-        return "held"
-    if is_stale(item.last_complete_at.seconds, now, objective):
-        return "stale"
-    if running and key_of(item.name) not in running:
-        return "paused"
-    return "ok"
-
-
-STATE_MARKS = {"ok": "✔", "stale": "✖", "held": "⏸", "paused": "⏸"}
 
 
 def key_of(source: str) -> str:

@@ -172,6 +172,9 @@ class Metrics:
         self.source_quarantined = gauge("quarantined", "Inputs in quarantine, those left out by policy not counted.")
         self.source_held = gauge("held_deletions", "Deletions that wait for an operator.")
         self.source_listed = gauge("listed_timestamp_seconds", "When the source was last listed to its end, Unix time.")
+        self.source_state = gauge(
+            "state", "1 for the state that the source is in, as the console and `rag source list` show it.", "state"
+        )
         self.source_run_inputs = gauge("run_inputs", "Inputs of the last run by outcome.", "outcome")
         self.source_run_seconds = gauge("run_stage_seconds", "Time of each stage of the last run.", "stage")
         self.alerts = Gauge(

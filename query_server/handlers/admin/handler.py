@@ -19,7 +19,7 @@ from rag_core.errors import RagError, Reason, Unavailable
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.generations import SourceCounts
+    from rag_core.source_status import SourceReport
 
 PROBE_SECONDS = 2.0
 T = TypeVar("T")
@@ -52,14 +52,14 @@ class AdminHandler:
 
     async def _database(
         self, tenant: str, *, platform: bool
-    ) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow], ComponentStatus]:
-        def read(connection: Connection) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow]]:
+    ) -> tuple[tuple[SourceReport, ...], dict[str, GenerationRow], ComponentStatus]:
+        def read(connection: Connection) -> tuple[tuple[SourceReport, ...], dict[str, GenerationRow]]:
             # Imported here: SQLAlchemy takes as long to load as the rest of the server.
             from query_server.handlers.admin.overview import generation_rows
-            from rag_core.generations import status_store
+            from rag_core.source_status import read as read_sources
 
             rows = generation_rows(connection, None if platform else tenant)
-            return status_store.source_counts(connection, tenant), rows
+            return read_sources(connection, tenant), rows
 
         try:
             sources, rows = await _in_time(transact(self._dependencies.store, read), Reason.DATABASE_UNAVAILABLE)

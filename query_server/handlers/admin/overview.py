@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rag_core.generations import DocumentTotals, Generation, SourceCounts
+from rag_core.generations import DocumentTotals, Generation
 from rag_core.generations import store as generations
 from rag_core.index import GenerationSpec
 from rag_core.operations import audit_store as audit
+from rag_core.source_status import SourceReport
 
 # --------------------------------------------------------------------------------------------------------------------
 # The report of `AdminService.GetStatus` as plain values.
@@ -77,7 +78,7 @@ class Status:
     """A snapshot of the platform for one tenant."""
 
     components: tuple[ComponentStatus, ...]
-    sources: tuple[SourceCounts, ...]
+    sources: tuple[SourceReport, ...]
     generations: tuple[GenerationStatus, ...]
     server_version: str
 

@@ -27,6 +27,8 @@ from rag_core.database.tables.content import (
     query_replicas,
     run_stages,
     source_items,
+    source_runs,
+    source_states,
     sources,
     visibility_changes,
 )
@@ -80,6 +82,8 @@ __all__ = [
     "run_stages",
     "schema_readers",
     "source_items",
+    "source_runs",
+    "source_states",
     "sources",
     "stream_offsets",
     "stream_workers",

@@ -265,6 +265,38 @@ run_stages = Table(
     Index("ix_run_stages_source", "tenant", "source", "finished_at"),
 )
 
+source_states = Table(
+    "source_states",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("configured", Boolean, nullable=False, comment="whether a source file defines it"),
+    Column("has_runs", Boolean, nullable=False, comment="false: the stream worker brings it up to date"),
+    Column("automatic", Boolean, nullable=False, comment="whether it has a sensor or a schedule"),
+    Column("paused_at", DateTime(timezone=True), comment="since when all of them are off"),
+    Column("freshness_minutes", Integer, comment="age of its last complete listing at which it is stale"),
+    now_column("observed_at"),
+)
+"""What Dagster knows of a source, written by its sensor `source_states`; below, the newest run of each shard."""
+
+source_runs = Table(
+    "source_runs",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, comment="reason code of a failure"),
+    Column("message", Text),
+    Column("queued_at", DateTime(timezone=True), nullable=False),
+    Column("started_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("failing_since", DateTime(timezone=True), comment="first failure since the last good run"),
+    CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name="state"),
+)
+
 source_items = Table(
     "source_items",
     metadata,

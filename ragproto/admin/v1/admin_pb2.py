@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dragproto/admin/v1/admin.proto\x12\x11ragproto.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xc3\x01\n\x11GetStatusResponse\x12\x30\n\ncomponents\x18\x01 \x03(\x0b\x32\x1c.ragproto.admin.v1.Component\x12\x30\n\x07sources\x18\x02 \x03(\x0b\x32\x1f.ragproto.admin.v1.SourceStatus\x12\x32\n\x0bgenerations\x18\x03 \x03(\x0b\x32\x1d.ragproto.admin.v1.Generation\x12\x16\n\x0eserver_version\x18\x04 \x01(\t\":\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xc1\x01\n\x0cSourceStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tdocuments\x18\x03 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x04 \x01(\x03\x12\x0f\n\x07pending\x18\x05 \x01(\x03\x12\x13\n\x0bquarantined\x18\x06 \x01(\x03\x12\x16\n\x0eheld_deletions\x18\x07 \x01(\x03\x12\x34\n\x10last_complete_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaf\x06\n\nGeneration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06points\x18\x03 \x01(\x03\x12\x10\n\x08\x65mbedder\x18\x04 \x01(\t\x12\x0f\n\x07\x63hunker\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdocuments\x18\x07 \x01(\x03\x12\x0f\n\x07pending\x18\x08 \x01(\x03\x12=\n\x08settings\x18\t \x03(\x0b\x32+.ragproto.admin.v1.Generation.SettingsEntry\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12/\n\x0bpromoted_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rpromoted_from\x18\r \x01(\t\x12.\n\nkeep_until\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66rozen\x18\x0f \x01(\x08\x12\x32\n\x06\x63hecks\x18\x10 \x03(\x0b\x32\".ragproto.admin.v1.GenerationCheck\x12\x30\n\x0c\x65valuated_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62\x61seline\x18\x12 \x01(\t\x12\x0e\n\x06passed\x18\x13 \x01(\x08\x12\x12\n\ndimensions\x18\x14 \x01(\x05\x12,\n\x08ready_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14\x65valuation_wanted_at\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nretired_at\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x06\x65vents\x18\x18 \x03(\x0b\x32\".ragproto.admin.v1.GenerationEvent\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"x\n\x0fGenerationEvent\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\xb1\x01\n\x0fGenerationCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12@\n\x07\x66igures\x18\x04 \x03(\x0b\x32/.ragproto.admin.v1.GenerationCheck.FiguresEntry\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xd6\x01\n\x16\x42uildGenerationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12I\n\x08settings\x18\x02 \x03(\x0b\x32\x37.ragproto.admin.v1.BuildGenerationRequest.SettingsEntry\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\tconfirmed\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"a\n\x17\x42uildGenerationResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x32\n\x08\x66orecast\x18\x02 \x01(\x0b\x32 .ragproto.admin.v1.BuildForecast\"\xa1\x01\n\rBuildForecast\x12\x11\n\tdocuments\x18\x01 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\r\n\x05texts\x18\x03 \x01(\x03\x12\x0e\n\x06\x63\x61\x63hed\x18\x04 \x01(\x03\x12\x10\n\x08to_embed\x18\x05 \x01(\x03\x12\x0e\n\x06tokens\x18\x06 \x01(\x03\x12\x0f\n\x07seconds\x18\x07 \x01(\x01\x12\x0c\n\x04\x63ost\x18\x08 \x01(\x01\x12\r\n\x05\x65xact\x18\t \x01(\x08\"/\n\x19\x45valuateGenerationRequest\x12\x12\n\ngeneration\x18\x01 \x01(\t\"\x1c\n\x1a\x45valuateGenerationResponse\"G\n\x18PromoteGenerationRequest\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x17\n\x0foverride_reason\x18\x02 \x01(\t\"L\n\x19PromoteGenerationResponse\x12/\n\x04move\x18\x01 \x01(\x0b\x32!.ragproto.admin.v1.GenerationMove\"R\n\x0eGenerationMove\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\x0f\n\x07pending\x18\x03 \x01(\x03\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\"+\n\x19RollbackGenerationRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"M\n\x1aRollbackGenerationResponse\x12/\n\x04move\x18\x01 \x01(\x0b\x32!.ragproto.admin.v1.GenerationMove\"J\n\x17RetireGenerationRequest\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0b\n\x03now\x18\x03 \x01(\x08\"\x1a\n\x18RetireGenerationResponse2\x93\x05\n\x0c\x41\x64minService\x12V\n\tGetStatus\x12#.ragproto.admin.v1.GetStatusRequest\x1a$.ragproto.admin.v1.GetStatusResponse\x12h\n\x0f\x42uildGeneration\x12).ragproto.admin.v1.BuildGenerationRequest\x1a*.ragproto.admin.v1.BuildGenerationResponse\x12q\n\x12\x45valuateGeneration\x12,.ragproto.admin.v1.EvaluateGenerationRequest\x1a-.ragproto.admin.v1.EvaluateGenerationResponse\x12n\n\x11PromoteGeneration\x12+.ragproto.admin.v1.PromoteGenerationRequest\x1a,.ragproto.admin.v1.PromoteGenerationResponse\x12q\n\x12RollbackGeneration\x12,.ragproto.admin.v1.RollbackGenerationRequest\x1a-.ragproto.admin.v1.RollbackGenerationResponse\x12k\n\x10RetireGeneration\x12*.ragproto.admin.v1.RetireGenerationRequest\x1a+.ragproto.admin.v1.RetireGenerationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dragproto/admin/v1/admin.proto\x12\x11ragproto.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xc3\x01\n\x11GetStatusResponse\x12\x30\n\ncomponents\x18\x01 \x03(\x0b\x32\x1c.ragproto.admin.v1.Component\x12\x30\n\x07sources\x18\x02 \x03(\x0b\x32\x1f.ragproto.admin.v1.SourceStatus\x12\x32\n\x0bgenerations\x18\x03 \x03(\x0b\x32\x1d.ragproto.admin.v1.Generation\x12\x16\n\x0eserver_version\x18\x04 \x01(\t\":\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xa5\x02\n\x0cSourceStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tdocuments\x18\x03 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x04 \x01(\x03\x12\x0f\n\x07pending\x18\x05 \x01(\x03\x12\x13\n\x0bquarantined\x18\x06 \x01(\x03\x12\x16\n\x0eheld_deletions\x18\x07 \x01(\x03\x12\x34\n\x10last_complete_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\tcondition\x18\t \x01(\x0b\x32\".ragproto.admin.v1.SourceCondition\x12\x10\n\x08streamed\x18\n \x01(\x08\x12\x19\n\x11\x66reshness_minutes\x18\x0b \x01(\x05\"\xfb\x02\n\x0fSourceCondition\x12-\n\x05state\x18\x01 \x01(\x0e\x32\x1e.ragproto.admin.v1.SourceState\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x0f\n\x07percent\x18\x04 \x01(\x05\x12\x19\n\x0cseconds_left\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bwaiting_for\x18\x06 \x01(\t\x12\r\n\x05\x61head\x18\x07 \x01(\x03\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07message\x18\t \x01(\t\x12\x0e\n\x06remedy\x18\n \x01(\t\x12\x31\n\rfailing_since\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fneeds_attention\x18\x0c \x01(\x08\x12\x0f\n\x07summary\x18\r \x01(\t\x12\x10\n\x08sentence\x18\x0e \x01(\tB\x0f\n\r_seconds_left\"\xaf\x06\n\nGeneration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06points\x18\x03 \x01(\x03\x12\x10\n\x08\x65mbedder\x18\x04 \x01(\t\x12\x0f\n\x07\x63hunker\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdocuments\x18\x07 \x01(\x03\x12\x0f\n\x07pending\x18\x08 \x01(\x03\x12=\n\x08settings\x18\t \x03(\x0b\x32+.ragproto.admin.v1.Generation.SettingsEntry\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12/\n\x0bpromoted_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rpromoted_from\x18\r \x01(\t\x12.\n\nkeep_until\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66rozen\x18\x0f \x01(\x08\x12\x32\n\x06\x63hecks\x18\x10 \x03(\x0b\x32\".ragproto.admin.v1.GenerationCheck\x12\x30\n\x0c\x65valuated_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62\x61seline\x18\x12 \x01(\t\x12\x0e\n\x06passed\x18\x13 \x01(\x08\x12\x12\n\ndimensions\x18\x14 \x01(\x05\x12,\n\x08ready_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14\x65valuation_wanted_at\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nretired_at\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x06\x65vents\x18\x18 \x03(\x0b\x32\".ragproto.admin.v1.GenerationEvent\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"x\n\x0fGenerationEvent\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\xb1\x01\n\x0fGenerationCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12@\n\x07\x66igures\x18\x04 \x03(\x0b\x32/.ragproto.admin.v1.GenerationCheck.FiguresEntry\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xd6\x01\n\x16\x42uildGenerationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12I\n\x08settings\x18\x02 \x03(\x0b\x32\x37.ragproto.admin.v1.BuildGenerationRequest.SettingsEntry\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\tconfirmed\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"a\n\x17\x42uildGenerationResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x32\n\x08\x66orecast\x18\x02 \x01(\x0b\x32 .ragproto.admin.v1.BuildForecast\"\xa1\x01\n\rBuildForecast\x12\x11\n\tdocuments\x18\x01 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\r\n\x05texts\x18\x03 \x01(\x03\x12\x0e\n\x06\x63\x61\x63hed\x18\x04 \x01(\x03\x12\x10\n\x08to_embed\x18\x05 \x01(\x03\x12\x0e\n\x06tokens\x18\x06 \x01(\x03\x12\x0f\n\x07seconds\x18\x07 \x01(\x01\x12\x0c\n\x04\x63ost\x18\x08 \x01(\x01\x12\r\n\x05\x65xact\x18\t \x01(\x08\"/\n\x19\x45valuateGenerationRequest\x12\x12\n\ngeneration\x18\x01 \x01(\t\"\x1c\n\x1a\x45valuateGenerationResponse\"G\n\x18PromoteGenerationRequest\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x17\n\x0foverride_reason\x18\x02 \x01(\t\"L\n\x19PromoteGenerationResponse\x12/\n\x04move\x18\x01 \x01(\x0b\x32!.ragproto.admin.v1.GenerationMove\"R\n\x0eGenerationMove\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\x0f\n\x07pending\x18\x03 \x01(\x03\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\"+\n\x19RollbackGenerationRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"M\n\x1aRollbackGenerationResponse\x12/\n\x04move\x18\x01 \x01(\x0b\x32!.ragproto.admin.v1.GenerationMove\"J\n\x17RetireGenerationRequest\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0b\n\x03now\x18\x03 \x01(\x08\"\x1a\n\x18RetireGenerationResponse*\xc5\x02\n\x0bSourceState\x12\x1c\n\x18SOURCE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10SOURCE_STATE_NEW\x10\x01\x12\x18\n\x14SOURCE_STATE_LISTING\x10\x02\x12\x1a\n\x16SOURCE_STATE_EMBEDDING\x10\x03\x12\x19\n\x15SOURCE_STATE_INDEXING\x10\x04\x12\x18\n\x14SOURCE_STATE_WAITING\x10\x05\x12\x1b\n\x17SOURCE_STATE_UP_TO_DATE\x10\x06\x12\x16\n\x12SOURCE_STATE_STALE\x10\x07\x12\x19\n\x15SOURCE_STATE_DEGRADED\x10\x08\x12\x17\n\x13SOURCE_STATE_FAILED\x10\t\x12\x17\n\x13SOURCE_STATE_PAUSED\x10\n\x12\x15\n\x11SOURCE_STATE_HELD\x10\x0b\x32\x93\x05\n\x0c\x41\x64minService\x12V\n\tGetStatus\x12#.ragproto.admin.v1.GetStatusRequest\x1a$.ragproto.admin.v1.GetStatusResponse\x12h\n\x0f\x42uildGeneration\x12).ragproto.admin.v1.BuildGenerationRequest\x1a*.ragproto.admin.v1.BuildGenerationResponse\x12q\n\x12\x45valuateGeneration\x12,.ragproto.admin.v1.EvaluateGenerationRequest\x1a-.ragproto.admin.v1.EvaluateGenerationResponse\x12n\n\x11PromoteGeneration\x12+.ragproto.admin.v1.PromoteGenerationRequest\x1a,.ragproto.admin.v1.PromoteGenerationResponse\x12q\n\x12RollbackGeneration\x12,.ragproto.admin.v1.RollbackGenerationRequest\x1a-.ragproto.admin.v1.RollbackGenerationResponse\x12k\n\x10RetireGeneration\x12*.ragproto.admin.v1.RetireGenerationRequest\x1a+.ragproto.admin.v1.RetireGenerationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATIONCHECK_FIGURESENTRY']._serialized_options = b'8\001'
   _globals['_BUILDGENERATIONREQUEST_SETTINGSENTRY']._loaded_options = None
   _globals['_BUILDGENERATIONREQUEST_SETTINGSENTRY']._serialized_options = b'8\001'
+  _globals['_SOURCESTATE']._serialized_start=3184
+  _globals['_SOURCESTATE']._serialized_end=3509
   _globals['_GETSTATUSREQUEST']._serialized_start=85
   _globals['_GETSTATUSREQUEST']._serialized_end=103
   _globals['_GETSTATUSRESPONSE']._serialized_start=106
@@ -45,43 +47,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPONENT']._serialized_start=303
   _globals['_COMPONENT']._serialized_end=361
   _globals['_SOURCESTATUS']._serialized_start=364
-  _globals['_SOURCESTATUS']._serialized_end=557
-  _globals['_GENERATION']._serialized_start=560
-  _globals['_GENERATION']._serialized_end=1375
-  _globals['_GENERATION_SETTINGSENTRY']._serialized_start=1328
-  _globals['_GENERATION_SETTINGSENTRY']._serialized_end=1375
-  _globals['_GENERATIONEVENT']._serialized_start=1377
-  _globals['_GENERATIONEVENT']._serialized_end=1497
-  _globals['_GENERATIONCHECK']._serialized_start=1500
-  _globals['_GENERATIONCHECK']._serialized_end=1677
-  _globals['_GENERATIONCHECK_FIGURESENTRY']._serialized_start=1631
-  _globals['_GENERATIONCHECK_FIGURESENTRY']._serialized_end=1677
-  _globals['_BUILDGENERATIONREQUEST']._serialized_start=1680
-  _globals['_BUILDGENERATIONREQUEST']._serialized_end=1894
-  _globals['_BUILDGENERATIONREQUEST_SETTINGSENTRY']._serialized_start=1328
-  _globals['_BUILDGENERATIONREQUEST_SETTINGSENTRY']._serialized_end=1375
-  _globals['_BUILDGENERATIONRESPONSE']._serialized_start=1896
-  _globals['_BUILDGENERATIONRESPONSE']._serialized_end=1993
-  _globals['_BUILDFORECAST']._serialized_start=1996
-  _globals['_BUILDFORECAST']._serialized_end=2157
-  _globals['_EVALUATEGENERATIONREQUEST']._serialized_start=2159
-  _globals['_EVALUATEGENERATIONREQUEST']._serialized_end=2206
-  _globals['_EVALUATEGENERATIONRESPONSE']._serialized_start=2208
-  _globals['_EVALUATEGENERATIONRESPONSE']._serialized_end=2236
-  _globals['_PROMOTEGENERATIONREQUEST']._serialized_start=2238
-  _globals['_PROMOTEGENERATIONREQUEST']._serialized_end=2309
-  _globals['_PROMOTEGENERATIONRESPONSE']._serialized_start=2311
-  _globals['_PROMOTEGENERATIONRESPONSE']._serialized_end=2387
-  _globals['_GENERATIONMOVE']._serialized_start=2389
-  _globals['_GENERATIONMOVE']._serialized_end=2471
-  _globals['_ROLLBACKGENERATIONREQUEST']._serialized_start=2473
-  _globals['_ROLLBACKGENERATIONREQUEST']._serialized_end=2516
-  _globals['_ROLLBACKGENERATIONRESPONSE']._serialized_start=2518
-  _globals['_ROLLBACKGENERATIONRESPONSE']._serialized_end=2595
-  _globals['_RETIREGENERATIONREQUEST']._serialized_start=2597
-  _globals['_RETIREGENERATIONREQUEST']._serialized_end=2671
-  _globals['_RETIREGENERATIONRESPONSE']._serialized_start=2673
-  _globals['_RETIREGENERATIONRESPONSE']._serialized_end=2699
-  _globals['_ADMINSERVICE']._serialized_start=2702
-  _globals['_ADMINSERVICE']._serialized_end=3361
+  _globals['_SOURCESTATUS']._serialized_end=657
+  _globals['_SOURCECONDITION']._serialized_start=660
+  _globals['_SOURCECONDITION']._serialized_end=1039
+  _globals['_GENERATION']._serialized_start=1042
+  _globals['_GENERATION']._serialized_end=1857
+  _globals['_GENERATION_SETTINGSENTRY']._serialized_start=1810
+  _globals['_GENERATION_SETTINGSENTRY']._serialized_end=1857
+  _globals['_GENERATIONEVENT']._serialized_start=1859
+  _globals['_GENERATIONEVENT']._serialized_end=1979
+  _globals['_GENERATIONCHECK']._serialized_start=1982
+  _globals['_GENERATIONCHECK']._serialized_end=2159
+  _globals['_GENERATIONCHECK_FIGURESENTRY']._serialized_start=2113
+  _globals['_GENERATIONCHECK_FIGURESENTRY']._serialized_end=2159
+  _globals['_BUILDGENERATIONREQUEST']._serialized_start=2162
+  _globals['_BUILDGENERATIONREQUEST']._serialized_end=2376
+  _globals['_BUILDGENERATIONREQUEST_SETTINGSENTRY']._serialized_start=1810
+  _globals['_BUILDGENERATIONREQUEST_SETTINGSENTRY']._serialized_end=1857
+  _globals['_BUILDGENERATIONRESPONSE']._serialized_start=2378
+  _globals['_BUILDGENERATIONRESPONSE']._serialized_end=2475
+  _globals['_BUILDFORECAST']._serialized_start=2478
+  _globals['_BUILDFORECAST']._serialized_end=2639
+  _globals['_EVALUATEGENERATIONREQUEST']._serialized_start=2641
+  _globals['_EVALUATEGENERATIONREQUEST']._serialized_end=2688
+  _globals['_EVALUATEGENERATIONRESPONSE']._serialized_start=2690
+  _globals['_EVALUATEGENERATIONRESPONSE']._serialized_end=2718
+  _globals['_PROMOTEGENERATIONREQUEST']._serialized_start=2720
+  _globals['_PROMOTEGENERATIONREQUEST']._serialized_end=2791
+  _globals['_PROMOTEGENERATIONRESPONSE']._serialized_start=2793
+  _globals['_PROMOTEGENERATIONRESPONSE']._serialized_end=2869
+  _globals['_GENERATIONMOVE']._serialized_start=2871
+  _globals['_GENERATIONMOVE']._serialized_end=2953
+  _globals['_ROLLBACKGENERATIONREQUEST']._serialized_start=2955
+  _globals['_ROLLBACKGENERATIONREQUEST']._serialized_end=2998
+  _globals['_ROLLBACKGENERATIONRESPONSE']._serialized_start=3000
+  _globals['_ROLLBACKGENERATIONRESPONSE']._serialized_end=3077
+  _globals['_RETIREGENERATIONREQUEST']._serialized_start=3079
+  _globals['_RETIREGENERATIONREQUEST']._serialized_end=3153
+  _globals['_RETIREGENERATIONRESPONSE']._serialized_start=3155
+  _globals['_RETIREGENERATIONRESPONSE']._serialized_end=3181
+  _globals['_ADMINSERVICE']._serialized_start=3512
+  _globals['_ADMINSERVICE']._serialized_end=4171
 # @@protoc_insertion_point(module_scope)

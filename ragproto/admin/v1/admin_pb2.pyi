@@ -2,12 +2,40 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class SourceState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SOURCE_STATE_UNSPECIFIED: _ClassVar[SourceState]
+    SOURCE_STATE_NEW: _ClassVar[SourceState]
+    SOURCE_STATE_LISTING: _ClassVar[SourceState]
+    SOURCE_STATE_EMBEDDING: _ClassVar[SourceState]
+    SOURCE_STATE_INDEXING: _ClassVar[SourceState]
+    SOURCE_STATE_WAITING: _ClassVar[SourceState]
+    SOURCE_STATE_UP_TO_DATE: _ClassVar[SourceState]
+    SOURCE_STATE_STALE: _ClassVar[SourceState]
+    SOURCE_STATE_DEGRADED: _ClassVar[SourceState]
+    SOURCE_STATE_FAILED: _ClassVar[SourceState]
+    SOURCE_STATE_PAUSED: _ClassVar[SourceState]
+    SOURCE_STATE_HELD: _ClassVar[SourceState]
+SOURCE_STATE_UNSPECIFIED: SourceState
+SOURCE_STATE_NEW: SourceState
+SOURCE_STATE_LISTING: SourceState
+SOURCE_STATE_EMBEDDING: SourceState
+SOURCE_STATE_INDEXING: SourceState
+SOURCE_STATE_WAITING: SourceState
+SOURCE_STATE_UP_TO_DATE: SourceState
+SOURCE_STATE_STALE: SourceState
+SOURCE_STATE_DEGRADED: SourceState
+SOURCE_STATE_FAILED: SourceState
+SOURCE_STATE_PAUSED: SourceState
+SOURCE_STATE_HELD: SourceState
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
@@ -36,7 +64,7 @@ class Component(_message.Message):
     def __init__(self, name: _Optional[str] = ..., healthy: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class SourceStatus(_message.Message):
-    __slots__ = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions", "last_complete_at")
+    __slots__ = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions", "last_complete_at", "condition", "streamed", "freshness_minutes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +73,9 @@ class SourceStatus(_message.Message):
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     HELD_DELETIONS_FIELD_NUMBER: _ClassVar[int]
     LAST_COMPLETE_AT_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    STREAMED_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_MINUTES_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     documents: int
@@ -53,7 +84,42 @@ class SourceStatus(_message.Message):
     quarantined: int
     held_deletions: int
     last_complete_at: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., pending: _Optional[int] = ..., quarantined: _Optional[int] = ..., held_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    condition: SourceCondition
+    streamed: bool
+    freshness_minutes: int
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., pending: _Optional[int] = ..., quarantined: _Optional[int] = ..., held_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., condition: _Optional[_Union[SourceCondition, _Mapping]] = ..., streamed: _Optional[bool] = ..., freshness_minutes: _Optional[int] = ...) -> None: ...
+
+class SourceCondition(_message.Message):
+    __slots__ = ("state", "since", "count", "percent", "seconds_left", "waiting_for", "ahead", "reason", "message", "remedy", "failing_since", "needs_attention", "summary", "sentence")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    FAILING_SINCE_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_ATTENTION_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    state: SourceState
+    since: _timestamp_pb2.Timestamp
+    count: int
+    percent: int
+    seconds_left: float
+    waiting_for: str
+    ahead: int
+    reason: str
+    message: str
+    remedy: str
+    failing_since: _timestamp_pb2.Timestamp
+    needs_attention: bool
+    summary: str
+    sentence: str
+    def __init__(self, state: _Optional[_Union[SourceState, str]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ..., percent: _Optional[int] = ..., seconds_left: _Optional[float] = ..., waiting_for: _Optional[str] = ..., ahead: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., needs_attention: _Optional[bool] = ..., summary: _Optional[str] = ..., sentence: _Optional[str] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("name", "state", "points", "embedder", "chunker", "created_at", "documents", "pending", "settings", "actor", "reason", "promoted_at", "promoted_from", "keep_until", "frozen", "checks", "evaluated_at", "baseline", "passed", "dimensions", "ready_at", "evaluation_wanted_at", "retired_at", "events")

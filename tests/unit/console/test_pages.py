@@ -30,8 +30,12 @@ def button(app: AppTest, label: str) -> Any:
 
 def with_source(platform: Platform, **changes: Any) -> None:
     peer = platform.gateway.peer
-    counted = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=1234, chunks=5678)
-    counted.held_deletions = changes.get("held_deletions", 0)
+    held = changes.get("held_deletions", 0)
+    counted = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=1234, chunks=5678, held_deletions=held)
+    counted.condition.state, counted.condition.sentence = admin_pb2.SOURCE_STATE_UP_TO_DATE, "up to date"
+    if held:
+        counted.condition.state, counted.condition.count = admin_pb2.SOURCE_STATE_HELD, held
+        counted.condition.sentence, counted.condition.needs_attention = "held for approval: {count} deletions", True
     peer.status = admin_pb2.GetStatusResponse(
         components=[admin_pb2.Component(name="database", healthy=True)],
         sources=[counted],
@@ -55,6 +59,17 @@ def test_a_healthy_platform_is_all_well(app: AppTest, platform: Platform) -> Non
     assert (figures["Documents"], figures["Vectors"], figures["Held deletions"]) == ("1,234", "5,678", "0")
     assert list(app.dataframe[1].value["source"]) == ["handbook"]
     assert platform.gateway.peer.metadata["authorization"] == "Bearer a.b.c"
+
+
+def test_a_platform_that_works_is_not_all_well_while_documents_wait(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    source = platform.gateway.peer.status.sources[0]
+    source.condition.state, source.condition.count = admin_pb2.SOURCE_STATE_WAITING, 141
+    source.condition.sentence = "waiting for the next run: {count} documents are not searchable yet"
+    app.run()
+    assert not app.success
+    assert [item.value for item in app.info] == ["Not all is searchable yet: handbook"]
+    assert "⏳ waiting for the next run: 141 documents are not searchable yet" in app.dataframe[1].value["state"].tolist()
 
 
 def test_what_needs_a_person_stands_at_the_top(app: AppTest, platform: Platform) -> None:
@@ -237,6 +252,14 @@ def test_without_a_record_dagster_is_not_told(app: AppTest, platform: Platform) 
     app.button(key="sync-handbook-do").click().run()
     assert platform.mutations == []
     assert not app.exception
+
+
+def test_a_pushed_source_offers_no_run_to_start_and_no_pause(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    platform.gateway.peer.status.sources[0].streamed = True
+    opened(app, "sources")
+    assert not {"Sync now", "Pause", "Resume"} & {item.label for item in app.get("popover")}
+    assert any(item.value.startswith("Applications push to this source") for item in app.caption)
 
 
 def test_pausing_a_source_stops_its_sensor(app: AppTest, platform: Platform) -> None:

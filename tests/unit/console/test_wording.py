@@ -13,6 +13,7 @@ import console
 from console.i18n import language_of, translate
 from console.i18n.zh import CHINESE
 from console.presenters import answers, deployments, generations, pipeline, records, sources, traffic
+from rag_core.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -47,7 +48,7 @@ def words() -> set[str]:
 
 
 _PLAIN = {
-    *("ok", "held", "stale", "paused", "sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid"),
+    *("sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid"),
     *("dense", "lexical", "active", "building", "ready", "retired", "healthy", "unhealthy", "critical", "warning"),
     *("local", "kubernetes", "switch", "rollback", "error", "viewer", "operator", "admin"),
 }
@@ -55,6 +56,10 @@ _PLAIN = {
 
 def test_every_sentence_has_a_chinese_translation() -> None:
     assert sorted({*sentences(), *words()} - CHINESE.keys()) == []
+
+
+def test_every_state_of_a_source_is_said_in_chinese() -> None:
+    assert sorted({*SENTENCES.values()} - CHINESE.keys()) == []
 
 
 def test_a_translation_has_the_same_fields_as_its_sentence() -> None:
