@@ -400,5 +400,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "No metrics of the new release could be read, so its health is unknown.",
         "Check /metrics of its servers and Envoy's admin port.",
     ),
+    R.SERVICE_NOT_FOUND: ("The local stack has no such service.", "`rag status` names them."),
+    R.PARTLY_DONE: (
+        "A command did some of what was asked, and some of it failed.",
+        "See which part failed in its output, and run the command for that part.",
+    ),
+    R.CHECK_FAILED: ("A command ran and found a problem.", "See its output."),
     R.INTERNAL: ("A defect. The log has the details under the request id.", "Report it with the request id."),
 }

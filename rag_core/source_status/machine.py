@@ -135,9 +135,7 @@ def _idle(facts: Facts, now: datetime) -> SourceStatus:
 def _waiting(
     what: Waiting, *, since: datetime | None = None, count: int = 0, ahead: int = 0, reason: str = ""
 ) -> SourceStatus:
-    return _with_remedy(
-        SourceStatus(SourceState.WAITING, since, count, waiting_for=what, ahead=ahead, reason=reason)
-    )
+    return _with_remedy(SourceStatus(SourceState.WAITING, since, count, waiting_for=what, ahead=ahead, reason=reason))
 
 
 def _with_remedy(status: SourceStatus) -> SourceStatus:

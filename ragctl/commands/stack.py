@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from rag_core.errors import Reason
 from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def up(
     wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
     replicas: int | None = None,
     json: Json = False,
-) -> int:
+) -> Reason | None:
     """Start the local stack, ingest its sources and print the next steps. Safe to repeat: starts only what is missing.
 
     Example: rag up --docs ~/handbook
@@ -58,7 +59,8 @@ def up(
             note("interrupted: what has started keeps running; `rag up` continues, `rag down` stops it")
             raise
     _report(stack, outcomes, json=json)
-    return int(not all(outcome.succeeded for outcome in outcomes))
+    # The stack runs: a source that failed is a part that is not done.
+    return None if all(outcome.succeeded for outcome in outcomes) else Reason.PARTLY_DONE
 
 
 def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
@@ -175,8 +177,15 @@ def _print_platform(platform: dict[str, Any]) -> None:
     say()
     names = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions")
     table(
-        ("source", *names[1:], "last complete"),
-        [[*(item.get(name) for name in names), _moment(item.get("last_complete_at"))] for item in platform["sources"]],
+        ("source", *names[1:], "last complete", "state"),
+        [
+            [
+                *(item.get(name) for name in names),
+                _moment(item.get("last_complete_at")),
+                item.get("condition", {}).get("summary", ""),
+            ]
+            for item in platform["sources"]
+        ],
         empty="no source has run yet",
     )
     say()
