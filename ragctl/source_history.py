@@ -48,7 +48,7 @@ def state_fields(report: SourceReport | None) -> dict[str, Any]:
     return {
         "state": str(status.state),
         "status": describe(status),
-        "since": status.since or "",
+        "since": status.since.isoformat(timespec="seconds") if status.since else "",
         **progress,
         **left,
         "documents": counts.documents,

@@ -1,6 +1,6 @@
 """The status of a source: one state, computed here from rows, which every face of the platform shows."""
 
-from rag_core.source_status.base import Facts, Run, RunState, SourceState, SourceStatus, Waiting
+from rag_core.source_status.base import Facts, Run, RunState, SourceState, SourceStatus, Texts, Turn, Waiting
 from rag_core.source_status.machine import decide, needs_attention
 from rag_core.source_status.sentences import SENTENCES, describe, sentence_of
 from rag_core.source_status.store import SourceReport, read, read_all
@@ -13,6 +13,8 @@ __all__ = [
     "SourceReport",
     "SourceState",
     "SourceStatus",
+    "Texts",
+    "Turn",
     "Waiting",
     "decide",
     "describe",

@@ -68,12 +68,21 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A run that waits for its turn at embedding: sources before it, and seconds until then (`None`: not known)."""
+
+    before: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the rows say of a source.
 
     `observed_at` is when Dagster's knowledge of it was last written, `None` when it never was. `read` counts the
-    documents that the runs under way have stored, `listed` says whether they have listed everything. `ahead` counts the
-    sources whose runs come first. `worker_alive` and `halted` (a reason code) are the stream worker's.
+    documents that the runs under way have stored, `unread` the listed items they have not read yet, `listed` says
+    whether they have listed everything. `ahead` counts the sources whose runs come first. `worker_alive` and `halted`
+    (a reason code) are the stream worker's. `mistake` is what is wrong in its source file.
     """
 
     name: str
@@ -92,12 +101,15 @@ class Facts:
     observed_at: datetime | None = None
     runs: tuple[Run, ...] = ()
     texts: Texts = Texts()
+    turn: Turn | None = None
     read: int = 0
+    unread: int = 0
     listed: bool = False
     ahead: int = 0
     inbox: int = 0
     worker_alive: bool = True
     halted: str = ""
+    mistake: str = ""
 
 
 @dataclass(frozen=True, slots=True)

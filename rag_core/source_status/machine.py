@@ -21,7 +21,8 @@ def decide(facts: Facts, now: datetime) -> SourceStatus:
     source is. A failure stays known while the source is tried again.
     """
     status = (
-        (_running(facts, now) if facts.has_runs else _streaming(facts))
+        _misconfigured(facts)
+        or (_running(facts, now) if facts.has_runs else _streaming(facts))
         or _held(facts)
         or _failed(facts)
         or _paused(facts)
@@ -40,6 +41,12 @@ def needs_attention(status: SourceStatus) -> bool:
     return status.state in _ATTENTION or status.failing_since is not None or dead
 
 
+def _misconfigured(facts: Facts) -> SourceStatus | None:
+    if not facts.mistake:
+        return None
+    return _with_remedy(SourceStatus(SourceState.FAILED, reason=Reason.CONFIG_INVALID, message=facts.mistake))
+
+
 def _running(facts: Facts, now: datetime) -> SourceStatus | None:
     under_way = [run for run in facts.runs if run.state in (RunState.RUNNING, RunState.QUEUED)]
     if not under_way:
@@ -55,9 +62,14 @@ def _running(facts: Facts, now: datetime) -> SourceStatus | None:
 
 def _stage(facts: Facts, since: datetime) -> SourceStatus:
     texts = facts.texts
+    if facts.turn is not None:
+        return SourceStatus(SourceState.WAITING, since, texts.total - texts.embedded, waiting_for=Waiting.EMBEDDING,
+                            ahead=facts.turn.before, seconds_left=facts.turn.seconds)  # fmt: skip
     if texts.embedded < texts.total:
-        left = (texts.total - texts.embedded) / texts.per_second if texts.per_second > 0 else None
-        percent = 100 * texts.embedded // texts.total
+        # What is listed and not read yet is taken to have as many texts per document as what was read.
+        total = texts.total * (1 + facts.unread / facts.read if facts.read else 1)
+        left = (total - texts.embedded) / texts.per_second if texts.per_second > 0 else None
+        percent = int(100 * texts.embedded / total)
         return SourceStatus(SourceState.EMBEDDING, since, texts.total - texts.embedded, percent, left)
     if not facts.listed:
         return SourceStatus(SourceState.LISTING, since, facts.read)

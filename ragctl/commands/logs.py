@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +16,7 @@ from ragctl.output import Json, emit_json, say
 
 _POLL_SECONDS = 0.25
 _BLOCK = 64 * 1024
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def logs(
@@ -42,18 +45,18 @@ def logs(
     if follow and json:
         raise InvalidInput(Reason.USAGE, "--follow has no end, so it is no JSON document: leave one of them out")
     files = log_files(service)
+    tails = {path: last_lines(path, lines) for path in files}
     if json:
-        emit_json([{"service": path.stem, "line": line} for path in files for line in last_lines(path, lines)])
+        emit_json([{"service": path.stem, "line": plain(line)} for path in files for line in tails[path].lines])
         return
-    width = max(len(path.stem) for path in files)
-    alone = len(files) == 1
+    width = 0 if len(files) == 1 else max(len(path.stem) for path in files)
     for path in files:
-        for line in last_lines(path, lines):
-            _print(path, line, width, alone=alone)
+        for line in tails[path].lines:
+            _print(path, line, width)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):
-            for path, line in appended(files):
-                _print(path, line, width, alone=alone)
+            for path, line in appended({path: tails[path].end for path in files}):
+                _print(path, line, width)
 
 
 def log_files(service: str | None) -> list[Path]:
@@ -75,43 +78,51 @@ def log_files(service: str | None) -> list[Path]:
     return wanted
 
 
-def last_lines(path: Path, count: int) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The last lines of a file, and where it ended when they were read."""
+
+    lines: list[str]
+    end: int
+
+
+def last_lines(path: Path, count: int) -> Tail:
     """The last lines of a file, read from its end: a log may be large."""
-    if count <= 0:
-        return []
     with path.open("rb") as file:
-        left, data = file.seek(0, 2), b""
-        while left > 0 and data.count(b"\n") <= count:
+        end = left = file.seek(0, 2)
+        data = b""
+        while count > 0 and left > 0 and data.count(b"\n") <= count:
             step = min(_BLOCK, left)
             left -= step
             file.seek(left)
             data = file.read(step) + data
-    return data.decode("utf-8", "replace").splitlines()[-count:]
+    return Tail(data.decode("utf-8", "replace").splitlines()[-count:] if count > 0 else [], end)
 
 
-def appended(files: list[Path]) -> Iterator[tuple[Path, str]]:
-    """Lines that are written from now on, also after a file was rotated."""
-    ends = {path: path.stat().st_size for path in files}
-    rest = dict.fromkeys(files, b"")
+def appended(ends: dict[Path, int]) -> Iterator[tuple[Path, str]]:
+    """Lines written after these places, without end; also after a file was rotated."""
+    places, rest = dict(ends), dict.fromkeys(ends, b"")
     while True:
         quiet = True
-        for path in files:
+        for path in places:
             with contextlib.suppress(OSError):  # it is being rotated
-                size = path.stat().st_size
-                if size < ends[path]:
-                    ends[path], rest[path] = 0, b""
-                if size == ends[path]:
-                    continue
+                if path.stat().st_size < places[path]:
+                    places[path], rest[path] = 0, b""
                 with path.open("rb") as file:
-                    file.seek(ends[path])
+                    file.seek(places[path])
                     data = file.read(_BLOCK)
-                ends[path] += len(data)
+                places[path] += len(data)
                 *whole, rest[path] = (rest[path] + data).split(b"\n")
-                quiet = quiet and not whole
+                quiet = quiet and not data
                 yield from ((path, line.decode("utf-8", "replace")) for line in whole)
         if quiet:
             time.sleep(_POLL_SECONDS)
 
 
-def _print(path: Path, line: str, width: int, *, alone: bool) -> None:
-    say(line if alone else f"{path.stem:<{width}}  {line}")
+def plain(line: str) -> str:
+    """A line without the colours that some services write also to a file."""
+    return _COLOUR.sub("", line)
+
+
+def _print(path: Path, line: str, width: int) -> None:
+    say(f"{path.stem:<{width}}  {plain(line)}" if width else plain(line))

@@ -197,5 +197,8 @@ def _indented(text: str) -> str:
 def _plain(message: Any) -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict
 
-    plain: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    # Fields at their default too: a citation that begins at 0 begins somewhere.
+    plain: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
     return plain

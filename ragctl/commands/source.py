@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="source",
-    help="Sources: list, show, status, history, check, sync, crawl report, approve held deletions.",
+    help="Sources: list, show, status, history, check, sync, report, approve-deletions.",
     help_format="plaintext",
 )
 

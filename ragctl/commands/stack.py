@@ -13,7 +13,9 @@ from rag_core.errors import Reason
 from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
+    from rag_core.settings import Settings
     from ragctl.local_stack.display import Display
+    from ragctl.local_stack.estimate import Estimate
     from ragctl.local_stack.ingest import Outcome
     from ragctl.local_stack.status import StackStatus
     from ragctl.local_stack.up import Stack
@@ -23,7 +25,7 @@ def up(
     *,
     docs: Path | None = None,
     ingest: Annotated[bool, Parameter(negative="--no-ingest")] = True,
-    wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
+    wait: Annotated[bool | None, Parameter(negative="--no-wait")] = None,
     replicas: int | None = None,
     json: Json = False,
 ) -> Reason | None:
@@ -38,29 +40,47 @@ def up(
     ingest
         Start a run of each source without a successful one.
     wait
-        Wait for those runs.
+        Wait for those runs. Default: unless a folder given by `--docs` is estimated to take longer than 10 minutes;
+        it is then ingested in the background.
     replicas
         Number of query servers behind the gateway, kept for later starts; a running stack is scaled without a restart.
     """
     from ragctl.local_stack.data_dir import load
     from ragctl.local_stack.display import open_display
-    from ragctl.local_stack.sources import ensure_sources
+    from ragctl.local_stack.sources import ensure_sources, is_new_folder
     from ragctl.local_stack.up import start_stack
 
     settings, data_dir = load()
     data_dir.create()
     with data_dir.lock():
         try:
+            new = docs is not None and ingest and is_new_folder(settings, docs)
+            expected = _estimate(docs, settings) if docs is not None and new else None
             changed = ensure_sources(settings, data_dir, docs)
+            waits = wait if wait is not None else not (expected and expected.long)
             with open_display(silent=json) as display:
                 stack = start_stack(display, replicas=replicas)
-                outcomes = _ingest(stack, display, reload=changed, wait=wait) if ingest else []
+                outcomes = _ingest(stack, display, reload=changed, wait=waits) if ingest else []
         except KeyboardInterrupt:
             note("interrupted: what has started keeps running; `rag up` continues, `rag down` stops it")
             raise
-    _report(stack, outcomes, json=json)
+    _report(stack, outcomes, expected, json=json)
+    if ingest and not waits and not json:
+        say("The sources are ingested in the background; `rag source status` shows how far they are.")
     # The stack runs: a source that failed is a part that is not done.
     return None if all(outcome.succeeded for outcome in outcomes) else Reason.PARTLY_DONE
+
+
+def _estimate(docs: Path, settings: Settings) -> Estimate:
+    """Say at once what the ingest of a folder will cost. Raises `Exhausted` (`STORAGE_FULL`) when it does not fit."""
+    from rag_core.errors import Exhausted
+    from ragctl.local_stack.estimate import estimate
+
+    found = estimate(docs.expanduser().resolve(), settings)
+    note(f"  {docs}: {found.describe()}")
+    if not found.fits:
+        raise Exhausted(Reason.STORAGE_FULL, "the folder does not fit on the disk of RAG_HOME: free space or move it")
+    return found
 
 
 def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
@@ -77,7 +97,7 @@ def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list
         return sync.wait([*wanted, *under_way], display) if wait else []
 
 
-def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
+def _report(stack: Stack, outcomes: list[Outcome], expected: Estimate | None, *, json: bool) -> None:
     from ragctl.local_stack.accounts import FIRST_ACCOUNT
     from ragctl.local_stack.next_steps import examples, sample_question, urls
 
@@ -88,6 +108,7 @@ def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
             {
                 "ready_seconds": round(stack.seconds, 1),
                 "ingest": ingested,
+                "estimate": expected.to_json() if expected else None,
                 "urls": urls(stack.settings),
                 "console_account": made,
             }

@@ -90,7 +90,7 @@ def _sources(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
     from rag_assets.config import load_all_sources
 
     found = load_all_sources(settings.effective_sources_dir)
-    yield Check("sources", "ok", f"{len(found)} source files, all valid")
+    yield Check("sources", "ok", f"source files: {len(found)}, all valid")
 
 
 def _ports(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
@@ -171,7 +171,11 @@ def _permissions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
     if data_dir.root.exists() and owner != os.geteuid():
         yield Check("permissions", "failed", f"RAG_HOME belongs to user id {owner}", "Run as that user.")
         return
-    files = [path for path in data_dir.secrets.glob("*") if path.is_file()] if data_dir.secrets.is_dir() else []
+    files = (
+        [path for path in data_dir.secrets.glob("*") if path.is_file() and path.suffix != ".lock"]
+        if data_dir.secrets.is_dir()
+        else []
+    )
     exposed = sorted(path.name for path in files if path.stat().st_mode & 0o077)
     if exposed:
         detail = f"others can read the secrets {', '.join(exposed)}"

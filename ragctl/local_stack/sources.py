@@ -160,6 +160,11 @@ def ensure_sources(settings: Settings, data_dir: DataDir, docs: Path | None) -> 
     return _contents(folder) != before
 
 
+def is_new_folder(settings: Settings, docs: Path) -> bool:
+    """Whether `docs` is not the folder of the source `docs` yet. Raises `ConfigError` when it cannot be read."""
+    return _root_of(settings.effective_sources_dir / f"{_FOLDER_SOURCE}.yaml") != str(_readable(docs))
+
+
 def _contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.glob("*.yaml")}
 
@@ -207,7 +212,7 @@ def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> Non
 def _root_of(path: Path) -> str | None:
     try:
         return str(yaml.safe_load(path.read_text("utf-8"))["attributes"]["options"]["root"])
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
         return None  # not a source file that we could have written
 
 
