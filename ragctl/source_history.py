@@ -16,7 +16,10 @@ _STAGES_OF_A_RUN = 4
 
 
 def status_of(configs: Iterable[SourceConfig]) -> dict[str, SourceReport]:
-    """What the platform says of sources, by name. Empty, with a note, while the database is down."""
+    """What the platform says of sources, by name. Empty, with a note, while the database is down.
+
+    A source that the platform has not seen yet is new.
+    """
     from contextlib import closing
 
     from rag_core.database import open_store
@@ -32,11 +35,23 @@ def status_of(configs: Iterable[SourceConfig]) -> dict[str, SourceReport]:
                 found.update({(tenant, report.counts.name): report for report in read(connection, tenant)})
     except RagError as error:
         note(f"the states of the sources are not known: {error.reason}: {error.message}")
-    return {config.name: found[key] for config in known if (key := (config.tenant, config.name)) in found}
+        return {}
+    return {config.name: found.get((config.tenant, config.name)) or _unseen(config) for config in known}
+
+
+def _unseen(config: SourceConfig) -> SourceReport:
+    from datetime import UTC, datetime
+
+    from rag_core.generations import SourceCounts
+    from rag_core.source_status import Facts, SourceReport, decide
+
+    kind = config.options.kind
+    counts = SourceCounts(config.name, kind, 0, 0, 0, 0, 0, None)
+    return SourceReport(counts, decide(Facts(config.name, kind), datetime.now(UTC)))
 
 
 def state_fields(report: SourceReport | None) -> dict[str, Any]:
-    """The state as fields of a row. A source that the platform has not seen yet is new."""
+    """The state as fields of a row; `unknown` while the database is down."""
     from rag_core.source_status import SourceState, describe, needs_attention
 
     if report is None:

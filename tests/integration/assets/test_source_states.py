@@ -22,7 +22,7 @@ from dagster._core.scheduler.instigation import (
 )
 from sqlalchemy import text
 
-from rag_assets.connectors import build_connector
+from rag_assets.connectors import build_connector, connector_context
 from rag_assets.defs.sources.states import record
 from rag_assets.lib.naming import job_name
 from rag_core.errors import Reason
@@ -37,7 +37,7 @@ from tests.integration.assets.conftest import Chain
 from tests.integration.assets.test_chain import fill
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """Ends a stage between two batches."""
 
 
@@ -81,7 +81,9 @@ class Watched:
         """What a run does until then."""
         config, pipeline = self.chain.config, self.chain.pipeline
         scope = Scope(config.source, run.run_id, 0)
-        connector = build_connector(config, pipeline.settings) if "documents" in stages else None
+        connector = (
+            build_connector(config, connector_context(config, pipeline.settings)) if "documents" in stages else None
+        )
         run_pipeline(pipeline, scope, stages=stages, connector=connector, **more)
 
     def switch(self, name: str, kind: InstigatorType, *, on: bool) -> None:
@@ -148,9 +150,9 @@ def test_a_run_under_way_is_listing_then_embedding_with_its_share_then_indexing(
     assert (begun.state, begun.percent, begun.count) == (SourceState.EMBEDDING, 0, 20)
 
     def interrupt(done: int, total: int | None) -> None:
-        raise Interrupted
+        raise InterruptedRunError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         watched.stage(run, ["embeddings"], progress=interrupt)
     batch = watched.chain.settings.embed_batch
     under_way = watched.status()
@@ -276,7 +278,7 @@ def test_a_source_that_no_file_configures_any_more_says_so(watched: Watched) -> 
 
 def test_a_push_source_waits_for_the_stream_worker_and_is_never_paused(watched: Watched) -> None:
     watched.status()
-    watched.execute("INSERT INTO rag.sources (tenant, name, kind, acl) VALUES ('acme', 'tickets', 'push', '{everyone}')")
+    watched.execute("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', 'tickets', 'push')")
     assert watched.stored("tickets").state is SourceState.NEW
     with watched.store.engine.begin() as connection:
         inbox.accept(connection, Change("acme", "tickets", "t1", "alice", content=b"Pump 7", media_type="text/plain"),

@@ -80,8 +80,8 @@ def test_totals_sum_the_sources_and_count_the_active_generation_only() -> None:
 
 
 def condition(state: str, sentence: str, *, attention: bool = False, **fields: Any) -> admin_pb2.SourceCondition:
-    number = admin_pb2.SourceState.Value(f"SOURCE_STATE_{state}")
-    return admin_pb2.SourceCondition(state=number, sentence=sentence, needs_attention=attention, **fields)
+    name = f"SOURCE_STATE_{state}"
+    return admin_pb2.SourceCondition(state=name, sentence=sentence, needs_attention=attention, **fields)
 
 
 def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
@@ -93,15 +93,15 @@ def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
         admin_pb2.SourceStatus(
             name="docs", condition=condition("HELD", "held for approval: {count} deletions", attention=True, count=60)
         ),
-        admin_pb2.SourceStatus(name="d-d", condition=condition("FAILED", "failed: {reason}", attention=True, reason="X")),
+        admin_pb2.SourceStatus(
+            name="d-d", condition=condition("FAILED", "failed: {reason}", attention=True, reason="X")
+        ),
     ]
     runs = [Run("2", "a_sync", "SUCCESS", 2, 3, "a"), Run("1", "b_sync", "FAILURE", 1, 2, "b"),
             Run("0", "a_sync", "FAILURE", 0, 1, "a"), Run("3", "d_d_sync", "FAILURE", 1, 2, "d_d")]  # fmt: skip
     rows = [health.HealthRow("index", False, "INDEX_EMPTY"), health.HealthRow("database", True)]
     found = health.todos(rows, counted, runs)
-    said = [
-        (todo.page, say(todo.sentence, **{key: shown(value) for key, value in todo.values})) for todo in found
-    ]
+    said = [(todo.page, say(todo.sentence, **{key: shown(value) for key, value in todo.values})) for todo in found]
     assert said == [
         ("overview", "index is not healthy: INDEX_EMPTY"),
         ("sources", "d-d: failed: X"),
