@@ -134,8 +134,8 @@ def commands_page() -> str:
     lines = [
         "# Commands\n",
         "`rag COMMAND --help` prints the same. Every command takes `--output json`, which prints one document:",
-        '`{"ok": true, "data": …, "error": null}`, or an `error` of `{"reason", "message", "remedy"}`. `--json` prints the',
-        "bare data; it is deprecated.\n",
+        '`{"ok": true, "data": …, "error": null}`, or an `error` of `{"reason", "message", "remedy"}`. `--json` prints',
+        "the bare data; it is deprecated.\n",
         "## Exit codes\n",
         "They follow from the [reason code](reason-codes.md) and tell the next action. 0 is success.\n",
         "| exit | next action |",

@@ -6,6 +6,7 @@ CONDITIONS: dict[str, str] = {
     "embedding {percent} %": "正在嵌入：{percent} %",
     "embedding {percent} % ({left} left)": "正在嵌入：{percent} %（还需 {left}）",
     "indexing {count} documents": "正在索引 {count} 个文档",
+    "checking what was indexed": "正在检查索引结果",
     "waiting for a free run slot": "等待空闲的运行名额",
     "waiting for a free run slot, sources before it: {ahead}": "等待空闲的运行名额，前面还有 {ahead} 个数据源",
     "waiting for embedding": "等待嵌入",

@@ -12,6 +12,7 @@ SENTENCES: dict[str, str] = {
     "embedding": "embedding {percent} %",
     "embedding.left": "embedding {percent} % ({left} left)",
     "indexing": "indexing {count} documents",
+    "indexing.checks": "checking what was indexed",
     "waiting.run_slot": "waiting for a free run slot",
     "waiting.run_slot.ahead": "waiting for a free run slot, sources before it: {ahead}",
     "waiting.embedding": "waiting for embedding",
@@ -52,6 +53,8 @@ def _key(status: SourceStatus) -> str:
         return _waiting(status)
     if state is SourceState.EMBEDDING and status.seconds_left is not None:
         return "embedding.left"
+    if state is SourceState.INDEXING and not status.count:
+        return "indexing.checks"
     if state is SourceState.FAILED and status.since is not None:
         return "failed.since"
     if state is SourceState.PAUSED and status.since is None:

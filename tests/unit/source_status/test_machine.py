@@ -55,6 +55,7 @@ EVERYTHING_WRONG = replace(
     (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 0), turn=Turn(2, 240.0)),
      "waiting for embedding, sources before it: 2, about 4 min"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 9), listed=True, pending=4), "indexing 4 documents"),
+    (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 9), listed=True), "checking what was indexed"),
     (replace(GOOD, runs=(RUNNING,), observed_at=NOW - HOUR),
      "waiting for Dagster, which has not reported since 2026-11-26 11:00 UTC"),
     (replace(GOOD, runs=(FAILED,), mistake="attributes.name: missing"), "failed: CONFIG_INVALID"),
