@@ -129,7 +129,16 @@ def _kind(source: admin_pb2.SourceStatus) -> str:
 
 def _of_source(source: admin_pb2.SourceStatus) -> Todo:
     page = "quality" if _kind(source) == "degraded" else "sources"
-    return Todo("{name}: {condition}", page, (("name", source.name), ("condition", source.condition)))
+    return Todo("{name}: {condition}", page, (("name", source.name), ("condition", _trouble(source.condition))))
+
+
+def _trouble(condition: admin_pb2.SourceCondition) -> admin_pb2.SourceCondition:
+    """The failure of a source that is being tried again: what it does now is not why it is listed."""
+    if not condition.HasField("failing_since"):
+        return condition
+    failed = admin_pb2.SourceCondition(sentence="failed since {since}: {reason}", reason=condition.reason)
+    failed.since.CopyFrom(condition.failing_since)
+    return failed
 
 
 def freshness_rows(sources: Iterable[admin_pb2.SourceStatus], now: float) -> list[dict[str, Any]]:

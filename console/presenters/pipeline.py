@@ -63,7 +63,7 @@ def _status(asset: Asset) -> str:
     return asset.status.lower() if asset.status else "never"
 
 
-MARKS = {"success": "✔", "running": "▶", "queued": "⏳", "failure": "✖", "canceled": "■", "never": "○"}
+MARKS = {"success": "✔", "running": "▶", "queued": "…", "failure": "✖", "canceled": "■", "never": "○"}
 
 
 def graph(rows: Sequence[dict[str, Any]]) -> str:

@@ -13,6 +13,7 @@ from rag_core.parsing.blocks import (
     to_rows,
 )
 from rag_core.parsing.decode import decode
+from rag_core.parsing.detect import promised_kind
 from rag_core.parsing.parse import PARSER_VERSION
 from rag_core.parsing.parser import open_parser
 
@@ -31,5 +32,6 @@ __all__ = [
     "from_rows",
     "open_parser",
     "parts_of",
+    "promised_kind",
     "to_rows",
 ]

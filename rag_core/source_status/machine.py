@@ -10,7 +10,7 @@ from rag_core.reasons import REASONS
 from rag_core.source_status.base import Facts, Run, RunState, SourceState, SourceStatus, Waiting
 
 SILENT = timedelta(seconds=120)
-"""Dagster's knowledge is written every few seconds; when it is older than this, nobody knows whether a run still works."""
+"""Dagster's knowledge is written every few seconds; when it is older than this, nobody knows what a run does."""
 _ATTENTION = frozenset({SourceState.FAILED, SourceState.HELD, SourceState.STALE, SourceState.DEGRADED})
 
 

@@ -106,6 +106,12 @@ def known_runs(connection: Connection) -> dict[tuple[str, str, int], tuple[str, 
 # The status of sources.
 
 
+def clock(connection: Connection) -> datetime:
+    """The database's clock now, by which ages are judged."""
+    moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return moment
+
+
 @dataclass(frozen=True, slots=True)
 class SourceReport:
     """Counts and status of a source. `freshness_minutes`: the age at which it is stale, `None` for never."""
@@ -118,7 +124,7 @@ class SourceReport:
 
 def read(connection: Connection, tenant: str) -> tuple[SourceReport, ...]:
     """The sources of a tenant by name, those that were configured and not read yet among them."""
-    now: datetime = connection.execute(select(func.now())).scalar_one()
+    now = clock(connection)
     counts = {row.name: row for row in status_store.source_counts(connection, tenant)}
     known = {
         row.source: row for row in connection.execute(select(source_states).where(source_states.c.tenant == tenant))

@@ -152,14 +152,16 @@ def _disk_offset(data_dir: DataDir) -> float | None:
 
 
 def _database_offset(settings: Settings) -> float | None:
-    import psycopg
+    from contextlib import closing
+
+    from rag_core.database import open_store
+    from rag_core.source_status import store as status
 
     try:
-        with psycopg.connect(settings.effective_database_url, connect_timeout=3) as connection:
-            row = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
-    except psycopg.Error:
+        with closing(open_store(settings)) as store, store.engine.connect() as connection:
+            return status.clock(connection).timestamp() - time.time()
+    except RagError:
         return None
-    return float(row[0]) - time.time() if row else None
 
 
 def _permissions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:

@@ -176,7 +176,7 @@ def _tokens(text: str) -> float:
 
 def _share(suffix: str, kind: _Kind) -> float:
     """Share of the files that can be used. Of those that were not sampled, all whose name promises a known type."""
-    from rag_core.parsing.detect import promised_kind
+    from rag_core.parsing import promised_kind
 
     return kind.usable / kind.tried if kind.tried else float(promised_kind(f"a{suffix}") is not None)
 

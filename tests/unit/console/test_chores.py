@@ -78,7 +78,7 @@ def troubled(platform: Platform) -> None:
 
 
 def test_why_is_this_source_stale(page: Page, clicks: Clicks) -> None:
-    clicks.on(page.get_by_role("link", name="wiki: stale since"))
+    clicks.on(page.get_by_role("link", name="wiki: failed since"))
     expect(page.get_by_role("heading", name="wiki")).to_be_visible()
     expect(page.get_by_text("and is tried again: LISTING_INCOMPLETE")).to_be_visible()
 

@@ -72,7 +72,7 @@ def test_a_platform_that_works_is_not_all_well_while_documents_wait(app: AppTest
     assert not app.success
     assert [item.value for item in app.info] == ["Not all is searchable yet: handbook"]
     [state] = app.dataframe[1].value["state"]
-    assert state == "⏳ waiting for the next run: 141 documents are not searchable yet"
+    assert state == "… waiting for the next run: 141 documents are not searchable yet"
 
 
 def test_what_needs_a_person_stands_at_the_top(app: AppTest, platform: Platform) -> None:
