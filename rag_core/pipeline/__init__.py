@@ -11,8 +11,9 @@ from rag_core.pipeline.pending_store import Extent
 from rag_core.pipeline.purge import purge_listings, purge_unused
 from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
 from rag_core.pipeline.resources import Pipeline
-from rag_core.pipeline.run import run_pipeline, run_stage
+from rag_core.pipeline.run import run_pipeline
 from rag_core.pipeline.run_store import Stage
+from rag_core.pipeline.stage_runner import run_stage
 from rag_core.pipeline.stages.chunks import chunk_documents
 from rag_core.pipeline.stages.documents import configure_source
 from rag_core.pipeline.stages.embeddings import embed_chunks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -65,8 +65,8 @@ class Reader:
         self._workers = workers
         self._max_bytes = max_bytes
 
-    def read(self, items: Iterable[FetchTask]) -> Iterator[ReadResult]:
-        """Read every item; a failure is a result, never an exception."""
+    def read(self, items: Iterable[FetchTask]) -> Generator[ReadResult, None, None]:
+        """Read every item; a failure is a result, never an exception. Closing it waits for items in progress."""
         waiting: deque[tuple[Future[ReadResult], int]] = deque()
         held = 0
         with ThreadPoolExecutor(self._workers, thread_name_prefix="parse") as pool:
@@ -74,12 +74,15 @@ class Reader:
                 future, size = self._submit(pool, item)
                 waiting.append((future, size))
                 held += size
-                while waiting and (len(waiting) > 8 * self._workers or held > self._max_bytes):
+                while waiting and (waiting[0][0].done() or self._is_full(len(waiting), held)):
                     done, freed = waiting.popleft()
                     held -= freed
                     yield done.result()
             while waiting:
                 yield waiting.popleft()[0].result()
+
+    def _is_full(self, items: int, size: int) -> bool:
+        return items > 8 * self._workers or size > self._max_bytes
 
     def _submit(self, pool: ThreadPoolExecutor, due: FetchTask) -> tuple[Future[ReadResult], int]:
         item = SourceItem(due.locator, due.token, due.size, due.modified_at)

@@ -64,9 +64,11 @@ class ContentSettings(BaseModel):
         0.2, gt=0, le=1, description="Deletions are held when a listing would delete more than this share of a source."
     )
     delete_guard_minimum: int = Field(50, ge=1, description="Deletions below this number are never held.")
-    max_concurrent_runs: int = Field(2, ge=1, le=1000, description="Dagster runs at once.")
+    max_concurrent_runs: int = Field(
+        6, ge=1, le=1000, description="Dagster runs at once. They take turns at embedding (`RAG_EMBEDDING_RUNS`)."
+    )
     embedding_runs: int = Field(
-        1, ge=1, le=1000, description="Runs that embed at once (Dagster pool `embedding`); one uses a whole machine."
+        1, ge=1, le=1000, description="Runs that embed at the same time; one uses a whole machine."
     )
     dagster_yaml: Path | None = Field(
         None, description="Instance configuration a container uses instead of the generated one."

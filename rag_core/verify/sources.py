@@ -140,7 +140,7 @@ class _SourceCheck:
     def _chosen(self, share: float) -> Iterator[FetchTask]:
         """Items to read, as if they were new."""
         chance = random.Random()  # noqa: S311 - a fixed seed would check the same items for ever
-        for due in listing.fetch_tasks(self._connection, _PAGE):
+        for due in listing.take_tasks(self._connection, _PAGE):
             if share < 1 and due.live and due.known_token == due.token and chance.random() >= share:
                 self.counts["stored"] += 1
                 continue

@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -312,3 +313,36 @@ listed_items = Table(
     Index("ix_listed_items_listing", "listing", "shard"),
     prefixes=["UNLOGGED"],
 )
+
+embedding_turns = Table(
+    "embedding_turns",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("lock_key", BigInteger, comment="advisory lock that the run's session holds"),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("weight", Double, nullable=False),
+    Column("state", Text, nullable=False, comment="idle, waiting or working"),
+    now_column("since"),
+    Column("remaining", BigInteger, nullable=False, comment="bytes of the source that are still to do"),
+    Column("rate", Double, comment="bytes a second while it works; null: not known yet"),
+    Column("used", Double, nullable=False, comment="seconds of its tenant, divided by the tenant's weight"),
+    prefixes=["UNLOGGED"],
+)
+"""Runs that take turns at embedding (`rag_core.pipeline.turns`)."""
+
+reading_progress = Table(
+    "reading_progress",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("unread", BigInteger, nullable=False, comment="listed items without a stored document"),
+    Column("outdated", BigInteger, nullable=False, comment="listed items whose stored document is older"),
+    Column("bytes", BigInteger, nullable=False, comment="of both, about"),
+    now_column("updated_at"),
+)
+"""What the last run of a shard has listed and not read yet (`rag_core.pipeline.progress`)."""

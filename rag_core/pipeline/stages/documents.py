@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
+import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -47,28 +51,20 @@ def sync_documents(
     changes: bool = False,
     publish: Publish | None = None,
 ) -> StageResult:
-    """Bring the stored documents of one shard up to date with the source.
+    """Bring the stored documents of one shard up to date with the source, in one go. See `DocumentSync`.
 
-    With `changes` an `Incremental` connector (`rag_core.sources.base`) lists only the changes since the last run;
-    documents it does not name are `absent`. When that may not suffice, everything is listed. Runs of several shards
-    share one listing when they set the time of their request (`Scope.requested_at`).
-
-    With `publish` permissions and deletions reach the index right after each commit, before the index stage.
-
-    An item is not read when its version tag, parser and settings equal the stored ones. Results are committed in
-    batches, so an interrupted run loses at most one batch. Counts: `read` with its parts `added`, `updated`,
-    `unchanged`, `deleted`, `quarantined`, `skipped`; also `held` and `absent` (kept although not listed, so
-    `unchanged`), `vanished`, `duplicates` and `stale`.
-
-    `problem` is `LISTING_INCOMPLETE` (nothing was deleted) or `MASS_DELETE_HELD` (the deletions wait for an operator).
     Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard, `Unavailable` when the source or the
     database is unavailable.
     """
     configure_source(store, scope, settings)
     tenant, source = scope.source.tenant, scope.source.name
     with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
-        sync = _Sync(connection, connector, parser, scope, settings, progress, changes=changes, publish=publish)
-        return sync.run()
+        sync = DocumentSync(connection, connector, parser, scope, settings, progress, changes=changes, publish=publish)
+        with closing(sync):
+            sync.list()
+            while sync.read():
+                pass
+            return sync.finish()
 
 
 def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
@@ -82,8 +78,41 @@ def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
         connection.commit()
 
 
-class _Sync:
-    """One pass of the stage over one shard; the fields are its running totals."""
+@dataclass(frozen=True, slots=True)
+class ReadLimit:
+    """The end of one `DocumentSync.read`, whichever comes first: documents, characters of text or seconds."""
+
+    documents: int
+    chars: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The documents that one `DocumentSync.read` has stored, and the characters of their text."""
+
+    doc_ids: Sequence[uuid.UUID] = ()
+    chars: int = 0
+
+
+class DocumentSync:
+    """Bring the stored documents of one shard up to date with the source, in steps: `list`, then `read` until it
+    returns `None`, then `finish`; close it at the end. `connection` holds the lock of the shard all the time.
+
+    With `changes` an `Incremental` connector (`rag_core.sources.base`) lists only the changes since the last run;
+    documents it does not name are `absent`. When that may not suffice, everything is listed. Runs of several shards
+    share one listing when they set the time of their request (`Scope.requested_at`).
+
+    With `publish` permissions and deletions reach the index right after each commit, before the index stage.
+
+    An item is not read when its version tag, parser and settings equal the stored ones. Results are committed in
+    batches, so an interrupted run loses at most one batch. Counts: `read` with its parts `added`, `updated`,
+    `unchanged`, `deleted`, `quarantined`, `skipped`; also `held` and `absent` (kept although not listed, so
+    `unchanged`), `vanished`, `duplicates` and `stale`.
+
+    `problem` is `LISTING_INCOMPLETE` (nothing was deleted) or `MASS_DELETE_HELD` (the deletions wait for an operator).
+    Raises `Unavailable` when the source or the database is unavailable.
+    """
 
     def __init__(
         self,
@@ -92,10 +121,10 @@ class _Sync:
         parser: Parser,
         scope: Scope,
         settings: Settings,
-        progress: Progress | None,
+        progress: Progress | None = None,
         *,
-        changes: bool,
-        publish: Publish | None,
+        changes: bool = False,
+        publish: Publish | None = None,
     ) -> None:
         self._connection = connection
         self._connector = connector
@@ -114,22 +143,58 @@ class _Sync:
         )
         self._publish_to_index = publish
         self._counts: Counter[str] = Counter()
-        self._bytes = 0
-        self._nothing_gone = False
+        self._bytes = self._done = self._due = 0
+        self._compared = self._named = self._added = 0
+        self._seconds = 0.0
         self._wants_changes = changes
         self._partial = False
         self._listed = ListingResult()
+        self._kept = DeletionResult()
         self._preview: list[dict[str, str | int | float]] = []
+        self._results: Generator[ReadResult, None, None] | None = None
 
-    def run(self) -> StageResult:
-        started = time.monotonic()
-        error = self._list()
-        due = self._compare()
-        self._read(due)
-        kept = self._delete() if error is None else DeletionResult()
-        problem, message = _problem(error, kept)
-        counts = self._totals(kept, clean=problem is None and not self._partial)
-        seconds = time.monotonic() - started
+    def list(self, early: Callable[[], None] | None = None) -> None:
+        """List the source, queue the items to read, and delete what a complete listing does not name.
+
+        `early` is called now and then while a long listing continues; it may `read`.
+        """
+
+        def listed() -> None:
+            if early is not None:
+                self._compare()
+                paused = time.monotonic()
+                early()
+                self._seconds -= time.monotonic() - paused
+
+        with self._timed():
+            listing.prepare(self._connection)
+            error = self._list(listed)
+            self._compare()
+            self._settle_listing()
+            if error is None:
+                self._kept = self._delete()
+
+    def read(self, limit: ReadLimit | None = None) -> Written | None:
+        """Read queued items up to the limit and store their documents; returns `None` when none is left."""
+        with self._timed():
+            return self._read(limit)
+
+    def queue(self) -> listing.Queue:
+        """The items that are still to be read."""
+        return listing.queue(self._connection)
+
+    def close(self) -> None:
+        """End reading. Idempotent."""
+        if self._results is not None:
+            self._results.close()
+            self._results = None
+
+    def finish(self) -> StageResult:
+        """Store the result of the stage with the run, and where the next listing of changes starts."""
+        with self._timed():
+            error, kept, listed = self._listed.error, self._kept, self._listed
+            problem, message = _problem(error, kept)
+            counts = self._totals(kept, clean=problem is None and not self._partial)
         tenant, source, shard = self._key
         runs.record(
             self._connection,
@@ -139,26 +204,32 @@ class _Sync:
             shard=shard,
             stage=STAGE,
             counts=counts,
-            seconds=seconds,
+            seconds=self._seconds,
             complete=error is None,
             problem=problem,
         )
         if error is None:
             sources.finish(self._connection, tenant, source)
         if problem is None:
-            cursors.save(self._connection, self._scope, self._parser_fingerprint, self._listed.cursor)
+            cursors.save(self._connection, self._scope, self._parser_fingerprint, listed.cursor)
         self._connection.commit()
         if self._scope.source.shards > 1:
             shared_listings.drop_unneeded(self._connection, tenant, source)
-        listed = self._listed
         preview, token = self._preview, listed.version_tag
         return StageResult(
-            STAGE, counts, seconds, self._bytes, preview, problem, message, token, outcomes=listed.outcomes
+            STAGE, counts, self._seconds, self._bytes, preview, problem, message, token, outcomes=listed.outcomes
         )
 
-    def _list(self) -> str | None:
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds += time.monotonic() - started
+
+    def _list(self, listed: Callable[[], None]) -> str | None:
         """Load the listing into its table; returns why it is incomplete, `None` when it is complete."""
-        listing.prepare(self._connection)
         changes = self._changes()
         self._connection.commit()
         if changes is not None:
@@ -169,7 +240,7 @@ class _Sync:
         if self._partial:
             close_shared(self._connection, self._scope.source)
         else:
-            self._listed = load_whole_listing(self._connection, self._connector, self._scope)
+            self._listed = load_whole_listing(self._connection, self._connector, self._scope, listed=listed)
         self._counts["duplicates"] = self._listed.duplicates
         return self._listed.error
 
@@ -185,18 +256,25 @@ class _Sync:
             attempts=attempts,
         )
 
-    def _compare(self) -> int:
+    def _compare(self) -> None:
+        """Compare the entries that were listed since the last call."""
         known = listing.compare(
             self._connection,
             *self._key,
             parser_fingerprint=self._parser_fingerprint,
             run_id=self._scope.run_id,
             attempts=self._settings.parser_attempts,
+            after=self._compared,
         )
-        named = known.pop("named")
-        alive = documents.live(self._connection, self._scope.source.tenant, self._scope.source.name)
-        # A shard's listing is compared with its own rows only; documents of other shards need `search`.
-        self._nothing_gone = self._scope.source.shards == 1 and named == alive
+        self._compared = listing.last_entry(self._connection)
+        self._connection.commit()
+        self._named += known.pop("named")
+        self._counts["updated"] += known.pop("changed", 0)
+        self._due += known.pop("due", 0)
+        self._counts.update(known)
+
+    def _settle_listing(self) -> None:
+        """Apply what the listing says without reading an item: empty items, and problems that came or went."""
         emptied = listing.now_empty(self._connection, *self._key)
         if emptied:
             soft_delete(self._connection, self._scope, emptied)
@@ -205,35 +283,53 @@ class _Sync:
         )
         self._connection.commit()
         self._publish()
-        self._counts["updated"] += known.pop("changed", 0)
-        due = known.pop("due", 0)
-        self._counts.update(known)
-        return due
 
-    def _read(self, due: int) -> None:
+    def _read(self, limit: ReadLimit | None) -> Written | None:
         batch = Batch(self._scope, self._parser_fingerprint)
-        for done, read in enumerate(self._reads(), start=1):
+        ids: list[uuid.UUID] = []
+        chars, until = 0, time.monotonic() + (limit.seconds if limit is not None else math.inf)
+        done = self._done
+        for read in self._reads():
+            self._done += 1
             batch.add(read)
-            if len(batch) >= self._settings.sync_batch_documents or batch.chars >= self._settings.sync_batch_bytes:
-                self._commit(batch)
             if self._progress is not None:
-                self._progress(done, due)
-        self._commit(batch)
+                self._progress(self._done, self._due)
+            full = limit is not None and (
+                self._done - done >= limit.documents or chars + batch.chars >= limit.chars or time.monotonic() >= until
+            )
+            if full or len(batch) >= self._settings.sync_batch_documents or (
+                batch.chars >= self._settings.sync_batch_bytes
+            ):
+                chars += batch.chars
+                ids += self._commit(batch)
+            if full:
+                break
+        chars += batch.chars
+        ids += self._commit(batch)
+        return Written(ids, chars) if self._done > done else None
 
-    def _commit(self, batch: Batch) -> None:
-        self._counts.update(batch.commit(self._connection))
+    def _commit(self, batch: Batch) -> list[uuid.UUID]:
+        ids = batch.doc_ids
+        counts = batch.commit(self._connection)
+        self._added += counts["added"]
+        self._counts.update(counts)
         self._publish()
+        return ids
 
     def _publish(self) -> None:
         if self._publish_to_index is not None:
             self._publish_to_index(self._connection, self._scope)
 
     def _reads(self) -> Iterator[ReadResult]:
-        for read in self._reader.read(listing.fetch_tasks(self._connection, _DUE_PAGE)):
+        """Results of queued items. Items in progress when the caller stops are the first of the next call."""
+        if self._results is None:
+            self._results = self._reader.read(listing.take_tasks(self._connection, _DUE_PAGE))
+        for read in self._results:
             self._bytes += read.size
             if len(self._preview) < _PREVIEW:
                 self._preview.append(_preview(read))
             yield read
+        self._results = None
 
     def _delete(self) -> DeletionResult:
         if self._partial:
@@ -242,7 +338,9 @@ class _Sync:
             return kept
         listing.forget_absent_failures(self._connection, *self._key)
         self._connection.commit()
-        search = not self._nothing_gone
+        alive = documents.live(self._connection, self._scope.source.tenant, self._scope.source.name)
+        # A shard's listing is compared with its own rows only; documents of other shards need `search`.
+        search = self._scope.source.shards > 1 or self._named != alive - self._added
         kept = delete_gone(self._connection, self._scope, self._settings, search=search, committed=self._publish)
         self._counts["deleted"] += kept.deleted
         return kept

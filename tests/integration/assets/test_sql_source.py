@@ -72,7 +72,7 @@ def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(chain: Chain, 
 
     first = run()
     assert first.success
-    (event,) = first.asset_materializations_for_node("articles__index")
+    (event,) = first.asset_materializations_for_node("articles__rounds")
     assert event.metadata["quality_score"].value == 100.0
     assert alerts() == []
 
@@ -82,7 +82,7 @@ def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(chain: Chain, 
     assert request.tags[LISTING_TAG] == CHANGES
     second = run(**request.tags)
     assert second.success
-    (event,) = second.asset_materializations_for_node("articles__documents")
+    (event,) = second.asset_materializations_for_node("articles__rounds")
     assert event.metadata["added"].value == 1
 
     database.execute("ALTER TABLE articles RENAME COLUMN body TO text")
