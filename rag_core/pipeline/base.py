@@ -31,8 +31,8 @@ def never() -> bool:
 class Work:
     """The input of the stages after the first: a shard whose lock `connection` holds, or only `doc_ids` of it.
 
-    `progress` and `stop` are called after each batch. Embedding waits for its `turn`. With `include_unindexed` documents
-    that a building generation has never indexed are brought to it too; otherwise they are left to its build.
+    `progress` and `stop` are called after each batch. Embedding waits for its `turn`. With `include_unindexed`
+    documents that a building generation has never indexed are brought to it too; otherwise they are left to its build.
     """
 
     connection: Connection

@@ -22,7 +22,7 @@ from rag_core.pipeline.base import Progress, StageResult, Work
 from rag_core.pipeline.metadata_updates import MetadataPublisher
 from rag_core.pipeline.pending_store import Backlog
 from rag_core.pipeline.stage_runner import STAGES, Dependencies, record, run_stages
-from rag_core.pipeline.stages.documents import DocumentSync, ReadLimit
+from rag_core.pipeline.stages.document_sync import DocumentSync, ReadLimit
 from rag_core.pipeline.turns import SharedTurn
 from rag_core.sources import Connector, Scope
 
@@ -152,7 +152,7 @@ class Rounds:
             publish=publisher.publish,
         )
         with closing(sync):
-            sync.list(lambda: self._read_round(sync, self._pace.first))
+            sync.open(lambda: self._read_round(sync, self._pace.first))
             while not self._refused and self._read_round(sync, self._pace.limit):
                 pass
             if self._refused:
@@ -168,7 +168,7 @@ class Rounds:
             return False
         started = time.monotonic()
         written = sync.read(limit if self._in_rounds else None)
-        queue = sync.queue()
+        queue = sync.queue
         progress_store.write(
             self._connection, self._scope, unread=queue.new, outdated=queue.items - queue.new, size=queue.bytes
         )

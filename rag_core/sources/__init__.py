@@ -1,11 +1,12 @@
 """Sources: connector protocol, listings, cursors, deletion detection, item memory and secret references."""
 
-from rag_core.sources import deletion_store, listing_store, listings, shared_listing_store, store
+from rag_core.sources import deletion_store, listing_store, listings, problem_store, shared_listing_store, store
 from rag_core.sources.base import (
     Changes,
     Closeable,
     Connector,
     FetchedItem,
+    Incremental,
     Problem,
     Removed,
     Scope,
@@ -18,6 +19,7 @@ from rag_core.sources.base import (
 )
 from rag_core.sources.listing_store import FetchTask
 from rag_core.sources.listings import ListingResult, close_shared, load_listing, load_whole_listing
+from rag_core.sources.problem_store import SourceProblem
 from rag_core.sources.secrets import SecretRef
 from rag_core.sources.store import StoredMemory
 
@@ -27,6 +29,7 @@ __all__ = [
     "Connector",
     "FetchTask",
     "FetchedItem",
+    "Incremental",
     "ListingResult",
     "Problem",
     "Removed",
@@ -36,6 +39,7 @@ __all__ = [
     "Source",
     "SourceItem",
     "SourceMemory",
+    "SourceProblem",
     "StoredMemory",
     "TransientMemory",
     "UntouchedMemory",
@@ -45,6 +49,7 @@ __all__ = [
     "listings",
     "load_listing",
     "load_whole_listing",
+    "problem_store",
     "shared_listing_store",
     "store",
 ]

@@ -198,6 +198,17 @@ class Queue:
     new: int = 0
     bytes: int = 0
 
+    @classmethod
+    def of(cls, task: FetchTask) -> Queue:
+        """One item."""
+        return cls(1, int(not task.live), ASSUMED_BYTES if task.size is None else task.size)
+
+    def __add__(self, other: Queue) -> Queue:
+        return Queue(self.items + other.items, self.new + other.new, self.bytes + other.bytes)
+
+    def __sub__(self, other: Queue) -> Queue:
+        return Queue(self.items - other.items, self.new - other.new, self.bytes - other.bytes)
+
 
 ASSUMED_BYTES = 4096
 """Of an item whose size the source does not report."""

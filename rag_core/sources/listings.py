@@ -48,8 +48,8 @@ def load_whole_listing(
 ) -> ListingResult:
     """Load a complete listing: list the source, or take the shard's entries of a listing that another run made.
 
-    `listed` is called now and then while the source is being listed. A run waits while another one lists; it makes its own listing when the other fails or takes longer than
-    `shared_listings.PATIENCE`.
+    `listed` is called now and then while the source is being listed. A run waits while another one lists; it makes its
+    own listing when the other fails or takes longer than `shared_listings.PATIENCE`.
     """
     source = scope.source
     if source.shards > 1 and connector.shares_listings and scope.requested_at is not None:
@@ -72,9 +72,7 @@ def close_shared(connection: Connection, source: Source) -> None:
         connection.commit()
 
 
-def _list_for_all(
-    connection: Connection, connector: Connector, scope: Scope, listed: OnPage | None
-) -> ListingResult:
+def _list_for_all(connection: Connection, connector: Connector, scope: Scope, listed: OnPage | None) -> ListingResult:
     number = shared_listings.begin(connection, scope.source, scope.shard)
     result = load_listing(connection, scope.source, connector.list_items(), listed=listed)
     if result.error is None:

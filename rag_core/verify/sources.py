@@ -121,7 +121,8 @@ class _SourceCheck:
         listing.prepare(self._connection)
         error = load_listing(self._connection, replace(self._source, shards=1), self._connector.list_items()).error
         self.counts["listed"] = listing.entries(self._connection, 0)
-        listing.compare(self._connection, **self._of, shard=0, parser_fingerprint=_NOTHING, run_id=_NOTHING, attempts=0)
+        key = (self._source.tenant, self._source.name, 0)
+        listing.compare(self._connection, *key, parser_fingerprint=_NOTHING, run_id=_NOTHING, attempts=0)
         self._connection.commit()
         self._check_refused()
         share = 1.0 if sample is None else sample / max(1, self.counts["listed"])

@@ -24,12 +24,24 @@ def list_(*, json: Json = False) -> None:
 
     Example: rag source list
     """
-    rows = [_described(config) for config in _named(None)]
+    from rag_assets.config import read_sources
+    from rag_core.settings import Settings
+
+    found = read_sources(Settings.load().effective_sources_dir)
+    rows = [_described(config) for config in found.sources]
+    wrong = [
+        {"name": one.source, "tenant": one.tenant, "place": one.place, "problem": f"{one.reason}: {one.message}"}
+        for one in found.problems
+    ]
     if json:
-        emit_json(rows)
-    else:
-        columns = ("name", "kind", "tenant", "acl", "shards", "enabled", "place")
-        table(columns, [[row[name] for name in columns] for row in rows], empty="no source is configured")
+        emit_json([*rows, *wrong])
+        return
+    columns = ("name", "kind", "tenant", "acl", "shards", "enabled", "place")
+    table(columns, [[row[name] for name in columns] for row in rows], empty="no source is configured")
+    if wrong:
+        say("\nLeft out, because their files are wrong:")
+        for one in wrong:
+            say(f"  {one['name']} ({one['place']}): {one['problem']}")
 
 
 @app.command
@@ -96,6 +108,32 @@ def sync(
     else:
         table(("source", "run", "reason"), [(source, run, reasons.get(source, "")) for source, run in states.items()])
     return int(not all(outcome.succeeded for outcome in outcomes))
+
+
+@app.command
+def reload(*, json: Json = False) -> int:
+    """Load the source files again. Not needed after an edit: within 10 seconds it happens by itself.
+
+    Exits with 1 when a file is wrong; all others are loaded.
+
+    Example: rag source reload
+    """
+    from rag_assets import LOCATION
+    from rag_assets.config import read_sources
+    from rag_core.settings import Settings
+    from ragctl.dagster import DagsterApi
+
+    settings = Settings.load()
+    with closing(DagsterApi(settings)) as api:
+        api.reload(LOCATION)
+    found = read_sources(settings.effective_sources_dir)
+    if json:
+        emit_json({"sources": [config.name for config in found.sources], "problems": list(map(str, found.problems))})
+    else:
+        say(f"{len(found.sources)} sources are loaded")
+        for problem in found.problems:
+            say(f"  source {problem.source} is left out: {problem}")
+    return int(bool(found.problems))
 
 
 @app.command

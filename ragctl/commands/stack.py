@@ -50,10 +50,10 @@ def up(
     data_dir.create()
     with data_dir.lock():
         try:
-            changed = ensure_sources(settings, data_dir, docs)
+            ensure_sources(settings, data_dir, docs)
             with open_display(silent=json) as display:
                 stack = start_stack(display, replicas=replicas)
-                outcomes = _ingest(stack, display, reload=changed, wait=wait) if ingest else []
+                outcomes = _ingest(stack, display, wait=wait) if ingest else []
         except KeyboardInterrupt:
             note("interrupted: what has started keeps running; `rag up` continues, `rag down` stops it")
             raise
@@ -61,13 +61,9 @@ def up(
     return int(not all(outcome.succeeded for outcome in outcomes))
 
 
-def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
-    from rag_assets import LOCATION
-    from ragctl.dagster import DagsterApi
+def _ingest(stack: Stack, display: Display, *, wait: bool) -> list[Outcome]:
     from ragctl.local_stack.ingest import Sync
 
-    if reload and "dagster-code" in stack.found_running:
-        DagsterApi(stack.settings).reload(LOCATION)
     with closing(Sync(stack.settings)) as sync:
         under_way = sync.under_way()
         wanted = [job for job in sync.never_succeeded() if job not in under_way]

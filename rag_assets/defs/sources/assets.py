@@ -1,4 +1,4 @@
-"""The four assets of a source: one multi-asset, whose body is the scope, one call of `run_pipeline`, and its results."""
+"""The four assets of a source, as one multi-asset: the scope, one call of `run_pipeline`, and its results."""
 
 # No postponed annotations: Dagster reads the type of `context` at definition.
 
@@ -11,12 +11,13 @@ import dagster as dg
 
 from rag_assets.connectors import connector_context, open_connector
 from rag_assets.defs.sources.checks import assess_pipeline, quality_metadata
-from rag_assets.defs.sources.sensors import CHANGES, LISTING_TAG, tag_run
+from rag_assets.defs.sources.sensors import tag_run
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.naming import STAGES, asset_key, partitions, requested_at, scope_of
 from rag_assets.lib.reports import materialized, progress_to
 from rag_assets.lib.schema_check import SchemaChecks, schema_specs
 from rag_assets.source_config import SourceConfig
+from rag_assets.version_tags import CHANGES, LISTING_TAG
 from rag_core.pipeline import Pipeline, StageResult, run_pipeline
 from rag_core.sources import Scope
 

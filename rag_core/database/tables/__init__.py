@@ -26,8 +26,10 @@ from rag_core.database.tables.content import (
     listings,
     quarantine,
     query_replicas,
+    reading_progress,
     run_stages,
     source_items,
+    source_problems,
     sources,
     visibility_changes,
 )
@@ -83,6 +85,7 @@ __all__ = [
     "run_stages",
     "schema_readers",
     "source_items",
+    "source_problems",
     "sources",
     "stream_offsets",
     "stream_workers",

@@ -346,3 +346,15 @@ reading_progress = Table(
     now_column("updated_at"),
 )
 """What the last run of a shard has listed and not read yet (`rag_core.pipeline.progress`)."""
+
+source_problems = Table(
+    "source_problems",
+    metadata,
+    Column("place", Text, primary_key=True, comment="name of the file"),
+    Column("message", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("tenant", Text, nullable=False, comment="empty: the file does not say"),
+    Column("reason", Text, nullable=False),
+    now_column("since"),
+)
+"""Mistakes in source files (`rag_core.sources.problem_store`)."""

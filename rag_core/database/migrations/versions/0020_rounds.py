@@ -1,4 +1,4 @@
-"""Runs in rounds: turns at embedding, and how much of a source is still to be read."""
+"""Runs in rounds: turns at embedding, what is still to be read, and mistakes in source files."""
 
 from __future__ import annotations
 
@@ -46,9 +46,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "source", "shard", name=op.f("pk_reading_progress")),
         schema=SCHEMA,
     )
+    op.create_table(
+        "source_problems",
+        sa.Column("place", sa.Text(), nullable=False, comment="name of the file"),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False, comment="empty: the file does not say"),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.PrimaryKeyConstraint("place", "message", name=op.f("pk_source_problems")),
+        schema=SCHEMA,
+    )
 
 
 def downgrade() -> None:
     """Drop them."""
-    for table in ("reading_progress", "embedding_turns"):
+    for table in ("source_problems", "reading_progress", "embedding_turns"):
         op.drop_table(table, schema=SCHEMA)
