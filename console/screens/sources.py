@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
 from console.clients.dagster_answers import Automation
 from console.components.sources import actions, add_source
-from console.components.widgets import age, at, chosen_row, load_or_report, table, timestamp
+from console.components.widgets import age, at, chosen_row, load_or_report, plain_markdown, table, timestamp
 from console.presenters import sources as streams
 from console.presenters import sources as views
 from console.presenters.formats import duration, number
@@ -28,9 +30,16 @@ def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]
     rows = views.source_rows(status.sources, details, automations, time.time(), objectives)
     shown = [
         {**row, "state": f"{views.STATE_MARKS[row['state']]} {t(row['state'])}",
-         "age": duration(row["age"]) if row["age"] is not None else t("never")}
+         "age": duration(row["age"]) if row["age"] is not None else t("never"),
+         "searchable": f"{row['searchable']:.0%}" if row["searchable"] is not None else "",
+         "waits": waits_for(row)}
         for row in rows
     ]  # fmt: skip
+    for problem in status.source_problems:
+        # As code: the text quotes a file that others may have written.
+        said = t("The file of source {source} is wrong; it is left out:", source=problem.source)
+        st.error(plain_markdown(said))
+        st.code(f"{problem.file}: {problem.reason}: {problem.message}", language=None, wrap_lines=True)
     columns = {
         "source": t("Source"),
         "kind": t("Kind"),
@@ -38,7 +47,9 @@ def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]
         "age": t("Age of the listing"),
         "documents": t("Documents"),
         "chunks": t("Chunks"),
+        "searchable": t("Searchable"),
         "pending": t("To be indexed"),
+        "waits": t("Waits for"),
         "quarantined": t("Quarantined"),
         "held": t("Held deletions"),
         "problem": t("Problem"),
@@ -53,6 +64,15 @@ def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]
         wanted += [place for place, row in enumerate(rows) if row["state"] != "ok"]
         number_of = wanted[0] if wanted else 0
     return str(rows[number_of]["source"]) if number_of is not None and number_of < len(rows) else None
+
+
+def waits_for(row: Mapping[str, Any]) -> str:
+    """Why the run of a source waits, in words."""
+    if row["before"] is None:
+        return ""
+    if row["wait"] is None:
+        return t("embedding: {count} sources before it", count=row["before"])
+    return t("embedding: {count} sources before it, about {time}", count=row["before"], time=duration(row["wait"]))
 
 
 @st.fragment(run_every=_REFRESH)

@@ -18,6 +18,7 @@ from ragproto.admin.v1 import admin_pb2 as pb
 if TYPE_CHECKING:
     from rag_core.generations import SourceCounts
     from rag_core.generations.lifecycle import Forecast, PromotionResult
+    from rag_core.pipeline import Coverage, Waiting
 
 _MOMENTS = ("created_at", "ready_at", "evaluation_wanted_at", "promoted_at", "keep_until", "retired_at")
 
@@ -26,9 +27,13 @@ def from_status(status: Status) -> pb.GetStatusResponse:
     """The snapshot as a message."""
     return pb.GetStatusResponse(
         components=map(_component, status.components),
-        sources=map(_source, status.sources),
+        sources=[_source(one, status.coverage.get(one.name), status.waiting.get(one.name)) for one in status.sources],
         generations=map(_generation, status.generations),
         server_version=status.server_version,
+        source_problems=[
+            pb.SourceProblem(source=one.source, file=one.place, reason=one.reason, message=one.message)
+            for one in status.problems
+        ],
     )
 
 
@@ -36,7 +41,7 @@ def _component(component: ComponentStatus) -> pb.Component:
     return pb.Component(name=component.name, healthy=component.healthy, detail=component.detail)
 
 
-def _source(counts: SourceCounts) -> pb.SourceStatus:
+def _source(counts: SourceCounts, coverage: Coverage | None, waiting: Waiting | None) -> pb.SourceStatus:
     message = pb.SourceStatus(
         name=counts.name,
         kind=counts.kind,
@@ -48,6 +53,12 @@ def _source(counts: SourceCounts) -> pb.SourceStatus:
     )
     if counts.last_complete_at is not None:
         message.last_complete_at.FromDatetime(counts.last_complete_at)
+    if coverage is not None:
+        message.searchable, message.unread, message.coverage = coverage.searchable, coverage.unread, coverage.share
+    if waiting is not None:
+        message.waiting.before = waiting.before
+        if waiting.seconds is not None:
+            message.waiting.seconds = waiting.seconds
     return message
 
 

@@ -178,7 +178,7 @@ FROM rag.documents d WHERE d.doc_id IN ({found})
 class Backlog:
     """The documents of a shard that generations have not indexed, in the order in which they should be.
 
-    `chars` is the text of those that were not taken yet.
+    `documents` counts those that were not taken yet, `chars` is their text.
     """
 
     def __init__(self, connection: Connection, shard: Shard, generations: Sequence[tuple[str, bool]]) -> None:
@@ -193,14 +193,14 @@ class Backlog:
         self._connection, self._after = connection, 0
         connection.execute(text("DROP TABLE IF EXISTS backlog"))
         statement = text(_BACKLOG.replace("{found}", " UNION ".join(found)))
-        self._left = connection.execute(statement, keys | names).rowcount
+        self.documents = connection.execute(statement, keys | names).rowcount
         size = "SELECT coalesce(sum(chars), 0)::bigint FROM backlog"
-        self.chars = int(connection.scalar(text(size)) or 0) if self._left else 0
+        self.chars = int(connection.scalar(text(size)) or 0) if self.documents else 0
         connection.commit()
 
     def take(self, *, documents: int, chars: int) -> tuple[list[uuid.UUID], int]:
         """The next documents, and the characters of their text; at least one while there is any."""
-        if not self._left:
+        if not self.documents:
             return [], 0
         page = text("SELECT doc_id, chars, position FROM backlog WHERE position > :after ORDER BY position LIMIT :page")
         rows = self._connection.execute(page, {"after": self._after, "page": documents}).all()
@@ -213,7 +213,7 @@ class Backlog:
             total += row.chars
             self._after = row.position
         self.chars -= total
-        self._left -= len(taken)
+        self.documents -= len(taken)
         return taken, total
 
 

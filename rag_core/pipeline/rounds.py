@@ -116,6 +116,7 @@ class Rounds:
         self._pace = Pace()
         self._totals = Totals()
         self._refused = False
+        self._done = 0
 
     def run(self, connector: Connector | None, *, changes: bool = False) -> dict[str, StageResult]:
         """Work until nothing is left, or a round is refused; returns the results of the finished stages."""
@@ -147,7 +148,6 @@ class Rounds:
             parts.parser,
             self._scope,
             parts.settings,
-            self._progress,
             changes=changes,
             publish=publisher.publish,
         )
@@ -176,6 +176,7 @@ class Rounds:
             return False
         if self._in_rounds and written.doc_ids:
             self._round(written.doc_ids, written.chars, started, remaining=queue.bytes)
+        self._report(written.items, queue.items)
         return True
 
     def _work_off(self) -> None:
@@ -199,6 +200,12 @@ class Rounds:
             if not doc_ids:
                 return
             self._round(doc_ids, chars, started, remaining=backlog.chars)
+            self._report(len(doc_ids), backlog.documents)
+
+    def _report(self, done: int, left: int) -> None:
+        self._done += done
+        if self._progress is not None:
+            self._progress(self._done, self._done + left)
 
     def _round(self, doc_ids: Sequence[uuid.UUID], chars: int, started: float, *, remaining: int) -> None:
         self._turn.remaining = remaining + chars
@@ -216,4 +223,5 @@ class Rounds:
             self._totals.add(run_stages(self._parts, work, ["index"]))
 
     def _work(self, doc_ids: Sequence[uuid.UUID] | None) -> Work:
-        return Work(self._connection, self._scope, self._parts.settings, doc_ids, self._progress, turn=self._turn)
+        progress = self._progress if doc_ids is None else None  # of a round only the end is reported
+        return Work(self._connection, self._scope, self._parts.settings, doc_ids, progress, turn=self._turn)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,10 @@ from rag_core.generations import DocumentTotals, Generation, SourceCounts
 from rag_core.generations import store as generations
 from rag_core.index import GenerationSpec
 from rag_core.operations import audit_store as audit
+
+if TYPE_CHECKING:
+    from rag_core.pipeline import Coverage, Waiting
+    from rag_core.sources import SourceProblem
 
 # --------------------------------------------------------------------------------------------------------------------
 # The report of `AdminService.GetStatus` as plain values.
@@ -80,6 +84,11 @@ class Status:
     sources: tuple[SourceCounts, ...]
     generations: tuple[GenerationStatus, ...]
     server_version: str
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    """By source: how much of it is searchable, and what its run waits for."""
+    problems: tuple[SourceProblem, ...] = ()
+    """Mistakes in source files."""
 
 
 EVENTS_SHOWN = 20

@@ -22,6 +22,8 @@ FILES_TAG = "rag/source_files"
 SECONDS = 5
 _RELOAD_SECONDS = 120
 _AFTER_SECONDS = 0.5
+_reloading = threading.Lock()
+"""Held from the first change until this process ends, or the reload failed."""
 
 
 def files_sensor(settings: Settings, loaded: str) -> dg.SensorDefinition:
@@ -44,8 +46,9 @@ def files_sensor(settings: Settings, loaded: str) -> dg.SensorDefinition:
         wrong = f"; {len(problems)} problem(s), see `rag source list`" if problems else ""
         if now == loaded:
             return dg.SkipReason(f"the source files are loaded{wrong}")
-        # After the answer: the reload ends this process.
-        threading.Timer(_AFTER_SECONDS, _reload, [settings.code_location_port]).start()
+        if _reloading.acquire(blocking=False):
+            # After the answer: the reload ends this process.
+            threading.Timer(_AFTER_SECONDS, _reload, [settings.code_location_port]).start()
         return dg.SkipReason(f"a source file changed, reloading{wrong}")
 
     return source_files
@@ -57,3 +60,4 @@ def _reload(port: int) -> None:
         DagsterGrpcClient(host="127.0.0.1", port=port).reload_code(timeout=_RELOAD_SECONDS)
     except Exception as error:  # the next evaluation tries again
         log.warning("reload_failed", error=type(error).__name__)
+        _reloading.release()

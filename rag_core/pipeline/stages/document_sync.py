@@ -51,8 +51,9 @@ class ReadLimit:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The documents that one `DocumentSync.read` has stored, and the characters of their text."""
+    """What one `DocumentSync.read` has read: items, the documents stored for them, and the characters of their text."""
 
+    items: int
     doc_ids: Sequence[uuid.UUID] = ()
     chars: int = 0
 
@@ -275,7 +276,7 @@ class DocumentSync:
                 break
         chars += batch.chars
         ids += self._commit(batch)
-        return Written(ids, chars) if self._done > done else None
+        return Written(self._done - done, ids, chars) if self._done > done else None
 
     def _commit(self, batch: Batch) -> list[uuid.UUID]:
         ids = batch.doc_ids

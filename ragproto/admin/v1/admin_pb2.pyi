@@ -14,16 +14,18 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("components", "sources", "generations", "server_version")
+    __slots__ = ("components", "sources", "generations", "server_version", "source_problems")
     COMPONENTS_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     GENERATIONS_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     components: _containers.RepeatedCompositeFieldContainer[Component]
     sources: _containers.RepeatedCompositeFieldContainer[SourceStatus]
     generations: _containers.RepeatedCompositeFieldContainer[Generation]
     server_version: str
-    def __init__(self, components: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[SourceStatus, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., server_version: _Optional[str] = ...) -> None: ...
+    source_problems: _containers.RepeatedCompositeFieldContainer[SourceProblem]
+    def __init__(self, components: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[SourceStatus, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., server_version: _Optional[str] = ..., source_problems: _Optional[_Iterable[_Union[SourceProblem, _Mapping]]] = ...) -> None: ...
 
 class Component(_message.Message):
     __slots__ = ("name", "healthy", "detail")
@@ -35,8 +37,20 @@ class Component(_message.Message):
     detail: str
     def __init__(self, name: _Optional[str] = ..., healthy: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
 
+class SourceProblem(_message.Message):
+    __slots__ = ("source", "file", "reason", "message")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    file: str
+    reason: str
+    message: str
+    def __init__(self, source: _Optional[str] = ..., file: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
 class SourceStatus(_message.Message):
-    __slots__ = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions", "last_complete_at")
+    __slots__ = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions", "last_complete_at", "searchable", "unread", "coverage", "waiting")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +59,10 @@ class SourceStatus(_message.Message):
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     HELD_DELETIONS_FIELD_NUMBER: _ClassVar[int]
     LAST_COMPLETE_AT_FIELD_NUMBER: _ClassVar[int]
+    SEARCHABLE_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     documents: int
@@ -53,7 +71,19 @@ class SourceStatus(_message.Message):
     quarantined: int
     held_deletions: int
     last_complete_at: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., pending: _Optional[int] = ..., quarantined: _Optional[int] = ..., held_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    searchable: int
+    unread: int
+    coverage: float
+    waiting: EmbeddingQueue
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., pending: _Optional[int] = ..., quarantined: _Optional[int] = ..., held_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., searchable: _Optional[int] = ..., unread: _Optional[int] = ..., coverage: _Optional[float] = ..., waiting: _Optional[_Union[EmbeddingQueue, _Mapping]] = ...) -> None: ...
+
+class EmbeddingQueue(_message.Message):
+    __slots__ = ("before", "seconds")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    before: int
+    seconds: float
+    def __init__(self, before: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("name", "state", "points", "embedder", "chunker", "created_at", "documents", "pending", "settings", "actor", "reason", "promoted_at", "promoted_from", "keep_until", "frozen", "checks", "evaluated_at", "baseline", "passed", "dimensions", "ready_at", "evaluation_wanted_at", "retired_at", "events")
