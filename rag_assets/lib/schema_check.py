@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,9 @@ class SchemaChecks:
     def __init__(self, pipeline: Pipeline, config: SourceConfig, scope: Scope, stages: Collection[str]) -> None:
         self._pipeline, self._config, self._scope = pipeline, config, scope
         self._found = {stage: Validation() for stage in _CHECKS if stage in stages}
+        if self._found:
+            # Beside the listing: the library takes a second to load, which the first documents would wait for.
+            threading.Thread(target=_load, args=["DocumentRows"], name="pandera").start()
 
     def approve(self, doc_ids: Sequence[uuid.UUID] | None) -> bool:
         """Check the rows of these documents, of all pending ones for `None`; returns whether they are all right."""
@@ -106,7 +110,7 @@ def validate_frames(model: str, frames: Iterable[pl.DataFrame]) -> Validation:
 
 
 def _load(name: str) -> type[pa.DataFrameModel]:
-    # Pandera brings pandas along, about a second in every run worker, and most runs have no row to check.
+    # Pandera brings pandas along, which the code location does not need.
     from rag_assets.lib import models
 
     model: type[pa.DataFrameModel] = getattr(models, name)

@@ -12,8 +12,8 @@ from dagster._core.execution.api import execute_run
 from sqlalchemy import text
 
 from rag_assets.connectors import build_connector
-from rag_assets.defs.sources.sensors import TOKEN_TAG, current_version_tag
 from rag_assets.lib.naming import PARTITION_TAG, job_name
+from rag_assets.version_tags import TOKEN_TAG, current_version_tag
 from rag_core.errors import Reason, Unavailable
 from rag_core.index import SearchMode, SearchRequest
 from rag_core.pipeline import approve_deletions
