@@ -40,6 +40,17 @@ class ReadResult:
     source_version: int | None = None
     """Set for an event; the higher version wins."""
 
+    def preview(self) -> dict[str, str | int | float]:
+        """A row of the table that the asset shows."""
+        if self.failure is not None:
+            outcome: str = self.failure.reason
+        elif self.vanished:
+            outcome = Reason.VANISHED
+        else:
+            outcome = "unchanged" if self.same else "updated" if self.due.live else "added"
+        title = self.document.title if self.document is not None else ""
+        return {"locator": self.due.locator, "outcome": outcome, "bytes": self.size, "title": title}
+
 
 class Reader:
     """Fetches with the connector on the calling thread and parses on `workers` threads, each with a sandbox.

@@ -1,6 +1,6 @@
 """Work through a shard in rounds: read some items, chunk, embed and index them, then the next ones.
 
-The first round is tiny, so that something of a source is searchable at once; later ones grow to `_LONGEST_SECONDS`,
+The first round is tiny, so that something of a source is searchable at once; later ones grow to `round_seconds`,
 where reading, sorting by length and committing cost little. What is new is read first, then what earlier runs left
 pending. Nothing here is state that a crash could lose: what is done is in the rows.
 """
@@ -24,12 +24,10 @@ from rag_core.pipeline.pending_store import Backlog
 from rag_core.pipeline.stage_runner import STAGES, Dependencies, record, run_stages
 from rag_core.pipeline.stages.document_sync import DocumentSync, ReadLimit
 from rag_core.pipeline.turns import SharedTurn
+from rag_core.settings import Settings
 from rag_core.sources import Connector, Scope
 
 _FIRST_SECONDS = 1.0
-_LONGEST_SECONDS = 20.0
-_FIRST_CHARS = 12_000
-"""Characters of the first round: about a second of embedding on two cores."""
 _MOST_CHARS = 32_000_000
 _MOST_DOCUMENTS = 2000
 _GROWTH = 2.0
@@ -47,9 +45,10 @@ def approve_all(_: Sequence[uuid.UUID] | None) -> bool:
 class Pace:
     """The size of the next round: as much text as fits into its time at the speed of the rounds before."""
 
-    def __init__(self) -> None:
-        self._seconds = _FIRST_SECONDS
-        self._chars = float(_FIRST_CHARS)
+    def __init__(self, settings: Settings) -> None:
+        self._first, self._longest = settings.first_round_chars, settings.round_seconds
+        self._seconds = min(_FIRST_SECONDS, self._longest)
+        self._chars = float(self._first)
 
     @property
     def limit(self) -> ReadLimit:
@@ -59,13 +58,13 @@ class Pace:
     @property
     def first(self) -> ReadLimit:
         """A round as small as the first one."""
-        return ReadLimit(_MOST_DOCUMENTS, _FIRST_CHARS, _FIRST_SECONDS)
+        return ReadLimit(_MOST_DOCUMENTS, self._first, _FIRST_SECONDS)
 
     def measured(self, chars: int, seconds: float) -> None:
         """Fit to a finished round."""
-        self._seconds = min(_LONGEST_SECONDS, self._seconds * _GROWTH)
+        self._seconds = min(self._longest, self._seconds * _GROWTH)
         fitting = chars / max(seconds, 0.01) * self._seconds
-        self._chars = min(max(fitting, _FIRST_CHARS), self._chars * _GROWTH * 2, _MOST_CHARS)
+        self._chars = min(max(fitting, self._first), self._chars * _GROWTH * 2, _MOST_CHARS)
 
 
 @dataclass(slots=True)
@@ -113,7 +112,7 @@ class Rounds:
         self._parts, self._connection, self._scope, self._stages = parts, connection, scope, stages
         self._progress, self._approve = progress, approve
         self._turn = SharedTurn(connection, scope, slots=parts.settings.embedding_runs)
-        self._pace = Pace()
+        self._pace = Pace(parts.settings)
         self._totals = Totals()
         self._refused = False
         self._done = 0

@@ -174,6 +174,11 @@ class Waiting:
     before: int
     seconds: float | None
 
+    def __str__(self) -> str:
+        sources = "1 source" if self.before == 1 else f"{self.before} sources"
+        about = "" if self.seconds is None else f", about {_rounded(self.seconds)}"
+        return f"waits for embedding: {sources} before it{about}"
+
 
 def waiting_runs(connection: Connection) -> list[Waiting]:
     """All runs that wait for their turn at embedding, next first."""
@@ -188,6 +193,10 @@ def waiting_runs(connection: Connection) -> list[Waiting]:
         found.append(Waiting(row.tenant, row.source, row.shard, len(sources), seconds))
         ahead.append(row)
     return found
+
+
+def _rounded(seconds: float) -> str:
+    return f"{round(seconds / 60)} min" if seconds >= 90 else f"{max(1, round(seconds))} s"
 
 
 def _seconds_before(row: TurnRow, other: TurnRow) -> float | None:

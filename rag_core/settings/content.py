@@ -57,6 +57,12 @@ class ContentSettings(BaseModel):
     )
     sync_batch_documents: int = Field(200, ge=1, le=10000, description="Documents read and committed together.")
     sync_batch_bytes: int = Field(32_000_000, ge=1, description="Extracted bytes in memory before a commit.")
+    first_round_chars: int = Field(
+        12_000, ge=100, description="Text of the first round of a run, about a second of embedding on two cores."
+    )
+    round_seconds: float = Field(
+        20, gt=0, le=600, description="How long the rounds of a run grow: read, embed and index, then the next one."
+    )
     source_wait_seconds: float = Field(
         30, ge=0, le=3600, description="How long a run waits for another run of the same source shard."
     )

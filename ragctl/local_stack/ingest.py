@@ -10,9 +10,10 @@ from typing import Any
 
 from rag_assets import LOCATION
 from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
-from rag_core.errors import NotFound, RagError, Reason, Unavailable
+from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.dagster import DagsterApi, storage_failure
+from ragctl.local_stack.counts import CountReader
 from ragctl.local_stack.display import Display
 
 REPOSITORY = "__repository__"
@@ -253,7 +254,8 @@ class Sync:
                 )
             for source in waiting:
                 found = counts.read(source)
-                display.progress(f"ingest {source}", found.embedded, found.texts, "texts embedded")
+                what = "; ".join(filter(None, ["texts embedded", found.waits]))
+                display.progress(f"ingest {source}", found.embedded, found.texts, what)
             pause = max(_POLL_SECONDS, (time.monotonic() - looked) / _WATCHING_SHARE)
             time.sleep(pause if waiting else 0)
         return outcomes
@@ -279,49 +281,6 @@ class Sync:
     def close(self) -> None:
         """Close the connection."""
         self._api.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Counts of a source in the database; chunks of equal text share one embedding."""
-
-    documents: int = 0
-    chunks: int = 0
-    texts: int = 0
-    embedded: int = 0
-    quarantined: int = 0
-
-    def describe(self, status: str, reason: str = "") -> str:
-        """One line for people."""
-        text = f"{self.documents} documents, {self.chunks} chunks"
-        if self.quarantined:
-            text += f", {self.quarantined} quarantined"
-        return text if status == "SUCCESS" else f"{reason or status}: {text}"
-
-
-class CountReader:
-    """Reads counts of sources for the progress display; a database that is busy or down just gives no news."""
-
-    def __init__(self, settings: Settings) -> None:
-        from rag_core.database import open_store
-
-        self._store = open_store(settings)
-        self._last: dict[str, Counts] = {}
-
-    def read(self, source: str) -> Counts:
-        """The counts now, or the last ones known."""
-        from rag_core.generations import status_store
-
-        try:
-            with self._store.engine.connect() as connection:
-                self._last[source] = Counts(*status_store.progress(connection, source))
-        except RagError:
-            return self._last.get(source, Counts())
-        return self._last[source]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._store.close()
 
 
 def _belongs(run: dict[str, Any], job: SourceJob) -> bool:

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from rag_core.documents import store as documents
-from rag_core.errors import Reason
 from rag_core.parsing import Parser
 from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import Progress, StageResult
-from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, soft_delete
+from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, listing_problem, soft_delete
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
 from rag_core.settings import Settings
@@ -158,7 +157,7 @@ class DocumentSync:
         """Store the result of the stage with the run, and where the next listing of changes starts."""
         with self._timed():
             error, kept, listed = self._listed.error, self._kept, self._listed
-            problem, message = _problem(error, kept)
+            problem, message = listing_problem(error, kept)
             counts = self._totals(kept, clean=problem is None and not self._partial)
         tenant, source, shard = self._key
         runs.record(
@@ -297,7 +296,7 @@ class DocumentSync:
         for read in self._results:
             self._bytes += read.size
             if len(self._preview) < _PREVIEW:
-                self._preview.append(_preview(read))
+                self._preview.append(read.preview())
             yield read
         self._results = None
 
@@ -327,25 +326,3 @@ class DocumentSync:
         listed = listing.entries(self._connection, self._scope.shard)
         counts["read"] = listed + kept.deleted + mine + others
         return counts
-
-
-def _problem(error: str | None, kept: DeletionResult) -> tuple[str | None, str | None]:
-    if error is not None:
-        return Reason.LISTING_INCOMPLETE, f"the source was not listed to its end, nothing was deleted: {error}"
-    if kept.held_in_source:
-        return Reason.MASS_DELETE_HELD, (
-            f"{kept.held_in_source} documents are not at the source any more; they stay until an operator "
-            "approves their deletion"
-        )
-    return None, None
-
-
-def _preview(read: ReadResult) -> dict[str, str | int | float]:
-    if read.failure is not None:
-        outcome: str = read.failure.reason
-    elif read.vanished:
-        outcome = Reason.VANISHED
-    else:
-        outcome = "unchanged" if read.same else "updated" if read.due.live else "added"
-    title = read.document.title if read.document is not None else ""
-    return {"locator": read.due.locator, "outcome": outcome, "bytes": read.size, "title": title}

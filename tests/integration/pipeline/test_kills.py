@@ -130,6 +130,8 @@ def test_a_run_killed_while_embedding_does_not_embed_committed_batches_again(wor
         "embedded": chunks - committed,
         "cached": committed,
         "rejected": 0,
+        "followed": 0,
+        "deferred": 0,
     }
 
 
@@ -139,6 +141,16 @@ def test_a_run_killed_between_database_and_index_is_made_right_by_the_next(world
     assert world.run() is not None
     _change(world)
     assert world.run(failpoint) is None
+    world.assert_right()
+
+
+@pytest.mark.catalogue("F01")
+@pytest.mark.parametrize("failpoint", ["after_commit:2:kill", "after_upsert:2:kill", "before_mark:3:kill"])
+def test_a_run_killed_in_a_later_round_keeps_the_rounds_before_and_is_made_right_by_the_next(
+    world: Harness, failpoint: str
+) -> None:
+    assert world.run(failpoint) is None
+    assert len(world.served()) >= 3, "the first round is searchable"
     world.assert_right()
 
 

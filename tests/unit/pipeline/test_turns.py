@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from rag_core.database import Store, locks
 from rag_core.errors import Unavailable
-from rag_core.pipeline import turn_store, turns, waiting_runs
+from rag_core.pipeline import Waiting, turn_store, turns, waiting_runs
 from rag_core.pipeline.turn_store import TurnRow
 from rag_core.pipeline.turns import SharedTurn, in_order, may_work
 from rag_core.sources import Scope, Source
@@ -50,6 +50,18 @@ def test_only_free_slots_are_given() -> None:
     assert may_work(rows, 2, slots=2)
     assert not may_work(rows, 3, slots=2)
     assert may_work(rows, 3, slots=3)
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "said"),
+    [
+        (2, 240.0, "waits for embedding: 2 sources before it, about 4 min"),
+        (1, 2.6, "waits for embedding: 1 source before it, about 3 s"),
+        (1, None, "waits for embedding: 1 source before it"),
+    ],
+)
+def test_the_reason_of_waiting_is_said_in_words(before: int, seconds: float | None, said: str) -> None:
+    assert str(Waiting("acme", "wiki", 0, before, seconds)) == said
 
 
 @pytest.fixture
@@ -109,7 +121,7 @@ def test_the_turn_of_a_run_that_died_is_free_at_once(store: Store, opened: ExitS
     other = turn(connect(store, opened, "other"), "other", 10)
     pid = lost.scalar(text("SELECT pg_backend_pid()"))
     lost.commit()
-    with pytest.raises(Unavailable), held.taken():
+    with pytest.raises(Unavailable), held.taken():  # noqa: PT012
         with store.engine.begin() as connection:
             connection.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": pid})
         with other.taken():
