@@ -17,6 +17,7 @@ from rag_assets.connectors import build_connector
 from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
 from rag_core.settings import Settings
 from ragctl.local_stack.ingest import Sync
+from tests.unit.connectors.listings import settle
 
 
 class Webserver:
@@ -76,6 +77,7 @@ def webserver(httpserver: HTTPServer, folder: Path) -> Webserver:
 
 @pytest.fixture
 def token(folder: Path) -> str:
+    settle(folder.parent.parent / "docs" / "a.md")
     (config,) = load_sources(folder)
     return current_version_tag(build_connector(config))
 
