@@ -45,7 +45,7 @@ class CountReader:
         try:
             with self._store.engine.connect() as connection:
                 waits = next((str(one) for one in waiting_runs(connection) if one.source == source), "")
-                self._last[source] = Counts(*status_store.progress(connection, source), waits)
+                self._last[source] = Counts(*status_store.progress(connection, source), waits=waits)
         except RagError:
             return self._last.get(source, Counts())
         return self._last[source]

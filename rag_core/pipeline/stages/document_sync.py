@@ -254,7 +254,7 @@ class DocumentSync:
         batch = Batch(self._scope, self._parser_fingerprint)
         ids: list[uuid.UUID] = []
         chars, until = 0, time.monotonic() + (limit.seconds if limit is not None else math.inf)
-        done = self._done
+        first = committed = self._done
         for read in self._reads():
             self._done += 1
             self._queue -= Queue.of(read.due)
@@ -262,20 +262,17 @@ class DocumentSync:
             if self._progress is not None:
                 self._progress(self._done, self._done + self._queue.items)
             full = limit is not None and (
-                self._done - done >= limit.documents or chars + batch.chars >= limit.chars or time.monotonic() >= until
+                self._done - first >= limit.documents or chars + batch.chars >= limit.chars or time.monotonic() >= until
             )
-            if (
-                full
-                or len(batch) >= self._settings.sync_batch_documents
-                or (batch.chars >= self._settings.sync_batch_bytes)
-            ):
-                chars += batch.chars
-                ids += self._commit(batch)
             if full:
                 break
-        chars += batch.chars
-        ids += self._commit(batch)
-        return Written(self._done - done, ids, chars) if self._done > done else None
+            if len(batch) >= self._settings.sync_batch_documents or batch.chars >= self._settings.sync_batch_bytes:
+                chars, committed = chars + batch.chars, self._done
+                ids += self._commit(batch)
+        if committed < self._done:
+            chars += batch.chars
+            ids += self._commit(batch)
+        return Written(self._done - first, ids, chars) if self._done > first else None
 
     def _commit(self, batch: Batch) -> list[uuid.UUID]:
         ids = batch.doc_ids

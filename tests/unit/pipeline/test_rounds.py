@@ -46,7 +46,7 @@ class Rounds:
 
     def __init__(self, flow: PipelineHarness) -> None:
         self.flow = flow
-        self.index = flow.index = Watched(flow.index)  # type: ignore[assignment]
+        self.index = flow.index = Watched(flow.index)
         self.harness = GenerationHarness(flow)
         self.harness.ensure()
         self.scope = Scope(flow.source, "run-0")
@@ -196,7 +196,7 @@ def test_what_an_earlier_run_left_pending_is_worked_off_in_rounds(rounds: Rounds
     with pytest.raises(Unavailable):
         rounds.run()
     rounds.run("run-1", stages=["documents"])
-    rounds.flow.index = rounds.index = Watched(real)  # type: ignore[assignment]
+    rounds.flow.index = rounds.index = Watched(real)
     results = run_pipeline(rounds.harness, Scope(rounds.flow.source, "run-2"), stages=["chunks", "embeddings", "index"])
     assert results["index"].counts["documents"] == MANY
     assert len(rounds.index.written) > 1
