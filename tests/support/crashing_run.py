@@ -17,7 +17,7 @@ from tests.support.pipeline import PipelineHarness
 from tests.support.processes import context
 
 SMALL_BATCHES = {"embed_batch": 4, "sync_batch_documents": 4, "index_batch_documents": 3, "first_round_chars": 1000}
-"""Three documents of `prose` are a round."""
+"""At most three documents of `prose` are a round."""
 
 
 def start(home: Path, database_url: str, folder: Path, result: Path, failpoint: str | None = None) -> ForkServerProcess:
