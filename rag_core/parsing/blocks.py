@@ -23,6 +23,10 @@ class BlockKind(StrEnum):
     CODE = "code"
     DEFINITIONS = "definitions"
     QUOTE = "quote"
+    IMAGE = "image"
+    """What an image is said to show: its alternative text."""
+    FRONT_MATTER = "front_matter"
+    """What the head of a file says about it: found by searches, and no answer."""
 
 
 PROSE: Final = frozenset({BlockKind.PARAGRAPH, BlockKind.QUOTE})

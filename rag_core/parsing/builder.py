@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -9,13 +10,17 @@ from typing import Final
 from rag_core.errors import InvalidInput, Reason
 from rag_core.parsing.base import ParsedDocument, ParseLimits
 from rag_core.parsing.blocks import MAX_LANGUAGE_CHARS, Block, BlockKind, Part, PartKind
-from rag_core.parsing.clean import ZERO_WIDTH_FLAG, clean, has_suspect_invisibles, one_line
+from rag_core.parsing.clean import ZERO_WIDTH_FLAG, clean, has_suspect_invisibles, is_wide, one_line
 
 MAX_TITLE_CHARS = 300
 MAX_HEADING_CHARS = 300
 MAX_METADATA_CHARS = 2000
 MAX_METADATA_ENTRIES = 64
 _SEPARATOR = "\n\n"
+_BADGE: Final = re.compile(r"badge|shields\.io|/actions/workflows/|travis-ci|coveralls", re.IGNORECASE)
+_FILE_NAME: Final = re.compile(r"\S*\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?|emf|wmf)", re.IGNORECASE)
+_LETTERS: Final = re.compile(r"[^\W\d_]{2,}")
+_WIDE_CHARS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,19 @@ class TextBuilder:
     def paragraph(self, text: str) -> None:
         self.add(BlockKind.PARAGRAPH, text)
 
-    def table(self, rows: list[str]) -> None:
-        """Append a table, one line per row, header first."""
-        self.add(BlockKind.TABLE, "\n".join(rows))
+    def table(self, rows: Sequence[str], *, header: bool = True) -> None:
+        """Append a table, one line per row; the first names the columns unless there is no `header`."""
+        rows = [row for row in rows if row.strip()]
+        if header:
+            self.add(BlockKind.TABLE, "\n".join(rows))
+        else:
+            self.add_parts(BlockKind.TABLE, [Piece(PartKind.ROW, row) for row in rows])
+
+    def image(self, description: str, source: str = "") -> None:
+        """Append what an image is said to show, unless it is a badge or its description only a name."""
+        line = one_line(description, MAX_HEADING_CHARS)
+        if describes(line) and not _BADGE.search(source[:2000]):
+            self.add(BlockKind.IMAGE, line)
 
     def finish(self, media_type: str, *, title: str = "", metadata: Mapping[str, str] | None = None) -> ParsedDocument:
         """The document so far. `title` falls back to the first heading."""
@@ -126,6 +141,12 @@ class TextBuilder:
         self._parts.append(text)
         self._blocks.append(Block(kind, start, self._length, level, self.page, language))
         return start
+
+
+def describes(alternative: str) -> bool:
+    """Whether the alternative text of an image says something: two words or more, and no file name."""
+    words = len(_LETTERS.findall(alternative)) > 1 or sum(map(is_wide, alternative)) >= _WIDE_CHARS
+    return words and not _FILE_NAME.fullmatch(alternative)
 
 
 def clean_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
