@@ -10,6 +10,7 @@ from rag_core.parsing.blocks import (
     PartKind,
     from_rows,
     parts_of,
+    repeated,
     to_rows,
 )
 from rag_core.parsing.decode import decode
@@ -31,5 +32,6 @@ __all__ = [
     "from_rows",
     "open_parser",
     "parts_of",
+    "repeated",
     "to_rows",
 ]

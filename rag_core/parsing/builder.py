@@ -171,3 +171,24 @@ def row_line(cells: Sequence[str]) -> str:
     while flat and not flat[-1]:
         flat.pop()
     return CELL_SEPARATOR.join(flat)
+
+
+_NUMBER: Final = re.compile(r"[^\w]{0,3}\d[\d.,:/%\s]{0,20}\W?\w{0,3}")
+_SAMPLED_ROWS: Final = 50
+
+
+def begins_with_data(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row is like those below it, so that it names no columns.
+
+    By its first cell: a number over numbers, or a value that comes again.
+    """
+    below = [row[0] for row in rows[1 : 1 + _SAMPLED_ROWS] if row and row[0]]
+    first = rows[0][0] if rows and rows[0] else ""
+    if not first or not below:
+        return False
+    return first in below or (is_number(first) and 2 * sum(map(is_number, below)) > len(below))
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a number, perhaps with a sign, a currency or a unit."""
+    return _NUMBER.fullmatch(cell) is not None

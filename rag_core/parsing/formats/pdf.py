@@ -155,9 +155,7 @@ def _read(document: pypdfium2.PdfDocument, limits: ParseLimits) -> ParsedDocumen
     properties = document.get_metadata_dict(skip_empty=True)
     metadata = {name: properties[key] for key, name in _METADATA.items() if key in properties}
     metadata["pages"] = str(len(pages))
-    return builder.finish(
-        str(Kind.PDF), title=_title(properties.get("Title", "")) or front, metadata=metadata
-    )
+    return builder.finish(str(Kind.PDF), title=_title(properties.get("Title", "")) or front, metadata=metadata)
 
 
 def _title(title: str) -> str:

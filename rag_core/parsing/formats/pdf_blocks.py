@@ -12,7 +12,8 @@ from typing import Final
 from rag_core.parsing.blocks import BlockKind, PartKind
 from rag_core.parsing.builder import Piece, TextBuilder, row_line
 from rag_core.parsing.clean import is_wide, join_lines
-from rag_core.parsing.formats.pdf_layout import Item, PdfTable, arrange, with_aligned_tables
+from rag_core.parsing.formats.pdf_aligned import with_aligned_tables
+from rag_core.parsing.formats.pdf_layout import Item, PdfTable, arrange
 from rag_core.parsing.formats.pdf_lines import Line, Page
 from rag_core.parsing.formats.pdf_rules import Rules
 

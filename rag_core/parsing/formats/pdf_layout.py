@@ -1,30 +1,20 @@
-"""The lines of a PDF page in reading order: the columns of a page one after the other, and tables as rows of cells.
-
-A table is what a grid of rules encloses, or three rows and more whose cells stand in columns with clear gaps between.
-"""
+"""The lines of a PDF page in reading order: one column of the page after the other, ruled tables as rows of cells."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import mean, median
 from typing import Final, NamedTuple
 
+from rag_core.parsing.builder import begins_with_data
 from rag_core.parsing.clean import join_lines
 from rag_core.parsing.formats.pdf_lines import Line, Page, Run
-from rag_core.parsing.formats.pdf_rules import Grid, Rules
+from rag_core.parsing.formats.pdf_rules import Grid
 
-_MIN_ROWS: Final = 3
-_ROW_GAP: Final = 3.2  # in font sizes, from one row of a table to the next
-_WRAP_GAP: Final = 1.45  # the same within a cell
-_COLUMN_GAP: Final = 0.6
 _PROSE_CHARS: Final = 25
 _MIN_COLUMN_LINES: Final = 6
-_MARK: Final = re.compile(r"\W{1,2}|\(?(?:\d{1,3}|[A-Za-z])[.)]|\[\d{1,3}\]")
-_EQUATION: Final = re.compile(r"\([\d.]{1,8}\)|\[[A-Z]\w{1,12}\]")
-_NUMBERED: Final = re.compile(r"\A(?:(?:\d{1,3}\.?)+|[IVX]{1,6})\s")
 
 
 @dataclass(slots=True)
@@ -92,7 +82,7 @@ def _enclosed(items: list[Item], grid: Grid) -> Iterator[Item]:
     if first is None or len(rows) < 2 or sum(any(row[number] for row in rows) for number in range(len(rows[0]))) < 2:
         yield from items
         return
-    kept.insert(at, PdfTable(first, rows, grid.columns[:-1], not _begins_with_data(rows)))
+    kept.insert(at, PdfTable(first, rows, grid.columns[:-1], not begins_with_data(rows)))
     yield from kept
 
 
@@ -226,157 +216,3 @@ def _parted(line: Line, gutter: float) -> tuple[list[Line], list[Line]] | None:
         replace(line, text=" ".join(run.text for run in side), x=side[0].left, runs=side) for side in (left, right)
     ]
     return [parts[0]], [parts[1]]
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Tables by alignment.
-
-
-class _Column(NamedTuple):
-    left: float
-    right: float
-
-
-def with_aligned_tables(items: list[Item], headings: Container[int], rules: Rules) -> Iterator[Item]:
-    """The items of a page, with lines that stand in columns as tables. `headings` are the `id`s of lines."""
-    at = 0
-    while at < len(items):
-        item = items[at]
-        begins = isinstance(item, Line) and len(item.runs) > 1 and id(item) not in headings
-        table, used = _table_at(items, at, headings, rules) if begins else (None, 1)
-        yield table or item
-        at += used
-
-
-def _table_at(items: list[Item], at: int, headings: Container[int], rules: Rules) -> tuple[PdfTable | None, int]:
-    """The table that begins with a line, and how many lines it takes."""
-    rows: list[list[Line]] = []
-    columns: list[_Column] = []
-    for number in range(at, len(items)):
-        item = items[number]
-        if not isinstance(item, Line) or not item.runs or id(item) in headings:
-            break
-        before = rows[-1][-1] if rows else None
-        if before is not None and not 0 <= before.y - item.y < _ROW_GAP * max(before.size, item.size):
-            break
-        wider = _with_runs(columns, item)
-        if wider is None:
-            break
-        if before is not None and _wraps(before, item, columns):
-            rows[-1].append(item)
-        elif len(item.runs) > 1:
-            rows.append([item])
-        else:
-            break
-        columns = wider
-    used = sum(map(len, rows))
-    if not _is_table(rows, columns):
-        return None, 1
-    cells = [_row(row, columns) for row in rows]
-    header = not _begins_with_data(cells) and _stands_out(rows, cells, rules)
-    return PdfTable(rows[0][0], cells, tuple(one.left for one in columns), header), used
-
-
-def _with_runs(columns: list[_Column], line: Line) -> list[_Column] | None:
-    """The columns widened to a line's runs; `None` when two of them would become one."""
-    gap = _COLUMN_GAP * (line.size or 10)
-    widened = list(columns)
-    for run in line.runs:
-        left, right = min(run.left, run.right), max(run.left, run.right)
-        meeting = [one for one in widened if one.left - gap < right and left < one.right + gap]
-        if len(meeting) > 1:
-            return None
-        for one in meeting:
-            widened.remove(one)
-            left, right = min(left, one.left), max(right, one.right)
-        widened.append(_Column(left, right))
-    widened.sort()
-    return widened if len({_column(widened, run) for run in line.runs}) == len(line.runs) else None
-
-
-def _wraps(before: Line, line: Line, columns: list[_Column]) -> bool:
-    """Whether a line continues cells of the row before it: close below, and with nothing in the first column."""
-    close = before.y - line.y <= _WRAP_GAP * line.size
-    return close and bool(columns) and min(run.left for run in line.runs) > columns[0].right
-
-
-def _column(columns: Sequence[_Column], run: Run) -> int:
-    return max(sum(one.left <= min(run.left, run.right) + 0.1 for one in columns) - 1, 0)
-
-
-def _row(lines: list[Line], columns: Sequence[_Column]) -> list[str]:
-    cells: list[list[str]] = [[] for _ in columns]
-    for line in lines:
-        for run in line.runs:
-            cells[_column(columns, run)].append(run.text)
-    return [join_lines(cell) for cell in cells]
-
-
-def _is_table(rows: list[list[Line]], columns: Sequence[_Column]) -> bool:
-    """Whether aligned lines are a table rather than a list, a listing of code or running text."""
-    if len(rows) < _MIN_ROWS or len(columns) < 2:
-        return False
-    cells = [_row(row, columns) for row in rows]
-    if _is_listing(rows, cells) or _is_contents(cells):
-        return False
-    filled = sum(bool(cell) for row in cells for cell in row)
-    if filled < 0.6 * len(cells) * len(columns):
-        return False
-    return not all(mean(len(row[number]) for row in cells) > 1.6 * _PROSE_CHARS for number in range(len(columns)))
-
-
-def _is_listing(rows: list[list[Line]], cells: list[list[str]]) -> bool:
-    """Whether aligned lines are the items of a list, code (perhaps with line numbers), or numbered equations."""
-    if all(_MARK.fullmatch(row[0]) or not row[0] for row in cells):
-        return True
-    if all(_EQUATION.fullmatch(row[-1]) or not row[-1] for row in cells):
-        return True
-    runs = [run for row in rows for line in row for run in line.runs]
-    if all(run.fixed for run in runs):
-        return True
-    numbers = [int(row[0]) for row in cells if row[0].isdecimal()]
-    counted = len(numbers) == len(cells) and all(after - before == 1 for before, after in pairwise(numbers))
-    return counted and all(run.fixed for run in runs if not run.text.isdecimal())
-
-
-def _is_contents(cells: list[list[str]]) -> bool:
-    """Whether aligned lines are a table of contents: numbered headings, and pages that only grow."""
-    pages = [row[-1] for row in cells]
-    if not all(page.isdecimal() for page in pages) or sum(bool(_NUMBERED.match(row[0])) for row in cells) * 2 < len(cells):
-        return False
-    return all(int(before) <= int(after) for before, after in pairwise(pages))
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Whether the first row of a table names its columns.
-
-
-_NUMBER: Final = re.compile(r"[^\w]{0,3}\d[\d.,:/%\s]{0,20}\W?\w{0,3}")
-
-
-def _begins_with_data(rows: list[list[str]]) -> bool:
-    """Whether the first row is like those below it: a number over numbers, or a value that comes again."""
-    below = [row[0] for row in rows[1:] if row[0]]
-    first = rows[0][0]
-    if not first or not below:
-        return False
-    return first in below or bool(_NUMBER.fullmatch(first) and sum(map(bool, map(_NUMBER.fullmatch, below))) > len(below) / 2)
-
-
-def _stands_out(rows: list[list[Line]], cells: list[list[str]], rules: Rules) -> bool:
-    """Whether a rule, a bold font or columns of numbers set the first row apart."""
-    last, following = rows[0][-1], rows[1][0]
-    if last.bold and not following.bold:
-        return True
-    left, right = min(run.left for run in last.runs), max(run.right for run in last.runs)
-    if any(
-        following.y + 0.5 * following.size < rule.at < last.y + 1 and rule.start < right and rule.end > left
-        for rule in rules.horizontal
-    ):
-        return True
-    for name, *values in zip(*cells, strict=True):
-        filled = [value for value in values if value]
-        numbers = sum(bool(_NUMBER.fullmatch(value)) for value in filled)
-        if name and not any(map(str.isdigit, name)) and filled and numbers > 0.6 * len(filled):
-            return True
-    return False

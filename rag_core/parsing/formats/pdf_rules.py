@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -38,14 +39,16 @@ class Grid(NamedTuple):
 
 @dataclass(slots=True)
 class Rules:
-    """The rules of one page."""
+    """The rules of one page, in the order of `at`."""
 
     horizontal: list[Rule] = field(default_factory=list)
     vertical: list[Rule] = field(default_factory=list)
 
     def between(self, left: float, right: float, y: float) -> bool:
         """Whether a vertical rule stands between two places of a line."""
-        return any(left - 1 < rule.at < right + 1 and rule.start <= y <= rule.end for rule in self.vertical)
+        first = bisect_right(self.vertical, left - 1, key=lambda rule: rule.at)
+        last = bisect_left(self.vertical, right + 1, key=lambda rule: rule.at)
+        return any(rule.start <= y <= rule.end for rule in self.vertical[first:last])
 
     def grids(self) -> list[Grid]:
         """The grids of at least two columns."""
