@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from query_server.converters.blocks import from_blocks, touched
 from query_server.converters.filters import filter_from_message
 from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
@@ -159,6 +160,7 @@ def _passage(hit: Hit) -> pb.Passage:
         metadata=payload.metadata,
         page=payload.page,
         heading_path=payload.headings,
+        blocks=from_blocks(payload),
     )
     passage.updated_at.FromDatetime(payload.updated_at)
     return passage
@@ -167,6 +169,8 @@ def _passage(hit: Hit) -> pb.Passage:
 def _citation(citation: Citation, passages: Sequence[Hit]) -> pb.Citation:
     hit = passages[citation.rank]
     payload = hit.payload
+    # Where the quoted span is, which may be further down than where its passage begins.
+    first = next(iter(touched(payload, citation.start, citation.end)), None)
     return pb.Citation(
         number=citation.number,
         doc_id=str(payload.doc_id),
@@ -178,6 +182,7 @@ def _citation(citation: Citation, passages: Sequence[Hit]) -> pb.Citation:
         start=citation.start,
         end=citation.end,
         quote=citation.quote,
-        page=payload.page,
-        heading_path=payload.headings,
+        page=payload.page if first is None else first.page,
+        heading_path=payload.headings if first is None else first.path,
+        blocks=from_blocks(payload, citation.start, citation.end),
     )

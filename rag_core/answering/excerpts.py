@@ -42,7 +42,8 @@ class PieceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """`text` is the span `start:end` of the document of passage number `passage`. `header` is a table's header row."""
+    """`text` is the span `start:end` of the document of passage number `passage`. `header` is a table's header row, or
+    the terms of a description that was cut."""
 
     kind: PieceKind
     passage: int
@@ -343,7 +344,7 @@ class _Maker:
         unit, block = self._unit, self._unit.place.block
         if self._wants is Wants.LIST and block.end - block.start <= 3 * SECTION_CHARS:
             return self._piece(PieceKind.DEFINITION, unit.at, block.start, block.end)
-        return self._piece(PieceKind.DEFINITION, unit.at, unit.start, unit.end)
+        return self._piece(PieceKind.DEFINITION, unit.at, unit.start, unit.end, header=unit.header)
 
     def _first_paragraph(self, at: int) -> Iterator[Piece]:
         """The first paragraph of prose behind a title."""

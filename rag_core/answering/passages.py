@@ -5,11 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from rag_core.index import Hit
 from rag_core.parsing import Block, BlockKind, parts_of
 
 Path = tuple[str, ...]
+_NEVER_QUOTED: Final = frozenset({BlockKind.FRONT_MATTER, BlockKind.IMAGE})
+"""Blocks that help a search and say nothing to a reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,11 @@ class Passage:
     blocks: tuple[Block, ...]
     score: float = 0.0
     dense: float | None = None
+
+    def says(self, start: int, end: int) -> bool:
+        """Whether a span of `text`, counted from its start, holds anything that may be quoted."""
+        blocks = [block for block in self.blocks if block.start - self.start < end and start < block.end - self.start]
+        return not blocks or any(block.kind not in _NEVER_QUOTED for block in blocks)
 
     def slice(self, start: int, end: int) -> str:
         """The document's text between two places within the passage."""
@@ -82,6 +90,8 @@ def read(passages: Sequence[Passage]) -> Reading:
         if previous is None or passage.doc_id != previous.doc_id or passage.ordinal != previous.ordinal + 1:
             run += 1
         for block in passage.blocks:
+            if block.kind in _NEVER_QUOTED:
+                continue
             reading.places.append(Place(at, block, block.path))
             reading.document.append(run)
         previous = passage

@@ -125,7 +125,7 @@ def _markdown(piece: Piece) -> str:
         case PieceKind.LIST:
             return _escaped(_dedented(piece.text))
         case PieceKind.DEFINITION:
-            return "\n\n".join(map(_definition, _definitions(piece.text)))
+            return "\n\n".join(map(_definition, _definitions(_with_terms(piece))))
         case _:
             return _escaped(display(piece.text))
 
@@ -146,7 +146,7 @@ def _plain(piece: Piece) -> str:
         case PieceKind.LIST:
             return _dedented(piece.text)
         case PieceKind.DEFINITION:
-            return "\n".join(f"{term}: {text}" if text else term for term, text in _definitions(piece.text))
+            return "\n".join(f"{term}: {text}" if text else term for term, text in _definitions(_with_terms(piece)))
         case _:
             return display(piece.text)
 
@@ -196,6 +196,11 @@ def _row(header: str, row: str) -> str:
         named = zip(names[1:], cells[1:], strict=False)
         return f"{cells[0]} — " + "; ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
     return " — ".join(cell for cell in cells if cell)
+
+
+def _with_terms(piece: Piece) -> str:
+    """The text of definitions; before a description that was cut, its terms."""
+    return f"{piece.header}\n  {piece.text}" if piece.header else piece.text
 
 
 def _definitions(text: str) -> list[tuple[str, str]]:

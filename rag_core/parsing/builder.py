@@ -18,7 +18,7 @@ MAX_METADATA_CHARS = 2000
 MAX_METADATA_ENTRIES = 64
 _SEPARATOR = "\n\n"
 _BADGE: Final = re.compile(r"badge|shields\.io|/actions/workflows/|travis-ci|coveralls", re.IGNORECASE)
-_FILE_NAME: Final = re.compile(r"\S*\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?|emf|wmf)", re.IGNORECASE)
+_FILE_NAME: Final = re.compile(r".*\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?|emf|wmf)", re.IGNORECASE)
 _LETTERS: Final = re.compile(r"[^\W\d_]{2,}")
 _WIDE_CHARS: Final = 4
 

@@ -55,15 +55,14 @@ class HtmlWalk:
             self._text.append(node.text_content or "")
             return False
         tag = node.tag or ""
+        if tag == "img" and not self._unwanted(tag, node):
+            self._images.append((node.attributes.get("alt") or "", node.attributes.get("src") or ""))
         if not node.is_element_node or tag in SKIPPED or self._unwanted(tag, node):
             return False
         if tag == "br":
             self._text.append(_BREAK)
         elif tag == "pre":
             self._code(node)
-            return False
-        elif tag == "img":
-            self._images.append((node.attributes.get("alt") or "", node.attributes.get("src") or ""))
             return False
         elif tag not in _INLINE:
             self._open(tag)

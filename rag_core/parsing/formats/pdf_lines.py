@@ -29,6 +29,7 @@ _PAGE_NUMBER: Final = re.compile(
 )
 _SPACES: Final = re.compile(r" ++")
 _WIDE_GAP: Final = 1.2  # in font sizes; between words of justified text it stays below
+_NUMBERS: Final = re.compile(r"[^\w]*+")
 _MIN_REPEATS: Final = 3
 _MAX_EDGE_LINES: Final = 2
 _EDGE_GAP: Final = 1.7  # in font sizes; lines of a paragraph are 1.0 to 1.5 apart
@@ -159,6 +160,8 @@ def without_running_lines(pages: list[Page]) -> None:
         dropped: set[int] = set()
         for line in _edges(page.lines):
             normal = _normal(line.text)
+            if len(line.runs) > 1 and _NUMBERS.fullmatch(normal):
+                continue  # the first or last row of a table
             repeated = counts[normal] >= _MIN_REPEATS and len(pages) > _MIN_REPEATS
             if _PAGE_NUMBER.fullmatch(normal) or (repeated and normal in seen):
                 dropped.add(id(line))

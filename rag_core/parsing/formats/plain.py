@@ -79,7 +79,7 @@ class _Writer:
     def add(self, paragraph: str) -> None:
         """Add the next paragraph."""
         if self._describes(paragraph):
-            self._definition.append(Piece(PartKind.DESCRIPTION, paragraph))
+            self._definition.append(Piece(PartKind.DESCRIPTION, _dedented(paragraph, self._indent)))
             return
         self.finish()
         if self._literal and _INDENTED.match(paragraph):
@@ -125,8 +125,7 @@ class _Writer:
         elif _LIST.match(paragraph):
             self._builder.add_parts(BlockKind.LIST, list(_items(paragraph, _ITEM)))
         elif definition := _definition(paragraph):
-            self._definition = definition
-            self._indent = _indent(definition[0].text)
+            self._definition, self._indent = definition, _indent(paragraph)
         elif _is_options(paragraph):
             self._builder.add_parts(BlockKind.LIST, list(_items(paragraph, _OPTION)))
         else:
@@ -153,7 +152,10 @@ def _definition(paragraph: str) -> list[Piece]:
     return [
         piece
         for term, text in entries
-        for piece in (Piece(PartKind.TERM, term), Piece(PartKind.DESCRIPTION, "\n".join(text)))
+        for piece in (
+            Piece(PartKind.TERM, term.strip()),
+            Piece(PartKind.DESCRIPTION, _dedented("\n".join(text), indent)),
+        )
     ]
 
 
@@ -172,6 +174,11 @@ def _is_options(paragraph: str) -> bool:
     if not _OPTION.match(lines[0]) or len(lines[0].split()) < 2:
         return False
     return len(lines) > 1 and all(_OPTION.match(line) or _indent(line) > _indent(lines[0]) for line in lines)
+
+
+def _dedented(text: str, indent: int) -> str:
+    """Lines without the indentation of the term they belong to."""
+    return "\n".join(line[indent:] for line in text.split("\n"))
 
 
 def _indent(line: str) -> int:

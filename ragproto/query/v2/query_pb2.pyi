@@ -158,7 +158,7 @@ class BatchSearchResponse(_message.Message):
     def __init__(self, outcomes: _Optional[_Iterable[_Union[BatchSearchResponse.Outcome, _Mapping]]] = ...) -> None: ...
 
 class Passage(_message.Message):
-    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score", "page", "heading_path")
+    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score", "page", "heading_path", "blocks")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +195,7 @@ class Passage(_message.Message):
     RETRIEVAL_SCORE_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
     HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
     chunk_id: str
     doc_id: str
     version: int
@@ -217,7 +218,79 @@ class Passage(_message.Message):
     retrieval_score: float
     page: int
     heading_path: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ...) -> None: ...
+    blocks: _containers.RepeatedCompositeFieldContainer[Block]
+    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ...) -> None: ...
+
+class Block(_message.Message):
+    __slots__ = ("kind", "start", "end", "page", "heading_path", "level", "language", "header", "parts")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[Block.Kind]
+        KIND_HEADING: _ClassVar[Block.Kind]
+        KIND_PARAGRAPH: _ClassVar[Block.Kind]
+        KIND_LIST: _ClassVar[Block.Kind]
+        KIND_TABLE: _ClassVar[Block.Kind]
+        KIND_CODE: _ClassVar[Block.Kind]
+        KIND_DEFINITIONS: _ClassVar[Block.Kind]
+        KIND_QUOTE: _ClassVar[Block.Kind]
+        KIND_IMAGE: _ClassVar[Block.Kind]
+        KIND_FRONT_MATTER: _ClassVar[Block.Kind]
+    KIND_UNSPECIFIED: Block.Kind
+    KIND_HEADING: Block.Kind
+    KIND_PARAGRAPH: Block.Kind
+    KIND_LIST: Block.Kind
+    KIND_TABLE: Block.Kind
+    KIND_CODE: Block.Kind
+    KIND_DEFINITIONS: Block.Kind
+    KIND_QUOTE: Block.Kind
+    KIND_IMAGE: Block.Kind
+    KIND_FRONT_MATTER: Block.Kind
+    class Part(_message.Message):
+        __slots__ = ("role", "start", "end", "level")
+        class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+            __slots__ = ()
+            ROLE_UNSPECIFIED: _ClassVar[Block.Part.Role]
+            ROLE_ITEM: _ClassVar[Block.Part.Role]
+            ROLE_CODE: _ClassVar[Block.Part.Role]
+            ROLE_HEADER: _ClassVar[Block.Part.Role]
+            ROLE_ROW: _ClassVar[Block.Part.Role]
+            ROLE_TERM: _ClassVar[Block.Part.Role]
+            ROLE_DESCRIPTION: _ClassVar[Block.Part.Role]
+        ROLE_UNSPECIFIED: Block.Part.Role
+        ROLE_ITEM: Block.Part.Role
+        ROLE_CODE: Block.Part.Role
+        ROLE_HEADER: Block.Part.Role
+        ROLE_ROW: Block.Part.Role
+        ROLE_TERM: Block.Part.Role
+        ROLE_DESCRIPTION: Block.Part.Role
+        ROLE_FIELD_NUMBER: _ClassVar[int]
+        START_FIELD_NUMBER: _ClassVar[int]
+        END_FIELD_NUMBER: _ClassVar[int]
+        LEVEL_FIELD_NUMBER: _ClassVar[int]
+        role: Block.Part.Role
+        start: int
+        end: int
+        level: int
+        def __init__(self, role: _Optional[_Union[Block.Part.Role, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    kind: Block.Kind
+    start: int
+    end: int
+    page: int
+    heading_path: _containers.RepeatedScalarFieldContainer[str]
+    level: int
+    language: str
+    header: str
+    parts: _containers.RepeatedCompositeFieldContainer[Block.Part]
+    def __init__(self, kind: _Optional[_Union[Block.Kind, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., level: _Optional[int] = ..., language: _Optional[str] = ..., header: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Block.Part, _Mapping]]] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
     __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token")
@@ -324,7 +397,7 @@ class AnswerFinal(_message.Message):
     def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ..., answer_outcome: _Optional[_Union[AnswerOutcome, str]] = ..., answer_markdown: _Optional[str] = ..., read_as: _Optional[str] = ..., excerpts: _Optional[_Iterable[_Union[Excerpt, _Mapping]]] = ...) -> None: ...
 
 class Citation(_message.Message):
-    __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote", "page", "heading_path")
+    __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote", "page", "heading_path", "blocks")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DOC_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -337,6 +410,7 @@ class Citation(_message.Message):
     QUOTE_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
     HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
     number: int
     doc_id: str
     version: int
@@ -349,4 +423,5 @@ class Citation(_message.Message):
     quote: str
     page: int
     heading_path: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, number: _Optional[int] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., chunk_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., quote: _Optional[str] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ...) -> None: ...
+    blocks: _containers.RepeatedCompositeFieldContainer[Block]
+    def __init__(self, number: _Optional[int] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., chunk_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., quote: _Optional[str] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ...) -> None: ...
