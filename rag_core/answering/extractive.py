@@ -34,7 +34,7 @@ from rag_core.answering.base import (
 from rag_core.answering.choosing import Choice, choose
 from rag_core.answering.decision import judge
 from rag_core.answering.excerpts import Extract, Piece, PieceKind, extracts_of
-from rag_core.answering.passages import Passage, passage_of, read
+from rag_core.answering.passages import Passage, nearest, passage_of, read
 from rag_core.answering.rendering import CLOSEST, CLOSEST_ZH, Span, render, to_markdown, to_plain
 from rag_core.answering.terms import bags, content_words, corrected, question_terms, vocabulary
 from rag_core.answering.units import is_chinese
@@ -44,6 +44,8 @@ from rag_core.index import Hit, Place
 AROUND: Final = 6
 """Hits whose neighbours are read."""
 REACH: Final = 2
+AROUND_CHARS: Final = 40_000
+"""Characters read around all hits, some 10,000 tokens of English; chunks of the default size stay below."""
 ENTRIES: Final = 4
 _ENTRIES: Final = (
     "README", "index", "tutorial", "quickstart", "getting-started", "overview", "introduction", "install", "INSTALL",
@@ -147,7 +149,7 @@ async def _read_around(question: Question, found: _Read) -> None:
     places = [Place(one.doc_id, one.version, max(0, one.ordinal - REACH), one.ordinal + REACH) for one in payloads]
     known = {hit.chunk_id for hit in found.hits}
     near = {hit.chunk_id: hit for hit in await question.around(places) if hit.chunk_id not in known}
-    found.around = tuple(near.values())
+    found.around = nearest(near.values(), found.hits[:AROUND], AROUND_CHARS)
 
 
 def _shown(choice: Choice, outcome: Outcome) -> list[Extract]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -56,6 +56,27 @@ def passage_of(hit: Hit) -> Passage:
         held.doc_id, held.locator, held.title, held.ordinal, held.start, held.start + len(held.text), held.text,
         held.headings, blocks, hit.score, hit.dense,
     )  # fmt: skip
+
+
+def nearest(around: Iterable[Hit], hits: Sequence[Hit], chars: int) -> tuple[Hit, ...]:
+    """As many of the chunks around hits as fit into so many characters: the nearest first, of equally near ones those
+    of the better hit."""
+
+    def distance(one: Hit) -> tuple[int, int]:
+        places = [
+            (abs(hit.payload.ordinal - one.payload.ordinal), rank)
+            for rank, hit in enumerate(hits)
+            if hit.payload.doc_id == one.payload.doc_id
+        ]
+        return min(places, default=(len(hits), 0))
+
+    kept = []
+    for one in sorted(around, key=distance):
+        chars -= len(one.payload.text)
+        if chars < 0:
+            break
+        kept.append(one)
+    return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class _Writer:
         self._builder.add_parts(BlockKind.DEFINITIONS, pieces)
 
     def _describes(self, paragraph: str) -> bool:
-        """Whether a paragraph goes on with the description of the term before it: all of it is further right."""
+        """Whether a paragraph continues the description of the term before it: all of it is further right."""
         if not 0 < len(self._definition) < _MAX_PARAGRAPHS or not _INDENTED.match(paragraph):
             return False
         return all(_indent(line) > self._indent for line in paragraph.split("\n") if line.strip())

@@ -172,7 +172,7 @@ def columns_pdf() -> bytes:
     page.drawString(72, 780, "A title over both columns")
     page.setFont("Times-Roman", 10)
     for line in range(12):
-        page.drawString(72, 740 - 12 * line, f"left column line {chr(97 + line)} says something and goes on")
+        page.drawString(72, 740 - 12 * line, f"left column line {chr(97 + line)} says something and continues")
         page.drawString(320, 740 - 12 * line, f"right column line {chr(97 + line)} says other things at length")
     page.showPage()
     page.save()

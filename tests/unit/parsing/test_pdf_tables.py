@@ -76,7 +76,7 @@ def test_columns_are_read_one_after_the_other_whatever_the_order_in_the_file(rea
     text = read(builders.columns_pdf(), "a.pdf").text
     assert text.startswith("A title over both columns\n\nleft column line a")
     assert text.index("left column line l") < text.index("right column line a")
-    assert "goes on left column line b" in text
+    assert "continues left column line b" in text
 
 
 def test_blocks_know_their_page(read: Read) -> None:
