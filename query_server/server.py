@@ -148,6 +148,7 @@ class QueryServer:
             workers=workers,
             batch=batch,
             cache_entries=self._settings.query_cache_entries,
+            unit_entries=self._settings.answer_cache_entries,
             metrics=self.metrics,
         )
 

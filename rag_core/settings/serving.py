@@ -117,6 +117,13 @@ class ServingSettings(BaseModel):
     answerer: Literal["extractive", "openai"] = Field(
         "extractive", description="`extractive` quotes sentences; `openai` writes with an OpenAI-compatible model."
     )
+    answer_strictness: float = Field(
+        0, ge=-3, le=3, description="Log odds of evidence that an extractive answer needs beyond the fitted threshold: "
+        "1 answers less often and is wrong less often, -1 the reverse.",
+    )  # fmt: skip
+    answer_cache_entries: int = Field(
+        8192, ge=0, description="Vectors of passages' units kept for extractive answers, by embedder, tenant and text."
+    )
     answer_url: str | None = Field(None, description="Base URL of the OpenAI-compatible chat endpoint (`…/v1`).")
     answer_model: str | None = Field(None, description="Model name sent to the chat endpoint.")
     answer_api_key: SecretStr | None = Field(None, description="Bearer token for the chat endpoint.")

@@ -131,7 +131,7 @@ class AnswerHandler:
             result.hits,
             vector,
             contrast=found.hits[limit:],
-            embed=partial(self._search.embed_passages, found.generation),
+            embed=partial(self._search.embed_units, found.generation, principal.tenant),
             search=more.search,
             around=more.around,
         )

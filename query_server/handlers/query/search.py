@@ -178,10 +178,10 @@ class SearchHandler:
         points.sort(key=lambda point: (point.payload.doc_id, point.payload.ordinal))
         return tuple(Hit(point.chunk_id, 0.0, point.payload) for point in points)
 
-    async def embed_passages(self, generation: str, texts: Sequence[str]) -> Vectors:
+    async def embed_units(self, generation: str, tenant: str, texts: Sequence[str]) -> Vectors:
         """Vectors of texts as the passages of a generation have them. Raises `Unavailable` as a search does."""
         embedder = await self._models.embedder_of(generation)
-        return await embedder.embed_passages(texts)
+        return await embedder.embed_units(tenant, texts)
 
     async def _current(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
         """Search the active generation. Vector and search are of one generation; after a promotion in between, both are
