@@ -31,10 +31,10 @@ def extracts_of(choice: Choice, *, limit: int, share: float) -> list[Extract]:
     for one in _in_turn(choice):
         if len(made) == limit:
             break
-        # Of three places one is in another document: whoever is not helped by two of one, may be by another.
-        if len(used) == 2 < limit and _all_of_one(one, used) and share == 0:
-            continue
         compared = choice.asked.wants is Wants.COMPARISON
+        # Of three places one is in another document: whoever is not helped by two of one, may be by another.
+        if len(used) == 2 < limit and not compared and share == 0 and _all_of_one(one, used):
+            continue
         if used and (one.score < share * used[0].score or (not compared and any(alike(one, other) for other in used))):
             continue
         key = (one.unit.at, one.unit.start)

@@ -124,7 +124,7 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
         return Abstained(Abstention.NO_RESULTS)
     weighed = await weigh(question)
     choice, found = weighed.choice, weighed.found
-    outcome = judge(choice, found.text, vague=weighed.vague, threshold=threshold).outcome
+    outcome = judge(choice, vague=weighed.vague, threshold=threshold).outcome
     if _unknown(choice):
         if outcome is Outcome.ANSWERED:  # by meaning alone, which is not enough
             outcome = Outcome.CLOSEST_PASSAGES
