@@ -27,9 +27,9 @@ PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic"
 QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
 ANSWERS = {
     "how-to": {"en": "How do I create an API key?", "zh": "怎么停止服务？"},
-    "definition": {"en": "What is structlog?", "zh": "什么是索引代？"},
+    "definition": {"en": "What is structlog?", "zh": "什么是 structlog？"},
     "value": {"en": "What is the maximum value of top_k?", "zh": "控制台的端口是多少？"},
-    "closest": {"en": "How do I stop everything?", "zh": "支持哪些文件类型？"},
+    "closest": {"en": "How do I stop everything?", "zh": "什么是索引代？"},
 }
 """Questions of the default corpus with each kind of answer."""
 FIND = {"en": "performance", "zh": "zh-CN"}

@@ -32,7 +32,7 @@ def extracts_of(choice: Choice, *, limit: int, share: float) -> list[Extract]:
         if len(made) == limit:
             break
         compared = choice.asked.wants is Wants.COMPARISON
-        # Of three places one is in another document: whoever is not helped by two of one, may be by another.
+        # Of three places one is in another document: where two of one do not help, another may.
         if len(used) == 2 < limit and not compared and share == 0 and _all_of_one(one, used):
             continue
         if used and (one.score < share * used[0].score or (not compared and any(alike(one, other) for other in used))):

@@ -41,7 +41,7 @@ EVIDENCE = {
 BIAS = -25.69
 ANSWER_FROM = 0.44
 """Probability from which text with headings is given as the answer."""
-PROSE_FROM = 0.35
+PROSE_FROM = 0.18
 """The same for text without headings, where probabilities lie further apart."""
 CLOSEST_FROM = 0.071
 """Probability from which the closest passages are shown."""

@@ -222,7 +222,7 @@ class PieceMaker:
         return first if other >= own else at
 
     def _continues(self, at: int) -> bool:
-        """Whether a block of code goes on from the one before it, of the passage before."""
+        """Whether a block of code continues the one before it, of the passage before."""
         place, before = self._reading.places[at], self._reading.places[at - 1]
         adjacent = self._reading.document[at] == self._reading.document[at - 1] and place.passage != before.passage
         same = place.block.kind is before.block.kind is BlockKind.CODE and place.path == before.path

@@ -85,10 +85,11 @@ def _body(pieces: Sequence[Piece], number: int, write: Callable[[Piece], str]) -
             number += 1
         last = position + 1 == len(pieces) or not _adjacent(piece, pieces[position + 1])
         text = write(piece)
-        boxed = "\n" in text and (text.endswith("```") or text.startswith("|"))
         marker = f"[{number}]" if last else ""
-        # The marker of Chinese stands without a space; a fence or a table must end its line.
-        space = "\n" if boxed else "" if text[-1:] in _CHINESE_STOPS else " "
+        # The marker of Chinese stands without a space; a fence must end its line, and what follows a table without an
+        # empty line would be a row of it.
+        fenced, table = "\n" in text and text.endswith("```"), "\n" in text and text.startswith("|")
+        space = "\n\n" if table else "\n" if fenced else "" if text[-1:] in _CHINESE_STOPS else " "
         blocks.append(f"{text}{space}{marker}" if marker else text)
     return "\n\n".join(blocks)
 
