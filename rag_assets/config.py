@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +16,16 @@ from rag_assets.source_config import SourceConfig
 from rag_assets.strict_yaml import load_yaml
 from rag_core.errors import ConfigError, NotFound, Reason
 
-__all__ = ["COMPONENT_TYPE", "PROJECT_DEFS", "SourceConfig", "find_sources", "load_all_sources", "load_sources"]
+__all__ = [
+    "COMPONENT_TYPE",
+    "PROJECT_DEFS",
+    "SourceConfig",
+    "find_sources",
+    "load_all_sources",
+    "load_sources",
+    "source_attributes",
+    "validate_source",
+]
 
 COMPONENT_TYPE = "rag_assets.components.DocumentSource"
 PROJECT_DEFS = Path(__file__).parent / "defs"
@@ -88,14 +98,11 @@ def _load_file(path: Path, place: str, found: _Found) -> None:
         found.problem(place, text)
     if result.data is None:
         return
-    attributes = _attributes(result.data, place, found)
+    attributes = source_attributes(result.data, partial(found.problem, place))
     if attributes is None:
         return
-    try:
-        source = SourceConfig.model_validate(attributes)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            found.problem(place, _explain(detail))
+    source = validate_source(attributes, partial(found.problem, place))
+    if source is None:
         return
     # By key, because `a-b` and `a_b` would be the same group and job.
     if (other := found.seen.setdefault(source.key, place)) != place:
@@ -103,19 +110,30 @@ def _load_file(path: Path, place: str, found: _Found) -> None:
     found.sources.append(source)
 
 
-def _attributes(data: Any, place: str, found: _Found) -> dict[str, Any] | None:
+def source_attributes(data: Any, report: Callable[[str], None]) -> dict[str, Any] | None:
+    """The `attributes` of a source file; its problems are reported."""
     if not isinstance(data, dict):
-        found.problem(place, "the file must hold `type:` and `attributes:`")
+        report("the file must hold `type:` and `attributes:`")
         return None
     for key in data.keys() - {"type", "attributes"}:
-        found.problem(place, f"{key}: {_unknown(str(key), ['type', 'attributes'])}")
+        report(f"{key}: {_unknown(str(key), ['type', 'attributes'])}")
     if data.get("type") != COMPONENT_TYPE:
-        found.problem(place, f"type: must be {COMPONENT_TYPE}")
+        report(f"type: must be {COMPONENT_TYPE}")
     attributes = data.get("attributes")
     if not isinstance(attributes, dict):
-        found.problem(place, "attributes: must be a mapping")
+        report("attributes: must be a mapping")
         return None
     return attributes
+
+
+def validate_source(attributes: dict[str, Any], report: Callable[[str], None]) -> SourceConfig | None:
+    """The configuration in the attributes; `None` when it is wrong, and its problems are reported."""
+    try:
+        return SourceConfig.model_validate(attributes)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            report(_explain(detail))
+        return None
 
 
 def _explain(detail: ErrorDetails) -> str:

@@ -221,6 +221,23 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.SECRET_WEAK: ("A secret is too short or a default.", "Use at least 32 random characters."),
     R.SECRET_INLINE_FORBIDDEN: ("A source file contains a secret.", "Refer to an environment variable or a file."),
     R.DUPLICATE_SOURCE: ("Two source files define the same source.", "Rename one."),
+    R.SOURCE_NOT_ALLOWED: (
+        "The caller may not add or change this source: the allow-lists of its tenant do not name the folder, host or "
+        "secret, or the source is another tenant's.",
+        "Use what `RAG_SOURCE_ALLOWANCES` names, have it extended, or ask someone with the scope `platform.admin`.",
+    ),
+    R.SOURCE_CHANGED: (
+        "The source file changed since it was read, so that it was not written.",
+        "Read it again and repeat the change.",
+    ),
+    R.SOURCE_OPERATION_NOT_FOUND: (
+        "There is no such operation on a source, or its result is older than an hour.",
+        "Start it again.",
+    ),
+    R.SOURCE_OPERATION_TIMEOUT: (
+        "An operation on a source did not end in time: the source does not answer, or no stream worker runs.",
+        "Check the host, and `rag status` for the stream worker; raise `RAG_SOURCE_OPERATION_SECONDS`.",
+    ),
     R.PORT_TAKEN: ("Another program listens on a port of the stack.", "Stop it, or set the variable that is named."),
     R.HOME_IN_USE: ("Another stack uses this RAG_HOME.", "`rag down` there, or use another RAG_HOME."),
     R.STACK_NOT_RUNNING: ("The local stack is not running.", "`rag up`."),

@@ -9,10 +9,11 @@ from rag_core.pipeline.events import BatchResult, Event, EventApplier, RejectedE
 from rag_core.pipeline.index_store import payload_of
 from rag_core.pipeline.pending_store import Extent
 from rag_core.pipeline.purge import purge_listings, purge_unused
-from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
+from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint, read_bytes
 from rag_core.pipeline.resources import Pipeline
 from rag_core.pipeline.run import run_pipeline, run_stage
 from rag_core.pipeline.run_store import Stage
+from rag_core.pipeline.source_removal import Removal, remove_source
 from rag_core.pipeline.stages.chunks import chunk_documents
 from rag_core.pipeline.stages.documents import configure_source
 from rag_core.pipeline.stages.embeddings import embed_chunks
@@ -28,6 +29,7 @@ __all__ = [
     "ReadResult",
     "Reader",
     "RejectedEvent",
+    "Removal",
     "SlowEvent",
     "Stage",
     "StageResult",
@@ -46,6 +48,8 @@ __all__ = [
     "pending_store",
     "purge_listings",
     "purge_unused",
+    "read_bytes",
+    "remove_source",
     "run_pipeline",
     "run_stage",
     "run_store",

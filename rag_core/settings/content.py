@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
 
+from rag_core.settings.allowances import SourceAllowance
 from rag_core.settings.fields import Port
 
 
@@ -54,6 +55,15 @@ class ContentSettings(BaseModel):
     # --- pipeline --------------------------------------------------------------------------------------------
     sources_dir: Path | None = Field(
         None, description="Folder of further source files (`*.yaml`); `rag up` uses `$RAG_HOME/sources`."
+    )
+    source_allowances: dict[str, SourceAllowance] = Field(
+        {},
+        description="What administrators of a tenant may add sources for, as JSON by tenant: "
+        '`{"acme": {"roots": ["/srv/acme"], "hosts": ["*.acme.example"], "secrets": ["env:RAG_SECRET_ACME_*"]}}`. '
+        "A tenant that is not named: only the scope `platform.admin` adds sources for it.",
+    )
+    source_operation_seconds: float = Field(
+        60, ge=5, le=600, description="Time allowed to test, preview, create or change a source; deletions get tenfold."
     )
     sync_batch_documents: int = Field(200, ge=1, le=10000, description="Documents read and committed together.")
     sync_batch_bytes: int = Field(32_000_000, ge=1, description="Extracted bytes in memory before a commit.")

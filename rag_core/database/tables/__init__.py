@@ -43,6 +43,7 @@ from rag_core.database.tables.operations import (
     installation,
     quality_runs,
     ratings,
+    source_operations,
     token_revocations,
 )
 from rag_core.database.tables.streams import dead_letters, erasures, inbox, stream_offsets, stream_workers
@@ -80,6 +81,7 @@ __all__ = [
     "run_stages",
     "schema_readers",
     "source_items",
+    "source_operations",
     "sources",
     "stream_offsets",
     "stream_workers",

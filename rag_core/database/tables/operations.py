@@ -224,3 +224,23 @@ colours = Table(
     Column("keep_until", DateTime(timezone=True)),
     now_column("seen_at"),
 )
+
+source_operations = Table(
+    "source_operations",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False, comment="the caller's"),
+    Column("actor", Text, nullable=False),
+    Column("unrestricted", Boolean, nullable=False, comment="allow-lists do not apply: platform scope"),
+    Column("action", Text, nullable=False, comment="see rag_core.sources.operation_store.Action"),
+    Column("source", Text, nullable=False),
+    Column("request", JSONB, nullable=False, server_default="{}"),
+    Column("state", Text, nullable=False, server_default="queued", comment="queued, running, succeeded or failed"),
+    Column("result", JSONB),
+    Column("reason", Text, nullable=False, server_default="", comment="reason code of a failure"),
+    Column("message", Text, nullable=False, server_default=""),
+    now_column("requested_at"),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Index("ix_source_operations_open", "state", "id", postgresql_where=text("finished_at IS NULL")),
+)

@@ -40,6 +40,7 @@ OPENED_BY: dict[str, set[str]] = {
     "ragproto.admin.v1.DeploymentService.ListColours": PLATFORM,
     "ragproto.admin.v1.DeploymentService.ListDeployments": PLATFORM,
     "ragproto.admin.v1.DeploymentService.GetDeployment": PLATFORM,
+    "ragproto.admin.v1.SourceService": {"sources.write", "admin", "platform.admin"},
     "ragproto.admin.v1.OperationsService": OPERATORS,
     "ragproto.admin.v1.OperationsService.RateAnswer": {"query.read"},
     **{
