@@ -52,6 +52,10 @@ CHECK_SENSOR = """mutation($selector: SensorSelector!) {
   ... on DryRunInstigationTick { evaluationResult { skipReason error { message causes { message } }
     runRequests { runKey } } }
   ... on SensorNotFoundError { message } ... on PythonError { message } } }"""
+RELOAD = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename
+  ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message
+    causes { message } } } } ... on ReloadNotSupported { message } ... on RepositoryLocationNotFound { message }
+  ... on PythonError { message } ... on UnauthorizedError { message } } }"""
 BACKFILLS = """query($limit: Int!) { partitionBackfillsOrError(limit: $limit) { __typename ... on PartitionBackfills {
   results { id status timestamp numPartitions assetSelection { path }
     partitionStatusCounts { runStatus count } } } } }"""

@@ -10,11 +10,12 @@ import grpc
 
 from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
 from console.settings import ConsoleSettings
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, sources_pb2, sources_pb2_grpc
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc
+from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 
 SERVER = "query server"
@@ -35,6 +36,8 @@ class Channels:
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
         self.deployments = deploy_rpc.DeploymentServiceStub(server)
+        self.sources = sources_pb2_grpc.SourceServiceStub(server)
+        self.documents = documents_pb2_grpc.DocumentServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
 
     def close(self) -> None:
@@ -176,6 +179,35 @@ class Api:
     def roll_back_deployment(self, number: int, reason: str) -> None:
         """Request a rollback."""
         self._deploy("RequestRollback", id=number, reason=reason)
+
+    def source_permissions(self) -> sources_pb2.GetSourcePermissionsResponse:
+        """What the caller may add sources for."""
+        found: sources_pb2.GetSourcePermissionsResponse = self._call(
+            SERVER, self._channels.sources.GetSourcePermissions, sources_pb2.GetSourcePermissionsRequest()
+        )
+        return found
+
+    def start_source_operation(self, **wanted: Any) -> sources_pb2.SourceOperation:
+        """Ask for an operation on a source, which `source_operation` follows."""
+        request = sources_pb2.StartSourceOperationRequest(**wanted)
+        found: sources_pb2.SourceOperation = self._call(
+            SERVER, self._channels.sources.StartSourceOperation, request
+        ).operation
+        return found
+
+    def source_operation(self, number: int) -> sources_pb2.SourceOperation:
+        """An operation on a source, with its result once it has ended."""
+        request = sources_pb2.GetSourceOperationRequest(id=number)
+        found: sources_pb2.SourceOperation = self._call(
+            SERVER, self._channels.sources.GetSourceOperation, request
+        ).operation
+        return found
+
+    def put_document(self, source: str, locator: str, content: bytes, acl: Sequence[str]) -> str:
+        """Push a file as a document; returns its id."""
+        access = documents_pb2.Acl(entries=acl) if acl else None
+        request = documents_pb2.PutRequest(source=source, locator=locator, data=content, acl=access)
+        return str(self._call(SERVER, self._channels.documents.Put, request, self._settings.answer_seconds).doc_id)
 
     def search_in(self, generation: str, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages of one generation."""

@@ -1,4 +1,4 @@
-"""Actions on a source, and the wizard for a new one."""
+"""Actions on a source."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import streamlit as st
 
 from console.clients.dagster_answers import Automation
 from console.components.widgets import confirm
-from console.presenters import sources as wizard
 from console.presenters.sources import key_of
 from console.session import api, shared, t
 from ragproto.admin.v1 import operations_pb2 as ops
-
-# --------------------------------------------------------------------------------------------------------------------
-# Actions of an operator on a source.
 
 
 def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> None:
@@ -60,34 +56,3 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> No
     with st.container(horizontal=True):
         for icon, label, explain, act, possible in offered:
             confirm(label, explain, act, key=f"{icon}-{key}", icon=f":material/{icon}:", disabled=not possible)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# The wizard that writes the YAML of a new source.
-
-
-@st.fragment
-def add_source() -> None:
-    """The wizard. It writes no file: sources live in version control."""
-    with st.form("wizard", border=False):
-        left, right = st.columns(2)
-        answers = wizard.Answers(
-            name=left.text_input(t("Name"), max_chars=63),
-            tenant=right.text_input(t("Tenant"), "default", max_chars=64),
-            root=left.text_input(t("Folder (absolute path)"), max_chars=1024),
-            acl=right.text_input(t("Who may read it (everyone, user:NAME, group:NAME)"), "everyone", max_chars=2048),
-            include=left.text_input(t("Include patterns (**/*.md, …)"), max_chars=2048),
-            exclude=right.text_input(t("Exclude patterns"), max_chars=2048),
-            cron=left.text_input(t("Full comparison (cron)"), "0 3 * * *", max_chars=64),
-            interval_seconds=int(right.number_input(t("Check for changes every (seconds)"), 5, 86_400, 30)),
-        )
-        if not st.form_submit_button(t("Generate YAML"), type="primary"):
-            return
-    for sentence in wizard.problems(answers):
-        st.warning(t(sentence))
-    if wizard.problems(answers):
-        return
-    st.code(wizard.source_yaml(answers), language="yaml")
-    st.caption(
-        t("Commit this file as {file} to the sources folder, then run: rag source check", file=f"{answers.name}.yaml")
-    )

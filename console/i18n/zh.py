@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
+from console.i18n.zh_sources import SOURCES
 
 CHINESE: dict[str, str] = {
     **OPERATIONS,
     **DEPLOYMENTS,
+    **SOURCES,
     "It is not certain that the sources answer this question. These passages come closest.": (
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),

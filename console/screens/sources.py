@@ -7,13 +7,14 @@ import time
 import streamlit as st
 
 from console.clients.dagster_answers import Automation
-from console.components.sources import actions, add_source
+from console.components.source_changes import source_changes
+from console.components.sources import actions
 from console.components.widgets import age, at, chosen_row, load_or_report, table, timestamp
 from console.presenters import sources as streams
 from console.presenters import sources as views
 from console.presenters.formats import duration, number
 from console.presenters.pipeline import ACTIVE, progress
-from console.session import Role, api, dagster, role, shared, t, tenant
+from console.session import Platform, Role, api, dagster, platform, role, shared, t, tenant
 from ragproto.admin.v1 import operations_pb2 as ops
 
 _REFRESH = shared().settings.refresh_seconds
@@ -135,6 +136,8 @@ chosen = overview(found_details, found_automations)
 if chosen is not None:
     one(chosen, found_details.get(chosen, ops.SourceDetail()), found_automations)
 real_time()
-if role() >= Role.OPERATOR:
-    with st.expander(t("Add a source"), icon=":material/add:"):
-        add_source()
+if role() >= Role.ADMIN or platform() >= Platform.ADMIN:
+    if chosen is not None:
+        with st.expander(t("Edit or delete {source}", source=chosen), icon=":material/edit:"):
+            source_changes(chosen)
+    st.page_link("screens/add_source.py", label=t("Add a source"), icon=":material/add:")

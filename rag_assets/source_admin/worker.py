@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 
+from rag_assets.source_admin.process import start_operation
 from rag_core.database import Store
 from rag_core.errors import RagError, Reason
 from rag_core.logging import get_logger
@@ -24,7 +24,7 @@ _CLEAN_UP_SECONDS = 60.0
 @dataclass(slots=True)
 class _Running:
     number: int
-    process: subprocess.Popen[bytes]
+    process: ForkServerProcess
     until: float
 
 
@@ -50,7 +50,7 @@ class SourceOperationWorker:
         finally:
             for one in self._running:
                 one.process.kill()
-                one.process.wait()
+                one.process.join()
 
     def step(self) -> bool:
         """Look after what runs, and start what is queued. Returns whether anything runs."""
@@ -68,9 +68,7 @@ class SourceOperationWorker:
         return bool(self._running)
 
     def _start(self, number: int, action: Action) -> None:
-        command = [sys.executable, "-P", "-m", "rag_assets.source_admin", str(number)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        self._running.append(_Running(number, process, time.monotonic() + self._seconds(action)))
+        self._running.append(_Running(number, start_operation(number), time.monotonic() + self._seconds(action)))
 
     def _seconds(self, action: Action) -> float:
         seconds = self._settings.source_operation_seconds
@@ -78,11 +76,11 @@ class SourceOperationWorker:
 
     def _has_ended(self, one: _Running) -> bool:
         late = time.monotonic() > one.until
-        if one.process.poll() is None and not late:
+        if one.process.is_alive() and not late:
             return False
-        if one.process.poll() is None:
+        if one.process.is_alive():
             one.process.kill()
-            one.process.wait()
+            one.process.join()
         # A process that ended well has stored its result, and this changes nothing then.
         reason, message = Reason.INTERNAL, "the operation ended unexpectedly; see the log of the stream worker"
         if late:

@@ -29,6 +29,8 @@ from ragproto.admin.v1 import (
     deployments_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
+    sources_pb2,
+    sources_pb2_grpc,
 )
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -117,6 +119,7 @@ class WirePeer:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(_operations(self), server)
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(_deployments(self), server)
+        sources_pb2_grpc.add_SourceServiceServicer_to_server(_sources(self), server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._set_ready(True)
@@ -186,6 +189,12 @@ def _operations(peer: WirePeer) -> operations_pb2_grpc.OperationsServiceServicer
 def _deployments(peer: WirePeer) -> deployments_pb2_grpc.DeploymentServiceServicer:
     servicer = deployments_pb2_grpc.DeploymentServiceServicer()
     _answer_each(peer, servicer, deployments_pb2, "DeploymentService")
+    return servicer
+
+
+def _sources(peer: WirePeer) -> sources_pb2_grpc.SourceServiceServicer:
+    servicer = sources_pb2_grpc.SourceServiceServicer()
+    _answer_each(peer, servicer, sources_pb2, "SourceService")
     return servicer
 
 

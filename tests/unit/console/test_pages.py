@@ -16,7 +16,7 @@ from tests.unit.console.conftest import Platform
 HOSTILE = (
     "<img src=x onerror=alert(1)> [click](javascript:alert(1)) ![](http://attacker.example/?q=1) **bold** $x$ :red[y]"
 )
-PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
+PAGES = ("overview", "sources", "add_source", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
 
 
 def opened(app: AppTest, page: str) -> AppTest:
@@ -266,20 +266,6 @@ def test_held_deletions_are_released_for_the_number_that_is_shown(app: AppTest, 
     assert (request.source, request.expected) == ("handbook", 60)
 
 
-def test_the_wizard_shows_the_yaml_or_what_is_wrong(app: AppTest, platform: Platform) -> None:
-    with_source(platform)
-    opened(app, "sources")
-    inputs = {item.label: item for item in app.text_input}
-    inputs["Name"].input("wiki")
-    inputs["Folder (absolute path)"].input("/srv/wiki")
-    button(app, "Generate YAML").click().run()
-    assert "root: /srv/wiki" in app.code[0].value
-    {item.label: item for item in app.text_input}["Folder (absolute path)"].input("wiki")
-    button(app, "Generate YAML").click().run()
-    assert not app.code
-    assert "Folder: give an absolute path." in [item.value for item in app.warning]
-
-
 def test_a_viewer_sees_and_is_offered_no_action(app: AppTest, platform: Platform) -> None:
     platform.gateway.peer.scopes = ["ops.read", "query.read"]
     with_source(platform)
@@ -287,7 +273,7 @@ def test_a_viewer_sees_and_is_offered_no_action(app: AppTest, platform: Platform
     assert "Signed in as ann (viewer)" in [item.value for item in app.sidebar.caption]
     app.switch_page("screens/sources.py").run()
     assert not app.exception
-    assert [item for item in app.expander if item.label == "Add a source"] == []
+    assert [item for item in app.expander if item.label.startswith("Edit or delete")] == []
 
 
 def test_a_visitor_without_a_good_token_is_shown_nothing(

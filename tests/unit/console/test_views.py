@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 from google.protobuf.json_format import Parse
 
 from console.clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run
@@ -14,8 +12,6 @@ from console.clients.errors import ServiceError
 from console.clients.metrics import Sample
 from console.i18n import translate
 from console.presenters import answers, formats, health, pipeline, records, sources, traffic
-from console.presenters import sources as wizard
-from rag_assets.config import load_sources
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2
@@ -119,34 +115,6 @@ def test_the_accounting_of_runs_is_shown_for_their_first_stage() -> None:
     ]
     [row] = sources.count_rows(stages)
     assert (row["read"], row["added"], row["skipped"], row["deleted"], row["run"]) == (3, 2, 1, 0, "abcdefgh")
-
-
-def test_the_wizard_writes_a_file_that_the_pipeline_accepts(tmp_path: Path) -> None:
-    given = wizard.Answers(
-        name="handbook",
-        tenant="acme",
-        root=str(tmp_path),
-        include="**/*.md, **/*.txt",
-        acl="group:hr\nuser:ann",
-        shards=2,
-    )
-    assert wizard.problems(given) == []
-    (tmp_path / "handbook.yaml").write_text(wizard.source_yaml(given), "utf-8")
-    [source] = load_sources(tmp_path)
-    assert (source.name, source.tenant, source.acl, source.shards) == ("handbook", "acme", ["group:hr", "user:ann"], 2)
-    assert list(source.options.include) == ["**/*.md", "**/*.txt"]
-
-
-def test_the_wizard_names_everything_that_cannot_stay() -> None:
-    wrong = wizard.Answers(name="Bad name", tenant="a b", root="relative", acl="role:x", cron="often")
-    assert [sentence.partition(":")[0] for sentence in wizard.problems(wrong)] == [
-        "Name", "Tenant", "Folder", "ACL", "Schedule",
-    ]  # fmt: skip
-
-
-def test_text_in_the_wizard_cannot_add_keys_to_the_yaml() -> None:
-    hostile = wizard.Answers(name="x", tenant="t", root="/a\nshards: 99", acl="everyone")
-    assert yaml.safe_load(wizard.source_yaml(hostile))["attributes"]["options"]["root"] == "/a\nshards: 99"
 
 
 def test_why_a_run_failed_is_its_innermost_cause_with_a_reason_code() -> None:

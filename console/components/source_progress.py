@@ -1,0 +1,70 @@
+"""The first run of a new source: start it, and follow it until its first document can be asked."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from console.clients.errors import ServiceError
+from console.components.widgets import load_or_report, problem
+from console.presenters.formats import duration, number
+from console.presenters.pipeline import ACTIVE, progress
+from console.presenters.sources import key_of
+from console.session import api, dagster, shared, t
+from ragproto.admin.v1 import operations_pb2 as ops
+
+_SECONDS = 2.0
+
+
+def first_run(draft: dict[str, Any]) -> None:
+    """Reload the code location, start the run once, and show how far it is."""
+    name = draft["name"]
+    if "launched" not in draft:
+        if draft["kind"] == "topic":
+            draft["launched"] = ""  # the stream worker consumes it
+        elif not _launch(draft, name):
+            if st.button(t("Try again")):
+                st.rerun()
+            return
+    follow(name)
+
+
+def _launch(draft: dict[str, Any], name: str) -> bool:
+    key = key_of(name)
+    try:
+        with st.spinner(t("Loading the new source into Dagster …"), show_time=True):
+            shared().dagster.reload()
+        api().record("dagster.launch", f"{key}_sync", t("First run"), name)
+        draft["launched"] = shared().dagster.launch(key)
+    except ServiceError as error:
+        problem("Dagster", error)
+        return False
+    return True
+
+
+@st.fragment(run_every=_SECONDS)
+def follow(name: str) -> None:
+    """How far a source is, and the way to ask once its first document is searchable."""
+    documents = load_or_report("query server", lambda: api().find("", source=name, limit=20)) or []
+    ready = [row for row in documents if row.state == ops.DOCUMENT_STATE_SEARCHABLE]
+    runs = load_or_report("Dagster", lambda: dagster().runs(1, job=f"{key_of(name)}_sync")) or []
+    if runs and runs[0].status in ACTIVE:
+        found = progress(load_or_report("Dagster", lambda: shared().dagster.log(runs[0].run_id)) or [], time.time())
+        if found is None:
+            st.progress(0.0, t("A run has been {status}.", status=t(runs[0].status.lower())))
+        else:
+            left = t("about {time} left", time=duration(found.seconds_left)) if found.seconds_left is not None else ""
+            st.progress(min(1.0, found.done / max(1, found.total)),
+                        f"{t(found.stage)}: {number(found.done)} / {number(found.total)} {left}")  # fmt: skip
+    elif runs and runs[0].status != "SUCCESS":
+        st.error(t("The run ended: {status}. Its page under Pipeline says why.", status=t(runs[0].status.lower())))
+    if not ready:
+        st.caption(t("Waiting for the first document …"))
+        return
+    st.success(t("The first documents can be asked about now."), icon=":material/forum:")
+    for row in ready[:3]:
+        st.text(row.title or row.locator)
+    if st.button(t("Ask about this source"), type="primary", icon=":material/forum:"):
+        st.switch_page("screens/ask.py")
