@@ -199,7 +199,7 @@ class DagsterClient:
     def _repository(self) -> dict[str, Any]:
         return {"repositoryName": REPOSITORY, "repositoryLocationName": self._location}
 
-    def _do(self, document: str, field: str, **variables: object) -> dict[str, Any]:
+    def _do(self, document: str, field: str, **variables: Any) -> dict[str, Any]:
         return self._done(self._query(document, **variables)[field])
 
     def _done(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +207,7 @@ class DagsterClient:
             raise ServiceError(NAME, "DAGSTER_REFUSED", str(answer.get("message", "")).strip().partition("\n")[0])
         return answer
 
-    def _query(self, document: str, *, seconds: float | None = None, **variables: object) -> dict[str, Any]:
+    def _query(self, document: str, *, seconds: float | None = None, **variables: Any) -> dict[str, Any]:
         self._breaker.require(NAME)
         try:
             limit = httpx.USE_CLIENT_DEFAULT if seconds is None else seconds

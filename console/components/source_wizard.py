@@ -74,7 +74,8 @@ def _show_limits(allowed: pb.GetSourcePermissionsResponse) -> None:
 
 def _input(item: forms.Field, values: dict[str, Any]) -> Any:
     label = t(item.label) + (" *" if item.required else "")
-    known, key = values.get(item.path, item.default), f"field-{item.path}"
+    known: Any = values.get(item.path, item.default)
+    key = f"field-{item.path}"
     if item.type == "choice":
         return st.selectbox(label, item.choices, index=item.choices.index(known), key=key)
     if item.type == "number":
@@ -82,8 +83,8 @@ def _input(item: forms.Field, values: dict[str, Any]) -> Any:
     if item.type == "secret":
         note = t("The secret itself never goes here: name a variable of the platform (RAG_SECRET_…) or a file.")
         return st.text_input(label, known, key=key, max_chars=4096, help=note, placeholder="RAG_SECRET_NAME")
-    note = t("Several are separated by commas.") if item.type == "list" else None
-    return st.text_input(label, known, key=key, max_chars=4096, help=note)
+    several = t("Several are separated by commas.") if item.type == "list" else None
+    return st.text_input(label, known, key=key, max_chars=4096, help=several)
 
 
 def preview(draft: Draft) -> None:

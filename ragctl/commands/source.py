@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from ragctl.commands import source_changes
 from ragctl.commands._shared import actor, quiet
 from ragctl.output import Json, emit_json, note, say, table
 
@@ -14,8 +15,14 @@ if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
 
 app = App(
-    name="source", help="Sources: list, check, sync, crawl report, approve held deletions.", help_format="plaintext"
+    name="source",
+    help="Sources: add, list, check, sync, delete, crawl report, deletions.",
+    help_format="plaintext",
 )
+
+
+app.command(source_changes.add)
+app.command(source_changes.delete)
 
 
 @app.command(name="list")
