@@ -53,11 +53,8 @@ def test_a_preview_is_bounded(tmp_path: Path, settings: Settings) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
     for number in range(30):
-        (folder / f"{number:02}.txt").write_text(
-            " ".join(
-                f"Pump {number}-{place} needs {place} drops of oil on day {place + number}." for place in range(90)
-            )
-        )
+        lines = (f"Pump {number}-{place} needs {place} drops of oil on day {place + number}." for place in range(90))
+        (folder / f"{number:02}.txt").write_text(" ".join(lines))
     found = preview_source(config(folder), settings, seconds=60)
     assert len(found["items"]) == 20
     assert found["listed"] == 30
