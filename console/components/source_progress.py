@@ -18,17 +18,20 @@ from ragproto.admin.v1 import operations_pb2 as ops
 _SECONDS = 2.0
 
 
+@st.fragment(run_every=_SECONDS)
 def first_run(draft: dict[str, Any]) -> None:
     """Reload the code location, start the run once, and show how far it is."""
     name = draft["name"]
-    if "launched" not in draft:
-        if draft["kind"] == "topic":
-            draft["launched"] = ""  # the stream worker consumes it
-        elif not _launch(draft, name):
-            if st.button(t("Try again")):
-                st.rerun()
-            return
-    follow(name)
+    if draft["kind"] == "topic":
+        draft["launched"] = ""  # the stream worker consumes it
+    if "launched" in draft:
+        _follow(name)
+    elif not draft.get("drawn"):
+        # The step before is still on the page until this run of the script ends, so the long part is for the next.
+        draft["drawn"] = True
+        st.caption(t("Loading the new source into Dagster …"))
+    elif _launch(draft, name):
+        _follow(name)
 
 
 def _launch(draft: dict[str, Any], name: str) -> bool:
@@ -36,7 +39,9 @@ def _launch(draft: dict[str, Any], name: str) -> bool:
     try:
         with st.spinner(t("Loading the new source into Dagster …"), show_time=True):
             shared().dagster.reload()
-        api().record("dagster.launch", f"{key}_sync", t("First run"), name)
+        if not draft.get("recorded"):
+            api().record("dagster.launch", f"{key}_sync", t("First run"), name)
+            draft["recorded"] = True
         draft["launched"] = shared().dagster.launch(key)
     except ServiceError as error:
         problem("Dagster", error)
@@ -47,6 +52,10 @@ def _launch(draft: dict[str, Any], name: str) -> bool:
 @st.fragment(run_every=_SECONDS)
 def follow(name: str) -> None:
     """How far a source is, and the way to ask once its first document is searchable."""
+    _follow(name)
+
+
+def _follow(name: str) -> None:
     documents = load_or_report("query server", lambda: api().find("", source=name, limit=20)) or []
     ready = [row for row in documents if row.state == ops.DOCUMENT_STATE_SEARCHABLE]
     runs = load_or_report("Dagster", lambda: dagster().runs(1, job=f"{key_of(name)}_sync")) or []

@@ -68,7 +68,7 @@ def require_folder(config: SourceConfig) -> None:
 def preview_source(config: SourceConfig, settings: Settings, *, seconds: float) -> dict[str, Any]:
     """The first items with what parses and what does not, and chunks of the first documents.
 
-    `listed` counts what was seen of the listing, `more` says that it goes on; after `seconds` it ends with what it has.
+    `listed` counts what was seen of the listing, `more` that there are further ones; after `seconds` it ends with what it has.
     Raises what listing raises.
     """
     require_folder(config)
