@@ -6,9 +6,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Root = Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,4095}$")]
+Root = Annotated[str, StringConstraints(pattern=r"^/[^\x00]+$", max_length=4096)]
 HostPattern = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9]([a-z0-9.:-]{0,252})$")]
-SecretPattern = Annotated[str, StringConstraints(pattern=r"^(env:RAG_SECRET_[A-Z0-9_]+\*?|file:/[^\x00*]{1,4095}\*?)$")]
+SecretPattern = Annotated[
+    str, StringConstraints(pattern=r"^(env:RAG_SECRET_[A-Z0-9_]+\*?|file:/[^\x00*]+\*?)$", max_length=4096)
+]
 
 
 class SourceAllowance(BaseModel):
