@@ -68,8 +68,8 @@ def require_folder(config: SourceConfig) -> None:
 def preview_source(config: SourceConfig, settings: Settings, *, seconds: float) -> dict[str, Any]:
     """The first items with what parses and what does not, and chunks of the first documents.
 
-    `listed` counts what was seen of the listing, `more` that there are further ones; after `seconds` it ends with what it has.
-    Raises what listing raises.
+    `listed` counts the entries that were seen, `more` says that there are others; after `seconds` it ends with what it
+    has. Raises what listing raises.
     """
     require_folder(config)
     until = time.monotonic() + seconds
