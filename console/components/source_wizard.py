@@ -15,6 +15,7 @@ from console.session import Platform, language, platform, t, tenant
 from ragproto.admin.v1 import sources_pb2 as pb
 
 Draft = MutableMapping[str, Any]
+_NAME = "new-source-name"
 SCHEDULES = {
     "0 3 * * *": "Every night at 03:00",
     "0 * * * *": "Every hour",
@@ -49,10 +50,15 @@ def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[s
     for place, item in enumerate(forms.shown_fields(kind, values)):
         with (left, right)[place % 2]:
             values[item.path] = _input(item, values)
-    suggested = str(draft["name"]) if draft.get("named") else forms.suggested_name(kind, values)
+    # A name that was typed stays; until then it follows what is read. The key keeps what is being typed meanwhile.
+    if not draft.get("named"):
+        st.session_state[_NAME] = forms.suggested_name(kind, values)
+    elif _NAME not in st.session_state:
+        st.session_state[_NAME] = draft["name"]
     with left:
-        name = st.text_input(t("Name of the source") + " *", suggested, max_chars=63) or ""
-    draft["named"] = draft.get("named") or name != suggested
+        name = st.text_input(
+            t("Name of the source") + " *", key=_NAME, max_chars=63, on_change=lambda: draft.update(named=True)
+        )
     draft["name"] = name
     with right:
         fixed = platform() < Platform.ADMIN
