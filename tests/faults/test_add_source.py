@@ -67,4 +67,4 @@ def test_a_folder_becomes_a_source_that_answers_and_is_deleted_with_a_receipt(
     fill(page, "Type the name of the source to confirm", "walrus")
     page.get_by_role("button", name="Delete source").click()
     expect(page.get_by_text("The source walrus is deleted.")).to_be_visible()
-    expect(page.get_by_text("1 documents, 1 chunks and 0 quarantined inputs; file walrus.yaml.")).to_be_visible()
+    expect(page.get_by_text("1 documents, 1 chunks and 0 quarantined inputs; file walrus.yaml.").last).to_be_visible()
