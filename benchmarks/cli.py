@@ -317,25 +317,48 @@ def stream(
 
 
 @app.command
-def answers(*, data: Path, queries: int | None = None, as_json: Json = False) -> None:
-    """Ask labelled questions: gold answer inside a cited span, citations valid, abstention without the document.
+def answers(
+    *,
+    data: Path | None = None,
+    questions: Path | None = None,
+    tenant: list[str] | None = None,
+    queries: int | None = None,
+    fit: bool = False,
+    write: bool = False,
+    as_json: Json = False,
+) -> None:
+    """Measure the extractive answerer, or fit its constants: right answers, citations, abstention, time.
 
-    Example: rag bench answers --data ../shared/data/retrieval
+    With RAG_ANSWERER=openai the model is asked as well (50 questions of each set): time to its first token and first
+    sentence, tokens, cost.
+
+    Example: rag bench answers --data ../shared/data/retrieval --questions benchmarks/answers/questions.yaml --fit
 
     Parameters
     ----------
     data
         A folder with corpus.jsonl, queries.jsonl (with answers) and qrels.tsv, or a folder of such folders.
+    questions
+        A file of questions, asked of the documents of the running stack.
+    tenant
+        Whose documents; may be repeated. The questions that have the tenant's name as a tag are those it answers.
     queries
-        Use only the first so many questions of each set.
+        Use only the first so many questions of each labelled set.
+    fit
+        Fit the constants on these questions, by cross-validation, and print them with the figures of questions unseen.
+    write
+        Write the fitted constants into the source checkout.
     as_json
         Print one JSON document.
     """
     from benchmarks import answers as bench
     from benchmarks.report import progress_bar, show
 
+    if data is None and questions is None:
+        raise InvalidInput(Reason.FIELD_INVALID, "name --data, --questions or both")
+    asked = bench.Questions(data, questions, tuple(tenant or ["default"]), queries)
     with progress_bar("answers") as progress:
-        report = bench.run(Settings.load(), data, max_queries=queries, progress=progress)
+        report = bench.run(Settings.load(), asked, fit=fit, write=write, progress=progress)
     show(report, as_json=as_json)
 
 

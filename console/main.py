@@ -23,8 +23,10 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
     wanted = [
         ("overview", t("Overview"), ":material/monitoring:"),
         ("sources", t("Sources"), ":material/folder_open:"),
+        ("add_source", t("Add a source"), ":material/add:"),
         ("pipeline", t("Pipeline"), ":material/account_tree:"),
         ("quality", t("Quality"), ":material/fact_check:"),
+        ("evaluation", t("Evaluation"), ":material/quiz:"),
         ("index", t("Index"), ":material/database:"),
         ("ask", t("Ask"), ":material/forum:"),
         ("traffic", t("Traffic"), ":material/speed:"),
@@ -33,6 +35,8 @@ def _navigation(role: Role, beyond: Platform) -> list[StreamlitPage]:
         wanted.append(("deployments", t("Deployments"), ":material/rocket_launch:"))
     if role >= Role.OPERATOR:
         wanted.append(("audit", t("Audit"), ":material/history:"))
+    if role < Role.ADMIN and beyond < Platform.ADMIN:
+        wanted = [page for page in wanted if page[0] != "add_source"]
     return [
         st.Page(_PAGES / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "overview")
         for name, title, icon in wanted

@@ -18,13 +18,18 @@ from query_server.auth.policies import ConcurrencyClass
 from query_server.auth.revocations import PendingRevocationCache, RevocationFilter, Revocations
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.deployments import DeploymentsHandler
+from query_server.handlers.admin.evaluation import EvaluationHandler
 from query_server.handlers.admin.generations import GenerationsHandler
 from query_server.handlers.admin.handler import AdminHandler
 from query_server.handlers.admin.operations import OperationsHandler
+from query_server.handlers.admin.sources import SourcesHandler
 from query_server.handlers.documents.handler import DocumentsHandler
+from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.paging import PageTokens
 from query_server.handlers.query.answer import AnswerHandler
+from query_server.handlers.query.conversation import Conversations
 from query_server.handlers.query.embedder import QueryEmbedder, parallel_queries
+from query_server.handlers.query.fallback import with_fallback
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.resuming import ResumeTokens
@@ -44,10 +49,12 @@ from query_server.runtime.reflection import GuardedReflection
 from query_server.servicers.admin import AdminServicer
 from query_server.servicers.deployments import DeploymentServicer
 from query_server.servicers.documents import DocumentServicer
+from query_server.servicers.evaluation import EvaluationServicer
 from query_server.servicers.index import IndexServicer
 from query_server.servicers.operations import OperationsServicer
 from query_server.servicers.query_v1 import QueryV1Servicer
 from query_server.servicers.query_v2 import QueryV2Servicer
+from query_server.servicers.sources import SourceServicer
 from rag_core.access import NameHash
 from rag_core.embedding import Embedder
 from rag_core.errors import Reason
@@ -59,10 +66,14 @@ from ragproto.admin.v1 import (
     admin_pb2_grpc,
     deployments_pb2,
     deployments_pb2_grpc,
+    evaluation_pb2,
+    evaluation_pb2_grpc,
     index_pb2,
     index_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
+    sources_pb2,
+    sources_pb2_grpc,
 )
 from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v1 import query_pb2 as v1
@@ -81,6 +92,8 @@ _DOCUMENT_SERVICE = documents_pb2.DESCRIPTOR.services_by_name["DocumentService"]
 _ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _OPERATIONS_SERVICE = operations_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name
 _DEPLOYMENT_SERVICE = deployments_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name
+_EVALUATION_SERVICE = evaluation_pb2.DESCRIPTOR.services_by_name["EvaluationService"].full_name
+_SOURCE_SERVICE = sources_pb2.DESCRIPTOR.services_by_name["SourceService"].full_name
 _INDEX_SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _log = get_logger("query_server")
 
@@ -106,7 +119,12 @@ class QueryServer:
             self._query_embedder,
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        self._ordering = Ordering(dependencies.reranker, window=settings.rerank_candidates)
+        self._ordering = Ordering(
+            dependencies.reranker,
+            self.metrics,
+            window=settings.rerank_candidates,
+            calls=settings.max_concurrent_searches if settings.reranker_url else None,
+        )
         self._freshness = Freshness(dependencies.observer_store, self.metrics, seconds=settings.freshness_seconds)
         self._revocations = Revocations(dependencies.observer_store, max_age=settings.acl_max_age_seconds)
         self._authenticator = Authenticator(dependencies.verifier, dependencies.observer_store, self._revocations)
@@ -148,6 +166,7 @@ class QueryServer:
             workers=workers,
             batch=batch,
             cache_entries=self._settings.query_cache_entries,
+            unit_entries=self._settings.answer_cache_entries,
             metrics=self.metrics,
         )
 
@@ -198,23 +217,32 @@ class QueryServer:
             freshness=self._freshness,
         )
         batches = BatchHandler(search, limiters[ConcurrencyClass.SEARCH])
-        answers = AnswerHandler(search, self._dependencies.answerer, ResumeTokens(*signers), self.metrics)
+        answerer = with_fallback(self._settings, self._dependencies.answerer, self.metrics)
+        conversations = Conversations(self._settings, answerer, self.metrics)
+        answers = AnswerHandler(search, answerer, conversations, ResumeTokens(*signers), self.metrics)
         admin = AdminHandler(self._dependencies, self._embedder, self._pool, server_version())
         v1_grpc.add_QueryServiceServicer_to_server(QueryV1Servicer(answers), server)
         documents = DocumentServicer(DocumentsHandler(self._settings, self._dependencies))
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(documents, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(admin, self._generations), server)
-        v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers), server)
         store = self._dependencies.store
+        feedback = FeedbackHandler(store, per_hour=self._settings.feedback_per_hour)
+        v2_grpc.add_QueryServiceServicer_to_server(QueryV2Servicer(search, batches, answers, feedback), server)
         handler = OperationsHandler(store, token_seconds=self._settings.longest_token_seconds)
-        operations = OperationsServicer(handler, ConditionsHandler(store), search, hashes)
+        operations = OperationsServicer(handler, ConditionsHandler(store), search, feedback, hashes)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(operations, server)
         deployments = DeploymentServicer(DeploymentsHandler(store))
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(deployments, server)
+        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
+            EvaluationServicer(EvaluationHandler(store)), server
+        )
+        sources = SourceServicer(SourcesHandler(store, self._settings.source_allowances))
+        sources_pb2_grpc.add_SourceServiceServicer_to_server(sources, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.show_reflection:
             public = (*_QUERY_SERVICES, _DOCUMENT_SERVICE, health.SERVICE_NAME)
-            operators = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
+            administration = (_ADMIN_SERVICE, _OPERATIONS_SERVICE, _DEPLOYMENT_SERVICE)
+            operators = (*administration, _EVALUATION_SERVICE, _SOURCE_SERVICE)
             shown = GuardedReflection(self._authenticator.authenticate, public, operators)
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(shown, server)
         return server

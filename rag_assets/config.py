@@ -1,9 +1,14 @@
-"""Read and validate the source files: reports all problems of all files at once. Imports no Dagster."""
+"""Read and validate the source files. Imports no Dagster.
+
+`read_sources` gives what is usable, and what is wrong with each other file: one wrong file never stops the rest.
+`load_sources` and `load_all_sources` refuse all of them when one is wrong.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -14,47 +19,106 @@ from pydantic_core import ErrorDetails
 from rag_assets.source_config import SourceConfig
 from rag_assets.strict_yaml import load_yaml
 from rag_core.errors import ConfigError, NotFound, Reason
+from rag_core.ids import fingerprint
+from rag_core.sources import SourceProblem
 
-__all__ = ["COMPONENT_TYPE", "PROJECT_DEFS", "SourceConfig", "find_sources", "load_all_sources", "load_sources"]
+__all__ = [
+    "COMPONENT_TYPE",
+    "PROJECT_DEFS",
+    "SourceConfig",
+    "SourceFiles",
+    "SourceProblem",
+    "files_fingerprint",
+    "find_sources",
+    "load_all_sources",
+    "load_sources",
+    "read_sources",
+    "source_attributes",
+    "validate_source",
+]
 
 COMPONENT_TYPE = "rag_assets.components.DocumentSource"
 PROJECT_DEFS = Path(__file__).parent / "defs"
 
 
 @dataclass(slots=True)
-class _Found:
+class SourceFiles:
+    """The usable sources by file name, and the problems of the other files (`rag_core.sources.SourceProblem`)."""
+
     sources: list[SourceConfig] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[SourceProblem] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
 
-    def problem(self, place: str, text: str, reason: Reason = Reason.CONFIG_INVALID) -> None:
-        self.problems.append(f"{reason} at {place}: {text}")
+    def is_in_project(self, config: SourceConfig) -> bool:
+        """Whether the project's own folder defines a source, so that Dagster loads it by itself."""
+        return self.seen[config.key].startswith("defs/")
+
+    def require_usable(self) -> list[SourceConfig]:
+        """The sources. Raises `ConfigError` (`CONFIG_INVALID`) that lists every problem of every file."""
+        if self.problems:
+            heading = f"{len(self.problems)} problem(s) in the source files"
+            raise ConfigError(Reason.CONFIG_INVALID, "\n".join([heading, *map(str, self.problems)]))
+        return self.sources
+
+
+class _File:
+    """One file that is being read; what is wrong with it is added to `found`."""
+
+    def __init__(self, path: Path, place: str, found: SourceFiles) -> None:
+        self.path, self.place, self._found = path, place, found
+        # Until the file says more, people know the source by the name of its file.
+        self.name, self.tenant = path.stem if path.name != "defs.yaml" else path.parent.name, ""
+
+    def problem(self, text: str, reason: Reason = Reason.CONFIG_INVALID) -> None:
+        self._found.problems.append(SourceProblem(self.place, self.name, self.tenant, reason, text))
+
+
+def read_sources(directory: Path, *, defs: Path | None = PROJECT_DEFS) -> SourceFiles:
+    """The sources of the project's own `defs` folder and of `directory` (`*.yaml`, `*.yml`); missing ones hold none."""
+    found = SourceFiles()
+    for path, place in [*(_project_files(defs) if defs is not None else ()), *_source_files(directory)]:
+        _load_file(_File(path, place, found), found)
+    return found
 
 
 def load_sources(directory: Path) -> list[SourceConfig]:
-    """The sources of one folder (`*.yaml`, `*.yml`), by file name; a missing folder holds none.
-
-    Raises `ConfigError` whose message lists every problem of every file, one per line:
-    `CONFIG_INVALID at sources/<file>: <path>: <problem>`.
-    """
-    return _load(_source_files(directory))
+    """The sources of one folder. Raises `ConfigError` when a file is wrong, see `SourceFiles.require_usable`."""
+    return read_sources(directory, defs=None).require_usable()
 
 
 def load_all_sources(directory: Path, *, defs: Path = PROJECT_DEFS) -> list[SourceConfig]:
     """The sources of the project's own `defs` folder and of `directory`. Raises as `load_sources`."""
-    return _load([*_project_files(defs), *_source_files(directory)])
+    return read_sources(directory, defs=defs).require_usable()
 
 
 def find_sources(directory: Path, names: Iterable[str] | None = None) -> list[SourceConfig]:
-    """The sources of these names, all without them. Raises as `load_sources`, and `NotFound` (`SOURCE_NOT_FOUND`)."""
-    known = load_all_sources(directory)
+    """The sources of these names; without them all whose files are right.
+
+    Raises `ConfigError` (`CONFIG_INVALID`) with what is wrong with the file of a name, and `NotFound`
+    (`SOURCE_NOT_FOUND`).
+    """
+    found = read_sources(directory)
     if names is None:
-        return known
-    by_name = {source.name: source for source in known}
+        return found.sources
+    by_name = {source.name: source for source in found.sources}
     for name in names:
         if name not in by_name:
+            wrong = [problem for problem in found.problems if problem.source == name]
+            SourceFiles(problems=wrong).require_usable()
             raise NotFound(Reason.SOURCE_NOT_FOUND, f"no source file defines {name!r}; see `rag source list`")
     return [by_name[name] for name in names]
+
+
+def files_fingerprint(directory: Path) -> str:
+    """Changes when a source file of the folder is added, changed or removed."""
+    return fingerprint(*((place, _digest(path)) for path, place in _source_files(directory)))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _source_files(directory: Path) -> list[tuple[Path, str]]:
@@ -72,50 +136,58 @@ def _project_files(defs: Path) -> Iterator[tuple[Path, str]]:
             yield path, f"defs/{path.relative_to(defs).as_posix()}"
 
 
-def _load(files: Iterable[tuple[Path, str]]) -> list[SourceConfig]:
-    found = _Found()
-    for path, place in files:
-        _load_file(path, place, found)
-    if found.problems:
-        heading = f"{len(found.problems)} problem(s) in the source files"
-        raise ConfigError(Reason.CONFIG_INVALID, "\n".join([heading, *found.problems]))
-    return found.sources
-
-
-def _load_file(path: Path, place: str, found: _Found) -> None:
-    result = load_yaml(path)
+def _load_file(file: _File, found: SourceFiles) -> None:
+    result = load_yaml(file.path)
+    _identify(file, result.data)
     for text in result.problems:
-        found.problem(place, text)
+        file.problem(text)
     if result.data is None:
         return
-    attributes = _attributes(result.data, place, found)
-    if attributes is None:
-        return
-    try:
-        source = SourceConfig.model_validate(attributes)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            found.problem(place, _explain(detail))
+    wrong = len(found.problems)
+    attributes = source_attributes(result.data, file.problem)
+    source = validate_source(attributes, file.problem) if attributes is not None else None
+    if source is None:
         return
     # By key, because `a-b` and `a_b` would be the same group and job.
-    if (other := found.seen.setdefault(source.key, place)) != place:
-        found.problem(place, f'attributes.name: "{source.name}" is also defined in {other}', Reason.DUPLICATE_SOURCE)
-    found.sources.append(source)
+    if (other := found.seen.setdefault(source.key, file.place)) != file.place:
+        file.problem(f'attributes.name: "{source.name}" is also defined in {other}', Reason.DUPLICATE_SOURCE)
+    if len(found.problems) == wrong and not result.problems:
+        found.sources.append(source)
 
 
-def _attributes(data: Any, place: str, found: _Found) -> dict[str, Any] | None:
+def _identify(file: _File, data: Any) -> None:
+    """Note whose source a file is, right or wrong."""
+    attributes = data.get("attributes") if isinstance(data, dict) else None
+    if isinstance(attributes, dict):
+        name, tenant = attributes.get("name"), attributes.get("tenant")
+        file.name = name if isinstance(name, str) and name.isprintable() and name else file.name
+        file.tenant = tenant if isinstance(tenant, str) and tenant.isprintable() else ""
+
+
+def source_attributes(data: Any, report: Callable[[str], None]) -> dict[str, Any] | None:
+    """The `attributes` of a source file; its problems are reported."""
     if not isinstance(data, dict):
-        found.problem(place, "the file must hold `type:` and `attributes:`")
+        report("the file must hold `type:` and `attributes:`")
         return None
     for key in data.keys() - {"type", "attributes"}:
-        found.problem(place, f"{key}: {_unknown(str(key), ['type', 'attributes'])}")
+        report(f"{key}: {_unknown(str(key), ['type', 'attributes'])}")
     if data.get("type") != COMPONENT_TYPE:
-        found.problem(place, f"type: must be {COMPONENT_TYPE}")
+        report(f"type: must be {COMPONENT_TYPE}")
     attributes = data.get("attributes")
     if not isinstance(attributes, dict):
-        found.problem(place, "attributes: must be a mapping")
+        report("attributes: must be a mapping")
         return None
     return attributes
+
+
+def validate_source(attributes: dict[str, Any], report: Callable[[str], None]) -> SourceConfig | None:
+    """The configuration in the attributes; `None` when it is wrong, and its problems are reported."""
+    try:
+        return SourceConfig.model_validate(attributes)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            report(_explain(detail))
+        return None
 
 
 def _explain(detail: ErrorDetails) -> str:

@@ -2,8 +2,8 @@
 
     dagster code-server start -m rag_assets.definitions
 
-Every source file is read before anything is built. One that is wrong keeps the whole location from loading, with all
-problems of all files in the message: a source that silently went missing would look like one with nothing new.
+A wrong file of `RAG_SOURCES_DIR` is an error of that source alone: it is left out, and the sensor `source_files` stores
+what is wrong where console and CLI show it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from dagster.components.core.component_tree import ComponentTree
 
 import rag_assets.defs
 from rag_assets.components.document_source import DocumentSource
-from rag_assets.config import PROJECT_DEFS, load_all_sources, load_sources
+from rag_assets.config import PROJECT_DEFS, files_fingerprint, read_sources
 from rag_assets.defs.alerts.sensors import alert_sensor
+from rag_assets.defs.sources.files import files_sensor
+from rag_assets.defs.sources.states import state_sensor
 from rag_assets.resources import PIPELINE, pipeline_resource
 from rag_core.chunking import CHUNKER_VERSION
 from rag_core.generations import CHUNKING
@@ -28,12 +30,14 @@ from rag_core.settings import Settings
 
 @suppress_dagster_warnings  # folder loading and mapping over specs are called preview; the version is pinned
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """All definitions of an installation. Raises `ConfigError` that lists every problem of every source file."""
-    configs = load_all_sources(settings.effective_sources_dir)
-    sources = [DocumentSource(config).build_defs() for config in load_sources(settings.effective_sources_dir)]
+    """All definitions of an installation."""
+    folder = settings.effective_sources_dir
+    loaded = files_fingerprint(folder)
+    files = read_sources(folder)
+    sources = [DocumentSource(config).build_defs() for config in files.sources if not files.is_in_project(config)]
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
-    alerts = dg.Definitions(sensors=[alert_sensor(configs, settings)])
-    parts = (_project(), *sources, alerts, resources)
+    sensors = [alert_sensor(files.sources, settings), state_sensor(files.sources), files_sensor(settings, loaded)]
+    parts = (_project(), *sources, dg.Definitions(sensors=sensors), resources)
     return _with_policy(dg.Definitions.merge(*parts), settings)
 
 

@@ -12,7 +12,6 @@ from rag_assets import LOCATION
 from rag_core.errors import ConfigError, Reason
 from rag_core.settings import Settings
 
-EMBEDDING_POOL = "embedding"
 _HEADER = (
     "# Written by `rag up` from the settings; changes here are lost. See docs/explanation/pipeline-in-dagster.md\n"
 )
@@ -45,7 +44,6 @@ def _instance(settings: Settings) -> dict[str, Any]:
         "run_launcher": {
             "module": "rag_assets.launcher",
             "class": "ProcessRunLauncher",
-            "config": {"pool_limits": {EMBEDDING_POOL: settings.embedding_runs}},
         },
         "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "QueuedRunCoordinator"},
         "concurrency": {
@@ -54,11 +52,10 @@ def _instance(settings: Settings) -> dict[str, Any]:
                 # Two runs of one source would only wait for each other's lock.
                 "tag_concurrency_limits": [
                     {"key": "rag/source", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
-                    # A build takes hours; one slot at least stays free for the live runs.
-                    {"key": "rag/generation", "limit": max(1, settings.max_concurrent_runs - 1)},
+                    # A build embeds for hours, and half of the slots stay free for the live runs.
+                    {"key": "rag/generation", "limit": max(1, settings.max_concurrent_runs // 2)},
                 ],
             },
-            "pools": {"granularity": "op", "default_limit": settings.max_concurrent_runs},
         },
         "run_monitoring": {
             "enabled": True,

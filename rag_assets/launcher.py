@@ -41,17 +41,15 @@ it could not be found, so the run would be resumed beside it. `execv` keeps pid 
 
 
 class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
-    """`pool_limits` sets Dagster's concurrency pools; a cancelled run is killed after `kill_after_seconds`."""
+    """A cancelled run is killed after `kill_after_seconds`."""
 
     def __init__(
         self,
         inst_data: ConfigurableClassData | None = None,
         *,
-        pool_limits: Mapping[str, int] | None = None,
         kill_after_seconds: int = 30,
     ) -> None:
         self._inst_data = inst_data
-        self._pool_limits = dict(pool_limits or {})
         self._kill_after_seconds = kill_after_seconds
         super().__init__()  # type: ignore[no-untyped-call]
 
@@ -62,7 +60,6 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     @classmethod
     def config_type(cls) -> dict[str, Any]:
         return {
-            "pool_limits": dg.Field(dict, is_required=False, default_value={}),
             "kill_after_seconds": dg.Field(int, is_required=False, default_value=30),
         }
 
@@ -71,7 +68,6 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         return cls(inst_data, **config_value)
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        self._apply_pool_limits()
         run = context.dagster_run
         self._start(run, "execute_run", ExecuteRunArgs(_origin(run), run.run_id, self._instance.get_ref()))
 
@@ -160,14 +156,6 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
                 process.kill()
                 process.wait(self._kill_after_seconds)
-
-    def _apply_pool_limits(self) -> None:
-        """Dagster's `default_limit` does not hold when a pool is first used, so limits are set before any run."""
-        storage = self._instance.event_log_storage
-        known = {limit.name: limit.limit for limit in storage.get_pool_limits()}
-        for pool, limit in self._pool_limits.items():
-            if known.get(pool) is None:
-                storage.set_concurrency_slots(pool, limit)
 
 
 def _origin(run: dg.DagsterRun) -> JobPythonOrigin:

@@ -129,6 +129,9 @@ class SourceConfig(Model):
         None, min_length=1, max_length=256, description="Who may see the documents; left out: nobody until it is known."
     )
     shards: int = Field(1, ge=1, le=1024, description="Static partitions by hash of the document id.")
+    weight: float = Field(
+        1, ge=0.1, le=10, strict=False, description="Share of embedding when several sources wait for it."
+    )
     enabled: bool = Field(True, description="Whether sensor and schedule start running.")
     schedule: ScheduleConfig | None = Field(ScheduleConfig(), description="Full reconcile; null for none.")
     sensor: SensorConfig | None = Field(SensorConfig(), description="Change sensor; null for none.")
@@ -153,7 +156,9 @@ class SourceConfig(Model):
         acl = tuple(self.acl) if self.acl is not None else None
         metadata, policy = dict(self.metadata), self.quality.policy
         options = fingerprint(self.options.model_dump_json())
-        return Source(self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy, options)
+        return Source(
+            self.name, self.tenant, self.options.kind, acl, self.shards, metadata, policy, options, self.weight
+        )
 
     @property
     def has_runs(self) -> bool:

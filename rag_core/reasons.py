@@ -196,6 +196,16 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "See the message; the layout is in docs/how-to/evaluate-answers.md.",
     ),
     R.RATING_NOT_FOUND: ("There is no rating with this number.", "`rag index golden list` shows them."),
+    R.EVALUATION_NOT_FOUND: (
+        "There is no run of questions with this number; old ones are deleted.",
+        "`rag evaluate runs` lists them.",
+    ),
+    R.QUESTION_NOT_FOUND: ("There is no proposed question with this number.", "`rag evaluate questions` lists them."),
+    R.QUESTION_DECIDED: ("Another decision about this question was made before.", "Nothing; reload the list."),
+    R.FEEDBACK_LIMIT: (
+        "This caller has rated as many answers within an hour as RAG_FEEDBACK_PER_HOUR allows.",
+        "Try again later.",
+    ),
     R.DATABASE_UNAVAILABLE: ("PostgreSQL cannot be reached.", "`rag status`; check RAG_DATABASE_URL."),
     R.DATABASE_VERSION: (
         "The database was written by another release of this program or of PostgreSQL.",
@@ -207,6 +217,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.ANSWERER_UNAVAILABLE: (
         "The answering model does not answer.",
         "Check RAG_ANSWER_URL, or use the extractive answerer.",
+    ),
+    R.RERANKER_UNAVAILABLE: (
+        "The rerank endpoint does not answer, or not in time, or sends what is no scores.",
+        "Check RAG_RERANKER_URL and its log; searches keep the order of retrieval meanwhile.",
+    ),
+    R.CONVERSATION_TOO_LONG: (
+        "A request brings more or longer earlier messages than the server takes.",
+        "Send only the latest messages, or begin a new conversation.",
     ),
     R.MODEL_CORRUPT: (
         "A model file does not match its checksum.",
@@ -221,6 +239,23 @@ REASONS: dict[Reason, tuple[str, str]] = {
     R.SECRET_WEAK: ("A secret is too short or a default.", "Use at least 32 random characters."),
     R.SECRET_INLINE_FORBIDDEN: ("A source file contains a secret.", "Refer to an environment variable or a file."),
     R.DUPLICATE_SOURCE: ("Two source files define the same source.", "Rename one."),
+    R.SOURCE_NOT_ALLOWED: (
+        "The caller may not add or change this source: the allow-lists of its tenant do not name the folder, host or "
+        "secret, or the source is another tenant's.",
+        "Use what `RAG_SOURCE_ALLOWANCES` names, have it extended, or ask someone with the scope `platform.admin`.",
+    ),
+    R.SOURCE_CHANGED: (
+        "The source file changed since it was read, so that it was not written.",
+        "Read it again and repeat the change.",
+    ),
+    R.SOURCE_OPERATION_NOT_FOUND: (
+        "There is no such operation on a source, or its result is older than an hour.",
+        "Start it again.",
+    ),
+    R.SOURCE_OPERATION_TIMEOUT: (
+        "An operation on a source did not end in time: the source does not answer, or no stream worker runs.",
+        "Check the host, and `rag status` for the stream worker; raise `RAG_SOURCE_OPERATION_SECONDS`.",
+    ),
     R.PORT_TAKEN: ("Another program listens on a port of the stack.", "Stop it, or set the variable that is named."),
     R.HOME_IN_USE: ("Another stack uses this RAG_HOME.", "`rag down` there, or use another RAG_HOME."),
     R.STACK_NOT_RUNNING: ("The local stack is not running.", "`rag up`."),
@@ -400,5 +435,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "No metrics of the new release could be read, so its health is unknown.",
         "Check /metrics of its servers and Envoy's admin port.",
     ),
+    R.SERVICE_NOT_FOUND: ("The local stack has no such service.", "`rag status` names them."),
+    R.PARTLY_DONE: (
+        "A command did some of what was asked, and some of it failed.",
+        "See which part failed in its output, and run the command for that part.",
+    ),
+    R.CHECK_FAILED: ("A command ran and found a problem.", "See its output."),
     R.INTERNAL: ("A defect. The log has the details under the request id.", "Report it with the request id."),
 }

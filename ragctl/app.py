@@ -9,16 +9,22 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError
 
-from rag_core.errors import ConfigError, RagError, Reason
+from rag_core.errors import InvalidInput, RagError, Reason
+from rag_core.exit_codes import exit_code
+from rag_core.reasons import REASONS
 from ragctl.commands import (
     account,
     audit,
+    chat,
+    completion,
     deploy,
+    doctor,
     documents,
-    evaluate,
+    evaluate_questions,
     gateway,
     index_generations,
     key,
+    logs,
     quarantine,
     query,
     secret,
@@ -28,10 +34,14 @@ from ragctl.commands import (
     token,
     verify,
 )
+from ragctl.envelope import ENVELOPE, take_output_option
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+_HELP = {"--help", "-h", "--version"}
+_DEPRECATED = (
+    "rag: --json is deprecated and will be removed in a later release: use `--output json`, which prints "
+    "{ok, data, error}"
+)
 
 
 def _version() -> str:
@@ -44,41 +54,106 @@ def _version() -> str:
 app = App(
     name="rag",
     help="Run and operate the RAG platform on one machine.\n\n"
-    "Settings are RAG_* variables (docs/reference/settings.md). Failures print `rag: REASON: message` and exit with 1, "
-    "wrong usage or configuration with 2.",
+    "Settings are RAG_* variables (docs/reference/settings.md). Failures print `rag: REASON: message`; the exit code "
+    "tells the next action: 1 read the reason, 2 correct the input, 3 sign in, 4 ask for the permission, 5 there is no "
+    "such thing, 6 try again later, 7 some of it is done. `--output json` makes any result `{ok, data, error}`.",
     help_format="plaintext",
     version=_version,
     result_action="return_value",
 )
 
 # The modules of `ragctl.commands` import heavy libraries only when a command runs.
-for _command in (stack.up, stack.down, stack.status, query.query, evaluate.evaluate, verify.verify):
+_STACK = (stack.up, stack.down, stack.status, logs.logs, doctor.doctor, completion.completion)
+for _command in (*_STACK, query.query, chat.chat, verify.verify):
     app.command(_command)
+app.command(completion.open_, name="open")
 _CONTENT = (source.app, documents.app, stream.app, quarantine.app, index_generations.app)
-for _group in (*_CONTENT, account.app, token.app, key.app, secret.app, audit.app, gateway.app, deploy.app):
+for _group in (
+    *_CONTENT,
+    evaluate_questions.app,
+    account.app,
+    token.app,
+    key.app,
+    secret.app,
+    audit.app,
+    gateway.app,
+    deploy.app,
+):
     app.command(_group)
 app.command("benchmarks.cli:app", name="bench", help="Measure this installation (needs a source checkout).")
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run one command line and return its exit code. Errors become one line on standard error."""
+    """Run one command line and return its exit code. Errors become one line on standard error.
+
+    With `--output json` the result, or the error, is one JSON document on standard output.
+    """
+    try:
+        tokens, wanted = take_output_option(tokens)
+    except InvalidInput as error:
+        return _fail(error.reason, error.message)
+    enveloped = wanted == "json" and not _HELP & set(tokens)
+    if not enveloped:
+        if "--json" in _options(tokens):
+            print(_DEPRECATED, file=sys.stderr)
+        return _code(*_outcome(tokens))
+    ENVELOPE.active, ENVELOPE.documents = True, []
+    try:
+        result, failure = _outcome(_as_json(tokens), quiet=True)
+    finally:
+        ENVELOPE.active = False
+    print(ENVELOPE.render(failure))
+    return _code(result, failure)
+
+
+def _options(tokens: Sequence[str]) -> Sequence[str]:
+    return tokens[: tokens.index("--")] if "--" in tokens else tokens
+
+
+def _as_json(tokens: Sequence[str]) -> list[str]:
+    if "--json" in _options(tokens):
+        return list(tokens)
+    end = list(tokens).index("--") if "--" in tokens else len(tokens)
+    return [*tokens[:end], "--json", *tokens[end:]]
+
+
+Failure = tuple[Reason, str]
+
+
+def _outcome(tokens: Sequence[str], *, quiet: bool = False) -> tuple[int, Failure | None]:
+    """Run the command. Returns its own exit code, and the reason and message when it did not succeed."""
+    told = (lambda reason, message: None) if quiet else _tell
     try:
         result = app(list(tokens), exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        return _fail(Reason.USAGE, _one_line(str(error)), EXIT_USAGE)
-    except ConfigError as error:
-        return _fail(error.reason, error.message, EXIT_USAGE)
+        failure = Reason.USAGE, _one_line(str(error))
     except RagError as error:
-        return _fail(error.reason, error.message, EXIT_FAILED)
+        failure = error.reason, _one_line(error.message)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED, None
     except BrokenPipeError:
         # The reader (`| head`) has enough. Keep the interpreter from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0, None
     except Exception as error:
-        return _defect(error)
-    return result if isinstance(result, int) else 0
+        failure = Reason.INTERNAL, _defect(error)
+    else:
+        return _result(result)
+    told(*failure)
+    return 0, failure
+
+
+def _result(result: object) -> tuple[int, Failure | None]:
+    """A command returns nothing, a reason code for what it has printed, or 1 for a problem that it has printed."""
+    if isinstance(result, Reason):
+        return 0, (result, REASONS[result][0])
+    if isinstance(result, int) and result:
+        return result, (Reason.CHECK_FAILED, REASONS[Reason.CHECK_FAILED][0])
+    return 0, None
+
+
+def _code(result: int, failure: Failure | None) -> int:
+    return result or (exit_code(failure[0]) if failure else 0)
 
 
 def main() -> None:
@@ -86,17 +161,21 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _defect(error: Exception) -> int:
+def _defect(error: Exception) -> str:
     """Report an unexpected exception: its location, without the values involved."""
     from rag_core.logging import format_exception
 
     print(format_exception(error), file=sys.stderr)
-    return _fail(Reason.INTERNAL, f"{type(error).__name__}: a defect; the lines above name its place", EXIT_FAILED)
+    return f"{type(error).__name__}: a defect; the lines above name its place"
 
 
-def _fail(reason: Reason, message: str, code: int) -> int:
-    print(f"rag: {reason}: {_one_line(message)}", file=sys.stderr)
-    return code
+def _fail(reason: Reason, message: str) -> int:
+    _tell(reason, message)
+    return exit_code(reason)
+
+
+def _tell(reason: Reason, message: str) -> None:
+    print(f"rag: {reason}: {message}", file=sys.stderr)
 
 
 def _one_line(text: str) -> str:

@@ -11,17 +11,30 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ragctl.envelope import ENVELOPE
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.markdown import Markdown
 
     from rag_core.pipeline import Progress
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document instead of text.")]
+Json = Annotated[
+    bool,
+    Parameter(
+        name="--json",
+        negative="",
+        help="Print the bare result as JSON. Deprecated: use `--output json`, which every command takes; it prints "
+        "`{ok, data, error}`.",
+    ),
+]
 
 
 def emit_json(value: object) -> None:
-    """Print a value as one JSON document."""
+    """Print a value as one JSON document; with `--output json` it becomes the `data` of the whole result."""
+    if ENVELOPE.active:
+        ENVELOPE.documents.append(value)
+        return
     print(_json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 

@@ -15,6 +15,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from pydantic_core import PydanticUndefined
 
 from rag_core.errors import Reason
+from rag_core.exit_codes import NEXT_ACTIONS, exit_code
 from rag_core.reasons import REASONS
 from rag_core.settings import Settings
 
@@ -49,10 +50,13 @@ def reasons_page() -> str:
         "# Reason codes\n",
         "Every error carries one: in `google.rpc.ErrorInfo.reason` over gRPC and REST, before the colon on the command",
         "line, in quarantine rows and in logs. Codes are only ever added.\n",
-        "| code | meaning | what to do |",
-        "|---|---|---|",
+        "The last column is the exit code of a command that ends with it ([exit codes](commands.md#exit-codes)).\n",
+        "| code | meaning | what to do | exit |",
+        "|---|---|---|---|",
     ]
-    lines += [f"| `{code}` | {cell(REASONS[code][0])} | {cell(REASONS[code][1])} |" for code in Reason]
+    lines += [
+        f"| `{code}` | {cell(REASONS[code][0])} | {cell(REASONS[code][1])} | {exit_code(code):d} |" for code in Reason
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -127,7 +131,18 @@ def commands_page() -> str:
     """The help of every command as the terminal shows it."""
     from ragctl.app import app
 
-    lines = ["# Commands\n", "`rag COMMAND --help` prints the same. Every command takes `--json`.\n"]
+    lines = [
+        "# Commands\n",
+        "`rag COMMAND --help` prints the same. Every command takes `--output json`, which prints one document:",
+        '`{"ok": true, "data": …, "error": null}`, or an `error` of `{"reason", "message", "remedy"}`. `--json` prints',
+        "the bare data; it is deprecated.\n",
+        "## Exit codes\n",
+        "They follow from the [reason code](reason-codes.md) and tell the next action. 0 is success.\n",
+        "| exit | next action |",
+        "|---|---|",
+        *(f"| {code:d} | {action} |" for code, action in NEXT_ACTIONS.items()),
+        "| 130 | Interrupted by Ctrl-C. |\n",
+    ]
     for path in command_paths(app):
         lines += [f"## rag {' '.join(path)}".rstrip() + "\n", "```text", help_text(app, path), "```\n"]
     return "\n".join(lines)

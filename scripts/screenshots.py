@@ -23,8 +23,15 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
-PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
+PAGES = ("overview", "sources", "pipeline", "quality", "evaluation", "index", "ask", "traffic", "deployments", "audit")
 QUESTIONS = {"en": "How are deletions guarded?", "zh": "租户与权限来自哪里？"}
+ANSWERS = {
+    "how-to": {"en": "How do I create an API key?", "zh": "怎么停止服务？"},
+    "definition": {"en": "What is structlog?", "zh": "什么是 structlog？"},
+    "value": {"en": "What is the maximum value of top_k?", "zh": "控制台的端口是多少？"},
+    "closest": {"en": "How do I stop everything?", "zh": "什么是索引代？"},
+}
+"""Questions of the default corpus with each kind of answer."""
 FIND = {"en": "performance", "zh": "zh-CN"}
 
 
@@ -48,19 +55,44 @@ def main() -> int:
                 page.set_default_timeout(120_000)
                 take(page, url, language, password)
                 context.close()
+                for scheme in ("light", "dark"):
+                    context = browser.new_context(
+                        locale=locale, color_scheme=scheme, viewport={"width": 1360, "height": 860}, timezone_id="UTC"
+                    )
+                    page = context.new_page()
+                    page.set_default_timeout(120_000)
+                    take_answers(page, url, language, scheme, password)
+                    context.close()
             browser.close()
     finally:
         accounts.remove(ACCOUNT)
     return 0
 
 
+def take_answers(page: Page, url: str, language: str, scheme: str, password: str) -> None:
+    """An answer of each kind, from its question down."""
+    page.goto(url)
+    sign_in(page, password)
+    page.goto(f"{url}/ask")
+    settle(page)
+    for kind, questions in ANSWERS.items():
+        ask(page, questions[language])
+        settle(page)
+        page.get_by_test_id("stTextArea").scroll_into_view_if_needed()
+        save(page, f"answer-{kind}-{language}-{scheme}")
+
+
+def sign_in(page: Page, password: str) -> None:
+    page.locator("#name").fill(ACCOUNT)
+    page.locator("#password").fill(password)
+    page.locator("button").click()
+
+
 def take(page: Page, url: str, language: str, password: str) -> None:
     """Every page in one language."""
     page.goto(url)
     save(page, f"sign-in-{language}")
-    page.locator("#name").fill(ACCOUNT)
-    page.locator("#password").fill(password)
-    page.locator("button").click()
+    sign_in(page, password)
     for name in PAGES:
         page.goto(f"{url}/{'' if name == 'overview' else name}")
         settle(page)
@@ -78,10 +110,14 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(1500)  # canvas tables and charts paint after the script has ended and tell nobody
 
 
-def ask(page: Page, language: str) -> None:
-    page.get_by_test_id("stTextArea").locator("textarea").fill(QUESTIONS[language])
+def ask(page: Page, question: str) -> None:
+    page.get_by_test_id("stTextArea").locator("textarea").fill(question)
     page.get_by_test_id("stFormSubmitButton").locator("button").first.click()
     page.get_by_test_id("stText").first.wait_for()
+
+
+def ask_first(page: Page, language: str) -> None:
+    ask(page, QUESTIONS[language])
 
 
 def find(page: Page, language: str) -> None:
@@ -104,7 +140,7 @@ def traffic(page: Page, language: str) -> None:
     page.wait_for_timeout(12_000)  # a few looks, so that there is a line to draw
 
 
-PREPARE: dict[str, Callable[[Page, str], None]] = {"sources": sync, "ask": ask, "index": find, "traffic": traffic}
+PREPARE: dict[str, Callable[[Page, str], None]] = {"sources": sync, "ask": ask_first, "index": find, "traffic": traffic}
 
 
 def save(page: Page, name: str) -> None:

@@ -1,5 +1,5 @@
-"""`rag bench answers`: accuracy, citations and abstention of the extractive answerer on labelled questions."""
+"""`rag bench answers`: how well and how fast the extractive answerer answers, and the fit of its constants."""
 
-from benchmarks.answers.run import run
+from benchmarks.answers.run import Questions, run
 
-__all__ = ["run"]
+__all__ = ["Questions", "run"]

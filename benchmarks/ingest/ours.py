@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlalchemy import select
 
@@ -24,7 +25,7 @@ from rag_core.database.tables.content import chunks
 from rag_core.embedding import Embedder, Vectors
 from rag_core.errors import DataCorruption, Reason
 from rag_core.generations import TransformRegistry, Transforms
-from rag_core.index import VectorIndex
+from rag_core.index import ApplyResult, DocumentUpdate, VectorIndex
 from rag_core.parsing import Block, BlockKind, ParsedDocument, Parser
 from rag_core.pipeline import Pipeline, account, run_pipeline
 from rag_core.settings import Settings
@@ -49,19 +50,23 @@ class _Parts:
 class Pass:
     """One run over a source: seconds and counts per stage, texts and seconds the model was given.
 
-    Memory in MB: the peak so far, and at the end without mapped files.
+    `first` is when the first document was searchable, in seconds after the start of the run. Memory in MB: the peak so
+    far, and at the end without mapped files.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     embedded: int = 0
     model_seconds: float = 0
+    first: float = 0
+    wall: float = 0
     peak_mb: float = 0
     anonymous_mb: float = 0
 
     @property
     def total(self) -> float:
-        return sum(self.seconds.values())
+        """Seconds of the whole run, what is between the stages included."""
+        return self.wall
 
 
 class CountingEmbedder:
@@ -88,6 +93,24 @@ class CountingEmbedder:
 
     def close(self) -> None:
         """The owner of the wrapped embedder closes it."""
+
+
+class TimedIndex:
+    """Passes on to an index; notes when the first points were in it."""
+
+    def __init__(self, index: VectorIndex) -> None:
+        self._index = index
+        self.first: float | None = None
+
+    def apply(self, generation: str, updates: Sequence[DocumentUpdate]) -> ApplyResult:
+        """Pass on; when it returns, searches see the documents."""
+        result = self._index.apply(generation, updates)
+        if self.first is None and result.upserted:
+            self.first = time.monotonic()
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
 
 
 def in_child(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -137,8 +160,11 @@ def run_pass(pipeline: Pipeline, folder: Path, run_id: str) -> Pass:
         settings,
         Transforms(lambda: embedder, lambda: pipeline.chunker, pipeline.transform_registry.own.generation_config),
     )
-    parts = _Parts(settings, pipeline.store, pipeline.parser, registry, pipeline.index)
+    index = TimedIndex(pipeline.index)
+    parts = _Parts(settings, pipeline.store, pipeline.parser, registry, cast("VectorIndex", index))
+    started = time.monotonic()
     results = run_pipeline(parts, scope, connector=connector)
+    wall = time.monotonic() - started
     times = {stage: result.seconds for stage, result in results.items()}
     counts = account(pipeline.store, scope)
     if not counts.balanced:
@@ -149,6 +175,8 @@ def run_pass(pipeline: Pipeline, folder: Path, run_id: str) -> Pass:
         {stage: result.counts for stage, result in results.items()},
         embedder.texts,
         embedder.seconds,
+        (index.first or started) - started,
+        wall,
         peak,
         anonymous_mb(),
     )

@@ -104,4 +104,5 @@ def _payload(dataset: Dataset, document: Document, chunk: Chunk) -> Payload:
         language="",
         media_type="text/plain",
         updated_at=_TIME,
+        blocks=chunk.blocks,
     )

@@ -17,6 +17,7 @@ from console.settings import ConsoleSettings
 
 NAME = "Dagster"
 REPOSITORY = "__repository__"
+RELOAD_SECONDS = 90.0
 STAGES = ("documents", "chunks", "embeddings", "index")
 _SEARCHED_BACKFILLS = 100
 """Number of newest backfills, of all tenants, that are searched for a tenant's own."""
@@ -109,16 +110,6 @@ class DagsterClient:
             for item in node["assetChecksOrError"].get("checks", [])
         ]
 
-    def objectives(self) -> dict[str, float]:
-        """How old, in seconds, the index of each asset group may become; groups without a limit are absent."""
-        nodes = self._query(documents.OBJECTIVES)["assetNodes"]
-        limits = {tuple(node["assetKey"]["path"]): node.get("internalFreshnessPolicy") or {} for node in nodes}
-        return {
-            path[0]: float(policy["failWindowSeconds"])
-            for path, policy in limits.items()
-            if path[-1] == "index" and policy.get("failWindowSeconds")
-        }
-
     def automations(self) -> list[Automation]:
         """Every sensor and schedule, by name."""
         repository = {"repositoryName": REPOSITORY, "repositoryLocationName": self._location}
@@ -178,6 +169,16 @@ class DagsterClient:
             raise ServiceError(NAME, "DAGSTER_REFUSED", said.strip().partition("\n")[0])
         return str(result.get("skipReason") or "")
 
+    def reload(self) -> None:
+        """Reload the code location, so that new and changed sources are known."""
+        # Reading the code again takes seconds, on a busy machine many.
+        data = self._query(documents.RELOAD, seconds=RELOAD_SECONDS, name=self._location)
+        entry: dict[str, Any] = self._done(data["reloadRepositoryLocation"])
+        loaded = entry.get("locationOrLoadError") or {}
+        if loaded.get("__typename") == "PythonError":
+            said = str([loaded, *(loaded.get("causes") or ())][-1]["message"])
+            raise ServiceError(NAME, "DAGSTER_REFUSED", said.strip().partition("\n")[0])
+
     def backfills(self, limit: int = 10) -> list[dict[str, Any]]:
         """The newest backfills as Dagster describes them."""
         asked = limit if self._groups is None else _SEARCHED_BACKFILLS
@@ -188,16 +189,19 @@ class DagsterClient:
     def _repository(self) -> dict[str, Any]:
         return {"repositoryName": REPOSITORY, "repositoryLocationName": self._location}
 
-    def _do(self, document: str, field: str, **variables: object) -> dict[str, Any]:
-        answer: dict[str, Any] = self._query(document, **variables)[field]
+    def _do(self, document: str, field: str, **variables: Any) -> dict[str, Any]:
+        return self._done(self._query(document, **variables)[field])
+
+    def _done(self, answer: dict[str, Any]) -> dict[str, Any]:
         if answer["__typename"].endswith(("Error", "Failure", "Invalid")):
             raise ServiceError(NAME, "DAGSTER_REFUSED", str(answer.get("message", "")).strip().partition("\n")[0])
         return answer
 
-    def _query(self, document: str, **variables: object) -> dict[str, Any]:
+    def _query(self, document: str, *, seconds: float | None = None, **variables: Any) -> dict[str, Any]:
         self._breaker.require(NAME)
         try:
-            response = self._http.post(self._url, json={"query": document, "variables": variables})
+            limit = httpx.USE_CLIENT_DEFAULT if seconds is None else seconds
+            response = self._http.post(self._url, json={"query": document, "variables": variables}, timeout=limit)
             answer = response.json()
             data = answer.get("data")
         except httpx.TimeoutException:

@@ -30,14 +30,18 @@ class DagsterHealth:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One asset. `at` is its last materialization, `status` the status of its newest run, `busy` a run in progress."""
+    """One asset. `at` is its last materialization, `status` that of its newest run.
+
+    `running` and `queued`: a run of it is under way, or waits for its turn.
+    """
 
     source: str
     stage: str
     after: tuple[str, ...]
     at: float | None = None
     status: str = ""
-    busy: bool = False
+    running: bool = False
+    queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ def to_asset(node: dict[str, Any], state: dict[str, Any]) -> Asset:
         tuple(key["path"][-1] for key in node["dependencyKeys"]),
         int(latest["timestamp"]) / 1000 if latest else None,
         run.get("status", ""),
-        bool(state.get("inProgressRunIds") or state.get("unstartedRunIds")),
+        bool(state.get("inProgressRunIds")),
+        bool(state.get("unstartedRunIds")),
     )
 
 

@@ -17,8 +17,6 @@ GRAPH = """query($group: AssetGroupSelector) { assetNodes(group: $group) { asset
   dependencyKeys { path } isPartitioned kinds } }"""
 LATEST = """query($keys: [AssetKeyInput!]!) { assetsLatestInfo(assetKeys: $keys) { assetKey { path } inProgressRunIds
   unstartedRunIds latestRun { runId status endTime } latestMaterialization { timestamp runId } } }"""
-OBJECTIVES = """{ assetNodes { assetKey { path } internalFreshnessPolicy { __typename
-  ... on TimeWindowFreshnessPolicy { failWindowSeconds } } } }"""
 CHECKS = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path } assetChecksOrError {
   __typename ... on AssetChecks { checks { name blocking executionForLatestMaterialization { status timestamp runId
     evaluation { severity success description metadataEntries { label __typename ... on IntMetadataEntry { intValue }
@@ -52,6 +50,10 @@ CHECK_SENSOR = """mutation($selector: SensorSelector!) {
   ... on DryRunInstigationTick { evaluationResult { skipReason error { message causes { message } }
     runRequests { runKey } } }
   ... on SensorNotFoundError { message } ... on PythonError { message } } }"""
+RELOAD = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename
+  ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message
+    causes { message } } } } ... on ReloadNotSupported { message } ... on RepositoryLocationNotFound { message }
+  ... on PythonError { message } ... on UnauthorizedError { message } } }"""
 BACKFILLS = """query($limit: Int!) { partitionBackfillsOrError(limit: $limit) { __typename ... on PartitionBackfills {
   results { id status timestamp numPartitions assetSelection { path }
     partitionStatusCounts { runStatus count } } } } }"""

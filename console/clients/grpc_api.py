@@ -10,11 +10,14 @@ import grpc
 
 from console.clients.errors import CircuitBreaker, ServiceError, from_rpc
 from console.settings import ConsoleSettings
-from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc
+from ragproto.admin.v1 import admin_pb2, admin_pb2_grpc, sources_pb2, sources_pb2_grpc
 from ragproto.admin.v1 import deployments_pb2 as deploy
 from ragproto.admin.v1 import deployments_pb2_grpc as deploy_rpc
+from ragproto.admin.v1 import evaluation_pb2 as evaluation
+from ragproto.admin.v1 import evaluation_pb2_grpc as evaluation_rpc
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.admin.v1 import operations_pb2_grpc as ops_rpc
+from ragproto.documents.v1 import documents_pb2, documents_pb2_grpc
 from ragproto.query.v2 import query_pb2, query_pb2_grpc
 
 SERVER = "query server"
@@ -35,6 +38,9 @@ class Channels:
         self.admin = admin_pb2_grpc.AdminServiceStub(server)
         self.operations = ops_rpc.OperationsServiceStub(server)
         self.deployments = deploy_rpc.DeploymentServiceStub(server)
+        self.evaluation = evaluation_rpc.EvaluationServiceStub(server)
+        self.sources = sources_pb2_grpc.SourceServiceStub(server)
+        self.documents = documents_pb2_grpc.DocumentServiceStub(server)
         self.query = query_pb2_grpc.QueryServiceStub(gateway)
 
     def close(self) -> None:
@@ -123,6 +129,34 @@ class Api:
         """Stored ratings, newest first."""
         return list(self._operate("ListRatings").ratings)
 
+    def evaluation_runs(self, limit: int = 100) -> list[evaluation.EvaluationRun]:
+        """Runs of the owners' questions, newest first."""
+        return list(self._evaluate("ListEvaluationRuns", limit=limit).runs)
+
+    def evaluation_run(self, number: int) -> evaluation.GetEvaluationRunResponse:
+        """A run with the questions that changed."""
+        found: evaluation.GetEvaluationRunResponse = self._evaluate("GetEvaluationRun", id=number)
+        return found
+
+    def accept_run(self, number: int, reason: str) -> None:
+        """Have later runs compared with this one."""
+        self._evaluate("AcceptEvaluationRun", id=number, reason=reason)
+
+    def proposed_questions(self, state: str, limit: int = 200) -> list[evaluation.ProposedQuestion]:
+        """Questions in a state, newest first."""
+        return list(self._evaluate("ListProposedQuestions", state=state, limit=limit).questions)
+
+    def propose_questions(self, count: int) -> int:
+        """Propose questions from headings; returns how many are new."""
+        return int(self._evaluate("ProposeQuestions", count=count).proposed)
+
+    def decide_question(self, number: int, *, accept: bool, **parts: Sequence[str]) -> evaluation.ProposedQuestion:
+        """Accept or reject a question."""
+        found: evaluation.ProposedQuestion = self._evaluate(
+            "DecideQuestion", id=number, accept=accept, **parts
+        ).question
+        return found
+
     def alerts(self, *, ended: bool = False) -> list[ops.Alert]:
         """Alerts, those that are open first."""
         return list(self._operate("ListAlerts", include_ended=ended).alerts)
@@ -177,6 +211,35 @@ class Api:
         """Request a rollback."""
         self._deploy("RequestRollback", id=number, reason=reason)
 
+    def source_permissions(self) -> sources_pb2.GetSourcePermissionsResponse:
+        """What the caller may add sources for."""
+        found: sources_pb2.GetSourcePermissionsResponse = self._call(
+            SERVER, self._channels.sources.GetSourcePermissions, sources_pb2.GetSourcePermissionsRequest()
+        )
+        return found
+
+    def start_source_operation(self, **wanted: Any) -> sources_pb2.SourceOperation:
+        """Ask for an operation on a source, which `source_operation` follows."""
+        request = sources_pb2.StartSourceOperationRequest(**wanted)
+        found: sources_pb2.SourceOperation = self._call(
+            SERVER, self._channels.sources.StartSourceOperation, request
+        ).operation
+        return found
+
+    def source_operation(self, number: int) -> sources_pb2.SourceOperation:
+        """An operation on a source, with its result once it has ended."""
+        request = sources_pb2.GetSourceOperationRequest(id=number)
+        found: sources_pb2.SourceOperation = self._call(
+            SERVER, self._channels.sources.GetSourceOperation, request
+        ).operation
+        return found
+
+    def put_document(self, source: str, locator: str, content: bytes, acl: Sequence[str]) -> str:
+        """Push a file as a document; returns its id."""
+        access = documents_pb2.Acl(entries=acl) if acl else None
+        request = documents_pb2.PutRequest(source=source, locator=locator, data=content, acl=access)
+        return str(self._call(SERVER, self._channels.documents.Put, request, self._settings.answer_seconds).doc_id)
+
     def search_in(self, generation: str, request: query_pb2.SearchRequest) -> query_pb2.SearchResponse:
         """Passages of one generation."""
         found: query_pb2.SearchResponse = self._operate("SearchGeneration", generation=generation, search=request).found
@@ -202,6 +265,11 @@ class Api:
     def _deploy(self, name: str, **fields: Any) -> Any:
         return self._call(
             SERVER, getattr(self._channels.deployments, name), getattr(deploy, f"{name}Request")(**fields)
+        )
+
+    def _evaluate(self, name: str, **fields: Any) -> Any:
+        return self._call(
+            SERVER, getattr(self._channels.evaluation, name), getattr(evaluation, f"{name}Request")(**fields)
         )
 
     def _administer(self, name: str, **fields: Any) -> Any:

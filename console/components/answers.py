@@ -68,12 +68,20 @@ def markdown_body(markdown: str, key: str) -> None:
 
 @st.fragment
 def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> None:
-    """Thumbs, kept as candidates for the golden set."""
+    """Thumbs, why, and the right document: what a user says of an answer proposes its question for evaluation."""
+    places = _places()
     with st.form("judge", border=True):
         good = st.feedback("thumbs", key="thumbs")
         comment = st.text_input(t("What should it have said? (optional)"), max_chars=2000)
-        if not st.form_submit_button(t("Save for the golden set")) or good is None:
+        right = ""
+        if places:
+            names = {"": t("not known"), **places}
+            right = st.selectbox(t("The document that has the answer"), list(names), format_func=names.__getitem__)
+        if not st.form_submit_button(t("Send")):
             return
+    if good is None:
+        st.warning(t("Choose thumbs up or thumbs down first; nothing was saved."))
+        return
     spans = [
         ops.CitedSpan(doc_id=item.doc_id, version=item.version, start=item.start, end=item.end)
         for item in views.citations(final)
@@ -82,13 +90,22 @@ def rating_buttons(question: str, text: str, final: query_pb2.AnswerFinal) -> No
         api().rate(
             ops.RateAnswerRequest(
                 question=question, answer=text, good=bool(good), comment=comment, generation=final.generation,
-                citations=spans,
+                citations=spans, right_doc_id=right,
             )
         )  # fmt: skip
     except ServiceError as error:
         problem("query server", error)
     else:
-        st.success(t("Saved. See the page Quality, under Rated answers."))
+        st.success(t("Saved. Its question waits on the page Evaluation until somebody accepts it."))
+
+
+def _places() -> dict[str, str]:
+    """Documents by id whose name has what was typed."""
+    wanted = st.text_input(
+        t("Which document has the answer? Part of its name (optional)"), max_chars=200, key="right-document"
+    ).strip()
+    found = load_or_report("query server", lambda: api().find(wanted, limit=20)) if wanted else None
+    return {item.doc_id: plain(f"{item.source}: {item.locator}") for item in found or []}
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from console.clients.dagster_answers import Run
 from console.clients.errors import ServiceError
 from console.components.widgets import age, at, problem, table
 from console.presenters import health
+from console.presenters.conditions import marked
 from console.presenters.formats import duration, number
 from console.presenters.pipeline import MARKS, run_rows
 from console.session import shared, t
@@ -43,22 +44,24 @@ def alerts(found: list[ops.Alert] | ServiceError) -> None:
     table(rows, {"severity": t("Severity"), "summary": t("Alert"), "at": t("Since")}, empty=t("None."))
 
 
-def freshness(status: admin_pb2.GetStatusResponse, objectives: dict[str, float]) -> None:
+def freshness(status: admin_pb2.GetStatusResponse) -> None:
     """Each source against its objective, those that miss it first."""
     st.subheader(t("Freshness"))
-    marks = {True: f"✔ {t('met')}", False: f"✖ {t('missed')}", None: f"○ {t('never')}"}
+    conditions = {item.name: marked(item.condition, t, at) for item in status.sources}
+    marks = {True: f"✔ {t('met')}", False: f"✖ {t('missed')}", None: "–"}
     rows = [
         {
             "source": row["source"],
+            "state": conditions[row["source"]],
             "met": marks[row["met"]],
             "age": duration(row["age"]) if row["age"] is not None else t("never"),
-            "objective": duration(row["objective"]),
+            "objective": duration(row["objective"]) if row["objective"] else "–",
             "documents": number(row["documents"]),
             "pending": number(row["pending"]),
         }
-        for row in health.freshness_rows(status.sources, objectives, time.time())
+        for row in health.freshness_rows(status.sources, time.time())
     ]
-    columns = {"source": t("Source"), "met": t("Objective"), "age": t("Age"),
+    columns = {"source": t("Source"), "state": t("State"), "met": t("Objective"), "age": t("Age"),
                "objective": t("Maximum"), "documents": t("Documents"), "pending": t("To be indexed")}  # fmt: skip
     table(rows, columns, empty=t("No source has run yet."))
 

@@ -1,22 +1,40 @@
-"""Actions on a source, and the wizard for a new one."""
+"""The state of a source, and actions on it."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from console.clients.dagster_answers import Automation
-from console.components.widgets import confirm
-from console.presenters import sources as wizard
+from console.components.widgets import at, confirm, plain_markdown
+from console.presenters.conditions import sentence
+from console.presenters.formats import plain
 from console.presenters.sources import key_of
 from console.session import api, shared, t
+from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
-# --------------------------------------------------------------------------------------------------------------------
-# Actions of an operator on a source.
+
+def show_condition(condition: admin_pb2.SourceCondition) -> None:
+    """What the source does now, or what it needs."""
+    said = sentence(condition, t, at)
+    if condition.state == admin_pb2.SOURCE_STATE_EMBEDDING:
+        st.progress(condition.percent / 100, said)
+    else:
+        show = st.error if condition.state == admin_pb2.SOURCE_STATE_FAILED else st.info
+        (st.warning if condition.needs_attention and show is st.info else show)(plain_markdown(said))
+    if condition.HasField("failing_since") and condition.state != admin_pb2.SOURCE_STATE_FAILED:
+        since = at(condition.failing_since.seconds)
+        st.warning(t("It has failed since {since} and is tried again: {reason}", since=since, reason=condition.reason))
+    for text in (condition.message, condition.remedy):
+        if text:
+            st.text(plain(text))
 
 
-def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> None:
+def actions(source: str, detail: ops.SourceDetail, mine: list[Automation], *, has_runs: bool) -> None:
     """Sync, pause, resume, release; `mine` are the sensor and the schedule of the source."""
+    if not has_runs:
+        st.caption(t("Applications push to this source or a topic feeds it; it has no runs to start or pause."))
+        return
     key, dagster = key_of(source), shared().dagster
 
     def sync(why: str) -> str:
@@ -60,34 +78,3 @@ def actions(source: str, detail: ops.SourceDetail, mine: list[Automation]) -> No
     with st.container(horizontal=True):
         for icon, label, explain, act, possible in offered:
             confirm(label, explain, act, key=f"{icon}-{key}", icon=f":material/{icon}:", disabled=not possible)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# The wizard that writes the YAML of a new source.
-
-
-@st.fragment
-def add_source() -> None:
-    """The wizard. It writes no file: sources live in version control."""
-    with st.form("wizard", border=False):
-        left, right = st.columns(2)
-        answers = wizard.Answers(
-            name=left.text_input(t("Name"), max_chars=63),
-            tenant=right.text_input(t("Tenant"), "default", max_chars=64),
-            root=left.text_input(t("Folder (absolute path)"), max_chars=1024),
-            acl=right.text_input(t("Who may read it (everyone, user:NAME, group:NAME)"), "everyone", max_chars=2048),
-            include=left.text_input(t("Include patterns (**/*.md, …)"), max_chars=2048),
-            exclude=right.text_input(t("Exclude patterns"), max_chars=2048),
-            cron=left.text_input(t("Full comparison (cron)"), "0 3 * * *", max_chars=64),
-            interval_seconds=int(right.number_input(t("Check for changes every (seconds)"), 5, 86_400, 30)),
-        )
-        if not st.form_submit_button(t("Generate YAML"), type="primary"):
-            return
-    for sentence in wizard.problems(answers):
-        st.warning(t(sentence))
-    if wizard.problems(answers):
-        return
-    st.code(wizard.source_yaml(answers), language="yaml")
-    st.caption(
-        t("Commit this file as {file} to the sources folder, then run: rag source check", file=f"{answers.name}.yaml")
-    )

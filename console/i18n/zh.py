@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from console.i18n.zh_conditions import CONDITIONS
+from console.i18n.zh_evaluation import EVALUATION
 from console.i18n.zh_operations import DEPLOYMENTS, OPERATIONS
+from console.i18n.zh_sources import SOURCES
 
 CHINESE: dict[str, str] = {
+    **CONDITIONS,
     **OPERATIONS,
     **DEPLOYMENTS,
+    **EVALUATION,
+    **SOURCES,
     "It is not certain that the sources answer this question. These passages come closest.": (
         "不能确定数据源能回答此问题。以下是最接近的内容。"
     ),
     "Read as: {question}": "按此理解：{question}",
+    "Continue the conversation": "接着上文提问",
+    "Earlier in this conversation": "本次对话的上文",
+    "Understood as: {question}": "按完整问题理解：{question}",
+    "The answer model failed ({code}). These are quotes of the sources.": "回答模型出错（{code}），以下为资料原文。",
+    "The reranker failed ({code}). Passages are in the order of retrieval.": "重排服务出错（{code}），按检索顺序排列。",
+    "Written by {model}, {tokens} tokens{cost}": "由 {model} 撰写，{tokens} 个词元{cost}",
     "{place}, page {page}": "{place}，第 {page} 页",
     "A payload is stored. Only the role admin may view it.": "已存有内容，只有 admin 角色可以查看。",
-    "A run has been {status} since {time}.": "有一次运行处于“{status}”状态，自 {time} 起。",
     "Add a source": "添加数据源",
     "Age of the last complete listing": "距上次完整列举",
     "All {count} components are healthy.": "全部 {count} 个组件均健康。",
@@ -76,8 +87,6 @@ CHINESE: dict[str, str] = {
     "This document was never stored. See the quarantine for the reason.": "此文档从未入库，原因见隔离区。",
     "Rated answers": "已评价的回答",
     "Rating": "评价",
-    "Save for the golden set": "收入黄金集候选",
-    "Saved. See the page Quality, under Rated answers.": "已保存，见“质量”页的“已评价的回答”。",
     "Kind": "类型",
     "ACL": "访问控制",
     "ACL: each entry is everyone, user:NAME or group:NAME.": ("访问控制：每项应为 everyone、user:名称 或 group:名称。"),
@@ -199,7 +208,6 @@ CHINESE: dict[str, str] = {
     "Terminate": "终止",
     "The answer was interrupted: {code}.": "回答中断：{code}。",
     "The first figures appear after a few seconds.": "数秒后显示首批数据。",
-    "The last run ended with {code}.": "上次运行以 {code} 结束。",
     "The last run failed: {names}": "上次运行失败：{names}",
     "The next run deletes the documents that the source no longer lists. This cannot be undone.": (
         "下次运行会删除数据源不再列出的文档，此操作无法撤销。"
@@ -219,6 +227,12 @@ CHINESE: dict[str, str] = {
     "Title": "标题",
     "To": "止",
     "To be indexed": "待索引",
+    "Searchable": "可检索",
+    "Waits for": "等待",
+    "embedding: {count} sources before it": "向量化：前面还有 {count} 个数据源",
+    "embedding: {count} sources before it, about {time}": "向量化：前面还有 {count} 个数据源，约 {time}",
+    "The file of source {source} is wrong; it is left out:": "数据源 {source} 的配置文件有误，已跳过：",
+    "rounds": "分轮处理",
     "Tokens": "词元",
     "Too many failed attempts. Wait half a minute.": "失败次数过多，请等待半分钟。",
     "Traffic": "流量",
@@ -244,7 +258,6 @@ CHINESE: dict[str, str] = {
     "You may not read the text: the document's ACL excludes you.": "您无权查看正文：文档的访问控制不包含您。",
     "Your role does not include this ({code}).": "您的角色不包含此权限（{code}）。",
     "Your sign-in cannot be verified now. This page retries automatically.": "目前无法核实您的登录；本页会自动重试。",
-    "about {time} left": "约剩 {time}",
     "added": "新增",
     "updated": "更新",
     "admin": "admin",
@@ -271,7 +284,6 @@ CHINESE: dict[str, str] = {
     "gateway": "网关",
     "no ACL: nobody may read it": "没有访问控制：无人可读",
     "healthy": "健康",
-    "held": "删除待批",
     "hybrid": "混合",
     "in quarantine": "在隔离区",
     "index": "索引",
@@ -285,11 +297,9 @@ CHINESE: dict[str, str] = {
     "none": "无",
     "not healthy": "不健康",
     "not_started": "未开始",
-    "ok": "正常",
     "operator": "operator",
     "parse": "解析",
     "passed": "通过",
-    "paused": "已暂停",
     "quarantined": "已隔离",
     "query server": "查询服务",
     "queued": "排队中",
@@ -299,7 +309,6 @@ CHINESE: dict[str, str] = {
     "searchable": "可检索",
     "sensor": "传感器",
     "skipped": "已跳过",
-    "stale": "过期",
     "started": "运行中",
     "starting": "启动中",
     "success": "成功",
@@ -314,15 +323,12 @@ CHINESE: dict[str, str] = {
     "retired": "已退役",
     "{component} is not healthy: {reason}": "{component} 不健康：{reason}",
     "{count} discarded.": "已舍弃 {count} 条。",
-    "{count} deletions are held since {time}.": "{count} 项删除待批，自 {time} 起。",
     "{count} deletions are approved for the next run.": "已批准 {count} 项删除，由下次运行执行。",
     "Entries: {count}": "条目：{count}",
-    "Inputs in quarantine: {count}": "隔离区中的输入：{count}",
     "{count} switched off.": "已停用 {count} 个。",
     "{count} switched on.": "已启用 {count} 个。",
     "Needs attention: {count}": "需要处理：{count} 项",
     "{count} will be retried.": "将重试 {count} 条。",
-    "{name}: {count} held deletions need your decision": "{name}：{count} 项待批删除需要您决定",
     "{part} refused the request: {code}.": "{part} 拒绝了请求：{code}。",
     "{part}: service unavailable, {code}, since {time}.": "{part}：服务不可用，{code}，自 {time} 起。",
     "{time} ago": "{time} 前",

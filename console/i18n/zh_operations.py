@@ -114,7 +114,6 @@ OPERATIONS: dict[str, str] = {
     "warning": "警告",
     "{name} is retired.": "{name} 已退役。",
     "{name} is declared. The pipeline builds it beside the active generation.": "{name} 已登记，流水线将在后台构建。",
-    "{name} is stale: no complete listing for more than {limit}": "{name} 已过期：超过 {limit} 没有完整列举",
 }
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from console.clients.dagster_answers import DagsterHealth, Run
 from console.clients.errors import ServiceError
-from console.presenters.formats import duration
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
-STALE_SECONDS = 25 * 3600.0
-"""The objective of a source whose own is not known: by then the nightly reconcile has failed."""
-_COVERED = frozenset({"source_stale", "deletions_held", "run_failed"})
+_COVERED = frozenset({"source_stale", "deletions_held", "run_failed", "stream_halted"})
 """Alerts that repeat what the overview shows already."""
 
 
@@ -93,69 +90,66 @@ def totals(status: admin_pb2.GetStatusResponse) -> Totals:
 
 def todos(
     rows: Sequence[HealthRow],
-    sources: Iterable[ops.SourceDetail],
+    sources: Iterable[admin_pb2.SourceStatus],
     runs: Sequence[Run],
-    quarantined: int,
-    now: float,
     *,
     alerts: Iterable[ops.Alert] = (),
-    objectives: Mapping[str, float] | None = None,
 ) -> list[Todo]:
-    """Tasks for an operator, the most urgent first. `now` is in seconds since the epoch."""
+    """Tasks for an operator, the most urgent first. A source is one of them when its state says so."""
     found = [
         Todo("{component} is not healthy: {reason}", "overview", (("component", row.component), ("reason", row.reason)))
         for row in rows
         if not row.healthy
     ]
-    for source in sources:
-        found.extend(_of_source(source, now, objective_of(source.name, objectives or {})))
+    troubled = [source for source in sources if source.condition.needs_attention]
+    found += [_of_source(source) for source in sorted(troubled, key=lambda item: _URGENCY.index(_kind(item)))]
     found += [
         Todo("Alert: {summary}", "sources" if item.source else "pipeline", (("summary", item.summary),))
         for item in alerts
         if item.kind not in _COVERED
     ]
-    failed = _failed_last(runs)
+    failed = _failed_last(runs) - {source.name.replace("-", "_") for source in troubled}
     if failed:
         values = (("names", ", ".join(sorted(failed)[:5])),)
         found.append(Todo("The last run failed: {names}", "pipeline", values))
-    if quarantined:
-        found.append(Todo("Inputs in quarantine: {count}", "quality", (("count", quarantined),)))
     return found
 
 
-def _of_source(source: ops.SourceDetail, now: float, objective: float) -> list[Todo]:
-    name = ("name", source.name)
-    found = []
-    if source.held_deletions:
-        values = (name, ("count", source.held_deletions))
-        found.append(Todo("{name}: {count} held deletions need your decision", "sources", values))
-    if is_stale(source.last_complete_at.seconds, now, objective):
-        limit = ("limit", duration(objective))
-        found.append(Todo("{name} is stale: no complete listing for more than {limit}", "sources", (name, limit)))
-    return found
+_URGENCY = ("failed", "held", "stale", "degraded")
 
 
-def objective_of(source: str, objectives: Mapping[str, float]) -> float:
-    """How old, in seconds, a source may become; `objectives` are by asset group."""
-    return objectives.get(source.replace("-", "_"), STALE_SECONDS)
+def _kind(source: admin_pb2.SourceStatus) -> str:
+    state = source.condition.state
+    if state == admin_pb2.SOURCE_STATE_HELD:
+        return "held"
+    if state == admin_pb2.SOURCE_STATE_STALE:
+        return "stale"
+    return "degraded" if state == admin_pb2.SOURCE_STATE_DEGRADED else "failed"
 
 
-def is_stale(completed: float, now: float, objective: float = STALE_SECONDS) -> bool:
-    """Whether the last complete listing is older than the objective; a new source has that long to begin."""
-    return bool(completed) and now - completed > objective
+def _of_source(source: admin_pb2.SourceStatus) -> Todo:
+    page = "quality" if _kind(source) == "degraded" else "sources"
+    return Todo("{name}: {condition}", page, (("name", source.name), ("condition", _trouble(source.condition))))
 
 
-def freshness_rows(
-    sources: Iterable[admin_pb2.SourceStatus], objectives: Mapping[str, float], now: float
-) -> list[dict[str, Any]]:
+def _trouble(condition: admin_pb2.SourceCondition) -> admin_pb2.SourceCondition:
+    """The failure of a source that is being tried again: what it does now is not why it is listed."""
+    if not condition.HasField("failing_since"):
+        return condition
+    failed = admin_pb2.SourceCondition(sentence="failed since {since}: {reason}", reason=condition.reason)
+    failed.since.CopyFrom(condition.failing_since)
+    return failed
+
+
+def freshness_rows(sources: Iterable[admin_pb2.SourceStatus], now: float) -> list[dict[str, Any]]:
     """One row per source, stale ones first: age and objective in seconds, and whether it is met."""
     rows = []
     for item in sources:
-        completed, objective = item.last_complete_at.seconds, objective_of(item.name, objectives)
-        met = not is_stale(completed, now, objective) if completed else None
+        completed, objective = item.last_complete_at.seconds, item.freshness_minutes * 60.0
         age = max(0.0, now - completed) if completed else None
+        met = age <= objective if age is not None and objective else None
         rows.append(
-            {"source": item.name, "met": met, "age": age, "objective": objective, "documents": item.documents,
+            {"source": item.name, "met": met, "age": age, "objective": objective or None, "documents": item.documents,
              "pending": item.pending}
         )  # fmt: skip
     return sorted(rows, key=lambda row: (row["met"] is not False, row["source"]))

@@ -1,31 +1,20 @@
-"""Runs, assets, sensors and schedules as rows, and the progress of a running ingest."""
+"""Runs, assets, sensors and schedules as rows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from console.clients.dagster_answers import Asset, Automation, Run, group_of_backfill
 from ragproto.admin.v1 import operations_pb2 as ops
 
-STAGES = ("documents", "chunks", "embeddings", "index")
 ACTIVE = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+"""Statuses of runs that have not ended."""
+STAGES = ("documents", "chunks", "embeddings", "index")
 _TYPED = re.compile(r"(?:^|: )[A-Z][A-Z_]{3,60}: ")
-_PROGRESS = re.compile(r"(?<!\d)(\d{1,12}) of (\d{1,12})")
 _MAX_REASON = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A stage under way: `done` of `total` and the seconds it will still take at the pace so far."""
-
-    stage: str
-    done: int
-    total: int
-    seconds_left: float | None
 
 
 def run_rows(runs: Iterable[Run], now: float) -> list[dict[str, Any]]:
@@ -59,25 +48,6 @@ def failure_reason(events: Sequence[dict[str, Any]]) -> str:
     return ""
 
 
-def progress(events: Sequence[dict[str, Any]], now: float) -> Progress | None:
-    """How far the newest stage with a count is; stages log `done of total` as they go."""
-    started: dict[str, float] = {}
-    found: Progress | None = None
-    for event in events:
-        stage = str(event.get("stepKey") or "").rpartition("__")[2]
-        moment = int(event.get("timestamp") or 0) / 1000
-        if not stage:
-            continue
-        started.setdefault(stage, moment)
-        match = _PROGRESS.search(str(event.get("message", "")))
-        if match:
-            done, total = int(match[1]), int(match[2])
-            elapsed = moment - started[stage]
-            left = elapsed * (total - done) / done if done and elapsed > 0 else None
-            found = Progress(stage, done, total, max(0.0, left - (now - moment)) if left is not None else None)
-    return found
-
-
 def stage_rows(assets: Iterable[Asset]) -> list[dict[str, Any]]:
     """One row per asset of a source, in the order of the chain."""
     order = {"documents": 0, "chunks": 1, "embeddings": 2, "index": 3}
@@ -88,12 +58,14 @@ def stage_rows(assets: Iterable[Asset]) -> list[dict[str, Any]]:
 
 
 def _status(asset: Asset) -> str:
-    if asset.busy:
+    if asset.running:
         return "running"
+    if asset.queued:
+        return "queued"
     return asset.status.lower() if asset.status else "never"
 
 
-MARKS = {"success": "✔", "running": "▶", "failure": "✖", "canceled": "■", "never": "○"}
+MARKS = {"success": "✔", "running": "▶", "queued": "…", "failure": "✖", "canceled": "■", "never": "○"}
 
 
 def graph(rows: Sequence[dict[str, Any]]) -> str:

@@ -1,73 +1,47 @@
-"""Sources, streams and the wizard of a new source, as rows and YAML."""
+"""Sources and streams as rows."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from google.protobuf.json_format import MessageToDict
 
-from console.clients.dagster_answers import Automation
 from console.clients.metrics import Sample
-from console.presenters.health import is_stale, objective_of
 from console.presenters.traffic import cumulative, quantile, series
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
 # --------------------------------------------------------------------------------------------------------------------
-# Sources: counts, freshness, and why one is stale.
+# Sources: counts and freshness.
 
 
 COUNTS = ("read", "added", "updated", "unchanged", "deleted", "quarantined", "skipped")
 
 
 def source_rows(
-    counted: Iterable[admin_pb2.SourceStatus],
-    details: Mapping[str, ops.SourceDetail],
-    automations: Iterable[Automation],
-    now: float,
-    objectives: Mapping[str, float] | None = None,
+    counted: Iterable[admin_pb2.SourceStatus], details: Mapping[str, ops.SourceDetail], now: float
 ) -> list[dict[str, Any]]:
-    """One row per source. `state` is paused, held, stale or ok; `age` is seconds since the last complete listing."""
-    running = {item.job.removesuffix("_sync") for item in automations if item.running}
-    limits = objectives or {}
-    return [
-        _row(item, _state(item, running, now, objective_of(item.name, limits)), details.get(item.name), now)
-        for item in counted
-    ]
+    """One row per source. `condition` is its state; `age` is seconds since the last complete listing."""
+    return [_row(item, details.get(item.name), now) for item in counted]
 
 
-def _row(item: admin_pb2.SourceStatus, state: str, detail: ops.SourceDetail | None, now: float) -> dict[str, Any]:
+def _row(item: admin_pb2.SourceStatus, detail: ops.SourceDetail | None, now: float) -> dict[str, Any]:
     seconds = item.last_complete_at.seconds
     return {
         "source": item.name,
         "kind": item.kind,
-        "state": state,
+        "condition": item.condition,
         "documents": item.documents,
         "chunks": item.chunks,
         "pending": item.pending,
+        "searchable": item.coverage if item.documents or item.unread else None,
         "quarantined": item.quarantined,
         "held": item.held_deletions,
         "age": max(0.0, now - seconds) if seconds else None,
-        "problem": detail.last_run.problem if detail is not None else "",
+        "problem": item.condition.reason or (detail.last_run.problem if detail is not None else ""),
     }
-
-
-def _state(item: admin_pb2.SourceStatus, running: set[str], now: float, objective: float) -> str:
-    if item.held_deletions:
-        return "held"
-    if is_stale(item.last_complete_at.seconds, now, objective):
-        return "stale"
-    if running and key_of(item.name) not in running:
-        return "paused"
-    return "ok"
-
-
-STATE_MARKS = {"ok": "✔", "stale": "✖", "held": "⏸", "paused": "⏸"}
 
 
 def key_of(source: str) -> str:
@@ -140,69 +114,3 @@ def lag_rows(samples: Sequence[Sample], tenant: str) -> list[dict[str, Any]]:
         for name, found in sorted(streams.items())
         if "/" not in name or name.startswith(f"{tenant}/")
     ]  # fmt: skip
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# The YAML of a new source from what was typed into the wizard.
-
-
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_ACL = re.compile(r"everyone|(user|group):[^\x00-\x20\x7f]{1,256}")
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """The wizard's answers. Lists are separated by commas or line breaks."""
-
-    name: str
-    tenant: str
-    root: str
-    include: str = ""
-    exclude: str = ""
-    acl: str = "everyone"
-    cron: str = "0 3 * * *"
-    timezone: str = "UTC"
-    interval_seconds: int = 30
-    freshness_minutes: int = 1500
-    shards: int = 1
-
-
-def problems(answers: Answers) -> list[str]:
-    """Problems of the answers, as sentences. `rag source check` finds the rest: it can read the folder."""
-    found = []
-    if not _NAME.fullmatch(answers.name):
-        found.append("Name: begin with a lower-case letter; then letters, digits, dash and underscore.")
-    if not _TENANT.fullmatch(answers.tenant):
-        found.append("Tenant: letters, digits, dash, dot and underscore.")
-    if not answers.root.startswith("/"):
-        found.append("Folder: give an absolute path.")
-    if not all(_ACL.fullmatch(entry) for entry in split(answers.acl)):
-        found.append("ACL: each entry is everyone, user:NAME or group:NAME.")
-    if len(answers.cron.split()) != 5 and not answers.cron.startswith("@"):
-        found.append("Schedule: five fields, or a macro such as @daily.")
-    return found
-
-
-def source_yaml(answers: Answers) -> str:
-    """The file to commit; what equals the default is left out."""
-    options: dict[str, Any] = {"kind": "filesystem", "root": answers.root}
-    for key, text in (("include", answers.include), ("exclude", answers.exclude)):
-        if entries := split(text):
-            options[key] = entries
-    attributes: dict[str, Any] = {"name": answers.name, "tenant": answers.tenant}
-    if acl := split(answers.acl):
-        attributes["acl"] = acl
-    if answers.shards > 1:
-        attributes["shards"] = answers.shards
-    attributes["schedule"] = {"cron": answers.cron, "timezone": answers.timezone}
-    attributes["sensor"] = {"interval_seconds": answers.interval_seconds}
-    attributes["freshness_minutes"] = answers.freshness_minutes
-    attributes["options"] = options
-    document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
-
-
-def split(text: str) -> list[str]:
-    """The entries of a list that was typed."""
-    return [entry.strip() for entry in re.split(r"[,\n]", text) if entry.strip()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from console.clients.errors import ServiceError
+from console.components import conversation
 from console.components.answers import answer_body, compare, rating_buttons, span
 from console.components.widgets import chosen_row, load_or_report, problem, table
 from console.presenters import answers as views
@@ -32,9 +33,11 @@ def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | Non
         language = middle.selectbox(t("Only this language"), list(languages), format_func=languages.__getitem__)
         mode = middle.selectbox(t("Search mode"), list(modes), format_func=modes.__getitem__)
         top_k = right.slider(t("Passages to use"), 1, 50, 10)
+        follow_up = conversation.controls()
         with st.container(horizontal=True):
             if st.form_submit_button(t("Answer"), type="primary"):
                 st.session_state["asked"] = "Answer"
+                conversation.start_turn(follow_up=follow_up)
             if st.form_submit_button(t("Search only")):
                 st.session_state["asked"] = "Search"
             if st.form_submit_button(t("Compare two generations")):
@@ -47,7 +50,8 @@ def form() -> tuple[str, query_pb2.SearchRequest, query_pb2.AnswerRequest] | Non
         return None
     narrowed = views.source_filter(sources, language)
     search = query_pb2.SearchRequest(query=text, top_k=top_k, mode=MODES[mode], filter=narrowed)
-    return kind, search, query_pb2.AnswerRequest(query=text, top_k=top_k, filter=narrowed)
+    earlier = conversation.messages()
+    return kind, search, query_pb2.AnswerRequest(query=text, top_k=top_k, filter=narrowed, messages=earlier)
 
 
 def answer(request: query_pb2.AnswerRequest) -> None:
@@ -64,8 +68,11 @@ def answer(request: query_pb2.AnswerRequest) -> None:
                 place.text(plain("".join(parts)))
         place.empty()
         kept = st.session_state["answer"] = (key, "".join(parts), final)
+        conversation.remember(request.query, kept[1] if final.HasField("answered") else "")
     _, text, final = kept
     sentence, code = views.outcome(final)
+    conversation.history()
+    conversation.notes(final)
     if sentence:
         st.info(t(sentence, code=code))  # text of an answer that broke off must not be used
     else:
@@ -73,6 +80,8 @@ def answer(request: query_pb2.AnswerRequest) -> None:
         for item in views.citations(final):
             citation(item)
     st.caption(t("Generation {name}", name=final.generation))
+    if author := conversation.author(final):
+        st.caption(author)
     rating_buttons(request.query, "" if sentence else text, final)
 
 

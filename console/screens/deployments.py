@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import streamlit as st
 
@@ -25,7 +26,7 @@ def colours() -> None:
                    icon=":material/visibility_off:")  # fmt: skip
     shown = [
         {**row, "weight": f"{row['weight']} %", "release": row["release"] or "–", "target": t(row["target"]),
-         "health": f"{'✔' if row['well'] else '✖'} {row['healthy']} / {row['servers']}", "seen": age(row["seen"]),
+         "health": _health(row), "seen": age(row["seen"]),
          "keep": at(row["keep"]) if row["keep"] else "–"}
         for row in rows
     ]  # fmt: skip
@@ -33,6 +34,13 @@ def colours() -> None:
                "health": t("Healthy servers"), "detail": t("Note"), "seen": t("Last seen"),
                "keep": t("Kept for a rollback until")}  # fmt: skip
     table(shown, columns, empty=t("Nothing was deployed by rag deploy yet."))
+
+
+def _health(row: dict[str, Any]) -> str:
+    """None of no servers is not health: a colour without servers serves nobody."""
+    if row["well"] is None:
+        return f"○ {t('no servers')}"
+    return f"{'✔' if row['well'] else '✖'} {row['healthy']} / {row['servers']}"
 
 
 def deployments() -> None:

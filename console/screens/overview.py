@@ -6,7 +6,6 @@ HTML, no Markdown, no links, no images. It never becomes a label, a key or a mes
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,16 +13,19 @@ import streamlit as st
 
 from console.clients.errors import ServiceError
 from console.components import overview as summary
-from console.components.widgets import load_or_report, plain_markdown, problem
+from console.components.widgets import at, load_or_report, plain_markdown, problem
 from console.presenters import health
+from console.presenters.conditions import bringing_up_to_date, sentence
 from console.presenters.formats import duration, number
 from console.presenters.sources import canary
 from console.presenters.traffic import overall
 from console.session import api, dagster, shared, t
+from ragproto.admin.v1 import admin_pb2
 
 T = TypeVar("T")
 
 _FIGURES_IN_A_ROW = 5
+_NAMES_SHOWN = 5
 _REFRESH = shared().settings.refresh_seconds
 _PAGES = {"sources": "screens/sources.py", "pipeline": "screens/pipeline.py", "quality": "screens/quality.py"}
 
@@ -35,28 +37,23 @@ def platform() -> None:
     orchestrator = _attempt(lambda: shared().dagster.health())
     gateway = _attempt(lambda: shared().gateway.ready())
     runs = _attempt(lambda: dagster().runs(50))
-    sources = _attempt(lambda: api().sources())
     alerts = _attempt(lambda: api().alerts())
-    objectives = _known(_attempt(lambda: shared().dagster.objectives()), {})
     rows = health.health_rows(status, orchestrator, gateway if isinstance(gateway, ServiceError) else None)
-    totals = health.Totals() if isinstance(status, ServiceError) else health.totals(status)
-    found = health.todos(
-        rows, _known(sources, []), _known(runs, []), totals.quarantined, time.time(), alerts=_known(alerts, []),
-        objectives=objectives,
-    )  # fmt: skip
-    _overall_state(rows, found)
+    sources = [] if isinstance(status, ServiceError) else list(status.sources)
+    found = health.todos(rows, sources, _known(runs, []), alerts=_known(alerts, []))
+    _overall_state(rows, found, bringing_up_to_date(sources))
     if isinstance(status, ServiceError):
         problem("Figures", status)
     else:
         shared().outages.pop("Figures", None)
-        _figures(totals)
+        _figures(health.totals(status))
     left, right = st.columns([2, 3], gap="large")
     with left:
         summary.components(rows)
         summary.alerts(alerts)
     with right:
         if not isinstance(status, ServiceError):
-            summary.freshness(status, objectives)
+            summary.freshness(status)
         summary.last_runs(runs)
 
 
@@ -71,15 +68,19 @@ def _known(found: T | ServiceError, otherwise: T) -> T:
     return otherwise if isinstance(found, ServiceError) else found
 
 
-def _overall_state(rows: list[health.HealthRow], found: list[health.Todo]) -> None:
-    if not found:
+def _overall_state(rows: list[health.HealthRow], found: list[health.Todo], unfinished: list[str]) -> None:
+    if unfinished:
+        names = ", ".join(unfinished[:_NAMES_SHOWN]) + (" …" if len(unfinished) > _NAMES_SHOWN else "")
+        st.info(t("Not all is searchable yet: {names}", names=plain_markdown(names)), icon=":material/hourglass_top:")
+    if not found and not unfinished:
         st.success(t("All {count} components are healthy.", count=len(rows)), icon=":material/check_circle:")
+    if not found:
         return
     broken = any(not row.healthy for row in rows)
     heading = t("Needs attention: {count}", count=len(found))
     (st.error if broken else st.warning)(heading, icon=":material/error:" if broken else ":material/warning:")
     for todo in found:
-        values = {key: plain_markdown(str(value)) for key, value in todo.values}
+        values = {key: plain_markdown(_said(value)) for key, value in todo.values}
         sentence = t(todo.sentence, **values)
         if todo.page in _PAGES:
             source = dict(todo.values).get("name")
@@ -87,6 +88,10 @@ def _overall_state(rows: list[health.HealthRow], found: list[health.Todo]) -> No
             st.page_link(_PAGES[todo.page], label=sentence, icon=":material/arrow_forward:", query_params=chosen)
         else:
             st.markdown(f"- {sentence}")
+
+
+def _said(value: object) -> str:
+    return sentence(value, t, at) if isinstance(value, admin_pb2.SourceCondition) else str(value)
 
 
 def _figures(totals: health.Totals) -> None:

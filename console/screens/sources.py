@@ -7,37 +7,39 @@ import time
 import streamlit as st
 
 from console.clients.dagster_answers import Automation
-from console.components.sources import actions, add_source
+from console.components.source_changes import source_changes
+from console.components.sources import actions, show_condition
 from console.components.widgets import age, at, chosen_row, load_or_report, table, timestamp
 from console.presenters import sources as streams
 from console.presenters import sources as views
+from console.presenters.conditions import marked
 from console.presenters.formats import duration, number
-from console.presenters.pipeline import ACTIVE, progress
-from console.session import Role, api, dagster, role, shared, t, tenant
+from console.session import Platform, Role, api, dagster, platform, role, shared, t, tenant
+from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
 _REFRESH = shared().settings.refresh_seconds
 
 
-def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]) -> str | None:
+def overview(
+    counted: list[admin_pb2.SourceStatus], details: dict[str, ops.SourceDetail]
+) -> admin_pb2.SourceStatus | None:
     """The list; returns the source that is chosen in it, or asked for by the address of the page."""
-    status = load_or_report("query server", lambda: api().status())
-    if status is None:
-        return None
-    objectives = load_or_report("Dagster", lambda: shared().dagster.objectives()) or {}
-    rows = views.source_rows(status.sources, details, automations, time.time(), objectives)
+    rows = views.source_rows(counted, details, time.time())
     shown = [
-        {**row, "state": f"{views.STATE_MARKS[row['state']]} {t(row['state'])}",
-         "age": duration(row["age"]) if row["age"] is not None else t("never")}
+        {**row, "condition": marked(row["condition"], t, at),
+         "age": duration(row["age"]) if row["age"] is not None else t("never"),
+         "searchable": f"{row['searchable']:.0%}" if row["searchable"] is not None else ""}
         for row in rows
     ]  # fmt: skip
     columns = {
         "source": t("Source"),
         "kind": t("Kind"),
-        "state": t("State"),
+        "condition": t("State"),
         "age": t("Age of the listing"),
         "documents": t("Documents"),
         "chunks": t("Chunks"),
+        "searchable": t("Searchable"),
         "pending": t("To be indexed"),
         "quarantined": t("Quarantined"),
         "held": t("Held deletions"),
@@ -50,28 +52,19 @@ def overview(details: dict[str, ops.SourceDetail], automations: list[Automation]
     if number_of is None and rows:
         asked = st.query_params.get("source", "")
         wanted = [place for place, row in enumerate(rows) if row["source"] == asked]
-        wanted += [place for place, row in enumerate(rows) if row["state"] != "ok"]
+        wanted += [place for place, row in enumerate(rows) if row["condition"].needs_attention]
         number_of = wanted[0] if wanted else 0
-    return str(rows[number_of]["source"]) if number_of is not None and number_of < len(rows) else None
+    return counted[number_of] if number_of is not None and number_of < len(counted) else None
 
 
 @st.fragment(run_every=_REFRESH)
-def now_running(source: str) -> None:
-    """The run under way, how far it is and how long it will take."""
-    key = views.key_of(source)
-    runs = load_or_report("Dagster", lambda: dagster().runs(1, job=f"{key}_sync", statuses=ACTIVE))
-    if not runs:
-        return
-    run = runs[0]
-    found = progress(load_or_report("Dagster", lambda: dagster().log(run.run_id)) or [], time.time())
+def state(source: str) -> None:
+    """What the source does now, or what it needs; refreshes automatically."""
+    status = load_or_report("query server", lambda: api().status())
+    found = next((item for item in status.sources if item.name == source), None) if status is not None else None
     if found is None:
-        st.info(t("A run has been {status} since {time}.", status=t(run.status.lower()), time=at(run.started)))
         return
-    left = t("about {time} left", time=duration(found.seconds_left)) if found.seconds_left is not None else ""
-    st.progress(
-        min(1.0, found.done / max(1, found.total)),
-        f"{t(found.stage)}: {number(found.done)} / {number(found.total)} {left}",
-    )
+    show_condition(found.condition)
 
 
 @st.fragment(run_every=_REFRESH)
@@ -94,18 +87,13 @@ def real_time() -> None:
     table(shown, columns, empty="")
 
 
-def one(source: str, detail: ops.SourceDetail, automations: list[Automation]) -> None:
+def one(found: admin_pb2.SourceStatus, detail: ops.SourceDetail, automations: list[Automation]) -> None:
     """Everything about one source."""
+    source = found.name
     st.subheader(source)
-    if detail.last_run.problem:
-        st.warning(t("The last run ended with {code}.", code=detail.last_run.problem), icon=":material/warning:")
-    if detail.held_deletions:
-        held = t("{count} deletions are held since {time}.", count=detail.held_deletions,
-                 time=at(timestamp(detail.held_at)))  # fmt: skip
-        st.warning(held, icon=":material/gavel:")
-    now_running(source)
+    state(source)
     mine = [item for item in automations if item.job == f"{views.key_of(source)}_sync"]
-    actions(source, detail, mine)
+    actions(source, detail, mine, has_runs=not found.streamed)
     facts = [*views.source_fields(detail), ("Last complete listing", at(timestamp(detail.last_complete_at))),
              *((item.kind, _automation(item)) for item in mine)]  # fmt: skip
     known = [{"fact": t(label), "value": text} for label, text in facts]
@@ -131,10 +119,13 @@ def _automation(item: Automation) -> str:
 st.title(t("Sources"))
 found_details = {item.name: item for item in load_or_report("query server", lambda: api().sources()) or []}
 found_automations = load_or_report("Dagster", lambda: dagster().automations()) or []
-chosen = overview(found_details, found_automations)
+found_status = load_or_report("query server", lambda: api().status())
+chosen = overview(list(found_status.sources), found_details) if found_status is not None else None
 if chosen is not None:
-    one(chosen, found_details.get(chosen, ops.SourceDetail()), found_automations)
+    one(chosen, found_details.get(chosen.name, ops.SourceDetail()), found_automations)
 real_time()
-if role() >= Role.OPERATOR:
-    with st.expander(t("Add a source"), icon=":material/add:"):
-        add_source()
+if role() >= Role.ADMIN or platform() >= Platform.ADMIN:
+    if chosen is not None:
+        with st.expander(t("Edit or delete {source}", source=chosen.name), icon=":material/edit:"):
+            source_changes(chosen.name)
+    st.page_link("screens/add_source.py", label=t("Add a source"), icon=":material/add:")

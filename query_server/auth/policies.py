@@ -14,6 +14,8 @@ DOCUMENTS_READ = "documents.read"
 DOCUMENTS_WRITE = "documents.write"
 OBSERVE = "ops.read"
 OPERATE = "ops.write"
+SOURCES = "sources.write"
+"""Adding, changing and removing sources of one tenant, within its allow-lists; `platform.admin`: of every tenant."""
 ADMIN = "admin"
 """Everything in one tenant, and nothing beyond it."""
 PLATFORM_READ = "platform.read"
@@ -21,14 +23,14 @@ PLATFORM_READ = "platform.read"
 PLATFORM_ADMIN = "platform.admin"
 """Acting on what every tenant shares: generations, deployments, runs of any source."""
 
-SCOPES = (READ, DOCUMENTS_READ, DOCUMENTS_WRITE, OBSERVE, OPERATE, ADMIN, PLATFORM_READ, PLATFORM_ADMIN)
+SCOPES = (READ, DOCUMENTS_READ, DOCUMENTS_WRITE, OBSERVE, OPERATE, SOURCES, ADMIN, PLATFORM_READ, PLATFORM_ADMIN)
 """Every scope that opens something."""
 
 _INCLUDES = {
     OPERATE: frozenset({OBSERVE}),
-    ADMIN: frozenset({OBSERVE, OPERATE}),
+    ADMIN: frozenset({OBSERVE, OPERATE, SOURCES}),
     # Platform scopes open no tenant's documents, and no scope of a tenant opens the platform.
-    PLATFORM_ADMIN: frozenset({PLATFORM_READ}),
+    PLATFORM_ADMIN: frozenset({PLATFORM_READ, SOURCES}),
 }
 
 
@@ -70,6 +72,7 @@ POLICIES: dict[str, Policy] = {
     # Each search of a batch passes the limiter on its own.
     "/ragproto.query.v2.QueryService/BatchSearch": Policy(READ),
     "/ragproto.query.v2.QueryService/Answer": Policy(READ, ConcurrencyClass.ANSWER),
+    "/ragproto.query.v2.QueryService/SendFeedback": Policy(READ, stores=True),
     "/ragproto.documents.v1.DocumentService/Put": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS, recorded=True),
     "/ragproto.documents.v1.DocumentService/Get": Policy(DOCUMENTS_READ, ConcurrencyClass.DOCUMENTS),
     "/ragproto.documents.v1.DocumentService/Delete": Policy(DOCUMENTS_WRITE, ConcurrencyClass.DOCUMENTS, recorded=True),
@@ -85,6 +88,12 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.DeploymentService/GetDeployment": Policy(PLATFORM_READ),
     "/ragproto.admin.v1.DeploymentService/RequestSwitch": Policy(PLATFORM_ADMIN),
     "/ragproto.admin.v1.DeploymentService/RequestRollback": Policy(PLATFORM_ADMIN),
+    "/ragproto.admin.v1.EvaluationService/ListEvaluationRuns": Policy(OBSERVE),
+    "/ragproto.admin.v1.EvaluationService/GetEvaluationRun": Policy(OBSERVE),
+    "/ragproto.admin.v1.EvaluationService/AcceptEvaluationRun": Policy(OPERATE, recorded=True),
+    "/ragproto.admin.v1.EvaluationService/ListProposedQuestions": Policy(OBSERVE),
+    "/ragproto.admin.v1.EvaluationService/ProposeQuestions": Policy(OPERATE, recorded=True),
+    "/ragproto.admin.v1.EvaluationService/DecideQuestion": Policy(OPERATE, recorded=True),
     "/ragproto.admin.v1.OperationsService/WhoAmI": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/SignOut": Policy(OBSERVE, stores=True),
     "/ragproto.admin.v1.OperationsService/ListSources": Policy(OBSERVE),
@@ -103,6 +112,9 @@ POLICIES: dict[str, Policy] = {
     "/ragproto.admin.v1.OperationsService/ListAlerts": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/ListQuality": Policy(OBSERVE),
     "/ragproto.admin.v1.OperationsService/SearchGeneration": Policy(OBSERVE, ConcurrencyClass.SEARCH),
+    "/ragproto.admin.v1.SourceService/GetSourcePermissions": Policy(SOURCES, only_reads=True),
+    "/ragproto.admin.v1.SourceService/StartSourceOperation": Policy(SOURCES, recorded=True),
+    "/ragproto.admin.v1.SourceService/GetSourceOperation": Policy(SOURCES, only_reads=True),
 }
 
 PUBLIC_SERVICES = frozenset(

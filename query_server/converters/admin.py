@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from query_server.converters.times import to_timestamp
 from query_server.handlers.admin.overview import (
     ComponentStatus,
     GenerationEvent,
@@ -16,8 +17,8 @@ from query_server.handlers.admin.overview import (
 from ragproto.admin.v1 import admin_pb2 as pb
 
 if TYPE_CHECKING:
-    from rag_core.generations import SourceCounts
     from rag_core.generations.lifecycle import Forecast, PromotionResult
+    from rag_core.source_status import SourceReport, SourceStatus
 
 _MOMENTS = ("created_at", "ready_at", "evaluation_wanted_at", "promoted_at", "keep_until", "retired_at")
 
@@ -29,6 +30,10 @@ def from_status(status: Status) -> pb.GetStatusResponse:
         sources=map(_source, status.sources),
         generations=map(_generation, status.generations),
         server_version=status.server_version,
+        source_problems=[
+            pb.SourceProblem(source=one.source, file=one.place, reason=one.reason, message=one.message)
+            for one in status.problems
+        ],
     )
 
 
@@ -36,8 +41,9 @@ def _component(component: ComponentStatus) -> pb.Component:
     return pb.Component(name=component.name, healthy=component.healthy, detail=component.detail)
 
 
-def _source(counts: SourceCounts) -> pb.SourceStatus:
-    message = pb.SourceStatus(
+def _source(report: SourceReport) -> pb.SourceStatus:
+    counts, coverage = report.counts, report.coverage
+    return pb.SourceStatus(
         name=counts.name,
         kind=counts.kind,
         documents=counts.documents,
@@ -45,10 +51,35 @@ def _source(counts: SourceCounts) -> pb.SourceStatus:
         pending=counts.pending,
         quarantined=counts.quarantined,
         held_deletions=counts.held_deletions,
+        last_complete_at=to_timestamp(counts.last_complete_at),
+        condition=_condition(report.status),
+        streamed=not report.has_runs,
+        freshness_minutes=report.freshness_minutes or 0,
+        searchable=coverage.searchable,
+        unread=coverage.unread,
+        coverage=coverage.share,
     )
-    if counts.last_complete_at is not None:
-        message.last_complete_at.FromDatetime(counts.last_complete_at)
-    return message
+
+
+def _condition(status: SourceStatus) -> pb.SourceCondition:
+    from rag_core.source_status import describe, needs_attention, sentence_of
+
+    return pb.SourceCondition(
+        state=f"SOURCE_STATE_{status.state.name}",
+        since=to_timestamp(status.since),
+        count=status.count,
+        percent=status.percent,
+        seconds_left=status.seconds_left,
+        waiting_for=status.waiting_for or "",
+        ahead=status.ahead,
+        reason=status.reason,
+        message=status.message,
+        remedy=status.remedy,
+        failing_since=to_timestamp(status.failing_since),
+        needs_attention=needs_attention(status),
+        summary=describe(status),
+        sentence=sentence_of(status),
+    )
 
 
 def _generation(status: GenerationStatus) -> pb.Generation:

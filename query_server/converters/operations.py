@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from query_server.converters.times import to_timestamp
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from rag_core.documents import DocumentSummary, Span
-    from rag_core.evaluation import Judgement, Rating
     from rag_core.operations import Entry
     from rag_core.pipeline import Stage
     from rag_core.quality import Quarantined
@@ -142,41 +140,6 @@ def from_audit_entry(entry: Entry) -> pb.AuditRecord:
     named = {"doc_id": entry.doc_id and str(entry.doc_id), "locator": entry.locator}
     message.details.update({name: value for name, value in named.items() if value})
     return message
-
-
-def to_judgement(message: pb.RateAnswerRequest) -> Judgement:
-    """Raises `InvalidInput` (`FIELD_INVALID`) for a citation of no document."""
-    from rag_core.evaluation import Judgement
-
-    return Judgement(
-        question=message.question,
-        answer=message.answer,
-        good=message.good,
-        comment=message.comment,
-        generation=message.generation,
-        citations=[
-            {"doc_id": str(to_doc_id(item.doc_id)), "version": item.version, "start": item.start, "end": item.end}
-            for item in message.citations
-        ],
-    )
-
-
-def from_ratings(ratings: Iterable[Rating]) -> pb.ListRatingsResponse:
-    """Stored judgements."""
-    return pb.ListRatingsResponse(ratings=map(_rating, ratings))
-
-
-def _rating(rating: Rating) -> pb.Rating:
-    said = rating.judgement
-    judgement = pb.RateAnswerRequest(
-        question=said.question,
-        answer=said.answer,
-        good=said.good,
-        comment=said.comment,
-        generation=said.generation,
-        citations=[pb.CitedSpan(**item) for item in said.citations],  # type: ignore[arg-type]
-    )
-    return pb.Rating(id=rating.id, at=to_timestamp(rating.at), actor=rating.actor, judgement=judgement)
 
 
 def _chunk(span: Span) -> pb.ChunkSpan:

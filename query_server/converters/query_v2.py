@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from query_server.converters.blocks import from_blocks, touched
 from query_server.converters.filters import filter_from_message
 from query_server.handlers.query.answer import Event, Failed, Retrieved
 from query_server.handlers.query.resuming import ResumableDelta
 from query_server.handlers.query.search import Page
 from query_server.handlers.query.validation import Query
-from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, Span
+from rag_core.answering import Abstained, Abstention, Answered, Citation, Excerpt, Outcome, Span, StandaloneBy
 from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index import Hit, SearchMode
 from ragproto.query.v2 import query_pb2 as pb
@@ -38,7 +39,8 @@ def to_query(request: pb.SearchRequest | pb.AnswerRequest) -> Query:
         rerank=request.rerank if request.HasField("rerank") else None,
     )
     if isinstance(request, pb.AnswerRequest):
-        return replace(query, resume_token=request.resume_token)
+        messages = tuple((message.role, message.text) for message in request.messages)
+        return replace(query, resume_token=request.resume_token, messages=messages)
     return replace(
         query,
         mode=_mode(request.mode),
@@ -68,7 +70,11 @@ def _mode(value: int) -> SearchMode:
 
 def from_page(page: Page) -> pb.SearchResponse:
     """The passages, their generation, and the token of the next page."""
-    response = pb.SearchResponse(generation=page.result.generation, next_page_token=page.next_page_token)
+    response = pb.SearchResponse(
+        generation=page.result.generation,
+        next_page_token=page.next_page_token,
+        rerank_skipped=page.rerank_skipped or "",
+    )
     if page.as_of is not None:
         response.as_of.FromDatetime(page.as_of)
     marks: Sequence[Sequence[Span]] = page.marks or [()] * len(page.result.hits)
@@ -97,11 +103,13 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
         return pb.AnswerEvent(delta=pb.AnswerDelta(text=event.text), resume_token=event.resume_token)
     result = found.result
     usage = pb.AnswerFinal.Usage(passages=len(result.hits), milliseconds=found.milliseconds())
-    final = pb.AnswerFinal(generation=result.generation, usage=usage)
+    final = pb.AnswerFinal(generation=result.generation, usage=usage, rerank_skipped=found.rerank_skipped or "")
+    if found.question.by is not StandaloneBy.ASKED:
+        final.standalone_question, final.standalone_by = found.question.text, found.question.by
     if found.as_of is not None:
         final.as_of.FromDatetime(found.as_of)
-    if not isinstance(event, Failed) and event.tokens is not None:
-        final.usage.prompt_tokens, final.usage.completion_tokens = event.tokens.prompt, event.tokens.completion
+    if not isinstance(event, Failed):
+        _set_author(final, event)
     match event:
         case Answered():
             _set_answered(final, event, (*result.hits, *event.evidence))
@@ -111,6 +119,17 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
         case Failed(error):
             final.failed.reason, final.failed.message = error.reason, error.message
     return pb.AnswerEvent(final=final)
+
+
+def _set_author(final: pb.AnswerFinal, event: Answered | Abstained) -> None:
+    by, tokens = event.answered_by, event.tokens
+    final.answered_by.answerer, final.answered_by.model = by.answerer, by.model
+    final.answered_by.fallback_reason = by.instead_because or ""
+    if tokens is None:
+        return
+    final.usage.prompt_tokens, final.usage.completion_tokens = tokens.prompt, tokens.completion
+    if tokens.cost is not None:
+        final.usage.cost, final.usage.currency = tokens.cost, tokens.currency
 
 
 def _set_answered(final: pb.AnswerFinal, event: Answered, passages: Sequence[Hit]) -> None:
@@ -159,6 +178,7 @@ def _passage(hit: Hit) -> pb.Passage:
         metadata=payload.metadata,
         page=payload.page,
         heading_path=payload.headings,
+        blocks=from_blocks(payload),
     )
     passage.updated_at.FromDatetime(payload.updated_at)
     return passage
@@ -167,6 +187,8 @@ def _passage(hit: Hit) -> pb.Passage:
 def _citation(citation: Citation, passages: Sequence[Hit]) -> pb.Citation:
     hit = passages[citation.rank]
     payload = hit.payload
+    # Where the quoted span is, which may be further down than where its passage begins.
+    first = next(iter(touched(payload, citation.start, citation.end)), None)
     return pb.Citation(
         number=citation.number,
         doc_id=str(payload.doc_id),
@@ -178,6 +200,7 @@ def _citation(citation: Citation, passages: Sequence[Hit]) -> pb.Citation:
         start=citation.start,
         end=citation.end,
         quote=citation.quote,
-        page=payload.page,
-        heading_path=payload.headings,
+        page=payload.page if first is None else first.page,
+        heading_path=payload.headings if first is None else first.path,
+        blocks=from_blocks(payload, citation.start, citation.end),
     )

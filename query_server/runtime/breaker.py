@@ -19,13 +19,27 @@ WAITED_SECONDS = 0.25
 class Breaker:
     """For one event loop. `threshold` silent calls in a row open it; any answer, good or bad, closes it.
 
-    Silent calls are added to `gauge` and taken away again, so that it can be shared with other counts.
+    Silent calls are added to `gauge` and taken away again, so that it can be shared with other counts. `reason` is the
+    error of `what`, a service that is gone; `cooldown` and `waited` are in seconds. Where callers decide how long they
+    wait, `waited` is infinite: nobody who leaves early closes a service to others.
     """
 
-    def __init__(self, threshold: int, *, gauge: Gauge, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        threshold: int,
+        *,
+        gauge: Gauge,
+        clock: Callable[[], float] = time.monotonic,
+        reason: Reason = Reason.INDEX_UNAVAILABLE,
+        what: str = "the index",
+        cooldown: float = COOLDOWN_SECONDS,
+        waited: float = WAITED_SECONDS,
+    ) -> None:
         self._threshold = threshold
         self._gauge = gauge
         self._clock = clock
+        self._reason, self._what = reason, what
+        self._cooldown, self._waited = cooldown, waited
         self._silent = 0
         self._trial_at = 0.0
         self._answered_at = float("-inf")
@@ -37,7 +51,7 @@ class Breaker:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Around one call. Raises `Unavailable` (`INDEX_UNAVAILABLE`) while open and no trial is due.
+        """Around one call. Raises `Unavailable` while open and no trial is due.
 
         Cancellation after a while without an answer (the caller's deadline passed, or the caller left) counts as
         silence; so does `Unavailable`, the error of a server that is gone.
@@ -45,15 +59,15 @@ class Breaker:
         started = self._clock()
         if self.open:
             if started < self._trial_at:
-                raise Unavailable(Reason.INDEX_UNAVAILABLE, "the index does not respond; retry later")
-            self._trial_at = started + COOLDOWN_SECONDS
+                raise Unavailable(self._reason, f"{self._what} does not respond; retry later")
+            self._trial_at = started + self._cooldown
         try:
             yield
         except DeadlineExceeded:
             self._given_up(started)
             raise
         except Exception as error:
-            if isinstance(error, Unavailable) and error.reason is Reason.INDEX_UNAVAILABLE:
+            if isinstance(error, Unavailable) and error.reason is self._reason:
                 self._failed()
             else:
                 self._answered()
@@ -66,7 +80,7 @@ class Breaker:
 
     def _given_up(self, started: float) -> None:
         # An index that answered others meanwhile is slow, not silent: callers in a hurry must not close it for all.
-        if self._clock() - started >= WAITED_SECONDS and self._answered_at < started:
+        if self._clock() - started >= self._waited and self._answered_at < started:
             self._failed()
 
     def _answered(self) -> None:
@@ -81,4 +95,4 @@ class Breaker:
         if self._silent == self._threshold:
             self._gauge.inc()
         if self.open:
-            self._trial_at = self._clock() + COOLDOWN_SECONDS
+            self._trial_at = self._clock() + self._cooldown

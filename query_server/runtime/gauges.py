@@ -34,6 +34,8 @@ class Readings:
     quality: list[Latest]
     stages: list[Stage]
     alerts: dict[tuple[str, str], int]
+    conditions: list[tuple[str, str]] = field(default_factory=list)
+    """Name and state of each source."""
 
 
 class SourceGauges:
@@ -42,7 +44,7 @@ class SourceGauges:
     def __init__(self, store: LazyStore, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
-        self.poller = Poller("source gauges", self._read, self._set, seconds=INTERVAL_SECONDS)
+        self.poller = Poller("source gauges", self._read, self._set, seconds=INTERVAL_SECONDS, share=MAX_SHARE)
 
     def _read(self) -> Readings:
         # Imported here: SQLAlchemy takes as long to load as the rest of the server, and queries do without it.
@@ -50,6 +52,7 @@ class SourceGauges:
         from rag_core.alerts import store as alerts
         from rag_core.pipeline import run_store as runs
         from rag_core.quality import store as quality
+        from rag_core.source_status import read_all
 
         with self._store.get().engine.connect() as connection:
             return Readings(
@@ -57,6 +60,7 @@ class SourceGauges:
                 quality.latest(connection),
                 runs.latest(connection),
                 alerts.count_open(connection),
+                [(report.counts.name, str(report.status.state)) for _, report in read_all(connection)],
             )
 
     def _set(self, found: Readings) -> None:
@@ -68,6 +72,7 @@ class SourceGauges:
             metrics.source_quarantined,
             metrics.source_held,
             metrics.source_listed,
+            metrics.source_state,
             metrics.source_run_inputs,
             metrics.source_run_seconds,
             metrics.alerts,
@@ -78,6 +83,8 @@ class SourceGauges:
             metrics.source_held.labels(state.name).set(state.held_deletions)
             if state.listed_at is not None:
                 metrics.source_listed.labels(state.name).set(state.listed_at.timestamp())
+        for name, condition in found.conditions:
+            metrics.source_state.labels(name, condition).set(1)
         for result in found.quality:
             metrics.source_quality.labels(result.source).set(result.score)
             metrics.source_failed.labels(result.source).set(result.failed)

@@ -23,6 +23,7 @@ class Metrics:
         self._tenants: set[str] = set()
         self._define_calls()
         self._define_queries()
+        self._define_models()
         self._define_index()
         self._define_sources()
 
@@ -116,6 +117,61 @@ class Metrics:
             registry=self.registry,
         )
 
+    def _define_models(self) -> None:
+        self.first_token_seconds = Histogram(
+            "rag_server_answer_first_token_seconds",
+            "Time from the request to the answer model until its first words.",
+            buckets=_LATENCY,
+            registry=self.registry,
+        )
+        self.model_tokens = Counter(
+            "rag_server_answer_tokens",
+            "Tokens by kind, as the endpoint of the answer model counts them: prompt (read) or completion (written).",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.model_cost = Counter(
+            "rag_server_answer_cost",
+            "What these tokens cost at RAG_ANSWER_PRICE_PROMPT and RAG_ANSWER_PRICE_COMPLETION.",
+            ["currency"],
+            registry=self.registry,
+        )
+        self.answer_fallbacks = Counter(
+            "rag_server_answer_fallbacks",
+            "Answers by the extractive answerer because the answer model failed, by reason code.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.follow_ups = Counter(
+            "rag_server_follow_ups",
+            "Questions with earlier messages, by how they came to stand alone: asked, model, or words.",
+            ["by"],
+            registry=self.registry,
+        )
+        self.rewrites_failed = Counter(
+            "rag_server_question_rewrites_failed",
+            "Follow-ups that the answer model could not rewrite, or not in time.",
+            registry=self.registry,
+        )
+        self.rerank_seconds = Histogram(
+            "rag_server_rerank_seconds",
+            "Time to rerank the passages of one search, failures included.",
+            buckets=_LATENCY,
+            registry=self.registry,
+        )
+        self.reranks = Counter(
+            "rag_server_reranks",
+            "Searches to be reranked, by outcome: ok, or the reason code why they kept the order of retrieval.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.endpoint_silent = Gauge(
+            "rag_server_endpoint_silent",
+            "1 while a model endpoint (answer, rerank) failed several times in a row and is only tried now and then.",
+            ["endpoint"],
+            registry=self.registry,
+        )
+
     def _define_index(self) -> None:
         self.search_seconds = Histogram(
             "rag_server_index_search_seconds",
@@ -172,6 +228,9 @@ class Metrics:
         self.source_quarantined = gauge("quarantined", "Inputs in quarantine, those left out by policy not counted.")
         self.source_held = gauge("held_deletions", "Deletions that wait for an operator.")
         self.source_listed = gauge("listed_timestamp_seconds", "When the source was last listed to its end, Unix time.")
+        self.source_state = gauge(
+            "state", "1 for the state that the source is in, as the console and `rag source list` show it.", "state"
+        )
         self.source_run_inputs = gauge("run_inputs", "Inputs of the last run by outcome.", "outcome")
         self.source_run_seconds = gauge("run_stage_seconds", "Time of each stage of the last run.", "stage")
         self.alerts = Gauge(

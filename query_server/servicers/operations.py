@@ -10,10 +10,12 @@ import grpc.aio
 from query_server.auth.authenticator import bearer_of
 from query_server.converters import conditions as from_condition
 from query_server.converters import operations as to_message
+from query_server.converters.feedback import from_ratings, to_judgement
 from query_server.converters.query_v2 import from_page, to_query
 from query_server.handlers.admin.conditions import ConditionsHandler
 from query_server.handlers.admin.operations import OperationsHandler
 from query_server.handlers.admin.rules import check_limit, check_page_token, check_text_field
+from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.query.search import SearchHandler
 from query_server.runtime.calls import current_call
 from rag_core.access import NameHash, session_of
@@ -27,11 +29,17 @@ class OperationsServicer(rpc.OperationsServiceServicer):
     """Queries and actions of operators."""
 
     def __init__(
-        self, operations: OperationsHandler, conditions: ConditionsHandler, search: SearchHandler, hashes: NameHash
+        self,
+        operations: OperationsHandler,
+        conditions: ConditionsHandler,
+        search: SearchHandler,
+        feedback: FeedbackHandler,
+        hashes: NameHash,
     ) -> None:
         self._operations = operations
         self._conditions = conditions
         self._search = search
+        self._feedback = feedback
         self._hashes = hashes
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, context: Context) -> pb.WhoAmIResponse:
@@ -128,12 +136,12 @@ class OperationsServicer(rpc.OperationsServiceServicer):
         return pb.RecordActionResponse(id=number)
 
     async def RateAnswer(self, request: pb.RateAnswerRequest, context: Context) -> pb.RateAnswerResponse:
-        judgement = to_message.to_judgement(request)
-        return pb.RateAnswerResponse(id=await self._operations.rate(current_call().principal, judgement))
+        judgement = to_judgement(request)
+        return pb.RateAnswerResponse(id=(await self._feedback.rate(current_call().principal, judgement)).id)
 
     async def ListRatings(self, request: pb.ListRatingsRequest, context: Context) -> pb.ListRatingsResponse:
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
-        return to_message.from_ratings(await self._operations.ratings(current_call().principal, limit))
+        return from_ratings(await self._operations.ratings(current_call().principal, limit))
 
     async def ListAlerts(self, request: pb.ListAlertsRequest, context: Context) -> pb.ListAlertsResponse:
         limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)

@@ -9,7 +9,9 @@ from typing import Any
 
 import grpc.aio
 
+from query_server.converters.feedback import to_judgement
 from query_server.converters.query_v2 import from_event, from_outcomes, from_page, to_queries, to_query
+from query_server.handlers.feedback import FeedbackHandler
 from query_server.handlers.query.answer import AnswerHandler
 from query_server.handlers.query.search import BatchHandler, SearchHandler
 from query_server.runtime.calls import current_call
@@ -23,10 +25,13 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class QueryV2Servicer(rpc.QueryServiceServicer):
     """Search and streamed answers."""
 
-    def __init__(self, search: SearchHandler, batches: BatchHandler, answers: AnswerHandler) -> None:
+    def __init__(
+        self, search: SearchHandler, batches: BatchHandler, answers: AnswerHandler, feedback: FeedbackHandler
+    ) -> None:
         self._search = search
         self._batches = batches
         self._answers = answers
+        self._feedback = feedback
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         call = current_call()
@@ -54,3 +59,7 @@ class QueryV2Servicer(rpc.QueryServiceServicer):
         async with aclosing(stream) as events:
             async for event in events:
                 yield from_event(event, found)
+
+    async def SendFeedback(self, request: pb.SendFeedbackRequest, context: Context) -> pb.SendFeedbackResponse:
+        saved = await self._feedback.rate(current_call().principal, to_judgement(request))
+        return pb.SendFeedbackResponse(replaced=saved.replaced)

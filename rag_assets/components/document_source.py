@@ -14,8 +14,6 @@ from rag_assets.defs.sources.checks import quality_checks, run_checks
 from rag_assets.defs.sources.jobs import sync_job
 from rag_assets.defs.sources.schedules import reconcile_schedule
 from rag_assets.defs.sources.sensors import change_sensor
-from rag_assets.lib.frames import chunk_frames, document_frames, embedding_frames
-from rag_assets.lib.schema_check import schema_check
 from rag_assets.source_config import SourceConfig
 
 
@@ -42,14 +40,8 @@ class DocumentSource(dg.Component):
         job = sync_job(config)
         sensor, schedule = change_sensor(config, job), reconcile_schedule(config, job)
         return dg.Definitions(
-            assets=source_assets(config),
-            asset_checks=[
-                schema_check(config, "documents", "DocumentRows", document_frames),
-                schema_check(config, "chunks", "ChunkRows", chunk_frames),
-                schema_check(config, "embeddings", "EmbeddingRows", embedding_frames),
-                run_checks(config),
-                quality_checks(config),
-            ],
+            assets=[source_assets(config)],
+            asset_checks=[run_checks(config), quality_checks(config)],
             jobs=[job],
             sensors=[sensor] if sensor else [],
             schedules=[schedule] if schedule else [],

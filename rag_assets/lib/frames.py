@@ -9,12 +9,13 @@ import polars as pl
 
 from rag_core.generations import store as generations
 from rag_core.pipeline import Pipeline, sample_store
+from rag_core.pipeline.sample_store import Within
 from rag_core.sources import Scope
 
-Frames = Callable[[Pipeline, Scope], Iterator[pl.DataFrame]]
+Frames = Callable[[Pipeline, Scope, Within], Iterator[pl.DataFrame]]
 
 
-def document_frames(pipeline: Pipeline, scope: Scope) -> Iterator[pl.DataFrame]:
+def document_frames(pipeline: Pipeline, scope: Scope, within: Within = None) -> Iterator[pl.DataFrame]:
     """Documents the run has written."""
     schema = {
         "locator": pl.String,
@@ -25,24 +26,25 @@ def document_frames(pipeline: Pipeline, scope: Scope) -> Iterator[pl.DataFrame]:
         "media_type": pl.String,
         "acl_entries": pl.Int64,
     }
-    for rows in sample_store.documents(pipeline.store, scope):
+    for rows in sample_store.documents(pipeline.store, scope, within):
         yield pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def chunk_frames(pipeline: Pipeline, scope: Scope) -> Iterator[pl.DataFrame]:
+def chunk_frames(pipeline: Pipeline, scope: Scope, within: Within = None) -> Iterator[pl.DataFrame]:
     """Chunks of the documents that are pending for an index."""
     numbers = ("ordinal", "start", "end", "text_chars", "tokens", "embed_chars", "hash_bytes")
     schema = {"locator": pl.String, **dict.fromkeys(numbers, pl.Int64)}
-    for rows in sample_store.chunks(pipeline.store, scope, pipeline.chunker.fingerprint, _pending(pipeline)):
+    chunker, pending = pipeline.chunker.fingerprint, _pending(pipeline)
+    for rows in sample_store.chunks(pipeline.store, scope, chunker, pending, within):
         yield pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def embedding_frames(pipeline: Pipeline, scope: Scope) -> Iterator[pl.DataFrame]:
+def embedding_frames(pipeline: Pipeline, scope: Scope, within: Within = None) -> Iterator[pl.DataFrame]:
     """The vectors of those chunks, reduced to what the checks need."""
     embedder = pipeline.embedder.fingerprint
     expected = pipeline.embedder.dimensions
     chunker, pending = pipeline.chunker.fingerprint, _pending(pipeline, embedder)
-    for rows in sample_store.vectors(pipeline.store, scope, chunker, embedder, pending):
+    for rows in sample_store.vectors(pipeline.store, scope, chunker, embedder, pending, within):
         vectors = [np.frombuffer(row[2][: len(row[2]) // 4 * 4], "<f4") for row in rows]
         yield pl.DataFrame(
             {

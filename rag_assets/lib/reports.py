@@ -14,7 +14,7 @@ PROGRESS_SECONDS = 10.0
 """Dagster keeps every log line, so progress is logged rarely."""
 
 
-def materialized(report: StageResult, **more: Any) -> dg.MaterializeResult[None]:
+def materialized(report: StageResult, key: dg.AssetKey, **more: Any) -> dg.MaterializeResult[None]:
     """The result of a stage's asset."""
     metadata: dict[str, Any] = {**report.counts, "seconds": round(report.seconds, 3), "bytes": report.bytes, **more}
     if report.preview:
@@ -22,7 +22,7 @@ def materialized(report: StageResult, **more: Any) -> dg.MaterializeResult[None]
     if report.problem:
         metadata["problem"] = str(report.problem)
         metadata["problem_message"] = report.message or ""
-    return dg.MaterializeResult(metadata=metadata)
+    return dg.MaterializeResult(asset_key=key, metadata=metadata)
 
 
 def _plain(row: Mapping[str, str | int | float]) -> dict[str, str | int | float]:

@@ -1,74 +1,123 @@
-"""A Pandera model as an asset check."""
+"""Pandera models as asset checks `schema`, evaluated for each round of a run before it goes to the index."""
 
-# No postponed annotations: Dagster reads the type of `context` at definition.
+from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 
-from rag_assets.lib.failures import RETRY, typed_failures
-from rag_assets.lib.frames import Frames
-from rag_assets.lib.naming import asset_key, partitions, scope_of
+from rag_assets.lib.frames import Frames, chunk_frames, document_frames, embedding_frames
+from rag_assets.lib.naming import asset_key, partitions
 from rag_assets.source_config import SourceConfig
 from rag_core.pipeline import Pipeline, sample_store
+from rag_core.sources import Scope
 
 if TYPE_CHECKING:
     import pandera.polars as pa
 
+NAME = "schema"
 SAMPLE = 10
+_CHECKS: dict[str, tuple[str, Frames]] = {
+    "documents": ("DocumentRows", document_frames),
+    "chunks": ("ChunkRows", chunk_frames),
+    "embeddings": ("EmbeddingRows", embedding_frames),
+}
+"""Stage: a class of `rag_assets.lib.models`, and the rows that it is about."""
 
 
-def schema_check(
-    config: SourceConfig, stage: str, model: str, frames: Frames, *, blocking: bool = True
-) -> dg.AssetChecksDefinition:
-    """A check `schema` on a stage: every row of `frames` satisfies the class `model` of `rag_assets.lib.models`."""
-
-    @dg.asset_check(
-        asset=asset_key(config, stage),
-        name="schema",
-        blocking=blocking,
-        description=f"Rows of this run, compared with the model `{model}`.",
-        partitions_def=partitions(config),
-        retry_policy=RETRY,
-    )
-    def schema(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-        with typed_failures():
-            return validate_frames(model, frames(pipeline, scope_of(config, context)))
-
-    return schema
+def schema_specs(config: SourceConfig) -> list[dg.AssetCheckSpec]:
+    """A blocking check `schema` on each stage before the index."""
+    return [
+        dg.AssetCheckSpec(
+            NAME,
+            asset=asset_key(config, stage),
+            description=f"Rows of this run, compared with the model `{model}`.",
+            blocking=True,
+            partitions_def=partitions(config),
+        )
+        for stage, (model, _) in _CHECKS.items()
+    ]
 
 
-def validate_frames(model: str, frames: Iterable[pl.DataFrame]) -> dg.AssetCheckResult:
-    """Validate frame by frame. Keeps counts and a sample of failures, never a frame."""
-    rows = failures = 0
-    sample: list[dict[str, str]] = []
-    for frame in frames:
-        rows += frame.height
-        found = _failures(_load(model), frame)
-        failures += len(found)
-        sample += found[: SAMPLE - len(sample)]
+@dataclass(slots=True)
+class Validation:
+    """What was found in some rows: their number, violations, a sample of those, and whether rows were left out."""
+
+    rows: int = 0
+    failures: int = 0
+    sampled: bool = False
+    sample: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, other: Validation) -> None:
+        """Add what was found in other rows."""
+        self.rows += other.rows
+        self.failures += other.failures
+        self.sampled = self.sampled or other.sampled
+        self.sample += other.sample[: SAMPLE - len(self.sample)]
+
+
+class SchemaChecks:
+    """The checks of one run: `approve` a round, then report the `results` of all rounds."""
+
+    def __init__(self, pipeline: Pipeline, config: SourceConfig, scope: Scope, stages: Collection[str]) -> None:
+        self._pipeline, self._config, self._scope = pipeline, config, scope
+        self._found = {stage: Validation() for stage in _CHECKS if stage in stages}
+        if self._found:
+            # Beside the listing: the library takes a second to load, which the first documents would wait for.
+            threading.Thread(target=_load, args=["DocumentRows"], name="pandera").start()
+
+    def approve(self, doc_ids: Sequence[uuid.UUID] | None) -> bool:
+        """Check the rows of these documents, of all pending ones for `None`; returns whether they are all right."""
+        for stage, found in self._found.items():
+            model, frames = _CHECKS[stage]
+            found.add(validate_frames(model, frames(self._pipeline, self._scope, doc_ids)))
+        return not any(found.failures for found in self._found.values())
+
+    def results(self) -> Iterator[dg.AssetCheckResult]:
+        """One result for each stage."""
+        for stage, found in self._found.items():
+            yield check_result(asset_key(self._config, stage), found)
+
+
+def check_result(key: dg.AssetKey, found: Validation) -> dg.AssetCheckResult:
+    """The result of a check `schema`."""
     metadata: dict[str, dg.MetadataValue] = {
-        "rows": dg.MetadataValue.int(rows),
-        "failures": dg.MetadataValue.int(failures),
-        "sampled": dg.MetadataValue.bool(rows >= sample_store.MAX_ROWS),
+        "rows": dg.MetadataValue.int(found.rows),
+        "failures": dg.MetadataValue.int(found.failures),
+        "sampled": dg.MetadataValue.bool(found.sampled),
     }
-    if sample:
-        metadata["sample"] = dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in sample])
-    description = f"{failures} violations in {rows} rows" if failures else None
-    return dg.AssetCheckResult(passed=failures == 0, metadata=metadata, description=description)
+    if found.sample:
+        metadata["sample"] = dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in found.sample])
+    description = f"{found.failures} violations in {found.rows} rows" if found.failures else None
+    return dg.AssetCheckResult(
+        asset_key=key, check_name=NAME, passed=found.failures == 0, metadata=metadata, description=description
+    )
 
 
-def _load(name: str) -> "type[pa.DataFrameModel]":
-    # Pandera brings pandas along, about a second in every run worker, and most runs have no row to check.
+def validate_frames(model: str, frames: Iterable[pl.DataFrame]) -> Validation:
+    """Validate frame by frame. Keeps counts and a sample of failures, never a frame."""
+    found = Validation()
+    for frame in frames:
+        failures = _failures(_load(model), frame)
+        found.add(Validation(frame.height, len(failures), sample=failures[:SAMPLE]))
+    found.sampled = found.rows >= sample_store.MAX_ROWS
+    return found
+
+
+def _load(name: str) -> type[pa.DataFrameModel]:
+    # Pandera brings pandas along, which the code location does not need.
     from rag_assets.lib import models
 
     model: type[pa.DataFrameModel] = getattr(models, name)
     return model
 
 
-def _failures(model: "type[pa.DataFrameModel]", frame: pl.DataFrame) -> list[dict[str, str]]:
+def _failures(model: type[pa.DataFrameModel], frame: pl.DataFrame) -> list[dict[str, str]]:
     from pandera.errors import SchemaErrors
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from rag_assets.config import load_all_sources
+from rag_assets.config import read_sources
 from rag_assets.connectors.kafka.options import KafkaOptions
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.base import StreamSource
@@ -21,10 +21,10 @@ Open = Callable[[], StreamSource]
 
 
 def kafka_configs(settings: Settings, *, consume: str | None = None) -> list[SourceConfig]:
-    """The enabled Kafka sources, of one way of consuming or of both. Raises `ConfigError` as `load_all_sources`."""
+    """The enabled Kafka sources, of one way of consuming or of both."""
     return [
         config
-        for config in load_all_sources(settings.effective_sources_dir)
+        for config in read_sources(settings.effective_sources_dir).sources
         if isinstance(config.options, KafkaOptions) and config.enabled and consume in (None, config.options.consume)
     ]
 

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
+from rag_assets.source_admin.worker import SourceOperationWorker
 from rag_assets.stream_worker.base import StreamSource
 from rag_assets.stream_worker.canary import Canary
 from rag_assets.stream_worker.consumer_loop import FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS, ConsumerLoop
@@ -69,10 +70,13 @@ class Worker:
             applier = self._applier(pipeline, stack)
             quick = self._quick_applier(pipeline, stack)
             stack.enter_context(MetricsServer(self.settings, self.metrics.registry, self.status))
+            # Before the index is awaited: a source can be added while it is away.
+            operations = SourceOperationWorker(pipeline.store, self.settings)
+            threads = [self._thread("source operations", partial(operations.run, self._stopping))]
             self._wait_for_generation(pipeline)
             sources = self._read_sources()
             opened = openers(pipeline.store, self.settings, sources, split=True)
-            threads = [
+            threads += [
                 self._thread(name, partial(self._serve, name, opener, pipeline, quick if name == INBOX else applier))
                 for name, opener in opened.items()
             ]

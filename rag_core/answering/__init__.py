@@ -4,17 +4,25 @@ from rag_core.answering.base import (
     Abstained,
     Abstention,
     Answered,
+    AnsweredBy,
     Answerer,
     AnswerEvent,
     Citation,
     Delta,
     Excerpt,
+    Message,
     Outcome,
     Question,
+    Role,
+    StandaloneBy,
+    StandaloneQuestion,
+    Tokens,
     check_citations,
     check_evidence,
 )
+from rag_core.answering.conversation import carry_over
 from rag_core.answering.evidence import Span, highlights, query_terms
+from rag_core.answering.fingerprint import answerer_fingerprint
 from rag_core.answering.opening import open_answerer
 
 __all__ = [
@@ -22,13 +30,21 @@ __all__ = [
     "Abstention",
     "AnswerEvent",
     "Answered",
+    "AnsweredBy",
     "Answerer",
     "Citation",
     "Delta",
     "Excerpt",
+    "Message",
     "Outcome",
     "Question",
+    "Role",
     "Span",
+    "StandaloneBy",
+    "StandaloneQuestion",
+    "Tokens",
+    "answerer_fingerprint",
+    "carry_over",
     "check_citations",
     "check_evidence",
     "highlights",

@@ -7,9 +7,15 @@ sentences. Both are ratios of distances, because embedders spread cosines differ
 
 from __future__ import annotations
 
-from rag_core.answering.base import Citation, Question
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rag_core.answering.base import Citation, Outcome, Question
 from rag_core.answering.quoting import MIN_COMPARED, Sentence, candidates, citations, nearness
 from rag_core.embedding import Vectors
+from rag_core.search import STOPWORDS
 
 KNOWN = 0.1
 """Part of the question's words up to which the passages count as being in another language."""
@@ -25,28 +31,68 @@ MARGIN = 0.015
 # half a unit stricter than the fit: a wrong answer in another language is harder to notice.
 WEIGHTS = (10.2, 8.8)
 BIAS = -2.8
+SURE: Final = 0.5
+"""Log odds above the threshold from which the sentences are an answer; below it they are the closest passages."""
+ENGLISH: Final = 0.2
+"""Share of function words from which a text is English."""
+CHINESE: Final = 0.3
+"""Share of letters from which a text is Chinese, names and commands in Latin letters among it."""
+MAX_ALPHABETIC: Final = "\u2fff"
+MIN_WORDS: Final = 4
+_WORD: Final = re.compile(r"[^\W\d_]+")
 
 
-async def compose(question: Question, threshold: float = 0.0) -> tuple[Citation, ...]:
-    """The sentences nearest in meaning, none when they do not seem to answer or cannot be compared.
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """The sentences nearest in meaning, and whether they are an answer or the closest passages."""
+
+    citations: tuple[Citation, ...]
+    outcome: Outcome
+
+
+def other_language(question: str, texts: Sequence[str]) -> bool:
+    """Whether a question is in another language than the texts, as far as script and English function words show.
+
+    A question of a few words could be in any language; it counts as being in that of the texts.
+    """
+    text = "\n".join(texts)
+    if _is_chinese(question) or _is_chinese(text):
+        return _is_chinese(question) != _is_chinese(text)
+    return len(_WORD.findall(question)) >= MIN_WORDS and _is_english(question) != _is_english(text)
+
+
+def _is_chinese(text: str) -> bool:
+    letters = [char for char in text if char.isalpha()]
+    return sum(char > MAX_ALPHABETIC for char in letters) >= CHINESE * len(letters) > 0
+
+
+def _is_english(text: str) -> bool:
+    words = _WORD.findall(text.casefold())
+    return sum(word in STOPWORDS for word in words) >= ENGLISH * len(words)
+
+
+async def compose(question: Question, threshold: float = 0.0) -> Quoted | None:
+    """The sentences nearest in meaning; `None` when they do not seem to answer or cannot be compared.
 
     Raises what `question.embed` raises.
     """
     if question.embed is None or question.vector is None:
-        return ()
+        return None
     spans = candidates(question, passages=MAX_PASSAGES, limit=MAX_CANDIDATES)
     if len(spans) < MIN_COMPARED:
-        return ()
+        return None
     vectors = await question.embed([question.hits[rank].payload.text[start:end] for rank, start, end in spans])
     cosines = vectors @ question.vector
     near, apart = _passage_nearness(question), _apart(cosines)
-    if WEIGHTS[0] * near + WEIGHTS[1] * apart + BIAS <= threshold:
-        return ()
+    odds = WEIGHTS[0] * near + WEIGHTS[1] * apart + BIAS - threshold
+    if odds <= 0:
+        return None
     scores = [float(cosine) - RANK_WEIGHT * span[0] / MAX_PASSAGES for cosine, span in zip(cosines, spans, strict=True)]
     ranked = [
         Sentence(*span, score) for score, span in sorted(zip(scores, spans, strict=True), key=lambda one: -one[0])
     ]
-    return citations(question.hits, ranked, at_least=ranked[0].score - MARGIN)
+    cited = citations(question.hits, ranked, at_least=ranked[0].score - MARGIN)
+    return Quoted(cited, Outcome.ANSWERED if odds > SURE else Outcome.CLOSEST_PASSAGES)
 
 
 def _passage_nearness(question: Question) -> float:

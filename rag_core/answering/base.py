@@ -43,12 +43,39 @@ class Abstention(StrEnum):
     """Passages were found, none answers."""
 
 
+class Role(StrEnum):
+    """Who said a message."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An earlier message of a conversation. What an assistant said quotes documents: untrusted, as they are."""
+
+    role: Role
+    text: str
+
+
+class StandaloneBy(StrEnum):
+    """How a question came to stand alone."""
+
+    ASKED = "asked"
+    """It does so as it was asked."""
+    MODEL = "model"
+    """A model rewrote it from the conversation."""
+    WORDS = "words"
+    """The words of the questions before it were added."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to answer, and from what: hits in descending relevance, and the query's vector (shape [dimensions]).
 
     `contrast` are the hits after them, which the caller is not shown as hits. `embed` makes passage vectors with the
-    model of `vector`; `search` and `around` read more, within what the caller may see.
+    model of `vector`; `search` and `around` read more, within what the caller may see. `deadline` is the caller's, by
+    `time.monotonic`.
     """
 
     text: str
@@ -58,6 +85,7 @@ class Question:
     embed: EmbedPassages | None = None
     search: SearchAgain | None = None
     around: ReadAround | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +111,34 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a model read and wrote, as its endpoint counts."""
+    """What a model read and wrote, as its endpoint counts, and what that costs at the prices of the settings."""
 
     prompt: int
     completion: int
+    cost: float | None = None
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StandaloneQuestion:
+    """A question that can be understood without its conversation. `text` is as asked with `StandaloneBy.ASKED`."""
+
+    text: str
+    by: StandaloneBy = StandaloneBy.ASKED
+    tokens: Tokens | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredBy:
+    """Who wrote an answer. `instead_because` is why it was not the configured model, `None` when it was.
+
+    `first_token` is the time in seconds until the model's first words.
+    """
+
+    answerer: str = "extractive"
+    model: str = ""
+    instead_because: Reason | None = None
+    first_token: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +172,7 @@ class Answered:
     excerpts: tuple[Excerpt, ...] = ()
     read_as: str = ""
     evidence: tuple[Hit, ...] = ()
+    answered_by: AnsweredBy = AnsweredBy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +181,7 @@ class Abstained:
 
     reason: Abstention
     tokens: Tokens | None = None
+    answered_by: AnsweredBy = AnsweredBy()
 
 
 AnswerEvent = Delta | Answered | Abstained
@@ -142,6 +196,10 @@ class Answerer(Protocol):
         Raises `Unavailable` (`ANSWERER_UNAVAILABLE`) when a remote model fails, `DeadlineExceeded` when it takes longer
         than its own limit.
         """
+        ...
+
+    async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
+        """The question as it is understood after earlier messages, oldest first. Raises as `answer`."""
         ...
 
     async def close(self) -> None: ...

@@ -7,18 +7,18 @@ could win. The weights were fitted over questions of all kinds (docs/retrieval-a
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from statistics import mean, pstdev
+from statistics import mean
 from typing import Final
 
 from rag_core.answering.asking import Asked, Wants
+from rag_core.answering.fitted import RANKING
 from rag_core.answering.passages import Passage, Reading
-from rag_core.answering.terms import Bag, Term, bag, bags, coverage, precision
+from rag_core.answering.signs import PREFERRED, HeadingSigns, PassageSigns, amount, depth, form, is_short
+from rag_core.answering.terms import Bag, Term, bag, bags, coverage
 from rag_core.answering.units import BOX, Unit, UnitKind, is_chinese, units
 from rag_core.embedding import Vectors
-from rag_core.parsing import BlockKind
 
 Embed = Callable[[Sequence[str]], Awaitable[Vectors]]
 
@@ -34,51 +34,6 @@ FIRST_STEP: Final = 0.4
 ALIKE: Final = 0.8
 """Share of common words from which two texts say the same."""
 
-_GUIDE: Final = re.compile(
-    r"how-?to|tutorial|guide|quick-?start|getting-?started|install|usage|example|faq", re.IGNORECASE
-)
-_REFERENCE: Final = re.compile(
-    r"reference|/api\b|api\.|commands?\.|changelog|history|release|licen[cs]e|copying|news", re.IGNORECASE
-)
-_SAYS: Final = re.compile(
-    r"\b(?:is|are|was|means?|refers? to|stands? for|describes?|lets?|allows?|provides?)\b|[:—–]|是|指|表示|称为|用于"
-)
-_CELL: Final = " | "
-
-K = UnitKind
-PREFERRED: Final[dict[Wants, dict[UnitKind, float]]] = {
-    Wants.DEFINITION: {
-        K.LEAD: 0.6, K.TITLE: 0.7, K.DEFINITION: 0.5, K.SENTENCE: 0.1, K.ROW: -0.3, K.CODE: -0.9, K.USAGE: -0.6,
-    },
-    Wants.STEPS: {
-        K.CODE: 0.5, K.ITEM: 0.15, K.LEAD: 0.15, K.SENTENCE: 0.05, K.ROW: -0.1, K.USAGE: -0.3, K.TITLE: -0.5,
-    },
-    Wants.FACT: {
-        K.SENTENCE: 0.1, K.LEAD: 0.1, K.ROW: 0.2, K.ITEM: 0.1, K.DEFINITION: 0.1, K.CODE: -0.4, K.USAGE: -0.3,
-        K.TITLE: -0.2,
-    },
-    Wants.COMPARISON: {
-        K.SENTENCE: 0.15, K.LEAD: 0.2, K.ROW: 0.1, K.CODE: -0.3, K.USAGE: -0.2, K.TITLE: -0.2,
-    },
-    Wants.LIST: {
-        K.ITEM: 0.2, K.ROW: 0.2, K.LEAD: 0.15, K.SENTENCE: 0.1, K.CODE: -0.4, K.USAGE: -0.2, K.TITLE: -0.2,
-    },
-    Wants.ANYTHING: {
-        K.LEAD: 0.2, K.USAGE: -0.2, K.ROW: -0.05, K.TITLE: -0.1,
-    },
-}  # fmt: skip
-
-FEATURES: Final = (
-    "own", "both", "leaf", "leaf_precision", "title", "score", "rank", "dense", "kind", "form", "amount", "short",
-    "guide", "reference", "entry", "opening", "block", "lead", "first", "title_precision", "cosine",
-)  # fmt: skip
-WEIGHTS: dict[str, float] = {
-    "own": 0.47, "both": 0.32, "leaf": 0.42, "leaf_precision": 0.35, "title": 0.15, "score": 0.55, "rank": 0.42,
-    "dense": 0.05, "kind": 0.65, "form": 0.51, "amount": 0.41, "short": -0.38, "guide": 0.45, "reference": 0.0,
-    "entry": 0.9, "block": 0.14, "lead": 0.27, "first": 0.1, "cosine": 0.35, "opening": 0.4,
-    "title_precision": 0.2,
-}  # fmt: skip
-
 
 @dataclass(slots=True)
 class Scored:
@@ -92,7 +47,7 @@ class Scored:
     cosine: float = 0.0
 
     def weigh(self) -> None:
-        self.score = sum(WEIGHTS[name] * value for name, value in self.signs.items())
+        self.score = sum(RANKING[name] * value for name, value in self.signs.items() if name in RANKING)
 
 
 @dataclass(slots=True)
@@ -110,24 +65,25 @@ class Choice:
 
 async def choose(
     question: str, asked: Asked, terms: list[Term], reading: Reading, *, hits: int, vector: Vectors | None,
-    embed: Embed | None, entries: frozenset[int] = frozenset(),
+    embed: Embed | None, entries: frozenset[int] = frozenset(), pool_size: int = POOL,
 ) -> Choice:  # fmt: skip
     """Rank the units. `hits` says how many of the passages were retrieved, best first; the others stand around them.
 
-    `entries` are passages of a corpus's own introduction, preferred for a question that names no subject.
+    `entries` are passages of a corpus's own introduction, preferred for a question that names no subject. A larger
+    `pool_size` compares more units, all of them, for the fit.
     """
     scored = await asyncio.to_thread(prescore, question, asked, terms, reading, hits, entries)
-    pool = _diverse(scored)
+    pool = diverse(scored, pool_size)
     if embed is not None and vector is not None and pool:
         average = average_dense(reading.passages[:hits])
         await compare(pool[:AT_ONCE], vector, embed, average)
         best = max(one.score for one in pool[:AT_ONCE])
         # What is left is embedded only when a usual cosine could bring one of it to the top.
-        if any(one.score + HOPE > best for one in pool[AT_ONCE:]):
+        if pool_size > POOL or any(one.score + HOPE > best for one in pool[AT_ONCE:]):
             await compare(pool[AT_ONCE:], vector, embed, average)
     pool.sort(key=lambda one: -one.score)
     if asked.wants is Wants.STEPS:
-        _first_step_first(pool, scored)
+        first_step_first(pool, scored)
     rest = [one for one in scored if one not in pool]
     return Choice(pool + rest, reading, terms, asked, hits, sum(one.cosine > 0 for one in pool), pool)
 
@@ -137,7 +93,7 @@ def prescore(
 ) -> list[Scored]:
     """All units with every sign but the cosine, best first."""
     found = list(units(reading, question))
-    passages = _PassageSigns(reading.passages, hits, terms, entries, asked)
+    passages = PassageSigns(reading.passages, hits, terms, entries, asked)
     headings = HeadingSigns(terms)
     scored: list[Scored] = []
     blocks: dict[int, Bag] = {}
@@ -156,18 +112,18 @@ def prescore(
         early = asked.wants in (Wants.STEPS, Wants.DEFINITION)
         signs["first"] = early / (1 + depth(reading, unit.at))
         signs["opening"] = signs["entry"] * (unit.place.block.start <= 400) * (unit.kind is UnitKind.LEAD)
-        signs["form"] = _form(asked, unit)
+        signs["form"] = form(asked, unit)
         defines = unit.kind is UnitKind.ROW and signs["form"] == 1.0
         signs["kind"] = 0.4 if defines else PREFERRED[asked.wants].get(unit.kind, 0.0)
-        signs["amount"] = _amount(asked, unit)
-        signs["short"] = float(_is_short(unit))
+        signs["amount"] = amount(asked, unit)
+        signs["short"] = float(is_short(unit))
         one = Scored(unit, reading.passages[unit.place.passage], signs, words)
         one.weigh()
         scored.append(one)
     return sorted(scored, key=lambda one: -one.score)
 
 
-def _first_step_first(pool: list[Scored], scored: Sequence[Scored]) -> None:
+def first_step_first(pool: list[Scored], scored: Sequence[Scored]) -> None:
     """Where commands of one section come close to each other, the first of them is where a reader begins."""
     best = pool[0] if pool else None
     if best is None or best.unit.kind is not UnitKind.CODE:
@@ -176,8 +132,8 @@ def _first_step_first(pool: list[Scored], scored: Sequence[Scored]) -> None:
         one for one in scored
         if one.unit.kind is UnitKind.CODE and one.passage.doc_id == best.passage.doc_id
         and one.unit.path == best.unit.path
-        and one.unit.start < best.unit.start and one.score - one.signs.get("cosine", 0.0) * WEIGHTS["cosine"]
-        >= best.score - best.signs.get("cosine", 0.0) * WEIGHTS["cosine"] - FIRST_STEP
+        and one.unit.start < best.unit.start and one.score - one.signs.get("cosine", 0.0) * RANKING["cosine"]
+        >= best.score - best.signs.get("cosine", 0.0) * RANKING["cosine"] - FIRST_STEP
     ]  # fmt: skip
     if near:
         first = min(near, key=lambda one: one.unit.start)
@@ -187,122 +143,7 @@ def _first_step_first(pool: list[Scored], scored: Sequence[Scored]) -> None:
         pool.insert(0, first)
 
 
-class _PassageSigns:
-    """What a passage lends to its units. A neighbour has what the nearest hit of its document has, a little less."""
-
-    def __init__(
-        self, passages: Sequence[Passage], hits: int, terms: list[Term], entries: frozenset[int], asked: Asked
-    ) -> None:
-        self._passages = passages
-        self._hits = hits
-        self._terms = terms
-        self._entries = entries
-        self._asked = asked
-        self._best = max((passage.score for passage in passages[:hits]), default=0) or 1.0
-        dense = [passage.dense for passage in passages[:hits] if passage.dense is not None]
-        self._mean = mean(dense) if dense else 0.0
-        self._spread = max(0.008, pstdev(dense)) if len(dense) > 2 else 0.02
-        self._known: dict[int, dict[str, float]] = {}
-
-    def of(self, at: int) -> dict[str, float]:
-        if at not in self._known:
-            self._known[at] = self._signs(at)
-        return dict(self._known[at])
-
-    def _signs(self, at: int) -> dict[str, float]:
-        passage = self._passages[at]
-        lender, discount = (at, 1.0) if at < self._hits else (self._nearest(passage), 0.9)
-        hit = self._passages[lender]
-        dense = 0.0 if hit.dense is None else max(-2.0, min(3.0, (hit.dense - self._mean) / self._spread))
-        name = re.sub(r"[-_/.]", " ", passage.locator)
-        wants_guide = self._asked.wants in (Wants.STEPS, Wants.DEFINITION, Wants.ANYTHING)
-        return {
-            "score": discount * hit.score / self._best,
-            "rank": discount / (1 + 0.25 * lender),
-            "dense": discount * dense / 2,
-            "title": coverage(self._terms, bag(f"{passage.title}\n{name}")),
-            "title_precision": precision(self._terms, passage.title),
-            "guide": float(self._asked.wants is Wants.STEPS and _GUIDE.search(passage.locator) is not None),
-            "reference": float(wants_guide and _REFERENCE.search(passage.locator) is not None),
-            "entry": float(at in self._entries),
-        }
-
-    def _nearest(self, passage: Passage) -> int:
-        hits = [at for at in range(self._hits) if self._passages[at].doc_id == passage.doc_id]
-        return min(hits, key=lambda at: abs(self._passages[at].ordinal - passage.ordinal), default=self._hits - 1)
-
-
-class HeadingSigns:
-    """How far the headings above a unit are about the question, by path."""
-
-    def __init__(self, terms: list[Term]) -> None:
-        self._terms = terms
-        self._known: dict[tuple[str, ...], dict[str, float]] = {}
-
-    def of(self, unit: Unit) -> dict[str, float]:
-        path = unit.path[-2:]
-        if path not in self._known:
-            leaves = [(coverage(self._terms, bag(leaf)), precision(self._terms, leaf)) for leaf in path]
-            own = leaves[-1] if leaves else (0.0, 0.0)
-            above = leaves[0] if len(leaves) > 1 else (0.0, 0.0)
-            covered = max(own[0], 0.7 * above[0])
-            self._known[path] = {
-                "leaf": covered,
-                "leaf_precision": max(own[1] if own[0] else 0.0, 0.6 * above[1] if above[0] else 0.0)
-                * min(1.0, 2 * covered),
-            }
-        return self._known[path]
-
-
-def depth(reading: Reading, at: int, most: int = 6) -> int:
-    """How many blocks of its section stand before one, as far as they are known."""
-    place, count = reading.places[at], 0
-    while count < most and at and reading.document[at - 1] == reading.document[at]:
-        at -= 1
-        if reading.places[at].path != place.path or reading.places[at].block.kind is BlockKind.HEADING:
-            break
-        count += 1
-    return count
-
-
-def _form(asked: Asked, unit: Unit) -> float:
-    """Whether a unit is worded as the answer would be: a definition begins with what it defines."""
-    if asked.wants is not Wants.DEFINITION:
-        return 0.0
-    subject = asked.subject.casefold()
-    text = unit.text.lstrip("-*•# \t")
-    head = text[: len(subject) + 24].casefold()
-    if unit.kind is UnitKind.ROW:
-        cell = text.split(_CELL)[0].strip().casefold()
-        cell = re.sub(r"^(?:the|an?) ", "", cell)
-        whole = cell.startswith(subject) and not re.match(r"\w", cell[len(subject) :])
-        return 1.0 if whole and len(cell) <= 3 * len(subject) + 60 else 0.0
-    if subject not in head:
-        return 0.0
-    return 1.0 if _SAYS.search(text[: len(subject) + 40]) else 0.3
-
-
-def _amount(asked: Asked, unit: Unit) -> float:
-    if not asked.amount:
-        return 0.0
-    return (
-        1.0
-        if re.search(r"\d", unit.text)
-        or re.search(
-            r"\b(?:one|two|three|four|five|six|ten|twelve|hundred|no limit|unlimited)\b|[一二三四五六七八九十百千]",
-            unit.text,
-        )
-        else -1.0
-    )
-
-
-def _is_short(unit: Unit) -> bool:
-    if unit.kind in (UnitKind.CODE, UnitKind.ROW, UnitKind.TITLE):
-        return False
-    return len(unit.text) < 8 if is_chinese(unit.text) else len(unit.text.split()) < 5
-
-
-def _diverse(scored: Iterable[Scored]) -> list[Scored]:
+def diverse(scored: Iterable[Scored], size: int) -> list[Scored]:
     """The first few units, not too many of one section or document, and none that says what one before says."""
     pool: list[Scored] = []
     sections: dict[object, int] = {}
@@ -316,7 +157,7 @@ def _diverse(scored: Iterable[Scored]) -> list[Scored]:
         pool.append(one)
         sections[section] = sections.get(section, 0) + 1
         documents[one.passage.doc_id] = documents.get(one.passage.doc_id, 0) + 1
-        if len(pool) == POOL:
+        if len(pool) == size:
             break
     return pool
 

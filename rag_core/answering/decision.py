@@ -10,32 +10,17 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from rag_core.answering.asking import Wants
 from rag_core.answering.base import Outcome
 from rag_core.answering.choosing import Choice
+from rag_core.answering.fitted import ANSWER_FROM, BIAS, CLOSEST_FROM, EVIDENCE, PROSE_FROM
 from rag_core.answering.terms import bag, coverage
-from rag_core.answering.units import UnitKind, is_chinese
 
-SIGNS: Final = (
-    "own", "both", "passage", "known", "leaf", "leaf_precision", "near", "cosine", "margin", "kind", "form", "few",
-    "unknown", "apart", "definition", "agree", "steps", "plain",
-)  # fmt: skip
-WEIGHTS: dict[str, float] = {
-    "own": 0.62, "both": 0.27, "passage": 1.53, "known": 1.07, "leaf": 0.42, "leaf_precision": -0.26,
-    "near": 1.53, "cosine": 13.27, "margin": 1.46, "kind": 1.1, "form": 1.05, "few": 0.04, "unknown": -0.11,
-    "apart": 2.56, "definition": -1.4, "agree": 0.16, "steps": 0.35, "plain": -0.39,
-}  # fmt: skip
-BIAS: float = -15.87
-ANSWER_FROM: float = 0.72
-PROSE_FROM: float = 0.35
-"""Of text without headings: a sentence is either near the question or not, so probabilities lie further apart."""
 UNKNOWN: Final = 0.8
 """Stands for the cosine of a unit that was not embedded."""
 USUAL: Final = 0.83
 """Cosine of an average hit with the model that the weights were fitted with."""
 UNUSUAL: Final = 0.7
 """Below it another model is at work, whose cosines are brought to the same scale by the average hit's."""
-CLOSEST_FROM: float = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +32,15 @@ class Verdict:
     signs: dict[str, float]
 
 
-def judge(choice: Choice, question: str, *, vague: bool = False, threshold: float = 0.0) -> Verdict:
+def judge(choice: Choice, *, vague: bool = False, threshold: float = 0.0) -> Verdict:
     """Decide on the best unit of a choice. A `vague` question, which names nothing, is never answered with confidence.
 
     `threshold` is taken from the log odds: higher answers less often.
     """
     if not choice.ranked:
         return Verdict(Outcome.NOT_FOUND, 0.0, {})
-    signs = signs_of(choice, question)
-    probability = 1 / (1 + math.exp(-(sum(WEIGHTS[name] * value for name, value in signs.items()) + BIAS - threshold)))
+    signs = signs_of(choice)
+    probability = 1 / (1 + math.exp(-(sum(EVIDENCE[name] * value for name, value in signs.items()) + BIAS - threshold)))
     if vague:
         return Verdict(Outcome.CLOSEST_PASSAGES, probability, signs)
     if probability >= (ANSWER_FROM if choice.ranked[0].unit.path else PROSE_FROM):
@@ -64,7 +49,7 @@ def judge(choice: Choice, question: str, *, vague: bool = False, threshold: floa
     return Verdict(outcome, probability, signs)
 
 
-def signs_of(choice: Choice, question: str) -> dict[str, float]:
+def signs_of(choice: Choice) -> dict[str, float]:
     """The signs that the best unit answers."""
     best, terms = choice.ranked[0], choice.terms
     hits = choice.reading.passages[: choice.hits]
@@ -87,25 +72,16 @@ def signs_of(choice: Choice, question: str) -> dict[str, float]:
     if best.cosine and average < UNUSUAL:
         cosine = 1 - (1 - cosine) * (1 - USUAL) / (1 - average)
     weight = sum(term.weight for term in terms) or 1.0
-    known = [term for term in terms if term.known]
     passage_bag = bag("\n".join((best.passage.title, *best.unit.path, best.passage.text)))
     return {
         "own": best.signs["own"],
         "both": best.signs["both"],
         "passage": coverage(terms, passage_bag),
-        "known": sum(term.weight for term in known) / weight,
-        "leaf": best.signs["leaf"],
-        "leaf_precision": best.signs["leaf_precision"],
+        "known": sum(term.weight for term in terms if term.known) / weight,
         "near": near,
         "cosine": cosine,
         "margin": min(0.5, max(0.0, best.score - max(elsewhere, default=best.score))),
         "kind": best.signs["kind"],
         "form": best.signs["form"],
-        "few": float(len(terms) <= 1 and choice.asked.wants is not Wants.DEFINITION and not is_chinese(question)),
-        "unknown": float(len(terms) - len(known)),
         "apart": apart,
-        "definition": float(choice.asked.wants is Wants.DEFINITION),
-        "agree": float(best.passage is hits[0]) if hits else 0.0,
-        "steps": float(choice.asked.wants is Wants.STEPS),
-        "plain": float(choice.asked.wants is Wants.FACT and best.unit.kind in (UnitKind.SENTENCE, UnitKind.LEAD)),
     }

@@ -26,15 +26,19 @@ from rag_core.answering.base import (
     AnswerEvent,
     Citation,
     Delta,
+    Message,
     Outcome,
     Question,
     SearchAgain,
+    StandaloneQuestion,
     cite,
 )
-from rag_core.answering.choosing import Choice, choose
+from rag_core.answering.choosing import POOL, Choice, choose
+from rag_core.answering.conversation import carry_over
 from rag_core.answering.decision import judge
-from rag_core.answering.excerpts import Extract, Piece, PieceKind, extracts_of
-from rag_core.answering.passages import Passage, passage_of, read
+from rag_core.answering.excerpts import Extract, extracts_of
+from rag_core.answering.passages import Passage, nearest, passage_of, read
+from rag_core.answering.pieces import Piece, PieceKind
 from rag_core.answering.rendering import CLOSEST, CLOSEST_ZH, Span, render, to_markdown, to_plain
 from rag_core.answering.terms import bags, content_words, corrected, question_terms, vocabulary
 from rag_core.answering.units import is_chinese
@@ -44,6 +48,8 @@ from rag_core.index import Hit, Place
 AROUND: Final = 6
 """Hits whose neighbours are read."""
 REACH: Final = 2
+AROUND_CHARS: Final = 40_000
+"""Characters read around all hits, some 10,000 tokens of English; chunks of the default size stay below."""
 ENTRIES: Final = 4
 _ENTRIES: Final = (
     "README", "index", "tutorial", "quickstart", "getting-started", "overview", "introduction", "install", "INSTALL",
@@ -71,12 +77,16 @@ class ExtractiveAnswerer:
                 yield Delta(part)
         yield outcome
 
+    async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
+        """By the words of the questions before it."""
+        return carry_over(question, earlier)
+
     async def close(self) -> None:
         return
 
 
 @dataclass(slots=True)
-class _Read:
+class Found:
     """What a question is answered from: passages in the order in which they were retrieved, then those around them."""
 
     text: str
@@ -89,10 +99,17 @@ class _Read:
         return [*self.hits, *self.around]
 
 
-async def decide(question: Question, threshold: float = 0.0) -> Answered | Abstained:
-    """The whole answer. Raises what the question's functions raise."""
-    if not question.hits:
-        return Abstained(Abstention.NO_RESULTS)
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A question with the units that could answer it, in falling order. `vague`: it names nothing to look for."""
+
+    choice: Choice
+    found: Found
+    vague: bool
+
+
+async def weigh(question: Question, *, pool_size: int = POOL) -> Weighed:
+    """Retrieve, read around, and rank the units. Raises what the question's functions raise."""
     vague = names_nothing(question.text)
     found, vector = await _retrieved(question)
     if vague and question.search is not None:
@@ -105,30 +122,44 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
         terms = []
     choice = await choose(
         found.text, asked, terms, read(passages), hits=len(found.hits), vector=vector, embed=question.embed,
-        entries=found.entries,
+        entries=found.entries, pool_size=pool_size,
     )  # fmt: skip
-    verdict = judge(choice, found.text, vague=vague, threshold=threshold)
-    shown = await asyncio.to_thread(_shown, choice, verdict.outcome)
-    foreign = verdict.outcome is not Outcome.ANSWERED and _foreign(choice)
-    if foreign and (quoted := await across.compose(question, threshold)):
-        return _answered(question, list(question.hits), _quoted(question, quoted), Outcome.ANSWERED, "")
-    if not shown:
+    return Weighed(choice, found, vague)
+
+
+async def decide(question: Question, threshold: float = 0.0) -> Answered | Abstained:
+    """The whole answer. Raises what the question's functions raise."""
+    if not question.hits:
+        return Abstained(Abstention.NO_RESULTS)
+    weighed = await weigh(question)
+    choice, found = weighed.choice, weighed.found
+    outcome = judge(choice, vague=weighed.vague, threshold=threshold).outcome
+    if _unknown(choice):
+        if outcome is Outcome.ANSWERED:  # by meaning alone, which is not enough
+            outcome = Outcome.CLOSEST_PASSAGES
+        texts = [hit.payload.text for hit in question.hits[: across.MAX_PASSAGES]]
+        foreign = across.other_language(question.text, texts)
+        if foreign and (quoted := await across.compose(question, threshold)):
+            return _answered(question, list(question.hits), _quoted(question, quoted.citations), quoted.outcome, "")
+    extracts = await asyncio.to_thread(shown, choice, outcome)
+    if not extracts:
         return Abstained(Abstention.NOT_SUPPORTED)
-    return _answered(question, found.all, shown, verdict.outcome, found.text if found.text != question.text else "")
+    read_as = found.text if found.text != question.text else ""
+    return _answered(question, found.all, extracts, outcome, read_as)
 
 
-async def _retrieved(question: Question) -> tuple[_Read, Vectors | None]:
+async def _retrieved(question: Question) -> tuple[Found, Vectors | None]:
     """The passages; searched for again when a word of the question had to be corrected."""
     hits = [*question.hits, *question.contrast]
     known = await asyncio.to_thread(lambda: vocabulary(_seen(passage_of(hit)) for hit in hits))
     text = await asyncio.to_thread(corrected, question.text, known)
     if text == question.text or question.search is None:
-        return _Read(text, hits), question.vector
+        return Found(text, hits), question.vector
     again, vector = await question.search(text, ())
-    return _Read(text, list(again) or hits), vector
+    return Found(text, list(again) or hits), vector
 
 
-async def _add_entries(search: SearchAgain, found: _Read) -> None:
+async def _add_entries(search: SearchAgain, found: Found) -> None:
     """Add passages of the pages that introduce a corpus: the best few, and their beginnings."""
     pages, _ = await search(found.text, ENTRY_NAMES)
     openings = [hit for hit in pages if hit.payload.ordinal == 0]
@@ -140,17 +171,18 @@ async def _add_entries(search: SearchAgain, found: _Read) -> None:
         found.entries |= {known[hit.chunk_id]}
 
 
-async def _read_around(question: Question, found: _Read) -> None:
+async def _read_around(question: Question, found: Found) -> None:
     if question.around is None:
         return
     payloads = [hit.payload for hit in found.hits[:AROUND]]
     places = [Place(one.doc_id, one.version, max(0, one.ordinal - REACH), one.ordinal + REACH) for one in payloads]
     known = {hit.chunk_id for hit in found.hits}
     near = {hit.chunk_id: hit for hit in await question.around(places) if hit.chunk_id not in known}
-    found.around = tuple(near.values())
+    found.around = nearest(near.values(), found.hits[:AROUND], AROUND_CHARS)
 
 
-def _shown(choice: Choice, outcome: Outcome) -> list[Extract]:
+def shown(choice: Choice, outcome: Outcome) -> list[Extract]:
+    """The places that are shown for an outcome."""
     if outcome is Outcome.NOT_FOUND:
         return []
     if outcome is Outcome.CLOSEST_PASSAGES:
@@ -160,7 +192,7 @@ def _shown(choice: Choice, outcome: Outcome) -> list[Extract]:
     return extracts_of(choice, limit=3 if prose else 2, share=0.7 if compared else 0.75 if prose else 0.88)
 
 
-def _foreign(choice: Choice) -> bool:
+def _unknown(choice: Choice) -> bool:
     """Whether the passages know hardly a word of the question."""
     total = sum(term.weight for term in choice.terms)
     return bool(total) and sum(term.weight for term in choice.terms if term.known) <= across.KNOWN * total

@@ -35,4 +35,4 @@ def open_answerer(settings: Settings) -> Answerer:
         return open_openai_answerer(settings)
     from rag_core.answering.extractive import ExtractiveAnswerer
 
-    return ExtractiveAnswerer()
+    return ExtractiveAnswerer(settings.answer_strictness)

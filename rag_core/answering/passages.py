@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from rag_core.index import Hit
 from rag_core.parsing import Block, BlockKind, parts_of
 
 Path = tuple[str, ...]
+_NEVER_QUOTED: Final = frozenset({BlockKind.FRONT_MATTER, BlockKind.IMAGE})
+"""Blocks that help a search and say nothing to a reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Passage:
     score: float = 0.0
     dense: float | None = None
 
+    def says(self, start: int, end: int) -> bool:
+        """Whether a span of `text`, counted from its start, holds anything that may be quoted."""
+        blocks = [block for block in self.blocks if block.start - self.start < end and start < block.end - self.start]
+        return not blocks or any(block.kind not in _NEVER_QUOTED for block in blocks)
+
     def slice(self, start: int, end: int) -> str:
         """The document's text between two places within the passage."""
         return self.text[max(start - self.start, 0) : max(end - self.start, 0)]
@@ -48,6 +56,27 @@ def passage_of(hit: Hit) -> Passage:
         held.doc_id, held.locator, held.title, held.ordinal, held.start, held.start + len(held.text), held.text,
         held.headings, blocks, hit.score, hit.dense,
     )  # fmt: skip
+
+
+def nearest(around: Iterable[Hit], hits: Sequence[Hit], chars: int) -> tuple[Hit, ...]:
+    """As many of the chunks around hits as fit into so many characters: the nearest first, of equally near ones those
+    of the better hit."""
+
+    def distance(one: Hit) -> tuple[int, int]:
+        places = [
+            (abs(hit.payload.ordinal - one.payload.ordinal), rank)
+            for rank, hit in enumerate(hits)
+            if hit.payload.doc_id == one.payload.doc_id
+        ]
+        return min(places, default=(len(hits), 0))
+
+    kept = []
+    for one in sorted(around, key=distance):
+        chars -= len(one.payload.text)
+        if chars < 0:
+            break
+        kept.append(one)
+    return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +111,8 @@ def read(passages: Sequence[Passage]) -> Reading:
         if previous is None or passage.doc_id != previous.doc_id or passage.ordinal != previous.ordinal + 1:
             run += 1
         for block in passage.blocks:
+            if block.kind in _NEVER_QUOTED:
+                continue
             reading.places.append(Place(at, block, block.path))
             reading.document.append(run)
         previous = passage

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rag_core.answering.base import Citation, Question, cite
 from rag_core.answering.display import display
 from rag_core.answering.evidence import asks
+from rag_core.answering.passages import passage_of
 from rag_core.answering.sentences import split_sentences
 from rag_core.index import Hit
 
@@ -36,12 +37,15 @@ class Sentence:
 
 def candidates(question: Question, *, passages: int, limit: int) -> list[Span]:
     """The sentences of the first passages that do not ask themselves, `limit` at most."""
-    return [
-        (rank, start, end)
-        for rank, hit in enumerate(question.hits[:passages])
-        for start, end in split_sentences(hit.payload.text)
-        if not asks(question.text, hit.payload.text[start:end])
-    ][:limit]
+    found: list[Span] = []
+    for rank, hit in enumerate(question.hits[:passages]):
+        passage = passage_of(hit)
+        found += [
+            (rank, start, end)
+            for start, end in split_sentences(passage.text)
+            if not asks(question.text, passage.text[start:end]) and passage.says(start, end)
+        ]
+    return found[:limit]
 
 
 def nearness(hits: Sequence[Hit], rank: int) -> float:

@@ -9,12 +9,14 @@ from typing import Final
 
 from rag_core.answering.base import Excerpt
 from rag_core.answering.display import display
-from rag_core.answering.excerpts import Extract, Piece, PieceKind
+from rag_core.answering.excerpts import Extract
+from rag_core.answering.pieces import Piece, PieceKind
 from rag_core.answering.units import BOX
 
 CLOSEST: Final = "Not sure that this is answered. The closest places:"
 CLOSEST_ZH: Final = "不能确定有明确的答案，最接近的内容如下："
-_CELL: Final = " | "
+_CELL: Final = re.compile(r"(?:(?<=\s)|^)\|(?=\s|$)")
+"""Between the cells of a row; the first and the last may be empty."""
 _ITEM: Final = re.compile(r"\A\s*+(?:[-*+•·]|\d{1,3}[.)、])\s++")
 _BOX_TITLES: Final = frozenset({"Commands", "Parameters", "Arguments", "Options"})
 _FENCE: Final = re.compile(r"`{3,}")
@@ -83,10 +85,11 @@ def _body(pieces: Sequence[Piece], number: int, write: Callable[[Piece], str]) -
             number += 1
         last = position + 1 == len(pieces) or not _adjacent(piece, pieces[position + 1])
         text = write(piece)
-        boxed = "\n" in text and (text.endswith("```") or text.startswith("|"))
         marker = f"[{number}]" if last else ""
-        # The marker of Chinese stands without a space; a fence or a table must end its line.
-        space = "\n" if boxed else "" if text[-1:] in _CHINESE_STOPS else " "
+        # The marker of Chinese stands without a space; a fence must end its line, and what follows a table without an
+        # empty line would be a row of it.
+        fenced, table = "\n" in text and text.endswith("```"), "\n" in text and text.startswith("|")
+        space = "\n\n" if table else "\n" if fenced else "" if text[-1:] in _CHINESE_STOPS else " "
         blocks.append(f"{text}{space}{marker}" if marker else text)
     return "\n\n".join(blocks)
 
@@ -125,7 +128,7 @@ def _markdown(piece: Piece) -> str:
         case PieceKind.LIST:
             return _escaped(_dedented(piece.text))
         case PieceKind.DEFINITION:
-            return "\n\n".join(map(_definition, _definitions(piece.text)))
+            return "\n\n".join(map(_definition, _definitions(_with_terms(piece))))
         case _:
             return _escaped(display(piece.text))
 
@@ -146,7 +149,7 @@ def _plain(piece: Piece) -> str:
         case PieceKind.LIST:
             return _dedented(piece.text)
         case PieceKind.DEFINITION:
-            return "\n".join(f"{term}: {text}" if text else term for term, text in _definitions(piece.text))
+            return "\n".join(f"{term}: {text}" if text else term for term, text in _definitions(_with_terms(piece)))
         case _:
             return display(piece.text)
 
@@ -176,12 +179,16 @@ def _usage(text: str) -> str:
 
 
 def _table(piece: Piece) -> str:
-    rows = [[cell.strip() for cell in row.split(_CELL)] for row in piece.text.split("\n") if row]
-    head = [cell.strip() for cell in piece.header.split(_CELL)] if piece.header else []
+    rows = [_cells(row) for row in piece.text.split("\n") if row]
+    head = _cells(piece.header) if piece.header else []
     width = max([len(head), *map(len, rows)])
     head += [""] * (width - len(head))
     lines = [head, ["---"] * width, *(row + [""] * (width - len(row)) for row in rows)]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in _CELL.split(row)]
 
 
 def _cell(text: str) -> str:
@@ -190,12 +197,17 @@ def _cell(text: str) -> str:
 
 def _row(header: str, row: str) -> str:
     """`name: value; name: value`, or the cells with a dash when there is no header of that width."""
-    cells = [display(cell) for cell in row.split(_CELL)]
-    names = [display(name) for name in header.split(_CELL)] if header else []
+    cells = [display(cell) for cell in _cells(row)]
+    names = [display(name) for name in _cells(header)] if header else []
     if len(names) >= len(cells) > 1:
         named = zip(names[1:], cells[1:], strict=False)
         return f"{cells[0]} — " + "; ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
     return " — ".join(cell for cell in cells if cell)
+
+
+def _with_terms(piece: Piece) -> str:
+    """The text of definitions; before a description that was cut, its terms."""
+    return f"{piece.header}\n  {piece.text}" if piece.header else piece.text
 
 
 def _definitions(text: str) -> list[tuple[str, str]]:

@@ -31,8 +31,10 @@ class SupportChecker:
     each quoted span, so that a marker always has its citation.
     """
 
-    def __init__(self, hits: Sequence[Hit]) -> None:
+    def __init__(self, hits: Sequence[Hit], sections: Sequence[Sequence[int]] | None = None) -> None:
+        """`sections` are the positions of the hits that a marker's number stands for; unset: each hit is one."""
         self._hits = hits
+        self._sections = [[rank] for rank in range(len(hits))] if sections is None else sections
         self._terms = text_terms([hit.payload.text for hit in hits])
         self._buffer = ""
         self._citations: dict[tuple[int, int, int], Citation] = {}
@@ -61,15 +63,16 @@ class SupportChecker:
     def _supported(self, text: str) -> Iterator[str]:
         for start, end in split_sentences(text):
             sentence = text[start:end]
-            hinted = [int(number) - 1 for group in _MARKERS.findall(sentence) for number in re.findall(r"\d+", group)]
+            named = [int(number) - 1 for group in _MARKERS.findall(sentence) for number in re.findall(r"\d+", group)]
             plain = display(_MARKERS.sub("", sentence))
-            citation = self._find(plain, [rank for rank in hinted if 0 <= rank < len(self._hits)])
+            hinted = [rank for at in named if 0 <= at < len(self._sections) for rank in self._sections[at]]
+            citation = self._find(plain, hinted)
             if citation is not None:
                 yield _with_marker(plain, citation.number)
 
     def _find(self, sentence: str, hinted: Sequence[int]) -> Citation | None:
         units = question_units(sentence)
-        ranks = list(dict.fromkeys(hinted)) or range(len(self._hits))
+        ranks = dict.fromkeys(hinted or [rank for section in self._sections for rank in section])
         ranked = sorted(ranks, key=lambda rank: -coverage(units, self._terms[rank]))
         for rank in ranked:
             if coverage(units, self._terms[rank]) < MIN_SUPPORT:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import pairwise
 from statistics import median
 from typing import Final
 from zlib import crc32
@@ -26,6 +27,7 @@ _IDENTIFIER: Final = re.compile(
     r"-{0,2}(?<![A-Za-z0-9])[A-Za-z0-9]++(?:[_.:/-][A-Za-z0-9]++)++"
     r"|(?<![A-Za-z0-9])[A-Z]?[a-z0-9]++[A-Z][A-Za-z0-9]++"
 )
+_WORDS_ONLY: Final = re.compile(r"(?<![^\W_])[a-z]{2,30}(?![^\W_])")
 _PLAIN: Final = re.compile(r"(?<![A-Za-z0-9_./-])[A-Za-z]{5,30}(?![A-Za-z0-9_/-])")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CAMELS: Final = re.compile(r"\b[A-Za-z]+[a-z0-9][A-Z][A-Za-z0-9]*\b")
@@ -56,7 +58,7 @@ def bag(text: str) -> Bag:
     found = set(stems(text))
     found.update(map(_whole, _IDENTIFIER.findall(text)))
     if _CAMEL.search(text):
-        found.update(stem for word in _CAMELS.findall(text) for stem in _stems(_CAMEL.sub(" ", word)))
+        found.update(stem for word in _CAMELS.findall(text) for stem in word_stems(_CAMEL.sub(" ", word)))
     return frozenset(found)
 
 
@@ -81,7 +83,20 @@ def question_terms(question: str, passages: Sequence[Bag]) -> list[Term]:
     pieces.extend(("", unit.terms, unit.share) for unit in question_units(_without_empty(rest)))
     if not pieces:
         pieces = [("", unit.terms, unit.share) for unit in question_units(question)]
-    return _weighed(pieces, passages)
+    joined = _joined(rest, passages)
+    return _weighed([(text, terms + joined.get(terms, ()), share) for text, terms, share in pieces], passages)
+
+
+def _joined(question: str, passages: Sequence[Bag]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """For each word that some passage joins with its neighbour (back up: backup), what stands for both."""
+    words = _WORDS_ONLY.findall(question.casefold())
+    found: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for one, other in pairwise(words):
+        compound = word_stems(one + other)
+        if any(not passage.isdisjoint(compound) for passage in passages):
+            for word in (one, other):
+                found[word_stems(word)] = found.get(word_stems(word), ()) + compound
+    return found
 
 
 def content_words(question: str) -> list[str]:
@@ -135,12 +150,12 @@ def vocabulary(texts: Iterable[str]) -> dict[str, int]:
 
 def corrected(question: str, known: dict[str, int]) -> str:
     """The question with each word that no text has replaced by the nearest one that two texts have, compounds split."""
-    held = {stem for word in known for stem in _stems(word)}
+    held = {stem for word in known for stem in word_stems(word)}
 
     def better(match: re.Match[str]) -> str:
         word = match.group()
         folded = word.casefold()
-        if folded in known or folded in STOPWORDS or folded in _EMPTY or not held.isdisjoint(_stems(folded)):
+        if folded in known or folded in STOPWORDS or folded in _EMPTY or not held.isdisjoint(word_stems(folded)):
             return word
         return _nearest(folded, known) or _compound(folded, known) or word
 
@@ -148,7 +163,8 @@ def corrected(question: str, known: dict[str, int]) -> str:
 
 
 @lru_cache(maxsize=1 << 15)
-def _stems(word: str) -> tuple[int, ...]:
+def word_stems(word: str) -> tuple[int, ...]:
+    """The terms of one word."""
     return tuple(encode_query(word).indices)
 
 

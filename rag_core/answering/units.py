@@ -35,8 +35,9 @@ class UnitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`text` is `start:end` of the document of `place.passage`; `header` the header row of a table's row, `intro` the
-    sentence that introduces code. `at` is the position of the place in its reading."""
+    """`text` is `start:end` of the document of `place.passage`; `header` the header row of a table's row or the terms
+    of a description that was cut, `intro` the sentence that introduces code. `at` is the position of the place in its
+    reading."""
 
     kind: UnitKind
     at: int
@@ -105,7 +106,7 @@ def _of(reading: Reading, at: int, place: Place) -> Iterator[Unit]:
 def _title(reading: Reading, at: int, place: Place) -> Iterator[Unit]:
     """A document's title that says something: `name: what it is`."""
     text = reading.text(place)
-    first = place.block.start == 0
+    first = reading.passages[place.passage].ordinal == 0 and _before(reading, at) is None
     if first and re.search(r"(?::|\s[-–—])\s+\S+(?:\s+\S+){2,}", text):
         yield Unit(UnitKind.TITLE, at, place, place.block.start, place.block.end, text)
 
@@ -210,8 +211,10 @@ def _definitions(reading: Reading, at: int, place: Place) -> Iterator[Unit]:
 
 
 def _definition(at: int, place: Place, text: str, start: int) -> Unit:
+    """A definition; of one that was cut, the terms are its header."""
     text = text[:MAX_UNIT_CHARS]
-    return Unit(UnitKind.DEFINITION, at, place, start, start + len(text), text)
+    header = place.block.header if start == place.block.start else ""
+    return Unit(UnitKind.DEFINITION, at, place, start, start + len(text), text, header=header)
 
 
 def is_chinese(text: str) -> bool:

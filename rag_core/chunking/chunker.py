@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rag_core.chunking.context import Context, ContextBuilder, headings_inside, shared_path
 from rag_core.chunking.packing import Packed, pack, runs
 from rag_core.chunking.spans import Chunk, trim
-from rag_core.chunking.units import Outline, TokenBudget, build_units, outline_sections, too_many_chunks, whole_blocks
+from rag_core.chunking.units import (
+    Outline,
+    TokenBudget,
+    Unit,
+    build_units,
+    outline_sections,
+    too_many_chunks,
+    whole_blocks,
+)
 from rag_core.errors import InvalidInput, Reason
 from rag_core.ids import chunk_ids, fingerprint, text_hash
 from rag_core.parsing import Block, BlockKind, Clipper, ParsedDocument
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from rag_core.embedding import TokenCounter
     from rag_core.settings import Settings
 
-CHUNKER_VERSION: Final = 1
+CHUNKER_VERSION: Final = 2
 """Raise it with every change that makes the same document give other chunks; a golden test notices when it is due."""
 
 
@@ -105,10 +113,8 @@ class Chunker:
         contexts = ContextBuilder(document.title, settings.tokens, self._counter, used=settings.context)
         headings = list({section.path[-1]: None for section in sections if section.path})
         contexts.learn(headings, budget.count(headings))
-        rooms = [settings.tokens - contexts.of(section.path).tokens for section in sections]
-        # A row of a cut table shares its chunk with the table's header; rows of other tables lose a little room.
         caps = [
-            rooms[section] - (contexts.header_cap if block.kind is BlockKind.TABLE else 0)
+            _cap(block.kind, sections[section].path, contexts, settings.tokens)
             for block, section in zip(blocks, of_block, strict=True)
         ]
         outline = build_units(text, blocks, sections, of_block, caps, budget, by_sentence=settings.overlap > 0)
@@ -158,7 +164,7 @@ class _Packer:
         settings = self._settings
         chunks: list[Packed] = []
         for run in runs(self._outline, settings.tokens):
-            for packed in pack(self._text, self._outline, run, self._room, settings.overlap):
+            for packed in pack(self._text, self._outline, run, self._room, settings.tokens, settings.overlap):
                 chunks.append(packed)
                 if len(chunks) > settings.max_chunks:
                     raise too_many_chunks(settings.max_chunks)
@@ -166,10 +172,13 @@ class _Packer:
 
     def piece(self, packed: Packed) -> _Piece:
         units = self._outline.units[packed.first : packed.last]
-        sections = self._outline.sections
-        headings = shared_path([sections[index].path for index in dict.fromkeys(unit.section for unit in units)])
-        context = self._contexts.of(headings, headings_inside(self._outline, units))
-        header = self._header(packed.first)
+        headings = self._headings(units)
+        inside = headings_inside(self._outline, units)
+        header = self._repeated(packed.first)
+        own_tokens = sum(unit.tokens for unit in units)
+        context = self._contexts.within(headings, inside, self._settings.tokens - own_tokens - header.tokens)
+        if own_tokens + header.tokens > self._settings.tokens:
+            header = Context("", 0)
         own = self._text[units[0].start : units[-1].end]
         lead = "\n".join(part for part in (context.text, header.text) if part)
         return _Piece(
@@ -177,24 +186,41 @@ class _Packer:
             end=units[-1].end,
             headings=headings,
             embed_text=f"{lead}\n\n{own}" if lead else own,
-            tokens=context.tokens + header.tokens + sum(unit.tokens for unit in units),
+            tokens=context.tokens + header.tokens + own_tokens,
             # Counts add up over white space; where sentences touch, as in Chinese, they only nearly do.
             exact=all(before.end < after.start for before, after in pairwise(units)),
         )
+
+    def _headings(self, units: Sequence[Unit]) -> tuple[str, ...]:
+        """The headings above all units; front matter before the first heading does not take it from the others."""
+        sections = [self._outline.sections[index] for index in dict.fromkeys(unit.section for unit in units)]
+        return shared_path([section.path for section in sections if section.path or section.has_body] or [()])
 
     def _room(self, first: int) -> int:
         """Tokens that a chunk beginning with this unit has for its text."""
         unit = self._outline.units[first]
         path = self._outline.sections[unit.section].path
         inside: Sequence[str] = path[-1:] if unit.heading else ()
-        return self._settings.tokens - self._contexts.of(path, inside).tokens - self._header(first).tokens
+        return self._settings.tokens - self._contexts.of(path, inside).tokens - self._repeated(first).tokens
 
-    def _header(self, first: int) -> Context:
-        """The header row for a chunk that begins within a table."""
-        table = self._outline.units[first].table
-        if table is None or table.tokens > self._contexts.header_cap:
+    def _repeated(self, first: int) -> Context:
+        """The header row or the terms for a chunk that begins within a table or a description."""
+        repeat = self._outline.units[first].repeat
+        if repeat is None:
             return Context("", 0)
-        return Context(self._text[table.start : table.header_end], table.tokens)
+        return self._contexts.repeating(self._text[repeat.start : repeat.end], repeat.tokens)
+
+
+def _cap(kind: BlockKind, path: tuple[str, ...], contexts: ContextBuilder, limit: int) -> int:
+    """Tokens of the largest unit that a block is cut into."""
+    room = limit - contexts.of(path).tokens
+    if kind is BlockKind.TABLE:
+        # A row of a cut table shares its chunk with the table's header; rows of other tables lose a little room.
+        return room - contexts.header_cap
+    if kind in (BlockKind.CODE, BlockKind.DEFINITIONS):
+        # Rather than to cut them, their chunk does with less context, down to the heading above them.
+        return max(room, limit - contexts.nearest(path).tokens)
+    return room
 
 
 def _with_paths(document: ParsedDocument) -> list[Block]:

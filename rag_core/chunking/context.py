@@ -1,4 +1,4 @@
-"""The context before a chunk's text for the embedder: title, headings and, in a cut table, its header row."""
+"""The context before a chunk's text for the embedder: title, headings, and what a cut table or description repeats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ HEADING_SEPARATOR: Final = " > "
 # Context helps as long as the text itself remains the larger part.
 _CONTEXT_SHARE: Final = 3
 _HEADER_SHARE: Final = 4
-_CACHED_LENGTHS: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,26 @@ class ContextBuilder:
     def learn(self, texts: Sequence[str], counts: Sequence[int]) -> None:
         """Take token counts that are already known, so that headings are not counted again."""
         self._lengths.update(zip(texts, counts, strict=True))
+
+    def nearest(self, path: tuple[str, ...]) -> Context:
+        """The heading at the end of a path alone."""
+        return Context(path[-1], self._length(path[-1])) if path else Context("", 0)
+
+    def within(self, path: tuple[str, ...], inside: Sequence[str], room: int) -> Context:
+        """The context, or as much of its end as fits into `room`: the nearest heading is the last to go."""
+        context = self.of(path, inside)
+        parts = context.text.split(HEADING_SEPARATOR)
+        while context.tokens > room:
+            parts = parts[1:]
+            context = Context(HEADING_SEPARATOR.join(parts), self._tokens(parts)) if parts else Context("", 0)
+        return context
+
+    def repeating(self, text: str, tokens: int) -> Context:
+        """What a cut table or description repeats, cut to its share of a chunk."""
+        if tokens > self.header_cap:
+            text = self._cut(text, self.header_cap)
+            tokens = self._length(text)
+        return Context(text, tokens)
 
     def of(self, path: tuple[str, ...], inside: Sequence[str] = ()) -> Context:
         """Context for a chunk under `path` whose own text begins with the headings `inside`."""

@@ -55,16 +55,18 @@ def _belong_together(before: Section, section: Section, tiny: int) -> bool:
     return before.tokens <= tiny and (section.tokens <= tiny or section.level > before.level)
 
 
-def pack(text: str, outline: Outline, run: Run, budget: Callable[[int], int], overlap: int) -> Iterator[Packed]:
+def pack(
+    text: str, outline: Outline, run: Run, budget: Callable[[int], int], limit: int, overlap: int
+) -> Iterator[Packed]:
     """Cut one run into chunks.
 
-    `budget(unit)` is what a chunk that begins at a unit may hold in tokens; `overlap` how many tokens of whole
-    sentences a chunk may repeat from the one before.
+    `budget(unit)` is what a chunk that begins at a unit may hold in tokens, `limit` what it may hold without context;
+    `overlap` how many tokens of whole sentences a chunk may repeat from the one before.
     """
     first = covered = run.first
     while covered < run.last:
         room = budget(first)
-        full = _fill(outline, first, run.last, room)
+        full = _fill(outline, first, run.last, room, limit)
         if full <= covered and first < covered:
             # What would be repeated leaves no room for anything new.
             first = covered
@@ -76,13 +78,18 @@ def pack(text: str, outline: Outline, run: Run, budget: Callable[[int], int], ov
         first = _overlap_start(outline, first + 1, cut, overlap) if cut < run.last else cut
 
 
-def _fill(outline: Outline, first: int, last: int, room: int) -> int:
-    """The unit after the last one that fits; at least one unit is taken."""
-    index, tokens = first, 0
-    while index < last and (index == first or tokens + outline.units[index].tokens <= room):
-        tokens += outline.units[index].tokens
+def _fill(outline: Outline, first: int, last: int, room: int, limit: int) -> int:
+    """The unit after the last one that fits; at least one unit is taken, and a heading with what follows it.
+
+    A block of code may be as long as a chunk. Rather than to leave its heading alone, its chunk does with less context.
+    """
+    units = outline.units
+    index, tokens, led = first, 0, True
+    while index < last and tokens + units[index].tokens <= (limit if led else room):
+        tokens += units[index].tokens
+        led = led and units[index].leads
         index += 1
-    return index
+    return max(index, first + 1)
 
 
 def _best_cut(text: str, outline: Outline, first: int, earliest: int, full: int, room: int) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from rag_core.parsing import PROSE, Block, BlockKind
+from rag_core.parsing import PROSE, Block, Part, PartKind
 
 
 class Border(IntEnum):
@@ -40,6 +41,7 @@ _ABBREVIATION: Final = re.compile(
     r"|\b[A-Z])\.$"
 )
 _WORD_ENDS: Final = (" ", "\n", "\t", "，", "、", ",", "：", ":", ";", "|", "/")
+_MARK: Final = re.compile(r"[ \t]*+(?:[-*+•·]|\(?\d{1,3}[.)、]|\(?[a-z][.)])\s")
 _NOT_SPACE: Final = re.compile(r"\S")
 
 
@@ -52,14 +54,15 @@ def trim(text: str, start: int, end: int, border: int) -> Span | None:
     return Span(start, end, border) if start < end else None
 
 
-def split(text: str, span: Span, kind: BlockKind, limit: int) -> list[Span]:
-    """The next finer spans of one that is too long: lines, else sentences, else pieces of about `limit` code points.
+def split(text: str, span: Span, block: Block, limit: int) -> list[Span]:
+    """The next finer spans of one that is too long: entries, else lines, else sentences, else pieces of about `limit`.
 
     Always makes progress for a span of two or more code points; the first span keeps the border of the whole.
     """
     parts: list[Span] = []
-    if kind not in PROSE:
-        parts = list(_lines(text, span))
+    if block.kind not in PROSE:
+        parts = list(_entries(text, span, block))
+        parts = parts if len(parts) > 1 else list(_lines(text, span))
     if len(parts) < 2:
         parts = list(_sentences(text, span))
     if len(parts) < 2:
@@ -71,6 +74,37 @@ def sentences(text: str, span: Span) -> list[Span]:
     """The sentences of a span; the first keeps its border."""
     parts = list(_sentences(text, span))
     return [parts[0]._replace(border=span.border), *parts[1:]]
+
+
+def _entries(text: str, span: Span, block: Block) -> Iterator[Span]:
+    """The entries of a list or of definitions: an item with what is indented below it, a term with its description.
+
+    Of one entry alone, the entries within it; of one that has none, its parts, a term with what follows it.
+    """
+    first = bisect_right(block.parts, span.start, key=lambda part: part.start)
+    last = bisect_left(block.parts, span.end, key=lambda part: part.start)
+    if first >= last:
+        return
+    inside = range(first, last)
+    begins = [at for at in inside if _begins_entry(text, block.parts, at)]
+    level = min((block.parts[at].level for at in begins), default=0)
+    cuts = [at for at in begins if block.parts[at].level == level]
+    if not cuts:
+        cuts = [at for at in inside if block.parts[at - 1].kind is not PartKind.TERM]
+    position, border = span.start, span.border
+    for at in cuts:
+        if part := trim(text, position, block.parts[at].start, border):
+            yield part
+        position, border = block.parts[at].start, Border.SENTENCE if block.parts[at].level else Border.LINE
+    if part := trim(text, position, span.end, border):
+        yield part
+
+
+def _begins_entry(text: str, parts: Sequence[Part], at: int) -> bool:
+    part = parts[at]
+    if part.kind is PartKind.TERM:
+        return at == 0 or parts[at - 1].kind is not PartKind.TERM
+    return part.kind is PartKind.ITEM and _MARK.match(text, part.start, part.end) is not None
 
 
 def _lines(text: str, span: Span) -> Iterator[Span]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from rag_core.chunking.spans import Border, Span, sentences, split, trim
 from rag_core.errors import InvalidInput, Reason
-from rag_core.parsing import PROSE, Block, BlockKind, ParsedDocument
+from rag_core.parsing import PROSE, Block, BlockKind, ParsedDocument, repeated
 
 if TYPE_CHECKING:
     from rag_core.embedding import TokenCounter
@@ -43,17 +43,17 @@ class Unit:
     section: int
     heading: bool = False
     leads: bool = False
-    """Belongs to what follows: a heading, or the header row of a table that is cut."""
-    table: Table | None = None
-    """The table this unit is a later row of."""
+    """Belongs to what follows: a heading, the header row of a table that is cut, a term before its description."""
+    repeat: Repeat | None = None
+    """What a chunk that begins with this unit repeats as context."""
 
 
 @dataclass(slots=True)
-class Table:
-    """A table that is cut: its first row is repeated as context. Offsets into the text."""
+class Repeat:
+    """The header row of a cut table, or the terms of a cut description. Offsets into the text."""
 
     start: int
-    header_end: int
+    end: int
     tokens: int = 0
 
 
@@ -156,14 +156,12 @@ def _refine(
             if span not in counts and span.end - span.start <= _MAX_CHARS_PER_TOKEN * caps[index]
         ]
         counts.update(zip(new, budget.count(text[span.start : span.end] for span in new), strict=True))
-        waiting = [
-            index for index in waiting if _split_large(text, blocks[index].kind, spans, index, caps[index], counts)
-        ]
+        waiting = [index for index in waiting if _split_large(text, blocks[index], spans, index, caps[index], counts)]
     return counts
 
 
 def _split_large(
-    text: str, kind: BlockKind, spans: list[list[Span]], index: int, cap: int, counts: dict[Span, int]
+    text: str, block: Block, spans: list[list[Span]], index: int, cap: int, counts: dict[Span, int]
 ) -> bool:
     """Replace what is too large in one block by finer spans; whether there was any."""
     finer: list[Span] = []
@@ -175,7 +173,7 @@ def _split_large(
             continue
         changed = True
         # A quarter of the cap in tokens, in code points of this very text; one token each when it was not counted.
-        finer += split(text, span, kind, max(1, length * cap // (4 * (tokens or length))))
+        finer += split(text, span, block, max(1, length * cap // (4 * (tokens or length))))
     spans[index] = finer
     return changed
 
@@ -185,27 +183,27 @@ def _assemble(
     of_block: list[int], budget: TokenBudget,
 ) -> Outline:  # fmt: skip
     outline = Outline(sections=sections)
-    cut_tables: list[Table] = []
+    repeats: dict[tuple[int, int], Repeat] = {}
     for block, parts, index in zip(blocks, spans, of_block, strict=True):
         section, heading = sections[index], block.kind is BlockKind.HEADING
-        table = None
-        if block.kind is BlockKind.TABLE and len(parts) > 1:
-            line_end = text.find("\n", block.start, block.end)
-            table = Table(block.start, line_end if line_end > 0 else block.start)
-            cut_tables.append(table)
         if not section.last:
             section.first = len(outline.units)
         for number, span in enumerate(parts):
             tokens = counts.get(span, 1)
-            first = number == 0
             unit = Unit(span.start, span.end, span.border, tokens, index)
-            unit.heading = heading and first
-            unit.leads = first and (heading or table is not None)
-            unit.table = None if first else table
+            unit.heading = heading and number == 0
+            lost = repeated(block, text, span.start) if number else None
+            if lost is not None:
+                unit.repeat = repeats.setdefault(lost, Repeat(*lost))
+                # The unit that is, or ends with, what the next one would repeat is not to be left alone.
+                before = outline.units[-1]
+                before.leads = before.leads or before.end <= lost[1]
+            unit.leads = unit.heading
             outline.units.append(unit)
             section.tokens += tokens
         section.last = len(outline.units)
-        section.has_body = section.has_body or not heading
-    for table, tokens in zip(cut_tables, budget.count(text[t.start : t.header_end] for t in cut_tables), strict=True):
-        table.tokens = tokens
+        section.has_body = section.has_body or block.kind not in (BlockKind.HEADING, BlockKind.FRONT_MATTER)
+    found = list(repeats.values())
+    for repeat, tokens in zip(found, budget.count(text[one.start : one.end] for one in found), strict=True):
+        repeat.tokens = tokens
     return outline

@@ -107,6 +107,20 @@ def unused_listing(connection: Connection, listing: int) -> Iterator[bool]:
         _try(connection, "pg_advisory_unlock", key)
 
 
+def hold_session_lock(connection: Connection, name: str, number: int) -> int:
+    """Take a lock until the connection is released or lost, as a sign of life; returns its key for `HELD`."""
+    key = _key(name, number)
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+    return key
+
+
+HELD = """EXISTS (
+    SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (l.classid::bigint << 32) | l.objid::bigint = lock_key)"""
+"""SQL: whether a session holds the lock whose key is in the column `lock_key`."""
+
+
 @contextmanager
 def _session(store: Store, shared: list[int], alone: list[int], wait: float) -> Iterator[Connection]:
     with store.engine.connect() as connection:

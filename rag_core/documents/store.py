@@ -220,7 +220,8 @@ def _values(row: NewDocument, tenant: str, source: str, shard: int, run_id: str)
 
 def _plain_block(block: Block) -> list[Any]:
     """A block as the previous release reads it: without the kinds and fields that came later."""
-    later = {BlockKind.DEFINITIONS: BlockKind.LIST, **dict.fromkeys(PROSE, BlockKind.PARAGRAPH)}
+    prose = (*PROSE, BlockKind.IMAGE, BlockKind.FRONT_MATTER)
+    later = {BlockKind.DEFINITIONS: BlockKind.LIST, **dict.fromkeys(prose, BlockKind.PARAGRAPH)}
     return [later.get(block.kind, block.kind).value, block.start, block.end, block.level]
 
 

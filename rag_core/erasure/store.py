@@ -76,13 +76,19 @@ _OWN = "doc_id = :doc_id"
 _NAMED = "tenant = :tenant AND source = :source AND locator = :locator"
 _LISTED = "locator = :locator AND listing IN (SELECT id FROM rag.listings WHERE tenant = :tenant AND source = :source)"
 _CITED = "tenant = :tenant AND citations @> jsonb_build_array(jsonb_build_object('doc_id', CAST(:cited AS text)))"
+_ABOUT = """tenant = :tenant
+        AND (CAST(:doc_id AS uuid) = ANY(doc_ids) OR :source || '/' || :locator = ANY(sources))"""
+_QUOTED = """CAST(:doc_id AS uuid) = ANY(doc_ids)
+        AND run IN (SELECT id FROM rag.evaluation_runs WHERE tenant = :tenant)"""
 _PLACES: dict[str, str] = {
     "inbox": f"rag.inbox WHERE {_OWN}",
     "dead_letters": f"rag.dead_letters WHERE {_NAMED}",
     "quarantine": f"rag.quarantine WHERE {_NAMED}",
     "source_items": f"rag.source_items WHERE {_NAMED}",
     "listed_items": f"rag.listed_items WHERE {_LISTED}",
-    "ratings": f"rag.ratings WHERE {_CITED}",
+    "ratings": f"rag.ratings WHERE ({_CITED}) OR (tenant = :tenant AND right_doc_id = :doc_id)",
+    "evaluation_questions": f"rag.evaluation_questions WHERE {_ABOUT}",
+    "evaluation_results": f"rag.evaluation_results WHERE {_QUOTED}",
     "audit_names": f"rag.audit_documents WHERE {_OWN}",
     "chunks": f"rag.chunks WHERE {_OWN}",
     "chunkings": f"rag.chunkings WHERE {_OWN}",

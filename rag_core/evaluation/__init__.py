@@ -1,24 +1,44 @@
-"""Evaluation of retrieval: labelled sets, rank metrics, confidence intervals, and ratings of answers."""
+"""Evaluation: labelled sets, owners' questions, grades, comparison of runs, and what users said of answers."""
 
-from rag_core.evaluation import grading, store
+from rag_core.evaluation import feedback_store, grading, question_store, run_store
+from rag_core.evaluation.comparison import Change, Comparison, Direction, changes, compare
 from rag_core.evaluation.dataset import Dataset, is_dataset, load_datasets
+from rag_core.evaluation.feedback_store import Judgement, Rating
 from rag_core.evaluation.grading import SATISFIED, Grade, Result, Shown, grade, retrieval
 from rag_core.evaluation.metrics import CUT, Interval, Scores, ndcg, paired, recall, reciprocal_rank
-from rag_core.evaluation.questions import EvaluationQuestion, load_questions
-from rag_core.evaluation.store import Judgement, Rating
+from rag_core.evaluation.proposals import propose_from_headings, propose_from_rating
+from rag_core.evaluation.question_store import Origin, StoredQuestion, Verdict
+from rag_core.evaluation.questions import (
+    EvaluationQuestion,
+    load_questions,
+    parse_question,
+    question_files,
+    tenants_with_files,
+)
+from rag_core.evaluation.run_store import Run
 
 __all__ = [
     "CUT",
     "SATISFIED",
+    "Change",
+    "Comparison",
     "Dataset",
+    "Direction",
     "EvaluationQuestion",
     "Grade",
     "Interval",
     "Judgement",
+    "Origin",
     "Rating",
     "Result",
+    "Run",
     "Scores",
     "Shown",
+    "StoredQuestion",
+    "Verdict",
+    "changes",
+    "compare",
+    "feedback_store",
     "grade",
     "grading",
     "is_dataset",
@@ -26,8 +46,14 @@ __all__ = [
     "load_questions",
     "ndcg",
     "paired",
+    "parse_question",
+    "propose_from_headings",
+    "propose_from_rating",
+    "question_files",
+    "question_store",
     "recall",
     "reciprocal_rank",
     "retrieval",
-    "store",
+    "run_store",
+    "tenants_with_files",
 ]

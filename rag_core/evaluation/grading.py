@@ -1,7 +1,8 @@
-"""Grades of answers, the figures of a set of them, and how two runs differ."""
+"""Grades of answers, and the figures of a set of them."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -70,13 +71,24 @@ def grade(question: EvaluationQuestion, shown: Shown, places: Sequence[str]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One question of a run. Recall and nDCG are `None` where no source is named."""
+    """One question of a run. Recall and nDCG are `None` where no source is named.
+
+    `id` is the question's name in the file, or its text. `answer` is what was shown, and `doc_ids` are the documents
+    that it quotes.
+    """
 
     question: str
     tags: tuple[str, ...]
     grade: Grade
     recall: float | None
     ndcg: float | None
+    id: str = ""
+    answer: str = ""
+    doc_ids: tuple[uuid.UUID, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.id or self.question
 
 
 def retrieval(question: EvaluationQuestion, places: Iterable[str], cut: int) -> tuple[float | None, float | None]:
@@ -126,17 +138,8 @@ def by_tag(results: Sequence[Result]) -> dict[str, Figures]:
 def as_dict(results: Sequence[Result]) -> dict[str, Any]:
     """A run as it is kept and printed."""
     tags = {tag: asdict(found) for tag, found in by_tag(results).items()}
-    return {"figures": asdict(figures(results)), "tags": tags, "results": [asdict(one) for one in results]}
-
-
-def changes(before: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> list[dict[str, str]]:
-    """The questions whose grade is another than in the run before."""
-    known = {one["question"]: str(one["grade"]) for one in before}
-    return [
-        {"question": one.question, "before": known[one.question], "now": one.grade.value}
-        for one in results
-        if known.get(one.question, one.grade) != one.grade
-    ]
+    shown = [{**asdict(one), "doc_ids": list(map(str, one.doc_ids))} for one in results]
+    return {"figures": asdict(figures(results)), "tags": tags, "results": shown}
 
 
 LIMITED = ("satisfied", "wrong", "recall", "ndcg")

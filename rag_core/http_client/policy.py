@@ -76,7 +76,8 @@ class FetchPolicy:
     def for_endpoint(cls, url: str, limits: FetchLimits | None = None) -> Self:
         """The policy for one endpoint of the settings: only its origin. Raises as `check_url`."""
         parsed = _parse(url)
-        return cls(AddressRules(), (), frozenset({parsed.scheme}), limits or FetchLimits(), origin_of(parsed))
+        schemes = frozenset({"http", "https"} & {parsed.scheme})
+        return cls(AddressRules(), (), schemes, limits or FetchLimits(), origin_of(parsed))
 
     def with_seconds(self, seconds: float) -> FetchPolicy:
         """The same policy with another deadline."""

@@ -53,8 +53,12 @@ NUMBERS = "numbers"
 """Metadata values that are numbers, as numbers, for range filters."""
 
 STRUCTURE = "structure"
-"""The blocks: `{"format": 1, "blocks": rows}`. Absent in points from before it was kept; another format is not read."""
-_FORMAT = 1
+"""The blocks: `{"format": 2, "blocks": rows}`. Absent in points from before it was kept.
+
+A format that is not known here is not read: its points are passages without structure. Format 1 has fewer kinds.
+"""
+_FORMAT = 2
+_READABLE = frozenset({1, _FORMAT})
 
 KEYWORDS = ("source", "locator", "title", "language", "media_type")
 """Keyword fields with a payload index, beside tenant, doc_id and acl."""
@@ -95,7 +99,7 @@ def structure_to_json(payload: Payload) -> dict[str, Any]:
 
 def structure_from_json(stored: Mapping[str, Any], start: int, headings: Sequence[str]) -> tuple[Block, ...]:
     """The blocks of `structure_to_json`. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-    return from_rows(stored["blocks"], start, headings) if stored["format"] == _FORMAT else ()
+    return from_rows(stored["blocks"], start, headings) if stored["format"] in _READABLE else ()
 
 
 def _blocks(stored: Mapping[str, Any]) -> tuple[Block, ...]:

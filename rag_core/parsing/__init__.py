@@ -10,9 +10,11 @@ from rag_core.parsing.blocks import (
     PartKind,
     from_rows,
     parts_of,
+    repeated,
     to_rows,
 )
 from rag_core.parsing.decode import decode
+from rag_core.parsing.detect import promised_kind
 from rag_core.parsing.parse import PARSER_VERSION
 from rag_core.parsing.parser import open_parser
 
@@ -31,5 +33,7 @@ __all__ = [
     "from_rows",
     "open_parser",
     "parts_of",
+    "promised_kind",
+    "repeated",
     "to_rows",
 ]

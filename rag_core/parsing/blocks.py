@@ -23,6 +23,10 @@ class BlockKind(StrEnum):
     CODE = "code"
     DEFINITIONS = "definitions"
     QUOTE = "quote"
+    IMAGE = "image"
+    """What an image is said to show: its alternative text."""
+    FRONT_MATTER = "front_matter"
+    """What the head of a file says about it: found by searches, and no answer."""
 
 
 PROSE: Final = frozenset({BlockKind.PARAGRAPH, BlockKind.QUOTE})
@@ -55,8 +59,8 @@ class Block:
     """One structural span: `text[start:end]`.
 
     `level` is 1..6 for headings, else 0; `page` counts from 1, 0 where a format has no pages; `language` is the
-    declared one of code; `header` the header row of a table that was cut before this span; `path` the headings above
-    it, which a chunker fills in.
+    declared one of code; `header` what a cut has taken from the beginning: a table's header row, or the terms that a
+    description is of; `path` the headings above it, which a chunker fills in.
     """
 
     kind: BlockKind
@@ -72,6 +76,9 @@ class Block:
 
 MAX_LANGUAGE_CHARS: Final = 20
 _MAX_HEADER_CHARS: Final = 500
+# How far a term is looked for, and how many terms one description has: both are few, but in hostile documents.
+_MAX_BACK: Final = 200
+_MAX_TERMS: Final = 8
 _KINDS: Final = tuple(BlockKind)
 _PARTS: Final = tuple(PartKind)
 _DEFAULTS: Final[tuple[Any, ...]] = (0, 0, 0, 0, 0, "", (), "", None)
@@ -86,7 +93,7 @@ class Clipper:
         self._ends = [block.end for block in blocks]
 
     def clip(self, start: int, end: int) -> tuple[Block, ...]:
-        """The blocks of `text[start:end]`; a table that was cut keeps the text of its header row."""
+        """The blocks of `text[start:end]`; one that was cut keeps what `repeated` finds for it."""
         kept = []
         for at in range(bisect_right(self._ends, start), len(self._blocks)):
             block = self._blocks[at]
@@ -102,11 +109,41 @@ class Clipper:
             if part.start >= end:
                 break
             parts.append(replace(part, start=max(part.start, start), end=min(part.end, end)))
-        header = ""
-        if block.kind is BlockKind.TABLE and block.start < start:
-            line_end = self._text.find("\n", block.start, start)
-            header = self._text[block.start : line_end][:_MAX_HEADER_CHARS] if line_end > 0 else ""
+        lost = repeated(block, self._text, start)
+        header = self._text[slice(*lost)][:_MAX_HEADER_CHARS] if lost else ""
         return replace(block, start=max(block.start, start), end=min(block.end, end), parts=tuple(parts), header=header)
+
+
+def repeated(block: Block, text: str, start: int) -> tuple[int, int] | None:
+    """The span that a part of a block, cut off at `start`, cannot be understood without.
+
+    Of a table it is the header row, of a definition the terms whose description is cut. Chunks repeat it as context and
+    in `Block.header`, never within their own text: that remains a span of the document.
+    """
+    if start <= block.start:
+        return None
+    if block.kind is BlockKind.TABLE:
+        if block.parts and block.parts[0].kind is PartKind.ROW:
+            return None
+        line_end = text.find("\n", block.start, start)
+        return (block.start, line_end) if line_end > 0 else None
+    if block.kind is BlockKind.DEFINITIONS:
+        return _terms_before(block.parts, start)
+    return None
+
+
+def _terms_before(parts: Sequence[Part], start: int) -> tuple[int, int] | None:
+    at = bisect_right(parts, start, key=lambda part: part.start) - 1
+    if at < 0 or (parts[at].kind is PartKind.TERM and parts[at].start == start):
+        return None
+    level = parts[at].level
+    for last in range(at, max(at - _MAX_BACK, -1), -1):
+        if parts[last].kind is PartKind.TERM and parts[last].level <= level:
+            first = last
+            while first > max(last - _MAX_TERMS, 0) and parts[first - 1].kind is PartKind.TERM:
+                first -= 1
+            return parts[first].start, min(parts[last].end, start)
+    return None
 
 
 def parts_of(block: Block, text: str) -> tuple[Part, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -9,13 +10,17 @@ from typing import Final
 from rag_core.errors import InvalidInput, Reason
 from rag_core.parsing.base import ParsedDocument, ParseLimits
 from rag_core.parsing.blocks import MAX_LANGUAGE_CHARS, Block, BlockKind, Part, PartKind
-from rag_core.parsing.clean import ZERO_WIDTH_FLAG, clean, has_suspect_invisibles, one_line
+from rag_core.parsing.clean import ZERO_WIDTH_FLAG, clean, has_suspect_invisibles, is_wide, one_line
 
 MAX_TITLE_CHARS = 300
 MAX_HEADING_CHARS = 300
 MAX_METADATA_CHARS = 2000
 MAX_METADATA_ENTRIES = 64
 _SEPARATOR = "\n\n"
+_BADGE: Final = re.compile(r"badge|shields\.io|/actions/workflows/|travis-ci|coveralls", re.IGNORECASE)
+_FILE_NAME: Final = re.compile(r".*\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?|emf|wmf)", re.IGNORECASE)
+_LETTERS: Final = re.compile(r"[^\W\d_]{2,}")
+_WIDE_CHARS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,19 @@ class TextBuilder:
     def paragraph(self, text: str) -> None:
         self.add(BlockKind.PARAGRAPH, text)
 
-    def table(self, rows: list[str]) -> None:
-        """Append a table, one line per row, header first."""
-        self.add(BlockKind.TABLE, "\n".join(rows))
+    def table(self, rows: Sequence[str], *, header: bool = True) -> None:
+        """Append a table, one line per row; the first names the columns unless there is no `header`."""
+        rows = [row for row in rows if row.strip()]
+        if header:
+            self.add(BlockKind.TABLE, "\n".join(rows))
+        else:
+            self.add_parts(BlockKind.TABLE, [Piece(PartKind.ROW, row) for row in rows])
+
+    def image(self, description: str, source: str = "") -> None:
+        """Append what an image is said to show, unless it is a badge or its description only a name."""
+        line = one_line(description, MAX_HEADING_CHARS)
+        if describes(line) and not _BADGE.search(source[:2000]):
+            self.add(BlockKind.IMAGE, line)
 
     def finish(self, media_type: str, *, title: str = "", metadata: Mapping[str, str] | None = None) -> ParsedDocument:
         """The document so far. `title` falls back to the first heading."""
@@ -128,6 +143,12 @@ class TextBuilder:
         return start
 
 
+def describes(alternative: str) -> bool:
+    """Whether the alternative text of an image says something: two words or more, and no file name."""
+    words = len(_LETTERS.findall(alternative)) > 1 or sum(map(is_wide, alternative)) >= _WIDE_CHARS
+    return words and not _FILE_NAME.fullmatch(alternative)
+
+
 def clean_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """Metadata that is safe to store: cleaned, single-line, bounded, without empty values."""
     cleaned = {
@@ -150,3 +171,24 @@ def row_line(cells: Sequence[str]) -> str:
     while flat and not flat[-1]:
         flat.pop()
     return CELL_SEPARATOR.join(flat)
+
+
+_NUMBER: Final = re.compile(r"[^\w]{0,3}\d[\d.,:/%\s]{0,20}\W?\w{0,3}")
+_SAMPLED_ROWS: Final = 50
+
+
+def begins_with_data(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row is like those below it, so that it names no columns.
+
+    By its first cell: a number over numbers, or a value that comes again.
+    """
+    below = [row[0] for row in rows[1 : 1 + _SAMPLED_ROWS] if row and row[0]]
+    first = rows[0][0] if rows and rows[0] else ""
+    if not first or not below:
+        return False
+    return first in below or (is_number(first) and 2 * sum(map(is_number, below)) > len(below))
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a number, perhaps with a sign, a currency or a unit."""
+    return _NUMBER.fullmatch(cell) is not None

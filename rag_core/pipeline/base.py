@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from rag_core.generations import Generation
 from rag_core.pipeline.pending_store import Extent
+from rag_core.pipeline.turns import NO_TURN, Turn
 from rag_core.settings import Settings
 from rag_core.sources import Scope
 
@@ -30,7 +31,8 @@ def never() -> bool:
 class Work:
     """The input of the stages after the first: a shard whose lock `connection` holds, or only `doc_ids` of it.
 
-    `progress` and `stop` are called after each batch.
+    `progress` and `stop` are called after each batch. Embedding waits for its `turn`. With `include_unindexed`
+    documents that a building generation has never indexed are brought to it too; otherwise they are left to its build.
     """
 
     connection: Connection
@@ -40,17 +42,15 @@ class Work:
     progress: Progress | None = None
     stop: Stop = never
     include_unindexed: bool = False
+    turn: Turn = NO_TURN
 
     @property
     def extent(self) -> Extent:
         return Extent(self.scope.key, self.doc_ids)
 
     def only_indexed(self, generation: Generation) -> bool:
-        """Whether to leave out documents that the generation has never indexed.
-
-        They are left to its build, which sets `include_unindexed`. Given documents go to every generation at once.
-        """
-        return generation.state == "building" and self.doc_ids is None and not self.include_unindexed
+        """Whether to leave out documents that the generation has never indexed."""
+        return generation.state == "building" and not self.include_unindexed
 
     def report(self, done: int, total: int) -> bool:
         """Report progress; returns whether the stage must end now."""

@@ -12,6 +12,7 @@ from rag_core import failpoints
 from rag_core.database import Store
 from rag_core.documents import store as documents
 from rag_core.documents import tombstone_store as tombstones
+from rag_core.errors import Reason
 from rag_core.settings import Settings
 from rag_core.sources import Scope
 from rag_core.sources import deletion_store as absence
@@ -114,6 +115,18 @@ def _soft_delete(connection: Connection, scope: Scope, committed: Committed) -> 
         holds.record_count(connection, scope.source.tenant, scope.source.name)
         connection.commit()
     return deleted
+
+
+def listing_problem(error: str | None, kept: DeletionResult) -> tuple[str | None, str | None]:
+    """The reason code and message of a listing that could not be applied as a whole; `None` for none."""
+    if error is not None:
+        return Reason.LISTING_INCOMPLETE, f"the source was not listed to its end, nothing was deleted: {error}"
+    if kept.held_in_source:
+        return Reason.MASS_DELETE_HELD, (
+            f"{kept.held_in_source} documents are not at the source any more; they stay until an operator "
+            "approves their deletion"
+        )
+    return None, None
 
 
 def _suspicious(connection: Connection, scope: Scope, settings: Settings, missing: int) -> bool:

@@ -29,7 +29,8 @@ from rag_core.logging import get_logger
 from rag_core.parsing import Parser
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import ReadResult, parser_fingerprint, read_bytes
-from rag_core.pipeline.run import Dependencies, run_pipeline
+from rag_core.pipeline.run import run_pipeline
+from rag_core.pipeline.stage_runner import Dependencies
 from rag_core.sources import FetchedItem, FetchTask, Scope, Source, SourceItem
 
 log = get_logger(__name__)

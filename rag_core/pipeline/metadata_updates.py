@@ -45,7 +45,7 @@ class MetadataPublisher:
             for position, doc_ids in visibility.pending_update_pages(
                 connection, *scope.key, after=self._after, page=_PAGE
             ):
-                work = Work(connection, scope, self._settings, doc_ids)
+                work = Work(connection, scope, self._settings, doc_ids, include_unindexed=True)
                 self.counts.update(index_for_targets(work, self._open_index()).counts)
                 self._after = position
         except RagError as error:

@@ -41,6 +41,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.added) + len(self.updated) + len(self.unchanged) + len(self.failed)
 
+    @property
+    def doc_ids(self) -> list[uuid.UUID]:
+        """The documents whose rows the next commit may change."""
+        rows: list[NewDocument | MetadataUpdate | Deletion] = [*self.added, *self.updated, *self.unchanged]
+        rows += [*self.acl_changed, *self.deletions]
+        return [row.doc_id for row in rows] + [_known_id(read) for read in self.now_empty]
+
     def add(self, read: ReadResult) -> None:
         """Add one result."""
         if read.document is not None:

@@ -165,6 +165,58 @@ def index(connection: Connection, extent: Extent, generation: Generation, *, onl
     return Selection(connection, extent, _INDEX + (_INDEXED if only_indexed else ""), _COMPLETE, fingerprints)
 
 
+# Tombstones first, then what costs little, in four classes of size; within a class what changed last.
+_BACKLOG = """
+CREATE TEMP TABLE backlog AS
+SELECT d.doc_id, CASE WHEN d.deleted_at IS NULL THEN octet_length(d.text) ELSE 0 END AS chars,
+       row_number() OVER (ORDER BY d.deleted_at IS NULL, least(3, octet_length(d.text) / 32768),
+                          d.updated_at DESC, octet_length(d.text), d.doc_id) AS position
+FROM rag.documents d WHERE d.doc_id IN ({found})
+"""
+
+
+class Backlog:
+    """The documents of a shard that generations have not indexed, in the order in which they should be.
+
+    `documents` counts those that were not taken yet, `chars` is their text.
+    """
+
+    def __init__(self, connection: Connection, shard: Shard, generations: Sequence[tuple[str, bool]]) -> None:
+        where, keys = Extent(shard).condition()
+        named = list(generations) or [("", False)]
+        found = [
+            _INDEX.replace(":generation", f":generation{number}").replace("{where}", where)
+            + (_INDEXED if only_indexed else "")
+            for number, (_, only_indexed) in enumerate(named)
+        ]
+        names = {f"generation{number}": name for number, (name, _) in enumerate(named)}
+        self._connection, self._after = connection, 0
+        connection.execute(text("DROP TABLE IF EXISTS backlog"))
+        statement = text(_BACKLOG.replace("{found}", " UNION ".join(found)))
+        self.documents = connection.execute(statement, keys | names).rowcount
+        size = "SELECT coalesce(sum(chars), 0)::bigint FROM backlog"
+        self.chars = int(connection.scalar(text(size)) or 0) if self.documents else 0
+        connection.commit()
+
+    def take(self, *, documents: int, chars: int) -> tuple[list[uuid.UUID], int]:
+        """The next documents, and the characters of their text; at least one while there is any."""
+        if not self.documents:
+            return [], 0
+        page = text("SELECT doc_id, chars, position FROM backlog WHERE position > :after ORDER BY position LIMIT :page")
+        rows = self._connection.execute(page, {"after": self._after, "page": documents}).all()
+        self._connection.commit()
+        taken, total = list[uuid.UUID](), 0
+        for row in rows:
+            if taken and total + row.chars > chars:
+                break
+            taken.append(row.doc_id)
+            total += row.chars
+            self._after = row.position
+        self.chars -= total
+        self.documents -= len(taken)
+        return taken, total
+
+
 def _fitting(rows: list[Pending], weight: int) -> list[Pending]:
     total = 0
     for number, row in enumerate(rows):

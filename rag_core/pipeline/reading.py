@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -40,6 +40,17 @@ class ReadResult:
     source_version: int | None = None
     """Set for an event; the higher version wins."""
 
+    def preview(self) -> dict[str, str | int | float]:
+        """A row of the table that the asset shows."""
+        if self.failure is not None:
+            outcome: str = self.failure.reason
+        elif self.vanished:
+            outcome = Reason.VANISHED
+        else:
+            outcome = "unchanged" if self.same else "updated" if self.due.live else "added"
+        title = self.document.title if self.document is not None else ""
+        return {"locator": self.due.locator, "outcome": outcome, "bytes": self.size, "title": title}
+
 
 class Reader:
     """Fetches with the connector on the calling thread and parses on `workers` threads, each with a sandbox.
@@ -65,8 +76,8 @@ class Reader:
         self._workers = workers
         self._max_bytes = max_bytes
 
-    def read(self, items: Iterable[FetchTask]) -> Iterator[ReadResult]:
-        """Read every item; a failure is a result, never an exception."""
+    def read(self, items: Iterable[FetchTask]) -> Generator[ReadResult, None, None]:
+        """Read every item; a failure is a result, never an exception. Closing it waits for items in progress."""
         waiting: deque[tuple[Future[ReadResult], int]] = deque()
         held = 0
         with ThreadPoolExecutor(self._workers, thread_name_prefix="parse") as pool:
@@ -74,12 +85,15 @@ class Reader:
                 future, size = self._submit(pool, item)
                 waiting.append((future, size))
                 held += size
-                while waiting and (len(waiting) > 8 * self._workers or held > self._max_bytes):
+                while waiting and (waiting[0][0].done() or self._is_full(len(waiting), held)):
                     done, freed = waiting.popleft()
                     held -= freed
                     yield done.result()
             while waiting:
                 yield waiting.popleft()[0].result()
+
+    def _is_full(self, items: int, size: int) -> bool:
+        return items > 8 * self._workers or size > self._max_bytes
 
     def _submit(self, pool: ThreadPoolExecutor, due: FetchTask) -> tuple[Future[ReadResult], int]:
         item = SourceItem(due.locator, due.token, due.size, due.modified_at)

@@ -8,14 +8,17 @@ from typing import Protocol
 from rag_core.settings import Settings
 
 # --------------------------------------------------------------------------------------------------------------------
-# The reranker interface. Implementation: `onnx`, a cross-encoder from disk.
+# The reranker interface. Implementations: `onnx`, a cross-encoder from disk; `http`, an endpoint.
 
 
 class Reranker(Protocol):
     """Scores how well each text answers a query, from both texts together. Thread-safe."""
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """A score in [0, 1] for each text, in order and independent of the other texts. Blocking."""
+        """A score in [0, 1] for each text, in order and independent of the other texts. Blocking.
+
+        Raises `Unavailable` (`RERANKER_UNAVAILABLE`) when an endpoint fails or exceeds its limit.
+        """
         ...
 
     def close(self) -> None: ...
@@ -26,6 +29,10 @@ __all__ = ["Reranker", "open_reranker"]
 
 def open_reranker(settings: Settings) -> Reranker | None:
     """The configured reranker, or `None`. Raises `ConfigError` or `DataCorruption` (`MODEL_CORRUPT`)."""
+    if settings.reranker_url is not None:
+        from rag_core.search.reranking_http import open_http_reranker
+
+        return open_http_reranker(settings)
     if settings.reranker_dir is None:
         return None
     from rag_core.search.reranking_onnx import OnnxReranker

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rag_core.errors import ConfigError, Reason
+from rag_core.settings.answers import AnswerSettings
 from rag_core.settings.cluster import DeployingSettings, QdrantSettings
 from rag_core.settings.content import ContentSettings
 from rag_core.settings.fields import FieldType, Port
@@ -34,7 +35,7 @@ Rotating = Literal["index_secret", "page_token_secret", "hash_secret"]
 _ROTATING: tuple[Rotating, ...] = get_args(Rotating)
 
 
-class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
+class Settings(ContentSettings, AnswerSettings, ServingSettings, DeployingSettings, QdrantSettings, BaseSettings):
     """All settings. Environment variables are the upper-case field names with the prefix `RAG_`."""
 
     model_config = SettingsConfigDict(env_prefix="RAG_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -245,6 +246,12 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
             raise ValueError("embedder=openai needs embed_url, embed_model and embed_dimensions")
         if self.answerer == "openai" and not (self.answer_url and self.answer_model):
             raise ValueError("answerer=openai needs answer_url and answer_model")
+        if self.answer_prompt is not None and self.answer_prompt_file is not None:
+            raise ValueError("answer_prompt and answer_prompt_file: set one of them")
+        if (self.answer_price_prompt is None) != (self.answer_price_completion is None):
+            raise ValueError("answer_price_prompt and answer_price_completion: set both, or neither")
+        if self.reranker_dir is not None and self.reranker_url is not None:
+            raise ValueError("reranker_dir and reranker_url: set one of them")
         if self.audit_queries and self.audit_query_secret is None:
             raise ValueError("audit_queries needs audit_query_secret (openssl rand -hex 32)")
         return self
@@ -342,6 +349,10 @@ class Settings(ContentSettings, ServingSettings, DeployingSettings, QdrantSettin
     @property
     def secrets_dir(self) -> Path:
         return self.home / "secrets"
+
+    @property
+    def effective_questions_dir(self) -> Path:
+        return self.questions_dir or self.home / "questions"
 
     @property
     def effective_golden_dir(self) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
 
+from rag_core.settings.allowances import SourceAllowance
 from rag_core.settings.fields import Port
 
 
@@ -55,8 +56,23 @@ class ContentSettings(BaseModel):
     sources_dir: Path | None = Field(
         None, description="Folder of further source files (`*.yaml`); `rag up` uses `$RAG_HOME/sources`."
     )
+    source_allowances: dict[str, SourceAllowance] = Field(
+        {},
+        description="What administrators of a tenant may add sources for, as JSON by tenant: "
+        '`{"acme": {"roots": ["/srv/acme"], "hosts": ["*.acme.example"], "secrets": ["env:RAG_SECRET_ACME_*"]}}`. '
+        "A tenant that is not named: only the scope `platform.admin` adds sources for it.",
+    )
+    source_operation_seconds: float = Field(
+        60, ge=5, le=600, description="Time allowed to test, preview, create or change a source; deletions get tenfold."
+    )
     sync_batch_documents: int = Field(200, ge=1, le=10000, description="Documents read and committed together.")
     sync_batch_bytes: int = Field(32_000_000, ge=1, description="Extracted bytes in memory before a commit.")
+    first_round_chars: int = Field(
+        12_000, ge=100, description="Text of the first round of a run, about a second of embedding on two cores."
+    )
+    round_seconds: float = Field(
+        20, gt=0, le=600, description="How long the rounds of a run grow: read, embed and index, then the next one."
+    )
     source_wait_seconds: float = Field(
         30, ge=0, le=3600, description="How long a run waits for another run of the same source shard."
     )
@@ -64,9 +80,11 @@ class ContentSettings(BaseModel):
         0.2, gt=0, le=1, description="Deletions are held when a listing would delete more than this share of a source."
     )
     delete_guard_minimum: int = Field(50, ge=1, description="Deletions below this number are never held.")
-    max_concurrent_runs: int = Field(2, ge=1, le=1000, description="Dagster runs at once.")
+    max_concurrent_runs: int = Field(
+        6, ge=1, le=1000, description="Dagster runs at once. They take turns at embedding (`RAG_EMBEDDING_RUNS`)."
+    )
     embedding_runs: int = Field(
-        1, ge=1, le=1000, description="Runs that embed at once (Dagster pool `embedding`); one uses a whole machine."
+        1, ge=1, le=1000, description="Runs that embed at the same time; one uses a whole machine."
     )
     dagster_yaml: Path | None = Field(
         None, description="Instance configuration a container uses instead of the generated one."
@@ -146,12 +164,38 @@ class ContentSettings(BaseModel):
     gate_tolerance: float = Field(
         0.01, ge=0, le=1, description="A generation may lose this much nDCG@10 on the golden sets and still pass."
     )
+    gate_answer_tolerance: float = Field(
+        0.03,
+        ge=0,
+        le=1,
+        description="By how much the share of your own questions that are answered well, or whose source is found, may "
+        "fall before a generation is refused; a fall that chance explains never refuses one.",
+    )
+    gate_max_questions: int = Field(
+        300, ge=0, description="Of your own questions, the gate and the daily evaluation ask so many of each tenant."
+    )
     generation_grace_hours: float = Field(
         72, ge=0, description="How long a generation that readers left is kept up to date for a rollback."
     )
     promote_wait_seconds: float = Field(
         15, ge=0, le=300, description="How long a promotion waits for query servers to load the new query model."
     )
+
+    # --- evaluation ------------------------------------------------------------------------------------------
+    questions_dir: Path | None = Field(
+        None,
+        description="Folder of your own questions (`*.yaml`, `*.jsonl`; those of a tenant other than `default` in a "
+        "subfolder of its name); unset: `$RAG_HOME/questions`.",
+    )
+    evaluation_max_questions: int = Field(5000, ge=1, le=1_000_000, description="Questions of one file at most.")
+    evaluation_keep_runs: int = Field(50, ge=2, description="Runs that are kept over the same questions.")
+    evaluation_retention_days: int = Field(
+        365, ge=1, description="Age at which a run is deleted, unless later ones are compared with it."
+    )
+    feedback_retention_days: int = Field(
+        180, ge=1, description="Age at which ratings, and proposed questions that nobody accepted, are deleted."
+    )
+    feedback_per_hour: int = Field(60, ge=1, description="Answers that one caller may rate within an hour.")
 
     # --- alerts ----------------------------------------------------------------------------------------------
     alert_webhook_url: SecretStr | None = Field(

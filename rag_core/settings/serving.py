@@ -1,4 +1,4 @@
-"""Settings of serving: queries, answers, authentication, and the gateway."""
+"""Settings of serving: queries, authentication, and the gateway."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rag_core.settings.fields import Port
 
 
 class ServingSettings(BaseModel):
-    """Settings of query server, answers, identity and gateway."""
+    """Settings of query server, identity and gateway."""
 
     # --- query server ----------------------------------------------------------------------------------------
     default_top_k: int = Field(10, ge=1, le=100, description="Results when the request names no number.")
@@ -89,13 +89,6 @@ class ServingSettings(BaseModel):
     default_max_per_document: int = Field(
         5, ge=0, le=100, description="Passages of one document in a search that names no limit; 0 means no limit."
     )
-    reranker_dir: Path | None = Field(
-        None, description="Folder with a cross-encoder: `model.onnx` and `tokenizer.json`; unset: no reranking."
-    )
-    rerank_candidates: int = Field(
-        50, ge=2, le=200, description="Passages that the cross-encoder scores and that diversity selects from."
-    )
-    rerank_max_tokens: int = Field(512, ge=16, le=8192, description="Longest query and passage together; more is cut.")
     freshness_seconds: float = Field(
         2, gt=0, le=3600, description="How often `as_of` is brought up to date (less often on a slow database)."
     )
@@ -112,15 +105,6 @@ class ServingSettings(BaseModel):
         description="Declared metadata names that filters may use as `metadata.<name>`, separated by commas. "
         "`name:number` takes number ranges, `name:time` time ranges (RFC 3339).",
     )
-
-    # --- answers ---------------------------------------------------------------------------------------------
-    answerer: Literal["extractive", "openai"] = Field(
-        "extractive", description="`extractive` quotes sentences; `openai` writes with an OpenAI-compatible model."
-    )
-    answer_url: str | None = Field(None, description="Base URL of the OpenAI-compatible chat endpoint (`…/v1`).")
-    answer_model: str | None = Field(None, description="Model name sent to the chat endpoint.")
-    answer_api_key: SecretStr | None = Field(None, description="Bearer token for the chat endpoint.")
-    answer_timeout_seconds: float = Field(25, gt=0, le=300, description="Deadline of one generated answer.")
 
     # --- identity --------------------------------------------------------------------------------------------
     jwt_public_keys: Path | None = Field(

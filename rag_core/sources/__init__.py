@@ -1,11 +1,21 @@
 """Sources: connector protocol, listings, cursors, deletion detection, item memory and secret references."""
 
-from rag_core.sources import deletion_store, listing_store, listings, shared_listing_store, store
+from rag_core.sources import (
+    deletion_store,
+    listing_store,
+    listings,
+    operation_store,
+    problem_store,
+    removal_store,
+    shared_listing_store,
+    store,
+)
 from rag_core.sources.base import (
     Changes,
     Closeable,
     Connector,
     FetchedItem,
+    Incremental,
     Problem,
     Removed,
     Scope,
@@ -18,24 +28,33 @@ from rag_core.sources.base import (
 )
 from rag_core.sources.listing_store import FetchTask
 from rag_core.sources.listings import ListingResult, close_shared, load_listing, load_whole_listing
+from rag_core.sources.operation_store import Action, Operation, OperationState
+from rag_core.sources.problem_store import SourceProblem
+from rag_core.sources.removal_store import SourceContents
 from rag_core.sources.secrets import SecretRef
 from rag_core.sources.store import StoredMemory
 
 __all__ = [
+    "Action",
     "Changes",
     "Closeable",
     "Connector",
     "FetchTask",
     "FetchedItem",
+    "Incremental",
     "ListingResult",
+    "Operation",
+    "OperationState",
     "Problem",
     "Removed",
     "Scope",
     "SecretRef",
     "Shard",
     "Source",
+    "SourceContents",
     "SourceItem",
     "SourceMemory",
+    "SourceProblem",
     "StoredMemory",
     "TransientMemory",
     "UntouchedMemory",
@@ -45,6 +64,9 @@ __all__ = [
     "listings",
     "load_listing",
     "load_whole_listing",
+    "operation_store",
+    "problem_store",
+    "removal_store",
     "shared_listing_store",
     "store",
 ]

@@ -48,7 +48,8 @@ class Source:
     """A configured source of documents, as the pipeline needs it (options stay with the connector).
 
     `acl` applies to documents whose connector reports none; `None` leaves them unsearchable until an ACL is known.
-    `options` is a fingerprint of the connector's options: runs share a listing only when it is equal.
+    `options` is a fingerprint of the connector's options: runs share a listing only when it is equal. `weight` is its
+    share of embedding when several sources wait for it.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Source:
     metadata: dict[str, str] = field(default_factory=dict)
     quality: QualityPolicy = field(default_factory=QualityPolicy)
     options: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ def prepare(connection: Connection) -> None:
     connection.execute(
         text(
             "CREATE TEMP TABLE listing (locator text NOT NULL, token text, size bigint, modified_at timestamptz,"
-            " shard smallint NOT NULL, reason text, message text, skipped boolean NOT NULL)"
+            " shard smallint NOT NULL, reason text, message text, skipped boolean NOT NULL,"
+            " entry bigint GENERATED ALWAYS AS IDENTITY)"
         )
     )
     connection.execute(
@@ -122,7 +123,7 @@ WITH compared AS MATERIALIZED (
     FROM listing l
     LEFT JOIN rag.documents d ON d.tenant = :tenant AND d.source = :source AND d.locator = l.locator
     LEFT JOIN rag.quarantine q ON q.tenant = :tenant AND q.source = :source AND q.locator = l.locator
-    WHERE l.shard = :shard
+    WHERE l.shard = :shard AND l.entry > :after
 ), inserted AS (
     INSERT INTO due (locator, token, size, modified_at, doc_id, version, live, known_token, parsed_as, content_hash,
                      acl, acl_inherited, mine)
@@ -136,15 +137,24 @@ SELECT class, count(*), count(*) FILTER (WHERE doc_id IS NOT NULL AND deleted_at
 
 
 def compare(
-    connection: Connection, tenant: str, source: str, shard: int, *, parser_fingerprint: str, run_id: str, attempts: int
+    connection: Connection,
+    tenant: str,
+    source: str,
+    shard: int,
+    *,
+    parser_fingerprint: str,
+    run_id: str,
+    attempts: int,
+    after: int = 0,
 ) -> dict[str, int]:
-    """Assign every entry of the shard to one class, and queue the items that must be read.
+    """Assign the entries of the shard behind entry `after` to one class each, and queue the items that must be read.
 
     Classes: `unchanged`, `changed` (already written by this run before an interruption), `quarantined` and `skipped`
     (known to fail, or left out), `due`. Returns the size of each, and as `named` the number of live documents that the
     entries name.
     """
     params = {
+        "after": after,
         "tenant": tenant,
         "source": source,
         "shard": shard,
@@ -156,18 +166,60 @@ def compare(
     return {row[0]: row[1] for row in rows} | {"named": sum(row[2] for row in rows)}
 
 
-def fetch_tasks(connection: Connection, page: int) -> Iterator[FetchTask]:
-    """The queued items in listing order, read in pages without an open transaction in between."""
-    names = ", ".join(field.name for field in fields(FetchTask))
-    statement = text(f"SELECT {names} FROM due WHERE position > :after ORDER BY position LIMIT :page")  # noqa: S608
-    after = 0
-    while True:
-        rows = [FetchTask(*row) for row in connection.execute(statement, {"after": after, "page": page})]
+def last_entry(connection: Connection) -> int:
+    """The number of the newest entry, for the next `compare`; 0 when there is none."""
+    return connection.scalar(text("SELECT coalesce(max(entry), 0) FROM listing")) or 0
+
+
+# What costs little comes first, in four classes of size, and what changed last comes first within a class.
+_FIRST = """
+CASE WHEN size <= 32768 THEN 1 WHEN size IS NULL OR size <= 262144 THEN 2 WHEN size <= 2097152 THEN 3 ELSE 4 END,
+modified_at DESC NULLS LAST, size, position
+"""
+_TAKE = f"""
+WITH taken AS (DELETE FROM due WHERE position IN (SELECT position FROM due ORDER BY {_FIRST} LIMIT :page) RETURNING *)
+SELECT {", ".join(field.name for field in fields(FetchTask))} FROM taken ORDER BY {_FIRST}
+"""  # noqa: S608
+
+
+def take_tasks(connection: Connection, page: int) -> Iterator[FetchTask]:
+    """Take the queued items out of the queue, small and new ones first, in pages without an open transaction."""
+    while rows := [FetchTask(*row) for row in connection.execute(text(_TAKE), {"page": page})]:
         connection.commit()
-        if not rows:
-            return
         yield from rows
-        after = rows[-1].position
+    connection.commit()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Items that are still to be read: their number, how many have no live document yet, and their bytes."""
+
+    items: int = 0
+    new: int = 0
+    bytes: int = 0
+
+    @classmethod
+    def of(cls, task: FetchTask) -> Queue:
+        """One item."""
+        return cls(1, int(not task.live), ASSUMED_BYTES if task.size is None else task.size)
+
+    def __add__(self, other: Queue) -> Queue:
+        return Queue(self.items + other.items, self.new + other.new, self.bytes + other.bytes)
+
+    def __sub__(self, other: Queue) -> Queue:
+        return Queue(self.items - other.items, self.new - other.new, self.bytes - other.bytes)
+
+
+ASSUMED_BYTES = 4096
+"""Of an item whose size the source does not report."""
+_QUEUE = text(
+    "SELECT count(*), count(*) FILTER (WHERE NOT live), coalesce(sum(coalesce(size, :assumed)), 0)::bigint FROM due"
+)
+
+
+def queue(connection: Connection) -> Queue:
+    """What is queued now."""
+    return Queue(*connection.execute(_QUEUE, {"assumed": ASSUMED_BYTES}).one())
 
 
 _PROBLEMS = text("""

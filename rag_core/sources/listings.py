@@ -5,7 +5,8 @@ Runs of several shards list the source once: the first run lists, the others wai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,9 @@ from rag_core.sources.base import Changes, Connector, Incremental, Listing, Prob
 from rag_core.sources.shared_listing_store import Shared
 
 _PAGE = 5000
+EARLY_SECONDS = 1.0
+"""How long a source is listed before the first of its items are read."""
+OnPage = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,13 @@ class ListingResult:
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
 
-def load_whole_listing(connection: Connection, connector: Connector, scope: Scope) -> ListingResult:
+def load_whole_listing(
+    connection: Connection, connector: Connector, scope: Scope, *, listed: OnPage | None = None
+) -> ListingResult:
     """Load a complete listing: list the source, or take the shard's entries of a listing that another run made.
 
-    A run waits while another one lists; it makes its own listing when the other fails or takes longer than
-    `shared_listings.PATIENCE`.
+    `listed` is called now and then while the source is being listed. A run waits while another one lists; it makes its
+    own listing when the other fails or takes longer than `shared_listings.PATIENCE`.
     """
     source = scope.source
     if source.shards > 1 and connector.shares_listings and scope.requested_at is not None:
@@ -53,8 +59,8 @@ def load_whole_listing(connection: Connection, connector: Connector, scope: Scop
                 taken = shared_listings.take(connection, source, scope.shard, scope.requested_at)
                 if taken is not None:
                     return ListingResult(None, 0, taken.version_tag, taken.cursor)
-                return _list_for_all(connection, connector, scope)
-    result = load_listing(connection, source, connector.list_items())
+                return _list_for_all(connection, connector, scope, listed)
+    result = load_listing(connection, source, connector.list_items(), listed=listed)
     close_shared(connection, source)
     return result
 
@@ -66,9 +72,9 @@ def close_shared(connection: Connection, source: Source) -> None:
         connection.commit()
 
 
-def _list_for_all(connection: Connection, connector: Connector, scope: Scope) -> ListingResult:
+def _list_for_all(connection: Connection, connector: Connector, scope: Scope, listed: OnPage | None) -> ListingResult:
     number = shared_listings.begin(connection, scope.source, scope.shard)
-    result = load_listing(connection, scope.source, connector.list_items())
+    result = load_listing(connection, scope.source, connector.list_items(), listed=listed)
     if result.error is None:
         shared_listings.complete(connection, number, Shared(result.version_tag, result.cursor))
     else:
@@ -76,19 +82,29 @@ def _list_for_all(connection: Connection, connector: Connector, scope: Scope) ->
     return result
 
 
-def load_listing(connection: Connection, source: Source, entries: Listing | Changes) -> ListingResult:
-    """Read a listing to its end into the prepared tables of `rag_core.sources.listing_store`, and commit."""
+def load_listing(
+    connection: Connection, source: Source, entries: Listing | Changes, *, listed: OnPage | None = None
+) -> ListingResult:
+    """Read a listing to its end into the prepared tables of `rag_core.sources.listing_store`, and commit.
+
+    `listed` is called when an early page of it is stored, at most every `EARLY_SECONDS`.
+    """
     rows: list[tuple[object, ...]] = []
     removed: list[tuple[str, int]] = []
     error: str | None = None
+    stored = time.monotonic()
     try:
         for entry in entries:
             if isinstance(entry, Removed):
                 removed.append((storable(entry.locator), _shard_of(source, entry.locator)))
             else:
                 rows.append(_row(source, entry))
-            if len(rows) + len(removed) >= _PAGE:
+            early = listed is not None and time.monotonic() - stored >= EARLY_SECONDS
+            if early or len(rows) + len(removed) >= _PAGE:
                 _append(connection, rows, removed)
+            if early and listed is not None:
+                listed()
+                stored = time.monotonic()
     except RagError as failure:
         error = str(failure)
     _append(connection, rows, removed)

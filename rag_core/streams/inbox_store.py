@@ -132,6 +132,12 @@ def pending(connection: Connection) -> tuple[int, float]:
     return int(count), float(seconds or 0)
 
 
+def pending_by_source(connection: Connection, tenant: str) -> dict[str, int]:
+    """The number of pending changes of each source of a tenant that has any."""
+    rows = connection.execute(_PENDING_BY_SOURCE, {"tenant": tenant})
+    return {row.source: row.changes for row in rows}
+
+
 def latest(connection: Connection, doc_id: uuid.UUID) -> Row[tuple[object, ...]] | None:
     """The newest pending change of a document: `operation`, `source_version`, `source`, `locator`."""
     return connection.execute(_LATEST, {"doc_id": doc_id}).one_or_none()
@@ -257,6 +263,9 @@ WHERE i.seq = n.seq AND i.applied_at IS NULL
 """)
 _PENDING = text("""
 SELECT count(*), extract(epoch FROM greatest(now() - min(received_at), '0')) FROM rag.inbox WHERE applied_at IS NULL
+""")
+_PENDING_BY_SOURCE = text("""
+SELECT source, count(*) AS changes FROM rag.inbox WHERE applied_at IS NULL AND tenant = :tenant GROUP BY source
 """)
 _LATEST = text("""
 SELECT operation, source_version, source, locator FROM rag.inbox

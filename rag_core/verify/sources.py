@@ -121,7 +121,8 @@ class _SourceCheck:
         listing.prepare(self._connection)
         error = load_listing(self._connection, replace(self._source, shards=1), self._connector.list_items()).error
         self.counts["listed"] = listing.entries(self._connection, 0)
-        listing.compare(self._connection, **self._of, shard=0, parser_fingerprint=_NOTHING, run_id=_NOTHING, attempts=0)
+        key = (self._source.tenant, self._source.name, 0)
+        listing.compare(self._connection, *key, parser_fingerprint=_NOTHING, run_id=_NOTHING, attempts=0)
         self._connection.commit()
         self._check_refused()
         share = 1.0 if sample is None else sample / max(1, self.counts["listed"])
@@ -140,7 +141,7 @@ class _SourceCheck:
     def _chosen(self, share: float) -> Iterator[FetchTask]:
         """Items to read, as if they were new."""
         chance = random.Random()  # noqa: S311 - a fixed seed would check the same items for ever
-        for due in listing.fetch_tasks(self._connection, _PAGE):
+        for due in listing.take_tasks(self._connection, _PAGE):
             if share < 1 and due.live and due.known_token == due.token and chance.random() >= share:
                 self.counts["stored"] += 1
                 continue

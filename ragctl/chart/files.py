@@ -94,7 +94,7 @@ def dagster_file() -> str:
     """`dagster.yaml` without its run launcher, which the chart adds because it depends on images and resources."""
     settings = Settings.model_validate(
         {"database_url": "postgresql://placeholder", **{name: _NUMBER + at for at, name in enumerate(_INSTANCE)}}
-        | {"max_concurrent_runs": 999}
+        | {"max_concurrent_runs": 998}
     )
     instance = yaml.safe_load(render_dagster_yaml(settings))
     del instance["run_launcher"]
@@ -109,5 +109,5 @@ def dagster_file() -> str:
         )
     default = Settings.model_fields["max_concurrent_runs"].default
     runs = f'include "rag.setting" (list . "max_concurrent_runs" {default})'
-    # A limit that the instance derives from the number of runs: one slot is kept free beside generation builds.
-    return _HEADER + text.replace("998", f"{{{{ max 1 (sub ({runs} | int) 1) }}}}")
+    # A limit that the instance derives from the number of runs: half of the slots are kept free of generation builds.
+    return _HEADER + text.replace("499", f"{{{{ max 1 (div ({runs} | int) 2) }}}}")

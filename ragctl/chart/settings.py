@@ -44,7 +44,10 @@ def secret_names() -> list[str]:
 
 def settings_schema() -> dict[str, Any]:
     """JSON schema of the map `settings`; unknown names are refused."""
-    properties = Settings.model_json_schema(mode="validation")["properties"]
+    schema = Settings.model_json_schema(mode="validation")
+    properties = schema["properties"]
+    # The values of the chart have definitions of their own, so that this one is written out.
+    properties["source_allowances"]["additionalProperties"] = schema["$defs"]["SourceAllowance"]
     return {
         "type": "object",
         "additionalProperties": False,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from rag_core.errors import Reason
 
 
 @contextmanager
@@ -39,6 +41,15 @@ def actor() -> str:
         return f"{DEFAULT_TENANT}/{getpass.getuser()}"
     except (KeyError, OSError):  # a container may run as a number without a name
         return f"{DEFAULT_TENANT}/uid-{os.geteuid()}"
+
+
+def partly(succeeded: Sequence[bool]) -> Reason | None:
+    """The reason with which a command over several things ends, of which some did not succeed."""
+    from rag_core.errors import Reason
+
+    if all(succeeded):
+        return None
+    return Reason.PARTLY_DONE if any(succeeded) else Reason.CHECK_FAILED
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-import json as _json
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
-from ragctl.commands.query import resumed
-from ragctl.grpc_client import query_stub
 from ragctl.output import Json, emit_json, note, progress_bar, say, table
 
 if TYPE_CHECKING:
-    from rag_core.evaluation import EvaluationQuestion, Result, Shown
+    from rag_core.database import Store
+    from rag_core.evaluation import EvaluationQuestion, Result, Run
     from rag_core.settings import Settings
-    from ragproto.query.v2 import query_pb2
 
-_TOKEN_SECONDS = 3600
+app = App(
+    name="evaluate",
+    help="Ask your own questions of the running stack and grade the answers; keep and propose questions.\n\n"
+    "Example: rag evaluate --questions questions.yaml",
+    help_format="plaintext",
+)
 Several = Annotated[list[str] | None, Parameter(negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
+_SHOWN = 5
 
 
+@app.default
 def evaluate(
-    *, questions: Path, tag: Several = None, top_k: int = 10, tenant: str = "default", at_least: Several = None,
-    at_most: Several = None, json: Json = False,
+    *, questions: Path | None = None, tag: Several = None, top_k: int = 10, tenant: str = "default",
+    at_least: Several = None, at_most: Several = None, not_worse: Flag = False, json: Json = False,
 ) -> int:  # fmt: skip
-    """Ask a file of questions of the running stack and grade retrieval and answers, by tag and against the last run.
+    """Ask questions of the running stack and grade retrieval and answers, by tag and against the last run.
 
-    Exits with 1 when a limit is not met. The layout of the file is in docs/how-to/evaluate-answers.md.
+    Each run is kept in PostgreSQL; the console shows it. Exits with 1 when a limit is not met. The layout of the file
+    is in docs/how-to/evaluate-answers.md.
 
     Example: rag evaluate --questions questions.yaml --at-least satisfied=0.6 --at-most wrong=0.1
 
     Parameters
     ----------
     questions
-        YAML or JSONL: question, expected text or pattern, source, tags.
+        YAML or JSONL: question, expected text or pattern, source, tags. Without it the tenant's own questions are
+        asked, as the promotion gate does: the files in RAG_QUESTIONS_DIR, and the proposed ones that were accepted.
     tag
         Only questions with this tag; repeated, with all of them.
     top_k
@@ -47,113 +54,150 @@ def evaluate(
         NAME=SHARE that must be reached: satisfied, recall or ndcg; may be repeated.
     at_most
         NAME=SHARE that must not be exceeded: wrong; may be repeated.
+    not_worse
+        Also exit with 1 when the last run was better, by more than RAG_GATE_ANSWER_TOLERANCE and than chance explains.
     """
-    from rag_core.evaluation import grading, load_questions
+    from rag_core.database import open_store
+    from rag_core.evaluation import grading
     from rag_core.settings import Settings
 
     for text in (*(at_least or ()), *(at_most or ())):
         grading.parse_limit(text)
-    settings, asked = Settings.load(), load_questions(questions, tag or ())
-    with progress_bar("asking") as progress:
-        results = []
-        for result in _ask(settings, asked, top_k, tenant):
-            results.append(result)
-            progress(len(results), len(asked))
-    kept = _file(settings, questions, tag or (), tenant)
-    before = _load(kept)
-    run = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "top_k": top_k, **grading.as_dict(results)}
-    report = {**run, "before": before and {"at": before["at"], "figures": before["figures"]}}
-    report["changes"] = grading.changes(before["results"], results) if before else []
-    _keep(kept, run)
+    settings = Settings.load()
+    store = open_store(settings)
+    try:
+        asked = _asked(store, settings, questions, tag or (), tenant)
+        unknown = _unknown_sources(store, tenant, asked)
+        generation, results = _ask(settings, asked, top_k, tenant)
+        name = questions.name if questions else "own questions"
+        series = _series(questions, tag or (), top_k)
+        report = _keep(store, settings, results, tenant, name, series, generation, top_k)
+    finally:
+        store.close()
+    report["unknown_sources"] = unknown
     report["missed_limits"] = grading.missed_limits(grading.figures(results), at_least or (), at_most or ())
+    if not_worse and report["worse"]:
+        report["missed_limits"].append(f"worse than the last run: {report['detail']}")
     emit_json(report) if json else _print(report)
     for missed in report["missed_limits"]:
         note(missed)
     return int(bool(report["missed_limits"]))
 
 
-def _ask(settings: Settings, asked: Sequence[EvaluationQuestion], top_k: int, tenant: str) -> Iterator[Result]:
-    from rag_core.evaluation import Result, grade, retrieval
-    from ragproto.query.v2 import query_pb2
+def _asked(
+    store: Store, settings: Settings, questions: Path | None, tags: Sequence[str], tenant: str
+) -> Sequence[EvaluationQuestion]:
+    from rag_core.errors import InvalidInput, Reason
+    from rag_core.evaluation import load_questions
+    from rag_core.generations.lifecycle import load_own_questions
 
-    with query_stub(settings, tenant, _TOKEN_SECONDS) as (stub, call):
-        for question in asked:
-            found = stub.Search(query_pb2.SearchRequest(query=question.text, top_k=top_k), **call)
-            recall, ndcg = retrieval(question, [f"{one.source}/{one.locator}" for one in found.passages], top_k)
-            shown, places = _answer(stub, call, query_pb2.AnswerRequest(query=question.text, top_k=top_k))
-            yield Result(question.text, question.tags, grade(question, shown, places), recall, ndcg)
-
-
-def _answer(stub: Any, call: dict[str, Any], request: query_pb2.AnswerRequest) -> tuple[Shown, list[str]]:
-    """What the answer claims to be, and the text of each place it shows."""
-    from functools import partial
-
-    from rag_core.evaluation import Shown
-    from ragproto.query.v2 import query_pb2
-
-    text, final = "", query_pb2.AnswerFinal()
-    for event in resumed(partial(stub.Answer, **call), request):
-        text += event.delta.text
-        final = event.final
-    if final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES:
-        return Shown.CLOSEST, _places(text, final, final.abstained.citations)
-    outcome = final.WhichOneof("outcome")
-    if outcome == "answered":
-        return Shown.ANSWERED, _places(text, final, final.answered.citations)
-    return (Shown.NOTHING if outcome == "abstained" else Shown.FAILED), []
+    if questions is not None:
+        return load_questions(questions, tags, limit=settings.evaluation_max_questions)
+    own = load_own_questions(store, settings, [tenant])
+    chosen = [one for each in own for one in each.questions if set(tags) <= set(one.tags)]
+    if not chosen:
+        message = (
+            f"tenant {tenant} has no questions of its own{' with these tags' if own else ''}; give --questions FILE"
+        )
+        raise InvalidInput(Reason.QUESTIONS_INVALID, message)
+    return chosen
 
 
-def _places(text: str, final: query_pb2.AnswerFinal, citations: Sequence[query_pb2.Citation]) -> list[str]:
-    quotes = {citation.number: citation.quote for citation in citations}
-    if not final.excerpts:
-        return ["\n".join([text, *quotes.values()])]
-    return [
-        "\n".join([*one.heading_path, one.text, one.markdown, *(quotes.get(number, "") for number in one.citations)])
-        for one in final.excerpts
-    ]
+def _unknown_sources(store: Store, tenant: str, asked: Sequence[EvaluationQuestion]) -> list[str]:
+    from rag_core.evaluation import question_store
+
+    with store.engine.connect() as connection:
+        unknown = question_store.unknown_sources(connection, tenant, asked)
+    if unknown:
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        note(
+            f"no document of tenant {tenant} is at {', '.join(unknown[:_SHOWN])}{more}: their questions count as missed"
+        )
+    return unknown
+
+
+def _ask(settings: Settings, asked: Sequence[EvaluationQuestion], top_k: int, tenant: str) -> tuple[str, list[Result]]:
+    from ragctl.commands._asking import ask
+
+    generation, results = "", []
+    with progress_bar("asking") as progress:
+        for searched, result in ask(settings, asked, top_k, tenant):
+            generation = searched
+            results.append(result)
+            progress(len(results), len(asked))
+    return generation, results
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# The run before, kept for the same file, tags and tenant.
+# The run, kept and compared with the one before over the same questions.
 
 
-def _file(settings: Settings, questions: Path, tags: Sequence[str], tenant: str) -> Path:
+def _series(questions: Path | None, tags: Sequence[str], top_k: int) -> str:
     from hashlib import sha256
 
-    key = sha256("\0".join([str(questions.resolve()), tenant, *sorted(tags)]).encode()).hexdigest()[:12]
-    return settings.home / "evaluations" / f"{questions.stem}-{key}.json"
+    from rag_core.evaluation import run_store
+
+    if questions is None and not tags:
+        return run_store.OWN
+    key = "\0".join([str(questions and questions.resolve()), str(top_k), *sorted(tags)])
+    return sha256(key.encode()).hexdigest()[:16]
 
 
-def _load(path: Path) -> dict[str, Any] | None:
-    try:
-        kept: dict[str, Any] = _json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return kept
+def _keep(
+    store: Store, settings: Settings, results: Sequence[Result], tenant: str, name: str, series: str, generation: str,
+    top_k: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Store the run; returns what is reported of it."""
+    from rag_core.answering import answerer_fingerprint
+    from rag_core.evaluation import Run, changes, compare, grading, run_store
+    from ragctl.commands._shared import actor
+
+    graded = grading.as_dict(results)
+    with store.engine.begin() as connection:
+        last = run_store.last(connection, tenant, series)
+        old = run_store.results(connection, last.id) if last else []
+        compared = compare(old, results, settings.gate_answer_tolerance)
+        run = run_store.add(
+            connection,
+            Run(
+                tenant, "command", actor(), name, series, generation, answerer_fingerprint(settings), top_k,
+                graded["figures"], graded["tags"], last.id if last else None, bool(last and compared.worse),
+                str(compared) if last else "",
+            ),
+            results,
+            keep=settings.evaluation_keep_runs,
+        )  # fmt: skip
+    return {
+        **described(run),
+        "results": graded["results"],
+        "before": {"run": last.id, "at": last.at, "figures": last.figures} if last else None,
+        "comparison": compared.as_figures() if last else {},
+        "changes": [asdict(one) for one in changes(old, results)],
+    }
 
 
-def _keep(path: Path, run: dict[str, Any]) -> None:
-    from rag_core.files import replace_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, _json.dumps(run, ensure_ascii=False).encode())
+def described(run: Run) -> dict[str, Any]:
+    """A run without its results."""
+    return {
+        "run": run.id, "at": run.at, "name": run.name, "origin": run.origin, "actor": run.actor,
+        "generation": run.generation, "top_k": run.top_k, "figures": run.figures, "tags": run.tags,
+        "worse": run.worse, "detail": run.detail, "accepted": run.accepted,
+    }  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------------------------
 # What a person reads.
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(report: Mapping[str, Any]) -> None:
     from rag_core.evaluation import SATISFIED, Grade
 
-    counted = [grade.value for grade in Grade if report["figures"]["grades"][grade.value]]
-    columns = ("", "questions", "satisfied", "wrong", f"recall@{report['top_k']}", "nDCG@10", *counted)
-    rows = [_row(name, found, counted) for name, found in {"all": report["figures"], **report["tags"]}.items()]
-    table(columns, rows)
+    print_figures(report)
     fine = {*SATISFIED, Grade.NOT_GRADED}
     poor = [(one["grade"], one["question"]) for one in report["results"] if one["grade"] not in fine]
     say("\nNot satisfied:")
-    table(("grade", "question"), sorted(poor))
+    table(("grade", "question"), sorted(poor), empty="none")
+    say(f"\nKept as run {report['run']}.")
     if report["before"] is None:
         return
     now, then = report["figures"], report["before"]["figures"]
@@ -162,12 +206,28 @@ def _print(report: dict[str, Any]) -> None:
         for name in ("satisfied", "wrong", "recall", "ndcg")
         if now[name] is not None and then[name] is not None
     )
-    say(f"\nSince the run of {report['before']['at']}: {moved}")
-    changed = [(one["before"], one["now"], one["question"]) for one in report["changes"]]
-    table(("before", "now", "question"), changed, empty="every grade is as it was")
+    worse = " Worse than chance explains." if report["worse"] else ""
+    say(f"Since run {report['before']['run']} of {report['before']['at']:%Y-%m-%d %H:%M}: {moved}.{worse}")
+    print_changes(report["changes"])
 
 
-def _row(name: str, found: dict[str, Any], counted: Sequence[str]) -> tuple[object, ...]:
+def print_figures(report: Mapping[str, Any]) -> None:
+    """The figures of all questions and of each tag."""
+    from rag_core.evaluation import Grade
+
+    counted = [grade.value for grade in Grade if report["figures"]["grades"][grade.value]]
+    columns = ("", "questions", "satisfied", "wrong", f"recall@{report['top_k']}", "nDCG@10", *counted)
+    rows = [_row(name, found, counted) for name, found in {"all": report["figures"], **report["tags"]}.items()]
+    table(columns, rows)
+
+
+def print_changes(changed: Iterable[Mapping[str, Any]]) -> None:
+    """The questions that changed, the worse ones first."""
+    rows = [(one["direction"], one["before"], one["now"], one["question"]) for one in changed]
+    table(("", "before", "now", "question"), rows, empty="no question changed")
+
+
+def _row(name: str, found: Mapping[str, Any], counted: Sequence[str]) -> tuple[object, ...]:
     shares = (found[share] for share in ("satisfied", "wrong", "recall", "ndcg"))
     written = ("" if share is None else f"{share:.3f}" for share in shares)
     return (name, found["questions"], *written, *(found["grades"][grade] for grade in counted))

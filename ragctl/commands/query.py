@@ -55,6 +55,8 @@ def _search(settings: Settings, text: str, top_k: int | None, tenant: str, json:
     if json:
         emit_json(_plain(response))
         return 0
+    if response.rerank_skipped:
+        note(f"in the order of retrieval: the reranker failed ({response.rerank_skipped})")
     for number, passage in enumerate(response.passages, start=1):
         say(f"{number}. {_where(passage, passage.headings)}\n   {_place(passage)}  score {passage.score:.3f}")
         say(_indented(passage.text) + "\n")
@@ -70,8 +72,8 @@ def _answer(settings: Settings, text: str, top_k: int | None, tenant: str, json:
         events = resumed(partial(stub.Answer, **call), query_pb2.AnswerRequest(query=text, top_k=top_k))
         if json:
             return _answer_as_json(events)
-        text, final = _collect(events)
-    return _print_answer(text, final)
+        text, final = collect(events)
+    return print_answer(text, final)
 
 
 def resumed(
@@ -93,7 +95,7 @@ def resumed(
     yield from ask(request)
 
 
-def _collect(events: Iterator[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.AnswerFinal]:
+def collect(events: Iterator[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.AnswerFinal]:
     """The whole text and the final event. A terminal shows the text as it comes, until its final form replaces it."""
     from rich.live import Live
     from rich.text import Text
@@ -112,7 +114,8 @@ def _collect(events: Iterator[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.An
     raise Unavailable(Reason.SERVER_UNAVAILABLE, "the answer broke off; ask again")
 
 
-def _print_answer(text: str, final: query_pb2.AnswerFinal) -> int:
+def print_answer(text: str, final: query_pb2.AnswerFinal) -> int:
+    """Print an answer as `rag query` does; returns the exit code. Raises `Unavailable` for one that broke off."""
     outcome = final.WhichOneof("outcome")
     if outcome == "failed":
         _raise_failed(final)
@@ -130,8 +133,14 @@ def _note_outcome(final: query_pb2.AnswerFinal) -> bool:
     """Report on standard error how far the answer can be relied on; returns whether it is the closest passages."""
     from ragproto.query.v2 import query_pb2
 
+    if final.standalone_question:
+        note(f"understood as: {final.standalone_question}")
     if final.read_as:
         note(f"read as: {final.read_as}")
+    if final.answered_by.fallback_reason:
+        note(f"the answer model failed ({final.answered_by.fallback_reason}); quotes of the sources instead:")
+    if final.rerank_skipped:
+        note(f"in the order of retrieval: the reranker failed ({final.rerank_skipped})")
     closest = final.answer_outcome == query_pb2.ANSWER_OUTCOME_CLOSEST_PASSAGES
     if closest:
         note("not sure that the sources answer this; the closest passages:")
@@ -160,16 +169,28 @@ def _print_text(text: str, written: str) -> None:
 
 
 def _answer_as_json(events: Iterator[query_pb2.AnswerEvent]) -> int:
+    text, final = gather(events)
+    emit_json(as_plain(text, final))
+    return int(not _note_outcome(final) and final.WhichOneof("outcome") != "answered")
+
+
+def gather(events: Iterable[query_pb2.AnswerEvent]) -> tuple[str, query_pb2.AnswerFinal]:
+    """The whole text and the final event, with nothing shown meanwhile. Raises `Unavailable` when it broke off."""
+    from rag_core.errors import Reason, Unavailable
+
     parts: list[str] = []
     for event in events:
-        if not event.HasField("final"):
-            parts.append(event.delta.text)
-            continue
-        if event.final.WhichOneof("outcome") == "failed":
-            _raise_failed(event.final)
-        emit_json({"answer": "".join(parts), **_plain(event.final)})
-        return int(not _note_outcome(event.final) and event.final.WhichOneof("outcome") != "answered")
-    return 1
+        if event.HasField("final"):
+            if event.final.WhichOneof("outcome") == "failed":
+                _raise_failed(event.final)
+            return "".join(parts), event.final
+        parts.append(event.delta.text)
+    raise Unavailable(Reason.SERVER_UNAVAILABLE, "the answer broke off; ask again")
+
+
+def as_plain(text: str, final: query_pb2.AnswerFinal) -> dict[str, Any]:
+    """An answer as `--json` prints it."""
+    return {"answer": text, **_plain(final)}
 
 
 def _raise_failed(final: query_pb2.AnswerFinal) -> None:
@@ -197,5 +218,8 @@ def _indented(text: str) -> str:
 def _plain(message: Any) -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict
 
-    plain: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    # Fields at their default too: a citation that begins at 0 begins somewhere.
+    plain: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
     return plain

@@ -1,4 +1,4 @@
-"""`rag source`: list the configured sources, check whether they can be read, and sync them."""
+"""`rag source`: the configured sources, their states and history, whether they can be read, and their runs."""
 
 from __future__ import annotations
 
@@ -7,33 +7,112 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from ragctl.commands._shared import actor, quiet
-from ragctl.output import Json, emit_json, note, say, table
+from rag_core.errors import Reason
+from ragctl.commands import source_changes
+from ragctl.commands._shared import actor, partly, quiet
+from ragctl.output import Json, emit_json, note, progress_bar, say, table
+from ragctl.source_history import state_fields, status_of
 
 if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
 
 app = App(
-    name="source", help="Sources: list, check, sync, crawl report, approve held deletions.", help_format="plaintext"
+    name="source",
+    help="Sources: add, list, show, status, history, check, sync, reload, report, approve-deletions, delete.",
+    help_format="plaintext",
 )
+
+
+app.command(source_changes.add)
+app.command(source_changes.delete)
 
 
 @app.command(name="list")
 def list_(*, json: Json = False) -> None:
-    """List the configured sources.
+    """List the configured sources with the state of each, as the console shows it.
 
     Example: rag source list
     """
-    rows = [_described(config) for config in _named(None)]
+    from rag_assets.config import read_sources
+    from rag_core.settings import Settings
+
+    found = read_sources(Settings.load().effective_sources_dir)
+    states = status_of(found.sources)
+    rows = [_described(config) | state_fields(states.get(config.name)) for config in found.sources]
+    wrong = [
+        {"name": one.source, "tenant": one.tenant, "place": one.place, "problem": f"{one.reason}: {one.message}"}
+        for one in found.problems
+    ]
     if json:
-        emit_json(rows)
-    else:
-        columns = ("name", "kind", "tenant", "acl", "shards", "enabled", "place")
-        table(columns, [[row[name] for name in columns] for row in rows], empty="no source is configured")
+        emit_json([*rows, *wrong])
+        return
+    columns = ("name", "kind", "tenant", "acl", "shards", "enabled", "place", "status")
+    table(columns, [[row[name] for name in columns] for row in rows], empty="no source is configured")
+    if wrong:
+        say("\nLeft out, because their files are wrong:")
+        for one in wrong:
+            say(f"  {one['name']} ({one['place']}): {one['problem']}")
 
 
 @app.command
-def check(name: str | None = None, /, *, json: Json = False) -> int:
+def status(name: str | None = None, /, *, json: Json = False) -> None:
+    """Show what each source does or waits for, what failed and what to do.
+
+    Example: rag source status handbook
+
+    Parameters
+    ----------
+    name
+        Only this source.
+    """
+    configs = _named(name)
+    states = status_of(configs)
+    rows = [{"name": config.name, **state_fields(states.get(config.name))} for config in configs]
+    if json:
+        emit_json(rows)
+        return
+    shown = [(row["name"], row["status"], row["documents"], row["pending"], row["remedy"]) for row in rows]
+    table(("source", "state", "documents", "not searchable yet", "what to do"), shown, empty="no source is configured")
+
+
+@app.command
+def show(name: str, /, *, json: Json = False) -> None:
+    """Show one source: its configuration, its state, and the last failure with its remedy.
+
+    Example: rag source show handbook
+    """
+    (config,) = _named(name)
+    found = _described(config) | state_fields(status_of([config]).get(name))
+    if json:
+        emit_json(found)
+    else:
+        table(("property", "value"), [(key.replace("_", " "), value) for key, value in found.items() if value != ""])
+
+
+@app.command
+def history(name: str, /, *, limit: int = 20, json: Json = False) -> None:
+    """Show the newest runs of a source and what operators did to it, newest first.
+
+    Example: rag source history handbook
+
+    Parameters
+    ----------
+    limit
+        How many entries.
+    """
+    from ragctl.source_history import read_history
+
+    (config,) = _named(name)
+    entries = read_history(config, limit)
+    if json:
+        emit_json(entries)
+    else:
+        columns = ("at", "what", "result", "seconds", "actor", "run")
+        table(columns, [[row[column] for column in columns] for row in entries], empty="nothing has happened yet")
+
+
+@app.command
+def check(name: str | None = None, /, *, json: Json = False) -> Reason | None:
     """Validate every source file, connect to the sources and show a sample of each. Nothing is written.
 
     Example: rag source check handbook
@@ -43,7 +122,11 @@ def check(name: str | None = None, /, *, json: Json = False) -> int:
     name
         Only this source.
     """
-    found = {config.name: _checked(config) for config in _named(name)}
+    configs, found = _named(name), dict[str, dict[str, Any]]()
+    with progress_bar("connecting") as progress:
+        for config in configs:
+            progress(len(found), len(configs))
+            found[config.name] = _checked(config)
     if json:
         emit_json(found)
     else:
@@ -54,7 +137,7 @@ def check(name: str | None = None, /, *, json: Json = False) -> int:
             for problem in (*result.get("problems", ()), result.get("error")):
                 if problem:
                     say(f"  {problem}")
-    return int(not all(result["ok"] for result in found.values()))
+    return partly([result["ok"] for result in found.values()])
 
 
 @app.command
@@ -64,7 +147,7 @@ def sync(
     *,
     wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
     json: Json = False,
-) -> int:
+) -> Reason | None:
     """Sync a source now in a Dagster run: list it and bring the index up to date.
 
     Example: rag source sync handbook
@@ -95,7 +178,33 @@ def sync(
                 note(f"{source}: {reason}")
     else:
         table(("source", "run", "reason"), [(source, run, reasons.get(source, "")) for source, run in states.items()])
-    return int(not all(outcome.succeeded for outcome in outcomes))
+    return partly([outcome.succeeded for outcome in outcomes])
+
+
+@app.command
+def reload(*, json: Json = False) -> Reason | None:
+    """Load the source files again. Not needed after an edit: within 10 seconds it happens by itself.
+
+    Fails with CHECK_FAILED when a file is wrong; all others are loaded.
+
+    Example: rag source reload
+    """
+    from rag_assets import LOCATION
+    from rag_assets.config import read_sources
+    from rag_core.settings import Settings
+    from ragctl.dagster import DagsterApi
+
+    settings = Settings.load()
+    with closing(DagsterApi(settings)) as api:
+        api.reload(LOCATION)
+    found = read_sources(settings.effective_sources_dir)
+    if json:
+        emit_json({"sources": [config.name for config in found.sources], "problems": list(map(str, found.problems))})
+    else:
+        say(f"{len(found.sources)} sources are loaded")
+        for problem in found.problems:
+            say(f"  source {problem.source} is left out: {problem}")
+    return Reason.CHECK_FAILED if found.problems else None
 
 
 @app.command

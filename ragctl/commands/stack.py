@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from rag_core.errors import Reason
 from ragctl.output import Json, emit_json, note, say, table
 
 if TYPE_CHECKING:
+    from rag_core.settings import Settings
     from ragctl.local_stack.display import Display
+    from ragctl.local_stack.estimate import Estimate
     from ragctl.local_stack.ingest import Outcome
     from ragctl.local_stack.status import StackStatus
     from ragctl.local_stack.up import Stack
@@ -22,10 +25,10 @@ def up(
     *,
     docs: Path | None = None,
     ingest: Annotated[bool, Parameter(negative="--no-ingest")] = True,
-    wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
+    wait: Annotated[bool | None, Parameter(negative="--no-wait")] = None,
     replicas: int | None = None,
     json: Json = False,
-) -> int:
+) -> Reason | None:
     """Start the local stack, ingest its sources and print the next steps. Safe to repeat: starts only what is missing.
 
     Example: rag up --docs ~/handbook
@@ -37,37 +40,52 @@ def up(
     ingest
         Start a run of each source without a successful one.
     wait
-        Wait for those runs.
+        Wait for those runs. Default: unless a folder given by `--docs` is estimated to take longer than 10 minutes;
+        it is then ingested in the background.
     replicas
         Number of query servers behind the gateway, kept for later starts; a running stack is scaled without a restart.
     """
     from ragctl.local_stack.data_dir import load
     from ragctl.local_stack.display import open_display
-    from ragctl.local_stack.sources import ensure_sources
+    from ragctl.local_stack.sources import ensure_sources, is_new_folder
     from ragctl.local_stack.up import start_stack
 
     settings, data_dir = load()
     data_dir.create()
     with data_dir.lock():
         try:
-            changed = ensure_sources(settings, data_dir, docs)
+            new = docs is not None and ingest and is_new_folder(settings, docs)
+            expected = _estimate(docs, settings) if docs is not None and new else None
+            ensure_sources(settings, data_dir, docs)
+            waits = wait if wait is not None else not (expected and expected.long)
             with open_display(silent=json) as display:
                 stack = start_stack(display, replicas=replicas)
-                outcomes = _ingest(stack, display, reload=changed, wait=wait) if ingest else []
+                outcomes = _ingest(stack, display, wait=waits) if ingest else []
         except KeyboardInterrupt:
             note("interrupted: what has started keeps running; `rag up` continues, `rag down` stops it")
             raise
-    _report(stack, outcomes, json=json)
-    return int(not all(outcome.succeeded for outcome in outcomes))
+    _report(stack, outcomes, expected, json=json)
+    if ingest and not waits and not json:
+        say("The sources are ingested in the background; `rag source status` shows how far they are.")
+    # The stack runs: a source that failed is a part that is not done.
+    return None if all(outcome.succeeded for outcome in outcomes) else Reason.PARTLY_DONE
 
 
-def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list[Outcome]:
-    from rag_assets import LOCATION
-    from ragctl.dagster import DagsterApi
+def _estimate(docs: Path, settings: Settings) -> Estimate:
+    """Say at once what the ingest of a folder will cost. Raises `Exhausted` (`STORAGE_FULL`) when it does not fit."""
+    from rag_core.errors import Exhausted
+    from ragctl.local_stack.estimate import estimate
+
+    found = estimate(docs.expanduser().resolve(), settings)
+    note(f"  {docs}: {found.describe()}")
+    if not found.fits:
+        raise Exhausted(Reason.STORAGE_FULL, "the folder does not fit on the disk of RAG_HOME: free space or move it")
+    return found
+
+
+def _ingest(stack: Stack, display: Display, *, wait: bool) -> list[Outcome]:
     from ragctl.local_stack.ingest import Sync
 
-    if reload and "dagster-code" in stack.found_running:
-        DagsterApi(stack.settings).reload(LOCATION)
     with closing(Sync(stack.settings)) as sync:
         under_way = sync.under_way()
         wanted = [job for job in sync.never_succeeded() if job not in under_way]
@@ -75,7 +93,7 @@ def _ingest(stack: Stack, display: Display, *, reload: bool, wait: bool) -> list
         return sync.wait([*wanted, *under_way], display) if wait else []
 
 
-def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
+def _report(stack: Stack, outcomes: list[Outcome], expected: Estimate | None, *, json: bool) -> None:
     from ragctl.local_stack.accounts import FIRST_ACCOUNT
     from ragctl.local_stack.next_steps import examples, sample_question, urls
 
@@ -86,6 +104,7 @@ def _report(stack: Stack, outcomes: list[Outcome], *, json: bool) -> None:
             {
                 "ready_seconds": round(stack.seconds, 1),
                 "ingest": ingested,
+                "estimate": expected.to_json() if expected else None,
                 "urls": urls(stack.settings),
                 "console_account": made,
             }
@@ -175,8 +194,15 @@ def _print_platform(platform: dict[str, Any]) -> None:
     say()
     names = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions")
     table(
-        ("source", *names[1:], "last complete"),
-        [[*(item.get(name) for name in names), _moment(item.get("last_complete_at"))] for item in platform["sources"]],
+        ("source", *names[1:], "last complete", "state"),
+        [
+            [
+                *(item.get(name) for name in names),
+                _moment(item.get("last_complete_at")),
+                item.get("condition", {}).get("summary", ""),
+            ]
+            for item in platform["sources"]
+        ],
         empty="no source has run yet",
     )
     say()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rag_assets.instance import EMBEDDING_POOL
 from rag_core.logging import get_logger
 from rag_core.settings import Settings
 
@@ -25,20 +24,15 @@ def migrate(settings: Settings) -> None:
 
 
 def bootstrap(settings: Settings) -> None:
-    """Create what query servers and runs require: the first index generation and the pool's limit.
+    """Create what query servers and runs require: the first index generation.
 
     Raises what opening database, index and model raises.
     """
-    from dagster import DagsterInstance
-
     from rag_core.pipeline import Pipeline
 
-    with DagsterInstance.get() as instance:
-        # Set before any run: Dagster's default limit does not hold when a pool is first used.
-        instance.event_log_storage.set_concurrency_slots(EMBEDDING_POOL, settings.embedding_runs)
     with Pipeline(settings) as pipeline:
         generation = pipeline.ensure_generation()
-    log.info("bootstrapped", generation=generation, embedding_runs=settings.embedding_runs)
+    log.info("bootstrapped", generation=generation)
 
 
 def try_run(settings: Settings, webserver: str, job: str, seconds: str) -> None:

@@ -41,7 +41,7 @@ class Role(StrEnum):
 SCOPES: dict[Role, tuple[str, ...]] = {
     Role.VIEWER: ("query.read", "ops.read"),
     Role.OPERATOR: ("query.read", "ops.read", "ops.write"),
-    Role.ADMIN: ("query.read", "admin"),
+    Role.ADMIN: ("query.read", "documents.write", "admin"),
 }
 
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_assets import LOCATION
-from rag_core.errors import NotFound, RagError, Reason, Unavailable
+from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
+from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.dagster import DagsterApi, storage_failure
+from ragctl.local_stack.counts import CountReader
 from ragctl.local_stack.display import Display
 
 REPOSITORY = "__repository__"
@@ -24,11 +26,14 @@ _WATCHING_SHARE = 0.1
 _FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 _WAITING = {"QUEUED", "NOT_STARTED"}
 _SYNC_TAG = "rag/sync"
+_FILES_SENSOR, _FILES_TAG = "source_files", "rag/source_files"
 _WILL_RETRY_TAG = "dagster/will_retry"
 _RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 
 _RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1000) { __typename
   ... on Runs { results { runId jobName status tags { key value } } } } }"""
+_LOADED = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { __typename
+  ... on Sensor { tags { key value } } } }"""
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
   ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on PipelineNotFoundError { message }
   ... on UnauthorizedError { message } } }"""
@@ -72,19 +77,37 @@ class Outcome:
 
 
 def source_jobs(settings: Settings) -> dict[str, SourceJob]:
-    """The job of every configured source that has runs, by source name.
+    """The job of every configured source that has runs, by source name; sources with a wrong file have none."""
+    from rag_assets.config import read_sources
 
-    Raises `ConfigError` that lists all mistakes of the files.
-    """
-    from rag_assets.config import load_all_sources
-
-    sources = load_all_sources(settings.effective_sources_dir)
+    sources = read_sources(settings.effective_sources_dir).sources
     return {item.name: SourceJob(item.name, item.key, item.shards) for item in sources if item.has_runs}
 
 
-def launch(api: DagsterApi, job: SourceJob) -> None:
-    """Ask Dagster for a run of the whole chain, of every shard. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`)."""
+def reload_changed(api: DagsterApi, settings: Settings) -> bool:
+    """Reload the code location when a source file has changed since it was loaded; returns whether it had.
+
+    Raises `Unavailable` (`DAGSTER_UNAVAILABLE`) when it does not load.
+    """
+    from rag_assets.config import files_fingerprint
+
+    selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "sensorName": _FILES_SENSOR}
+    sensor = api.query(_LOADED, selector=selector)["sensorOrError"]
+    loaded = {str(tag["key"]): str(tag["value"]) for tag in sensor.get("tags", [])}.get(_FILES_TAG)
+    changed = loaded != files_fingerprint(settings.effective_sources_dir)
+    if changed:
+        api.reload(LOCATION)
+    return changed
+
+
+def launch(api: DagsterApi, job: SourceJob, version_tag: str = "") -> None:
+    """Ask Dagster for a run of the whole chain, of every shard. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`).
+
+    `version_tag` is what the source looks like now: the change sensor then starts no run for the same change.
+    """
     tags = [{"key": _SYNC_TAG, "value": job.key}]
+    if version_tag:
+        tags.append({"key": TOKEN_TAG, "value": version_tag})
     if job.shards == 1:
         launch_run(api, job.name, tags, what=f"source {job.source}")
         return
@@ -156,6 +179,7 @@ class Sync:
         self._settings = settings
         self._api = DagsterApi(settings)
         self._began = time.time()
+        reload_changed(self._api, settings)
         self.jobs = source_jobs(settings)
         self._runs = {job.source: runs_of(self._api, job) for job in self.jobs.values()}
         # What had ended before says nothing about now; what was under way is followed like what is launched.
@@ -178,10 +202,35 @@ class Sync:
         return self.jobs[source]
 
     def start(self, jobs: Iterable[SourceJob]) -> None:
-        """Launch a run for each that has none waiting: one that waits will see all that is there now."""
+        """Launch a run for each that needs one.
+
+        A run that waits will see all that is there now, and one in progress that was started for this same state of
+        the source sees it too.
+        """
         for job in jobs:
-            if not self._has_run(job, _WAITING):
-                launch(self._api, job)
+            if self._has_run(job, _WAITING):
+                continue
+            version_tag, partial = self._look_at(job)
+            if not self._is_under_way(job, version_tag, partial=partial):
+                launch(self._api, job, version_tag)
+
+    def _look_at(self, job: SourceJob) -> tuple[str, bool]:
+        """What the source looks like now, and whether runs that the sensor starts may list only what changed."""
+        from rag_assets.config import find_sources
+        from rag_assets.connectors import connector_context, open_connector
+        from rag_core.sources import Incremental
+
+        (config,) = find_sources(self._settings.effective_sources_dir, [job.source])
+        with open_connector(config, connector_context(config, self._settings)) as connector:
+            return current_version_tag(connector), isinstance(connector, Incremental)
+
+    def _is_under_way(self, job: SourceJob, version_tag: str, *, partial: bool) -> bool:
+        """Whether runs of all shards are in progress that were started for this state, and list the whole source."""
+        running = [run for run in runs_of(self._api, job) if not _ended(run)]
+        if partial:
+            # A sync also finds what a listing of changes cannot see.
+            running = [run for run in running if _tag(run, LISTING_TAG) != CHANGES]
+        return sum(_tag(run, TOKEN_TAG) == version_tag for run in running) >= job.shards
 
     def _has_run(self, job: SourceJob, states: set[str]) -> bool:
         return any(run["status"] in states for run in self._runs[job.source])
@@ -205,7 +254,8 @@ class Sync:
                 )
             for source in waiting:
                 found = counts.read(source)
-                display.progress(f"ingest {source}", found.embedded, found.texts, "texts embedded")
+                what = "; ".join(filter(None, ["texts embedded", found.waits]))
+                display.progress(f"ingest {source}", found.embedded, found.texts, what)
             pause = max(_POLL_SECONDS, (time.monotonic() - looked) / _WATCHING_SHARE)
             time.sleep(pause if waiting else 0)
         return outcomes
@@ -231,49 +281,6 @@ class Sync:
     def close(self) -> None:
         """Close the connection."""
         self._api.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Counts of a source in the database; chunks of equal text share one embedding."""
-
-    documents: int = 0
-    chunks: int = 0
-    texts: int = 0
-    embedded: int = 0
-    quarantined: int = 0
-
-    def describe(self, status: str, reason: str = "") -> str:
-        """One line for people."""
-        text = f"{self.documents} documents, {self.chunks} chunks"
-        if self.quarantined:
-            text += f", {self.quarantined} quarantined"
-        return text if status == "SUCCESS" else f"{reason or status}: {text}"
-
-
-class CountReader:
-    """Reads counts of sources for the progress display; a database that is busy or down just gives no news."""
-
-    def __init__(self, settings: Settings) -> None:
-        from rag_core.database import open_store
-
-        self._store = open_store(settings)
-        self._last: dict[str, Counts] = {}
-
-    def read(self, source: str) -> Counts:
-        """The counts now, or the last ones known."""
-        from rag_core.generations import status_store
-
-        try:
-            with self._store.engine.connect() as connection:
-                self._last[source] = Counts(*status_store.progress(connection, source))
-        except RagError:
-            return self._last.get(source, Counts())
-        return self._last[source]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._store.close()
 
 
 def _belongs(run: dict[str, Any], job: SourceJob) -> bool:

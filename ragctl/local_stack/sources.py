@@ -19,6 +19,7 @@ from rag_core.errors import ConfigError, Reason
 from rag_core.ids import fingerprint
 from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
+from ragctl.output import note
 from ragctl.tokens import DEFAULT_TENANT
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -130,16 +131,16 @@ _FOLDER_SOURCE, _PROJECT_SOURCE = "docs", "project"
 
 
 def ensure_sources(settings: Settings, data_dir: DataDir, docs: Path | None) -> bool:
-    """Write what is missing. Returns whether a source file changed, so that a running code location must reload.
+    """Write what is missing. Returns whether a source file changed.
 
     With `docs` that folder becomes the source `docs`; without, and when there is no source file yet, the default corpus
     is made. Files that exist are never changed, except `docs.yaml` when another folder is given, and
     `project.yaml` when its root would be refused.
 
-    Raises `ConfigError` (`CONFIG_INVALID`) when `docs` is not a folder that can be read or may be a source, and for
-    every mistake in the files that are there; a file written here is then taken back.
+    Raises `ConfigError` (`CONFIG_INVALID`) when `docs` is not a folder that can be read or may be a source; a file
+    written here is then taken back. What is wrong with other files is printed, and keeps nothing else from running.
     """
-    from rag_assets.config import load_all_sources
+    from rag_assets.config import SourceFiles, read_sources
 
     folder = settings.effective_sources_dir
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,12 +153,19 @@ def ensure_sources(settings: Settings, data_dir: DataDir, docs: Path | None) -> 
         write_package_corpus(data_dir.root / "corpus")
     if (folder / f"{_PROJECT_SOURCE}.yaml").exists():
         _keep_project_source(folder, data_dir)
-    try:
-        load_all_sources(folder)
-    except ConfigError:
+    problems = read_sources(folder).problems
+    written = {f"sources/{path.name}" for path, content in _contents(folder).items() if before.get(path) != content}
+    if mine := [problem for problem in problems if problem.place in written]:
         _restore(folder, before)
-        raise
-    return _contents(folder) != before
+        SourceFiles(problems=mine).require_usable()
+    for problem in problems:
+        note(f"source {problem.source} is left out: {problem}")
+    return bool(written) or _contents(folder).keys() != before.keys()
+
+
+def is_new_folder(settings: Settings, docs: Path) -> bool:
+    """Whether `docs` is not the folder of the source `docs` yet. Raises `ConfigError` when it cannot be read."""
+    return _root_of(settings.effective_sources_dir / f"{_FOLDER_SOURCE}.yaml") != str(_readable(docs))
 
 
 def _contents(folder: Path) -> dict[Path, bytes]:
@@ -207,7 +215,7 @@ def _write_source(folder: Path, name: str, *, root: Path, **options: Any) -> Non
 def _root_of(path: Path) -> str | None:
     try:
         return str(yaml.safe_load(path.read_text("utf-8"))["attributes"]["options"]["root"])
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
         return None  # not a source file that we could have written
 
 

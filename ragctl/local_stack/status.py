@@ -17,7 +17,7 @@ from ragctl.local_stack.services import Service, any_query_server
 from ragctl.local_stack.supervisor import ProcessInfo, Supervisor
 
 _CALL_SECONDS = 5.0
-_NUMBERS = {"documents", "chunks", "pending", "quarantined", "held_deletions", "points"}
+_NUMBERS = {"documents", "chunks", "pending", "quarantined", "held_deletions", "points", "count", "ahead"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ def read_platform(settings: Settings) -> dict[str, Any]:
     data: dict[str, Any] = MessageToDict(
         response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-    for item in [*data["sources"], *data["generations"]]:
+    conditions = [item["condition"] for item in data["sources"] if "condition" in item]
+    for item in [*data["sources"], *conditions, *data["generations"]]:
         # JSON has no 64-bit integers, so protobuf prints them as text.
         item.update({key: int(item[key]) for key in _NUMBERS & item.keys()})
     return data

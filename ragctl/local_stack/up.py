@@ -30,8 +30,6 @@ class Stack:
     home: DataDir
     services: list[Service]
     seconds: float
-    found_running: frozenset[str]
-    """Services that ran before this command."""
     console_password: str | None = None
     """Password of the console account that this command made; it is shown once and stored nowhere."""
 
@@ -64,7 +62,7 @@ def start_stack(display: Display, *, replicas: int | None = None) -> Stack:
     if any(name.startswith(FIRST_QUERY_SERVER) for name in alive):
         steps = []  # both have been done before it started
     asyncio.run(run_all([*steps, *(service_work(part, supervisor, data_dir) for part in services)], display))
-    return Stack(settings, data_dir, services, time.monotonic() - began, alive, console_password)
+    return Stack(settings, data_dir, services, time.monotonic() - began, console_password)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def test_an_answer_is_given_opened_in_its_document_judged_and_compared(page: Pag
     page.get_by_text("Show [1] in the document").click()
     expect(page.get_by_text("Backups are taken every night at three.").first).to_be_visible()
     page.get_by_test_id("stFeedbackButton").first.click()
-    page.get_by_role("button", name="Save for the golden set").click()
+    page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     page.get_by_role("button", name="Compare two generations").click()
     expect(page.get_by_text("First generation")).to_be_visible()

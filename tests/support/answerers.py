@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
-from rag_core.answering import Abstained, Abstention, Answered, AnswerEvent, Delta, Question
+from rag_core.answering import (
+    Abstained,
+    Abstention,
+    Answered,
+    AnswerEvent,
+    Delta,
+    Message,
+    Question,
+    StandaloneQuestion,
+)
 from rag_core.answering.base import cite
 
 
@@ -23,6 +32,9 @@ class EchoAnswerer:
         for start in range(0, len(text), self._piece):
             yield Delta(text[start : start + self._piece])
         yield Answered((cite(hit, number=1, rank=0, start=0, end=min(100, len(hit.payload.text))),))
+
+    async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
+        return StandaloneQuestion(question)
 
     async def close(self) -> None:
         return

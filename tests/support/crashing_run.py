@@ -8,13 +8,16 @@ from dataclasses import asdict
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from rag_core.pipeline import Pipeline
+from rag_core.pipeline import Pipeline, account, run_pipeline
 from rag_core.settings import Settings
+from rag_core.sources import Scope
+from tests.support.generations import GenerationHarness
 from tests.support.memory_source import Item, MemoryConnector
-from tests.support.pipeline import PipelineHarness, open_chunker
+from tests.support.pipeline import PipelineHarness
 from tests.support.processes import context
 
-SMALL_BATCHES = {"embed_batch": 4, "sync_batch_documents": 4, "index_batch_documents": 3}
+SMALL_BATCHES = {"embed_batch": 4, "sync_batch_documents": 4, "index_batch_documents": 3, "first_round_chars": 1000}
+"""At most three documents of `prose` are a round."""
 
 
 def start(home: Path, database_url: str, folder: Path, result: Path, failpoint: str | None = None) -> ForkServerProcess:
@@ -30,9 +33,11 @@ def _run(home: Path, database_url: str, folder: Path, result: Path, failpoint: s
     )
     with Pipeline(settings) as pipeline:
         flow = PipelineHarness(pipeline.store, pipeline.index, pipeline.parser, settings)
-        flow.connector, flow.chunker = folder_connector(folder), open_chunker()
-        counts = flow.run(f"run-{os.getpid()}")
-        stages = {name: report.counts for name, report in flow.reports.items()}
+        harness, scope = GenerationHarness(flow), Scope(flow.source, f"run-{os.getpid()}")
+        harness.ensure()
+        results = run_pipeline(harness, scope, connector=folder_connector(folder))
+        counts = account(pipeline.store, scope)
+        stages = {name: result.counts for name, result in results.items()}
     result.write_text(json.dumps(asdict(counts) | {"stages": stages}))
 
 

@@ -88,10 +88,8 @@ class GenerationHarness:
         flow = self.pipeline
         self.runs += 1
         scope = Scope(flow.source, f"run-{self.runs}")
-        before, after = ("documents", "chunks", "embeddings"), ("index",)
-        flow.reports = run_pipeline(self, scope, stages=before, connector=flow.connector)
         self.ensure()
-        flow.reports |= run_pipeline(self, scope, stages=after)
+        flow.reports = run_pipeline(self, scope, connector=flow.connector)
         return account(flow.store, scope)
 
     def ensure(self) -> str:

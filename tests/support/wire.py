@@ -27,8 +27,12 @@ from ragproto.admin.v1 import (
     admin_pb2_grpc,
     deployments_pb2,
     deployments_pb2_grpc,
+    evaluation_pb2,
+    evaluation_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
+    sources_pb2,
+    sources_pb2_grpc,
 )
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
@@ -117,6 +121,8 @@ class WirePeer:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
         operations_pb2_grpc.add_OperationsServiceServicer_to_server(_operations(self), server)
         deployments_pb2_grpc.add_DeploymentServiceServicer_to_server(_deployments(self), server)
+        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(_evaluation(self), server)
+        sources_pb2_grpc.add_SourceServiceServicer_to_server(_sources(self), server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._set_ready(True)
@@ -164,6 +170,7 @@ class _V2(v2_grpc.QueryServiceServicer):
 
     async def Answer(self, request: v2.AnswerRequest, context: Any) -> AsyncIterator[v2.AnswerEvent]:
         await self._peer.receive(context)
+        self._peer.asked.append(("Answer", request))
         for event in self._peer.answer:
             yield event
 
@@ -186,6 +193,18 @@ def _operations(peer: WirePeer) -> operations_pb2_grpc.OperationsServiceServicer
 def _deployments(peer: WirePeer) -> deployments_pb2_grpc.DeploymentServiceServicer:
     servicer = deployments_pb2_grpc.DeploymentServiceServicer()
     _answer_each(peer, servicer, deployments_pb2, "DeploymentService")
+    return servicer
+
+
+def _evaluation(peer: WirePeer) -> evaluation_pb2_grpc.EvaluationServiceServicer:
+    servicer = evaluation_pb2_grpc.EvaluationServiceServicer()
+    _answer_each(peer, servicer, evaluation_pb2, "EvaluationService")
+    return servicer
+
+
+def _sources(peer: WirePeer) -> sources_pb2_grpc.SourceServiceServicer:
+    servicer = sources_pb2_grpc.SourceServiceServicer()
+    _answer_each(peer, servicer, sources_pb2, "SourceService")
     return servicer
 
 

@@ -59,7 +59,7 @@ labels:
 {{- end -}}
 
 {{- define "rag.plain" -}}
-{{- if kindIs "slice" . }}{{ join "," . }}{{ else if and (kindIs "float64" .) (eq (floor .) .) }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end -}}
+{{- if kindIs "slice" . }}{{ join "," . }}{{ else if kindIs "map" . }}{{ toJson . }}{{ else if and (kindIs "float64" .) (eq (floor .) .) }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end -}}
 {{- end -}}
 
 {{- /* The gateway's cap on a call is a little above the server's own, so that callers see the server's error. */ -}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from query_server.auth.policies import PLATFORM_READ, allows
@@ -19,10 +19,20 @@ from rag_core.errors import RagError, Reason, Unavailable
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.generations import SourceCounts
+    from rag_core.source_status import SourceReport
+    from rag_core.sources import SourceProblem
 
 PROBE_SECONDS = 2.0
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Overview:
+    """What the database says."""
+
+    sources: tuple[SourceReport, ...] = ()
+    rows: dict[str, GenerationRow] = field(default_factory=dict)
+    problems: tuple[SourceProblem, ...] = ()
 
 
 class AdminHandler:
@@ -40,32 +50,35 @@ class AdminHandler:
         Without `platform.read` a generation counts what the caller's tenant has in it, and has no history.
         """
         tenant, platform = principal.tenant, allows(principal.scopes, PLATFORM_READ)
-        (sources, rows, database), (generations, index), embedder = await asyncio.gather(
+        (overview, database), (generations, index), embedder = await asyncio.gather(
             self._database(tenant, platform=platform), self._index(None if platform else tenant), self._embedder()
         )
         return Status(
             components=(database, index, embedder),
-            sources=sources,
-            generations=_newest_first(generations, rows),
+            sources=overview.sources,
+            generations=_newest_first(generations, overview.rows),
             server_version=self._version,
+            problems=overview.problems,
         )
 
-    async def _database(
-        self, tenant: str, *, platform: bool
-    ) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow], ComponentStatus]:
-        def read(connection: Connection) -> tuple[tuple[SourceCounts, ...], dict[str, GenerationRow]]:
+    async def _database(self, tenant: str, *, platform: bool) -> tuple[_Overview, ComponentStatus]:
+        def read(connection: Connection) -> _Overview:
             # Imported here: SQLAlchemy takes as long to load as the rest of the server.
             from query_server.handlers.admin.overview import generation_rows
-            from rag_core.generations import status_store
+            from rag_core.source_status import read as read_sources
+            from rag_core.sources import problem_store
 
-            rows = generation_rows(connection, None if platform else tenant)
-            return status_store.source_counts(connection, tenant), rows
+            return _Overview(
+                read_sources(connection, tenant),
+                generation_rows(connection, None if platform else tenant),
+                tuple(problem_store.of(connection, None if platform else tenant)),
+            )
 
         try:
-            sources, rows = await _in_time(transact(self._dependencies.store, read), Reason.DATABASE_UNAVAILABLE)
+            overview = await _in_time(transact(self._dependencies.store, read), Reason.DATABASE_UNAVAILABLE)
         except RagError as error:
-            return (), {}, ComponentStatus("database", healthy=False, detail=f"{error.reason}: {error.message}")
-        return sources, rows, ComponentStatus("database", healthy=True)
+            return _Overview(), ComponentStatus("database", healthy=False, detail=f"{error.reason}: {error.message}")
+        return overview, ComponentStatus("database", healthy=True)
 
     async def _index(self, tenant: str | None) -> tuple[list[GenerationStatus], ComponentStatus]:
         try:

@@ -12,7 +12,6 @@ from query_server.handlers.admin.rules import (
     check_action,
     check_details,
     check_ids,
-    check_judgement,
     check_text_field,
     tenant_of,
 )
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from rag_core.documents import DocumentDetails, DocumentSummary
-    from rag_core.evaluation import Judgement, Rating
+    from rag_core.evaluation import Rating
     from rag_core.operations import Entry
     from rag_core.pipeline import Stage
     from rag_core.quality import Quarantined, Wanted
@@ -217,16 +216,9 @@ class OperationsHandler:
 
         return await self._transact(write)
 
-    async def rate(self, principal: Principal, judgement: Judgement) -> int:
-        """Store a rating of an answer."""
-        from rag_core.evaluation import store as ratings
-
-        check_judgement(judgement)
-        return await self._transact(lambda db: ratings.add(db, principal.tenant, principal.subject, judgement))
-
     async def ratings(self, principal: Principal, limit: int) -> list[Rating]:
         """Stored ratings, newest first."""
-        from rag_core.evaluation import store as ratings
+        from rag_core.evaluation import feedback_store as ratings
 
         return await self._transact(lambda db: ratings.newest(db, principal.tenant, limit))
 

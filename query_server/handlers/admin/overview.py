@@ -6,14 +6,18 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from rag_core.generations import DocumentTotals, Generation, SourceCounts
+from rag_core.generations import DocumentTotals, Generation
 from rag_core.generations import store as generations
 from rag_core.index import GenerationSpec
 from rag_core.operations import audit_store as audit
+from rag_core.source_status import SourceReport
+
+if TYPE_CHECKING:
+    from rag_core.sources import SourceProblem
 
 # --------------------------------------------------------------------------------------------------------------------
 # The report of `AdminService.GetStatus` as plain values.
@@ -77,9 +81,11 @@ class Status:
     """A snapshot of the platform for one tenant."""
 
     components: tuple[ComponentStatus, ...]
-    sources: tuple[SourceCounts, ...]
+    sources: tuple[SourceReport, ...]
     generations: tuple[GenerationStatus, ...]
     server_version: str
+    problems: tuple[SourceProblem, ...] = ()
+    """Mistakes in source files."""
 
 
 EVENTS_SHOWN = 20

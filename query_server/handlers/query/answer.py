@@ -7,10 +7,12 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from query_server.handlers.query import conversation
+from query_server.handlers.query.conversation import Conversations
 from query_server.handlers.query.resuming import (
     Progress,
     ResumableDelta,
@@ -31,7 +33,9 @@ from rag_core.answering import (
     Answerer,
     AnswerEvent,
     Delta,
+    Message,
     Question,
+    StandaloneQuestion,
     check_citations,
     check_evidence,
 )
@@ -57,11 +61,13 @@ Event = ResumableDelta | Answered | Abstained | Failed
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """What an answer rests on. `started` is a reading of `time.monotonic`."""
+    """What an answer rests on, and the question it answers. `started` is a reading of `time.monotonic`."""
 
     result: SearchResult
     as_of: datetime | None
     started: float
+    question: StandaloneQuestion
+    rerank_skipped: Reason | None = None
 
     def milliseconds(self) -> int:
         """Since the request."""
@@ -80,16 +86,24 @@ class Answer:
 class AnswerHandler:
     """Answers questions in one piece or as a stream; both come from the same events."""
 
-    def __init__(self, search: SearchHandler, answerer: Answerer, resumes: ResumeTokens, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        search: SearchHandler,
+        answerer: Answerer,
+        conversations: Conversations,
+        resumes: ResumeTokens,
+        metrics: Metrics,
+    ) -> None:
         self._search = search
         self._answerer = answerer
+        self._conversations = conversations
         self._resumes = resumes
         self._metrics = metrics
 
     async def answer(self, principal: Principal, query: Query, deadline: float) -> Answer:
         """The whole answer. Raises what retrieval and the answerer raise."""
         plan = self._search.checked(principal, query)
-        found, events = await self._start(principal, plan, deadline)
+        found, events = await self._start(principal, plan, self._conversations.checked(query.messages), deadline)
         text: list[str] = []
         outcome: Answered | Abstained = Abstained(Abstention.NOT_SUPPORTED)
         async for event in events:
@@ -111,17 +125,21 @@ class AnswerHandler:
         `Conflict` (`RESUME_LOST`, when the answer no longer begins with that text).
         """
         plan = self._search.checked(principal, query)
-        context = context_of(plan)
+        earlier = self._conversations.checked(query.messages)
+        context = context_of(plan) + conversation.context_of(earlier)
         seen = self._resumes.read(query.resume_token, context) if query.resume_token else None
-        found, events = await self._start(principal, plan.pinned_to(seen.generation) if seen else plan, deadline)
+        pinned = plan.pinned_to(seen.generation) if seen else plan
+        found, events = await self._start(principal, pinned, earlier, deadline)
         progress = Progress(found.result.generation)
         rest = after_cursor(events, seen, progress) if seen else events
         return found, _ended(resumable(rest, progress, partial(self._resumes.issue, context=context)))
 
     async def _start(
-        self, principal: Principal, plan: Plan, deadline: float
+        self, principal: Principal, plan: Plan, earlier: Sequence[Message], deadline: float
     ) -> tuple[Retrieved, AsyncGenerator[AnswerEvent, None]]:
         started = time.monotonic()
+        asked = await self._conversations.understand(plan.request.text, earlier, deadline)
+        plan = plan.asking(asked.text)
         as_of, limit = self._search.as_of(principal), plan.request.limit
         found, vector = await self._retrieve(plan)
         result = SearchResult(found.generation, found.hits[:limit])
@@ -131,11 +149,13 @@ class AnswerHandler:
             result.hits,
             vector,
             contrast=found.hits[limit:],
-            embed=partial(self._search.embed_passages, found.generation),
+            embed=partial(self._search.embed_units, found.generation, principal.tenant),
             search=more.search,
             around=more.around,
+            deadline=deadline,
         )
-        return Retrieved(result, as_of, started), self._events(question, more.read, deadline)
+        retrieved = Retrieved(result, as_of, started, asked, plan.rerank_skipped(found.hits))
+        return retrieved, self._events(question, more.read, asked, deadline)
 
     async def _retrieve(self, plan: Plan) -> tuple[SearchResult, Vectors | None]:
         try:
@@ -146,7 +166,7 @@ class AnswerHandler:
             raise
 
     async def _events(
-        self, question: Question, read: set[uuid.UUID], deadline: float
+        self, question: Question, read: set[uuid.UUID], asked: StandaloneQuestion, deadline: float
     ) -> AsyncGenerator[AnswerEvent, None]:
         outcome = "failed"
         try:
@@ -157,9 +177,16 @@ class AnswerHandler:
                         check_citations(event.citations, [*question.hits, *event.evidence])
                     if not isinstance(event, Delta):
                         outcome = event.reason.value if isinstance(event, Abstained) else event.outcome.lower()
+                        self._count_model(event)
+                        event = replace(event, tokens=conversation.added(asked.tokens, event.tokens))
                     yield event
         finally:
             self._metrics.answers.labels(outcome).inc()
+
+    def _count_model(self, event: Answered | Abstained) -> None:
+        conversation.count_tokens(self._metrics, event.tokens)
+        if event.answered_by.first_token is not None:
+            self._metrics.first_token_seconds.observe(event.answered_by.first_token)
 
 
 class _More:

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from query_server.runtime.metrics import Metrics
 from rag_core.embedding import Embedder, Vectors
 from rag_core.errors import Reason, Unavailable
+from rag_core.ids import text_hash
 from rag_core.settings import Settings
 
 REMOTE_BATCHES = 4
@@ -38,12 +41,17 @@ class QueryEmbedder:
     never used for another: the time of an answer would say what others ask.
     """
 
-    def __init__(self, embedder: Embedder, *, workers: int, batch: int, cache_entries: int, metrics: Metrics) -> None:
+    def __init__(
+        self, embedder: Embedder, *, workers: int, batch: int, cache_entries: int, metrics: Metrics,
+        unit_entries: int = 0,
+    ) -> None:  # fmt: skip
         self._embedder = embedder
         self._batch = batch
         self._capacity = cache_entries
+        self._unit_capacity = unit_entries
         self._metrics = metrics
         self._cache: OrderedDict[Key, Vectors] = OrderedDict()
+        self._units: OrderedDict[tuple[str, bytes], Vectors] = OrderedDict()
         self._pending: dict[Key, _Pending] = {}
         self._queue: list[_Pending] = []
         self._workers = workers
@@ -74,6 +82,25 @@ class QueryEmbedder:
         """Vectors of a few passages, shape [n, dimensions], made behind the queries that wait. Raises as `embed`."""
         self._require_open()
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._embedder.embed_passages, texts)
+
+    async def embed_units(self, tenant: str, texts: Sequence[str]) -> Vectors:
+        """Vectors of the units that an answer compares: the same ones come again with questions about the same thing.
+
+        Remembered by tenant and hash of the text. Raises as `embed`.
+        """
+        keys = [(tenant, text_hash(text)) for text in texts]
+        known = {key: vector for key in keys if (vector := self._units.get(key)) is not None}
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if new:
+            vectors = await self.embed_passages(list(new.values()))
+            known |= {key: vector.copy() for key, vector in zip(new, vectors, strict=True)}
+        if self._unit_capacity:
+            for key in keys:
+                self._units[key] = known[key]
+                self._units.move_to_end(key)
+            while len(self._units) > self._unit_capacity:
+                self._units.popitem(last=False)
+        return np.stack([known[key] for key in keys])
 
     def _require_open(self) -> None:
         if self._closed:

@@ -1,4 +1,4 @@
-"""Order of retrieved passages: reranking by a cross-encoder, and diversity."""
+"""Order of retrieved passages: reranking by a cross-encoder, here or behind an endpoint, and diversity."""
 
 from __future__ import annotations
 
@@ -9,29 +9,52 @@ from dataclasses import replace
 
 import numpy as np
 
-from rag_core.errors import InvalidInput, Reason
+from query_server.runtime.breaker import Breaker
+from query_server.runtime.metrics import Metrics
+from rag_core.errors import InvalidInput, RagError, Reason
 from rag_core.index import Hit
+from rag_core.logging import get_logger
 from rag_core.search import Reranker, diversified
 
 _THREADS = 2
+"""For a model of this process: more would only share its cores."""
+_FAILURES_IN_A_ROW = 5
+_COOLDOWN_SECONDS = 5.0
+_log = get_logger("query_server.rerank")
 
 
 class Ordering:
-    """Puts the best `window` hits of a search in order; those behind them stay as they are."""
+    """Puts the best `window` hits of a search in order; those behind them stay as they are.
 
-    def __init__(self, reranker: Reranker | None, *, window: int) -> None:
+    `calls` are the calls of the reranker that may be at work at once, where it is not of this process.
+    """
+
+    def __init__(self, reranker: Reranker | None, metrics: Metrics, *, window: int, calls: int | None = None) -> None:
         self._reranker = reranker
+        self._metrics = metrics
         self.window = window
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rerank")
+        self._threads = ThreadPoolExecutor(calls or _THREADS, thread_name_prefix="rerank")
+        self._breaker = Breaker(
+            _FAILURES_IN_A_ROW,
+            gauge=metrics.endpoint_silent.labels("rerank"),
+            reason=Reason.RERANKER_UNAVAILABLE,
+            what="the reranker",
+            cooldown=_COOLDOWN_SECONDS,
+            waited=float("inf"),
+        )
 
     def reranks(self, wanted: bool | None) -> bool:
         """Whether a request is reranked. Raises `InvalidInput` when it asks for it and there is no reranker."""
         if wanted and self._reranker is None:
-            raise InvalidInput(Reason.FIELD_INVALID, "rerank: this server has no cross-encoder (RAG_RERANKER_DIR)")
+            message = "rerank: this server has no reranker (RAG_RERANKER_DIR or RAG_RERANKER_URL)"
+            raise InvalidInput(Reason.FIELD_INVALID, message)
         return self._reranker is not None and wanted is not False
 
     async def order(self, query: str, hits: Sequence[Hit], *, rerank: bool, diversity: float) -> tuple[Hit, ...]:
-        """The hits in their final order. With diversity they must carry vectors."""
+        """The hits in their final order. With diversity they must carry vectors.
+
+        When the reranker's endpoint fails they keep the order of retrieval, and none has a score of it.
+        """
         best, rest = list(hits[: self.window]), hits[self.window :]
         if rerank and best:
             best = await self._reranked(query, best)
@@ -42,7 +65,20 @@ class Ordering:
     async def _reranked(self, query: str, hits: list[Hit]) -> list[Hit]:
         assert self._reranker is not None  # noqa: S101  `reranks` has said so
         texts = [_text(hit) for hit in hits]
-        scores = await asyncio.wrap_future(self._threads.submit(self._reranker.score, query, texts))
+        outcome = "failed"
+        try:
+            with self._metrics.rerank_seconds.time(), self._breaker.call():
+                scores = await asyncio.wrap_future(self._threads.submit(self._reranker.score, query, texts))
+            outcome = "ok"
+        except RagError as error:
+            if error.reason is not Reason.RERANKER_UNAVAILABLE:
+                raise
+            outcome = error.reason
+            if not self._breaker.open:  # else every search would say it
+                _log.warning("rerank_skipped", message=error.message)
+            return hits
+        finally:
+            self._metrics.reranks.labels(outcome).inc()
         judged = [replace(hit, reranked=score) for hit, score in zip(hits, scores, strict=True)]
         return sorted(judged, key=lambda hit: -(hit.reranked or 0.0))
 

@@ -40,6 +40,8 @@ class Plan:
     rerank: bool
     diversity: float
     context: bytes
+    unranked_context: bytes
+    """Of further pages when the reranker failed for the first: they keep the order of retrieval."""
 
     @property
     def reorders(self) -> bool:
@@ -49,6 +51,10 @@ class Plan:
     def pinned(self) -> bool:
         """Whether it names a generation instead of using the active one."""
         return self.request.generation is not None
+
+    def rerank_skipped(self, hits: Sequence[Hit]) -> Reason | None:
+        """Why hits in their final order, from the first, are not reranked although they were to be."""
+        return Reason.RERANKER_UNAVAILABLE if self.rerank and hits and hits[0].reranked is None else None
 
     def asking(self, text: str, locators: Sequence[str] = ()) -> Plan:
         """The same request with another text, of documents with one of these locators when any are named."""
@@ -70,6 +76,7 @@ class Page:
     next_page_token: str
     as_of: datetime | None
     marks: tuple[list[Span], ...] = ()
+    rerank_skipped: Reason | None = None
 
 
 class SearchHandler:
@@ -108,10 +115,17 @@ class SearchHandler:
             if plan.pinned and error.reason is Reason.GENERATION_NOT_FOUND:
                 raise invalid_token() from None  # it was retired between two pages
             raise
-        more = len(found.hits) > end
-        token = self._tokens.issue(Position(end, found.generation), plan.context) if more else ""
+        skipped = plan.rerank_skipped(found.hits)
+        if skipped and plan.offset:  # the pages before are in another order
+            raise Unavailable(skipped, "the reranker that ordered the pages before does not answer; retry later")
+        token = ""
+        if len(found.hits) > end:
+            token = self._tokens.issue(
+                Position(end, found.generation), plan.unranked_context if skipped else plan.context
+            )
         result = SearchResult(found.generation, found.hits[plan.offset : end])
-        return Page(result, token, as_of, await self._marks(plan, result) if query.highlight else ())
+        marks = await self._marks(plan, result) if query.highlight else ()
+        return Page(result, token, as_of, marks, skipped)
 
     async def search_in(self, generation: str, principal: Principal, query: Query) -> Page:
         """The best passages of a generation that readers need not be on, without a further page.
@@ -127,7 +141,7 @@ class SearchHandler:
                 raise
             raise NotFound(Reason.GENERATION_NOT_FOUND, "index: there is no generation of this name") from None
         found, _ = await self.retrieve(plan.pinned_to(generation), plan.request.limit)
-        return Page(found, "", None)
+        return Page(found, "", None, rerank_skipped=plan.rerank_skipped(found.hits))
 
     def as_of(self, principal: Principal) -> datetime | None:
         """Up to when the index is known to hold what was committed for the caller's tenant."""
@@ -151,10 +165,18 @@ class SearchHandler:
             with_vectors=diversity > 0,
         )
         context = context_of(request, diversity=diversity, rerank=rerank)
+        unranked = context_of(request, diversity=diversity, rerank=False)
+        plan = Plan(request, 0, rerank, diversity, context, unranked)
         if not query.page_token:
-            return Plan(request, 0, rerank, diversity, context)
-        position = self._tokens.read(query.page_token, context)
-        return Plan(request, position.offset, rerank, diversity, context).pinned_to(position.generation)
+            return plan
+        try:
+            position = self._tokens.read(query.page_token, context)
+        except InvalidInput:
+            if not rerank:
+                raise
+            plan = replace(plan, rerank=False, context=unranked)
+            position = self._tokens.read(query.page_token, unranked)
+        return replace(plan, offset=position.offset).pinned_to(position.generation)
 
     async def retrieve(self, plan: Plan, limit: int) -> tuple[SearchResult, Vectors | None]:
         """The first `limit` hits of a plan in their final order, and the query's vector (a lexical search has none).
@@ -178,10 +200,10 @@ class SearchHandler:
         points.sort(key=lambda point: (point.payload.doc_id, point.payload.ordinal))
         return tuple(Hit(point.chunk_id, 0.0, point.payload) for point in points)
 
-    async def embed_passages(self, generation: str, texts: Sequence[str]) -> Vectors:
+    async def embed_units(self, generation: str, tenant: str, texts: Sequence[str]) -> Vectors:
         """Vectors of texts as the passages of a generation have them. Raises `Unavailable` as a search does."""
         embedder = await self._models.embedder_of(generation)
-        return await embedder.embed_passages(texts)
+        return await embedder.embed_units(tenant, texts)
 
     async def _current(self, request: SearchRequest) -> tuple[SearchResult, Vectors | None]:
         """Search the active generation. Vector and search are of one generation; after a promotion in between, both are

@@ -35,6 +35,8 @@ class Query:
     diversity: float = 0.0
     rerank: bool | None = None
     """`None` lets the server decide."""
+    messages: tuple[tuple[str, str], ...] = ()
+    """The conversation before it as (role, text), oldest first."""
 
 
 def clean_text(text: str, *, limit: int) -> str:
@@ -46,10 +48,16 @@ def clean_text(text: str, *, limit: int) -> str:
     if len(text) > limit:
         raise InvalidInput(Reason.QUERY_TOO_LONG, f"query: {len(text)} > {limit} characters")
     check_text(text, "query")
-    cleaned = "".join(_visible(char) for char in text).strip()
-    if not any(_is_text(char) for char in cleaned):
+    cleaned = only_text(text)
+    if not cleaned:
         raise InvalidInput(Reason.QUERY_EMPTY, "query: must contain text")
     return cleaned
+
+
+def only_text(text: str) -> str:
+    """The text without characters that are not text; empty when nothing visible is left."""
+    cleaned = "".join(_visible(char) for char in text).strip()
+    return cleaned if any(_is_text(char) for char in cleaned) else ""
 
 
 def check_text(text: str, field: str) -> None:

@@ -25,6 +25,7 @@ _DESCRIPTIONS = {
     "coverage": "All text of every document is in some chunk.",
     "vectors": "Dimensions agree, and stored vectors are what the embedder gives for their texts.",
     "retrieval": "On the golden sets it is not worse than the active generation.",
+    "answers": "Your own questions are not answered worse than in the active generation.",
     "latency": "Searches take no more than twice as long as in the active generation.",
     "size": "It is not several times as large as the active generation.",
 }

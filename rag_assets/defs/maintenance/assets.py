@@ -8,6 +8,7 @@ import dagster as dg
 
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_core.alerts import store as alerts
+from rag_core.evaluation import feedback_store, question_store, run_store
 from rag_core.pipeline import Pipeline, purge_listings, purge_unused
 from rag_core.quality import store as quality
 
@@ -37,10 +38,20 @@ def unused_rows(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
 
 @dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"postgres"}, retry_policy=RETRY)
 def old_results(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
-    """Deletes quality results and ended alerts after `RAG_EVENT_RETENTION_DAYS`; what runs compare with stays."""
+    """Deletes old quality results, ended alerts, evaluations and feedback; what runs compare with stays.
+
+    Each has its setting: `RAG_EVENT_RETENTION_DAYS`, `RAG_EVALUATION_RETENTION_DAYS`, `RAG_FEEDBACK_RETENTION_DAYS`.
+    """
+    settings = pipeline.settings
     with typed_failures(), pipeline.store.engine.begin() as connection:
-        days = pipeline.settings.event_retention_days
-        deleted = {"quality": quality.purge(connection, days=days), "alerts": alerts.purge(connection, days=days)}
+        days, feedback_days = settings.event_retention_days, settings.feedback_retention_days
+        deleted = {
+            "quality": quality.purge(connection, days=days),
+            "alerts": alerts.purge(connection, days=days),
+            "evaluations": run_store.purge(connection, days=settings.evaluation_retention_days),
+            "ratings": feedback_store.purge(connection, days=feedback_days),
+            "proposed_questions": question_store.purge(connection, days=feedback_days),
+        }
     return dg.MaterializeResult(metadata=dict(deleted))
 
 

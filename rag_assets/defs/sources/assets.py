@@ -1,8 +1,8 @@
-"""The four assets of a source: each body is the scope, one call of `run_pipeline`, and its result."""
+"""The four assets of a source, as one multi-asset: the scope, one call of `run_pipeline`, and its results."""
 
 # No postponed annotations: Dagster reads the type of `context` at definition.
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,96 +11,117 @@ import dagster as dg
 
 from rag_assets.connectors import connector_context, open_connector
 from rag_assets.defs.sources.checks import assess_pipeline, quality_metadata
-from rag_assets.defs.sources.sensors import CHANGES, LISTING_TAG, tag_run
+from rag_assets.defs.sources.sensors import tag_run
 from rag_assets.lib.failures import RETRY, typed_failures
-from rag_assets.lib.naming import asset_key, partitions, requested_at, scope_of
+from rag_assets.lib.naming import STAGES, asset_key, partitions, requested_at, scope_of
 from rag_assets.lib.reports import materialized, progress_to
+from rag_assets.lib.schema_check import SchemaChecks, schema_specs
 from rag_assets.source_config import SourceConfig
+from rag_assets.version_tags import CHANGES, LISTING_TAG
 from rag_core.pipeline import Pipeline, StageResult, run_pipeline
 from rag_core.sources import Scope
 
-EMBEDDING_POOL = "embedding"
-"""Embedding uses every core, so runs take turns at it; its limit is set by `rag_assets.instance`."""
+Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
 
-Decorator = Callable[[Callable[..., dg.MaterializeResult[None]]], dg.AssetsDefinition]
+_DESCRIPTIONS = {
+    "documents": "What the source holds: extracted text by document.",
+    "chunks": "Spans of the documents that are retrieved as one.",
+    "embeddings": "A vector for each distinct text.",
+    "index": "What searches see.",
+}
+_KINDS = {
+    "documents": {"postgres"},
+    "chunks": {"postgres"},
+    "embeddings": {"postgres", "onnx"},
+    "index": {"qdrant"},
+}
 
 
-def source_assets(config: SourceConfig) -> list[dg.AssetsDefinition]:
-    """`documents -> chunks -> embeddings -> index` of one source, in one group."""
-    return [_documents(config), _chunks(config), _embeddings(config), _index(config)]
+def source_assets(config: SourceConfig) -> dg.AssetsDefinition:
+    """`documents -> chunks -> embeddings -> index` of one source, in one group.
 
+    They are one step, because a run works in rounds: the first documents are in the index before the last are read.
+    """
 
-def _stage(config: SourceConfig, stage: str, after: str | None, description: str, **more: Any) -> Decorator:
-    decorator: Decorator = dg.asset(
-        key=asset_key(config, stage),
-        deps=[asset_key(config, after)] if after else [],
-        group_name=config.key,
-        description=f"{description}\n\nSource `{config.name}` ({config.options.kind}) of tenant `{config.tenant}`.",
-        tags={"rag/tenant": config.tenant, "rag/stage": stage},
+    @dg.multi_asset(
+        name=f"{config.key}__rounds",
+        specs=[_spec(config, stage) for stage in STAGES],
+        check_specs=schema_specs(config),
+        can_subset=True,
         partitions_def=partitions(config),
         retry_policy=RETRY,
-        **more,
     )
-    return decorator
-
-
-def _run(stage: str, context: dg.AssetExecutionContext, pipeline: Pipeline, scope: Scope, **source: Any) -> StageResult:
-    return run_pipeline(pipeline, scope, stages=[stage], progress=progress_to(context), **source)[stage]
-
-
-def _documents(config: SourceConfig) -> dg.AssetsDefinition:
-    @_stage(config, "documents", None, "What the source holds: extracted text by document.", kinds={"postgres"})
-    def documents(
-        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.MaterializeResult[None]:
+    def rounds(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Events:
         with typed_failures():
+            stages = [stage for stage in STAGES if asset_key(config, stage) in context.selected_asset_keys]
             scope = replace(scope_of(config, context), requested_at=requested_at(config, context))
-            changes = context.run.tags.get(LISTING_TAG) == CHANGES
-            with open_connector(config, connector_context(config, pipeline.settings, pipeline.store)) as connector:
-                result = _run("documents", context, pipeline, scope, connector=connector, changes=changes)
-                tag_run(context, result.version_tag)
-        return materialized(result, **result.outcomes)
+            checked = {check.asset_key.path[-1] for check in context.selected_asset_check_keys}
+            checks = SchemaChecks(pipeline, config, scope, checked)
+            # The model is opened before the source is read, so that the first round does not wait for it.
+            generation = pipeline.ensure_generation() if "index" in stages else ""
+            results = _run(config, context, pipeline, scope, stages, checks)
+            more = _metadata(pipeline, scope, results, generation)
+        for stage, result in results.items():
+            yield materialized(result, asset_key(config, stage), **more[stage])
+        yield from checks.results()
 
-    return documents
-
-
-def _chunks(config: SourceConfig) -> dg.AssetsDefinition:
-    @_stage(config, "chunks", "documents", "Spans of the documents that are retrieved as one.", kinds={"postgres"})
-    def chunks(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
-        with typed_failures():
-            result = _run("chunks", context, pipeline, scope_of(config, context))
-            chunker = pipeline.chunker.fingerprint
-        return materialized(result, chunker=chunker)
-
-    return chunks
+    return rounds
 
 
-def _embeddings(config: SourceConfig) -> dg.AssetsDefinition:
-    kinds = {"postgres", "onnx"}
+def _spec(config: SourceConfig, stage: str) -> dg.AssetSpec:
+    before = STAGES.index(stage) - 1
+    minutes = config.freshness_minutes if stage == "index" else None
+    return dg.AssetSpec(
+        asset_key(config, stage),
+        deps=[asset_key(config, STAGES[before])] if before >= 0 else [],
+        group_name=config.key,
+        description=f"{_DESCRIPTIONS[stage]}\n\n"
+        f"Source `{config.name}` ({config.options.kind}) of tenant `{config.tenant}`.",
+        tags={"rag/tenant": config.tenant, "rag/stage": stage},
+        kinds=_KINDS[stage],
+        freshness_policy=dg.FreshnessPolicy.time_window(timedelta(minutes=minutes)) if minutes else None,
+    )
 
-    @_stage(config, "embeddings", "chunks", "A vector for each distinct text.", kinds=kinds, pool=EMBEDDING_POOL)
-    def embeddings(
-        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.MaterializeResult[None]:
-        with typed_failures():
-            embedder = pipeline.embedder
-            result = _run("embeddings", context, pipeline, scope_of(config, context))
-        return materialized(result, embedder=embedder.fingerprint, dimensions=embedder.dimensions)
 
-    return embeddings
+def _run(
+    config: SourceConfig,
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    scope: Scope,
+    stages: list[str],
+    checks: SchemaChecks,
+) -> dict[str, StageResult]:
+    progress = progress_to(context)
+    if "documents" not in stages:
+        return run_pipeline(pipeline, scope, stages=stages, progress=progress, approve=checks.approve)
+    changes = context.run.tags.get(LISTING_TAG) == CHANGES
+    with open_connector(config, connector_context(config, pipeline.settings, pipeline.store)) as connector:
+        results = run_pipeline(
+            pipeline,
+            scope,
+            stages=stages,
+            connector=connector,
+            changes=changes,
+            progress=progress,
+            approve=checks.approve,
+        )
+    if "documents" in results:
+        tag_run(context, results["documents"].version_tag)
+    return results
 
 
-def _index(config: SourceConfig) -> dg.AssetsDefinition:
-    minutes = config.freshness_minutes
-    policy = dg.FreshnessPolicy.time_window(timedelta(minutes=minutes)) if minutes else None
-
-    @_stage(config, "index", "embeddings", "What searches see.", kinds={"qdrant"}, freshness_policy=policy)
-    def index(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
-        with typed_failures():
-            generation = pipeline.ensure_generation()
-            scope = scope_of(config, context)
-            result = _run("index", context, pipeline, scope)
-            quality = assess_pipeline(pipeline, scope)
-        return materialized(result, generation=generation, **quality_metadata(quality))
-
-    return index
+def _metadata(
+    pipeline: Pipeline, scope: Scope, results: Mapping[str, StageResult], generation: str
+) -> dict[str, dict[str, Any]]:
+    """What the assets report beside the counts of their stages."""
+    more: dict[str, dict[str, Any]] = {stage: dict(result.outcomes) for stage, result in results.items()}
+    if "chunks" in results:
+        more["chunks"]["chunker"] = pipeline.chunker.fingerprint
+    if "embeddings" in results:
+        more["embeddings"] |= {
+            "embedder": pipeline.embedder.fingerprint,
+            "dimensions": pipeline.embedder.dimensions,
+        }
+    if "index" in results:
+        more["index"] |= {"generation": generation, **quality_metadata(assess_pipeline(pipeline, scope))}
+    return more

@@ -16,7 +16,7 @@ from rag_assets.connectors import connector_context, open_connector
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
-from rag_core.errors import RagError
+from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
 from rag_core.ids import fingerprint
 from rag_core.pipeline import Pipeline
 from rag_core.sources import Connector
@@ -24,9 +24,6 @@ from rag_core.sources import Connector
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-TOKEN_TAG = "rag/change_token"  # noqa: S105
-LISTING_TAG, CHANGES = "rag/listing", "changes"
-"""A run with this tag may list only what changed. Scheduled runs and those an operator starts list everything."""
 RETRY_FIRST_SECONDS = 60
 RETRY_LAST_SECONDS = 3600
 _HISTORY = 8
@@ -37,15 +34,6 @@ def tag_run(context: dg.AssetExecutionContext, version_tag: str | None) -> None:
     """Tag the run with the version tag of its listing; a later change of the source gives another tag."""
     if version_tag is not None:
         context.instance.add_run_tags(context.run.run_id, {TOKEN_TAG: fingerprint(version_tag)})
-
-
-def current_version_tag(connector: Connector) -> str:
-    """The connector's version tag in a form that fits a run tag. A source that cannot be reached has one too: the run
-    that it starts fails with the reason, where alerts see it."""
-    try:
-        return fingerprint(connector.version_tag())
-    except RagError as error:
-        return fingerprint("unavailable", error.reason)
 
 
 def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition | None:
@@ -80,6 +68,9 @@ def evaluate(
     if not idle:
         return dg.SkipReason("a run of this source is queued or in progress")
     token = current_version_tag(connector)
+    # Again: somebody may have started a run while the tag was read, which takes seconds for a large source.
+    histories = {shard: _history(config, instance, shard) for shard in idle}
+    idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
     requests = list(_requests(idle, histories, token, now))
     return requests or dg.SkipReason("unchanged since the last good run, or waiting before a failed run is repeated")
 

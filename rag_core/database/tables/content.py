@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -265,6 +266,38 @@ run_stages = Table(
     Index("ix_run_stages_source", "tenant", "source", "finished_at"),
 )
 
+source_states = Table(
+    "source_states",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("configured", Boolean, nullable=False, comment="whether a source file defines it"),
+    Column("has_runs", Boolean, nullable=False, comment="false: the stream worker brings it up to date"),
+    Column("automatic", Boolean, nullable=False, comment="whether it has a sensor or a schedule"),
+    Column("paused_at", DateTime(timezone=True), comment="since when all of them are off"),
+    Column("freshness_minutes", Integer, comment="age of its last complete listing at which it is stale"),
+    now_column("observed_at"),
+)
+"""What Dagster knows of a source, written by its sensor `source_states`; below, the newest run of each shard."""
+
+source_runs = Table(
+    "source_runs",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, comment="reason code of a failure"),
+    Column("message", Text),
+    Column("queued_at", DateTime(timezone=True), nullable=False),
+    Column("started_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("failing_since", DateTime(timezone=True), comment="first failure since the last good run"),
+    CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name="state"),
+)
+
 source_items = Table(
     "source_items",
     metadata,
@@ -312,3 +345,48 @@ listed_items = Table(
     Index("ix_listed_items_listing", "listing", "shard"),
     prefixes=["UNLOGGED"],
 )
+
+embedding_turns = Table(
+    "embedding_turns",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("lock_key", BigInteger, comment="advisory lock that the run's session holds"),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("weight", Double, nullable=False),
+    Column("state", Text, nullable=False, comment="idle, waiting or working"),
+    now_column("since"),
+    Column("remaining", BigInteger, nullable=False, comment="bytes of the source that are still to do"),
+    Column("rate", Double, comment="bytes a second while it works; null: not known yet"),
+    Column("used", Double, nullable=False, comment="seconds of its tenant, divided by the tenant's weight"),
+    prefixes=["UNLOGGED"],
+)
+"""Runs that take turns at embedding (`rag_core.pipeline.turns`)."""
+
+reading_progress = Table(
+    "reading_progress",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("unread", BigInteger, nullable=False, comment="listed items without a stored document"),
+    Column("outdated", BigInteger, nullable=False, comment="listed items whose stored document is older"),
+    Column("bytes", BigInteger, nullable=False, comment="of both, about"),
+    now_column("updated_at"),
+)
+"""What the last run of a shard has listed and not read yet (`rag_core.pipeline.progress`)."""
+
+source_problems = Table(
+    "source_problems",
+    metadata,
+    Column("place", Text, primary_key=True, comment="name of the file"),
+    Column("message", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("tenant", Text, nullable=False, comment="empty: the file does not say"),
+    Column("reason", Text, nullable=False),
+    now_column("since"),
+)
+"""Mistakes in source files (`rag_core.sources.problem_store`)."""

@@ -1,4 +1,4 @@
-"""Tables of operations: audit, keys, quality, alerts, ratings."""
+"""Tables of operations: audit, keys, quality, alerts."""
 
 from __future__ import annotations
 
@@ -133,22 +133,6 @@ alerts = Table(
     Column("delivered", JSONB, nullable=False, server_default="{}", comment="per notifier: state and time last sent"),
 )
 
-ratings = Table(
-    "ratings",
-    metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=True),
-    Column("tenant", Text, nullable=False),
-    now_column("at"),
-    Column("actor", Text, nullable=False),
-    Column("question", Text, nullable=False),
-    Column("answer", Text, nullable=False),
-    Column("good", Boolean, nullable=False),
-    Column("comment", Text, nullable=False, server_default=""),
-    Column("generation", Text, nullable=False, server_default=""),
-    Column("citations", JSONB, nullable=False, server_default="[]", comment="spans that were cited"),
-    Index("ix_ratings_tenant", "tenant", "id"),
-)
-
 installation = Table(
     "installation",
     metadata,
@@ -223,4 +207,24 @@ colours = Table(
     Column("detail", Text, nullable=False, server_default=""),
     Column("keep_until", DateTime(timezone=True)),
     now_column("seen_at"),
+)
+
+source_operations = Table(
+    "source_operations",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False, comment="the caller's"),
+    Column("actor", Text, nullable=False),
+    Column("unrestricted", Boolean, nullable=False, comment="allow-lists do not apply: platform scope"),
+    Column("action", Text, nullable=False, comment="see rag_core.sources.operation_store.Action"),
+    Column("source", Text, nullable=False),
+    Column("request", JSONB, nullable=False, server_default="{}"),
+    Column("state", Text, nullable=False, server_default="queued", comment="queued, running, succeeded or failed"),
+    Column("result", JSONB),
+    Column("reason", Text, nullable=False, server_default="", comment="reason code of a failure"),
+    Column("message", Text, nullable=False, server_default=""),
+    now_column("requested_at"),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Index("ix_source_operations_open", "state", "id", postgresql_where=text("finished_at IS NULL")),
 )

@@ -1,6 +1,8 @@
 """The lifecycle of a generation: forecast, build, promotion gate, promotion, rollback, retirement."""
 
 from rag_core.generations.lifecycle import promotion
+from rag_core.generations.lifecycle.answers import NO_QUESTIONS, Installation, evaluate_active
+from rag_core.generations.lifecycle.asking import load_own_questions
 from rag_core.generations.lifecycle.build import BuildReport, build
 from rag_core.generations.lifecycle.candidates_store import accept, candidates
 from rag_core.generations.lifecycle.forecast import Forecast, forecast
@@ -10,17 +12,21 @@ from rag_core.generations.lifecycle.promotion_gate import CHECKS, Evaluation, ev
 
 __all__ = [
     "CHECKS",
+    "NO_QUESTIONS",
     "BuildReport",
     "Evaluation",
     "Forecast",
+    "Installation",
     "PromotionResult",
     "accept",
     "build",
     "candidates",
     "declare",
     "evaluate",
+    "evaluate_active",
     "forecast",
     "load_golden",
+    "load_own_questions",
     "promote",
     "promotion",
     "request_evaluation",

@@ -15,6 +15,7 @@ from typing import Any
 from rag_core import failpoints
 from rag_core.database import Store, locks
 from rag_core.errors import Conflict, NotFound, Reason
+from rag_core.evaluation import run_store as evaluations
 from rag_core.generations import Generation, Transforms
 from rag_core.generations import replica_store as replicas
 from rag_core.generations import store as generations
@@ -202,6 +203,7 @@ def _move(
         before = generations.active(connection)
         if before is None or before.name != row.name:
             generations.activate(connection, row.name, keep=keep, back=action == _ROLLBACK)
+            evaluations.follow(connection, row.name)
             record = {**details, "from": before.name if before else None}
             audit.record(connection, actor=actor, action=action, target=row.name, details=record)
     failpoints.reach("after_promote_commit")

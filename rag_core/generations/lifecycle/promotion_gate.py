@@ -13,6 +13,7 @@ from rag_core.errors import Conflict, DeadlineExceeded, RagError, Reason, Unavai
 from rag_core.generations import Generation, TransformRegistry
 from rag_core.generations import store as generations
 from rag_core.generations.lifecycle import checks
+from rag_core.generations.lifecycle.answers import Installation, compare_answers
 from rag_core.generations.lifecycle.checks import Candidate, Check
 from rag_core.generations.lifecycle.golden import GoldenSet, load_golden
 from rag_core.generations.lifecycle.retrieval import Scoring, compare_latency, compare_retrieval, score
@@ -21,7 +22,7 @@ from rag_core.operations import audit_store as audit
 from rag_core.pipeline import Progress
 from rag_core.settings import Settings
 
-CHECKS = ("parity", "coverage", "vectors", "retrieval", "latency", "size")
+CHECKS = ("parity", "coverage", "vectors", "retrieval", "answers", "latency", "size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def evaluate(
     if not row.complete:
         raise Conflict(Reason.GENERATION_STATE, f"generation {name} is {row.state}; it must be ready")
     baseline = None if active is None or active.name == name else active
-    run = _Gate(store, index, registry, row, baseline, settings, golden, progress)
+    run = _Gate(store, index, registry, row, baseline, settings, golden, progress, actor)
     evaluation = Evaluation(name, baseline.name if baseline else None, tuple(run.checks()))
     failpoints.reach("before_judgement_kept")
     with store.engine.begin() as connection:
@@ -107,10 +108,11 @@ class _Gate:
         settings: Settings,
         golden: Sequence[GoldenSet] | None,
         progress: Progress | None,
+        actor: str,
     ) -> None:
         self._store, self._index, self._registry, self._settings = store, index, registry, settings
         self._row, self._baseline = row, baseline
-        self._golden, self._progress = golden, progress
+        self._golden, self._progress, self._actor = golden, progress, actor
         self._scored: tuple[Scoring, Scoring | None] | None = None
 
     def checks(self) -> list[Check]:
@@ -120,6 +122,7 @@ class _Gate:
             "coverage": self._coverage,
             "vectors": self._vectors,
             "retrieval": self._retrieval,
+            "answers": self._answers,
             "latency": self._latency,
             "size": self._size,
         }
@@ -149,6 +152,10 @@ class _Gate:
     def _retrieval(self) -> Check:
         ours, theirs = self._scores()
         return compare_retrieval(ours, theirs, self._settings.gate_tolerance)
+
+    def _answers(self) -> Check:
+        here = Installation(self._store, self._index, self._registry, self._settings)
+        return compare_answers(here, self._row, self._baseline, actor=self._actor)
 
     def _latency(self) -> Check:
         ours, theirs = self._scores()

@@ -9,7 +9,7 @@ from typing import Final
 
 from rag_core.errors import InvalidInput, Reason
 from rag_core.parsing.base import ParsedDocument, ParseLimits
-from rag_core.parsing.builder import TextBuilder, row_line
+from rag_core.parsing.builder import TextBuilder, begins_with_data, row_line
 from rag_core.parsing.formats.plain import clean_line_ends
 
 ROWS_SKIPPED_FLAG: Final = "rows_skipped"
@@ -20,7 +20,10 @@ _DELIMITERS: Final = "\t,;|"
 
 
 def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
-    """Rows become lines of `cell | cell`, the first row being the header. Formulas stay the text they are."""
+    """Rows become lines of `cell | cell`, the first row being the header unless it is like the others.
+
+    Formulas stay the text they are.
+    """
     # `newline=""` semantics: the csv module wants line ends kept, but a lone CR is one too.
     lines = clean_line_ends(text.lstrip("\ufeff")).splitlines(keepends=True) if text else []
     delimiter = _delimiter(lines)
@@ -28,13 +31,13 @@ def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
     rows = [(line, row) for line, row in _records(lines, delimiter, problems) if any(cell.strip() for cell in row)]
     width = _usual_width(rows)
     builder = TextBuilder(limits)
-    kept = []
+    kept: list[list[str]] = []
     for line, row in rows:
         if width is not None and len(row) != width:
             problems.add(line, f"{len(row)} cells, expected {width}")
         else:
-            kept.append(row_line(row))
-    builder.table(kept)
+            kept.append(row)
+    builder.table([row_line(row) for row in kept], header=not begins_with_data(kept))
     if problems.count:
         builder.flags.add(ROWS_SKIPPED_FLAG)
     metadata = {"rows": str(len(kept)), **problems.metadata()}

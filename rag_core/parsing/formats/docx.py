@@ -1,4 +1,4 @@
-"""Word documents. Headers, footers, comments, deleted and hidden text are not read."""
+"""Word documents. Headers, footers, comments, deleted and hidden text are not read; pictures by their description."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import docx
 from docx.oxml.ns import qn
 
 from rag_core.parsing.base import ParsedDocument, ParseLimits
-from rag_core.parsing.blocks import BlockKind
-from rag_core.parsing.builder import TextBuilder, row_line
+from rag_core.parsing.blocks import BlockKind, PartKind
+from rag_core.parsing.builder import Piece, TextBuilder, row_line
 from rag_core.parsing.detect import Kind
 from rag_core.parsing.formats.html import HIDDEN_FLAG
 
 _P, _TBL, _SDT, _SDT_CONTENT = qn("w:p"), qn("w:tbl"), qn("w:sdt"), qn("w:sdtContent")
+_DRAWN: Final = qn("wp:docPr")  # a picture or drawing with its alternative text
 _ROW, _CELL = qn("w:tr"), qn("w:tc")
 _RUN, _TEXT, _VANISH, _VAL = qn("w:r"), qn("w:t"), qn("w:vanish"), qn("w:val")
 _BREAKS: Final = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
@@ -47,7 +48,7 @@ class _Body:
         # Looked up once: python-docx walks all styles for each paragraph otherwise.
         self._styles = {style.style_id: style for style in document.styles}
         self._levels = {style_id: _style_level(style) for style_id, style in self._styles.items()}
-        self._items: list[str] = []
+        self._items: list[Piece] = []
         self._code: list[str] = []
 
     def write(self, body: Any) -> None:
@@ -75,10 +76,14 @@ class _Body:
             self._code.append(text)
         elif name.lower().startswith("list") or _is_list(element):
             self._flush(keep_items=True)
-            self._items.append(f"{'  ' * _list_level(element)}- {text.strip()}")
+            level = _list_level(element)
+            self._items.append(Piece(PartKind.ITEM, f"{'  ' * level}- {text.strip()}", level))
         else:
             self._flush()
             self._builder.paragraph(text)
+        for described in element.iter(_DRAWN):
+            self._flush()
+            self._builder.image(described.get("descr") or "")
 
     def _table(self, table: Any) -> None:
         rows = []
@@ -90,7 +95,7 @@ class _Body:
 
     def _flush(self, *, keep_items: bool = False, keep_code: bool = False) -> None:
         if self._items and not keep_items:
-            self._builder.add(BlockKind.LIST, "\n".join(self._items))
+            self._builder.add_parts(BlockKind.LIST, self._items)
             self._items = []
         if self._code and not keep_code:
             self._builder.add(BlockKind.CODE, "\n".join(self._code))

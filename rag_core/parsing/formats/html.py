@@ -9,8 +9,9 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from rag_core.parsing.base import ParsedDocument, ParseLimits
 from rag_core.parsing.blocks import BlockKind, PartKind
-from rag_core.parsing.builder import Piece, TextBuilder, row_line
+from rag_core.parsing.builder import Piece, TextBuilder
 from rag_core.parsing.formats.html_dom import SKIPPED, is_boilerplate, is_hidden, is_permalink, parse_html, walk
+from rag_core.parsing.formats.html_table import HtmlTable
 
 # --------------------------------------------------------------------------------------------------------------------
 # Turns an HTML tree into blocks.
@@ -44,9 +45,9 @@ class HtmlWalk:
         self._defined = ""
         self._quotes = 0
         self._item_open = False
-        self._cells: list[list[str]] = []
         self._tables = 0
-        self._rows: list[str] = []
+        self._table = HtmlTable()
+        self._images: list[tuple[str, str]] = []
 
     def enter(self, node: LexborNode) -> bool:
         """Take a node's own text or begin its block; true when its children are to be read."""
@@ -54,6 +55,8 @@ class HtmlWalk:
             self._text.append(node.text_content or "")
             return False
         tag = node.tag or ""
+        if tag == "img" and not self._unwanted(tag, node):
+            self._images.append((node.attributes.get("alt") or "", node.attributes.get("src") or ""))
         if not node.is_element_node or tag in SKIPPED or self._unwanted(tag, node):
             return False
         if tag == "br":
@@ -74,9 +77,10 @@ class HtmlWalk:
             self._flush_list()
             self._builder.heading(self._take().replace("\n", " "), _HEADINGS[tag])
         elif self._tables and tag in {"td", "th"}:
-            self._cell()
+            self._cell(tag, node)
         elif self._tables and tag == "tr":
-            self._row()
+            row = self._table.close_row(self._take())
+            self._text.append(f"{row} " if row else "")
         else:
             self._flush()
         self._close(tag)
@@ -98,7 +102,7 @@ class HtmlWalk:
     def _open(self, tag: str) -> None:
         if self._tables and tag in {"td", "th", "tr", "tbody", "thead", "tfoot"}:
             if tag == "tr":
-                self._cells.append([])
+                self._table.open_row()
             return
         self._flush()
         if tag in _LISTS:
@@ -141,19 +145,21 @@ class HtmlWalk:
         return "\n".join(filter(None, (" ".join(line.split()) for line in text.split(_BREAK))))
 
     def _flush(self) -> None:
-        """Write running text where it belongs: to the table cell, the list or a paragraph."""
-        if self._tables and self._cells:
+        """Write running text where it belongs: to the table cell, the list or a paragraph; images behind it."""
+        if self._tables and self._table.in_row:
             # Blocks within a cell are separated by a space.
             self._text.append(" ")
             return
         text = self._take()
-        if not text:
-            return
-        if self._lists:
+        if text and self._lists:
             self._items.append(self._part(text, self._lists - 1))
             self._item_open = False
-        else:
+        elif text:
             self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text)
+        if self._images and not self._lists:
+            images, self._images = self._images, []
+            for description, source in images:
+                self._builder.image(description, source)
 
     def _part(self, text: str, level: int) -> Piece:
         indent = "  " * level
@@ -170,35 +176,19 @@ class HtmlWalk:
         defined = any(item.kind is PartKind.TERM for item in items)
         self._builder.add_parts(BlockKind.DEFINITIONS if defined else BlockKind.LIST, items)
 
-    def _cell(self) -> None:
-        if self._cells:
-            self._cells[-1].append(self._take())
-
-    def _row(self) -> None:
-        if not self._cells:
-            return
-        self._cell_rest()
-        cells = self._cells.pop()
-        if self._cells:
-            # A table within a cell: its rows are text of that cell.
-            self._text.append(row_line(cells) + " ")
-        elif any(cells):
-            self._rows.append(row_line(cells))
-
-    def _cell_rest(self) -> None:
-        rest = self._take()
-        if rest:
-            self._cells[-1].append(rest)
+    def _cell(self, tag: str, node: LexborNode) -> None:
+        if self._table.in_row:
+            self._table.add_cell(tag, self._take(), node.attributes)
 
     def _flush_table(self) -> None:
-        rows, self._rows = self._rows, []
+        (rows, header), self._table = self._table.finish(), HtmlTable()
         if len(rows) == 1 and " | " not in rows[0]:
             self._builder.paragraph(rows[0])  # one cell: layout, not data
         elif rows:
-            self._builder.table(rows)
+            self._builder.table(rows, header=header)
 
     def _code(self, node: LexborNode) -> None:
-        if self._tables and self._cells:
+        if self._tables and self._table.in_row:
             self._text.append(" ".join(node.text().split()) + " ")
             return
         self._flush()

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, MutableMapping
 from typing import Any, Final
 
-import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -15,10 +14,10 @@ from rag_core.parsing.base import ParsedDocument, ParseLimits
 from rag_core.parsing.blocks import BlockKind, PartKind
 from rag_core.parsing.builder import Piece, TextBuilder, row_line
 from rag_core.parsing.clean import join_lines
+from rag_core.parsing.formats.front_matter import front_matter
 from rag_core.parsing.formats.html import add_html
 from rag_core.parsing.formats.plain import clean_line_ends
 
-_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.{0,20000}?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _REFERENCE: Final = re.compile(r"^ {0,3}\[[^\]\n]{1,500}\]:[^\n]*$", re.MULTILINE)
 _HEADING_LINE: Final = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _SPACES: Final = re.compile(r"  +")
@@ -32,15 +31,15 @@ _MAX_NESTING: Final = 100
 
 
 def read(text: str, limits: ParseLimits, media_type: str) -> ParsedDocument:
-    """Read a document; YAML front matter gives title and metadata."""
+    """Read a document; front matter gives title and metadata, and is a block of its own."""
     builder = TextBuilder(limits)
-    body = clean_line_ends(text)
-    matter: dict[str, str] = {}
-    if match := _FRONT_MATTER.match(body):
-        matter = _front_matter(match.group(1))
-        body = body[match.end() :] if matter else body
+    matter, body = front_matter(clean_line_ends(text))
+    if matter is not None:
+        builder.add(BlockKind.FRONT_MATTER, matter.text)
+        builder.flags |= matter.flags
     add_markdown(builder, body)
-    return builder.finish(media_type, title=matter.get("title", ""), metadata=matter)
+    metadata = matter.metadata if matter is not None else {}
+    return builder.finish(media_type, title=metadata.get("title", ""), metadata=metadata)
 
 
 def add_markdown(builder: TextBuilder, text: str) -> None:
@@ -61,16 +60,6 @@ def add_markdown(builder: TextBuilder, text: str) -> None:
                 Reason.NESTING_TOO_DEEP, f"the Markdown is nested deeper than {_MAX_NESTING} levels; simplify it"
             )
         _Writer(builder, parser, env).write(tokens)
-
-
-def _front_matter(source: str) -> dict[str, str]:
-    try:
-        values = yaml.safe_load(source)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
-    if not isinstance(values, dict):
-        return {}
-    return {str(key): str(value) for key, value in values.items() if isinstance(value, str | int | float | bool)}
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -110,6 +99,7 @@ class _Writer:
         self._bullet = ""
         self._items: list[Piece] = []
         self._rows: list[str] = []
+        self._header = True
         self._cells: list[str] | None = None
 
     def write(self, tokens: list[Token]) -> None:
@@ -139,13 +129,16 @@ class _Writer:
         if token.type == "tr_open":
             self._cells = []
         elif token.type == "tr_close":
-            self._rows.append(row_line(self._cells or []))
+            row = row_line(self._cells or [])
+            if not self._rows:
+                self._header = bool(row)
+            self._rows.append(row)
             self._cells = None
         else:
             self._end_table()
 
     def _inline(self, content: str) -> None:
-        text = self._plain(content)
+        text, images = self._plain(content)
         if self._cells is not None:
             self._cells.append(text)
         elif self._lists:
@@ -154,6 +147,8 @@ class _Writer:
             self._builder.heading(text, self._heading)
         else:
             self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text)
+            for image in images:
+                self._builder.image(image.content, str(image.attrs.get("src") or ""))
         self._heading = 0
 
     def _item(self, text: str) -> None:
@@ -174,7 +169,7 @@ class _Writer:
         if self._lists:
             self._items.extend(Piece(PartKind.ITEM, row, self._lists) for row in rows)
         else:
-            self._builder.table(rows)
+            self._builder.table(rows, header=self._header)
 
     def _code(self, token: Token) -> None:
         if self._lists:
@@ -194,17 +189,20 @@ class _Writer:
         else:
             add_html(self._builder, content, self._builder.limits)
 
-    def _plain(self, content: str) -> str:
-        """The text of inline Markdown: marks, link targets, images and tags are dropped."""
+    def _plain(self, content: str) -> tuple[str, list[Token]]:
+        """The text of inline Markdown without marks, link targets and tags, and its images."""
         if len(content) > _MAX_INLINE_CHARS:
-            return content
+            return content, []
         tokens: list[Token] = []
         self._parser.inline.parse(content, self._parser, self._env, tokens)
         pieces: list[str] = []
+        images: list[Token] = []
         for token in tokens:
             if token.type in ("text", "text_special", "code_inline"):
                 pieces.append(token.content)
+            elif token.type == "image":
+                images.append(token)
             elif token.type in ("softbreak", "hardbreak") or token.content in ("<br>", "<br/>", "<br />"):
                 pieces.append("\n")
         # Where an image stood, two spaces are left.
-        return join_lines(_SPACES.sub(" ", "".join(pieces)).split("\n"))
+        return join_lines(_SPACES.sub(" ", "".join(pieces)).split("\n")), images

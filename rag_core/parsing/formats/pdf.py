@@ -22,7 +22,7 @@ from rag_core.parsing.builder import TextBuilder
 from rag_core.parsing.clean import join_lines
 from rag_core.parsing.detect import Kind
 from rag_core.parsing.formats.pdf_blocks import Outline, add_blocks
-from rag_core.parsing.formats.pdf_lines import Line, page_lines, without_running_lines
+from rag_core.parsing.formats.pdf_lines import Line, Page, read_page, without_running_lines
 
 # --------------------------------------------------------------------------------------------------------------------
 # Finds PDFs whose streams inflate without end, before PDFium inflates them.
@@ -134,28 +134,28 @@ def _open(content: bytes) -> pypdfium2.PdfDocument:
 
 
 def _read(document: pypdfium2.PdfDocument, limits: ParseLimits) -> ParsedDocument:
-    pages: list[list[Line]] = []
+    pages: list[Page] = []
     length = 0
     for number in range(len(document)):
-        lines = page_lines(document, number)
-        length += sum(len(line.text) for line in lines)
+        page = read_page(document, number)
+        length += sum(len(line.text) for line in page.lines)
         if length > limits.max_text_chars:
             raise InvalidInput(
                 Reason.TEXT_TOO_LARGE, f"the PDF has more than {limits.max_text_chars} characters of text; split it"
             )
-        pages.append(lines)
+        pages.append(page)
     if not length:
         raise InvalidInput(
             Reason.EMPTY_DOCUMENT, "the PDF has no text, it may be a scan; run character recognition on it first"
         )
     builder = TextBuilder(limits)
-    add_blocks(builder, without_running_lines(pages), Outline(_bookmarks(document)))
+    front = _front_title(pages[0].lines)
+    without_running_lines(pages)
+    add_blocks(builder, pages, Outline(_bookmarks(document)))
     properties = document.get_metadata_dict(skip_empty=True)
     metadata = {name: properties[key] for key, name in _METADATA.items() if key in properties}
     metadata["pages"] = str(len(pages))
-    return builder.finish(
-        str(Kind.PDF), title=_title(properties.get("Title", "")) or _front_title(pages[0]), metadata=metadata
-    )
+    return builder.finish(str(Kind.PDF), title=_title(properties.get("Title", "")) or front, metadata=metadata)
 
 
 def _title(title: str) -> str:

@@ -1,17 +1,21 @@
-"""Lines of a PDF to paragraphs, lists, code and headings."""
+"""Lines of a PDF to paragraphs, lists, code, tables and headings."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from rag_core.parsing.blocks import BlockKind
-from rag_core.parsing.builder import TextBuilder
+from rag_core.parsing.blocks import BlockKind, PartKind
+from rag_core.parsing.builder import Piece, TextBuilder, row_line
 from rag_core.parsing.clean import is_wide, join_lines
-from rag_core.parsing.formats.pdf_lines import Line
+from rag_core.parsing.formats.pdf_aligned import with_aligned_tables
+from rag_core.parsing.formats.pdf_layout import Item, PdfTable, arrange
+from rag_core.parsing.formats.pdf_lines import Line, Page
+from rag_core.parsing.formats.pdf_rules import Rules
 
 # --------------------------------------------------------------------------------------------------------------------
 # Which lines of a PDF are headings: by its outline where it has one, else by font size.
@@ -87,22 +91,97 @@ _BULLET: Final = re.compile(r"(?:[•●○▪■◦‣∙·–—*-]|\(?\d{1,3}
 _SENTENCE_END: Final = (".", "!", "?", ":", ";", "。", "！", "？", "：", "；", "…", "”", "」")
 _GAP_FACTOR: Final = 1.3
 _FIXED_WIDTH: Final = 0.6  # of a character, in font sizes
+_MAX_DEPTH: Final = 8
 
 
-def add_blocks(builder: TextBuilder, pages: list[list[Line]], outline: Outline) -> None:
-    """Append the document's lines as blocks."""
-    headings = outline.headings(pages)
-    group: list[Line] = []
-    pitch = 0.0
-    for lines in pages:
-        pitch = _pitch(lines) or pitch
-        for line in lines:
-            if group and not _continues(group[-1], line, headings, pitch, first=group[0]):
-                _write(builder, group, headings)
-                group = []
-            group.append(line)
-    if group:
-        _write(builder, group, headings)
+def add_blocks(builder: TextBuilder, pages: list[Page], outline: Outline) -> None:
+    """Append the document's lines and tables as blocks, each with the page it begins on."""
+    arranged = [arrange(page) for page in pages]
+    headings = outline.headings([[item for item in items if isinstance(item, Line)] for items in arranged])
+    writer = _Writer(builder, headings)
+    for page, items in zip(pages, arranged, strict=True):
+        writer.page(items, page.rules)
+    writer.finish()
+
+
+class _Writer:
+    """Gathers lines into blocks."""
+
+    def __init__(self, builder: TextBuilder, headings: dict[int, int]) -> None:
+        self._builder = builder
+        self._headings = headings
+        self._group: list[Line] = []
+        self._items: list[list[Line]] = []
+        self._table: PdfTable | None = None
+        self._pitch = 0.0
+
+    def page(self, items: list[Item], rules: Rules) -> None:
+        """Add what stands on the next page."""
+        self._pitch = _pitch([item for item in items if isinstance(item, Line)]) or self._pitch
+        for number, item in enumerate(with_aligned_tables(items, self._headings, rules)):
+            if isinstance(item, PdfTable):
+                self._end_list()
+                self._add_table(item, first=number == 0)
+                continue
+            group = self._group
+            if group and not _continues(group[-1], item, self._headings, self._pitch, first=group[0]):
+                self._end_group()
+            self._table = None
+            self._group.append(item)
+
+    def finish(self) -> None:
+        """Write what is still open."""
+        self._end_list()
+
+    def _add_table(self, table: PdfTable, *, first: bool) -> None:
+        """A table that continues on a page begins with its header there too."""
+        rows = [row_line(row) for row in table.rows]
+        before = self._table
+        if first and before is not None and before.header and table.continues(before):
+            header = row_line(before.rows[0])
+            rows = rows if rows[0] == header else [header, *rows]
+            table = replace(table, rows=[before.rows[0], *table.rows], header=True)
+        self._builder.page = table.line.page + 1
+        self._builder.table(rows, header=table.header)
+        self._table = table
+
+    def _end_group(self) -> None:
+        """Write a group of lines, or keep it while it is an item of a list that may go on."""
+        group, self._group = self._group, []
+        if not group:
+            return
+        first = group[0]
+        if id(first) not in self._headings and not first.fixed and _BULLET.match(first.text):
+            self._items.append(group)
+            return
+        self._end_items()
+        self._builder.page = first.page + 1
+        if id(first) in self._headings:
+            self._builder.heading(join_lines(line.text for line in group), self._headings[id(first)])
+        elif first.fixed and len(group) > 1:
+            self._builder.add(BlockKind.CODE, "\n".join(_indented(group)))
+        else:
+            self._builder.paragraph(join_lines(line.text for line in group))
+
+    def _end_list(self) -> None:
+        self._end_group()
+        self._end_items()
+
+    def _end_items(self) -> None:
+        items, self._items = self._items, []
+        if not items:
+            return
+        self._builder.page = items[0][0].page + 1
+        lefts: list[float] = []
+        pieces = []
+        for group in items:
+            while lefts and group[0].x < lefts[-1] - group[0].size / 2:
+                lefts.pop()
+            if not lefts or group[0].x > lefts[-1] + group[0].size / 2:
+                lefts.append(group[0].x)
+            level = min(len(lefts) - 1, _MAX_DEPTH)
+            pieces.append(Piece(PartKind.ITEM, "  " * level + join_lines(line.text for line in group), level))
+        self._builder.add_parts(BlockKind.LIST, pieces)
 
 
 def _pitch(lines: list[Line]) -> float:
@@ -128,17 +207,6 @@ def _continues(before: Line, line: Line, headings: dict[int, int], pitch: float,
         return True
     indented = line.x > before.x + 0.9 * line.size and before.x <= first.x and before.text.endswith(_SENTENCE_END)
     return not indented and not _BULLET.match(line.text) and abs(before.size - line.size) < 1.5
-
-
-def _write(builder: TextBuilder, group: list[Line], headings: dict[int, int]) -> None:
-    first = group[0]
-    if id(first) in headings:
-        builder.heading(join_lines(line.text for line in group), headings[id(first)])
-    elif first.fixed and len(group) > 1:
-        builder.add(BlockKind.CODE, "\n".join(_indented(group)))
-    else:
-        kind = BlockKind.LIST if _BULLET.match(first.text) else BlockKind.PARAGRAPH
-        builder.add(kind, join_lines(line.text for line in group))
 
 
 def _indented(group: list[Line]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Presentations: a heading per slide, its texts and tables in order, then the speaker's notes."""
+"""Presentations: a heading per slide, its texts, tables and described pictures, then the speaker's notes.
+
+A slide counts as a page.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pptx
+from pptx.enum.shapes import MSO_SHAPE_TYPE
 
 from rag_core.parsing.base import ParsedDocument, ParseLimits
-from rag_core.parsing.blocks import BlockKind
-from rag_core.parsing.builder import TextBuilder, row_line
+from rag_core.parsing.blocks import BlockKind, PartKind
+from rag_core.parsing.builder import Piece, TextBuilder, row_line
 from rag_core.parsing.detect import Kind
 from rag_core.parsing.formats.html import HIDDEN_FLAG
 
@@ -21,7 +25,7 @@ def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
     builder = TextBuilder(limits)
     count = 0
     for number, slide in enumerate(presentation.slides, 1):
-        count = number
+        count = builder.page = number
         if slide.element.get("show") in ("0", "false"):
             builder.flags.add(HIDDEN_FLAG)
         else:
@@ -43,6 +47,8 @@ def _slide(builder: TextBuilder, slide: Any, number: int) -> None:
             continue
         if getattr(shape, "has_table", False):
             builder.table([row_line([cell.text for cell in row.cells]) for row in shape.table.rows])
+        elif shape.shape_type == MSO_SHAPE_TYPE.PICTURE:
+            builder.image(shape.element.nvPicPr.cNvPr.get("descr") or "")
         elif shape.has_text_frame:
             _text(builder, shape.text_frame)
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
@@ -69,6 +75,7 @@ def _text(builder: TextBuilder, frame: Any) -> None:
     lines = [(paragraph.level, paragraph.text.replace("\v", " ").strip()) for paragraph in frame.paragraphs]
     lines = [(level, line) for level, line in lines if line]
     if len(lines) > 1:
-        builder.add(BlockKind.LIST, "\n".join(f"{'  ' * level}- {line}" for level, line in lines))
+        items = [Piece(PartKind.ITEM, f"{'  ' * level}- {line}", level) for level, line in lines]
+        builder.add_parts(BlockKind.LIST, items)
     elif lines:
         builder.paragraph(lines[0][1])

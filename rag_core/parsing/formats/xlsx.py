@@ -1,4 +1,7 @@
-"""Workbooks: a heading per sheet and a table per region between empty rows. Formulas show their last value."""
+"""Workbooks: a heading per sheet and a table per region between empty rows. Formulas show their last value.
+
+A sheet counts as a page.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any, Final
 import openpyxl
 
 from rag_core.parsing.base import ParsedDocument, ParseLimits
-from rag_core.parsing.builder import TextBuilder, row_line
+from rag_core.parsing.builder import TextBuilder, begins_with_data, row_line
 from rag_core.parsing.detect import Kind
 from rag_core.parsing.formats.html import HIDDEN_FLAG
 
@@ -26,7 +29,8 @@ def read(content: bytes, limits: ParseLimits) -> ParsedDocument:
         workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         try:
             builder = TextBuilder(limits)
-            for sheet in workbook.worksheets:
+            for number, sheet in enumerate(workbook.worksheets, 1):
+                builder.page = number
                 if sheet.sheet_state == "visible":
                     _sheet(builder, sheet)
                 else:
@@ -45,25 +49,25 @@ def _sheet(builder: TextBuilder, sheet: Any) -> None:
     if regions:
         builder.heading(sheet.title, 1)
     for rows in regions:
-        builder.table(rows)
+        builder.table([row_line(row) for row in rows], header=not begins_with_data(rows))
 
 
-def _regions(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[str]]:
+def _regions(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[list[str]]]:
     """Runs of rows that are not empty, without the columns left of the table."""
     region: list[tuple[Any, ...]] = []
     for row in rows:
         if any(value is not None for value in row):
             region.append(row)
         elif region:
-            yield _lines(region)
+            yield _cells(region)
             region = []
     if region:
-        yield _lines(region)
+        yield _cells(region)
 
 
-def _lines(region: list[tuple[Any, ...]]) -> list[str]:
+def _cells(region: list[tuple[Any, ...]]) -> list[list[str]]:
     left = min(next(index for index, value in enumerate(row) if value is not None) for row in region)
-    return [row_line([_cell(value) for value in row[left:]]) for row in region]
+    return [[_cell(value) for value in row[left:]] for row in region]
 
 
 def _cell(value: Any) -> str:

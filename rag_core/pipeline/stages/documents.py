@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-
-from sqlalchemy import Connection
+from contextlib import closing
 
 from rag_core.database import Store, locks
-from rag_core.documents import store as documents
-from rag_core.errors import Reason
 from rag_core.parsing import Parser
-from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import Progress, StageResult
-from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_removed, soft_delete
-from rag_core.pipeline.outcomes import Batch
-from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
+from rag_core.pipeline.stages.document_sync import STAGE, DocumentSync, Publish
 from rag_core.settings import Settings
-from rag_core.sources import Changes, Connector, ListingResult, Scope, close_shared, load_listing, load_whole_listing
-from rag_core.sources import deletion_store as absence
-from rag_core.sources import listing_store as listing
-from rag_core.sources import listings as cursors
-from rag_core.sources import shared_listing_store as shared_listings
+from rag_core.sources import Connector, Scope
 from rag_core.sources import store as sources
 
-STAGE = "documents"
-_DUE_PAGE = 500
-_PREVIEW = 10
-_PARTS = ("added", "updated", "unchanged", "deleted", "quarantined", "skipped")
-
-
-Publish = Callable[[Connection, Scope], None]
-"""Applies committed changes to the index that need neither chunking nor embedding
-(`rag_core.pipeline.metadata_updates`)."""
+__all__ = ["STAGE", "configure_source", "sync_documents"]
 
 
 def sync_documents(
@@ -47,28 +26,20 @@ def sync_documents(
     changes: bool = False,
     publish: Publish | None = None,
 ) -> StageResult:
-    """Bring the stored documents of one shard up to date with the source.
+    """Bring the stored documents of one shard up to date with the source, in one go. See `DocumentSync`.
 
-    With `changes` an `Incremental` connector (`rag_core.sources.base`) lists only the changes since the last run;
-    documents it does not name are `absent`. When that may not suffice, everything is listed. Runs of several shards
-    share one listing when they set the time of their request (`Scope.requested_at`).
-
-    With `publish` permissions and deletions reach the index right after each commit, before the index stage.
-
-    An item is not read when its version tag, parser and settings equal the stored ones. Results are committed in
-    batches, so an interrupted run loses at most one batch. Counts: `read` with its parts `added`, `updated`,
-    `unchanged`, `deleted`, `quarantined`, `skipped`; also `held` and `absent` (kept although not listed, so
-    `unchanged`), `vanished`, `duplicates` and `stale`.
-
-    `problem` is `LISTING_INCOMPLETE` (nothing was deleted) or `MASS_DELETE_HELD` (the deletions wait for an operator).
     Raises `Conflict` (`SOURCE_BUSY`) while another run works on the shard, `Unavailable` when the source or the
     database is unavailable.
     """
     configure_source(store, scope, settings)
     tenant, source = scope.source.tenant, scope.source.name
     with locks.shard_connection(store, tenant, source, scope.shard, wait=settings.source_wait_seconds) as connection:
-        sync = _Sync(connection, connector, parser, scope, settings, progress, changes=changes, publish=publish)
-        return sync.run()
+        sync = DocumentSync(connection, connector, parser, scope, settings, progress, changes=changes, publish=publish)
+        with closing(sync):
+            sync.open()
+            while sync.read():
+                pass
+            return sync.finish()
 
 
 def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
@@ -80,204 +51,3 @@ def configure_source(store: Store, scope: Scope, settings: Settings) -> None:
     with locks.source_connection(store, tenant, name, wait=settings.source_wait_seconds) as connection:
         sources.configure(connection, scope.source, scope.run_id)
         connection.commit()
-
-
-class _Sync:
-    """One pass of the stage over one shard; the fields are its running totals."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        connector: Connector,
-        parser: Parser,
-        scope: Scope,
-        settings: Settings,
-        progress: Progress | None,
-        *,
-        changes: bool,
-        publish: Publish | None,
-    ) -> None:
-        self._connection = connection
-        self._connector = connector
-        self._scope = scope
-        self._settings = settings
-        self._progress = progress
-        self._key = scope.key
-        self._parser_fingerprint = parser_fingerprint(parser, scope.source)
-        self._reader = Reader(
-            connector,
-            parser,
-            parser_fingerprint=self._parser_fingerprint,
-            workers=settings.parser_workers,
-            max_bytes=settings.sync_batch_bytes,
-            quality=scope.source.quality,
-        )
-        self._publish_to_index = publish
-        self._counts: Counter[str] = Counter()
-        self._bytes = 0
-        self._nothing_gone = False
-        self._wants_changes = changes
-        self._partial = False
-        self._listed = ListingResult()
-        self._preview: list[dict[str, str | int | float]] = []
-
-    def run(self) -> StageResult:
-        started = time.monotonic()
-        error = self._list()
-        due = self._compare()
-        self._read(due)
-        kept = self._delete() if error is None else DeletionResult()
-        problem, message = _problem(error, kept)
-        counts = self._totals(kept, clean=problem is None and not self._partial)
-        seconds = time.monotonic() - started
-        tenant, source, shard = self._key
-        runs.record(
-            self._connection,
-            run_id=self._scope.run_id,
-            tenant=tenant,
-            source=source,
-            shard=shard,
-            stage=STAGE,
-            counts=counts,
-            seconds=seconds,
-            complete=error is None,
-            problem=problem,
-        )
-        if error is None:
-            sources.finish(self._connection, tenant, source)
-        if problem is None:
-            cursors.save(self._connection, self._scope, self._parser_fingerprint, self._listed.cursor)
-        self._connection.commit()
-        if self._scope.source.shards > 1:
-            shared_listings.drop_unneeded(self._connection, tenant, source)
-        listed = self._listed
-        preview, token = self._preview, listed.version_tag
-        return StageResult(
-            STAGE, counts, seconds, self._bytes, preview, problem, message, token, outcomes=listed.outcomes
-        )
-
-    def _list(self) -> str | None:
-        """Load the listing into its table; returns why it is incomplete, `None` when it is complete."""
-        listing.prepare(self._connection)
-        changes = self._changes()
-        self._connection.commit()
-        if changes is not None:
-            self._listed = load_listing(self._connection, self._scope.source, changes)
-            self._partial = self._listed.error is not None or cursors.fits(self._connection, changes, self._scope)
-            if not self._partial:
-                listing.clear(self._connection)
-        if self._partial:
-            close_shared(self._connection, self._scope.source)
-        else:
-            self._listed = load_whole_listing(self._connection, self._connector, self._scope)
-        self._counts["duplicates"] = self._listed.duplicates
-        return self._listed.error
-
-    def _changes(self) -> Changes | None:
-        if not self._wants_changes:
-            return None
-        attempts = self._settings.parser_attempts
-        return cursors.open_changes(
-            self._connection,
-            self._connector,
-            self._scope,
-            parser_fingerprint=self._parser_fingerprint,
-            attempts=attempts,
-        )
-
-    def _compare(self) -> int:
-        known = listing.compare(
-            self._connection,
-            *self._key,
-            parser_fingerprint=self._parser_fingerprint,
-            run_id=self._scope.run_id,
-            attempts=self._settings.parser_attempts,
-        )
-        named = known.pop("named")
-        alive = documents.live(self._connection, self._scope.source.tenant, self._scope.source.name)
-        # A shard's listing is compared with its own rows only; documents of other shards need `search`.
-        self._nothing_gone = self._scope.source.shards == 1 and named == alive
-        emptied = listing.now_empty(self._connection, *self._key)
-        if emptied:
-            soft_delete(self._connection, self._scope, emptied)
-        listing.record_problems(
-            self._connection, *self._key, parser_fingerprint=self._parser_fingerprint, run_id=self._scope.run_id
-        )
-        self._connection.commit()
-        self._publish()
-        self._counts["updated"] += known.pop("changed", 0)
-        due = known.pop("due", 0)
-        self._counts.update(known)
-        return due
-
-    def _read(self, due: int) -> None:
-        batch = Batch(self._scope, self._parser_fingerprint)
-        for done, read in enumerate(self._reads(), start=1):
-            batch.add(read)
-            if len(batch) >= self._settings.sync_batch_documents or batch.chars >= self._settings.sync_batch_bytes:
-                self._commit(batch)
-            if self._progress is not None:
-                self._progress(done, due)
-        self._commit(batch)
-
-    def _commit(self, batch: Batch) -> None:
-        self._counts.update(batch.commit(self._connection))
-        self._publish()
-
-    def _publish(self) -> None:
-        if self._publish_to_index is not None:
-            self._publish_to_index(self._connection, self._scope)
-
-    def _reads(self) -> Iterator[ReadResult]:
-        for read in self._reader.read(listing.fetch_tasks(self._connection, _DUE_PAGE)):
-            self._bytes += read.size
-            if len(self._preview) < _PREVIEW:
-                self._preview.append(_preview(read))
-            yield read
-
-    def _delete(self) -> DeletionResult:
-        if self._partial:
-            kept = delete_removed(self._connection, self._scope, self._settings, committed=self._publish)
-            self._counts["deleted"] += kept.deleted
-            return kept
-        listing.forget_absent_failures(self._connection, *self._key)
-        self._connection.commit()
-        search = not self._nothing_gone
-        kept = delete_gone(self._connection, self._scope, self._settings, search=search, committed=self._publish)
-        self._counts["deleted"] += kept.deleted
-        return kept
-
-    def _totals(self, kept: DeletionResult, *, clean: bool) -> dict[str, int]:
-        mine, others = (
-            (0, 0) if clean else absence.missing_from_listing(self._connection, *self._key, self._scope.run_id)
-        )
-        self._counts["updated"] += mine
-        self._counts["unchanged"] += others
-        counts = {name: self._counts[name] for name in (*_PARTS, "vanished", "duplicates", "stale")}
-        counts["held"] = kept.held
-        counts["absent"] = mine + others - kept.held
-        listed = listing.entries(self._connection, self._scope.shard)
-        counts["read"] = listed + kept.deleted + mine + others
-        return counts
-
-
-def _problem(error: str | None, kept: DeletionResult) -> tuple[str | None, str | None]:
-    if error is not None:
-        return Reason.LISTING_INCOMPLETE, f"the source was not listed to its end, nothing was deleted: {error}"
-    if kept.held_in_source:
-        return Reason.MASS_DELETE_HELD, (
-            f"{kept.held_in_source} documents are not at the source any more; they stay until an operator "
-            "approves their deletion"
-        )
-    return None, None
-
-
-def _preview(read: ReadResult) -> dict[str, str | int | float]:
-    if read.failure is not None:
-        outcome: str = read.failure.reason
-    elif read.vanished:
-        outcome = Reason.VANISHED
-    else:
-        outcome = "unchanged" if read.same else "updated" if read.due.live else "added"
-    title = read.document.title if read.document is not None else ""
-    return {"locator": read.due.locator, "outcome": outcome, "bytes": read.size, "title": title}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,9 @@ from rag_core.quality import quarantine_store as quarantine
 STAGE = "embeddings"
 _HELD = 4
 """Batches of texts in memory."""
+_PAGE_SECONDS = 1.5
+"""About how long a page takes, so that a turn can end between two; never more than `embed_batch` texts."""
+_FIRST_PAGE = 32
 
 
 def embed_chunks(work: Work, embedder: Embedder, chunker: str, generations: Sequence[Generation] = ()) -> StageResult:
@@ -38,13 +43,19 @@ def embed_chunks(work: Work, embedder: Embedder, chunker: str, generations: Sequ
     fingerprints = {"chunker": chunker, "embedder": embedder.fingerprint}
     texts = embeddings.count(connection, selection.relation, **fingerprints) if selection.total else TextCounts()
     done = embedded = rejected = 0
-    for page in _pages(work, selection, fingerprints) if texts.pending else ():
-        vectors, usable = _embed(embedder, page)
-        rejected += _commit(work, embedder, chunker, page, vectors, usable)
-        done, embedded = done + len(page), embedded + int(usable.sum())
-        failpoints.reach("after_embed_batch")
-        if work.report(done, texts.pending):
-            break
+    with work.turn.taken() if texts.pending else nullcontext():
+        pages = _Pages(work, selection, fingerprints)
+        for page in pages if texts.pending else ():
+            started = time.monotonic()
+            vectors, usable = _embed(embedder, page)
+            pages.adapt(len(page), time.monotonic() - started)
+            rejected += _commit(work, embedder, chunker, page, vectors, usable)
+            done, embedded = done + len(page), embedded + int(usable.sum())
+            failpoints.reach("after_embed_batch")
+            if work.report(done, texts.pending):
+                break
+            if done < texts.pending:
+                work.turn.pass_on()
     counts = {
         "chunks": texts.chunks,
         "texts": texts.texts,
@@ -55,12 +66,28 @@ def embed_chunks(work: Work, embedder: Embedder, chunker: str, generations: Sequ
     return StageResult(STAGE, counts, bytes=embedded * embedder.dimensions * 4, pending=texts.pending - done)
 
 
-def _pages(work: Work, selection: Selection, fingerprints: dict[str, str]) -> Iterator[list[PendingText]]:
-    size = work.settings.embed_batch
-    for batch in selection.batches(documents=_HELD * size, weight=_HELD * size):
-        ids = [row.doc_id for row in batch]
-        texts = embeddings.pending_texts(work.connection, ids, **fingerprints)
-        yield from (texts[start : start + size] for start in range(0, len(texts), size))
+class _Pages:
+    """Pages of texts of about equal length, as long as `_PAGE_SECONDS` allow at the speed of the one before."""
+
+    def __init__(self, work: Work, selection: Selection, fingerprints: dict[str, str]) -> None:
+        self._work, self._selection, self._fingerprints = work, selection, fingerprints
+        self._limit = work.settings.embed_batch
+        self._size = min(self._limit, _FIRST_PAGE)
+
+    def __iter__(self) -> Iterator[list[PendingText]]:
+        held = _HELD * self._limit
+        for batch in self._selection.batches(documents=held, weight=held):
+            ids = [row.doc_id for row in batch]
+            texts = embeddings.pending_texts(self._work.connection, ids, **self._fingerprints)
+            texts.sort(key=lambda row: -len(row.embed_text))
+            while texts:
+                page, texts = texts[: self._size], texts[self._size :]
+                yield page
+
+    def adapt(self, texts: int, seconds: float) -> None:
+        """Fit the size of the next page to how long one of so many texts took."""
+        fitting = round(texts * _PAGE_SECONDS / max(seconds, 1e-3))
+        self._size = max(1, min(self._limit, 2 * self._size, fitting))
 
 
 def _embed(embedder: Embedder, page: Sequence[PendingText]) -> tuple[Vectors, npt.NDArray[np.bool_]]:

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -9,21 +10,50 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class SourceState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SOURCE_STATE_UNSPECIFIED: _ClassVar[SourceState]
+    SOURCE_STATE_NEW: _ClassVar[SourceState]
+    SOURCE_STATE_LISTING: _ClassVar[SourceState]
+    SOURCE_STATE_EMBEDDING: _ClassVar[SourceState]
+    SOURCE_STATE_INDEXING: _ClassVar[SourceState]
+    SOURCE_STATE_WAITING: _ClassVar[SourceState]
+    SOURCE_STATE_UP_TO_DATE: _ClassVar[SourceState]
+    SOURCE_STATE_STALE: _ClassVar[SourceState]
+    SOURCE_STATE_DEGRADED: _ClassVar[SourceState]
+    SOURCE_STATE_FAILED: _ClassVar[SourceState]
+    SOURCE_STATE_PAUSED: _ClassVar[SourceState]
+    SOURCE_STATE_HELD: _ClassVar[SourceState]
+SOURCE_STATE_UNSPECIFIED: SourceState
+SOURCE_STATE_NEW: SourceState
+SOURCE_STATE_LISTING: SourceState
+SOURCE_STATE_EMBEDDING: SourceState
+SOURCE_STATE_INDEXING: SourceState
+SOURCE_STATE_WAITING: SourceState
+SOURCE_STATE_UP_TO_DATE: SourceState
+SOURCE_STATE_STALE: SourceState
+SOURCE_STATE_DEGRADED: SourceState
+SOURCE_STATE_FAILED: SourceState
+SOURCE_STATE_PAUSED: SourceState
+SOURCE_STATE_HELD: SourceState
+
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("components", "sources", "generations", "server_version")
+    __slots__ = ("components", "sources", "generations", "server_version", "source_problems")
     COMPONENTS_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     GENERATIONS_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     components: _containers.RepeatedCompositeFieldContainer[Component]
     sources: _containers.RepeatedCompositeFieldContainer[SourceStatus]
     generations: _containers.RepeatedCompositeFieldContainer[Generation]
     server_version: str
-    def __init__(self, components: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[SourceStatus, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., server_version: _Optional[str] = ...) -> None: ...
+    source_problems: _containers.RepeatedCompositeFieldContainer[SourceProblem]
+    def __init__(self, components: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., sources: _Optional[_Iterable[_Union[SourceStatus, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., server_version: _Optional[str] = ..., source_problems: _Optional[_Iterable[_Union[SourceProblem, _Mapping]]] = ...) -> None: ...
 
 class Component(_message.Message):
     __slots__ = ("name", "healthy", "detail")
@@ -35,8 +65,20 @@ class Component(_message.Message):
     detail: str
     def __init__(self, name: _Optional[str] = ..., healthy: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
 
+class SourceProblem(_message.Message):
+    __slots__ = ("source", "file", "reason", "message")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    file: str
+    reason: str
+    message: str
+    def __init__(self, source: _Optional[str] = ..., file: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
 class SourceStatus(_message.Message):
-    __slots__ = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions", "last_complete_at")
+    __slots__ = ("name", "kind", "documents", "chunks", "pending", "quarantined", "held_deletions", "last_complete_at", "condition", "streamed", "freshness_minutes", "searchable", "unread", "coverage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +87,12 @@ class SourceStatus(_message.Message):
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     HELD_DELETIONS_FIELD_NUMBER: _ClassVar[int]
     LAST_COMPLETE_AT_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    STREAMED_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_MINUTES_FIELD_NUMBER: _ClassVar[int]
+    SEARCHABLE_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     documents: int
@@ -53,7 +101,45 @@ class SourceStatus(_message.Message):
     quarantined: int
     held_deletions: int
     last_complete_at: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., pending: _Optional[int] = ..., quarantined: _Optional[int] = ..., held_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    condition: SourceCondition
+    streamed: bool
+    freshness_minutes: int
+    searchable: int
+    unread: int
+    coverage: float
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., pending: _Optional[int] = ..., quarantined: _Optional[int] = ..., held_deletions: _Optional[int] = ..., last_complete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., condition: _Optional[_Union[SourceCondition, _Mapping]] = ..., streamed: _Optional[bool] = ..., freshness_minutes: _Optional[int] = ..., searchable: _Optional[int] = ..., unread: _Optional[int] = ..., coverage: _Optional[float] = ...) -> None: ...
+
+class SourceCondition(_message.Message):
+    __slots__ = ("state", "since", "count", "percent", "seconds_left", "waiting_for", "ahead", "reason", "message", "remedy", "failing_since", "needs_attention", "summary", "sentence")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    FAILING_SINCE_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_ATTENTION_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    state: SourceState
+    since: _timestamp_pb2.Timestamp
+    count: int
+    percent: int
+    seconds_left: float
+    waiting_for: str
+    ahead: int
+    reason: str
+    message: str
+    remedy: str
+    failing_since: _timestamp_pb2.Timestamp
+    needs_attention: bool
+    summary: str
+    sentence: str
+    def __init__(self, state: _Optional[_Union[SourceState, str]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ..., percent: _Optional[int] = ..., seconds_left: _Optional[float] = ..., waiting_for: _Optional[str] = ..., ahead: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., needs_attention: _Optional[bool] = ..., summary: _Optional[str] = ..., sentence: _Optional[str] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("name", "state", "points", "embedder", "chunker", "created_at", "documents", "pending", "settings", "actor", "reason", "promoted_at", "promoted_from", "keep_until", "frozen", "checks", "evaluated_at", "baseline", "passed", "dimensions", "ready_at", "evaluation_wanted_at", "retired_at", "events")

@@ -437,20 +437,22 @@ class RecordActionResponse(_message.Message):
     def __init__(self, id: _Optional[int] = ...) -> None: ...
 
 class RateAnswerRequest(_message.Message):
-    __slots__ = ("question", "answer", "good", "comment", "generation", "citations")
+    __slots__ = ("question", "answer", "good", "comment", "generation", "citations", "right_doc_id")
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     GOOD_FIELD_NUMBER: _ClassVar[int]
     COMMENT_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     CITATIONS_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_DOC_ID_FIELD_NUMBER: _ClassVar[int]
     question: str
     answer: str
     good: bool
     comment: str
     generation: str
     citations: _containers.RepeatedCompositeFieldContainer[CitedSpan]
-    def __init__(self, question: _Optional[str] = ..., answer: _Optional[str] = ..., good: _Optional[bool] = ..., comment: _Optional[str] = ..., generation: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[CitedSpan, _Mapping]]] = ...) -> None: ...
+    right_doc_id: str
+    def __init__(self, question: _Optional[str] = ..., answer: _Optional[str] = ..., good: _Optional[bool] = ..., comment: _Optional[str] = ..., generation: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[CitedSpan, _Mapping]]] = ..., right_doc_id: _Optional[str] = ...) -> None: ...
 
 class CitedSpan(_message.Message):
     __slots__ = ("doc_id", "version", "start", "end")

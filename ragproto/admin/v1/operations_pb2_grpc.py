@@ -229,7 +229,8 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RateAnswer(self, request, context):
-        """Store a judgement of an answer as a candidate for the golden set. Scope `query.read`.
+        """Store a judgement of an answer; its question is proposed for evaluation. A second one of the same answer replaces the
+        first. Scope `query.read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

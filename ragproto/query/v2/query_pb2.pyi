@@ -120,16 +120,18 @@ class Filter(_message.Message):
     def __init__(self, all: _Optional[_Union[Filter.Group, _Mapping]] = ..., any: _Optional[_Union[Filter.Group, _Mapping]] = ..., time: _Optional[_Union[Filter.TimeRange, _Mapping]] = ..., exists: _Optional[_Union[Filter.Exists, _Mapping]] = ..., eq: _Optional[_Union[Filter.Eq, _Mapping]] = ..., range: _Optional[_Union[Filter.NumberRange, _Mapping]] = ..., **kwargs) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("passages", "generation", "next_page_token", "as_of")
+    __slots__ = ("passages", "generation", "next_page_token", "as_of", "rerank_skipped")
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
+    RERANK_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     passages: _containers.RepeatedCompositeFieldContainer[Passage]
     generation: str
     next_page_token: str
     as_of: _timestamp_pb2.Timestamp
-    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[str] = ..., next_page_token: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    rerank_skipped: str
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[str] = ..., next_page_token: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rerank_skipped: _Optional[str] = ...) -> None: ...
 
 class BatchSearchRequest(_message.Message):
     __slots__ = ("searches",)
@@ -158,7 +160,7 @@ class BatchSearchResponse(_message.Message):
     def __init__(self, outcomes: _Optional[_Iterable[_Union[BatchSearchResponse.Outcome, _Mapping]]] = ...) -> None: ...
 
 class Passage(_message.Message):
-    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score", "page", "heading_path")
+    __slots__ = ("chunk_id", "doc_id", "version", "source", "locator", "title", "headings", "start", "end", "text", "score", "dense_score", "lexical_score", "language", "media_type", "updated_at", "metadata", "highlights", "rerank_score", "retrieval_score", "page", "heading_path", "blocks")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +197,7 @@ class Passage(_message.Message):
     RETRIEVAL_SCORE_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
     HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
     chunk_id: str
     doc_id: str
     version: int
@@ -217,23 +220,105 @@ class Passage(_message.Message):
     retrieval_score: float
     page: int
     heading_path: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ...) -> None: ...
+    blocks: _containers.RepeatedCompositeFieldContainer[Block]
+    def __init__(self, chunk_id: _Optional[str] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., headings: _Optional[_Iterable[str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., language: _Optional[str] = ..., media_type: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., highlights: _Optional[_Iterable[_Union[Passage.Highlight, _Mapping]]] = ..., rerank_score: _Optional[float] = ..., retrieval_score: _Optional[float] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ...) -> None: ...
+
+class Block(_message.Message):
+    __slots__ = ("kind", "start", "end", "page", "heading_path", "level", "language", "header", "parts")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[Block.Kind]
+        KIND_HEADING: _ClassVar[Block.Kind]
+        KIND_PARAGRAPH: _ClassVar[Block.Kind]
+        KIND_LIST: _ClassVar[Block.Kind]
+        KIND_TABLE: _ClassVar[Block.Kind]
+        KIND_CODE: _ClassVar[Block.Kind]
+        KIND_DEFINITIONS: _ClassVar[Block.Kind]
+        KIND_QUOTE: _ClassVar[Block.Kind]
+        KIND_IMAGE: _ClassVar[Block.Kind]
+        KIND_FRONT_MATTER: _ClassVar[Block.Kind]
+    KIND_UNSPECIFIED: Block.Kind
+    KIND_HEADING: Block.Kind
+    KIND_PARAGRAPH: Block.Kind
+    KIND_LIST: Block.Kind
+    KIND_TABLE: Block.Kind
+    KIND_CODE: Block.Kind
+    KIND_DEFINITIONS: Block.Kind
+    KIND_QUOTE: Block.Kind
+    KIND_IMAGE: Block.Kind
+    KIND_FRONT_MATTER: Block.Kind
+    class Part(_message.Message):
+        __slots__ = ("role", "start", "end", "level")
+        class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+            __slots__ = ()
+            ROLE_UNSPECIFIED: _ClassVar[Block.Part.Role]
+            ROLE_ITEM: _ClassVar[Block.Part.Role]
+            ROLE_CODE: _ClassVar[Block.Part.Role]
+            ROLE_HEADER: _ClassVar[Block.Part.Role]
+            ROLE_ROW: _ClassVar[Block.Part.Role]
+            ROLE_TERM: _ClassVar[Block.Part.Role]
+            ROLE_DESCRIPTION: _ClassVar[Block.Part.Role]
+        ROLE_UNSPECIFIED: Block.Part.Role
+        ROLE_ITEM: Block.Part.Role
+        ROLE_CODE: Block.Part.Role
+        ROLE_HEADER: Block.Part.Role
+        ROLE_ROW: Block.Part.Role
+        ROLE_TERM: Block.Part.Role
+        ROLE_DESCRIPTION: Block.Part.Role
+        ROLE_FIELD_NUMBER: _ClassVar[int]
+        START_FIELD_NUMBER: _ClassVar[int]
+        END_FIELD_NUMBER: _ClassVar[int]
+        LEVEL_FIELD_NUMBER: _ClassVar[int]
+        role: Block.Part.Role
+        start: int
+        end: int
+        level: int
+        def __init__(self, role: _Optional[_Union[Block.Part.Role, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    kind: Block.Kind
+    start: int
+    end: int
+    page: int
+    heading_path: _containers.RepeatedScalarFieldContainer[str]
+    level: int
+    language: str
+    header: str
+    parts: _containers.RepeatedCompositeFieldContainer[Block.Part]
+    def __init__(self, kind: _Optional[_Union[Block.Kind, str]] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., level: _Optional[int] = ..., language: _Optional[str] = ..., header: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Block.Part, _Mapping]]] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
-    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token")
+    __slots__ = ("query", "top_k", "filter", "max_per_document", "rerank", "resume_token", "messages")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     MAX_PER_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     RERANK_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
     query: str
     top_k: int
     filter: Filter
     max_per_document: int
     rerank: bool
     resume_token: str
-    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ...) -> None: ...
+    messages: _containers.RepeatedCompositeFieldContainer[Message]
+    def __init__(self, query: _Optional[str] = ..., top_k: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., max_per_document: _Optional[int] = ..., rerank: _Optional[bool] = ..., resume_token: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
+
+class Message(_message.Message):
+    __slots__ = ("role", "text")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    text: str
+    def __init__(self, role: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class AnswerEvent(_message.Message):
     __slots__ = ("delta", "final", "resume_token")
@@ -270,18 +355,31 @@ class Excerpt(_message.Message):
     def __init__(self, title: _Optional[str] = ..., locator: _Optional[str] = ..., heading_path: _Optional[_Iterable[str]] = ..., page: _Optional[int] = ..., markdown: _Optional[str] = ..., text: _Optional[str] = ..., citations: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class AnswerFinal(_message.Message):
-    __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage", "answer_outcome", "answer_markdown", "read_as", "excerpts")
+    __slots__ = ("answered", "abstained", "failed", "generation", "as_of", "usage", "answer_outcome", "answer_markdown", "read_as", "excerpts", "standalone_question", "answered_by", "standalone_by", "rerank_skipped")
     class Usage(_message.Message):
-        __slots__ = ("passages", "milliseconds", "prompt_tokens", "completion_tokens")
+        __slots__ = ("passages", "milliseconds", "prompt_tokens", "completion_tokens", "cost", "currency")
         PASSAGES_FIELD_NUMBER: _ClassVar[int]
         MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
         PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
         COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+        COST_FIELD_NUMBER: _ClassVar[int]
+        CURRENCY_FIELD_NUMBER: _ClassVar[int]
         passages: int
         milliseconds: int
         prompt_tokens: int
         completion_tokens: int
-        def __init__(self, passages: _Optional[int] = ..., milliseconds: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
+        cost: float
+        currency: str
+        def __init__(self, passages: _Optional[int] = ..., milliseconds: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., cost: _Optional[float] = ..., currency: _Optional[str] = ...) -> None: ...
+    class AnsweredBy(_message.Message):
+        __slots__ = ("answerer", "model", "fallback_reason")
+        ANSWERER_FIELD_NUMBER: _ClassVar[int]
+        MODEL_FIELD_NUMBER: _ClassVar[int]
+        FALLBACK_REASON_FIELD_NUMBER: _ClassVar[int]
+        answerer: str
+        model: str
+        fallback_reason: str
+        def __init__(self, answerer: _Optional[str] = ..., model: _Optional[str] = ..., fallback_reason: _Optional[str] = ...) -> None: ...
     class Answered(_message.Message):
         __slots__ = ("citations",)
         CITATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -311,6 +409,10 @@ class AnswerFinal(_message.Message):
     ANSWER_MARKDOWN_FIELD_NUMBER: _ClassVar[int]
     READ_AS_FIELD_NUMBER: _ClassVar[int]
     EXCERPTS_FIELD_NUMBER: _ClassVar[int]
+    STANDALONE_QUESTION_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
+    STANDALONE_BY_FIELD_NUMBER: _ClassVar[int]
+    RERANK_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     answered: AnswerFinal.Answered
     abstained: AnswerFinal.Abstained
     failed: AnswerFinal.Failed
@@ -321,10 +423,14 @@ class AnswerFinal(_message.Message):
     answer_markdown: str
     read_as: str
     excerpts: _containers.RepeatedCompositeFieldContainer[Excerpt]
-    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ..., answer_outcome: _Optional[_Union[AnswerOutcome, str]] = ..., answer_markdown: _Optional[str] = ..., read_as: _Optional[str] = ..., excerpts: _Optional[_Iterable[_Union[Excerpt, _Mapping]]] = ...) -> None: ...
+    standalone_question: str
+    answered_by: AnswerFinal.AnsweredBy
+    standalone_by: str
+    rerank_skipped: str
+    def __init__(self, answered: _Optional[_Union[AnswerFinal.Answered, _Mapping]] = ..., abstained: _Optional[_Union[AnswerFinal.Abstained, _Mapping]] = ..., failed: _Optional[_Union[AnswerFinal.Failed, _Mapping]] = ..., generation: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Union[AnswerFinal.Usage, _Mapping]] = ..., answer_outcome: _Optional[_Union[AnswerOutcome, str]] = ..., answer_markdown: _Optional[str] = ..., read_as: _Optional[str] = ..., excerpts: _Optional[_Iterable[_Union[Excerpt, _Mapping]]] = ..., standalone_question: _Optional[str] = ..., answered_by: _Optional[_Union[AnswerFinal.AnsweredBy, _Mapping]] = ..., standalone_by: _Optional[str] = ..., rerank_skipped: _Optional[str] = ...) -> None: ...
 
 class Citation(_message.Message):
-    __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote", "page", "heading_path")
+    __slots__ = ("number", "doc_id", "version", "chunk_id", "source", "locator", "title", "start", "end", "quote", "page", "heading_path", "blocks")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DOC_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -337,6 +443,7 @@ class Citation(_message.Message):
     QUOTE_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
     HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
     number: int
     doc_id: str
     version: int
@@ -349,4 +456,40 @@ class Citation(_message.Message):
     quote: str
     page: int
     heading_path: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, number: _Optional[int] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., chunk_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., quote: _Optional[str] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ...) -> None: ...
+    blocks: _containers.RepeatedCompositeFieldContainer[Block]
+    def __init__(self, number: _Optional[int] = ..., doc_id: _Optional[str] = ..., version: _Optional[int] = ..., chunk_id: _Optional[str] = ..., source: _Optional[str] = ..., locator: _Optional[str] = ..., title: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., quote: _Optional[str] = ..., page: _Optional[int] = ..., heading_path: _Optional[_Iterable[str]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ...) -> None: ...
+
+class SendFeedbackRequest(_message.Message):
+    __slots__ = ("question", "answer", "helpful", "comment", "right_doc_id", "generation", "citations")
+    class Span(_message.Message):
+        __slots__ = ("doc_id", "version", "start", "end")
+        DOC_ID_FIELD_NUMBER: _ClassVar[int]
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        START_FIELD_NUMBER: _ClassVar[int]
+        END_FIELD_NUMBER: _ClassVar[int]
+        doc_id: str
+        version: int
+        start: int
+        end: int
+        def __init__(self, doc_id: _Optional[str] = ..., version: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    HELPFUL_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_DOC_ID_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
+    question: str
+    answer: str
+    helpful: bool
+    comment: str
+    right_doc_id: str
+    generation: str
+    citations: _containers.RepeatedCompositeFieldContainer[SendFeedbackRequest.Span]
+    def __init__(self, question: _Optional[str] = ..., answer: _Optional[str] = ..., helpful: _Optional[bool] = ..., comment: _Optional[str] = ..., right_doc_id: _Optional[str] = ..., generation: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[SendFeedbackRequest.Span, _Mapping]]] = ...) -> None: ...
+
+class SendFeedbackResponse(_message.Message):
+    __slots__ = ("replaced",)
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
+    replaced: bool
+    def __init__(self, replaced: _Optional[bool] = ...) -> None: ...

@@ -51,6 +51,11 @@ class QueryServiceStub:
                 request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.AnswerRequest.SerializeToString,
                 response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.AnswerEvent.FromString,
                 _registered_method=True)
+        self.SendFeedback = channel.unary_unary(
+                '/ragproto.query.v2.QueryService/SendFeedback',
+                request_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.SendFeedbackRequest.SerializeToString,
+                response_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.SendFeedbackResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer:
@@ -79,6 +84,13 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendFeedback(self, request, context):
+        """Say whether an answer helped. Repeating it for the same question and answer replaces what the caller said before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +108,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.Answer,
                     request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.AnswerRequest.FromString,
                     response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.AnswerEvent.SerializeToString,
+            ),
+            'SendFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendFeedback,
+                    request_deserializer=ragproto_dot_query_dot_v2_dot_query__pb2.SendFeedbackRequest.FromString,
+                    response_serializer=ragproto_dot_query_dot_v2_dot_query__pb2.SendFeedbackResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +198,33 @@ class QueryService:
             '/ragproto.query.v2.QueryService/Answer',
             ragproto_dot_query_dot_v2_dot_query__pb2.AnswerRequest.SerializeToString,
             ragproto_dot_query_dot_v2_dot_query__pb2.AnswerEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ragproto.query.v2.QueryService/SendFeedback',
+            ragproto_dot_query_dot_v2_dot_query__pb2.SendFeedbackRequest.SerializeToString,
+            ragproto_dot_query_dot_v2_dot_query__pb2.SendFeedbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,8 +53,12 @@ class Chain:
         return job.execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False)
 
     def metadata(self, result: dg.ExecuteInProcessResult, stage: str) -> dict[str, Any]:
-        (event,) = result.asset_materializations_for_node(f"handbook__{stage}")
+        (event,) = self.materializations(result, stage)
         return {name: value.value for name, value in event.metadata.items()}
+
+    def materializations(self, result: dg.ExecuteInProcessResult, stage: str) -> list[dg.AssetMaterialization]:
+        made = result.asset_materializations_for_node("handbook__rounds")
+        return [event for event in made if event.asset_key == dg.AssetKey(["handbook", stage])]
 
     def checks(self, result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
         return {f"{e.asset_key.path[-1]}/{e.check_name}": e for e in result.get_asset_check_evaluations()}

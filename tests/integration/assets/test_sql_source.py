@@ -15,9 +15,9 @@ from rag_assets.components.document_source import DocumentSource
 from rag_assets.config import load_sources
 from rag_assets.connectors import open_connector
 from rag_assets.defs.alerts.sensors import evaluate
-from rag_assets.defs.sources.sensors import CHANGES, LISTING_TAG
 from rag_assets.defs.sources.sensors import evaluate as look
 from rag_assets.resources import PIPELINE
+from rag_assets.version_tags import CHANGES, LISTING_TAG
 from rag_core.alerts import Alert
 from tests.integration.assets.conftest import Chain
 
@@ -53,6 +53,12 @@ def _guide(path: Path) -> tuple[sqlite3.Connection, dict[str, Any]]:
 
 
 @pytest.mark.timeout(300)
+def materialization(result: dg.ExecuteInProcessResult, stage: str) -> dg.AssetMaterialization:
+    made = result.asset_materializations_for_node("articles__rounds")
+    (event,) = [event for event in made if event.asset_key == dg.AssetKey(["articles", stage])]
+    return event
+
+
 def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(chain: Chain, tmp_path: Path) -> None:
     database, document = _guide(tmp_path / "articles.db")
     folder = chain.settings.effective_sources_dir
@@ -72,7 +78,7 @@ def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(chain: Chain, 
 
     first = run()
     assert first.success
-    (event,) = first.asset_materializations_for_node("articles__index")
+    event = materialization(first, "index")
     assert event.metadata["quality_score"].value == 100.0
     assert alerts() == []
 
@@ -82,7 +88,7 @@ def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(chain: Chain, 
     assert request.tags[LISTING_TAG] == CHANGES
     second = run(**request.tags)
     assert second.success
-    (event,) = second.asset_materializations_for_node("articles__documents")
+    event = materialization(second, "documents")
     assert event.metadata["added"].value == 1
 
     database.execute("ALTER TABLE articles RENAME COLUMN body TO text")

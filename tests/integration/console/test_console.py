@@ -172,7 +172,7 @@ def test_an_answer_is_given_opened_and_kept_for_the_golden_set(page: Page) -> No
     page.get_by_role("button", name="Answer", exact=True).click()
     expect(page.get_by_text("The vacation policy grants 25 days of paid leave a year.").first).to_be_visible()
     page.get_by_test_id("stFeedbackButton").first.click()
-    page.get_by_role("button", name="Save for the golden set").click()
+    page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     page.get_by_role("button", name="Compare two generations").click()
     expect(page.locator("td", has_text="Leave").first).to_be_attached()

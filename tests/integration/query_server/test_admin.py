@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from rag_core import source_status
 from rag_core.database import Store, open_store
 from rag_core.database.tables.content import chunkings, documents, generation_documents, generations, sources
 from rag_core.settings import Settings
@@ -94,6 +95,38 @@ def test_the_status_counts_what_the_tenant_has_and_nothing_of_others(tmp_path: P
     assert generation.created_at.seconds > 0
     assert [source.name for source in others.sources] == ["hidden"]
     assert "handbook" not in str(others)
+
+
+def test_the_state_of_a_source_is_the_same_over_the_wire_and_another_tenant_s_is_not_told(
+    tmp_path: Path, database_url: str
+) -> None:
+    def opened() -> Store:
+        return open_store(Settings(home=tmp_path, database_url=database_url))
+
+    store = opened()
+    with store.engine.begin() as connection:
+        insert(connection)
+        names = (("acme", "handbook"), ("acme", "planned"), ("other", "hidden"))
+        source_status.store.observe(
+            connection,
+            [
+                source_status.store.Observation(
+                    tenant, name, "filesystem", has_runs=True, automatic=True, paused=False, freshness_minutes=60
+                )
+                for tenant, name in names
+            ],
+        )
+        (held, new) = source_status.read(connection, "acme")
+    store.close()
+    with running(tmp_path / "home", docs=DOCS, open_store=opened) as server:
+        found = {source.name: source for source in status(server).sources}
+    assert list(found) == ["handbook", "planned"]
+    assert found["handbook"].condition.state == pb.SOURCE_STATE_HELD
+    assert found["handbook"].condition.needs_attention
+    assert found["handbook"].condition.remedy == held.status.remedy
+    assert found["handbook"].condition.summary == "held for approval: 7 deletions"
+    assert found["handbook"].freshness_minutes == 60
+    assert found["planned"].condition.summary == source_status.describe(new.status) == "new: not read yet"
 
 
 def test_a_part_that_is_down_is_a_finding_and_search_continues(tmp_path: Path) -> None:

@@ -282,7 +282,8 @@ def test_a_document_is_inspected_down_to_its_spans_and_its_text_follows_the_acl(
 
 
 def test_a_judgement_comes_back_as_it_was_given(server: RunningServer) -> None:
-    span = pb.CitedSpan(doc_id=str(uuid.uuid4()), version=2, start=3, end=9)
+    vault = str(document_id("acme", "handbook", "vault.md"))
+    span = pb.CitedSpan(doc_id=vault, version=2, start=3, end=9)
     given = {"question": "什么时候?", "answer": "九点。[1]", "good": True, "comment": "", "citations": [span]}
     assert Ops(server).RateAnswer(**given).id > 0
     [rating] = Ops(server, scopes=VIEWER).ListRatings().ratings

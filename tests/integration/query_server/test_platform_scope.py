@@ -40,6 +40,12 @@ OPENED_BY: dict[str, set[str]] = {
     "ragproto.admin.v1.DeploymentService.ListColours": PLATFORM,
     "ragproto.admin.v1.DeploymentService.ListDeployments": PLATFORM,
     "ragproto.admin.v1.DeploymentService.GetDeployment": PLATFORM,
+    "ragproto.admin.v1.EvaluationService": OPERATORS,
+    **{
+        f"ragproto.admin.v1.EvaluationService.{name}": {"ops.write", "admin"}
+        for name in ("AcceptEvaluationRun", "ProposeQuestions", "DecideQuestion")
+    },
+    "ragproto.admin.v1.SourceService": {"sources.write", "admin", "platform.admin"},
     "ragproto.admin.v1.OperationsService": OPERATORS,
     "ragproto.admin.v1.OperationsService.RateAnswer": {"query.read"},
     **{

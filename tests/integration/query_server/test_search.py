@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from query_server.handlers.paging import LIFETIME_SECONDS, PageTokens, Position
-from rag_core.errors import InvalidInput
+from rag_core.errors import InvalidInput, Reason, Unavailable
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc
 from tests.support.query_server import Doc, RunningServer, failing, running
@@ -199,6 +199,43 @@ def test_reranking_is_refused_where_there_is_no_model(tmp_path: Path) -> None:
     with running(tmp_path, docs=DOCS) as server:
         assert failing(lambda: search(server, rerank=True)).reason == "FIELD_INVALID"
         assert search(server, rerank=None).passages
+
+
+class Failing:
+    """A reranker whose endpoint does not answer while `down`."""
+
+    def __init__(self) -> None:
+        self.down = True
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        if self.down:
+            raise Unavailable(Reason.RERANKER_UNAVAILABLE, "the reranker did not answer")
+        return ByLength().score(query, texts)
+
+    def close(self) -> None:
+        return
+
+
+def test_a_search_whose_reranker_fails_keeps_the_order_of_retrieval_and_says_so(tmp_path: Path) -> None:
+    reranker = Failing()
+    with running(tmp_path, docs=DOCS, dependencies={"reranker": reranker}) as server:
+        plain = search(server, rerank=False, top_k=4)
+        first = search(server, rerank=None, top_k=4)
+        assert [one.chunk_id for one in first.passages] == [one.chunk_id for one in plain.passages]
+        assert (first.rerank_skipped, plain.rerank_skipped) == ("RERANKER_UNAVAILABLE", "")
+        assert not first.passages[0].HasField("rerank_score")
+        *_, answer = stub(server).Answer(pb.AnswerRequest(query="bell"), metadata=server.auth(), timeout=20)
+        assert answer.final.rerank_skipped == "RERANKER_UNAVAILABLE"
+        reranker.down = False
+        # Pages are cut from one order, whatever became of the reranker meanwhile.
+        second = search(server, rerank=None, top_k=4, page_token=first.next_page_token)
+        expected = search(server, rerank=False, top_k=4, page_token=plain.next_page_token)
+        assert [one.chunk_id for one in second.passages] == [one.chunk_id for one in expected.passages]
+        ranked = search(server, rerank=None, top_k=4)
+        assert ranked.rerank_skipped == ""
+        reranker.down = True
+        failure = failing(lambda: search(server, rerank=None, top_k=4, page_token=ranked.next_page_token))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "RERANKER_UNAVAILABLE")
 
 
 def test_diversity_brings_other_documents_forward(bells: RunningServer) -> None:

@@ -129,7 +129,7 @@ async def test_a_value_of_a_table_is_a_row_under_its_header() -> None:
     outcome = await answered("What is the default of RAG_CONSOLE_PORT?", "RAG_CONSOLE_PORT")
     first = outcome.excerpts[0]
     assert "| setting | default | meaning |" in first.markdown
-    assert "| RAG_CONSOLE_PORT | 8501 | Port of the console |" in first.markdown
+    assert first.markdown.endswith("| RAG_CONSOLE_PORT | 8501 | Port of the console |\n\n[1]")
     assert "GATEWAY" not in first.markdown
     assert "default: 8501" in first.text
 
@@ -195,6 +195,39 @@ async def test_text_without_blocks_of_an_old_generation_is_read_as_a_paragraph()
     assert outcome.outcome is Outcome.ANSWERED
     assert "Parental leave lasts 16 weeks." in outcome.citations[0].quote
     assert outcome.citations[0].start >= 100
+
+
+async def test_words_that_the_documents_write_as_one_are_found() -> None:
+    guide = "# Data\n\n## Backup\n\nDump it with pg_dump.\n\n## Restore\n\nRead it again with pg_restore.\n"
+    outcome = await answered("How do I back up?", hits=corpus(guide, tokens=12))
+    assert "pg_dump" in outcome.excerpts[0].text
+
+
+async def test_code_that_was_cut_is_shown_from_its_beginning() -> None:
+    lines = "\n".join(f"option_{number}: value of number {number}" for number in range(12))
+    guide = f"# Settings\n\n## The file\n\nWrite a file of options:\n\n```yaml\nkind: folder\n{lines}\n```\n"
+    chunks = corpus(guide, tokens=24)
+    assert len(chunks) > 2
+    outcome = await answered("How do I write the file of options?", "option_9", hits=chunks)
+    shown = outcome.excerpts[0].markdown
+    assert "kind: folder" in shown
+    assert "option_9" not in shown
+
+
+async def test_one_of_three_closest_places_is_in_another_document() -> None:
+    guide = "# Oil\n\n" + "\n\n".join(f"## Pump {name}\n\nOil of pump {name}." for name in ("one", "two", "three"))
+    other = corpus("# Shelf\n\n## Oil\n\nThe oil is on the shelf.\n", "shelf.md")
+    question = Question("oil pump", (*corpus(guide, tokens=8), *other), ASKED)
+    outcomes = [await decide(question, threshold) for threshold in (0, -1, -2, -3, -4, -5)]
+    outcome = next(one for one in outcomes if isinstance(one, Answered))
+    assert outcome.outcome is Outcome.CLOSEST_PASSAGES
+    assert [excerpt.locator for excerpt in outcome.excerpts] == ["operations.md", "operations.md", "shelf.md"]
+
+
+async def test_a_table_keeps_its_columns_when_the_first_has_no_name() -> None:
+    guide = "# Roll back\n\n| | what happens |\n|---|---|\n| rag deploy rollback | the weights go back |\n"
+    outcome = await answered("What does rag deploy rollback do?", "weights", hits=corpus(guide))
+    assert "|  | what happens |" in outcome.excerpts[0].markdown
 
 
 async def test_what_stands_around_a_hit_can_be_cited_as_further_evidence() -> None:

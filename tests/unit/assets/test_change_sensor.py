@@ -10,9 +10,10 @@ from dagster._core.test_utils import create_run_for_test
 
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.connectors import build_connector
-from rag_assets.defs.sources.sensors import TOKEN_TAG, current_version_tag, evaluate
+from rag_assets.defs.sources.sensors import evaluate
 from rag_assets.lib.naming import job_name
 from rag_assets.source_config import SourceConfig
+from rag_assets.version_tags import TOKEN_TAG, current_version_tag
 from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
 from tests.unit.connectors.listings import settle

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rag_assets.config import load_all_sources, load_sources
+from rag_assets.config import files_fingerprint, load_all_sources, load_sources, read_sources
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import ConfigError, Reason
 from rag_core.sources import Source
@@ -217,6 +217,41 @@ def test_a_project_source_and_a_local_one_may_not_share_a_name(
         load_all_sources(sources_dir, defs=tmp_path / "defs")
     assert "DUPLICATE_SOURCE at sources/handbook.yaml" in caught.value.message
     assert "defs/handbook/defs.yaml" in caught.value.message
+
+
+def test_each_problem_says_whose_source_it_is(sources_dir: Path, write_source: WriteSource) -> None:
+    write_source("a.yaml", name="wiki", shards="x")
+    write_source("b.yaml", name=["no", "name"], tenant="acme")
+    (sources_dir / "c.yaml").write_text("type: [")
+    write_source("d.yaml")
+    found = read_sources(sources_dir)
+    assert [source.name for source in found.sources] == ["handbook"]
+    assert {(one.place, one.source, one.tenant) for one in found.problems} == {
+        ("sources/a.yaml", "wiki", "acme"),
+        ("sources/b.yaml", "b", "acme"),
+        ("sources/c.yaml", "c", ""),
+    }
+
+
+def test_the_second_file_of_a_name_is_the_wrong_one(sources_dir: Path, write_source: WriteSource) -> None:
+    write_source("a.yaml")
+    write_source("b.yaml")
+    found = read_sources(sources_dir)
+    assert len(found.sources) == 1
+    (problem,) = found.problems
+    assert (problem.place, problem.reason) == ("sources/b.yaml", Reason.DUPLICATE_SOURCE)
+
+
+def test_the_fingerprint_of_the_files_changes_with_each_of_them(sources_dir: Path, write_source: WriteSource) -> None:
+    seen = [files_fingerprint(sources_dir)]
+    path = write_source()
+    seen.append(files_fingerprint(sources_dir))
+    path.write_text(path.read_text() + "# edited\n")
+    seen.append(files_fingerprint(sources_dir))
+    assert files_fingerprint(sources_dir) == seen[-1]
+    path.unlink()
+    assert len(set(seen)) == 3
+    assert files_fingerprint(sources_dir) == seen[0]
 
 
 def test_components_of_other_types_in_the_project_are_not_ours_to_check(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 
-from rag_assets.lib.schema_check import SAMPLE, validate_frames
+from rag_assets.lib.schema_check import SAMPLE, check_result, validate_frames
 
 DOCUMENT = {
     "locator": "a.md",
@@ -30,14 +32,18 @@ CHUNK = {
 EMBEDDING = {"locator": "a.md", "ordinal": 0, "dimensions_off": 0, "finite": True, "norm": 1.0}
 
 
+def validated(model: str, frames: Iterable[pl.DataFrame]) -> dg.AssetCheckResult:
+    return check_result(dg.AssetKey("stage"), validate_frames(model, frames))
+
+
 @pytest.mark.parametrize(
     ("model", "row"), [("DocumentRows", DOCUMENT), ("ChunkRows", CHUNK), ("EmbeddingRows", EMBEDDING)]
 )
 def test_good_rows_pass_and_no_rows_pass(model: str, row: dict[str, Any]) -> None:
-    result = validate_frames(model, [pl.DataFrame([row, row]), pl.DataFrame([row])])
+    result = validated(model, [pl.DataFrame([row, row]), pl.DataFrame([row])])
     assert result.passed
     assert result.metadata["rows"].value == 3
-    assert validate_frames(model, []).passed
+    assert validated(model, []).passed
 
 
 @pytest.mark.parametrize(
@@ -66,7 +72,7 @@ def test_good_rows_pass_and_no_rows_pass(model: str, row: dict[str, Any]) -> Non
 )
 def test_each_rule_catches_its_row(model: str, row: dict[str, Any], change: dict[str, Any]) -> None:
     bad = {**row, "locator": "bad.md", **change}
-    result = validate_frames(model, [pl.DataFrame([row, bad, row])])
+    result = validated(model, [pl.DataFrame([row, bad, row])])
     assert not result.passed
     assert result.metadata["failures"].value >= 1
     records = result.metadata["sample"].value.records
@@ -75,6 +81,6 @@ def test_each_rule_catches_its_row(model: str, row: dict[str, Any], change: dict
 
 def test_the_sample_of_failures_is_bounded_and_the_count_is_not() -> None:
     frame = pl.DataFrame([{**DOCUMENT, "chars": 0}] * 50)
-    result = validate_frames("DocumentRows", [frame, frame])
+    result = validated("DocumentRows", [frame, frame])
     assert result.metadata["failures"].value == 100
     assert len(result.metadata["sample"].value.records) == SAMPLE

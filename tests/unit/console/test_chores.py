@@ -50,6 +50,10 @@ def troubled(platform: Platform) -> None:
     stale = ops.SourceDetail(name="wiki", shards=1, last_run=ops.RunStage(problem="LISTING_INCOMPLETE"))
     counted = admin_pb2.SourceStatus(name="wiki", kind="web")
     stale.last_complete_at.seconds = counted.last_complete_at.seconds = int(time.time()) - 200_000
+    counted.condition.state, counted.condition.needs_attention = admin_pb2.SOURCE_STATE_STALE, True
+    counted.condition.sentence, counted.condition.since.seconds = "stale since {since}", int(time.time()) - 110_000
+    counted.condition.reason = "LISTING_INCOMPLETE"
+    counted.condition.failing_since.seconds = int(time.time()) - 110_000
     fine = admin_pb2.SourceStatus(name="handbook", kind="filesystem")
     peer.status = admin_pb2.GetStatusResponse(sources=[fine, counted])
     row = ops.DocumentRow(
@@ -74,9 +78,9 @@ def troubled(platform: Platform) -> None:
 
 
 def test_why_is_this_source_stale(page: Page, clicks: Clicks) -> None:
-    clicks.on(page.get_by_role("link", name="wiki is stale"))
+    clicks.on(page.get_by_role("link", name="wiki: failed since"))
     expect(page.get_by_role("heading", name="wiki")).to_be_visible()
-    expect(page.get_by_text("The last run ended with LISTING_INCOMPLETE.")).to_be_visible()
+    expect(page.get_by_text("and is tried again: LISTING_INCOMPLETE")).to_be_visible()
 
 
 def test_why_is_this_document_missing(page: Page, clicks: Clicks) -> None:

@@ -152,7 +152,9 @@ def test_only_query_servers_are_replicas_and_limits_tell_what_they_refused() -> 
 def test_a_source_that_misses_its_objective_comes_first() -> None:
     counted = [admin_pb2.SourceStatus(name=name) for name in ("fresh", "my-late", "new")]
     counted[0].last_complete_at.seconds = counted[1].last_complete_at.seconds = 1000
-    rows = health.freshness_rows(counted, {"my_late": 60.0}, 1100)
+    counted[0].freshness_minutes = counted[1].freshness_minutes = 1
+    counted[0].last_complete_at.seconds = 1060
+    rows = health.freshness_rows(counted, 1100)
     assert [(row["source"], row["met"]) for row in rows] == [("my-late", False), ("fresh", True), ("new", None)]
 
 

@@ -160,7 +160,8 @@ def test_two_generations_are_searched_side_by_side(app: AppTest, platform: Platf
 
 def test_alerts_and_a_missed_objective_stand_on_the_overview(app: AppTest, platform: Platform) -> None:
     with_source(platform)
-    platform.gateway.peer.status.sources[0].last_complete_at.seconds = 1_700_000_000
+    source = platform.gateway.peer.status.sources[0]
+    source.last_complete_at.seconds, source.freshness_minutes = 1_700_000_000, 60
     alert = ops.Alert(kind="poison_rate", severity="critical", source="handbook", summary="too many failed")
     platform.gateway.peer.operations["ListAlerts"] = ops.ListAlertsResponse(alerts=[alert])
     app.run()

@@ -16,7 +16,10 @@ from tests.unit.console.conftest import Platform
 HOSTILE = (
     "<img src=x onerror=alert(1)> [click](javascript:alert(1)) ![](http://attacker.example/?q=1) **bold** $x$ :red[y]"
 )
-PAGES = ("overview", "sources", "pipeline", "quality", "index", "ask", "traffic", "deployments", "audit")
+PAGES = (
+    *("overview", "sources", "add_source", "pipeline", "quality", "evaluation", "index", "ask", "traffic"),
+    *("deployments", "audit"),
+)
 
 
 def opened(app: AppTest, page: str) -> AppTest:
@@ -30,8 +33,14 @@ def button(app: AppTest, label: str) -> Any:
 
 def with_source(platform: Platform, **changes: Any) -> None:
     peer = platform.gateway.peer
-    counted = admin_pb2.SourceStatus(name="handbook", kind="filesystem", documents=1234, chunks=5678)
-    counted.held_deletions = changes.get("held_deletions", 0)
+    held = changes.get("held_deletions", 0)
+    counted = admin_pb2.SourceStatus(
+        name="handbook", kind="filesystem", documents=1234, chunks=5678, held_deletions=held
+    )
+    counted.condition.state, counted.condition.sentence = admin_pb2.SOURCE_STATE_UP_TO_DATE, "up to date"
+    if held:
+        counted.condition.state, counted.condition.count = admin_pb2.SOURCE_STATE_HELD, held
+        counted.condition.sentence, counted.condition.needs_attention = "held for approval: {count} deletions", True
     peer.status = admin_pb2.GetStatusResponse(
         components=[admin_pb2.Component(name="database", healthy=True)],
         sources=[counted],
@@ -55,6 +64,18 @@ def test_a_healthy_platform_is_all_well(app: AppTest, platform: Platform) -> Non
     assert (figures["Documents"], figures["Vectors"], figures["Held deletions"]) == ("1,234", "5,678", "0")
     assert list(app.dataframe[1].value["source"]) == ["handbook"]
     assert platform.gateway.peer.metadata["authorization"] == "Bearer a.b.c"
+
+
+def test_a_platform_that_works_is_not_all_well_while_documents_wait(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    source = platform.gateway.peer.status.sources[0]
+    source.condition.state, source.condition.count = admin_pb2.SOURCE_STATE_WAITING, 141
+    source.condition.sentence = "waiting for the next run: {count} documents are not searchable yet"
+    app.run()
+    assert not app.success
+    assert [item.value for item in app.info] == ["Not all is searchable yet: handbook"]
+    [state] = app.dataframe[1].value["state"]
+    assert state == "… waiting for the next run: 141 documents are not searchable yet"
 
 
 def test_what_needs_a_person_stands_at_the_top(app: AppTest, platform: Platform) -> None:
@@ -130,6 +151,35 @@ def test_an_answer_and_its_citations_are_text(app: AppTest, platform: Platform) 
     assert "attacker" not in interpreted(app)
 
 
+def test_a_follow_up_brings_the_conversation_and_looking_at_the_page_again_asks_nothing(
+    app: AppTest, platform: Platform
+) -> None:
+    final = v2.AnswerFinal(
+        answered=v2.AnswerFinal.Answered(citations=[v2.Citation(number=1)]),
+        standalone_question=HOSTILE,
+        answered_by=v2.AnswerFinal.AnsweredBy(answerer="extractive", fallback_reason="ANSWERER_UNAVAILABLE"),
+    )
+    peer = platform.gateway.peer
+    peer.answer = [v2.AnswerEvent(delta=v2.AnswerDelta(text="16 weeks.")), v2.AnswerEvent(final=final)]
+    _ask(app, "How long is parental leave?")
+    app.text_area(key="question-text").input("Is it paid?")
+    button(app, "Answer").click().run()
+    assert not app.exception
+    asked = [request for name, request in peer.asked if name == "Answer"]
+    assert [(one.query, [message.text for message in one.messages]) for one in asked] == [
+        ("How long is parental leave?", []),
+        ("Is it paid?", ["How long is parental leave?", "16 weeks."]),
+    ]
+    assert f"Understood as: {HOSTILE}" in [item.value for item in app.text]
+    assert "ANSWERER_UNAVAILABLE" in app.info[0].value
+    assert "attacker" not in interpreted(app)
+    app.toggle(key="cite-1").set_value(True).run()
+    app.checkbox(key="conversation-goes-on").uncheck()
+    app.text_area(key="question-text").input("Something else?")
+    button(app, "Answer").click().run()
+    assert [len(request.messages) for name, request in peer.asked if name == "Answer"] == [0, 2, 0]
+
+
 @pytest.mark.catalogue("S35")
 @pytest.mark.parametrize(("language", "said"), [("en", "These passages come closest."), ("zh", "最接近的内容")])
 def test_closest_passages_are_called_so_and_shown_as_text_code_and_tables(
@@ -187,7 +237,7 @@ def test_a_judged_answer_is_kept_with_its_spans(app: AppTest, platform: Platform
     ]
     _ask(app, "really?")
     app.feedback[0].set_value(1)
-    button(app, "Save for the golden set").click().run()
+    button(app, "Send").click().run()
     [rating] = [request for name, request in platform.gateway.peer.asked if name == "RateAnswer"]
     assert (rating.question, rating.answer, rating.good, rating.citations[0].end) == ("really?", "yes [1]", True, 5)
 
@@ -239,6 +289,14 @@ def test_without_a_record_dagster_is_not_told(app: AppTest, platform: Platform) 
     assert not app.exception
 
 
+def test_a_pushed_source_offers_no_run_to_start_and_no_pause(app: AppTest, platform: Platform) -> None:
+    with_source(platform)
+    platform.gateway.peer.status.sources[0].streamed = True
+    opened(app, "sources")
+    assert not [item for item in app.button if item.key in {"sync-handbook-do", "pause-handbook-do"}]
+    assert any(item.value.startswith("Applications push to this source") for item in app.caption)
+
+
 def test_pausing_a_source_stops_its_sensor(app: AppTest, platform: Platform) -> None:
     with_source(platform)
     opened(app, "sources")
@@ -266,20 +324,6 @@ def test_held_deletions_are_released_for_the_number_that_is_shown(app: AppTest, 
     assert (request.source, request.expected) == ("handbook", 60)
 
 
-def test_the_wizard_shows_the_yaml_or_what_is_wrong(app: AppTest, platform: Platform) -> None:
-    with_source(platform)
-    opened(app, "sources")
-    inputs = {item.label: item for item in app.text_input}
-    inputs["Name"].input("wiki")
-    inputs["Folder (absolute path)"].input("/srv/wiki")
-    button(app, "Generate YAML").click().run()
-    assert "root: /srv/wiki" in app.code[0].value
-    {item.label: item for item in app.text_input}["Folder (absolute path)"].input("wiki")
-    button(app, "Generate YAML").click().run()
-    assert not app.code
-    assert "Folder: give an absolute path." in [item.value for item in app.warning]
-
-
 def test_a_viewer_sees_and_is_offered_no_action(app: AppTest, platform: Platform) -> None:
     platform.gateway.peer.scopes = ["ops.read", "query.read"]
     with_source(platform)
@@ -287,7 +331,7 @@ def test_a_viewer_sees_and_is_offered_no_action(app: AppTest, platform: Platform
     assert "Signed in as ann (viewer)" in [item.value for item in app.sidebar.caption]
     app.switch_page("screens/sources.py").run()
     assert not app.exception
-    assert [item for item in app.expander if item.label == "Add a source"] == []
+    assert [item for item in app.expander if item.label.startswith("Edit or delete")] == []
 
 
 def test_a_visitor_without_a_good_token_is_shown_nothing(

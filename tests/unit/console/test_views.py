@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import pytest
-import yaml
 from google.protobuf.json_format import Parse
 
-from console.clients.dagster_answers import Asset, Automation, Check, DagsterHealth, Run
+from console.clients.dagster_answers import Asset, Check, DagsterHealth, Run
 from console.clients.errors import ServiceError
 from console.clients.metrics import Sample
 from console.i18n import translate
 from console.presenters import answers, formats, health, pipeline, records, sources, traffic
-from console.presenters import sources as wizard
-from rag_assets.config import load_sources
+from console.presenters.conditions import bringing_up_to_date, marked, sentence
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 from ragproto.query.v2 import query_pb2
@@ -76,40 +75,59 @@ def test_totals_sum_the_sources_and_count_the_active_generation_only() -> None:
     assert health.totals(status) == health.Totals(documents=3, chunks=25, vectors=25, pending=1, quarantined=3, held=4)
 
 
+def condition(state: str, sentence: str, *, attention: bool = False, **fields: Any) -> admin_pb2.SourceCondition:
+    name = f"SOURCE_STATE_{state}"
+    return admin_pb2.SourceCondition(state=name, sentence=sentence, needs_attention=attention, **fields)
+
+
 def test_what_needs_a_person_is_listed_with_the_page_where_to_act() -> None:
-    stale, held = ops.SourceDetail(name="wiki"), ops.SourceDetail(name="docs", held_deletions=60)
-    stale.last_complete_at.seconds = int(NOW - health.STALE_SECONDS) - 1
-    held.last_complete_at.seconds = int(NOW)
+    counted = [
+        admin_pb2.SourceStatus(name="a", condition=condition("UP_TO_DATE", "up to date")),
+        admin_pb2.SourceStatus(
+            name="c", condition=condition("DEGRADED", "degraded: {count} quarantined", attention=True, count=3)
+        ),
+        admin_pb2.SourceStatus(
+            name="docs", condition=condition("HELD", "held for approval: {count} deletions", attention=True, count=60)
+        ),
+        admin_pb2.SourceStatus(
+            name="d-d", condition=condition("FAILED", "failed: {reason}", attention=True, reason="X")
+        ),
+    ]
     runs = [Run("2", "a_sync", "SUCCESS", 2, 3, "a"), Run("1", "b_sync", "FAILURE", 1, 2, "b"),
-            Run("0", "a_sync", "FAILURE", 0, 1, "a")]  # fmt: skip
+            Run("0", "a_sync", "FAILURE", 0, 1, "a"), Run("3", "d_d_sync", "FAILURE", 1, 2, "d_d")]  # fmt: skip
     rows = [health.HealthRow("index", False, "INDEX_EMPTY"), health.HealthRow("database", True)]
-    found = health.todos(rows, [stale, held], runs, 3, NOW)
-    assert [(todo.page, say(todo.sentence, **dict(todo.values))) for todo in found] == [
+    found = health.todos(rows, counted, runs)
+    said = [(todo.page, say(todo.sentence, **{key: shown(value) for key, value in todo.values})) for todo in found]
+    assert said == [
         ("overview", "index is not healthy: INDEX_EMPTY"),
-        ("sources", "wiki is stale: no complete listing for more than 25 h"),
-        ("sources", "docs: 60 held deletions need your decision"),
+        ("sources", "d-d: failed: X"),
+        ("sources", "docs: held for approval: 60 deletions"),
+        ("quality", "c: degraded: 3 quarantined"),
         ("pipeline", "The last run failed: b"),
-        ("quality", "Inputs in quarantine: 3"),
     ]
-    assert health.todos(rows[1:], [], runs[:1], 0, NOW) == []
+    assert health.todos(rows[1:], counted[:1], runs[:1]) == []
     alerts = [ops.Alert(kind="poison_rate", summary="too many"), ops.Alert(kind="source_stale", summary="seen already")]
-    message = health.todos([], [stale], [], 0, NOW, alerts=alerts, objectives={"wiki": 1e9})
-    assert [todo.values for todo in message] == [(("summary", "too many"),)]
+    assert [todo.values for todo in health.todos([], [], [], alerts=alerts)] == [(("summary", "too many"),)]
 
 
-@pytest.mark.parametrize(("held", "age", "on", "state"), [
-    (0, 10, True, "ok"), (5, 10, True, "held"), (0, 30 * 3600, True, "stale"), (0, 10, False, "paused"),
-])  # fmt: skip
-def test_a_source_is_ok_held_stale_or_paused(held: int, age: int, on: bool, state: str) -> None:
-    counted = admin_pb2.SourceStatus(name="my-docs", held_deletions=held)
-    detail = ops.SourceDetail(name="my-docs")
-    counted.last_complete_at.seconds = detail.last_complete_at.seconds = int(NOW) - age
-    automations = [
-        Automation("my_docs_changes", "sensor", "my_docs_sync", on, "s", None, None, "", ""),
-        Automation("other_changes", "sensor", "other_sync", True, "o", None, None, "", ""),
+def shown(value: object) -> object:
+    return sentence(value, say, str) if isinstance(value, admin_pb2.SourceCondition) else value
+
+
+def test_a_state_is_shown_in_the_reader_s_language_with_its_numbers() -> None:
+    found = condition("EMBEDDING", "embedding {percent} % ({left} left)", percent=34, seconds_left=360.0)
+    assert marked(found, partial(translate, "en"), str) == "▶ embedding 34 % (6 min left)"
+    assert marked(found, partial(translate, "zh"), str) == "▶ 正在嵌入：34 %（还需 6 min）"
+
+
+def test_sources_that_are_still_brought_up_to_date_are_named_unless_they_need_somebody() -> None:
+    waiting = "waiting for the next run: {count} documents are not searchable yet"
+    counted = [
+        admin_pb2.SourceStatus(name="a", condition=condition("WAITING", waiting, count=141)),
+        admin_pb2.SourceStatus(name="b", condition=condition("UP_TO_DATE", "up to date")),
+        admin_pb2.SourceStatus(name="c", condition=condition("WAITING", waiting, attention=True)),
     ]
-    [row] = sources.source_rows([counted], {"my-docs": detail}, automations, NOW)
-    assert (row["state"], row["age"]) == (state, age)
+    assert bringing_up_to_date(counted) == ["a"]
 
 
 def test_the_accounting_of_runs_is_shown_for_their_first_stage() -> None:
@@ -121,34 +139,6 @@ def test_the_accounting_of_runs_is_shown_for_their_first_stage() -> None:
     assert (row["read"], row["added"], row["skipped"], row["deleted"], row["run"]) == (3, 2, 1, 0, "abcdefgh")
 
 
-def test_the_wizard_writes_a_file_that_the_pipeline_accepts(tmp_path: Path) -> None:
-    given = wizard.Answers(
-        name="handbook",
-        tenant="acme",
-        root=str(tmp_path),
-        include="**/*.md, **/*.txt",
-        acl="group:hr\nuser:ann",
-        shards=2,
-    )
-    assert wizard.problems(given) == []
-    (tmp_path / "handbook.yaml").write_text(wizard.source_yaml(given), "utf-8")
-    [source] = load_sources(tmp_path)
-    assert (source.name, source.tenant, source.acl, source.shards) == ("handbook", "acme", ["group:hr", "user:ann"], 2)
-    assert list(source.options.include) == ["**/*.md", "**/*.txt"]
-
-
-def test_the_wizard_names_everything_that_cannot_stay() -> None:
-    wrong = wizard.Answers(name="Bad name", tenant="a b", root="relative", acl="role:x", cron="often")
-    assert [sentence.partition(":")[0] for sentence in wizard.problems(wrong)] == [
-        "Name", "Tenant", "Folder", "ACL", "Schedule",
-    ]  # fmt: skip
-
-
-def test_text_in_the_wizard_cannot_add_keys_to_the_yaml() -> None:
-    hostile = wizard.Answers(name="x", tenant="t", root="/a\nshards: 99", acl="everyone")
-    assert yaml.safe_load(wizard.source_yaml(hostile))["attributes"]["options"]["root"] == "/a\nshards: 99"
-
-
 def test_why_a_run_failed_is_its_innermost_cause_with_a_reason_code() -> None:
     error = {"message": "wrapped", "causes": [{"message": "outer"}, {"message": "LISTING_INCOMPLETE: gone\n"}]}
     assert pipeline.failure_reason([{"message": "x"}, {"error": error}]) == "LISTING_INCOMPLETE: gone"
@@ -157,20 +147,9 @@ def test_why_a_run_failed_is_its_innermost_cause_with_a_reason_code() -> None:
     assert pipeline.failure_reason([{"message": "x"}]) == ""
 
 
-def test_progress_tells_the_newest_stage_and_the_time_that_is_left() -> None:
-    def event(step: str, second: int, message: str) -> dict[str, object]:
-        return {"stepKey": step, "timestamp": str(int((NOW + second) * 1000)), "message": message}
-
-    events = [event("docs__documents", 0, "start"), event("docs__documents", 5, "9 of 9"),
-              event("docs__embeddings", 10, "start"), event("docs__embeddings", 30, "100 of 400")]  # fmt: skip
-    found = pipeline.progress(events, NOW + 40)
-    assert found == pipeline.Progress("embeddings", 100, 400, 50.0)
-    assert pipeline.progress(events[:1], NOW) is None
-
-
 def test_the_chain_is_drawn_with_a_mark_beside_the_colour() -> None:
     assets = [Asset("s", "index", ("embeddings",), NOW, "FAILURE"), Asset("s", "documents", (), NOW, "SUCCESS"),
-              Asset("s", "chunks", ("documents",), None, "", busy=True)]  # fmt: skip
+              Asset("s", "chunks", ("documents",), None, "", running=True)]  # fmt: skip
     rows = pipeline.stage_rows(assets)
     assert [(row["stage"], row["status"]) for row in rows] == [
         ("documents", "success"), ("chunks", "running"), ("index", "failure"),

@@ -10,9 +10,21 @@ from pathlib import Path
 import pytest
 
 import console
+from console.components.source_wizard import SCHEDULES
 from console.i18n import language_of, translate
 from console.i18n.zh import CHINESE
-from console.presenters import answers, deployments, generations, pipeline, records, sources, traffic
+from console.presenters import (
+    answers,
+    deployments,
+    evaluation,
+    generations,
+    new_source,
+    pipeline,
+    records,
+    sources,
+    traffic,
+)
+from rag_core.source_status import SENTENCES
 from ragproto.admin.v1 import admin_pb2
 from ragproto.admin.v1 import operations_pb2 as ops
 
@@ -34,10 +46,19 @@ def words() -> set[str]:
     forecast = generations.forecast_fields(admin_pb2.BuildForecast(cost=1))
     labels = {label for label, _ in [*forecast, *sources.source_fields(ops.SourceDetail())]}
     rows = {*records.STATES.values(), *answers.ABSTENTIONS.values(), *pipeline.MARKS, *pipeline.STAGES}
+    kinds = {text for kind in new_source.KINDS for text in (kind.title, kind.about, *(f.label for f in kind.fields))}
     return {
         *labels,
+        *kinds,
+        *SCHEDULES.values(),
+        *_WIZARD,
         *rows,
         *generations.GATES,
+        *evaluation.ORIGINS.values(),
+        *evaluation.QUESTION_ORIGINS.values(),
+        *evaluation.GRADES.values(),
+        *evaluation.COLUMNS.values(),
+        *evaluation.STATES,
         *deployments.STATES.values(),
         *traffic.LIMITS.values(),
         *sources.COUNTS,
@@ -46,8 +67,17 @@ def words() -> set[str]:
     }
 
 
+_WIZARD = {
+    *("Kind", "Connection", "Preview", "Access", "Schedule", "Review", "First run"),
+    *("Name at least one group or person.", "Choose fewer files."),
+    *new_source.connection_problems(new_source.KINDS[0], "", "", {"root": "x", "include": ""}),
+    *new_source.connection_problems(new_source.BY_NAME["sql"], "", "", {"database.password": "hunter2"}),
+    *new_source.acl_problems(["role:x"]),
+    *new_source.schedule_problems("99 99", "Mars/Base"),
+    *new_source.schedule_problems("99 99 * * *", "UTC"),
+}
 _PLAIN = {
-    *("ok", "held", "stale", "paused", "sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid"),
+    *("sensor", "schedule", "passed", "failed", "blocking", "warn", "hybrid"),
     *("dense", "lexical", "active", "building", "ready", "retired", "healthy", "unhealthy", "critical", "warning"),
     *("local", "kubernetes", "switch", "rollback", "error", "viewer", "operator", "admin"),
 }
@@ -55,6 +85,10 @@ _PLAIN = {
 
 def test_every_sentence_has_a_chinese_translation() -> None:
     assert sorted({*sentences(), *words()} - CHINESE.keys()) == []
+
+
+def test_every_state_of_a_source_is_said_in_chinese() -> None:
+    assert sorted({*SENTENCES.values()} - CHINESE.keys()) == []
 
 
 def test_a_translation_has_the_same_fields_as_its_sentence() -> None:

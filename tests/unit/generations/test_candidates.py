@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag_core.errors import InvalidInput, NotFound
-from rag_core.evaluation import store as ratings
+from rag_core.evaluation import feedback_store as ratings
 from rag_core.generations.lifecycle import accept, candidates, load_golden
 from tests.support.generations import GenerationHarness
 
@@ -16,7 +16,7 @@ def rate(plant: GenerationHarness, question: str, *cited: str, good: bool = True
     citations = [{"doc_id": str(plant.pipeline.doc_id(locator)), "version": 1} for locator in cited]
     judgement = ratings.Judgement(question, "an answer", good, "", "g", citations)
     with plant.pipeline.store.engine.begin() as connection:
-        return ratings.add(connection, "acme", "ann", judgement)
+        return ratings.add(connection, "acme", "ann", judgement).id
 
 
 def test_a_judged_answer_is_taken_into_a_golden_set_once_and_asked_by_the_gate(

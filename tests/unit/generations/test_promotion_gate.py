@@ -60,6 +60,7 @@ def test_a_good_generation_passes_and_its_figures_are_kept(plant: GenerationHarn
         "coverage",
         "vectors",
         "retrieval",
+        "answers",
         "latency",
         "size",
     ]
@@ -68,6 +69,7 @@ def test_a_good_generation_passes_and_its_figures_are_kept(plant: GenerationHarn
     assert {"hybrid_ndcg", "dense_recall", "bm25_mrr", "baseline_hybrid_ndcg", "hybrid_low", "hybrid_high"} <= set(
         figures["retrieval"]
     )
+    assert figures["answers"] == {"questions": 0}
     assert figures["parity"]["points"] == figures["parity"]["expected"] > 0
 
 

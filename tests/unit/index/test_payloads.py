@@ -43,8 +43,14 @@ def test_a_payload_of_an_old_generation_has_no_blocks() -> None:
     assert (PLAIN.payload.blocks, PLAIN.payload.page) == ((), 0)
 
 
+def test_the_first_format_is_still_read() -> None:
+    first = stored(POINT)
+    first["structure"]["format"] = 1
+    assert from_json(first) == POINT.payload
+
+
 def test_a_form_that_a_later_release_writes_is_left_unread() -> None:
-    later = stored(POINT) | {"structure": {"format": 2, "blocks": "something else"}}
+    later = stored(POINT) | {"structure": {"format": 3, "blocks": "something else"}}
     assert from_json(later) == PLAIN.payload
 
 
@@ -56,5 +62,5 @@ def test_damaged_structure_is_corruption(structure: object) -> None:
 
 def test_the_compact_form_is_small() -> None:
     payload: Payload = POINT.payload
-    assert stored(POINT)["structure"] == {"format": 1, "blocks": [[2, 0, 11, 0, 4, "", [0, 0, 5, 0, 0, 6, 11, 1]]]}
+    assert stored(POINT)["structure"] == {"format": 2, "blocks": [[2, 0, 11, 0, 4, "", [0, 0, 5, 0, 0, 6, 11, 1]]]}
     assert payload.blocks[0].path == payload.headings

@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable
 import docx
 import openpyxl
 import pptx
+from PIL import Image
 from pptx.util import Inches
 from reportlab.lib import pdfencrypt
+from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.pdfgen import canvas
+from reportlab.platypus import Paragraph, SimpleDocTemplate, Table, TableStyle
 
 DTD = b'<!DOCTYPE x [<!ENTITY a "b">]>'
 
@@ -84,6 +87,29 @@ def slides() -> bytes:
     return _saved(presentation)
 
 
+def word_with_picture(description: str) -> bytes:
+    document = docx.Document()
+    document.add_paragraph("Before it.")
+    picture = document.add_picture(io.BytesIO(_pixel()), docx.shared.Inches(1))
+    picture._inline.docPr.set("descr", description)
+    return _saved(document)
+
+
+def slide_with_picture(description: str) -> bytes:
+    presentation = pptx.Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[5])
+    slide.shapes.title.text = "Shown"
+    picture = slide.shapes.add_picture(io.BytesIO(_pixel()), Inches(1), Inches(1))
+    picture._element.nvPicPr.cNvPr.set("descr", description)
+    return _saved(presentation)
+
+
+def _pixel() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def workbook() -> bytes:
     book = openpyxl.Workbook()
     sheet = book.active
@@ -108,6 +134,46 @@ def pdf(lines: Iterable[str] = ("A line of text.",), *, title: str = "", user_pa
     page.setFont("Helvetica", 11)
     for number, line in enumerate(lines):
         page.drawString(72, 720 - 14 * number, line)
+    page.showPage()
+    page.save()
+    return buffer.getvalue()
+
+
+def tables_pdf() -> bytes:
+    """Two pages: a ruled table with a long cell, two aligned ones without rules, and a long ruled one."""
+    style = getSampleStyleSheet()["Normal"]
+    long = Paragraph("The port of the gateway, which is bound on the loopback address only", style)
+    ruled = [["Setting", "Default", "Meaning"], ["RAG_PORT", "8080", long], ["RAG_HOME", "", "Where data lies"]]
+    prices = [["Name", "Price"], ["apple", "3"], ["pear", "12"], ["cherry", "100"]]
+    keys = [["C-a", "move to the start"], ["C-e", "move to the end"], ["C-k", "kill the line"]]
+    rows = [["Number", "Square"], *([str(n), str(n * n)] for n in range(60))]
+    grid = TableStyle([("GRID", (0, 0), (-1, -1), 0.5, "black")])
+    buffer = io.BytesIO()
+    SimpleDocTemplate(buffer, invariant=1).build(
+        [
+            Paragraph("Prose before the tables.", style),
+            Table(ruled, colWidths=[100, 60, 200], style=grid),
+            Paragraph("Prose between the tables.", style),
+            Table(prices, colWidths=[100, 60], style=[("ALIGN", (1, 0), (-1, -1), "RIGHT")]),
+            Paragraph("Keys that edit a line:", style),
+            Table(keys, colWidths=[60, 200]),
+            Paragraph("Squares:", style),
+            Table(rows, colWidths=[100, 100], style=grid),
+        ]
+    )
+    return buffer.getvalue()
+
+
+def columns_pdf() -> bytes:
+    """A title over two columns of prose, whose lines stand in the file row by row."""
+    buffer = io.BytesIO()
+    page = canvas.Canvas(buffer, invariant=1)
+    page.setFont("Helvetica-Bold", 16)
+    page.drawString(72, 780, "A title over both columns")
+    page.setFont("Times-Roman", 10)
+    for line in range(12):
+        page.drawString(72, 740 - 12 * line, f"left column line {chr(97 + line)} says something and continues")
+        page.drawString(320, 740 - 12 * line, f"right column line {chr(97 + line)} says other things at length")
     page.showPage()
     page.save()
     return buffer.getvalue()

@@ -102,7 +102,7 @@ def test_a_file_without_text_is_empty(refusal: Refusal, content: bytes) -> None:
         (b"[]", "a.json"),
         (b"\n\n", "a.csv"),
         (builders.pdf_of(builders.inflating(1)), "scan.pdf"),
-        (b"![only an image](x.png)", "a.md"),
+        (b"![picture](x.png)", "a.md"),
     ],
 )
 def test_a_format_without_extractable_text_is_empty(refusal: Refusal, content: bytes, name: str) -> None:

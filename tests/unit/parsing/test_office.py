@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from rag_core.errors import Reason
-from rag_core.parsing import BlockKind, ParsedDocument
+from rag_core.parsing import BlockKind, ParsedDocument, PartKind
 from tests.unit.parsing import builders
 
 Read = Callable[..., ParsedDocument]
@@ -190,3 +190,22 @@ def test_image_bombs_are_refused_by_their_header(refusal: Refusal) -> None:
     assert refusal(builders.png(9_000, 9_000), "a.png", image_pixels=1_000_000) is Reason.IMAGE_BOMB
     assert refusal(builders.png(100, 100), "a.png") is Reason.TYPE_UNSUPPORTED
     assert refusal(b"<svg><script>alert(1)</script></svg>", "a.svg") is Reason.TYPE_UNSUPPORTED
+
+
+def test_slides_and_sheets_are_pages_and_lists_keep_their_items(read: Read) -> None:
+    slides = read(builders.slides(), "a.pptx")
+    assert [block.page for block in slides.blocks] == [1, 1, 1, 2, 2]
+    items = [(part.kind, part.level) for part in slides.blocks[1].parts]
+    assert items == [(PartKind.ITEM, 0), (PartKind.ITEM, 0)]
+    assert {block.page for block in read(builders.workbook(), "a.xlsx").blocks} == {1}
+    listed = read(builders.word(), "a.docx").blocks[3]
+    assert [part.kind for part in listed.parts] == [PartKind.ITEM, PartKind.ITEM]
+
+
+def test_pictures_of_office_files_are_read_by_their_description(read: Read) -> None:
+    described = "A diagram of how documents reach the index"
+    for content, name in (
+        (builders.word_with_picture(described), "a.docx"),
+        (builders.slide_with_picture(described), "a.pptx"),
+    ):
+        assert (BlockKind.IMAGE, described) in blocks(read(content, name))

@@ -99,7 +99,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     models = QueryModels(settings, index, embedders["old"], MODELS["old"].fingerprint, store, pool, make)  # type: ignore[arg-type]
     # With the database down these are all it has: what it loaded for the generations that follow.
     models._loaded |= {MODELS[name].fingerprint: embedder for name, embedder in embedders.items()}
-    ordering = Ordering(None, window=10)
+    ordering = Ordering(None, Metrics(), window=10)
     handler = SearchHandler(
         settings,
         index,

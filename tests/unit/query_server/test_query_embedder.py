@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 
+import numpy as np
 import pytest
 
 from query_server.handlers.query.embedder import QueryEmbedder
@@ -175,3 +176,33 @@ async def test_what_another_tenant_asked_is_computed_as_if_it_were_new(
     await embedder.embed("acme", "a")
     await asyncio.gather(embedder.embed("other", "a"), embedder.embed("third", "a"), embedder.embed("acme", "a"))
     assert sum(batch.count("a") for batch in model.batches) == 3
+
+
+class CountingEmbedder(FakeEmbedder):
+    """Remembers the passages that it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passages: list[str] = []
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self.passages += texts
+        return super().embed_passages(texts)
+
+
+async def test_units_of_answers_are_embedded_once_for_a_tenant_and_forgotten_when_they_are_too_many() -> None:
+    model = CountingEmbedder()
+    embedder = QueryEmbedder(model, workers=1, batch=1, cache_entries=0, metrics=Metrics(), unit_entries=2)
+    first = await embedder.embed_units("acme", ["one", "two"])
+    again = await embedder.embed_units("acme", ["two", "one"])
+    np.testing.assert_array_equal(again, first[::-1])
+    assert model.passages == ["one", "two"]
+
+    await embedder.embed_units("other", ["one"])
+    assert model.passages == ["one", "two", "one"]
+
+    model.passages.clear()
+    await embedder.embed_units("acme", ["one", "three"])
+    await embedder.embed_units("acme", ["two"])
+    assert model.passages == ["three", "two"]
+    await embedder.close()

@@ -64,8 +64,8 @@ def test_the_first_account_acts_on_the_platform_and_others_only_when_they_are_re
     found.add("kim", Role.VIEWER, PASSWORD, platform=True)
     scopes = {name: set(account.scopes) for name, account in found.all().items()}
     assert scopes == {
-        "admin": {"query.read", "admin", "platform.admin"},
-        "lin": {"query.read", "admin"},
+        "admin": {"query.read", "documents.write", "admin", "platform.admin"},
+        "lin": {"query.read", "documents.write", "admin"},
         "kim": {"query.read", "ops.read", "platform.admin"},
     }
 

@@ -12,8 +12,21 @@ from typing import Any
 import jwt
 import pytest
 
-from rag_core.errors import RagError
+from rag_core import exit_codes
+from rag_core.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    RagError,
+    Reason,
+    Unauthenticated,
+    Unavailable,
+)
+from rag_core.exit_codes import EXIT_CODES, Exit
+from rag_core.reasons import REASONS
 from ragctl.app import app, run
+from ragctl.envelope import take_output_option
 from ragctl.tokens import ensure_keys
 
 ROOT = Path(__file__).parents[3]
@@ -44,9 +57,9 @@ def test_every_command_explains_itself_gives_an_example_and_speaks_json(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*path, "--help"]) == 0
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "Example: " in text
-    assert "--json" in text
+    assert "--output json" in text
 
 
 def test_the_commands_of_the_plan_exist() -> None:
@@ -84,14 +97,93 @@ def test_a_wrong_setting_is_exit_code_2(
     assert capsys.readouterr().err.startswith("rag: CONFIG_INVALID: RAG_GATEWAY_PORT: ")
 
 
-def test_a_failure_is_one_line_with_its_reason_and_exit_code_1(
+def test_a_failure_is_one_line_with_its_reason_and_the_exit_code_of_that_reason(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RAG_DATABASE_URL", "postgresql://rag@127.0.0.1:1/rag")
-    assert run(["quarantine", "list"]) == 1
+    assert run(["quarantine", "list"]) == 6
     error = capsys.readouterr().err
     assert error.startswith("rag: DATABASE_UNAVAILABLE: ")
     assert error.count("\n") == 1
+
+
+def test_every_reason_code_has_one_exit_code() -> None:
+    assert sorted(set(Reason) - set(EXIT_CODES)) == []
+    named = [name for names in exit_codes._REASONS.values() for name in names.split()]
+    assert len(named) == len(set(named))
+    assert sorted(exit_codes.NEXT_ACTIONS) == sorted(Exit)
+
+
+@pytest.mark.parametrize(("error", "code"), [
+    (InvalidInput(Reason.FIELD_INVALID, "limit: too large"), 2),
+    (Unauthenticated(Reason.TOKEN_EXPIRED, "the token has expired"), 3),
+    (PermissionDenied(Reason.SCOPE_MISSING, "scope: admin"), 4),
+    (NotFound(Reason.SOURCE_NOT_FOUND, "no source"), 5),
+    (Unavailable(Reason.SERVER_UNAVAILABLE, "no answer"), 6),
+    (Conflict(Reason.GENERATION_STATE, "it is building"), 1),
+])  # fmt: skip
+def test_the_exit_code_tells_the_next_action(
+    error: RagError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rag_assets.config.find_sources", fail)
+    assert run(["source", "check"]) == code
+    assert capsys.readouterr().err == f"rag: {error.reason}: {error.message}\n"
+    assert run(["source", "check", "--output", "json"]) == code
+    output = capsys.readouterr()
+    assert json.loads(output.out) == {
+        "ok": False,
+        "data": None,
+        "error": {"reason": error.reason, "message": error.message, "remedy": REASONS[error.reason][1]},
+    }
+    assert output.err == ""
+
+
+def _folder_source(home: Path, name: str, root: Path) -> None:
+    (home / "sources").mkdir(exist_ok=True)
+    (home / "sources" / f"{name}.yaml").write_text(
+        "type: rag_assets.components.DocumentSource\n"
+        f"attributes: {{name: {name}, tenant: t, options: {{kind: filesystem, root: {root}}}}}\n"
+    )
+
+
+def test_a_result_of_which_a_part_failed_is_exit_code_7_with_its_data(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path_factory.mktemp("docs")
+    (root / "a.md").write_text("# A\n")
+    _folder_source(home, "good", root)
+    assert run(["source", "check", "--output=json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+    _folder_source(home, "gone", root / "gone")
+    assert run(["source", "check", "--output=json"]) == 7
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ok"], found["error"]["reason"]) == (False, "PARTLY_DONE")
+    assert {name: result["ok"] for name, result in found["data"].items()} == {"good": True, "gone": False}
+
+
+def test_json_keeps_its_shape_and_says_that_it_is_deprecated(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _folder_source(home, "good", tmp_path_factory.mktemp("docs"))
+    assert run(["source", "check", "--json"]) == 0
+    output = capsys.readouterr()
+    assert list(json.loads(output.out)) == ["good"]
+    assert "--json is deprecated" in output.err
+    assert "--output json" in output.err
+
+
+@pytest.mark.parametrize("tokens", [["status", "--output", "yaml"], ["status", "--output"], ["status", "--output="]])
+def test_an_output_that_there_is_none_of_is_refused(tokens: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tokens) == 2
+    assert capsys.readouterr().err.startswith("rag: USAGE: --output: give text or json")
+
+
+def test_what_follows_two_dashes_is_no_option(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert take_output_option(["query", "--", "--output", "json"]) == (["query", "--", "--output", "json"], "text")
+    assert take_output_option(["--output", "json", "status"]) == (["status"], "json")
 
 
 def test_a_query_without_a_stack_says_what_to_do(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,8 +286,8 @@ def test_a_key_is_printed_once_listed_without_its_secret_revoked_and_on_record(
     assert made["key"].split("_", 2)[2] not in listed
     assert [(key["key_id"], key["state"]) for key in json.loads(listed)] == [(made["key_id"], "valid")]
     assert run(["key", "revoke", made["key_id"]]) == 0
-    assert run(["key", "revoke", made["key_id"]]) == 1
-    assert run(["key", "revoke", "nothing"]) == 1
+    assert run(["key", "revoke", made["key_id"]]) == 3
+    assert run(["key", "revoke", "nothing"]) == 5
     assert "API_KEY_NOT_FOUND" in capsys.readouterr().err
     assert run(["token", "revoke", "ann", "--tenant", "acme"]) == 0
     capsys.readouterr()
@@ -233,11 +325,11 @@ def test_removing_an_account_without_a_database_says_that_its_tokens_stay_valid(
 ) -> None:
     monkeypatch.setenv("RAG_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
     assert run(["account", "add", "kim"]) == 0
-    assert run(["account", "remove", "kim"]) == 1
+    assert run(["account", "remove", "kim"]) == 6
     problem = capsys.readouterr().err
     assert "tokens stay valid" in problem
     assert "rag token revoke kim --tenant default" in problem
-    assert run(["account", "remove", "kim"]) == 1
+    assert run(["account", "remove", "kim"]) == 5
     assert "ACCOUNT_NOT_FOUND" in capsys.readouterr().err
 
 
@@ -247,7 +339,7 @@ def test_removing_an_account_without_a_database_says_that_its_tokens_stay_valid(
 def test_a_key_that_could_open_too_much_is_not_made(
     arguments: list[str], home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["key", "create", "x", *arguments]) == 1
+    assert run(["key", "create", "x", *arguments]) == 2
     assert capsys.readouterr().out == ""
 
 

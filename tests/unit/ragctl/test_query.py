@@ -106,6 +106,6 @@ def test_no_answer_and_a_broken_one_fail_without_its_text(peer: WirePeer, capsys
     assert run(["query", "oil?"]) == 1
     assert capsys.readouterr().out == "No answer: the sources do not answer this question.\n"
     answers(peer, "half a", failed=v2.AnswerFinal.Failed(reason="DEADLINE", message="too late"))
-    assert run(["query", "oil?"]) == 1
+    assert run(["query", "oil?"]) == 6
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "rag: DEADLINE: too late\n")

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from rag_core.erasure import erase, reapply
 from rag_core.erasure.erase import Receipt
 from rag_core.errors import InvalidInput, NotFound, Reason
+from rag_core.evaluation import Grade, Judgement, Result, Run, feedback_store, propose_from_rating, run_store
 from rag_core.operations import audit_store as audit
 from rag_core.operations import verify_chains
 from tests.support.pipeline import prose
@@ -65,6 +66,28 @@ def test_an_erased_document_is_in_no_table_and_no_generation(stream: StreamHarne
     assert receipt.removed["embeddings"] == 1
     assert set(stream.texts()) == {"b"}
     assert "Elm" not in json.dumps(receipt.as_dict())
+
+
+def test_what_users_and_evaluations_say_of_a_document_goes_with_it(stream: StreamHarness) -> None:
+    fill(stream)
+    doc_id = stream.flow.doc_id("a")
+    cited = {"doc_id": str(doc_id), "version": 1, "start": 0, "end": 4}
+    said = Judgement(f"Where? {SECRET}", SECRET, good=False, comment="", generation="g", citations=[cited])
+    right = Judgement("Who?", SECRET, good=False, comment="", generation="g", citations=[], right_doc_id=doc_id)
+    figures = {"satisfied": 1.0}
+    made = Run("acme", "command", "ann", "own questions", "own", "g", "", 10, figures, {})
+    result = Result("Where?", (), Grade.RIGHT, None, None, answer=SECRET, doc_ids=(doc_id,))
+    with stream.store.engine.begin() as connection:
+        for judgement in (said, right):
+            rating = feedback_store.add(connection, "acme", "ann", judgement).id
+            propose_from_rating(connection, "acme", rating, judgement)
+        run_store.add(connection, made, [result], keep=5)
+    assert {"ratings", "evaluation_questions", "evaluation_results"} <= set(everywhere(stream, SECRET))
+    receipt = erased(stream)
+    assert everywhere(stream, SECRET) == []
+    assert receipt.removed["ratings"] == 2
+    assert receipt.removed["evaluation_questions"] == 2
+    assert receipt.removed["evaluation_results"] == 1
 
 
 def test_the_vectors_of_earlier_texts_go_with_a_document_at_once(stream: StreamHarness) -> None:

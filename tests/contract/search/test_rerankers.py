@@ -1,4 +1,4 @@
-"""The reranker interface, over a tiny cross-encoder that is made here: it counts the words both texts share."""
+"""The reranker interface: a tiny cross-encoder made here, and endpoints of every shape. They count the word `bell`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from pytest_httpserver import HTTPServer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from rag_core.errors import ConfigError, DataCorruption, Reason
 from rag_core.search import Reranker, open_reranker
 from rag_core.settings import Settings
+from tests.support.rerank_server import KEY, MODEL, RerankServer
 
 WORDS = ["[PAD]", "[UNK]", "[SEP]", "bell", "rings", "office", "ready"]
 
@@ -60,13 +62,34 @@ def opened(folder: Path, **changes: int) -> Reranker:
     return reranker
 
 
-@pytest.fixture(params=[1, 2], ids=["one logit", "two logits"])
-def reranker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reranker]:
-    write_tokenizer(tmp_path)
-    write_model(tmp_path, outputs=request.param)
-    made = opened(tmp_path)
+SHAPES = ("tei", "cohere", "jina", "auto, tei", "auto, cohere", "llama.cpp")
+
+
+@pytest.fixture(params=["one logit", "two logits", *SHAPES])
+def reranker(request: pytest.FixtureRequest, tmp_path: Path, httpserver: HTTPServer) -> Iterator[Reranker]:
+    if request.param in SHAPES:
+        made = endpoint(httpserver, request.param)
+    else:
+        write_tokenizer(tmp_path)
+        write_model(tmp_path, outputs=1 if request.param == "one logit" else 2)
+        made = opened(tmp_path)
     yield made
     made.close()
+
+
+def endpoint(httpserver: HTTPServer, kind: str) -> Reranker:
+    spoken = kind.removeprefix("auto, ")
+    settings = Settings(
+        reranker_url=RerankServer(httpserver, spoken).url,
+        reranker_shape="auto" if kind != spoken or spoken == "llama.cpp" else spoken,
+        reranker_model=MODEL,
+        reranker_api_key=KEY,
+        reranker_scores="logit" if spoken == "llama.cpp" else "probability",
+        rerank_timeout_seconds=30,
+    )
+    made = open_reranker(settings)
+    assert made is not None
+    return made
 
 
 def test_scores_are_in_order_and_within_bounds(reranker: Reranker) -> None:

@@ -1,0 +1,129 @@
+"""Change the file of a source, and remove a source with a receipt."""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+from google.protobuf.json_format import MessageToDict
+
+from console.clients.errors import ServiceError
+from console.components.source_operations import operate, show_check, show_preview
+from console.components.widgets import problem, today
+from console.presenters.formats import number
+from console.presenters.pipeline import ACTIVE
+from console.presenters.sources import key_of
+from console.session import api, shared, t
+from ragproto.admin.v1 import sources_pb2 as pb
+
+
+@st.fragment
+def source_changes(name: str) -> None:
+    """Edit and delete, each in a part of its own that opens on demand."""
+    edit, delete = st.tabs([t("Edit"), t("Delete")])
+    with edit:
+        _edit(name)
+    with delete:
+        _delete(name)
+
+
+def _edit(name: str) -> None:
+    key = f"edit-{name}"
+    if key not in st.session_state:
+        st.write(t("Reads the file of the source, which can then be changed, tested and saved."))
+        if st.button(t("Open the source file"), key=f"{key}-open"):
+            read = operate(pb.SOURCE_ACTION_READ, name, t("Reading …"))
+            if read is not None:
+                st.session_state[key] = read.file
+                st.rerun(scope="fragment")
+        return
+    file: pb.SourceFile = st.session_state[key]
+    text = st.text_area(t("Source file (YAML)"), file.text, height=320, max_chars=65_536, key=f"{key}-text")
+    with st.container(horizontal=True):
+        tests = st.button(t("Test connection"), key=f"{key}-test")
+        previews = st.button(t("Preview"), key=f"{key}-preview")
+        saves = st.button(t("Save"), key=f"{key}-save", type="primary", disabled=text == file.text)
+        if st.button(t("Close"), key=f"{key}-close"):
+            del st.session_state[key]
+            st.rerun(scope="fragment")
+    if tests and (found := operate(pb.SOURCE_ACTION_CHECK, name, t("Connecting …"), definition=text)):
+        show_check(found.check)
+    if previews:
+        shown = operate(pb.SOURCE_ACTION_PREVIEW, name, t("Reading the first items …"), definition=text)
+        if shown is not None:
+            show_preview(shown.preview)
+    if saves:
+        saved = operate(pb.SOURCE_ACTION_UPDATE, name, t("Writing the source file …"), definition=text,
+                        digest=file.digest)  # fmt: skip
+        if saved is not None:
+            _saved(saved.file)
+            st.session_state[key] = saved.file
+
+
+def _saved(file: pb.SourceFile) -> None:
+    if not file.written:
+        st.warning(t("The folder of source files is read-only here. Commit this file as {file} where it comes from; the"
+                     " source appears with the next deployment.", file=file.name))  # fmt: skip
+        return
+    if _reload():
+        st.success(t("Saved. The next run uses it."))
+
+
+def _reload() -> bool:
+    try:
+        with st.spinner(t("Loading the sources into Dagster …"), show_time=True):
+            shared().dagster.reload()
+    except ServiceError as error:
+        problem("Dagster", error)
+        return False
+    return True
+
+
+def _delete(name: str) -> None:
+    key = f"delete-{name}"
+    st.write(t("Removes the source file, its documents from every index, and what the platform remembers of it."))
+    if st.button(t("Count what would be removed"), key=f"{key}-count"):
+        counted = operate(pb.SOURCE_ACTION_DELETE, name, t("Counting …"), dry_run=True)
+        if counted is not None:
+            st.session_state[key] = counted.removal
+    removal: pb.SourceRemoval | None = st.session_state.get(key)
+    if removal is None:
+        return
+    st.warning(_counts(removal), icon=":material/delete:")
+    why = st.text_input(t("Reason (for the audit log)"), key=f"{key}-why", max_chars=500)
+    typed = st.text_input(t("Type the name of the source to confirm"), key=f"{key}-name", max_chars=63)
+    if st.button(t("Delete source"), key=f"{key}-do", type="primary", disabled=typed != name):
+        _end_runs(name, why)
+        done = operate(pb.SOURCE_ACTION_DELETE, name, t("Deleting …"), reason=why)
+        if done is not None:
+            del st.session_state[key]
+            _receipt(name, done)
+            _reload()
+
+
+def _counts(removal: pb.SourceRemoval) -> str:
+    found = removal.found
+    return t("{documents} documents, {chunks} chunks and {quarantined} quarantined inputs; file {file}.",
+             documents=number(found.documents), chunks=number(found.chunks), quarantined=number(found.quarantined),
+             file=removal.file or "–")  # fmt: skip
+
+
+def _end_runs(name: str, why: str) -> None:
+    """A run that is under way would hold the source, and one that waits would begin again."""
+    try:
+        for run in shared().dagster.runs(20, job=f"{key_of(name)}_sync", statuses=ACTIVE):
+            api().record("dagster.terminate", run.run_id, why, name)
+            shared().dagster.terminate(run.run_id)
+    except ServiceError as error:
+        problem("Dagster", error)
+
+
+def _receipt(name: str, done: pb.SourceOperation) -> None:
+    removal = done.removal
+    if removal.applied:
+        st.success(t("The source {name} is deleted.", name=name), icon=":material/check:")
+    else:
+        st.warning(t("The documents are hidden; an index has still to apply it. Delete the source again later."))
+    st.text(_counts(removal))
+    receipt = json.dumps(MessageToDict(done), ensure_ascii=False, indent=2)
+    st.download_button(t("Download the receipt"), receipt, f"{name}-{today()}.json", "application/json")

@@ -1,0 +1,99 @@
+"""Operations on sources: ask, wait, and show the result. Texts of sources are shown as text."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from console.clients.errors import ServiceError
+from console.components.widgets import problem, table
+from console.presenters.formats import number
+from console.presenters.new_source import size_words
+from console.session import api, t
+from ragproto.admin.v1 import sources_pb2 as pb
+
+_POLL_SECONDS = 0.5
+PATIENCE_SECONDS = 120.0
+_OPEN = (pb.SOURCE_OPERATION_STATE_QUEUED, pb.SOURCE_OPERATION_STATE_RUNNING)
+
+
+def operate(action: pb.SourceAction, source: str, waiting: str, **fields: Any) -> pb.SourceOperation | None:
+    """Carry out an operation; `None` after showing why it failed. `waiting` is shown meanwhile."""
+    try:
+        with st.spinner(waiting, show_time=True):
+            return _ended(api().start_source_operation(action=action, source=source, **fields))
+    except ServiceError as error:
+        _show(error)
+        return None
+
+
+def _ended(operation: pb.SourceOperation) -> pb.SourceOperation:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while operation.state in _OPEN:
+        if time.monotonic() > until:
+            raise ServiceError("stream worker", "SOURCE_OPERATION_TIMEOUT", t("No stream worker took the request."))
+        time.sleep(_POLL_SECONDS)
+        operation = api().source_operation(operation.id)
+    if operation.state == pb.SOURCE_OPERATION_STATE_FAILED:
+        raise ServiceError("query server", operation.reason, operation.message)
+    return operation
+
+
+def _show(error: ServiceError) -> None:
+    if error.down:
+        problem("query server", error)
+        return
+    st.error(t("Not done: {code}.", code=error.code), icon=":material/error:")
+    if error.detail:
+        st.text(error.detail)
+
+
+def show_check(check: pb.SourceCheck) -> None:
+    """Whether a source can be read, with the source's own error."""
+    if check.ok:
+        more = "+" if check.more else ""
+        st.success(t("Connected. {count} items found.", count=f"{number(check.items)}{more}"), icon=":material/check:")
+    else:
+        st.error(t("The source cannot be read: {code}.", code=check.reason), icon=":material/error:")
+        if check.message:
+            st.text(check.message)
+    if check.problems:
+        st.caption(t("Some items cannot be used:"))
+        st.text("\n".join(check.problems))
+
+
+def show_preview(preview: pb.SourcePreview) -> None:
+    """The first items, what cannot be read, and three chunks."""
+    good = sum(item.ok for item in preview.items)
+    more = "+" if preview.more else ""
+    listed = f"{number(preview.listed)}{more}"
+    words = t("{good} of the first {shown} items can be read; {listed} were listed.", good=good,
+              shown=len(preview.items), listed=listed)  # fmt: skip
+    (st.success if good else st.warning)(words)
+    if preview.reason:
+        st.warning(t("The listing did not come to its end: {code}.", code=preview.reason))
+        st.text(preview.message)
+    rows = [
+        {
+            "state": f"✔ {t('readable')}" if item.ok else f"⏭ {t('left out')}" if item.skipped else f"✖ {item.reason}",
+            "title": item.title or "–",
+            "locator": item.locator,
+            "size": size_words(item.size) if item.size else "–",
+            "type": item.media_type or "–",
+            "why": item.message,
+        }
+        for item in preview.items
+    ]
+    columns = {"state": t("State"), "title": t("Title"), "locator": t("Item"), "size": t("Size"),
+               "type": t("Type"), "why": t("Problem")}  # fmt: skip
+    table(rows, columns, empty=t("The source has no items."))
+    if preview.chunks:
+        st.subheader(t("How it is cut into chunks"))
+        st.caption(t("Searches find chunks. These are the first of the first documents."))
+        for place, chunk in zip(st.columns(len(preview.chunks), gap="medium"), preview.chunks, strict=True):
+            with place, st.container(border=True):
+                st.caption(t("{count} tokens", count=chunk.tokens))
+                st.text(" › ".join(chunk.headings) or chunk.title or "–")
+                st.text(chunk.text)

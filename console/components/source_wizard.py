@@ -1,0 +1,179 @@
+"""The steps of the wizard for a new source. What was answered is kept in the session's draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import streamlit as st
+
+from console.components.source_operations import operate, show_check, show_preview
+from console.components.widgets import plain_markdown
+from console.presenters import new_source as forms
+from console.presenters.schedules import cron_problem, cron_words, next_times, timezone_known
+from console.session import Platform, language, platform, t, tenant
+from ragproto.admin.v1 import sources_pb2 as pb
+
+Draft = MutableMapping[str, Any]
+_NAME = "new-source-name"
+SCHEDULES = {
+    "0 3 * * *": "Every night at 03:00",
+    "0 * * * *": "Every hour",
+    "0 3 * * 0": "Every Sunday at 03:00",
+    "": "Never, only for changes that are noticed",
+    "custom": "Another schedule (cron)",
+}
+
+
+def choose_kind(draft: Draft) -> bool:
+    """The kinds as cards. Returns whether one was chosen now."""
+    st.write(t("Where are the documents?"))
+    columns = st.columns(3, gap="small")
+    for place, kind in enumerate(forms.KINDS):
+        with columns[place % 3], st.container(border=True):
+            st.markdown(f":material/{kind.icon}: **{t(kind.title)}**")
+            st.caption(t(kind.about))
+            if st.button(t("Choose {kind}", kind=t(kind.title)), key=f"kind-{kind.name}", width="stretch"):
+                draft.clear()
+                draft.update(kind=kind.name, tenant=tenant(), values={}, acl=["everyone"], cron="0 3 * * *",
+                             timezone="UTC", interval=30)  # fmt: skip
+                return True
+    return False
+
+
+def connection(draft: Draft, allowed: pb.GetSourcePermissionsResponse) -> list[str]:
+    """What to read, and the test of the connection. Returns what is wrong with the answers."""
+    kind, values = forms.BY_NAME[draft["kind"]], draft["values"]
+    if not allowed.unrestricted:
+        _show_limits(allowed)
+    left, right = st.columns(2)
+    for place, item in enumerate(forms.shown_fields(kind, values)):
+        with (left, right)[place % 2]:
+            values[item.path] = _input(item, values)
+    # A name that was typed stays; until then it follows what is read. The key keeps what is being typed meanwhile.
+    if not draft.get("named"):
+        st.session_state[_NAME] = forms.suggested_name(kind, values)
+    elif _NAME not in st.session_state:
+        st.session_state[_NAME] = draft["name"]
+    with left:
+        name = st.text_input(
+            t("Name of the source") + " *", key=_NAME, max_chars=63, on_change=lambda: draft.update(named=True)
+        )
+    draft["name"] = name
+    with right:
+        fixed = platform() < Platform.ADMIN
+        draft["tenant"] = st.text_input(t("Tenant") + " *", draft["tenant"], max_chars=64, disabled=fixed)
+    wrong = forms.connection_problems(kind, name, draft["tenant"], values)
+    if st.button(t("Test connection"), icon=":material/network_check:", disabled=bool(wrong)):
+        draft["tested"] = operate(pb.SOURCE_ACTION_CHECK, name, t("Connecting …"), definition=forms.definition(draft))
+        draft["tested_definition"] = forms.definition(draft)
+    if (tested := draft.get("tested")) and draft.get("tested_definition") == forms.definition(draft):
+        show_check(tested.check)
+    return wrong
+
+
+def _show_limits(allowed: pb.GetSourcePermissionsResponse) -> None:
+    parts = [(t("Folders"), allowed.roots), (t("Hosts"), allowed.hosts), (t("Secrets"), allowed.secrets)]
+    words = "; ".join(f"{label}: {', '.join(entries) or t('none')}" for label, entries in parts)
+    st.info(plain_markdown(t("Sources of your tenant may use: {lists}", lists=words)), icon=":material/lock:")
+
+
+def _input(item: forms.Field, values: dict[str, Any]) -> Any:
+    label = t(item.label) + (" *" if item.required else "")
+    known: Any = values.get(item.path, item.default)
+    key = f"field-{item.path}"
+    if item.type == "choice":
+        return st.selectbox(label, item.choices, index=item.choices.index(known), key=key)
+    if item.type == "number":
+        return int(st.number_input(label, 1, 200_000, int(known), key=key))
+    if item.type == "secret":
+        note = t("The secret itself never goes here: name a variable of the platform (RAG_SECRET_…) or a file.")
+        return st.text_input(label, known, key=key, max_chars=4096, help=note, placeholder="RAG_SECRET_NAME")
+    several = t("Several are separated by commas.") if item.type == "list" else None
+    return st.text_input(label, known, key=key, max_chars=4096, help=several)
+
+
+def preview(draft: Draft) -> None:
+    """The first items of the source, read as a run would."""
+    asked = forms.definition(draft)
+    if draft.get("previewed_definition") != asked:
+        draft["previewed_definition"] = asked
+        draft["previewed"] = operate(
+            pb.SOURCE_ACTION_PREVIEW, draft["name"], t("Reading the first items …"), definition=asked
+        )
+    found = draft.get("previewed")
+    if found is None:
+        st.caption(t("Go back and correct the connection, or read again."))
+    elif found.HasField("check"):
+        show_check(found.check)
+        st.text("\n".join(found.check.sample))
+    else:
+        show_preview(found.preview)
+    if st.button(t("Read again"), icon=":material/refresh:"):
+        draft.pop("previewed_definition", None)
+        st.rerun()
+
+
+def access(draft: Draft) -> list[str]:
+    """Who may read the documents, and that in words. Returns what is wrong."""
+    choices = {"everyone": t("Everyone of the tenant"), "some": t("Only certain groups and people"),
+               "nobody": t("Nobody, until the source itself reports permissions")}  # fmt: skip
+    acl = list(draft.get("acl") or [])
+    now = "everyone" if acl == ["everyone"] else "some" if acl else "nobody"
+    chosen = st.radio(t("Who may read the documents of this source?"), list(choices), format_func=choices.__getitem__,
+                      index=list(choices).index(now), key="access")  # fmt: skip
+    if chosen == "some":
+        known = "\n".join(entry for entry in acl if entry != "everyone")
+        text = st.text_area(t("One entry a line: group:NAME or user:NAME"), known, max_chars=20_000, key="acl")
+        draft["acl"] = forms.split(text)
+    else:
+        draft["acl"] = ["everyone"] if chosen == "everyone" else []
+    st.info(plain_markdown(_access_words(draft["acl"], draft["tenant"])), icon=":material/visibility:")
+    if chosen == "some" and not draft["acl"]:
+        return ["Name at least one group or person."]
+    return forms.acl_problems(draft["acl"])
+
+
+def _access_words(acl: list[str], name: str) -> str:
+    if not acl:
+        return t("Nobody finds these documents until their source reports who may read them.")
+    if "everyone" in acl:
+        return t("Everyone who signs in for the tenant {tenant} finds these documents.", tenant=name)
+    groups = [entry.removeprefix("group:") for entry in acl if entry.startswith("group:")]
+    people = [entry.removeprefix("user:") for entry in acl if entry.startswith("user:")]
+    parts = [t("members of {names}", names=", ".join(groups))] if groups else []
+    parts += [t("the people {names}", names=", ".join(people))] if people else []
+    return t("Of the tenant {tenant}, only {who} find these documents.", tenant=name, who=f" {t('and')} ".join(parts))
+
+
+def schedule(draft: Draft) -> list[str]:
+    """When the whole source is compared, in words and with the next times. Returns what is wrong."""
+    now = draft.get("cron", "")
+    left, right = st.columns(2)
+    with left:
+        chosen = st.selectbox(t("Compare the whole source"), list(SCHEDULES), key="schedule",
+                              index=list(SCHEDULES).index(now if now in SCHEDULES else "custom"),
+                              format_func=lambda key: t(SCHEDULES[key]))  # fmt: skip
+        if chosen == "custom":
+            draft["cron"] = st.text_input(t("Cron expression"), now or "0 3 * * *", max_chars=64, key="cron").strip()
+        else:
+            draft["cron"] = chosen
+    with right:
+        zone = st.text_input(t("Time zone"), draft["timezone"], max_chars=64, key="timezone")
+        draft["timezone"] = zone.strip()
+        draft["interval"] = int(st.number_input(t("Check for changes every (seconds)"), 5, 86_400, draft["interval"]))
+    cron = draft["cron"]
+    if cron and cron_problem(cron) is None and timezone_known(draft["timezone"]):
+        times = [f"{moment:%a %Y-%m-%d %H:%M}" for moment in next_times(cron, draft["timezone"])]
+        st.info(cron_words(cron, language()), icon=":material/schedule:")
+        st.caption(t("Next times ({zone}): {times}", zone=draft["timezone"], times="  ·  ".join(times)))
+    return forms.schedule_problems(cron, draft["timezone"])
+
+
+def review(draft: Draft, create: Callable[[str, bool], None]) -> None:
+    """The file that will be written, which may still be changed by hand."""
+    st.write(t("This file is the source. It can be changed here; every option of its kind may be used."))
+    text = st.text_area(t("Source file (YAML)"), forms.definition(draft), height=360, key="yaml", max_chars=65_536)
+    unchecked = st.checkbox(t("Create it although it cannot be read now"), key="unchecked")
+    if st.button(t("Create source"), type="primary", icon=":material/add:"):
+        create(text, unchecked)

@@ -1,0 +1,45 @@
+"""The state of a source in the reader's language. The platform decides the state; nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from console.presenters.formats import Translate, duration, number
+from ragproto.admin.v1 import admin_pb2 as pb
+
+S = pb.SourceState
+MARKS = {
+    S.SOURCE_STATE_NEW: "○",
+    S.SOURCE_STATE_LISTING: "▶",
+    S.SOURCE_STATE_EMBEDDING: "▶",
+    S.SOURCE_STATE_INDEXING: "▶",
+    S.SOURCE_STATE_WAITING: "…",
+    S.SOURCE_STATE_UP_TO_DATE: "✔",
+    S.SOURCE_STATE_STALE: "✖",
+    S.SOURCE_STATE_DEGRADED: "⚠",
+    S.SOURCE_STATE_FAILED: "✖",
+    S.SOURCE_STATE_PAUSED: "‖",
+    S.SOURCE_STATE_HELD: "⚠",
+}
+UNDER_WAY = frozenset({S.SOURCE_STATE_LISTING, S.SOURCE_STATE_EMBEDDING, S.SOURCE_STATE_INDEXING,
+                       S.SOURCE_STATE_WAITING})  # fmt: skip
+UNKNOWN = "unknown"
+
+
+def sentence(condition: pb.SourceCondition, t: Translate, at: Callable[[float], str]) -> str:
+    """The state in one line; `at` writes a moment in the reader's time zone."""
+    return t(
+        condition.sentence or UNKNOWN, count=number(condition.count), percent=condition.percent,
+        left=duration(condition.seconds_left), ahead=condition.ahead, reason=condition.reason,
+        since=at(condition.since.seconds) if condition.HasField("since") else "–",
+    )  # fmt: skip
+
+
+def marked(condition: pb.SourceCondition, t: Translate, at: Callable[[float], str]) -> str:
+    """The state with its mark."""
+    return f"{MARKS.get(condition.state, '•')} {sentence(condition, t, at)}"
+
+
+def bringing_up_to_date(sources: Iterable[pb.SourceStatus]) -> list[str]:
+    """Names of sources that are not yet, or not wholly, searchable and need nobody."""
+    return [item.name for item in sources if item.condition.state in UNDER_WAY and not item.condition.needs_attention]

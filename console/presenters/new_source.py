@@ -1,0 +1,210 @@
+"""A new source from what was typed into the wizard: its kinds, their fields, and the text of its file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from console.presenters.schedules import cron_problem, timezone_known
+
+COMPONENT = "rag_assets.components.DocumentSource"
+UPLOAD = "upload"
+MAX_FILES = 20
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_ACL = re.compile(r"everyone|(user|group):[^\x00-\x20\x7f]{1,256}")
+_VARIABLE = re.compile(r"RAG_SECRET_[A-Z0-9_]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One input of a kind. `path` is its place among the options; `type` is text, list, number, choice or secret."""
+
+    path: str
+    label: str
+    type: str = "text"
+    required: bool = False
+    help: str = ""
+    default: Any = ""
+    choices: tuple[str, ...] = ()
+    only: tuple[str, tuple[str, ...]] | None = None
+    """Shown only when another field has one of these values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of source as the wizard offers it; `kind` is the one of its file."""
+
+    name: str
+    kind: str
+    title: str
+    about: str
+    icon: str
+    fields: tuple[Field, ...]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+_SERVER = ("database.driver", ("postgresql", "mysql"))
+KINDS: tuple[Kind, ...] = (
+    Kind("folder", "filesystem", "Folder", "Files of this machine or of a mounted share.", "folder", (
+        Field("root", "Folder (absolute path)", required=True),
+        Field("include", "Include patterns (**/*.md, …)", "list"),
+        Field("exclude", "Exclude patterns", "list"),
+    )),
+    Kind("site", "web", "Web site", "Pages found by links and sitemaps.", "language", (
+        Field("seeds", "Where the crawl starts (URLs)", "list", required=True),
+        Field("include", "Paths in scope (/docs/*, …)", "list"),
+        Field("exclude", "Paths out of scope", "list"),
+        Field("max_pages", "Pages at most", "number", default=2000),
+    )),
+    Kind("page", "web", "One web page", "A single URL, read again by the schedule.", "link", (
+        Field("seeds", "URL", "list", required=True),
+    ), {"max_pages": 1, "max_depth": 0, "use_sitemaps": False}),
+    Kind("sql", "sql", "SQL table", "One document for each row of a table or view.", "table", (
+        Field("database.driver", "Database", "choice", default="postgresql", choices=("postgresql", "mysql", "sqlite")),
+        Field("database.host", "Host", required=True, only=_SERVER),
+        Field("database.name", "Name of the database", required=True, only=_SERVER),
+        Field("database.user", "User that may only read", required=True, only=_SERVER),
+        Field("database.password", "Password", "secret", only=_SERVER),
+        Field("database.path", "File (absolute path)", required=True, only=("database.driver", ("sqlite",))),
+        Field("table", "Table or view", required=True),
+        Field("key", "Key columns", "list", required=True),
+        Field("updated_at", "Column of the last change", required=True),
+        Field("content", "Columns of the text", "list", required=True),
+        Field("title", "Column of the title"),
+    )),
+    Kind("api", "http_api", "HTTP API", "A JSON endpoint that lists documents.", "api", (
+        Field("url", "URL of the list", required=True),
+        Field("items", "Path of the items ($.items)", default="$"),
+        Field("fields.id", "Path of the id ($.id)", required=True, default="$.id"),
+        Field("fields.content", "Path of the text ($.text)", required=True, default="$.text"),
+        Field("fields.title", "Path of the title ($.title)"),
+        Field("auth.token", "Bearer token", "secret"),
+    )),
+    Kind("topic", "kafka", "Kafka topic", "Messages are documents; they are applied as they come.", "stream", (
+        Field("brokers", "Brokers (host:port, …)", required=True),
+        Field("topic", "Topic", required=True),
+    )),
+    Kind(UPLOAD, "", "Upload files", "A few files from your computer, kept by the platform.", "upload_file", ()),
+)  # fmt: skip
+BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+def shown_fields(kind: Kind, values: Mapping[str, Any]) -> list[Field]:
+    """The fields that apply to what was chosen so far."""
+    return [
+        item
+        for item in kind.fields
+        if item.only is None or (values.get(item.only[0]) or _default(kind, item.only[0])) in item.only[1]
+    ]
+
+
+def _default(kind: Kind, path: str) -> Any:
+    return next((item.default for item in kind.fields if item.path == path), "")
+
+
+def connection_problems(kind: Kind, name: str, tenant: str, values: Mapping[str, Any]) -> list[str]:
+    """What is missing or wrong, as sentences of the interface."""
+    found = []
+    if not _NAME.fullmatch(name):
+        found.append("Name: begin with a lower-case letter; then letters, digits, dash and underscore.")
+    if not _TENANT.fullmatch(tenant):
+        found.append("Tenant: letters, digits, dash, dot and underscore.")
+    fields = shown_fields(kind, values)
+    if any(item.required and not str(values.get(item.path) or "").strip() for item in fields):
+        found.append("Fill in every field with an asterisk.")
+    root = str(values.get("root") or values.get("database.path") or "/")
+    if not root.startswith("/"):
+        found.append("Folder: give an absolute path.")
+    secrets = [str(values.get(item.path) or "") for item in fields if item.type == "secret"]
+    if not all(not text or _VARIABLE.fullmatch(text) or text.startswith("/") for text in secrets):
+        found.append("Secret: name a variable RAG_SECRET_… or the absolute path of a file, never the secret itself.")
+    return found
+
+
+def acl_problems(entries: Iterable[str]) -> list[str]:
+    """What is wrong with the entries of an ACL."""
+    if all(_ACL.fullmatch(entry) for entry in entries):
+        return []
+    return ["ACL: each entry is everyone, user:NAME or group:NAME."]
+
+
+def schedule_problems(cron: str, timezone: str) -> list[str]:
+    """What is wrong with a schedule; an empty one is none."""
+    found = [problem for problem in [cron_problem(cron) if cron else None] if problem]
+    return found if timezone_known(timezone) else [*found, "Time zone: use a name such as Europe/Berlin or UTC."]
+
+
+def options_of(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the source's file; what was left empty is left out."""
+    options: dict[str, Any] = {"kind": kind.kind}
+    for item in shown_fields(kind, values):
+        value = _typed(item, values.get(item.path, item.default))
+        if value not in ("", None, []):
+            _put(options, item.path, value)
+    if "auth" in options:
+        options["auth"] = {"type": "bearer", **options["auth"]}
+    return options | dict(kind.fixed)
+
+
+def _typed(item: Field, value: Any) -> Any:
+    if item.type == "list":
+        return split(str(value or ""))
+    if item.type == "number":
+        return int(value)
+    text = str(value or "").strip()
+    if item.type == "secret" and text:
+        return {"file": text} if text.startswith("/") else {"env": text}
+    return text
+
+
+def _put(options: dict[str, Any], path: str, value: Any) -> None:
+    *outer, last = path.split(".")
+    for name in outer:
+        options = options.setdefault(name, {})
+    options[last] = value
+
+
+def definition(draft: Mapping[str, Any]) -> str:
+    """The text of the source's file."""
+    kind = BY_NAME[draft["kind"]]
+    attributes: dict[str, Any] = {"name": draft["name"], "tenant": draft["tenant"]}
+    if acl := draft.get("acl"):
+        attributes["acl"] = list(acl)
+    if kind.kind != "kafka":
+        cron = draft.get("cron", "0 3 * * *")
+        attributes["schedule"] = {"cron": cron, "timezone": draft.get("timezone", "UTC")} if cron else None
+        attributes["sensor"] = {"interval_seconds": draft["interval"]} if draft.get("interval") else None
+    attributes["options"] = options_of(kind, draft.get("values", {}))
+    document = {"type": COMPONENT, "attributes": attributes}
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def suggested_name(kind: Kind, values: Mapping[str, Any]) -> str:
+    """A name from the folder, host, table or topic that was typed."""
+    place = next((str(values[path]) for path in ("root", "seeds", "url", "table", "topic", "database.path")
+                  if values.get(path)), "")  # fmt: skip
+    place = split(place)[0] if split(place) else ""
+    word = (urlsplit(place).hostname or "") if "://" in place else place.rstrip("/").rpartition("/")[2]
+    name = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-").lstrip("0123456789-")
+    return name[:63] or kind.name
+
+
+def size_words(size: int) -> str:
+    """A size for people."""
+    amount = float(size)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000 or unit == "MB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return ""
+
+
+def split(text: str) -> list[str]:
+    """The entries of a list that was typed."""
+    return [entry.strip() for entry in re.split(r"[,\n]", text) if entry.strip()]

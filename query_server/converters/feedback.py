@@ -1,0 +1,70 @@
+"""Ratings of answers, from callers (query.v2) and from operators (admin.v1)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from query_server.converters.times import to_timestamp
+from rag_core.errors import InvalidInput, Reason
+from ragproto.admin.v1 import operations_pb2 as ops
+from ragproto.query.v2 import query_pb2 as v2
+
+if TYPE_CHECKING:
+    from rag_core.evaluation import Judgement, Rating
+
+
+def to_judgement(message: ops.RateAnswerRequest | v2.SendFeedbackRequest) -> Judgement:
+    """Raises `InvalidInput` (`FIELD_INVALID`) for an id that is none, and for feedback that does not say which."""
+    from rag_core.evaluation import Judgement
+
+    return Judgement(
+        question=message.question,
+        answer=message.answer,
+        good=message.good if isinstance(message, ops.RateAnswerRequest) else _helpful(message),
+        comment=message.comment,
+        generation=message.generation,
+        citations=[
+            {
+                "doc_id": str(_doc_id("citations", item.doc_id)),
+                "version": item.version,
+                "start": item.start,
+                "end": item.end,
+            }
+            for item in message.citations
+        ],
+        right_doc_id=_doc_id("right_doc_id", message.right_doc_id) if message.right_doc_id else None,
+    )
+
+
+def _helpful(message: v2.SendFeedbackRequest) -> bool:
+    if not message.HasField("helpful"):
+        raise InvalidInput(Reason.FIELD_INVALID, "helpful: must be given, true or false")
+    return message.helpful
+
+
+def _doc_id(field: str, value: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        raise InvalidInput(Reason.FIELD_INVALID, f"{field}: must be a UUID") from None
+
+
+def from_ratings(ratings: Iterable[Rating]) -> ops.ListRatingsResponse:
+    """Stored ratings."""
+    return ops.ListRatingsResponse(ratings=map(_rating, ratings))
+
+
+def _rating(rating: Rating) -> ops.Rating:
+    said = rating.judgement
+    judgement = ops.RateAnswerRequest(
+        question=said.question,
+        answer=said.answer,
+        good=said.good,
+        comment=said.comment,
+        generation=said.generation,
+        citations=[ops.CitedSpan(**item) for item in said.citations],  # type: ignore[arg-type]
+        right_doc_id=str(said.right_doc_id) if said.right_doc_id else "",
+    )
+    return ops.Rating(id=rating.id, at=to_timestamp(rating.at), actor=rating.actor, judgement=judgement)

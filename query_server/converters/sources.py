@@ -1,0 +1,63 @@
+"""Messages of admin.v1.SourceService."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from google.protobuf.json_format import ParseDict
+
+from query_server.converters.times import to_timestamp
+from query_server.handlers.admin.sources import OperationRequest
+from rag_core.errors import InvalidInput, Reason
+from rag_core.settings import SourceAllowance
+from ragproto.admin.v1 import sources_pb2 as pb
+
+if TYPE_CHECKING:
+    from rag_core.sources import Operation
+
+_ACTION, _STATE = "SOURCE_ACTION_", "SOURCE_OPERATION_STATE_"
+
+
+def from_permissions(unrestricted: bool, allowance: SourceAllowance | None) -> pb.GetSourcePermissionsResponse:
+    """What a caller may add sources for."""
+    lists = allowance or SourceAllowance()
+    return pb.GetSourcePermissionsResponse(
+        allowed=unrestricted or allowance is not None,
+        unrestricted=unrestricted,
+        roots=lists.roots,
+        hosts=lists.hosts,
+        secrets=lists.secrets,
+    )
+
+
+def to_request(request: pb.StartSourceOperationRequest) -> OperationRequest:
+    """Raises `InvalidInput` (`FIELD_INVALID`) for an unknown action."""
+    if request.action not in pb.SourceAction.values() or not request.action:
+        raise InvalidInput(Reason.FIELD_INVALID, "action: must be one of SourceAction")
+    return OperationRequest(
+        action=pb.SourceAction.Name(request.action).removeprefix(_ACTION).lower(),
+        source=request.source,
+        definition=request.definition,
+        digest=request.digest,
+        dry_run=request.dry_run,
+        unchecked=request.unchecked,
+        why=request.reason,
+    )
+
+
+def from_operation(row: Operation) -> pb.SourceOperation:
+    """An operation with its result."""
+    message = pb.SourceOperation(
+        id=row.id,
+        action=f"{_ACTION}{row.action.upper()}",
+        source=row.source,
+        state=f"{_STATE}{row.state.upper()}",
+        reason=row.reason,
+        message=row.message,
+        requested_at=to_timestamp(row.requested_at),
+        finished_at=to_timestamp(row.finished_at),
+    )
+    if row.result:
+        # A worker of the next release may store more than this server knows.
+        ParseDict(row.result, message, ignore_unknown_fields=True)
+    return message

@@ -1,0 +1,152 @@
+"""Runs of the owners' questions, and questions that wait for a decision, for operators of a tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from query_server.auth.policies import ADMIN
+from query_server.handlers.admin.rules import check_text_field
+from query_server.handlers.transactions import transact
+from query_server.runtime.dependencies import LazyStore
+from rag_core.access import Principal
+from rag_core.errors import InvalidInput, Reason
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from rag_core.evaluation import Change, Result, Run, StoredQuestion
+
+MAX_LISTED = 200
+MAX_PARTS = 20
+STATES = ("proposed", "accepted", "rejected")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """A run with the one that it is compared with, what changed, and what does not satisfy."""
+
+    run: Run
+    before: Run | None
+    changes: Sequence[Change]
+    unsatisfied: Sequence[Result]
+
+
+class EvaluationHandler:
+    """Works on the caller's tenant. Raises `Unavailable` (`DATABASE_UNAVAILABLE`) while the database is down."""
+
+    def __init__(self, store: LazyStore) -> None:
+        self._store = store
+
+    async def runs(self, principal: Principal, limit: int) -> list[Run]:
+        """Runs, newest first."""
+        from rag_core.evaluation import run_store
+
+        return await self._transact(lambda db: run_store.newest(db, principal.tenant, limit))
+
+    async def run(self, principal: Principal, number: int) -> ComparedRun:
+        """One run. Raises `NotFound` (`EVALUATION_NOT_FOUND`)."""
+
+        def read(connection: Connection) -> ComparedRun:
+            from rag_core.errors import NotFound
+            from rag_core.evaluation import SATISFIED, Grade, changes, run_store
+
+            found = run_store.get(connection, principal.tenant, number)
+            now = self._visible(connection, principal, found)
+            before = None
+            if found.compared_with is not None:
+                try:
+                    before = run_store.get(connection, principal.tenant, found.compared_with)
+                except NotFound:
+                    before = None  # it made room for newer ones
+            old = self._visible(connection, principal, before) if before else []
+            fine = {*SATISFIED, Grade.NOT_GRADED}
+            poor = [one for one in now if one.grade not in fine]
+            return ComparedRun(found, before, changes(old, now)[:MAX_LISTED], poor[:MAX_LISTED])
+
+        return await self._transact(read)
+
+    @staticmethod
+    def _visible(connection: Connection, principal: Principal, run: Run) -> list[Result]:
+        from rag_core.evaluation import run_store
+
+        results = run_store.results(connection, run.id)
+        if ADMIN in principal.scopes:
+            return results
+        return run_store.only_visible(connection, principal.tenant, principal.acl_entries, results)
+
+    async def accept(self, principal: Principal, number: int, why: str) -> Run:
+        """Have later runs compared with this one. Raises `NotFound` (`EVALUATION_NOT_FOUND`)."""
+        check_text_field("reason", why, required=True)
+
+        def write(connection: Connection) -> Run:
+            from rag_core.evaluation import run_store
+
+            run = run_store.accept(connection, principal.tenant, number)
+            self._record(connection, principal, "evaluation.accept", str(number), {"reason": why})
+            return run
+
+        return await self._transact(write)
+
+    async def questions(self, principal: Principal, state: str, limit: int) -> list[StoredQuestion]:
+        """Questions in a state, newest first, that speak of no document which the caller may not see."""
+        from rag_core.evaluation import Verdict, question_store
+
+        tenant, chosen = principal.tenant, state or "proposed"
+        if chosen not in STATES:
+            raise InvalidInput(Reason.FIELD_INVALID, f"state: must be one of {', '.join(STATES)}")
+        acl = None if ADMIN in principal.scopes else principal.acl_entries
+        wanted = Verdict(chosen)
+        return await self._transact(lambda db: question_store.listed(db, tenant, state=wanted, limit=limit, acl=acl))
+
+    async def propose(self, principal: Principal, count: int, source: str) -> int:
+        """Propose questions from headings; returns how many are new."""
+        check_text_field("source", source)
+
+        def write(connection: Connection) -> int:
+            from rag_core.evaluation import propose_from_headings
+
+            added = propose_from_headings(connection, principal.tenant, limit=count, source=source)
+            self._record(connection, principal, "evaluation.propose", source, {"proposed": added})
+            return added
+
+        return await self._transact(write)
+
+    async def decide(
+        self, principal: Principal, number: int, changed: Mapping[str, Sequence[str]], *, accept: bool
+    ) -> StoredQuestion:
+        """Accept or reject a question; `changed` are its parts that replace what was proposed, when not empty.
+
+        Raises `NotFound` (`QUESTION_NOT_FOUND`), `Conflict` (`QUESTION_DECIDED`), and `InvalidInput`
+        (`QUESTIONS_INVALID`) when an accepted one says too little of its answer.
+        """
+        for name, values in changed.items():
+            if len(values) > MAX_PARTS:
+                raise InvalidInput(Reason.FIELD_INVALID, f"{name}: at most {MAX_PARTS}")
+            for value in values:
+                check_text_field(name, value, required=True)
+
+        def write(connection: Connection) -> StoredQuestion:
+            from rag_core.evaluation import Verdict, question_store
+
+            verdict = Verdict.ACCEPTED if accept else Verdict.REJECTED
+            asked = question_store.get(connection, principal.tenant, number).completed(changed)
+            question_store.decide(connection, principal.tenant, asked, verdict, actor=principal.actor)
+            self._record(connection, principal, f"evaluation.question_{verdict.value}", str(number), {})
+            return replace(asked, state=verdict, decided_by=principal.actor)
+
+        return await self._transact(write)
+
+    @staticmethod
+    def _record(
+        connection: Connection, principal: Principal, action: str, target: str, details: Mapping[str, object]
+    ) -> None:
+        from rag_core.operations import audit_store as audit
+
+        named = {**details, "tenant": principal.tenant}
+        audit.record(connection, actor=principal.actor, action=action, target=target, details=named)
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        return await transact(self._store, work)

@@ -1,0 +1,62 @@
+# ruff: noqa: N802  the methods are named by the .proto file
+"""admin.v1.EvaluationService."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+
+from query_server.converters import evaluation as to_message
+from query_server.handlers.admin.evaluation import EvaluationHandler
+from query_server.handlers.admin.rules import check_limit
+from query_server.runtime.calls import current_call
+from ragproto.admin.v1 import evaluation_pb2 as pb
+from ragproto.admin.v1 import evaluation_pb2_grpc as rpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class EvaluationServicer(rpc.EvaluationServiceServicer):
+    """Shows runs, and decides about questions."""
+
+    def __init__(self, evaluation: EvaluationHandler) -> None:
+        self._evaluation = evaluation
+
+    async def ListEvaluationRuns(
+        self, request: pb.ListEvaluationRunsRequest, context: Context
+    ) -> pb.ListEvaluationRunsResponse:
+        limit = check_limit(request.limit if request.HasField("limit") else None, default=50, most=500)
+        found = await self._evaluation.runs(current_call().principal, limit)
+        return pb.ListEvaluationRunsResponse(runs=map(to_message.from_run, found))
+
+    async def GetEvaluationRun(
+        self, request: pb.GetEvaluationRunRequest, context: Context
+    ) -> pb.GetEvaluationRunResponse:
+        return to_message.from_compared(await self._evaluation.run(current_call().principal, request.id))
+
+    async def AcceptEvaluationRun(
+        self, request: pb.AcceptEvaluationRunRequest, context: Context
+    ) -> pb.AcceptEvaluationRunResponse:
+        run = await self._evaluation.accept(current_call().principal, request.id, request.reason)
+        return pb.AcceptEvaluationRunResponse(run=to_message.from_run(run))
+
+    async def ListProposedQuestions(
+        self, request: pb.ListProposedQuestionsRequest, context: Context
+    ) -> pb.ListProposedQuestionsResponse:
+        limit = check_limit(request.limit if request.HasField("limit") else None, default=100, most=500)
+        found = await self._evaluation.questions(current_call().principal, request.state, limit)
+        return pb.ListProposedQuestionsResponse(questions=map(to_message.from_question, found))
+
+    async def ProposeQuestions(
+        self, request: pb.ProposeQuestionsRequest, context: Context
+    ) -> pb.ProposeQuestionsResponse:
+        count = check_limit(request.count if request.HasField("count") else None, default=20, most=200)
+        added = await self._evaluation.propose(current_call().principal, count, request.source)
+        return pb.ProposeQuestionsResponse(proposed=added)
+
+    async def DecideQuestion(self, request: pb.DecideQuestionRequest, context: Context) -> pb.DecideQuestionResponse:
+        changed = {name: list(getattr(request, name)) for name in ("expected", "patterns", "sources", "tags")}
+        call = current_call()
+        decided = await self._evaluation.decide(call.principal, request.id, changed, accept=request.accept)
+        return pb.DecideQuestionResponse(question=to_message.from_question(decided))

@@ -1,0 +1,12 @@
+"""The job that asks the owners' questions."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+evaluation_job = dg.define_asset_job(
+    "evaluate_answers",
+    selection=dg.AssetSelection.groups("evaluation"),
+    description="Ask the owners' questions of the active generation and grade the answers.",
+    executor_def=dg.in_process_executor,
+)

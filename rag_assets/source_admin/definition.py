@@ -1,0 +1,37 @@
+"""The text of a source file: from YAML to a checked configuration, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from rag_assets.config import COMPONENT_TYPE, source_attributes, validate_source
+from rag_assets.source_config import SourceConfig
+from rag_assets.strict_yaml import parse_yaml
+from rag_core.errors import ConfigError, Reason
+
+MAX_DEFINITION_CHARS = 65_536
+
+
+def parse_definition(text: str, place: str = "source") -> SourceConfig:
+    """The configuration in the text of a source file. Raises `ConfigError` (`CONFIG_INVALID`) with all problems."""
+    if len(text) > MAX_DEFINITION_CHARS:
+        raise ConfigError(Reason.CONFIG_INVALID, f"longer than {MAX_DEFINITION_CHARS} characters")
+    parsed = parse_yaml(text)
+    problems = list(parsed.problems)
+    config: SourceConfig | None = None
+    if not problems:
+        attributes = source_attributes(parsed.data, problems.append)
+        if attributes is not None and not problems:
+            config = validate_source(attributes, problems.append)
+    if config is None or problems:
+        raise ConfigError(Reason.CONFIG_INVALID, "\n".join(problems) or f"{place}: holds no source")
+    return config
+
+
+def render_definition(attributes: Mapping[str, Any]) -> str:
+    """The text of a source file with these attributes."""
+    document = {"type": COMPONENT_TYPE, "attributes": dict(attributes)}
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)

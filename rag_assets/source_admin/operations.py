@@ -1,0 +1,164 @@
+"""Carry out an operation on a source: check, preview, read, create, update or delete."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rag_assets.connectors.kinds import OPTIONS
+from rag_assets.source_admin.allowances import require_allowed
+from rag_assets.source_admin.definition import parse_definition
+from rag_assets.source_admin.files import SourceFile, SourceFiles
+from rag_assets.source_admin.preview import check_source, preview_source, require_folder
+from rag_assets.source_config import SourceConfig
+from rag_core.errors import InvalidInput, NotFound, RagError, Reason
+from rag_core.pipeline import Pipeline, Removal, remove_source
+from rag_core.settings import Settings
+from rag_core.sources import Action, Operation, Source, operation_store, removal_store
+from rag_core.sources import store as sources
+
+PREVIEW_SHARE = 0.6
+"""The part of the time of a preview that is for listing and reading; the rest is for starting and parsing."""
+Result = dict[str, Any]
+
+
+def carry_out(pipeline: Pipeline, operation: Operation) -> None:
+    """Do what was asked and store the result, or the reason why it failed, in the operation's row."""
+    try:
+        result = _HANDLERS[operation.action](pipeline, operation)
+    except RagError as error:
+        with pipeline.store.engine.begin() as connection:
+            operation_store.finish(connection, operation.id, reason=str(error.reason), message=error.message)
+    else:
+        if result is not None:  # else the handler stored it in the transaction of its change
+            with pipeline.store.engine.begin() as connection:
+                operation_store.finish(connection, operation.id, result=result)
+
+
+def _check(pipeline: Pipeline, operation: Operation) -> Result:
+    return {"check": check_source(_allowed(pipeline.settings, operation), pipeline.settings)}
+
+
+def _preview(pipeline: Pipeline, operation: Operation) -> Result:
+    config, settings = _allowed(pipeline.settings, operation), pipeline.settings
+    if config.options.kind == "kafka":
+        return {"check": check_source(config, settings), "preview": {"items": [], "chunks": []}}
+    seconds = settings.source_operation_seconds * PREVIEW_SHARE
+    return {"preview": preview_source(config, settings, seconds=seconds)}
+
+
+def _read(pipeline: Pipeline, operation: Operation) -> Result:
+    file, _ = _existing(pipeline.settings, operation)
+    return {"file": describe_file(file)}
+
+
+def _create(pipeline: Pipeline, operation: Operation) -> None:
+    config = _allowed(pipeline.settings, operation)
+    _require_readable(config, pipeline.settings, operation)
+    file = SourceFiles(pipeline.settings.effective_sources_dir).add(config, operation.request["definition"])
+    store_written(pipeline, operation, config, file)
+
+
+def _update(pipeline: Pipeline, operation: Operation) -> None:
+    _existing(pipeline.settings, operation)
+    config = _allowed(pipeline.settings, operation)
+    _require_readable(config, pipeline.settings, operation)
+    request = operation.request
+    files = SourceFiles(pipeline.settings.effective_sources_dir)
+    file = files.replace(operation.source, config, request["definition"], request.get("digest", ""))
+    store_written(pipeline, operation, config, file)
+
+
+def store_written(pipeline: Pipeline, operation: Operation, config: SourceConfig, file: SourceFile) -> None:
+    """Store the result, and the row of a source whose file is in the folder, in one transaction."""
+    with pipeline.store.engine.begin() as connection:
+        if file.written and config.has_runs:
+            operation_store.register(connection, config.source)
+        operation_store.finish(connection, operation.id, result={"file": describe_file(file)})
+
+
+def _delete(pipeline: Pipeline, operation: Operation) -> Result | None:
+    settings, name = pipeline.settings, operation.source
+    try:
+        file, tenant = _existing(settings, operation)
+        text = file.text
+    except NotFound:  # an interrupted deletion, or pushed documents
+        file, tenant, text = None, operation.tenant, ""
+    with pipeline.store.engine.connect() as connection:
+        row = sources.find(connection, tenant, name)
+        found = removal_store.count(connection, tenant, name)
+    if file is None and row is None:
+        raise NotFound(Reason.SOURCE_NOT_FOUND, f"there is no source {name!r}")
+    kind = str(row.kind) if row is not None else ""
+    result: Result = {"removal": {"found": dataclasses.asdict(found), "file": file.file if file else "", "text": text}}
+    if operation.request.get("dry_run"):
+        return result
+    files = SourceFiles(settings.effective_sources_dir)
+    if file is not None and not files.writable:
+        raise InvalidInput(
+            Reason.SOURCE_NOT_ALLOWED,
+            f"the folder of source files is read-only: remove {file.file} where it is kept, then delete the source",
+        )
+    files.delete(name)
+
+    def finished(connection: Connection, removal: Removal) -> None:
+        result["removal"] |= {"left": dataclasses.asdict(removal.left), "applied": removal.applied}
+        operation_store.finish(connection, operation.id, result=result)
+
+    run_id = f"delete-source-{operation.id}"
+    remove_source(pipeline, Source(name, tenant, kind), run_id, actor=operation.actor, finished=finished)
+    return None
+
+
+_HANDLERS: dict[Action, Callable[[Pipeline, Operation], Result | None]] = {
+    Action.CHECK: _check,
+    Action.PREVIEW: _preview,
+    Action.READ: _read,
+    Action.CREATE: _create,
+    Action.UPDATE: _update,
+    Action.DELETE: _delete,
+}
+
+
+def _allowed(settings: Settings, operation: Operation) -> SourceConfig:
+    """The configuration in the request, when the caller may connect to all of what it names."""
+    config = parse_definition(str(operation.request.get("definition", "")))
+    if config.options.kind not in OPTIONS:
+        raise InvalidInput(Reason.FIELD_INVALID, "options.kind: unknown")
+    if not operation.unrestricted:
+        require_allowed(config, operation.tenant, settings.source_allowances.get(operation.tenant))
+    return config
+
+
+def _existing(settings: Settings, operation: Operation) -> tuple[SourceFile, str]:
+    """The file of the source and its tenant. Another tenant's is not found for a caller with allow-lists."""
+    file = SourceFiles(settings.effective_sources_dir).find(operation.source)
+    try:
+        tenant = parse_definition(file.text).tenant
+    except RagError:
+        # A wrong file says nothing about its tenant that could be trusted.
+        if not operation.unrestricted:
+            raise
+        tenant = operation.tenant
+    if not operation.unrestricted and tenant != operation.tenant:
+        raise NotFound(Reason.SOURCE_NOT_FOUND, f"no source file defines {operation.source!r}; see `rag source list`")
+    return file, tenant
+
+
+def _require_readable(config: SourceConfig, settings: Settings, operation: Operation) -> None:
+    """Refuse a source that cannot be read now, unless that is wanted; a missing folder is always refused."""
+    require_folder(config)
+    if operation.request.get("unchecked"):
+        return
+    found = check_source(config, settings)
+    if not found["ok"]:
+        reason = Reason(found["reason"]) if found["reason"] in Reason.__members__ else Reason.SOURCE_UNAVAILABLE
+        raise InvalidInput(reason, found["message"] or "the source cannot be read")
+
+
+def describe_file(file: SourceFile) -> dict[str, Any]:
+    """A source file as the API describes it."""
+    return {"name": file.file, "text": file.text, "digest": file.digest, "written": file.written}

@@ -1,0 +1,90 @@
+"""Take operations on sources from their table and carry out each in a process of its own, bounded in time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+
+from rag_assets.source_admin.process import start_operation
+from rag_core.database import Store
+from rag_core.errors import RagError, Reason
+from rag_core.logging import get_logger
+from rag_core.settings import Settings
+from rag_core.sources import Action, operation_store
+
+log = get_logger(__name__)
+PLACES = 2
+IDLE_SECONDS = 0.5
+_DELETE_FACTOR = 10
+_CLEAN_UP_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class _Running:
+    number: int
+    process: ForkServerProcess
+    until: float
+
+
+class SourceOperationWorker:
+    """Runs in a thread of the stream worker. At most `PLACES` operations at once, one of each tenant."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._running: list[_Running] = []
+        self._cleaned = float("-inf")
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until `stopping`; what is under way then is ended and fails."""
+        try:
+            while not stopping.is_set():
+                try:
+                    busy = self.step()
+                except RagError as error:
+                    log.warning("source_operations_postponed", reason=error.reason, problem=error.message)
+                    busy = False
+                stopping.wait(0.1 if busy else IDLE_SECONDS)
+        finally:
+            for one in self._running:
+                one.process.kill()
+                one.process.join()
+
+    def step(self) -> bool:
+        """Look after what runs, and start what is queued. Returns whether anything runs."""
+        self._running = [one for one in self._running if not self._has_ended(one)]
+        if time.monotonic() - self._cleaned > _CLEAN_UP_SECONDS:
+            with self._store.engine.begin() as connection:
+                operation_store.clean_up(connection, seconds=self._seconds(Action.DELETE) + _CLEAN_UP_SECONDS)
+            self._cleaned = time.monotonic()
+        while len(self._running) < PLACES:
+            with self._store.engine.begin() as connection:
+                claimed = operation_store.claim(connection)
+            if claimed is None:
+                break
+            self._start(*claimed)
+        return bool(self._running)
+
+    def _start(self, number: int, action: Action) -> None:
+        self._running.append(_Running(number, start_operation(number), time.monotonic() + self._seconds(action)))
+
+    def _seconds(self, action: Action) -> float:
+        seconds = self._settings.source_operation_seconds
+        return seconds * _DELETE_FACTOR if action is Action.DELETE else seconds
+
+    def _has_ended(self, one: _Running) -> bool:
+        late = time.monotonic() > one.until
+        if one.process.is_alive() and not late:
+            return False
+        if one.process.is_alive():
+            one.process.kill()
+            one.process.join()
+        # A process that ended well has stored its result, and this changes nothing then.
+        reason, message = Reason.INTERNAL, "the operation ended unexpectedly; see the log of the stream worker"
+        if late:
+            reason, message = Reason.SOURCE_OPERATION_TIMEOUT, "the source did not answer in time; check it, try again"
+        with self._store.engine.begin() as connection:
+            operation_store.finish(connection, one.number, reason=str(reason), message=message)
+        return True

@@ -1,0 +1,20 @@
+"""Version tags of sources as run tags. Imports no Dagster, so that the command line can compare them."""
+
+from __future__ import annotations
+
+from rag_core.errors import RagError
+from rag_core.ids import fingerprint
+from rag_core.sources import Connector
+
+TOKEN_TAG = "rag/change_token"  # noqa: S105
+LISTING_TAG, CHANGES = "rag/listing", "changes"
+"""A run with this tag may list only what changed. Scheduled runs and those an operator starts list everything."""
+
+
+def current_version_tag(connector: Connector) -> str:
+    """The connector's version tag in a form that fits a run tag. A source that cannot be reached has one too: the run
+    that it starts fails with the reason, where alerts see it."""
+    try:
+        return fingerprint(connector.version_tag())
+    except RagError as error:
+        return fingerprint("unavailable", error.reason)

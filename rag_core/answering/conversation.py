@@ -1,0 +1,72 @@
+"""Follow-up questions: what "How long is it?" is about, by the words of the questions before it. No model needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from rag_core.answering.base import Message, Role, StandaloneBy, StandaloneQuestion
+from rag_core.answering.terms import content_words
+from rag_core.answering.units import is_chinese
+
+MAX_CARRIED_WORDS: Final = 10
+MAX_CARRIED_CHARS: Final = 300
+_POINTS_BACK: Final = re.compile(r"\b(?:it|its|it's|they|them|their|theirs|he|she|him|her)\b", re.IGNORECASE)
+_MAY_POINT: Final = re.compile(r"\b(?:this|that|these|those|there|here|one|ones|same|former|latter)\b", re.IGNORECASE)
+_CONTINUES: Final = re.compile(
+    r"^\W{0,8}(?:and|but|or|so|then|also|otherwise|what about|how about|what if|why not|why)\b", re.IGNORECASE
+)
+_SHORT: Final = 2
+"""Content words up to which "this" and "there" are taken to point back: in longer questions they rarely do."""
+_POINTS_BACK_ZH: Final = re.compile(
+    r"它|他们|她们|这个|那个|这些|那些|上述|前者|后者|這個|那個|這些|他們|^\W{0,4}(?:那|还有|另外|還有)|呢\W{0,4}$"
+)
+_SHORT_ZH: Final = 4
+"""Characters up to which a Chinese question is too short to name what it is about."""
+_LETTERS: Final = re.compile(r"\w")
+_EDGES: Final = " \t\n?!.,;:()[]\"'“”‘’？！。，；：（）「」"
+
+
+def carry_over(question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
+    """The question with the words of the questions that it continues; as asked when it continues none.
+
+    Walks back over earlier follow-ups to the question that named the subject. Deterministic.
+    """
+    if not _continues(question):
+        return StandaloneQuestion(question)
+    carried: list[str] = []
+    for message in reversed(earlier):
+        if message.role is not Role.USER:
+            continue
+        carried = [*_words(message.text), *carried]
+        if not _continues(message.text):
+            break
+    text = _joined(question, carried)
+    return StandaloneQuestion(text, StandaloneBy.WORDS) if text != question else StandaloneQuestion(question)
+
+
+def _continues(question: str) -> bool:
+    """Whether a question leans on the one before it."""
+    if is_chinese(question):
+        return bool(_POINTS_BACK_ZH.search(question)) or len(_LETTERS.findall(question)) <= _SHORT_ZH
+    words = content_words(question)
+    if len(words) <= 1 or _POINTS_BACK.search(question):
+        return True
+    return len(words) <= _SHORT and bool(_CONTINUES.search(question) or _MAY_POINT.search(question))
+
+
+def _words(question: str) -> list[str]:
+    """The words of a question that name something, as they were written; a Chinese one as a whole."""
+    if is_chinese(question):
+        return [question.strip(_EDGES)]
+    return [word.strip(_EDGES) for word in question.split() if content_words(word)]
+
+
+def _joined(question: str, carried: Sequence[str]) -> str:
+    said = question.casefold()
+    added = [word for word in dict.fromkeys(carried) if word and word.casefold() not in said][:MAX_CARRIED_WORDS]
+    if not added:
+        return question
+    words = " ".join(added)[:MAX_CARRIED_CHARS]
+    return f"{question}（{words}）" if is_chinese(question) else f"{question} ({words})"

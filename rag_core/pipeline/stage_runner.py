@@ -1,0 +1,81 @@
+"""Run the stages after the first over a shard or given documents, for every generation that receives writes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+from rag_core.database import Store
+from rag_core.generations import TransformRegistry
+from rag_core.index import VectorIndex
+from rag_core.parsing import Parser
+from rag_core.pipeline import run_store as runs
+from rag_core.pipeline.base import StageResult, Work
+from rag_core.pipeline.targets import chunk_for_targets, embed_for_targets, index_for_targets
+from rag_core.settings import Settings
+
+STAGES = ("documents", "chunks", "embeddings", "index")
+
+
+class Dependencies(Protocol):
+    """The resources of the stages, each opened at its first use (`rag_core.pipeline.Pipeline`)."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def parser(self) -> Parser: ...
+
+    @property
+    def transform_registry(self) -> TransformRegistry: ...
+
+    @property
+    def index(self) -> VectorIndex: ...
+
+
+def run_stages(parts: Dependencies, work: Work, stages: Collection[str]) -> dict[str, StageResult]:
+    """Run the later ones of the stages over the extent of `work`; returns results by stage."""
+    return {stage: timed(stage, partial(_stage, parts, stage, work)) for stage in STAGES[1:] if stage in stages}
+
+
+def run_stage(work: Work, stage: str, make: Callable[[], StageResult]) -> StageResult:
+    """Run and time one stage over a whole shard; its result is stored with the run."""
+    result = timed(stage, make)
+    record(work, result)
+    return result
+
+
+def timed(stage: str, make: Callable[[], StageResult]) -> StageResult:
+    """The result of a stage with its name and duration."""
+    started = time.monotonic()
+    return replace(make(), stage=stage, seconds=time.monotonic() - started)
+
+
+def record(work: Work, result: StageResult) -> None:
+    """Store the result of a stage over a whole shard with the run, and commit."""
+    tenant, source, shard = work.scope.key
+    runs.record(
+        work.connection,
+        run_id=work.scope.run_id,
+        tenant=tenant,
+        source=source,
+        shard=shard,
+        stage=result.stage,
+        counts=result.counts,
+        seconds=result.seconds,
+    )
+    work.connection.commit()
+
+
+def _stage(parts: Dependencies, stage: str, work: Work) -> StageResult:
+    if stage == "chunks":
+        return chunk_for_targets(work, parts.transform_registry)
+    if stage == "embeddings":
+        return embed_for_targets(work, parts.transform_registry)
+    return index_for_targets(work, parts.index)

@@ -1,0 +1,318 @@
+"""`rag source add` and `rag source delete`: what the console's wizard does, in a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from rag_core.errors import ConfigError, InvalidInput, NotFound, RagError, Reason
+from ragctl.commands._shared import actor, quiet
+from ragctl.output import Json, emit_json, note, say, table
+from ragctl.tokens import DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from rag_assets.source_admin import SourceFile
+    from rag_assets.source_config import SourceConfig
+    from rag_core.settings import Settings
+
+Kind = Literal["folder", "site", "page", "sql", "api", "topic"]
+KINDS: dict[Kind, tuple[str, str, bool]] = {
+    # name: (kind of the file, option that LOCATION is, whether it is a list)
+    "folder": ("filesystem", "root", False),
+    "site": ("web", "seeds", True),
+    "page": ("web", "seeds", True),
+    "sql": ("sql", "table", False),
+    "api": ("http_api", "url", False),
+    "topic": ("kafka", "topic", False),
+}
+ONE_PAGE = {"max_pages": 1, "max_depth": 0, "use_sitemaps": False}
+_QUESTIONS = {
+    "folder": "Folder", "site": "URL where the crawl starts", "page": "URL", "sql": "Table", "api": "URL of the list",
+    "topic": "Topic",
+}  # fmt: skip
+
+
+def add(
+    kind: Kind,
+    location: str | None = None,
+    /,
+    *,
+    name: str | None = None,
+    tenant: str = DEFAULT_TENANT,
+    acl: Annotated[list[str] | None, Parameter(negative="")] = None,
+    nobody: Annotated[bool, Parameter(negative="")] = False,
+    cron: str | None = None,
+    timezone: str = "UTC",
+    option: Annotated[list[str] | None, Parameter(name=("--option", "-o"), negative="")] = None,
+    preview: bool = True,
+    unchecked: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="")] = False,
+    sync: Annotated[bool, Parameter(negative="--no-sync")] = True,
+    json: Json = False,
+) -> int:
+    """Add a source: test it, preview it, write its file, and start its first run.
+
+    On a terminal it asks for what is missing. Example: rag source add folder /srv/handbook --name handbook
+
+    Parameters
+    ----------
+    kind
+        folder, site, page (one URL), sql, api or topic.
+    location
+        Folder, URL, table or topic.
+    name
+        Name of the source. Default: made from the location.
+    acl
+        Who may read it: everyone, group:NAME, user:NAME. Default: everyone.
+    nobody
+        Nobody, until the source itself reports permissions.
+    cron
+        Schedule of the full comparison, such as "0 3 * * *" (the default); "none" for none.
+    timezone
+        Its time zone.
+    option
+        A further option of the kind as KEY=VALUE, such as database.host=db1 or 'include=["**/*.md"]'.
+    preview
+        Read the first items before.
+    unchecked
+        Also when it cannot be read now; a folder that does not exist is always refused.
+    dry_run
+        Test and preview, print the file, and write nothing.
+    yes
+        Write without asking.
+    sync
+        Start the first run and wait until it ends.
+    """
+    from rag_assets.source_admin import parse_definition, render_definition
+    from rag_core.settings import Settings
+
+    settings = Settings.load()
+    location = location or _ask(_QUESTIONS[kind], json=json)
+    chosen = name or _ask("Name of the source", _suggested(kind, location), json=json)
+    readers = None if nobody else acl or ["everyone"]
+    attributes: dict[str, Any] = {"name": chosen, "tenant": tenant} | ({"acl": readers} if readers else {})
+    if cron is not None:
+        attributes["schedule"] = None if cron == "none" else {"cron": cron, "timezone": timezone}
+    attributes["options"] = _options(kind, location, option or [])
+    text = render_definition(attributes)
+    config = parse_definition(text)
+    found = _examined(config, settings, preview=preview)
+    _require_readable(config, found["check"], unchecked=unchecked)
+    if not json:
+        _show(found, text, config)
+    if dry_run:
+        if json:
+            emit_json({**found, "written": False, "file": f"{chosen}.yaml", "text": text})
+        return 0
+    if not (yes or json or _confirmed(f"Write {chosen}.yaml?")):
+        return 1
+    file = _write(config, text, settings)
+    synced = _first_run(settings, chosen, silent=json) if sync and file.written and config.has_runs else None
+    if json:
+        emit_json({**found, "written": file.written, "file": file.file, "text": text, "run": synced})
+    elif not file.written:
+        say(f"The folder of source files is read-only: commit the text above as {file.file} where it comes from.")
+    else:
+        say(f"{file.file} is written" + (f"; the first run ended: {synced}" if synced else ""))
+    return int(synced not in (None, "SUCCESS"))
+
+
+def delete(
+    name: str,
+    /,
+    *,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="")] = False,
+    json: Json = False,
+) -> int:
+    """Delete a source: its file, its documents in every index, and what is remembered of it. Prints a receipt.
+
+    Example: rag source delete handbook
+
+    Parameters
+    ----------
+    dry_run
+        Only count what would be removed.
+    yes
+        Delete without asking.
+    """
+    from rag_assets.source_admin import SourceFiles, parse_definition
+    from rag_core.pipeline import Pipeline, remove_source
+    from rag_core.settings import Settings
+    from rag_core.sources import Source, removal_store
+    from rag_core.sources import store as sources
+
+    settings = Settings.load()
+    files = SourceFiles(settings.effective_sources_dir)
+    try:
+        config = parse_definition(files.find(name).text)
+        source = config.source
+    except NotFound:  # an interrupted deletion, or pushed documents
+        source = Source(name, DEFAULT_TENANT, "")
+    with Pipeline(settings) as pipeline:
+        with pipeline.store.engine.connect() as connection:
+            counts = dataclasses.asdict(removal_store.count(connection, source.tenant, name))
+            if not source.kind and sources.find(connection, source.tenant, name) is None:
+                raise NotFound(Reason.SOURCE_NOT_FOUND, f"there is no source {name!r}; see `rag source list`")
+        if not json:
+            table(("what", "rows"), list(counts.items()))
+        if dry_run:
+            if json:
+                emit_json({"source": name, "found": counts, "deleted": False})
+            return 0
+        if not (yes or json or _confirmed(f"Delete {name} and its {counts['documents']} documents?")):
+            return 1
+        if source.kind and not files.writable:
+            message = "the folder of source files is read-only; remove the file where the folder comes from first"
+            raise InvalidInput(Reason.SOURCE_NOT_ALLOWED, message)
+        files.delete(name)
+        _reload(settings)
+        removal = remove_source(pipeline, source, f"delete-source-{name}", actor=actor())
+    receipt = {"source": name, "tenant": source.tenant, "found": counts, "left": dataclasses.asdict(removal.left),
+               "deleted": removal.applied}  # fmt: skip
+    if json:
+        emit_json(receipt)
+    else:
+        say(f"{name} is deleted" if removal.applied else "an index has still to apply it; repeat the command later")
+    return int(not removal.applied)
+
+
+def _options(kind: Kind, location: str, given: list[str]) -> dict[str, Any]:
+    import yaml
+
+    file_kind, option, many = KINDS[kind]
+    options: dict[str, Any] = {"kind": file_kind, option: [location] if many else location}
+    options |= ONE_PAGE if kind == "page" else {}
+    for entry in given:
+        path, equals, value = entry.partition("=")
+        if not equals:
+            raise InvalidInput(Reason.USAGE, f"--option {entry!r}: write KEY=VALUE")
+        place = options
+        *outer, last = path.split(".")
+        for part in outer:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise InvalidInput(Reason.USAGE, f"--option {entry!r}: {part} is no mapping")
+        try:
+            place[last] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InvalidInput(Reason.USAGE, f"--option {entry!r}: the value is no YAML") from None
+    return options
+
+
+def _suggested(kind: Kind, location: str) -> str:
+    import re
+    from urllib.parse import urlsplit
+
+    word = (urlsplit(location).hostname or "") if "://" in location else location.rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-").lstrip("0123456789-")[:63] or kind
+
+
+def _examined(config: SourceConfig, settings: Settings, *, preview: bool) -> dict[str, Any]:
+    from rag_assets.source_admin import check_source, preview_source
+
+    with quiet():
+        found: dict[str, Any] = {"check": check_source(config, settings)}
+        if preview and found["check"]["ok"] and config.options.kind != "kafka":
+            try:
+                found["preview"] = preview_source(config, settings, seconds=settings.source_operation_seconds)
+            except RagError as error:
+                note(f"no preview: {error.reason}: {error.message}")
+    return found
+
+
+def _require_readable(config: SourceConfig, check: dict[str, Any], *, unchecked: bool) -> None:
+    from rag_assets.source_admin.preview import require_folder
+
+    require_folder(config)
+    if check["ok"] or unchecked:
+        return
+    reason = Reason(check["reason"]) if check["reason"] in Reason.__members__ else Reason.SOURCE_UNAVAILABLE
+    raise InvalidInput(reason, f"{check['message'] or 'the source cannot be read'} (--unchecked adds it all the same)")
+
+
+def _show(found: dict[str, Any], text: str, config: SourceConfig) -> None:
+    from rag_assets.source_admin.schedule import next_times
+
+    check = found["check"]
+    say(f"Connected: {check['items']}{'+' if check.get('more') else ''} items" if check["ok"] else "Not readable now")
+    preview = found.get("preview")
+    if preview is not None:
+        rows = [
+            ("yes" if item["ok"] else item["reason"], item.get("title", ""), item["locator"], item.get("size", 0),
+             item.get("media_type", ""))
+            for item in (({"ok": False} | item) for item in preview["items"])
+        ]  # fmt: skip
+        table(("readable", "title", "item", "bytes", "type"), rows, empty="the source has no items")
+        for chunk in preview["chunks"]:
+            say(f"\nchunk of {chunk['tokens']} tokens, {' > '.join(chunk['headings']) or chunk['title']}")
+            say("  " + " ".join(chunk["text"].split())[:300])
+        say()
+    readers = ", ".join(config.acl) if config.acl else "nobody, until the source reports permissions"
+    say(f"Who may read it: {readers} (tenant {config.tenant})")
+    if config.schedule is not None and config.has_runs:
+        times = ", ".join(f"{moment:%a %Y-%m-%d %H:%M}" for moment in next_times(config.schedule))
+        say(f"Full comparison: {config.schedule.cron} ({config.schedule.timezone}); next {times}")
+    say(f"\n{text}")
+
+
+def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:
+    """Write the file; the row of the source and the audit entry are one transaction."""
+    from rag_assets.source_admin import SourceFiles
+    from rag_core.database import open_store
+    from rag_core.operations import audit_store
+    from rag_core.sources import operation_store
+
+    with closing(open_store(settings)) as store, store.engine.begin() as connection:
+        file = SourceFiles(settings.effective_sources_dir).add(config, text)
+        if file.written and config.has_runs:
+            operation_store.register(connection, config.source)
+        details = {"tenant": config.tenant, "kind": config.options.kind, "written": file.written}
+        audit_store.record(connection, actor=actor(), action="source.create", target=config.name, details=details)
+    return file
+
+
+def _first_run(settings: Settings, name: str, *, silent: bool) -> str:
+    from ragctl.local_stack.display import open_display
+    from ragctl.local_stack.ingest import Sync
+
+    _reload(settings)
+    with closing(Sync(settings)) as runs, open_display(silent=silent) as display:
+        runs.start([runs.get(name)])
+        (outcome,) = runs.wait([runs.get(name)], display)
+    if outcome.reason:
+        note(f"{name}: {outcome.reason}")
+    return outcome.status
+
+
+def _reload(settings: Settings) -> None:
+    """Have Dagster read the source files again. A stack that does not run reads them when it starts."""
+    from rag_assets import LOCATION
+    from ragctl.dagster import DagsterApi
+
+    with closing(DagsterApi(settings)) as api:
+        try:
+            api.reload(LOCATION)
+        except RagError as error:
+            note(f"Dagster was not reloaded: {error.message}")
+
+
+def _ask(question: str, default: str = "", *, json: bool) -> str:
+    if json or not sys.stdin.isatty():
+        if default:
+            return default
+        raise ConfigError(Reason.USAGE, f"{question.lower()}: give it as an argument (there is no terminal to ask on)")
+    print(f"{question}{f' [{default}]' if default else ''}: ", end="", file=sys.stderr, flush=True)
+    return input().strip() or default
+
+
+def _confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError(Reason.CONFIRMATION_NEEDED, f"{question} Repeat with --yes (there is no terminal to ask on)")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return input().strip().lower() in {"y", "yes"}

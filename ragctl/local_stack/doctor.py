@@ -1,0 +1,194 @@
+"""The checks of `rag doctor`: what a stack needs of the machine, each with its remedy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from rag_core.errors import RagError
+from rag_core.index.edge import SPACE_RESERVE
+from rag_core.settings import Settings
+from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.processes import check_distinct_ports, check_ports
+from ragctl.local_stack.services import build_services
+from ragctl.local_stack.supervisor import Supervisor
+
+State = Literal["ok", "warning", "failed"]
+_DISTRIBUTION = "rag-platform"
+_NEEDED_MEMORY = 2 << 30
+"""What the services of an idle stack use together, with the embedding model loaded."""
+_COMFORTABLE_DISK = 5 << 30
+_MIN_FILES = 1024
+_CLOCK_SECONDS = 2.0
+_PYTHON = (3, 11)
+_RELEASED = 1_764_000_000
+"""A clock before this release is wrong: tokens would be refused, certificates not be valid yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: `detail` says what was found, `remedy` what to do when it is not ok."""
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def examine(settings: Settings, data_dir: DataDir) -> list[Check]:
+    """Every check. None of them changes anything, and none raises."""
+    found: list[Check] = []
+    for check in (_python, _versions, _sources, _ports, _disk, _memory, _files, _clock, _permissions):
+        try:
+            found.extend(check(settings, data_dir))
+        except RagError as error:
+            found.append(Check(check.__name__.strip("_"), "failed", error.message, f"reason code {error.reason}"))
+    return found
+
+
+def _python(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    running = ".".join(map(str, sys.version_info[:3]))
+    state: State = "ok" if sys.version_info >= _PYTHON else "failed"
+    yield Check("python", state, running, "" if state == "ok" else "Use Python 3.11 or newer, then make setup.")
+
+
+def _versions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    """Compare what is installed with what this release was tested with."""
+    from packaging.requirements import Requirement
+
+    try:
+        wanted = [Requirement(text) for text in requires(_DISTRIBUTION) or []]
+    except PackageNotFoundError:
+        yield Check("versions", "warning", "the platform is not installed as a package", "make setup")
+        return
+    wrong = []
+    for one in wanted:
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed = version(one.name)
+        except PackageNotFoundError:
+            wrong.append(f"{one.name} is missing")
+            continue
+        if not one.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{one.name} {installed} is installed, {one.specifier} is needed")
+    detail = "; ".join(wrong) or f"{_DISTRIBUTION} {version(_DISTRIBUTION)} with the packages it needs"
+    yield Check("versions", "failed" if wrong else "ok", detail, "make setup" if wrong else "")
+
+
+def _sources(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    from rag_assets.config import load_all_sources
+
+    found = load_all_sources(settings.effective_sources_dir)
+    yield Check("sources", "ok", f"source files: {len(found)}, all valid")
+
+
+def _ports(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    services = build_services(settings, data_dir)
+    check_distinct_ports(services)
+    alive = {name for name, info in Supervisor(data_dir).infos().items() if info.alive}
+    check_ports(part for part in services if part.name not in alive)
+    numbers = sorted(port for part in services for port, _ in part.port_settings)
+    state = "in use by this stack" if alive else "free"
+    yield Check("ports", "ok", f"{', '.join(map(str, numbers))} are {state}")
+
+
+def _disk(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    place = _existing(data_dir.root)
+    free = shutil.disk_usage(place).free
+    state: State = "ok" if free >= _COMFORTABLE_DISK else "warning" if free >= SPACE_RESERVE else "failed"
+    remedy = "" if state == "ok" else "Free space, or set RAG_HOME to a larger disk."
+    yield Check("disk", state, f"{_size(free)} free for RAG_HOME; the index stops below {_size(SPACE_RESERVE)}", remedy)
+
+
+def _memory(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    running = bool(Supervisor(data_dir).infos())
+    free = psutil.virtual_memory().available
+    enough = running or free >= _NEEDED_MEMORY
+    detail = f"{_size(free)} available; a stack needs about {_size(_NEEDED_MEMORY)}"
+    yield Check("memory", "ok" if enough else "warning", detail, "" if enough else "End other programs first.")
+
+
+def _files(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = limit >= _MIN_FILES
+    yield Check("open files", "ok" if enough else "failed", f"limit {limit}", "" if enough else "ulimit -n 4096")
+
+
+def _clock(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    """The clocks of this machine, of the disk and of the database must agree: cursors and tokens compare them."""
+    now = time.time()
+    if now < _RELEASED:
+        yield Check("clock", "failed", "the clock of this machine is in the past", "Set it, best by NTP.")
+        return
+    apart = {"the disk": _disk_offset(data_dir), "the database": _database_offset(settings)}
+    wrong = {name: seconds for name, seconds in apart.items() if seconds is not None and abs(seconds) > _CLOCK_SECONDS}
+    asked = " and ".join(name for name, seconds in apart.items() if seconds is not None)
+    if wrong:
+        detail = "; ".join(f"{name} is {seconds:+.0f} s from this machine" for name, seconds in wrong.items())
+        yield Check("clock", "failed", detail, "Set the clocks of both machines by NTP.")
+    else:
+        yield Check("clock", "ok", f"agrees with {asked}" if asked else "plausible; nothing runs to compare it with")
+
+
+def _disk_offset(data_dir: DataDir) -> float | None:
+    try:
+        with tempfile.NamedTemporaryFile(dir=_existing(data_dir.root)) as file:
+            return Path(file.name).stat().st_mtime - time.time()
+    except OSError:
+        return None
+
+
+def _database_offset(settings: Settings) -> float | None:
+    from contextlib import closing
+
+    from rag_core.database import open_store
+    from rag_core.source_status import store as status
+
+    try:
+        with closing(open_store(settings)) as store, store.engine.connect() as connection:
+            return status.clock(connection).timestamp() - time.time()
+    except RagError:
+        return None
+
+
+def _permissions(settings: Settings, data_dir: DataDir) -> Iterator[Check]:
+    place = _existing(data_dir.root)
+    if not os.access(place, os.W_OK | os.X_OK):
+        yield Check("permissions", "failed", f"{place} cannot be written", "Own it, or set RAG_HOME to another folder.")
+        return
+    owner = place.stat().st_uid
+    if data_dir.root.exists() and owner != os.geteuid():
+        yield Check("permissions", "failed", f"RAG_HOME belongs to user id {owner}", "Run as that user.")
+        return
+    files = (
+        [path for path in data_dir.secrets.glob("*") if path.is_file() and path.suffix != ".lock"]
+        if data_dir.secrets.is_dir()
+        else []
+    )
+    exposed = sorted(path.name for path in files if path.stat().st_mode & 0o077)
+    if exposed:
+        detail = f"others can read the secrets {', '.join(exposed)}"
+        yield Check("permissions", "failed", detail, f"chmod 600 {data_dir.secrets}/*; rag secret rotate")
+    else:
+        yield Check("permissions", "ok", f"RAG_HOME is writable, {len(files)} secrets are private")
+
+
+def _existing(path: Path) -> Path:
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _size(number: float) -> str:
+    return f"{number / (1 << 30):.1f} GiB" if number >= 1 << 30 else f"{number / (1 << 20):.0f} MiB"

@@ -1,0 +1,124 @@
+"""The state of sources and what has happened to them, read from the rows that the console shows too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ragctl.output import note
+
+if TYPE_CHECKING:
+    from rag_assets.source_config import SourceConfig
+    from rag_core.pipeline import Stage
+    from rag_core.source_status import SourceReport
+
+_STAGES_OF_A_RUN = 4
+
+
+def status_of(configs: Iterable[SourceConfig]) -> dict[str, SourceReport]:
+    """What the platform says of sources, by name. Empty, with a note, while the database is down.
+
+    A source that the platform has not seen yet is new.
+    """
+    from contextlib import closing
+
+    from rag_core.database import open_store
+    from rag_core.errors import RagError
+    from rag_core.settings import Settings
+    from rag_core.source_status import read
+
+    known = list(configs)
+    found = {}
+    try:
+        with closing(open_store(Settings.load())) as store, store.engine.connect() as connection:
+            for tenant in {config.tenant for config in known}:
+                found.update({(tenant, report.counts.name): report for report in read(connection, tenant)})
+    except RagError as error:
+        note(f"the states of the sources are not known: {error.reason}: {error.message}")
+        return {}
+    return {config.name: found.get((config.tenant, config.name)) or _unseen(config) for config in known}
+
+
+def _unseen(config: SourceConfig) -> SourceReport:
+    from datetime import UTC, datetime
+
+    from rag_core.generations import SourceCounts
+    from rag_core.pipeline import Coverage
+    from rag_core.source_status import Facts, SourceReport, decide
+
+    kind = config.options.kind
+    counts = SourceCounts(config.name, kind, 0, 0, 0, 0, 0, None)
+    status = decide(Facts(config.name, kind), datetime.now(UTC))
+    return SourceReport(counts, status, Coverage(config.tenant, config.name))
+
+
+def state_fields(report: SourceReport | None) -> dict[str, Any]:
+    """The state as fields of a row; `unknown` while the database is down."""
+    from rag_core.source_status import SourceState, describe, needs_attention
+
+    if report is None:
+        return {"state": "unknown", "status": "unknown", "since": "", "documents": 0, "pending": 0, "quarantined": 0,
+                "reason": "", "message": "", "remedy": "", "needs_attention": False}  # fmt: skip
+    status, counts = report.status, report.counts
+    progress = {"percent": status.percent} if status.state is SourceState.EMBEDDING else {}
+    left = {"seconds_left": round(status.seconds_left)} if status.seconds_left is not None else {}
+    return {
+        "state": str(status.state),
+        "status": describe(status),
+        "since": status.since.isoformat(timespec="seconds") if status.since else "",
+        **progress,
+        **left,
+        "documents": counts.documents,
+        "pending": counts.pending,
+        "quarantined": counts.quarantined,
+        "reason": status.reason,
+        "message": status.message,
+        "remedy": status.remedy,
+        "needs_attention": needs_attention(status),
+    }
+
+
+def read_history(config: SourceConfig, limit: int) -> list[dict[str, Any]]:
+    """The newest runs of a source, and actions of operators on it, newest first."""
+    from contextlib import closing
+
+    from rag_core.database import open_store
+    from rag_core.operations import audit_store as audit
+    from rag_core.pipeline import run_store as runs
+    from rag_core.settings import Settings
+
+    with closing(open_store(Settings.load())) as store, store.engine.connect() as connection:
+        stages = runs.newest(connection, config.tenant, source=config.name, limit=limit * _STAGES_OF_A_RUN)
+        targets = (config.name, f"{config.key}_sync", f"{config.key}_changes")
+        actions = [
+            entry
+            for target in targets
+            for entry in audit.find(connection, audit.Query(tenant=config.tenant, target=target, limit=limit))
+        ]
+    entries = [*map(_run, _by_run(stages)), *({
+        "at": entry.at, "what": entry.action, "result": entry.outcome, "seconds": "", "actor": entry.actor, "run": "",
+    } for entry in actions)]  # fmt: skip
+    return sorted(entries, key=lambda row: row["at"], reverse=True)[:limit]
+
+
+def _by_run(stages: Iterable[Stage]) -> Iterable[list[Stage]]:
+    found: dict[tuple[str, int], list[Stage]] = {}
+    for stage in stages:
+        found.setdefault((stage.run_id, stage.shard), []).append(stage)
+    return found.values()
+
+
+def _run(stages: list[Stage]) -> dict[str, Any]:
+    counts = next((stage.counts for stage in stages if stage.stage == "documents"), {})
+    changes = ", ".join(f"{count} {name}" for name in ("added", "updated", "deleted", "quarantined", "held")
+                        if (count := counts.get(name, 0)))  # fmt: skip
+    problem = next((stage.problem for stage in stages if stage.problem), None)
+    shard = f" of shard {stages[0].shard}" if any(stage.shard for stage in stages) else ""
+    return {
+        "at": max(stage.finished_at for stage in stages),
+        "what": f"run{shard}",
+        "result": problem or changes or "nothing changed",
+        "seconds": round(sum(stage.seconds for stage in stages), 1),
+        "actor": "",
+        "run": stages[0].run_id[:8],
+    }

@@ -1,0 +1,70 @@
+"""A source added in the console on a whole local stack: from the folder to an answer, and away again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.faults.conftest import Console
+from tests.support.browser import CHROMIUM, NEEDS
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.browser,
+    pytest.mark.timeout(1500),
+    pytest.mark.skipif(CHROMIUM is None, reason=NEEDS),
+]
+
+
+def go(page: Page, name: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
+
+
+def fill(page: Page, label: str, text: str) -> None:
+    box = page.get_by_label(label)
+    box.fill(text)
+    box.press("Tab")
+
+
+def following(page: Page) -> None:
+    page.get_by_role("button", name="Next").click()
+
+
+def test_a_folder_becomes_a_source_that_answers_and_is_deleted_with_a_receipt(
+    page: Page, operated: Console, tmp_path: Path
+) -> None:
+    (tmp_path / "walrus.md").write_text("# Walrus 7\n\nThe walrus pump needs 11 litres of oil.\n", "utf-8")
+    go(page, "Add a source")
+    page.get_by_role("button", name="Choose Folder").click()
+    fill(page, "Folder (absolute path) *", str(tmp_path / "absent"))
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_text("The source cannot be read: SOURCE_UNAVAILABLE.")).to_be_visible()
+    fill(page, "Folder (absolute path) *", str(tmp_path))
+    fill(page, "Name of the source *", "walrus")
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_text("Connected. 1 items found.")).to_be_visible()
+    following(page)
+    expect(page.get_by_text("The walrus pump needs 11 litres of oil.")).to_be_visible()
+    following(page)
+    expect(page.get_by_text("Everyone who signs in for the tenant default finds these documents.")).to_be_visible()
+    following(page)
+    expect(page.get_by_text("Next times (UTC)")).to_be_visible()
+    following(page)
+    page.get_by_role("button", name="Create source").click()
+    expect(page.get_by_text("The source walrus is written to walrus.yaml.")).to_be_visible()
+    expect(page.get_by_text("The first documents can be asked about now.")).to_be_visible(timeout=600_000)
+    page.get_by_role("button", name="Ask about this source").click()
+    page.get_by_label("Question").fill("How many litres of oil does the walrus pump need?")
+    page.get_by_role("button", name="Answer", exact=True).click()
+    expect(page.get_by_text("The walrus pump needs 11 litres of oil.").first).to_be_visible()
+    page.goto(f"{operated.url}/sources?source=walrus")
+    page.get_by_text("Edit or delete walrus").click()
+    page.get_by_role("tab", name="Delete").click()
+    page.get_by_role("button", name="Count what would be removed").click()
+    fill(page, "Type the name of the source to confirm", "walrus")
+    page.get_by_role("button", name="Delete source").click()
+    expect(page.get_by_text("The source walrus is deleted.")).to_be_visible()
+    expect(page.get_by_text("1 documents, 1 chunks and 0 quarantined inputs; file walrus.yaml.").last).to_be_visible()

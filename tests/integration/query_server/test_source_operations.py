@@ -1,0 +1,185 @@
+"""SourceService: who may ask for an operation, what is on record, and what the worker then does, on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from sqlalchemy import func, select
+
+from rag_assets.connectors import connector_context, open_connector
+from rag_assets.source_admin import parse_definition, render_definition
+from rag_assets.source_admin.operations import carry_out
+from rag_core.database import Store
+from rag_core.database.tables.content import documents, sources
+from rag_core.database.tables.operations import audit, source_operations
+from rag_core.pipeline import Pipeline, run_pipeline
+from rag_core.settings import Settings
+from rag_core.sources import Scope, operation_store
+from ragproto.admin.v1 import sources_pb2 as pb
+from ragproto.admin.v1 import sources_pb2_grpc as rpc
+from tests.support.query_server import RunningServer, failing, running
+
+PLATFORM, ADMIN = ["admin", "platform.admin"], ["admin"]
+
+
+class Desk:
+    """The service as its callers see it, and the worker, whose turn a test takes itself."""
+
+    def __init__(self, server: RunningServer, pipeline: Pipeline, folder: Path) -> None:
+        self.server, self.pipeline, self.folder = server, pipeline, folder
+        self.stub = rpc.SourceServiceStub(server.channel)
+
+    def start(self, action: pb.SourceAction, scopes: list[str], tenant: str = "acme", **fields: Any) -> int:
+        request = pb.StartSourceOperationRequest(action=action, source=fields.pop("source", "docs"), **fields)
+        made = self.stub.StartSourceOperation(request, metadata=self.server.auth(tenant=tenant, scopes=scopes))
+        return int(made.operation.id)
+
+    def get(self, number: int, scopes: list[str] = PLATFORM, tenant: str = "acme") -> pb.SourceOperation:
+        request = pb.GetSourceOperationRequest(id=number)
+        return self.stub.GetSourceOperation(request, metadata=self.server.auth(tenant=tenant, scopes=scopes)).operation
+
+    def do(self, action: pb.SourceAction, scopes: list[str], **fields: Any) -> pb.SourceOperation:
+        number = self.start(action, scopes, **fields)
+        with self.store.engine.begin() as connection:
+            claimed = operation_store.claim(connection)
+            assert claimed is not None
+            assert claimed[0] == number
+            operation = operation_store.get(connection, number)
+        carry_out(self.pipeline, operation)
+        return self.get(number, scopes)
+
+    @property
+    def store(self) -> Store:
+        return self.pipeline.store
+
+
+def definition(root: Path, tenant: str = "acme") -> str:
+    options = {"kind": "filesystem", "root": str(root)}
+    return render_definition({"name": "docs", "tenant": tenant, "acl": ["everyone"], "options": options})
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "pump.md").write_text("# Pump 7\n\nPump 7 needs oil every three weeks.\n")
+    allowances = {"acme": {"roots": [str(folder)]}}
+    settings = Settings(
+        home=tmp_path / "home", database_url=database_url, embedder="fake", sources_dir=tmp_path / "sources",
+        source_allowances=allowances,
+    )  # fmt: skip
+    with (
+        Pipeline(settings) as pipeline,
+        running(tmp_path / "server", open_store=lambda: pipeline.store, source_allowances=allowances) as server,
+    ):
+        yield Desk(server, pipeline, folder)
+
+
+def test_a_source_is_checked_previewed_created_changed_and_deleted(desk: Desk) -> None:
+    text = definition(desk.folder)
+    assert desk.do(pb.SOURCE_ACTION_CHECK, ADMIN, definition=text).check.ok
+    preview = desk.do(pb.SOURCE_ACTION_PREVIEW, ADMIN, definition=text).preview
+    assert [(item.title, item.ok) for item in preview.items] == [("Pump 7", True)]
+    assert "needs oil" in preview.chunks[0].text
+    made = desk.do(pb.SOURCE_ACTION_CREATE, ADMIN, definition=text).file
+    assert (made.name, made.written) == ("docs.yaml", True)
+    with desk.store.engine.connect() as connection:
+        assert connection.scalars(select(sources.c.name)).all() == ["docs"]
+    _run(desk)
+    changed = text.replace("everyone", "group:staff")
+    assert desk.do(pb.SOURCE_ACTION_UPDATE, ADMIN, definition=changed, digest=made.digest).file.text == changed
+    stale = desk.do(pb.SOURCE_ACTION_UPDATE, ADMIN, definition=text, digest=made.digest)
+    assert (stale.state, stale.reason) == (pb.SOURCE_OPERATION_STATE_FAILED, "SOURCE_CHANGED")
+    counted = desk.do(pb.SOURCE_ACTION_DELETE, ADMIN, dry_run=True).removal
+    assert (counted.found.documents, counted.file) == (1, "docs.yaml")
+    receipt = desk.do(pb.SOURCE_ACTION_DELETE, ADMIN, reason="withdrawn").removal
+    assert (receipt.found.documents, receipt.left.documents, receipt.left.chunks, receipt.applied) == (1, 0, 0, True)
+    assert not list((desk.pipeline.settings.effective_sources_dir).glob("*.yaml"))
+    with desk.store.engine.connect() as connection:
+        assert connection.scalars(select(sources.c.name)).all() == []
+        live = select(func.count()).select_from(documents).where(documents.c.deleted_at.is_(None))
+        assert connection.scalar(live) == 0
+        actions = connection.scalars(select(audit.c.action).order_by(audit.c.id)).all()
+    assert [action for action in actions if action.startswith("source.")] == [
+        *("source.check", "source.preview", "source.create", "source.update", "source.update"),
+        *("source.delete", "source.delete", "source.removed"),
+    ]
+
+
+def _run(desk: Desk) -> None:
+    config = parse_definition(definition(desk.folder))
+    desk.pipeline.ensure_generation()
+    with open_connector(config, connector_context(config, desk.pipeline.settings)) as connector:
+        run_pipeline(desk.pipeline, Scope(config.source, "run-1"), connector=connector)
+    with desk.store.engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(documents)) == 1
+
+
+def test_a_tenant_without_allow_lists_adds_nothing(desk: Desk) -> None:
+    refused = failing(
+        lambda: desk.start(pb.SOURCE_ACTION_CREATE, ADMIN, tenant="other", definition=definition(desk.folder, "other"))
+    )
+    assert (refused.code, refused.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SOURCE_NOT_ALLOWED")
+    with desk.store.engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(source_operations)) == 0
+
+
+def test_an_administrator_stays_within_the_allow_lists_and_a_platform_administrator_need_not(
+    desk: Desk, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for action in (pb.SOURCE_ACTION_CHECK, pb.SOURCE_ACTION_PREVIEW, pb.SOURCE_ACTION_CREATE):
+        ended = desk.do(action, ADMIN, definition=definition(elsewhere))
+        assert (ended.state, ended.reason) == (pb.SOURCE_OPERATION_STATE_FAILED, "SOURCE_NOT_ALLOWED")
+    other = desk.do(pb.SOURCE_ACTION_CREATE, ADMIN, definition=definition(desk.folder, "other"))
+    assert other.reason == "SOURCE_NOT_ALLOWED"
+    assert not list(desk.pipeline.settings.effective_sources_dir.glob("*.yaml"))
+    (elsewhere / "a.md").write_text("# A\n\nText.\n")
+    made = desk.do(pb.SOURCE_ACTION_CREATE, PLATFORM, definition=definition(elsewhere, "other"))
+    assert made.state == pb.SOURCE_OPERATION_STATE_SUCCEEDED
+    for action in (pb.SOURCE_ACTION_READ, pb.SOURCE_ACTION_DELETE):
+        assert desk.do(action, ADMIN).reason == "SOURCE_NOT_FOUND", "another tenant's source"
+
+
+def test_a_folder_that_does_not_exist_is_refused_even_unchecked(desk: Desk, tmp_path: Path) -> None:
+    ended = desk.do(pb.SOURCE_ACTION_CREATE, PLATFORM, definition=definition(tmp_path / "absent"), unchecked=True)
+    assert (ended.state, ended.reason) == (pb.SOURCE_OPERATION_STATE_FAILED, "SOURCE_UNAVAILABLE")
+
+
+def test_in_a_read_only_folder_it_says_what_to_commit(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_assets.source_admin.files.os.access", lambda path, mode: False)  # root may write anywhere
+    made = desk.do(pb.SOURCE_ACTION_CREATE, PLATFORM, definition=definition(desk.folder)).file
+    assert (made.name, made.written, made.text) == ("docs.yaml", False, definition(desk.folder))
+    assert not list(desk.pipeline.settings.effective_sources_dir.glob("*.yaml"))
+
+
+def test_an_operation_is_its_tenants_own(desk: Desk) -> None:
+    number = desk.start(pb.SOURCE_ACTION_CHECK, PLATFORM, definition=definition(desk.folder))
+    missing = failing(lambda: desk.get(number, tenant="other"))
+    assert missing.reason == "SOURCE_OPERATION_NOT_FOUND"
+
+
+def test_a_tenant_holds_only_so_many_open_operations(desk: Desk) -> None:
+    text = definition(desk.folder)
+    for _ in range(operation_store.MAX_OPEN_OF_TENANT):
+        desk.start(pb.SOURCE_ACTION_CHECK, ADMIN, definition=text)
+    assert failing(lambda: desk.start(pb.SOURCE_ACTION_CHECK, ADMIN, definition=text)).reason == "OVERLOADED"
+    desk.start(pb.SOURCE_ACTION_CHECK, PLATFORM, tenant="other", definition=text)
+    with desk.store.engine.begin() as connection:
+        first, second = operation_store.claim(connection), operation_store.claim(connection)
+        assert first is not None
+        assert second is not None
+        of = [operation_store.get(connection, number).tenant for number, _ in (first, second)]
+    assert of == ["acme", "other"], "one tenant does not hold every place"
+
+
+def test_an_operation_that_no_worker_takes_fails_in_time(desk: Desk) -> None:
+    number = desk.start(pb.SOURCE_ACTION_CHECK, ADMIN, definition=definition(desk.folder))
+    with desk.store.engine.begin() as connection:
+        operation_store.clean_up(connection, seconds=-1)
+    assert desk.get(number).reason == "SOURCE_OPERATION_TIMEOUT"

@@ -1,0 +1,51 @@
+"""Follow-ups without a model: the words of the questions before are carried over, and only when one leans on them."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag_core.answering import Message, Role, StandaloneBy, carry_over
+
+
+def user(*texts: str) -> list[Message]:
+    said = [(Message(Role.USER, text), Message(Role.ASSISTANT, "Salaries are reviewed in June.")) for text in texts]
+    return [message for pair in said for message in pair]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "question", "standalone"),
+    [
+        (["What is parental leave?"], "How long is it?", "How long is it? (parental leave)"),
+        (["What is parental leave?", "How long is it?"], "Is it paid?", "Is it paid? (parental leave long)"),
+        (["How is RAG_EMBED_THREADS set?"], "And its default?", "And its default? (RAG_EMBED_THREADS set)"),
+        (["How do I rotate a secret?"], "Why?", "Why? (rotate secret)"),
+        (["How many days of vacation do I get?"], "What about contractors?",
+         "What about contractors? (days vacation)"),
+        (["年假有多少天？"], "那病假呢？", "那病假呢？（年假有多少天）"),
+        (["什么是育儿假？"], "它有多长？", "它有多长？（什么是育儿假）"),
+    ],
+)  # fmt: skip
+def test_a_follow_up_gets_the_words_that_it_leans_on(earlier: list[str], question: str, standalone: str) -> None:
+    found = carry_over(question, user(*earlier))
+    assert (found.text, found.by) == (standalone, StandaloneBy.WORDS)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How do I back up the database of a local stack?",
+        "Which settings limit the size of uploaded files?",
+        "Is there a limit on the number of sources of a tenant?",
+        "如何备份本地数据库？",
+    ],
+)
+def test_a_question_that_stands_alone_is_left_as_it_is(question: str) -> None:
+    found = carry_over(question, user("What is parental leave?"))
+    assert (found.text, found.by) == (question, StandaloneBy.ASKED)
+
+
+def test_only_what_the_user_asked_is_carried_and_never_much() -> None:
+    assert carry_over("Why?", [Message(Role.ASSISTANT, "Salaries are reviewed in June.")]).by is StandaloneBy.ASKED
+    long = user("Compare " + " ".join(f"word{number}" for number in range(10_000)))
+    assert len(carry_over("Why?", long).text) < 400
+    assert carry_over("it " * 2000, user("?" * 20_000, "！" * 20_000)).text

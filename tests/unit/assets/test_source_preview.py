@@ -1,0 +1,62 @@
+"""A preview reads a source as a run would, and stores nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rag_assets.source_admin import check_source, parse_definition, preview_source, render_definition
+from rag_assets.source_config import SourceConfig
+from rag_core.errors import InvalidInput, Reason
+from rag_core.settings import Settings
+
+
+def config(root: Path) -> SourceConfig:
+    options = {"kind": "filesystem", "root": str(root)}
+    return parse_definition(
+        render_definition({"name": "docs", "tenant": "acme", "acl": ["group:staff"], "options": options})
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+def test_a_folder_that_does_not_exist_is_refused_at_once(tmp_path: Path, settings: Settings) -> None:
+    found = check_source(config(tmp_path / "absent"), settings)
+    assert (found["ok"], found["reason"]) == (False, "SOURCE_UNAVAILABLE")
+    assert str(tmp_path / "absent") in found["message"]
+    with pytest.raises(InvalidInput) as refused:
+        preview_source(config(tmp_path / "absent"), settings, seconds=30)
+    assert refused.value.reason is Reason.SOURCE_UNAVAILABLE
+
+
+def test_what_parses_and_what_does_not_is_shown_with_chunks(tmp_path: Path, settings: Settings) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "pump.md").write_text("# Pump 7\n\nPump 7 needs oil every three weeks.\n")
+    (folder / "empty.md").write_text("")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 nothing follows")
+    found = preview_source(config(folder), settings, seconds=60)
+    items = {item["locator"]: item for item in found["items"]}
+    assert items["pump.md"] | {"title": "Pump 7", "ok": True, "acl": ["group:staff"]} == items["pump.md"]
+    assert not items["broken.pdf"]["ok"]
+    assert items["broken.pdf"]["reason"]
+    assert not items["empty.md"].get("ok")
+    assert "needs oil" in found["chunks"][0]["text"]
+    assert (found["listed"], found["more"], found["reason"]) == (3, False, "")
+
+
+def test_a_preview_is_bounded(tmp_path: Path, settings: Settings) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(30):
+        lines = (f"Pump {number}-{place} needs {place} drops of oil on day {place + number}." for place in range(90))
+        (folder / f"{number:02}.txt").write_text(" ".join(lines))
+    found = preview_source(config(folder), settings, seconds=60)
+    assert len(found["items"]) == 20
+    assert found["listed"] == 30
+    assert len(found["chunks"]) == 3
+    assert all(len(chunk["text"]) <= 700 for chunk in found["chunks"])

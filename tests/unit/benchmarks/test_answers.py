@@ -1,0 +1,75 @@
+"""The answers benchmark on a small labelled set, through the real index, and the fit of its constants."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import answers
+from benchmarks.report import Report
+from rag_core.answering import fitted
+from rag_core.settings import Settings
+
+TEXTS = {
+    "leave": "Parental leave lasts 16 weeks. It is paid in full.",
+    "office": "The office opens at nine. Ring the bell twice.",
+    "oil": "Pumps need oil every week. The oil is on the blue shelf.",
+}
+QUESTIONS = {
+    "leave": ("How long does parental leave last?", "16 weeks"),
+    "office": ("When does the office open?", "nine"),
+    "oil": ("How often do pumps need oil?", "every week"),
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, model_home: Path) -> Settings:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "models").symlink_to(model_home / "models")
+    return Settings(home=home, embedder="fake")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "sets" / "tiny"
+    folder.mkdir(parents=True)
+    corpus = [{"_id": name, "title": "", "text": text} for name, text in TEXTS.items()]
+    queries = [{"_id": name, "text": asked, "answers": [gold]} for name, (asked, gold) in QUESTIONS.items()]
+    for name, rows in (("corpus", corpus), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    judged = "\n".join(f"{name}\t{name}\t1" for name in TEXTS)
+    (folder / "qrels.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}\n", encoding="utf-8")
+    return folder.parent
+
+
+def run(settings: Settings, data: Path, *, fit: bool) -> Report:
+    return answers.run(
+        settings, answers.Questions(data=data), fit=fit, write=False, progress=lambda done, total: None
+    )  # fmt: skip
+
+
+def test_a_labelled_set_is_asked_with_and_without_its_document_and_timed(settings: Settings, data: Path) -> None:
+    report = run(settings, data, fit=False)
+    sets, times = report.tables
+    figures = dict(zip(sets.columns, sets.rows[0], strict=True))
+    assert (figures["set"], figures["questions"]) == ("tiny", 3)
+    assert figures["answered"] or figures["closest holds it"]
+    assert figures["valid"] in (0, 1)
+    assert sum(float(figures[f"removed: {what}"] or 0) for what in ("answered", "closest", "nothing")) == 1
+    assert times.rows[0][:2] == ("tiny", 3)
+    assert report.targets[0].what == "p95 of an answer"
+
+
+def test_a_fit_prints_constants_for_every_sign_and_leaves_those_in_use_alone(settings: Settings, data: Path) -> None:
+    before = dict(fitted.RANKING)
+    report = run(settings, data, fit=True)
+    assert before == fitted.RANKING
+    module: dict[str, object] = {}
+    exec(compile(report.notes[0], "fitted", "exec"), module)  # noqa: S102
+    assert module["RANKING"].keys() == fitted.RANKING.keys()  # type: ignore[attr-defined]
+    assert module["EVIDENCE"].keys() == fitted.EVIDENCE.keys()  # type: ignore[attr-defined]
+    (table,) = report.tables
+    assert table.rows[-1][:2] == ("all", 6)

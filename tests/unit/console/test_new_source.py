@@ -1,0 +1,100 @@
+"""The wizard of a new source: what was typed, as a file that the pipeline accepts, and schedules in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import yaml
+
+from console.presenters import new_source as forms
+from console.presenters import schedules
+from rag_assets.source_admin import parse_definition
+
+TYPED: dict[str, dict[str, Any]] = {
+    "folder": {"root": "/srv/handbook", "include": "**/*.md, **/*.pdf"},
+    "site": {"seeds": "https://docs.example.org/", "max_pages": 50},
+    "page": {"seeds": "https://docs.example.org/guide"},
+    "sql": {"database.driver": "postgresql", "database.host": "db1", "database.name": "shop", "database.user": "reader",
+            "database.password": "RAG_SECRET_SHOP", "table": "articles", "key": "id", "updated_at": "changed",
+            "content": "title, body"},
+    "api": {"url": "https://api.example.org/items", "items": "$.items", "fields.id": "$.id", "fields.content": "$.text",
+            "auth.token": "/run/secrets/api"},
+    "topic": {"brokers": "b1:9092", "topic": "articles"},
+}  # fmt: skip
+
+
+def draft(kind: str, **more: Any) -> dict[str, Any]:
+    return {"kind": kind, "name": "new-source", "tenant": "acme", "acl": ["group:staff"], "cron": "@daily",
+            "timezone": "Europe/Berlin", "interval": 60, "values": TYPED[kind], **more}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TYPED)
+def test_every_kind_makes_a_file_that_the_pipeline_accepts(kind: str) -> None:
+    assert forms.connection_problems(forms.BY_NAME[kind], "new-source", "acme", TYPED[kind]) == []
+    config = parse_definition(forms.definition(draft(kind)))
+    assert (config.name, config.tenant, config.acl) == ("new-source", "acme", ["group:staff"])
+
+
+def test_every_kind_of_the_wizard_is_tried() -> None:
+    assert {kind.name for kind in forms.KINDS} - {forms.UPLOAD} == TYPED.keys()
+
+
+def test_one_page_is_no_crawl() -> None:
+    options = yaml.safe_load(forms.definition(draft("page")))["attributes"]["options"]
+    assert (options["max_pages"], options["max_depth"], options["use_sitemaps"]) == (1, 0, False)
+
+
+def test_no_schedule_and_nobody_are_written_as_such() -> None:
+    config = parse_definition(forms.definition(draft("folder", cron="", acl=[])))
+    assert config.schedule is None
+    assert config.acl is None
+
+
+def test_what_was_typed_cannot_add_keys_to_the_file() -> None:
+    hostile = draft("folder") | {"values": {"root": "/a\nshards: 99"}}
+    assert yaml.safe_load(forms.definition(hostile))["attributes"]["options"]["root"] == "/a\nshards: 99"
+
+
+def test_a_secret_that_was_typed_itself_is_refused() -> None:
+    typed = TYPED["sql"] | {"database.password": "hunter2"}
+    found = forms.connection_problems(forms.BY_NAME["sql"], "shop", "acme", typed)
+    assert [sentence.partition(":")[0] for sentence in found] == ["Secret"]
+
+
+def test_what_is_missing_is_said() -> None:
+    found = forms.connection_problems(forms.BY_NAME["folder"], "Bad name", "a b", {"root": ""})
+    assert [sentence.partition(":")[0] for sentence in found[:2]] == ["Name", "Tenant"]
+    assert found[2:] == ["Fill in every field with an asterisk."]
+    assert forms.acl_problems(["role:x"])
+    assert forms.acl_problems(["everyone", "user:ann", "group:a"]) == []
+
+
+@pytest.mark.parametrize("wrong", ["99 99", "99 99 * * *", "often", "0 0 30 2 *", "", "* * * * * *"])
+def test_a_schedule_that_never_happens_is_refused(wrong: str) -> None:
+    assert schedules.cron_problem(wrong) is not None
+
+
+@pytest.mark.parametrize("fine", ["0 3 * * *", "@daily", "*/15 9-17 * * mon-fri"])
+def test_a_schedule_that_happens_is_accepted(fine: str) -> None:
+    assert schedules.cron_problem(fine) is None
+
+
+def test_a_schedule_is_said_in_both_languages() -> None:
+    assert schedules.cron_words("0 3 * * *", "en") == "At 03:00"
+    assert schedules.cron_words("0 3 * * mon-fri", "zh") == "在 03:00, 星期一 到 星期五"
+
+
+def test_the_next_times_are_those_of_the_time_zone() -> None:
+    now = datetime(2026, 10, 24, 12, tzinfo=UTC)  # the clocks of Berlin change in the next night
+    times = schedules.next_times("0 3 * * *", "Europe/Berlin", now=now)
+    assert [f"{moment:%d %H:%M %z}" for moment in times] == ["25 03:00 +0100", "26 03:00 +0100", "27 03:00 +0100"]
+
+
+@pytest.mark.parametrize(("kind", "values", "name"), [
+    ("folder", {"root": "/srv/Hand Book/"}, "hand-book"), ("site", {"seeds": "https://docs.example.org/x"},
+    "docs-example-org"), ("folder", {"root": ""}, "folder"), ("folder", {"root": "/srv/2024"}, "folder"),
+])  # fmt: skip
+def test_a_name_is_suggested(kind: str, values: dict[str, str], name: str) -> None:
+    assert forms.suggested_name(forms.BY_NAME[kind], values) == name

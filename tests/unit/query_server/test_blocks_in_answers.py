@@ -1,0 +1,62 @@
+"""Passages and citations say their structure, page and headings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from query_server.converters.query_v2 import from_event, from_page
+from query_server.handlers.query.answer import Retrieved
+from query_server.handlers.query.search import Page
+from rag_core.answering import Answered, Citation
+from rag_core.index import Hit, SearchResult
+from rag_core.parsing import Block, BlockKind, Part, PartKind
+from ragproto.query.v2 import query_pb2 as pb
+from tests.support.index_points import document
+
+(_, POINT) = document("a", ["first", "Setup\n\nport | 8080\n\n- one\n- two"]).points
+START = POINT.payload.start
+BLOCKS = (
+    Block(BlockKind.HEADING, START, START + 5, level=2, page=3, path=("Top", "Setup")),
+    Block(BlockKind.TABLE, START + 7, START + 18, page=3, header="name | value", path=("Top", "Setup")),
+    Block(
+        BlockKind.LIST,
+        START + 20,
+        START + 31,
+        page=4,
+        parts=(Part(PartKind.ITEM, START + 20, START + 25), Part(PartKind.ITEM, START + 26, START + 31, 1)),
+        path=("Top", "Setup", "Steps"),
+    ),
+)
+HIT = Hit(POINT.chunk_id, 0.5, replace(POINT.payload, blocks=BLOCKS, page=3))
+RESULT = SearchResult("g", (HIT,))
+
+
+def test_a_passage_has_its_blocks_with_parts_and_the_header_that_a_cut_took() -> None:
+    (passage,) = from_page(Page(RESULT, "", None)).passages
+    heading, table, listed = passage.blocks
+    assert (heading.kind, heading.level, heading.page) == (pb.Block.KIND_HEADING, 2, 3)
+    assert (table.header, list(table.heading_path)) == ("name | value", ["Top", "Setup"])
+    assert passage.text[table.start - passage.start : table.end - passage.start] == "port | 8080"
+    assert [part.role for part in table.parts] == [pb.Block.Part.ROLE_ROW]
+    assert [(part.role, part.level) for part in listed.parts] == [
+        (pb.Block.Part.ROLE_ITEM, 0), (pb.Block.Part.ROLE_ITEM, 1),
+    ]  # fmt: skip
+
+
+def test_a_citation_names_the_page_and_headings_of_what_it_quotes() -> None:
+    cited = Citation(1, 0, START + 26, START + 31, "- two")
+    final = from_event(Answered((cited,)), Retrieved(RESULT, None, 0.0)).final
+    (citation,) = final.answered.citations
+    assert (citation.page, list(citation.heading_path)) == (4, ["Top", "Setup", "Steps"])
+    assert [block.kind for block in citation.blocks] == [pb.Block.KIND_LIST]
+
+
+def test_a_passage_of_an_old_generation_has_none() -> None:
+    old = replace(HIT, payload=POINT.payload)
+    (passage,) = from_page(Page(SearchResult("g", (old,)), "", None)).passages
+    assert (list(passage.blocks), passage.page) == ([], 0)
+
+
+def test_every_kind_has_its_name_in_the_interface() -> None:
+    assert {f"KIND_{kind.name}" for kind in BlockKind} == set(pb.Block.Kind.keys()) - {"KIND_UNSPECIFIED"}
+    assert {f"ROLE_{kind.name}" for kind in PartKind} == set(pb.Block.Part.Role.keys()) - {"ROLE_UNSPECIFIED"}

@@ -1,0 +1,185 @@
+"""Logs, doctor, completion and the estimate of an ingest, as a person at a terminal meets them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rag_core.settings import Settings
+from ragctl.app import run
+from ragctl.commands.logs import appended
+from ragctl.local_stack.data_dir import DataDir
+from ragctl.local_stack.doctor import Check, examine
+from ragctl.local_stack.estimate import estimate
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RAG_HOME", str(tmp_path))
+    return tmp_path
+
+
+def checks(home: Path) -> dict[str, Check]:
+    settings = Settings.load()
+    return {check.name: check for check in examine(settings, DataDir.of(settings))}
+
+
+def test_the_newest_lines_of_a_service_are_printed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "logs").mkdir()
+    (home / "logs" / "console.log").write_text("".join(f"line {number}\n" for number in range(100_000)))
+    (home / "logs" / "query-server-0.log").write_text("\x1b[32mone\x1b[0m\x1b[2J\ntwo\n")
+    assert run(["logs", "console", "-n", "2"]) == 0
+    assert capsys.readouterr().out == "line 99998\nline 99999\n"
+    assert run(["logs", "query-server"]) == 0
+    assert capsys.readouterr().out == "one\\x1b[2J\ntwo\n"
+    assert run(["logs", "-n", "1", "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"] == [
+        {"service": "console", "line": "line 99999"},
+        {"service": "query-server-0", "line": "two"},
+    ]
+
+
+def test_a_log_that_there_is_none_of_says_which_there_are(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["logs"]) == 6
+    assert "rag up" in capsys.readouterr().err
+    (home / "logs").mkdir()
+    (home / "logs" / "console.log").write_text("")
+    assert run(["logs", "consol"]) == 5
+    assert capsys.readouterr().err == "rag: SERVICE_NOT_FOUND: no service 'consol' writes a log; there are: console\n"
+    assert run(["logs", "-f", "--output", "json"]) == 2
+
+
+def test_what_is_written_later_is_followed_also_after_a_rotation(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("before\n")
+    lines: Iterator[tuple[Path, str]] = appended({log: log.stat().st_size})
+    found: list[str] = []
+    done = threading.Event()
+
+    def follow() -> None:
+        for _, line in lines:
+            found.append(line)
+            if line == "after rotation":
+                done.set()
+                return
+
+    reader = threading.Thread(target=follow, daemon=True)
+    reader.start()
+    with log.open("a") as file:
+        file.write("hal")
+        file.flush()
+        file.write("f\nwhole\n")
+    log.with_name("b").write_text("after rotation\n")
+    while "whole" not in found and reader.is_alive():
+        reader.join(0.05)
+    log.with_name("b").replace(log)
+    assert done.wait(20)
+    assert found == ["half", "whole", "after rotation"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_knows_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("approve-deletions", "doctor", "follow"))
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=script, text=True, check=True)
+
+
+def test_a_completion_script_is_installed_for_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run(["completion", "bash", "--install", "--output", "json"]) == 0
+    place = Path(json.loads(capsys.readouterr().out)["data"]["installed"])
+    assert place.is_relative_to(tmp_path)
+    assert "approve-deletions" in place.read_text()
+
+
+def test_a_page_is_opened_in_the_browser_or_its_address_printed(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_CONSOLE_PORT", "8765")
+    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    assert run(["open", "console"]) == 0
+    output = capsys.readouterr()
+    assert output.out == "http://127.0.0.1:8765\n"
+    assert "open this address yourself" in output.err
+    assert run(["open", "kitchen"]) == 2
+
+
+def test_a_machine_that_can_run_the_stack_has_no_failed_check(
+    home: Path, monkeypatch: pytest.MonkeyPatch, free_tcp_port_factory: Callable[[], int]
+) -> None:
+    for name in ("GATEWAY", "DAGSTER", "CONSOLE", "QUERY", "METRICS", "POSTGRES", "ENVOY_ADMIN", "INDEX",
+                 "INDEX_METRICS", "STREAM_METRICS", "CODE_LOCATION"):  # fmt: skip
+        monkeypatch.setenv(f"RAG_{name}_PORT", str(free_tcp_port_factory()))
+    found = checks(home)
+    assert set(found) == {
+        *("python", "versions", "sources", "ports", "disk", "memory", "open files", "clock", "permissions"),
+    }
+    assert [check for check in found.values() if check.state == "failed"] == []
+
+
+def test_a_taken_port_and_readable_secrets_fail_with_a_remedy(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "secrets").mkdir()
+    (home / "secrets" / "key").write_text("secret")
+    (home / "secrets" / "key").chmod(0o644)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("RAG_CONSOLE_PORT", str(port))
+        assert run(["doctor", "--output", "json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    by_name = {check["name"]: check for check in found["data"]}
+    assert found["error"]["reason"] == "CHECK_FAILED"
+    assert by_name["ports"]["state"] == "failed"
+    assert f"port {port} is taken" in by_name["ports"]["detail"]
+    assert "RAG_CONSOLE_PORT" in by_name["ports"]["detail"]
+    assert "chmod 600" in by_name["permissions"]["remedy"]
+    assert "secret" not in by_name["permissions"]["detail"].replace("the secrets", "")
+
+
+def test_a_wrong_source_file_is_a_failed_check_and_the_others_are_made(home: Path) -> None:
+    (home / "sources").mkdir()
+    (home / "sources" / "bad.yaml").write_text("type: nonsense\n")
+    found = checks(home)
+    assert found["sources"].state == "failed"
+    assert "sources/bad.yaml" in found["sources"].detail
+    assert found["python"].state == "ok"
+
+
+def test_an_ingest_is_estimated_from_what_its_files_hold(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("docs")
+    prose = "A pump moves a liquid from one place to another, and a valve stops it. " * 60
+    for number in range(40):
+        (folder / f"{number}.md").write_text(f"# Chapter {number}\n\n{prose}")
+        (folder / f"{number}.bin").write_bytes(b"\x7fELF" + bytes(4000))
+    found = estimate(folder, Settings.load())
+    assert found.documents == 40, "what cannot be read is none"
+    assert 250 <= found.chunks <= 600
+    assert found.seconds
+    assert not found.long
+    assert found.fits
+    assert found.describe().startswith("about 40 documents (")
+
+
+def test_a_large_folder_is_long_and_said_so_before_anything_starts(
+    home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "a.txt").write_text("A pump moves a liquid from one place to another. " * 1000)
+    for number in range(1000):
+        (folder / f"{number}.txt").hardlink_to(folder / "a.txt")
+    found = estimate(folder, Settings.load())
+    assert found.documents == 1001
+    assert found.long
