@@ -11,6 +11,7 @@ import dagster as dg
 from rag_core.errors import InvalidInput, Reason
 from rag_core.generations import Generation
 from rag_core.generations import store as generations
+from rag_core.generations.lifecycle import is_successor
 from rag_core.pipeline import Pipeline
 
 GROUP = "generations"
@@ -57,6 +58,7 @@ class DueRun:
 def due_runs(pipeline: Pipeline) -> Iterator[DueRun]:
     """Due runs by the rows: shards with documents pending for a generation, or its end and its evaluation."""
     with pipeline.store.engine.connect() as connection:
+        active = generations.active(connection)
         rows = [
             row for row in generations.write_targets(connection) if row.state != "active" and not row.not_reproducible
         ]
@@ -64,7 +66,8 @@ def due_runs(pipeline: Pipeline) -> Iterator[DueRun]:
     for row in rows:
         for shard in pending[row.name]:
             yield DueRun(BUILD_JOB, shard_key(row.name, shard), row.name)
-        if not pending[row.name] and _unfinished(row):
+        waits = pipeline.settings.promote_successors and is_successor(active, row)
+        if not pending[row.name] and (_unfinished(row) or waits):
             yield DueRun(FINISH_JOB, row.name, row.name)
 
 

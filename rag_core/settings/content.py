@@ -177,6 +177,11 @@ class ContentSettings(BaseModel):
     generation_grace_hours: float = Field(
         72, ge=0, description="How long a generation that readers left is kept up to date for a rollback."
     )
+    promote_successors: bool = Field(
+        True,
+        description="Promote the successor of a generation that this release cannot compute any more as soon as it "
+        "passes the gate. Without enough golden questions the other checks decide.",
+    )
     promote_wait_seconds: float = Field(
         15, ge=0, le=300, description="How long a promotion waits for query servers to load the new query model."
     )

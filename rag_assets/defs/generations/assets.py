@@ -17,7 +17,15 @@ from rag_assets.lib.generation_runs import GENERATIONS, GROUP, SHARDS, parse_sha
 from rag_assets.lib.reports import progress_to
 from rag_core.generations import Transforms
 from rag_core.generations import store as generations
-from rag_core.generations.lifecycle import CHECKS, BuildReport, build, evaluate, promote, retire_expired
+from rag_core.generations.lifecycle import (
+    CHECKS,
+    BuildReport,
+    build,
+    evaluate,
+    promote,
+    promote_successor,
+    retire_expired,
+)
 from rag_core.pipeline import Pipeline
 
 _DESCRIPTIONS = {
@@ -91,12 +99,18 @@ def index_generation(
 def index_generation_gate(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.AssetCheckResult]:
-    """The promotion gate. Its figures are stored with the generation too, where a promotion reads them."""
+    """The promotion gate. Its figures are stored with the generation too, where a promotion reads them.
+
+    The successor of a generation that cannot be computed any more is promoted at once when it passes.
+    """
     with typed_failures():
         name = context.run.tags["dagster/partition"]
         settings = pipeline.settings
         actor = f"dagster:{context.run.run_id[:8]}"
         evaluation = evaluate(pipeline.store, pipeline.index, pipeline.transform_registry, name, settings, actor=actor)
+        promoted = promote_successor(pipeline.store, pipeline.index, name, settings, actor=actor)
+    if promoted is not None:
+        context.log.info(f"readers moved to {name}: {promoted.before} cannot be computed any more")
     for check in evaluation.checks:
         yield dg.AssetCheckResult(
             asset_key=index_generation.key,

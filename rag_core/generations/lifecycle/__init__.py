@@ -7,7 +7,16 @@ from rag_core.generations.lifecycle.build import BuildReport, build
 from rag_core.generations.lifecycle.candidates_store import accept, candidates
 from rag_core.generations.lifecycle.forecast import Forecast, forecast
 from rag_core.generations.lifecycle.golden import load_golden
-from rag_core.generations.lifecycle.promotion import PromotionResult, declare, promote, retire, retire_expired, rollback
+from rag_core.generations.lifecycle.promotion import (
+    PromotionResult,
+    declare,
+    is_successor,
+    promote,
+    promote_successor,
+    retire,
+    retire_expired,
+    rollback,
+)
 from rag_core.generations.lifecycle.promotion_gate import CHECKS, Evaluation, evaluate, request_evaluation
 
 __all__ = [
@@ -25,9 +34,11 @@ __all__ = [
     "evaluate",
     "evaluate_active",
     "forecast",
+    "is_successor",
     "load_golden",
     "load_own_questions",
     "promote",
+    "promote_successor",
     "promotion",
     "request_evaluation",
     "retire",

@@ -19,6 +19,7 @@ from rag_core.evaluation import run_store as evaluations
 from rag_core.generations import Generation, Transforms
 from rag_core.generations import replica_store as replicas
 from rag_core.generations import store as generations
+from rag_core.generations.lifecycle.retrieval import MIN_QUESTIONS
 from rag_core.index import GenerationSpec, VectorIndex
 from rag_core.operations import audit_store as audit
 from rag_core.pipeline import Extent, default_name, index_pending
@@ -96,6 +97,35 @@ def promote(
         return _move(store, index, row, settings, actor, "index.promote", details, started)
     index.promote(name)
     return PromotionResult(name, row.promoted_from, _pending(store, name), time.monotonic() - started)
+
+
+def is_successor(active: Generation | None, row: Generation) -> bool:
+    """Whether `row` is to replace an active generation that cannot be computed any more and so gets no new text.
+
+    It is when the gate passed it; a gate without enough golden questions to compare retrieval counts as passed, because
+    an index that nothing new reaches is worse. What was active before is not: an operator left it.
+    """
+    if active is None or not active.not_reproducible or row.not_reproducible:
+        return False
+    if row.state != "ready" or row.evaluation is None or row.promoted_at is not None:
+        return False
+    return all(check["passed"] or _is_unmeasured(check) for check in row.evaluation.get("checks", []))
+
+
+def _is_unmeasured(check: Mapping[str, Any]) -> bool:
+    return check["name"] == "retrieval" and 0 <= check["figures"].get("questions", -1) < MIN_QUESTIONS
+
+
+def promote_successor(
+    store: Store, index: VectorIndex, name: str, settings: Settings, *, actor: str
+) -> PromotionResult | None:
+    """Promote a generation if it is the successor of the active one (`is_successor`). Raises as `promote`."""
+    with store.engine.connect() as connection:
+        active, row = generations.active(connection), generations.get(connection, name)
+    if not settings.promote_successors or active is None or not is_successor(active, row):
+        return None
+    why = f"{active.name} cannot be computed any more" if refusal(row) else ""
+    return promote(store, index, name, settings, actor=actor, override=why)
 
 
 def rollback(store: Store, index: VectorIndex, settings: Settings, *, actor: str, reason: str = "") -> PromotionResult:

@@ -7,7 +7,16 @@ import pytest
 from rag_core.errors import Conflict, NotFound, RagError, Reason, Unavailable
 from rag_core.generations import replica_store as replicas
 from rag_core.generations import store as generations
-from rag_core.generations.lifecycle import build, declare, evaluate, promote, retire, retire_expired, rollback
+from rag_core.generations.lifecycle import (
+    build,
+    declare,
+    evaluate,
+    promote,
+    promote_successor,
+    retire,
+    retire_expired,
+    rollback,
+)
 from rag_core.generations.lifecycle.golden import GoldenSet
 from rag_core.verify import verify
 from tests.support.generations import GenerationHarness, word_transforms
@@ -152,6 +161,48 @@ def test_a_generation_whose_model_is_gone_still_gets_deletions_and_a_successor_i
     (new,) = states
     build(flow.store, flow.index, plant.own, new, flow.settings)
     assert clean(plant, new)
+
+
+def frozen_with_successor(plant: GenerationHarness) -> tuple[GenerationHarness, str, str]:
+    """The plant of a later release, its generation that cannot be computed any more, and the built successor."""
+    flow = plant.pipeline
+    old = str(flow.index.alias())
+    with flow.store.engine.begin() as connection:
+        connection.exec_driver_sql("""UPDATE rag.generations SET settings = settings || '{"embed_model": "gone"}'""")
+    later = GenerationHarness(flow, word_transforms(version="9"))
+    later.runs = 10
+    later.run()
+    (new,) = (row.name for row in flow.all("SELECT name FROM rag.generations WHERE state = 'building'"))
+    build(flow.store, flow.index, later.own, new, flow.settings)
+    return later, old, new
+
+
+def test_the_successor_of_a_generation_that_cannot_be_computed_is_promoted_without_golden_questions(
+    plant: GenerationHarness,
+) -> None:
+    later, old, new = frozen_with_successor(plant)
+    flow, registry = later.pipeline, later.transform_registry
+    assert not evaluate(flow.store, flow.index, registry, new, flow.settings, golden=[]).passed
+    off = flow.settings.model_copy(update={"promote_successors": False})
+    assert promote_successor(flow.store, flow.index, new, off, actor="ann") is None
+    moved = promote_successor(flow.store, flow.index, new, flow.settings, actor="ann")
+    assert moved is not None
+    assert (moved.before, moved.active, flow.index.alias()) == (old, new, new)
+    rollback(flow.store, flow.index, flow.settings, actor="ann")
+    assert promote_successor(flow.store, flow.index, new, flow.settings, actor="ann") is None, "an operator left it"
+
+
+@pytest.mark.parametrize(("name", "figures"), [("retrieval", {"questions": 11}), ("coverage", {})])
+def test_a_successor_that_the_gate_refuses_is_not_promoted(
+    plant: GenerationHarness, name: str, figures: dict[str, int]
+) -> None:
+    later, old, new = frozen_with_successor(plant)
+    flow = later.pipeline
+    evaluation = {"checks": [{"name": name, "passed": False, "detail": "worse", "figures": figures}]}
+    with flow.store.engine.begin() as connection:
+        generations.change(connection, new, evaluation=evaluation)
+    assert promote_successor(flow.store, flow.index, new, flow.settings, actor="ann") is None
+    assert flow.index.alias() == old
 
 
 def test_a_repeated_declaration_gives_the_same_row_and_another_kit_needs_another_name(plant: GenerationHarness) -> None:
