@@ -8,7 +8,9 @@ what is wrong where console and CLI show it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import dagster as dg
 from dagster._utils.warnings import suppress_dagster_warnings
@@ -20,7 +22,11 @@ from rag_assets.config import PROJECT_DEFS, files_fingerprint, read_sources
 from rag_assets.defs.alerts.sensors import alert_sensor
 from rag_assets.defs.sources.files import files_sensor
 from rag_assets.defs.sources.states import state_sensor
+from rag_assets.lib.generation_runs import ACTIVE
+from rag_assets.lib.naming import asset_key
 from rag_assets.resources import PIPELINE, pipeline_resource
+from rag_assets.source_config import SourceConfig
+from rag_assets.stream_worker.report import stream_key
 from rag_core.chunking import CHUNKER_VERSION
 from rag_core.generations import CHUNKING
 from rag_core.ids import fingerprint
@@ -34,11 +40,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     folder = settings.effective_sources_dir
     loaded = files_fingerprint(folder)
     files = read_sources(folder)
-    sources = [DocumentSource(config).build_defs() for config in files.sources if not files.is_in_project(config)]
+    sources = [
+        DocumentSource(config, folder / Path(files.seen[config.key]).name).build_defs()
+        for config in files.sources
+        if not files.is_in_project(config)
+    ]
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
     sensors = [alert_sensor(files.sources, settings), state_sensor(files.sources), files_sensor(settings, loaded)]
     parts = (_project(), *sources, dg.Definitions(sensors=sensors), resources)
-    return _with_policy(dg.Definitions.merge(*parts), settings)
+    defs = _with_policy(dg.Definitions.merge(*parts), settings)
+    return _with_lineage(defs, files.sources)
 
 
 def _project() -> dg.Definitions:
@@ -54,6 +65,23 @@ def _with_policy(defs: dg.Definitions, settings: Settings) -> dg.Definitions:
             selection=dg.AssetSelection.tag("rag/stage", stage),
         )
     return defs
+
+
+def _with_lineage(defs: dg.Definitions, sources: Sequence[SourceConfig]) -> dg.Definitions:
+    """What searches see comes from every source, so that the lineage of a source ends at the active generation."""
+    ends = [_end_of(config) for config in sources]
+
+    def add(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(deps=[*spec.deps, *ends, stream_key("inbox")])
+
+    return defs.map_resolved_asset_specs(func=add, selection=dg.AssetSelection.assets(ACTIVE))
+
+
+def _end_of(config: SourceConfig) -> dg.AssetDep:
+    if config.options.kind == "kafka":
+        return dg.AssetDep(stream_key(config.key))
+    mapping = dg.AllPartitionMapping() if config.shards > 1 else None
+    return dg.AssetDep(asset_key(config, "index"), partition_mapping=mapping)
 
 
 def code_versions(settings: Settings) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,12 +18,14 @@ _HEADER = (
 )
 
 
-def render_dagster_yaml(settings: Settings) -> str:
+def render_dagster_yaml(settings: Settings, *, compute_logs: Path | None = None) -> str:
     """The instance configuration. Contains no secret: a configured database URL is read from its environment variable.
+
+    `compute_logs` is a folder that runs and webserver share; without one only the container's log has a run's output.
 
     Raises `ConfigError` (`CONFIG_INVALID`) when that URL names a driver that Dagster cannot use.
     """
-    return _HEADER + yaml.safe_dump(_instance(settings), sort_keys=False)
+    return _HEADER + yaml.safe_dump(_instance(settings, compute_logs), sort_keys=False)
 
 
 def render_workspace_yaml(settings: Settings) -> str:
@@ -31,7 +34,7 @@ def render_workspace_yaml(settings: Settings) -> str:
     return _HEADER + yaml.safe_dump({"load_from": [{"grpc_server": server}]}, sort_keys=False)
 
 
-def _instance(settings: Settings) -> dict[str, Any]:
+def _instance(settings: Settings, compute_logs: Path | None) -> dict[str, Any]:
     days = settings.event_retention_days
     return {
         "storage": {
@@ -75,10 +78,19 @@ def _instance(settings: Settings) -> dict[str, Any]:
             "auto_materialize": {"purge_after_days": 1},
         },
         "freshness": {"enabled": True},
-        # Runs log to the event log; capturing their raw output would fill the disk, which nothing here purges.
-        "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
+        "compute_logs": _compute_logs(compute_logs),
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
+    }
+
+
+def _compute_logs(folder: Path | None) -> dict[str, Any]:
+    if folder is None:
+        return {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    return {
+        "module": "dagster._core.storage.local_compute_log_manager",
+        "class": "LocalComputeLogManager",
+        "config": {"base_dir": str(folder)},
     }
 
 

@@ -78,6 +78,15 @@ def _rule(value: str) -> str:
     return value
 
 
+def _owner(value: str) -> str:
+    if not _OWNER.fullmatch(value):
+        raise ValueError("an owner is an email address or `team:NAME`")
+    return value
+
+
+_OWNER = re.compile(
+    r"team:[A-Za-z0-9_][A-Za-z0-9_-]{0,62}|[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"
+)
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 _UNDIVIDED = {
@@ -127,6 +136,9 @@ class SourceConfig(Model):
     tenant: Tenant = Field(description="Tenant that owns every document of this source.")
     acl: list[AclEntry] | None = Field(
         None, min_length=1, max_length=256, description="Who may see the documents; left out: nobody until it is known."
+    )
+    owners: list[Annotated[str, AfterValidator(_owner)]] = Field(
+        [], max_length=16, description="Who looks after it, shown in Dagster: email addresses, or `team:NAME`."
     )
     shards: int = Field(1, ge=1, le=1024, description="Static partitions by hash of the document id.")
     weight: float = Field(

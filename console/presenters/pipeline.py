@@ -49,11 +49,12 @@ def failure_reason(events: Sequence[dict[str, Any]]) -> str:
 
 
 def stage_rows(assets: Iterable[Asset]) -> list[dict[str, Any]]:
-    """One row per asset of a source, in the order of the chain."""
+    """One row per asset of a source that runs make, in the order of the chain."""
     order = {"documents": 0, "chunks": 1, "embeddings": 2, "index": 3}
     return [
         {"stage": asset.stage, "status": _status(asset), "at": asset.at}
         for asset in sorted(assets, key=lambda asset: order.get(asset.stage, 9))
+        if asset.stage != "source"  # the folder or table itself, which nothing here materializes
     ]
 
 

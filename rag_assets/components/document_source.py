@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 import dagster as dg
@@ -14,14 +15,15 @@ from rag_assets.defs.sources.checks import quality_checks, run_checks
 from rag_assets.defs.sources.jobs import sync_job
 from rag_assets.defs.sources.schedules import reconcile_schedule
 from rag_assets.defs.sources.sensors import change_sensor
+from rag_assets.defs.sources.specs import upstream_spec
 from rag_assets.source_config import SourceConfig
 
 
 class DocumentSource(dg.Component):
     """A configured source of documents, as the asset chain `documents -> chunks -> embeddings -> index`."""
 
-    def __init__(self, config: SourceConfig) -> None:
-        self.config = config
+    def __init__(self, config: SourceConfig, file: Path | None = None) -> None:
+        self.config, self.file = config, file
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
@@ -36,11 +38,11 @@ class DocumentSource(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext | None = None) -> dg.Definitions:
         config = self.config
         if config.options.kind == "kafka":
-            return kafka_definitions(config)
+            return kafka_definitions(config, self.file)
         job = sync_job(config)
         sensor, schedule = change_sensor(config, job), reconcile_schedule(config, job)
         return dg.Definitions(
-            assets=[source_assets(config)],
+            assets=[upstream_spec(config, self.file), source_assets(config, self.file)],
             asset_checks=[run_checks(config), quality_checks(config)],
             jobs=[job],
             sensors=[sensor] if sensor else [],

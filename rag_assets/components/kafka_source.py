@@ -2,10 +2,13 @@
 
 # No postponed annotations: Dagster reads the type of `context` at definition.
 
+from pathlib import Path
+
 import dagster as dg
 
 from rag_assets.defs.sources.jobs import job_tags
 from rag_assets.defs.sources.schedules import reconcile_schedule
+from rag_assets.defs.sources.specs import code_references
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import job_name
 from rag_assets.source_config import SourceConfig
@@ -15,7 +18,7 @@ from rag_assets.stream_worker.waiting import topic_lag
 from rag_core.pipeline import Pipeline
 
 
-def kafka_definitions(config: SourceConfig) -> dg.Definitions:
+def kafka_definitions(config: SourceConfig, file: Path | None = None) -> dg.Definitions:
     """The definitions of one topic. A topic has no listing, so there is no chain of stages to run one after the other:
     worker and runs alike take micro-batches through all of them."""
     spec = dg.AssetSpec(
@@ -24,6 +27,8 @@ def kafka_definitions(config: SourceConfig) -> dg.Definitions:
         description=f"Topic of source `{config.name}` of tenant `{config.tenant}`, by the stream worker or drain runs.",
         tags={"rag/tenant": config.tenant},
         kinds={"kafka"},
+        owners=config.owners,
+        metadata={"location": config.options.location, **code_references(file)},
     )
     if not config.has_runs:
         return dg.Definitions(assets=[spec])

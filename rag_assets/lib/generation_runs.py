@@ -17,6 +17,7 @@ from rag_core.pipeline import Pipeline
 GROUP = "generations"
 GENERATIONS = dg.DynamicPartitionsDefinition(name="index_generations")
 SHARDS = dg.DynamicPartitionsDefinition(name="index_generation_shards")
+ACTIVE = dg.AssetKey("active_index_generation")
 GENERATION_TAG = "rag/generation"
 """Tag of every run that builds or evaluates; `rag_assets.instance` limits how many of them run at once."""
 KEY_TAG = "rag/generation_key"
@@ -99,3 +100,22 @@ def _may_start(instance: dg.DagsterInstance, one: DueRun, now: float) -> bool:
     if not run.is_finished:
         return False
     return run.status is dg.DagsterRunStatus.SUCCESS or now >= (last[0].end_time or 0) + RETRY_SECONDS
+
+
+def active_materialization(instance: dg.DagsterInstance, name: str, **metadata: str | int) -> dg.AssetMaterialization:
+    """A materialization of `active_index_generation`, whose partition is the name of the generation."""
+    instance.add_dynamic_partitions(GENERATIONS.name or "", [name])
+    return dg.AssetMaterialization(ACTIVE, partition=name, metadata={"generation": name, **metadata})
+
+
+def report_promotion(pipeline: Pipeline, instance: dg.DagsterInstance) -> bool:
+    """Report the active generation when Dagster knows another: the first one, and promotions from elsewhere."""
+    with pipeline.store.engine.connect() as connection:
+        active = generations.active(connection)
+    latest = instance.get_latest_materialization_event(ACTIVE)
+    known = latest.asset_materialization if latest is not None else None
+    if active is None or (known is not None and known.partition == active.name):
+        return False
+    points = pipeline.index.count(active.name)
+    instance.report_runless_asset_event(active_materialization(instance, active.name, points=points))
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -23,6 +23,12 @@ def materialized(report: StageResult, key: dg.AssetKey, **more: Any) -> dg.Mater
         metadata["problem"] = str(report.problem)
         metadata["problem_message"] = report.message or ""
     return dg.MaterializeResult(asset_key=key, metadata=metadata)
+
+
+def failure_table(rows: Iterable[Mapping[str, str | int | float]]) -> dict[str, dg.MetadataValue[Any]]:
+    """What a check found wrong, as the table `failures` of its metadata; empty when nothing is."""
+    records = [dg.TableRecord(_plain(row)) for row in rows]
+    return {"failures": dg.MetadataValue.table(records)} if records else {}
 
 
 def _plain(row: Mapping[str, str | int | float]) -> dict[str, str | int | float]:

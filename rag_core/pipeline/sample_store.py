@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
@@ -79,3 +80,44 @@ def _pages(store: Store, statement: str, parameters: dict[str, Any], within: Wit
 
 def _shard(scope: Scope) -> dict[str, Any]:
     return {"tenant": scope.source.tenant, "source": scope.source.name, "shard": scope.shard}
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Totals of a shard, and what its run refused.
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Live documents of a shard, their chunks, and the points that an index with this chunker should hold of them."""
+
+    documents: int
+    chunks: int
+    index: int
+
+
+_ROW_COUNTS = text("""
+SELECT count(*) AS documents, coalesce(sum(k.chunk_count), 0)::bigint AS chunks,
+       coalesce(sum(k.chunk_count) FILTER (WHERE d.acl IS NOT NULL), 0)::bigint AS points
+FROM rag.documents d
+LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = :chunker
+WHERE d.tenant = :tenant AND d.source = :source AND d.shard = :shard AND d.deleted_at IS NULL
+""")
+_QUARANTINED = text("""
+SELECT locator, stage, reason, attempts FROM rag.quarantine
+WHERE tenant = :tenant AND source = :source AND shard = :shard AND run_id = :run_id AND NOT skipped
+ORDER BY reason, locator LIMIT :limit
+""")
+
+
+def row_counts(store: Store, scope: Scope, chunker: str) -> RowCounts:
+    """Count the rows of a shard, after a run."""
+    with store.engine.connect() as connection:
+        row = connection.execute(_ROW_COUNTS, {**_shard(scope), "chunker": chunker}).one()
+    return RowCounts(row.documents, row.chunks, row.points)
+
+
+def quarantined(store: Store, scope: Scope, limit: int) -> list[dict[str, str | int]]:
+    """Inputs that the run quarantined, by reason."""
+    with store.engine.connect() as connection:
+        rows = connection.execute(_QUARANTINED, {**_shard(scope), "run_id": scope.run_id, "limit": limit})
+        return [dict(row) for row in rows.mappings()]

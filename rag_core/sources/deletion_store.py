@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -147,3 +148,15 @@ def record_count(connection: Connection, tenant: str, source: str) -> None:
     """Store the number of held deletions with the source; 0 ends its approval. Needs `lock`."""
     count = connection.scalar(_COUNT, {"tenant": tenant, "source": source}) or 0
     sources.hold(connection, tenant, source, count)
+
+
+_HELD = text("""
+SELECT d.locator, h.held_at FROM rag.held_deletions h JOIN rag.documents d USING (doc_id)
+WHERE h.tenant = :tenant AND h.source = :source ORDER BY d.locator LIMIT :limit
+""")
+
+
+def held_sample(connection: Connection, tenant: str, source: str, limit: int) -> list[tuple[str, datetime]]:
+    """Locators whose deletion is held, in their order, and since when."""
+    found = connection.execute(_HELD, {"tenant": tenant, "source": source, "limit": limit})
+    return [(row.locator, row.held_at) for row in found]

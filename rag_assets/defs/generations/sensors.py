@@ -4,7 +4,7 @@ import dagster as dg
 
 from rag_assets.defs.generations.jobs import generation_build, generation_finish
 from rag_assets.lib.failures import typed_failures
-from rag_assets.lib.generation_runs import requests
+from rag_assets.lib.generation_runs import report_promotion, requests
 from rag_core.pipeline import Pipeline
 
 
@@ -18,8 +18,10 @@ def generation_builds(
 ) -> dg.SkipReason | list[dg.RunRequest]:
     """Start due runs: one per source shard that is pending in a new generation, then its end and the gate.
 
+    Reports the active generation when it was promoted outside Dagster.
     Level-triggered: a lost run, or a change that arrived between runs, only means another run.
     """
     with typed_failures():
+        report_promotion(pipeline, context.instance)
         wanted = requests(pipeline, context.instance)
     return wanted or dg.SkipReason("no generation is being built, or its runs are on")

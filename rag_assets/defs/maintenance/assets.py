@@ -2,9 +2,12 @@
 
 # No postponed annotations: Dagster reads the type of `context` at definition.
 
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_core.alerts import store as alerts
@@ -13,6 +16,8 @@ from rag_core.pipeline import Pipeline, purge_listings, purge_unused
 from rag_core.quality import store as quality
 
 GROUP = "maintenance"
+MAX_COMPUTE_LOG_BYTES = 512 * 1024 * 1024
+"""Of all runs together; one that keeps writing is found at the next day's maintenance."""
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _PAGE = 100
 
@@ -21,11 +26,12 @@ _PAGE = 100
 def event_log_retention(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[None]:
-    """Deletes finished runs and their events after `RAG_EVENT_RETENTION_DAYS`; Dagster itself keeps them for ever."""
+    """Deletes finished runs, their events and output after `RAG_EVENT_RETENTION_DAYS`; Dagster keeps them for ever."""
     with typed_failures():
         days = pipeline.settings.event_retention_days
         deleted = purge_runs(context.instance, days=days)
-    return dg.MaterializeResult(metadata={"deleted_runs": deleted, "days": days})
+        logs = purge_compute_logs(context.instance, days=days)
+    return dg.MaterializeResult(metadata={"deleted_runs": deleted, "deleted_compute_logs": logs, "days": days})
 
 
 @dg.asset(key_prefix=GROUP, group_name=GROUP, kinds={"postgres"}, retry_policy=RETRY)
@@ -79,3 +85,33 @@ def _is_newest(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     tags = {"dagster/partition": partition} if partition else {}
     newest = instance.get_runs(dg.RunsFilter(job_name=run.job_name, statuses=[run.status], tags=tags), limit=1)
     return bool(newest) and newest[0].run_id == run.run_id
+
+
+def purge_compute_logs(
+    instance: dg.DagsterInstance, *, days: int, max_bytes: int = MAX_COMPUTE_LOG_BYTES, now: float | None = None
+) -> int:
+    """Delete the captured output of runs after `days`, and the oldest above `max_bytes`; returns of how many runs."""
+    manager = instance.compute_log_manager
+    if not isinstance(manager, LocalComputeLogManager):
+        return 0
+    base = Path(manager.get_captured_local_path(["any"], "out")).parent
+    folders = [path for path in base.iterdir() if path.is_dir()] if base.is_dir() else []
+    written = {folder: _size(folder) for folder in folders}
+    before = (now or time.time()) - days * 86_400
+    total, deleted = 0, 0
+    for folder in sorted(folders, key=lambda folder: written[folder][1], reverse=True):
+        size, changed = written[folder]
+        total += size
+        run = instance.get_run_by_id(folder.name)
+        if (changed >= before and total <= max_bytes) or (run is not None and not run.is_finished):
+            continue
+        manager.delete_logs(prefix=[folder.name])
+        total -= size
+        deleted += 1
+    return deleted
+
+
+def _size(folder: Path) -> tuple[int, float]:
+    """Bytes of the files, and when the newest was written."""
+    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum(file.st_size for file in files), max((file.st_mtime for file in files), default=folder.stat().st_mtime)

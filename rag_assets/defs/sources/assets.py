@@ -3,8 +3,8 @@
 # No postponed annotations: Dagster reads the type of `context` at definition.
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,32 +12,22 @@ import dagster as dg
 from rag_assets.connectors import connector_context, open_connector
 from rag_assets.defs.sources.checks import assess_pipeline, quality_metadata
 from rag_assets.defs.sources.sensors import tag_run
+from rag_assets.defs.sources.specs import UPSTREAM, stage_spec
 from rag_assets.lib.failures import RETRY, typed_failures
+from rag_assets.lib.generation_runs import active_materialization
 from rag_assets.lib.naming import STAGES, asset_key, partitions, requested_at, scope_of
 from rag_assets.lib.reports import materialized, progress_to
 from rag_assets.lib.schema_check import SchemaChecks, schema_specs
 from rag_assets.source_config import SourceConfig
 from rag_assets.version_tags import CHANGES, LISTING_TAG
-from rag_core.pipeline import Pipeline, StageResult, run_pipeline
+from rag_core.generations import store as generations
+from rag_core.pipeline import Pipeline, StageResult, run_pipeline, sample_store
 from rag_core.sources import Scope
 
 Events = Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]
 
-_DESCRIPTIONS = {
-    "documents": "What the source holds: extracted text by document.",
-    "chunks": "Spans of the documents that are retrieved as one.",
-    "embeddings": "A vector for each distinct text.",
-    "index": "What searches see.",
-}
-_KINDS = {
-    "documents": {"postgres"},
-    "chunks": {"postgres"},
-    "embeddings": {"postgres", "onnx"},
-    "index": {"qdrant"},
-}
 
-
-def source_assets(config: SourceConfig) -> dg.AssetsDefinition:
+def source_assets(config: SourceConfig, file: Path | None = None) -> dg.AssetsDefinition:
     """`documents -> chunks -> embeddings -> index` of one source, in one group.
 
     They are one step, because a run works in rounds: the first documents are in the index before the last are read.
@@ -45,7 +35,7 @@ def source_assets(config: SourceConfig) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{config.key}__rounds",
-        specs=[_spec(config, stage) for stage in STAGES],
+        specs=[stage_spec(config, stage, file) for stage in STAGES],
         check_specs=schema_specs(config),
         can_subset=True,
         partitions_def=partitions(config),
@@ -61,26 +51,17 @@ def source_assets(config: SourceConfig) -> dg.AssetsDefinition:
             generation = pipeline.ensure_generation() if "index" in stages else ""
             results = _run(config, context, pipeline, scope, stages, checks)
             more = _metadata(pipeline, scope, results, generation)
+            active = _active(pipeline, context.instance, scope) if "index" in results else None
         for stage, result in results.items():
             yield materialized(result, asset_key(config, stage), **more[stage])
         yield from checks.results()
+        if "documents" in results:
+            items = {"items": results["documents"].counts.get("read", 0)}
+            context.log_event(dg.AssetObservation(asset_key(config, UPSTREAM), metadata=items))
+        if active is not None:
+            context.log_event(active)
 
     return rounds
-
-
-def _spec(config: SourceConfig, stage: str) -> dg.AssetSpec:
-    before = STAGES.index(stage) - 1
-    minutes = config.freshness_minutes if stage == "index" else None
-    return dg.AssetSpec(
-        asset_key(config, stage),
-        deps=[asset_key(config, STAGES[before])] if before >= 0 else [],
-        group_name=config.key,
-        description=f"{_DESCRIPTIONS[stage]}\n\n"
-        f"Source `{config.name}` ({config.options.kind}) of tenant `{config.tenant}`.",
-        tags={"rag/tenant": config.tenant, "rag/stage": stage},
-        kinds=_KINDS[stage],
-        freshness_policy=dg.FreshnessPolicy.time_window(timedelta(minutes=minutes)) if minutes else None,
-    )
 
 
 def _run(
@@ -115,6 +96,9 @@ def _metadata(
 ) -> dict[str, dict[str, Any]]:
     """What the assets report beside the counts of their stages."""
     more: dict[str, dict[str, Any]] = {stage: dict(result.outcomes) for stage, result in results.items()}
+    for stage, count in asdict(sample_store.row_counts(pipeline.store, scope, pipeline.chunker.fingerprint)).items():
+        if stage in more:
+            more[stage]["dagster/row_count"] = count
     if "chunks" in results:
         more["chunks"]["chunker"] = pipeline.chunker.fingerprint
     if "embeddings" in results:
@@ -125,3 +109,13 @@ def _metadata(
     if "index" in results:
         more["index"] |= {"generation": generation, **quality_metadata(assess_pipeline(pipeline, scope))}
     return more
+
+
+def _active(pipeline: Pipeline, instance: dg.DagsterInstance, scope: Scope) -> dg.AssetMaterialization | None:
+    """What searches see has changed with the run: the end of the lineage."""
+    with pipeline.store.engine.connect() as connection:
+        active = generations.active(connection)
+    if active is None:
+        return None
+    points = pipeline.index.count(active.name)
+    return active_materialization(instance, active.name, points=points, source=scope.source.name)

@@ -1,6 +1,6 @@
 """Checks on the end of a chain: accounting, held or incomplete listings, parity with the index, and quality."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,15 +9,17 @@ from sqlalchemy import Connection
 
 from rag_assets.lib.failures import RETRY, typed_failures
 from rag_assets.lib.naming import asset_key, partitions, scope_of
+from rag_assets.lib.reports import failure_table
+from rag_assets.lib.schema_check import SAMPLE
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import Reason
 from rag_core.generations import status_store
 from rag_core.generations import store as generations
-from rag_core.pipeline import Pipeline, account, assess_quality
+from rag_core.pipeline import Pipeline, account, assess_quality, sample_store
 from rag_core.pipeline import run_store as runs
-from rag_core.quality import RULES, Assessment
+from rag_core.quality import RULES, Assessment, QualityPolicy
 from rag_core.quality import store as quality
-from rag_core.sources import Scope
+from rag_core.sources import Scope, deletion_store
 from rag_core.sources import store as sources
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -60,15 +62,16 @@ def evaluate(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> Iterator[dg.
     with pipeline.store.engine.connect() as connection:
         problem = runs.problem(connection, **place, run_id=scope.run_id, shard=scope.shard, stage="documents")
         yield _accounting(pipeline, scope, key)
-        yield dg.AssetCheckResult(
-            asset_key=key, check_name="listing_complete", passed=problem != Reason.LISTING_INCOMPLETE
-        )
+        incomplete = problem == Reason.LISTING_INCOMPLETE
         yield dg.AssetCheckResult(
             asset_key=key,
-            check_name="deletion_guard",
-            passed=problem != Reason.MASS_DELETE_HELD,
-            metadata={"held": sources.held_deletions(connection, scope.source.tenant, scope.source.name)},
+            check_name="listing_complete",
+            passed=not incomplete,
+            description="the `problem_message` of the documents asset says what could not be read"
+            if incomplete
+            else None,
         )
+        yield _deletion_guard(connection, scope, key, held=problem == Reason.MASS_DELETE_HELD)
         yield _parity(connection, pipeline, scope, key)
 
 
@@ -80,6 +83,20 @@ def _accounting(pipeline: Pipeline, scope: Scope, key: dg.AssetKey) -> dg.AssetC
         passed=counts.balanced,
         metadata=asdict(counts),
         description=None if counts.balanced else f"{Reason.ACCOUNTING_MISMATCH}: the counts do not add up",
+    )
+
+
+def _deletion_guard(connection: Connection, scope: Scope, key: dg.AssetKey, *, held: bool) -> dg.AssetCheckResult:
+    tenant, name = scope.source.tenant, scope.source.name
+    count = sources.held_deletions(connection, tenant, name)
+    rows = deletion_store.held_sample(connection, tenant, name, SAMPLE) if held else []
+    table = failure_table({"locator": locator, "held_since": f"{since:%Y-%m-%d %H:%M} UTC"} for locator, since in rows)
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name="deletion_guard",
+        passed=not held,
+        metadata={"held": count, **table},
+        description=f"{count} deletions wait for `rag source approve-deletions {name}`" if held else None,
     )
 
 
@@ -157,18 +174,35 @@ def quality_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
             with pipeline.store.engine.connect() as connection:
                 shard = (scope.source.tenant, scope.source.name, scope.shard)
                 found = quality.of_run(connection, shard, scope.run_id)
-            yield from evaluate_quality(found or assess_pipeline(pipeline, scope), key)
+            found = found or assess_pipeline(pipeline, scope)
+            refused = sample_store.quarantined(pipeline.store, scope, SAMPLE) if found.failed else []
+            yield from evaluate_quality(found, key, config.quality.policy, refused)
 
     return checks
 
 
-def evaluate_quality(found: Assessment, key: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
-    """The two results for one assessment."""
+def evaluate_quality(
+    found: Assessment, key: dg.AssetKey, policy: QualityPolicy, refused: Sequence[Mapping[str, str | int]] = ()
+) -> Iterator[dg.AssetCheckResult]:
+    """The two results for one assessment; `refused` is a sample of the inputs that went to quarantine."""
+    fired = {**found.errors, **found.warnings}
     yield dg.AssetCheckResult(
         asset_key=key,
         check_name="quality",
         passed=not found.errors,
-        metadata=quality_metadata(found),
+        metadata={
+            **quality_metadata(found),
+            **failure_table(
+                {
+                    "rule": name,
+                    "severity": "error" if name in found.errors else "warn",
+                    "value": value,
+                    "limit": policy.limit(RULES[name]),
+                    "meaning": RULES[name].meaning,
+                }
+                for name, value in fired.items()
+            ),
+        },
         description="; ".join(_explain(name, value) for name, value in found.errors.items()) or None,
     )
     problem = f"{Reason.QUALITY_THRESHOLD}: {found.failed} of {found.tried} inputs that were read went to quarantine"
@@ -176,7 +210,7 @@ def evaluate_quality(found: Assessment, key: dg.AssetKey) -> Iterator[dg.AssetCh
         asset_key=key,
         check_name="poison_rate",
         passed=not found.exceeded,
-        metadata={"failed": found.failed, "tried": found.tried},
+        metadata={"failed": found.failed, "tried": found.tried, **failure_table(refused)},
         description=problem if found.exceeded else None,
     )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ def _graph(defs: dg.Definitions) -> dict[str, Any]:
             "group": node.group_name,
             "after": sorted(parent.to_user_string() for parent in node.parent_keys),
             "partitions": _keys(node.partitions_def),
+            "owners": list(node.owners),
+            "columns": len(_columns(node.metadata)),
             "kinds": sorted(tag for tag in node.tags if tag.startswith("dagster/kind/")),
             "pools": sorted(node.pools or ()),
             "freshness": str(node.freshness_policy_or_from_metadata),
@@ -48,6 +51,12 @@ def _graph(defs: dg.Definitions) -> dict[str, Any]:
     }
 
 
+def _columns(metadata: Mapping[str, Any]) -> Sequence[dg.TableColumn]:
+    schema = metadata.get("dagster/column_schema", dg.TableSchema([]))
+    found: Sequence[dg.TableColumn] = getattr(schema, "schema", schema).columns
+    return found
+
+
 def _keys(definition: dg.PartitionsDefinition | None) -> Any:
     if isinstance(definition, dg.DynamicPartitionsDefinition):
         return f"dynamic: {definition.name}"
@@ -57,7 +66,7 @@ def _keys(definition: dg.PartitionsDefinition | None) -> Any:
 def test_the_asset_graph_of_two_sources(
     settings_with_sources: Settings, write_source: WriteSource, snapshot: SnapshotAssertion
 ) -> None:
-    write_source("a.yaml", name="handbook", freshness_minutes=60)
+    write_source("a.yaml", name="handbook", freshness_minutes=60, owners=["ops@example.com", "team:docs"])
     write_source("b.yaml", name="big-wiki", shards=2)
     defs = build_definitions(settings_with_sources)
     dg.Definitions.validate_loadable(defs)
