@@ -6,7 +6,8 @@ from rag_core.errors import RagError
 from rag_core.ids import fingerprint
 from rag_core.sources import Connector
 
-TOKEN_TAG = "rag/change_token"  # noqa: S105
+TOKEN_TAG = ".dagster/rag_version_tag"  # noqa: S105
+"""Dagster's prefix for tags that it does not show: on every row of the list of runs a hash says nothing to people."""
 LISTING_TAG, CHANGES = "rag/listing", "changes"
 """A run with this tag may list only what changed. Scheduled runs and those an operator starts list everything."""
 

@@ -230,7 +230,9 @@ class Sync:
         if partial:
             # A sync also finds what a listing of changes cannot see.
             running = [run for run in running if _tag(run, LISTING_TAG) != CHANGES]
-        return sum(_tag(run, TOKEN_TAG) == version_tag for run in running) >= job.shards
+        # Dagster does not show this tag, but finds by it.
+        same = {run["runId"] for run in _runs(self._api, {"tags": [{"key": TOKEN_TAG, "value": version_tag}]})}
+        return sum(run["runId"] in same for run in running) >= job.shards
 
     def _has_run(self, job: SourceJob, states: set[str]) -> bool:
         return any(run["status"] in states for run in self._runs[job.source])

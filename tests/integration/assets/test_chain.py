@@ -12,6 +12,7 @@ from dagster._core.execution.api import execute_run
 from sqlalchemy import text
 
 from rag_assets.connectors import build_connector
+from rag_assets.lib.generation_runs import ACTIVE
 from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_assets.version_tags import TOKEN_TAG, current_version_tag
 from rag_core.errors import Reason, Unavailable
@@ -63,6 +64,31 @@ def test_a_first_run_brings_every_document_to_the_index_and_a_second_touches_not
     assert chain.metadata(second, "embeddings")["embedded"] == 0
     assert chain.metadata(second, "index")["documents"] == 0
     assert chain.checks(second)["index/accounting"].metadata["unchanged"].value == 3
+
+
+def test_the_lineage_runs_from_the_folder_to_the_active_generation(chain: Chain) -> None:
+    fill(chain, 3)
+    result = chain.run()
+    for stage in ("documents", "chunks", "index"):
+        assert chain.metadata(result, stage)["dagster/row_count"] == 3
+    (seen,) = [event.asset_observation_data.asset_observation for event in result.get_asset_observation_events()]
+    assert (seen.asset_key, seen.metadata["items"].value) == (dg.AssetKey(["handbook", "source"]), 3)
+    active = chain.instance.get_latest_materialization_event(ACTIVE)
+    assert active is not None
+    assert active.asset_materialization is not None
+    assert active.asset_materialization.partition == chain.pipeline.index.alias()
+    assert active.asset_materialization.metadata["points"].value == 3
+
+
+def test_inputs_in_quarantine_are_a_table_of_the_check(chain: Chain) -> None:
+    chain.attributes["quality"] = {"max_failed_share": 0.1, "max_failed_minimum": 1}
+    chain.write("good.md", "# Good\n\nText.\n")
+    chain.write("broken.pdf", "%PDF-1.7 and then nothing of a PDF")
+    check = chain.checks(chain.run())["index/poison_rate"]
+    assert not check.passed
+    (row,) = check.metadata["failures"].value.records
+    assert row.data["locator"] == "broken.pdf"
+    assert row.data["reason"]
 
 
 def test_edits_additions_deletions_and_renames_touch_exactly_those(chain: Chain) -> None:
@@ -127,8 +153,11 @@ def test_an_emptied_source_is_held_until_an_operator_approves(chain: Chain) -> N
         path.unlink()
     held = chain.run()
     assert not held.success, "a held run is not a success"
-    assert not chain.checks(held)["index/deletion_guard"].passed
-    assert chain.checks(held)["index/deletion_guard"].metadata["held"].value == 4
+    guard = chain.checks(held)["index/deletion_guard"]
+    assert not guard.passed
+    assert guard.metadata["held"].value == 4
+    rows = guard.metadata["failures"].value.records
+    assert [row.data["locator"] for row in rows] == ["doc00.md", "doc01.md", "doc02.md", "doc03.md"]
     assert len(found(chain, "Text of document")) == 4
     approve_deletions(chain.pipeline.store, "acme", "handbook", actor="test")
     released = chain.run()

@@ -9,11 +9,11 @@ import pytest
 
 import rag_assets.defs.generations.assets as assets
 import rag_assets.defs.generations.jobs as jobs
-from rag_assets.lib.generation_runs import BUILD_JOB, FINISH_JOB, RETRY_SECONDS, requests
+from rag_assets.lib.generation_runs import ACTIVE, BUILD_JOB, FINISH_JOB, RETRY_SECONDS, report_promotion, requests
 from rag_assets.resources import PIPELINE
 from rag_core.generations import changed
 from rag_core.generations import store as generations
-from rag_core.generations.lifecycle import declare
+from rag_core.generations.lifecycle import build, declare, promote
 from tests.integration.assets.conftest import Chain
 from tests.support.generations import write_set
 
@@ -95,6 +95,21 @@ def test_a_generation_is_built_judged_promoted_and_rolled_back_by_runs(grown: Ch
     assert location.execute("generation_retire", run_config=retired).success
     assert location.row(name).state == "retired"
     assert any("painted blue" in point.payload.text for page in pipeline.index.scroll(old) for point in page)
+
+
+def test_a_promotion_outside_dagster_is_reported_once(grown: Chain) -> None:
+    pipeline, instance = grown.pipeline, grown.instance
+    assert not report_promotion(pipeline, instance), "the run reported it"
+    transforms = pipeline.transform_registry.for_settings(changed(pipeline.settings, {"embed_model": "2"}))
+    name = declare(pipeline.store, pipeline.index, transforms, actor="ann").name
+    build(pipeline.store, pipeline.index, transforms, name, pipeline.settings)
+    promote(pipeline.store, pipeline.index, name, pipeline.settings, actor="ann", override="a test")
+    assert report_promotion(pipeline, instance)
+    assert not report_promotion(pipeline, instance)
+    latest = instance.get_latest_materialization_event(ACTIVE)
+    assert latest is not None
+    assert latest.asset_materialization is not None
+    assert latest.asset_materialization.partition == name
 
 
 def test_a_generation_that_the_gate_refuses_fails_its_run_and_cannot_be_promoted(grown: Chain) -> None:

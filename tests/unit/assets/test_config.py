@@ -318,3 +318,17 @@ def test_values_of_a_refused_file_are_not_repeated(sources_dir: Path, write_sour
 def test_a_config_is_immutable(config: SourceConfig) -> None:
     with pytest.raises(ValueError, match="frozen"):
         config.tenant = "other"
+
+
+@pytest.mark.parametrize("owner", ["ops@example.com", "team:search_docs"])
+def test_an_owner_is_an_address_or_a_team(sources_dir: Path, write_source: WriteSource, owner: str) -> None:
+    write_source(owners=[owner])
+    (source,) = load_sources(sources_dir)
+    assert source.owners == [owner]
+
+
+@pytest.mark.parametrize("owner", ["ann", "team:", "team:a b", "ann@example", "a@b@example.com"])
+def test_anything_else_is_no_owner(sources_dir: Path, write_source: WriteSource, owner: str) -> None:
+    write_source(owners=[owner])
+    (problem,) = refused(sources_dir)
+    assert "owners.0: an owner is an email address or `team:NAME`" in problem

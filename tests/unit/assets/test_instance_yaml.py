@@ -18,6 +18,16 @@ def test_dagster_accepts_the_file(tmp_path: Path) -> None:
     assert config["telemetry"]["enabled"] is False
 
 
+def test_output_of_runs_is_kept_where_runs_and_webserver_share_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text(
+        render_dagster_yaml(Settings.load(home=tmp_path), compute_logs=tmp_path / "logs")
+    )
+    config, _ = dagster_instance_config(str(tmp_path))
+    assert config["compute_logs"]["config"]["base_dir"] == str(tmp_path / "logs")
+    alone = yaml.safe_load(render_dagster_yaml(Settings.load(home=tmp_path)))
+    assert alone["compute_logs"]["class"] == "NoOpComputeLogManager"
+
+
 def test_settings_reach_the_file(tmp_path: Path) -> None:
     settings = Settings.load(home=tmp_path, max_concurrent_runs=7, event_retention_days=3, postgres_port=55432)
     config = yaml.safe_load(render_dagster_yaml(settings))

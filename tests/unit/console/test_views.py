@@ -149,7 +149,7 @@ def test_why_a_run_failed_is_its_innermost_cause_with_a_reason_code() -> None:
 
 def test_the_chain_is_drawn_with_a_mark_beside_the_colour() -> None:
     assets = [Asset("s", "index", ("embeddings",), NOW, "FAILURE"), Asset("s", "documents", (), NOW, "SUCCESS"),
-              Asset("s", "chunks", ("documents",), None, "", running=True)]  # fmt: skip
+              Asset("s", "chunks", ("documents",), None, "", running=True), Asset("s", "source", ())]  # fmt: skip
     rows = pipeline.stage_rows(assets)
     assert [(row["stage"], row["status"]) for row in rows] == [
         ("documents", "success"), ("chunks", "running"), ("index", "failure"),

@@ -52,7 +52,8 @@ class Webserver:
             self.launched.append({tag["key"]: tag["value"] for tag in given})
             data = {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "new"}}}
         else:
-            mine = self.runs if "pipelineName" in variables["filter"] else []
+            wanted = variables["filter"].get("tags", [])
+            mine = [run for run in self.runs if all(tag in run["tags"] for tag in wanted)]
             data = {"runsOrError": {"__typename": "Runs", "results": mine}}
         return Response(json.dumps({"data": data}), content_type="application/json")
 
