@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import dagster as dg
+from dagster._record import replace
 from dagster._utils.warnings import suppress_dagster_warnings
 from dagster.components.core.component_tree import ComponentTree
 
@@ -48,8 +49,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     resources = dg.Definitions(resources={PIPELINE: pipeline_resource(settings)}, executor=dg.in_process_executor)
     sensors = [alert_sensor(files.sources, settings), state_sensor(files.sources), files_sensor(settings, loaded)]
     parts = (_project(), *sources, dg.Definitions(sensors=sensors), resources)
-    defs = _with_policy(dg.Definitions.merge(*parts), settings)
-    return _with_lineage(defs, files.sources)
+    defs = dg.Definitions.merge(*parts)
+    defs = replace(defs, assets=dg.with_source_code_references([*(defs.assets or [])]))
+    return _with_lineage(_with_policy(defs, settings), files.sources)
 
 
 def _project() -> dg.Definitions:

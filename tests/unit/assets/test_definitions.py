@@ -79,6 +79,20 @@ def test_an_installation_without_sources_loads(settings_with_sources: Settings) 
     assert defs.get_repository_def().get_job("maintenance")
 
 
+def test_an_asset_leads_to_its_source_file_and_its_code(
+    settings_with_sources: Settings, write_source: WriteSource
+) -> None:
+    file = write_source("a.yaml")
+    graph = build_definitions(settings_with_sources).get_repository_def().asset_graph
+    paths = {key: _code(graph.get(dg.AssetKey(key))) for key in (("handbook", "index"), ("handbook", "source"))}
+    assert [Path(path).name for path in paths["handbook", "index"]] == ["a.yaml", "assets.py"]
+    assert paths["handbook", "source"] == [str(file)]
+
+
+def _code(node: Any) -> list[str]:
+    return [reference.file_path for reference in node.metadata["dagster/code_references"].code_references]
+
+
 def test_a_wrong_file_is_left_out_and_all_others_load(
     settings_with_sources: Settings, write_source: WriteSource
 ) -> None:
