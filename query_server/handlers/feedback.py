@@ -12,8 +12,7 @@ from rag_core.access import Principal
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rag_core.evaluation import Judgement
-    from rag_core.evaluation.feedback_store import Saved
+    from rag_core.evaluation import Judgement, Saved
 
 
 class FeedbackHandler:

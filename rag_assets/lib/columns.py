@@ -7,10 +7,10 @@ from dataclasses import fields
 import dagster as dg
 from sqlalchemy.dialects import postgresql
 
-from rag_core.database import tables
+from rag_core.database.tables import chunks, documents, embeddings
 from rag_core.index import Payload
 
-_TABLES = {"documents": tables.documents, "chunks": tables.chunks, "embeddings": tables.embeddings}
+_TABLES = {"documents": documents, "chunks": chunks, "embeddings": embeddings}
 """Stage: its table; the index has points instead."""
 
 

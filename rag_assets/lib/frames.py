@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import polars as pl
 
 from rag_core.generations import store as generations
 from rag_core.pipeline import Pipeline, sample_store
-from rag_core.pipeline.sample_store import Within
 from rag_core.sources import Scope
 
+Within = Sequence[uuid.UUID] | None
+"""Only these documents; `None`: all."""
 Frames = Callable[[Pipeline, Scope, Within], Iterator[pl.DataFrame]]
 
 

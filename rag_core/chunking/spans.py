@@ -41,7 +41,7 @@ _ABBREVIATION: Final = re.compile(
     r"|\b[A-Z])\.$"
 )
 _WORD_ENDS: Final = (" ", "\n", "\t", "，", "、", ",", "：", ":", ";", "|", "/")
-_MARK: Final = re.compile(r"[ \t]*+(?:[-*+•·]|\(?\d{1,3}[.)、]|\(?[a-z][.)])\s")
+_MARK: Final = re.compile(r"[ \t]{0,40}+(?:[-*+•·]|\(?\d{1,3}[.)、]|\(?[a-z][.)])\s")
 _NOT_SPACE: Final = re.compile(r"\S")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row
 
 from rag_core.evaluation import feedback_store, question_store
 from rag_core.evaluation.feedback_store import Judgement
@@ -41,24 +41,13 @@ def propose_from_rating(connection: Connection, tenant: str, rating: int, judgem
     return question_store.propose(connection, tenant, [question])
 
 
-_HEADINGS = text("""
-SELECT d.doc_id, d.source || '/' || d.locator AS place, d.language,
-       substr(d.text, (b.block->>1)::int + 1, least((b.block->>2)::int - (b.block->>1)::int, 300)) AS heading
-FROM rag.documents d, jsonb_array_elements(d.blocks) WITH ORDINALITY AS b(block, number)
-WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND d.acl IS NOT NULL
-  AND b.block->>0 = 'heading' AND (b.block->>3)::int > 1 AND (:source = '' OR d.source = :source)
-ORDER BY md5(d.doc_id::text), b.number LIMIT :limit
-""")
-
-
 def propose_from_headings(connection: Connection, tenant: str, *, limit: int, source: str = "") -> int:
     """Propose up to `limit` questions from headings of stored documents, at most two a document; returns how many.
 
     Only headings that one document alone has are taken, and no titles: "Introduction" asks nothing. Documents come in
     an order that has nothing to do with their names, so that a few proposals are of many places.
     """
-    params = {"tenant": tenant, "source": source, "limit": _SCANNED}
-    rows = connection.execute(_HEADINGS, params).all()
+    rows = question_store.headings(connection, tenant, source=source, limit=_SCANNED)
     added = 0
     for question in _questions(rows):
         if added >= limit:

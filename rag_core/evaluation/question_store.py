@@ -209,3 +209,21 @@ def _stored(row: Row[Any]) -> StoredQuestion:
         row.id,
         row.at,
     )
+
+
+_HEADINGS = text("""
+SELECT d.doc_id, d.source || '/' || d.locator AS place, d.language,
+       substr(d.text, (b.block->>1)::int + 1, least((b.block->>2)::int - (b.block->>1)::int, 300)) AS heading
+FROM rag.documents d, jsonb_array_elements(d.blocks) WITH ORDINALITY AS b(block, number)
+WHERE d.tenant = :tenant AND d.deleted_at IS NULL AND d.acl IS NOT NULL
+  AND b.block->>0 = 'heading' AND (b.block->>3)::int > 1 AND (:source = '' OR d.source = :source)
+ORDER BY md5(d.doc_id::text), b.number LIMIT :limit
+""")
+
+
+def headings(connection: Connection, tenant: str, *, source: str, limit: int) -> Sequence[Row[Any]]:
+    """Headings of visible documents that are not their titles: `doc_id`, `place`, `language`, `heading`.
+
+    An empty `source` means all. The order has nothing to do with names, so that a few are of many places.
+    """
+    return connection.execute(_HEADINGS, {"tenant": tenant, "source": source, "limit": limit}).all()

@@ -18,7 +18,7 @@ MAX_METADATA_CHARS = 2000
 MAX_METADATA_ENTRIES = 64
 _SEPARATOR = "\n\n"
 _BADGE: Final = re.compile(r"badge|shields\.io|/actions/workflows/|travis-ci|coveralls", re.IGNORECASE)
-_FILE_NAME: Final = re.compile(r".*\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?|emf|wmf)", re.IGNORECASE)
+_IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".bmp", ".tif", ".tiff", ".emf", ".wmf")
 _LETTERS: Final = re.compile(r"[^\W\d_]{2,}")
 _WIDE_CHARS: Final = 4
 
@@ -146,7 +146,7 @@ class TextBuilder:
 def describes(alternative: str) -> bool:
     """Whether the alternative text of an image says something: two words or more, and no file name."""
     words = len(_LETTERS.findall(alternative)) > 1 or sum(map(is_wide, alternative)) >= _WIDE_CHARS
-    return words and not _FILE_NAME.fullmatch(alternative)
+    return words and not alternative.lower().endswith(_IMAGE_ENDINGS)
 
 
 def clean_metadata(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -83,8 +83,9 @@ class Totals:
 def _sum(one: StageResult, two: StageResult) -> StageResult:
     counts = Counter(one.counts)
     counts.update(two.counts)
-    # Of the generations that receive writes each round says the same.
-    same = {name: max(one.counts.get(name, 0), two.counts[name]) for name in ("generations",) if name in two.counts}
+    # These count generations, and each round says the same of them.
+    counted = [name for name in ("generations", "deferred") if name in two.counts]
+    same = {name: max(one.counts.get(name, 0), two.counts[name]) for name in counted}
     return replace(
         one,
         counts={**{name: counts[name] for name in {**one.counts, **two.counts}}, **same},

@@ -48,8 +48,8 @@ def old_results(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
 
     Each has its setting: `RAG_EVENT_RETENTION_DAYS`, `RAG_EVALUATION_RETENTION_DAYS`, `RAG_FEEDBACK_RETENTION_DAYS`.
     """
-    settings = pipeline.settings
     with typed_failures(), pipeline.store.engine.begin() as connection:
+        settings = pipeline.settings
         days, feedback_days = settings.event_retention_days, settings.feedback_retention_days
         deleted = {
             "quality": quality.purge(connection, days=days),

@@ -377,7 +377,7 @@ reading_progress = Table(
     Column("bytes", BigInteger, nullable=False, comment="of both, about"),
     now_column("updated_at"),
 )
-"""What the last run of a shard has listed and not read yet (`rag_core.pipeline.progress`)."""
+"""What the last run of a shard has listed and not read yet (`rag_core.pipeline.progress_store`)."""
 
 source_problems = Table(
     "source_problems",

@@ -113,7 +113,7 @@ def is_successor(active: Generation | None, row: Generation) -> bool:
 
 
 def _is_unmeasured(check: Mapping[str, Any]) -> bool:
-    return check["name"] == "retrieval" and 0 <= check["figures"].get("questions", -1) < MIN_QUESTIONS
+    return bool(check["name"] == "retrieval" and 0 <= check["figures"].get("questions", -1) < MIN_QUESTIONS)
 
 
 def promote_successor(

@@ -23,7 +23,7 @@ _LONG_CELL: Final = 40
 """Characters; where all columns have longer cells on average, they hold running text."""
 _MARK: Final = re.compile(r"\W{1,2}|\(?(?:\d{1,3}|[A-Za-z])[.)]|\[\d{1,3}\]")
 _EQUATION: Final = re.compile(r"\([\d.]{1,8}\)|\[[A-Z]\w{1,12}\]")
-_NUMBERED: Final = re.compile(r"\A(?:(?:\d{1,3}\.?)+|[IVX]{1,6})\s")
+_NUMBERED: Final = re.compile(r"\A(?:\d{1,3}(?:\.\d{1,3})*+\.?|[IVX]{1,6})\s")
 
 
 class _Column(NamedTuple):

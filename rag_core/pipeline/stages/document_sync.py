@@ -26,7 +26,6 @@ from rag_core.sources import listing_store as listing
 from rag_core.sources import listings as cursors
 from rag_core.sources import shared_listing_store as shared_listings
 from rag_core.sources import store as sources
-from rag_core.sources.listing_store import Queue
 
 STAGE = "documents"
 _DUE_PAGE = 500
@@ -105,7 +104,7 @@ class DocumentSync:
         )
         self._publish_to_index = publish
         self._counts: Counter[str] = Counter()
-        self._queue = Queue()
+        self._queue = listing.Queue()
         self._bytes = self._done = 0
         self._compared = self._named = self._added = 0
         self._seconds = 0.0
@@ -143,7 +142,7 @@ class DocumentSync:
             return self._read(limit)
 
     @property
-    def queue(self) -> Queue:
+    def queue(self) -> listing.Queue:
         """The items that are still to be read."""
         return self._queue
 
@@ -257,7 +256,7 @@ class DocumentSync:
         first = committed = self._done
         for read in self._reads():
             self._done += 1
-            self._queue -= Queue.of(read.due)
+            self._queue -= listing.Queue.of(read.due)
             batch.add(read)
             if self._progress is not None:
                 self._progress(self._done, self._done + self._queue.items)

@@ -119,7 +119,7 @@ def test_a_run_under_way_is_stopped(place: Place) -> None:
     run_id = place.dagster.launch("docs")
     assert eventually(lambda: place.run(run_id).status == "STARTED", seconds=60)
     assert place.run(run_id).can_terminate
-    assert next(item for item in place.dagster.assets("docs") if item.stage == "documents").busy
+    assert next(item for item in place.dagster.assets("docs") if item.stage == "documents").running
     place.dagster.terminate(run_id)
     assert place.ends(run_id) == "CANCELED"
 

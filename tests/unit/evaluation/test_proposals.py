@@ -17,6 +17,7 @@ from rag_core.evaluation import (
     question_store,
 )
 from rag_core.evaluation.proposals import as_question
+from rag_core.exit_codes import Exit
 from ragctl.app import run
 from tests.support.pipeline import PipelineHarness
 
@@ -120,12 +121,12 @@ def test_a_proposal_is_asked_once_an_operator_has_completed_and_accepted_it(
     [one] = listed(handbook)
     monkeypatch.setenv("RAG_DATABASE_URL", handbook.settings.database_url.get_secret_value())  # type: ignore[union-attr]
     tenant = ["--tenant", TENANT]
-    assert run(["evaluate", "take", str(one.id), *tenant]) == 1
+    assert run(["evaluate", "take", str(one.id), *tenant]) == Exit.WRONG_INPUT
     assert "QUESTIONS_INVALID: needs expected, pattern or source" in capsys.readouterr().err
-    assert run(["evaluate", "take", str(one.id), "--pattern", "(", *tenant]) == 1
+    assert run(["evaluate", "take", str(one.id), "--pattern", "(", *tenant]) == Exit.WRONG_INPUT
     assert "pattern: missing )" in capsys.readouterr().err
     assert run(["evaluate", "take", str(one.id), "--expected", "16 weeks", *tenant]) == 0
-    assert run(["evaluate", "reject", str(one.id), *tenant]) == 1
+    assert run(["evaluate", "reject", str(one.id), *tenant]) == Exit.FAILED
     assert "QUESTION_DECIDED" in capsys.readouterr().err
     with handbook.store.engine.begin() as connection:
         [asked] = question_store.accepted(connection, TENANT, 10)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from query_server.converters.query_v2 import from_event, from_page
 from query_server.handlers.query.answer import Retrieved
 from query_server.handlers.query.search import Page
-from rag_core.answering import Answered, Citation
+from rag_core.answering import Answered, Citation, StandaloneQuestion
 from rag_core.index import Hit, SearchResult
 from rag_core.parsing import Block, BlockKind, Part, PartKind
 from ragproto.query.v2 import query_pb2 as pb
@@ -45,7 +45,7 @@ def test_a_passage_has_its_blocks_with_parts_and_the_header_that_a_cut_took() ->
 
 def test_a_citation_names_the_page_and_headings_of_what_it_quotes() -> None:
     cited = Citation(1, 0, START + 26, START + 31, "- two")
-    final = from_event(Answered((cited,)), Retrieved(RESULT, None, 0.0)).final
+    final = from_event(Answered((cited,)), Retrieved(RESULT, None, 0.0, StandaloneQuestion("how?"))).final
     (citation,) = final.answered.citations
     assert (citation.page, list(citation.heading_path)) == (4, ["Top", "Setup", "Steps"])
     assert [block.kind for block in citation.blocks] == [pb.Block.KIND_LIST]

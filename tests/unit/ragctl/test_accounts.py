@@ -12,6 +12,7 @@ import pytest
 
 from rag_core.access import TokenRules, TokenVerifier
 from rag_core.errors import ConfigError, Exhausted, InvalidInput, NotFound, Unauthenticated
+from rag_core.exit_codes import Exit
 from rag_core.settings import Settings
 from ragctl.app import run
 from ragctl.local_stack.accounts import SCOPES, Accounts, Role
@@ -191,7 +192,7 @@ def test_a_locked_admin_is_unlocked_by_the_command_line(
     assert attempt(broker, PASSWORD) is None
     lock(broker)
     assert attempt(broker, PASSWORD) == "SIGN_IN_LOCKED"
-    assert run(["account", "unlock", "nobody"]) == 1
+    assert run(["account", "unlock", "nobody"]) == Exit.NOT_FOUND
     assert "ACCOUNT_NOT_FOUND" in capsys.readouterr().err
 
 

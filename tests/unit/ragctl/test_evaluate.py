@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from rag_core.exit_codes import Exit
 from ragctl.app import run
 from ragproto.query.v2 import query_pb2 as v2
 from tests.support.wire import WirePeer
@@ -71,7 +72,7 @@ def test_a_limit_that_is_missed_is_named_and_fails(
     answers(peer, "", abstained=v2.AnswerFinal.Abstained(reason="NO_RESULTS"))
     code, _, said = evaluated(capsys, file, "--at-least", "satisfied=0.6")
     assert (code, said.splitlines()[-1]) == (1, "satisfied is 0.333, at least 0.6 is wanted")
-    assert run(["evaluate", "--questions", str(file), "--at-least", "happy=1"]) == 1
+    assert run(["evaluate", "--questions", str(file), "--at-least", "happy=1"]) == Exit.WRONG_INPUT
     assert "FIELD_INVALID" in capsys.readouterr().err
 
 
@@ -114,14 +115,14 @@ def test_an_accepted_run_is_audited_and_a_missing_one_is_refused(
         rows = connection.execute("SELECT details, target FROM rag.audit WHERE action = 'evaluation.accept'").fetchall()
     [(details, target)] = rows
     assert (details["reason"], target) == ("the old chapters are gone", str(report["run"]))
-    assert run(["evaluate", "accept", "999", "--reason", "none"]) == 1
+    assert run(["evaluate", "accept", "999", "--reason", "none"]) == Exit.NOT_FOUND
     assert "EVALUATION_NOT_FOUND" in capsys.readouterr().err
 
 
 def test_without_a_file_the_own_questions_are_asked_and_their_absence_is_said(
     peer: WirePeer, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["evaluate"]) == 1
+    assert run(["evaluate"]) == Exit.WRONG_INPUT
     assert "tenant default has no questions of its own; give --questions FILE" in capsys.readouterr().err
     (tmp_path / "questions").mkdir()
     file.rename(tmp_path / "questions" / "own.jsonl")

@@ -15,6 +15,7 @@ import grpc
 import httpx
 import pytest
 
+from rag_core.exit_codes import Exit
 from ragproto.query.v2 import query_pb2 as v2
 from ragproto.query.v2 import query_pb2_grpc as v2_grpc
 from tests.support.answerers import EchoAnswerer
@@ -166,7 +167,7 @@ def test_rag_query_resumes_by_itself_and_prints_no_text_twice(behind: Behind, ra
 def test_rag_query_says_so_when_the_answer_is_cut_again(behind: Behind, rag: Callable[..., Ended]) -> None:
     with behind.cut_in_the_middle(times=2):
         ended = rag()
-    assert ended.returncode == 1
+    assert ended.returncode == Exit.UNAVAILABLE
     assert ended.stdout == "", "an answer is printed when it is complete"
     assert ended.stderr == "rag: SERVER_UNAVAILABLE: the connection to the server broke; ask again\n"
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rag_core.database import Store
+from rag_core.exit_codes import Exit
 from rag_core.operations import audit_store as audit
 from rag_core.quality import Entry
 from rag_core.quality import quarantine_store as quarantine
@@ -58,7 +59,7 @@ def test_all_that_match_are_taken_at_once_and_no_other_tenants(filled: Store, ca
 
 def test_one_wrong_number_among_several_changes_nothing(filled: Store, capsys: Capture) -> None:
     entry = str(_ids(capsys)["0.pdf"])
-    assert run(["quarantine", "discard", entry, "99999"]) == 1
+    assert run(["quarantine", "discard", entry, "99999"]) == Exit.NOT_FOUND
     assert "QUARANTINE_NOT_FOUND" in capsys.readouterr().err
     assert _audit(filled) == []
     assert "0.pdf" in _ids(capsys)
@@ -66,5 +67,5 @@ def test_one_wrong_number_among_several_changes_nothing(filled: Store, capsys: C
 
 @pytest.mark.parametrize("arguments", [[], ["1", "--source", "crm"]])
 def test_what_is_meant_must_be_said(filled: Store, capsys: Capture, arguments: list[str]) -> None:
-    assert run(["quarantine", "redrive", *arguments]) == 1
+    assert run(["quarantine", "redrive", *arguments]) == Exit.WRONG_INPUT
     assert "USAGE" in capsys.readouterr().err
