@@ -78,10 +78,16 @@ async def compose(question: Question, threshold: float = 0.0) -> Quoted | None:
     """
     if question.embed is None or question.vector is None:
         return None
-    spans = candidates(question, passages=MAX_PASSAGES, limit=MAX_CANDIDATES)
+    spans, texts = [], []
+    for span in candidates(question, passages=MAX_PASSAGES, limit=MAX_CANDIDATES):
+        text = question.hits[span[0]].payload.text[span[1] : span[2]]
+        # A model finds any sentence of the question's own language near, whatever it says; words have judged those.
+        if other_language(question.text, [text]):
+            spans.append(span)
+            texts.append(text)
     if len(spans) < MIN_COMPARED:
         return None
-    vectors = await question.embed([question.hits[rank].payload.text[start:end] for rank, start, end in spans])
+    vectors = await question.embed(texts)
     cosines = vectors @ question.vector
     near, apart = _passage_nearness(question), _apart(cosines)
     odds = WEIGHTS[0] * near + WEIGHTS[1] * apart + BIAS - threshold

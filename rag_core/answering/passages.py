@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rag_core.index import Hit
-from rag_core.parsing import Block, BlockKind, parts_of
+from rag_core.parsing import PROSE, Block, BlockKind, parts_of
 
 Path = tuple[str, ...]
 _NEVER_QUOTED: Final = frozenset({BlockKind.FRONT_MATTER, BlockKind.IMAGE})
 """Blocks that help a search and say nothing to a reader."""
+_SENTENCES: Final = PROSE | {BlockKind.LIST, BlockKind.DEFINITIONS}
+"""Blocks of whole sentences; a heading, a row or a command is no statement by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,9 @@ class Passage:
     dense: float | None = None
 
     def says(self, start: int, end: int) -> bool:
-        """Whether a span of `text`, counted from its start, holds anything that may be quoted."""
+        """Whether a span of `text`, counted from its start, lies in sentences."""
         blocks = [block for block in self.blocks if block.start - self.start < end and start < block.end - self.start]
-        return not blocks or any(block.kind not in _NEVER_QUOTED for block in blocks)
+        return not blocks or any(block.kind in _SENTENCES for block in blocks)
 
     def slice(self, start: int, end: int) -> str:
         """The document's text between two places within the passage."""

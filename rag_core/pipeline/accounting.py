@@ -7,6 +7,7 @@ from rag_core.generations import store as generations
 from rag_core.pipeline import run_store as accounting
 from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import DocumentCounts
+from rag_core.pipeline.run_store import NO_GENERATION
 from rag_core.pipeline.stages.documents import STAGE
 from rag_core.quality import Assessment, assess
 from rag_core.quality import store as quality
@@ -26,11 +27,13 @@ def account(store: Store, scope: Scope) -> DocumentCounts:
     key = (scope.source.tenant, scope.source.name, scope.shard)
     with store.engine.connect() as connection:
         following = generations.must_be_complete(connection)
+        # One that cannot be computed any more gets no new text until its successor is built: not the fault of this run.
+        known = generations.write_targets(connection)
         state = accounting.shard_state(
             connection,
             *key,
             run_id=scope.run_id,
-            generations=[row.name for row in following],
+            generations=[row.name for row in following] if known else [NO_GENERATION],
             chunkers=sorted({row.chunker for row in following}),
         )
         tenant, source, shard = key

@@ -85,7 +85,7 @@ def _sum(one: StageResult, two: StageResult) -> StageResult:
     counts.update(two.counts)
     # These count generations, and each round says the same of them.
     counted = [name for name in ("generations", "deferred") if name in two.counts]
-    same = {name: max(one.counts.get(name, 0), two.counts[name]) for name in counted}
+    same: dict[str, int] = {name: max(one.counts.get(name, 0), two.counts[name]) for name in counted}
     return replace(
         one,
         counts={**{name: counts[name] for name in {**one.counts, **two.counts}}, **same},

@@ -139,6 +139,8 @@ class ShardState:
     pending: int
 
 
+NO_GENERATION = ""
+"""The name of a generation that holds nothing: without any, all documents are pending."""
 _STATE = text("""
 WITH candidates AS MATERIALIZED (
     SELECT d.doc_id FROM rag.documents d
@@ -189,5 +191,5 @@ def shard_state(
         "chunkers": list(chunkers),
     }
     indexed, now, before = connection.execute(_STATE, params).one()
-    pending = [connection.scalar(_PENDING, scope | {"generation": name}) or 0 for name in generations or [""]]
-    return ShardState(indexed, now, before, max(pending))
+    pending = [connection.scalar(_PENDING, scope | {"generation": name}) or 0 for name in generations]
+    return ShardState(indexed, now, before, max(pending, default=0))

@@ -28,6 +28,8 @@ class WordTransformRegistry(TransformRegistry):
 
     def _named(self, generation_config: Any) -> Transforms:
         key = key_of(generation_config)
+        if key == key_of(self.own.generation_config):
+            return self.own
         if key not in self._others:
             self._others[key] = word_transforms(
                 version=generation_config["embed_model"],

@@ -13,6 +13,7 @@ import pytest
 
 from query_server.handlers.query.fallback import FAILURES_IN_A_ROW
 from rag_core.answering import open_answerer
+from rag_core.answering.extractive import ExtractiveAnswerer
 from ragproto.query.v1 import query_pb2 as v1
 from ragproto.query.v1 import query_pb2_grpc as v1_grpc
 from ragproto.query.v2 import query_pb2 as pb
@@ -20,6 +21,8 @@ from ragproto.query.v2 import query_pb2_grpc
 from tests.support.chat_server import KEY, MODEL, scripted_server
 from tests.support.query_server import Doc, RunningServer, failing, failure, running, settings_of
 
+BOLD = ExtractiveAnswerer(-50)
+"""Answers although nothing is near to the fake embedder."""
 DOCS = [
     Doc(
         "Parental leave lasts 16 weeks.\n\nParental leave is paid in full by the company.",
@@ -35,7 +38,8 @@ EARLIER = [
 
 @pytest.fixture(scope="module")
 def quoting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running(tmp_path_factory.mktemp("quoting"), docs=DOCS, conversation_messages=4) as server:
+    with running(tmp_path_factory.mktemp("quoting"), docs=DOCS, conversation_messages=4,
+                 dependencies={"answerer": BOLD}) as server:  # fmt: skip
         yield server
 
 

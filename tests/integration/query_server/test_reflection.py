@@ -21,7 +21,9 @@ PUBLIC = {
     "ragproto.query.v1.QueryService",
     "ragproto.query.v2.QueryService",
 }
-OPERATORS = {f"ragproto.admin.v1.{name}Service" for name in ("Admin", "Deployment", "Evaluation", "Operations")}
+OPERATORS = {
+    f"ragproto.admin.v1.{name}Service" for name in ("Admin", "Deployment", "Evaluation", "Operations", "Source")
+}
 ASKED = (
     *(pb.ServerReflectionRequest(file_containing_symbol=name) for name in sorted(OPERATORS)),
     pb.ServerReflectionRequest(file_containing_symbol="ragproto.admin.v1.AuditRecord"),

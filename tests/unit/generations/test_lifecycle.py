@@ -151,8 +151,8 @@ def test_a_generation_whose_model_is_gone_still_gets_deletions_and_a_successor_i
     plant.runs = 10
     del flow.connector.items["crane.txt"]
     flow.connector.put("pump.txt", manual("pump", "It was painted red."))
-    plant.run()
-    plant.run()
+    assert plant.run().balanced
+    assert plant.run().balanced
     states = {row.name: row.state for row in flow.all("SELECT name, state FROM rag.generations")}
     assert states.pop(old) == "active"
     assert list(states.values()) == ["building"]
