@@ -116,8 +116,14 @@ def _candidates(channel: grpc.Channel, metadata: list[tuple[str, str]]) -> Itera
     request = query_pb2.SearchRequest(query="introduction", top_k=4 * _TITLES)
     stub = query_pb2_grpc.QueryServiceStub(channel)
     passages = stub.Search(request, timeout=_CALL_SECONDS, metadata=metadata).passages
-    titles = dict.fromkeys(passage.title for passage in passages if passage.title.isprintable() and passage.title)
-    yield from (f"What is {title}?" for title in list(titles)[:_TITLES])
+    titles = dict.fromkeys(_subject(passage.title) for passage in passages if passage.title.isprintable())
+    yield from (f"What is {title}?" for title in list(filter(None, titles))[:_TITLES])
+
+
+def _subject(title: str) -> str:
+    """What a title is about: `frozenlist` of `frozenlist 1.8.0: A list-like structure`."""
+    words = title.partition(":")[0].split()
+    return " ".join(words[:-1] if len(words) > 1 and words[-1].lstrip("v")[:1].isdigit() else words)
 
 
 def _answered(channel: grpc.Channel, metadata: list[tuple[str, str]], question: str) -> bool:
