@@ -187,6 +187,7 @@ def test_the_api_refuses_what_a_role_may_not_although_the_page_offered_it(page: 
     place.act_as(OPERATOR)
     page.reload()
     go(page, "Sources")
+    expect(page.get_by_role("button", name="Sync now")).to_be_visible()
     place.act_as(VIEWER)  # the page was drawn for an operator
     act(page, "Sync now", "sneaky", "The action failed: SCOPE_MISSING.")
 
