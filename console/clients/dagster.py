@@ -107,7 +107,7 @@ class DagsterClient:
         found = [(node["assetKey"], item) for node in nodes for item in node["assetChecksOrError"].get("checks", [])]
         if not found:
             return []
-        variables = {f"key{number}": {"path": key["path"]} for number, (key, _) in enumerate(found)}
+        variables: dict[str, Any] = {f"key{number}": {"path": key["path"]} for number, (key, _) in enumerate(found)}
         variables |= {f"name{number}": item["name"] for number, (_, item) in enumerate(found)}
         results = self._query(documents.executions(len(found)), **variables)
         return [

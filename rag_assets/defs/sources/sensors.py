@@ -16,7 +16,7 @@ from rag_assets.connectors import connector_context, open_connector
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
-from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
+from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG, current_version_tag
 from rag_core.ids import fingerprint
 from rag_core.pipeline import Pipeline
 from rag_core.sources import Connector
@@ -85,9 +85,15 @@ def _requests(
 
 
 def _history(config: SourceConfig, instance: dg.DagsterInstance, shard: str | None) -> list[dg.RunRecord]:
-    tags = {PARTITION_TAG: shard} if shard is not None else {}
-    filters = dg.RunsFilter(job_name=job_name(config), tags=tags)
-    return list(instance.get_run_records(filters, limit=_HISTORY))
+    """The newest runs first."""
+    if shard is None:
+        return list(instance.get_run_records(dg.RunsFilter(job_name=job_name(config)), limit=_HISTORY))
+    tags = {PARTITION_TAG: shard}
+    own = instance.get_run_records(dg.RunsFilter(job_name=job_name(config), tags=tags), limit=_HISTORY)
+    # Runs of a backfill over shards belong to Dagster's own job.
+    synced = instance.get_run_records(dg.RunsFilter(tags={**tags, SYNC_TAG: config.key}), limit=_HISTORY)
+    found = {record.storage_id: record for record in (*own, *synced)}
+    return [found[number] for number in sorted(found, reverse=True)[:_HISTORY]]
 
 
 def _due(runs: list[dg.RunRecord], token: str, now: float) -> bool:

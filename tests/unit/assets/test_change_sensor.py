@@ -11,9 +11,9 @@ from dagster._core.test_utils import create_run_for_test
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.connectors import build_connector
 from rag_assets.defs.sources.sensors import evaluate
-from rag_assets.lib.naming import job_name
+from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_assets.source_config import SourceConfig
-from rag_assets.version_tags import TOKEN_TAG, current_version_tag
+from rag_assets.version_tags import SYNC_TAG, TOKEN_TAG, current_version_tag
 from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
 from tests.unit.connectors.listings import settle
@@ -138,6 +138,17 @@ def test_each_shard_is_judged_by_its_own_runs(config: SourceConfig, instance: dg
     sharded = Sensor(config.model_copy(update={"shards": 3}), instance)
     sharded.past(Status.SUCCESS, sharded.token, partition="0")
     sharded.past(Status.STARTED, "another state", partition="1")
+    assert [request.partition_key for request in sharded.decide()] == ["2"]
+
+
+def test_the_runs_of_a_sync_of_all_shards_count(config: SourceConfig, instance: dg.DagsterInstance, docs: Path) -> None:
+    sharded = Sensor(config.model_copy(update={"shards": 3}), instance)
+    sharded.past(Status.SUCCESS, "another state", partition="0")
+    for shard, (status, source) in enumerate([
+        (Status.SUCCESS, sharded.config.key), (Status.STARTED, sharded.config.key), (Status.STARTED, "another_source")
+    ]):  # fmt: skip
+        tags = {TOKEN_TAG: sharded.token, SYNC_TAG: source, PARTITION_TAG: str(shard)}
+        create_run_for_test(instance, job_name="__ASSET_JOB", status=status, tags=tags)
     assert [request.partition_key for request in sharded.decide()] == ["2"]
 
 
