@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rag_assets.connectors.kinds import OPTIONS
 from rag_assets.source_admin.allowances import require_allowed
 from rag_assets.source_admin.definition import parse_definition
 from rag_assets.source_admin.files import SourceFile, SourceFiles
@@ -126,8 +125,6 @@ _HANDLERS: dict[Action, Callable[[Pipeline, Operation], Result | None]] = {
 def _allowed(settings: Settings, operation: Operation) -> SourceConfig:
     """The configuration in the request, when the caller may connect to all of what it names."""
     config = parse_definition(str(operation.request.get("definition", "")))
-    if config.options.kind not in OPTIONS:
-        raise InvalidInput(Reason.FIELD_INVALID, "options.kind: unknown")
     if not operation.unrestricted:
         require_allowed(config, operation.tenant, settings.source_allowances.get(operation.tenant))
     return config

@@ -139,10 +139,10 @@ def read(connection: Connection, tenant: str) -> tuple[SourceReport, ...]:
         row.source: row for row in connection.execute(select(source_states).where(source_states.c.tenant == tenant))
     }
     for name, row in known.items():
-        counts.setdefault(name, SourceCounts(name, row.kind, 0, 0, 0, 0, 0, None))
+        counts.setdefault(name, SourceCounts(name, row.kind))
     shared = _Facts(connection, tenant)
     for name in shared.mistakes:
-        counts.setdefault(name, SourceCounts(name, "", 0, 0, 0, 0, 0, None))
+        counts.setdefault(name, SourceCounts(name, ""))
     reports = []
     for name in sorted(counts):
         facts = shared.of(counts[name], known.get(name))
