@@ -143,14 +143,14 @@ def delete(
     yes
         Delete without asking.
     """
-    from rag_assets.source_admin import SourceFiles, parse_definition
+    from rag_assets.source_admin import SourceFolder, parse_definition
     from rag_core.pipeline import Pipeline, remove_source
     from rag_core.settings import Settings
     from rag_core.sources import Source, removal_store
     from rag_core.sources import store as sources
 
     settings = Settings.load()
-    files = SourceFiles(settings.effective_sources_dir)
+    files = SourceFolder(settings.effective_sources_dir)
     try:
         config = parse_definition(files.find(name).text)
         source = config.source
@@ -265,13 +265,13 @@ def _show(found: dict[str, Any], text: str, config: SourceConfig) -> None:
 
 def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:
     """Write the file; the row of the source and the audit entry are one transaction."""
-    from rag_assets.source_admin import SourceFiles
+    from rag_assets.source_admin import SourceFolder
     from rag_core.database import open_store
     from rag_core.operations import audit_store
     from rag_core.sources import operation_store
 
     with closing(open_store(settings)) as store, store.engine.begin() as connection:
-        file = SourceFiles(settings.effective_sources_dir).add(config, text)
+        file = SourceFolder(settings.effective_sources_dir).add(config, text)
         if file.written and config.has_runs:
             operation_store.register(connection, config.source)
         details = {"tenant": config.tenant, "kind": config.options.kind, "written": file.written}
