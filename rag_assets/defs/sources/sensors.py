@@ -20,6 +20,7 @@ from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG, c
 from rag_core.ids import fingerprint
 from rag_core.pipeline import Pipeline
 from rag_core.sources import Connector
+from rag_core.sources import store as sources
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -53,15 +54,25 @@ def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg
         context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.SkipReason | list[dg.RunRequest]:
         with typed_failures(), open_connector(config, connector_context(config, pipeline.settings)) as connector:
-            return evaluate(config, connector, context.instance, now=time.time())
+            with pipeline.store.engine.connect() as connection:
+                removed = sources.find(connection, config.tenant, config.name) is None
+            return evaluate(config, connector, context.instance, now=time.time(), removed=removed)
 
     return changes
 
 
 def evaluate(
-    config: SourceConfig, connector: Connector, instance: dg.DagsterInstance, *, now: float
+    config: SourceConfig,
+    connector: Connector,
+    instance: dg.DagsterInstance,
+    *,
+    now: float,
+    removed: bool = False,
 ) -> dg.SkipReason | list[dg.RunRequest]:
-    """A run request for each shard that needs one, or why none does. `now` is in seconds since the epoch."""
+    """A run request for each shard that needs one, or why none does. `now` is in seconds since the epoch.
+
+    `removed`: the database knows nothing of the source, so that its good runs of before do not count.
+    """
     shards = partition_keys(config)
     histories = {shard: _history(config, instance, shard) for shard in shards}
     idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
@@ -71,15 +82,20 @@ def evaluate(
     # Again: somebody may have started a run while the tag was read, which takes seconds for a large source.
     histories = {shard: _history(config, instance, shard) for shard in idle}
     idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
-    requests = list(_requests(idle, histories, token, now))
+    requests = list(_requests(idle, histories, token, now, removed=removed))
     return requests or dg.SkipReason("unchanged since the last good run, or waiting before a failed run is repeated")
 
 
 def _requests(
-    shards: list[str | None], histories: dict[str | None, list[dg.RunRecord]], token: str, now: float
+    shards: list[str | None],
+    histories: dict[str | None, list[dg.RunRecord]],
+    token: str,
+    now: float,
+    *,
+    removed: bool,
 ) -> Iterator[dg.RunRequest]:
     for shard in shards:
-        if _due(histories[shard], token, now):
+        if _due(histories[shard], token, now, removed=removed):
             # No run key: a key is deduplicated for ever, and a source may return to a state it had before.
             yield dg.RunRequest(partition_key=shard, tags={TOKEN_TAG: token, LISTING_TAG: CHANGES})
 
@@ -96,11 +112,11 @@ def _history(config: SourceConfig, instance: dg.DagsterInstance, shard: str | No
     return [found[number] for number in sorted(found, reverse=True)[:_HISTORY]]
 
 
-def _due(runs: list[dg.RunRecord], token: str, now: float) -> bool:
+def _due(runs: list[dg.RunRecord], token: str, now: float, *, removed: bool) -> bool:
     if not runs or runs[0].dagster_run.tags.get(TOKEN_TAG) != token:
         return True
     if runs[0].dagster_run.status is dg.DagsterRunStatus.SUCCESS:
-        return False
+        return removed
     if runs[0].dagster_run.status is dg.DagsterRunStatus.CANCELED:
         return now >= (runs[0].end_time or 0) + RETRY_LAST_SECONDS  # an operator stopped it; do not start it again
     return now >= (runs[0].end_time or 0) + _delay(runs, token)
