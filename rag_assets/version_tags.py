@@ -8,6 +8,8 @@ from rag_core.sources import Connector
 
 TOKEN_TAG = ".dagster/rag_version_tag"  # noqa: S105
 """Dagster's prefix for tags that it does not show: on every row of the list of runs a hash says nothing to people."""
+SYNC_TAG = "rag/sync"
+"""The source (its key) of a run that `rag source sync` or the console asked for. Backfills over shards pass it on."""
 LISTING_TAG, CHANGES = "rag/listing", "changes"
 """A run with this tag may list only what changed. Scheduled runs and those an operator starts list everything."""
 

@@ -47,7 +47,7 @@ def _unseen(config: SourceConfig) -> SourceReport:
     from rag_core.source_status import Facts, SourceReport, decide
 
     kind = config.options.kind
-    counts = SourceCounts(config.name, kind, 0, 0, 0, 0, 0, None)
+    counts = SourceCounts(config.name, kind)
     status = decide(Facts(config.name, kind), datetime.now(UTC))
     return SourceReport(counts, status, Coverage(config.tenant, config.name))
 

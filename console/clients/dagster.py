@@ -104,10 +104,14 @@ class DagsterClient:
             return []
         keys = [{"path": [source, stage]} for stage in STAGES]
         nodes = self._query(documents.CHECKS, keys=keys)["assetNodes"]
+        found = [(node["assetKey"], item) for node in nodes for item in node["assetChecksOrError"].get("checks", [])]
+        if not found:
+            return []
+        variables: dict[str, Any] = {f"key{number}": {"path": key["path"]} for number, (key, _) in enumerate(found)}
+        variables |= {f"name{number}": item["name"] for number, (_, item) in enumerate(found)}
+        results = self._query(documents.executions(len(found)), **variables)
         return [
-            answers.to_check(node["assetKey"]["path"], item)
-            for node in nodes
-            for item in node["assetChecksOrError"].get("checks", [])
+            answers.to_check(key["path"], item, results[f"check{number}"]) for number, (key, item) in enumerate(found)
         ]
 
     def automations(self) -> list[Automation]:

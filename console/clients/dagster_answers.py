@@ -149,9 +149,9 @@ def group_of_backfill(item: dict[str, Any]) -> str:
     return str(selected[0]["path"][0]) if selected else ""
 
 
-def to_check(path: list[str], item: dict[str, Any]) -> Check:
-    """A check with its newest result."""
-    execution = item["executionForLatestMaterialization"] or {}
+def to_check(path: list[str], item: dict[str, Any], executions: list[dict[str, Any]]) -> Check:
+    """A check with its newest result; executions that are planned, or were left out, have none."""
+    execution = next((one for one in executions if one["evaluation"]), {})
     evaluation = execution.get("evaluation") or {}
     entries = evaluation.get("metadataEntries") or ()
     figures = [(entry["label"], _figure(entry)) for entry in entries]

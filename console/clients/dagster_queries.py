@@ -18,9 +18,10 @@ GRAPH = """query($group: AssetGroupSelector) { assetNodes(group: $group) { asset
 LATEST = """query($keys: [AssetKeyInput!]!) { assetsLatestInfo(assetKeys: $keys) { assetKey { path } inProgressRunIds
   unstartedRunIds latestRun { runId status endTime } latestMaterialization { timestamp runId } } }"""
 CHECKS = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path } assetChecksOrError {
-  __typename ... on AssetChecks { checks { name blocking executionForLatestMaterialization { status timestamp runId
-    evaluation { severity success description metadataEntries { label __typename ... on IntMetadataEntry { intValue }
-      ... on FloatMetadataEntry { floatValue } ... on TextMetadataEntry { text } } } } } } } } }"""
+  __typename ... on AssetChecks { checks { name blocking } } } } }"""
+_EXECUTIONS = """assetCheckExecutions(assetKey: $key{n}, checkName: $name{n}, limit: 10) { timestamp evaluation {
+  severity success description metadataEntries { label __typename ... on IntMetadataEntry { intValue }
+    ... on FloatMetadataEntry { floatValue } ... on TextMetadataEntry { text } } } }"""
 AUTOMATIONS = """query($repository: RepositorySelector!) {
   sensorsOrError(repositorySelector: $repository) { __typename ... on Sensors { results { name targets { pipelineName }
     nextTick { timestamp } sensorState { id status
@@ -57,3 +58,15 @@ RELOAD = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocati
 BACKFILLS = """query($limit: Int!) { partitionBackfillsOrError(limit: $limit) { __typename ... on PartitionBackfills {
   results { id status timestamp numPartitions assetSelection { path }
     partitionStatusCounts { runStatus count } } } } }"""
+
+
+def executions(checks: int) -> str:
+    """The newest executions of so many checks as `check0`, `check1` …; variables `key0`, `name0` …
+
+    Not `executionForLatestMaterialization`: it is empty from the start of a run until its check has ended, and for
+    good when the run fails before that.
+    """
+    numbers = range(checks)
+    declared = ", ".join(f"$key{n}: AssetKeyInput!, $name{n}: String!" for n in numbers)
+    asked = " ".join(f"check{n}: {_EXECUTIONS.replace('{n}', str(n))}" for n in numbers)
+    return f"query({declared}) {{ {asked} }}"

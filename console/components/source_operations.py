@@ -16,6 +16,9 @@ from ragproto.admin.v1 import sources_pb2 as pb
 
 _POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 120.0
+"""Until a worker takes an operation."""
+RUNNING_SECONDS = 7200.0
+"""More than a worker allows: a deletion gets ten times `RAG_SOURCE_OPERATION_SECONDS`, which is at most 600."""
 _OPEN = (pb.SOURCE_OPERATION_STATE_QUEUED, pb.SOURCE_OPERATION_STATE_RUNNING)
 
 
@@ -30,9 +33,10 @@ def operate(action: pb.SourceAction, source: str, waiting: str, **fields: Any) -
 
 
 def _ended(operation: pb.SourceOperation) -> pb.SourceOperation:
-    until = time.monotonic() + PATIENCE_SECONDS
+    began = time.monotonic()
     while operation.state in _OPEN:
-        if time.monotonic() > until:
+        limit = RUNNING_SECONDS if operation.state == pb.SOURCE_OPERATION_STATE_RUNNING else PATIENCE_SECONDS
+        if time.monotonic() - began > limit:
             raise ServiceError("stream worker", "SOURCE_OPERATION_TIMEOUT", t("No stream worker took the request."))
         time.sleep(_POLL_SECONDS)
         operation = api().source_operation(operation.id)

@@ -1,4 +1,4 @@
-"""The first run of a new source: start it, and follow it until its first document can be asked."""
+"""The first run of a new source: see that it starts, and follow it until its first document can be asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import streamlit as st
 from console.clients.errors import ServiceError
 from console.components.sources import show_condition
 from console.components.widgets import load_or_report, problem
+from console.presenters.pipeline import ACTIVE
 from console.presenters.sources import key_of
 from console.session import api, shared, t
 from ragproto.admin.v1 import operations_pb2 as ops
@@ -18,33 +19,43 @@ _SECONDS = 2.0
 
 @st.fragment(run_every=_SECONDS)
 def first_run(draft: dict[str, Any]) -> None:
-    """Reload the code location, start the run once, and show how far it is."""
-    name = draft["name"]
-    if draft["kind"] == "topic":
-        draft["launched"] = ""  # the stream worker consumes it
-    if "launched" in draft:
-        _follow(name)
-    elif not draft.get("drawn"):
+    """Reload the code location, see that one run starts, and show how far it is."""
+    name, topic = draft["name"], draft["kind"] == "topic"  # a topic is consumed by the stream worker
+    if not (topic or draft.get("drawn")):
         # The step before is still on the page until this run of the script ends, so the long part is for the next.
         draft["drawn"] = True
         st.caption(t("Loading the new source into Dagster …"))
-    elif _launch(draft, name):
+        return
+    if not (topic or draft.get("started") or draft.get("refused")):
+        _start(draft, name)
+    if refused := draft.get("refused"):
+        problem("Dagster", refused)
+        st.button(t("Try again"), on_click=lambda: draft.pop("refused"))
+    else:
         _follow(name)
 
 
-def _launch(draft: dict[str, Any], name: str) -> bool:
-    key = key_of(name)
+def _start(draft: dict[str, Any], name: str) -> None:
+    job = f"{key_of(name)}_sync"
     try:
         with st.spinner(t("Loading the new source into Dagster …"), show_time=True):
             shared().dagster.reload()
-        if not draft.get("recorded"):
-            api().record("dagster.launch", f"{key}_sync", t("First run"), name)
-            draft["recorded"] = True
-        draft["launched"] = shared().dagster.launch(key)
+        if not _starts_by_itself(draft, job):
+            api().record("dagster.launch", job, t("First run"), name)
+            shared().dagster.launch(key_of(name))
+        draft["started"] = True
     except ServiceError as error:
-        problem("Dagster", error)
-        return False
-    return True
+        draft["refused"] = error  # not again and again: each reload replaces the process that evaluates all sensors
+
+
+def _starts_by_itself(draft: dict[str, Any], job: str) -> bool:
+    """Whether a run has begun since the file was written, or the change sensor starts one: it evaluates a source
+    without runs at once, and fails without a run for some that cannot be read."""
+    newest = shared().dagster.runs(1, job=job)
+    if newest:
+        return newest[0].status in ACTIVE or (newest[0].started or 0.0) > draft["written_at"]
+    sensors = (one for one in shared().dagster.automations() if one.kind == "sensor" and one.job == job)
+    return not draft["unchecked"] and any(one.running for one in sensors)
 
 
 @st.fragment(run_every=_SECONDS)

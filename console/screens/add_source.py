@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import streamlit as st
@@ -72,10 +73,11 @@ def _go(draft: dict[str, Any], step: int) -> None:
 
 
 def _create(draft: dict[str, Any], text: str, unchecked: bool) -> None:
+    written_at = time.time()
     made = operate(pb.SOURCE_ACTION_CREATE, draft["name"], t("Writing the source file …"), definition=text,
                    unchecked=unchecked)  # fmt: skip
     if made is not None:
-        draft["made"] = made.file
+        draft.update(made=made.file, written_at=written_at, unchecked=unchecked)
         _go(draft, 6)
 
 

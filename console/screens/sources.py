@@ -10,7 +10,6 @@ from console.clients.dagster_answers import Automation
 from console.components.source_changes import source_changes
 from console.components.sources import actions, show_condition
 from console.components.widgets import age, at, chosen_row, load_or_report, table, timestamp
-from console.presenters import sources as streams
 from console.presenters import sources as views
 from console.presenters.conditions import marked
 from console.presenters.formats import duration, number
@@ -71,11 +70,11 @@ def state(source: str) -> None:
 def real_time() -> None:
     """Pending changes of the streams, and the latency from push to search."""
     samples = load_or_report("metrics", shared().metrics.history)
-    rows = streams.lag_rows(samples or [], tenant())
+    rows = views.lag_rows(samples or [], tenant())
     if not rows:
         return
     st.subheader(t("Real time"))
-    found = streams.canary(samples or [])
+    found = views.canary(samples or [])
     st.caption(t("Push to searchable, p95: {time}", time=duration(found) if found is not None else "–"))
     shown = [
         {**row, "seconds": duration(row["seconds"]), "waiting": number(row["waiting"]),

@@ -1,12 +1,12 @@
 """Testing, previewing, creating, changing and removing sources. Imports no Dagster."""
 
 from rag_assets.source_admin.definition import parse_definition, render_definition
-from rag_assets.source_admin.files import SourceFile, SourceFiles
+from rag_assets.source_admin.files import SourceFile, SourceFolder
 from rag_assets.source_admin.preview import check_source, preview_source
 
 __all__ = [
     "SourceFile",
-    "SourceFiles",
+    "SourceFolder",
     "check_source",
     "parse_definition",
     "preview_source",

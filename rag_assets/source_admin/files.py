@@ -28,7 +28,7 @@ class SourceFile:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-class SourceFiles:
+class SourceFolder:
     """The folder `RAG_SOURCES_DIR`. Names are compared as Dagster does: `-` and `_` are the same."""
 
     def __init__(self, folder: Path) -> None:

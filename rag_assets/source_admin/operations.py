@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rag_assets.connectors.kinds import OPTIONS
 from rag_assets.source_admin.allowances import require_allowed
 from rag_assets.source_admin.definition import parse_definition
-from rag_assets.source_admin.files import SourceFile, SourceFiles
+from rag_assets.source_admin.files import SourceFile, SourceFolder
 from rag_assets.source_admin.preview import check_source, preview_source, require_folder
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import InvalidInput, NotFound, RagError, Reason
@@ -58,7 +57,7 @@ def _read(pipeline: Pipeline, operation: Operation) -> Result:
 def _create(pipeline: Pipeline, operation: Operation) -> None:
     config = _allowed(pipeline.settings, operation)
     _require_readable(config, pipeline.settings, operation)
-    file = SourceFiles(pipeline.settings.effective_sources_dir).add(config, operation.request["definition"])
+    file = SourceFolder(pipeline.settings.effective_sources_dir).add(config, operation.request["definition"])
     store_written(pipeline, operation, config, file)
 
 
@@ -67,7 +66,7 @@ def _update(pipeline: Pipeline, operation: Operation) -> None:
     config = _allowed(pipeline.settings, operation)
     _require_readable(config, pipeline.settings, operation)
     request = operation.request
-    files = SourceFiles(pipeline.settings.effective_sources_dir)
+    files = SourceFolder(pipeline.settings.effective_sources_dir)
     file = files.replace(operation.source, config, request["definition"], request.get("digest", ""))
     store_written(pipeline, operation, config, file)
 
@@ -96,7 +95,7 @@ def _delete(pipeline: Pipeline, operation: Operation) -> Result | None:
     result: Result = {"removal": {"found": dataclasses.asdict(found), "file": file.file if file else "", "text": text}}
     if operation.request.get("dry_run"):
         return result
-    files = SourceFiles(settings.effective_sources_dir)
+    files = SourceFolder(settings.effective_sources_dir)
     if file is not None and not files.writable:
         raise InvalidInput(
             Reason.SOURCE_NOT_ALLOWED,
@@ -126,8 +125,6 @@ _HANDLERS: dict[Action, Callable[[Pipeline, Operation], Result | None]] = {
 def _allowed(settings: Settings, operation: Operation) -> SourceConfig:
     """The configuration in the request, when the caller may connect to all of what it names."""
     config = parse_definition(str(operation.request.get("definition", "")))
-    if config.options.kind not in OPTIONS:
-        raise InvalidInput(Reason.FIELD_INVALID, "options.kind: unknown")
     if not operation.unrestricted:
         require_allowed(config, operation.tenant, settings.source_allowances.get(operation.tenant))
     return config
@@ -135,7 +132,7 @@ def _allowed(settings: Settings, operation: Operation) -> SourceConfig:
 
 def _existing(settings: Settings, operation: Operation) -> tuple[SourceFile, str]:
     """The file of the source and its tenant. Another tenant's is not found for a caller with allow-lists."""
-    file = SourceFiles(settings.effective_sources_dir).find(operation.source)
+    file = SourceFolder(settings.effective_sources_dir).find(operation.source)
     try:
         tenant = parse_definition(file.text).tenant
     except RagError:

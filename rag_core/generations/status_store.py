@@ -19,12 +19,12 @@ class SourceCounts:
 
     name: str
     kind: str
-    documents: int
-    chunks: int
-    pending: int
-    quarantined: int
-    held_deletions: int
-    last_complete_at: datetime | None
+    documents: int = 0
+    chunks: int = 0
+    pending: int = 0
+    quarantined: int = 0
+    held_deletions: int = 0
+    last_complete_at: datetime | None = None
 
 
 _SOURCES = text("""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rag_core.database import Store
 from rag_core.generations import store as generations
-from rag_core.pipeline import run_store as accounting
 from rag_core.pipeline import run_store as runs
 from rag_core.pipeline.base import DocumentCounts
 from rag_core.pipeline.run_store import NO_GENERATION
@@ -29,7 +28,7 @@ def account(store: Store, scope: Scope) -> DocumentCounts:
         following = generations.must_be_complete(connection)
         # One that cannot be computed any more gets no new text until its successor is built: not the fault of this run.
         known = generations.write_targets(connection)
-        state = accounting.shard_state(
+        state = runs.shard_state(
             connection,
             *key,
             run_id=scope.run_id,

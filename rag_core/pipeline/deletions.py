@@ -14,9 +14,7 @@ from rag_core.documents import store as documents
 from rag_core.documents import tombstone_store as tombstones
 from rag_core.errors import Reason
 from rag_core.settings import Settings
-from rag_core.sources import Scope
-from rag_core.sources import deletion_store as absence
-from rag_core.sources import deletion_store as holds
+from rag_core.sources import Scope, deletion_store
 from rag_core.sources import listing_store as listing
 from rag_core.sources import store as sources
 
@@ -53,14 +51,14 @@ def delete_gone(
     time. Without `search` nothing is deleted. `committed` is called after each page of deletions.
     """
     tenant, source = scope.source.tenant, scope.source.name
-    missing = absence.find_deleted(connection, tenant, source) if search else 0
+    missing = deletion_store.find_deleted(connection, tenant, source) if search else 0
     connection.commit()
-    holds.lock(connection, tenant, source)
-    holds.release_returned(connection, tenant, source)
-    unapproved = holds.count_unapproved(connection) if missing else 0
+    deletion_store.lock(connection, tenant, source)
+    deletion_store.release_returned(connection, tenant, source)
+    unapproved = deletion_store.count_unapproved(connection) if missing else 0
     if unapproved and _suspicious(connection, scope, settings, unapproved):
         return _hold(connection, scope, missing)
-    holds.record_count(connection, tenant, source)
+    deletion_store.record_count(connection, tenant, source)
     connection.commit()
     return DeletionResult(deleted=_soft_delete(connection, scope, committed)) if missing else DeletionResult()
 
@@ -72,18 +70,18 @@ def delete_removed(
 
     Deletions that an earlier run held stay held: a listing of changes does not cover them.
     """
-    missing = absence.find_removed(connection, scope.source.tenant, scope.source.name)
+    missing = deletion_store.find_removed(connection, scope.source.tenant, scope.source.name)
     connection.commit()
     if missing and _many(connection, scope, settings, missing):
-        holds.lock(connection, scope.source.tenant, scope.source.name)
+        deletion_store.lock(connection, scope.source.tenant, scope.source.name)
         return _hold(connection, scope, missing)
     return DeletionResult(deleted=_soft_delete(connection, scope, committed))
 
 
 def _hold(connection: Connection, scope: Scope, missing: int) -> DeletionResult:
-    holds.hold(connection, scope.source.tenant, scope.source.name)
+    deletion_store.hold(connection, scope.source.tenant, scope.source.name)
     connection.commit()
-    held = sum(len(page) for page in absence.deleted_ids(connection, scope.shard, _PAGE))
+    held = sum(len(page) for page in deletion_store.deleted_ids(connection, scope.shard, _PAGE))
     return DeletionResult(held=held, held_in_source=missing)
 
 
@@ -106,13 +104,13 @@ def soft_delete(connection: Connection, scope: Scope, doc_ids: Sequence[uuid.UUI
 
 def _soft_delete(connection: Connection, scope: Scope, committed: Committed) -> int:
     deleted = 0
-    for page in absence.deleted_ids(connection, scope.shard, _PAGE):
-        holds.release(connection, page)
+    for page in deletion_store.deleted_ids(connection, scope.shard, _PAGE):
+        deletion_store.release(connection, page)
         deleted += soft_delete(connection, scope, page)
         committed()
     if deleted:
-        holds.lock(connection, scope.source.tenant, scope.source.name)
-        holds.record_count(connection, scope.source.tenant, scope.source.name)
+        deletion_store.lock(connection, scope.source.tenant, scope.source.name)
+        deletion_store.record_count(connection, scope.source.tenant, scope.source.name)
         connection.commit()
     return deleted
 

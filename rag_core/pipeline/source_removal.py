@@ -14,6 +14,7 @@ from rag_core.operations import audit_store as audit
 from rag_core.pipeline.metadata_updates import MetadataPublisher
 from rag_core.pipeline.stage_runner import Dependencies
 from rag_core.sources import Scope, Source, SourceContents, removal_store
+from rag_core.streams import inbox_store as inbox
 
 _PAGE = 500
 
@@ -40,8 +41,9 @@ def remove_source(
 ) -> Removal:
     """Delete the documents of a source, apply that to the index, and delete the rows of the source. Audited.
 
-    Remove its file first, so that no run begins again. A deletion that the index cannot apply now stays pending, hidden
-    by the query servers, and keeps the source's row; call it again then. `finished` is called in the last transaction.
+    Remove its file first, so that no run begins again. Pushed changes that wait are dropped; applied later, they would
+    bring documents back. A deletion that the index cannot apply now stays pending, hidden by the query servers, and
+    keeps the source's row; call it again then. `finished` is called in the last transaction.
     Raises `Conflict` (`SOURCE_BUSY`) while a run of the source is in progress.
     """
     wait = parts.settings.source_wait_seconds
@@ -56,10 +58,13 @@ def remove_source(
             publisher.publish(connection, Scope(source, run_id, shard))
         left = removal_store.count(connection, source.tenant, source.name)
         removal = Removal(found, left)
+        dropped = inbox.forget_source(connection, source.tenant, source.name)
         if removal.applied:
             removal_store.forget(connection, source.tenant, source.name)
         finished(connection, removal)
-        details: dict[str, Any] = {"documents": found.documents, "chunks": found.chunks, "pending": left.pending}
+        details: dict[str, Any] = {
+            "documents": found.documents, "chunks": found.chunks, "pending": left.pending, "inbox": dropped
+        }  # fmt: skip
         audit.record(
             connection, actor=actor, action="source.removed", target=source.name, tenant=source.tenant, details=details
         )

@@ -25,6 +25,8 @@ TURN_SECONDS = 3.0
 AGED_SECONDS = 10.0
 """A source that has waited this many seconds, for each source of its tenant that works or waits, is next."""
 _POLL_SECONDS = 0.2
+"""How long a free turn may stay unnoticed. A wait has no limit of its own, since ageing ends it; a run that is ended
+while it waits ends at once, because the signal interrupts its sleep."""
 
 
 class Turn(Protocol):

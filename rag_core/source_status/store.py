@@ -57,6 +57,11 @@ _UNCONFIGURED = text("""
 UPDATE rag.source_states SET configured = false, observed_at = now()
 WHERE configured AND (tenant, source) NOT IN (SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:sources AS text[])))
 """)
+# Nobody reports how a run of a source that is not configured any more ended; others would wait behind it for ever.
+_FORGET_RUNS = text("""
+DELETE FROM rag.source_runs r WHERE r.state IN ('queued', 'running') AND NOT EXISTS (
+    SELECT FROM rag.source_states s WHERE s.tenant = r.tenant AND s.source = r.source AND s.configured)
+""")
 # A source that never held a document and is configured no more leaves nothing that a status could be about.
 _FORGET = text("""
 DELETE FROM rag.source_states s WHERE NOT s.configured AND NOT EXISTS (
@@ -70,6 +75,7 @@ def observe(connection: Connection, found: Sequence[Observation]) -> None:
         connection.execute(_OBSERVE, [{name: getattr(one, name) for name in Observation.__slots__} for one in found])
     keys = {"tenants": [one.tenant for one in found], "sources": [one.source for one in found]}
     connection.execute(_UNCONFIGURED, keys)
+    connection.execute(_FORGET_RUNS)
     connection.execute(_FORGET)
 
 
@@ -133,10 +139,10 @@ def read(connection: Connection, tenant: str) -> tuple[SourceReport, ...]:
         row.source: row for row in connection.execute(select(source_states).where(source_states.c.tenant == tenant))
     }
     for name, row in known.items():
-        counts.setdefault(name, SourceCounts(name, row.kind, 0, 0, 0, 0, 0, None))
+        counts.setdefault(name, SourceCounts(name, row.kind))
     shared = _Facts(connection, tenant)
     for name in shared.mistakes:
-        counts.setdefault(name, SourceCounts(name, "", 0, 0, 0, 0, 0, None))
+        counts.setdefault(name, SourceCounts(name, ""))
     reports = []
     for name in sorted(counts):
         facts = shared.of(counts[name], known.get(name))

@@ -16,7 +16,7 @@ from rag_core.database import is_storable, locks, storable
 from rag_core.errors import RagError, Reason
 from rag_core.ids import document_id, shard_of
 from rag_core.quality import quarantine_store as quarantine
-from rag_core.sources import deletion_store as absence
+from rag_core.sources import deletion_store
 from rag_core.sources import listing_store as listing
 from rag_core.sources import shared_listing_store as shared_listings
 from rag_core.sources import store as sources
@@ -167,7 +167,7 @@ def open_changes(
 def fits(connection: Connection, changes: Changes, scope: Scope) -> bool:
     """Whether the source has as many items as are known. If not, rows were deleted without a change record."""
     rows = changes.rows
-    return rows is None or absence.count_known_items(connection, scope.source.tenant, scope.source.name) == rows
+    return rows is None or deletion_store.count_known_items(connection, scope.source.tenant, scope.source.name) == rows
 
 
 def save(connection: Connection, scope: Scope, parser_fingerprint: str, position: Mapping[str, Any] | None) -> None:

@@ -39,6 +39,8 @@ _FORGET = tuple(
         ("quarantine", "source"),
         ("source_items", "source"),
         ("held_deletions", "source"),
+        ("reading_progress", "source"),
+        ("source_runs", "source"),
         ("sources", "name"),
     )
 )

@@ -121,9 +121,16 @@ def known_deletion(connection: Connection, change: Change, doc_id: uuid.UUID) ->
 
 
 def mark_applied(connection: Connection, outcomes: Mapping[int, str]) -> None:
-    """Mark changes as applied in the transaction that stores their outcome, and delete their content."""
-    if outcomes:
-        connection.execute(_APPLIED, {"seqs": list(outcomes), "outcomes": list(outcomes.values())})
+    """Mark changes as applied in the transaction that stores their outcome, and delete their content.
+
+    Raises `Conflict` (`SOURCE_BUSY`) when one is not in the inbox any more: its source or document was removed after it
+    was read, and it must not come back.
+    """
+    params = {"seqs": list(outcomes), "outcomes": list(outcomes.values())}
+    if not outcomes or connection.execute(_APPLIED, params).rowcount == len(outcomes):
+        return
+    if connection.scalar(_KNOWN, {"seqs": list(outcomes)}) != len(outcomes):
+        raise Conflict(Reason.SOURCE_BUSY, "a change was removed with its source or document; the rest is read again")
 
 
 def pending(connection: Connection) -> tuple[int, float]:
@@ -162,6 +169,11 @@ def place(connection: Connection, tenant: str, doc_id: uuid.UUID) -> tuple[str, 
 def forget(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> int:
     """Delete all rows of documents from the inbox, for an erasure; returns their number."""
     return connection.execute(text("DELETE FROM rag.inbox WHERE doc_id = ANY(:ids)"), {"ids": list(doc_ids)}).rowcount
+
+
+def forget_source(connection: Connection, tenant: str, source: str) -> int:
+    """Delete all rows of a source from the inbox, for its removal; returns their number."""
+    return connection.execute(_FORGET_SOURCE, {"tenant": tenant, "source": source}).rowcount
 
 
 def _by_key(connection: Connection, change: Change) -> Row[tuple[object, ...]] | None:
@@ -261,6 +273,8 @@ UPDATE rag.inbox i SET applied_at = now(), outcome = n.outcome, content = NULL
 FROM unnest(CAST(:seqs AS bigint[]), CAST(:outcomes AS text[])) AS n (seq, outcome)
 WHERE i.seq = n.seq AND i.applied_at IS NULL
 """)
+_KNOWN = text("SELECT count(*) FROM rag.inbox WHERE seq = ANY(:seqs)")
+_FORGET_SOURCE = text("DELETE FROM rag.inbox WHERE tenant = :tenant AND source = :source")
 _PENDING = text("""
 SELECT count(*), extract(epoch FROM greatest(now() - min(received_at), '0')) FROM rag.inbox WHERE applied_at IS NULL
 """)

@@ -23,8 +23,7 @@ from rag_core.ids import document_id, text_hash
 from rag_core.parsing import Parser
 from rag_core.pipeline import Progress, Reader, ReadResult, parser_fingerprint
 from rag_core.settings import Settings
-from rag_core.sources import Connector, FetchTask, Source, load_listing
-from rag_core.sources import deletion_store as absence
+from rag_core.sources import Connector, FetchTask, Source, deletion_store, load_listing
 from rag_core.sources import listing_store as listing
 from rag_core.verify import source_store as rows
 from rag_core.verify.report import Finding, FindingKind, Findings
@@ -199,7 +198,7 @@ class _SourceCheck:
             self._find(FindingKind.NOT_HELD, f"{locator}: {failure.reason}, and not in quarantine")
 
     def _check_absent(self) -> None:
-        absence.find_deleted(self._connection, **self._of)
+        deletion_store.find_deleted(self._connection, **self._of)
         self._connection.commit()
         for row in rows.absent(self._connection):
             self._find(FindingKind.NOT_AT_SOURCE, f"{row.locator}: is stored, and not at the source", row.doc_id)

@@ -112,7 +112,9 @@ def add(
     if not (yes or json or _confirmed(f"Write {chosen}.yaml?")):
         return 1
     file = _write(config, text, settings)
-    synced = _first_run(settings, chosen, silent=json) if sync and file.written and config.has_runs else None
+    synced = None
+    if sync and file.written and config.has_runs:
+        synced = _first_run(settings, chosen, readable=found["check"]["ok"], silent=json)
     if json:
         emit_json({**found, "written": file.written, "file": file.file, "text": text, "run": synced})
     elif not file.written:
@@ -141,14 +143,14 @@ def delete(
     yes
         Delete without asking.
     """
-    from rag_assets.source_admin import SourceFiles, parse_definition
+    from rag_assets.source_admin import SourceFolder, parse_definition
     from rag_core.pipeline import Pipeline, remove_source
     from rag_core.settings import Settings
     from rag_core.sources import Source, removal_store
     from rag_core.sources import store as sources
 
     settings = Settings.load()
-    files = SourceFiles(settings.effective_sources_dir)
+    files = SourceFolder(settings.effective_sources_dir)
     try:
         config = parse_definition(files.find(name).text)
         source = config.source
@@ -263,13 +265,13 @@ def _show(found: dict[str, Any], text: str, config: SourceConfig) -> None:
 
 def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:
     """Write the file; the row of the source and the audit entry are one transaction."""
-    from rag_assets.source_admin import SourceFiles
+    from rag_assets.source_admin import SourceFolder
     from rag_core.database import open_store
     from rag_core.operations import audit_store
     from rag_core.sources import operation_store
 
     with closing(open_store(settings)) as store, store.engine.begin() as connection:
-        file = SourceFiles(settings.effective_sources_dir).add(config, text)
+        file = SourceFolder(settings.effective_sources_dir).add(config, text)
         if file.written and config.has_runs:
             operation_store.register(connection, config.source)
         details = {"tenant": config.tenant, "kind": config.options.kind, "written": file.written}
@@ -277,14 +279,16 @@ def _write(config: SourceConfig, text: str, settings: Settings) -> SourceFile:
     return file
 
 
-def _first_run(settings: Settings, name: str, *, silent: bool) -> str:
+def _first_run(settings: Settings, name: str, *, readable: bool, silent: bool) -> str:
+    """Wait for the first run, which is the change sensor's where it has one: both at once would be two."""
     from ragctl.local_stack.display import open_display
     from ragctl.local_stack.ingest import Sync
 
-    _reload(settings)
     with closing(Sync(settings)) as runs, open_display(silent=silent) as display:
-        runs.start([runs.get(name)])
-        (outcome,) = runs.wait([runs.get(name)], display)
+        job = runs.get(name)
+        if not (readable and runs.is_left_to_sensor(job)):
+            runs.start([job])
+        (outcome,) = runs.wait([job], display)
     if outcome.reason:
         note(f"{name}: {outcome.reason}")
     return outcome.status

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_assets import LOCATION
-from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
+from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG, current_version_tag
 from rag_core.errors import NotFound, Reason, Unavailable
 from rag_core.settings import Settings
 from ragctl.dagster import DagsterApi, storage_failure
@@ -25,15 +25,14 @@ _WATCHING_SHARE = 0.1
 """Share of the time that counting may take, so that it does not slow down the ingest of a large corpus."""
 _FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 _WAITING = {"QUEUED", "NOT_STARTED"}
-_SYNC_TAG = "rag/sync"
 _FILES_SENSOR, _FILES_TAG = "source_files", "rag/source_files"
 _WILL_RETRY_TAG = "dagster/will_retry"
 _RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 
 _RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1000) { __typename
   ... on Runs { results { runId jobName status tags { key value } } } } }"""
-_LOADED = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { __typename
-  ... on Sensor { tags { key value } } } }"""
+_SENSOR = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { __typename
+  ... on Sensor { tags { key value } sensorState { status } } } }"""
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
   ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on PipelineNotFoundError { message }
   ... on UnauthorizedError { message } } }"""
@@ -91,8 +90,7 @@ def reload_changed(api: DagsterApi, settings: Settings) -> bool:
     """
     from rag_assets.config import files_fingerprint
 
-    selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "sensorName": _FILES_SENSOR}
-    sensor = api.query(_LOADED, selector=selector)["sensorOrError"]
+    sensor = _sensor(api, _FILES_SENSOR)
     loaded = {str(tag["key"]): str(tag["value"]) for tag in sensor.get("tags", [])}.get(_FILES_TAG)
     changed = loaded != files_fingerprint(settings.effective_sources_dir)
     if changed:
@@ -100,12 +98,19 @@ def reload_changed(api: DagsterApi, settings: Settings) -> bool:
     return changed
 
 
+def _sensor(api: DagsterApi, name: str) -> dict[str, Any]:
+    """Tags and state of a sensor; neither of one that Dagster does not know."""
+    selector = {"repositoryName": REPOSITORY, "repositoryLocationName": LOCATION, "sensorName": name}
+    found: dict[str, Any] = api.query(_SENSOR, selector=selector)["sensorOrError"]
+    return found
+
+
 def launch(api: DagsterApi, job: SourceJob, version_tag: str = "") -> None:
     """Ask Dagster for a run of the whole chain, of every shard. Raises `Unavailable` (`DAGSTER_UNAVAILABLE`).
 
     `version_tag` is what the source looks like now: the change sensor then starts no run for the same change.
     """
-    tags = [{"key": _SYNC_TAG, "value": job.key}]
+    tags = [{"key": SYNC_TAG, "value": job.key}]
     if version_tag:
         tags.append({"key": TOKEN_TAG, "value": version_tag})
     if job.shards == 1:
@@ -148,7 +153,7 @@ def runs_of(api: DagsterApi, job: SourceJob) -> list[dict[str, Any]]:
     """All runs of a source."""
     found = {}
     # Runs of a backfill over shards belong to Dagster's own job; our tag names their source.
-    for chosen in ({"pipelineName": job.name}, {"tags": [{"key": _SYNC_TAG, "value": job.key}]}):
+    for chosen in ({"pipelineName": job.name}, {"tags": [{"key": SYNC_TAG, "value": job.key}]}):
         found.update({run["runId"]: run for run in _runs(api, chosen)})
     return list(found.values())
 
@@ -201,6 +206,11 @@ class Sync:
             raise NotFound(Reason.SOURCE_NOT_FOUND, message)
         return self.jobs[source]
 
+    def is_left_to_sensor(self, job: SourceJob) -> bool:
+        """Whether the change sensor starts the first run: it evaluates a source without runs at once."""
+        state = _sensor(self._api, f"{job.key}_changes").get("sensorState") or {}
+        return not self._runs[job.source] and state.get("status") == "RUNNING"
+
     def start(self, jobs: Iterable[SourceJob]) -> None:
         """Launch a run for each that needs one.
 
@@ -227,8 +237,8 @@ class Sync:
     def _is_under_way(self, job: SourceJob, version_tag: str, *, partial: bool) -> bool:
         """Whether runs of all shards are in progress that were started for this state, and list the whole source."""
         running = [run for run in runs_of(self._api, job) if not _ended(run)]
-        if partial:
-            # A sync also finds what a listing of changes cannot see.
+        if partial and any(_ended(run) for run in self._runs[job.source]):
+            # A sync also finds what a listing of changes cannot see. The first run lists everything.
             running = [run for run in running if _tag(run, LISTING_TAG) != CHANGES]
         # Dagster does not show this tag, but finds by it.
         same = {run["runId"] for run in _runs(self._api, {"tags": [{"key": TOKEN_TAG, "value": version_tag}]})}
@@ -286,7 +296,7 @@ class Sync:
 
 
 def _belongs(run: dict[str, Any], job: SourceJob) -> bool:
-    return bool(run["jobName"] == job.name or _tag(run, _SYNC_TAG) == job.key)
+    return bool(run["jobName"] == job.name or _tag(run, SYNC_TAG) == job.key)
 
 
 def _tag(run: dict[str, Any], name: str) -> str:

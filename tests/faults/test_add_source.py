@@ -60,6 +60,9 @@ def test_a_folder_becomes_a_source_that_answers_and_is_deleted_with_a_receipt(
     page.get_by_label("Question").fill("How many litres of oil does the walrus pump need?")
     page.get_by_role("button", name="Answer", exact=True).click()
     expect(page.get_by_text("The walrus pump needs 11 litres of oil.").first).to_be_visible()
+    code, entries = operated.stack.rag("source", "history", "walrus")
+    assert code == 0
+    assert len({entry["run"] for entry in entries if entry["run"]}) == 1, "its sensor starts no second one"
     page.goto(f"{operated.url}/sources?source=walrus")
     page.get_by_text("Edit or delete walrus").click()
     page.get_by_role("tab", name="Delete").click()

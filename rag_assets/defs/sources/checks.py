@@ -1,5 +1,7 @@
 """Checks on the end of a chain: accounting, held or incomplete listings, parity with the index, and quality."""
 
+# No postponed annotations: Dagster reads the type of `context` at definition.
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -21,13 +23,6 @@ from rag_core.quality import RULES, Assessment, QualityPolicy
 from rag_core.quality import store as quality
 from rag_core.sources import Scope, deletion_store
 from rag_core.sources import store as sources
-
-# --------------------------------------------------------------------------------------------------------------------
-# Checks on the end of a chain: complete accounting, no held or incomplete listing, parity with the index.
-
-
-# No postponed annotations: Dagster reads the type of `context` at definition.
-
 
 _DESCRIPTIONS = {
     "accounting": "read = indexed + unchanged + deleted + quarantined + skipped, and nothing is pending.",
@@ -128,9 +123,6 @@ def _parity_result(key: dg.AssetKey, *, passed: bool, note: str, **counts: int) 
 
 # --------------------------------------------------------------------------------------------------------------------
 # The quality of a source in Dagster: a score that the UI plots over the runs, and two checks.
-
-
-# No postponed annotations: Dagster reads the type of `context` at definition.
 
 
 _QUALITY_DESCRIPTIONS = {

@@ -16,10 +16,11 @@ from rag_assets.connectors import connector_context, open_connector
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, job_name, partition_keys
 from rag_assets.source_config import SourceConfig
-from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
+from rag_assets.version_tags import CHANGES, LISTING_TAG, SYNC_TAG, TOKEN_TAG, current_version_tag
 from rag_core.ids import fingerprint
 from rag_core.pipeline import Pipeline
 from rag_core.sources import Connector
+from rag_core.sources import store as sources
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -53,15 +54,25 @@ def change_sensor(config: SourceConfig, job: UnresolvedAssetJobDefinition) -> dg
         context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> dg.SkipReason | list[dg.RunRequest]:
         with typed_failures(), open_connector(config, connector_context(config, pipeline.settings)) as connector:
-            return evaluate(config, connector, context.instance, now=time.time())
+            with pipeline.store.engine.connect() as connection:
+                removed = sources.find(connection, config.tenant, config.name) is None
+            return evaluate(config, connector, context.instance, now=time.time(), removed=removed)
 
     return changes
 
 
 def evaluate(
-    config: SourceConfig, connector: Connector, instance: dg.DagsterInstance, *, now: float
+    config: SourceConfig,
+    connector: Connector,
+    instance: dg.DagsterInstance,
+    *,
+    now: float,
+    removed: bool = False,
 ) -> dg.SkipReason | list[dg.RunRequest]:
-    """A run request for each shard that needs one, or why none does. `now` is in seconds since the epoch."""
+    """A run request for each shard that needs one, or why none does. `now` is in seconds since the epoch.
+
+    `removed`: the database knows nothing of the source, so that its good runs of before do not count.
+    """
     shards = partition_keys(config)
     histories = {shard: _history(config, instance, shard) for shard in shards}
     idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
@@ -71,30 +82,41 @@ def evaluate(
     # Again: somebody may have started a run while the tag was read, which takes seconds for a large source.
     histories = {shard: _history(config, instance, shard) for shard in idle}
     idle = [shard for shard, runs in histories.items() if not runs or runs[0].dagster_run.is_finished]
-    requests = list(_requests(idle, histories, token, now))
+    requests = list(_requests(idle, histories, token, now, removed=removed))
     return requests or dg.SkipReason("unchanged since the last good run, or waiting before a failed run is repeated")
 
 
 def _requests(
-    shards: list[str | None], histories: dict[str | None, list[dg.RunRecord]], token: str, now: float
+    shards: list[str | None],
+    histories: dict[str | None, list[dg.RunRecord]],
+    token: str,
+    now: float,
+    *,
+    removed: bool,
 ) -> Iterator[dg.RunRequest]:
     for shard in shards:
-        if _due(histories[shard], token, now):
+        if _due(histories[shard], token, now, removed=removed):
             # No run key: a key is deduplicated for ever, and a source may return to a state it had before.
             yield dg.RunRequest(partition_key=shard, tags={TOKEN_TAG: token, LISTING_TAG: CHANGES})
 
 
 def _history(config: SourceConfig, instance: dg.DagsterInstance, shard: str | None) -> list[dg.RunRecord]:
-    tags = {PARTITION_TAG: shard} if shard is not None else {}
-    filters = dg.RunsFilter(job_name=job_name(config), tags=tags)
-    return list(instance.get_run_records(filters, limit=_HISTORY))
+    """The newest runs first."""
+    if shard is None:
+        return list(instance.get_run_records(dg.RunsFilter(job_name=job_name(config)), limit=_HISTORY))
+    tags = {PARTITION_TAG: shard}
+    own = instance.get_run_records(dg.RunsFilter(job_name=job_name(config), tags=tags), limit=_HISTORY)
+    # Runs of a backfill over shards belong to Dagster's own job.
+    synced = instance.get_run_records(dg.RunsFilter(tags={**tags, SYNC_TAG: config.key}), limit=_HISTORY)
+    found = {record.storage_id: record for record in (*own, *synced)}
+    return [found[number] for number in sorted(found, reverse=True)[:_HISTORY]]
 
 
-def _due(runs: list[dg.RunRecord], token: str, now: float) -> bool:
+def _due(runs: list[dg.RunRecord], token: str, now: float, *, removed: bool) -> bool:
     if not runs or runs[0].dagster_run.tags.get(TOKEN_TAG) != token:
         return True
     if runs[0].dagster_run.status is dg.DagsterRunStatus.SUCCESS:
-        return False
+        return removed
     if runs[0].dagster_run.status is dg.DagsterRunStatus.CANCELED:
         return now >= (runs[0].end_time or 0) + RETRY_LAST_SECONDS  # an operator stopped it; do not start it again
     return now >= (runs[0].end_time or 0) + _delay(runs, token)

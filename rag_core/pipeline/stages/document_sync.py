@@ -20,8 +20,16 @@ from rag_core.pipeline.deletions import DeletionResult, delete_gone, delete_remo
 from rag_core.pipeline.outcomes import Batch
 from rag_core.pipeline.reading import Reader, ReadResult, parser_fingerprint
 from rag_core.settings import Settings
-from rag_core.sources import Changes, Connector, ListingResult, Scope, close_shared, load_listing, load_whole_listing
-from rag_core.sources import deletion_store as absence
+from rag_core.sources import (
+    Changes,
+    Connector,
+    ListingResult,
+    Scope,
+    close_shared,
+    deletion_store,
+    load_listing,
+    load_whole_listing,
+)
 from rag_core.sources import listing_store as listing
 from rag_core.sources import listings as cursors
 from rag_core.sources import shared_listing_store as shared_listings
@@ -312,7 +320,7 @@ class DocumentSync:
 
     def _totals(self, kept: DeletionResult, *, clean: bool) -> dict[str, int]:
         mine, others = (
-            (0, 0) if clean else absence.missing_from_listing(self._connection, *self._key, self._scope.run_id)
+            (0, 0) if clean else deletion_store.missing_from_listing(self._connection, *self._key, self._scope.run_id)
         )
         self._counts["updated"] += mine
         self._counts["unchanged"] += others

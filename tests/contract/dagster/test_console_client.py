@@ -124,6 +124,18 @@ def test_a_run_under_way_is_stopped(place: Place) -> None:
     assert place.ends(run_id) == "CANCELED"
 
 
+def test_checks_keep_their_newest_result_while_a_run_is_under_way_and_after_it_failed_before_them(place: Place) -> None:
+    assert place.ends(place.dagster.launch("docs")) == "SUCCESS"
+    [evaluated] = place.dagster.checks("docs")
+    place.wanted.write_text("wait documents")
+    run_id = place.dagster.launch("docs")
+    assert eventually(lambda: place.run(run_id).status == "STARTED", seconds=60)
+    assert place.dagster.checks("docs") == [evaluated]
+    place.dagster.terminate(run_id)
+    assert place.ends(run_id) == "CANCELED"
+    assert place.dagster.checks("docs") == [evaluated]
+
+
 def test_what_cannot_be_stopped_or_run_again_is_refused(place: Place) -> None:
     for order in (place.dagster.terminate, place.dagster.retry):
         with pytest.raises(ServiceError, match="DAGSTER_REFUSED"):

@@ -271,8 +271,11 @@ def test_an_operator_pauses_and_resumes_a_source_by_its_sensor_and_schedule(watc
 def test_a_source_that_no_file_configures_any_more_says_so(watched: Watched) -> None:
     fill(watched.chain, 1)
     watched.sync()
+    watched.create(dg.DagsterRunStatus.STARTED)
     watched.status()
     record(watched.store, watched.chain.instance, [])
+    assert describe(watched.stored()) == "no source file configures it any more"
+    watched.execute("UPDATE rag.source_states SET observed_at = now() - interval '5 minutes'")
     assert describe(watched.stored()) == "no source file configures it any more"
 
 

@@ -11,11 +11,12 @@ from dagster._core.test_utils import create_run_for_test
 from rag_assets.components.document_source import DocumentSource
 from rag_assets.connectors import build_connector
 from rag_assets.defs.sources.sensors import evaluate
-from rag_assets.lib.naming import job_name
+from rag_assets.lib.naming import PARTITION_TAG, job_name
 from rag_assets.source_config import SourceConfig
-from rag_assets.version_tags import TOKEN_TAG, current_version_tag
+from rag_assets.version_tags import SYNC_TAG, TOKEN_TAG, current_version_tag
 from rag_core.pipeline import Pipeline
 from rag_core.settings import Settings
+from rag_core.sources import operation_store
 from tests.unit.connectors.listings import settle
 
 Status = dg.DagsterRunStatus
@@ -141,19 +142,47 @@ def test_each_shard_is_judged_by_its_own_runs(config: SourceConfig, instance: dg
     assert [request.partition_key for request in sharded.decide()] == ["2"]
 
 
-def test_the_sensor_in_the_definitions_decides_the_same(
-    config: SourceConfig, instance: dg.DagsterInstance, docs: Path, tmp_path: Path
-) -> None:
+def test_the_runs_of_a_sync_of_all_shards_count(config: SourceConfig, instance: dg.DagsterInstance, docs: Path) -> None:
+    sharded = Sensor(config.model_copy(update={"shards": 3}), instance)
+    sharded.past(Status.SUCCESS, "another state", partition="0")
+    for shard, (status, source) in enumerate([
+        (Status.SUCCESS, sharded.config.key), (Status.STARTED, sharded.config.key), (Status.STARTED, "another_source")
+    ]):  # fmt: skip
+        tags = {TOKEN_TAG: sharded.token, SYNC_TAG: source, PARTITION_TAG: str(shard)}
+        create_run_for_test(instance, job_name="__ASSET_JOB", status=status, tags=tags)
+    assert [request.partition_key for request in sharded.decide()] == ["2"]
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, database_url: str) -> Iterator[Pipeline]:
+    with Pipeline(Settings(home=tmp_path / "home", database_url=database_url)) as opened:
+        yield opened
+
+
+def ticked(config: SourceConfig, instance: dg.DagsterInstance, pipeline: Pipeline) -> list[str]:
+    """Version tags of the runs that the sensor in the definitions asks for."""
     repository = _with_pipeline(config)
     sensor = repository.get_sensor_def("handbook_changes")
-    assert sensor.minimum_interval_seconds == 30
-    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
-    pipeline = Pipeline(Settings.load(home=tmp_path / "home"))
     with dg.build_sensor_context(instance, resources={"pipeline": pipeline}, repository_def=repository) as context:
         data = sensor.evaluate_tick(context)
-    assert [request.tags[TOKEN_TAG] for request in data.run_requests or []] == [
-        current_version_tag(build_connector(config))
-    ]
+    return [request.tags[TOKEN_TAG] for request in data.run_requests or []]
+
+
+def test_the_sensor_in_the_definitions_decides_the_same(sensor: Sensor, pipeline: Pipeline) -> None:
+    defined = _with_pipeline(sensor.config).get_sensor_def("handbook_changes")
+    assert defined.minimum_interval_seconds == 30
+    assert defined.default_status is dg.DefaultSensorStatus.RUNNING
+    assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token]
+
+
+def test_a_source_that_was_removed_is_read_again_when_its_file_returns(sensor: Sensor, pipeline: Pipeline) -> None:
+    sensor.past(Status.SUCCESS, sensor.token)
+    assert ticked(sensor.config, sensor.instance, pipeline) == [sensor.token]
+    with pipeline.store.engine.begin() as connection:
+        operation_store.register(connection, sensor.config.source)
+    assert ticked(sensor.config, sensor.instance, pipeline) == []
+    elsewhere = sensor.config.model_copy(update={"tenant": "other"})
+    assert ticked(elsewhere, sensor.instance, pipeline) == [sensor.token], "another tenant has none of its documents"
 
 
 def test_a_disabled_source_keeps_its_sensor_and_schedule_stopped(config: SourceConfig) -> None:

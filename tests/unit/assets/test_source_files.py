@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag_assets.config import load_sources
-from rag_assets.source_admin import SourceFiles, parse_definition, render_definition
+from rag_assets.source_admin import SourceFolder, parse_definition, render_definition
 from rag_assets.source_config import SourceConfig
 from rag_core.errors import ConfigError, Conflict, NotFound, Reason
 
@@ -21,13 +21,13 @@ def config(name: str) -> SourceConfig:
 
 
 def test_a_new_source_is_read_back_by_the_code_location(tmp_path: Path) -> None:
-    made = SourceFiles(tmp_path / "sources").add(config("hand-book"), text_of("hand-book"))
+    made = SourceFolder(tmp_path / "sources").add(config("hand-book"), text_of("hand-book"))
     assert (made.file, made.written) == ("hand-book.yaml", True)
     assert [source.name for source in load_sources(tmp_path / "sources")] == ["hand-book"]
 
 
 def test_the_same_request_again_is_no_error_and_another_one_is(tmp_path: Path) -> None:
-    files = SourceFiles(tmp_path)
+    files = SourceFolder(tmp_path)
     files.add(config("wiki"), text_of("wiki"))
     assert files.add(config("wiki"), text_of("wiki")).written
     with pytest.raises(Conflict) as refused:
@@ -36,14 +36,14 @@ def test_the_same_request_again_is_no_error_and_another_one_is(tmp_path: Path) -
 
 
 def test_names_that_dagster_takes_for_the_same_are_the_same(tmp_path: Path) -> None:
-    files = SourceFiles(tmp_path)
+    files = SourceFolder(tmp_path)
     files.add(config("hand-book"), text_of("hand-book"))
     with pytest.raises(Conflict):
         files.add(config("hand_book"), text_of("hand_book"))
 
 
 def test_a_change_is_refused_when_the_file_is_no_longer_what_was_read(tmp_path: Path) -> None:
-    files = SourceFiles(tmp_path)
+    files = SourceFolder(tmp_path)
     read = files.add(config("wiki"), text_of("wiki"))
     files.replace("wiki", config("wiki"), text_of("wiki", "/srv/second"), read.digest)
     with pytest.raises(Conflict) as refused:
@@ -53,14 +53,14 @@ def test_a_change_is_refused_when_the_file_is_no_longer_what_was_read(tmp_path: 
 
 
 def test_a_change_keeps_the_name_of_the_source(tmp_path: Path) -> None:
-    files = SourceFiles(tmp_path)
+    files = SourceFolder(tmp_path)
     files.add(config("wiki"), text_of("wiki"))
     with pytest.raises(Conflict):
         files.replace("wiki", config("pages"), text_of("pages"))
 
 
 def test_a_deleted_file_is_gone_and_deleting_it_again_is_no_error(tmp_path: Path) -> None:
-    files = SourceFiles(tmp_path)
+    files = SourceFolder(tmp_path)
     files.add(config("wiki"), text_of("wiki"))
     gone = files.delete("wiki")
     assert gone is not None

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+from streamlit.testing.v1 import AppTest
 
 from console.presenters import new_source as forms
 from console.presenters import schedules
 from rag_assets.source_admin import parse_definition
+from ragproto.admin.v1 import sources_pb2 as pb
+from tests.unit.console.conftest import Platform
 
 TYPED: dict[str, dict[str, Any]] = {
     "folder": {"root": "/srv/handbook", "include": "**/*.md, **/*.pdf"},
@@ -98,3 +101,64 @@ def test_the_next_times_are_those_of_the_time_zone() -> None:
 ])  # fmt: skip
 def test_a_name_is_suggested(kind: str, values: dict[str, str], name: str) -> None:
     assert forms.suggested_name(forms.BY_NAME[kind], values) == name
+
+
+def first_run(app: AppTest, platform: Platform, *, written_at: float = 1_700_000_001.0, **more: Any) -> AppTest:
+    """The last step of the wizard, after the file was written."""
+    platform.gateway.peer.operations["GetSourcePermissions"] = pb.GetSourcePermissionsResponse(
+        allowed=True, unrestricted=True
+    )
+    platform.data["reloadRepositoryLocation"] = {
+        "__typename": "WorkspaceLocationEntry", "locationOrLoadError": {"__typename": "RepositoryLocation"}
+    }  # fmt: skip
+    app.run()
+    made = pb.SourceFile(name="handbook.yaml", written=True)
+    app.session_state["new-source"] = {
+        **draft("folder", name="handbook"), "step": 6, "made": made, "written_at": written_at, "unchecked": False,
+        **more,
+    }  # fmt: skip
+    return app.switch_page("screens/add_source.py").run().run()
+
+
+def launches(platform: Platform) -> int:
+    return platform.mutations.count("launchRun")
+
+
+def test_the_sensor_starts_the_first_run_and_the_wizard_no_second_one(app: AppTest, platform: Platform) -> None:
+    platform.data["runsOrError"]["results"] = []
+    shown = first_run(app, platform)
+    assert "Waiting for the first document …" in [item.value for item in shown.caption]
+    assert platform.mutations == ["reloadRepositoryLocation"]
+
+
+@pytest.mark.parametrize(("status", "written_at"), [("QUEUED", 1_700_000_001.0), ("SUCCESS", 1_699_999_999.0)])
+def test_a_first_run_that_has_begun_is_followed(
+    app: AppTest, platform: Platform, status: str, written_at: float
+) -> None:
+    platform.data["runsOrError"]["results"][0]["status"] = status
+    first_run(app, platform, written_at=written_at)
+    assert launches(platform) == 0
+
+
+@pytest.mark.parametrize("because", ["runs of before", "sensor off", "unreadable"])
+def test_the_wizard_starts_the_run_that_the_sensor_would_not(app: AppTest, platform: Platform, because: str) -> None:
+    """A source that is added again may look as it did in its last good run."""
+    if because != "runs of before":
+        platform.data["runsOrError"]["results"] = []
+    if because == "sensor off":
+        platform.data["sensorsOrError"]["results"][0]["sensorState"]["status"] = "STOPPED"
+    first_run(app, platform, unchecked=because == "unreadable")
+    assert launches(platform) == 1
+    assert "RecordAction" in [name for name, _ in platform.gateway.peer.asked]
+
+
+def test_a_refusal_of_dagster_is_shown_and_not_repeated_until_somebody_asks(app: AppTest, platform: Platform) -> None:
+    platform.data["runsOrError"]["results"] = []
+    platform.data["sensorsOrError"]["results"] = []
+    platform.data["launchRun"] = {"__typename": "PythonError", "message": "a partition is needed"}
+    shown = first_run(app, platform)
+    assert any("DAGSTER_REFUSED" in item.value for item in shown.warning)
+    shown.run()
+    assert launches(platform) == 1
+    next(item for item in shown.button if item.label == "Try again").click().run()
+    assert launches(platform) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -17,6 +17,8 @@ from rag_assets.connectors import build_connector
 from rag_assets.version_tags import CHANGES, LISTING_TAG, TOKEN_TAG, current_version_tag
 from rag_core.settings import Settings
 from ragctl.local_stack.ingest import Sync
+from tests.contract.connectors.places import Table
+from tests.support.sites import Site
 from tests.unit.connectors.listings import settle
 
 
@@ -27,6 +29,7 @@ class Webserver:
         self.runs: list[dict[str, Any]] = []
         self.launched: list[dict[str, str]] = []
         self.reloads = 0
+        self.sensor = "RUNNING"
         self.loaded = files_fingerprint(folder)
         server.expect_request("/graphql").respond_with_handler(self._answer)
 
@@ -39,7 +42,8 @@ class Webserver:
         document, variables = asked["query"], asked["variables"]
         if "sensorOrError" in document:
             tags = [{"key": "rag/source_files", "value": self.loaded}]
-            data: dict[str, Any] = {"sensorOrError": {"__typename": "Sensor", "tags": tags}}
+            sensor = {"__typename": "Sensor", "tags": tags, "sensorState": {"status": self.sensor}}
+            data: dict[str, Any] = {"sensorOrError": sensor}
         elif "reloadRepositoryLocation" in document:
             self.reloads += 1
             entry = {
@@ -123,9 +127,45 @@ def test_a_run_that_may_have_missed_the_change_is_followed_by_another(
     assert len(webserver.launched) == 1
 
 
+def test_a_first_run_lists_everything_also_when_the_sensor_started_it(
+    sync: Any, webserver: Webserver, folder: Path, tmp_path: Path
+) -> None:
+    """A later run of the sensor lists only the changes of a table, which is less than a sync promises."""
+    table = Table(tmp_path, cast("Site", None))
+    table.put("1", "Pump 7")
+    document = yaml.safe_load((folder / "handbook.yaml").read_text())
+    document["attributes"]["options"] = table.options
+    (folder / "handbook.yaml").write_text(yaml.safe_dump(document))
+    (config,) = load_sources(folder)
+    tags = {TOKEN_TAG: current_version_tag(build_connector(config)), LISTING_TAG: CHANGES}
+    webserver.run("STARTED", **tags)
+    sync()
+    assert webserver.launched == []
+    webserver.run("SUCCESS", **tags)
+    sync()
+    assert len(webserver.launched) == 1
+
+
 def test_source_files_that_changed_are_loaded_before_the_run(sync: Any, webserver: Webserver) -> None:
     sync()
     assert webserver.reloads == 0
     webserver.loaded = "older files"
     sync()
     assert webserver.reloads == 1
+
+
+def test_the_first_run_of_a_new_source_is_left_to_its_sensor(
+    webserver: Webserver, httpserver: HTTPServer, folder: Path
+) -> None:
+    settings = Settings(home=folder.parent, dagster_port=httpserver.port)
+
+    def left_to_sensor() -> bool:
+        with closing(Sync(settings)) as opened:
+            return opened.is_left_to_sensor(opened.get("handbook"))
+
+    assert left_to_sensor()
+    webserver.sensor = "STOPPED"
+    assert not left_to_sensor()
+    webserver.sensor = "RUNNING"
+    webserver.run("SUCCESS")
+    assert not left_to_sensor(), "a source that is added again may look as it did in its last good run"
