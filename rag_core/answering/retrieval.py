@@ -19,6 +19,8 @@ from rag_core.search import Reranker, reranked
 
 MIN_RETRIEVED: Final = 24
 """Passages retrieved for any answer, so that a request for few of them is scored like the others."""
+REACH: Final = 2
+"""Chunks before and after a hit that are read."""
 
 Embed = Callable[[Sequence[str]], Vectors]
 
@@ -35,6 +37,12 @@ def in_reading_order(points: Iterable[Point]) -> tuple[Hit, ...]:
     """Points that were read by their place, as hits with a score of 0."""
     ordered = sorted(points, key=lambda point: (point.payload.doc_id, point.payload.ordinal))
     return tuple(Hit(point.chunk_id, 0.0, point.payload) for point in ordered)
+
+
+def place_around(hit: Hit) -> Place:
+    """Where a hit and its neighbours are."""
+    own = hit.payload
+    return Place(own.doc_id, own.version, max(0, own.ordinal - REACH), own.ordinal + REACH)
 
 
 class IndexReader:
