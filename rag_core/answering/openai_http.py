@@ -104,7 +104,7 @@ class OpenAIAnswerer:
             yield Abstained(Abstention.NOT_SUPPORTED, tokens, by)
             return
         citations, evidence = _with_evidence(checker.citations, read, len(question.hits))
-        yield Answered(citations, tokens, evidence=evidence, answered_by=by)
+        yield Answered(citations, tokens, markdown=checker.markdown, evidence=evidence, answered_by=by)
 
     async def standalone(self, question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
         """Written by the model; by words when what it writes is no question on this conversation.
