@@ -1,6 +1,6 @@
 """Answers written by a model behind an OpenAI-compatible chat endpoint, checked sentence by sentence before they leave.
 
-What the model reads are sections of documents (`sections`), told apart from instructions (`prompts`). What holds
+What the model reads are sections of documents (`sections`), kept apart from instructions (`prompts`). What holds
 whatever it writes is the check in `support`: a sentence that no passage supports is never sent.
 """
 
