@@ -32,6 +32,7 @@ from rag_core.evaluation import (
     Shown,
     grade,
     load_questions,
+    places_of,
     question_files,
     question_store,
     retrieval,
@@ -163,10 +164,7 @@ def _answered(text: str, end: Answered, question: Question, read: set[uuid.UUID]
     check_evidence(end.evidence, read)
     check_citations(end.citations, passages)
     quotes = {citation.number: citation.quote for citation in end.citations}
-    places = [
-        "\n".join([*one.heading_path, one.text, one.markdown, *(quotes.get(number, "") for number in one.citations)])
-        for one in end.excerpts
-    ] or ["\n".join([text, *quotes.values()])]
+    places = places_of(text, end.excerpts, quotes)
     cited = dict.fromkeys(passages[citation.rank].payload.doc_id for citation in end.citations)
     shown = Shown.ANSWERED if end.outcome is Outcome.ANSWERED else Shown.CLOSEST
     return _Answer(shown, text, tuple(places), tuple(cited))
